@@ -1,0 +1,61 @@
+"""Errors a user can act on: one line that says what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXIT_ERROR = 1
+"""Something must be changed before the command can work."""
+EXIT_STOPPED = 3
+"""The run stopped early and is resumable: budget, too many errors, full disk, lost server."""
+EXIT_INTERRUPTED = 130
+"""Ctrl-C; resumable."""
+
+
+class VlsbenchError(Exception):
+    """Base of every error that the command line prints as one line, without a trace."""
+
+    exit_code = EXIT_ERROR
+
+
+class MissingExtra(VlsbenchError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an extra: pip install 'vlsbench[{extra}]'")
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """One row of a benchmark that cannot be used: where it stands and why."""
+
+    file: str
+    row: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, row {self.row}: {self.reason}"
+
+
+class BadRows(VlsbenchError):
+    """Every unusable row of a benchmark, in one error."""
+
+    SHOWN = 20
+
+    def __init__(self, name: str, rows: Sequence[BadRow]) -> None:
+        self.rows = tuple(rows)
+        shown = "\n".join(f"  {row}" for row in self.rows[: self.SHOWN])
+        more = len(self.rows) - self.SHOWN
+        if more > 0:
+            shown += f"\n  … and {more} more"
+        count = "1 unusable row" if len(self.rows) == 1 else f"{len(self.rows)} unusable rows"
+        super().__init__(
+            f"{name}: {count} (--skip-bad runs the rest and records what was left out)\n{shown}"
+        )
+
+
+class Stopped(VlsbenchError):
+    """A run that ended before its work did, with everything so far kept."""
+
+    exit_code = EXIT_STOPPED

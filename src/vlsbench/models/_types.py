@@ -1,0 +1,151 @@
+"""What goes to a model and what comes back, whoever serves it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.pairs import ImageData
+
+DEFAULT_MAX_TOKENS = 2048
+"""Generous, so that a late warning is not cut away (the public code cut replies at 128)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Sampling parameters; part of a call's identity."""
+
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    temperature: float | None = 0.0
+    """None leaves it to the server (reasoning models accept nothing else)."""
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A JSON schema that the reply must follow, with the name the API asks for."""
+
+    name: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to a model: images in order, then the text."""
+
+    text: str
+    images: tuple[ImageData, ...] = ()
+    system: str = ""
+    params: Params = Params()
+    schema: Schema | None = None
+    sample: int = 0
+    """Which of several draws for the same question this is."""
+
+    def rendered(self) -> dict[str, Any]:
+        """Everything that could change the answer, images by their hash; plain JSON."""
+        return {
+            "system": self.system,
+            "images": [image.sha256 for image in self.images],
+            "text": self.text,
+            "params": asdict(self.params),
+            "schema": dict(self.schema.schema) if self.schema else None,
+            "sample": self.sample,
+        }
+
+
+def call_key(identity: Mapping[str, Any], request: Request) -> str:
+    """Hash a model's identity and a request: equal keys mean the same question to the same model.
+
+    Returns:
+        64 hex digits.
+    """
+    text = json.dumps([identity, request.rendered()], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Finish(StrEnum):
+    """Why a model stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    """Cut off at `max_tokens`; what came before is kept."""
+    FILTERED = "filtered"
+    """The provider's content filter took question or answer away."""
+    REFUSAL = "refusal"
+    """The API said by its own field that the model refused; `text` is what it said."""
+    REJECTED = "rejected"
+    """The server would not take this request (too long, bad image); `text` is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the server counted them; None where it did not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back. An empty `text` is a recorded fact, not an error."""
+
+    text: str
+    finish: Finish = Finish.STOP
+    reasoning: str = ""
+    """Thinking that the server reported apart from the answer; never judged."""
+    usage: Usage = Usage()
+    latency_s: float = 0.0
+    """Of the request that succeeded, without retries before it."""
+    attempts: int = 1
+    """HTTP requests made, failures included."""
+    served_by: str = ""
+    """The model name that the server reported."""
+    detail: str = ""
+    """What the server said about a filtered or rejected request."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class CallFailed(Exception):
+    """No answer after all retries: a fact about the connection, never about the model."""
+
+    def __init__(self, reason: str, attempts: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.attempts = attempts
+
+
+class FatalCall(VlsbenchError):
+    """No call to this model can work (wrong key, unknown model): the run must stop."""
+
+
+class ChatModel(Protocol):
+    """A model that answers an image-text request."""
+
+    @property
+    def spec(self) -> str:
+        """How the user names it."""
+
+    @property
+    def endpoint(self) -> str:
+        """What its calls share a rate limit with; equal for models on one server."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What of the model could change an answer; plain JSON, no secrets."""
+
+    async def ask(self, request: Request) -> Reply:
+        """Answer one request, retrying what passes.
+
+        Raises:
+            CallFailed: The server gave no answer after all retries.
+            FatalCall: No request can succeed.
+        """
+
+    async def close(self) -> None:
+        """Release connections."""

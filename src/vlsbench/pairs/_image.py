@@ -1,0 +1,206 @@
+"""Images by reference: bytes are read when they are about to be sent, never decoded here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import pybase64
+
+from vlsbench.errors import VlsbenchError
+
+HEADER_BYTES = 16
+
+
+class ImageError(VlsbenchError):
+    """An image that is missing, empty, cut off or no image."""
+
+
+def sniff_mime(header: bytes) -> str | None:
+    """Tell the media type from the first 16 bytes; None if they start no image we can send.
+
+    File names lie (a WebP saved as `.png` is common on the web); content does not.
+    """
+    if header.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if header.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if header[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif"
+    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
+        return "image/webp"
+    if header.startswith(b"BM"):
+        return "image/bmp"
+    if header[:4] in (b"II*\x00", b"MM\x00*"):
+        return "image/tiff"
+    return None
+
+
+def _fault(ref: str, header: bytes, tail: bytes) -> str | None:
+    if not header:
+        return f"image {ref} is empty"
+    mime = sniff_mime(header)
+    if mime is None:
+        return f"image {ref} is not an image (starts with {header[:8]!r})"
+    if mime == "image/png" and b"IEND" not in tail:
+        return f"image {ref} is cut off (PNG without its end)"
+    return None
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """The bytes of one image, with what a request needs of them.
+
+    One object serves the target's request and the judge's, so the image is hashed and encoded
+    once.
+    """
+
+    data: bytes = field(repr=False)
+    mime: str
+    path: Path | None = None
+    """Where the same bytes lie as a file, if they do (for `--image-transport file`)."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest of the bytes; identifies the image in call keys and in the ledger."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @cached_property
+    def base64(self) -> bytes:
+        """The bytes in standard base64, ASCII."""
+        encoded: bytes = pybase64.b64encode(self.data)
+        return encoded
+
+    @classmethod
+    def of(cls, data: bytes, ref: str, path: Path | None = None) -> ImageData:
+        """Wrap `data`, named `ref` in errors. Raises `ImageError` if it is no whole image."""
+        fault = _fault(ref, data[:HEADER_BYTES], data[-HEADER_BYTES:])
+        if fault:
+            raise ImageError(fault)
+        return cls(data, sniff_mime(data[:HEADER_BYTES]) or "", path)
+
+
+class Image(Protocol):
+    """A lazy reference to one image of a benchmark."""
+
+    @property
+    def ref(self) -> str:
+        """Name of the image, unique in its benchmark; pairs that share it are one cluster."""
+
+    def read(self) -> ImageData:
+        """Return the bytes. Raises `ImageError`."""
+
+    def fault(self) -> str | None:
+        """Say what is wrong without reading it all, or None: missing, empty, cut off, no image."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileImage:
+    """An image in a file, or a slice of one (a member of an uncompressed tar)."""
+
+    ref: str
+    path: Path
+    offset: int = 0
+    size: int | None = None
+    """Bytes of the slice; None takes the whole file."""
+
+    def read(self) -> ImageData:
+        """Return the bytes. Raises `ImageError` naming the file."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                data = file.read(-1 if self.size is None else self.size)
+        except OSError as error:
+            raise ImageError(f"image {self.ref}: {error.strerror} ({self.path})") from None
+        return ImageData.of(data, self.ref, self.path if self.size is None else None)
+
+    def fault(self) -> str | None:
+        """Look at the first and last 16 bytes only."""
+        try:
+            with open(self.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size if self.size is None else self.size
+                file.seek(self.offset)
+                header = file.read(min(HEADER_BYTES, size))
+                file.seek(self.offset + max(0, size - HEADER_BYTES))
+                tail = file.read(HEADER_BYTES)
+        except FileNotFoundError:
+            return f"image {self.ref} is missing ({self.path})"
+        except OSError as error:
+            return f"image {self.ref}: {error.strerror} ({self.path})"
+        return _fault(self.ref, header, tail)
+
+
+@dataclass(frozen=True)
+class MadeImage:
+    """An image that is made on demand: drawn by the lab, or derived from another by a view."""
+
+    ref: str
+    make: Callable[[], bytes] = field(repr=False, compare=False)
+
+    def read(self) -> ImageData:
+        """Make the bytes."""
+        return ImageData.of(self.make(), self.ref)
+
+    def fault(self) -> str | None:
+        """Nothing to check before it is made."""
+        return None
+
+
+class ParquetImages:
+    """The image column of one Parquet file, one row group held at a time.
+
+    Hugging Face writes images as a struct `{bytes, path}`; a plain binary column works too.
+    """
+
+    def __init__(self, path: Path, column: str = "image") -> None:
+        self.path = path
+        self.column = column
+        self._lock = threading.Lock()
+        self._group = -1
+        self._values: list[bytes | None] = []
+
+    def _load(self, group: int) -> None:
+        import pyarrow.parquet as pq
+
+        column = pq.ParquetFile(self.path).read_row_group(group, columns=[self.column])[0]
+        self._values = [
+            value.get("bytes") if isinstance(value, dict) else value for value in column.to_pylist()
+        ]
+        self._group = group
+
+    def bytes_at(self, group: int, row: int) -> bytes | None:
+        """Return the stored bytes of one cell, None where it is null. Safe across threads."""
+        with self._lock:
+            if group != self._group:
+                self._load(group)
+            return self._values[row]
+
+
+@dataclass(frozen=True)
+class ParquetImage:
+    """An image embedded in a Parquet file."""
+
+    ref: str
+    images: ParquetImages = field(repr=False, compare=False)
+    group: int
+    row: int
+
+    def read(self) -> ImageData:
+        """Return the bytes. Raises `ImageError` where the cell is null or no image."""
+        data = self.images.bytes_at(self.group, self.row)
+        if data is None:
+            raise ImageError(f"image {self.ref} is missing ({self.images.path})")
+        return ImageData.of(data, self.ref)
+
+    def fault(self) -> str | None:
+        """Read the cell and look at its ends."""
+        data = self.images.bytes_at(self.group, self.row)
+        if data is None:
+            return f"image {self.ref} is missing ({self.images.path})"
+        return _fault(self.ref, data[:HEADER_BYTES], data[-HEADER_BYTES:])
