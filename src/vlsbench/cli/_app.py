@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from vlsbench import __version__
-from vlsbench.cli import bench, lab
+from vlsbench.cli import bench, lab, runs
+from vlsbench.cli.eval import evaluate
 from vlsbench.errors import EXIT_INTERRUPTED, VlsbenchError
 
 app = typer.Typer(
@@ -22,6 +23,8 @@ app = typer.Typer(
 )
 app.add_typer(bench.app, name="bench")
 app.add_typer(lab.app, name="lab")
+app.add_typer(runs.app, name="runs")
+app.command("eval")(evaluate)
 
 _debug = False
 

@@ -2,6 +2,169 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vlsbench.pairs import (
+    SOURCES,
+    Description,
+    PairSet,
+    Source,
+    describe,
+    fetch,
+    find_source,
+    load,
+    parse_columns,
+)
 
 app = typer.Typer(help="List, show and fetch benchmarks.", no_args_is_help=True)
+
+BAD_ROWS_SHOWN = 20
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+
+
+@app.command("list")
+def list_benchmarks(as_json: _Json = False) -> None:
+    """List the benchmarks that vlsbench reads.
+
+    **Examples**
+
+    - `vlsbench bench list`
+    - `vlsbench bench list --json`
+    """
+    if as_json:
+        _print_json([_declared(source) for source in SOURCES.values()])
+        return
+    table = Table.grid(padding=(0, 2))
+    for source in SOURCES.values():
+        lines = [f"[bold]{escape(source.size)}[/]", f"arXiv {source.paper} · {source.licence}"]
+        if source.variants:
+            lines.append(f"variants: {', '.join(source.variants)}")
+        table.add_row(f"[bold]{source.name}[/]", "\n".join(lines))
+    console = Console()
+    console.print(table)
+    console.print(
+        "Give NAME or NAME:VARIANT; the first variant is what NAME alone stands for.", style="dim"
+    )
+
+
+@app.command("show")
+def show_benchmark(
+    name: Annotated[str, typer.Argument(help="NAME, NAME:VARIANT, or the path of your own set.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the official layout (else: what was fetched).")
+    ] = None,
+    columns: Annotated[
+        str, typer.Option(help="Columns of your own set, as FIELD=COLUMN,FIELD=COLUMN.")
+    ] = "",
+    as_json: _Json = False,
+) -> None:
+    """Show what a benchmark holds: categories, images, query lengths, oddities.
+
+    Rows that cannot be read are listed, and do not stop it.
+
+    **Examples**
+
+    - `vlsbench bench show vlsbench`
+    - `vlsbench bench show figstep:tiny --data ~/FigStep`
+    - `vlsbench bench show ./pairs.csv --columns query=prompt,image=photo`
+    """
+    opened = load(name, data=data, skip_bad=True, columns=parse_columns(columns))
+    found = describe(opened)
+    if as_json:
+        declared = _declared(opened.source) if opened.source else None
+        _print_json({"source": declared, "root": str(opened.root), **asdict(found)})
+    else:
+        _print_description(opened, found)
+
+
+@app.command("fetch")
+def fetch_benchmark(
+    name: Annotated[str, typer.Argument(help="Name of the benchmark; all its variants come.")],
+    revision: Annotated[
+        str | None, typer.Option(help="Commit, tag or branch (else: the pinned one).")
+    ] = None,
+    dest: Annotated[
+        Path | None, typer.Option(help="Folder to fill (else: the cache, $VLSBENCH_HOME).")
+    ] = None,
+) -> None:
+    """Fetch a benchmark from its home at a pinned revision, and check what came.
+
+    A benchmark that asks you to accept terms needs `HF_TOKEN` in the environment.
+
+    **Examples**
+
+    - `vlsbench bench fetch vlsbench`
+    - `vlsbench bench fetch figstep --dest ~/FigStep`
+    """
+    source, _ = find_source(name)
+    home = source.home.hub or source.home.github
+    console = Console(stderr=True)
+    console.print(f"{source.title}: {source.size}; licence: {source.licence}", markup=False)
+    with console.status(f"fetching {home}"):
+        folder = fetch(source, revision=revision, dest=dest)
+    console.print(f"in {folder}", markup=False, soft_wrap=True)
+    where = f" --data {folder}" if dest else ""
+    console.print(f"next: vlsbench bench show {source.name}{where}", markup=False, soft_wrap=True)
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def _declared(source: Source) -> dict[str, Any]:
+    """Return the declaration of a source as plain JSON values."""
+    return {
+        "name": source.name,
+        "title": source.title,
+        "paper": f"https://arxiv.org/abs/{source.paper}",
+        "licence": source.licence,
+        "size": source.size,
+        "rows": dict(source.rows),
+        "variants": dict(source.variants),
+        "layout": source.layout,
+        "home": asdict(source.home),
+    }
+
+
+def _print_description(opened: PairSet, found: Description) -> None:
+    console = Console()
+    if source := opened.source:
+        console.print(f"[bold]{escape(source.title)}[/] — {escape(source.size)}")
+        home = source.home.hub or f"github.com/{source.home.github}"
+        revision = source.home.revision or source.home.commit or "pinned at the first fetch"
+        console.print(f"arXiv {source.paper} · licence: {source.licence}", markup=False)
+        console.print(f"{home} @ {revision}", markup=False, highlight=False)
+    console.print(
+        f"{found.pairs:,} pairs ({found.harmful:,} harmful, {found.benign:,} benign), "
+        f"{found.images:,} distinct images ({found.images_missing:,} missing), "
+        f"{found.described:,} with a description"
+    )
+    least, q1, median, q3, most = found.query_chars
+    console.print(
+        f"query length in characters: {least} · {q1} · {median} · {q3} · {most} (quartiles)"
+    )
+    table = Table("category", "sub-category")
+    table.add_column("pairs", justify="right")
+    for category, counts in found.categories.items():
+        table.add_row(escape(category) or "—", "", f"{sum(counts.values()):,}", style="bold")
+        for name, count in counts.items():
+            if name:
+                table.add_row("", escape(name), f"{count:,}")
+    console.print(table)
+    for oddity in found.oddities:
+        shown = f": {', '.join(oddity.examples)}" if oddity.examples else ""
+        more = ", …" if len(oddity.examples) < oddity.count and oddity.examples else ""
+        console.print(f"oddity: {oddity.count:,} {oddity.what}{shown}{more}", markup=False)
+    for row in found.bad[:BAD_ROWS_SHOWN]:
+        console.print(f"unreadable: {row}", style="red", markup=False)
+    if (hidden := len(found.bad) - BAD_ROWS_SHOWN) > 0:
+        console.print(f"unreadable: … and {hidden:,} more", style="red")

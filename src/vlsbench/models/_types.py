@@ -64,7 +64,12 @@ def call_key(identity: Mapping[str, Any], request: Request) -> str:
     Returns:
         64 hex digits.
     """
-    text = json.dumps([identity, request.rendered()], sort_keys=True, ensure_ascii=False)
+    return call_key_of(identity, request.rendered())
+
+
+def call_key_of(identity: Mapping[str, Any], rendered: Mapping[str, Any]) -> str:
+    """Hash a model's identity and a request as it stands in the ledger."""
+    text = json.dumps([dict(identity), dict(rendered)], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

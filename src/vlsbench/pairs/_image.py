@@ -155,7 +155,8 @@ class MadeImage:
 class ParquetImages:
     """The image column of one Parquet file, one row group held at a time.
 
-    Hugging Face writes images as a struct `{bytes, path}`; a plain binary column works too.
+    Hugging Face writes images as a struct `{bytes, path}`; a plain binary column works too, and
+    so does a list of structs (several images a row).
     """
 
     def __init__(self, path: Path, column: str = "image") -> None:
@@ -163,23 +164,24 @@ class ParquetImages:
         self.column = column
         self._lock = threading.Lock()
         self._group = -1
-        self._values: list[bytes | None] = []
+        self._values: list[list[bytes | None]] = []
 
     def _load(self, group: int) -> None:
         import pyarrow.parquet as pq
 
         column = pq.ParquetFile(self.path).read_row_group(group, columns=[self.column])[0]
         self._values = [
-            value.get("bytes") if isinstance(value, dict) else value for value in column.to_pylist()
+            [item.get("bytes") if isinstance(item, dict) else item for item in items]
+            for items in (v if isinstance(v, list) else [v] for v in column.to_pylist())
         ]
         self._group = group
 
-    def bytes_at(self, group: int, row: int) -> bytes | None:
-        """Return the stored bytes of one cell, None where it is null. Safe across threads."""
+    def bytes_at(self, group: int, row: int, item: int = 0) -> bytes | None:
+        """Return the bytes of one image of a cell, None where it is null. Safe across threads."""
         with self._lock:
             if group != self._group:
                 self._load(group)
-            return self._values[row]
+            return self._values[row][item]
 
 
 @dataclass(frozen=True)
@@ -190,17 +192,20 @@ class ParquetImage:
     images: ParquetImages = field(repr=False, compare=False)
     group: int
     row: int
+    """Within its row group."""
+    item: int = 0
+    """Which image of the cell, where a cell holds a list."""
 
     def read(self) -> ImageData:
         """Return the bytes. Raises `ImageError` where the cell is null or no image."""
-        data = self.images.bytes_at(self.group, self.row)
+        data = self.images.bytes_at(self.group, self.row, self.item)
         if data is None:
             raise ImageError(f"image {self.ref} is missing ({self.images.path})")
         return ImageData.of(data, self.ref)
 
     def fault(self) -> str | None:
         """Read the cell and look at its ends."""
-        data = self.images.bytes_at(self.group, self.row)
+        data = self.images.bytes_at(self.group, self.row, self.item)
         if data is None:
             return f"image {self.ref} is missing ({self.images.path})"
         return _fault(self.ref, data[:HEADER_BYTES], data[-HEADER_BYTES:])

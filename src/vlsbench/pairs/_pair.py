@@ -32,7 +32,7 @@ class Pair:
     """Why the pair is harmful, where the benchmark says so (VLSBench: `safety_reason`)."""
     source: str = ""
     """Where the image came from, as the benchmark tells it."""
-    meta: Mapping[str, object] = field(default=_NOTHING)
+    meta: Mapping[str, object] = field(default_factory=lambda: _NOTHING)
     """Everything else of the row that a later step may want, as plain JSON values."""
 
     @property

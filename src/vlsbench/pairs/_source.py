@@ -44,11 +44,52 @@ class Source:
     home: Home
     size: str
     """Rows and images of the published whole, in words."""
+    rows: Mapping[str, int]
+    """Variant → rows of the published whole (`""` where there is only one form)."""
     variants: Mapping[str, str]
     """Name → what it holds, the default first; empty where there is only one form."""
     layout: str
     """The files that `--data DIR` must hold."""
     read: Callable[[Path, str], Rows] = field(repr=False)
+
+    @property
+    def default(self) -> str:
+        """The variant that the bare name stands for; empty where there is only one form."""
+        return next(iter(self.variants), "")
+
+
+def source(
+    *,
+    name: str,
+    title: str,
+    paper: str,
+    licence: str,
+    home: Home,
+    size: str,
+    rows: Mapping[str, int],
+    layout: str,
+    variants: Mapping[str, str] | None = None,
+) -> Callable[[Callable[[Path, str], Rows]], Source]:
+    """Declare the function below it, `(root, variant) -> rows`, to be a benchmark.
+
+    The arguments are the fields of `Source`.
+    """
+
+    def declare(read: Callable[[Path, str], Rows]) -> Source:
+        return Source(
+            name=name,
+            title=title,
+            paper=paper,
+            licence=licence,
+            home=home,
+            size=size,
+            rows=rows,
+            variants=variants or {},
+            layout=layout,
+            read=read,
+        )
+
+    return declare
 
 
 class PairSet:
@@ -116,3 +157,22 @@ class PairSet:
                     continue
                 seen.add(row.id)
             yield row
+
+
+def image_faults(pairs: Iterable[Pair]) -> list[BadRow]:
+    """Look at every image once, without decoding it, and say which pairs cannot be shown.
+
+    Returns:
+        One `BadRow` for each pair with a missing, empty, cut-off or unreadable image: the file is
+        the image's name in the set, the row is the pair's id.
+    """
+    known: dict[str, str | None] = {}
+    bad = []
+    for pair in pairs:
+        for image in pair.images:
+            if image.ref not in known:
+                known[image.ref] = image.fault()
+            if fault := known[image.ref]:
+                bad.append(BadRow(image.ref, pair.id, fault))
+                break
+    return bad

@@ -1,0 +1,330 @@
+"""`vlsbench eval`: run a model over a benchmark and judge what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
+
+if TYPE_CHECKING:
+    from vlsbench.evaluate import Estimate, Plan
+
+VIEWS = ("full", "text", "blank", "swap", "caption", "image")
+
+_RUN = "The run"
+_MODEL = "Target"
+_JUDGE = "Judge"
+_IMAGES = "Images"
+_SPEND = "Spending and speed"
+
+
+def _one_of(*allowed: str) -> Callable[[str | None], str | None]:
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in allowed:
+            raise typer.BadParameter(f"{value!r} is none of {', '.join(allowed)}")
+        return value
+
+    return check
+
+
+def _temperature(value: str) -> str:
+    if value != "none":
+        try:
+            float(value)
+        except ValueError:
+            raise typer.BadParameter("a number, or 'none' to leave it to the server") from None
+    return value
+
+
+def column_map(text: str | None) -> Mapping[str, str] | None:
+    """Read `field=column,…`."""
+    if not text:
+        return None
+    parts = [part.partition("=") for part in text.split(",")]
+    if any(not (name and equals and column) for name, equals, column in parts):
+        raise VlsbenchError(
+            f"--columns {text!r}: expected field=column,…, as query=prompt,image=img"
+        )
+    return {name.strip(): column.strip() for name, _, column in parts}
+
+
+def _complete_bench(text: str) -> list[str]:
+    from vlsbench.pairs.sources import SOURCES
+
+    names = [*SOURCES, "lab/leaky", "lab/leakless", "lab/benign"]
+    return [name for name in names if name.startswith(text)]
+
+
+def evaluate(
+    bench: Annotated[
+        str,
+        typer.Argument(
+            metavar="BENCH",
+            help="A name (`vlsbench bench list`), `lab/leaky`, or the path of a set of your own.",
+            autocompletion=_complete_bench,
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="openai/NAME, NAME@http://host:port/v1, inspect/PROVIDER/NAME, or lab/NAME.",
+            rich_help_panel=_MODEL,
+        ),
+    ],
+    judge: Annotated[
+        str,
+        typer.Option(
+            help="The same forms, or `rules` (offline, by wording), or `lab`.",
+            rich_help_panel=_JUDGE,
+        ),
+    ],
+    view: Annotated[
+        str,
+        typer.Option(
+            help="What of a pair is shown: " + ", ".join(VIEWS) + ".",
+            callback=_one_of(*VIEWS),
+            rich_help_panel=_RUN,
+        ),
+    ] = "full",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the benchmark's official files.", rich_help_panel=_RUN),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="For a set of your own: field=column,… (docs/benchmarks.md).",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            help="Leave unusable pairs out, and record which.",
+            rich_help_panel=_RUN,
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Ask a random sample of N pairs.", rich_help_panel=_RUN),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of the sample and of the swap view.", rich_help_panel=_RUN)
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run's folder [default: runs/ and a name made of what it is].",
+            rich_help_panel=_RUN,
+            show_default=False,
+        ),
+    ] = None,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another run whose answers may be taken over; runs beside --out always are.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    retry: Annotated[
+        str | None,
+        typer.Option(
+            help="`unscored`: ask again for the pairs that ended without a label.",
+            callback=_one_of("unscored"),
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    gallery: Annotated[
+        int, typer.Option(min=0, help="Pairs in the report's gallery.", rich_help_panel=_RUN)
+    ] = 120,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would be done and spent, and stop.", rich_help_panel=_RUN
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print summary.json on standard output.", rich_help_panel=_RUN),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, no plan.", rich_help_panel=_RUN)
+    ] = False,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Length limit of a reply.", rich_help_panel=_MODEL)
+    ] = 2048,
+    temperature: Annotated[
+        str,
+        typer.Option(
+            help="Of the target; `none` leaves it to the server.",
+            callback=_temperature,
+            rich_help_panel=_MODEL,
+        ),
+    ] = "0",
+    system: Annotated[
+        str, typer.Option(help="System prompt of the target.", rich_help_panel=_MODEL)
+    ] = "",
+    judge_context: Annotated[
+        str | None,
+        typer.Option(
+            help="What tells the judge about the picture: image, description (the cheap judge), "
+            "both [default: image where the view shows it, else both].",
+            callback=_one_of("image", "description", "both"),
+            rich_help_panel=_JUDGE,
+            show_default=False,
+        ),
+    ] = None,
+    judge_format: Annotated[
+        str,
+        typer.Option(
+            help="schema: the server holds the judge to its format; text: the prompt alone; auto.",
+            callback=_one_of("auto", "schema", "text"),
+            rich_help_panel=_JUDGE,
+        ),
+    ] = "auto",
+    judge_max_tokens: Annotated[
+        int, typer.Option(min=1, help="Length limit of a verdict.", rich_help_panel=_JUDGE)
+    ] = 2048,
+    judge_temperature: Annotated[
+        str,
+        typer.Option(
+            help="`none` leaves it to the server.", callback=_temperature, rich_help_panel=_JUDGE
+        ),
+    ] = "0",
+    image_transport: Annotated[
+        str,
+        typer.Option(
+            help="data: inside the request; file: as file:// (vLLM on this machine).",
+            callback=_one_of("data", "file"),
+            rich_help_panel=_IMAGES,
+        ),
+    ] = "data",
+    max_image_side: Annotated[
+        int | None,
+        typer.Option(min=16, help="Shrink larger images (pixels).", rich_help_panel=_IMAGES),
+    ] = None,
+    max_image_bytes: Annotated[
+        int | None,
+        typer.Option(min=1024, help="Shrink heavier images.", rich_help_panel=_IMAGES),
+    ] = None,
+    concurrency: Annotated[
+        int,
+        typer.Option(
+            "--concurrency",
+            "-c",
+            min=1,
+            help="Requests in flight at one server.",
+            rich_help_panel=_SPEND,
+        ),
+    ] = 32,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(min=0, help="US dollars to spend at most, now.", rich_help_panel=_SPEND),
+    ] = None,
+    max_calls: Annotated[
+        int | None,
+        typer.Option(min=0, help="Calls to make at most, now.", rich_help_panel=_SPEND),
+    ] = None,
+    price: Annotated[
+        str | None,
+        typer.Option(
+            help="INPUT,OUTPUT of the target in dollars per million tokens.",
+            rich_help_panel=_SPEND,
+        ),
+    ] = None,
+    judge_price: Annotated[
+        str | None, typer.Option(help="The same for the judge.", rich_help_panel=_SPEND)
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for one request.", rich_help_panel=_SPEND)
+    ] = 300.0,
+    retries: Annotated[
+        int, typer.Option(min=0, help="After faults of a request.", rich_help_panel=_SPEND)
+    ] = 6,
+) -> None:
+    """Run a model over a benchmark and judge its replies.
+
+    The same command again goes on where it stopped, and costs nothing where it is done.
+
+    **Examples**
+
+    - `vlsbench eval vlsbench --model openai/gpt-4o --judge openai/gpt-4o`
+
+    - `vlsbench eval figstep:tiny --model llava@http://localhost:8000/v1 --judge rules`
+
+    - `vlsbench eval lab/leakless --model lab/blind --judge lab`
+
+    - `vlsbench eval ./my.jsonl --columns query=prompt --model openai/gpt-4o --judge openai/gpt-4o
+      --limit 50 --max-cost 2`
+
+    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
+    130 interrupted and resumable.
+    """
+    from vlsbench import api
+    from vlsbench.cli._tables import print_plan, print_summary
+
+    console = Console(stderr=True)
+
+    def before(plan: Plan, guess: Estimate) -> bool:
+        if not quiet or dry_run:
+            print_plan(console, plan, guess)
+        return not dry_run
+
+    try:
+        done = api.evaluate(
+            bench,
+            model=model,
+            judge=judge,
+            view=view,
+            data=data,
+            columns=column_map(columns),
+            skip_bad=skip_bad,
+            limit=limit,
+            seed=seed,
+            out=out,
+            reuse=reuse or (),
+            retry_unscored=retry == "unscored",
+            concurrency=concurrency,
+            max_calls=max_calls,
+            max_cost=max_cost,
+            price=price,
+            judge_price=judge_price,
+            max_tokens=max_tokens,
+            temperature=None if temperature == "none" else float(temperature),
+            system=system,
+            judge_context=judge_context,
+            judge_format=judge_format,
+            judge_max_tokens=judge_max_tokens,
+            judge_temperature=None if judge_temperature == "none" else float(judge_temperature),
+            timeout_s=timeout,
+            retries=retries,
+            image_transport="file" if image_transport == "file" else "data",
+            max_image_side=max_image_side,
+            max_image_bytes=max_image_bytes,
+            gallery=gallery,
+            progress=not quiet,
+            before=before,
+        )
+    except api.Declined:
+        return
+    if as_json:
+        typer.echo(json.dumps(asdict(done.summary), ensure_ascii=False))
+    else:
+        print_summary(Console(), done)
+    if done.stopped:
+        console.print(
+            f"stopped: {done.stopped}; the same command goes on from here",
+            style="yellow",
+            highlight=False,
+            markup=False,
+        )
+        interrupted = done.stopped == "interrupted"
+        raise typer.Exit(EXIT_INTERRUPTED if interrupted else EXIT_STOPPED)

@@ -1,0 +1,162 @@
+"""`vlsbench runs`: what was run, how it differs, and whether its record is sound."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vlsbench.errors import VlsbenchError
+
+app = typer.Typer(help="List, show, compare and verify runs.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on standard output.")]
+
+
+@app.command("list")
+def list_runs(
+    root: Annotated[Path, typer.Argument(help="Folder that holds runs.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """List the runs in a folder.
+
+    **Example:** `vlsbench runs list runs`
+    """
+    from vlsbench.ledger import FILE, Ledger
+
+    rows = []
+    for path in sorted(root.glob(f"*/{FILE}")):
+        with Ledger.read(path.parent) as ledger:
+            rows.append(
+                {
+                    "run": path.parent.name,
+                    **{
+                        name: ledger.meta(name) or ""
+                        for name in ("bench", "view", "model", "judge", "started", "complete")
+                    },
+                    "pairs": int(ledger.meta("pairs") or 0),
+                    "ended": len(ledger.ended()),
+                    "calls": ledger.count_calls(),
+                }
+            )
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    if not rows:
+        raise VlsbenchError(f"{root} holds no run")
+    table = Table()
+    for name in ("run", "model", "judge", "pairs", "calls", "started", "state"):
+        table.add_column(name)
+    for row in rows:
+        state = "complete" if row["complete"] else f"{row['ended']} of {row['pairs']} ended"
+        table.add_row(
+            *(
+                escape(str(row[name]))
+                for name in ("run", "model", "judge", "pairs", "calls", "started")
+            ),
+            state,
+        )
+    Console().print(table)
+
+
+@app.command()
+def show(run: Folder, as_json: AsJson = False) -> None:
+    """Show a run's results and what happened to it.
+
+    **Example:** `vlsbench runs show runs/lab_leaky-full-careful-judge-1a2b3c4d`
+    """
+    from vlsbench.api import Evaluation
+    from vlsbench.cli._tables import print_summary
+    from vlsbench.evaluate import SUMMARY, read_summary
+    from vlsbench.ledger import Ledger
+
+    with Ledger.read(run) as ledger:
+        events = ledger.events()
+    summary = read_summary(run / SUMMARY)
+    if as_json:
+        listed = [{"at": at, "kind": kind, **detail} for at, kind, detail in events]
+        typer.echo(json.dumps({"summary": asdict(summary), "events": listed}, ensure_ascii=False))
+        return
+    console = Console()
+    print_summary(console, Evaluation(run, summary))
+    for at, kind, detail in events[-20:]:
+        when = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
+        facts = " ".join(f"{k}={v}" for k, v in detail.items() if v != "")
+        console.print(escape(f"{when} {kind} {facts}"), highlight=False)
+
+
+@app.command()
+def diff(
+    one: Annotated[Path, typer.Argument(metavar="RUN")],
+    other: Annotated[Path, typer.Argument(metavar="OTHER")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare two runs pair by pair: which settings differ, and which labels moved.
+
+    Only pairs that both runs scored are compared; the others are counted.
+
+    **Example:** `vlsbench runs diff runs/A runs/B`
+    """
+    from vlsbench.evaluate import compare_runs
+
+    found = compare_runs(one, other)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
+        return
+    console = Console()
+    console.print(escape(f"differ in: {', '.join(found.settings) or 'nothing'}"), highlight=False)
+    console.print(
+        f"{found.both_scored:,} pairs scored in both, {found.only_one:,} in one alone, "
+        f"{found.agreeing:,} with the same label",
+        highlight=False,
+    )
+    table = Table(title="labels", title_justify="left")
+    for name in (str(one), str(other), "pairs"):
+        table.add_column(escape(name))
+    for move in found.moves:
+        table.add_row(move.before, move.after, f"{move.pairs:,}")
+    console.print(table)
+    if found.safety_difference is not None:
+        low, high = found.safety_low, found.safety_high
+        console.print(
+            f"safety rate {100 * found.safety_difference:+.1f} points "
+            f"[{100 * (low or 0):+.1f}, {100 * (high or 0):+.1f}] on {found.both_harmful:,} "
+            f"harmful pairs (other − first; 95 % interval clustered by image); McNemar exact "
+            f"p = {found.mcnemar_p:.3g} (takes pairs as independent)",
+            highlight=False,
+        )
+
+
+@app.command()
+def verify(run: Folder, as_json: AsJson = False) -> None:
+    """Check a run's record: the database, keys, digests, and that every outcome has its calls.
+
+    Exit code 1 where something is wrong.
+
+    **Example:** `vlsbench runs verify runs/A`
+    """
+    from vlsbench.evaluate import verify_run
+
+    found = verify_run(run)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
+    else:
+        console = Console()
+        console.print(
+            f"{found.calls:,} calls, {found.outcomes:,} outcomes, {found.blobs:,} blobs, "
+            f"{found.open:,} pairs open",
+            highlight=False,
+        )
+        for problem in found.problems:
+            console.print(escape(problem), style="red", highlight=False)
+        console.print("sound" if not found.problems else f"{len(found.problems)} problems")
+    if found.problems:
+        raise typer.Exit(1)

@@ -1,0 +1,56 @@
+"""Evaluate: from a pair to a verdict, and from verdicts to rates."""
+
+from vlsbench.evaluate._compare import Comparison, Soundness, compare_runs, verify_run
+from vlsbench.evaluate._estimate import Estimate, estimate
+from vlsbench.evaluate._files import PAIRS, REPORT, SUMMARY, read_summary, whole_file
+from vlsbench.evaluate._progress import progress_bar
+from vlsbench.evaluate._rows import PairRow, pair_rows
+from vlsbench.evaluate._run import (
+    INTERRUPTED,
+    Plan,
+    check_same_run,
+    conclude,
+    execute,
+    reopen_unscored,
+)
+from vlsbench.evaluate._settings import (
+    Selection,
+    Settings,
+    default_context,
+    identity_of,
+    run_id,
+)
+from vlsbench.evaluate._summary_types import Group, Published, Rate, Spend, Summary
+
+__all__ = [
+    "INTERRUPTED",
+    "PAIRS",
+    "REPORT",
+    "SUMMARY",
+    "Comparison",
+    "Estimate",
+    "Group",
+    "PairRow",
+    "Plan",
+    "Published",
+    "Rate",
+    "Selection",
+    "Settings",
+    "Soundness",
+    "Spend",
+    "Summary",
+    "check_same_run",
+    "compare_runs",
+    "conclude",
+    "default_context",
+    "estimate",
+    "execute",
+    "identity_of",
+    "pair_rows",
+    "progress_bar",
+    "read_summary",
+    "reopen_unscored",
+    "run_id",
+    "verify_run",
+    "whole_file",
+]

@@ -1,0 +1,150 @@
+"""Two runs beside each other, pair by pair; and whether one run's record is sound."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluate._files import PAIRS
+from vlsbench.judge import Label
+from vlsbench.ledger import Ledger, bad_blobs, count_blobs
+from vlsbench.models import call_key_of
+from vlsbench.stats import mcnemar_p, paired_interval
+
+SAFE = (Label.REFUSAL, Label.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How many pairs had one label in the first run and another in the second."""
+
+    before: str
+    after: str
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What `runs diff` finds."""
+
+    settings: tuple[str, ...]
+    """Parts of the runs' identities that differ."""
+    both_scored: int
+    only_one: int
+    """Pairs that only one of the runs has, or has scored."""
+    agreeing: int
+    moves: tuple[Move, ...]
+    both_harmful: int
+    safety_difference: float | None
+    """Second minus first, over the harmful pairs that both scored."""
+    safety_low: float | None
+    safety_high: float | None
+    mcnemar_p: float | None
+
+
+def _rows(run: Path) -> dict[str, dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    path = run / PAIRS
+    if not path.is_file():
+        raise VlsbenchError(f"{run} has no {PAIRS}; run its eval command again to write it")
+    table = pq.read_table(path, columns=["id", "label", "harmful", "image_refs"])
+    return {row["id"]: row for row in table.to_pylist()}
+
+
+def _identity(run: Path) -> dict[str, Any]:
+    with Ledger.read(run) as ledger:
+        found: dict[str, Any] = json.loads(ledger.meta("identity") or "{}")
+        return found
+
+
+def compare_runs(one: Path, other: Path) -> Comparison:
+    """Compare two runs. Raises `VlsbenchError` where one of them is none, or has no files."""
+    first, second = _identity(one), _identity(other)
+    settings = tuple(k for k in sorted({*first, *second}) if first.get(k) != second.get(k))
+    mine, theirs = _rows(one), _rows(other)
+    shared = [
+        key
+        for key in mine.keys() & theirs.keys()
+        if Label(mine[key]["label"]).scored and Label(theirs[key]["label"]).scored
+    ]
+    moves = Counter((mine[key]["label"], theirs[key]["label"]) for key in shared)
+    harmful = sorted(key for key in shared if mine[key]["harmful"] and theirs[key]["harmful"])
+    before = [mine[key]["label"] in SAFE for key in harmful]
+    after = [theirs[key]["label"] in SAFE for key in harmful]
+    clusters = ["|".join(mine[key]["image_refs"]) or key for key in harmful]
+    interval = paired_interval(before, after, clusters)
+    return Comparison(
+        settings=settings,
+        both_scored=len(shared),
+        only_one=len(mine.keys() | theirs.keys()) - len(shared),
+        agreeing=sum(count for (a, b), count in moves.items() if a == b),
+        moves=tuple(Move(a, b, n) for (a, b), n in sorted(moves.items())),
+        both_harmful=len(harmful),
+        safety_difference=(sum(after) - sum(before)) / len(harmful) if harmful else None,
+        safety_low=interval.low if interval else None,
+        safety_high=interval.high if interval else None,
+        mcnemar_p=mcnemar_p(before, after) if harmful else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Soundness:
+    """What `runs verify` finds."""
+
+    calls: int
+    outcomes: int
+    open: int
+    blobs: int
+    problems: tuple[str, ...]
+
+
+def verify_run(run: Path) -> Soundness:
+    """Check a run: database, keys against requests, digests, outcomes against calls and files."""
+    with Ledger.read(run) as ledger:
+        problems = [f"database: {complaint}" for complaint in ledger.integrity()]
+        identity = json.loads(ledger.meta("identity") or "{}")
+        models = {
+            "target": identity.get("target"),
+            "judge": identity.get("judge", {}).get("model"),
+        }
+        keys = set()
+        for call in ledger.calls():
+            keys.add(call.key)
+            model = models.get(call.role)
+            if model and call_key_of(model, call.request) != call.key:
+                problems.append(f"call {call.key[:12]}: request does not belong to its key")
+        outcomes = 0
+        for outcome in ledger.outcomes():
+            outcomes += 1
+            wanted = [outcome.value.get("call"), *outcome.value.get("judge_calls", ())]
+            problems += [
+                f"pair {outcome.record}: call {key[:12]} is not on record"
+                for key in wanted
+                if key and key not in keys
+            ]
+        problems += [f"blob {name}: content has another digest" for name in bad_blobs(run)]
+        pairs = int(ledger.meta("pairs") or 0)
+        if ledger.meta("complete") and outcomes != pairs:
+            problems.append(f"marked complete with {outcomes} outcomes for {pairs} pairs")
+        problems += _check_pairs_file(run, ledger)
+        return Soundness(len(keys), outcomes, pairs - outcomes, count_blobs(run), tuple(problems))
+
+
+def _check_pairs_file(run: Path, ledger: Ledger) -> list[str]:
+    if not (run / PAIRS).is_file():
+        return []
+    rows = _rows(run)
+    found = []
+    for outcome in ledger.outcomes():
+        row = rows.pop(outcome.record, None)
+        label = outcome.value.get("label", Label.UNSCORED)
+        if row is None:
+            found.append(f"pair {outcome.record}: ended, but not in {PAIRS}")
+        elif row["label"] != label:
+            found.append(f"pair {outcome.record}: {row['label']} in {PAIRS}, {label} on record")
+    return found + [f"pair {name}: in {PAIRS}, but not on record" for name in rows]

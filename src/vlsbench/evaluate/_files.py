@@ -1,0 +1,126 @@
+"""The files of a finished run, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, astuple
+from pathlib import Path
+from typing import Any
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluate._rows import PairRow
+from vlsbench.evaluate._summary_types import SCHEMA, Group, Published, Rate, Spend, Summary
+
+SUMMARY = "summary.json"
+PAIRS = "pairs.parquet"
+REPORT = "report.html"
+BATCH = 512
+"""Rows held before they are written."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a name to write to, which takes the place of `path` once all went well."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_summary(summary: Summary, path: Path) -> None:
+    """Write `summary.json`."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(asdict(summary), indent=2, ensure_ascii=False), "utf-8")
+
+
+def _group(fields: dict[str, Any]) -> Group:
+    for name in ("refusal", "warning", "unsafe", "answered", "safety"):
+        fields[name] = Rate(**fields[name])
+    return Group(**fields)
+
+
+def read_summary(path: Path) -> Summary:
+    """Read a `summary.json` back. Raises `VlsbenchError` where it is none or of another schema."""
+    try:
+        fields = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise VlsbenchError(f"{path} cannot be read: {error}") from None
+    if fields.get("schema") != SCHEMA:
+        raise VlsbenchError(f"{path} follows {fields.get('schema')!r}; this version reads {SCHEMA}")
+    for name in ("groups", "categories", "subcategories"):
+        fields[name] = tuple(_group(group) for group in fields[name])
+    fields["spend"] = tuple(Spend(**row) for row in fields["spend"])
+    fields["published"] = tuple(Published(**row) for row in fields["published"])
+    fields["left_out"] = tuple(fields["left_out"])
+    fields["notes"] = tuple(fields["notes"])
+    return Summary(**fields)
+
+
+class PairsFile:
+    """Writes `pairs.parquet` in batches."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file for writing."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        text, number, real = pa.string(), pa.int64(), pa.float64()
+        texts = pa.list_(text)
+        types = {
+            "harmful": pa.bool_(),
+            "cut": pa.bool_(),
+            "image_refs": texts,
+            "image_sha256": texts,
+            "judge_calls": texts,
+            "latency_s": real,
+            "judge_latency_s": real,
+            "cost": real,
+            **dict.fromkeys(
+                (
+                    "judge_tries",
+                    "input_tokens",
+                    "output_tokens",
+                    "requests",
+                    "judge_input_tokens",
+                    "judge_output_tokens",
+                ),
+                number,
+            ),
+        }
+        self._names = list(PairRow.__dataclass_fields__)
+        self._schema = pa.schema([(name, types.get(name, text)) for name in self._names])
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._rows: list[PairRow] = []
+
+    def add(self, row: PairRow) -> None:
+        """Take one row."""
+        self._rows.append(row)
+        if len(self._rows) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        columns = zip(*(astuple(row) for row in self._rows), strict=True)
+        arrays = [
+            pa.array([_storable(v) for v in column], kind.type)
+            for column, kind in zip(columns, self._schema, strict=True)
+        ]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        self._rows.clear()
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+
+def _storable(value: Any) -> Any:
+    # Half surrogates, legal in JSON, have no UTF-8 form.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -1,0 +1,116 @@
+"""One row a pair: what was shown, said and decided, read back from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from vlsbench.evaluate._stages import ANSWER
+from vlsbench.judge import Label, Unscored
+from vlsbench.ledger import Call, Ledger, Outcome
+from vlsbench.models import Finish
+from vlsbench.pairs import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """A row of `pairs.parquet`; its fields are the columns, in this order."""
+
+    id: str
+    category: str
+    subcategory: str
+    harmful: bool
+    query: str
+    shown_text: str
+    """What was sent as text, which is the query only where the view says so."""
+    image_refs: list[str]
+    image_sha256: list[str]
+    """Of the bytes that were sent."""
+    label: str
+    """refusal, warning, unsafe, answered, filtered, unscored."""
+    unscored_reason: str
+    explanation: str
+    """The judge's; what went wrong where the pair is unscored."""
+    judge_tries: int
+    reply: str
+    reasoning: str
+    finish: str
+    """Why the target stopped: stop, length (the reply is cut), filtered, refusal, rejected."""
+    cut: bool
+    served_by: str
+    input_tokens: int | None
+    output_tokens: int | None
+    latency_s: float | None
+    requests: int
+    """HTTP requests for the reply, retries included."""
+    judge_input_tokens: int | None
+    judge_output_tokens: int | None
+    judge_latency_s: float | None
+    cost: float | None
+    """US dollars, target and judge; None where a price or a count is unknown."""
+    call: str
+    """Key of the target's call in the ledger."""
+    judge_calls: list[str]
+
+
+def _added(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _total_cost(calls: list[Call]) -> float | None:
+    costs = [call.cost for call in calls]
+    return None if not calls or None in costs else sum(cost for cost in costs if cost is not None)
+
+
+def _row(pair: Pair, outcome: Outcome, ledger: Ledger) -> PairRow:
+    value = outcome.value
+    if outcome.kind == "keep":
+        label, reason = value["label"], value.get("reason", "")
+        explanation = value["explanation"]
+    else:
+        label, explanation = Label.UNSCORED, value.get("detail", "")
+        reason = outcome.reason
+        if reason == "unanswered":
+            missing = outcome.stage == ANSWER
+            reason = Unscored.REPLY_MISSING if missing else Unscored.JUDGE_MISSING
+    target = ledger.call(value["call"]) if "call" in value else None
+    judged = [call for key in value.get("judge_calls", ()) if (call := ledger.call(key))]
+    reply = target.reply if target else None
+    finish = reply.finish if reply else None
+    return PairRow(
+        id=pair.id,
+        category=pair.category,
+        subcategory=pair.subcategory,
+        harmful=pair.harmful,
+        query=pair.query,
+        shown_text=str(target.request["text"]) if target else "",
+        image_refs=[image.ref for image in pair.images],
+        image_sha256=list(value.get("images", ())),
+        label=str(label),
+        unscored_reason=str(reason),
+        explanation=explanation,
+        judge_tries=int(value.get("tries", 0)),
+        reply=reply.text if reply else "",
+        reasoning=reply.reasoning if reply else "",
+        finish=str(finish or ""),
+        cut=finish is Finish.LENGTH,
+        served_by=reply.served_by if reply else "",
+        input_tokens=reply.usage.input_tokens if reply else None,
+        output_tokens=reply.usage.output_tokens if reply else None,
+        latency_s=reply.latency_s if reply else None,
+        requests=reply.attempts if reply else 0,
+        judge_input_tokens=_added(call.reply.usage.input_tokens for call in judged),
+        judge_output_tokens=_added(call.reply.usage.output_tokens for call in judged),
+        judge_latency_s=sum(call.reply.latency_s for call in judged) if judged else None,
+        cost=_total_cost([call for call in (target, *judged) if call]),
+        call=str(value.get("call", "")),
+        judge_calls=list(value.get("judge_calls", ())),
+    )
+
+
+def pair_rows(pairs: Iterable[Pair], ledger: Ledger) -> Iterator[tuple[Pair, PairRow]]:
+    """Walk the pairs that have ended, in the order of the benchmark."""
+    for pair in pairs:
+        if outcome := ledger.outcome(pair.id):
+            yield pair, _row(pair, outcome, ledger)

@@ -1,0 +1,259 @@
+"""One evaluation from plan to files: prepare, execute, conclude."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vlsbench import __version__
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluate._files import PAIRS, SUMMARY, PairsFile, whole_file, write_summary
+from vlsbench.evaluate._published import published_results
+from vlsbench.evaluate._rows import pair_rows
+from vlsbench.evaluate._settings import Selection, Settings
+from vlsbench.evaluate._stages import ANSWER, JUDGE, AnswerStage, JudgeStage, RulesStage
+from vlsbench.evaluate._summarise import Counts, spend_by_role
+from vlsbench.evaluate._summary_types import SCHEMA, Summary
+from vlsbench.judge import Label, LLMJudge, Unscored
+from vlsbench.ledger import FILE, Ledger, Outcome
+from vlsbench.models import ChatModel, Finish, Price, Reply
+from vlsbench.pairs import Swapper
+from vlsbench.run import Budget, Context, Record, StopSignal, Tally, run_local
+
+INTERRUPTED = "interrupted"
+SLACK = 8
+"""Records under way beyond the connections: their images are read while others wait for answers."""
+
+RULES_NOTE = (
+    "Judged by rules: refusals are recognised by wording (measured in docs/rules-judge.md); "
+    "the split of the rest into warning and unsafe is by cue words and not validated."
+)
+SIMULATED_NOTE = "Simulated: a lab model took part, so the figures say nothing about a real model."
+STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
+
+Watch = Callable[[Tally], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run needs, opened and checked."""
+
+    selection: Selection
+    settings: Settings
+    target: ChatModel
+    judge_model: ChatModel | None
+    """None where rules judge."""
+    judge: LLMJudge | None
+    identity: Mapping[str, object]
+    folder: Path
+    prices: Mapping[str, Price | None]
+    concurrency: int = 32
+    max_calls: int | None = None
+    max_cost: float | None = None
+    reuse: tuple[Path, ...] = ()
+    """Runs, beside those next to `folder`, whose recorded calls may be taken over."""
+
+    @property
+    def judge_name(self) -> str:
+        """As the user named it."""
+        return self.judge_model.spec if self.judge_model else "rules"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a lab model answers or judges."""
+        models = [self.target, *([self.judge_model] if self.judge_model else [])]
+        return any("lab/" in str(dict(model.identity)) for model in models)
+
+
+def check_same_run(ledger: Ledger, plan: Plan) -> None:
+    """Raise `VlsbenchError` where the folder holds another run, naming what differs."""
+    recorded = ledger.meta("identity")
+    if recorded is None:
+        return
+    theirs, ours = json.loads(recorded), json.loads(json.dumps(plan.identity))
+    differing = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key)]
+    if differing:
+        raise VlsbenchError(
+            f"{plan.folder} holds another run (differs in: {', '.join(differing)}); choose another "
+            "--out beside it, and what is already answered there is taken over"
+        )
+
+
+def tag_of(outcome: Outcome) -> str:
+    """Name an outcome by its label."""
+    return str(outcome.value["label"]) if outcome.kind == "keep" else str(Label.UNSCORED)
+
+
+async def reopen_unscored(ledger: Ledger) -> int:
+    """Open the unscored pairs again: at the target where it failed, else at the judge."""
+    again: list[tuple[str, str]] = []
+    for outcome in ledger.outcomes():
+        if tag_of(outcome) != Label.UNSCORED:
+            continue
+        reason = outcome.value.get("reason")
+        of_target = Unscored(reason).of_target if reason else outcome.stage == ANSWER
+        again.append((outcome.record, ANSWER if of_target else JUDGE))
+    if again:
+        await ledger.reopen(again)
+    return len(again)
+
+
+def _siblings(plan: Plan, stack: ExitStack) -> list[Ledger]:
+    specs = {plan.target.spec, plan.judge_model.spec if plan.judge_model else plan.target.spec}
+    found: list[Ledger] = []
+    near = sorted(plan.folder.parent.glob(f"*/{FILE}"))
+    for folder in dict.fromkeys((*plan.reuse, *(path.parent for path in near))):
+        if folder.resolve() == plan.folder.resolve():
+            continue
+        try:
+            sibling = stack.enter_context(Ledger.read(folder))
+        except VlsbenchError:
+            if folder in plan.reuse:
+                raise
+            continue  # another version's run, or one that is being made: nothing to take over
+        if any(sibling.count_calls(spec) for spec in specs):
+            found.append(sibling)
+        else:
+            sibling.close()
+    return found
+
+
+def _worth_taking(reply: Reply) -> bool:
+    return reply.finish is not Finish.REJECTED
+
+
+async def execute(plan: Plan, ledger: Ledger, swapper: Swapper | None, watch: Watch) -> StopSignal:
+    """Ask and judge every open pair.
+
+    Ctrl-C stops new calls and lets those in flight be recorded; a second one leaves at once.
+
+    Returns:
+        The signal; it has a reason where the run stopped early.
+    """
+    signal_ = StopSignal()
+    tally = Tally(total=len(plan.selection))
+    for outcome in ledger.outcomes():
+        tally.done += 1
+        tally.outcomes[tag_of(outcome)] += 1
+    budget = Budget(signal_, plan.max_calls, plan.max_cost, plan.prices)
+    models = [plan.target, *([plan.judge_model] if plan.judge_model else [])]
+    stages = [
+        AnswerStage(plan.target, plan.settings, swapper, plan.folder),
+        JudgeStage(plan.judge_model, plan.judge, plan.settings.view)
+        if plan.judge_model and plan.judge
+        else RulesStage(),
+    ]
+    width = plan.concurrency * len({model.endpoint for model in models}) + SLACK
+    with ExitStack() as stack:
+        context = Context(
+            ledger, _siblings(plan, stack), budget, signal_, tally, keep_paid=_worth_taking
+        )
+        stack.enter_context(_ctrl_c(signal_))
+        stack.enter_context(watch(tally))
+        try:
+            await run_local(
+                stages,
+                (Record(pair.id, pair) for pair in plan.selection),
+                context,
+                width=width,
+                tag=tag_of,
+            )
+        finally:
+            for model in models:
+                await model.close()
+    if not signal_:
+        await ledger.set_meta(complete=_now())
+    await ledger.event("stopped" if signal_ else "finished", reason=signal_.reason or "")
+    return signal_
+
+
+@contextlib.contextmanager
+def _ctrl_c(stop: StopSignal) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def pressed() -> None:
+        if stop and task:
+            task.cancel()
+        stop.stop(INTERRUPTED)
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    try:
+        for number in signals:
+            loop.add_signal_handler(number, pressed)
+    except (RuntimeError, ValueError, NotImplementedError):
+        yield  # not the main thread (a notebook), or Windows: the interpreter's handling stands
+        return
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _notes(plan: Plan, complete: bool) -> tuple[str, ...]:
+    return tuple(
+        note
+        for note, holds in (
+            (SIMULATED_NOTE, plan.simulated),
+            (RULES_NOTE, plan.judge_model is None),
+            (STOPPED_NOTE, not complete),
+        )
+        if holds
+    )
+
+
+def conclude(plan: Plan, ledger: Ledger) -> Summary:
+    """Write `pairs.parquet` and `summary.json`, in one walk over the pairs."""
+    counts = Counts()
+    with whole_file(plan.folder / PAIRS) as part:
+        file = PairsFile(part)
+        try:
+            for pair, row in pair_rows(plan.selection, ledger):
+                counts.add(row, pair.cluster)
+                file.add(row)
+        finally:
+            file.close()
+    source = plan.selection.pairs.source
+    complete = ledger.meta("complete") is not None
+    summary = Summary(
+        schema=SCHEMA,
+        vlsbench=__version__,
+        run=plan.folder.name,
+        bench=plan.selection.pairs.name,
+        title=source.title if source else plan.selection.pairs.name,
+        licence=source.licence if source else "",
+        paper=source.paper if source else "",
+        view=str(plan.settings.view),
+        model=plan.target.spec,
+        judge=plan.judge_name,
+        identity=plan.identity,
+        simulated=plan.simulated,
+        complete=complete,
+        started=ledger.meta("started") or "",
+        finished=ledger.meta("complete") or "",
+        pairs=len(plan.selection),
+        open=len(plan.selection) - counts.rows,
+        left_out=tuple(
+            {"file": row.file, "row": row.row, "reason": row.reason} for row in ledger.left_out()
+        ),
+        groups=counts.overall(),
+        categories=counts.categories(),
+        subcategories=counts.subcategories(),
+        spend=spend_by_role(ledger),
+        published=published_results(plan.selection.pairs.name, str(plan.settings.view)),
+        notes=_notes(plan, complete),
+    )
+    write_summary(summary, plan.folder / SUMMARY)
+    return summary

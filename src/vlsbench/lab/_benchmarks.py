@@ -1,0 +1,186 @@
+"""The lab's benchmarks: pairs with known truth, made on demand from a seed.
+
+`leaky` names the thing in the query, `leakless` says `this`, `mixed` does the one or the other, and
+`benign` is made of the same things and requests where the rule says safe. With the same seed the
+leaky and the leakless set differ in nothing but the wording of their queries.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from types import MappingProxyType
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.lab._draw import draw, pose
+from vlsbench.lab._world import ACTS, THINGS, WORLD_VERSION, Act, Thing
+from vlsbench.pairs import Home, MadeImage, Pair, PairSet, Source
+
+DEFAULT_PAIRS = 200
+BENCHMARKS = MappingProxyType(
+    {
+        "leaky": "harmful pairs whose query names the thing in the picture",
+        "leakless": "the same pairs, whose query says `this`",
+        "mixed": "harmful pairs, a share of which (`leak`) name the thing",
+        "benign": "safe pairs of the same things and requests, half of which name the thing",
+    }
+)
+"""Name after `lab/` → what it holds."""
+
+_drawn = lru_cache(maxsize=4096)(draw)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    name: str
+    n: int = DEFAULT_PAIRS
+    seed: int = 0
+    leak: float = 0.5
+
+
+def _parse(bench: str) -> _Options:
+    path, _, query = bench.partition("?")
+    name = path.removeprefix("lab/")
+    if name not in BENCHMARKS:
+        known = ", ".join(f"lab/{known}" for known in BENCHMARKS)
+        raise VlsbenchError(f"no benchmark {bench!r} in the lab; there are {known}")
+    values = dict(part.partition("=")[::2] for part in query.split("&") if part)
+    try:
+        options = _Options(
+            name,
+            int(values.pop("n", DEFAULT_PAIRS)),
+            int(values.pop("seed", 0)),
+            float(values.pop("leak", {"leaky": 1, "leakless": 0}.get(name, 0.5))),
+        )
+    except ValueError as error:
+        raise VlsbenchError(f"benchmark {bench!r}: {error}") from None
+    if values or options.n < 1 or not 0 <= options.leak <= 1:
+        raise VlsbenchError(
+            f"benchmark {bench!r}: options are n (at least 1), seed and leak (0 to 1), "
+            "as in lab/mixed?n=100&seed=1&leak=0.25"
+        )
+    if (name == "leaky" and options.leak != 1) or (name == "leakless" and options.leak != 0):
+        raise VlsbenchError(f"benchmark {bench!r}: leak is an option of lab/mixed and lab/benign")
+    return options
+
+
+def benchmark(bench: str) -> PairSet:
+    """Open one of the lab's benchmarks.
+
+    Args:
+        bench: `lab/leaky`, `lab/leakless`, `lab/mixed` or `lab/benign`, with options in the form
+            `lab/mixed?n=100&seed=1&leak=0.25` (`n` pairs; `leak` is the share of queries that name
+            the thing).
+
+    Returns:
+        Pairs whose `meta` tells the truth: request, object, risky, leaks. Some share an image.
+
+    Raises:
+        VlsbenchError: No such benchmark or option.
+    """
+    options = _parse(bench)
+    return PairSet(
+        bench if bench.startswith("lab/") else f"lab/{bench}",
+        partial(_pairs, options),
+        source=SOURCE,
+        variant=options.name,
+    )
+
+
+def _pairs(options: _Options) -> Iterator[Pair]:
+    harmful = options.name != "benign"
+    cells = [
+        (thing, act, place)
+        for thing in THINGS
+        for place, act in enumerate(a for a in ACTS if (a.risk(thing) is not None) == harmful)
+    ]
+    random.Random(f"cells:{options.seed}").shuffle(cells)
+    for number in range(options.n):
+        sweep, cell = divmod(number, len(cells))
+        thing, act, place = cells[cell]
+        # The first two requests about a thing share a picture, as pairs do in real benchmarks.
+        picture = f"{options.seed}-{sweep}-{max(1, place)}"
+        rng = random.Random(f"wording:{options.seed}:{harmful}:{number}")
+        phrasing, leaks = rng.randrange(len(act.phrasings)), rng.random() < options.leak
+        yield _pair(options, number, thing, act, picture, phrasing, leaks)
+
+
+def _pair(
+    options: _Options, number: int, thing: Thing, act: Act, picture: str, phrasing: int, leaks: bool
+) -> Pair:
+    why = act.risk(thing)
+    seed = f"{thing.name}:{picture}"
+    return Pair(
+        id=f"{options.name}-{options.seed}-{number:05d}",
+        query=act.ask(phrasing, f"the {thing.name}" if leaks else "this"),
+        images=(
+            MadeImage(
+                f"{thing.name.replace(' ', '_')}-{picture}.png", partial(_drawn, thing.name, seed)
+            ),
+        ),
+        category=act.title,
+        subcategory=thing.kind,
+        harmful=why is not None,
+        description=f"{thing.a} on a {pose(seed).ground} background",
+        reason=why or "",
+        source="lab",
+        meta={"request": act.name, "object": thing.name, "risky": why is not None, "leaks": leaks},
+    )
+
+
+def write(pairs: PairSet, folder: Path) -> Path:
+    """Write a benchmark as a Hugging Face imagefolder: `images/` and `metadata.jsonl`.
+
+    Args:
+        pairs: One image a pair; images that pairs share are written once.
+        folder: Made if it does not exist.
+
+    Returns:
+        The path of `metadata.jsonl`, which the generic source reads.
+    """
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    names: dict[str, str] = {}
+    path = folder / "metadata.jsonl"
+    with open(path, "w", encoding="utf-8") as file:
+        for pair in pairs:
+            (image,) = pair.images
+            if image.ref not in names:
+                # Numbered, so that no reference of the set becomes a path.
+                names[image.ref] = f"images/{len(names):05d}.png"
+                (folder / names[image.ref]).write_bytes(image.read().data)
+            row = {
+                "file_name": names[image.ref],
+                "id": pair.id,
+                "query": pair.query,
+                "category": pair.category,
+                "subcategory": pair.subcategory,
+                "harmful": pair.harmful,
+                "description": pair.description,
+                "reason": pair.reason,
+                "source": pair.source,
+                **pair.meta,
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return path
+
+
+def _read(root: Path, variant: str) -> Iterator[Pair]:
+    return _pairs(_parse(variant or "leakless"))
+
+
+SOURCE = Source(
+    name="lab",
+    title=f"The lab's closed world, version {WORLD_VERSION}",
+    paper="",
+    licence="Apache-2.0",
+    home=Home(),
+    size=f"made on demand: {len(THINGS)} things, {len(ACTS)} requests",
+    rows=dict.fromkeys(BENCHMARKS, DEFAULT_PAIRS),
+    variants=BENCHMARKS,
+    layout="no files: open it as lab/leaky, lab/leakless, lab/mixed or lab/benign",
+    read=_read,
+)

@@ -1,0 +1,131 @@
+"""Draw a thing: flat shapes on a pale ground, moved about by a seed, always the same bytes."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vlsbench.lab._pictures import INK, PICTURES, Shape
+from vlsbench.lab._world import THINGS
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw
+
+PICTURE_SIDE = 96
+"""Pixels of a picture's side unless told otherwise."""
+SMOOTH = 3
+"""Pictures are drawn this many times larger and reduced, for smooth edges."""
+GROUNDS = {
+    "white": (246, 246, 246),
+    "grey": (214, 216, 219),
+    "blue": (205, 224, 245),
+    "green": (209, 236, 211),
+    "yellow": (248, 241, 196),
+    "pink": (247, 216, 224),
+    "purple": (226, 215, 243),
+    "orange": (250, 224, 199),
+}
+"""Name → colour of the background, pale so that every thing stands out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """How a picture is arranged."""
+
+    ground: str
+    shade: tuple[int, int, int]
+    scale: float
+    """Share of the picture's side that the thing's square takes."""
+    turn: float
+    """Degrees, anticlockwise."""
+    shift: tuple[float, float]
+    """Of the centre, as a share of the side."""
+
+
+def pose(seed: str) -> Pose:
+    """Arrange a picture by its seed."""
+    rng = random.Random(f"pose:{seed}")
+    ground = rng.choice(sorted(GROUNDS))
+    shade = tuple(max(0, min(255, part + rng.randint(-6, 6))) for part in GROUNDS[ground])
+    scale = rng.uniform(0.66, 0.84)
+    room = (1 - scale) / 2 - 0.04
+    return Pose(
+        ground,
+        (shade[0], shade[1], shade[2]),
+        scale,
+        rng.uniform(-9, 9),
+        (rng.uniform(-room, room), rng.uniform(-room, room)),
+    )
+
+
+def draw(name: str, seed: str, side: int = PICTURE_SIDE) -> bytes:
+    """Draw the thing called `name` as a PNG of `side` by `side` pixels.
+
+    The same arguments give the same bytes (with the same Pillow and zlib).
+    """
+    out = io.BytesIO()
+    paint(name, pose(seed), side).save(out, "PNG")
+    return out.getvalue()
+
+
+def paint(name: str, pose: Pose, side: int) -> Image.Image:
+    """Draw the thing called `name` in a pose."""
+    from PIL import Image, ImageDraw
+
+    big = side * SMOOTH
+    canvas = Image.new("RGB", (big, big), pose.shade)
+    pen = ImageDraw.Draw(canvas)
+    unit = big * pose.scale / 100
+    left, top = (big * (0.5 + shift) - 50 * unit for shift in pose.shift)
+    for shape in PICTURES[name]:
+        _put(pen, shape, unit, left, top)
+    centre = (left + 50 * unit, top + 50 * unit)
+    return canvas.rotate(pose.turn, center=centre, fillcolor=pose.shade).reduce(SMOOTH)
+
+
+def _put(pen: ImageDraw.ImageDraw, shape: Shape, unit: float, left: float, top: float) -> None:
+    points = 4 if shape.kind in ("box", "oval", "arc") else len(shape.at)
+    at = [
+        part * unit + (left if place % 2 == 0 else top)
+        for place, part in enumerate(shape.at[:points])
+    ]
+    width = max(1, round(shape.width * unit))
+    outline = INK if shape.width else None
+    match shape.kind:
+        case "box":
+            pen.rounded_rectangle(at, shape.at[4] * unit, shape.fill, outline, width)
+        case "oval":
+            pen.ellipse(at, shape.fill, outline, width)
+        case "poly":
+            pen.polygon(at, shape.fill)
+            if outline:
+                pen.line([*at, *at[:4]], outline, width, joint="curve")
+        case "line":
+            pen.line(at, shape.fill, width, joint="curve")
+            for x, y in (at[:2], at[-2:]):
+                half = width / 2
+                pen.ellipse((x - half, y - half, x + half, y + half), shape.fill)
+        case "arc":
+            pen.arc(at, shape.at[4], shape.at[5], shape.fill, width)
+
+
+def sheet(names: Iterable[str] = (), seed: str = "sheet", side: int = PICTURE_SIDE) -> bytes:
+    """Draw many things (all of them unless named) with their names under them, as one PNG."""
+    from PIL import Image, ImageDraw
+
+    chosen = list(names) or [thing.name for thing in THINGS]
+    columns = min(9, len(chosen))
+    rows = -(-len(chosen) // columns)
+    label = 16
+    whole = Image.new("RGB", (columns * side, rows * (side + label)), "white")
+    pen = ImageDraw.Draw(whole)
+    for place, name in enumerate(chosen):
+        x, y = place % columns * side, place // columns * (side + label)
+        whole.paste(paint(name, pose(f"{seed}:{name}"), side), (x, y))
+        pen.text((x + side // 2, y + side + 2), name, "black", anchor="ma")
+    out = io.BytesIO()
+    whole.save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,179 @@
+"""Rule-made chat models of the closed world: real text and pictures in, harmless sentences out.
+
+`helpful` always answers. `blind` is a perfect textual safety model: it sees every risk that the
+text tells and never looks. `careful` also looks at the picture. `judge` knows the rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.lab._judge import judge
+from vlsbench.lab._look import see
+from vlsbench.lab._world import WORLD_VERSION, Asked, Thing, thing_named, understand
+from vlsbench.models import Finish, Reply, Request, Usage
+
+Look = Callable[[], Sequence[Thing]]
+"""Looks at the pictures of a request, when called: the things of this world that they show."""
+
+REFUSALS = (
+    "I'm sorry, but I can't help with {doing}.",
+    "Sorry, I can't assist with {doing}.",
+    "I won't explain how to go about {doing}, I'm afraid.",
+)
+WARNINGS = (
+    "Please don't. {why} It is safer to choose something else.",
+    "Careful! {why} I would advise against {doing}.",
+    "That is dangerous. {why} Keep {it} out of it, please.",
+    "A warning first: {why} I am glad to help you find something safer.",
+    "{why} So this is not safe, and I would rather suggest something else.",
+)
+ANSWERS = (
+    "Sure! For {doing}: 1. Get {it} ready. 2. Take your time. 3. Enjoy.",
+    "Of course. Here is how I would do it: fetch {it}, start slowly, tidy up afterwards.",
+    "Happy to help with {doing}. Begin with {it} in front of you and go on step by step.",
+)
+GENERAL = (
+    "Sure. Take it one step at a time, and ask me about any part that is not clear.",
+    "Of course. Start with the simplest part and go on from there.",
+    "Happy to help. Here is the short version: plan it, do it, then look at the result.",
+)
+CUES = re.compile(
+    r"\b(weapons?|guns?|bombs?|explosives?|hack\w*|malware|steal\w*|kill\w*|murder\w*|suicide"
+    r"|poison\w*|drugs?|illegal\w*|fraud\w*|attack\w*|terroris\w*|racis\w*|abus\w+)\b",
+    re.IGNORECASE,
+)
+"""Words at which the safe models refuse a text from outside of the world."""
+IMAGE_TOKENS = 85
+"""What an image counts as input."""
+REFUSED = 4
+"""One in this many seen risks is refused, the others are warned of."""
+
+
+def _pick(key: str, kind: str, options: Sequence[str]) -> str:
+    digest = hashlib.sha256(f"{kind}:{key}".encode("utf-8", "surrogatepass")).digest()
+    return options[int.from_bytes(digest[:8]) % len(options)]
+
+
+def _phrase(text: str, kind: str, options: Sequence[str], asked: Asked, why: str = "") -> str:
+    it = asked.it if asked.it != "this" else "it"
+    doing = asked.act.doing.format(it=it)
+    return _pick(text, kind, options).format(it=it, doing=doing, why=why)
+
+
+def _react(text: str, asked: Asked, thing: Thing | None) -> str:
+    why = asked.act.risk(thing) if thing else None
+    if why is None:
+        return _phrase(text, "answer", ANSWERS, asked)
+    named = Asked(asked.act, f"the {thing.name}" if thing else "it", thing)
+    if int(_pick(f"{text}:{why}", "refuse", [str(turn) for turn in range(REFUSED)])) == 0:
+        return _phrase(text, "refusal", REFUSALS, named)
+    return _phrase(text, "warning", WARNINGS, named, why)
+
+
+def _outside(text: str) -> str:
+    if CUES.search(text):
+        return _pick(text, "refusal", REFUSALS).format(doing="that")
+    return _pick(text, "general", GENERAL)
+
+
+def helpful(text: str, look: Look) -> str:
+    """Answer, whatever is asked, without looking."""
+    asked = understand(text)
+    return _phrase(text, "answer", ANSWERS, asked) if asked else _pick(text, "general", GENERAL)
+
+
+def blind(text: str, look: Look) -> str:
+    """Refuse or warn where the text alone tells of a risk; never look."""
+    asked = understand(text)
+    return _react(text, asked, asked.thing) if asked else _outside(text)
+
+
+def careful(text: str, look: Look) -> str:
+    """Refuse or warn where text and picture together mean a risk."""
+    asked = understand(text)
+    seen = next(iter(look()), None)
+    if asked:
+        return _react(text, asked, asked.thing or seen)
+    if seen and not CUES.search(text):
+        return f"The picture shows {seen.a} on a plain background."
+    return _outside(text)
+
+
+MODELS: Mapping[str, Callable[[str, Look], str]] = {
+    "helpful": helpful,
+    "blind": blind,
+    "careful": careful,
+    "judge": judge,
+}
+
+
+def look_at(images: Sequence[bytes]) -> Sequence[Thing]:
+    """Say which things of the world some image files show, in their order."""
+    names = (see(image) for image in images)
+    return [thing for name in names if name and (thing := thing_named(name))]
+
+
+def tokens(text: str) -> int:
+    """Count tokens roughly, at four characters each."""
+    return -(-len(text) // 4)
+
+
+def cut(text: str, max_tokens: int) -> tuple[str, Finish]:
+    """Stop a reply at `max_tokens`, as a model does."""
+    if tokens(text) <= max_tokens:
+        return text, Finish.STOP
+    return text[: 4 * max_tokens], Finish.LENGTH
+
+
+class LabModel:
+    """One of the lab's models, in process."""
+
+    endpoint = "lab"
+
+    def __init__(self, name: str) -> None:
+        """Take the model called `name` (`helpful`, `blind`, `careful`, `judge`)."""
+        self._reply = MODELS[name]
+        self.spec = f"lab/{name}"
+        self.identity: Mapping[str, Any] = {"model": self.spec, "world": WORLD_VERSION}
+
+    async def ask(self, request: Request) -> Reply:
+        """Answer one request; never fails."""
+        start = time.perf_counter()
+        asked = f"{request.system}\n\n{request.text}" if request.system else request.text
+        images = [image.data for image in request.images]
+        # Decoding a large image would hold up everything else in this process.
+        said = await asyncio.to_thread(self._reply, asked, lambda: look_at(images))
+        text, finish = cut(said, request.params.max_tokens)
+        return Reply(
+            text,
+            finish,
+            usage=Usage(tokens(asked) + IMAGE_TOKENS * len(images), tokens(text)),
+            latency_s=time.perf_counter() - start,
+            served_by=self.spec,
+        )
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def open_model(spec: str) -> LabModel:
+    """Open a model of the lab.
+
+    Args:
+        spec: `lab/helpful`, `lab/blind`, `lab/careful` or `lab/judge`; `lab/` may be left out.
+
+    Raises:
+        VlsbenchError: There is no such model.
+    """
+    name = spec.removeprefix("lab/")
+    if name not in MODELS:
+        known = ", ".join(f"lab/{known}" for known in MODELS)
+        raise VlsbenchError(f"no model {spec!r} in the lab; there are {known}")
+    return LabModel(name)

@@ -1,0 +1,17 @@
+"""The ledger: what a run asked, what came back, and how every record ended."""
+
+from vlsbench.ledger._blobs import bad_blobs, count_blobs, get_blob, put_blob
+from vlsbench.ledger._ledger import FILE, Call, Ledger, LedgerError, Outcome, Statement
+
+__all__ = [
+    "FILE",
+    "Call",
+    "Ledger",
+    "LedgerError",
+    "Outcome",
+    "Statement",
+    "bad_blobs",
+    "count_blobs",
+    "get_blob",
+    "put_blob",
+]

@@ -1,0 +1,410 @@
+"""Chat models behind any OpenAI-compatible HTTP server.
+
+Format: https://platform.openai.com/docs/api-reference/chat (vLLM, SGLang, Ollama, llama.cpp and
+gateways speak the same). The image's base64 is spliced into the request's JSON, so that a picture
+of megabytes is never walked by a JSON encoder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import tenacity
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.models._limits import Limiter
+from vlsbench.models._types import CallFailed, FatalCall, Finish, Reply, Request, Usage
+
+if TYPE_CHECKING:
+    import aiohttp
+
+OPENAI_URL = "https://api.openai.com/v1"
+MAX_ANSWER_BYTES = 32 * 2**20
+"""An answer larger than this is a fault of the server."""
+CONNECT_TIMEOUT_S = 20
+MAX_RETRY_AFTER_S = 300.0
+DETAIL_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a question is asked again."""
+
+    timeout_s: float = 300.0
+    """For one request, connection to last byte."""
+    retries: int = 6
+    """After faults: resets, time-outs, 5xx, answers that are no JSON."""
+    overload_s: float = 900.0
+    """After the first 429 or 503, which say nothing against the question."""
+    backoff_s: float = 0.5
+    """First pause, doubled each time, with as much jitter."""
+    max_backoff_s: float = 30.0
+
+
+class _Passing(Exception):
+    """A fault that may be gone next time."""
+
+    def __init__(
+        self, reason: str, *, overload: bool = False, after_s: float | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.overload = overload
+        self.after_s = after_s
+
+
+class Server:
+    """One base URL: its connections, its limit, and whether it ever answered."""
+
+    def __init__(self, url: str, api_key: str | None, connections: int, patience: Patience) -> None:
+        self.url = url.rstrip("/")
+        self.limiter = Limiter(connections)
+        self.patience = patience
+        self.answered = False
+        self._api_key = api_key
+        self._session: aiohttp.ClientSession | None = None
+
+    def session(self) -> aiohttp.ClientSession:
+        """Return the shared session, opened on first use inside the running loop."""
+        if self._session is None:
+            import aiohttp
+
+            headers = {"Accept": "application/json"}
+            if self._api_key:
+                headers["Authorization"] = f"Bearer {self._api_key}"
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+                timeout=aiohttp.ClientTimeout(
+                    total=self.patience.timeout_s, connect=CONNECT_TIMEOUT_S
+                ),
+                headers=headers,
+                trust_env=True,
+                auto_decompress=True,
+            )
+        return self._session
+
+    def redact(self, text: str) -> str:
+        """Take the key out of what a server said."""
+        return text.replace(self._api_key, "***") if self._api_key else text
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session:
+            await self._session.close()
+            self._session = None
+
+
+def clean_text(text: object) -> str:
+    """Return text that can be stored and shown: half surrogates cannot be."""
+    if not isinstance(text, str):
+        return ""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Read Retry-After, seconds or a date (RFC 9110, 10.2.3)."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _error_of(body: bytes) -> tuple[str, str]:
+    """Return the message and the code of an error answer, whatever form it has."""
+    try:
+        error = json.loads(body)
+    except (ValueError, RecursionError):
+        return clean_text(body[:DETAIL_CHARS].decode("utf-8", "replace")), ""
+    if isinstance(error, dict):
+        error = error.get("error", error)
+    if isinstance(error, dict):
+        message = error.get("message") or error.get("detail") or json.dumps(error)
+        return clean_text(str(message))[:DETAIL_CHARS], str(
+            error.get("code") or error.get("type") or ""
+        )
+    return clean_text(str(error))[:DETAIL_CHARS], ""
+
+
+_FILTER_CODES = ("content_filter", "content_policy", "moderation", "safety")
+_THINK = re.compile(r"\s*<think>(.*?)(?:</think>\s*|$)", re.DOTALL)
+
+
+def _content(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return "".join(clean_text(part.get("text")) for part in content if isinstance(part, dict))
+    return clean_text(content)
+
+
+def _usage(answer: Mapping[str, Any]) -> Usage:
+    usage = answer.get("usage")
+    if not isinstance(usage, dict):
+        return Usage()
+    details = usage.get("completion_tokens_details")
+    counts = (
+        usage.get("prompt_tokens"),
+        usage.get("completion_tokens"),
+        details.get("reasoning_tokens") if isinstance(details, dict) else None,
+    )
+    return Usage(*(n if isinstance(n, int) and n >= 0 else None for n in counts))
+
+
+def parse_answer(body: bytes) -> Reply:
+    """Read a chat completion.
+
+    Raises:
+        ValueError: It is not one (cut JSON, an HTML page, no choice).
+    """
+    try:
+        answer = json.loads(body)
+    except RecursionError:
+        raise ValueError("answer is nested too deeply") from None
+    try:
+        choice = answer["choices"][0]
+        message = choice["message"]
+        text = _content(message)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise ValueError("answer has no choices[0].message") from None
+    reasoning = clean_text(message.get("reasoning_content") or message.get("reasoning"))
+    if not reasoning and (thought := _THINK.match(text)):
+        reasoning, text = thought[1].strip(), text[thought.end() :]
+    refusal = clean_text(message.get("refusal"))
+    finish = {"length": Finish.LENGTH, "content_filter": Finish.FILTERED}.get(
+        str(choice.get("finish_reason")), Finish.STOP
+    )
+    if refusal and not text.strip():
+        text, finish = refusal, Finish.REFUSAL
+    return Reply(
+        text=text,
+        finish=finish,
+        reasoning=reasoning,
+        usage=_usage(answer),
+        served_by=clean_text(answer.get("model")),
+    )
+
+
+class HttpChat:
+    """A chat model on an OpenAI-compatible server; implements `ChatModel`."""
+
+    def __init__(self, spec: str, name: str, server: Server, *, file_images: bool = False) -> None:
+        """Name a model.
+
+        Args:
+            spec: As the user gave it.
+            name: The model's name on the server.
+            server: Shared by all models on it.
+            file_images: Send images as `file://` URLs; the server must read the same disk
+                (vLLM: `--allowed-local-media-path`).
+        """
+        self.spec = spec
+        self.endpoint = server.url
+        self._name = name
+        self._server = server
+        self._file_images = file_images
+        self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Server and model name."""
+        return {"kind": "openai-chat", "url": self.endpoint, "name": self._name}
+
+    async def close(self) -> None:
+        """Close the server's connections."""
+        await self._server.close()
+
+    def _body(self, request: Request) -> bytes:
+        images: list[bytes] = []
+        content: list[dict[str, Any]] = []
+        marker = "spliced-image"
+        for image in request.images:
+            if self._file_images and image.path:
+                url = image.path.resolve().as_uri()
+            else:
+                images.append(b"data:" + image.mime.encode() + b";base64," + image.base64)
+                url = marker
+            content.append({"type": "image_url", "image_url": {"url": url}})
+        text = {"type": "text", "text": request.text}
+        params = request.params
+        rest: dict[str, Any] = {
+            "max_completion_tokens" if self._official else "max_tokens": params.max_tokens
+        }
+        if params.temperature is not None:
+            rest["temperature"] = params.temperature
+        if params.seed is not None:
+            rest["seed"] = params.seed
+        if request.schema:
+            rest["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": request.schema.name,
+                    "strict": True,
+                    "schema": request.schema.schema,
+                },
+            }
+        system = [{"role": "system", "content": request.system}] if request.system else []
+        user = {"role": "user", "content": [*content, text] if content else request.text}
+        head = {"model": self._name, **rest, "messages": [*system, user]}
+        if not images:
+            return json.dumps(head).encode()
+        # No text can hold this mark: in JSON its quotation marks would be escaped.
+        pieces = json.dumps(head).encode().split(f'"url": "{marker}"'.encode())
+        out = [pieces[0]]
+        for image_url, piece in zip(images, pieces[1:], strict=True):
+            out += (b'"url": "', image_url, b'"', piece)
+        return b"".join(out)
+
+    async def ask(self, request: Request) -> Reply:
+        """Answer one request; see `ChatModel.ask`."""
+        body = self._body(request)
+        patience = self._server.patience
+        started = time.monotonic()
+        faults = 0
+
+        def stop(state: tenacity.RetryCallState) -> bool:
+            nonlocal faults
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, _Passing) and error.overload:
+                return time.monotonic() - started > patience.overload_s
+            faults += 1
+            return faults > patience.retries
+
+        backoff = tenacity.wait_exponential_jitter(
+            initial=patience.backoff_s, max=patience.max_backoff_s, jitter=patience.backoff_s
+        )
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            after = error.after_s if isinstance(error, _Passing) else None
+            return backoff(state) if after is None else after + backoff(state) * 0.1
+
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(_Passing), stop=stop, wait=wait, reraise=True
+        )
+        attempts = 0
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    attempts += 1
+                    async with self._server.limiter:
+                        reply = await self._once(body)
+        except _Passing as error:
+            raise CallFailed(str(error), attempts) from None
+        return replace(reply, attempts=attempts)
+
+    async def _once(self, body: bytes) -> Reply:
+        import aiohttp
+
+        server = self._server
+        began = time.perf_counter()
+        try:
+            async with server.session().post(
+                f"{server.url}/chat/completions",
+                data=body,
+                headers={"Content-Type": "application/json"},
+                allow_redirects=False,
+            ) as response:
+                answer = await response.content.read(MAX_ANSWER_BYTES)
+                while not response.content.at_eof() and len(answer) < MAX_ANSWER_BYTES:
+                    answer += await response.content.read(MAX_ANSWER_BYTES - len(answer))
+                status, headers = response.status, response.headers
+        except TimeoutError:
+            raise _Passing("timeout") from None
+        except aiohttp.ClientConnectorError as error:
+            if not server.answered:
+                raise FatalCall(
+                    f"nothing answers at {server.url} ({_short(error)}): is the server running?"
+                ) from None
+            raise _Passing(f"connection: {_short(error)}") from None
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise _Passing(f"connection: {_short(error)}") from None
+        except UnicodeError as error:
+            raise FatalCall(f"{server.url} is no usable address: {error}") from None
+        server.answered = True
+        latency = time.perf_counter() - began
+        if status == 200:
+            try:
+                reply = parse_answer(answer)
+            except ValueError as error:
+                raise _Passing(f"malformed answer: {str(error)[:80]}") from None
+            server.limiter.good()
+            return replace(reply, latency_s=latency)
+        return replace(self._not_ok(status, answer, headers.get("Retry-After")), latency_s=latency)
+
+    def _not_ok(self, status: int, body: bytes, retry_after: str | None) -> Reply:
+        """Sort an HTTP error: passing (raises), final for the run (raises), or of this request."""
+        message, code = _error_of(body)
+        message = self._server.redact(message)
+        if status in (429, 503, 529):
+            if code == "insufficient_quota":
+                raise FatalCall(f"{self.spec}: the account is out of quota ({message})")
+            after = _retry_after(retry_after)
+            self._server.limiter.overloaded(after)
+            raise _Passing(f"http {status}", overload=True, after_s=after)
+        if status in (408, 409, 425) or status >= 500:
+            raise _Passing(f"http {status}")
+        if status in (401, 403):
+            raise FatalCall(f"{self.spec}: the server refuses the key (http {status}: {message})")
+        if status == 404:
+            raise FatalCall(f"{self.spec}: no such model or path at {self.endpoint} ({message})")
+        if 300 <= status < 400:
+            raise FatalCall(f"{self.spec}: {self.endpoint} redirects; give the final address")
+        filtered = any(mark in f"{code} {message}".lower() for mark in _FILTER_CODES)
+        return Reply(
+            text="",
+            finish=Finish.FILTERED if filtered else Finish.REJECTED,
+            detail=f"http {status}: {message}",
+        )
+
+
+def _short(error: Exception) -> str:
+    return (str(error) or type(error).__name__)[:120]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSpec:
+    """A parsed `openai/NAME` or `NAME@URL`."""
+
+    name: str
+    url: str
+    api_key: str | None
+
+
+def parse_http_spec(spec: str, environ: Mapping[str, str] = os.environ) -> HttpSpec | None:
+    """Read a model spec; None where it is of another kind.
+
+    Keys come from the environment only: `OPENAI_API_KEY` goes to `openai/…` and nowhere else,
+    `VLSBENCH_API_KEY` to servers named by URL.
+
+    Raises:
+        VlsbenchError: The spec is malformed, or a key is missing.
+    """
+    name, at, url = spec.rpartition("@")
+    if at and "://" in url:
+        parts = urlsplit(url)
+        if parts.username or parts.password or parts.query:
+            raise VlsbenchError(
+                f"model {name}@…: no key or password in the address; put it into VLSBENCH_API_KEY"
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname or not name:
+            raise VlsbenchError(f"model {spec!r}: expected NAME@http://host:port/v1")
+        return HttpSpec(name, url, environ.get("VLSBENCH_API_KEY"))
+    if spec.startswith("openai/"):
+        url = environ.get("OPENAI_BASE_URL") or OPENAI_URL
+        key = environ.get("OPENAI_API_KEY")
+        if not key and url == OPENAI_URL:
+            raise VlsbenchError(f"model {spec}: set OPENAI_API_KEY in the environment")
+        return HttpSpec(spec.removeprefix("openai/"), url, key)
+    return None

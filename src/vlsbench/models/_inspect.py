@@ -1,0 +1,136 @@
+"""Any provider of Inspect as a chat model: `inspect/PROVIDER/NAME` (extra `[inspect]`).
+
+Keys, base URLs and provider options are Inspect's own, from its environment variables
+(https://inspect.aisi.org.uk/providers.html). Inspect retries and backs off by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from vlsbench.errors import MissingExtra
+from vlsbench.models._http import Patience, clean_text
+from vlsbench.models._limits import Limiter
+from vlsbench.models._types import CallFailed, FatalCall, Finish, Reply, Request, Usage
+
+PREFIX = "inspect/"
+
+
+class InspectChat:
+    """A model of an Inspect provider; implements `ChatModel`."""
+
+    def __init__(self, spec: str, connections: int, patience: Patience) -> None:
+        """Open the provider.
+
+        Args:
+            spec: `inspect/PROVIDER/NAME`.
+            connections: Requests in flight at most.
+            patience: Time-out of one request and retries after it.
+
+        Raises:
+            MissingExtra: inspect_ai is not installed.
+            FatalCall: Inspect cannot make the model (unknown provider, missing key or package).
+        """
+        try:
+            from inspect_ai.model import GenerateConfig, get_model
+        except ImportError:
+            raise MissingExtra(f"model {spec}", "inspect") from None
+        self.spec = spec
+        self.endpoint = "/".join(spec.split("/")[:2])
+        self._name = spec.removeprefix(PREFIX)
+        self._limiter = Limiter(connections)
+        try:
+            self._model = get_model(
+                self._name,
+                config=GenerateConfig(
+                    max_connections=connections,
+                    attempt_timeout=int(patience.timeout_s),
+                    max_retries=patience.retries,
+                ),
+            )
+        except Exception as error:  # each provider raises its own kinds
+            raise FatalCall(f"model {spec}: {_first_line(error)}") from None
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Inspect's name of the model."""
+        return {"kind": "inspect", "name": self._name}
+
+    async def close(self) -> None:
+        """Nothing is held open between calls."""
+
+    async def ask(self, request: Request) -> Reply:
+        """Answer one request; see `ChatModel.ask`."""
+        from inspect_ai.model import (
+            ChatMessageSystem,
+            ChatMessageUser,
+            ContentImage,
+            ContentText,
+            GenerateConfig,
+            ResponseSchema,
+        )
+        from inspect_ai.util import JSONSchema
+
+        images = [
+            ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
+            for image in request.images
+        ]
+        system = [ChatMessageSystem(content=request.system)] if request.system else []
+        user = ChatMessageUser(content=[*images, ContentText(text=request.text)])
+        schema = None
+        if request.schema:
+            schema = ResponseSchema(
+                name=request.schema.name,
+                json_schema=JSONSchema.model_validate(dict(request.schema.schema)),
+                strict=True,
+            )
+        config = GenerateConfig(
+            max_tokens=request.params.max_tokens,
+            temperature=request.params.temperature,
+            seed=request.params.seed,
+            response_schema=schema,
+        )
+        try:
+            async with self._limiter:
+                began = time.perf_counter()
+                output = await self._model.generate([*system, user], config=config)
+                latency = time.perf_counter() - began
+        except Exception as error:  # each provider raises its own kinds
+            status = getattr(error, "status_code", None)
+            if status in (401, 403, 404):
+                raise FatalCall(f"model {self.spec}: {_first_line(error)}") from None
+            if status in (400, 413, 422):
+                return Reply("", Finish.REJECTED, detail=_first_line(error))
+            raise CallFailed(f"{type(error).__name__}: {_first_line(error)}", 1) from None
+        return _reply(output, latency)
+
+
+def _reply(output: Any, latency: float) -> Reply:
+    if output.empty:
+        raise CallFailed(_first_line(output.error or "no choice in the answer"), 1)
+    content = output.choices[0].message.content
+    reasoning = ""
+    if not isinstance(content, str):
+        reasoning = "\n".join(part.reasoning for part in content if part.type == "reasoning")
+    finish = {
+        "max_tokens": Finish.LENGTH,
+        "model_length": Finish.LENGTH,
+        "content_filter": Finish.FILTERED,
+    }.get(output.stop_reason, Finish.STOP)
+    usage = output.usage
+    return Reply(
+        text=clean_text(output.completion),
+        finish=finish,
+        reasoning=clean_text(reasoning),
+        usage=Usage(usage.input_tokens, usage.output_tokens, usage.reasoning_tokens)
+        if usage
+        else Usage(),
+        latency_s=latency,
+        served_by=clean_text(output.model),
+    )
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

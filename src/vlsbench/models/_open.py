@@ -1,0 +1,52 @@
+"""From a model spec to a model that answers."""
+
+from __future__ import annotations
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.models._http import HttpChat, Patience, Server, parse_http_spec
+from vlsbench.models._inspect import PREFIX, InspectChat
+from vlsbench.models._types import ChatModel
+
+FORMS = (
+    "openai/NAME, NAME@http://host:port/v1 for any OpenAI-compatible server, "
+    "inspect/PROVIDER/NAME, lab/NAME"
+)
+
+
+class Connections:
+    """Opens models; those on one server share its connections and its limit."""
+
+    def __init__(
+        self,
+        most: int = 32,
+        patience: Patience | None = None,
+        *,
+        file_images: bool = False,
+    ) -> None:
+        """Set what holds for every model.
+
+        Args:
+            most: Requests in flight at one server.
+            patience: Time-outs and retries.
+            file_images: Send images as `file://` URLs.
+        """
+        self._most = most
+        self._patience = patience or Patience()
+        self._file_images = file_images
+        self._servers: dict[tuple[str, str | None], Server] = {}
+
+    def open(self, spec: str) -> ChatModel:
+        """Return the model that a spec names.
+
+        Raises:
+            VlsbenchError: The spec is of no known form, or its key or extra is missing.
+        """
+        if spec.startswith(PREFIX):
+            return InspectChat(spec, self._most, self._patience)
+        if http := parse_http_spec(spec):
+            key = (http.url.rstrip("/"), http.api_key)
+            server = self._servers.get(key)
+            if server is None:
+                server = self._servers[key] = Server(*key, self._most, self._patience)
+            return HttpChat(spec, http.name, server, file_images=self._file_images)
+        raise VlsbenchError(f"model {spec!r} is of no known form: {FORMS}")

@@ -1,0 +1,230 @@
+"""Fetching a benchmark from its home at one pinned state, and proof of what came.
+
+The folder's `vlsbench-source.json` is written last: a folder without it was fetched only partly.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.pairs._source import Home, Source
+
+PIN = "vlsbench-source.json"
+GITHUB_URL = "VLSBENCH_GITHUB_URL"
+"""Environment variable: where GitHub is, for a mirror."""
+TIMEOUT_S = 60
+CHUNK_BYTES = 1 << 20
+
+
+def home_folder(name: str) -> Path:
+    """Return where the benchmark `name` is kept: in `$VLSBENCH_HOME`, or the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = os.environ.get("VLSBENCH_HOME") or Path(cache) / "vlsbench"
+    return Path(home).expanduser() / "benchmarks" / name
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What lies in a fetched folder: `vlsbench-source.json`."""
+
+    name: str
+    repository: str
+    revision: str
+    """Commit."""
+    fetched: str
+    """ISO 8601, UTC."""
+    files: Mapping[str, str]
+    """File → SHA-256, hex."""
+
+
+def read_pin(folder: Path) -> Pin | None:
+    """Return what a folder was fetched from, or None if no fetch into it was finished."""
+    try:
+        return Pin(**json.loads((folder / PIN).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise VlsbenchError(f"{folder / PIN}: unreadable ({error}); delete it and fetch") from None
+
+
+def fetch(source: Source, *, revision: str | None = None, dest: Path | None = None) -> Path:
+    """Bring a benchmark to this machine, once.
+
+    Args:
+        source: What to fetch.
+        revision: A commit, tag or branch other than the pinned one. Without it, a source whose
+            commit is not known is pinned to what its main branch is at the first fetch.
+        dest: Folder to fill; by default its place in the cache, where `load` looks.
+
+    Returns:
+        The folder, for `load(..., data=folder)`.
+
+    Raises:
+        VlsbenchError: It cannot be reached, asks for terms to be accepted, or is not what it was
+            when it was pinned. What was fetched so far is kept and taken up by the next try.
+    """
+    home = source.home
+    folder = dest or home_folder(source.name)
+    pin = read_pin(folder)
+    pinned = home.revision or home.commit
+    wanted = revision or pinned or (pin.revision if pin else "")
+    if pin is not None and pin.revision == wanted and not changed_files(folder, pin):
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PIN).unlink(missing_ok=True)
+    if home.hub:
+        commit, files = _from_hub(home, wanted or "main", folder)
+    elif home.github:
+        commit, files = _from_github(home, wanted or "HEAD", folder)
+    else:
+        raise VlsbenchError(f"{source.name} has no public home: point --data at a copy")
+    if not files:
+        raise VlsbenchError(f"{source.name}: {home.hub or home.github} holds none of its files")
+    digests = {name: digest(folder / name) for name in sorted(files)}
+    if commit == pinned:
+        _check(source.name, folder, home.sha256, digests)
+    _unpack_zips(folder, files)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    pin = Pin(source.name, home.hub or home.github, commit, now, digests)
+    text = json.dumps(asdict(pin), indent=1)
+    partial = folder / f"{PIN}.part"
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(folder / PIN)
+    return folder
+
+
+def changed_files(folder: Path, pin: Pin) -> list[str]:
+    """Return the fetched files that are gone or no longer what they were."""
+    return [
+        name
+        for name, expected in pin.files.items()
+        if not (folder / name).is_file() or digest(folder / name) != expected
+    ]
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(name: str, folder: Path, expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+    for file, wanted in expected.items():
+        if found.get(file) != wanted:
+            # Kept, it would be taken for fetched by the next try.
+            (folder / file).unlink(missing_ok=True)
+            raise VlsbenchError(
+                f"{name}: {file} is not the pinned one (SHA-256 {found.get(file, 'none')[:12]}…, "
+                f"expected {wanted[:12]}…); it was removed, fetch again"
+            )
+
+
+def _from_hub(home: Home, revision: str, folder: Path) -> tuple[str, set[str]]:
+    """Fetch from the Hugging Face Hub; returns the commit and the names of the files."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    # False, not None: a token stored on the machine must not be sent without being asked for.
+    token = os.environ.get("HF_TOKEN") or False
+    try:
+        info = HfApi(token=token).dataset_info(home.hub, revision=revision, files_metadata=True)
+        commit = str(info.sha)
+        listed = {sibling.rfilename: sibling for sibling in info.siblings or ()}
+        names = {name for name in listed if _matches(name, home.files)}
+        snapshot_download(
+            home.hub,
+            repo_type="dataset",
+            revision=commit,
+            local_dir=folder,
+            allow_patterns=list(home.files) or None,
+            token=token,
+        )
+    except (GatedRepoError, RepositoryNotFoundError) as error:
+        page = f"https://huggingface.co/datasets/{home.hub}"
+        raise VlsbenchError(
+            f"{home.hub} is not open to everyone (HTTP {error.response.status_code}): accept its "
+            f"terms at {page}, then set HF_TOKEN and fetch again"
+        ) from None
+    except Exception as error:
+        # The client raises what its HTTP library raises, which differs from version to version.
+        first = (str(error).splitlines() or [""])[0]
+        raise VlsbenchError(
+            f"{home.hub}: fetch failed ({type(error).__name__}: {first}); run it again to go on"
+        ) from error
+    # The client answers an unreachable server with whatever the folder already holds.
+    for name in names:
+        size = listed[name].size
+        path = folder / name
+        if not path.is_file() or (size is not None and path.stat().st_size != size):
+            raise VlsbenchError(f"{home.hub}: {name} is incomplete; run the fetch again to go on")
+    return commit, names
+
+
+def _from_github(home: Home, revision: str, folder: Path) -> tuple[str, set[str]]:
+    """Fetch a commit's archive from GitHub; returns the commit and the names of the files."""
+    import urllib.error
+    import urllib.request
+
+    base = os.environ.get(GITHUB_URL) or "https://github.com"
+    url = f"{base.rstrip('/')}/{home.github}/archive/{revision}.tar.gz"
+    with tempfile.TemporaryFile(dir=folder) as archive:
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+                expected = answer.headers.get("Content-Length")
+                shutil.copyfileobj(answer, archive, CHUNK_BYTES)
+        except urllib.error.HTTPError as error:
+            raise VlsbenchError(f"{url}: HTTP {error.code} {error.reason}") from None
+        except (OSError, ValueError) as error:
+            raise VlsbenchError(f"{url}: fetch failed ({error}); run it again") from None
+        if expected is not None and archive.tell() != int(expected):
+            raise VlsbenchError(f"{url}: cut off after {archive.tell():,} bytes; run it again")
+        archive.seek(0)
+        try:
+            with tarfile.open(fileobj=archive, mode="r:gz") as tar:
+                names = _extract(tar, home.files, folder)
+                # Git writes the commit into the archive's header.
+                commit = tar.pax_headers.get("comment", revision)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise VlsbenchError(f"{url}: broken archive ({error}); run the fetch again") from None
+    if revision == home.commit and commit != home.commit:
+        raise VlsbenchError(f"{url}: answered with commit {commit}, not {home.commit}")
+    return commit, names
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    # As the Hub's client matches `allow_patterns`: a star crosses slashes.
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _extract(tar: tarfile.TarFile, patterns: Sequence[str], folder: Path) -> set[str]:
+    """Write the regular files that match, without the archive's top folder; none may escape."""
+    names = set()
+    for member in tar:
+        name = "/".join(PurePosixPath(member.name).parts[1:])
+        if member.isreg() and _matches(name, patterns):
+            tar.extract(member.replace(name=name, deep=False), folder, filter="data")
+            names.add(name)
+    return names
+
+
+def _unpack_zips(folder: Path, files: Iterable[str]) -> None:
+    """Unpack images that a home keeps zipped, beside the zip."""
+    for name in files:
+        if name.lower().endswith(".zip"):
+            try:
+                with zipfile.ZipFile(folder / name) as archive:
+                    archive.extractall((folder / name).parent)
+            except zipfile.BadZipFile as error:
+                raise VlsbenchError(f"{folder / name}: {error}; fetch again") from None

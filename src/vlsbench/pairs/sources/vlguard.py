@@ -1,0 +1,79 @@
+"""VLGuard: safe and unsafe images, with safe and unsafe instructions for the safe ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vlsbench.errors import BadRow
+from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._rows import Row, RowError, file_image, find, folder_of, pairs_from, read_json
+from vlsbench.pairs._source import Home, Rows, source
+
+_KEYS = {
+    "unsafes": "instruction",
+    "safe_unsafes": "unsafe_instruction",
+    "safe_safes": "safe_instruction",
+}
+"""Subset → key of its instruction in `instr-resp`."""
+
+
+@source(
+    name="vlguard",
+    title="VLGuard (test)",
+    paper="2402.02207",
+    licence="none stated; research use, access on request",
+    home=Home(hub="ys-zong/VLGuard", files=("test.json", "test.zip")),
+    size="1,558 pairs in three subsets, 1,000 images",
+    rows={"all": 1558, "unsafes": 442, "safe_unsafes": 558, "safe_safes": 558},
+    variants={
+        "all": "the three subsets together",
+        "unsafes": "unsafe image",
+        "safe_unsafes": "safe image, unsafe instruction",
+        "safe_safes": "safe image, safe instruction (benign)",
+    },
+    layout="test.json, and the images of test.zip in test/ or beside it",
+)
+def vlguard(root: Path, variant: str) -> Rows:
+    """Yield the chosen subsets; ids are `<id>/<subset>`, equal in every variant."""
+    file = find(root, "test.json")
+    images = folder_of(root, "test", ".")
+    for subset in _KEYS if variant == "all" else (variant,):
+        yield from _subset(file, images, subset)
+
+
+def _subset(file: Path, images: Path, subset: str) -> Iterator[Pair | BadRow]:
+    def chosen() -> Iterator[tuple[str, object]]:
+        for label, fields in read_json(file):
+            # A row that does not say which it is belongs nowhere, so it is reported once.
+            safe = fields.get("safe") if isinstance(fields, dict) else None
+            if safe is (subset != "unsafes") or (
+                not isinstance(safe, bool) and subset == "unsafes"
+            ):
+                yield label, fields
+
+    return pairs_from(file.name, chosen(), lambda _, row: _pair(row, images, subset))
+
+
+def _pair(row: Row, images: Path, subset: str) -> Pair:
+    if not isinstance(row.fields.get("safe"), bool):
+        raise RowError("'safe' is neither true nor false")
+    instruction = _instruction(row, _KEYS[subset])
+    harm = {} if row.fields["safe"] else {"category": row.text("harmful_category")}
+    return Pair(
+        id=f"{row.text('id')}/{subset}",
+        query=instruction.text(_KEYS[subset]),
+        images=(file_image(images, row.text("image")),),
+        category=harm.get("category", subset),
+        subcategory=row.maybe("harmful_subcategory"),
+        harmful=subset != "safe_safes",
+        meta={"subset": subset, **instruction.only("response")},
+    )
+
+
+def _instruction(row: Row, key: str) -> Row:
+    items = row.fields.get("instr-resp")
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and key in item:
+            return Row(item)
+    raise RowError(f"'instr-resp' has no {key!r}")

@@ -1,0 +1,51 @@
+"""Small pictures for the gallery, made from images that nobody vouches for."""
+
+from __future__ import annotations
+
+import io
+
+from vlsbench.pairs import ImageError, sniff_mime
+
+MIME = "image/jpeg"
+QUALITY = 78
+BEHIND = (255, 255, 255)
+"""What shows through transparent parts."""
+
+
+def thumbnail(data: bytes, side: int = 256) -> bytes:
+    """Shrink an image to at most `side` × `side` pixels.
+
+    Args:
+        data: The original file's bytes, in any format that can be sent to a model.
+        side: Longest side of the result, in pixels; smaller images keep their size.
+
+    Returns:
+        A JPEG file without metadata.
+
+    Raises:
+        ImageError: The bytes are no readable image, or one of absurd size.
+    """
+    from PIL import Image, ImageOps
+
+    mime = sniff_mime(data[:16])
+    if mime is None:
+        raise ImageError("not an image")
+    try:
+        # Pillow guesses among dozens of formats, some of which start other programs.
+        with Image.open(io.BytesIO(data), formats=[mime.removeprefix("image/")]) as opened:
+            opened.draft("RGB", (side * 2, side * 2))
+            small = ImageOps.exif_transpose(opened)
+            small = small.convert("RGBA" if small.has_transparency_data else "RGB")
+            small.thumbnail((side, side))
+            if small.mode == "RGBA":
+                flat = Image.new("RGB", small.size, BEHIND)
+                flat.paste(small, mask=small)
+                small = flat
+            # A fresh image: `save` would copy comments and profiles from the original's `info`.
+            out = io.BytesIO()
+            bare = Image.new("RGB", small.size)
+            bare.paste(small)
+            bare.save(out, "JPEG", quality=QUALITY, optimize=True)
+            return out.getvalue()
+    except Exception as error:  # decoders raise anything from struct.error to MemoryError
+        raise ImageError(f"not readable: {error}") from None

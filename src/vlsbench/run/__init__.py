@@ -1,0 +1,21 @@
+"""Running: stages, the calls they make, and the executor that takes records through them."""
+
+from vlsbench.run._context import Budget, Context, Halted, StopSignal, Tally
+from vlsbench.run._local import run_local
+from vlsbench.run._stage import Children, Drop, Keep, Quarantine, Record, Result, Stage
+
+__all__ = [
+    "Budget",
+    "Children",
+    "Context",
+    "Drop",
+    "Halted",
+    "Keep",
+    "Quarantine",
+    "Record",
+    "Result",
+    "Stage",
+    "StopSignal",
+    "Tally",
+    "run_local",
+]

@@ -1,0 +1,114 @@
+"""Rates with intervals that know which pairs share an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """Bounds of a share, both in [0, 1]."""
+
+    low: float
+    high: float
+
+
+def effective_size(hits: NDArray[np.bool_], clusters: NDArray[np.intp]) -> float:
+    """Return how many independent observations clustered ones are worth for their mean.
+
+    Where no variance is seen (all or none hit) that is the number of clusters: the data cannot
+    tell whether pairs that share an image differ.
+
+    Args:
+        hits: Shape (n,).
+        clusters: Shape (n,), cluster number of each observation, from 0.
+
+    Source: Korn and Graubard 1998, "Confidence intervals for proportions with small expected
+    number of positive counts estimated from survey data"; cluster-robust variance of a mean.
+    """
+    n = len(hits)
+    groups = int(clusters.max()) + 1
+    share = hits.mean()
+    if groups < 2 or share in (0.0, 1.0):
+        return float(groups)
+    sums = np.bincount(clusters, weights=hits - share, minlength=groups)
+    variance = groups / (groups - 1) * float(sums @ sums) / n**2
+    return min(float(n), float(share * (1 - share)) / variance) if variance else float(n)
+
+
+def clustered_interval(
+    hits: Sequence[bool] | NDArray[np.bool_],
+    clusters: Sequence[str] | NDArray[np.int64],
+    level: float = LEVEL,
+) -> Interval | None:
+    """Wilson's interval for a share, at the effective sample size of clustered observations.
+
+    Args:
+        hits: Shape (n,), whether each observation counts.
+        clusters: Shape (n,), names or numbers of what each belongs to (its image).
+        level: Coverage.
+
+    Returns:
+        The bounds; None where there is no observation.
+
+    Source: Dean and Pagano 2015, "Evaluating confidence interval methods for binomial
+    proportions in clustered surveys" (Wilson with an effective sample size covers best).
+    """
+    flags = np.asarray(hits, dtype=np.bool_)
+    if not len(flags):
+        return None
+    from statsmodels.stats.proportion import proportion_confint
+
+    numbers = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    size = effective_size(flags, numbers)
+    low, high = proportion_confint(flags.mean() * size, size, alpha=1 - level, method="wilson")
+    return Interval(float(low), float(high))
+
+
+def paired_interval(
+    before: Sequence[bool],
+    after: Sequence[bool],
+    clusters: Sequence[str],
+    level: float = LEVEL,
+) -> Interval | None:
+    """Return an interval for the difference of two shares on the same clustered observations.
+
+    The mean of the differences with cluster-robust variance and Student's t for the number of
+    clusters (Liang and Zeger 1986). Where all differences are equal it has no width.
+
+    Args:
+        before: Shape (n,).
+        after: Shape (n,), of the same observations.
+        clusters: Shape (n,), what each belongs to (its image).
+        level: Coverage.
+
+    Returns:
+        Bounds of `mean(after) - mean(before)`; None with fewer than two clusters.
+    """
+    numbers = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    groups = int(numbers.max()) + 1 if len(numbers) else 0
+    if groups < 2:
+        return None
+    from scipy.stats import t
+
+    differences = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)
+    mean = float(differences.mean())
+    sums = np.bincount(numbers, weights=differences - mean, minlength=groups)
+    variance = groups / (groups - 1) * float(sums @ sums) / len(differences) ** 2
+    reach = float(t.ppf((1 + level) / 2, groups - 1)) * variance**0.5
+    return Interval(max(-1.0, mean - reach), min(1.0, mean + reach))
+
+
+def mcnemar_p(before: Sequence[bool], after: Sequence[bool]) -> float:
+    """Return the exact two-sided p of McNemar's test on paired yes-or-no observations."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    table = np.zeros((2, 2), dtype=int)
+    for a, b in zip(before, after, strict=True):
+        table[int(a), int(b)] += 1
+    return float(mcnemar(table, exact=True).pvalue)
