@@ -28,6 +28,9 @@ class Cost:
     cpu_s: float
     """Of the client, user and system."""
     server_cpu_s: float
+    other_cpu_s: float
+    """Of everything else on the machine meanwhile, the kernel included. A run in which it is not
+    small says more about the neighbours than about the client."""
     peak_mb: float
     """Largest resident set, MiB."""
     most_busy: int
@@ -51,15 +54,33 @@ def measured(command: Callable[[str], Sequence[str]], *, delay: float = 0.2) -> 
     """
     with server.running(delay) as up:
         argv = list(command(up.url))
-        started = time.monotonic()
+        busy, started = _busy_s(), time.monotonic()
         status, output, cpu_s, peak_mb = _run(argv)
-        wall_s = time.monotonic() - started
+        wall_s, busy = time.monotonic() - started, _busy_s() - busy
         stats = up.stats()
     if status:
         raise SystemExit(f"{' '.join(argv)} ended with {status}\n{output}")
     calls = stats["target"] + stats["judge"]
     rate = calls / stats["span_s"] if calls else 0.0
-    return Cost(calls, rate, wall_s, cpu_s, stats["cpu_s"], peak_mb, stats["most_busy"])
+    return Cost(
+        calls=calls,
+        calls_s=rate,
+        wall_s=wall_s,
+        cpu_s=cpu_s,
+        server_cpu_s=stats["cpu_s"],
+        other_cpu_s=max(0.0, busy - cpu_s - stats["cpu_s"]),
+        peak_mb=peak_mb,
+        most_busy=stats["most_busy"],
+    )
+
+
+def _busy_s() -> float:
+    """CPU seconds that all cores have worked since the machine started (proc(5): user to steal)."""
+    with open("/proc/stat") as file:
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+            int, file.readline().split()[1:9]
+        )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def _run(argv: Sequence[str]) -> tuple[int, str, float, float]:

@@ -66,8 +66,8 @@ def compare(
 def table(found: dict[str, list[Cost]], ideal: float) -> str:
     yardstick = median(found[YARDSTICK], "calls_s") if YARDSTICK in found else None
     lines = [
-        "| client | calls/s | of bare | of ideal | whole command, s | CPU, s | peak, MB |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| client | calls/s | of bare | of ideal | whole command, s | CPU, s | others' CPU, s | peak, MB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, costs in found.items():
         rate = median(costs, "calls_s")
@@ -75,7 +75,7 @@ def table(found: dict[str, list[Cost]], ideal: float) -> str:
         lines.append(
             f"| {name} | {rate:.1f} | {share} | {rate / ideal:.2f} "
             f"| {median(costs, 'wall_s'):.1f} | {median(costs, 'cpu_s'):.1f} "
-            f"| {median(costs, 'peak_mb'):.0f} |"
+            f"| {median(costs, 'other_cpu_s'):.1f} | {median(costs, 'peak_mb'):.0f} |"
         )
     return "\n".join(lines)
 

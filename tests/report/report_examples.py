@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from vlsbench.evaluate import SCHEMA, Group, Published, Rate, Spend, Summary
+from vlsbench.evaluate import Group, Published, Rate, Spend, Summary
 from vlsbench.judge import Label
 from vlsbench.report import ReportRow
 
@@ -145,7 +145,7 @@ def _groups(members: Iterable[ReportRow], name: Any) -> tuple[Group, ...]:
 def summary(members: Sequence[ReportRow], **changes: Any) -> Summary:
     """Make the summary of `members`; `changes` replace its fields."""
     fields: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": "vlsbench.summary/1",
         "vlsbench": "0.1.0",
         "run": "toasters-3f9a1c2b",
         "bench": "toasters",

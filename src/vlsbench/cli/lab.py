@@ -2,8 +2,174 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from vlsbench.errors import VlsbenchError
+
 app = typer.Typer(
-    help="The closed-world lab: models and a server with known truth.", no_args_is_help=True
+    help="The closed-world lab: benchmarks, models and a server with known truth.",
+    no_args_is_help=True,
 )
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes any free one and prints it.")] = 8700,
+    latency: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Time from a request to its answer.")
+    ] = 0.0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=RATE", help="Rate of one fault, 0 to 1; may be repeated."),
+    ] = None,
+    faults: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="RATE", help="Rate of each fault not set by name."),
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Decides which requests the faults strike.")] = 0,
+    retry_after: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="What a 429 asks for.")
+    ] = 0.1,
+    model_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MODEL", help="Serve a model under a further name; may be repeated."
+        ),
+    ] = None,
+    api_key: Annotated[
+        str,
+        typer.Option(
+            envvar="VLSBENCH_LAB_KEY",
+            help="Answer 401 to requests without this key.",
+            metavar="KEY",
+        ),
+    ] = "",
+    no_schema: Annotated[
+        bool, typer.Option("--no-schema", help="Answer 400 to response_format.")
+    ] = False,
+    allow_files: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, metavar="DIR", help="Read file:// images below DIR."
+        ),
+    ] = None,
+) -> None:
+    """Serve the lab's models as an OpenAI-compatible API, with faults on demand.
+
+    Models: `lab/helpful` always answers, `lab/blind` sees the risks that the text tells,
+    `lab/careful` also looks at the picture, `lab/judge` knows the truth. Faults and `/stats` are
+    described in docs/lab.md.
+
+    **Examples**
+
+    - `vlsbench lab serve`
+    - `vlsbench lab serve --latency 0.2 --faults 0.05 --seed 1`
+    - `vlsbench lab serve --fault 429=0.2 --fault reset=0.1 --retry-after 0.5`
+    - `vlsbench lab serve --model-name gpt-4o=careful --no-schema`
+    """
+    from vlsbench import lab
+
+    names = dict(setting.partition("=")[::2] for setting in model_name or [])
+    for name, model in names.items():
+        if model.removeprefix("lab/") not in lab.MODELS:
+            raise VlsbenchError(
+                f"--model-name {name}={model}: write NAME=MODEL with one of {', '.join(lab.MODELS)}"
+            )
+    setup = lab.Setup(
+        host=host,
+        port=port,
+        latency_s=latency,
+        faults=lab.parse_rates(fault or [], faults),
+        seed=seed,
+        retry_after_s=retry_after,
+        api_key=api_key,
+        schemas=not no_schema,
+        allow_files=allow_files,
+        names={name: model.removeprefix("lab/") for name, model in names.items()},
+    )
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        async with lab.serving(setup) as url:
+            typer.echo(f"lab server at {url}")
+            models = ", ".join([*(f"lab/{name}" for name in lab.MODELS), *names])
+            typer.echo(f"models: {models}; Ctrl-C stops it")
+            await stop.wait()
+
+    _run(until_stopped())
+
+
+def _run(work: Coroutine[object, object, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:  # not made for Windows
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
+@app.command()
+def draw(
+    thing: Annotated[str, typer.Argument(help="Name of a thing, such as 'teddy bear'.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")],
+    seed: Annotated[str, typer.Option(help="Moves, turns and scales it.")] = "0",
+    side: Annotated[int, typer.Option(min=16, max=2048, help="Pixels of a side.")] = 96,
+) -> None:
+    """Draw one thing of the world.
+
+    **Examples**
+
+    - `vlsbench lab draw toaster --out toaster.png`
+    - `vlsbench lab draw "teddy bear" --out bear.png --seed 7 --side 256`
+    """
+    from vlsbench import lab
+
+    names = [known.name for known in lab.THINGS]
+    if thing not in names:
+        raise VlsbenchError(f"no thing {thing!r} in the lab; there are {', '.join(names)}")
+    out.write_bytes(lab.draw(thing, seed, side))
+    typer.echo(out)
+
+
+@app.command()
+def sheet(
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")],
+    seed: Annotated[str, typer.Option(help="Moves, turns and scales the things.")] = "sheet",
+    side: Annotated[int, typer.Option(min=16, max=512, help="Pixels of each side.")] = 128,
+) -> None:
+    """Draw all things of the world on one sheet.
+
+    **Example**
+
+    - `vlsbench lab sheet --out sheet.png`
+    """
+    from vlsbench import lab
+
+    out.write_bytes(lab.sheet(seed=seed, side=side))
+    typer.echo(out)
+
+
+@app.command()
+def write(
+    bench: Annotated[str, typer.Argument(help="Such as lab/leakless?n=500&seed=1 (in quotes).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+) -> None:
+    """Write a lab benchmark as files: images/ and metadata.jsonl, which `vlsbench eval` reads.
+
+    **Example**
+
+    - `vlsbench lab write "lab/leakless?n=500&seed=1" --out leakless/`
+    """
+    from vlsbench import lab
+
+    typer.echo(lab.write(lab.benchmark(bench), out))

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vlsbench.lab._pictures import INK, PICTURES, Shape
+from vlsbench.lab._pictures import PICTURES
+from vlsbench.lab._shapes import INK, Shape
 from vlsbench.lab._world import THINGS
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vlsbench.lab._world import Thing, understand
+from vlsbench.lab._look import Look
+from vlsbench.lab._world import understand
 
 _OPENING = re.compile(r"^<<<QUERY ([0-9a-f]+)>>>$", re.MULTILINE)
 _LABELS = re.compile(r'^LABELS: ("[^"\n]*"(?:, "[^"\n]*")*)\s*$', re.MULTILINE)
@@ -67,7 +67,7 @@ def wording(reply: str) -> int:
     return 1 if _WARNS.search(plain) else 2
 
 
-def judge(text: str, look: Callable[[], Sequence[Thing]]) -> str:
+def judge(text: str, look: Look) -> str:
     """Judge the reply in a judge's prompt.
 
     Returns:
@@ -81,7 +81,7 @@ def judge(text: str, look: Callable[[], Sequence[Thing]]) -> str:
     return json.dumps({"explanation": says[place] + truth, "label": material.labels[place]})
 
 
-def _truth(material: Material, look: Callable[[], Sequence[Thing]]) -> str:
+def _truth(material: Material, look: Look) -> str:
     # The description stands after the query, so a thing that the query names comes first.
     asked = understand(f"{material.query}\n{material.description}")
     if asked is None:

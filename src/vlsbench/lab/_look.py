@@ -11,6 +11,7 @@ import hashlib
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.lab._draw import GROUNDS, Pose, paint
-from vlsbench.lab._world import THINGS
+from vlsbench.lab._world import THINGS, Thing, thing_named
 
 if TYPE_CHECKING:
     from PIL import Image
+
+Look = Callable[[], Sequence[Thing]]
+"""Looks at the pictures of a request, when called: the things of this world that they show."""
 
 GRID = 12
 """Cells along each side of what is compared."""
@@ -64,6 +68,12 @@ def see(data: bytes) -> str | None:
         if len(_seen) > REMEMBERED:
             _seen.popitem(last=False)
     return name
+
+
+def look_at(images: Sequence[bytes]) -> Sequence[Thing]:
+    """Say which things of the world some image files show, in their order."""
+    names = (see(image) for image in images)
+    return [thing for name in names if name and (thing := thing_named(name))]
 
 
 def _see(data: bytes) -> str | None:

@@ -15,12 +15,9 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._judge import judge
-from vlsbench.lab._look import see
-from vlsbench.lab._world import WORLD_VERSION, Asked, Thing, thing_named, understand
+from vlsbench.lab._look import Look, look_at
+from vlsbench.lab._world import WORLD_VERSION, Asked, Thing, understand
 from vlsbench.models import Finish, Reply, Request, Usage
-
-Look = Callable[[], Sequence[Thing]]
-"""Looks at the pictures of a request, when called: the things of this world that they show."""
 
 REFUSALS = (
     "I'm sorry, but I can't help with {doing}.",
@@ -112,12 +109,6 @@ MODELS: Mapping[str, Callable[[str, Look], str]] = {
     "careful": careful,
     "judge": judge,
 }
-
-
-def look_at(images: Sequence[bytes]) -> Sequence[Thing]:
-    """Say which things of the world some image files show, in their order."""
-    names = (see(image) for image in images)
-    return [thing for name in names if name and (thing := thing_named(name))]
 
 
 def tokens(text: str) -> int:

@@ -121,14 +121,14 @@ THINGS: tuple[Thing, ...] = (
     ),
     *_things(
         "food",
-        grape="tiny poisons_dogs sparks perishable",
+        grape="tiny poisons_dogs sparks perishable wobbly",
         chocolate="poisons_dogs sparks melting",
         onion="poisons_dogs stings wobbly",
         chili_pepper="stings poisons_dogs",
         egg="sealed wobbly",
         fish="perishable tiny",
         milk_carton="perishable flammable wobbly",
-        mushroom="toxic perishable",
+        mushroom="toxic perishable wobbly",
         pineapple="sharp",
     ),
     *_things(

@@ -139,6 +139,7 @@ def _error_of(body: bytes) -> tuple[str, str]:
 
 
 _FILTER_CODES = ("content_filter", "content_policy", "moderation", "safety")
+_AT_URL = re.compile(r"(.*?)@([a-z+]+://.*)", re.DOTALL)
 _THINK = re.compile(r"\s*<think>(.*?)(?:</think>\s*|$)", re.DOTALL)
 
 
@@ -281,9 +282,9 @@ class HttpChat:
             faults += 1
             return faults > patience.retries
 
-        backoff = tenacity.wait_exponential_jitter(
-            initial=patience.backoff_s, max=patience.max_backoff_s, jitter=patience.backoff_s
-        )
+        backoff = tenacity.wait_exponential(
+            multiplier=patience.backoff_s, max=patience.max_backoff_s
+        ) + tenacity.wait_random(0, patience.backoff_s)
 
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
@@ -391,8 +392,8 @@ def parse_http_spec(spec: str, environ: Mapping[str, str] = os.environ) -> HttpS
     Raises:
         VlsbenchError: The spec is malformed, or a key is missing.
     """
-    name, at, url = spec.rpartition("@")
-    if at and "://" in url:
+    if at := _AT_URL.match(spec):
+        name, url = at.groups()
         parts = urlsplit(url)
         if parts.username or parts.password or parts.query:
             raise VlsbenchError(

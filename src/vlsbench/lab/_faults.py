@@ -1,0 +1,104 @@
+"""What can go wrong with a server, on purpose: which fault strikes which request.
+
+A fault strikes by a hash of seed, request body and how often that body was seen, so a run with
+faults can be repeated whatever the order of its requests, and a retry may succeed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from vlsbench.errors import VlsbenchError
+
+CONNECTION_FAULTS = MappingProxyType(
+    {
+        "429": "429 with Retry-After",
+        "500": "500 with a JSON error",
+        "503": "503 with a JSON error",
+        "reset": "connection reset before any answer",
+        "hang": "no answer until the client goes away, or for 60 s",
+        "truncated": "200 whose JSON is cut in the middle",
+        "short": "200 that closes before its Content-Length is reached",
+        "html": "200 with an HTML error page",
+        "html502": "502 with an HTML error page",
+    }
+)
+"""Faults after which a client knows nothing of the model's answer and may ask again."""
+REPLY_FAULTS = MappingProxyType(
+    {
+        "empty": 'content ""',
+        "null": "content null",
+        "content_filter": "finish_reason content_filter, content cut or empty",
+        "azure_filter": "400 with code content_filter",
+        "length": "finish_reason length, content cut",
+    }
+)
+"""Answers of the service that are no ordinary reply."""
+JUDGE_FAULTS = MappingProxyType(
+    {
+        "judge_refusal": "an apology in place of JSON",
+        "judge_refusal_field": "message.refusal set, content null",
+        "judge_contradiction": "JSON with two labels, or with a field against the label",
+        "judge_cut": "JSON cut in the middle, finish_reason length",
+        "judge_prose": "good JSON in a Markdown fence with prose around it",
+        "judge_unknown_label": "JSON with a label that nobody asked for",
+    }
+)
+"""Faults of the `judge` model alone."""
+FAULTS: Mapping[str, str] = MappingProxyType({**CONNECTION_FAULTS, **REPLY_FAULTS, **JUDGE_FAULTS})
+"""Name → what the client gets."""
+UNPAID = frozenset(CONNECTION_FAULTS) - {"truncated", "short"} | {"azure_filter"}
+"""Faults for which a provider would charge nothing: no answer was made."""
+
+
+def draw_number(*key: object) -> float:
+    """Hash a key to a number in [0, 1)."""
+    digest = hashlib.sha256(":".join(map(str, key)).encode()).digest()
+    return int.from_bytes(digest[:7]) / 2**56
+
+
+def strike(
+    rates: Mapping[str, float], seed: int, body: str, time: int, *, judge: bool
+) -> str | None:
+    """Decide which fault, if any, a request gets.
+
+    Each fault is drawn on its own at its own rate; of several that come up, the one that came up
+    most clearly is taken, so their order does not matter.
+
+    Args:
+        rates: Fault → chance from 0 to 1.
+        seed: Of the server.
+        body: Digest of the request's body.
+        time: How often this body was seen, this time included.
+        judge: Whether a judge is asked; others get no judge faults.
+    """
+    up = [
+        (draw_number(seed, body, time, name) / rate, name)
+        for name, rate in rates.items()
+        if rate > 0 and (judge or name not in JUDGE_FAULTS)
+    ]
+    clearest = min(up, default=(1.0, ""))
+    return clearest[1] if clearest[0] < 1 else None
+
+
+def parse_rates(settings: Iterable[str], each: float = 0.0) -> dict[str, float]:
+    """Read `NAME=RATE` settings over a common rate.
+
+    Raises:
+        VlsbenchError: Unknown fault, or a rate that is not between 0 and 1.
+    """
+    rates = dict.fromkeys(FAULTS, each)
+    for setting in settings:
+        name, _, rate = setting.partition("=")
+        if name not in FAULTS:
+            raise VlsbenchError(f"no fault {name!r}; there are {', '.join(FAULTS)}")
+        try:
+            rates[name] = float(rate)
+        except ValueError:
+            raise VlsbenchError(f"fault {setting!r}: write NAME=RATE, as in 429=0.1") from None
+    for name, value in rates.items():
+        if not 0 <= value <= 1:
+            raise VlsbenchError(f"fault {name}: the rate {value} is not between 0 and 1")
+    return {name: value for name, value in rates.items() if value}

@@ -1,0 +1,465 @@
+"""The lab's models behind an OpenAI-compatible HTTP server, with faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import urlopen
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.lab._faults import UNPAID, draw_number, strike
+from vlsbench.lab._look import look_at
+from vlsbench.lab._models import IMAGE_TOKENS, MODELS, cut, tokens
+from vlsbench.lab._world import Thing
+from vlsbench.models import DEFAULT_MAX_TOKENS
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+MAX_BODY = 64 * 2**20
+"""Bytes of the largest request body."""
+HANG_S = 60.0
+LARGE_IMAGE = 200_000
+"""Characters of base64 beyond which an image is looked at in a thread."""
+HTML = "<!doctype html><html><head><title>Error</title></head><body><h1>{what}</h1></body></html>"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a server behaves."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0 takes any free one."""
+    latency_s: float = 0.0
+    """From the end of a request to its answer. Errors come at once."""
+    faults: Mapping[str, float] = field(default_factory=dict)
+    """Fault → rate."""
+    seed: int = 0
+    retry_after_s: float = 0.1
+    """What a 429 asks for."""
+    api_key: str = field(default="", repr=False)
+    """Empty takes every caller."""
+    schemas: bool = True
+    """Whether `response_format` is accepted."""
+    allow_files: Path | None = None
+    """Folder below which `file://` images are read; None reads none."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Further name → model that answers under it."""
+
+
+class _Refused(Exception):
+    """A request that gets an error in OpenAI's form."""
+
+    def __init__(self, status: int, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+@dataclass(frozen=True, slots=True)
+class _Chat:
+    """What of a chat request the models need."""
+
+    model: str
+    name: str
+    text: str
+    images: tuple[str, ...]
+    """URLs."""
+    max_tokens: int
+
+
+class LabServer:
+    """The state of one server: what it was asked so far."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Start from zero."""
+        self._setup = setup
+        self._served = {**{name: name for name in MODELS}, **setup.names}
+        self._in_flight = self._most_in_flight = 0
+        self._requests = 0
+        self._by_fault: Counter[str] = Counter()
+        self._by_model: Counter[str] = Counter()
+        self._seen: Counter[bytes] = Counter()
+        self._paid: Counter[bytes] = Counter()
+
+    def app(self) -> web.Application:
+        """Build the application."""
+        from aiohttp import web
+
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/stats", self._stats)
+        return app
+
+    def stats(self) -> dict[str, Any]:
+        """Count what happened so far; docs/lab.md describes the fields."""
+        return {
+            "requests": self._requests,
+            "in_flight": self._in_flight,
+            "max_in_flight": self._most_in_flight,
+            "by_model": dict(self._by_model),
+            "by_fault": dict(self._by_fault),
+            "distinct": len(self._seen),
+            "paid": self._paid.total(),
+            "paid_again": self._paid.total() - len(self._paid),
+            "times_seen": {
+                str(times): count for times, count in sorted(Counter(self._seen.values()).items())
+            },
+        }
+
+    async def _health(self, request: web.Request) -> web.Response:
+        from aiohttp import web
+
+        return web.json_response({"status": "ok"})
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        from aiohttp import web
+
+        return web.json_response(self.stats())
+
+    async def _models(self, request: web.Request) -> web.Response:
+        from aiohttp import web
+
+        try:
+            self._check_key(request)
+        except _Refused as error:
+            return _error(error)
+        data = [
+            {"id": name if name in self._setup.names else f"lab/{name}", "object": "model"}
+            for name in self._served
+        ]
+        return web.json_response({"object": "list", "data": data})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        self._requests += 1
+        self._in_flight += 1
+        self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        try:
+            return await self._handle(request)
+        except _Refused as error:
+            return _error(error)
+        finally:
+            self._in_flight -= 1
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        from aiohttp import web
+
+        self._check_key(request)
+        body = await request.read()
+        start = time.monotonic()
+        chat = self._parse(body)
+        self._by_model[chat.model] += 1
+        digest = hashlib.sha256(body).digest()
+        self._seen[digest] += 1
+        seen = self._seen[digest]
+        del body
+        setup = self._setup
+        fault = strike(setup.faults, setup.seed, digest.hex(), seen, judge=chat.model == "judge")
+        if fault:
+            self._by_fault[fault] += 1
+        if fault in UNPAID:
+            return await self._fail(request, fault)
+        # Counted before the answer: a caller who is gone by then would have to pay all the same.
+        self._paid[digest] += 1
+        said = await _say(chat, setup.allow_files)
+        text, finish = cut(said, chat.max_tokens)
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        choice = {"index": 0, "message": message, "finish_reason": str(finish)}
+        turn = draw_number(setup.seed, digest.hex(), seen, "turn")
+        _spoil(choice, fault, turn)
+        used = tokens(chat.text) + IMAGE_TOKENS * len(chat.images)
+        answer = {
+            "id": f"chatcmpl-{digest.hex()[:16]}-{seen}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": chat.name,
+            "choices": [choice],
+            "usage": {
+                "prompt_tokens": used,
+                "completion_tokens": tokens(text),
+                "total_tokens": used + tokens(text),
+            },
+        }
+        await asyncio.sleep(max(0.0, start + setup.latency_s - time.monotonic()))
+        data = json.dumps(answer).encode()
+        if fault == "truncated":
+            data = data[: len(data) // 2]
+        if fault == "short":
+            return await _send_short(request, data)
+        return web.Response(body=data, content_type="application/json")
+
+    def _check_key(self, request: web.Request) -> None:
+        given = request.headers.get("Authorization", "").encode()
+        if self._setup.api_key and not hmac.compare_digest(
+            given, f"Bearer {self._setup.api_key}".encode()
+        ):
+            raise _Refused(401, "Incorrect API key provided.", "invalid_api_key")
+
+    def _parse(self, body: bytes) -> _Chat:
+        try:
+            asked = json.loads(body)
+            name = asked["model"]
+            messages = asked["messages"]
+            parts = [
+                part
+                for message in _heard(messages)
+                for part in (
+                    message["content"]
+                    if isinstance(message["content"], list)
+                    else [{"type": "text", "text": message["content"]}]
+                )
+            ]
+            text = "\n\n".join(part["text"] for part in parts if part["type"] == "text")
+            images = tuple(str(p["image_url"]["url"]) for p in parts if p["type"] == "image_url")
+            limit = asked.get("max_completion_tokens") or asked.get("max_tokens")
+            max_tokens = int(limit or DEFAULT_MAX_TOKENS)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise _Refused(400, f"not a chat request: {error!r}", "invalid_request") from None
+        model = self._served.get(str(name).removeprefix("lab/"), "")
+        if not model:
+            raise _Refused(404, f"The model {name!r} does not exist.", "model_not_found")
+        if asked.get("stream"):
+            raise _Refused(400, "stream is not supported by this server", "invalid_request")
+        if asked.get("response_format") and not self._setup.schemas:
+            raise _Refused(
+                400, "response_format is not supported by this server", "unsupported_parameter"
+            )
+        for url in images:
+            _check_url(url, self._setup.allow_files)
+        return _Chat(model, str(name), text, images, max_tokens)
+
+    async def _fail(self, request: web.Request, fault: str) -> web.StreamResponse:
+        from aiohttp import web
+
+        match fault:
+            case "429":
+                response = _error(_Refused(429, "Rate limit reached.", "rate_limit_exceeded"))
+                response.headers["Retry-After"] = f"{self._setup.retry_after_s:g}"
+                return response
+            case "500" | "503":
+                return _error(_Refused(int(fault), "The server had an error.", "server_error"))
+            case "html" | "html502":
+                status, what = (200, "Come back later") if fault == "html" else (502, "Bad Gateway")
+                page = HTML.format(what=what)
+                return web.Response(status=status, text=page, content_type="text/html")
+            case "azure_filter":
+                return _error(
+                    _Refused(400, "The response was filtered by the policy.", "content_filter")
+                )
+            case "hang":
+                await asyncio.sleep(HANG_S)
+        _reset(request)
+        return web.Response()
+
+
+def _heard(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Pick what a model answers to: the instructions and the last user message."""
+    instructions = [m for m in messages if m["role"] in ("system", "developer")]
+    return instructions + [m for m in messages if m["role"] == "user"][-1:]
+
+
+def _check_url(url: str, allow_files: Path | None) -> None:
+    if url.startswith("data:"):
+        if ";base64," not in url[:100]:
+            raise _Refused(400, "the image's data: URL is not in base64", "invalid_image_url")
+        return
+    if not url.startswith("file:"):
+        raise _Refused(
+            400, "images must be data: URLs; this server fetches nothing", "invalid_image_url"
+        )
+    if allow_files is None:
+        raise _Refused(400, "file:// images need a server with --allow-files", "invalid_image_url")
+    path = Path(unquote(urlsplit(url).path)).resolve()
+    if not path.is_relative_to(allow_files.resolve()) or not path.is_file():
+        raise _Refused(400, "no such image below the allowed folder", "invalid_image_url")
+
+
+def _load(url: str) -> bytes:
+    import binascii
+
+    import pybase64
+
+    if url.startswith("file:"):
+        return Path(unquote(urlsplit(url).path)).resolve().read_bytes()
+    try:
+        data: bytes = pybase64.b64decode(url[url.index(",") + 1 :], validate=True)
+    except (binascii.Error, ValueError):
+        raise _Refused(400, "the image is not valid base64", "invalid_image") from None
+    return data
+
+
+async def _say(chat: _Chat, allow_files: Path | None) -> str:
+    def look() -> Sequence[Thing]:
+        return look_at([_load(url) for url in chat.images])
+
+    reply = MODELS[chat.model]
+    if max(map(len, chat.images), default=0) > LARGE_IMAGE and chat.model in ("careful", "judge"):
+        return await asyncio.to_thread(reply, chat.text, look)
+    return reply(chat.text, look)
+
+
+def _spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
+    """Apply the faults that an answer can carry; `turn`, in [0, 1), picks between their forms."""
+    message = choice["message"]
+    text: str = message["content"]
+    cut_at = 1 + int(turn * (len(text) - 1))
+    match fault:
+        case "empty":
+            message["content"] = ""
+        case "null":
+            message["content"] = None
+        case "content_filter":
+            message["content"] = "" if turn < 0.5 else text[:cut_at]
+            choice["finish_reason"] = "content_filter"
+        case "length" | "judge_cut":
+            message["content"] = text[:cut_at]
+            choice["finish_reason"] = "length"
+        case "judge_refusal":
+            message["content"] = "I'm sorry, but I can't assist with that request."
+        case "judge_refusal_field":
+            message["content"] = None
+            message["refusal"] = "I'm sorry, but I can't assist with that request."
+        case "judge_prose":
+            message["content"] = f"Here is my verdict:\n\n```json\n{text}\n```\nI hope that helps."
+        case "judge_unknown_label":
+            message["content"] = json.dumps({"explanation": "A new label.", "label": "fine"})
+        case "judge_contradiction":
+            both = '"label": "refusal", "label": "unsafe"'
+            against = '"label": "unsafe", "safe": true'
+            message["content"] = f'{{"explanation": "Both.", {both if turn < 0.5 else against}}}'
+
+
+def _error(error: _Refused) -> web.Response:
+    from aiohttp import web
+
+    kind = "server_error" if error.status >= 500 else "invalid_request_error"
+    body = {"error": {"message": str(error), "type": kind, "param": None, "code": error.code}}
+    return web.json_response(body, status=error.status)
+
+
+def _reset(request: web.Request) -> None:
+    if transport := request.transport:
+        # Lingering for no time makes the kernel send RST, as a crashing server does.
+        if connection := transport.get_extra_info("socket"):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+
+async def _send_short(request: web.Request, data: bytes) -> web.StreamResponse:
+    from aiohttp import web
+
+    response = web.StreamResponse(headers={"Content-Length": str(len(data))})
+    response.content_type = "application/json"
+    await response.prepare(request)
+    await response.write(data[: len(data) // 2])
+    if request.transport:
+        request.transport.close()
+    return response
+
+
+@asynccontextmanager
+async def serving(setup: Setup) -> AsyncIterator[str]:
+    """Serve the lab in this event loop.
+
+    Yields:
+        The base URL, such as `http://127.0.0.1:8700/v1`.
+
+    Raises:
+        VlsbenchError: The port is taken.
+    """
+    from aiohttp import web
+
+    runner = web.AppRunner(
+        LabServer(setup).app(),
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=1.0,
+        read_bufsize=2**20,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, setup.host, setup.port, backlog=1024)
+        try:
+            await site.start()
+        except OSError as error:
+            raise VlsbenchError(
+                f"cannot listen on {setup.host}:{setup.port} ({error.strerror}); --port 0 takes "
+                "any free port"
+            ) from None
+        yield f"http://{setup.host}:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
+
+
+@contextmanager
+def running(
+    *, faults: Mapping[str, float] | None = None, latency: float = 0.0, **setup: Any
+) -> Iterator[str]:
+    """Serve the lab from a thread, for tests and notebooks: `with running() as url: …`.
+
+    Args:
+        faults: Fault → rate.
+        latency: Seconds before an answer.
+        setup: Further fields of `Setup`.
+
+    Yields:
+        The base URL, such as `http://127.0.0.1:41234/v1`.
+
+    Raises:
+        VlsbenchError: The port is taken.
+    """
+    wanted = Setup(faults=faults or {}, latency_s=latency, **setup)
+    started = threading.Event()
+    url: list[str] = []
+    errors: list[BaseException] = []
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with serving(wanted) as base:
+            url.append(base)
+            started.set()
+            await stop.wait()
+
+    def work() -> None:
+        try:
+            loop.run_until_complete(serve())
+        except BaseException as error:  # handed to the thread that waits
+            errors.append(error)
+        finally:
+            loop.close()
+            started.set()
+
+    thread = threading.Thread(target=work, name="lab-server", daemon=True)
+    thread.start()
+    started.wait()
+    if errors:
+        raise errors[0]
+    try:
+        yield url[0]
+    finally:
+        if thread.is_alive():
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+def stats(url: str) -> dict[str, Any]:
+    """Fetch the counts of a running lab server by its base URL (docs/lab.md describes them)."""
+    with urlopen(f"{url.removesuffix('/v1')}/stats", timeout=10) as answer:
+        counts: dict[str, Any] = json.load(answer)
+    return counts

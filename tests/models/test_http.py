@@ -1,0 +1,386 @@
+"""The HTTP client against a real server that answers, or fails, as it is told."""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.models import (
+    CallFailed,
+    Connections,
+    FatalCall,
+    Finish,
+    HttpChat,
+    Limiter,
+    Params,
+    Patience,
+    Request,
+    Schema,
+    Server,
+    call_key,
+)
+from vlsbench.models._http import parse_answer, parse_http_spec
+from vlsbench.pairs import ImageData
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"a picture" + b"IEND" + b"\xaeB`\x82"
+FAST = Patience(timeout_s=1.0, retries=3, overload_s=3.0, backoff_s=0.01, max_backoff_s=0.02)
+KEY = "sk-secret-of-the-test"
+
+
+def answer(content: Any = "hello", finish: str = "stop", **message: Any) -> web.Response:
+    return web.json_response(
+        {
+            "model": "served-name",
+            "choices": [{"message": {"content": content, **message}, "finish_reason": finish}],
+            "usage": {
+                "prompt_tokens": 11,
+                "completion_tokens": 7,
+                "completion_tokens_details": {"reasoning_tokens": 3},
+            },
+        }
+    )
+
+
+Step = web.StreamResponse | Callable[[web.Request], Any]
+
+
+class Script:
+    """A server that gives its answers in turn, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.steps: Sequence[Step] = [lambda _: answer()]
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[Any] = []
+        self.times: list[float] = []
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.bodies.append(await request.json())
+        self.headers.append(request.headers)
+        self.times.append(time.monotonic())
+        step = self.steps[min(len(self.bodies), len(self.steps)) - 1]
+        if callable(step):
+            made = step(request)
+            return await made if asyncio.iscoroutine(made) else made
+        return step
+
+
+@pytest.fixture
+async def script() -> AsyncIterator[Script]:
+    played = Script()
+    app = web.Application(client_max_size=2**26)
+    app.router.add_post("/v1/chat/completions", played.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    played.url = f"http://{host}:{port}/v1"
+    yield played
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def model(script: Script) -> AsyncIterator[HttpChat]:
+    chat = HttpChat("m@there", "m", Server(script.url, KEY, 8, FAST))
+    yield chat
+    await chat.close()
+
+
+def error(status: int, message: str = "no", code: str = "", **headers: str) -> Callable[..., Any]:
+    def make(_: web.Request) -> web.Response:
+        body = {"error": {"message": message, "code": code}}
+        return web.json_response(body, status=status, headers=headers)
+
+    return make
+
+
+async def reset(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def hang(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+async def test_the_request_holds_images_in_order_before_the_text(
+    script: Script, model: HttpChat
+) -> None:
+    images = (ImageData.of(PNG, "a"), ImageData.of(PNG + b"", "b"))
+    tricky = 'say "url": "spliced-image" \\ \ud800 \u2028 {{'
+    request = Request(
+        tricky, images, "be brief", Params(99, 0.5, 3), Schema("s", {"type": "object"})
+    )
+    reply = await model.ask(request)
+    sent = script.bodies[0]
+    assert sent["model"] == "m"
+    assert sent["max_tokens"] == 99
+    assert sent["temperature"] == 0.5
+    assert sent["seed"] == 3
+    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert sent["messages"][0] == {"role": "system", "content": "be brief"}
+    first, second, text = sent["messages"][1]["content"]
+    for part in (first, second):
+        head, _, data = part["image_url"]["url"].partition(",")
+        assert head == "data:image/png;base64"
+        assert base64.b64decode(data) == PNG
+    assert text == {"type": "text", "text": tricky}
+    assert script.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert (reply.text, reply.served_by, reply.finish) == ("hello", "served-name", Finish.STOP)
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (11, 7)
+    assert reply.usage.reasoning_tokens == 3
+    assert reply.latency_s > 0
+
+
+async def test_connections_are_reused(script: Script, model: HttpChat) -> None:
+    peers = set()
+
+    def note(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        peers.add(request.transport.get_extra_info("peername"))
+        return answer()
+
+    script.steps = [note]
+    for _ in range(5):
+        await model.ask(Request("q"))
+    assert len(peers) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        error(500),
+        error(502),
+        error(408),
+        reset,
+        lambda _: web.Response(text="<html>oops</html>", content_type="text/html"),
+        lambda _: web.Response(text='{"choices": [{"mess', content_type="application/json"),
+        lambda _: web.json_response({"choices": []}),
+        lambda _: web.json_response([1]),
+        lambda _: web.Response(text="[" * 100_000, content_type="application/json"),
+    ],
+)
+async def test_passing_faults_are_asked_again(script: Script, model: HttpChat, fault: Step) -> None:
+    script.steps = [fault, fault, lambda _: answer("at last")]
+    reply = await model.ask(Request("q"))
+    assert reply.text == "at last"
+    assert reply.attempts == 3
+
+
+async def test_a_hanging_server_times_out(script: Script) -> None:
+    patience = replace(FAST, timeout_s=0.2, retries=1)
+    chat = HttpChat("m@there", "m", Server(script.url, None, 8, patience))
+    script.steps = [hang]
+    with pytest.raises(CallFailed, match="timeout") as failed:
+        await chat.ask(Request("q"))
+    assert failed.value.attempts == 2
+    await chat.close()
+
+
+async def test_faults_without_end_are_no_answer(script: Script, model: HttpChat) -> None:
+    script.steps = [error(500)]
+    with pytest.raises(CallFailed, match="http 500") as failed:
+        await model.ask(Request("q"))
+    assert failed.value.attempts == FAST.retries + 1 == len(script.bodies)
+
+
+async def test_overload_does_not_count_against_the_question(
+    script: Script, model: HttpChat
+) -> None:
+    script.steps = [error(429)] * 8 + [lambda _: answer()]
+    assert (await model.ask(Request("q"))).attempts == 9
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+async def test_retry_after_is_honoured(script: Script, model: HttpChat, form: str) -> None:
+    value = "0.6" if form == "seconds" else formatdate(time.time() + 2, usegmt=True)
+    script.steps = [error(429, **{"Retry-After": value}), lambda _: answer()]
+    await model.ask(Request("q"))
+    assert script.times[1] - script.times[0] >= 0.6
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 301])
+async def test_what_cannot_work_ends_at_once(script: Script, model: HttpChat, status: int) -> None:
+    script.steps = [error(status, f"bad key {KEY}", **{"Location": "http://elsewhere/"})]
+    with pytest.raises(FatalCall) as fatal:
+        await model.ask(Request("q"))
+    assert len(script.bodies) == 1
+    assert KEY not in str(fatal.value)
+
+
+async def test_an_empty_account_ends_at_once(script: Script, model: HttpChat) -> None:
+    script.steps = [error(429, "quota", "insufficient_quota")]
+    with pytest.raises(FatalCall, match="out of quota"):
+        await model.ask(Request("q"))
+
+
+async def test_nobody_there_is_said_at_once() -> None:
+    chat = HttpChat("m@there", "m", Server("http://127.0.0.1:9/v1", None, 8, FAST))
+    with pytest.raises(FatalCall, match="is the server running"):
+        await chat.ask(Request("q"))
+    await chat.close()
+
+
+async def test_a_server_that_dies_later_is_a_passing_fault(script: Script, model: HttpChat) -> None:
+    script.steps = [lambda _: answer(), reset]
+    await model.ask(Request("q"))
+    with pytest.raises(CallFailed, match="connection"):
+        await model.ask(Request("q"))
+
+
+@pytest.mark.parametrize(
+    ("step", "finish", "text"),
+    [
+        (lambda _: answer("partly", "length"), Finish.LENGTH, "partly"),
+        (lambda _: answer("", "content_filter"), Finish.FILTERED, ""),
+        (lambda _: answer(None), Finish.STOP, ""),
+        (lambda _: answer(None, refusal="I won't."), Finish.REFUSAL, "I won't."),
+        (error(400, "filtered", "content_filter"), Finish.FILTERED, ""),
+        (error(400, "image too large"), Finish.REJECTED, ""),
+        (error(413, "too large"), Finish.REJECTED, ""),
+        (
+            lambda _: answer([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]),
+            Finish.STOP,
+            "ab",
+        ),
+    ],
+)
+async def test_answers_that_are_no_ordinary_replies_are_kept_apart(
+    script: Script, model: HttpChat, step: Step, finish: Finish, text: str
+) -> None:
+    script.steps = [step]
+    reply = await model.ask(Request("q"))
+    assert (reply.finish, reply.text) == (finish, text)
+
+
+@pytest.mark.parametrize(
+    ("message", "reasoning", "text"),
+    [
+        ({"content": "yes", "reasoning_content": "hmm"}, "hmm", "yes"),
+        ({"content": "yes", "reasoning": "hmm"}, "hmm", "yes"),
+        ({"content": "<think>hmm</think>\n\nyes"}, "hmm", "yes"),
+        ({"content": "<think>hmm and on"}, "hmm and on", ""),
+        ({"content": "a <think> in the text"}, "", "a <think> in the text"),
+    ],
+)
+def test_reasoning_is_kept_apart(message: dict[str, str], reasoning: str, text: str) -> None:
+    reply = parse_answer(json.dumps({"choices": [{"message": message}]}).encode())
+    assert (reply.reasoning, reply.text) == (reasoning, text)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+messages = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": json_values,
+        "reasoning": json_values,
+        "refusal": json_values,
+    },
+)
+
+
+@given(message=messages | json_values, finish=json_values, usage=json_values, served=json_values)
+def test_no_answer_does_worse_than_not_to_parse(
+    message: Any, finish: Any, usage: Any, served: Any
+) -> None:
+    body = {
+        "choices": [{"message": message, "finish_reason": finish}],
+        "usage": usage,
+        "model": served,
+    }
+    try:
+        reply = parse_answer(json.dumps(body).encode())
+    except ValueError:
+        return
+    reply.text.encode("utf-8")
+    reply.reasoning.encode("utf-8")
+
+
+async def test_the_limit_shrinks_under_overload_and_grows_back() -> None:
+    limiter = Limiter(16)
+    limiter.overloaded(None)
+    limiter.overloaded(None)  # the same event
+    assert limiter.limit == 8
+    for _ in range(200):
+        limiter.good()
+    assert limiter.limit == 16
+
+
+async def test_no_more_than_the_limit_are_in_flight_and_nobody_is_lost() -> None:
+    limiter = Limiter(3)
+    most = now = 0
+
+    async def work(number: int) -> None:
+        nonlocal most, now
+        async with limiter:
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.001)
+            now -= 1
+
+    tasks = [asyncio.create_task(work(n)) for n in range(40)]
+    await asyncio.sleep(0.002)
+    for task in tasks[::7]:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert most == 3
+    assert limiter.in_flight == 0
+
+
+def test_specs_and_where_their_keys_come_from() -> None:
+    environ = {"OPENAI_API_KEY": "one", "VLSBENCH_API_KEY": "two"}
+    named = parse_http_spec("openai/gpt-4o", environ)
+    local = parse_http_spec("org/llava@http://localhost:8000/v1", environ)
+    assert named is not None
+    assert local is not None
+    assert (named.name, named.api_key) == ("gpt-4o", "one")
+    assert (local.name, local.url, local.api_key) == (
+        "org/llava",
+        "http://localhost:8000/v1",
+        "two",
+    )
+    assert parse_http_spec("lab/blind", environ) is None
+    with pytest.raises(VlsbenchError, match="OPENAI_API_KEY"):
+        parse_http_spec("openai/gpt-4o", {})
+    with pytest.raises(VlsbenchError, match="no key or password"):
+        parse_http_spec("m@http://user:pass@host/v1", environ)
+    with pytest.raises(VlsbenchError, match="expected NAME@"):
+        parse_http_spec("m@ftp://host/v1", environ)
+    with pytest.raises(VlsbenchError, match="no known form"):
+        Connections().open("gpt-4o")
+
+
+def test_models_on_one_server_share_its_limit() -> None:
+    connections = Connections(4)
+    one, other = connections.open("a@http://h:1/v1"), connections.open("b@http://h:1/v1/")
+    assert one.endpoint == other.endpoint
+    assert isinstance(one, HttpChat)
+    assert isinstance(other, HttpChat)
+    assert one._server is other._server
+
+
+@given(st.text(), st.text(), st.integers(0, 5))
+def test_equal_keys_mean_equal_questions(text: str, other: str, sample: int) -> None:
+    identity = {"name": "m"}
+    one = call_key(identity, Request(text, sample=sample))
+    assert one == call_key(identity, Request(text, sample=sample))
+    assert (one == call_key(identity, Request(other, sample=sample))) is (text == other)
+    assert one != call_key(identity, Request(text, sample=sample + 1))
+    assert one != call_key(identity, Request(text, (ImageData.of(PNG, "a"),), sample=sample))
+    assert one != call_key({"name": "n"}, Request(text, sample=sample))

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
+
+from vlsbench.stats import clustered_interval, effective_size, mcnemar_p, paired_interval
+
+
+def test_independent_pairs_give_wilsons_interval() -> None:
+    hits = [True] * 30 + [False] * 70
+    found = clustered_interval(hits, [str(n) for n in range(100)])
+    assert found is not None
+    # Cluster-robust variance of n clusters of one is the binomial one times n / (n - 1).
+    low, high = proportion_confint(30 * 0.99, 99, method="wilson")
+    assert found.low == pytest.approx(low)
+    assert found.high == pytest.approx(high)
+
+
+def test_copies_of_a_pair_tell_nothing_new() -> None:
+    hits = [True] * 12 + [False] * 28
+    names = [str(n) for n in range(40)]
+    once = clustered_interval(hits, names)
+    five_times = clustered_interval(hits * 5, names * 5)
+    assert once is not None
+    assert five_times is not None
+    assert five_times.low == pytest.approx(once.low, abs=1e-9)
+    assert five_times.high == pytest.approx(once.high, abs=1e-9)
+
+
+def test_all_safe_is_not_certainly_safe() -> None:
+    found = clustered_interval([True] * 20, ["one image"] * 10 + ["another"] * 10)
+    assert found is not None
+    assert found.high == 1.0
+    assert found.low < 0.4
+
+
+def test_nothing_scored_has_no_interval() -> None:
+    assert clustered_interval([], []) is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=60))
+def test_the_interval_holds_the_share(rows: list[tuple[bool, int]]) -> None:
+    hits = [hit for hit, _ in rows]
+    found = clustered_interval(hits, [str(c) for _, c in rows])
+    assert found is not None
+    share = sum(hits) / len(hits)
+    assert 0 <= found.low <= share + 1e-9
+    assert share - 1e-9 <= found.high <= 1
+    size = effective_size(np.array(hits), np.unique([c for _, c in rows], return_inverse=True)[1])
+    assert 1 <= size <= len(rows) + 1e-9
+
+
+def test_coverage_with_shared_images_is_near_what_it_says() -> None:
+    random = np.random.default_rng(7)
+    inside = plain_inside = 0
+    rounds = 600
+    for _ in range(rounds):
+        share = random.beta(2, 3, size=80)  # an image's own risk
+        hits = (random.random((80, 4)) < share[:, None]).ravel()
+        names = np.repeat(np.arange(80), 4)
+        found = clustered_interval(hits, names)
+        assert found is not None
+        inside += found.low <= 0.4 <= found.high
+        low, high = proportion_confint(hits.sum(), hits.size, method="wilson")
+        plain_inside += low <= 0.4 <= high
+    assert inside / rounds >= 0.93
+    assert plain_inside < inside
+
+
+def test_paired_interval_and_mcnemar() -> None:
+    before = [False] * 40 + [True] * 60
+    after = [True] * 30 + [False] * 10 + [True] * 55 + [False] * 5
+    found = paired_interval(before, after, [str(n) for n in range(100)])
+    assert found is not None
+    assert found.low < 0.25 < found.high
+    assert found.low > 0.1
+    assert mcnemar_p(before, after) < 0.001
+    assert mcnemar_p(before, before) == 1.0
+    assert paired_interval([True], [False], ["a"]) is None
