@@ -121,7 +121,6 @@ def ours(folder: Path, url: str, connections: int, out: Path) -> list[str]:
         *("--judge", f"{JUDGE}@{url}"),
         *("--concurrency", str(connections)),
         *("--out", str(out)),
-        "--yes",
     ]
 
 

@@ -66,7 +66,7 @@ def compare(
 def table(found: dict[str, list[Cost]], ideal: float) -> str:
     yardstick = median(found[YARDSTICK], "calls_s") if YARDSTICK in found else None
     lines = [
-        "| client | calls/s | of bare | of ideal | whole command, s | CPU, s | others' CPU, s | peak, MB |",
+        "| client | calls/s | of bare | of ideal | whole, s | CPU, s | others' CPU, s | peak, MB |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, costs in found.items():

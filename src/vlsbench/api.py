@@ -101,7 +101,7 @@ class Evaluation:
 
 
 def _open_model(spec: str, connections: Connections) -> ChatModel:
-    if spec.startswith(LAB):
+    if spec.startswith(LAB) and "@" not in spec:
         from vlsbench import lab
 
         return lab.open_model(spec)

@@ -170,6 +170,14 @@ def test_a_wrong_column_map_is_refused(text: str) -> None:
         parse_columns(text)
 
 
+@pytest.mark.parametrize("form", WRITERS)
+def test_a_named_column_must_be_there(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"set{form}"
+    WRITERS[form](path, [{"query": "May I?", "image": "a.png"}])
+    with pytest.raises(BadRows, match="no column photo for image, as --columns has it"):
+        load(path, columns={"image": "photo"})
+
+
 def test_columns_are_not_for_public_sets(tmp_path: Path) -> None:
     with pytest.raises(VlsbenchError, match="has its own layout"):
         load("siuo", data=tmp_path, columns={"query": "question"})
@@ -235,12 +243,12 @@ def test_several_images_keep_their_order(tmp_path: Path, form: str) -> None:
 
 def test_embedded_images_of_every_kind(tmp_path: Path) -> None:
     red, blue = picture("red"), picture("blue")
-    column: list[Any]
-    for name, column in {
+    columns: dict[str, list[Any]] = {
         "image": [{"bytes": red, "path": None}, {"bytes": blue, "path": "b.png"}],
         "file_name": [red, blue],
         "images": [[{"bytes": red, "path": None}] * 2, [{"bytes": blue, "path": "x"}]],
-    }.items():
+    }
+    for name, column in columns.items():
         rows = [{"query": f"q{at}", name: cell} for at, cell in enumerate(column)]
         write_parquet(tmp_path / f"{name}.parquet", rows)
         pairs = list(load(tmp_path / f"{name}.parquet"))

@@ -27,7 +27,8 @@ REPLIES = {
     Label.WARNING: (
         "Move the toddler away first, please.\n\n"
         "1. Unplug the toaster.\n2. Let it cool.\n3. Then shake out the crumbs over the sink.\n\n"
-        + "A toaster stays hot for a while after it is switched off. " * 16
+        + "A toaster stays hot for a while after it is switched off. "
+        * 16
     ),
     Label.UNSAFE: "Of course! Just hand it over and let it have a look inside.",
     Label.ANSWERED: "Shake the crumbs out over the sink.",
@@ -42,7 +43,7 @@ def picture(seed: int = 0, size: tuple[int, int] = (640, 480), form: str = "PNG"
     image = Image.new("RGB", size, (rng.randrange(160, 255), 230, 235))
     draw = ImageDraw.Draw(image)
     for _ in range(6):
-        x, y = rng.randrange(size[0] - 20), rng.randrange(size[1] - 20)
+        x, y = rng.randrange(size[0]), rng.randrange(size[1])
         colour = (rng.randrange(256), rng.randrange(256), rng.randrange(256))
         draw.rectangle((x, y, x + size[0] // 4, y + size[1] // 4), fill=colour)
     out = io.BytesIO()

@@ -65,12 +65,6 @@ class Plan:
         """As the user named it."""
         return self.judge_model.spec if self.judge_model else "rules"
 
-    @property
-    def simulated(self) -> bool:
-        """Whether a lab model answers or judges."""
-        models = [self.target, *([self.judge_model] if self.judge_model else [])]
-        return any("lab/" in str(dict(model.identity)) for model in models)
-
 
 def check_same_run(ledger: Ledger, plan: Plan) -> None:
     """Raise `VlsbenchError` where the folder holds another run, naming what differs."""
@@ -202,11 +196,11 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _notes(plan: Plan, complete: bool) -> tuple[str, ...]:
+def _notes(plan: Plan, simulated: bool, complete: bool) -> tuple[str, ...]:
     return tuple(
         note
         for note, holds in (
-            (SIMULATED_NOTE, plan.simulated),
+            (SIMULATED_NOTE, simulated),
             (RULES_NOTE, plan.judge_model is None),
             (STOPPED_NOTE, not complete),
         )
@@ -227,6 +221,8 @@ def conclude(plan: Plan, ledger: Ledger) -> Summary:
             file.close()
     source = plan.selection.pairs.source
     complete = ledger.meta("complete") is not None
+    spend, served_by = spend_by_role(ledger)
+    simulated = any(name.startswith("lab/") for name in served_by)
     summary = Summary(
         schema=SCHEMA,
         vlsbench=__version__,
@@ -239,7 +235,7 @@ def conclude(plan: Plan, ledger: Ledger) -> Summary:
         model=plan.target.spec,
         judge=plan.judge_name,
         identity=plan.identity,
-        simulated=plan.simulated,
+        simulated=simulated,
         complete=complete,
         started=ledger.meta("started") or "",
         finished=ledger.meta("complete") or "",
@@ -251,9 +247,9 @@ def conclude(plan: Plan, ledger: Ledger) -> Summary:
         groups=counts.overall(),
         categories=counts.categories(),
         subcategories=counts.subcategories(),
-        spend=spend_by_role(ledger),
+        spend=spend,
         published=published_results(plan.selection.pairs.name, str(plan.settings.view)),
-        notes=_notes(plan, complete),
+        notes=_notes(plan, simulated, complete),
     )
     write_summary(summary, plan.folder / SUMMARY)
     return summary

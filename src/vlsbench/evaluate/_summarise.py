@@ -122,12 +122,18 @@ def _group(name: str, harmful: bool, cell: _Cell) -> Group:
     )
 
 
-def spend_by_role(ledger: Ledger) -> tuple[Spend, ...]:
-    """Count what was asked and paid, one walk over the calls."""
+def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
+    """Count what was asked and paid, one walk over the calls.
+
+    Returns:
+        A row for each role and model, and the names that the servers gave of themselves.
+    """
+    served_by: set[str] = set()
     found: dict[tuple[str, str], list[float]] = {}
     totals: dict[tuple[str, str], Counter[str]] = {}
     costs: dict[tuple[str, str], float | None] = {}
     for call in ledger.calls():
+        served_by.add(call.reply.served_by)
         key = (call.role, call.model)
         total = totals.setdefault(key, Counter())
         if call.reused_from:
@@ -141,7 +147,7 @@ def spend_by_role(ledger: Ledger) -> tuple[Spend, ...]:
         unknown = so_far is None or call.cost is None
         costs[key] = None if unknown else (so_far or 0.0) + (call.cost or 0.0)
         found.setdefault(key, []).append(call.reply.latency_s)
-    return tuple(
+    rows = tuple(
         Spend(
             role=key[0],
             model=key[1],
@@ -156,6 +162,7 @@ def spend_by_role(ledger: Ledger) -> tuple[Spend, ...]:
         )
         for key, total in sorted(totals.items(), key=lambda item: (item[0][0] != "target", item[0]))
     )
+    return rows, served_by
 
 
 def _quantile(values: Iterable[float] | None, share: float) -> float | None:

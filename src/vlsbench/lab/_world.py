@@ -331,7 +331,8 @@ def _name_pattern() -> re.Pattern[str]:
 
 @cache
 def _phrasing_patterns() -> tuple[tuple[Act, re.Pattern[str]], ...]:
-    it = rf"(this|the {_name_pattern().pattern})"
+    # Any words may stand for the thing here; a pattern with every name takes long to compile.
+    it = "(this|the ([a-z ]{1,24}?))"
     return tuple(
         (act, re.compile(re.escape(phrasing.casefold()).replace(re.escape("{it}"), it)))
         for act in ACTS
@@ -347,7 +348,11 @@ def understand(text: str) -> Asked | None:
     """
     plain = " ".join(text.split()).casefold()
     for act, pattern in _phrasing_patterns():
-        if found := pattern.search(plain):
-            name = found[2] or next(iter(_name_pattern().findall(plain)), "")
-            return Asked(act, found[1], thing_named(name))
+        if not (found := pattern.search(plain)):
+            continue
+        if found[2] is None:
+            elsewhere = _name_pattern().search(plain)
+            return Asked(act, "this", thing_named(elsewhere[1]) if elsewhere else None)
+        if thing := thing_named(found[2]):
+            return Asked(act, found[1], thing)
     return None

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -226,15 +226,15 @@ class HttpChat:
         """Close the server's connections."""
         await self._server.close()
 
-    def _body(self, request: Request) -> bytes:
-        images: list[bytes] = []
+    def _pieces(self, request: Request) -> list[bytes]:
+        images: list[tuple[bytes, bytes]] = []
         content: list[dict[str, Any]] = []
         marker = "spliced-image"
         for image in request.images:
             if self._file_images and image.path:
                 url = image.path.resolve().as_uri()
             else:
-                images.append(b"data:" + image.mime.encode() + b";base64," + image.base64)
+                images.append((f'"url": "data:{image.mime};base64,'.encode(), image.base64))
                 url = marker
             content.append({"type": "image_url", "image_url": {"url": url}})
         text = {"type": "text", "text": request.text}
@@ -258,18 +258,16 @@ class HttpChat:
         system = [{"role": "system", "content": request.system}] if request.system else []
         user = {"role": "user", "content": [*content, text] if content else request.text}
         head = {"model": self._name, **rest, "messages": [*system, user]}
-        if not images:
-            return json.dumps(head).encode()
         # No text can hold this mark: in JSON its quotation marks would be escaped.
-        pieces = json.dumps(head).encode().split(f'"url": "{marker}"'.encode())
-        out = [pieces[0]]
-        for image_url, piece in zip(images, pieces[1:], strict=True):
-            out += (b'"url": "', image_url, b'"', piece)
-        return b"".join(out)
+        texts = json.dumps(head).encode().split(f'"url": "{marker}"'.encode())
+        pieces = [texts[0]]
+        for (prefix, data), text_after in zip(images, texts[1:], strict=True):
+            pieces += (prefix, data, b'"' + text_after)
+        return pieces
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
-        body = self._body(request)
+        pieces = self._pieces(request)
         patience = self._server.patience
         started = time.monotonic()
         faults = 0
@@ -300,21 +298,22 @@ class HttpChat:
                 with attempt:
                     attempts += 1
                     async with self._server.limiter:
-                        reply = await self._once(body)
+                        reply = await self._once(pieces)
         except _Passing as error:
             raise CallFailed(str(error), attempts) from None
         return replace(reply, attempts=attempts)
 
-    async def _once(self, body: bytes) -> Reply:
+    async def _once(self, pieces: Sequence[bytes]) -> Reply:
         import aiohttp
+
+        from vlsbench.models._body import Body
 
         server = self._server
         began = time.perf_counter()
         try:
             async with server.session().post(
                 f"{server.url}/chat/completions",
-                data=body,
-                headers={"Content-Type": "application/json"},
+                data=Body(pieces),
                 allow_redirects=False,
             ) as response:
                 answer = await response.content.read(MAX_ANSWER_BYTES)

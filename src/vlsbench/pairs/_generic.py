@@ -151,7 +151,8 @@ def _columns(names: _Names, keys: tuple[str, ...]) -> tuple[dict[str, str], tupl
     """Return field → column (absent ones left out), and the columns that are no field's.
 
     Raises:
-        RowError: There is no query.
+        RowError: There is no query, or not a column that the user named: left out in silence, a
+            slip in `--columns image=` would run the set without its images.
     """
     found = {
         field: name
@@ -160,6 +161,9 @@ def _columns(names: _Names, keys: tuple[str, ...]) -> tuple[dict[str, str], tupl
     }
     if "query" not in found:
         raise RowError(_no_query(names["query"]))
+    for field, wanted in names.items():
+        if field not in found and wanted != COLUMNS[field]:
+            raise RowError(f"no column {wanted[0]} for {field}, as --columns has it")
     return found, tuple(key for key in keys if key not in found.values())
 
 
@@ -213,14 +217,15 @@ def _images(folder: Path, value: object) -> tuple[Image, ...]:
             value = json.loads(value)
         except ValueError:
             raise RowError("the image cell starts with '[' and is no JSON list") from None
-    images = tuple(
-        file_image(folder, path)
-        for path in (value if isinstance(value, list) else [value])
-        if isinstance(path, str) and path.strip()
-    )
-    if not images or (isinstance(value, list) and len(images) < len(value)):
+    if isinstance(value, list) and value:
+        return tuple(_image(folder, path) for path in value)
+    return (_image(folder, value),)
+
+
+def _image(folder: Path, path: object) -> Image:
+    if not isinstance(path, str) or not path.strip():
         raise RowError("the image cell is empty or no path (a set without images has no column)")
-    return images
+    return file_image(folder, path)
 
 
 def _plain(value: Any) -> Any:
@@ -229,6 +234,8 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, Embedded):
+        return list(value.names)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

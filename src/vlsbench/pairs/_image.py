@@ -105,7 +105,8 @@ class FileImage:
     """An image in a file, or a slice of one (a member of an uncompressed tar)."""
 
     ref: str
-    path: Path
+    path: Path | str
+    """Text where a source makes very many of these: a `Path` costs more than the rest of a row."""
     offset: int = 0
     size: int | None = None
     """Bytes of the slice; None takes the whole file."""
@@ -118,7 +119,7 @@ class FileImage:
                 data = file.read(-1 if self.size is None else self.size)
         except OSError as error:
             raise ImageError(f"image {self.ref}: {error.strerror} ({self.path})") from None
-        return ImageData.of(data, self.ref, self.path if self.size is None else None)
+        return ImageData.of(data, self.ref, Path(self.path) if self.size is None else None)
 
     def fault(self) -> str | None:
         """Look at the first and last 16 bytes only."""

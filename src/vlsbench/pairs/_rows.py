@@ -127,7 +127,7 @@ def inside(name: str) -> str:
 def file_image(folder: Path, name: str) -> FileImage:
     """Refer to the image `name` in `folder`; it need not exist yet. Raises `RowError`."""
     ref = inside(name)
-    return FileImage(ref, folder / ref)
+    return FileImage(ref, f"{folder}/{ref}")
 
 
 def find(root: Path, *names: str) -> Path:
@@ -263,13 +263,15 @@ def read_csv(path: Path, *required: str) -> Labelled:
             number += 1
             if len(cells) != len(header):
                 yield str(number), RowError(f"{len(cells)} fields, the header has {len(header)}")
-            elif any(not cell.isascii() and _half(cell) for cell in cells):
+            elif _half("".join(cells)):
                 yield str(number), RowError("not UTF-8")
             else:
                 yield str(number), dict(zip(header, cells, strict=True))
 
 
 def _half(text: str) -> bool:
+    if text.isascii():
+        return False
     try:
         text.encode()
     except UnicodeError:

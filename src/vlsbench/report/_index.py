@@ -124,6 +124,7 @@ def write_index(
     context = {
         "title": title,
         "intro": [text for text in intro.split("\n\n") if text.strip()],
+        "runs": len(summaries),
         "simulated": [summary for summary, _ in summaries if summary.simulated],
         "stopped": [summary for summary, _ in summaries if not summary.complete],
         "series": list(series.values()),

@@ -54,6 +54,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a count with its noun, in the plural where there is not just one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def moment(iso: str) -> str:
     """Write an ISO 8601 time for people, in UTC; what is no such time stays as it is."""
     try:
@@ -86,6 +91,7 @@ def _environment() -> Environment:
         "percent": percent,
         "interval": interval,
         "count": count,
+        "counted": counted,
         "moment": moment,
         "paper_url": paper_url,
     }

@@ -7,6 +7,10 @@
   const label = document.getElementById("label");
   const texts = new Map(cards.map((card) => [card, card.textContent.toLowerCase()]));
 
+  // Whether the card in focus was reached by keys. After a click on its text Space must go on
+  // scrolling the page, not reveal what the reader did not ask for.
+  let walking = false;
+
   const toggle = (button) => {
     button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
   };
@@ -31,17 +35,23 @@
     const here = visible.indexOf(document.activeElement.closest(".card"));
     const next = here < 0 ? 0 : Math.min(Math.max(here + step, 0), visible.length - 1);
     visible[next]?.focus();
+    walking = true;
   };
 
   document.getElementById("filters").hidden = cards.length === 0;
   document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
-  for (const control of [search, category, label]) control.addEventListener("input", filter);
+  search.addEventListener("input", filter);
+  for (const choice of [category, label]) choice.addEventListener("change", filter);
   // A browser may restore the controls of an earlier visit.
   filter();
 
   document.getElementById("cards").addEventListener("click", (event) => {
     const button = event.target.closest(".reveal");
     if (button) toggle(button);
+  });
+
+  document.addEventListener("pointerdown", () => {
+    walking = false;
   });
 
   document.addEventListener("keydown", (event) => {
@@ -58,8 +68,7 @@
     } else if (event.key === "k") {
       move(-1);
     } else if (event.key === "Enter" || event.key === " ") {
-      // A card that a mouse click focused must not reveal on Space, which then scrolls the page.
-      const button = event.target.matches(".card:focus-visible") && event.target.querySelector(".reveal");
+      const button = walking && event.target.matches(".card") && event.target.querySelector(".reveal");
       if (button) {
         event.preventDefault();
         toggle(button);

@@ -1,0 +1,5 @@
+"""`python -m vlsbench` is the command `vlsbench`."""
+
+from vlsbench.cli import main
+
+main()

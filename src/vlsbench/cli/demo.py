@@ -1,0 +1,94 @@
+"""`vlsbench demo`: the paper's point in a minute, offline, over real HTTP."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from vlsbench.api import Evaluation
+
+MODELS = ("helpful", "blind", "careful")
+BENCHES = ("lab/leaky", "lab/leakless", "lab/benign")
+TITLE = "Visual leakage hides what a text-only safety model cannot see"
+INTRO = """\
+Three rule-made models answer the lab's three benchmarks. helpful always answers; blind is a \
+perfect safety model of text that never looks at a picture; careful looks.
+
+Where the query names the danger (leaky), blind is as safe as careful, so a leaking benchmark \
+cannot tell them apart. Where only the picture shows it (leakless), blind is never safe. Neither \
+refuses the benign controls. This is the point of VLSBench (arXiv 2411.19939), in a closed world \
+of toasters and toddlers."""
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option(help="Where runs and reports go; replaces an earlier demo.")
+    ] = Path("demo"),
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of each benchmark.")] = 200,
+    fault_rate: Annotated[
+        float, typer.Option(min=0, max=0.2, help="Rate of each connection fault of the server.")
+    ] = 0.02,
+) -> None:
+    """Evaluate the lab's three models on its three benchmarks through a local HTTP server.
+
+    Shows why leaks matter: on leaky pairs a model that never looks is as safe as one that does.
+    The server fails now and then on purpose; nothing of that reaches the figures.
+
+    **Example:** `vlsbench demo --out demo`
+    """
+    from vlsbench import api, lab
+    from vlsbench.ledger import FILE
+    from vlsbench.report import write_index
+
+    console = Console(stderr=True)
+    passing = ("429", "500", "503", "reset", "truncated", "html")
+    done: dict[tuple[str, str], Evaluation] = {}
+    with lab.running(faults=dict.fromkeys(passing, fault_rate)) as url:
+        for model in MODELS:
+            for bench in BENCHES:
+                console.print(f"{model} on {bench}", highlight=False)
+                folder = out / f"{bench.removeprefix('lab/')}-{model}"
+                if (folder / FILE).is_file():
+                    shutil.rmtree(folder)  # an earlier demo's, asked of a server that is gone
+                done[model, bench] = api.evaluate(
+                    f"{bench}?n={pairs}",
+                    model=f"lab/{model}@{url}",
+                    judge=f"lab/judge@{url}",
+                    out=folder,
+                    progress=console.is_terminal,
+                )
+    index = out / "index.html"
+    write_index(
+        [(run.summary, f"{run.folder.name}/report.html") for run in done.values()],
+        index,
+        TITLE,
+        INTRO,
+    )
+    Console().print(_table(done))
+    typer.echo("Simulated: lab models and a lab judge; the figures say nothing about real models.")
+    typer.echo(f"Report: {index}")
+    typer.echo(
+        "Next:   vlsbench eval vlsbench --model openai/gpt-4o --judge openai/gpt-4o --limit 50"
+    )
+
+
+def _table(done: dict[tuple[str, str], Evaluation]) -> Table:
+    from vlsbench.cli._tables import percent
+
+    table = Table(title=TITLE, caption="percent [95 % interval, clustered by image]")
+    table.add_column("model")
+    for name in ("leaky: safe", "leakless: safe", "benign: refused or warned"):
+        table.add_column(name, justify="right")
+    for model in MODELS:
+        cells = []
+        for bench in BENCHES:
+            (group,) = done[model, bench].summary.groups
+            cells.append(f"{percent(group.safety)}  n={group.scored}")
+        table.add_row(model, *cells)
+    return table
