@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from vlsbench import __version__
-from vlsbench.errors import VlsbenchError
-from vlsbench.evaluate import (
+from vlsbench.errors import Interrupted, Stopped, VlsbenchError
+from vlsbench.evaluation import (
     PAIRS,
     REPORT,
     SUMMARY,
@@ -303,8 +303,19 @@ def _run(
         guess = _estimate(plan, ledger, swapper)
         if not before(plan, guess):
             raise Declined
-        signal = _in_a_loop(partial(_execute, plan, ledger, swapper, progress))
-        summary = _files(plan, ledger, gallery)
+        try:
+            signal = _in_a_loop(partial(_execute, plan, ledger, swapper, progress))
+        except asyncio.CancelledError:
+            raise Interrupted(
+                "left at once; calls in flight are lost, the same command goes on from here"
+            ) from None
+        try:
+            summary = _files(plan, ledger, gallery)
+        except OSError as error:
+            raise signal.error or Stopped(
+                f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "
+                "free some disk space and run the same command again"
+            ) from None
         if signal.error:
             raise signal.error
         return Evaluation(plan.folder, summary, signal.reason)

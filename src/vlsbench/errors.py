@@ -59,3 +59,9 @@ class Stopped(VlsbenchError):
     """A run that ended before its work did, with everything so far kept."""
 
     exit_code = EXIT_STOPPED
+
+
+class Interrupted(Stopped):
+    """A run that was left at once, with calls in flight."""
+
+    exit_code = EXIT_INTERRUPTED

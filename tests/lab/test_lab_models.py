@@ -118,6 +118,13 @@ async def test_long_replies_are_cut_and_say_so() -> None:
     assert reply.usage.output_tokens == 3
 
 
+async def test_the_label_of_a_reply_survives_the_loss_of_its_last_third() -> None:
+    for bench in ("lab/leaky", "lab/benign"):
+        for pair in benchmark(bench):
+            text = (await open_model("blind").ask(Request(pair.query))).text
+            assert wording(text[: 2 * len(text) // 3]) == wording(text)
+
+
 def test_unknown_models_are_errors() -> None:
     with pytest.raises(VlsbenchError, match="lab/careful"):
         open_model("lab/nobody")

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from vlsbench.evaluate import Group, Published, Rate, Spend, Summary
+from vlsbench.evaluation import Group, Published, Rate, Spend, Summary
 from vlsbench.judge import Label
 from vlsbench.report import ReportRow
 

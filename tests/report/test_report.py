@@ -13,7 +13,7 @@ import report_examples as examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vlsbench.evaluate import Published, Rate, Spend
+from vlsbench.evaluation import Published, Rate, Spend
 from vlsbench.judge import Label
 from vlsbench.report import ReportRow, write_report
 

@@ -13,6 +13,8 @@ from PIL import Image
 from vlsbench.pairs import ImageError
 from vlsbench.report import thumbnail
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning:PIL")
+
 
 def _open(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))

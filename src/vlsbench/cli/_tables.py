@@ -11,7 +11,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from vlsbench.api import Evaluation
-    from vlsbench.evaluate import Estimate, Group, Plan, Rate, Summary
+    from vlsbench.evaluation import Estimate, Group, Plan, Rate, Summary
 
 
 def print_plan(console: Console, plan: Plan, guess: Estimate) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
 
 if TYPE_CHECKING:
-    from vlsbench.evaluate import Estimate, Plan
+    from vlsbench.evaluation import Estimate, Plan
 
 VIEWS = ("full", "text", "blank", "swap", "caption", "image")
 

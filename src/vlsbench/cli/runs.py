@@ -75,7 +75,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     """
     from vlsbench.api import Evaluation
     from vlsbench.cli._tables import print_summary
-    from vlsbench.evaluate import SUMMARY, read_summary
+    from vlsbench.evaluation import SUMMARY, read_summary
     from vlsbench.ledger import Ledger
 
     with Ledger.read(run) as ledger:
@@ -105,7 +105,7 @@ def diff(
 
     **Example:** `vlsbench runs diff runs/A runs/B`
     """
-    from vlsbench.evaluate import compare_runs
+    from vlsbench.evaluation import compare_runs
 
     found = compare_runs(one, other)
     if as_json:
@@ -143,7 +143,7 @@ def verify(run: Folder, as_json: AsJson = False) -> None:
 
     **Example:** `vlsbench runs verify runs/A`
     """
-    from vlsbench.evaluate import verify_run
+    from vlsbench.evaluation import verify_run
 
     found = verify_run(run)
     if as_json:

@@ -32,7 +32,7 @@ REPLY_FAULTS = MappingProxyType(
         "null": "content null",
         "content_filter": "finish_reason content_filter, content cut or empty",
         "azure_filter": "400 with code content_filter",
-        "length": "finish_reason length, content cut",
+        "length": "finish_reason length, the last third (or less) of the content cut",
     }
 )
 """Answers of the service that are no ordinary reply."""

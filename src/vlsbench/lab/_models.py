@@ -29,7 +29,7 @@ WARNINGS = (
     "Careful! {why} I would advise against {doing}.",
     "That is dangerous. {why} Keep {it} out of it, please.",
     "A warning first: {why} I am glad to help you find something safer.",
-    "{why} So this is not safe, and I would rather suggest something else.",
+    "That is not safe. {why} I would rather suggest something else.",
 )
 ANSWERS = (
     "Sure! For {doing}: 1. Get {it} ready. 2. Take your time. 3. Enjoy.",

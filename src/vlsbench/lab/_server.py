@@ -350,7 +350,11 @@ def _spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
         case "content_filter":
             message["content"] = "" if turn < 0.5 else text[:cut_at]
             choice["finish_reason"] = "content_filter"
-        case "length" | "judge_cut":
+        case "length":
+            # The larger part is left, so that the label of a lab reply can still be told.
+            message["content"] = text[: max(cut_at, 2 * len(text) // 3)]
+            choice["finish_reason"] = "length"
+        case "judge_cut":
             message["content"] = text[:cut_at]
             choice["finish_reason"] = "length"
         case "judge_refusal":

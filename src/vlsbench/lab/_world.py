@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 WORLD_VERSION = "1"
-"""Changes whenever a thing, an act, a wording, a picture or the rule changes."""
+"""Changes whenever a thing, an act, a picture, the rule or the wording of a reply changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,10 +306,12 @@ ACTS: tuple[Act, ...] = (
 )
 
 
-@cache
+_BY_NAME = {thing.name: thing for thing in THINGS}
+
+
 def thing_named(name: str) -> Thing | None:
     """Find a thing by its name."""
-    return next((thing for thing in THINGS if thing.name == name), None)
+    return _BY_NAME.get(name)
 
 
 @dataclass(frozen=True, slots=True)

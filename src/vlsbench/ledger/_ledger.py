@@ -194,14 +194,15 @@ class Ledger:
             if not read_only:
                 self._reader.execute("PRAGMA journal_mode=WAL")
                 self._reader.execute("PRAGMA synchronous=FULL")
-                self._reader.executescript(TABLES)
-                if self.meta("schema") is None:
-                    self._reader.execute(
-                        "INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),)
-                    )
+                self._reader.executescript(
+                    f"BEGIN IMMEDIATE; {TABLES} "
+                    f"INSERT OR IGNORE INTO meta VALUES ('schema', '{SCHEMA_VERSION}'); COMMIT;"
+                )
             version = self.meta("schema")
         except sqlite3.Error as error:
             self._release()
+            if read_only and "no such table" in str(error):
+                raise VlsbenchError(f"{folder} holds no run yet: it is being made") from None
             raise LedgerError(
                 f"cannot open {self._path}: {error}; free some disk space or mend the disk, "
                 "then run the same command again"

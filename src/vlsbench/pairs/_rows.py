@@ -186,7 +186,9 @@ _decoder = json.JSONDecoder(parse_constant=_no_constant)
 def _json_line(line: bytes) -> object:
     try:
         text = line.decode()
-        value = _decoder.decode(text)
+        value, end = _decoder.raw_decode(text)
+        if end < len(text):
+            return RowError("not JSON (more than one value)")
         if "\\u" in text:
             # Half a surrogate pair decodes, and then can be stored nowhere.
             json.dumps(value, ensure_ascii=False).encode()

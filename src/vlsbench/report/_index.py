@@ -11,7 +11,7 @@ from urllib.parse import quote
 from vlsbench.report._page import write_page
 
 if TYPE_CHECKING:
-    from vlsbench.evaluate import Group, Rate, Summary
+    from vlsbench.evaluation import Group, Rate, Summary
 
 COLOURS = 8
 """Bar colours in the style sheet; a model's letter tells it apart where they repeat."""
@@ -63,6 +63,10 @@ class Line:
 
 def _letter(index: int) -> str:
     return chr(ord("A") + index) if index < 26 else str(index + 1)
+
+
+def _series_of(lines: Sequence[Line], harmful: bool) -> list[Series]:
+    return list(dict.fromkeys(line.series for line in lines if line.group.harmful == harmful))
 
 
 def _panels(lines: Sequence[Line], series: Sequence[Series]) -> list[Panel]:
@@ -133,7 +137,3 @@ def write_index(
         "papers": list(dict.fromkeys(s.paper for s, _ in summaries if s.paper)),
     }
     write_page(path, "index.html", context)
-
-
-def _series_of(lines: Sequence[Line], harmful: bool) -> list[Series]:
-    return list(dict.fromkeys(line.series for line in lines if line.group.harmful == harmful))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from vlsbench.evaluate import Rate
+    from vlsbench.evaluation import Rate
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
@@ -119,6 +118,8 @@ def write_page(path: Path, template: str, context: Mapping[str, Any], *, script:
         context: What the template needs.
         script: A file in `templates/`, if the page has a script.
     """
+    from vlsbench.evaluation import whole_file
+
     css = _asset("style.css")
     js = _asset(script) if script else ""
     scripts = _source(js) if js else "'none'"
@@ -128,10 +129,6 @@ def write_page(path: Path, template: str, context: Mapping[str, Any], *, script:
     )
     html = _environment().get_template(template)
     text = html.render(css=Markup(css), js=Markup(js), policy=Markup(policy), **context)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         # Hashes are of text with plain newlines, whatever the platform's are.
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        part.write_text(text, encoding="utf-8", newline="\n")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import warnings
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +21,7 @@ from vlsbench.report._row import ReportRow
 from vlsbench.report._thumbnail import MIME, thumbnail
 
 if TYPE_CHECKING:
-    from vlsbench.evaluate import Group, Published, Summary
+    from vlsbench.evaluation import Group, Published, Summary
 
 GALLERY = 120
 LONG = 700
@@ -121,9 +124,19 @@ def _card(row: ReportRow) -> Card:
     return Card(row, f"data:{MIME};base64,{small}", "")
 
 
+def _cards(rows: Sequence[ReportRow]) -> list[Card]:
+    """Draw the pictures; Pillow leaves the interpreter free while it decodes."""
+    with (
+        # What decoders have to say of strange files is for nobody who writes a report.
+        warnings.catch_warnings(action="ignore"),
+        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+    ):
+        return list(pool.map(_card, rows))
+
+
 def _published_beside(summary: Summary) -> list[tuple[Published, bool]]:
     """Published rows and this run's own (marked), by safety rate."""
-    from vlsbench.evaluate import Published
+    from vlsbench.evaluation import Published
 
     rows = [(row, False) for row in summary.published]
     for group in summary.groups:
@@ -159,7 +172,7 @@ def write_report(
         "stack": stack,
         "published": _published_beside(summary) if summary.published else [],
         "view_note": VIEW_NOTES.get(summary.view, ""),
-        "cards": [_card(row) for row in chosen.rows],
+        "cards": _cards(chosen.rows),
         "total": chosen.total,
         "labels": [label for label in LABEL_ORDER if label in present],
         "shown_categories": sorted({row.category for row in chosen.rows}),

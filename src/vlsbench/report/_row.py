@@ -39,4 +39,5 @@ class ReportRow:
     image_ref: str = ""
     """Name of the pair's image; empty where it has none."""
     thumbnail: Callable[[], bytes | None] = field(default=_no_image, repr=False, compare=False)
-    """Reads the original image's bytes; called only for the rows that the gallery shows."""
+    """Reads the original image's bytes; called only for the rows that the gallery shows, and
+    from several threads."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 
 from vlsbench.pairs import ImageError, sniff_mime
 
@@ -35,24 +34,19 @@ def thumbnail(data: bytes, side: int = 256) -> bytes:
         raise ImageError("not an image")
     try:
         # Pillow guesses among dozens of formats, some of which start other programs.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data), formats=[mime.removeprefix("image/")]) as opened,
-        ):
+        with Image.open(io.BytesIO(data), formats=[mime.removeprefix("image/")]) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise ImageError(f"{opened.width} × {opened.height} pixels are too many")
-            opened.draft("RGB", (side * 2, side * 2))
-            small = ImageOps.exif_transpose(opened)
-            small = small.convert("RGBA" if small.has_transparency_data else "RGB")
+            small: Image.Image = opened
+            clear = opened.has_transparency_data
+            if opened.mode not in ("L", "RGB", "RGBA") or (clear and opened.mode != "RGBA"):
+                small = opened.convert("RGBA" if clear else "RGB")
             small.thumbnail((side, side))
-            if small.mode == "RGBA":
-                flat = Image.new("RGB", small.size, BEHIND)
-                flat.paste(small, mask=small)
-                small = flat
+            small = ImageOps.exif_transpose(small)
             # A fresh image: `save` would copy comments and profiles from the original's `info`.
+            bare = Image.new("RGB", small.size, BEHIND)
+            bare.paste(small, mask=small if small.mode == "RGBA" else None)
             out = io.BytesIO()
-            bare = Image.new("RGB", small.size)
-            bare.paste(small)
             bare.save(out, "JPEG", quality=QUALITY, optimize=True)
             return out.getvalue()
     except Exception as error:  # decoders raise anything from struct.error to MemoryError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vlsbench.evaluate._stages import ANSWER
+from vlsbench.evaluation._stages import ANSWER
 from vlsbench.judge import Label, Unscored
 from vlsbench.ledger import Call, Ledger, Outcome
 from vlsbench.models import Finish

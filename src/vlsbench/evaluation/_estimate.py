@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from itertools import islice
 
-from vlsbench.evaluate._settings import Selection, Settings
+from vlsbench.evaluation._settings import Selection, Settings
 from vlsbench.models import Price, image_tokens, text_tokens
 from vlsbench.pairs import ImageError, Pair, Swapper, show
 

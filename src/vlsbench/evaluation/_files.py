@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluate._rows import PairRow
-from vlsbench.evaluate._summary_types import SCHEMA, Group, Published, Rate, Spend, Summary
+from vlsbench.evaluation._rows import PairRow
+from vlsbench.evaluation._summary_types import SCHEMA, Group, Published, Rate, Spend, Summary
 
 SUMMARY = "summary.json"
 PAIRS = "pairs.parquet"

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from vlsbench import __version__
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluate._files import PAIRS, SUMMARY, PairsFile, whole_file, write_summary
-from vlsbench.evaluate._published import published_results
-from vlsbench.evaluate._rows import pair_rows
-from vlsbench.evaluate._settings import Selection, Settings
-from vlsbench.evaluate._stages import ANSWER, JUDGE, AnswerStage, JudgeStage, RulesStage
-from vlsbench.evaluate._summarise import Counts, spend_by_role
-from vlsbench.evaluate._summary_types import SCHEMA, Summary
+from vlsbench.evaluation._files import PAIRS, SUMMARY, PairsFile, whole_file, write_summary
+from vlsbench.evaluation._published import published_results
+from vlsbench.evaluation._rows import pair_rows
+from vlsbench.evaluation._settings import Selection, Settings
+from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage, JudgeStage, RulesStage
+from vlsbench.evaluation._summarise import Counts, spend_by_role
+from vlsbench.evaluation._summary_types import SCHEMA, Summary
 from vlsbench.judge import Label, LLMJudge, Unscored
 from vlsbench.ledger import FILE, Ledger, Outcome
 from vlsbench.models import ChatModel, Finish, Price, Reply

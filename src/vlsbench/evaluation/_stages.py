@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.evaluate._settings import Settings
+from vlsbench.evaluation._settings import Settings
 from vlsbench.judge import LLMJudge, Unscored, Verdict, judge_by_rules
 from vlsbench.ledger import put_blob
 from vlsbench.models import ChatModel, Reply, Request, call_key

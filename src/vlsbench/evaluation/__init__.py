@@ -1,11 +1,11 @@
 """Evaluate: from a pair to a verdict, and from verdicts to rates."""
 
-from vlsbench.evaluate._compare import Comparison, Soundness, compare_runs, verify_run
-from vlsbench.evaluate._estimate import Estimate, estimate
-from vlsbench.evaluate._files import PAIRS, REPORT, SUMMARY, read_summary, whole_file
-from vlsbench.evaluate._progress import progress_bar
-from vlsbench.evaluate._rows import PairRow, pair_rows
-from vlsbench.evaluate._run import (
+from vlsbench.evaluation._compare import Comparison, Soundness, compare_runs, verify_run
+from vlsbench.evaluation._estimate import Estimate, estimate
+from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary, whole_file
+from vlsbench.evaluation._progress import progress_bar
+from vlsbench.evaluation._rows import PairRow, pair_rows
+from vlsbench.evaluation._run import (
     INTERRUPTED,
     Plan,
     check_same_run,
@@ -13,14 +13,14 @@ from vlsbench.evaluate._run import (
     execute,
     reopen_unscored,
 )
-from vlsbench.evaluate._settings import (
+from vlsbench.evaluation._settings import (
     Selection,
     Settings,
     default_context,
     identity_of,
     run_id,
 )
-from vlsbench.evaluate._summary_types import Group, Published, Rate, Spend, Summary
+from vlsbench.evaluation._summary_types import Group, Published, Rate, Spend, Summary
 
 __all__ = [
     "INTERRUPTED",

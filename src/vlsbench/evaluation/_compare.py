@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluate._files import PAIRS
+from vlsbench.evaluation._files import PAIRS
 from vlsbench.judge import Label
 from vlsbench.ledger import Ledger, bad_blobs, count_blobs
 from vlsbench.models import call_key_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlsbench.evaluate._summary_types import Published
+from vlsbench.evaluation._summary_types import Published
 
 VLSBENCH_PAPER = "arXiv 2411.19939, judge GPT-4o"
 _VLSBENCH = """

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vlsbench.evaluate._rows import PairRow
-from vlsbench.evaluate._summary_types import Group, Rate, Spend
+from vlsbench.evaluation._rows import PairRow
+from vlsbench.evaluation._summary_types import Group, Rate, Spend
 from vlsbench.judge import Label
 from vlsbench.ledger import Ledger
 from vlsbench.stats import clustered_interval

@@ -1,0 +1,433 @@
+"""Evaluation as a user runs it, against the lab's real HTTP server and its faults."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import vlsbench
+from vlsbench import lab
+from vlsbench.api import Declined, Evaluation
+from vlsbench.errors import EXIT_STOPPED, BadRows, VlsbenchError
+from vlsbench.evaluation import Group, PairRow, compare_runs, read_summary, verify_run
+from vlsbench.ledger import Ledger, count_blobs
+from vlsbench.models import FatalCall
+
+QUIET = {"progress": False, "gallery": 4}
+
+
+def run(bench: Any, out: Path, **options: Any) -> Evaluation:
+    return vlsbench.evaluate(bench, out=out, **{**QUIET, **options})
+
+
+def only(done: Evaluation) -> Group:
+    (group,) = done.summary.groups
+    return group
+
+
+def rows(done: Evaluation) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = pq.read_table(done.pairs).to_pylist()
+    return listed
+
+
+def labels(done: Evaluation) -> dict[str, str]:
+    return {row["id"]: row["label"] for row in rows(done)}
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with lab.running() as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    ("model", "leaky", "leakless"), [("helpful", 0, 0), ("blind", 1, 0), ("careful", 1, 1)]
+)
+def test_the_lab_shows_the_papers_point(
+    tmp_path: Path, server: str, model: str, leaky: float, leakless: float
+) -> None:
+    for bench, safe in (("leaky", leaky), ("leakless", leakless), ("benign", 0)):
+        done = run(
+            f"lab/{bench}?n=40",
+            tmp_path / bench,
+            model=f"{model}@{server}",
+            judge=f"judge@{server}",
+        )
+        group = only(done)
+        assert group.scored == 40
+        assert group.safety.rate == safe
+        assert done.summary.complete
+        assert done.summary.simulated
+        assert any("Simulated" in note for note in done.summary.notes)
+        assert group.harmful is (bench != "benign")
+
+
+def test_what_is_written_can_be_read_back(tmp_path: Path, server: str) -> None:
+    done = run("lab/leaky?n=20", tmp_path / "r", model=f"careful@{server}", judge="lab")
+    assert read_summary(done.folder / "summary.json") == done.summary
+    table = pq.read_table(done.pairs)
+    assert table.column_names == list(PairRow.__dataclass_fields__)
+    for row in table.to_pylist():
+        assert row["reply"]
+        assert row["explanation"]
+        assert row["input_tokens"] > 0
+        assert row["latency_s"] > 0
+        assert len(row["image_sha256"]) == 1
+    assert done.report.read_text("utf-8").startswith("<!doctype html>")
+    assert verify_run(done.folder).problems == ()
+    (target, judge) = done.summary.spend
+    assert (target.role, target.calls, target.reused) == ("target", 20, 0)
+    assert (judge.role, judge.calls) == ("judge", 20)
+
+
+def test_a_finished_run_asks_nothing_and_says_the_same(tmp_path: Path, server: str) -> None:
+    options = {"model": f"blind@{server}", "judge": f"judge@{server}"}
+    first = run("lab/leaky?n=20", tmp_path / "r", **options)
+    asked = lab.stats(server)["requests"]
+    report = first.report.stat().st_mtime_ns
+    again = run("lab/leaky?n=20", tmp_path / "r", **options)
+    assert lab.stats(server)["requests"] == asked
+    assert again.summary == first.summary
+    assert again.report.stat().st_mtime_ns == report
+
+
+def test_another_judge_takes_all_replies_over(tmp_path: Path, server: str) -> None:
+    run("lab/leaky?n=20", tmp_path / "a", model=f"blind@{server}", judge=f"judge@{server}")
+    asked = lab.stats(server)["requests"]
+    done = run("lab/leaky?n=20", tmp_path / "b", model=f"blind@{server}", judge="rules")
+    assert lab.stats(server)["requests"] == asked
+    assert done.summary.spend[0].reused == 20
+    assert any("rules" in note for note in done.summary.notes)
+    compared = compare_runs(tmp_path / "a", tmp_path / "b")
+    assert compared.settings == ("judge",)
+    assert compared.both_scored == 20
+
+
+def test_a_larger_sample_pays_for_the_new_pairs_alone(tmp_path: Path, server: str) -> None:
+    options = {"model": f"blind@{server}", "judge": f"judge@{server}", "seed": 3}
+    small = run("lab/leaky?n=30", tmp_path / "a", limit=30, **options)
+    paid = lab.stats(server)["paid"]
+    sample = run("lab/leaky?n=30", tmp_path / "b", limit=10, **options)
+    assert lab.stats(server)["paid"] == paid
+    assert set(labels(sample)) < set(labels(small))
+    assert len(labels(sample)) == 10
+
+
+def test_a_folder_of_another_run_is_not_mixed_up(tmp_path: Path, server: str) -> None:
+    run("lab/leaky?n=5", tmp_path / "r", model=f"blind@{server}", judge="rules")
+    with pytest.raises(VlsbenchError, match="differs in: judge, view"):
+        run("lab/leaky?n=5", tmp_path / "r", model=f"blind@{server}", judge="lab", view="text")
+
+
+FAULTS = dict.fromkeys(set(lab.FAULTS) - {"length"}, 0.05)
+"""Every fault but `length`, which is no fault of the service: a cut reply is a reply."""
+
+
+def test_no_fault_is_ever_counted_as_safe_or_unsafe(tmp_path: Path, server: str) -> None:
+    true = run(
+        "lab/leaky?n=150", tmp_path / "t", model=f"careful@{server}", judge=f"judge@{server}"
+    )
+    truth = labels(true)
+    with lab.running(faults=FAULTS, seed=5, retry_after_s=0.05) as url:
+        done = run(
+            "lab/leaky?n=150",
+            tmp_path / "f",
+            model=f"careful@{url}",
+            judge=f"judge@{url}",
+            timeout_s=1.0,
+        )
+        happened = lab.stats(url)["by_fault"]
+    assert set(happened) == set(FAULTS)
+    group = only(done)
+    assert done.summary.open == 0
+    assert group.pairs == 150 == group.scored + group.filtered + sum(group.unscored.values())
+    assert group.filtered > 0
+    for row in rows(done):
+        if row["label"] == "unscored":
+            assert row["unscored_reason"]
+        elif row["label"] != "filtered":
+            assert row["label"] == truth[row["id"]]
+    assert group.safety.rate == 1.0
+    assert group.safety_worst is not None
+    assert group.safety_worst < 1.0 == group.safety_best
+
+
+def test_cut_replies_keep_what_came_and_say_so(tmp_path: Path) -> None:
+    with lab.running(faults={"length": 1.0}) as url:
+        done = run("lab/leaky?n=10", tmp_path / "r", model=f"helpful@{url}", judge="rules")
+    assert only(done).cut == 10
+    for row in rows(done):
+        assert row["finish"] == "length"
+        assert row["reply"]
+
+
+def test_unscored_pairs_are_asked_again_on_request_alone(tmp_path: Path) -> None:
+    options = {"out": tmp_path / "r", "judge_format": "text"}
+    with lab.running(faults={"judge_refusal": 1.0, "empty": 0.0}) as url:
+        port = int(url.split(":")[2].split("/")[0])
+        models = {"model": f"careful@{url}", "judge": f"judge@{url}"}
+        first = run("lab/leaky?n=10", **options, **models)
+        assert only(first).unscored == {"judge_refused": 10}
+        asked = lab.stats(url)["requests"]
+        assert asked == 10 + 10 * 3
+        run("lab/leaky?n=10", **options, **models)
+        assert lab.stats(url)["requests"] == asked
+    with lab.running(port=port) as url:
+        again = run("lab/leaky?n=10", **options, **models, retry_unscored=True)
+        assert lab.stats(url)["by_model"] == {"judge": 10}
+    assert only(again).scored == 10
+    with Ledger.read(tmp_path / "r") as ledger:
+        assert ledger.count_calls() == 10 + 30 + 10
+
+
+def test_empty_replies_are_asked_again_at_the_target(tmp_path: Path) -> None:
+    with lab.running(faults={"empty": 1.0}) as url:
+        port = int(url.split(":")[2].split("/")[0])
+        models = {"model": f"careful@{url}", "judge": "rules"}
+        first = run("lab/leaky?n=5", tmp_path / "r", **models)
+        assert only(first).unscored == {"reply_empty": 5}
+    with lab.running(port=port) as url:
+        again = run("lab/leaky?n=5", tmp_path / "r", **models, retry_unscored=True)
+    assert only(again).scored == 5
+
+
+def test_a_budget_of_calls_is_kept_to_the_call(tmp_path: Path, server: str) -> None:
+    models = {"model": f"blind@{server}", "judge": f"judge@{server}"}
+    done = run("lab/leaky?n=40", tmp_path / "r", **models, max_calls=25)
+    assert done.stopped is not None
+    assert "25 calls" in done.stopped
+    assert lab.stats(server)["requests"] == 25
+    assert not done.summary.complete
+    assert done.summary.open > 0
+    assert any("stopped before its end" in note for note in done.summary.notes)
+    rest = run("lab/leaky?n=40", tmp_path / "r", **models)
+    assert rest.stopped is None
+    assert lab.stats(server)["requests"] == 80
+    assert lab.stats(server)["paid_again"] == 0
+
+
+def test_a_budget_of_money_is_never_passed(tmp_path: Path, server: str) -> None:
+    done = run(
+        "lab/leaky?n=40",
+        tmp_path / "r",
+        model=f"blind@{server}",
+        judge="rules",
+        price="10,100",
+        max_cost=0.3,
+    )
+    assert done.stopped is not None
+    assert "$0.30" in done.stopped
+    cost = done.summary.spend[0].cost
+    assert cost is not None
+    assert 0 < cost <= 0.3
+    with pytest.raises(VlsbenchError, match="price of"):
+        run("lab/leaky?n=4", tmp_path / "q", model="m@http://h/v1", judge="rules", max_cost=1)
+
+
+def test_a_server_that_dies_leaves_a_run_to_go_on_with(tmp_path: Path) -> None:
+    with lab.running(latency=0.05) as url:
+        port = int(url.split(":")[2].split("/")[0])
+        models = {"model": f"blind@{url}", "judge": f"judge@{url}", "concurrency": 4}
+        first = run("lab/leaky?n=60", tmp_path / "r", **models, max_calls=30)
+        assert first.stopped
+    with pytest.raises(FatalCall, match="is the server running") as stopped:
+        run("lab/leaky?n=60", tmp_path / "r", **models)
+    assert stopped.value.exit_code
+    with lab.running(port=port) as url:
+        done = run("lab/leaky?n=60", tmp_path / "r", **models)
+        assert lab.stats(url)["requests"] == 120 - 30
+    assert only(done).scored == 60
+
+
+def test_a_server_that_always_fails_trips_the_breaker_and_closes_no_pair(tmp_path: Path) -> None:
+    with lab.running(faults={"500": 1.0}) as url:
+        done = run(
+            "lab/leaky?n=100", tmp_path / "r", model=f"blind@{url}", judge="rules", retries=0
+        )
+    assert done.stopped is not None
+    assert "too many calls fail" in done.stopped
+    assert done.summary.open == 100
+    assert done.summary.groups == ()
+
+
+def test_a_wrong_key_ends_the_run_at_once_and_is_written_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLSBENCH_API_KEY", "sk-wrong-but-secret")
+    with (
+        lab.running(api_key="sk-right") as url,
+        pytest.raises(FatalCall, match="refuses the key"),
+    ):
+        run("lab/leaky?n=50", tmp_path / "r", model=f"blind@{url}", judge="rules")
+    monkeypatch.setenv("VLSBENCH_API_KEY", "sk-right")
+    with lab.running(api_key="sk-right") as url:
+        run("lab/leaky?n=5", tmp_path / "ok", model=f"blind@{url}", judge="rules")
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            assert b"sk-wrong-but-secret" not in data
+            assert b"sk-right" not in data
+
+
+def test_an_unknown_model_is_named(tmp_path: Path, server: str) -> None:
+    with pytest.raises(FatalCall, match=r"no such model.*nobody"):
+        run("lab/leaky?n=5", tmp_path / "r", model=f"nobody@{server}", judge="rules")
+
+
+def test_a_judge_without_schemas_works_by_words(tmp_path: Path) -> None:
+    with lab.running(schemas=False) as url:
+        done = run("lab/leaky?n=30", tmp_path / "r", model=f"careful@{url}", judge=f"judge@{url}")
+        assert lab.stats(url)["requests"] == 61
+    assert only(done).scored == 30
+
+
+@pytest.mark.parametrize(
+    ("view", "safe"),
+    [("full", 1), ("text", 0), ("blank", 0), ("caption", 1), ("image", 0)],
+)
+def test_views_show_what_they_say(tmp_path: Path, server: str, view: str, safe: int) -> None:
+    done = run(
+        "lab/leakless?n=20", tmp_path / "r", model=f"careful@{server}", judge="lab", view=view
+    )
+    assert only(done).safety.rate == safe
+    if view == "blank":
+        assert count_blobs(done.folder) == 1
+    assert all(
+        bool(row["image_sha256"]) == (view in ("full", "blank", "image")) for row in rows(done)
+    )
+
+
+def test_swap_shows_another_picture_the_same_each_time(tmp_path: Path, server: str) -> None:
+    options = {"model": f"careful@{server}", "judge": "rules"}
+    own = {
+        r["id"]: r["image_sha256"]
+        for r in rows(run("lab/leakless?n=20", tmp_path / "f", **options))
+    }
+    one = rows(run("lab/leakless?n=20", tmp_path / "a", view="swap", seed=1, **options))
+    two = rows(run("lab/leakless?n=20", tmp_path / "b", view="swap", seed=2, **options))
+    assert all(row["image_sha256"] != own[row["id"]] for row in one)
+    assert [row["image_sha256"] for row in one] != [row["image_sha256"] for row in two]
+
+
+@pytest.mark.parametrize("context", ["image", "description", "both"])
+def test_the_cheap_judge_agrees(tmp_path: Path, server: str, context: str) -> None:
+    done = run(
+        "lab/leakless?n=20",
+        tmp_path / "r",
+        model=f"careful@{server}",
+        judge=f"judge@{server}",
+        judge_context=context,
+    )
+    assert only(done).safety.rate == 1.0
+
+
+def folder_set(folder: Path, pairs: int = 4) -> Path:
+    bench = lab.benchmark(f"lab/leaky?n={pairs}")
+    lab.write(bench, folder)
+    return folder
+
+
+def test_missing_images_are_one_error_or_are_left_out_on_record(
+    tmp_path: Path, server: str
+) -> None:
+    folder = folder_set(tmp_path / "set", 12)
+    pairs = list(vlsbench.load(folder))
+    gone, broken = pairs[0].images[0], pairs[-1].images[0]
+    assert isinstance(gone, vlsbench.pairs.FileImage)
+    assert isinstance(broken, vlsbench.pairs.FileImage)
+    Path(gone.path).unlink()
+    Path(broken.path).write_bytes(Path(broken.path).read_bytes()[:-20])
+    options = {"model": f"helpful@{server}", "judge": "rules"}
+    with pytest.raises(BadRows) as bad:
+        run(folder, tmp_path / "r", **options)
+    reasons = " ".join(str(row) for row in bad.value.rows)
+    assert "missing" in reasons
+    assert "cut off" in reasons
+    assert lab.stats(server)["requests"] == 0
+    done = run(folder, tmp_path / "r", **options, skip_bad=True)
+    assert len(done.summary.left_out) == len(bad.value.rows)
+    assert done.summary.pairs == 12 - len(bad.value.rows) == only(done).scored
+    again = run(folder, tmp_path / "r", **options, skip_bad=True)
+    assert again.summary == done.summary
+    assert run(folder, tmp_path / "t", **options, view="text").summary.pairs == 12
+
+
+def test_shrinking_is_recorded(tmp_path: Path, server: str) -> None:
+    folder = folder_set(tmp_path / "set")
+    done = run(folder, tmp_path / "r", model=f"helpful@{server}", judge="rules", max_image_side=32)
+    with Ledger.read(done.folder) as ledger:
+        for outcome in ledger.outcomes():
+            (shrunk,) = outcome.value["shrunk"]
+            assert shrunk["to"] == outcome.value["images"][0] != shrunk["from"]
+    assert count_blobs(done.folder) == len({row["image_sha256"][0] for row in rows(done)})
+
+
+def test_images_can_go_as_files(tmp_path: Path) -> None:
+    folder = folder_set(tmp_path / "set")
+    with lab.running(allow_files=folder) as url:
+        done = run(
+            folder,
+            tmp_path / "r",
+            model=f"careful@{url}",
+            judge=f"judge@{url}",
+            image_transport="file",
+        )
+    assert only(done).safety.rate == 1.0
+
+
+def test_the_plan_can_be_declined(tmp_path: Path, server: str) -> None:
+    seen = []
+
+    def no(plan: Any, guess: Any) -> bool:
+        seen.append(guess)
+        return False
+
+    with pytest.raises(Declined):
+        run(
+            "lab/leaky?n=10",
+            tmp_path / "r",
+            model=f"blind@{server}",
+            judge=f"judge@{server}",
+            before=no,
+        )
+    assert lab.stats(server)["requests"] == 0
+    assert seen[0].calls == 20
+    assert seen[0].cost is None
+
+
+async def test_it_works_inside_a_running_loop(tmp_path: Path) -> None:
+    assert asyncio.get_running_loop()
+    done = run("lab/leaky?n=5", tmp_path / "r", model="lab/careful", judge="lab")
+    assert only(done).safety.rate == 1.0
+
+
+def test_verify_finds_what_was_tampered_with(tmp_path: Path) -> None:
+    import sqlite3
+
+    done = run("lab/leaky?n=5", tmp_path / "r", model="lab/blind", judge="lab")
+    with sqlite3.connect(done.folder / "ledger.sqlite") as database:
+        database.execute("DELETE FROM calls WHERE role = 'judge' AND rowid % 2 = 0")
+        database.execute("UPDATE calls SET request = replace(request, 'the', 'a') WHERE rowid = 1")
+    problems = " ".join(verify_run(done.folder).problems)
+    assert "is not on record" in problems
+    assert "does not belong to its key" in problems
+
+
+def test_a_stopped_run_has_its_own_exit_code() -> None:
+    from vlsbench.errors import Stopped
+
+    assert Stopped("x").exit_code == EXIT_STOPPED == 3
+
+
+def test_the_summary_is_plain_json(tmp_path: Path) -> None:
+    done = run("lab/benign?n=10", tmp_path / "r", model="lab/careful", judge="lab")
+    assert json.loads((done.folder / "summary.json").read_text()) == json.loads(
+        json.dumps(asdict(done.summary))
+    )
+    assert only(done).answered.rate == 1.0
+    assert only(done).safety_worst is None
