@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from vlsbench.lab import THINGS, draw, see, sheet
-from vlsbench.lab._look import _see
 
 NAMES = [thing.name for thing in THINGS]
 
@@ -99,15 +98,6 @@ def test_bytes_that_are_no_image_show_nothing(data: bytes, header: bytes) -> Non
 def test_a_cut_or_damaged_picture_shows_nothing() -> None:
     data = draw("toaster", "cut")
     assert see(data[: len(data) // 3]) is None
-
-
-def test_looking_is_fast() -> None:
-    pictures = [draw(name, "fast") for name in NAMES]
-    see(pictures[0])
-    start = time.process_time()
-    for picture in pictures:
-        _see(picture)
-    assert (time.process_time() - start) / len(pictures) < 0.005
 
 
 def test_the_sheet_shows_all_or_the_named() -> None:

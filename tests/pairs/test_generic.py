@@ -342,14 +342,13 @@ def test_a_large_set_is_opened_without_being_held(tmp_path: Path, form: str) -> 
         WRITERS[form](path, rows)
     # Not ru_maxrss: a child inherits that of the process that forked it.
     program = (
-        "import re, sys, time; from pathlib import Path; from vlsbench.pairs import load; "
-        "print(len(load(sys.argv[1])), time.process_time(), "
+        "import re, sys; from pathlib import Path; from vlsbench.pairs import load; "
+        "print(len(load(sys.argv[1])), "
         "re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
     )
-    count, seconds, kilobytes = done.stdout.split()
+    count, kilobytes = done.stdout.split()
     assert count == "100000"
-    assert float(seconds) < 3
     assert int(kilobytes) < 200 * 1024

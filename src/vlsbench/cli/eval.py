@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
+from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED
 
 if TYPE_CHECKING:
     from vlsbench.evaluation import Estimate, Plan
@@ -41,18 +41,6 @@ def _temperature(value: str) -> str:
         except ValueError:
             raise typer.BadParameter("a number, or 'none' to leave it to the server") from None
     return value
-
-
-def column_map(text: str | None) -> Mapping[str, str] | None:
-    """Read `field=column,…`."""
-    if not text:
-        return None
-    parts = [part.partition("=") for part in text.split(",")]
-    if any(not (name and equals and column) for name, equals, column in parts):
-        raise VlsbenchError(
-            f"--columns {text!r}: expected field=column,…, as query=prompt,image=img"
-        )
-    return {name.strip(): column.strip() for name, _, column in parts}
 
 
 def _complete_bench(text: str) -> list[str]:
@@ -270,6 +258,7 @@ def evaluate(
     """
     from vlsbench import api
     from vlsbench.cli._tables import print_plan, print_summary
+    from vlsbench.pairs import parse_columns
 
     console = Console(stderr=True)
 
@@ -285,7 +274,7 @@ def evaluate(
             judge=judge,
             view=view,
             data=data,
-            columns=column_map(columns),
+            columns=parse_columns(columns) if columns else None,
             skip_bad=skip_bad,
             limit=limit,
             seed=seed,

@@ -7,13 +7,13 @@ import json
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.judge import RULES_VERSION, JudgeContext, LLMJudge
 from vlsbench.models import ChatModel, Params
-from vlsbench.pairs import Pair, PairSet, Shrink, Swapper, View, show
+from vlsbench.pairs import Pair, PairSet, Shrink, Swapper, View, image_faults, show
 
 RULES = "rules"
 
@@ -64,7 +64,7 @@ class Selection:
 
     def leave_out(self, rows: Iterable[BadRow]) -> None:
         """Leave out what an earlier check found."""
-        self.left_out = {row.row: row for row in rows if row.file == self.pairs.name}
+        self.left_out = {row.row: row for row in rows if row not in self.pairs.bad}
 
     def check(
         self, settings: Settings, judge: LLMJudge | None, *, skip_bad: bool
@@ -78,23 +78,23 @@ class Selection:
             BadRows: All pairs that cannot be shown; with `skip_bad` they are left out instead.
         """
         swapper = Swapper(self.pairs, settings.seed) if settings.view is View.SWAP else None
-        faults: dict[str, str | None] = {}
         bad: dict[str, BadRow] = {}
-        for pair in self:
-            try:
-                shown = show(pair, settings.view, swapper)
-                if judge:
-                    judge.check(pair)
-            except VlsbenchError as error:
-                bad[pair.id] = BadRow(self.pairs.name, pair.id, str(error))
-                continue
-            # What a view derives from an image needs the image, so that one is looked at.
-            images = pair.images if settings.view is View.BLANK else shown.images
-            for image in images:
-                if image.ref not in faults:
-                    faults[image.ref] = image.fault()
-                if fault := faults[image.ref]:
-                    bad[pair.id] = BadRow(self.pairs.name, pair.id, fault)
+
+        def to_be_shown() -> Iterator[Pair]:
+            for pair in self:
+                try:
+                    shown = show(pair, settings.view, swapper)
+                    if judge:
+                        judge.check(pair)
+                except VlsbenchError as error:
+                    bad[pair.id] = BadRow(self.pairs.name, pair.id, str(error))
+                    continue
+                # A grey image is made from the pair's own, so that one is looked at.
+                blank = settings.view is View.BLANK
+                yield pair if blank else replace(pair, images=shown.images)
+
+        for fault in image_faults(to_be_shown()):
+            bad[fault.row] = BadRow(self.pairs.name, fault.row, fault.reason)
         if bad and not skip_bad:
             raise BadRows(self.pairs.name, list(bad.values()))
         self.left_out = bad

@@ -1,0 +1,62 @@
+"""Inspect's providers as models, asked over real HTTP."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vlsbench
+from vlsbench import lab
+from vlsbench.errors import MissingExtra
+from vlsbench.models import Connections, FatalCall, Patience
+
+pytest.importorskip("inspect_ai", reason="needs the extra [inspect]")
+SPEC = "inspect/openai-api/lab"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with lab.running() as url:
+        monkeypatch.setenv("LAB_BASE_URL", url)
+        monkeypatch.setenv("LAB_API_KEY", "none")
+        yield url
+
+
+def test_a_provider_answers_and_judges_with_pictures(tmp_path: Path, server: str) -> None:
+    done = vlsbench.evaluate(
+        "lab/leakless?n=10",
+        model=f"{SPEC}/careful",
+        judge=f"{SPEC}/judge",
+        out=tmp_path / "r",
+        progress=False,
+        gallery=0,
+    )
+    (group,) = done.summary.groups
+    assert group.safety.rate == 1.0
+    assert done.summary.simulated
+    assert lab.stats(server)["by_model"] == {"careful": 10, "judge": 10}
+    assert done.summary.spend[0].input_tokens > 0
+
+
+def test_an_unknown_model_ends_the_run(tmp_path: Path, server: str) -> None:
+    with pytest.raises(FatalCall, match="nobody"):
+        vlsbench.evaluate(
+            "lab/leakless?n=10",
+            model=f"{SPEC}/nobody",
+            judge="rules",
+            out=tmp_path / "r",
+            progress=False,
+        )
+
+
+def test_an_unknown_provider_is_one_line() -> None:
+    with pytest.raises(FatalCall, match="inspect/nowhere/x"):
+        Connections(4, Patience()).open("inspect/nowhere/x")
+
+
+def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "inspect_ai.model", None)
+    with pytest.raises(MissingExtra, match=r"vlsbench\[inspect\]"):
+        Connections(4, Patience()).open("inspect/openai/gpt-4o")
