@@ -1,0 +1,175 @@
+"""The command as it is typed: exit codes, one-line errors, machine-readable output."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vlsbench import lab
+
+COMMANDS = (
+    (),
+    ("eval",),
+    ("demo",),
+    ("bench",),
+    ("bench", "list"),
+    ("bench", "show"),
+    ("bench", "fetch"),
+    ("lab",),
+    ("lab", "serve"),
+    ("runs",),
+    ("runs", "list"),
+    ("runs", "show"),
+    ("runs", "diff"),
+    ("runs", "verify"),
+)
+
+
+def vlsbench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vlsbench", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"},
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_there_with_examples(command: tuple[str, ...]) -> None:
+    done = vlsbench(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+    if len(command) == 2 or command in (("eval",), ("demo",)):
+        assert "Example" in done.stdout
+        assert "vlsbench " + " ".join(command) in done.stdout
+
+
+def test_a_run_from_the_plan_to_the_next_step(tmp_path: Path) -> None:
+    arguments = ("eval", "lab/leaky?n=20", "--model", "lab/blind", "--judge", "lab")
+    done = vlsbench(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "20 pairs under view full" in done.stderr
+    assert "at most 40 calls" in done.stderr
+    assert "safety" in done.stdout
+    assert "Simulated" in done.stdout
+    assert "Next: open" in done.stdout
+    (run,) = (tmp_path / "runs").iterdir()
+    assert {"summary.json", "pairs.parquet", "report.html"} <= {f.name for f in run.iterdir()}
+
+    again = vlsbench(*arguments, "--json", cwd=tmp_path)
+    summary = json.loads(again.stdout)
+    assert summary["groups"][0]["safety"]["rate"] == 1.0
+
+    listed = json.loads(vlsbench("runs", "list", "--json", cwd=tmp_path).stdout)
+    assert [row["run"] for row in listed] == [run.name]
+    assert listed[0]["ended"] == 20
+    assert run.name[:20] in vlsbench("runs", "list", cwd=tmp_path).stdout.replace("\n", "")
+    shown = vlsbench("runs", "show", str(run))
+    assert "finished" in shown.stdout
+    assert "100.0" in shown.stdout
+    sound = vlsbench("runs", "verify", str(run))
+    assert (sound.returncode, sound.stdout.splitlines()[-1]) == (0, "sound")
+
+    vlsbench(*arguments[:-1], "rules", cwd=tmp_path)
+    (other,) = (r for r in (tmp_path / "runs").iterdir() if r != run)
+    differing = vlsbench("runs", "diff", str(run), str(other))
+    assert "differ in: judge" in differing.stdout
+    assert json.loads(vlsbench("runs", "diff", str(run), str(other), "--json").stdout)[
+        "both_scored"
+    ]
+
+
+def test_a_damaged_run_fails_verification(tmp_path: Path) -> None:
+    import sqlite3
+
+    vlsbench("eval", "lab/leaky?n=5", "--model", "lab/blind", "--judge", "rules", cwd=tmp_path)
+    (run,) = (tmp_path / "runs").iterdir()
+    with sqlite3.connect(run / "ledger.sqlite") as database:
+        database.execute("DELETE FROM calls")
+    done = vlsbench("runs", "verify", str(run))
+    assert done.returncode == 1
+    assert "5 problems" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("eval", "nosuch", "--model", "lab/blind", "--judge", "lab"), 1, "no benchmark 'nosuch'"),
+        (("eval", "lab/leaky", "--model", "gpt-4o", "--judge", "lab"), 1, "no known form"),
+        (("eval", "lab/leaky", "--model", "lab/blind"), 2, "--judge"),
+        (
+            ("eval", "lab/leaky", "--model", "lab/blind", "--judge", "lab", "--view", "x"),
+            2,
+            "none of",
+        ),
+        (
+            ("eval", "x.jsonl", "--model", "lab/blind", "--judge", "lab", "--columns", "query"),
+            1,
+            "FIELD=COLUMN",
+        ),
+        (("runs", "show", "nowhere"), 1, "holds no run"),
+        (("runs", "list", "nowhere"), 1, "holds no run"),
+    ],
+)
+def test_mistakes_are_one_line_with_a_remedy(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = vlsbench(*arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert said in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert "Traceback" in vlsbench("--debug", *arguments, cwd=tmp_path).stderr
+
+
+def test_a_budget_ends_with_its_own_exit_code(tmp_path: Path) -> None:
+    arguments = ("eval", "lab/leaky?n=20", "--model", "lab/blind", "--judge", "lab")
+    done = vlsbench(*arguments, "--max-calls", "10", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "the same command goes on from here" in done.stderr.replace("\n", " ")
+    assert "the run stopped" in done.stdout.lower()
+    assert vlsbench(*arguments, cwd=tmp_path).returncode == 0
+
+
+def test_a_dry_run_asks_nothing(tmp_path: Path) -> None:
+    with lab.running() as url:
+        model = ("--model", f"blind@{url}", "--judge", f"judge@{url}")
+        done = vlsbench("eval", "lab/leaky?n=20", *model, "--dry-run", cwd=tmp_path)
+        assert lab.stats(url)["requests"] == 0
+    assert done.returncode == 0
+    assert "at most 40 calls" in done.stderr
+    assert "cost unknown" in done.stderr
+
+
+def test_the_demo_ends_with_table_and_report(tmp_path: Path) -> None:
+    done = vlsbench("demo", "--pairs", "12", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if "│" in line}
+    assert rows["blind"].count("100.0 [") == 1
+    assert rows["careful"].count("100.0 [") == 2
+    assert rows["helpful"].count("100.0 [") == 0
+    assert (tmp_path / "demo" / "index.html").is_file()
+    assert vlsbench("demo", "--pairs", "12", cwd=tmp_path).returncode == 0
+
+
+def test_starting_is_light() -> None:
+    program = (
+        "import sys, vlsbench.cli; heavy = {'torch', 'pandas', 'statsmodels', 'pyarrow', "
+        "'aiohttp', 'huggingface_hub', 'PIL', 'jinja2'}; print(*heavy & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == []
+
+
+def test_completion_is_offered() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "vlsbench", "--show-completion", "bash"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert "complete" in done.stdout
