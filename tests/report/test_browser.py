@@ -258,7 +258,7 @@ def test_a_phone_needs_no_sideways_scroll(browser: Chrome, page: Path) -> None:
         page,
         rows,
         model=long,
-        title=long,
+        bench=long,
         notes=(long,),
         published=examples.PUBLISHED,
         left_out=({"file": long, "row": long, "reason": long},),
@@ -318,7 +318,7 @@ def test_the_index_loads_nothing_fits_a_phone_and_runs_no_script(
     _phone(browser)
     rows = examples.rows(40)
     runs = [
-        (examples.summary(rows, title=title, model=model), f"{model}.html")
+        (examples.summary(rows, bench=title, model=model), f"{model}.html")
         for title in ("Leaky", "Leakless", ATTACKS[2])
         for model in ("lab/blind", "lab/careful", "crumb" * 60, ATTACKS[1])
     ]

@@ -22,7 +22,7 @@ def _runs(**changes):
         rows = [
             examples.row(n, label=Label.WARNING if n < safe else Label.UNSAFE) for n in range(10)
         ]
-        summary = examples.summary(rows, title=bench, model=model, **changes)
+        summary = examples.summary(rows, bench=bench, model=model, **changes)
         runs.append((summary, f"{bench}/{model}/report.html"))
     return runs
 
@@ -49,7 +49,7 @@ def test_a_model_that_was_not_run_leaves_a_gap(tmp_path: Path) -> None:
 
 def test_benign_pairs_have_a_chart_of_their_own(tmp_path: Path) -> None:
     rows = [examples.row(n, harmful=False, label=Label.ANSWERED) for n in range(8)]
-    benign = examples.summary(rows, title="Benign", model="blind")
+    benign = examples.summary(rows, bench="Benign", model="blind")
     page = _page(tmp_path, [*_runs(), (benign, "")])
 
     assert "Over-refusal on benign pairs" in page.text
@@ -69,7 +69,7 @@ def test_every_run_links_to_its_report(tmp_path: Path) -> None:
 def test_runs_under_other_views_or_judges_do_not_hide_each_other(tmp_path: Path) -> None:
     rows = examples.rows(20)
     runs = [
-        (examples.summary(rows, title="Leaky", model="blind", view=view, judge=judge), "")
+        (examples.summary(rows, bench="Leaky", model="blind", view=view, judge=judge), "")
         for view in ("full", "text")
         for judge in ("rules", "lab/judge")
     ]
@@ -90,7 +90,7 @@ def test_what_limits_the_figures_is_said(tmp_path: Path) -> None:
 
 def test_markup_and_script_links_stay_text(tmp_path: Path) -> None:
     rows = [examples.row()]
-    summary = examples.summary(rows, title=HOSTILE, model=HOSTILE, paper="javascript:alert(1)")
+    summary = examples.summary(rows, bench=HOSTILE, model=HOSTILE, paper="javascript:alert(1)")
     page = _page(tmp_path, [(summary, "javascript:alert(1)")], HOSTILE, HOSTILE)
 
     assert page.text.count(HOSTILE) >= 6

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MODELS = ("helpful", "blind", "careful")
 BENCHES = ("lab/leaky", "lab/leakless", "lab/benign")
+DEFAULT_PAIRS = 200
+"""What the lab gives unless told otherwise."""
 TITLE = "Visual leakage hides what a text-only safety model cannot see"
 INTRO = """\
 Three rule-made models answer the lab's three benchmarks. helpful always answers; blind is a \
@@ -30,7 +32,7 @@ def demo(
     out: Annotated[
         Path, typer.Option(help="Where runs and reports go; replaces an earlier demo.")
     ] = Path("demo"),
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs of each benchmark.")] = 200,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of each benchmark.")] = DEFAULT_PAIRS,
     fault_rate: Annotated[
         float, typer.Option(min=0, max=0.2, help="Rate of each connection fault of the server.")
     ] = 0.02,
@@ -57,7 +59,7 @@ def demo(
                 if (folder / FILE).is_file():
                     shutil.rmtree(folder)  # an earlier demo's, asked of a server that is gone
                 done[model, bench] = api.evaluate(
-                    f"{bench}?n={pairs}",
+                    bench if pairs == DEFAULT_PAIRS else f"{bench}?n={pairs}",
                     model=f"lab/{model}@{url}",
                     judge=f"lab/judge@{url}",
                     out=folder,

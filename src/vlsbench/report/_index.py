@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from vlsbench.report._page import write_page
+from vlsbench.report._page import without_address, write_page
 
 if TYPE_CHECKING:
     from vlsbench.evaluation import Group, Rate, Summary
@@ -106,11 +106,16 @@ def write_index(
     """
     judges = {summary.judge for summary, _ in summaries}
 
+    models = {summary.model for summary, _ in summaries}
+    # Addresses matter only where they tell two models apart.
+    short = len({without_address(model) for model in models}) == len(models)
+
     def model(summary: Summary) -> str:
-        return summary.model if len(judges) == 1 else f"{summary.model} · judge {summary.judge}"
+        name = without_address(summary.model) if short else summary.model
+        return name if len(judges) == 1 else f"{name} · judge {summary.judge}"
 
     def bench(summary: Summary) -> str:
-        name = summary.title or summary.bench
+        name = summary.bench
         return name if summary.view == "full" else f"{name} · {summary.view} view"
 
     names = dict.fromkeys(model(summary) for summary, _ in summaries)

@@ -93,6 +93,7 @@ def _environment() -> Environment:
         "counted": counted,
         "moment": moment,
         "paper_url": paper_url,
+        "without_address": without_address,
     }
     return environment
 
@@ -132,3 +133,8 @@ def write_page(path: Path, template: str, context: Mapping[str, Any], *, script:
     with whole_file(path) as part:
         # Hashes are of text with plain newlines, whatever the platform's are.
         part.write_text(text, encoding="utf-8", newline="\n")
+
+
+def without_address(model: str) -> str:
+    """Shorten `NAME@http://host:port/v1` to its name."""
+    return model.partition("@http")[0] or model
