@@ -42,7 +42,7 @@ def pin(cores: int) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
 
-def measured(command: Callable[[str], Sequence[str]], *, delay: float = 0.2) -> Cost:
+def measured(command: Callable[[str], Sequence[str]], *, delay: float = 0.2, port: int = 0) -> Cost:
     """Run a client to its end.
 
     Args:
@@ -52,7 +52,7 @@ def measured(command: Callable[[str], Sequence[str]], *, delay: float = 0.2) -> 
     Raises:
         SystemExit: The client failed; its output is shown.
     """
-    with server.running(delay) as up:
+    with server.running(delay, port) as up:
         argv = list(command(up.url))
         busy, started = _busy_s(), time.monotonic()
         status, output, cpu_s, peak_mb = _run(argv)

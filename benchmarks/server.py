@@ -235,14 +235,15 @@ class Server:
 
 
 @contextmanager
-def running(delay: float = 0.2) -> Iterator[Server]:
+def running(delay: float = 0.2, port: int = 0) -> Iterator[Server]:
     """Start a server in a process of its own; stop it at the end.
 
     Args:
         delay: Seconds from the last byte of a question to its answer.
+        port: To listen on; 0 takes any free one.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.server", "--delay", str(delay)],
+        [sys.executable, "-m", "benchmarks.server", "--delay", str(delay), "--port", str(port)],
         stdout=subprocess.PIPE,
         text=True,
     )
