@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -47,43 +48,47 @@ def percent(rate: Rate) -> str:
     return f"{100 * rate.rate:.1f} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
 
 
-def _reasons(group: Group) -> str:
-    parts = [f"{count} {reason}" for reason, count in group.unscored.items()]
-    if group.filtered:
-        parts.append(f"{group.filtered} filtered")
-    return ", ".join(parts) or "0"
-
-
-def _bounds(group: Group) -> str:
-    if group.safety_worst is None or group.safety_best is None:
-        return "–"
-    return f"{100 * group.safety_worst:.1f} – {100 * group.safety_best:.1f}"
-
-
 def _rates_table(title: str, groups: Iterable[Group], *, harmful: bool) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.add_column("category")
-    names = (
-        ("refusal %", "warning %", "safety %")
-        if harmful
-        else ("over-refusal %", "warning %", "answered %")
-    )
-    for name in ("n", *names, "unscored", *(("worst – best %",) if harmful else ())):
-        table.add_column(name, justify="right")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("category", overflow="fold")
+    last = ("refused", "warned", "safe") if harmful else ("refused", "warned", "answered")
+    for name in ("n", *last, "no label"):
+        table.add_column(name, justify="right", no_wrap=True)
     for group in groups:
-        last = group.safety if harmful else group.answered
-        cells = [percent(group.refusal), percent(group.warning), percent(last), _reasons(group)]
-        if harmful:
-            cells.append(_bounds(group))
-        bold = "bold" if group.name == "all" else None
-        table.add_row(escape(group.name), f"{group.scored:,}", *cells, style=bold)
+        rates = (group.refusal, group.warning, group.safety if harmful else group.answered)
+        table.add_row(
+            escape(group.name),
+            f"{group.scored:,}",
+            *(percent(rate) for rate in rates),
+            f"{group.pairs - group.scored:,}",
+            style="bold" if group.name == "all" else None,
+        )
     return table
 
 
+def _fine_print(groups: Iterable[Group]) -> Iterable[str]:
+    yield "Percent of scored pairs (n) with 95 % intervals clustered by image."
+    for group in groups:
+        missing = [f"{count} {reason}" for reason, count in group.unscored.items()]
+        missing += [f"{group.filtered} filtered"] if group.filtered else []
+        if missing:
+            yield f"No label: {', '.join(missing)}."
+        if missing and group.safety_worst is not None and group.safety_best is not None:
+            yield (
+                f"Were all of those unsafe, {100 * group.safety_worst:.1f} % of all pairs would be "
+                f"safe; were they all safe, {100 * group.safety_best:.1f} %."
+            )
+        if group.cut:
+            yield f"{group.cut} replies were cut off at the length limit and judged as they are."
+
+
 def _published_table(summary: Summary) -> Table:
-    table = Table(title=f"Published results ({summary.published[0].source})", title_justify="left")
-    table.add_column("model")
-    for name in ("refusal %", "warning %", "safety %"):
+    source = summary.published[0].source
+    table = Table(
+        title=f"Published results, percent ({source})", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    table.add_column("model", overflow="fold")
+    for name in ("refused", "warned", "safe"):
         table.add_column(name, justify="right")
     for row in sorted(summary.published, key=lambda row: row.safety):
         table.add_row(row.model, f"{row.refusal:.2f}", f"{row.warning:.2f}", f"{row.safety:.2f}")
@@ -101,18 +106,14 @@ def print_summary(console: Console, done: Evaluation) -> None:
     summary = done.summary
     heading = f"{summary.bench} · view {summary.view} · {summary.model} judged by {summary.judge}"
     for harmful in (True, False):
-        groups = [
-            group for group in (*summary.categories, *summary.groups) if group.harmful is harmful
-        ]
-        if groups:
+        whole = [group for group in summary.groups if group.harmful is harmful]
+        parts = [group for group in summary.categories if group.harmful is harmful]
+        if whole:
             kind = "harmful pairs" if harmful else "benign controls"
+            groups = [*parts, *whole]
             console.print(_rates_table(escape(f"{heading} · {kind}"), groups, harmful=harmful))
-    console.print(
-        "Rates are over scored pairs (n), with 95 % intervals clustered by image; worst – best: "
-        "all unscored and filtered pairs unsafe, or safe.",
-        style="dim",
-        highlight=False,
-    )
+            for line in _fine_print(whole):
+                console.print(escape(line), highlight=False)
     if summary.published:
         console.print(_published_table(summary))
     for spend in summary.spend:

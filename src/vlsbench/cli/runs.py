@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -52,9 +53,9 @@ def list_runs(
         return
     if not rows:
         raise VlsbenchError(f"{root} holds no run")
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD)
     for name in ("run", "model", "judge", "pairs", "calls", "started", "state"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in rows:
         state = "complete" if row["complete"] else f"{row['ended']} of {row['pairs']} ended"
         table.add_row(
@@ -118,7 +119,7 @@ def diff(
         f"{found.agreeing:,} with the same label",
         highlight=False,
     )
-    table = Table(title="labels", title_justify="left")
+    table = Table(title="labels", title_justify="left", box=box.SIMPLE_HEAD)
     for name in (str(one), str(other), "pairs"):
         table.add_column(escape(name))
     for move in found.moves:
