@@ -54,7 +54,7 @@ def test_a_run_from_the_plan_to_the_next_step(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "20 pairs under view full" in done.stderr
     assert "at most 40 calls" in done.stderr
-    assert "safety" in done.stdout
+    assert "100.0 [" in done.stdout
     assert "Simulated" in done.stdout
     assert "Next: open" in done.stdout
     (run,) = (tmp_path / "runs").iterdir()
@@ -165,11 +165,19 @@ def test_starting_is_light() -> None:
     assert done.stdout.split() == []
 
 
-def test_completion_is_offered() -> None:
+@pytest.mark.parametrize(
+    ("words", "offered"), [("vlsbench ev", "eval"), ("vlsbench eval figs", "figstep")]
+)
+def test_completion_offers_commands_and_benchmarks(words: str, offered: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "vlsbench", "--show-completion", "bash"],
+        [Path(sys.executable).with_name("vlsbench")],
         capture_output=True,
         text=True,
+        env={
+            **os.environ,
+            "_VLSBENCH_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        },
     )
-    assert done.returncode == 0
-    assert "complete" in done.stdout
+    assert offered in done.stdout.split()
