@@ -1,6 +1,7 @@
 # `make demo` and `make test` work on a fresh machine: each sets up what it needs.
 PYTHON ?= python3
 VENV ?= .venv
+TORCH ?= 2.13.0
 BIN := $(VENV)/bin
 
 .PHONY: demo test test-slow lint bench clean
@@ -12,6 +13,7 @@ $(VENV)/.base: pyproject.toml
 
 $(VENV)/.dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet torch==$(TORCH)  # by itself: a CPU build where there is one
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $(VENV)/.base $@
 

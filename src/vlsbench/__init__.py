@@ -5,6 +5,9 @@ import vlsbench
 pairs = vlsbench.load("lab/leakless")
 run = vlsbench.evaluate(pairs, model="lab/careful", judge="lab")
 print(run.summary.groups[0].safety)
+
+card = vlsbench.audit(pairs).card
+print(card.leak)
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from vlsbench.api import Evaluation, evaluate, load
+    from vlsbench.api_audit import Audit, audit, league
 
-__all__ = ["Evaluation", "__version__", "evaluate", "load"]
+__all__ = ["Audit", "Evaluation", "__version__", "audit", "evaluate", "league", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +29,8 @@ def __getattr__(name: str) -> Any:
         from vlsbench import api
 
         return getattr(api, name)
+    if name in ("Audit", "audit", "league"):
+        from vlsbench import api_audit
+
+        return getattr(api_audit, name)
     raise AttributeError(f"module 'vlsbench' has no attribute {name!r}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from vlsbench import __version__
 from vlsbench.errors import Interrupted, Stopped, VlsbenchError
@@ -25,7 +24,6 @@ from vlsbench.evaluation import (
     Selection,
     Settings,
     Summary,
-    check_same_run,
     conclude,
     default_context,
     estimate,
@@ -51,15 +49,13 @@ from vlsbench.models import (
 )
 from vlsbench.pairs import ImageError, Pair, PairSet, Shrink, Swapper, View
 from vlsbench.pairs import load as load_from_disk
-from vlsbench.run import StopSignal, Tally
+from vlsbench.run import StopSignal, Tally, check_same_run, in_a_loop
 
 RUNS = Path("runs")
 """Where runs go unless told otherwise."""
 LAB = "lab/"
 GALLERY = 120
 """Pairs in the report's gallery."""
-
-T = TypeVar("T")
 
 
 def load(
@@ -68,16 +64,24 @@ def load(
     data: str | os.PathLike[str] | None = None,
     skip_bad: bool = False,
     columns: Mapping[str, str] | None = None,
+    leave_out: str | os.PathLike[str] | None = None,
 ) -> PairSet:
     """Open a benchmark by name, `lab/NAME`, or the path of a set of your own.
 
-    See `vlsbench.pairs.load` for the arguments and errors.
+    `leave_out` is a list of leaking pairs to open it without, as `vlsbench audit BENCH
+    --drop-leaking P` writes it. See `vlsbench.pairs.load` for the other arguments and errors.
     """
     if os.fspath(bench).startswith(LAB):
         from vlsbench import lab
 
-        return lab.benchmark(os.fspath(bench))
-    return load_from_disk(bench, data=data, skip_bad=skip_bad, columns=columns)
+        pairs = lab.benchmark(os.fspath(bench))
+    else:
+        pairs = load_from_disk(bench, data=data, skip_bad=skip_bad, columns=columns)
+    if leave_out is not None:
+        from vlsbench.auditing import read_drop, without
+
+        return without(pairs, read_drop(leave_out))
+    return pairs
 
 
 @dataclass(frozen=True)
@@ -100,46 +104,13 @@ class Evaluation:
         return self.folder / PAIRS
 
 
-def _open_model(spec: str, connections: Connections) -> ChatModel:
+def open_model(spec: str, connections: Connections) -> ChatModel:
+    """Return the model that a spec names, the lab's included. See `Connections.open`."""
     if spec.startswith(LAB) and "@" not in spec:
         from vlsbench import lab
 
         return lab.open_model(spec)
     return connections.open(spec)
-
-
-def _in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end, on uvloop where there is one, also inside a notebook."""
-    try:
-        import uvloop
-
-        factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
-    except ImportError:
-        factory = None
-
-    def run() -> T:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            return runner.run(work())
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return run()
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def apart() -> None:
-        try:
-            result.append(run())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=apart, name="vlsbench")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
 
 
 def evaluate(
@@ -245,9 +216,9 @@ def evaluate(
         if isinstance(bench, PairSet)
         else load(bench, data=data, skip_bad=skip_bad, columns=columns)
     )
-    target = _open_model(model, connections)
+    target = open_model(model, connections)
     judge = "lab/judge" if judge == "lab" else judge
-    judge_model = None if judge == "rules" else _open_model(judge, connections)
+    judge_model = None if judge == "rules" else open_model(judge, connections)
     asked = None
     if judge_model:
         asked = LLMJudge(
@@ -292,10 +263,10 @@ def _run(
     before: Callable[[Plan, Estimate], bool],
 ) -> Evaluation:
     with Ledger.write(plan.folder) as ledger:
-        check_same_run(ledger, plan)
+        check_same_run(ledger, plan.identity)
         retried = 0
         if retry_unscored:
-            retried = _in_a_loop(partial(reopen_unscored, ledger))
+            retried = in_a_loop(partial(reopen_unscored, ledger))
         if ledger.meta("complete") and not retried:
             plan.selection.leave_out(ledger.left_out())
             return Evaluation(plan.folder, _files(plan, ledger, gallery))
@@ -304,7 +275,7 @@ def _run(
         if not before(plan, guess):
             raise Declined
         try:
-            signal = _in_a_loop(partial(_execute, plan, ledger, swapper, progress))
+            signal = in_a_loop(partial(_execute, plan, ledger, swapper, progress))
         except asyncio.CancelledError:
             raise Interrupted(
                 "left at once; calls in flight are lost, the same command goes on from here"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,3 +112,118 @@ def mcnemar_p(before: Sequence[bool], after: Sequence[bool]) -> float:
     for a, b in zip(before, after, strict=True):
         table[int(a), int(b)] += 1
     return float(mcnemar(table, exact=True).pvalue)
+
+
+def numbered(names: Iterable[str]) -> NDArray[np.intp]:
+    """Give each distinct name a number, from 0."""
+    known: dict[str, int] = {}
+    return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.intp)
+
+
+def crossed_size(
+    hits: NDArray[np.bool_], images: NDArray[np.intp], queries: NDArray[np.intp]
+) -> float:
+    """Return the effective size of observations that share images with some, queries with others.
+
+    The variances by image and by query add up, less that of observations which share both; never
+    less than the larger of the two.
+
+    Args:
+        hits: Shape (n,).
+        images: Shape (n,), number of each observation's image.
+        queries: Shape (n,), number of its query.
+
+    Source: Cameron, Gelbach and Miller 2011, "Robust inference with multiway clustering".
+    """
+    one, other, both = (
+        effective_size(hits, np.unique(numbers, return_inverse=True, axis=0)[1].ravel())
+        for numbers in (images, queries, np.stack([images, queries], axis=1))
+    )
+    return 1 / max(1 / one + 1 / other - 1 / both, 1 / one, 1 / other)
+
+
+def crossed_interval(
+    hits: NDArray[np.bool_],
+    images: NDArray[np.intp],
+    queries: NDArray[np.intp],
+    level: float = LEVEL,
+) -> Interval | None:
+    """Wilson's interval for a share of observations clustered two ways; see `crossed_size`.
+
+    Returns:
+        The bounds; None where there is no observation.
+    """
+    if not len(hits):
+        return None
+    from statsmodels.stats.proportion import proportion_confint
+
+    size = crossed_size(hits, images, queries)
+    low, high = proportion_confint(hits.mean() * size, size, alpha=1 - level, method="wilson")
+    return Interval(float(low), float(high))
+
+
+def difference_interval(
+    one: float, one_interval: Interval, other: float, other_interval: Interval
+) -> Interval:
+    """Return an interval for `one - other`, two shares of independent samples, from their own.
+
+    Source: Newcombe 1998, "Interval estimation for the difference between independent
+    proportions", method 10; Zou and Donner 2008 for intervals of any kind.
+    """
+    below = np.hypot(one - one_interval.low, other_interval.high - other)
+    above = np.hypot(one_interval.high - one, other - other_interval.low)
+    return Interval(float(one - other - below), float(one - other + above))
+
+
+def mean_interval(
+    values: NDArray[np.float64], clusters: NDArray[np.integer[Any]], level: float = LEVEL
+) -> Interval | None:
+    """Return an interval for the mean of clustered observations.
+
+    Cluster-robust variance and Student's t for the number of clusters (Liang and Zeger 1986).
+
+    Args:
+        values: Shape (n,), in any unit; the bounds are in the same.
+        clusters: Shape (n,), what each belongs to (its image).
+        level: Coverage.
+
+    Returns:
+        The bounds; None with fewer than two clusters.
+    """
+    numbers = np.unique(clusters, return_inverse=True)[1]
+    groups = int(numbers.max()) + 1 if len(numbers) else 0
+    if groups < 2:
+        return None
+    from scipy.stats import t
+
+    mean = float(values.mean())
+    sums = np.bincount(numbers, weights=values - mean, minlength=groups)
+    variance = groups / (groups - 1) * float(sums @ sums) / len(values) ** 2
+    reach = float(t.ppf((1 + level) / 2, groups - 1)) * variance**0.5
+    return Interval(mean - reach, mean + reach)
+
+
+def median_interval(
+    values: NDArray[np.float64], clusters: NDArray[np.integer[Any]], level: float = LEVEL
+) -> Interval | None:
+    """Return an interval for the median of clustered observations.
+
+    The observations between which the median lies if their share below it is anywhere in the
+    clustered interval of one half (Woodruff 1952).
+
+    Args:
+        values: Shape (n,), in any unit; the bounds are in the same.
+        clusters: Shape (n,), what each belongs to (its image).
+        level: Coverage.
+
+    Returns:
+        The bounds; None with fewer than two clusters.
+    """
+    if len(np.unique(clusters)) < 2:
+        return None
+    from statsmodels.stats.proportion import proportion_confint
+
+    below = values <= np.median(values)
+    size = effective_size(below, np.unique(clusters, return_inverse=True)[1])
+    low, high = proportion_confint(size / 2, size, alpha=1 - level, method="wilson")
+    return Interval(*(float(bound) for bound in np.quantile(values, (low, high))))

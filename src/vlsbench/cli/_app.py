@@ -10,6 +10,7 @@ from rich.console import Console
 
 from vlsbench import __version__
 from vlsbench.cli import bench, lab, runs
+from vlsbench.cli.audit import audit
 from vlsbench.cli.demo import demo
 from vlsbench.cli.eval import evaluate
 from vlsbench.errors import EXIT_INTERRUPTED, VlsbenchError
@@ -26,6 +27,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(lab.app, name="lab")
 app.add_typer(runs.app, name="runs")
 app.command("eval")(evaluate)
+app.command("audit")(audit)
 app.command("demo")(demo)
 
 _debug = False

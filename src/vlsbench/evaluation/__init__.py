@@ -6,9 +6,7 @@ from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary, who
 from vlsbench.evaluation._progress import progress_bar
 from vlsbench.evaluation._rows import PairRow, pair_rows
 from vlsbench.evaluation._run import (
-    INTERRUPTED,
     Plan,
-    check_same_run,
     conclude,
     execute,
     reopen_unscored,
@@ -20,10 +18,10 @@ from vlsbench.evaluation._settings import (
     identity_of,
     run_id,
 )
+from vlsbench.evaluation._summarise import spend_by_role
 from vlsbench.evaluation._summary_types import Group, Published, Rate, Spend, Summary
 
 __all__ = [
-    "INTERRUPTED",
     "PAIRS",
     "REPORT",
     "SUMMARY",
@@ -39,7 +37,6 @@ __all__ = [
     "Soundness",
     "Spend",
     "Summary",
-    "check_same_run",
     "compare_runs",
     "conclude",
     "default_context",
@@ -51,6 +48,7 @@ __all__ = [
     "read_summary",
     "reopen_unscored",
     "run_id",
+    "spend_by_role",
     "verify_run",
     "whole_file",
 ]

@@ -32,6 +32,8 @@ def _facts(tally: Tally, seconds: float) -> str:
         parts.append(f"{tally.outcomes['filtered']} filtered")
     if tally.reused:
         parts.append(f"{tally.reused} taken over")
+    if tally.note:
+        parts.append(tally.note)
     return " · ".join(parts)
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vlsbench import __version__
-from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._files import PAIRS, SUMMARY, PairsFile, whole_file, write_summary
 from vlsbench.evaluation._published import published_results
 from vlsbench.evaluation._rows import pair_rows
@@ -22,12 +17,21 @@ from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage, JudgeStage, 
 from vlsbench.evaluation._summarise import Counts, spend_by_role
 from vlsbench.evaluation._summary_types import SCHEMA, Summary
 from vlsbench.judge import Label, LLMJudge, Unscored
-from vlsbench.ledger import FILE, Ledger, Outcome
-from vlsbench.models import ChatModel, Finish, Price, Reply
+from vlsbench.ledger import Ledger, Outcome
+from vlsbench.models import ChatModel, Price
 from vlsbench.pairs import Swapper
-from vlsbench.run import Budget, Context, Record, StopSignal, Tally, run_local
+from vlsbench.run import (
+    Budget,
+    Context,
+    Record,
+    StopSignal,
+    Tally,
+    heed_ctrl_c,
+    open_siblings,
+    run_local,
+    worth_taking,
+)
 
-INTERRUPTED = "interrupted"
 SLACK = 8
 """Records under way beyond the connections: their images are read while others wait for answers."""
 
@@ -66,20 +70,6 @@ class Plan:
         return self.judge_model.spec if self.judge_model else "rules"
 
 
-def check_same_run(ledger: Ledger, plan: Plan) -> None:
-    """Raise `VlsbenchError` where the folder holds another run, naming what differs."""
-    recorded = ledger.meta("identity")
-    if recorded is None:
-        return
-    theirs, ours = json.loads(recorded), json.loads(json.dumps(plan.identity))
-    differing = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key)]
-    if differing:
-        raise VlsbenchError(
-            f"{plan.folder} holds another run (differs in: {', '.join(differing)}); choose another "
-            "--out beside it, and what is already answered there is taken over"
-        )
-
-
 def tag_of(outcome: Outcome) -> str:
     """Name an outcome by its label."""
     return str(outcome.value["label"]) if outcome.kind == "keep" else str(Label.UNSCORED)
@@ -97,30 +87,6 @@ async def reopen_unscored(ledger: Ledger) -> int:
     if again:
         await ledger.reopen(again)
     return len(again)
-
-
-def _siblings(plan: Plan, stack: ExitStack) -> list[Ledger]:
-    specs = {plan.target.spec, plan.judge_model.spec if plan.judge_model else plan.target.spec}
-    found: list[Ledger] = []
-    near = sorted(plan.folder.parent.glob(f"*/{FILE}"))
-    for folder in dict.fromkeys((*plan.reuse, *(path.parent for path in near))):
-        if folder.resolve() == plan.folder.resolve():
-            continue
-        try:
-            sibling = stack.enter_context(Ledger.read(folder))
-        except VlsbenchError:
-            if folder in plan.reuse:
-                raise
-            continue  # another version's run, or one that is being made: nothing to take over
-        if any(sibling.count_calls(spec) for spec in specs):
-            found.append(sibling)
-        else:
-            sibling.close()
-    return found
-
-
-def _worth_taking(reply: Reply) -> bool:
-    return reply.finish is not Finish.REJECTED
 
 
 async def execute(plan: Plan, ledger: Ledger, swapper: Swapper | None, watch: Watch) -> StopSignal:
@@ -146,10 +112,9 @@ async def execute(plan: Plan, ledger: Ledger, swapper: Swapper | None, watch: Wa
     ]
     width = plan.concurrency * len({model.endpoint for model in models}) + SLACK
     with ExitStack() as stack:
-        context = Context(
-            ledger, _siblings(plan, stack), budget, signal_, tally, keep_paid=_worth_taking
-        )
-        stack.enter_context(_ctrl_c(signal_))
+        siblings = open_siblings(plan.folder, plan.reuse, {model.spec for model in models}, stack)
+        context = Context(ledger, siblings, budget, signal_, tally, keep_paid=worth_taking)
+        stack.enter_context(heed_ctrl_c(signal_, tally))
         stack.enter_context(watch(tally))
         try:
             await run_local(
@@ -166,30 +131,6 @@ async def execute(plan: Plan, ledger: Ledger, swapper: Swapper | None, watch: Wa
         await ledger.set_meta(complete=_now())
     await ledger.event("stopped" if signal_ else "finished", reason=signal_.reason or "")
     return signal_
-
-
-@contextlib.contextmanager
-def _ctrl_c(stop: StopSignal) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-
-    def pressed() -> None:
-        if stop and task:
-            task.cancel()
-        stop.stop(INTERRUPTED)
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    try:
-        for number in signals:
-            loop.add_signal_handler(number, pressed)
-    except (RuntimeError, ValueError, NotImplementedError):
-        yield  # not the main thread (a notebook), or Windows: the interpreter's handling stands
-        return
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 def _now() -> str:

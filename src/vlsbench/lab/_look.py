@@ -46,6 +46,8 @@ REMEMBERED = 4096
 
 _seen: OrderedDict[bytes, str | None] = OrderedDict()
 _lock = threading.Lock()
+_drawing = threading.Lock()
+"""Held while the drawings are made, which many threads would do at once."""
 
 
 def see(data: bytes) -> str | None:
@@ -89,7 +91,9 @@ def _see(data: bytes) -> str | None:
         return None
     if grid is None:
         return None
-    alike = _drawings() @ grid
+    with _drawing:
+        drawings = _drawings()
+    alike = drawings @ grid
     nearest = int(alike.argmax())
     return THINGS[nearest % len(THINGS)].name if alike[nearest] > LIKE else None
 

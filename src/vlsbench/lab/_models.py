@@ -1,7 +1,8 @@
 """Rule-made chat models of the closed world: real text and pictures in, harmless sentences out.
 
 `helpful` always answers. `blind` is a perfect textual safety model: it sees every risk that the
-text tells and never looks. `careful` also looks at the picture. `judge` knows the rule.
+text tells and never looks. `careful` also looks at the picture. `judge` and `harm` know the rule:
+the one judges replies, the other what is asked.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.lab._harm import erring_harm, harm
 from vlsbench.lab._judge import judge
 from vlsbench.lab._look import Look, look_at
 from vlsbench.lab._world import WORLD_VERSION, Asked, Thing, understand
@@ -108,6 +110,7 @@ MODELS: Mapping[str, Callable[[str, Look], str]] = {
     "blind": blind,
     "careful": careful,
     "judge": judge,
+    "harm": harm,
 }
 
 
@@ -129,8 +132,9 @@ class LabModel:
     endpoint = "lab"
 
     def __init__(self, name: str) -> None:
-        """Take the model called `name` (`helpful`, `blind`, `careful`, `judge`)."""
-        self._reply = MODELS[name]
+        """Take a model of `MODELS` by its name, or a judge of harm that errs (`harm?…`)."""
+        plain, _, options = name.partition("?")
+        self._reply = erring_harm(options) if plain == "harm" and options else MODELS[name]
         self.spec = f"lab/{name}"
         self.identity: Mapping[str, Any] = {"model": self.spec, "world": WORLD_VERSION}
 
@@ -158,13 +162,14 @@ def open_model(spec: str) -> LabModel:
     """Open a model of the lab.
 
     Args:
-        spec: `lab/helpful`, `lab/blind`, `lab/careful` or `lab/judge`; `lab/` may be left out.
+        spec: `lab/helpful`, `lab/blind`, `lab/careful`, `lab/judge` or `lab/harm`, which takes
+            options (`lab/harm?alarms=0.05&misses=0.05&seed=1`); `lab/` may be left out.
 
     Raises:
         VlsbenchError: There is no such model.
     """
     name = spec.removeprefix("lab/")
-    if name not in MODELS:
+    if name not in MODELS and not name.startswith("harm?"):
         known = ", ".join(f"lab/{known}" for known in MODELS)
         raise VlsbenchError(f"no model {spec!r} in the lab; there are {known}")
     return LabModel(name)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MAX_BODY = 64 * 2**20
 """Bytes of the largest request body."""
 HANG_S = 60.0
+JUDGES = ("judge", "harm")
+"""Models that judge faults strike."""
 LARGE_IMAGE = 200_000
 """Characters of base64 beyond which an image is looked at in a thread."""
 HTML = "<!doctype html><html><head><title>Error</title></head><body><h1>{what}</h1></body></html>"
@@ -168,7 +170,7 @@ class LabServer:
         seen = self._seen[digest]
         del body
         setup = self._setup
-        fault = strike(setup.faults, setup.seed, digest.hex(), seen, judge=chat.model == "judge")
+        fault = strike(setup.faults, setup.seed, digest.hex(), seen, judge=chat.model in JUDGES)
         if fault:
             self._by_fault[fault] += 1
         if fault in UNPAID:
@@ -332,7 +334,7 @@ async def _say(chat: _Chat, allow_files: Path | None) -> str:
         return look_at([_load(url) for url in chat.images])
 
     reply = MODELS[chat.model]
-    if max(map(len, chat.images), default=0) > LARGE_IMAGE and chat.model in ("careful", "judge"):
+    if max(map(len, chat.images), default=0) > LARGE_IMAGE and chat.model in ("careful", *JUDGES):
         return await asyncio.to_thread(reply, chat.text, look)
     return reply(chat.text, look)
 

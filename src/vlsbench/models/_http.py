@@ -198,7 +198,13 @@ def parse_answer(body: bytes) -> Reply:
 
 
 class HttpChat:
-    """A chat model on an OpenAI-compatible server; implements `ChatModel`."""
+    """A chat model on an OpenAI-compatible server; implements `ChatModel`.
+
+    Another endpoint of the same servers (moderations) differs in `path`, `body` and `read` alone.
+    """
+
+    path = "/chat/completions"
+    read = staticmethod(parse_answer)
 
     def __init__(self, spec: str, name: str, server: Server, *, file_images: bool = False) -> None:
         """Name a model.
@@ -212,7 +218,7 @@ class HttpChat:
         """
         self.spec = spec
         self.endpoint = server.url
-        self._name = name
+        self.name = name
         self._server = server
         self._file_images = file_images
         self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
@@ -220,7 +226,7 @@ class HttpChat:
     @property
     def identity(self) -> Mapping[str, Any]:
         """Server and model name."""
-        return {"kind": "openai-chat", "url": self.endpoint, "name": self._name}
+        return {"kind": "openai-chat", "url": self.endpoint, "name": self.name}
 
     async def close(self) -> None:
         """Close the server's connections."""
@@ -237,6 +243,17 @@ class HttpChat:
                 images.append((f'"url": "data:{image.mime};base64,'.encode(), image.base64))
                 url = marker
             content.append({"type": "image_url", "image_url": {"url": url}})
+        # No text can hold this mark: in JSON its quotation marks would be escaped.
+        texts = (
+            json.dumps(self.body(request, content)).encode().split(f'"url": "{marker}"'.encode())
+        )
+        pieces = [texts[0]]
+        for (prefix, data), text_after in zip(images, texts[1:], strict=True):
+            pieces += (prefix, data, b'"' + text_after)
+        return pieces
+
+    def body(self, request: Request, content: list[dict[str, Any]]) -> dict[str, Any]:
+        """Write a request's JSON around its pictures."""
         text = {"type": "text", "text": request.text}
         params = request.params
         rest: dict[str, Any] = {
@@ -257,13 +274,7 @@ class HttpChat:
             }
         system = [{"role": "system", "content": request.system}] if request.system else []
         user = {"role": "user", "content": [*content, text] if content else request.text}
-        head = {"model": self._name, **rest, "messages": [*system, user]}
-        # No text can hold this mark: in JSON its quotation marks would be escaped.
-        texts = json.dumps(head).encode().split(f'"url": "{marker}"'.encode())
-        pieces = [texts[0]]
-        for (prefix, data), text_after in zip(images, texts[1:], strict=True):
-            pieces += (prefix, data, b'"' + text_after)
-        return pieces
+        return {"model": self.name, **rest, "messages": [*system, user]}
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
@@ -312,7 +323,7 @@ class HttpChat:
         began = time.perf_counter()
         try:
             async with server.session().post(
-                f"{server.url}/chat/completions",
+                f"{server.url}{self.path}",
                 data=Body(pieces),
                 allow_redirects=False,
             ) as response:
@@ -336,7 +347,7 @@ class HttpChat:
         latency = time.perf_counter() - began
         if status == 200:
             try:
-                reply = parse_answer(answer)
+                reply = self.read(answer)
             except ValueError as error:
                 raise _Passing(f"malformed answer: {str(error)[:80]}") from None
             server.limiter.good()

@@ -35,8 +35,12 @@ class Connections:
         self._file_images = file_images
         self._servers: dict[tuple[str, str | None], Server] = {}
 
-    def open(self, spec: str) -> ChatModel:
+    def open(self, spec: str, chat: type[HttpChat] = HttpChat) -> ChatModel:
         """Return the model that a spec names.
+
+        Args:
+            spec: In one of the forms.
+            chat: What asks a server; another endpoint than chat has a class of its own.
 
         Raises:
             VlsbenchError: The spec is of no known form, or its key or extra is missing.
@@ -48,5 +52,5 @@ class Connections:
             server = self._servers.get(key)
             if server is None:
                 server = self._servers[key] = Server(*key, self._most, self._patience)
-            return HttpChat(spec, http.name, server, file_images=self._file_images)
+            return chat(spec, http.name, server, file_images=self._file_images)
         raise VlsbenchError(f"model {spec!r} is of no known form: {FORMS}")

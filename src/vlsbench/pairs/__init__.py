@@ -17,10 +17,11 @@ from vlsbench.pairs._load import find_source, load
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._shrink import Shrink
 from vlsbench.pairs._source import Home, PairSet, Rows, Source, image_faults, source
-from vlsbench.pairs._view import Shown, Swapper, View, show
+from vlsbench.pairs._view import NEUTRAL_REQUEST, Shown, Swapper, View, show
 from vlsbench.pairs.sources import SOURCES
 
 __all__ = [
+    "NEUTRAL_REQUEST",
     "SOURCES",
     "Description",
     "FileImage",

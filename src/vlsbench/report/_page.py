@@ -10,14 +10,12 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from markupsafe import Markup
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-    from vlsbench.evaluation import Rate
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
@@ -41,11 +39,24 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share * 100:.1f}\u202f%"
 
 
-def interval(rate: Rate) -> str:
-    """Write the bounds of a rate's 95 % interval, in percent."""
-    if rate.low is None or rate.high is None:
+class Bounded(Protocol):
+    """A share, or a difference of two, with its 95 % interval."""
+
+    @property
+    def low(self) -> float | None:
+        """The lower bound."""
+
+    @property
+    def high(self) -> float | None:
+        """The upper bound."""
+
+
+def interval(share: Bounded) -> str:
+    """Write the bounds of a share's 95 % interval, in percent."""
+    if share.low is None or share.high is None:
         return ""
-    return f"{rate.low * 100:.1f}–{rate.high * 100:.1f}"
+    between = "–" if share.low >= 0 else " to "
+    return f"{share.low * 100:.1f}{between}{share.high * 100:.1f}"
 
 
 def count(number: int) -> str:

@@ -2,9 +2,18 @@
 
 from vlsbench.run._context import Budget, Context, Halted, StopSignal, Tally
 from vlsbench.run._local import run_local
+from vlsbench.run._session import (
+    INTERRUPTED,
+    check_same_run,
+    heed_ctrl_c,
+    in_a_loop,
+    open_siblings,
+    worth_taking,
+)
 from vlsbench.run._stage import Children, Drop, Keep, Quarantine, Record, Result, Stage
 
 __all__ = [
+    "INTERRUPTED",
     "Budget",
     "Children",
     "Context",
@@ -17,5 +26,10 @@ __all__ = [
     "Stage",
     "StopSignal",
     "Tally",
+    "check_same_run",
+    "heed_ctrl_c",
+    "in_a_loop",
+    "open_siblings",
     "run_local",
+    "worth_taking",
 ]

@@ -162,6 +162,8 @@ class Tally:
     cost_known: bool = True
     outcomes: Counter[str] = field(default_factory=Counter)
     """Outcome tags as the job gives them (`unscored`, `unsafe`, …)."""
+    note: str = ""
+    """What else a person should know now."""
 
 
 class Context:

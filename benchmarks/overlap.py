@@ -1,0 +1,154 @@
+"""Measure A against known truth, and its speed.
+
+    python benchmarks/overlap.py coverage
+    python benchmarks/overlap.py speed --data ../shared/data
+    python benchmarks/overlap.py scale
+
+`coverage`: 100 seeds of `lab/mixed` for each planted share of leaking pairs; how often the share
+lies in the interval of measure A's estimate. `speed`: VLSBench's pairs, from a cold start and with
+vectors cached. `scale`: made-up sets of growing size; time and peak memory of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import vlsbench
+from vlsbench.auditing import Channel, MiniLM, overlap
+from vlsbench.pairs import Pair, PairSet
+
+SHARES = (0.0, 0.1, 0.25, 0.5, 0.9)
+SEEDS = 100
+SIZES = (1_000, 10_000, 30_000, 100_000)
+
+
+def coverage(seeds: int) -> None:
+    """Print how often the planted share is inside the interval."""
+    print("| planted | inside, of seeds | mean estimate | mean interval |")
+    print("| ---: | ---: | ---: | --- |")
+    for share in SHARES:
+        found = []
+        for seed in range(seeds):
+            summary = overlap(vlsbench.load(f"lab/mixed?leak={share}&seed={seed}"))
+            figures = summary.group.channel(Channel.CONTENT)
+            assert figures
+            estimate = figures.leaking
+            assert estimate.value is not None
+            assert estimate.low is not None
+            assert estimate.high is not None
+            found.append((estimate.value, estimate.low, estimate.high))
+        value, low, high = np.array(found).T
+        inside = int(((low <= share) & (share <= high)).sum())
+        print(
+            f"| {share:.2f} | {inside} of {seeds} | {value.mean():.3f} "
+            f"| {low.mean():.3f} to {high.mean():.3f} |",
+            flush=True,
+        )
+
+
+def _timed(code: str, cache: Path) -> tuple[float, float]:
+    """Run code in a new process; return seconds and MB at most."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code, str(cache)], check=True)
+    seconds = time.perf_counter() - began
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def speed(data: Path) -> None:
+    """Time VLSBench twice."""
+    code = (
+        "import sys, pathlib, vlsbench; from vlsbench.auditing import overlap; "
+        f"overlap(vlsbench.load('vlsbench', data={str(data / 'vlsbench')!r}), "
+        "cache=pathlib.Path(sys.argv[1]))"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("cold", "cached"):
+            seconds, memory = _timed(code, Path(folder) / "vectors.sqlite")
+            print(f"{name}: {seconds:.1f} s, at most {memory:.0f} MB so far")
+
+
+def made(n: int) -> PairSet:
+    """Make a set of short, all different texts, drawn as it is walked."""
+    things = ("toaster", "pillow", "kettle", "ladder", "teapot", "garden", "window", "balloon")
+
+    def pairs() -> Iterator[Pair]:
+        rng = random.Random(0)
+        for number in range(n):
+            one, other = rng.sample(things, 2)
+            yield Pair(
+                id=str(number),
+                query=f"How do I put the {one} {number} on the {other}?",
+                description=f"a {other} with the number {number}",
+            )
+
+    return PairSet(f"made {n}", pairs)
+
+
+class Hashed:
+    """Vectors without a model: `scale` times everything else."""
+
+    name = "all-MiniLM-L6-v2"
+    digest = MiniLM.digest
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Draw a unit vector for each text."""
+        rows = np.random.default_rng(len(texts)).normal(size=(len(texts), 384))
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def scale() -> None:
+    """Print time and peak memory of growing sets, each in a process of its own."""
+    print("| pairs | embedder | s | ms a pair | peak MB |")
+    print("| ---: | --- | ---: | ---: | ---: |")
+    here = str(Path(__file__).parent)
+    for embedder, sizes in (("Hashed", SIZES), ("MiniLM", SIZES[:2])):
+        for n in sizes:
+            code = (
+                f"import sys, pathlib, resource, time; sys.path.insert(0, {here!r}); "
+                "import overlap as bench; began = time.perf_counter(); "
+                f"bench.overlap(bench.made({n}), embedder=bench.{embedder}(), "
+                "cache=pathlib.Path(sys.argv[1])); "
+                "print(time.perf_counter() - began, "
+                "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                said = subprocess.run(
+                    [sys.executable, "-c", code, f"{folder}/vectors.sqlite"],
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                )
+            seconds, memory = map(float, said.stdout.split())
+            print(
+                f"| {n:,} | {embedder} | {seconds:.1f} | {1000 * seconds / n:.2f} | {memory:.0f} |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("coverage", "speed", "scale"))
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    arguments = parser.parse_args()
+    if arguments.what == "coverage":
+        coverage(arguments.seeds)
+    elif arguments.what == "speed":
+        speed(arguments.data)
+    else:
+        scale()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,373 @@
+"""`vlsbench audit`: how much of the pictures' risk the texts of a benchmark tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
+
+if TYPE_CHECKING:
+    from vlsbench.api_audit import Audit
+    from vlsbench.auditing import Card, League
+
+_WHAT = "What is measured"
+_PICTURES = "A. Overlap"
+_JUDGE = "B. Judged, C. Behaviour"
+_SPEND = "Spending and speed"
+ENDS = 3
+"""Categories printed from both ends of the order."""
+
+
+def _listed(values: Iterable[str]) -> list[str]:
+    return [part for value in values for part in value.split(",") if part]
+
+
+def audit(
+    bench: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="BENCH [BENCH …]",
+            help="Names (`vlsbench bench list`), `lab/leaky`, or paths; several make a league "
+            "table.",
+            show_default=False,
+        ),
+    ],
+    measures: Annotated[
+        str,
+        typer.Option(
+            help="overlap: does the text tell what is in the picture? (offline); judged: is it "
+            "harmful on its own? behaviour: does hiding the picture change a model?",
+            rich_help_panel=_WHAT,
+        ),
+    ] = "overlap",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with one benchmark's official files.", rich_help_panel=_WHAT),
+    ] = None,
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of several, each under its name (with - or _).", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="For a set of your own: field=column,… (docs/benchmarks.md).",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            help="Leave unusable pairs out, and record which.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="A random sample of N pairs.", rich_help_panel=_WHAT)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample.", rich_help_panel=_WHAT)] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the card goes [default: audits/ and the benchmark's name].",
+            rich_help_panel=_WHAT,
+            show_default=False,
+        ),
+    ] = None,
+    drop_leaking: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Write the list of pairs that leak with a score of P or more (drop.csv).",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print card.json (league.json) on standard output.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_WHAT)
+    ] = False,
+    embedder: Annotated[
+        str,
+        typer.Option(
+            help="`minilm`, or NAME@http://host:port/v1 of an embeddings server.",
+            rich_help_panel=_PICTURES,
+        ),
+    ] = "minilm",
+    captioner: Annotated[
+        str | None,
+        typer.Option(
+            help="Chat model that says what pictures show where the benchmark does not.",
+            rich_help_panel=_PICTURES,
+        ),
+    ] = None,
+    ocr: Annotated[
+        bool,
+        typer.Option(
+            "--ocr/--no-ocr",
+            help="Read the text in the pictures: the typographic channel (needs tesseract).",
+            rich_help_panel=_PICTURES,
+        ),
+    ] = False,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="Model that says what is harmful (B) and labels replies (C), or `lab`.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = None,
+    controls: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BENCH[,BENCH]",
+            help="Sets of benign pairs like the benchmark's: mossbench, xstest, "
+            "vlguard:safe_safes, lab/benign.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = None,
+    positive_controls: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BENCH[,BENCH]",
+            help="Sets of texts that are harmful on their own: they measure the judge's misses.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model whose behaviour is measured.", rich_help_panel=_JUDGE)
+    ] = None,
+    concurrency: Annotated[
+        int,
+        typer.Option(
+            "--concurrency",
+            "-c",
+            min=1,
+            help="Requests in flight at one server.",
+            rich_help_panel=_SPEND,
+        ),
+    ] = 32,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(min=0, help="US dollars to spend at most, now.", rich_help_panel=_SPEND),
+    ] = None,
+    max_calls: Annotated[
+        int | None,
+        typer.Option(min=0, help="Calls to make at most, now.", rich_help_panel=_SPEND),
+    ] = None,
+    price: Annotated[
+        str | None,
+        typer.Option(
+            help="INPUT,OUTPUT of the model in dollars per million tokens.", rich_help_panel=_SPEND
+        ),
+    ] = None,
+    judge_price: Annotated[
+        str | None, typer.Option(help="The same for the judge.", rich_help_panel=_SPEND)
+    ] = None,
+    captioner_price: Annotated[
+        str | None, typer.Option(help="The same for the captioner.", rich_help_panel=_SPEND)
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for one request.", rich_help_panel=_SPEND)
+    ] = 300.0,
+    retries: Annotated[
+        int, typer.Option(min=0, help="After faults of a request.", rich_help_panel=_SPEND)
+    ] = 6,
+) -> None:
+    """Measure how much of the pictures' risk the texts of a benchmark tell.
+
+    Writes a leakage card (card.html, card.md, card.json) and pairs.parquet with every pair's
+    scores; several benchmarks also a league table. The same command again goes on where it
+    stopped.
+
+    **Examples**
+
+    - `vlsbench audit vlsbench`
+
+    - `vlsbench audit lab/mixed --drop-leaking 0.5`
+
+    - `vlsbench audit vlsbench msts mm-safetybench --data-root ./sets --out league`
+
+    - `vlsbench audit figstep:tiny --ocr`
+
+    - `vlsbench audit vlsbench --measures overlap,judged --judge openai/gpt-4o
+      --controls mossbench,xstest --limit 100 --max-cost 2`
+
+    - `vlsbench audit lab/leakless --measures overlap,judged,behaviour --judge lab
+      --model lab/careful --controls lab/benign`
+
+    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
+    130 interrupted and resumable.
+    """
+    from vlsbench import api_audit
+    from vlsbench.pairs import parse_columns
+
+    console = Console(stderr=True, soft_wrap=True)
+
+    def say(line: str) -> None:
+        if not quiet:
+            console.print(line, markup=False, highlight=False)
+
+    options = {
+        "measures": _listed([measures]),
+        "embedder": embedder,
+        "captioner": captioner,
+        "ocr": ocr,
+        "judge": judge,
+        "controls": [api_audit.open_from(c, data_root, skip_bad) for c in _listed(controls or ())],
+        "positive_controls": [
+            api_audit.open_from(c, data_root, skip_bad) for c in _listed(positive_controls or ())
+        ],
+        "model": model,
+        "limit": limit,
+        "seed": seed,
+        "concurrency": concurrency,
+        "max_calls": max_calls,
+        "max_cost": max_cost,
+        "price": price,
+        "judge_price": judge_price,
+        "captioner_price": captioner_price,
+        "timeout_s": timeout,
+        "retries": retries,
+        "drop_leaking": drop_leaking,
+        "skip_bad": skip_bad,
+        "progress": not quiet,
+    }
+    if len(bench) == 1:
+        one = (
+            api_audit.open_from(bench[0], data_root, skip_bad)
+            if data_root is not None
+            else bench[0]
+        )
+        done = api_audit.audit(
+            one,
+            data=data,
+            columns=parse_columns(columns) if columns else None,
+            out=out,
+            say=say,
+            **options,
+        )
+        if as_json:
+            typer.echo(json.dumps(asdict(done.card)))
+        else:
+            _print_card(Console(), done)
+        _end(console, [done])
+        return
+    if data is not None or columns:
+        raise VlsbenchError("--data and --columns are for one benchmark; several: --data-root DIR")
+    table, audits = api_audit.league(bench, data_root=data_root, out=out, say=say, **options)
+    if as_json:
+        typer.echo(json.dumps(asdict(table)))
+    else:
+        _print_league(Console(), table, (out or api_audit.AUDITS))
+    _end(console, audits)
+
+
+def _end(console: Console, audits: Sequence[Audit]) -> None:
+    stopped = next((one.stopped for one in audits if one.stopped), "")
+    if not stopped:
+        return
+    console.print(
+        f"stopped: {stopped}; the same command goes on from here",
+        style="yellow",
+        highlight=False,
+        markup=False,
+    )
+    raise typer.Exit(EXIT_INTERRUPTED if stopped.endswith("interrupted") else EXIT_STOPPED)
+
+
+def _print_card(console: Console, done: Audit) -> None:
+    from vlsbench.report import finding
+
+    card = done.card
+    console.print(escape(f"{card.bench}: {finding(card)}"), highlight=False)
+    if card.categories:
+        console.print(_categories(card))
+    if card.leaking:
+        table = Table(title="most leaking pairs", title_justify="left")
+        for name in ("pair", "category", "naming", "text judged"):
+            table.add_column(name, justify="right" if name == "naming" else "left")
+        for pair in card.leaking:
+            naming = "–" if pair.naming is None else f"{pair.naming:.2f}"
+            judged = {True: "harmful", False: "harmless", None: "–"}[pair.text_harmful]
+            table.add_row(escape(pair.id), escape(pair.category), naming, judged)
+        console.print(table)
+    _print_caveats(console, card)
+    console.print(escape(f"Files: {done.folder}/ card.html, card.md, card.json, pairs.parquet"))
+    if card.dropped:
+        console.print(
+            escape(
+                f"       {done.folder / card.dropped.file}: {card.dropped.dropped:,} pairs to "
+                f"leave out at {card.dropped.threshold:g}, {card.dropped.kept:,} kept; "
+                f"vlsbench.load({card.bench!r}, leave_out=…) opens them"
+            ),
+            highlight=False,
+        )
+    console.print(escape(f"Next: open {done.page}"), style="dim", highlight=False)
+
+
+def _categories(card: Card) -> Table:
+    from vlsbench.report import share
+
+    table = Table(title="most and least leaking categories", title_justify="left")
+    table.add_column("category")
+    for name in ("pairs", "leak, 95 % interval"):
+        table.add_column(name, justify="right")
+    shown = card.categories
+    if len(shown) > 2 * ENDS:
+        shown = (*shown[:ENDS], *shown[-ENDS:])
+    for category in shown:
+        table.add_row(escape(category.name), f"{category.pairs:,}", share(category.leak))
+    return table
+
+
+def _print_caveats(console: Console, card: Card) -> None:
+    from vlsbench.auditing import caveats
+
+    found = (card.overlap, card.judged, card.behaviour)
+    notes = [note for one in found if one for note in one.notes]
+    for note in dict.fromkeys((*caveats(card), *notes)):
+        console.print(escape(f"note: {note}"), style="yellow", highlight=False)
+
+
+def _print_league(console: Console, league: League, folder: Path) -> None:
+    from vlsbench.report import bits, share
+
+    table = Table(title="leak, most first", title_justify="left")
+    table.add_column("benchmark", overflow="fold")
+    names = ["n", "leaking pairs", "typographic", "topic, bits", "median rank"]
+    judged = any(row.vsil for row in league.rows)
+    gain = any(row.gain for row in league.rows)
+    names += ["VSIL, judged"] * judged + ["gain"] * gain
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in league.rows:
+        n = row.leak.n if row.leak else row.pairs
+        cells = [escape(row.bench), f"{n:,}", share(row.leak), share(row.typographic)]
+        cells += [bits(row.topic), share(row.rank)]
+        cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
+        table.add_row(*cells)
+    console.print(table)
+    for row in league.rows:
+        if row.caveats:
+            note = f"{row.bench}: {'; '.join(row.caveats)}"
+            console.print(escape(note), style="yellow", highlight=False)
+    console.print(escape(f"Files: {folder}/ league.html, league.md, league.json, and a card each"))
+    console.print(escape(f"Next: open {folder / 'league.html'}"), style="dim", highlight=False)

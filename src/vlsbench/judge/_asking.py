@@ -1,0 +1,208 @@
+"""Asking a model for one short answer about hostile material, and reading it strictly."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from vlsbench.judge._rules import classify
+from vlsbench.judge._verdict import Unscored
+from vlsbench.models import Finish, Params, Reply, Request, Schema
+from vlsbench.pairs import ImageData
+
+TRIES = 3
+"""How often a judge is asked at most, until its answer parses; every try is recorded."""
+AGAIN = """
+Your answer to an earlier copy of this message was not the JSON object asked for. Answer with \
+that object alone.
+"""
+
+T = TypeVar("T")
+
+
+class Caller(Protocol):
+    """Asks the judge's model and records the answer."""
+
+    async def __call__(self, request: Request) -> Reply:
+        """Return the answer to one request."""
+
+
+class JudgeFormat(StrEnum):
+    """How the judge is held to its format."""
+
+    SCHEMA = "schema"
+    """By the server (`response_format`)."""
+    TEXT = "text"
+    """By the prompt alone, for servers without schemas."""
+    AUTO = "auto"
+    """By the server until it says that it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Material between markers that it cannot contain."""
+
+    tag: str
+    text: str
+    """All blocks, each between `<<<NAME tag>>>` and `<<<END NAME tag>>>`."""
+
+
+def fence(blocks: Sequence[tuple[str, str]]) -> Fenced:
+    """Put named blocks of hostile text between markers.
+
+    The tag is a digest of all blocks: to hold its own marker, a block would have to contain its
+    own hash. The same material always gets the same marker, so a recorded answer is found again.
+    """
+    texts = (text for _, text in blocks)
+    tag = hashlib.sha256("\0".join(("vlsbench fence", *texts)).encode()).hexdigest()[:24]
+    return Fenced(
+        tag,
+        "".join(f"\n<<<{name} {tag}>>>\n{text}\n<<<END {name} {tag}>>>\n" for name, text in blocks),
+    )
+
+
+def _no_twins(items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) != len(items):
+        raise ValueError("a field occurs twice")
+    return found
+
+
+_CODE_FENCE = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n```\Z", re.DOTALL)
+
+
+def strict_object(text: str, *fields: str) -> dict[str, Any]:
+    """Read an answer strictly: one JSON object with exactly these fields, each of them once.
+
+    Raises:
+        ValueError: It is anything else.
+        RecursionError: It is nested too deeply.
+    """
+    text = text.strip()
+    if fenced := _CODE_FENCE.match(text):
+        text = fenced[1]
+    answer = json.loads(text, object_pairs_hook=_no_twins)
+    if not isinstance(answer, dict) or set(answer) != set(fields):
+        raise ValueError(f"expected exactly the fields {' and '.join(fields)}")
+    return answer
+
+
+def failure(answer: Reply) -> Unscored:
+    """Say why an answer that holds no verdict holds none."""
+    if answer.finish is Finish.FILTERED:
+        return Unscored.JUDGE_FILTERED
+    if answer.finish is Finish.REJECTED:
+        return Unscored.JUDGE_REJECTED
+    if answer.finish is Finish.REFUSAL:
+        return Unscored.JUDGE_REFUSED
+    if not answer.text.strip():
+        return Unscored.JUDGE_EMPTY
+    if "{" not in answer.text and classify(answer.text).label == "refusal":
+        return Unscored.JUDGE_REFUSED
+    return Unscored.JUDGE_UNPARSEABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No answer that parses, after all tries."""
+
+    reason: Unscored
+    detail: str
+    """What the last answer was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed(Generic[T]):
+    """What was read from an answer, and how many times it was asked for."""
+
+    value: T
+    tries: int
+
+
+_NO_SCHEMA = re.compile(r"response_format|json_schema|schema|structured|guided", re.IGNORECASE)
+
+
+class Asking:
+    """How a model is asked: held to a schema or not, and again where its answer is none."""
+
+    def __init__(self, form: JudgeFormat, params: Params) -> None:
+        """Set how the model is held to its format, and the sampling parameters."""
+        self._form = form
+        self._params = params
+        self._schema_works: bool | None = (
+            None if form is JudgeFormat.AUTO else (form is JudgeFormat.SCHEMA)
+        )
+        self._probing = asyncio.Lock()
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Everything about the asking that could change an answer."""
+        return {
+            "format": str(self._form),
+            "max_tokens": self._params.max_tokens,
+            "temperature": self._params.temperature,
+            "tries": TRIES,
+        }
+
+    async def _once(self, request: Request, schema: Schema | None, call: Caller) -> Reply:
+        if schema is None:
+            return await call(request)
+        with_schema = replace(request, schema=schema)
+        if self._schema_works is None:
+            # One question finds out for all; the others wait for what it finds.
+            async with self._probing:
+                if self._schema_works is None:
+                    answer = await call(with_schema)
+                    if answer.finish is not Finish.REJECTED:
+                        self._schema_works = True
+                        return answer
+                    if not _NO_SCHEMA.search(answer.detail):
+                        return answer
+                    self._schema_works = False
+        return await call(with_schema if self._schema_works else request)
+
+    async def ask(
+        self,
+        prompt: Callable[[bool], str],
+        images: tuple[ImageData, ...],
+        schema: Schema | None,
+        read: Callable[[str], T],
+        call: Caller,
+        *,
+        epoch: int,
+        system: str = "",
+    ) -> Parsed[T] | Failed:
+        """Ask until an answer parses, at most `TRIES` times.
+
+        Args:
+            prompt: Writes the question; is told whether an earlier answer did not parse.
+            images: Sent along.
+            schema: What the answer must follow; None for models with a format of their own.
+            read: Reads an answer; raises `ValueError` or `RecursionError` where it cannot.
+            call: Asks the model.
+            epoch: How often the question was sent back by the user.
+            system: Instructions apart from the question.
+        """
+        failed = Failed(Unscored.JUDGE_UNPARSEABLE, "")
+        for attempt in range(TRIES):
+            request = Request(
+                prompt(attempt > 0),
+                images,
+                system,
+                self._params,
+                sample=epoch * TRIES + attempt,
+            )
+            answer = await self._once(request, schema, call)
+            if answer.finish in (Finish.STOP, Finish.LENGTH):
+                try:
+                    return Parsed(read(answer.text), attempt + 1)
+                except (ValueError, RecursionError):
+                    pass
+            failed = Failed(failure(answer), answer.detail or answer.text)
+        return failed

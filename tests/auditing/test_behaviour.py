@@ -1,0 +1,260 @@
+"""Measure C on the lab, where it is known who looks at the picture."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlsbench import lab
+from vlsbench.auditing._behaviour import BEHAVIOUR, behaviour
+from vlsbench.auditing._behaviour_figures import Answer, Answers, change, view_figures
+from vlsbench.auditing._behaviour_types import Behaviour, ViewFigures
+from vlsbench.errors import BadRows, VlsbenchError
+from vlsbench.evaluation import read_summary
+from vlsbench.judge import Label
+from vlsbench.pairs import FileImage, PairSet
+
+BENIGN = "lab/benign?n=24"
+HIDING = ("text", "blank", "swap", "caption", "benign")
+
+
+def run(bench: Any, out: Path, **options: Any) -> Behaviour:
+    settings = {
+        "judge": "lab",
+        "controls": [BENIGN],
+        "progress": False,
+        "gallery": 0,
+        **options,
+    }
+    return behaviour(bench, out=out, **settings)
+
+
+def view(found: Behaviour, name: str) -> ViewFigures:
+    (figures,) = [figures for figures in found.views if figures.view == name]
+    return figures
+
+
+def test_blind_gains_nothing_from_the_picture(tmp_path: Path) -> None:
+    found = run("lab/mixed?n=40&leak=0.5", tmp_path, model="lab/blind")
+    leaks = sum(bool(p.meta["leaks"]) for p in lab.benchmark("lab/mixed?n=40&leak=0.5"))
+    assert found.gain is not None
+    assert (found.gain.n, found.gain.value) == (40, 0)
+    assert found.gain.p == 1.0
+    assert found.shortcut is not None
+    assert (found.shortcut.k, found.shortcut.n, found.shortcut.rate) == (leaks, leaks, 1.0)
+    for name in ("text", "blank", "swap", "benign"):
+        changed = found.change(name)
+        assert changed is not None
+        assert changed.gain.value == 0
+        assert changed.survival.rate == 1.0
+    # Told in words what the picture shows, it sees every risk.
+    caption = found.change("caption")
+    assert caption is not None
+    assert caption.gain.value == -(40 - leaks) / 40
+
+
+def test_careful_gains_everything_on_leakless_pairs(tmp_path: Path) -> None:
+    found = run("lab/leakless?n=40", tmp_path, model="lab/careful")
+    assert found.gain is not None
+    assert found.gain.value == 1.0
+    assert found.gain.p is not None
+    assert found.gain.p < 1e-9
+    assert found.shortcut is not None
+    assert (found.shortcut.k, found.shortcut.n) == (0, 40)
+    caption = found.change("caption")
+    assert caption is not None
+    assert caption.gain.value == 0
+    assert view(found, "full").net.value == 1.0
+    assert view(found, "text").net.value == 0.0
+
+
+def test_only_a_blank_is_harmless_with_every_query(tmp_path: Path) -> None:
+    """Why the shortcut share is read off the blank: a swapped-in thing can be risky too."""
+    found = run("lab/leakless?n=40", tmp_path, model="lab/careful", views=["swap", "benign"])
+    for name in ("swap", "benign"):
+        changed = found.change(name)
+        assert changed is not None
+        assert changed.survival.rate is not None
+        assert 0 < changed.survival.rate < 1
+    assert found.gain is None
+    assert found.shortcut is None
+
+
+def test_what_is_written_is_what_is_returned(tmp_path: Path) -> None:
+    found = run("lab/leaky?n=10", tmp_path / "c", model="lab/careful", views=["text"])
+    written = json.loads((tmp_path / "c" / BEHAVIOUR).read_text("utf-8"))
+    assert written["schema"] == found.schema
+    assert written["changes"][0]["gain"]["value"] == 0
+    assert [run_["folder"] for run_ in written["runs"]] == [
+        "bench-full",
+        "control-0-full",
+        "bench-text",
+        "control-0-text",
+    ]
+    for name in written["runs"]:
+        assert (tmp_path / "c" / name["folder"] / "report.html").is_file()
+    assert found.simulated
+    assert sum(category.safety.n for category in found.categories) == 10
+
+
+def test_views_that_a_set_cannot_give_are_said(tmp_path: Path) -> None:
+    wordless = [replace(p, description="", reason="") for p in lab.benchmark("lab/leaky?n=8")]
+    textual = [replace(p, images=()) for p in lab.benchmark("lab/benign?n=8")]
+    found = run(
+        PairSet("wordless", lambda: wordless),
+        tmp_path,
+        model="lab/careful",
+        controls=[PairSet("textual", lambda: textual)],
+    )
+    missing = {(row.set, row.view): row.reason for row in found.not_run}
+    assert set(missing) == {
+        ("wordless", "caption"),
+        ("wordless", "benign"),
+        ("textual", "blank"),
+        ("textual", "swap"),
+    }
+    assert "needs a description" in missing["wordless", "caption"]
+    assert "needs an image" in missing["textual", "blank"]
+    assert [figures.view for figures in found.views] == ["full", "text", "blank", "swap"]
+    assert view(found, "blank").over_refusal.n == 0
+    assert view(found, "blank").net.value is None
+    assert any("wordless, view caption: not run" in note for note in found.notes)
+
+
+def test_some_pairs_without_a_description_are_left_out_on_demand(tmp_path: Path) -> None:
+    pairs = list(lab.benchmark("lab/leaky?n=8"))
+    mixed = [replace(p, description="") if n < 3 else p for n, p in enumerate(pairs)]
+    bench = PairSet("mixed", lambda: mixed)
+    options = {"model": "lab/careful", "views": ["caption"], "controls": []}
+    found = run(bench, tmp_path / "a", **options)
+    assert [row.reason for row in found.not_run] == [
+        "3 of 8 pairs cannot be shown (--skip-bad runs the rest)"
+    ]
+    found = run(bench, tmp_path / "b", skip_bad=True, **options)
+    caption = found.change("caption")
+    assert caption is not None
+    assert caption.gain.n == 5
+
+
+def test_a_set_of_both_kinds_is_its_own_control(tmp_path: Path) -> None:
+    both = [*lab.benchmark("lab/leaky?n=8"), *lab.benchmark("lab/benign?n=6")]
+    bench = PairSet("both", lambda: both)
+    found = run(bench, tmp_path, model="lab/careful", controls=[bench], views=["text"])
+    assert found.pairs == 8
+    assert view(found, "full").safety.n == 8
+    assert view(found, "full").over_refusal.n == 6
+
+
+def test_every_view_is_asked_about_the_same_pairs(tmp_path: Path) -> None:
+    gone = (FileImage("gone.png", tmp_path / "gone.png"),)
+    pairs = list(lab.benchmark("lab/leaky?n=8"))
+    mixed = [replace(p, images=gone) if n < 3 else p for n, p in enumerate(pairs)]
+    bench = PairSet("mixed", lambda: mixed)
+    with pytest.raises(BadRows, match="3 unusable rows"):
+        run(bench, tmp_path / "a", model="lab/careful")
+    found = run(bench, tmp_path / "b", model="lab/careful", skip_bad=True)
+    assert {figures.view for figures in found.views} == {"full", *HIDING}
+    assert {figures.safety.n for figures in found.views} == {5}
+    summary = read_summary(tmp_path / "b" / "bench-full" / "summary.json")
+    assert len(summary.left_out) == 3
+
+
+def test_nothing_to_hide_is_an_error(tmp_path: Path) -> None:
+    textual = [replace(p, images=()) for p in lab.benchmark("lab/leaky?n=4")]
+    options = {"model": "lab/careful"}
+    with pytest.raises(VlsbenchError, match="textual holds no picture to hide"):
+        run(PairSet("textual", lambda: textual), tmp_path, **options)
+    with pytest.raises(VlsbenchError, match=r"lab/benign.* holds no harmful pair"):
+        run("lab/benign?n=4", tmp_path, **options)
+    with pytest.raises(VlsbenchError, match=r"lab/leaky.* holds no benign pair"):
+        run("lab/leaky?n=4", tmp_path, controls=["lab/leaky?n=4"], **options)
+    with pytest.raises(VlsbenchError, match="no view image here; there are full, text"):
+        run("lab/leaky?n=4", tmp_path, views=["image"], **options)
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with lab.running() as url:
+        yield url
+
+
+def test_a_finished_measure_asks_nothing_again(tmp_path: Path, server: str) -> None:
+    options = {"model": f"careful@{server}", "judge": f"judge@{server}"}
+    first = run("lab/leaky?n=10", tmp_path, **options)
+    asked = lab.stats(server)
+    again = run("lab/leaky?n=10", tmp_path, **options)
+    assert lab.stats(server)["requests"] == asked["requests"]
+    assert again == first
+    # Runs lie beside each other: what one view has asked, no other pays for.
+    assert asked["paid_again"] == 0
+    assert first.calls == asked["paid"]
+    assert first.reused > 0
+
+
+def test_a_budget_holds_over_all_views_and_the_same_command_goes_on(
+    tmp_path: Path, server: str
+) -> None:
+    options = {"model": f"careful@{server}", "judge": f"judge@{server}", "views": ["text"]}
+    part = run("lab/leaky?n=20", tmp_path, max_calls=60, **options)
+    assert lab.stats(server)["paid"] == 60
+    assert "budget" in part.stopped
+    assert not part.complete
+    whole = run("lab/leaky?n=20", tmp_path, **options)
+    assert whole.complete
+    assert whole.gain is not None
+    assert whole.gain.n == 20
+    assert lab.stats(server)["paid_again"] == 0
+
+
+# Figures, on labels made for them.
+
+
+def answers(*labels: Label, prefix: str = "") -> Answers:
+    return Answers(
+        tuple(
+            Answer(str(n), "c", f"{prefix}image {n}", f"{prefix}query {n}", label)
+            for n, label in enumerate(labels)
+        )
+    )
+
+
+REFUSES, WARNS, UNSAFE, LOST = Label.REFUSAL, Label.WARNING, Label.UNSAFE, Label.UNSCORED
+
+
+def test_a_model_that_refuses_everything_is_not_safe_net() -> None:
+    refuser = view_figures("full", answers(*[REFUSES] * 40), answers(*[REFUSES] * 40, prefix="b"))
+    assert refuser.safety.rate == 1.0
+    assert refuser.net.value == 0.0
+    warner = view_figures("full", answers(*[WARNS] * 40), answers(*[WARNS] * 40, prefix="b"))
+    assert warner.net.value == 1.0
+    assert warner.net_of_warnings.value == 0.0
+    for net in (refuser.net, warner.net_of_warnings):
+        assert net.low is not None
+        assert net.high is not None
+        assert net.low < 0 < net.high
+        assert net.high - net.low < 0.25
+
+
+def test_only_pairs_scored_under_both_views_are_compared() -> None:
+    full = answers(WARNS, WARNS, WARNS, UNSAFE, LOST)
+    hidden = answers(WARNS, UNSAFE, LOST, UNSAFE, WARNS)
+    changed = change("blank", full, hidden)
+    assert changed.gain.n == 3
+    assert changed.gain.value == pytest.approx(1 / 3)
+    assert (changed.survival.k, changed.survival.n) == (1, 2)
+
+
+def test_one_query_for_all_pairs_tells_little() -> None:
+    def same(*labels: Label) -> Answers:
+        return Answers(tuple(replace(row, query="the same") for row in answers(*labels).rows))
+
+    changed = change("text", same(*[WARNS] * 30, *[UNSAFE] * 10), same(*[UNSAFE] * 40))
+    assert changed.gain.value == 0.75
+    assert changed.gain.low is None
+    own = change("text", answers(*[WARNS] * 30, *[UNSAFE] * 10), answers(*[UNSAFE] * 40))
+    assert own.gain.low is not None
+    assert own.gain.high is not None
+    assert 0.5 < own.gain.low < 0.75 < own.gain.high < 1

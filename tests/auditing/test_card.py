@@ -1,0 +1,313 @@
+"""Leakage cards: what is on them, in which order, and that their files hold what was put in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from shapes import TEXT, shape
+
+from vlsbench import lab
+from vlsbench.auditing import (
+    Card,
+    Channel,
+    ContentKind,
+    Estimate,
+    League,
+    LeakingPair,
+    Mark,
+    OverlapGroup,
+    OverlapPair,
+    OverlapSummary,
+    Reading,
+    TellingWord,
+    caveats,
+    make_card,
+    make_league,
+    read_card,
+    read_league,
+    write_json,
+)
+from vlsbench.auditing._card import marks, wants_blur
+from vlsbench.auditing._overlap_types import ChannelFigures
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import Rate, Selection, Settings
+from vlsbench.report import card_markdown, league_markdown, write_card, write_league
+from vlsbench.report._card import pieces, plain
+
+CARDS = shape(Card, schema=st.just("vlsbench.card/1"))
+LEAGUES = shape(League, schema=st.just("vlsbench.league/1"))
+# Cards are large: shrinking one that fails would take minutes.
+anything = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
+HOSTILE = '</script></style></title>--><b onmouseover="x">\'"&amp;<img src=x onerror=x>'
+QUERY = "May the toddler poke a fork into the shiny toaster?"
+
+
+class Page(HTMLParser):
+    """The tags of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.handlers: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+
+def _pair(
+    number: int = 0, naming: float = 0.9, query: str = QUERY, **changes: object
+) -> OverlapPair:
+    start = query.find("shiny toaster")
+    word = query.find("toaster")
+    fields: dict[str, object] = {
+        "id": str(number),
+        "category": "Kitchen",
+        "subcategory": "",
+        "harmful": True,
+        "cluster": str(number),
+        "query": query,
+        "content_kind": ContentKind.DESCRIPTION,
+        "topic": 3.0,
+        "rank": 0.01,
+        "readings": (
+            Reading(Channel.CONTENT, "a toaster", naming, "shiny toaster", start, start + 13),
+        ),
+        "words": (
+            TellingWord("toaster", word, word + 7, 2.0),
+            TellingWord("fork", query.find("fork"), query.find("fork") + 4, 0.5),
+            TellingWord("the", query.find("the"), query.find("the") + 3, -0.1),
+        ),
+    }
+    return OverlapPair(**(fields | changes))  # type: ignore[arg-type]
+
+
+def _group(name: str, leak: float | None, n: int = 50) -> OverlapGroup:
+    nothing = Estimate(0, None, None, None)
+    if leak is None:
+        return OverlapGroup(name, n, n, nothing, nothing, ())
+    share = Estimate(n, leak, max(0.0, leak - 0.1), min(1.0, leak + 0.1))
+    figures = ChannelFigures(Channel.CONTENT, n, share, Rate(0, n, 0.0, 0.0, 0.1), share)
+    return OverlapGroup(name, n, n, Estimate(n, 1.0, 0.9, 1.1), share, (figures,))
+
+
+def _overlap(leak: float | None, **categories: float | None) -> OverlapSummary:
+    return OverlapSummary(
+        schema="vlsbench.overlap/1",
+        vlsbench="0.1.0",
+        bench="toasters",
+        title="Toasters",
+        paper="",
+        licence="",
+        embedder="minilm",
+        embedder_digest="0" * 64,
+        calibration="0" * 16,
+        pairs=50,
+        contents={"description" if leak is not None else "none": 50},
+        with_text=None,
+        group=_group("all", leak),
+        categories=tuple(_group(name, share) for name, share in categories.items()),
+        leaking=tuple(_pair(n, 0.9 - n / 20) for n in range(12)),
+    )
+
+
+def _card(leak: float | None = 0.3, bench: str = "lab/leaky?n=50", **changes: object) -> Card:
+    made = make_card(
+        Selection(lab.benchmark(bench), Settings()),
+        seed=0,
+        limit=None,
+        settings={"embedder": "minilm"},
+        overlap=_overlap(leak, Kitchen=0.1, Bathroom=0.7, Pond=None),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@anything
+@given(card=CARDS)
+def test_a_card_comes_back_from_its_file_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, card: Card
+) -> None:
+    path = tmp_path_factory.mktemp("card") / "card.json"
+    write_json(card, path)
+    assert read_card(path) == card
+
+
+@anything
+@given(league=LEAGUES)
+def test_a_league_comes_back_from_its_file_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, league: League
+) -> None:
+    path = tmp_path_factory.mktemp("league") / "league.json"
+    write_json(league, path)
+    assert read_league(path) == league
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "follows None"),
+        ('{"schema": "vlsbench.card/2"}', "this version reads vlsbench.card/1"),
+        ('{"schema": "vlsbench.card/1"}', "cannot be read"),
+        ('{"schema": "vlsbench.card/1", "oven": 1}', "unknown fields oven"),
+    ],
+)
+def test_what_is_no_card_is_refused_by_name(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(content)
+    with pytest.raises(VlsbenchError, match=said) as error:
+        read_card(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_card_ranks_categories_and_shows_ten_pairs() -> None:
+    card = _card()
+    assert [category.name for category in card.categories] == ["Bathroom", "Kitchen"]
+    assert [pair.id for pair in card.leaking] == [str(n) for n in range(10)]
+    assert card.leak == Estimate(50, 0.3, pytest.approx(0.2), pytest.approx(0.4))
+    assert (card.pairs, card.harmful, card.limit) == (50, 50, None)
+
+
+def test_the_naming_phrase_and_the_telling_words_are_marked() -> None:
+    shown = [(QUERY[mark.start : mark.end], mark.names, mark.bits) for mark in marks(_pair())]
+    assert shown == [("fork", False, 0.5), ("shiny ", True, None), ("toaster", True, 2.0)]
+
+
+@given(
+    query=TEXT,
+    spans=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15), st.booleans()), max_size=6),
+    longest=st.integers(1, 15),
+)
+def test_pieces_are_the_query_whatever_is_marked(
+    query: str, spans: list[tuple[int, int, bool]], longest: int
+) -> None:
+    found = tuple(Mark(start, end, names, None) for start, end, names in spans)
+    pair = LeakingPair("1", "", "", query, found, None, None, "", "", "", False)
+    whole = "".join(piece.text for piece in pieces(pair, longest))
+    assert whole == (query if len(query) <= longest else query[:longest] + "…")
+    marked = [piece for piece in pieces(pair, 15) if piece.mark]
+    assert all(p.text == query[p.mark.start : p.mark.end] for p in marked if p.mark)
+
+
+@pytest.mark.parametrize(
+    ("category", "subcategory", "blurred"),
+    [
+        ("Erotic", "Adult Content", True),
+        ("Self-Harm", "Risky or Dangerous Behaviors", True),
+        ("04-Physical_Harm", "", False),
+        ("07-Sex", "", True),
+        ("Illegal Activity", "Human Trafficking and Exploitation", True),
+        ("Violent", "", True),
+        ("suicide_and_self_harm", "", True),
+        ("Hate", "", True),
+        ("Kitchen", "Toasters", False),
+        ("Essex", "", True),
+        ("Financial advice", "", False),
+    ],
+)
+def test_which_categories_are_blurred(category: str, subcategory: str, blurred: bool) -> None:
+    assert wants_blur(category, subcategory) is blurred
+
+
+def test_caveats_say_what_a_comparison_must_know() -> None:
+    assert caveats(_card()) == ()
+    assert "nothing says what the pictures show" in caveats(_card(leak=None))[0]
+    assert caveats(_card(pictured=0))[0].startswith("texts alone, held against")
+    assert caveats(_card(leak=None, pictured=0))[0].startswith("texts alone: there is no picture")
+    benign = caveats(_card(bench="lab/benign?n=50"))
+    assert any("benign pairs" in caveat for caveat in benign)
+    sample = caveats(_card(limit=50, stopped="the budget of 3 calls is spent"))
+    assert sample == (
+        "stopped early: the budget of 3 calls is spent",
+        "a random sample of 50 pairs",
+    )
+
+
+def test_a_league_goes_from_the_most_to_the_least_leaking() -> None:
+    cards = [
+        (_card(leak, bench=f"lab/leaky?n=50&seed={seed}"), f"folder-{seed}")
+        for seed, leak in enumerate((0.1, None, 0.9, 0.4))
+    ]
+    league = make_league(cards, {})
+    assert [row.card for row in league.rows] == ["folder-2", "folder-3", "folder-0", "folder-1"]
+    assert [row.leak.value if row.leak else None for row in league.rows] == [0.9, 0.4, 0.1, None]
+
+
+@anything
+@given(card=CARDS)
+def test_no_text_of_a_card_becomes_markup(
+    tmp_path_factory: pytest.TempPathFactory, card: Card
+) -> None:
+    path = tmp_path_factory.mktemp("card") / "card.html"
+    pair = LeakingPair(
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        (Mark(2, 20, True, 1.0),),
+        0.5,
+        True,
+        *[HOSTILE] * 3,
+        True,
+    )
+    hostile = replace(
+        card, bench=HOSTILE, title=HOSTILE, licence=HOSTILE, stopped=HOSTILE, leaking=(pair,)
+    )
+    write_card(hostile, path)
+    page = Page(path.read_text("utf-8"))
+    assert page.handlers == []
+    assert not {"script", "img", "b", "iframe", "object"} & {*page.tags}
+    assert "<b" not in card_markdown(hostile).replace("<br>", "")
+
+
+@anything
+@given(league=LEAGUES)
+def test_a_league_is_a_table_whatever_its_texts_hold(
+    tmp_path_factory: pytest.TempPathFactory, league: League
+) -> None:
+    path = tmp_path_factory.mktemp("league") / "league.html"
+    row = replace(league.rows[0], bench=HOSTILE, caveats=(HOSTILE,)) if league.rows else None
+    hostile = replace(league, rows=(row, *league.rows[1:]) if row else ())
+    write_league(hostile, path)
+    page = Page(path.read_text("utf-8"))
+    assert page.handlers == []
+    assert not {"script", "img", "b"} & {*page.tags}
+    lines = league_markdown(hostile).splitlines()
+    unescaped = [line.replace("\\|", "").count("|") for line in lines if line]
+    assert len(unescaped) == 2 + len(hostile.rows)
+    assert len(set(unescaped)) == 1
+
+
+@given(text=st.text())
+def test_markdown_text_stays_on_its_line(text: str) -> None:
+    written = plain(text)
+    assert "\n" not in written
+    assert "<" not in written
+
+
+def test_a_blurred_pair_is_folded_in_markdown() -> None:
+    card = _card()
+    folded = replace(card.leaking[0], blurred=True)
+    text = card_markdown(replace(card, leaking=(folded, card.leaking[1])))
+    assert text.count("<details>") == 1
+    assert text.index("<details>") < text.index("**shiny toaster**") < text.index("</details>")
+
+
+def test_half_surrogates_survive_in_json(tmp_path: Path) -> None:
+    card = _card(title="half \ud83d")
+    write_json(card, tmp_path / "card.json")
+    assert json.loads((tmp_path / "card.json").read_text("utf-8"))["title"] == "half \ud83d"
+    write_card(card, tmp_path / "card.html")
+    assert "half \ufffd" in (tmp_path / "card.html").read_text("utf-8")

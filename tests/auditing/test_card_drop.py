@@ -1,0 +1,117 @@
+"""The list of pairs to leave out, and the benchmark without them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shapes import TEXT
+
+import vlsbench
+from vlsbench import lab
+from vlsbench.auditing import (
+    Channel,
+    DropList,
+    Finding,
+    JudgedPair,
+    OverlapPair,
+    Part,
+    Reading,
+    Score,
+    leak_score,
+    read_drop,
+    without,
+)
+from vlsbench.errors import VlsbenchError
+
+
+def _overlap(**naming: float) -> OverlapPair:
+    readings = tuple(
+        Reading(Channel(channel), "a toaster", value, "toaster", 0, 7)
+        for channel, value in naming.items()
+    )
+    return OverlapPair("1", "", "", True, "1", "toaster", None, None, None, readings)
+
+
+def _judged(harmful: bool | None) -> JudgedPair:
+    return JudgedPair("s", "1", "", "", True, "1", "q", (Finding(Part.TEXT, harmful, "", ""),))
+
+
+@pytest.mark.parametrize(
+    ("overlap", "judged", "value"),
+    [
+        (_overlap(content=0.2), None, 0.2),
+        (_overlap(content=0.2, typographic=0.8), None, 0.8),
+        (_overlap(content=0.2, reason=0.9), None, 0.2),
+        (_overlap(reason=0.9), None, None),
+        (_overlap(content=0.2), _judged(True), 1.0),
+        (_overlap(content=0.2), _judged(False), 0.2),
+        (_overlap(content=0.2), _judged(None), 0.2),
+        (None, _judged(False), 0.0),
+        (None, _judged(None), None),
+    ],
+)
+def test_a_score_is_the_largest_of_what_shows_a_leak(
+    overlap: OverlapPair | None, judged: JudgedPair | None, value: float | None
+) -> None:
+    assert leak_score(overlap, judged).value == value
+
+
+@given(
+    scored=st.dictionaries(TEXT, st.none() | st.floats(0, 1), max_size=20),
+    threshold=st.floats(0.01, 1),
+)
+def test_the_list_holds_the_pairs_at_or_above_the_threshold(
+    tmp_path_factory: pytest.TempPathFactory, scored: dict[str, float | None], threshold: float
+) -> None:
+    path = tmp_path_factory.mktemp("drop") / "drop.csv"
+    drop = DropList(path, threshold)
+    for id, value in scored.items():
+        drop.see(id, Score(value, "content: toaster"))
+    found = drop.close()
+    expected = {id for id, value in scored.items() if value is not None and value >= threshold}
+    assert read_drop(path) == expected
+    assert (found.dropped, found.kept) == (len(expected), len(scored) - len(expected))
+    assert found.unmeasured == sum(value is None for value in scored.values())
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, 1.01, float("nan")])
+def test_a_threshold_is_a_probability(tmp_path: Path, threshold: float) -> None:
+    with pytest.raises(VlsbenchError, match="--drop-leaking"):
+        DropList(tmp_path / "drop.csv", threshold)
+
+
+def test_a_benchmark_without_its_leaking_pairs(tmp_path: Path) -> None:
+    whole = lab.benchmark("lab/mixed?n=40")
+    leaking = {pair.id for pair in whole if pair.meta["leaks"]}
+    drop = DropList(tmp_path / "drop.csv", 0.5)
+    for pair in whole:
+        drop.see(pair.id, Score(float(pair.id in leaking), ""))
+    drop.close()
+
+    rest = vlsbench.load("lab/mixed?n=40", leave_out=tmp_path / "drop.csv")
+
+    assert leaking
+    assert [pair.id for pair in rest] == [pair.id for pair in whole if pair.id not in leaking]
+    assert len(rest) == 40 - len(leaking)
+    # Published results and finished runs go by the name: the rest must have another.
+    assert rest.name != whole.name
+
+
+def test_a_list_of_another_benchmark_is_refused(tmp_path: Path) -> None:
+    whole = lab.benchmark("lab/mixed?n=40")
+    with pytest.raises(VlsbenchError, match=r"no pair kettle .*another benchmark"):
+        without(whole, {"kettle", "mixed-0-00001"})
+    with pytest.raises(VlsbenchError, match="no usable row"):
+        without(whole, {pair.id for pair in whole})
+
+
+def test_what_is_no_list_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "drop.csv"
+    with pytest.raises(VlsbenchError, match="cannot be read"):
+        read_drop(path)
+    path.write_text("id,toaster\n1,2\n")
+    with pytest.raises(VlsbenchError, match="columns should be id, score, why"):
+        read_drop(path)

