@@ -112,7 +112,7 @@ async def reset(request: web.Request) -> web.StreamResponse:
 
 
 async def hang(request: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(30)
+    await asyncio.sleep(2)
     return web.Response()
 
 

@@ -143,7 +143,9 @@ class MiniLM:
         tokenizer, model = self._load()
         import torch
 
-        ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+        # Half surrogates, legal in JSON, have no UTF-8 form, and the tokenizer takes no other.
+        clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        ids = [encoding.ids for encoding in tokenizer.encode_batch(clean)]
         out = np.empty((len(texts), 384), np.float32)
         # Texts of one length go together: nothing is padded, and a vector cannot depend on what
         # else is in its batch.
