@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vlsbench.auditing import shipped
 from vlsbench.auditing._background import PICTURES, QUESTIONS
-from vlsbench.auditing._calibration import NAMED, leaking_share
+from vlsbench.auditing._calibration import leaking_share
 from vlsbench.auditing._measure import Background, topic_bits
 from vlsbench.auditing._phrases import LONGEST, phrases, without, words
 from vlsbench.stats import mean_interval, median_interval
@@ -85,18 +85,25 @@ def test_a_corrected_share_is_a_share_inside_its_interval(seed: int, n: int, sha
         assert 0 <= found.low <= found.value <= found.high <= 1
 
 
-def test_the_correction_takes_false_alarms_off_and_adds_misses() -> None:
-    errors = shipped().errors
-    false = np.mean([e.false / e.silent for e in errors])
-    found = np.mean([e.found / e.naming for e in errors])
+def test_the_planted_share_is_in_the_interval_whatever_domain_a_set_is_like() -> None:
     rng = np.random.default_rng(0)
-    clusters = np.arange(20_000)
-    for planted in (0.0, 0.3, 1.0):
-        leaks = rng.random(20_000) < planted
-        hit = rng.random(20_000) < np.where(leaks, found, false)
-        estimate = leaking_share(np.where(hit, NAMED + 0.1, NAMED - 0.1), clusters, shipped())
-        assert estimate.value == pytest.approx(planted, abs=0.1)
-        assert estimate.low <= planted <= estimate.high  # type: ignore[operator]
+    inside = []
+    for one in shipped().errors:
+        for planted in (0.0, 0.3, 1.0):
+            share = planted * one.found / one.naming + (1 - planted) * one.false / one.silent
+            probabilities = np.where(rng.random(500) < share, 0.9, 0.1)
+            found = leaking_share(probabilities, np.arange(500), shipped(), one_domain=True)
+            inside.append(found.low <= planted <= found.high)  # type: ignore[operator]
+    assert np.mean(inside) >= 0.95 - 1e-9
+
+
+def test_a_named_share_no_larger_than_false_alarms_is_no_leak() -> None:
+    false = np.mean([count.false / count.silent for count in shipped().errors])
+    probabilities = np.where(np.arange(1000) < 1000 * false, 0.9, 0.1)
+    found = leaking_share(probabilities, np.arange(1000), shipped())
+    assert found.low == 0
+    assert found.value is not None
+    assert found.value < false
 
 
 def test_intervals_of_mean_and_median_cover_and_widen_with_clusters() -> None:

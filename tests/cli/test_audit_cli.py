@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -37,7 +38,13 @@ def audit(*arguments: str, cwd: Path, home: Path) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "VLSBENCH_HOME": str(home)},
+        env={
+            **os.environ,
+            "COLUMNS": "160",
+            "NO_COLOR": "1",
+            "VLSBENCH_HOME": str(home),
+            "OMP_NUM_THREADS": "1",
+        },
     )
 
 
@@ -127,7 +134,49 @@ def test_a_set_without_words_for_its_pictures_has_no_figure(tmp_path: Path, home
     assert done.returncode == 0, done.stderr
     league = read_league(tmp_path / "audits" / "league.json")
     assert [row.leak is None for row in league.rows] == [False, True]
-    assert any("nothing says what the pictures show" in c for c in league.rows[1].caveats)
+    assert league.rows[1].caveats == ("texts alone: there is no picture to tell of",)
+
+
+@needs_minilm
+@pytest.mark.skipif(not shutil.which("tesseract"), reason="OCR needs the program tesseract")
+def test_text_in_pictures_is_a_channel_of_its_own(tmp_path: Path, home: Path) -> None:
+    from PIL import Image, ImageDraw, ImageFont
+
+    for name in ("toaster", "kettle"):
+        picture = Image.new("RGB", (500, 120), "white")
+        font = ImageFont.load_default(60)
+        ImageDraw.Draw(picture).text((20, 20), f"the {name}", fill="black", font=font)
+        picture.save(tmp_path / f"{name}.png")
+    rows = [
+        {"id": "named", "query": "May a child touch the toaster?", "image": "toaster.png"},
+        {"id": "hidden", "query": "May a child touch this?", "image": "kettle.png"},
+    ]
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    done = audit("own.jsonl", "--ocr", "--out", "own", cwd=tmp_path, home=home)
+    assert done.returncode == 0, done.stderr
+    table = pq.read_table(tmp_path / "own" / "pairs.parquet").to_pylist()
+    found = {row["id"]: row for row in table}
+    assert {row["content_kind"] for row in table} == {"text in the picture"}
+    assert "toaster" in found["named"]["content"]
+    assert found["named"]["naming_typographic"] > 0.5 > found["hidden"]["naming_typographic"]
+
+
+@needs_minilm
+def test_a_captioner_speaks_where_the_benchmark_does_not(tmp_path: Path, home: Path) -> None:
+    folder = tmp_path / "own"
+    lab.write(lab.benchmark("lab/leaky?n=12"), folder)
+    file = folder / "metadata.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("\n".join(json.dumps({**row, "description": ""}) for row in rows))
+    arguments = (str(folder), "--captioner", "lab/helpful", "--out", "card")
+
+    done = audit(*arguments, "--max-calls", "2", cwd=tmp_path, home=home)
+    assert done.returncode == 3, done.stderr
+    done = audit(*arguments, "--json", cwd=tmp_path, home=home)
+    assert done.returncode == 0, done.stderr
+    card = json.loads(done.stdout)
+    assert card["overlap"]["contents"] == {"caption": 12}
+    assert "contents are captions by a model" in (tmp_path / "card" / "card.html").read_text()
 
 
 @needs_minilm

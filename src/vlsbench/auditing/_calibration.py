@@ -30,15 +30,15 @@ PENALTY = 10.0
 FULL_WEIGHT = 1000.0
 NAMED = 0.5
 """Probability at which a query counts as naming."""
-RATES = 20_000
-"""Draws of the rates of errors, of which those that fit what was seen are kept."""
-DRAWS = 4_000
-"""Draws of a corrected share."""
+DRAWS = 400
+"""Of the rates of errors that another benchmark may have."""
 SET_PRIOR = 0.5
 """Dirichlet weight of each set of controls in the mix that another benchmark is taken to be: below
 1, so that being like one of them is likelier than an even mix."""
-SLACK = 1.1
-"""How much longer than the shortest an interval may be to reach 0 or 1."""
+TRUST = 400.0
+"""Pairs of another benchmark beyond which more of them say little: it is only roughly a mix."""
+GRID = np.linspace(0, 1, 401)
+"""Leaking shares that are weighed."""
 NEVER_SURE = 1e-4
 """No probability comes closer to 0 or 1: the controls are too few to tell."""
 SHIPPED = "naming.json"
@@ -186,21 +186,13 @@ def fit(
 
 def errors_of(fitted: Calibration, control: Control) -> list[Errors]:
     """Count the errors of fitted numbers in each domain of a set that they were not fitted on."""
-    named = fitted.probability(control.features) >= NAMED
+    called = fitted.probability(control.features) >= NAMED
     counted = []
     for domain in dict.fromkeys(control.domains):
         here = np.array([name == domain for name in control.domains])
         naming, silent = here & control.named, here & ~control.named
-        counted.append(
-            Errors(
-                control.name,
-                domain,
-                int(naming.sum()),
-                int((naming & named).sum()),
-                int(silent.sum()),
-                int((silent & named).sum()),
-            )
-        )
+        counts = (naming, naming & called, silent, silent & called)
+        counted.append(Errors(control.name, domain, *(int(count.sum()) for count in counts)))
     return counted
 
 
@@ -262,35 +254,38 @@ def check_fits(calibration: Calibration, embedder: Embedder) -> None:
 
 @cache
 def _rates(errors: tuple[Errors, ...], *, one_domain: bool) -> tuple[Numbers, Numbers]:
-    """Draw false-alarm and detection rates that another benchmark may have.
+    """Draw the detection and the false-alarm rates that another benchmark may have.
 
     Its pairs are taken to be an unknown mix of the controls' sets, and of the domains in each (a
-    single domain where `one_domain`), with rates in each domain by what was counted there
-    (Jeffreys' prior).
+    single domain where `one_domain`), with rates in each by what was counted there (Jeffreys'
+    prior).
+
+    Returns:
+        Shape (draws,) each.
     """
-    # Where no errors were counted nothing is corrected.
+    # Where no errors were counted, nothing is corrected.
     if not errors:
-        return np.zeros(RATES), np.ones(RATES)
+        return np.ones(1), np.zeros(1)
     rng = np.random.default_rng(0)
     names = list(dict.fromkeys(count.control for count in errors))
     of_set = np.array([names.index(count.control) for count in errors])
     if one_domain:
         sizes = np.bincount(of_set)[of_set]
-        mix = np.eye(len(errors))[rng.choice(len(errors), RATES, p=1 / sizes / len(names))]
+        mix = np.eye(len(errors))[rng.choice(len(errors), DRAWS, p=1 / sizes / len(names))]
     else:
-        sets = rng.dirichlet(np.full(len(names), SET_PRIOR), RATES)
-        mix = rng.exponential(size=(RATES, len(errors)))
+        sets = rng.dirichlet(np.full(len(names), SET_PRIOR), DRAWS)
+        mix = rng.exponential(size=(DRAWS, len(errors)))
         for number in range(len(names)):
             here = of_set == number
             mix[:, here] *= sets[:, [number]] / mix[:, here].sum(axis=1, keepdims=True)
 
-    def rates(hits: list[int], of: list[int]) -> Numbers:
+    def rate(hits: list[int], of: list[int]) -> Numbers:
         k, n = np.array(hits, float), np.array(of, float)
         return np.asarray((mix * rng.beta(k + 0.5, n - k + 0.5, size=mix.shape)).sum(axis=1))
 
     return (
-        rates([count.false for count in errors], [count.silent for count in errors]),
-        rates([count.found for count in errors], [count.naming for count in errors]),
+        rate([count.found for count in errors], [count.naming for count in errors]),
+        rate([count.false for count in errors], [count.silent for count in errors]),
     )
 
 
@@ -301,14 +296,15 @@ def leaking_share(
     *,
     one_domain: bool = False,
 ) -> Estimate:
-    """Estimate the share of naming pairs, corrected for the errors at the threshold of 0.5.
+    """Estimate the share of naming pairs, corrected for the errors of the probabilities.
 
-    A named share s is `leaking * detections + (1 - leaking) * false alarms`; solved for the leaking
-    share (Rogan and Gladen 1978, "Estimating prevalence from the results of a screening test") it
-    can leave [0, 1], and says nothing of how unsure the rates are. So s and the rates are drawn
-    together, all leaking shares being as likely beforehand (as in Gelman and Carpenter 2020,
-    "Bayesian analysis of tests with unknown specificity and sensitivity"): rates that the observed
-    s speaks against weigh little.
+    The pairs at 0.5 or more are found ones among the naming and false alarms among the others, at
+    rates that differ from benchmark to benchmark as they do between the controls' domains; all
+    leaking shares are as likely beforehand (after Gelman and Carpenter 2020, "Bayesian analysis of
+    tests with unknown specificity and sensitivity"; with known rates it is Rogan and Gladen's 1978
+    correction). Because no benchmark is exactly a mix of the controls, the likelihood of n pairs is
+    raised to the power 1 / (1 + n / 400) (Miller and Dunson 2019, "Robust Bayesian inference via
+    coarsening").
 
     Args:
         probabilities: Shape (n,).
@@ -319,50 +315,39 @@ def leaking_share(
         one_domain: Whether the pairs are of one category rather than a benchmark's mix.
 
     Returns:
-        The median of the draws, and the shortest interval that holds 95 % of them.
+        The median, and the bounds of 95 %.
     """
     n = len(probabilities)
     if not n:
         return Estimate(0, None, None, None)
-    from scipy.stats import beta
-
     named = probabilities >= NAMED
     size = effective_size(named, np.unique(clusters, return_inverse=True)[1])
+    size /= 1 + size / TRUST
+    found, false = _rates(calibration.errors, one_domain=one_domain)
+    share = np.outer(found, GRID) + np.outer(false, 1 - GRID)
+    share = np.clip(share, NEVER_SURE, 1 - NEVER_SURE)
     hits = float(named.mean()) * size
-    false, found = _rates(calibration.errors, one_domain=one_domain)
-    share = beta(hits + 1, size - hits + 1)
-    # Given the rates, s lies between them; where in there is drawn by its likelihood.
-    under, over = share.cdf(false), share.cdf(found)
-    weights = np.maximum(over - under, 0) / np.maximum(found - false, 1e-9)
-    if weights.sum() == 0:
-        # All rates that the controls allow lie on one side of s: nobody names, or everybody.
-        value = float(named.mean() > found.mean())
-        return Estimate(n, value, value, value)
-    rng = np.random.default_rng(0)
-    kept = rng.choice(RATES, DRAWS, p=weights / weights.sum())
-    under, over, false, found = under[kept], over[kept], false[kept], found[kept]
-    drawn = share.ppf(under + rng.random(DRAWS) * (over - under))
-    leaking = np.sort(np.clip((drawn - false) / (found - false), 0, 1))
-    value = float(np.median(leaking))
+    fit = hits * np.log(share) + (size - hits) * np.log1p(-share)
+    weights = np.exp(fit - fit.max()).sum(axis=0)
+    weights /= weights.sum()
+    value = float(GRID[np.searchsorted(np.cumsum(weights), 0.5)])
     if len(np.unique(clusters)) < 2:
         return Estimate(n, value, None, None)
-    return Estimate(n, value, *_hull(leaking))
+    return Estimate(n, value, *_bounds(weights))
 
 
-def _hull(values: Numbers) -> tuple[float, float]:
-    """Return the shortest interval and the equal-tailed one of sorted draws, taken together.
+def _bounds(weights: Numbers) -> tuple[float, float]:
+    """Return the densest and the equal-tailed part of the grid that hold 95 %, taken together.
 
-    Each holds 95 % of them. Beside a bound the second cannot reach it and the first cuts all of the
-    other tail. Source of the first: Chen and Shao 1999, "Monte Carlo estimation of Bayesian
-    credible and HPD intervals".
+    Beside a bound the second cannot reach it, and the first cuts all of the other tail.
     """
-    held = int(np.ceil(LEVEL * len(values)))
-    lengths = values[held - 1 :] - values[: len(values) - held + 1]
-    # Where the draws are about as dense at a bound as beside it, which of nearly equal intervals
-    # is shortest is chance: those that reach a bound come first.
-    lengths[[0, -1]] /= SLACK
-    best = int(np.argmin(lengths))
-    low, high = np.quantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    low = 0.0 if best == 0 else min(low, values[best])
-    high = 1.0 if best == len(lengths) - 1 else max(high, values[best + held - 1])
-    return float(low), float(high)
+    heights = np.cumsum(weights)
+    tail = (1 - LEVEL) / 2
+    low, high = np.searchsorted(heights, tail), np.searchsorted(heights, 1 - tail)
+    order = np.argsort(-weights)
+    densest = order[: np.searchsorted(np.cumsum(weights[order]), LEVEL) + 1]
+    last = len(GRID) - 1
+    return (
+        float(GRID[min(low, densest.min())]),
+        float(GRID[min(last, max(high, densest.max()))]),
+    )
