@@ -1,8 +1,8 @@
 """Measure A against known truth, and its speed.
 
-    python benchmarks/overlap.py coverage
-    python benchmarks/overlap.py speed --data ../shared/data
-    python benchmarks/overlap.py scale
+    python -m benchmarks.overlap coverage
+    python -m benchmarks.overlap speed --data ../shared/data
+    python -m benchmarks.overlap scale
 
 `coverage`: 100 seeds of `lab/mixed` for each planted share of leaking pairs; how often the share
 lies in the interval of measure A's estimate. `speed`: VLSBench's pairs, from a cold start and with
@@ -110,12 +110,11 @@ def scale() -> None:
     """Print time and peak memory of growing sets, each in a process of its own."""
     print("| pairs | embedder | s | ms a pair | peak MB |")
     print("| ---: | --- | ---: | ---: | ---: |")
-    here = str(Path(__file__).parent)
     for embedder, sizes in (("Hashed", SIZES), ("MiniLM", SIZES[:2])):
         for n in sizes:
             code = (
-                f"import sys, pathlib, resource, time; sys.path.insert(0, {here!r}); "
-                "import overlap as bench; began = time.perf_counter(); "
+                "import sys, pathlib, resource, time; from benchmarks import overlap as bench; "
+                "began = time.perf_counter(); "
                 f"bench.overlap(bench.made({n}), embedder=bench.{embedder}(), "
                 "cache=pathlib.Path(sys.argv[1])); "
                 "print(time.perf_counter() - began, "

@@ -18,7 +18,7 @@ Numbers = NDArray[np.float64]
 
 TEMPERATURE = 0.05
 """Of the softmax over cosine similarities. At this value MiniLM's probability of a query's own
-picture among those of its set is highest on average (measured in docs/overlap.md)."""
+picture among those of its set is highest on average."""
 FEATURES = ("sentence", "phrase", "word", "overlap")
 """Columns of what `naming_features` returns."""
 ENOUGH = 0.5
