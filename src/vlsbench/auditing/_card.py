@@ -40,7 +40,9 @@ LEAGUE_JSON = "league.json"
 SHOWN = 10
 """Leaking pairs on a card."""
 WORDS = 5
-"""Telling words marked in one query."""
+"""Telling words marked in one query at most."""
+TELLING_BITS = 0.25
+"""A word that carries less is not marked: leaving any word out changes a sentence a little."""
 FEW = 30
 """Pairs below which a share is worth a caveat."""
 BLURRED = re.compile(
@@ -67,7 +69,7 @@ def marks(pair: OverlapPair) -> tuple[Mark, ...]:
     """
     reading = pair.reading(Channel.CONTENT)
     phrase = (reading.start, reading.end) if reading else (0, 0)
-    words = [word for word in pair.words if word.bits > 0][:WORDS]
+    words = [word for word in pair.words if word.bits >= TELLING_BITS][:WORDS]
     edges = sorted({*phrase, *(word.start for word in words), *(word.end for word in words)})
     found = []
     for start, end in pairwise(edges):
