@@ -78,3 +78,21 @@ def test_paired_interval_and_mcnemar() -> None:
     assert mcnemar_p(before, after) < 0.001
     assert mcnemar_p(before, before) == 1.0
     assert paired_interval([True], [False], ["a"]) is None
+
+
+@given(pairs=st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 5)), max_size=40))
+def test_an_interval_holds_the_difference_and_is_never_a_point_for_nothing(
+    pairs: list[tuple[bool, bool, int]],
+) -> None:
+    before, after = [a for a, _, _ in pairs], [b for _, b, _ in pairs]
+    clusters = [str(c) for _, _, c in pairs]
+    interval = paired_interval(before, after, clusters)
+    if len(set(clusters)) < 2:
+        assert interval is None
+        return
+    assert interval is not None
+    difference = (sum(after) - sum(before)) / len(pairs)
+    assert -1 <= interval.low <= difference + 1e-12
+    assert difference - 1e-12 <= interval.high <= 1
+    if len({b - a for a, b in zip(before, after, strict=True)}) == 1:
+        assert interval.high - interval.low > 0

@@ -19,8 +19,18 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from vlsbench.api import Evaluation, evaluate, load
     from vlsbench.api_audit import Audit, audit, league
+    from vlsbench.api_compare import compare
 
-__all__ = ["Audit", "Evaluation", "__version__", "audit", "evaluate", "league", "load"]
+__all__ = [
+    "Audit",
+    "Evaluation",
+    "__version__",
+    "audit",
+    "compare",
+    "evaluate",
+    "league",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -33,4 +43,8 @@ def __getattr__(name: str) -> Any:
         from vlsbench import api_audit
 
         return getattr(api_audit, name)
+    if name == "compare":
+        from vlsbench import api_compare
+
+        return api_compare.compare
     raise AttributeError(f"module 'vlsbench' has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vlsbench import __version__
-from vlsbench.errors import Interrupted, Stopped, VlsbenchError
+from vlsbench.errors import Stopped, VlsbenchError
 from vlsbench.evaluation import (
     PAIRS,
     REPORT,
@@ -69,7 +68,8 @@ def load(
     """Open a benchmark by name, `lab/NAME`, or the path of a set of your own.
 
     `leave_out` is a list of leaking pairs to open it without, as `vlsbench audit BENCH
-    --drop-leaking P` writes it. See `vlsbench.pairs.load` for the other arguments and errors.
+    --drop-leaking P` writes it; a list of another benchmark raises `VlsbenchError`. See
+    `vlsbench.pairs.load` for the other arguments and errors.
     """
     if os.fspath(bench).startswith(LAB):
         from vlsbench import lab
@@ -77,11 +77,13 @@ def load(
         pairs = lab.benchmark(os.fspath(bench))
     else:
         pairs = load_from_disk(bench, data=data, skip_bad=skip_bad, columns=columns)
-    if leave_out is not None:
-        from vlsbench.auditing import read_drop, without
+    return pairs if leave_out is None else _rest(pairs, leave_out)
 
-        return without(pairs, read_drop(leave_out))
-    return pairs
+
+def _rest(pairs: PairSet, leave_out: str | os.PathLike[str]) -> PairSet:
+    from vlsbench.auditing import read_drop, without
+
+    return without(pairs, read_drop(leave_out, pairs.name))
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def evaluate(
     view: View | str = View.FULL,
     data: str | os.PathLike[str] | None = None,
     columns: Mapping[str, str] | None = None,
+    leave_out: str | os.PathLike[str] | None = None,
     skip_bad: bool = False,
     limit: int | None = None,
     seed: int = 0,
@@ -160,6 +163,7 @@ def evaluate(
         view: What of a pair is shown.
         data: Folder with the benchmark's official files.
         columns: Column map of a set of your own.
+        leave_out: List of leaking pairs to run it without; see `load`.
         skip_bad: Leave unusable pairs out, and record them, rather than raise.
         limit: Ask a random sample of this many pairs.
         seed: Of the sample and of the swap view.
@@ -216,6 +220,8 @@ def evaluate(
         if isinstance(bench, PairSet)
         else load(bench, data=data, skip_bad=skip_bad, columns=columns)
     )
+    if leave_out is not None:
+        pairs = _rest(pairs, leave_out)
     target = open_model(model, connections)
     judge = "lab/judge" if judge == "lab" else judge
     judge_model = None if judge == "rules" else open_model(judge, connections)
@@ -274,12 +280,7 @@ def _run(
         guess = _estimate(plan, ledger, swapper)
         if not before(plan, guess):
             raise Declined
-        try:
-            signal = in_a_loop(partial(_execute, plan, ledger, swapper, progress))
-        except asyncio.CancelledError:
-            raise Interrupted(
-                "left at once; calls in flight are lost, the same command goes on from here"
-            ) from None
+        signal = in_a_loop(partial(_execute, plan, ledger, swapper, progress))
         try:
             summary = _files(plan, ledger, gallery)
         except OSError as error:

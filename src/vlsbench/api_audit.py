@@ -28,13 +28,12 @@ from vlsbench.auditing import (
     leak_score,
     make_card,
     make_league,
-    write_json,
 )
 from vlsbench.auditing._audit_measures import Purse, Say, run_behaviour, run_judged, run_overlap
 from vlsbench.auditing._audit_settings import AuditSettings, Bench, settings_of
 from vlsbench.auditing._card_pairs import PAIRS, CardPairs
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Selection, Settings, whole_file
+from vlsbench.evaluation import Selection, Settings, whole_file, write_json
 from vlsbench.pairs import SOURCES, PairSet
 
 AUDITS = Path("audits")
@@ -88,7 +87,7 @@ def audit(
         out: The audit's folder; by default `audits/` and the benchmark's name.
         say: Is told what is about to be asked of whom.
         options: Fields of `AuditSettings`: `measures`, `embedder`, `captioner`, `ocr`, `judge`,
-            `controls`, `model`, `limit`, `drop_leaking`, …
+            `controls`, `model`, `limit`, `drop_leaking`, `calibration`, …
 
     Returns:
         The folder, with card.html, card.md, card.json and pairs.parquet, and the card.
@@ -199,7 +198,7 @@ def _audit(pairs: PairSet, folder: Path, settings: AuditSettings, say: Say) -> A
     stopped = ""
     notes: tuple[str, ...] = ()
     droplist = (
-        DropList(folder / DROP, settings.drop_leaking)
+        DropList(folder / DROP, pairs.name, settings.drop_leaking)
         if settings.drop_leaking is not None
         else None
     )

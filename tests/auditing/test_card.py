@@ -31,12 +31,11 @@ from vlsbench.auditing import (
     make_league,
     read_card,
     read_league,
-    write_json,
 )
 from vlsbench.auditing._card import marks, wants_blur
 from vlsbench.auditing._overlap_types import ChannelFigures
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Rate, Selection, Settings
+from vlsbench.evaluation import Rate, Selection, Settings, write_json
 from vlsbench.report import card_markdown, league_markdown, write_card, write_league
 from vlsbench.report._card import pieces, plain
 
@@ -99,8 +98,13 @@ def _group(name: str, leak: float | None, n: int = 50) -> OverlapGroup:
     if leak is None:
         return OverlapGroup(name, n, n, nothing, nothing, ())
     share = Estimate(n, leak, max(0.0, leak - 0.1), min(1.0, leak + 0.1))
-    figures = ChannelFigures(Channel.CONTENT, n, share, Rate(0, n, 0.0, 0.0, 0.1), share)
+    named = Rate(round(leak * n), n, leak, share.low, share.high) if n > 1 else _none_of_one()
+    figures = ChannelFigures(Channel.CONTENT, n, share, named, share)
     return OverlapGroup(name, n, n, Estimate(n, 1.0, 0.9, 1.1), share, (figures,))
+
+
+def _none_of_one() -> Rate:
+    return Rate(0, 1, 0.0, None, None)
 
 
 def _overlap(leak: float | None, **categories: float | None) -> OverlapSummary:
@@ -178,6 +182,17 @@ def test_a_card_ranks_categories_and_shows_ten_pairs() -> None:
     assert [pair.id for pair in card.leaking] == [str(n) for n in range(10)]
     assert card.leak == Estimate(50, 0.3, pytest.approx(0.2), pytest.approx(0.4))
     assert (card.pairs, card.harmful, card.limit) == (50, 50, None)
+
+
+def test_a_category_of_one_pair_is_not_the_most_leaking_for_want_of_data() -> None:
+    """Its corrected share, from no pair found, lies where the assumptions put it: near a third."""
+    summary = _overlap(0.1, Kitchen=0.2, Bathroom=0.0)
+    summary = replace(summary, categories=(*summary.categories, _group("Attic", 0.32, n=1)))
+    selection = Selection(lab.benchmark("lab/leaky?n=50"), Settings())
+    card = make_card(selection, seed=0, limit=None, settings={}, overlap=summary)
+    assert [category.name for category in card.categories] == ["Kitchen", "Attic", "Bathroom"]
+    assert [(c.counted.k, c.counted.n) for c in card.categories] == [(10, 50), (0, 1), (0, 50)]
+    assert "| Attic | 1 | 0 of 1 | 32.0" in card_markdown(card)
 
 
 def test_the_naming_phrase_and_the_telling_words_are_marked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ from vlsbench.auditing import (
     read_drop,
     without,
 )
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.pairs import PairSet
 
 
 def _overlap(**naming: float) -> OverlapPair:
@@ -67,12 +69,12 @@ def test_the_list_holds_the_pairs_at_or_above_the_threshold(
     tmp_path_factory: pytest.TempPathFactory, scored: dict[str, float | None], threshold: float
 ) -> None:
     path = tmp_path_factory.mktemp("drop") / "drop.csv"
-    drop = DropList(path, threshold)
+    drop = DropList(path, "a set", threshold)
     for id, value in scored.items():
         drop.see(id, Score(value, "content: toaster"))
     found = drop.close()
     expected = {id for id, value in scored.items() if value is not None and value >= threshold}
-    assert read_drop(path) == expected
+    assert read_drop(path, "a set") == expected
     assert (found.dropped, found.kept) == (len(expected), len(scored) - len(expected))
     assert found.unmeasured == sum(value is None for value in scored.values())
 
@@ -80,16 +82,20 @@ def test_the_list_holds_the_pairs_at_or_above_the_threshold(
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.01, float("nan")])
 def test_a_threshold_is_a_probability(tmp_path: Path, threshold: float) -> None:
     with pytest.raises(VlsbenchError, match="--drop-leaking"):
-        DropList(tmp_path / "drop.csv", threshold)
+        DropList(tmp_path / "drop.csv", "a set", threshold)
+
+
+def write_list(path: Path, bench: str, ids: Iterable[str]) -> None:
+    drop = DropList(path, bench, 0.5)
+    for id in ids:
+        drop.see(id, Score(1.0, "content: toaster"))
+    drop.close()
 
 
 def test_a_benchmark_without_its_leaking_pairs(tmp_path: Path) -> None:
     whole = lab.benchmark("lab/mixed?n=40")
     leaking = {pair.id for pair in whole if pair.meta["leaks"]}
-    drop = DropList(tmp_path / "drop.csv", 0.5)
-    for pair in whole:
-        drop.see(pair.id, Score(float(pair.id in leaking), ""))
-    drop.close()
+    write_list(tmp_path / "drop.csv", "lab/mixed?n=40", leaking)
 
     rest = vlsbench.load("lab/mixed?n=40", leave_out=tmp_path / "drop.csv")
 
@@ -106,12 +112,31 @@ def test_a_list_of_another_benchmark_is_refused(tmp_path: Path) -> None:
         without(whole, {"kettle", "mixed-0-00001"})
     with pytest.raises(VlsbenchError, match="no usable row"):
         without(whole, {pair.id for pair in whole})
+    # Many benchmarks count their pairs from 1: the ids alone would not tell.
+    write_list(tmp_path / "drop.csv", "lab/leaky?n=40", [next(iter(whole)).id])
+    with pytest.raises(VlsbenchError, match=r"drop\.csv lists pairs of lab/leaky.n=40, not of"):
+        vlsbench.load("lab/mixed?n=40", leave_out=tmp_path / "drop.csv")
+
+
+def test_a_list_of_no_pairs_leaves_the_benchmark_as_it_is(tmp_path: Path) -> None:
+    write_list(tmp_path / "drop.csv", "lab/leakless?n=8", [])
+    rest = vlsbench.load("lab/leakless?n=8", leave_out=tmp_path / "drop.csv")
+    assert rest.name == "lab/leakless?n=8"
+    assert len(rest) == 8
+
+
+def test_rows_left_out_before_stay_on_record() -> None:
+    bad = BadRow("own.jsonl", "3", "no query")
+    pairs = list(lab.benchmark("lab/leaky?n=4"))
+    rest = without(PairSet("own", lambda: [*pairs, bad], skip_bad=True), {pairs[0].id})
+    assert len(rest) == 3
+    assert rest.bad == (bad,)
 
 
 def test_what_is_no_list_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "drop.csv"
     with pytest.raises(VlsbenchError, match="cannot be read"):
-        read_drop(path)
+        read_drop(path, "a set")
     path.write_text("id,toaster\n1,2\n")
-    with pytest.raises(VlsbenchError, match="columns should be id, score, why"):
-        read_drop(path)
+    with pytest.raises(VlsbenchError, match="columns should be bench, id, score, why"):
+        read_drop(path, "a set")

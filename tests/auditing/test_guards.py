@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlsbench import lab
+from vlsbench.auditing import read_judged
 from vlsbench.auditing._guards import (
     FORMS,
     Moderations,
@@ -22,7 +23,7 @@ from vlsbench.auditing._guards import (
     read_llama_guard,
     read_shieldgemma,
 )
-from vlsbench.auditing._judged import judged
+from vlsbench.auditing._judged import JUDGED, judged
 from vlsbench.auditing._judged_types import Judged
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import understand
@@ -39,6 +40,7 @@ from vlsbench.lab import understand
         ("unsafe\nS1", True),
         ("\n\nunsafe\nS1,S10", True),
         ("unsafe\nS2, S4", True),
+        ("unsafe\nO3", True),
     ],
 )
 def test_llama_guard_says_safe_or_unsafe_and_why(text: str, harmful: bool) -> None:
@@ -70,7 +72,8 @@ def test_what_does_not_begin_so_is_no_label(text: str) -> None:
 
 @given(st.text())
 def test_no_text_can_end_its_turn(text: str) -> None:
-    marks = ("<|eot_id|>", "<|header_end|>", "<end_of_turn>", "<start_of_turn>")
+    marks = ("<|eot_id|>", "<|header_end|>", "<end_of_turn>", "<start_of_turn>", "[/INST]", "</s>")
+    marks += ("<END CONVERSATION>",)
     made = disarm(text + text.join(marks))
     assert not any(mark in made for mark in marks)
     assert disarm("How hot is <5 degrees, or < 5?") == "How hot is <5 degrees, or < 5?"
@@ -80,9 +83,12 @@ def test_no_text_can_end_its_turn(text: str) -> None:
     ("model", "form", "sees"),
     [
         ("meta-llama/Llama-Guard-4-12B@http://localhost:8000/v1", "llama-guard", True),
-        ("llama_guard3:8b@http://localhost:11434/v1", "llama-guard", True),
+        ("llama_guard3:8b@http://localhost:11434/v1", "llama-guard", False),
+        ("meta-llama/Llama-Guard-3-11B-Vision@http://localhost:8000/v1", "llama-guard", True),
+        ("meta-llama/LlamaGuard-7b@http://localhost:8000/v1", "llama-guard", False),
         ("google/shieldgemma-9b@http://localhost:8000/v1", "shieldgemma", False),
         ("openai/omni-moderation-latest", "moderations", True),
+        ("openai/text-moderation-latest", "moderations", False),
         ("openai/gpt-4o", "prompt", True),
         ("qwen@http://llama-guard.example/v1", "prompt", True),
     ],
@@ -99,6 +105,8 @@ def test_a_form_can_be_given_and_must_exist() -> None:
     with pytest.raises(VlsbenchError, match="auto, prompt, llama-guard, shieldgemma, moderations"):
         harm_judge("mine@http://localhost/v1", "bert")
     assert len(FORMS) == 5
+    with pytest.raises(VlsbenchError, match="judges pictures alone"):
+        harm_judge("google/shieldgemma-2-4b-it@http://localhost/v1")
 
 
 @pytest.mark.parametrize(
@@ -143,8 +151,10 @@ class Guard:
 
 def said(path: str, body: dict[str, Any]) -> dict[str, Any]:
     if path == "/v1/moderations":
-        texts = [part["text"] for part in body["input"] if part["type"] == "text"]
-        urls = [p["image_url"]["url"] for p in body["input"] if p["type"] == "image_url"]
+        given = body["input"]
+        given = [{"type": "text", "text": given}] if isinstance(given, str) else given
+        texts = [part["text"] for part in given if part["type"] == "text"]
+        urls = [part["image_url"]["url"] for part in given if part["type"] == "image_url"]
         flagged = risky(" ".join(texts), urls)
         result = {"flagged": flagged, "categories": {"violence": flagged, "hate": False}}
         return {"model": body["model"], "results": [result]}
@@ -152,7 +162,9 @@ def said(path: str, body: dict[str, Any]) -> dict[str, Any]:
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     text = " ".join(part["text"] for part in parts if part["type"] == "text")
     urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
-    if "Llama" in body["model"]:
+    if "half" in body["model"]:
+        answer = json.dumps({"explanation": "\ud83d", "harmful": True})
+    elif "Llama" in body["model"]:
         answer = "\n\nunsafe\nS2" if risky(text, urls) else "\n\nsafe"
     else:
         answer = "Yes" if risky(text, urls) else "No"
@@ -229,7 +241,7 @@ def test_shieldgemma_judges_texts_by_a_guideline(tmp_path: Path, guard: Guard) -
     for _, body in guard.sent:
         system, user = body["messages"]
         assert system["role"] == "system"
-        assert "No Harm" in system["content"]
+        assert "No Dangerous Content" in system["content"]
         assert isinstance(user["content"], str)
 
 
@@ -240,9 +252,17 @@ def test_the_moderations_endpoint_is_a_judge(tmp_path: Path, guard: Guard) -> No
     assert {path for path, _ in guard.sent} == {"/v1/moderations"}
     assert (found.group.vsil.k, found.group.vsil.n) == (leaks(), 20)
     assert found.group.patterns["SSU"].k == 20 - leaks()
-    alone = [body["input"] for _, body in guard.sent if len(body["input"]) == 1]
-    assert {part["type"] for (part,) in alone} == {"text", "image_url"}
+    inputs = [body["input"] for _, body in guard.sent]
+    kinds = {"text" if isinstance(i, str) else "+".join(p["type"] for p in i) for i in inputs}
+    assert kinds == {"text", "image_url", "text+image_url"}
     assert '"violence"' in (tmp_path / "r" / "judged.jsonl").read_text("utf-8")
+
+
+def test_an_answer_with_half_a_surrogate_is_kept(tmp_path: Path, guard: Guard) -> None:
+    found = run(f"half@{guard.url}", tmp_path / "r")
+    assert found.complete
+    assert found.leaking[0].findings[0].explanation == "\ud83d"
+    assert read_judged(tmp_path / "r" / JUDGED) == found
 
 
 def test_a_guard_that_talks_is_unscored_not_safe(tmp_path: Path, guard: Guard) -> None:

@@ -4,6 +4,10 @@ import contextlib
 import hashlib
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +29,7 @@ from vlsbench.auditing._harm_judge import (
 from vlsbench.auditing._judged import JUDGED, JUDGED_PAIRS, judged
 from vlsbench.auditing._judged_run import JudgedPlan
 from vlsbench.auditing._judged_types import PATTERNS, Judged, JudgedGroup, Part, PartFigures
-from vlsbench.errors import BadRows, VlsbenchError
+from vlsbench.errors import EXIT_INTERRUPTED, BadRows, VlsbenchError
 from vlsbench.evaluation import Rate, verify_run
 from vlsbench.pairs import FileImage, Pair, PairSet
 
@@ -361,3 +365,32 @@ def test_the_caller_hears_what_will_be_asked_and_can_decline(tmp_path: Path) -> 
     assert plan.questions == 3 * 50
     assert plan.ended == 0
     assert [group.name for group in plan.sets] == ["lab/leaky?n=20", BENIGN]
+
+
+@pytest.mark.parametrize("measure", ["judged", "behaviour"])
+def test_a_second_interrupt_leaves_at_once_and_says_so(tmp_path: Path, measure: str) -> None:
+    with lab.running(latency=0.05, faults={"hang": 0.3}) as url:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "vlsbench", "audit", "lab/leaky?n=40", "--out", "card"),
+                *("--measures", measure, "--controls", BENIGN, "--concurrency", "8"),
+                *("--judge", f"{'harm' if measure == 'judged' else 'judge'}@{url}"),
+                *(("--model", f"careful@{url}") if measure == "behaviour" else ()),
+            ],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        until = time.monotonic() + 30
+        while time.monotonic() < until and lab.stats(url)["requests"] < 20:
+            time.sleep(0.02)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        said, _ = process.communicate(timeout=30)  # a hanging request alone would take 60 s
+    assert process.returncode == EXIT_INTERRUPTED, said
+    assert "Traceback" not in said
+    last = said.splitlines()[-1]
+    assert last.startswith("error: left at once;")
+    assert last.endswith("the same command goes on from here")

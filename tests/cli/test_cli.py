@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typed import Command
 
 from vlsbench import lab
 
@@ -28,18 +29,8 @@ COMMANDS = (
 )
 
 
-def vlsbench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "vlsbench", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"},
-    )
-
-
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_is_there_with_examples(command: tuple[str, ...]) -> None:
+def test_help_is_there_with_examples(vlsbench: Command, command: tuple[str, ...]) -> None:
     done = vlsbench(*command, "--help")
     assert done.returncode == 0
     assert "Usage:" in done.stdout
@@ -48,9 +39,9 @@ def test_help_is_there_with_examples(command: tuple[str, ...]) -> None:
         assert "vlsbench " + " ".join(command) in done.stdout
 
 
-def test_a_run_from_the_plan_to_the_next_step(tmp_path: Path) -> None:
+def test_a_run_from_the_plan_to_the_next_step(vlsbench: Command, tmp_path: Path) -> None:
     arguments = ("eval", "lab/leaky?n=20", "--model", "lab/blind", "--judge", "lab")
-    done = vlsbench(*arguments, cwd=tmp_path)
+    done = vlsbench(*arguments)
     assert done.returncode == 0, done.stderr
     assert "20 pairs under view full" in done.stderr
     assert "at most 40 calls" in done.stderr
@@ -60,21 +51,21 @@ def test_a_run_from_the_plan_to_the_next_step(tmp_path: Path) -> None:
     (run,) = (tmp_path / "runs").iterdir()
     assert {"summary.json", "pairs.parquet", "report.html"} <= {f.name for f in run.iterdir()}
 
-    again = vlsbench(*arguments, "--json", cwd=tmp_path)
+    again = vlsbench(*arguments, "--json")
     summary = json.loads(again.stdout)
     assert summary["groups"][0]["safety"]["rate"] == 1.0
 
-    listed = json.loads(vlsbench("runs", "list", "--json", cwd=tmp_path).stdout)
+    listed = json.loads(vlsbench("runs", "list", "--json").stdout)
     assert [row["run"] for row in listed] == [run.name]
     assert listed[0]["ended"] == 20
-    assert run.name[:20] in vlsbench("runs", "list", cwd=tmp_path).stdout.replace("\n", "")
+    assert run.name[:20] in vlsbench("runs", "list").stdout.replace("\n", "")
     shown = vlsbench("runs", "show", str(run))
     assert "finished" in shown.stdout
     assert "100.0" in shown.stdout
     sound = vlsbench("runs", "verify", str(run))
     assert (sound.returncode, sound.stdout.splitlines()[-1]) == (0, "sound")
 
-    vlsbench(*arguments[:-1], "rules", cwd=tmp_path)
+    vlsbench(*arguments[:-1], "rules")
     (other,) = (r for r in (tmp_path / "runs").iterdir() if r != run)
     differing = vlsbench("runs", "diff", str(run), str(other))
     assert "differ in: judge" in differing.stdout
@@ -83,10 +74,10 @@ def test_a_run_from_the_plan_to_the_next_step(tmp_path: Path) -> None:
     ]
 
 
-def test_a_damaged_run_fails_verification(tmp_path: Path) -> None:
+def test_a_damaged_run_fails_verification(vlsbench: Command, tmp_path: Path) -> None:
     import sqlite3
 
-    vlsbench("eval", "lab/leaky?n=5", "--model", "lab/blind", "--judge", "rules", cwd=tmp_path)
+    vlsbench("eval", "lab/leaky?n=5", "--model", "lab/blind", "--judge", "rules")
     (run,) = (tmp_path / "runs").iterdir()
     with sqlite3.connect(run / "ledger.sqlite") as database:
         database.execute("DELETE FROM calls")
@@ -116,44 +107,44 @@ def test_a_damaged_run_fails_verification(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line_with_a_remedy(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
+    vlsbench: Command, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    done = vlsbench(*arguments, cwd=tmp_path)
+    done = vlsbench(*arguments)
     assert done.returncode == code
     assert said in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
     if code == 1:
-        assert "Traceback" in vlsbench("--debug", *arguments, cwd=tmp_path).stderr
+        assert "Traceback" in vlsbench("--debug", *arguments).stderr
 
 
-def test_a_budget_ends_with_its_own_exit_code(tmp_path: Path) -> None:
+def test_a_budget_ends_with_its_own_exit_code(vlsbench: Command, tmp_path: Path) -> None:
     arguments = ("eval", "lab/leaky?n=20", "--model", "lab/blind", "--judge", "lab")
-    done = vlsbench(*arguments, "--max-calls", "10", cwd=tmp_path)
+    done = vlsbench(*arguments, "--max-calls", "10")
     assert done.returncode == 3
     assert "the same command goes on from here" in done.stderr.replace("\n", " ")
     assert "the run stopped" in done.stdout.lower()
-    assert vlsbench(*arguments, cwd=tmp_path).returncode == 0
+    assert vlsbench(*arguments).returncode == 0
 
 
-def test_a_dry_run_asks_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_asks_nothing(vlsbench: Command, tmp_path: Path) -> None:
     with lab.running() as url:
         model = ("--model", f"blind@{url}", "--judge", f"judge@{url}")
-        done = vlsbench("eval", "lab/leaky?n=20", *model, "--dry-run", cwd=tmp_path)
+        done = vlsbench("eval", "lab/leaky?n=20", *model, "--dry-run")
         assert lab.stats(url)["requests"] == 0
     assert done.returncode == 0
     assert "at most 40 calls" in done.stderr
     assert "cost unknown" in done.stderr
 
 
-def test_the_demo_ends_with_table_and_report(tmp_path: Path) -> None:
-    done = vlsbench("demo", "--pairs", "12", cwd=tmp_path)
+def test_the_demo_ends_with_table_and_report(vlsbench: Command, tmp_path: Path) -> None:
+    done = vlsbench("demo", "--pairs", "12")
     assert done.returncode == 0, done.stderr
     rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if "│" in line}
     assert rows["blind"].count("100.0 [") == 1
     assert rows["careful"].count("100.0 [") == 2
     assert rows["helpful"].count("100.0 [") == 0
     assert (tmp_path / "demo" / "index.html").is_file()
-    assert vlsbench("demo", "--pairs", "12", cwd=tmp_path).returncode == 0
+    assert vlsbench("demo", "--pairs", "12").returncode == 0
 
 
 def test_starting_is_light() -> None:

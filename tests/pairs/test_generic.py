@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import hashlib
 import json
 import subprocess
 import sys
@@ -352,3 +353,21 @@ def test_a_large_set_is_opened_without_being_held(tmp_path: Path, form: str) -> 
     count, kilobytes = done.stdout.split()
     assert count == "100000"
     assert int(kilobytes) < 200 * 1024
+
+
+def test_a_release_is_read_from_its_parquet_and_clustered_by_content(tmp_path: Path) -> None:
+    red, blue = picture("red"), picture("blue")
+    digests = [f"{hashlib.sha256(data).hexdigest()}.png" for data in (red, red, blue)]
+    rows = [
+        {"id": str(number), "query": "May I?", "image": {"bytes": data, "path": name}}
+        for number, (data, name) in enumerate(zip((red, red, blue), digests, strict=True))
+    ]
+    (tmp_path / "data").mkdir()
+    write_parquet(tmp_path / "data" / "test-00000-of-00001.parquet", rows)
+    (tmp_path / "provenance.jsonl").write_text('{"id": "0"}\n')
+    with pytest.raises(VlsbenchError, match="several sets"):
+        load(tmp_path)
+    (tmp_path / "release.json").write_text("{}")
+    pairs = list(load(tmp_path))
+    assert [pair.cluster for pair in pairs] == digests
+    assert [pair.images[0].read().data for pair in pairs] == [red, red, blue]

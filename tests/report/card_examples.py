@@ -238,7 +238,7 @@ def card(**changes: Any) -> Card:
         "judged": judged(),
         "behaviour": behaviour(),
         "categories": tuple(
-            CategoryLeak(name, 50, estimate(0.35 - 0.1 * place, 50))
+            CategoryLeak(name, 50, rate(18 - 5 * place, 50), estimate(0.35 - 0.1 * place, 50))
             for place, name in enumerate(CATEGORIES)
         ),
         "leaking": tuple(pair(n) for n in range(10)),

@@ -117,7 +117,10 @@ def test_hostile_text_runs_nowhere_and_is_read_as_text(browser: Chrome, page: Pa
         overlap=examples.overlap(notes=ATTACKS, embedder=ATTACKS[5], contents={ATTACKS[0]: 1}),
         judged=examples.judged(notes=ATTACKS, judge=ATTACKS[6]),
         behaviour=examples.behaviour(notes=ATTACKS, model=ATTACKS[2]),
-        categories=tuple(CategoryLeak(attack, 9, examples.estimate(0.5)) for attack in ATTACKS),
+        categories=tuple(
+            CategoryLeak(attack, 9, examples.rate(5, 9), examples.estimate(0.5))
+            for attack in ATTACKS
+        ),
         leaking=pairs,
     )
     write_card(card, page)
@@ -140,7 +143,7 @@ def test_a_phone_needs_no_sideways_scroll(browser: Chrome, page: Path) -> None:
     card = examples.card(
         bench=long,
         leaking=pairs,
-        categories=(CategoryLeak(long, 50, examples.estimate(0.4)),),
+        categories=(CategoryLeak(long, 50, examples.rate(20, 50), examples.estimate(0.4)),),
         overlap=examples.overlap(notes=(long,), embedder=long),
     )
     write_card(card, page)

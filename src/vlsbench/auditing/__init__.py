@@ -19,9 +19,9 @@ from vlsbench.auditing._card import (
     make_card,
     make_league,
     read_card,
+    read_judged,
     read_judged_pairs,
     read_league,
-    write_json,
 )
 from vlsbench.auditing._card_types import (
     Card,
@@ -42,7 +42,8 @@ from vlsbench.auditing._embed import (
     open_embedder,
 )
 from vlsbench.auditing._embed_http import HttpEmbedder
-from vlsbench.auditing._judged import JUDGED_PAIRS, judged
+from vlsbench.auditing._harm_judge import Material, PromptedHarmJudge
+from vlsbench.auditing._judged import JUDGED, JUDGED_PAIRS, judged
 from vlsbench.auditing._judged_run import JudgedPlan
 from vlsbench.auditing._judged_types import (
     PATTERNS,
@@ -55,6 +56,7 @@ from vlsbench.auditing._judged_types import (
     Part,
     PartFigures,
 )
+from vlsbench.auditing._naming import Naming
 from vlsbench.auditing._ocr import TEXT, read_texts, require_tesseract, texts
 from vlsbench.auditing._overlap import content_of, overlap, telling_words
 from vlsbench.auditing._overlap_types import (
@@ -73,6 +75,7 @@ __all__ = [
     "CAPTION",
     "CARD_JSON",
     "DROP",
+    "JUDGED",
     "JUDGED_PAIRS",
     "LEAGUE_JSON",
     "PATTERNS",
@@ -103,14 +106,17 @@ __all__ = [
     "LeagueRow",
     "LeakingPair",
     "Mark",
+    "Material",
     "Measure",
     "MiniLM",
+    "Naming",
     "NotRun",
     "OverlapGroup",
     "OverlapPair",
     "OverlapSummary",
     "Part",
     "PartFigures",
+    "PromptedHarmJudge",
     "Reading",
     "Score",
     "TellingWord",
@@ -132,6 +138,7 @@ __all__ = [
     "overlap",
     "read_card",
     "read_drop",
+    "read_judged",
     "read_judged_pairs",
     "read_league",
     "read_texts",
@@ -140,5 +147,4 @@ __all__ = [
     "telling_words",
     "texts",
     "without",
-    "write_json",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections import Counter
@@ -16,6 +15,7 @@ from vlsbench.api import open_model
 from vlsbench.auditing._audit_settings import AuditSettings, bench_name
 from vlsbench.auditing._behaviour import behaviour
 from vlsbench.auditing._behaviour_types import Behaviour
+from vlsbench.auditing._calibration import load_calibration
 from vlsbench.auditing._captions import CAPTION, caption, captions
 from vlsbench.auditing._card import read_judged_pairs
 from vlsbench.auditing._judged import JUDGED_PAIRS, judged
@@ -24,7 +24,7 @@ from vlsbench.auditing._judged_types import Judged, JudgedPair
 from vlsbench.auditing._ocr import TEXT, read_texts, require_tesseract, texts
 from vlsbench.auditing._overlap import content_of, overlap
 from vlsbench.auditing._overlap_types import ContentKind, OverlapPair, OverlapSummary
-from vlsbench.errors import Interrupted, VlsbenchError
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection, progress_bar, spend_by_role
 from vlsbench.ledger import FILE, Ledger
 from vlsbench.models import ChatModel, Connections, Patience, Price, price_of
@@ -91,6 +91,7 @@ def run_overlap(
 ) -> tuple[OverlapSummary, str, tuple[str, ...]]:
     """Run measure A; return it, why reading the pictures stopped early, and what it lacks."""
     pairs = _sample(selection)
+    fitted = load_calibration(Path(settings.calibration)) if settings.calibration else None
     with ExitStack() as stack:
         captioned = written = None
         stopped = ""
@@ -109,7 +110,12 @@ def run_overlap(
             each(pair)
 
         found = overlap(
-            pairs, embedder=settings.embedder, caption=captioned, text=written, each=count
+            pairs,
+            embedder=settings.embedder,
+            calibration=fitted,
+            caption=captioned,
+            text=written,
+            each=count,
         )
     return found, stopped, notes
 
@@ -175,12 +181,7 @@ def _read_pictures(pairs: PairSet, ledger: Ledger, settings: AuditSettings, say:
                     await read_texts(pairs, Context(ledger, (), budget, stop, tally))
         return stop
 
-    try:
-        stop = in_a_loop(go)
-    except asyncio.CancelledError:
-        raise Interrupted(
-            "left at once; calls in flight are lost, the same command goes on from here"
-        ) from None
+    stop = in_a_loop(go)
     if stop.error:
         raise stop.error
     return stop.reason or ""

@@ -11,6 +11,8 @@ from vlsbench.auditing._card_types import Measure
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import PairSet
 
+CONTROLS_HINT = "benign sets: mossbench, xstest, vlguard:safe_safes, lab/benign"
+
 Bench = str | os.PathLike[str] | PairSet
 
 
@@ -21,6 +23,8 @@ class AuditSettings:
     measures: tuple[Measure, ...] = (Measure.OVERLAP,)
     embedder: str = "minilm"
     """`minilm`, or `NAME@http://host:port/v1` of an embeddings server."""
+    calibration: str | os.PathLike[str] | None = None
+    """File of fitted numbers of naming for another embedder; see `scripts/fit_naming.py`."""
     captioner: str | None = None
     """Spec of a chat model that says what pictures show where the benchmark does not."""
     ocr: bool = False
@@ -47,8 +51,9 @@ class AuditSettings:
         """Raise `VlsbenchError` where something that a measure needs was not given."""
         if not self.measures:
             raise VlsbenchError(f"no measure: choose among {', '.join(Measure)}")
-        if (self.captioner or self.ocr) and Measure.OVERLAP not in self.measures:
-            raise VlsbenchError("--captioner and --ocr are for the measure overlap")
+        given = self.captioner or self.ocr or self.calibration
+        if given and Measure.OVERLAP not in self.measures:
+            raise VlsbenchError("--captioner, --ocr and --calibration are for the measure overlap")
         for measure, needs in (
             (Measure.JUDGED, {"--judge": self.judge, "--controls": self.controls}),
             (
@@ -58,13 +63,16 @@ class AuditSettings:
         ):
             missing = [name for name, given in needs.items() if not given]
             if measure in self.measures and missing:
-                raise VlsbenchError(f"the measure {measure} needs {' and '.join(missing)}")
+                hint = f" ({CONTROLS_HINT})" if "--controls" in missing else ""
+                raise VlsbenchError(f"the measure {measure} needs {' and '.join(missing)}{hint}")
 
     def shown(self) -> Mapping[str, Any]:
         """Return what decides the figures, as plain JSON values."""
         found: dict[str, Any] = {"measures": [str(measure) for measure in self.measures]}
         if Measure.OVERLAP in self.measures:
             found |= {"embedder": self.embedder, "captioner": self.captioner, "ocr": self.ocr}
+            if self.calibration:
+                found["calibration"] = os.fspath(self.calibration)
         if Measure.JUDGED in self.measures or Measure.BEHAVIOUR in self.measures:
             found |= {"judge": self.judge, "controls": [bench_name(c) for c in self.controls]}
         if Measure.JUDGED in self.measures:

@@ -7,11 +7,10 @@ refuses whatever says "this" looks safe and is not.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from vlsbench.auditing._behaviour_types import (
     ViewRun,
 )
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import run_id, whole_file
+from vlsbench.evaluation import run_id, write_json
 from vlsbench.ledger import FILE, Ledger
 from vlsbench.pairs import Image, Pair, PairSet, Swapper, View, image_faults, show
 
@@ -284,8 +283,7 @@ def _conclude(
         cost=_total([spend.cost for spend in spent]),
     )
     found = replace(found, notes=tuple(_notes(found, first.notes)))
-    with whole_file(folder / BEHAVIOUR) as path:
-        path.write_text(json.dumps(asdict(found), indent=2, ensure_ascii=False), "utf-8")
+    write_json(found, folder / BEHAVIOUR)
     return found
 
 

@@ -230,6 +230,11 @@ def shipped() -> Calibration:
     )
 
 
+def shipped_for(embedder: Embedder) -> Calibration | None:
+    """Return the numbers that come with the package, None where they are for another embedder."""
+    return shipped() if shipped().embedder_digest == embedder.digest else None
+
+
 def load_calibration(path: Path) -> Calibration:
     """Read numbers fitted by `scripts/fit_naming.py`. Raises `VlsbenchError` if it is none."""
     try:

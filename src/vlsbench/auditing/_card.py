@@ -29,10 +29,11 @@ from vlsbench.auditing._card_types import (
     leak_by_judge,
     leak_by_overlap,
 )
+from vlsbench.auditing._judged_types import SCHEMA as JUDGED_SCHEMA
 from vlsbench.auditing._judged_types import Judged, JudgedPair, Part
 from vlsbench.auditing._overlap_types import Channel, ContentKind, OverlapPair, OverlapSummary
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Selection, whole_file
+from vlsbench.evaluation import Selection
 from vlsbench.pairs import PairSet
 
 CARD_JSON = "card.json"
@@ -129,13 +130,19 @@ def _categories(overlap: OverlapSummary | None, judged: Judged | None) -> tuple[
         for group in overlap.categories:
             figures = group.channel(Channel.CONTENT)
             if figures and figures.leaking.value is not None:
-                found.append(CategoryLeak(group.name, group.pairs, figures.leaking))
+                found.append(CategoryLeak(group.name, group.pairs, figures.named, figures.leaking))
     elif judged:
         for one in judged.categories:
             if one.corrected.value is not None:
                 leak = as_estimate(one.corrected, one.vsil.n)
-                found.append(CategoryLeak(one.name, one.pairs, leak))
-    return tuple(sorted(found, key=lambda c: (-(c.leak.value or 0.0), c.name)))
+                found.append(CategoryLeak(one.name, one.pairs, one.vsil, leak))
+
+    def place(category: CategoryLeak) -> tuple[float, float, int, str]:
+        # By what was surely found: a corrected share of one pair would stand above all others.
+        counted = category.counted
+        return -(counted.low or 0.0), -(counted.rate or 0.0), category.pairs, category.name
+
+    return tuple(sorted(found, key=place))
 
 
 def make_card(
@@ -220,6 +227,8 @@ def caveats(card: Card) -> tuple[str, ...]:
             found.append("nothing says what the pictures show: --captioner or --ocr can")
         elif none:
             found.append(f"{none:,} pairs have no words for their picture and no figure")
+        if not card.overlap.calibration:
+            found.append("naming is not calibrated for this embedder: topic and ranks alone")
         if kinds.get(ContentKind.CAPTION):
             found.append("contents are captions by a model")
         if kinds.get(ContentKind.TYPOGRAPHIC):
@@ -272,18 +281,6 @@ def _row(card: Card, folder: str) -> LeagueRow:
     )
 
 
-def write_json(content: Card | League, path: Path) -> None:
-    """Write `card.json` or `league.json`.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    with whole_file(path) as part:
-        # Half surrogates, legal in JSON, have no UTF-8 form: they stay escapes.
-        text = json.dumps(asdict(content), indent=1, ensure_ascii=False)
-        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-
-
 def read_card(path: Path) -> Card:
     """Read a `card.json` back.
 
@@ -300,6 +297,15 @@ def read_league(path: Path) -> League:
         VlsbenchError: The file cannot be read, or is of another schema.
     """
     return _read(League, LEAGUE_SCHEMA, path)
+
+
+def read_judged(path: Path) -> Judged:
+    """Read the `judged.json` of a run of measure B back.
+
+    Raises:
+        VlsbenchError: The file cannot be read, or is of another schema.
+    """
+    return _read(Judged, JUDGED_SCHEMA, path)
 
 
 def read_judged_pairs(path: Path, bench: str) -> Mapping[str, JudgedPair]:

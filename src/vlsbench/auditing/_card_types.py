@@ -14,6 +14,7 @@ from typing import Any
 from vlsbench.auditing._behaviour_types import Behaviour, Difference
 from vlsbench.auditing._judged_types import Corrected, Judged
 from vlsbench.auditing._overlap_types import Channel, Estimate, OverlapSummary
+from vlsbench.evaluation import Rate
 
 SCHEMA = "vlsbench.card/1"
 LEAGUE_SCHEMA = "vlsbench.league/1"
@@ -73,7 +74,11 @@ class CategoryLeak:
 
     name: str
     pairs: int
+    counted: Rate
+    """Pairs found to leak before any correction: what categories are ordered by."""
     leak: Estimate
+    """Corrected. Where a category has few pairs its assumptions show more than its data, so that
+    categories' shares need not average to the whole's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,19 @@ import csv
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from vlsbench.auditing._card_types import Dropped
 from vlsbench.auditing._judged_types import JudgedPair, Part
 from vlsbench.auditing._overlap_types import Channel, OverlapPair
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.evaluation import whole_file
 from vlsbench.pairs import Pair, PairSet
 
 DROP = "drop.csv"
-COLUMNS = ("id", "score", "why")
+COLUMNS = ("bench", "id", "score", "why")
+"""The benchmark stands in every row: ids such as `12` are those of many benchmarks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ def leak_score(overlap: OverlapPair | None, judged: JudgedPair | None = None) ->
 class DropList:
     """Writes the list of pairs to leave out while they stream by."""
 
-    def __init__(self, path: Path, threshold: float) -> None:
-        """Take the file to write, and the score from which on a pair is left out.
+    def __init__(self, path: Path, bench: str, threshold: float) -> None:
+        """Take the file to write, the benchmark, and the score from which on a pair is left out.
 
         Raises:
             VlsbenchError: The threshold is no probability above 0.
@@ -60,7 +62,7 @@ class DropList:
                 f"--drop-leaking {threshold:g}: expected a probability above 0 and up to 1, "
                 "such as 0.5"
             )
-        self._path, self._threshold = path, threshold
+        self._path, self._bench, self._threshold = path, bench, threshold
         self._rows: list[tuple[str, float, str]] = []
         self._kept = self._unmeasured = 0
 
@@ -85,17 +87,19 @@ class DropList:
         ):
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
-            writer.writerows((id, f"{score:.4f}", why) for id, score, why in self._rows)
+            writer.writerows(
+                (self._bench, id, f"{score:.4f}", why) for id, score, why in self._rows
+            )
         return Dropped(
             self._threshold, self._path.name, len(self._rows), self._kept, self._unmeasured
         )
 
 
-def read_drop(path: str | os.PathLike[str]) -> frozenset[str]:
-    """Return the ids on a list that `--drop-leaking` wrote.
+def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
+    """Return the ids on a list that `--drop-leaking` wrote for a benchmark.
 
     Raises:
-        VlsbenchError: The file cannot be read, or is no such list.
+        VlsbenchError: The file cannot be read, is no such list, or is one of another benchmark.
     """
     try:
         with open(path, encoding="utf-8", errors="surrogatepass", newline="") as file:
@@ -107,17 +111,25 @@ def read_drop(path: str | os.PathLike[str]) -> frozenset[str]:
             f"{os.fspath(path)} is no list of pairs: its columns should be {', '.join(COLUMNS)}; "
             "`vlsbench audit BENCH --drop-leaking P` writes one"
         )
-    return frozenset(row[0] for row in rows[1:])
+    for other in (row[0] for row in rows[1:] if row[0] != bench):
+        raise VlsbenchError(
+            f"{os.fspath(path)} lists pairs of {other}, not of {bench}: `vlsbench audit {bench} "
+            "--drop-leaking P` writes a list of its own"
+        )
+    return frozenset(row[1] for row in rows[1:])
 
 
 def without(pairs: PairSet, ids: Collection[str]) -> PairSet:
     """Return a benchmark without some of its pairs, as a set of another name.
 
     Another name, so that no published result of the whole is shown beside results of the rest.
+    Where there is nothing to leave out, it is the benchmark itself.
 
     Raises:
         VlsbenchError: Some of the ids are no pairs of it, or none of its pairs is left.
     """
+    if not ids:
+        return pairs
     unknown = set(ids) - {pair.id for pair in pairs}
     if unknown:
         some = ", ".join(sorted(unknown)[:3])
@@ -126,12 +138,14 @@ def without(pairs: PairSet, ids: Collection[str]) -> PairSet:
             "in it): the list belongs to another benchmark or version"
         )
 
-    def rest() -> Iterator[Pair]:
-        return (pair for pair in pairs if pair.id not in ids)
+    def rest() -> Iterator[Pair | BadRow]:
+        # Rows that were left out before stay on record.
+        return chain(pairs.bad, (pair for pair in pairs if pair.id not in ids))
 
     return PairSet(
         f"{pairs.name} without {len(ids)} leaking pairs",
         rest,
+        skip_bad=bool(pairs.bad),
         source=pairs.source,
         variant=pairs.variant,
         root=pairs.root,

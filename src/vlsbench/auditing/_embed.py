@@ -6,6 +6,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -133,7 +134,11 @@ class MiniLM:
             tokenizer.enable_truncation(MAX_TOKENS)
             tokenizer.no_padding()
             model: Any = transformers.BertModel.from_pretrained(
-                folder, add_pooling_layer=False, use_safetensors=True, local_files_only=True
+                folder,
+                add_pooling_layer=False,
+                use_safetensors=True,
+                local_files_only=True,
+                attn_implementation="eager",  # the fastest on texts of a few tokens
             )
             self._loaded = tokenizer, model.eval()
         return self._loaded
@@ -152,14 +157,28 @@ class MiniLM:
         by_length: dict[int, list[int]] = {}
         for place, tokens in enumerate(ids):
             by_length.setdefault(len(tokens), []).append(place)
-        with torch.inference_mode():
-            for length, places in by_length.items():
-                step = max(1, BATCH_TOKENS // length)
-                for start in range(0, len(places), step):
-                    batch = places[start : start + step]
-                    states = model(torch.tensor([ids[place] for place in batch]))
-                    vectors = states.last_hidden_state.mean(dim=1)
-                    out[batch] = torch.nn.functional.normalize(vectors, dim=1).numpy()
+        batches = [
+            places[start : start + step]
+            for length, places in by_length.items()
+            for step in [max(1, BATCH_TOKENS // length)]
+            for start in range(0, len(places), step)
+        ]
+
+        def fill(batch: list[int]) -> None:
+            with torch.inference_mode():
+                states = model(torch.tensor([ids[place] for place in batch]))
+                vectors = states.last_hidden_state.mean(dim=1)
+                out[batch] = torch.nn.functional.normalize(vectors, dim=1).numpy()
+
+        # A core a batch, not all cores a layer: no core waits for another at the end of each.
+        threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(
+                threads, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
+                list(pool.map(fill, batches))
+        finally:
+            torch.set_num_threads(threads)
         return out
 
 

@@ -35,6 +35,7 @@ from vlsbench.evaluation import (
     run_id,
     spend_by_role,
     whole_file,
+    write_json,
 )
 from vlsbench.ledger import Ledger
 from vlsbench.models import ChatModel, Connections, Patience, Price, price_of
@@ -289,9 +290,11 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
         else None,
     )
     found = replace(found, notes=tuple(_notes(found)))
-    with whole_file(plan.folder / JUDGED) as path:
-        path.write_text(json.dumps(asdict(found), indent=2, ensure_ascii=False), "utf-8")
-    with whole_file(plan.folder / JUDGED_PAIRS) as path, open(path, "w", encoding="utf-8") as file:
+    write_json(found, plan.folder / JUDGED)
+    with (
+        whole_file(plan.folder / JUDGED_PAIRS) as path,
+        open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
         for group_rows in rows.values():
             for row in group_rows:
                 file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")

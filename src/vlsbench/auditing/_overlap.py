@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing._calibration import Calibration, check_fits, shipped
+from vlsbench.auditing._calibration import Calibration, check_fits, shipped_for
 from vlsbench.auditing._embed import (
     CachedEmbedder,
     Embedder,
@@ -153,8 +153,10 @@ def _item(pair: Pair, caption: Look | None, text: Look | None) -> _Item:
 class _Measurer:
     """Measures pairs a chunk at a time."""
 
-    def __init__(self, embedder: Embedder, calibration: Calibration) -> None:
-        check_fits(calibration, embedder)
+    def __init__(self, embedder: Embedder, calibration: Calibration | None) -> None:
+        """Without a calibration nothing is said about naming."""
+        if calibration:
+            check_fits(calibration, embedder)
         self.embedder = embedder
         self.calibration = calibration
         self.background = Background.of(embedder)
@@ -182,12 +184,11 @@ class _Measurer:
                 row, place = naming_features(question, said, vectors[texts[said]], self.background)
                 rows.append(row)
                 closest.append(place)
-        naming = iter(
-            zip(self.calibration.probability(np.array(rows)), closest, strict=True) if rows else ()
-        )
+        named = self.calibration.probability(np.array(rows)) if self.calibration and rows else ()
+        naming = iter(zip(named, closest, strict=True) if self.calibration else ())
         for item, spans, topic, rank in zip(items, found, topics, ranks, strict=True):
             readings = []
-            for channel, said in item.channels:
+            for channel, said in item.channels if self.calibration else ():
                 probability, place = next(naming)
                 readings.append(_reading(item.pair.query, channel, said, probability, spans, place))
             yield OverlapPair(
@@ -278,18 +279,18 @@ def overlap(
             left out of every figure.
         embedder: An embedder, `minilm`, or `NAME@http://host:port/v1`.
         cache: File that vectors are kept in; by default one in the user's cache.
-        calibration: Numbers fitted for this embedder; by default those shipped, for MiniLM.
+        calibration: Numbers fitted for this embedder; by default those shipped, for MiniLM. For
+            another embedder without any, topic and ranks are all that is measured.
         caption: Looks up what a picture shows, for pairs without a description.
         text: Looks up the text that stands in a picture.
         each: Is given every pair as it is measured, in the order of the set.
 
     Raises:
         MissingExtra: MiniLM is needed and its libraries are not installed.
-        VlsbenchError: The embedder cannot be used, or naming is not calibrated for it.
+        VlsbenchError: The embedder cannot be used, or the numbers given were fitted for another.
     """
     opened = open_embedder(embedder) if isinstance(embedder, str) else embedder
-    calibration = calibration or shipped()
-    check_fits(calibration, opened)
+    calibration = calibration or shipped_for(opened)
     with CachedEmbedder(opened, cache or default_cache()) as cached:
         measurer = _Measurer(cached, calibration)
 
@@ -336,6 +337,6 @@ def telling_words(
     """
     opened = open_embedder(embedder) if isinstance(embedder, str) else embedder
     with CachedEmbedder(opened, cache or default_cache()) as cached:
-        measurer = _Measurer(cached, calibration or shipped())
+        measurer = _Measurer(cached, calibration or shipped_for(opened))
         for pair in pairs:
             yield replace(pair, words=measurer.telling(pair))

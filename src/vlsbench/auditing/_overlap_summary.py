@@ -42,6 +42,10 @@ CONTENT_NOTES = {
     ContentKind.TYPOGRAPHIC: "Where nothing says what a picture shows, the text in it stands for "
     "its content.",
 }
+UNCALIBRATED_NOTE = (
+    "Naming is not calibrated for {embedder}: topic and ranks are all there is. "
+    "scripts/fit_naming.py --embedder {embedder} --out FILE fits it, --calibration FILE uses it."
+)
 NONE_NOTE = "{count:,} pairs are in no figure: nothing says what their pictures show."
 
 
@@ -66,11 +70,11 @@ class _Column:
 class Tally:
     """Gathers numbers of measured pairs; a few dozen bytes each."""
 
-    def __init__(self, calibration: Calibration, *, looked_for_text: bool) -> None:
+    def __init__(self, calibration: Calibration | None, *, looked_for_text: bool) -> None:
         """Start empty.
 
         Args:
-            calibration: That the probabilities came from.
+            calibration: That the probabilities came from; None where there are none.
             looked_for_text: Whether text in pictures was looked for at all.
         """
         self._calibration = calibration
@@ -118,7 +122,7 @@ class Tally:
             licence=source.licence if source else "",
             embedder=embedder.name,
             embedder_digest=embedder.digest,
-            calibration=self._calibration.digest,
+            calibration=self._calibration.digest if self._calibration else "",
             pairs=len(clusters),
             contents=dict(self._contents),
             with_text=self._with_text(clusters) if self._looked_for_text else None,
@@ -147,9 +151,10 @@ class Tally:
             if len(rank)
             else NOTHING,
             channels=tuple(
-                self._channel(channel, *found, clusters, one_domain=name != ALL)
+                self._channel(channel, *found, clusters, fitted, one_domain=name != ALL)
                 for channel in Channel
-                if len((found := self._naming[channel].of(chosen))[0])
+                if (fitted := self._calibration)
+                and len((found := self._naming[channel].of(chosen))[0])
             ),
         )
 
@@ -159,6 +164,7 @@ class Tally:
         places: NDArray[np.int64],
         naming: Numbers,
         clusters: NDArray[np.int64],
+        calibration: Calibration,
         *,
         one_domain: bool,
     ) -> ChannelFigures:
@@ -171,7 +177,7 @@ class Tally:
             pairs=len(naming),
             naming=_estimate(naming, float(naming.mean()), mean),
             named=_rate(naming >= NAMED, own),
-            leaking=leaking_share(naming, own, self._calibration, one_domain=one_domain),
+            leaking=leaking_share(naming, own, calibration, one_domain=one_domain),
         )
 
     def _with_text(self, clusters: NDArray[np.int64]) -> Rate:
@@ -183,6 +189,8 @@ class Tally:
         notes = [METHOD_NOTE]
         if embedder.name == MINILM:
             notes.append(ENGLISH_NOTE)
+        if not self._calibration:
+            notes.append(UNCALIBRATED_NOTE.format(embedder=embedder.name))
         notes += [note for kind, note in CONTENT_NOTES.items() if self._contents[kind]]
         if missing := self._contents[NO_CONTENT]:
             notes.append(NONE_NOTE.format(count=missing))

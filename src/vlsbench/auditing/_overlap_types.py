@@ -156,7 +156,8 @@ class OverlapSummary:
     embedder: str
     embedder_digest: str
     calibration: str
-    """Digest of the fitted numbers that turn similarities into probabilities."""
+    """Digest of the fitted numbers that turn similarities into probabilities; empty where there
+    are none for this embedder, and nothing is said about naming."""
     pairs: int
     contents: Mapping[str, int]
     """Where the contents come from (`ContentKind`, or `none`) → pairs."""

@@ -11,6 +11,7 @@ from rich.console import Console
 from vlsbench import __version__
 from vlsbench.cli import bench, lab, runs
 from vlsbench.cli.audit import audit
+from vlsbench.cli.compare import compare
 from vlsbench.cli.demo import demo
 from vlsbench.cli.eval import evaluate
 from vlsbench.errors import EXIT_INTERRUPTED, VlsbenchError
@@ -28,6 +29,7 @@ app.add_typer(lab.app, name="lab")
 app.add_typer(runs.app, name="runs")
 app.command("eval")(evaluate)
 app.command("audit")(audit)
+app.command("compare")(compare)
 app.command("demo")(demo)
 
 _debug = False
@@ -64,4 +66,5 @@ def main() -> None:
         )
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        Console(stderr=True).print("error: interrupted", style="red")
         sys.exit(EXIT_INTERRUPTED)

@@ -1,4 +1,4 @@
-"""What `eval` prints before and after."""
+"""What `eval` prints before and after, and `runs show` of evaluations and of measure B."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vlsbench.api import Evaluation
+    from vlsbench.auditing import Corrected, Judged
     from vlsbench.evaluation import Estimate, Group, Plan, Rate, Summary
 
 
@@ -43,9 +46,13 @@ def print_plan(console: Console, plan: Plan, guess: Estimate) -> None:
 
 def percent(rate: Rate) -> str:
     """Write a rate with its interval, as `42.0 [35.1, 49.2]`."""
-    if rate.rate is None or rate.low is None or rate.high is None:
+    return _percent(rate.rate, rate.low, rate.high)
+
+
+def _percent(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or low is None or high is None:
         return "–"
-    return f"{100 * rate.rate:.1f} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _rates_table(title: str, groups: Iterable[Group], *, harmful: bool) -> Table:
@@ -144,3 +151,44 @@ def _next_steps(summary: Summary, done: Evaluation) -> list[str]:
         hints.append("      the same command with --view text shows how much the picture matters")
     hints.append(f"      vlsbench runs show {done.folder}")
     return hints
+
+
+def print_judged(console: Console, found: Judged, folder: Path) -> None:
+    """Print measure B of an audit: the VSIL rate with the judge's errors, and the patterns."""
+    judge, group = found.judge, found.group
+    heading = f"{found.bench} · harmful by its text alone, judged by {judge}"
+    table = Table(title=escape(heading), title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("category", overflow="fold")
+    for name in ("n", "VSIL as judged", "corrected"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in (*found.categories, group):
+        style = "bold" if one is group else None
+        share = one.corrected
+        corrected = _percent(share.value, share.low, share.high)
+        table.add_row(
+            escape(one.name), f"{one.vsil.n:,}", percent(one.vsil), corrected, style=style
+        )
+    console.print(table)
+    for line in _judged_fine_print(group.corrected):
+        console.print(escape(line), highlight=False)
+    shown = {name: rate for name, rate in group.patterns.items() if rate.k}
+    if shown:
+        console.print(
+            "Text, picture, pair as judged (S safe, U unsafe): "
+            + ", ".join(f"{name} {rate.k:,}" for name, rate in shown.items())
+            + (f"; {group.incomplete:,} pairs lack a label" if group.incomplete else ""),
+            highlight=False,
+        )
+    for note in found.notes:
+        console.print(escape(note), style="yellow", highlight=False)
+    console.print(escape(f"Files: {folder}/ judged.json, judged.jsonl"))
+
+
+def _judged_fine_print(corrected: Corrected) -> Iterable[str]:
+    yield (
+        "Percent of the pairs judged harmful (n) with 95 % intervals; corrected for the judge's "
+        "own errors."
+    )
+    alarms, misses = corrected.false_alarms, corrected.misses
+    said = f"False alarms on benign controls: {percent(alarms)} of {alarms.n:,}; misses: "
+    yield said + (f"{percent(misses)} of {misses.n:,}." if misses else "not measured.")

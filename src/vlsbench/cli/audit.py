@@ -13,16 +13,33 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vlsbench.cli._options import (
+    BENCHMARK,
+    OUTPUT,
+    SPEND,
+    AsJson,
+    Columns,
+    Concurrency,
+    Data,
+    JudgePrice,
+    Limit,
+    MaxCalls,
+    MaxCost,
+    Price,
+    Quiet,
+    Retries,
+    SkipBad,
+    Timeout,
+)
 from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
 
 if TYPE_CHECKING:
     from vlsbench.api_audit import Audit
-    from vlsbench.auditing import Card, League
+    from vlsbench.auditing import Card, Dropped, League
 
 _WHAT = "What is measured"
 _PICTURES = "A. Overlap"
 _JUDGE = "B. Judged, C. Behaviour"
-_SPEND = "Spending and speed"
 ENDS = 3
 """Categories printed from both ends of the order."""
 
@@ -35,7 +52,7 @@ def audit(
     bench: Annotated[
         list[str],
         typer.Argument(
-            metavar="BENCH [BENCH …]",
+            metavar="BENCH",
             help="Names (`vlsbench bench list`), `lab/leaky`, or paths; several make a league "
             "table.",
             show_default=False,
@@ -49,62 +66,39 @@ def audit(
             rich_help_panel=_WHAT,
         ),
     ] = "overlap",
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder with one benchmark's official files.", rich_help_panel=_WHAT),
-    ] = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of several, each under its name (with - or _).", rich_help_panel=_WHAT
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            help="For a set of your own: field=column,… (docs/benchmarks.md).",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None,
-    skip_bad: Annotated[
-        bool,
-        typer.Option(
-            "--skip-bad",
-            help="Leave unusable pairs out, and record which.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="A random sample of N pairs.", rich_help_panel=_WHAT)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the sample.", rich_help_panel=_WHAT)] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where the card goes [default: audits/ and the benchmark's name].",
-            rich_help_panel=_WHAT,
-            show_default=False,
-        ),
-    ] = None,
     drop_leaking: Annotated[
         float | None,
         typer.Option(
             metavar="P",
-            help="Write the list of pairs that leak with a score of P or more (drop.csv).",
+            help="Write the list of pairs that leak with a score of P or more (drop.csv), for "
+            "`vlsbench eval --leave-out`.",
             rich_help_panel=_WHAT,
         ),
     ] = None,
-    as_json: Annotated[
-        bool,
+    data: Data = None,
+    data_root: Annotated[
+        Path | None,
         typer.Option(
-            "--json",
-            help="Print card.json (league.json) on standard output.",
-            rich_help_panel=_WHAT,
+            help="Folder of several, each under its name (with - or _).",
+            rich_help_panel=BENCHMARK,
         ),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_WHAT)
-    ] = False,
+    ] = None,
+    columns: Columns = None,
+    skip_bad: SkipBad = False,
+    limit: Limit = None,
+    seed: Annotated[
+        int, typer.Option(help="Of the sample and of the swap view.", rich_help_panel=BENCHMARK)
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the card goes [default: audits/ and the benchmark's name].",
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
     embedder: Annotated[
         str,
         typer.Option(
@@ -112,6 +106,14 @@ def audit(
             rich_help_panel=_PICTURES,
         ),
     ] = "minilm",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Fitted numbers of naming for that server's model, as scripts/fit_naming.py "
+            "writes them.",
+            rich_help_panel=_PICTURES,
+        ),
+    ] = None,
     captioner: Annotated[
         str | None,
         typer.Option(
@@ -130,7 +132,8 @@ def audit(
     judge: Annotated[
         str | None,
         typer.Option(
-            help="Model that says what is harmful (B) and labels replies (C), or `lab`.",
+            help="Model that says what is harmful (B) and labels replies (C): a spec as for "
+            "--model, or `lab`.",
             rich_help_panel=_JUDGE,
         ),
     ] = None,
@@ -152,44 +155,23 @@ def audit(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Model whose behaviour is measured.", rich_help_panel=_JUDGE)
-    ] = None,
-    concurrency: Annotated[
-        int,
-        typer.Option(
-            "--concurrency",
-            "-c",
-            min=1,
-            help="Requests in flight at one server.",
-            rich_help_panel=_SPEND,
-        ),
-    ] = 32,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(min=0, help="US dollars to spend at most, now.", rich_help_panel=_SPEND),
-    ] = None,
-    max_calls: Annotated[
-        int | None,
-        typer.Option(min=0, help="Calls to make at most, now.", rich_help_panel=_SPEND),
-    ] = None,
-    price: Annotated[
         str | None,
         typer.Option(
-            help="INPUT,OUTPUT of the model in dollars per million tokens.", rich_help_panel=_SPEND
+            help="Whose behaviour is measured: openai/NAME, NAME@http://host:port/v1, "
+            "inspect/PROVIDER/NAME, or lab/NAME.",
+            rich_help_panel=_JUDGE,
         ),
     ] = None,
-    judge_price: Annotated[
-        str | None, typer.Option(help="The same for the judge.", rich_help_panel=_SPEND)
-    ] = None,
+    concurrency: Concurrency = 32,
+    max_cost: MaxCost = None,
+    max_calls: MaxCalls = None,
+    price: Price = None,
+    judge_price: JudgePrice = None,
     captioner_price: Annotated[
-        str | None, typer.Option(help="The same for the captioner.", rich_help_panel=_SPEND)
+        str | None, typer.Option(help="The same for the captioner.", rich_help_panel=SPEND)
     ] = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds for one request.", rich_help_panel=_SPEND)
-    ] = 300.0,
-    retries: Annotated[
-        int, typer.Option(min=0, help="After faults of a request.", rich_help_panel=_SPEND)
-    ] = 6,
+    timeout: Timeout = 300.0,
+    retries: Retries = 6,
 ) -> None:
     """Measure how much of the pictures' risk the texts of a benchmark tell.
 
@@ -228,6 +210,7 @@ def audit(
     options = {
         "measures": _listed([measures]),
         "embedder": embedder,
+        "calibration": calibration,
         "captioner": captioner,
         "ocr": ocr,
         "judge": judge,
@@ -301,26 +284,26 @@ def _print_card(console: Console, done: Audit) -> None:
     if card.categories:
         console.print(_categories(card))
     if card.leaking:
-        table = Table(title="most leaking pairs", title_justify="left")
-        for name in ("pair", "category", "naming", "text judged"):
-            table.add_column(name, justify="right" if name == "naming" else "left")
-        for pair in card.leaking:
-            naming = "–" if pair.naming is None else f"{pair.naming:.2f}"
-            judged = {True: "harmful", False: "harmless", None: "–"}[pair.text_harmful]
-            table.add_row(escape(pair.id), escape(pair.category), naming, judged)
-        console.print(table)
+        console.print(_leaking(card))
     _print_caveats(console, card)
     console.print(escape(f"Files: {done.folder}/ card.html, card.md, card.json, pairs.parquet"))
     if card.dropped:
-        console.print(
-            escape(
-                f"       {done.folder / card.dropped.file}: {card.dropped.dropped:,} pairs to "
-                f"leave out at {card.dropped.threshold:g}, {card.dropped.kept:,} kept; "
-                f"vlsbench.load({card.bench!r}, leave_out=…) opens them"
-            ),
-            highlight=False,
-        )
+        _print_dropped(console, card, card.dropped, done.folder / card.dropped.file)
     console.print(escape(f"Next: open {done.page}"), style="dim", highlight=False)
+
+
+def _print_dropped(console: Console, card: Card, found: Dropped, file: Path) -> None:
+    unmeasured = f" ({found.unmeasured:,} of them without a score)" if found.unmeasured else ""
+    lines = [
+        f"       {file}: {found.dropped:,} pairs to leave out at {found.threshold:g}, "
+        f"{found.kept:,} kept{unmeasured}",
+    ]
+    if found.dropped:
+        lines.append(f"       vlsbench eval {card.bench} --leave-out {file} … runs the rest")
+    if card.limit is not None:
+        lines.append("       only the sample was audited: the list says nothing of other pairs")
+    for line in lines:
+        console.print(escape(line), highlight=False)
 
 
 def _categories(card: Card) -> Table:
@@ -328,13 +311,30 @@ def _categories(card: Card) -> Table:
 
     table = Table(title="most and least leaking categories", title_justify="left")
     table.add_column("category")
-    for name in ("pairs", "leak, 95 % interval"):
+    for name in ("pairs", "found to leak", "corrected, 95 % interval"):
         table.add_column(name, justify="right")
     shown = card.categories
     if len(shown) > 2 * ENDS:
         shown = (*shown[:ENDS], *shown[-ENDS:])
     for category in shown:
-        table.add_row(escape(category.name), f"{category.pairs:,}", share(category.leak))
+        counted = f"{category.counted.k:,} of {category.counted.n:,}"
+        table.add_row(escape(category.name), f"{category.pairs:,}", counted, share(category.leak))
+    return table
+
+
+def _leaking(card: Card) -> Table:
+    table = Table(title="pairs most likely to leak", title_justify="left")
+    table.add_column("pair")
+    table.add_column("category")
+    if card.overlap:
+        table.add_column("naming", justify="right")
+    if card.judged:
+        table.add_column("text judged")
+    for pair in card.leaking:
+        naming = "–" if pair.naming is None else f"{pair.naming:.2f}"
+        judged = {True: "harmful", False: "harmless", None: "–"}[pair.text_harmful]
+        figures = [naming] * bool(card.overlap) + [judged] * bool(card.judged)
+        table.add_row(escape(pair.id), escape(pair.category), *figures)
     return table
 
 

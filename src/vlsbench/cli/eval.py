@@ -11,6 +11,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from vlsbench.cli._options import (
+    BENCHMARK,
+    OUTPUT,
+    AsJson,
+    Columns,
+    Concurrency,
+    Data,
+    JudgePrice,
+    Limit,
+    MaxCalls,
+    MaxCost,
+    Price,
+    Quiet,
+    Retries,
+    SkipBad,
+    Timeout,
+)
 from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED
 
 if TYPE_CHECKING:
@@ -22,7 +39,6 @@ _RUN = "The run"
 _MODEL = "Target"
 _JUDGE = "Judge"
 _IMAGES = "Images"
-_SPEND = "Spending and speed"
 
 
 def _one_of(*allowed: str) -> Callable[[str | None], str | None]:
@@ -81,37 +97,25 @@ def evaluate(
             rich_help_panel=_RUN,
         ),
     ] = "full",
-    data: Annotated[
+    data: Data = None,
+    columns: Columns = None,
+    leave_out: Annotated[
         Path | None,
-        typer.Option(help="Folder with the benchmark's official files.", rich_help_panel=_RUN),
-    ] = None,
-    columns: Annotated[
-        str | None,
         typer.Option(
-            help="For a set of your own: field=column,… (docs/benchmarks.md).",
-            rich_help_panel=_RUN,
+            help="Run it without the pairs of a list that `vlsbench audit --drop-leaking` wrote.",
+            rich_help_panel=BENCHMARK,
         ),
     ] = None,
-    skip_bad: Annotated[
-        bool,
-        typer.Option(
-            "--skip-bad",
-            help="Leave unusable pairs out, and record which.",
-            rich_help_panel=_RUN,
-        ),
-    ] = False,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, help="Ask a random sample of N pairs.", rich_help_panel=_RUN),
-    ] = None,
+    skip_bad: SkipBad = False,
+    limit: Limit = None,
     seed: Annotated[
-        int, typer.Option(help="Of the sample and of the swap view.", rich_help_panel=_RUN)
+        int, typer.Option(help="Of the sample and of the swap view.", rich_help_panel=BENCHMARK)
     ] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
             help="The run's folder [default: runs/ and a name made of what it is].",
-            rich_help_panel=_RUN,
+            rich_help_panel=OUTPUT,
             show_default=False,
         ),
     ] = None,
@@ -139,13 +143,8 @@ def evaluate(
             "--dry-run", help="Say what would be done and spent, and stop.", rich_help_panel=_RUN
         ),
     ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print summary.json on standard output.", rich_help_panel=_RUN),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress, no plan.", rich_help_panel=_RUN)
-    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
     max_tokens: Annotated[
         int, typer.Option(min=1, help="Length limit of a reply.", rich_help_panel=_MODEL)
     ] = 2048,
@@ -203,40 +202,13 @@ def evaluate(
         int | None,
         typer.Option(min=1024, help="Shrink heavier images.", rich_help_panel=_IMAGES),
     ] = None,
-    concurrency: Annotated[
-        int,
-        typer.Option(
-            "--concurrency",
-            "-c",
-            min=1,
-            help="Requests in flight at one server.",
-            rich_help_panel=_SPEND,
-        ),
-    ] = 32,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(min=0, help="US dollars to spend at most, now.", rich_help_panel=_SPEND),
-    ] = None,
-    max_calls: Annotated[
-        int | None,
-        typer.Option(min=0, help="Calls to make at most, now.", rich_help_panel=_SPEND),
-    ] = None,
-    price: Annotated[
-        str | None,
-        typer.Option(
-            help="INPUT,OUTPUT of the target in dollars per million tokens.",
-            rich_help_panel=_SPEND,
-        ),
-    ] = None,
-    judge_price: Annotated[
-        str | None, typer.Option(help="The same for the judge.", rich_help_panel=_SPEND)
-    ] = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds for one request.", rich_help_panel=_SPEND)
-    ] = 300.0,
-    retries: Annotated[
-        int, typer.Option(min=0, help="After faults of a request.", rich_help_panel=_SPEND)
-    ] = 6,
+    concurrency: Concurrency = 32,
+    max_cost: MaxCost = None,
+    max_calls: MaxCalls = None,
+    price: Price = None,
+    judge_price: JudgePrice = None,
+    timeout: Timeout = 300.0,
+    retries: Retries = 6,
 ) -> None:
     """Run a model over a benchmark and judge its replies.
 
@@ -249,6 +221,9 @@ def evaluate(
     - `vlsbench eval figstep:tiny --model llava@http://localhost:8000/v1 --judge rules`
 
     - `vlsbench eval lab/leakless --model lab/blind --judge lab`
+
+    - `vlsbench eval vlsbench --leave-out audits/vlsbench/drop.csv --model openai/gpt-4o
+      --judge openai/gpt-4o`
 
     - `vlsbench eval ./my.jsonl --columns query=prompt --model openai/gpt-4o --judge openai/gpt-4o
       --limit 50 --max-cost 2`
@@ -275,6 +250,7 @@ def evaluate(
             view=view,
             data=data,
             columns=parse_columns(columns) if columns else None,
+            leave_out=leave_out,
             skip_bad=skip_bad,
             limit=limit,
             seed=seed,
@@ -305,7 +281,7 @@ def evaluate(
     except api.Declined:
         return
     if as_json:
-        typer.echo(json.dumps(asdict(done.summary), ensure_ascii=False))
+        typer.echo(json.dumps(asdict(done.summary)))
     else:
         print_summary(Console(), done)
     if done.stopped:

@@ -49,7 +49,7 @@ def list_runs(
                 }
             )
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        typer.echo(json.dumps(rows))
         return
     if not rows:
         raise VlsbenchError(f"{root} holds no run")
@@ -70,24 +70,47 @@ def list_runs(
 
 @app.command()
 def show(run: Folder, as_json: AsJson = False) -> None:
-    """Show a run's results and what happened to it.
+    """Show the results of an evaluation, or of an audit's judge, and what happened to it.
 
     **Example:** `vlsbench runs show runs/lab_leaky-full-careful-judge-1a2b3c4d`
     """
     from vlsbench.api import Evaluation
-    from vlsbench.cli._tables import print_summary
-    from vlsbench.evaluation import SUMMARY, read_summary
-    from vlsbench.ledger import Ledger
+    from vlsbench.auditing import JUDGED, Judged, read_judged
+    from vlsbench.cli._tables import print_judged, print_summary
+    from vlsbench.evaluation import SUMMARY, Summary, read_summary
+    from vlsbench.ledger import FILE, Ledger
 
+    parts = [] if (run / FILE).is_file() else sorted(run.glob(f"*/{FILE}"))
+    if parts:
+        raise VlsbenchError(
+            f"{run} is no run but holds {len(parts)}: `vlsbench runs list {run}` shows them, "
+            f"`vlsbench runs show {parts[0].parent}` the first"
+        )
     with Ledger.read(run) as ledger:
         events = ledger.events()
-    summary = read_summary(run / SUMMARY)
+        ended, pairs = len(ledger.ended()), ledger.meta("pairs")
+        judged = ledger.meta("view") == "judged"
+    if pairs is None:
+        raise VlsbenchError(
+            f"{run} has no results of its own: it keeps what an audit read from pictures "
+            f"({ended:,} captions and texts), and the card beside it shows what came of them"
+        )
+    file = run / (JUDGED if judged else SUMMARY)
+    if not file.is_file():
+        raise VlsbenchError(
+            f"{run} has no {file.name} yet: the run was left with {ended:,} of {int(pairs):,} "
+            "ended; the command that began it goes on and writes it"
+        )
+    found: Judged | Summary = read_judged(file) if judged else read_summary(file)
     if as_json:
         listed = [{"at": at, "kind": kind, **detail} for at, kind, detail in events]
-        typer.echo(json.dumps({"summary": asdict(summary), "events": listed}, ensure_ascii=False))
+        typer.echo(json.dumps({"summary": asdict(found), "events": listed}))
         return
     console = Console()
-    print_summary(console, Evaluation(run, summary))
+    if isinstance(found, Judged):
+        print_judged(console, found, run)
+    else:
+        print_summary(console, Evaluation(run, found))
     for at, kind, detail in events[-20:]:
         when = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
         facts = " ".join(f"{k}={v}" for k, v in detail.items() if v != "")
@@ -110,7 +133,7 @@ def diff(
 
     found = compare_runs(one, other)
     if as_json:
-        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
+        typer.echo(json.dumps(asdict(found)))
         return
     console = Console()
     console.print(escape(f"differ in: {', '.join(found.settings) or 'nothing'}"), highlight=False)
@@ -148,7 +171,7 @@ def verify(run: Folder, as_json: AsJson = False) -> None:
 
     found = verify_run(run)
     if as_json:
-        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
+        typer.echo(json.dumps(asdict(found)))
     else:
         console = Console()
         console.print(

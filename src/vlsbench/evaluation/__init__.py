@@ -2,8 +2,16 @@
 
 from vlsbench.evaluation._compare import Comparison, Soundness, compare_runs, verify_run
 from vlsbench.evaluation._estimate import Estimate, estimate
-from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary, whole_file
+from vlsbench.evaluation._files import (
+    PAIRS,
+    REPORT,
+    SUMMARY,
+    read_summary,
+    whole_file,
+    write_json,
+)
 from vlsbench.evaluation._progress import progress_bar
+from vlsbench.evaluation._published import published_results
 from vlsbench.evaluation._rows import PairRow, pair_rows
 from vlsbench.evaluation._run import (
     Plan,
@@ -45,10 +53,12 @@ __all__ = [
     "identity_of",
     "pair_rows",
     "progress_bar",
+    "published_results",
     "read_summary",
     "reopen_unscored",
     "run_id",
     "spend_by_role",
     "verify_run",
     "whole_file",
+    "write_json",
 ]

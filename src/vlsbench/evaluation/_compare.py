@@ -11,7 +11,7 @@ from typing import Any
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._files import PAIRS
 from vlsbench.judge import Label
-from vlsbench.ledger import Ledger, bad_blobs, count_blobs
+from vlsbench.ledger import Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.models import call_key_of
 from vlsbench.stats import mcnemar_p, paired_interval
 
@@ -115,7 +115,7 @@ def verify_run(run: Path) -> Soundness:
         keys = set()
         for call in ledger.calls():
             keys.add(call.key)
-            model = models.get(call.role)
+            model = models.get(call.role) or identity.get("models", {}).get(call.model)
             if model and call_key_of(model, call.request) != call.key:
                 problems.append(f"call {call.key[:12]}: request does not belong to its key")
         outcomes = 0
@@ -126,6 +126,11 @@ def verify_run(run: Path) -> Soundness:
                 f"pair {outcome.record}: call {key[:12]} is not on record"
                 for key in wanted
                 if key and key not in keys
+            ]
+            problems += [
+                f"record {outcome.record}: blob {sha256[:12]} is gone"
+                for sha256 in outcome.value.get("blobs", ())
+                if not has_blob(run, sha256)
             ]
         problems += [f"blob {name}: content has another digest" for name in bad_blobs(run)]
         pairs = int(ledger.meta("pairs") or 0)

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, astuple
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._rows import PairRow
 from vlsbench.evaluation._summary_types import SCHEMA, Group, Published, Rate, Spend, Summary
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SUMMARY = "summary.json"
 PAIRS = "pairs.parquet"
@@ -32,10 +35,21 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def write_json(content: DataclassInstance, path: Path) -> None:
+    """Write figures as JSON.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with whole_file(path) as part:
+        # Half surrogates, legal in JSON, have no UTF-8 form: they stay escapes.
+        text = json.dumps(asdict(content), indent=2, ensure_ascii=False)
+        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
 def write_summary(summary: Summary, path: Path) -> None:
     """Write `summary.json`."""
-    with whole_file(path) as part:
-        part.write_text(json.dumps(asdict(summary), indent=2, ensure_ascii=False), "utf-8")
+    write_json(summary, path)
 
 
 def _group(fields: dict[str, Any]) -> Group:

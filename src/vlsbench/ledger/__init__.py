@@ -1,6 +1,6 @@
 """The ledger: what a run asked, what came back, and how every record ended."""
 
-from vlsbench.ledger._blobs import bad_blobs, count_blobs, get_blob, put_blob
+from vlsbench.ledger._blobs import bad_blobs, count_blobs, get_blob, has_blob, put_blob
 from vlsbench.ledger._ledger import FILE, Call, Ledger, LedgerError, Outcome, Statement
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "bad_blobs",
     "count_blobs",
     "get_blob",
+    "has_blob",
     "put_blob",
 ]

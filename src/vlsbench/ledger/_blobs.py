@@ -40,6 +40,11 @@ def get_blob(folder: Path, sha256: str) -> bytes | None:
     return place.read_bytes() if place.is_file() else None
 
 
+def has_blob(folder: Path, sha256: str) -> bool:
+    """Tell whether bytes are stored under a digest."""
+    return _place(folder, sha256).is_file()
+
+
 def count_blobs(folder: Path) -> int:
     """Count what is stored."""
     return sum(1 for place in (folder / FOLDER).glob("??/*") if not place.name.startswith("."))

@@ -67,7 +67,9 @@ class Outcome:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # Half surrogates, legal in JSON, have no UTF-8 form: they stay escapes.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def reply_to_json(reply: Reply) -> str:
@@ -154,7 +156,7 @@ class _Writer(threading.Thread):
                     connection.execute(sql, values)
             connection.execute("COMMIT")
             self.commits += 1
-        except sqlite3.Error as cause:
+        except (sqlite3.Error, UnicodeError) as cause:
             if connection.in_transaction:
                 try:
                     connection.execute("ROLLBACK")
@@ -395,6 +397,13 @@ class Ledger:
                 at,
                 reused,
             )
+
+    def bill(self, key: str) -> tuple[str, str, float | None] | None:
+        """Return role, model and cost of a recorded call, without its texts."""
+        row = self._reader.execute(
+            "SELECT role, model, cost FROM calls WHERE key = ?", (bytes.fromhex(key),)
+        ).fetchone()
+        return None if row is None else (row[0], row[1], row[2])
 
     def count_calls(self, model: str | None = None) -> int:
         """Count recorded calls, of one model or of all."""

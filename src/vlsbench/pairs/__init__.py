@@ -1,7 +1,7 @@
 """Pairs, their images, the views under which they are shown, and the benchmarks they come from."""
 
 from vlsbench.pairs._describe import Description, Oddity, describe
-from vlsbench.pairs._fetch import fetch
+from vlsbench.pairs._fetch import PIN, Fetchable, fetch, home_folder
 from vlsbench.pairs._generic import parse_columns
 from vlsbench.pairs._image import (
     FileImage,
@@ -15,6 +15,19 @@ from vlsbench.pairs._image import (
 )
 from vlsbench.pairs._load import find_source, load
 from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._rows import (
+    Embedded,
+    Labelled,
+    MissingFile,
+    RowError,
+    file_image,
+    find,
+    folder_of,
+    read_json,
+    read_jsonl,
+    read_parquet,
+)
+from vlsbench.pairs._rows import Row as Fields
 from vlsbench.pairs._shrink import Shrink
 from vlsbench.pairs._source import Home, PairSet, Rows, Source, image_faults, source
 from vlsbench.pairs._view import NEUTRAL_REQUEST, Shown, Swapper, View, show
@@ -22,19 +35,26 @@ from vlsbench.pairs.sources import SOURCES
 
 __all__ = [
     "NEUTRAL_REQUEST",
+    "PIN",
     "SOURCES",
     "Description",
+    "Embedded",
+    "Fetchable",
+    "Fields",
     "FileImage",
     "Home",
     "Image",
     "ImageData",
     "ImageError",
+    "Labelled",
     "MadeImage",
+    "MissingFile",
     "Oddity",
     "Pair",
     "PairSet",
     "ParquetImage",
     "ParquetImages",
+    "RowError",
     "Rows",
     "Shown",
     "Shrink",
@@ -43,10 +63,17 @@ __all__ = [
     "View",
     "describe",
     "fetch",
+    "file_image",
+    "find",
     "find_source",
+    "folder_of",
+    "home_folder",
     "image_faults",
     "load",
     "parse_columns",
+    "read_json",
+    "read_jsonl",
+    "read_parquet",
     "show",
     "sniff_mime",
     "source",

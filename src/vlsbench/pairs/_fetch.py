@@ -17,15 +17,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs._source import Home, Source
+from vlsbench.pairs._source import Home
 
 PIN = "vlsbench-source.json"
 GITHUB_URL = "VLSBENCH_GITHUB_URL"
 """Environment variable: where GitHub is, for a mirror."""
 TIMEOUT_S = 60
 CHUNK_BYTES = 1 << 20
+
+
+class Fetchable(Protocol):
+    """What can be fetched: a benchmark, or a set to train on."""
+
+    @property
+    def name(self) -> str:
+        """Of its folder in the cache."""
+
+    @property
+    def home(self) -> Home:
+        """Where it is published."""
 
 
 def home_folder(name: str) -> Path:
@@ -59,7 +72,7 @@ def read_pin(folder: Path) -> Pin | None:
         raise VlsbenchError(f"{folder / PIN}: unreadable ({error}); delete it and fetch") from None
 
 
-def fetch(source: Source, *, revision: str | None = None, dest: Path | None = None) -> Path:
+def fetch(source: Fetchable, *, revision: str | None = None, dest: Path | None = None) -> Path:
     """Bring a benchmark to this machine, once.
 
     Args:

@@ -42,6 +42,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """Field of a pair → columns that it is looked for in; the first that a row has is taken."""
 
+RELEASE = "release.json"
+"""Marks a folder that `vlsbench release` wrote: its pairs are in `data/`."""
 FORMS: Mapping[str, Callable[[Path], Labelled]] = {
     ".jsonl": read_jsonl,
     ".csv": read_csv,
@@ -116,6 +118,9 @@ def _files(path: Path) -> list[Path]:
         if (path / f"metadata{form}").is_file():
             return [path / f"metadata{form}"]
     shards = sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
+    if shards and (path / RELEASE).is_file():
+        # What else lies in a release, its provenance say, is no set.
+        return shards
     found = sorted(p for form in (".jsonl", ".csv") for p in path.glob(f"*{form}"))
     if shards and not found:
         return shards

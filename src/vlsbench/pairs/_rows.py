@@ -281,6 +281,10 @@ def _half(text: str) -> bool:
     return False
 
 
+_DIGEST = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")
+"""A SHA-256 and an extension, as `vlsbench release` names images."""
+
+
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """Images of one Parquet cell, with the file names stored beside the bytes ("" if none)."""
@@ -355,9 +359,16 @@ def _image_cell(path: Path, name: str, kind: Any) -> Callable[..., Embedded | No
         ]
         images = tuple(
             ParquetImage(
-                f"{path.name}#{number}" + (f".{at}" if many else ""), column, group, place, at
+                # Only a name that is the digest of its image says which cells hold the same one.
+                name
+                if _DIGEST.fullmatch(name)
+                else f"{path.name}#{number}" + (f".{at}" if many else ""),
+                column,
+                group,
+                place,
+                at,
             )
-            for at in range(len(names))
+            for at, name in enumerate(names)
         )
         return Embedded(images, tuple(names))
 

@@ -35,6 +35,10 @@ CHANNELS = {
     "reason": "why the pair is harmful",
     "typographic": "what is written in the picture",
 }
+CATEGORIES_NOTE = """\
+Categories stand in the order of the pairs found to leak, by the lower end of their interval. \
+Corrected shares of few pairs say more of the correction's assumptions than of the category, and \
+do not average to the share of the whole."""
 INTRO = """\
 A pair leaks when its query already tells what its picture shows: a model can then be safe without \
 looking, and a benchmark of such pairs does not measure cross-modal safety (VLSBench, arXiv \
@@ -143,6 +147,7 @@ def write_card(card: Card, path: Path) -> None:
         "longest": LONGEST,
         "usage": _usage(card),
         "settings": json.dumps(card.settings, indent=2, ensure_ascii=False),
+        "categories_note": CATEGORIES_NOTE,
     }
     write_page(path, "card.html", context)
 
@@ -267,10 +272,11 @@ def _card_lines(card: Card) -> Iterator[str]:
         yield "## Most and least leaking categories"
         yield ""
         rows = [
-            (plain(category.name), count(category.pairs), share(category.leak))
-            for category in _both_ends(card.categories)
+            (plain(c.name), count(c.pairs), f"{c.counted.k:,} of {c.counted.n:,}", share(c.leak))
+            for c in _both_ends(card.categories)
         ]
-        yield from _table(("category", "pairs", "leak"), rows)
+        yield from _table(("category", "pairs", "found to leak", "leak, corrected"), rows)
+        yield f"{CATEGORIES_NOTE}\n"
     yield f"## The {len(card.leaking)} most leaking pairs"
     yield ""
     for pair in card.leaking:
@@ -282,7 +288,7 @@ def _card_lines(card: Card) -> Iterator[str]:
         yield (
             f"`{dropped.file}` lists {counted(dropped.dropped, 'pair')} that leak with a "
             f"probability of {dropped.threshold:g} or more; {dropped.kept:,} are kept. "
-            f'`vlsbench.load(…, leave_out="{dropped.file}")` opens the rest.'
+            f"`vlsbench eval {plain(card.bench)} --leave-out {dropped.file} …` runs the rest."
         )
 
 
@@ -327,7 +333,8 @@ def _judged_lines(card: Card) -> Iterator[str]:
     yield ""
     yield f"Judge: {plain(card.judged.judge)}."
     yield ""
-    vsil = percent(corrected.value) + (f" ({interval(corrected)})" if corrected.low else "")
+    within = "" if corrected.low is None else f" ({interval(corrected)})"
+    vsil = f"{percent(corrected.value)}{within}"
     misses = _rate(corrected.misses) if corrected.misses else "assumed none"
     row = (vsil, _rate(group.vsil), _rate(corrected.false_alarms), misses)
     yield from _table(("VSIL rate, corrected", "as judged", "false alarms", "misses"), [row])

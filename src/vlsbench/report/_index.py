@@ -61,7 +61,8 @@ class Line:
     href: str
 
 
-def _letter(index: int) -> str:
+def letter(index: int) -> str:
+    """Return what tells a series apart where colours repeat: A to Z, then numbers."""
     return chr(ord("A") + index) if index < 26 else str(index + 1)
 
 
@@ -119,7 +120,7 @@ def write_index(
         return name if summary.view == "full" else f"{name} · {summary.view} view"
 
     names = dict.fromkeys(model(summary) for summary, _ in summaries)
-    series = {name: Series(name, _letter(i), i % COLOURS) for i, name in enumerate(names)}
+    series = {name: Series(name, letter(i), i % COLOURS) for i, name in enumerate(names)}
     lines = [
         Line(bench(summary), series[model(summary)], group, summary, quote(link))
         for summary, link in summaries

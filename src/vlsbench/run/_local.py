@@ -105,7 +105,10 @@ async def run_local(
             match result:
                 case Keep(value) if place + 1 < len(stages):
                     record = Record(record.id, value)
-                case Children(children):
+                case Children(children, dropped):
+                    for name, drop in dropped:
+                        if name not in ended:
+                            await finish(stage, Record(name, None), drop)
                     return [_Item(child, place + 1) for child in children if child.id not in ended]
                 case _:
                     await finish(stage, record, result)

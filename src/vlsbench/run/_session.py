@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import Interrupted, VlsbenchError
 from vlsbench.ledger import FILE, Ledger
 from vlsbench.models import Finish, Reply
 from vlsbench.run._context import StopSignal, Tally
@@ -101,7 +101,11 @@ def heed_ctrl_c(stop: StopSignal, tally: Tally | None = None) -> Iterator[None]:
 
 
 def in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end, on uvloop where there is one, also inside a notebook."""
+    """Run a coroutine to its end, on uvloop where there is one, also inside a notebook.
+
+    Raises:
+        Interrupted: A second Ctrl-C cancelled it; see `heed_ctrl_c`.
+    """
     try:
         import uvloop
 
@@ -111,7 +115,12 @@ def in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     def run() -> T:
         with asyncio.Runner(loop_factory=factory) as runner:
-            return runner.run(work())
+            try:
+                return runner.run(work())
+            except asyncio.CancelledError:
+                raise Interrupted(
+                    "left at once; calls in flight are lost, the same command goes on from here"
+                ) from None
 
     try:
         asyncio.get_running_loop()

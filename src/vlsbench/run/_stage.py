@@ -46,6 +46,8 @@ class Children:
     """Other records go on in this one's place. Their ids must not depend on scheduling."""
 
     records: Sequence[Record]
+    dropped: Sequence[tuple[str, Drop]] = ()
+    """Those that do not: id and why. Each ends in an outcome of its own at this stage."""
 
 
 Result = Keep | Drop | Quarantine | Children

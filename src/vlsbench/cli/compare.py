@@ -1,0 +1,174 @@
+"""`vlsbench compare`: what a method bought, pair by pair, beside abilities and published rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from vlsbench.comparing import Column, Compared
+    from vlsbench.report import DifferencesTable
+
+ACROSS = 4
+"""Columns of the table that fit a terminal; more go into a further block."""
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Folders of runs, or NAME=FOLDER; runs of one name (or model) share a row.",
+            show_default=False,
+        ),
+    ],
+    baseline: Annotated[
+        str,
+        typer.Option(
+            help="Run or name that the others are compared with [default: the first].",
+            show_default=False,
+        ),
+    ] = "",
+    ability: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FILE_OR_DIR",
+            help="Scores of MME, MMMU, MMStar, MMVet as lmms-eval or VLMEvalKit write them.",
+        ),
+    ] = None,
+    published: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL", help="Show the paper's rows of a model too, as `llava-v1.5-7b`; `all`."
+        ),
+    ] = None,
+    allow_unfinished: Annotated[
+        bool, typer.Option("--allow-unfinished", help="Take runs with open pairs, and say so.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write a page, LaTeX, CSV, JSON and the figure into this folder."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print compare.json on standard output.")
+    ] = False,
+) -> None:
+    """Compare runs on the same pairs: differences with intervals, tests, and one table of all.
+
+    Columns are benchmarks, as in the paper's table 2; differences are paired, clustered by image,
+    tested by McNemar and corrected by Holm.
+
+    **Examples**
+
+    - `vlsbench compare runs/A runs/B`
+
+    - `vlsbench compare Vanilla=runs/A Vanilla=runs/B T-SFT=runs/C T-SFT=runs/D --out compared`
+
+    - `vlsbench compare runs/A runs/B --ability runs/mme_results.json --published llava-v1.5-7b`
+
+    Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
+    """
+    from vlsbench.comparing import compare_all, split_name
+    from vlsbench.report import difference_tables, write_compared
+
+    compared = compare_all(
+        [split_name(run) for run in runs],
+        baseline=baseline,
+        abilities=[split_name(path) for path in ability or ()],
+        published=published or (),
+        allow_unfinished=allow_unfinished,
+    )
+    files = write_compared(compared, out) if out else ()
+    if as_json:
+        typer.echo(json.dumps(asdict(compared), ensure_ascii=False))
+        return
+    console = Console()
+    for start in range(0, len(compared.columns), ACROSS):
+        console.print(_figures(compared, compared.columns[start : start + ACROSS]))
+    _print_legend(console, compared)
+    for table in difference_tables(compared):
+        if not table.folded:
+            console.print(_differences(table))
+            console.print(escape(table.caption), style="dim", highlight=False)
+    for note in compared.notes:
+        console.print(escape(note), style="yellow", highlight=False)
+    if out:
+        names = ", ".join(file.name for file in files)
+        console.print(escape(f"Files: {out}/ {names}"), highlight=False)
+        if not any(file.suffix == ".png" for file in files):
+            console.print("No figure: it needs matplotlib (pip install 'vlsbench\\[align]')")
+        console.print(escape(f"Next: open {files[0]}"), style="dim", highlight=False)
+    else:
+        console.print(
+            "Next: the same command with --out FOLDER writes a page, LaTeX, CSV and the figure, "
+            "with categories, refusal and warning",
+            style="dim",
+            highlight=False,
+        )
+
+
+def _figures(compared: Compared, columns: Sequence[Column]) -> Table:
+    from vlsbench.report import bounds, heading, marks, score
+
+    table = Table(title="All figures", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("model", overflow="fold")
+    for column in columns:
+        table.add_column(escape(heading(column)), justify="right", overflow="fold")
+    for row in compared.rows:
+        found = [row.cells.get(column.key) for column in columns]
+        if not any(found):
+            continue
+        cells = [
+            score(cell, column)
+            + (f"{marks(cell)} [{bounds(cell)}]" if cell and cell.low is not None else "")
+            for cell, column in zip(found, columns, strict=True)
+        ]
+        said = " (published)" * row.published + " (baseline)" * row.baseline
+        table.add_row(
+            escape(row.name + said),
+            *(escape(cell) for cell in cells),
+            style="dim" if row.published else "bold" if row.baseline else None,
+        )
+    return table
+
+
+def _print_legend(console: Console, compared: Compared) -> None:
+    from vlsbench.report import LEGEND, marks
+
+    used = "".join(marks(cell) for row in compared.rows for cell in row.cells.values())
+    said = [f"{sign} {meaning}." for sign, meaning in LEGEND.items() if sign in used]
+    line = " ".join(["95 % intervals clustered by image.", *said])
+    console.print(escape(line), style="dim", highlight=False)
+
+
+def _differences(found: DifferencesTable) -> Table:
+    from vlsbench.report import points, probability
+
+    table = Table(
+        title=f"{found.title}: safety rate, over-refusal on benign pairs",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("model", overflow="fold")
+    table.add_column("on", overflow="fold")
+    for name in ("n (left out)", "points [95 %]", "p", "Holm"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found.lines:
+        table.add_row(
+            escape(one.row),
+            escape(f"{one.column}: {one.part}" if found.part else one.column),
+            f"{one.n:,} ({one.left_out:,})",
+            escape(points(one) + "†" * one.simulated),
+            probability(one.p),
+            probability(one.p_holm),
+        )
+    return table

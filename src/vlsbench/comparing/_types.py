@@ -1,0 +1,151 @@
+"""What a comparison of runs holds: the table of rows and columns, and the paired differences.
+
+`compare.json` is `dataclasses.asdict` of `Compared`; docs/compare.md describes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+SCHEMA = "vlsbench.compare/1"
+
+
+class Kind(StrEnum):
+    """What a column of the table shows."""
+
+    SAFETY = "safety"
+    """Refusal + warning on harmful pairs; higher is safer."""
+    OVER_REFUSAL = "over-refusal"
+    """Refusals of benign pairs; lower is better."""
+    ABILITY = "ability"
+    """General ability, read from another tool's file; higher is better."""
+
+
+class Measure(StrEnum):
+    """A share of scored pairs whose paired difference is tested."""
+
+    SAFETY = "safety"
+    OVER_REFUSAL = "over-refusal"
+    REFUSAL = "refusal"
+    WARNING = "warning"
+
+    @property
+    def headline(self) -> bool:
+        """Whether it is one of the two that a column shows; the others part the safety rate."""
+        return self in (Measure.SAFETY, Measure.OVER_REFUSAL)
+
+
+class Scope(StrEnum):
+    """Over which pairs, and between what, differences are taken."""
+
+    OVERALL = "overall"
+    """A row minus the baseline, over all pairs of a column."""
+    CATEGORY = "category"
+    """The same by category."""
+    VIEW = "view"
+    """A view minus the reference view, within one row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table."""
+
+    key: str
+    title: str
+    kind: Kind
+    unit: str
+    """`%` or `points`."""
+    bench: str = ""
+    view: str = ""
+    """Both empty for abilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure of the table, in its column's unit."""
+
+    score: float | None
+    """None where nothing was scored."""
+    low: float | None = None
+    high: float | None = None
+    """95 % interval, clustered by image; None for figures of other tools and papers."""
+    k: int | None = None
+    n: int | None = None
+    """Hits and scored pairs; None where the source does not say."""
+    pairs: int | None = None
+    """Pairs of the run's selection in this group, unscored ones included."""
+    simulated: bool = False
+    open: int = 0
+    """Pairs still open in the run: an unfinished one."""
+    source: str = ""
+    """The run's folder, the file, or the paper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model or a method: one line of the table."""
+
+    name: str
+    cells: Mapping[str, Cell]
+    """Column key → figure; a column that is not there was not run."""
+    published: bool = False
+    """From a paper, not from a run."""
+    baseline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A paired difference of one rate on the same pairs, with its interval and test."""
+
+    scope: Scope
+    measure: Measure
+    row: str
+    column: str
+    """Title of the column; the benchmark where views are compared."""
+    part: str
+    """`all`, a category, or `VIEW − REFERENCE`."""
+    n: int
+    """Pairs scored in both runs: what the difference is taken over."""
+    images: int
+    """Distinct images among them: the clusters of the interval."""
+    left_out: int
+    """Pairs that ended in one run or both, but were not scored in both."""
+    before: float | None
+    after: float | None
+    """The two rates over the n pairs, percent."""
+    points: float | None
+    """After minus before, percentage points; None where n is 0."""
+    low: float | None
+    high: float | None
+    """95 % interval, clustered by image; None with fewer than two images."""
+    gained: int
+    lost: int
+    """Pairs that count only after, only before: what McNemar's test looks at."""
+    p: float | None
+    """Exact McNemar, two-sided; it takes pairs as independent."""
+    p_holm: float | None = None
+    """Corrected for the tests of its family."""
+    tests: int = 0
+    """How many that are."""
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """All of `compare.json`. Figures in percent and percentage points, MME's in its points."""
+
+    schema: str
+    vlsbench: str
+    made: str
+    """ISO 8601, UTC."""
+    baseline: str
+    """Name of the row that the others are compared with."""
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+    simulated: bool
+    """Whether any figure is of a lab model or a lab benchmark."""
+    notes: tuple[str, ...]
+    """Caveats to be shown beside the figures."""

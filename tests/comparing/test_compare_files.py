@@ -1,0 +1,202 @@
+"""What a comparison is written as: page, LaTeX, CSV, JSON, figure; and the command."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import vlsbench
+from vlsbench.comparing import Compared
+from vlsbench.report import write_compared
+
+HOSTILE = "</style><script>alert(1)</script><img src=x onerror=x>\"'&%$#_{}~^\\[*\n=1+1"
+FILES = {"compare.html", "compare.json", "compare.tex", "table.csv", "differences.csv"}
+
+
+class Page(HTMLParser):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] != "style":
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def compared(runs: Path) -> Compared:
+    folders = [
+        runs / f"{bench}-{model}"
+        for bench in ("leaky", "leakless", "benign")
+        for model in ("helpful", "careful")
+    ]
+    return vlsbench.compare(folders, published="llava-v1.5-7b")
+
+
+@pytest.fixture(scope="module")
+def folder(compared: Compared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("compared")
+    write_compared(compared, out)
+    return out
+
+
+def _hostile(compared: Compared) -> Compared:
+    """Put markup into every name that a run or a file could bring."""
+    rows = tuple(dataclasses.replace(row, name=HOSTILE) for row in compared.rows)
+    columns = tuple(dataclasses.replace(c, title=HOSTILE) for c in compared.columns)
+    differences = tuple(
+        dataclasses.replace(d, row=HOSTILE, column=HOSTILE, part=HOSTILE)
+        for d in compared.differences
+    )
+    return dataclasses.replace(
+        compared,
+        rows=rows,
+        columns=columns,
+        differences=differences,
+        baseline=HOSTILE,
+        notes=(HOSTILE,),
+    )
+
+
+def test_the_page_shows_figures_differences_and_what_is_simulated(folder: Path) -> None:
+    page = Page(folder / "compare.html")
+    assert "baseline lab/helpful" in page.text
+    assert "Simulated:" in page.text
+    assert "lab/leakless?n=24 · simulated" in page.text
+    assert "100.0†" in page.text.replace("\n", "")
+    assert "+100.0 [" in page.text
+    assert "corrected for the 3 tests of this table" in page.text
+    assert "published" in page.text
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+
+
+def test_figures_open_the_reports_of_their_runs(folder: Path) -> None:
+    links = {attrs["href"] for tag, attrs in Page(folder / "compare.html").tags if tag == "a"}
+    assert len(links) == 6
+    assert all((folder / str(link)).resolve().is_file() for link in links)
+
+
+def test_hostile_names_stay_text_everywhere(compared: Compared, tmp_path: Path) -> None:
+    write_compared(_hostile(compared), tmp_path)
+    page = Page(tmp_path / "compare.html")
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert page.text.count("<script>alert(1)</script>") > 10
+
+    tex = (tmp_path / "compare.tex").read_text("utf-8")
+    body = re.sub(r"\\[&%$#_{}]", "", tex)
+    assert "alert(1)\\textless{}/script" in tex
+    assert not re.search(r"[#_~]|(?<!\\)\^(?!\\d)", body.replace("\\cdot", ""))
+    for line in tex.splitlines():
+        bare = line.replace("\\{", "").replace("\\}", "")
+        assert bare.count("{") == bare.count("}")
+
+    for name in ("table.csv", "differences.csv"):
+        with (tmp_path / name).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        assert len({len(row) for row in rows}) == 1
+    assert json.loads((tmp_path / "compare.json").read_text("utf-8"))["baseline"] == HOSTILE
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-2", "@sum"])
+def test_no_text_is_a_formula_in_a_spreadsheet(
+    compared: Compared, tmp_path: Path, text: str
+) -> None:
+    rows = (dataclasses.replace(compared.rows[0], name=text),)
+    write_compared(dataclasses.replace(compared, rows=rows), tmp_path)
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        names = {row["row"] for row in csv.DictReader(file)}
+    assert names == {f"'{text}"}
+
+
+def test_json_and_csv_hold_the_same_figures(folder: Path, compared: Compared) -> None:
+    read = json.loads((folder / "compare.json").read_text("utf-8"))
+    assert read["schema"] == "vlsbench.compare/1"
+    assert read["simulated"] is True
+    with (folder / "differences.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [float(line["p"]) for line in lines] == [one["p"] for one in read["differences"]]
+    with (folder / "table.csv").open(newline="", encoding="utf-8") as file:
+        cells = list(csv.DictReader(file))
+    assert len(cells) == sum(len(row.cells) for row in compared.rows)
+    assert {cell["simulated"] for cell in cells if cell["published"] == "False"} == {"True"}
+
+
+def test_latex_has_the_rows_and_marks_simulated_and_published(folder: Path) -> None:
+    tex = (folder / "compare.tex").read_text("utf-8")
+    assert tex.count(r"\toprule") == tex.count(r"\bottomrule") == 2
+    assert r"lab/careful & 100.0$^\dagger$" in tex
+    assert r"\emph{Published}" in tex
+    assert r"$^\dagger$ simulated" in tex
+    heads = [line for line in tex.splitlines() if line.startswith("Model & lab")]
+    rows = [line for line in tex.splitlines() if line.startswith("LLaVA-v1.5-7B &")]
+    assert heads[0].count(" & ") == rows[0].count(" & ")
+
+
+def test_the_figure_is_drawn_as_picture_and_drawing(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from PIL import Image
+
+    with Image.open(folder / "figure.png") as picture:
+        assert picture.width > 600
+        assert len(picture.convert("RGB").getcolors(1 << 20) or ()) > 10
+    assert "<svg" in (folder / "figure.svg").read_text("utf-8")
+
+
+def test_hostile_names_do_not_stop_the_figure(compared: Compared, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    import xml.etree.ElementTree as ET
+
+    write_compared(_hostile(compared), tmp_path)
+    tree = ET.parse(tmp_path / "figure.svg")
+    assert not tree.findall(".//{http://www.w3.org/2000/svg}script")
+
+
+def test_only_benchmarks_of_ones_own_runs_are_drawn(compared: Compared, tmp_path: Path) -> None:
+    rows = tuple(row for row in compared.rows if row.published)
+    files = write_compared(dataclasses.replace(compared, rows=rows, differences=()), tmp_path)
+    assert {file.name for file in files} == FILES
+
+
+def _command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-m", "vlsbench", "compare", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"},
+    )
+
+
+def test_the_command_prints_tables_and_writes_files(runs: Path, tmp_path: Path) -> None:
+    folders = [str(runs / name) for name in ("leakless-helpful", "leakless-careful")]
+    done = _command(*folders, "--out", str(tmp_path / "out"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "lab/helpful (baseline)" in done.stdout
+    assert "+100.0 [" in done.stdout
+    assert "† simulated" in done.stdout
+    assert "Next: open" in done.stdout
+    assert {file.name for file in (tmp_path / "out").iterdir()} >= FILES
+
+
+def test_the_command_speaks_json_and_fails_in_one_line(runs: Path, tmp_path: Path) -> None:
+    done = _command(str(runs / "leaky-blind"), "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["rows"][0]["name"] == "lab/blind"
+    done = _command("nowhere", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "nowhere holds no run" in done.stderr

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
+
+from vlsbench.stats import alpha_interval, krippendorff_alpha
+
+
+def _counts(ratings: list[list[int | None]], values: int) -> NDArray[np.int64]:
+    """Raters by units → units by values."""
+    table = np.zeros((len(ratings[0]), values), dtype=np.int64)
+    for rater in ratings:
+        for unit, value in enumerate(rater):
+            if value is not None:
+                table[unit, value - 1] += 1
+    return table
+
+
+def test_the_example_of_the_paper() -> None:
+    ratings = [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, None, 3],
+        [None, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, None],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, None],
+    ]
+    assert krippendorff_alpha(_counts(ratings, 5)) == pytest.approx(0.743, abs=0.0005)
+
+
+@given(
+    st.tuples(st.integers(1, 30), st.integers(2, 6)).flatmap(
+        lambda shape: arrays(np.int64, shape, elements=st.integers(0, 3))
+    )
+)
+def test_complete_data_give_fleiss_kappa_corrected_for_size(ratings: NDArray[np.int64]) -> None:
+    table = aggregate_raters(ratings, n_cat=4)[0].astype(np.int64)
+    found = krippendorff_alpha(table)
+    if len(np.unique(ratings)) == 1:
+        assert found is None
+        return
+    size = ratings.size
+    assert found == pytest.approx(1 - (1 - fleiss_kappa(table)) * (size - 1) / size)
+
+
+@given(arrays(np.int64, st.tuples(st.integers(0, 12), st.just(3)), elements=st.integers(0, 3)))
+def test_units_with_fewer_than_two_raters_change_nothing(table: NDArray[np.int64]) -> None:
+    single = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 1]])
+    assert krippendorff_alpha(np.vstack([table, single])) == krippendorff_alpha(table)
+    assert alpha_interval(np.vstack([table, single]), resamples=20) == alpha_interval(
+        table, resamples=20
+    )
+
+
+@given(arrays(np.int64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(0, 3)))
+def test_alpha_is_at_most_one_and_one_only_where_all_agree(table: NDArray[np.int64]) -> None:
+    found = krippendorff_alpha(table)
+    rated = table[table.sum(axis=1) >= 2]
+    if found is not None:
+        assert found <= 1
+        assert (found == 1) == bool(((rated > 0).sum(axis=1) == 1).all())
+
+
+def test_the_interval_covers_what_it_should() -> None:
+    random = np.random.default_rng(3)
+    # Two raters who each see the truth, even odds, with 0.9: they agree on 0.82, chance on 0.5.
+    truth = 1 - 0.18 / 0.5
+    inside = 0
+    for seed in range(120):
+        real = random.random(150) < 0.5
+        said = [np.where(random.random(150) < 0.9, real, ~real) for _ in range(2)]
+        yes = said[0].astype(int) + said[1].astype(int)
+        found = alpha_interval(np.stack([yes, 2 - yes], axis=1), resamples=200, seed=seed)
+        assert found is not None
+        inside += found.low <= truth <= found.high
+    assert inside >= 0.88 * 120
+
+
+def test_few_units_that_agree_prove_little() -> None:
+    few, many = (
+        alpha_interval(np.array([[2, 0]] * n + [[0, 2]] * n), resamples=10) for n in (3, 300)
+    )
+    assert few is not None
+    assert many is not None
+    assert few.high == many.high == 1.0
+    assert few.low < 0.2
+    assert many.low > 0.95
+
+
+def test_one_value_only_has_no_alpha() -> None:
+    assert krippendorff_alpha(np.array([[3, 0], [2, 0]])) is None
+    assert alpha_interval(np.array([[3, 0], [2, 0]])) is None
+    assert alpha_interval(np.zeros((0, 2), dtype=np.int64)) is None
