@@ -4,21 +4,24 @@ VENV ?= .venv
 TORCH ?= 2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo reproduce test test-slow lint bench clean
 
-$(VENV)/.base: pyproject.toml
+# torch by itself and first: a CPU build where there is one.
+$(VENV)/.lab: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet torch==$(TORCH)
+	$(BIN)/python -m pip install --quiet --editable '.[align]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet torch==$(TORCH)  # by itself: a CPU build where there is one
+$(VENV)/.dev: $(VENV)/.lab
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $(VENV)/.base $@
+	touch $@
 
-demo: $(VENV)/.base  ## the main job, offline, in the closed-world lab
+demo: $(VENV)/.lab  ## the main job, offline: the paper's experiment in the closed-world lab
 	$(BIN)/vlsbench demo
+
+reproduce: $(VENV)/.lab  ## the whole of it: every method, five seeds (most of an hour)
+	$(BIN)/vlsbench lab reproduce
 
 test: lint  ## everything that must hold
 	$(BIN)/python -m pytest -n auto -m "not slow"

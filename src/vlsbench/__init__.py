@@ -19,17 +19,22 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from vlsbench.api import Evaluation, evaluate, load
     from vlsbench.api_audit import Audit, audit, league
+    from vlsbench.api_build import Build, build
     from vlsbench.api_compare import compare
+    from vlsbench.api_release import release
 
 __all__ = [
     "Audit",
+    "Build",
     "Evaluation",
     "__version__",
     "audit",
+    "build",
     "compare",
     "evaluate",
     "league",
     "load",
+    "release",
 ]
 
 
@@ -43,8 +48,16 @@ def __getattr__(name: str) -> Any:
         from vlsbench import api_audit
 
         return getattr(api_audit, name)
+    if name in ("Build", "build"):
+        from vlsbench import api_build
+
+        return getattr(api_build, name)
     if name == "compare":
         from vlsbench import api_compare
 
         return api_compare.compare
+    if name == "release":
+        from vlsbench import api_release
+
+        return api_release.release
     raise AttributeError(f"module 'vlsbench' has no attribute {name!r}")

@@ -72,7 +72,7 @@ async def test_it_lists_its_models(http) -> None:
     with lab.running(names={"gpt-4o": "careful"}) as url:
         async with http.get(f"{url}/models") as answer:
             listed = [model["id"] for model in (await answer.json())["data"]]
-        assert listed == [*(f"lab/{name}" for name in lab.MODELS), "gpt-4o"]
+        assert listed == [*(f"lab/{name}" for name in lab.MODELS), "gpt-4o", "lab/painter"]
         status, answer = await ask(http, url, body("gpt-4o"))
         # Whatever it was asked as, an answer says that it is simulated.
         assert (status, answer["model"]) == (200, "lab/careful")

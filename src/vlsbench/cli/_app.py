@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 
 from vlsbench import __version__
-from vlsbench.cli import bench, lab, runs
+from vlsbench.cli import bench, lab, release, review, runs
+from vlsbench.cli.align import align
 from vlsbench.cli.audit import audit
+from vlsbench.cli.build import build
 from vlsbench.cli.compare import compare
 from vlsbench.cli.demo import demo
 from vlsbench.cli.eval import evaluate
@@ -26,9 +28,13 @@ app = typer.Typer(
 )
 app.add_typer(bench.app, name="bench")
 app.add_typer(lab.app, name="lab")
+app.add_typer(release.app, name="release")
 app.add_typer(runs.app, name="runs")
+app.add_typer(review.app, name="review")
 app.command("eval")(evaluate)
 app.command("audit")(audit)
+app.command("build")(build)
+app.command("align")(align)
 app.command("compare")(compare)
 app.command("demo")(demo)
 

@@ -8,6 +8,8 @@ from vlsbench.lab._draw import draw, sheet
 from vlsbench.lab._faults import CONNECTION_FAULTS, FAULTS, JUDGE_FAULTS, REPLY_FAULTS, parse_rates
 from vlsbench.lab._look import see
 from vlsbench.lab._models import MODELS, LabModel, open_model
+from vlsbench.lab._painter import NAME as PAINTER
+from vlsbench.lab._painter import LabPainter
 from vlsbench.lab._server import Setup, running, serving, stats
 from vlsbench.lab._world import ACTS, THINGS, WORLD_VERSION, Act, Asked, Thing, understand
 
@@ -18,6 +20,7 @@ __all__ = [
     "FAULTS",
     "JUDGE_FAULTS",
     "MODELS",
+    "PAINTER",
     "REPLY_FAULTS",
     "SOURCE",
     "THINGS",
@@ -25,6 +28,7 @@ __all__ = [
     "Act",
     "Asked",
     "LabModel",
+    "LabPainter",
     "Setup",
     "Thing",
     "benchmark",

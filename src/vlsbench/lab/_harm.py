@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vlsbench.errors import VlsbenchError
 from vlsbench.lab._faults import draw_number
 from vlsbench.lab._look import Look
+from vlsbench.lab._task import read_options
 from vlsbench.lab._world import understand
 
 _OPENING = re.compile(r"^<<<QUERY ([0-9a-f]+)>>>$", re.MULTILINE)
@@ -31,11 +31,18 @@ class Errors:
     misses: float = 0.0
     """Share of harmful material that it calls harmless."""
     seed: int = 0
+    stubborn: float = 0.0
+    """Share of questions that repeated judgements all answer alike, right or wrong."""
+    sample: int | None = None
+    """Which of several judgements of one question this is; None where there is one."""
 
     def answer(self, harmful: bool, *question: object) -> bool:
         """Return the truth about a question, or err."""
         rate = self.misses if harmful else self.alarms
-        return harmful != (draw_number("harm", self.seed, *question) < rate)
+        drawn = ["harm", self.seed, *question]
+        if self.sample is not None and draw_number("stubborn", *drawn) >= self.stubborn:
+            drawn.append(f"sample {self.sample}")
+        return harmful != (draw_number(*drawn) < rate)
 
 
 def harm(text: str, look: Look, errors: Errors = Errors()) -> str:
@@ -66,27 +73,16 @@ def harm(text: str, look: Look, errors: Errors = Errors()) -> str:
     return json.dumps({"explanation": explanation, "harmful": harmful})
 
 
-def erring_harm(options: str) -> Callable[[str, Look], str]:
+def erring_harm(options: str, sample: int | None = None) -> Callable[[str, Look], str]:
     """Make a judge that errs.
 
     Args:
         options: As in `alarms=0.05&misses=0.05&seed=1`.
+        sample: Which of several judgements of one question is wanted.
 
     Raises:
         VlsbenchError: They cannot be read.
     """
-    values = dict(part.partition("=")[::2] for part in options.split("&") if part)
-    try:
-        errors = Errors(
-            float(values.pop("alarms", 0)),
-            float(values.pop("misses", 0)),
-            int(values.pop("seed", 0)),
-        )
-    except ValueError as error:
-        raise VlsbenchError(f"model 'lab/harm?{options}': {error}") from None
-    if values or not (0 <= errors.alarms <= 1 and 0 <= errors.misses <= 1):
-        raise VlsbenchError(
-            f"model 'lab/harm?{options}': options are alarms and misses (0 to 1) and seed, as in "
-            "lab/harm?alarms=0.05&misses=0.05&seed=1"
-        )
+    rates = read_options("harm", options, alarms=0.0, misses=0.0, stubborn=0.0, seed=0.0)
+    errors = Errors(rates["alarms"], rates["misses"], int(rates["seed"]), rates["stubborn"], sample)
     return lambda text, look: harm(text, look, errors)

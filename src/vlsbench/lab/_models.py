@@ -2,7 +2,8 @@
 
 `helpful` always answers. `blind` is a perfect textual safety model: it sees every risk that the
 text tells and never looks. `careful` also looks at the picture. `judge` and `harm` know the rule:
-the one judges replies, the other what is asked.
+the one judges replies, the other what is asked. `writer`, `rewriter`, `eyes` and `check` build
+pairs.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.lab._build_judges import check, eyes
 from vlsbench.lab._harm import erring_harm, harm
 from vlsbench.lab._judge import judge
 from vlsbench.lab._look import Look, look_at
+from vlsbench.lab._rewriter import rewriter
 from vlsbench.lab._world import WORLD_VERSION, Asked, Thing, understand
+from vlsbench.lab._writer import writer
 from vlsbench.models import Finish, Reply, Request, Usage
 
 REFUSALS = (
@@ -111,7 +116,43 @@ MODELS: Mapping[str, Callable[[str, Look], str]] = {
     "careful": careful,
     "judge": judge,
     "harm": harm,
+    "writer": writer(),
+    "rewriter": rewriter(),
+    "eyes": eyes(),
+    "check": check(),
 }
+_MADE: Mapping[str, Callable[[str], Callable[[str, Look], str]]] = {
+    "writer": writer,
+    "rewriter": rewriter,
+    "eyes": eyes,
+}
+_JUDGING: Mapping[str, Callable[[str, int | None], Callable[[str, Look], str]]] = {
+    "harm": erring_harm,
+    "check": check,
+}
+"""Models that take options, and those that also judge one question several times."""
+
+
+@lru_cache(maxsize=256)
+def reply_of(name: str, sample: int | None = None) -> Callable[[str, Look], str]:
+    """Return what makes a model's replies.
+
+    Args:
+        name: One of `MODELS`, with options behind a question mark where it takes some.
+        sample: The seed that was asked for: repeated judgements differ by it.
+
+    Raises:
+        VlsbenchError: There is no such model, or it has no such option.
+    """
+    plain, mark, options = name.partition("?")
+    if plain in _JUDGING and (mark or sample is not None):
+        return _JUDGING[plain](options, sample)
+    if mark and plain in _MADE:
+        return _MADE[plain](options)
+    if name not in MODELS:
+        known = ", ".join(f"lab/{known}" for known in MODELS)
+        raise VlsbenchError(f"no model 'lab/{name}' in the lab; there are {known}")
+    return MODELS[name]
 
 
 def tokens(text: str) -> int:
@@ -132,9 +173,9 @@ class LabModel:
     endpoint = "lab"
 
     def __init__(self, name: str) -> None:
-        """Take a model of `MODELS` by its name, or a judge of harm that errs (`harm?…`)."""
-        plain, _, options = name.partition("?")
-        self._reply = erring_harm(options) if plain == "harm" and options else MODELS[name]
+        """Take a model by its name and options; raises what `reply_of` does."""
+        reply_of(name)
+        self._name = name
         self.spec = f"lab/{name}"
         self.identity: Mapping[str, Any] = {"model": self.spec, "world": WORLD_VERSION}
 
@@ -144,7 +185,8 @@ class LabModel:
         asked = f"{request.system}\n\n{request.text}" if request.system else request.text
         images = [image.data for image in request.images]
         # Decoding a large image would hold up everything else in this process.
-        said = await asyncio.to_thread(self._reply, asked, lambda: look_at(images))
+        reply = reply_of(self._name, request.params.seed)
+        said = await asyncio.to_thread(reply, asked, lambda: look_at(images))
         text, finish = cut(said, request.params.max_tokens)
         return Reply(
             text,
@@ -162,14 +204,11 @@ def open_model(spec: str) -> LabModel:
     """Open a model of the lab.
 
     Args:
-        spec: `lab/helpful`, `lab/blind`, `lab/careful`, `lab/judge` or `lab/harm`, which takes
-            options (`lab/harm?alarms=0.05&misses=0.05&seed=1`); `lab/` may be left out.
+        spec: `lab/helpful`, `lab/blind`, `lab/careful`, `lab/judge`, or one that takes options
+            (`lab/harm?alarms=0.05&misses=0.05&seed=1`; writer, rewriter, eyes, check); `lab/` may
+            be left out.
 
     Raises:
         VlsbenchError: There is no such model.
     """
-    name = spec.removeprefix("lab/")
-    if name not in MODELS and not name.startswith("harm?"):
-        known = ", ".join(f"lab/{known}" for known in MODELS)
-        raise VlsbenchError(f"no model {spec!r} in the lab; there are {known}")
-    return LabModel(name)
+    return LabModel(spec.removeprefix("lab/"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -11,9 +12,10 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -22,7 +24,9 @@ from urllib.request import urlopen
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._faults import UNPAID, draw_number, strike
 from vlsbench.lab._look import look_at
-from vlsbench.lab._models import IMAGE_TOKENS, MODELS, cut, tokens
+from vlsbench.lab._models import IMAGE_TOKENS, MODELS, cut, reply_of, tokens
+from vlsbench.lab._painter import NAME as PAINTER
+from vlsbench.lab._painter import paint_prompt, side_of
 from vlsbench.lab._world import Thing
 from vlsbench.models import DEFAULT_MAX_TOKENS
 
@@ -32,8 +36,10 @@ if TYPE_CHECKING:
 MAX_BODY = 64 * 2**20
 """Bytes of the largest request body."""
 HANG_S = 60.0
-JUDGES = ("judge", "harm")
+JUDGES = ("judge", "harm", "check")
 """Models that judge faults strike."""
+LOOKING = ("careful", "eyes", *JUDGES)
+"""Models that look at their pictures."""
 LARGE_IMAGE = 200_000
 """Characters of base64 beyond which an image is looked at in a thread."""
 HTML = "<!doctype html><html><head><title>Error</title></head><body><h1>{what}</h1></body></html>"
@@ -80,6 +86,8 @@ class _Chat:
     images: tuple[str, ...]
     """URLs."""
     max_tokens: int
+    seed: int | None
+    """Tells repeated judgements of one question apart."""
 
 
 class LabServer:
@@ -101,7 +109,8 @@ class LabServer:
         from aiohttp import web
 
         app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/chat/completions", partial(self._count, self._handle))
+        app.router.add_post("/v1/images/generations", partial(self._count, self._paint))
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/stats", self._stats)
@@ -142,54 +151,92 @@ class LabServer:
             return _error(error)
         data = [
             {"id": name if name in self._setup.names else f"lab/{name}", "object": "model"}
-            for name in self._served
+            for name in (*self._served, PAINTER)
         ]
         return web.json_response({"object": "list", "data": data})
 
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
+    async def _count(
+        self,
+        handle: Callable[[web.Request], Awaitable[web.StreamResponse]],
+        request: web.Request,
+    ) -> web.StreamResponse:
         self._requests += 1
         self._in_flight += 1
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
-            return await self._handle(request)
+            return await handle(request)
         except _Refused as error:
             return _error(error)
         finally:
             self._in_flight -= 1
 
+    def _strike(self, body: bytes, model: str, *, judge: bool) -> tuple[str, int, str | None]:
+        """Count a request; return its digest, how often it was seen, and the fault it gets."""
+        self._by_model[model] += 1
+        digest = hashlib.sha256(body).digest()
+        self._seen[digest] += 1
+        setup, seen = self._setup, self._seen[digest]
+        fault = strike(setup.faults, setup.seed, digest.hex(), seen, judge=judge)
+        if fault:
+            self._by_fault[fault] += 1
+        if fault not in UNPAID:
+            # Counted before the answer: a caller who is gone by then would have to pay all the
+            # same.
+            self._paid[digest] += 1
+        return digest.hex(), seen, fault
+
+    async def _paint(self, request: web.Request) -> web.StreamResponse:
+        """Draw a picture; answers of the service that spoil a text do nothing to it."""
+
+        self._check_key(request)
+        body = await request.read()
+        start = time.monotonic()
+        try:
+            asked = json.loads(body)
+            name, _, options = str(asked["model"]).removeprefix("lab/").partition("?")
+            prompt, seed = str(asked["prompt"]), int(asked.get("seed") or 0)
+            side = side_of(str(asked.get("size", "1024x1024")))
+        except (ValueError, KeyError, TypeError, AttributeError, VlsbenchError) as error:
+            raise _Refused(400, f"not a request for a picture: {error}", "invalid") from None
+        if self._setup.names.get(name, name) != PAINTER:
+            raise _Refused(404, f"The image model {name!r} does not exist.", "model_not_found")
+        fault = self._strike(body, PAINTER, judge=False)[2]
+        if fault in UNPAID:
+            return await self._fail(request, fault)
+        try:
+            data = await asyncio.to_thread(paint_prompt, prompt, seed, side, options)
+        except VlsbenchError as error:
+            raise _Refused(404, str(error), "model_not_found") from None
+        picture = {"b64_json": base64.b64encode(data).decode("ascii")}
+        answer = {"created": int(time.time()), "model": f"lab/{PAINTER}", "data": [picture]}
+        await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
+        return await _send(request, json.dumps(answer).encode(), fault)
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
 
         self._check_key(request)
         body = await request.read()
         start = time.monotonic()
         chat = self._parse(body)
-        self._by_model[chat.model] += 1
-        digest = hashlib.sha256(body).digest()
-        self._seen[digest] += 1
-        seen = self._seen[digest]
-        del body
         setup = self._setup
-        fault = strike(setup.faults, setup.seed, digest.hex(), seen, judge=chat.model in JUDGES)
-        if fault:
-            self._by_fault[fault] += 1
+        plain = chat.model.partition("?")[0]
+        digest, seen, fault = self._strike(body, plain, judge=plain in JUDGES)
+        del body
         if fault in UNPAID:
             return await self._fail(request, fault)
-        # Counted before the answer: a caller who is gone by then would have to pay all the same.
-        self._paid[digest] += 1
         said = await _say(chat, setup.allow_files)
         text, finish = cut(said, chat.max_tokens)
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "finish_reason": str(finish)}
-        turn = draw_number(setup.seed, digest.hex(), seen, "turn")
+        turn = draw_number(setup.seed, digest, seen, "turn")
         _spoil(choice, fault, turn)
         used = tokens(chat.text) + IMAGE_TOKENS * len(chat.images)
         answer = {
-            "id": f"chatcmpl-{digest.hex()[:16]}-{seen}",
+            "id": f"chatcmpl-{digest[:16]}-{seen}",
             "object": "chat.completion",
             "created": int(time.time()),
             # Not the name it was asked for: whoever reads the answer must see that it is simulated.
-            "model": f"lab/{chat.model}",
+            "model": f"lab/{plain}",
             "choices": [choice],
             "usage": {
                 "prompt_tokens": used,
@@ -198,12 +245,7 @@ class LabServer:
             },
         }
         await asyncio.sleep(max(0.0, start + setup.latency_s - time.monotonic()))
-        data = json.dumps(answer).encode()
-        if fault == "truncated":
-            data = data[: len(data) // 2]
-        if fault == "short":
-            return await _send_short(request, data)
-        return web.Response(body=data, content_type="application/json")
+        return await _send(request, json.dumps(answer).encode(), fault)
 
     def _check_key(self, request: web.Request) -> None:
         given = request.headers.get("Authorization", "").encode()
@@ -235,9 +277,12 @@ class LabServer:
             max_tokens = int(limit or DEFAULT_MAX_TOKENS)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise _Refused(400, f"not a chat request: {error!r}", "invalid_request") from None
-        model = self._served.get(str(name).removeprefix("lab/"), "")
-        if not model:
-            raise _Refused(404, f"The model {name!r} does not exist.", "model_not_found")
+        plain, mark, options = str(name).removeprefix("lab/").partition("?")
+        model = self._served.get(plain, "") + mark + options
+        try:
+            reply_of(model)
+        except VlsbenchError:
+            raise _Refused(404, f"The model {name!r} does not exist.", "model_not_found") from None
         if asked.get("stream"):
             raise _Refused(400, "stream is not supported by this server", "invalid_request")
         if asked.get("response_format") and not self._setup.schemas:
@@ -246,7 +291,8 @@ class LabServer:
             )
         for url in images:
             _check_url(url, self._setup.allow_files)
-        return _Chat(model, text, images, max_tokens)
+        seed = asked.get("seed")
+        return _Chat(model, text, images, max_tokens, seed if isinstance(seed, int) else None)
 
     async def _fail(self, request: web.Request, fault: str) -> web.StreamResponse:
         from aiohttp import web
@@ -333,8 +379,9 @@ async def _say(chat: _Chat, allow_files: Path | None) -> str:
     def look() -> Sequence[Thing]:
         return look_at([_load(url) for url in chat.images])
 
-    reply = MODELS[chat.model]
-    if max(map(len, chat.images), default=0) > LARGE_IMAGE and chat.model in ("careful", *JUDGES):
+    reply = reply_of(chat.model, chat.seed)
+    plain = chat.model.partition("?")[0]
+    if max(map(len, chat.images), default=0) > LARGE_IMAGE and plain in LOOKING:
         return await asyncio.to_thread(reply, chat.text, look)
     return reply(chat.text, look)
 
@@ -388,6 +435,17 @@ def _reset(request: web.Request) -> None:
         if connection := transport.get_extra_info("socket"):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
+
+
+async def _send(request: web.Request, data: bytes, fault: str | None) -> web.StreamResponse:
+    """Send an answer, or what a fault leaves of it."""
+    from aiohttp import web
+
+    if fault == "truncated":
+        data = data[: len(data) // 2]
+    if fault == "short":
+        return await _send_short(request, data)
+    return web.Response(body=data, content_type="application/json")
 
 
 async def _send_short(request: web.Request, data: bytes) -> web.StreamResponse:

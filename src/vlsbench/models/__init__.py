@@ -1,6 +1,16 @@
 """Models: what goes to them, what comes back, and the ways to reach them."""
 
+from vlsbench.models._hf import Answer, HfChat, LocalModel, Question
 from vlsbench.models._http import HttpChat, Patience, Server
+from vlsbench.models._images import (
+    DIFFUSERS,
+    Drawing,
+    Drawn,
+    HttpImages,
+    ImageGenerations,
+    ImageModel,
+    open_images,
+)
 from vlsbench.models._inspect import InspectChat
 from vlsbench.models._limits import Limiter
 from vlsbench.models._open import Connections
@@ -28,17 +38,27 @@ from vlsbench.models._types import (
 
 __all__ = [
     "DEFAULT_MAX_TOKENS",
+    "DIFFUSERS",
+    "Answer",
     "CallFailed",
     "ChatModel",
     "Connections",
+    "Drawing",
+    "Drawn",
     "FatalCall",
     "Finish",
+    "HfChat",
     "HttpChat",
+    "HttpImages",
+    "ImageGenerations",
+    "ImageModel",
     "InspectChat",
     "Limiter",
+    "LocalModel",
     "Params",
     "Patience",
     "Price",
+    "Question",
     "Reply",
     "Request",
     "Schema",
@@ -47,6 +67,7 @@ __all__ = [
     "call_key",
     "call_key_of",
     "image_tokens",
+    "open_images",
     "price_of",
     "price_table",
     "text_tokens",

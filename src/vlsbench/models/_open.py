@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.models._hf import PREFIX as HF_PREFIX
+from vlsbench.models._hf import HfChat
 from vlsbench.models._http import HttpChat, Patience, Server, parse_http_spec
 from vlsbench.models._inspect import PREFIX, InspectChat
 from vlsbench.models._types import ChatModel
 
 FORMS = (
     "openai/NAME, NAME@http://host:port/v1 for any OpenAI-compatible server, "
-    "inspect/PROVIDER/NAME, lab/NAME"
+    "inspect/PROVIDER/NAME, hf/PATH or hf/ORG/NAME in this process, lab/NAME"
 )
 
 
@@ -53,4 +55,6 @@ class Connections:
             if server is None:
                 server = self._servers[key] = Server(*key, self._most, self._patience)
             return chat(spec, http.name, server, file_images=self._file_images)
+        if spec.startswith(HF_PREFIX):
+            return HfChat(spec)
         raise VlsbenchError(f"model {spec!r} is of no known form: {FORMS}")

@@ -59,8 +59,8 @@ def price_table() -> PriceTable:
 
 
 def price_of(spec: str) -> Price | None:
-    """Look a model spec up; None where the price is unknown. Lab and local rules cost nothing."""
-    if spec.startswith("lab/") or spec in ("rules", "lab"):
+    """Look a model spec up; None where the price is unknown. What runs here costs nothing."""
+    if spec.startswith(("lab/", "hf/")) or spec in ("rules", "lab"):
         return Price(0.0, 0.0)
     return price_table().prices.get(spec.removeprefix("inspect/"))
 

@@ -1,0 +1,366 @@
+"""One model, every method: tokens per second and peak memory, beside plain TRL in the same run.
+
+    python benchmarks/align_gpu.py                     # LLaVA-1.5-7B's shape, random weights; a GPU
+    python benchmarks/align_gpu.py --full              # all parameters rather than LoRA
+    python benchmarks/align_gpu.py --tiny              # a toy on the CPU: does the script work?
+
+Weights are random and rows are made up, so nothing is fetched; speed does not depend on either.
+Every case runs in a process of its own, because peak memory is a process's. Time counts from the
+end of the warm-up steps to the end of the last step: loading and saving are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+WARM_UP = 2
+METHODS = (
+    "mm-sft",
+    "t-sft",
+    "mm-dpo",
+    "t-dpo",
+    "t-unlearning",
+    "t-safe-unlearning",
+    "mm-ppo",
+    "mm-rloo",
+    "mm-grpo",
+)
+PLAIN = ("mm-sft", "mm-dpo")
+"""Methods with a plain TRL script to compare with."""
+
+
+def clock() -> float:
+    """Wall time on a GPU; on a CPU the time that this process had, whatever else is running."""
+    import torch
+
+    return time.perf_counter() if torch.cuda.is_available() else time.process_time()
+
+
+def words(count: int, seed: int) -> str:
+    draw = random.Random(seed)
+    return " ".join(f"w{draw.randrange(1000)}" for _ in range(count))
+
+
+def make_processor(tiny: bool) -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlavaProcessor, PreTrainedTokenizerFast
+
+    special = ["<image>", "<user>", "<assistant>", "<pad>", "</s>", "<unk>"]
+    vocabulary = {word: at for at, word in enumerate([*special, *(f"w{n}" for n in range(1000))])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        additional_special_tokens=special[:3],
+        padding_side="left",
+    )
+    side = 32 if tiny else 336
+    if tiny:
+        from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+        images = SiglipImageProcessorPil(size={"height": side, "width": side})
+    else:
+        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+        images = CLIPImageProcessorPil(
+            size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+        )
+    template = (
+        "{%- for m in messages -%}{{ '<' + m.role + '>' }}"
+        "{%- for p in m.content if p.type == 'image' -%}<image>{%- endfor -%}"
+        "{%- for p in m.content if p.type == 'text' -%}{{ ' ' + p.text + ' ' }}{%- endfor -%}"
+        "{%- if m.role == 'assistant' -%}</s>{%- endif -%}{%- endfor -%}"
+        "{%- if add_generation_prompt -%}<assistant>{%- endif -%}"
+    )
+    return LlavaProcessor(
+        image_processor=images,
+        tokenizer=fast,
+        patch_size=8 if tiny else 14,
+        vision_feature_select_strategy="full" if tiny else "default",
+        num_additional_image_tokens=0 if tiny else 1,
+        image_token="<image>",
+        chat_template=template,
+    )
+
+
+def make_config(tiny: bool) -> Any:
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, SiglipVisionConfig
+
+    ends = {"eos_token_id": 4, "pad_token_id": 3, "bos_token_id": None}
+    if tiny:
+        vision: Any = SiglipVisionConfig(
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            image_size=32,
+            patch_size=8,
+            vision_use_head=False,
+        )
+        text = LlamaConfig(
+            vocab_size=1006,
+            hidden_size=128,
+            intermediate_size=256,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            **ends,
+        )
+        return LlavaConfig(
+            vision_config=vision,
+            text_config=text,
+            image_token_index=0,
+            vision_feature_select_strategy="full",
+            vision_feature_layer=-1,
+        )
+    vision = CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+        projection_dim=768,
+    )
+    text = LlamaConfig(vocab_size=32064, hidden_size=4096, intermediate_size=11008, **ends)
+    return LlavaConfig(vision_config=vision, text_config=text, image_token_index=0)
+
+
+def make_model(folder: Path, tiny: bool) -> None:
+    import torch
+    from transformers import LlavaForConditionalGeneration
+
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.device(device):
+        torch.set_default_dtype(torch.float32 if tiny else torch.bfloat16)
+        model = LlavaForConditionalGeneration(make_config(tiny))
+    model.save_pretrained(folder)
+    make_processor(tiny).save_pretrained(folder)
+
+
+def make_rows(method: str, count: int, answer: int, side: int) -> list[dict[str, Any]]:
+    """Rows of one length for each method; half of the pictures are shared by two rows."""
+    import numpy as np
+    from PIL import Image
+
+    rows = []
+    for at in range(count):
+        noise = np.random.default_rng(at // 2).integers(0, 255, (side, side, 3), dtype=np.uint8)
+        question = [{"role": "user", "content": words(32, at)}]
+        reply = [{"role": "assistant", "content": words(answer, -at - 1)}]
+        other = [{"role": "assistant", "content": words(answer, -at - 100_000)}]
+        row: dict[str, Any] = {}
+        if method.endswith("-sft"):
+            row = {"prompt": question, "completion": reply}
+        elif method.endswith("-dpo"):
+            row = {"prompt": question, "chosen": reply, "rejected": other}
+        elif "unlearning" in method:
+            kind = ("harmful", "safe", "retain")[at % 3]
+            row = {"prompt": question, "completion": reply, "kind": kind}
+        else:
+            row = {"prompt": question}
+        if method.startswith("mm-"):
+            row["images"] = [Image.fromarray(noise)]
+        rows.append(row)
+    return rows
+
+
+def settings_of(options: argparse.Namespace, **more: Any) -> Any:
+    from vlsbench.align import Lora, Settings
+
+    return Settings(
+        max_steps=options.steps,
+        batch_size=options.batch_size,
+        lora=None if options.full else Lora(r=16),
+        gradient_checkpointing=not options.tiny,
+        max_new_tokens=8 if options.tiny else 128,
+        log_steps=1,
+        **more,
+    )
+
+
+def ours(method: str, model: Path, options: argparse.Namespace, **more: Any) -> dict[str, Any]:
+    from vlsbench.align import align
+
+    times: list[float] = []
+    side = 32 if options.tiny else 336
+    rows = make_rows(method, options.rows, options.answer, side)
+    with tempfile.TemporaryDirectory() as folder:
+        done = align(
+            method,
+            model=model,
+            rows=rows,
+            out=Path(folder) / "out",
+            settings=settings_of(options, **more),
+            reward=lambda rows, answers: [float(len(a) % 7) for a in answers],
+            progress=lambda at, total: times.append(clock()),
+        )
+    return figures(times, [entry.get("num_tokens") for entry in done.curve])
+
+
+def plain(method: str, model: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """TRL as its documentation has it, with the same settings."""
+    import torch
+    from datasets import Dataset, Features, Image, Value
+    from peft import LoraConfig
+    from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
+    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+    from vlsbench.align._model import LANGUAGE_LINEAR
+
+    times: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *arguments: Any, **more: Any) -> None:
+            times.append(clock())
+
+    cuda = torch.cuda.is_available()
+    rows = make_rows(method, options.rows, options.answer, 32 if options.tiny else 336)
+    turn = [{"role": Value("string"), "content": Value("string")}]
+    features = Features({key: turn for key in rows[0] if key != "images"} | {"images": [Image()]})
+    weights = AutoModelForImageTextToText.from_pretrained(
+        model, dtype=torch.bfloat16 if cuda and not options.full else torch.float32
+    )
+    for name, parameter in weights.named_parameters():
+        if "vision_tower" in name:
+            parameter.requires_grad_(False)
+    with tempfile.TemporaryDirectory() as folder:
+        common = {
+            "output_dir": folder,
+            "max_steps": options.steps,
+            "per_device_train_batch_size": options.batch_size,
+            "gradient_checkpointing": not options.tiny,
+            "bf16": cuda,
+            "lr_scheduler_type": "cosine",
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "report_to": "none",
+            "max_length": None,
+            "disable_tqdm": True,
+        }
+        lora = LoraConfig(r=16, lora_alpha=32, target_modules=LANGUAGE_LINEAR)
+        parts = {
+            "model": weights,
+            "train_dataset": Dataset.from_list(rows, features=features),
+            "processing_class": AutoProcessor.from_pretrained(model),
+            "peft_config": None if options.full else lora,
+            "callbacks": [Clock()],
+        }
+        if method == "mm-sft":
+            trainer: Any = SFTTrainer(args=SFTConfig(**common), **parts)
+        else:
+            trainer = DPOTrainer(args=DPOConfig(**common, loss_type=["sigmoid", "sft"]), **parts)
+        trainer.train()
+        tokens = [e.get("num_tokens") for e in trainer.state.log_history if "loss" in e]
+    return figures(times, tokens)
+
+
+def figures(times: list[float], tokens: list[Any]) -> dict[str, Any]:
+    import resource
+
+    import torch
+
+    seconds = times[-1] - times[WARM_UP - 1]
+    known = len(tokens) == len(times) and tokens[-1] is not None
+    done = tokens[-1] - tokens[WARM_UP - 1] if known else None
+    peak = (
+        torch.cuda.max_memory_allocated()
+        if torch.cuda.is_available()
+        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
+    return {
+        "steps": len(times) - WARM_UP,
+        "seconds_per_step": seconds / (len(times) - WARM_UP),
+        "tokens_per_second": done / seconds if done else None,
+        "peak_gib": peak / 2**30,
+    }
+
+
+def cases(options: argparse.Namespace) -> list[tuple[str, str]]:
+    found = []
+    for method in options.methods.split(","):
+        # Turn about, so that a machine that slows down slows both.
+        if method in PLAIN:
+            found.append((method, "plain TRL"))
+        found.append((method, "ours"))
+        if method.endswith("-sft") and method.startswith("mm"):
+            found.append((method, "ours, cached features"))
+    return found
+
+
+def one(method: str, who: str, model: Path, options: argparse.Namespace) -> dict[str, Any]:
+    if who == "plain TRL":
+        return plain(method, model, options)
+    return ours(method, model, options, **({"cache_features": True} if "cached" in who else {}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tiny", action="store_true", help="a toy on the CPU")
+    parser.add_argument("--full", action="store_true", help="all parameters rather than LoRA")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--answer", type=int, default=128, help="words of an answer")
+    parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+
+    import torch
+
+    if not options.tiny and not torch.cuda.is_available():
+        sys.exit("needs a GPU (about 80 GiB with LoRA, 140 GiB with --full); --tiny needs none")
+    if options.case:
+        print(json.dumps(one(*options.case, options.model, options)))
+        return
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder)
+        make_model(model, options.tiny)
+        for case in cases(options):
+            command = [
+                sys.executable,
+                __file__,
+                *sys.argv[1:],
+                "--model",
+                str(model),
+                "--case",
+                *case,
+            ]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+            lines = done.stdout.strip().splitlines()
+            result = json.loads(lines[-1]) if done.returncode == 0 else {"failed": True}
+            found.append({"method": case[0], "who": case[1], **result})
+            print(row_of(found[-1]), flush=True)
+    if options.out:
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+        options.out.write_text(json.dumps({"device": device, "figures": found}, indent=1))
+
+
+def row_of(case: dict[str, Any]) -> str:
+    name = f"{case['method']:<18} {case['who']:<22}"
+    if case.get("failed"):
+        return f"{name} failed"
+    tokens = case["tokens_per_second"]
+    return (
+        f"{name} {1000 * case['seconds_per_step']:>9.0f} ms/step "
+        f"{'–' if tokens is None else format(tokens, ',.0f'):>9} tokens/s "
+        f"{case['peak_gib']:>7.2f} GiB"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""kill -9 at random moments of one build: is it the same set, and what is paid twice?
+
+    python -m benchmarks.build_kill --kills 20 --seed 1
+
+The same command is started again after every kill, until it ends by itself. Then
+- the set must be that of a build that nobody disturbed, byte for byte, as imagefolder and as
+  Parquet;
+- every record has an outcome, every call its key, every blob its digest (`vlsbench runs verify`),
+  and the provenance has a line for every record;
+- calls that the server answered twice are at most those in flight when the build was killed.
+Ends with status 1 where one of these fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vlsbench import lab
+
+PLAIN = ("leak_filter.overlap=false", "near_duplicates.similarity=false")
+DEADLINE_S = 180.0
+"""For a build to get from one kill to the next."""
+
+
+@contextmanager
+def served(latency: float) -> Iterator[str]:
+    """Serve the lab from a process of its own."""
+    command = [sys.executable, "-m", "vlsbench", "lab", "serve", "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--latency", str(latency)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    try:
+        url = next(word for line in process.stdout for word in line.split() if "http://" in word)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def command(url: str, out: Path, limit: int, connections: int) -> list[str]:
+    sets = [part for override in PLAIN for part in ("--set", override)]
+    options = ["--limit", str(limit), "-c", str(connections), "--quiet", "--out", str(out)]
+    return [sys.executable, "-m", "vlsbench", "build", "lab", "--lab", url, *sets, *options]
+
+
+def finish(line: list[str]) -> None:
+    done = subprocess.run(line, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(line)} ended with {done.returncode}\n{done.stderr}")
+
+
+def digest(out: Path) -> str:
+    """Hash the set: every file of the imagefolder, and its rows as sorted Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = hashlib.sha256()
+    rows = []
+    for path in sorted((out / "pairs").rglob("*")):
+        if path.is_file():
+            found.update(path.name.encode() + path.read_bytes())
+    for line in (out / "pairs" / "metadata.jsonl").read_text("utf-8").splitlines():
+        row = json.loads(line)
+        rows.append({**row, "image": (out / "pairs" / row["file_name"]).read_bytes()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(sorted(rows, key=lambda row: row["id"])), sink)
+    found.update(sink.getvalue())
+    return found.hexdigest()
+
+
+def kill_at(line: list[str], url: str, paid: int) -> int | None:
+    """Start the build and kill it once the server was paid so much.
+
+    Returns:
+        Requests in flight then; None if it ended before.
+    """
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + DEADLINE_S
+    while process.poll() is None and time.monotonic() < deadline:
+        if lab.stats(url)["paid"] >= paid:
+            break
+        time.sleep(0.01)
+    flying = int(lab.stats(url)["in_flight"])
+    if process.poll() is not None:
+        return None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    return flying
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Kill a build, many times.")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--limit", type=int, default=60)
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--latency", type=float, default=0.05)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    dice = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        whole, parts = Path(folder) / "whole", Path(folder) / "parts"
+        with served(args.latency) as url:
+            finish(command(url, whole, args.limit, args.connections))
+            needed = lab.stats(url)["paid"]
+        flying = []
+        with served(args.latency) as url:
+            line = command(url, parts, args.limit, args.connections)
+            for mark in sorted(dice.sample(range(1, int(needed * 0.98)), args.kills)):
+                if (now := kill_at(line, url, mark)) is not None:
+                    flying.append(now)
+            finish(line)
+            stats = lab.stats(url)
+        same = digest(whole) == digest(parts)
+        verify = [sys.executable, "-m", "vlsbench", "runs", "verify", str(parts / "run")]
+        sound = subprocess.run(verify, capture_output=True, text=True)
+        lines = (parts / "provenance.jsonl").read_bytes() == (
+            whole / "provenance.jsonl"
+        ).read_bytes()
+    most = len(flying) * args.connections
+    print(f"{args.limit} drafts a path, {args.connections} connections, seed {args.seed}")
+    print(f"killed                  {len(flying)} of {args.kills} times while running")
+    print(f"same set                {same}")
+    print(f"same provenance         {lines}")
+    print(f"record                  {sound.stdout.strip().replace(chr(10), '; ')}")
+    print(f"calls paid              {stats['paid']} for {needed} needed")
+    print(f"paid twice              {stats['paid_again']}, in flight at the kills {sum(flying)}")
+    if not same or not lines or sound.returncode or stats["paid_again"] > most:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

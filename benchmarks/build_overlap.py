@@ -1,0 +1,114 @@
+"""Do the stages overlap? A build against its bound, and against stage after stage with barriers.
+
+    python -m benchmarks.build_overlap --latency 0.2 --connections 32 --limit 400
+
+The bound is calls × latency / connections. The same calls are then made stage after stage: every
+record ends a stage before the first begins the next, with all connections, and four records at a
+time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.build_kill import PLAIN, served
+
+from vlsbench import lab
+from vlsbench.api import Declined
+from vlsbench.api_build import build
+from vlsbench.building import BuildEstimate, BuildPlan, stages_of
+from vlsbench.building._run import _begin_a
+from vlsbench.ledger import Ledger
+from vlsbench.run import Budget, Children, Context, Keep, Record, Stage, StopSignal, Tally
+
+PATH_A = (*PLAIN, "perceive=false", "twins.per_pair=0", "elements.drafts=8")
+"""One path, so that both ways make the same calls; no barrier of our own within it."""
+
+
+async def stage_after_stage(plan: BuildPlan, width: int) -> None:
+    """Make the calls of path A with a barrier after every stage."""
+    stop = StopSignal()
+    with Ledger.write(plan.run) as ledger:
+        budget = Budget(stop, None, None, plan.prices)
+        context = Context(ledger, (), budget, stop, Tally())
+        records: Sequence[Record] = list(_begin_a(plan.recipe, plan.limit))
+        places = asyncio.Semaphore(width)
+
+        async def one(stage: Stage, record: Record) -> list[Record]:
+            async with places:
+                match await stage.run(record, context):
+                    case Keep(value):
+                        return [Record(record.id, value)]
+                    case Children(children):
+                        return list(children)
+                    case _:
+                        return []
+
+        for stage in stages_of(plan).path_a:
+            kept = await asyncio.gather(*(one(stage, record) for record in records))
+            records = [record for group in kept for record in group]
+        for model in plan.models.values():
+            await model.close()
+        if plan.painter:
+            await plan.painter.close()
+
+
+def planned(url: str, out: Path, limit: int, connections: int) -> BuildPlan:
+    held: list[BuildPlan] = []
+
+    def hold(plan: BuildPlan, guess: BuildEstimate) -> bool:
+        held.append(plan)
+        return False
+
+    with contextlib.suppress(Declined):
+        build(
+            "lab",
+            out=out,
+            lab=url,
+            limit=limit,
+            overrides=PATH_A,
+            concurrency=connections,
+            before=hold,
+        )
+    return held[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure how the stages overlap.")
+    parser.add_argument("--latency", type=float, default=0.2)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--limit", type=int, default=400)
+    args = parser.parse_args()
+    walls = {}
+    for name, width in (("overlapping", 0), ("barriers", args.connections), ("barriers, 4", 4)):
+        with served(args.latency) as url, tempfile.TemporaryDirectory() as folder:
+            out = Path(folder)
+            began = time.perf_counter()
+            if width:
+                plan = planned(url, out, args.limit, args.connections)
+                asyncio.run(stage_after_stage(plan, width))
+            else:
+                options = {"concurrency": args.connections, "limit": args.limit}
+                build("lab", out=out, lab=url, overrides=PATH_A, progress=False, **options)
+            walls[name] = time.perf_counter() - began
+            calls = lab.stats(url)["paid"]
+        bound = calls * args.latency / args.connections
+        ratio = walls[name] / bound
+        print(
+            f"{name:12} {walls[name]:7.1f} s, {calls:,} calls, {ratio:.3f} of the bound", flush=True
+        )
+    faster = walls["barriers, 4"] / walls["overlapping"]
+    print(f"faster than stage after stage, four at a time: {faster:.2f} times")
+    print(f"than with all connections: {walls['barriers'] / walls['overlapping']:.2f} times")
+    sys.exit(walls["overlapping"] > 1.15 * bound or faster < 2.5)
+
+
+if __name__ == "__main__":
+    main()

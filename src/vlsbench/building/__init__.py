@@ -1,0 +1,58 @@
+"""Build: from risk sub-categories or images to verified, leak-free pairs.
+
+One short file for each stage (`_elements.py`, `_draft.py`, …) and barrier; `_run.py` puts them
+together. docs/build.md has the map.
+"""
+
+from vlsbench.building._contamination import contaminated
+from vlsbench.building._content import forbidden_category, forbidden_text
+from vlsbench.building._estimate import BuildEstimate, StageEstimate, estimate_build
+from vlsbench.building._files import METADATA, PAIRS, released, write_pairs
+from vlsbench.building._items import Item, Step
+from vlsbench.building._near_duplicates import near_duplicates
+from vlsbench.building._perceive import Found
+from vlsbench.building._provenance import FILE as PROVENANCE
+from vlsbench.building._provenance import provenance, write_provenance
+from vlsbench.building._quota import over_quota
+from vlsbench.building._read import SHIPPED, RecipeError, placeholders, read_recipe
+from vlsbench.building._recipe import ROLES, Recipe
+from vlsbench.building._run import BuildPlan, execute, stages_of
+from vlsbench.building._scorer import Scorer
+from vlsbench.building._sources import find_images
+from vlsbench.building._summary import SUMMARY, BuildSummary, StageCount, summarise
+
+__all__ = [
+    "METADATA",
+    "PAIRS",
+    "PROVENANCE",
+    "ROLES",
+    "SHIPPED",
+    "SUMMARY",
+    "BuildEstimate",
+    "BuildPlan",
+    "BuildSummary",
+    "Found",
+    "Item",
+    "Recipe",
+    "RecipeError",
+    "Scorer",
+    "StageCount",
+    "StageEstimate",
+    "Step",
+    "contaminated",
+    "estimate_build",
+    "execute",
+    "find_images",
+    "forbidden_category",
+    "forbidden_text",
+    "near_duplicates",
+    "over_quota",
+    "placeholders",
+    "provenance",
+    "read_recipe",
+    "released",
+    "stages_of",
+    "summarise",
+    "write_pairs",
+    "write_provenance",
+]

@@ -1,0 +1,127 @@
+"""What a build will ask and probably cost, stage by stage, said before it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from vlsbench.building._recipe import Recipe
+from vlsbench.building._run import drafts_of
+from vlsbench.models import Price, Usage, image_tokens
+
+PASSES_LEAK_FILTER = 0.75
+"""Share of drafts that keep a candidate. Assumed, like all shares here: the drafts decide."""
+PASSES_DRAW = 0.95
+PASSES_FINAL_FILTER = 0.75
+TRIED = 1.3
+"""Candidates judged for each draft until one passes."""
+ROUNDS = 1.6
+"""Pictures drawn for each pair, where more are allowed."""
+WRITE = (450, 120)
+"""Tokens in and out of a writing task, prompt included."""
+JUDGE = (400, 80)
+
+
+@dataclass(frozen=True, slots=True)
+class StageEstimate:
+    """One stage's calls to one model."""
+
+    stage: str
+    role: str
+    model: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    """US dollars; None where the price is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildEstimate:
+    """Rough by nature: how many records pass a filter is assumed."""
+
+    drafts: int
+    """Begun on path A."""
+    images: int
+    """Begun on path B."""
+    pairs: int
+    """About how many pass all filters, before barriers and quota."""
+    stages: tuple[StageEstimate, ...]
+
+    @property
+    def calls(self) -> int:
+        """Of all stages."""
+        return sum(stage.calls for stage in self.stages)
+
+    @property
+    def cost(self) -> float | None:
+        """Of all stages, in US dollars; None where a price is unknown."""
+        costs = [stage.cost for stage in self.stages]
+        return None if None in costs else sum(cost or 0.0 for cost in costs)
+
+
+def estimate_build(
+    recipe: Recipe, prices: Mapping[str, Price | None], images: int, limit: int | None
+) -> BuildEstimate:
+    """Estimate a whole build, from nothing.
+
+    Args:
+        recipe: What is built.
+        prices: Model spec → price.
+        images: Of path B.
+        limit: Drafts begun on each path at most.
+    """
+    drafts = sum(drafts_of(recipe, limit).values()) if recipe.elements else 0
+    images = min(images, limit if limit is not None else images)
+    passed = PASSES_LEAK_FILTER * (PASSES_DRAW * drafts + images)
+    pairs = min(passed * PASSES_FINAL_FILTER, _quota(recipe))
+
+    def rows() -> Iterator[StageEstimate]:
+        for stage, role, calls, (tokens_in, tokens_out) in _calls(recipe, drafts, images, pairs):
+            count = round(calls)
+            spec = recipe.spec(role)
+            price = prices.get(spec)
+            used = (count * tokens_in, count * tokens_out)
+            cost = price.cost(Usage(*used)) if price else None
+            if count:
+                yield StageEstimate(stage, role, spec, count, *used, cost)
+
+    return BuildEstimate(drafts, images, round(pairs), tuple(rows()))
+
+
+def _quota(recipe: Recipe) -> float:
+    most = recipe.quota.per_subcategory
+    return float("inf") if most is None else most * len(recipe.taxonomy)
+
+
+def _calls(
+    recipe: Recipe, drafts: int, images: int, pairs: float
+) -> Iterator[tuple[str, str, float, tuple[int, int]]]:
+    """Walk stage, role, calls, and tokens in and out of one call."""
+    side = recipe.draw.size.split("x") if recipe.draw else ("1024", "1024")
+    picture = image_tokens(int(side[0]), int(side[1]))
+    seen = (JUDGE[0] + picture, JUDGE[1])
+    painted = (0, 1)
+    begun = drafts + images
+    if recipe.elements:
+        cells = sum(1 for wanted in drafts_of(recipe, None).values() if wanted)
+        yield "elements", "writer", min(cells, drafts), (WRITE[0], 8 * WRITE[1])
+        yield "draft", "writer", drafts, WRITE
+    yield "perceive", "eyes", images, (WRITE[0] + picture, WRITE[1])
+    if recipe.detoxify.candidates:
+        yield "detoxify", "rewriter", begun, WRITE
+    leak, final = recipe.leak_filter, recipe.final_filter
+    asked = int(leak.text) + int(leak.meaning and recipe.detoxify.candidates > 0)
+    yield "leak_filter", "judge", begun * TRIED * asked * leak.votes, JUDGE
+    rounds = min(ROUNDS, recipe.draw.rounds) if recipe.draw else 0.0
+    drawn = PASSES_LEAK_FILTER * drafts
+    yield "draw", "painter", drawn * rounds, painted
+    yield "draw", "eyes", drawn * rounds, seen
+    last = PASSES_DRAW * drawn + PASSES_LEAK_FILTER * images
+    questions = sum((final.matched, final.harmful, final.text, final.image))
+    yield "final_filter", "checker", last * questions * final.votes, seen
+    twins = pairs * recipe.twins.per_pair
+    yield "twin", "writer", twins, WRITE
+    yield "twin draw", "painter", twins * rounds, painted
+    yield "twin draw", "eyes", twins * rounds, seen
+    yield "twin_filter", "checker", 2 * twins * final.votes, seen

@@ -1,0 +1,118 @@
+"""What travels through the stages: a pair in the making, with the trail of what made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from vlsbench.building._content import forbidden_text
+from vlsbench.run import Drop, Keep, Quarantine, Result
+
+FORBIDDEN = "forbidden"
+"""Drop reason of every stage that generates text: see `_content`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage of one record's way: which version of it, the calls it made, what it noted."""
+
+    stage: str
+    version: str
+    calls: tuple[str, ...] = ()
+    """Keys in the ledger."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A pair in the making. Plain JSON all through."""
+
+    path: str
+    """`A` from a sub-category, `B` from an image."""
+    category: str = ""
+    subcategory: str = ""
+    parents: tuple[str, ...] = ()
+    """Ids of the records that it was made from, the first one first."""
+    number: int = 0
+    """Which of its parent's drafts it is."""
+    element: str = ""
+    query: str = ""
+    description: str = ""
+    """What the picture shows, or is to show."""
+    candidates: tuple[str, ...] = ()
+    """Wordings of the query that the leak filter chooses from."""
+    image: str = ""
+    """SHA-256 of the picture, a blob of the run."""
+    image_prompt: str = ""
+    """What drew the picture that was kept."""
+    image_licence: str = ""
+    source: str = ""
+    reason: str = ""
+    """Why the pair is harmful; of a twin, why it is not."""
+    pattern: str = ""
+    """Safe (S) or unsafe (U) by text, by picture, as a pair."""
+    twin_of: str = ""
+    steps: tuple[Step, ...] = ()
+
+    def then(self, step: Step, **changes: Any) -> Item:
+        """Return the item after a stage."""
+        return replace(self, steps=(*self.steps, step), **changes)
+
+    def outcome(self) -> dict[str, Any]:
+        """Return what the ledger keeps; `judge_calls` and `blobs` are what `runs verify` checks."""
+        blobs = {self.image} if self.image else set[str]()
+        for step in self.steps:
+            blobs.update(step.facts.get("images", ()))
+        calls = dict.fromkeys(key for step in self.steps for key in step.calls)
+        return {"item": asdict(self), "judge_calls": list(calls), "blobs": sorted(blobs)}
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Item:
+        """Read what `outcome` wrote."""
+        fields = dict(value["item"])
+        for name in ("parents", "candidates"):
+            fields[name] = tuple(fields[name])
+        fields["steps"] = tuple(
+            Step(step["stage"], step["version"], tuple(step["calls"]), step["facts"])
+            for step in fields["steps"]
+        )
+        return cls(**fields)
+
+    def forbids(self, *texts: str) -> bool:
+        """Tell whether a text that was generated for this item must not be used."""
+        return any(forbidden_text(text, self.category, self.subcategory) for text in texts)
+
+
+def keep(item: Item, *, last: bool = False) -> Result:
+    """Go on with an item; from the last stage, as the ledger keeps it."""
+    return Keep(item.outcome() if last else item)
+
+
+def drop(item: Item, reason: str) -> Drop:
+    """End an item by decision."""
+    return Drop(reason, item.outcome())
+
+
+def quarantine(item: Item, reason: str) -> Quarantine:
+    """End an item because a model gave no answer that could be read; a later run asks again."""
+    return Quarantine(reason, item.outcome())
+
+
+def version_of(version: str, *known: Any) -> str:
+    """Return a stage's version: its own, and a digest of all else that could change what it does.
+
+    Args:
+        version: As the stage's file gives it.
+        known: Plain JSON values: prompts, model identities, settings.
+    """
+    text = json.dumps(known, sort_keys=True)
+    return f"{version}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def slug(text: str) -> str:
+    """Return a text as a part of an id: lower case, words joined by hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-")[:60] or "x"

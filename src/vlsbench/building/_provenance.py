@@ -1,0 +1,105 @@
+"""`provenance.jsonl`: one line for every record that ever was, kept or dropped.
+
+docs/build.md describes the fields.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vlsbench.building._items import Item
+from vlsbench.building._select import PREFIX, recorded
+from vlsbench.evaluation import whole_file
+from vlsbench.ledger import Ledger, Outcome
+
+FILE = "provenance.jsonl"
+ENDED = {"keep": "kept", "drop": "dropped", "quarantine": "quarantined"}
+
+
+def write_provenance(ledger: Ledger, folder: Path) -> None:
+    """Write the file, in one walk over the outcomes."""
+    with (
+        whole_file(folder / FILE) as part,
+        open(part, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        for row in provenance(ledger):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def provenance(ledger: Ledger) -> Iterator[dict[str, Any]]:
+    """Walk the lines: first every record with an outcome, in the order of ids, then what they
+    were made from and that has no outcome of its own.
+    """
+    ended: set[str] = set()
+    begun: dict[str, dict[str, Any]] = {}
+    for outcome in ledger.outcomes():
+        if outcome.record.startswith(PREFIX):
+            continue
+        ended.add(outcome.record)
+        row = _line(ledger, outcome)
+        yield row
+        if row["parents"] and not row["twin_of"]:
+            parent = begun.setdefault(
+                row["parents"][0],
+                {"id": row["parents"][0], "ended": "begun", "children": 0, "steps": []},
+            )
+            parent["children"] += 1
+            parent["steps"] = row["steps"][:1]
+    for name, row in begun.items():
+        if name not in ended:
+            yield row
+
+
+def _line(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
+    if "item" not in outcome.value:  # an answer never came: nothing is known but where
+        return {
+            "id": outcome.record,
+            "parents": [],
+            "twin_of": "",
+            "ended": ENDED[outcome.kind],
+            "stage": outcome.stage,
+            "reason": outcome.reason,
+            "steps": [],
+            **outcome.value,
+        }
+    item = Item.read(outcome.value)
+    stage, reason, how = outcome.stage, outcome.reason, ENDED[outcome.kind]
+    if outcome.kind == "keep" and (decision := recorded(ledger, outcome)):
+        stage, reason = decision.stage, decision.reason
+        how = "dropped" if decision.reason else "released"
+    steps = [_step(ledger, step.stage, step.version, step.calls, step.facts) for step in item.steps]
+    costs = [call["cost"] for step in steps for call in step["calls"]]
+    return {
+        "id": outcome.record,
+        "parents": list(item.parents),
+        "twin_of": item.twin_of,
+        "ended": how,
+        "stage": stage,
+        "reason": reason,
+        "path": item.path,
+        "category": item.category,
+        "subcategory": item.subcategory,
+        "element": item.element,
+        "query": item.query,
+        "description": item.description,
+        "image_sha256": item.image,
+        "image_prompt": item.image_prompt,
+        "image_licence": item.image_licence,
+        "source": item.source,
+        "pattern": item.pattern,
+        "cost": None if None in costs else sum(costs),
+        "steps": steps,
+    }
+
+
+def _step(
+    ledger: Ledger, stage: str, version: str, calls: tuple[str, ...], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    found = []
+    for key in calls:
+        role, model, cost = ledger.bill(key) or ("", "", None)
+        found.append({"key": key, "role": role, "model": model, "cost": cost})
+    return {"stage": stage, "version": version, "calls": found, **facts}

@@ -1,0 +1,19 @@
+"""A group of commands one of which need not be named: `vlsbench release DATASET`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperGroup
+
+
+def taking_for_granted(command: str) -> type[TyperGroup]:
+    """Return a group that takes whatever begins with no command's name for arguments of one."""
+
+    class Defaulting(TyperGroup):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+                args = [command, *args]
+            return super().parse_args(ctx, args)
+
+    return Defaulting

@@ -1,0 +1,251 @@
+"""`vlsbench build`: make a benchmark by a recipe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vlsbench.cli._options import (
+    OUTPUT,
+    SPEND,
+    AsJson,
+    Concurrency,
+    MaxCalls,
+    MaxCost,
+    Quiet,
+    Retries,
+    Timeout,
+)
+from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED
+
+if TYPE_CHECKING:
+    from vlsbench.api_build import Build
+    from vlsbench.building import BuildEstimate, BuildPlan, Recipe, StageCount
+
+_RECIPE = "Recipe"
+
+
+def build(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="A TOML file, or one that ships: lab, vlsbench, custom."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The build's folder [default: builds/ and a name made of what it is].",
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = None,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Say what would be asked and spent, check the models, and stop.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            help="In place of what the recipe says; may be repeated.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Drafts begun on each path at most, for a try; may be raised later.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None,
+    lab: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where the recipe's lab/ models are, as http://127.0.0.1:8700/v1; `in-process` "
+            "asks them without HTTP [default: a server of its own].",
+            rich_help_panel=_RECIPE,
+            show_default=False,
+        ),
+    ] = None,
+    retry: Annotated[
+        bool,
+        typer.Option(
+            "--retry-quarantined",
+            help="Ask again about records of which no answer could be read.",
+            rich_help_panel=SPEND,
+        ),
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    concurrency: Concurrency = 32,
+    max_cost: MaxCost = None,
+    max_calls: MaxCalls = None,
+    timeout: Timeout = 300.0,
+    retries: Retries = 6,
+) -> None:
+    """Make a benchmark: from risk sub-categories or images to leak-free pairs.
+
+    The same command goes on where it stopped; a changed recipe asks anew only what the change
+    concerns. `OUT/pairs` is a set that any command opens, `OUT/provenance.jsonl` has a line for
+    every record that ever was.
+
+    **Examples**
+
+    - `vlsbench build lab --out builds/lab` (offline, harmless, minutes)
+
+    - `vlsbench build my.toml --plan`
+
+    - `vlsbench build my.toml --limit 20 --max-cost 2`
+
+    - `vlsbench build vlsbench --set models.writer=openai/gpt-4o --plan`
+
+    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
+    130 interrupted and resumable.
+    """
+    from vlsbench import api_build
+
+    console = Console(stderr=True)
+    if plan:
+        _plan(recipe, set_ or [], limit, lab, as_json)
+        return
+
+    def before(made: BuildPlan, guess: BuildEstimate) -> bool:
+        if not quiet:
+            print_estimate(console, made.recipe, guess)
+            console.print(escape(f"into {made.folder}"), highlight=False)
+        return True
+
+    done = api_build.build(
+        recipe,
+        out=out,
+        overrides=set_ or (),
+        lab=lab,
+        limit=limit,
+        concurrency=concurrency,
+        max_calls=max_calls,
+        max_cost=max_cost,
+        timeout_s=timeout,
+        retries=retries,
+        retry_quarantined=retry,
+        progress=not quiet,
+        before=before,
+    )
+    if as_json:
+        typer.echo(json.dumps(asdict(done.summary)))
+    else:
+        print_build(Console(), done)
+    if done.stopped:
+        console.print(
+            f"stopped: {done.stopped}; the same command goes on from here",
+            style="yellow",
+            highlight=False,
+            markup=False,
+        )
+        interrupted = done.stopped == "interrupted"
+        raise typer.Exit(EXIT_INTERRUPTED if interrupted else EXIT_STOPPED)
+
+
+def _plan(
+    recipe: str, overrides: list[str], limit: int | None, lab: str | None, as_json: bool
+) -> None:
+    from vlsbench import api_build
+
+    read, guess = api_build.plan_build(recipe, overrides=overrides, limit=limit)
+    checks = api_build.check_models(read, lab=lab)
+    if as_json:
+        found = {**asdict(guess), "calls": guess.calls, "cost": guess.cost}
+        typer.echo(json.dumps({**found, "models": [asdict(check) for check in checks]}))
+    else:
+        console = Console()
+        print_estimate(console, read, guess)
+        table = Table(box=box.SIMPLE_HEAD)
+        for name in ("role", "model", "state"):
+            table.add_column(name, overflow="fold")
+        for check in checks:
+            style = "red" if check.wrong else ""
+            table.add_row(check.role, escape(check.model), escape(check.state), style=style)
+        console.print(table)
+    if any(check.wrong for check in checks):
+        raise typer.Exit(1)
+
+
+def print_estimate(console: Console, recipe: Recipe, guess: BuildEstimate) -> None:
+    """Say what will be asked of whom, and what it will probably cost."""
+    console.print(
+        escape(
+            f"{recipe.name}: {len(recipe.taxonomy)} sub-categories, {guess.drafts:,} drafts, "
+            f"{guess.images:,} images, about {guess.pairs:,} pairs"
+        ),
+        highlight=False,
+    )
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("stage", "role", "model"):
+        table.add_column(name, overflow="fold")
+    for name in ("calls", "cost"):
+        table.add_column(name, justify="right")
+    for row in guess.stages:
+        cost = "unknown" if row.cost is None else f"${row.cost:,.2f}"
+        table.add_row(row.stage, row.role, escape(row.model), f"{row.calls:,}", cost)
+    cost = "unknown" if guess.cost is None else f"${guess.cost:,.2f}"
+    table.add_row("all", "", "", f"{guess.calls:,}", cost, style="bold")
+    console.print(table)
+    console.print("calls and cost are estimates: how many records pass a filter is assumed")
+
+
+def print_build(console: Console, done: Build) -> None:
+    """Show what a build made, stage by stage, and what to do next."""
+    summary = done.summary
+    console.print(_flow(summary.stages, "pairs"))
+    if summary.twin_stages:
+        console.print(_flow(summary.twin_stages, "benign twins"))
+    rate = summary.yield_
+    if rate.rate is not None:
+        console.print(
+            f"{summary.pairs:,} pairs and {summary.twins:,} benign twins; yield "
+            f"{100 * rate.rate:.1f} % [{100 * (rate.low or 0):.1f}, {100 * (rate.high or 0):.1f}] "
+            f"of {rate.n:,} begun (95 %, clustered by element or image)",
+            highlight=False,
+        )
+    cost = [row.cost for row in summary.spend]
+    spent = "cost unknown" if None in cost else f"${sum(c or 0 for c in cost):,.2f}"
+    calls = sum(row.calls for row in summary.spend)
+    console.print(f"{calls:,} calls, {spent}", highlight=False)
+    for note in summary.notes:
+        console.print(escape(note), style="yellow", highlight=False)
+    console.print(escape(f"{done.pairs}\n{done.provenance}"), highlight=False, soft_wrap=True)
+    console.print(
+        escape(f"next: vlsbench audit {done.pairs} · vlsbench review {done.pairs}"),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _flow(stages: tuple[StageCount, ...], title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("stage")
+    table.add_column("entered", justify="right")
+    table.add_column("went on", justify="right")
+    table.add_column("dropped", overflow="fold")
+    for row in stages:
+        reasons = [f"{reason} {n:,}" for reason, n in row.dropped.items()]
+        reasons += [f"({reason} {n:,})" for reason, n in row.quarantined.items()]
+        table.add_row(row.stage, f"{row.entered:,}", f"{row.left:,}", escape(", ".join(reasons)))
+    return table

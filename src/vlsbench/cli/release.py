@@ -1,0 +1,294 @@
+"""`vlsbench release`: write a set out for others, and check what was written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vlsbench.cli._default import taking_for_granted
+from vlsbench.cli._options import AsJson, Columns, Data, Quiet, SkipBad
+from vlsbench.errors import EXIT_ERROR
+
+if TYPE_CHECKING:
+    from vlsbench.releasing import Release, Watch
+
+app = typer.Typer(
+    cls=taking_for_granted("write"),
+    help="Write a set out for others: `vlsbench release DATASET` is short for `release write`.",
+    no_args_is_help=True,
+)
+
+_IS = "What it is called"
+_SHOWS = "What it shows (asked where a pair is harmful)"
+_KNOWN = "What is known of it"
+
+
+@app.command("write")
+def write_release(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="NAME, lab/NAME, or the path of a set, as OUT/pairs of a build.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the release.", show_default=False)],
+    name: Annotated[
+        str | None, typer.Option(help="Name on the Hub, without its owner.", rich_help_panel=_IS)
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="MAJOR.MINOR.PATCH.", rich_help_panel=_IS)
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--licence", "--license", help="Of the whole, as `cc-by-4.0`.", rich_help_panel=_IS
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(rich_help_panel=_IS)] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=SHARE,…",
+            help="train, validation, test; by image [default: test=1.0]",
+            rich_help_panel=_IS,
+            show_default=False,
+        ),
+    ] = None,
+    source_licence: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE=LICENCE",
+            help="Licence of the images of a source; may be given several times.",
+            rich_help_panel=_IS,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="release.toml with these and more (docs/release.md); options go before it.",
+            rich_help_panel=_IS,
+        ),
+    ] = None,
+    warning: Annotated[
+        str | None, typer.Option(help="What a reader will meet.", rich_help_panel=_SHOWS)
+    ] = None,
+    people: Annotated[
+        str | None,
+        typer.Option(
+            help="Can real people be recognised, and did they agree?", rich_help_panel=_SHOWS
+        ),
+    ] = None,
+    minors: Annotated[
+        str | None,
+        typer.Option(
+            help="Does any pair concern minors, and how was that handled?", rich_help_panel=_SHOWS
+        ),
+    ] = None,
+    personal_data: Annotated[
+        str | None,
+        typer.Option(help="Are names, addresses or the like in it?", rich_help_panel=_SHOWS),
+    ] = None,
+    review: Annotated[
+        Path | None,
+        typer.Option(help="keep.csv of a review: no other pair goes out.", rich_help_panel=_KNOWN),
+    ] = None,
+    leave_out: Annotated[
+        Path | None,
+        typer.Option(help="drop.csv of a review or an audit.", rich_help_panel=_KNOWN),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="card.json of `vlsbench audit`.", rich_help_panel=_KNOWN)
+    ] = None,
+    agreement: Annotated[
+        Path | None, typer.Option(help="Agreement of reviewers, JSON.", rich_help_panel=_KNOWN)
+    ] = None,
+    provenance: Annotated[
+        Path | None, typer.Option(help="provenance.jsonl of a build.", rich_help_panel=_KNOWN)
+    ] = None,
+    previous: Annotated[
+        Path | None,
+        typer.Option(help="The release before, for the changelog.", rich_help_panel=_KNOWN),
+    ] = None,
+    data: Data = None,
+    columns: Columns = None,
+    skip_bad: SkipBad = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a release of the same name in --out.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a set out as a release that `datasets.load_dataset` and `vlsbench eval` open.
+
+    Nothing is written unless all is there: a licence for every source of images, an answer to each
+    question about what harmful pairs show, every image readable. `vlsbench release verify DIR`
+    checks a release.
+
+    **Examples**
+
+    - `vlsbench release lab/leakless --out toasters --name toasters --version 1.0.0
+      --licence apache-2.0`
+
+    - `vlsbench release build/pairs --out kitchen --config release.toml --review keep.csv
+      --card audits/pairs/card.json --provenance build/provenance.jsonl`
+
+    - `vlsbench release build/pairs --out kitchen-1.1 --config release.toml --version 1.1.0
+      --previous kitchen --split train=0.1,test=0.9`
+
+    Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
+    """
+    from vlsbench.api_release import release
+    from vlsbench.pairs import parse_columns
+    from vlsbench.releasing import parse_pairs
+
+    answers = {
+        "warning": warning,
+        "people": people,
+        "minors": minors,
+        "personal_data": personal_data,
+    }
+    options: dict[str, Any] = {
+        "name": name,
+        "version": version,
+        "licence": licence,
+        "title": title,
+        "split": split,
+        "licences": dict(parse_pairs("--source-licence", text) for text in source_licence or ()),
+        "content": {field: text for field, text in answers.items() if text is not None},
+    }
+    with _progress(quiet or as_json) as watch:
+        made = release(
+            dataset,
+            out=out,
+            config=config,
+            review=review,
+            leave_out=leave_out,
+            card=card,
+            provenance=provenance,
+            agreement=agreement,
+            previous=previous,
+            data=data,
+            columns=parse_columns(columns) if columns else None,
+            force=force,
+            skip_bad=skip_bad,
+            watch=watch,
+            **{field: value for field, value in options.items() if value},
+        )
+    if as_json:
+        typer.echo(json.dumps(asdict(made), ensure_ascii=False))
+    else:
+        _print_release(made, out)
+
+
+@app.command("verify")
+def verify_release(
+    folder: Annotated[Path, typer.Argument(help="Folder of a release.", show_default=False)],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a release: checksums, counts, columns, every image, ids, splits, card, Croissant.
+
+    Both forms are read whole and held against each other.
+
+    **Examples**
+
+    - `vlsbench release verify toasters`
+
+    - `vlsbench release verify toasters --json`
+
+    Exit codes: 0 sound, 1 something is wrong, 2 wrong usage.
+    """
+    from vlsbench.releasing import verify
+
+    with _progress(quiet or as_json) as watch:
+        found = verify(folder, watch)
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "folder": str(folder), "sound": found.sound}))
+    else:
+        console = Console(soft_wrap=True)
+        for fault in found.faults:
+            console.print(f"wrong: {escape(fault)}", style="red", highlight=False)
+        for note in found.notes:
+            console.print(escape(note), style="yellow", highlight=False)
+        state = "sound" if found.sound else f"{len(found.faults):,} things are wrong"
+        console.print(
+            escape(
+                f"{found.name} {found.version}: {found.pairs:,} pairs, {found.images:,} images; "
+                f"{state}"
+            ),
+            highlight=False,
+        )
+    if not found.sound:
+        raise typer.Exit(EXIT_ERROR)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Watch]:
+    """Show how far reading, writing or checking has come."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=quiet or not console.is_terminal,
+        transient=True,
+    )
+    tasks: dict[str, Any] = {}
+
+    def watch(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done)
+
+    with bar:
+        yield watch
+
+
+def _print_release(made: Release, out: Path) -> None:
+    console = Console(soft_wrap=True)
+    table = Table("split", box=None)
+    for column in ("pairs", "harmful", "images", "files"):
+        table.add_column(column, justify="right")
+    for split in made.splits:
+        counts = (split.pairs, split.harmful, split.images, len(split.files))
+        table.add_row(split.name, *(f"{count:,}" for count in counts))
+    console.print(
+        escape(f"{made.name} {made.version}: {made.pairs:,} pairs, {made.images:,} images"),
+        highlight=False,
+    )
+    console.print(table)
+    for reason, count in made.left_out.items():
+        console.print(escape(f"left out: {count:,} {reason}"), highlight=False)
+    if changes := made.changes:
+        console.print(
+            escape(
+                f"since {changes.previous}: {len(changes.added):,} added, "
+                f"{len(changes.removed):,} removed, {len(changes.changed):,} changed"
+            ),
+            highlight=False,
+        )
+    if made.statistics.located:
+        console.print(
+            f"{made.statistics.located:,} images tell where they were taken (EXIF)", style="yellow"
+        )
+    for what, there in (("leakage card", made.leakage), ("agreement", made.agreement)):
+        if there is None:
+            console.print(f"no {what}: the dataset card says so", style="yellow", highlight=False)
+    if made.simulated:
+        console.print("Simulated pairs: the card says so.", style="yellow")
+    if made.gated:
+        console.print("Switch gated access on at the Hub before the set is public.", style="bold")
+    console.print(escape(f"Next: vlsbench release verify {out}"), style="dim", highlight=False)

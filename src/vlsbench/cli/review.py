@@ -1,0 +1,358 @@
+"""`vlsbench review`: people decide which pairs a benchmark keeps."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from vlsbench.cli._options import Columns, Data, SkipBad
+
+if TYPE_CHECKING:
+    from vlsbench.pairs import PairSet
+    from vlsbench.reviewing import Person, Review, Status, Store
+
+REVIEWS = Path("reviews")
+"""Where reviews go unless told otherwise."""
+
+
+class _ServesByDefault(TyperGroup):
+    """`vlsbench review DATASET` is short for `vlsbench review serve DATASET`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_ServesByDefault,
+    help="People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
+    no_args_is_help=True,
+)
+
+Dataset = Annotated[
+    str,
+    typer.Argument(
+        help="Name, lab/NAME, or the path of a set of your own, such as OUT/pairs.",
+        metavar="DATASET",
+        show_default=False,
+    ),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--review",
+        metavar="DIR",
+        help="The review's folder [default: reviews/DATASET].",
+        show_default=False,
+    ),
+]
+Votes = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Verdicts that decide a pair, at least [default: 2; with one reviewer 1].",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on standard output.")]
+
+
+@app.command()
+def serve(
+    dataset: Dataset,
+    reviewer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Who reviews; may be repeated, each has a link."),
+    ] = None,
+    adjudicator: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Who decides where reviewers disagree; may be repeated."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where verdicts go [default: reviews/DATASET].", show_default=False
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one and prints it.")
+    ] = 8710,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="A random sample of N pairs.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    votes: Votes = None,
+    data: Data = None,
+    columns: Columns = None,
+    skip_bad: SkipBad = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the links as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Serve a review on this machine: one pair a screen, images hidden until asked for.
+
+    Prints a secret link for each person, and one for you that shows progress and agreement.
+    Answers are saved one by one; the same command goes on where the review was left.
+
+    **Examples**
+
+    - `vlsbench review "lab/leakless?n=20"`
+
+    - `vlsbench review out/pairs --reviewer ann --reviewer ben --adjudicator cleo`
+
+    - `vlsbench review vlsbench --limit 200 --seed 1 --reviewer ann`
+
+    Exit codes: 0 stopped by Ctrl-C, 1 something must be changed, 2 wrong usage, 3 disk.
+    """
+    from vlsbench import reviewing
+
+    people = reviewing.invite(reviewer or ([] if adjudicator else ["reviewer"]), adjudicator or [])
+    folder = out or _folder(dataset)
+
+    def ready(address: str) -> None:
+        if as_json:
+            links = {p.name: f"{address}/enter/{p.link}" for p in people}
+            typer.echo(json.dumps({"folder": str(folder), "links": links}))
+        else:
+            _print_links(review, people, address, folder)
+        sys.stdout.flush()
+
+    pairs = _pairs(dataset, data, columns, skip_bad)
+    with reviewing.Store.write(folder) as store:
+        review = reviewing.open_review(
+            pairs, store, limit=limit, seed=seed, votes=votes, skip_bad=skip_bad
+        )
+        reviewing.serve(review, people, port=port, ready=ready)
+    if not as_json:
+        command = ["vlsbench", "review", "status", dataset, "--review", str(folder)]
+        typer.echo(f"Next: {shlex.join(command)}")
+
+
+def _print_links(review: Review, people: Sequence[Person], address: str, folder: Path) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(
+        escape(f"Review of {review.bench}: {len(review.pairs):,} pairs, verdicts in {folder}/")
+    )
+    for person in people:
+        what = "progress, for you only" if person.role == "organiser" else str(person.role)
+        console.print(escape(f"  {person.name} ({what}): {address}/enter/{person.link}"))
+    console.print(
+        "Each link is one person's secret: open each in a browser or profile of its own. "
+        "Ctrl-C stops; all answers are saved as they are given.",
+        style="dim",
+    )
+
+
+@app.command()
+def status(
+    dataset: Dataset,
+    review: Folder = None,
+    votes: Votes = None,
+    data: Data = None,
+    columns: Columns = None,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show progress, agreement and what is decided; works while the review is served.
+
+    **Examples**
+
+    - `vlsbench review status "lab/leakless?n=20"`
+
+    - `vlsbench review status out/pairs --review reviews/out-pairs --json`
+    """
+    with _store(dataset, review) as store:
+        found = _open(dataset, store, votes, data, columns, skip_bad).status()
+    if as_json:
+        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
+    else:
+        _print_status(found)
+
+
+@app.command("export")
+def export_review(
+    dataset: Dataset,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Verdicts, .csv or .jsonl [default: verdicts.csv in the review's folder].",
+            show_default=False,
+        ),
+    ] = None,
+    label_studio: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the pairs as tasks for Label Studio instead."),
+    ] = None,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Number people rather than name them.")
+    ] = False,
+    review: Folder = None,
+    votes: Votes = None,
+    data: Data = None,
+    columns: Columns = None,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write all verdicts, and beside them keep.csv and drop.csv, which --leave-out takes.
+
+    A pair that is not decided is on neither list.
+
+    **Examples**
+
+    - `vlsbench review export out/pairs --out verdicts.csv`
+
+    - `vlsbench eval out/pairs --leave-out drop.csv --model lab/careful --judge lab`
+
+    - `vlsbench review export out/pairs --label-studio tasks.json`
+    """
+    from vlsbench import reviewing
+
+    folder = review or _folder(dataset)
+    if label_studio:
+        # A team may work in Label Studio alone: its tasks need no review here before.
+        with reviewing.Store.write(folder) as store:
+            opened = _open(dataset, store, votes, data, columns, skip_bad)
+            config = reviewing.export_tasks(opened, label_studio)
+        if as_json:
+            written = {"tasks": str(label_studio), "config": str(config)}
+            typer.echo(json.dumps(written | {"pairs": len(opened.pairs)}))
+            return
+        typer.echo(f"{label_studio}: {len(opened.pairs):,} tasks; labelling interface: {config}")
+        command = ["vlsbench", "review", "import", dataset, "--review", str(folder)]
+        typer.echo(f"Next: {shlex.join(command)} --label-studio EXPORT.json")
+        return
+    with _store(dataset, review) as store:
+        opened = _open(dataset, store, votes, data, columns, skip_bad)
+        found = reviewing.export(opened, out or folder / "verdicts.csv", anonymous=anonymous)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), default=str))
+        return
+    typer.echo(f"{found.verdicts}: {found.rows:,} verdicts of {found.people} people")
+    typer.echo(f"{found.keep}: {found.kept:,} pairs")
+    typer.echo(f"{found.drop}: {found.dropped:,} pairs")
+    typer.echo(f"not decided, on neither list: {found.open:,} pairs")
+    if found.stale:
+        typer.echo(f"{found.stale:,} verdicts do not count: their pair has changed since")
+    if found.dropped:
+        command = ["vlsbench", "eval", dataset, "--leave-out", str(found.drop)]
+        typer.echo(f"Next: {shlex.join(command)} …")
+
+
+@app.command("import")
+def import_review(
+    dataset: Dataset,
+    label_studio: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="An export of Label Studio, in its format JSON."),
+    ],
+    review: Folder = None,
+    data: Data = None,
+    columns: Columns = None,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take over verdicts that a team gave in Label Studio; twice the same counts once.
+
+    **Example**
+
+    - `vlsbench review import out/pairs --label-studio export.json`
+    """
+    from vlsbench import reviewing
+
+    with reviewing.Store.write(review or _folder(dataset)) as store:
+        opened = _open(dataset, store, None, data, columns, skip_bad)
+        found = reviewing.import_tasks(opened, label_studio)
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        return
+    typer.echo(
+        f"{found.verdicts:,} verdicts taken over, {found.known:,} known already, "
+        f"{found.skipped:,} cancelled in Label Studio"
+    )
+
+
+def _folder(dataset: str) -> Path:
+    slug = re.sub(r"[^\w.=-]+", "-", dataset).strip("-.")
+    return REVIEWS / (slug or "set")
+
+
+def _store(dataset: str, review: Path | None) -> Store:
+    from vlsbench.reviewing import Store
+
+    return Store.read(review or _folder(dataset))
+
+
+def _pairs(dataset: str, data: Path | None, columns: str | None, skip_bad: bool) -> PairSet:
+    from vlsbench import load
+    from vlsbench.pairs import parse_columns
+
+    named = parse_columns(columns) if columns else None
+    return load(dataset, data=data, skip_bad=skip_bad, columns=named)
+
+
+def _open(
+    dataset: str,
+    store: Store,
+    votes: int | None,
+    data: Path | None,
+    columns: str | None,
+    skip_bad: bool,
+) -> Review:
+    from vlsbench.reviewing import open_review
+
+    pairs = _pairs(dataset, data, columns, skip_bad)
+    return open_review(pairs, store, votes=votes, skip_bad=skip_bad)
+
+
+def _print_status(found: Status) -> None:
+    console = Console()
+    console.print(escape(f"Review of {found.bench}: {found.pairs:,} pairs"), highlight=False)
+    people = Table(box=box.SIMPLE_HEAD)
+    for name in ("person", "role"):
+        people.add_column(name, overflow="fold")
+    people.add_column("done", justify="right")
+    for person in found.people:
+        people.add_row(escape(person.name), person.role, f"{person.done:,} of {person.total:,}")
+    console.print(people)
+    table = Table(
+        title="Agreement of reviewers, over pairs that two or more were sure about",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("question")
+    for name in ("alpha", "95 %", "same answer", "pairs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found.agreement:
+        table.add_row(
+            one.question,
+            "–" if one.alpha is None else f"{one.alpha:.2f}",
+            "–" if one.low is None else f"{one.low:.2f} to {one.high:.2f}",
+            "–" if one.agreement is None else f"{one.agreement:.0%}",
+            f"{one.n:,}",
+        )
+    console.print(table)
+    needs = "1 verdict" if found.votes == 1 else f"{found.votes} verdicts"
+    console.print(
+        f"A pair needs {needs}: {found.keep:,} keep, {found.drop:,} drop, {found.open:,} not "
+        f"decided ({found.disputed:,} in dispute)",
+        highlight=False,
+    )
+    if found.stale:
+        console.print(f"{found.stale:,} verdicts do not count: their pair has changed since")

@@ -1,0 +1,99 @@
+"""The lab's painter: draws the thing that a prompt names, or errs as it is told.
+
+`lab/painter?wrong=0.2&missing=0.1&seed=0`: share of its pictures that show another thing, and of
+those that show nothing at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.lab._draw import GROUNDS, PICTURE_SIDE, draw
+from vlsbench.lab._faults import draw_number
+from vlsbench.lab._task import read_options, thing_in
+from vlsbench.lab._world import THINGS, WORLD_VERSION
+from vlsbench.models import Drawing, Drawn, Reply, Usage
+from vlsbench.pairs import ImageData
+
+NAME = "painter"
+OPTIONS = {"wrong": 0.2, "missing": 0.1, "seed": 0.0}
+MOST_SIDE = 256
+"""Pixels; a larger picture of the lab shows nothing more."""
+
+
+def side_of(size: str) -> int:
+    """Read `WIDTHxHEIGHT`; the lab draws squares. Raises `VlsbenchError` where it is none."""
+    width, _, height = size.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise VlsbenchError(f"size {size!r}: write WIDTHxHEIGHT")
+    return max(32, min(int(width), int(height), MOST_SIDE))
+
+
+@lru_cache(maxsize=256)
+def _rates(options: str) -> Mapping[str, float]:
+    return read_options(NAME, options, **OPTIONS)
+
+
+def paint_prompt(prompt: str, seed: int, side: int = PICTURE_SIDE, options: str = "") -> bytes:
+    """Draw what a prompt names, as a PNG of `side` by `side` pixels.
+
+    The same arguments give the same bytes.
+
+    Raises:
+        VlsbenchError: The options cannot be read.
+    """
+    rates = _rates(options)
+    key = (prompt, seed, rates["seed"])
+    thing = thing_in(prompt)
+    turn = draw_number("paint", *key)
+    if thing is None or turn < rates["missing"]:
+        return _empty(draw_number("ground", *key), side)
+    if turn < rates["missing"] + rates["wrong"]:
+        others = [other for other in THINGS if other is not thing]
+        thing = others[int(draw_number("wrong", *key) * len(others))]
+    return draw(thing.name, f"{prompt}:{seed}", side)
+
+
+def _empty(turn: float, side: int) -> bytes:
+    from PIL import Image
+
+    ground = sorted(GROUNDS.values())[int(turn * len(GROUNDS))]
+    out = io.BytesIO()
+    Image.new("RGB", (side, side), ground).save(out, "PNG")
+    return out.getvalue()
+
+
+class LabPainter:
+    """The painter in process; implements `models.ImageModel`."""
+
+    endpoint = "lab"
+
+    def __init__(self, spec: str) -> None:
+        """Take `lab/painter`, with options. Raises `VlsbenchError` where they cannot be read."""
+        self._options = spec.partition("?")[2]
+        _rates(self._options)
+        self.spec = spec
+        self.identity: Mapping[str, Any] = {"model": spec, "world": WORLD_VERSION}
+
+    async def draw(self, drawing: Drawing) -> Drawn:
+        """Draw; never fails."""
+        start = time.perf_counter()
+        data = await asyncio.to_thread(
+            paint_prompt, drawing.prompt, drawing.seed, side_of(drawing.size), self._options
+        )
+        reply = Reply(
+            "",
+            usage=Usage(0, 1),
+            latency_s=time.perf_counter() - start,
+            served_by=self.spec.partition("?")[0],
+        )
+        return Drawn(reply, ImageData.of(data, "of the lab"))
+
+    async def close(self) -> None:
+        """Nothing is open."""

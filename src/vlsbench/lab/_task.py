@@ -1,0 +1,89 @@
+"""The tasks of a build, as the lab's models read them: `TASK: name` and fenced blocks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.lab._world import ACTS, THINGS, Act, Thing, thing_named
+
+_OPENING = re.compile(r"^<<<([A-Z]+) ([0-9a-f]{24})>>>$", re.MULTILINE)
+_TASK = re.compile(r"^TASK: (\w+)$", re.MULTILINE)
+_COUNT = re.compile(r"list of (\d+) texts")
+_NAMES = re.compile(
+    rf"\b({'|'.join(sorted((thing.name for thing in THINGS), key=len, reverse=True))})\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a prompt asks for."""
+
+    name: str
+    blocks: Mapping[str, str]
+    """Name → what stands between its fences."""
+    prompt: str
+    """The rest."""
+
+    @property
+    def count(self) -> int:
+        """How many texts are asked for."""
+        found = _COUNT.search(self.prompt)
+        return int(found[1]) if found else 1
+
+
+def read_task(text: str) -> Task | None:
+    """Take a prompt apart; None where it is no task of a build.
+
+    Only fences with the tag of the first one count, so nothing inside of the material opens or
+    closes a block.
+    """
+    if not (opening := _OPENING.search(text)):
+        return None
+    tag = opening[2]
+    block = re.compile(rf"^<<<([A-Z]+) {tag}>>>\n(.*?)\n?<<<END \1 {tag}>>>$", re.M | re.S)
+    blocks = {found[1]: found[2] for found in block.finditer(text)}
+    rest = block.sub("", text)
+    task = _TASK.search(rest)
+    return Task(task[1], blocks, rest) if task else None
+
+
+def thing_in(text: str) -> Thing | None:
+    """Return the first thing of the world that a text names."""
+    found = _NAMES.search(text.casefold())
+    return thing_named(found[1]) if found else None
+
+
+def act_titled(title: str) -> Act | None:
+    """Return the act whose title a category has."""
+    return next((act for act in ACTS if act.title.casefold() == title.strip().casefold()), None)
+
+
+def read_options(model: str, text: str, **defaults: float) -> dict[str, float]:
+    """Read a model's options, such as `leaks=0.9&seed=1`.
+
+    Args:
+        model: Named in errors.
+        text: What stands behind the question mark.
+        defaults: Option → value where it is not given; all but `seed` are rates.
+
+    Raises:
+        VlsbenchError: An option is unknown, or no rate.
+    """
+    found = dict(defaults)
+    for part in filter(None, text.split("&")):
+        name, _, value = part.partition("=")
+        try:
+            if name not in defaults:
+                raise ValueError
+            found[name] = float(value)
+            if name != "seed" and not 0 <= found[name] <= 1:
+                raise ValueError
+        except ValueError:
+            raise VlsbenchError(
+                f"model 'lab/{model}?{text}': options are {', '.join(defaults)} (rates from 0 to "
+                "1, and any seed)"
+            ) from None
+    return found

@@ -1,0 +1,313 @@
+"""Models in this process: `hf/PATH` or `hf/ORG/NAME`, any that transformers takes pictures with.
+
+Questions that come while others are being answered wait and are answered together, in batches of
+one size of picture list and one set of parameters. Needs the extra `align`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vlsbench.errors import MissingExtra
+from vlsbench.models._types import (
+    CallFailed,
+    FatalCall,
+    Finish,
+    Params,
+    Reply,
+    Request,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+PREFIX = "hf/"
+BATCH = 32
+"""Questions answered together, at most."""
+GATHER_S = 0.01
+"""How long the first question of a batch waits for company."""
+DIGESTED = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
+"""Files of a model's folder that could change an answer."""
+NOT_DIGESTED = ("align.json", "trainer_state.json")
+
+
+class Question(NamedTuple):
+    """What a model is shown: pictures in order, then the text."""
+
+    text: str
+    images: Sequence[Image.Image] = ()
+    system: str = ""
+
+
+class Answer(NamedTuple):
+    """What it said, and how much was read and written."""
+
+    text: str
+    input_tokens: int
+    output_tokens: int
+    cut: bool
+    """Whether it was stopped by the limit rather than by itself."""
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A vision-language model and its processor, in memory."""
+
+    model: Any
+    processor: Any
+
+    @classmethod
+    def load(cls, name: str) -> LocalModel:
+        """Load a folder, adapters of PEFT included, or a model of the Hub.
+
+        Weights are in bfloat16 where the device has it, on one GPU or spread over all there are.
+
+        Raises:
+            MissingExtra: transformers or torch is not installed.
+            FatalCall: There is no such model, or it takes no pictures.
+        """
+        try:
+            import torch
+            from transformers import AutoModelForImageTextToText, AutoProcessor
+            from transformers.utils.logging import disable_progress_bar
+        except ImportError:
+            raise MissingExtra(f"model {PREFIX}{name}", "align") from None
+        load: Any = AutoProcessor.from_pretrained  # untyped in transformers
+        quiet: Any = disable_progress_bar
+        quiet()
+        local = Path(name).is_dir()
+        cuda = torch.cuda.is_available()
+        options: dict[str, Any] = {"dtype": torch.bfloat16 if cuda else torch.float32}
+        if cuda:
+            options["device_map"] = "auto"
+        try:
+            processor = load(name, local_files_only=local)
+            model: Any = AutoModelForImageTextToText.from_pretrained(
+                name, local_files_only=local, **options
+            )
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise FatalCall(f"model {PREFIX}{name}: {_first_line(error)}") from None
+        if not getattr(processor, "chat_template", None):
+            raise FatalCall(f"model {PREFIX}{name}: its processor has no chat template")
+        tokenizer = processor.tokenizer
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return cls(model.eval(), processor)
+
+    def answer(self, questions: Sequence[Question], params: Params) -> list[Answer]:
+        """Answer questions in one batch.
+
+        Args:
+            questions: All with the same number of pictures.
+            params: Temperature 0 decodes greedily, None as the model's own settings say.
+        """
+        import torch
+
+        texts = [
+            self.processor.apply_chat_template(_messages(q), add_generation_prompt=True)
+            for q in questions
+        ]
+        images = [list(q.images) for q in questions]
+        inputs = self.processor(
+            text=texts,
+            images=images if images[0] else None,
+            padding=True,
+            return_tensors="pt",
+        ).to(self.model.device, self.model.dtype)
+        read = inputs["input_ids"].shape[1]
+        sampling: dict[str, Any] = {}
+        if params.temperature == 0:
+            sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        elif params.temperature is not None:
+            sampling = {"do_sample": True, "temperature": params.temperature}
+        if params.seed is not None:
+            torch.manual_seed(params.seed)
+        with torch.inference_mode():
+            whole = self.model.generate(
+                **inputs,
+                **sampling,
+                max_new_tokens=max(1, min(params.max_tokens, self._context - read)),
+                # A written image token would stand for a picture that is not there.
+                suppress_tokens=self._image_tokens,
+                pad_token_id=self.processor.tokenizer.pad_token_id,
+            )[:, read:]
+        ended = torch.isin(whole, torch.tensor(self._ends, device=whole.device))
+        texts = self.processor.tokenizer.batch_decode(whole, skip_special_tokens=True)
+        asked = inputs["attention_mask"].sum(1).tolist()
+        return [
+            # Everything after the first end is padding.
+            Answer(
+                text.strip(),
+                n,
+                int(row.int().argmax()) + 1 if row.any() else len(row),
+                not row.any(),
+            )
+            for text, n, row in zip(texts, asked, ended, strict=True)
+        ]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        ends = self.model.generation_config.eos_token_id
+        many = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+        return many or [self.processor.tokenizer.eos_token_id]
+
+    @cached_property
+    def _context(self) -> int:
+        config = self.model.config.get_text_config()
+        return int(getattr(config, "max_position_embeddings", None) or 1 << 20)
+
+    @cached_property
+    def _image_tokens(self) -> list[int] | None:
+        token = getattr(self.model.config, "image_token_id", None)
+        return None if token is None else [token]
+
+
+def _messages(question: Question) -> list[dict[str, Any]]:
+    system = [{"role": "system", "content": [{"type": "text", "text": question.system}]}]
+    parts: list[dict[str, str]] = [{"type": "image"} for _ in question.images]
+    user = {"role": "user", "content": [*parts, {"type": "text", "text": question.text}]}
+    return [*(system if question.system else []), user]
+
+
+def digest_of(folder: Path) -> str:
+    """Return one SHA-256 over a model's files, and over those of the model that it adapts."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in DIGESTED and path.name not in NOT_DIGESTED:
+            with open(path, "rb") as file:
+                whole.update(
+                    f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
+                )
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+        if Path(base).is_dir() and Path(base) != folder:
+            whole.update(digest_of(Path(base)).encode())
+    return whole.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    request: Request
+    reply: asyncio.Future[Reply]
+
+    @property
+    def group(self) -> tuple[int, Params, int]:
+        """What must be equal within a batch; sampled answers are drawn one by one."""
+        drawn = self.request.params.temperature != 0
+        return len(self.request.images), self.request.params, id(self) if drawn else 0
+
+
+class HfChat:
+    """A model in this process; implements `ChatModel`.
+
+    A schema is not enforced: what the prompt says of the form must do. Sampled answers depend on
+    the request's seed and sample number alone, so they are drawn one at a time.
+    """
+
+    def __init__(self, spec: str, batch: int = BATCH) -> None:
+        """Load the model.
+
+        Args:
+            spec: `hf/PATH` of a folder in Hugging Face format, or `hf/ORG/NAME` of the Hub.
+            batch: Questions answered together, at most.
+
+        Raises:
+            MissingExtra: transformers or torch is not installed.
+            FatalCall: It cannot be loaded.
+        """
+        self.spec = spec
+        self.endpoint = spec
+        self._batch = batch
+        name = spec.removeprefix(PREFIX)
+        self._local = LocalModel.load(name)
+        folder = Path(name)
+        revision = getattr(self._local.model.config, "_commit_hash", None)
+        self.identity: Mapping[str, Any] = {
+            "kind": "hf",
+            **(
+                {"weights": digest_of(folder)}
+                if folder.is_dir()
+                else {"name": name, "revision": revision}
+            ),
+            "dtype": str(self._local.model.dtype).removeprefix("torch."),
+        }
+        self._waiting: list[_Waiting] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def ask(self, request: Request) -> Reply:
+        """Answer one request, together with others that wait."""
+        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return await waiting.reply
+
+    async def _work(self) -> None:
+        await asyncio.sleep(GATHER_S)
+        while batch := self._take():
+            try:
+                replies = await asyncio.to_thread(self._answer, [w.request for w in batch])
+            except Exception as error:
+                for waiting in batch:
+                    if not waiting.reply.done():
+                        waiting.reply.set_exception(CallFailed(_first_line(error), 1))
+                continue
+            for waiting, reply in zip(batch, replies, strict=True):
+                if not waiting.reply.done():
+                    waiting.reply.set_result(reply)
+
+    def _take(self) -> list[_Waiting]:
+        waiting = [w for w in self._waiting if not w.reply.done()]
+        batch = [w for w in waiting if w.group == waiting[0].group][: self._batch]
+        taken = {id(w) for w in batch}
+        self._waiting = [w for w in waiting if id(w) not in taken]
+        return batch
+
+    def _answer(self, requests: Sequence[Request]) -> list[Reply]:
+        from PIL import Image
+
+        started = time.perf_counter()
+        params = requests[0].params
+        if params.temperature != 0:
+            # Each sample of the same question is another draw, whatever else was asked before.
+            seed = (params.seed or 0) * 1_000_003 + requests[0].sample
+            params = Params(params.max_tokens, params.temperature, seed)
+        questions = [
+            Question(
+                request.text,
+                [Image.open(io.BytesIO(image.data)).convert("RGB") for image in request.images],
+                request.system,
+            )
+            for request in requests
+        ]
+        answers = self._local.answer(questions, params)
+        took = time.perf_counter() - started
+        return [
+            Reply(
+                answer.text,
+                Finish.LENGTH if answer.cut else Finish.STOP,
+                usage=Usage(answer.input_tokens, answer.output_tokens),
+                latency_s=took,
+                served_by=self.spec,
+            )
+            for answer in answers
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held open between calls."""
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

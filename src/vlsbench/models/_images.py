@@ -1,0 +1,285 @@
+"""Text-to-image models: any `/v1/images/generations` server, or diffusers in this process.
+
+Format: https://platform.openai.com/docs/api-reference/images/create. The picture comes back as
+base64 inside the answer; addresses are never followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import io
+import json
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import pybase64
+
+from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.models._http import HttpChat, clean_text
+from vlsbench.models._open import Connections
+from vlsbench.models._types import FatalCall, Finish, Params, Reply, Request, Usage
+from vlsbench.pairs import ImageData, ImageError
+
+DIFFUSERS = "diffusers/"
+"""Prefix of models in this process."""
+ONE_IMAGE = Usage(input_tokens=0, output_tokens=1)
+"""A picture counts as one output token, so that a price for each picture is a price like others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What is to be drawn."""
+
+    prompt: str
+    seed: int
+    """Equal ones give equal pictures where the server heeds seeds at all."""
+    size: str
+    """`WIDTHxHEIGHT` in pixels."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture, or why there is none, in the form that the ledger keeps."""
+
+    reply: Reply
+    """With `finish` other than `stop` where the backend filtered or rejected the prompt."""
+    image: ImageData | None = field(default=None, repr=False)
+
+    def kept(self) -> Reply:
+        """Return the reply with the picture's digest in place of the picture."""
+        assert self.image is not None
+        extra = {**self.reply.extra, "image": self.image.sha256, "mime": self.image.mime}
+        return replace(self.reply, extra=extra)
+
+
+class ImageModel(Protocol):
+    """A model that draws."""
+
+    @property
+    def spec(self) -> str:
+        """How the user names it."""
+
+    @property
+    def endpoint(self) -> str:
+        """What its calls share a rate limit with."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What of the model could change a picture; plain JSON, no secrets."""
+
+    async def draw(self, drawing: Drawing) -> Drawn:
+        """Draw one picture, retrying what passes.
+
+        Raises:
+            CallFailed: The server gave no answer after all retries.
+            FatalCall: No request can succeed.
+        """
+
+    async def close(self) -> None:
+        """Release connections or memory."""
+
+
+def parse_generation(body: bytes) -> Reply:
+    """Read an answer of `/v1/images/generations`; its base64 stands in `extra["b64_json"]`.
+
+    Raises:
+        ValueError: It holds no picture in base64 (a cut answer, an HTML page, an address).
+    """
+    try:
+        answer = json.loads(body)
+        row = answer["data"][0]
+        encoded = row["b64_json"]
+    except (RecursionError, KeyError, IndexError, TypeError):
+        raise ValueError("answer has no data[0].b64_json") from None
+    if not isinstance(encoded, str):
+        raise ValueError("b64_json is no text")
+    revised = clean_text(row.get("revised_prompt"))
+    return Reply(
+        text="",
+        usage=ONE_IMAGE,
+        served_by=clean_text(answer.get("model")),
+        extra={"b64_json": encoded, **({"revised_prompt": revised} if revised else {})},
+    )
+
+
+class ImageGenerations(HttpChat):
+    """The endpoint for pictures of an OpenAI-compatible server."""
+
+    path = "/images/generations"
+    read = staticmethod(parse_generation)
+
+    def body(self, request: Request, content: list[dict[str, Any]]) -> dict[str, Any]:
+        """Write a request; the size stands in the system prompt's place."""
+        body: dict[str, Any] = {
+            "model": self.name,
+            "prompt": request.text,
+            "n": 1,
+            "size": request.system,
+        }
+        if not self.name.startswith("gpt-image"):  # these answer in base64, and refuse the word
+            body["response_format"] = "b64_json"
+        if not self._official:  # OpenAI's own models know no seed
+            body["seed"] = request.params.seed
+        return body
+
+
+class HttpImages:
+    """An image model on an OpenAI-compatible server; implements `ImageModel`."""
+
+    def __init__(self, chat: HttpChat) -> None:
+        """Take the endpoint for pictures."""
+        self._chat = chat
+        self.spec = chat.spec
+        self.endpoint = chat.endpoint
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Server and model name."""
+        return {**self._chat.identity, "kind": "openai-images"}
+
+    async def draw(self, drawing: Drawing) -> Drawn:
+        """Draw; see `ImageModel.draw`."""
+        request = Request(
+            drawing.prompt,
+            system=drawing.size,
+            params=Params(max_tokens=1, temperature=None, seed=drawing.seed),
+        )
+        reply = await self._chat.ask(request)
+        if reply.finish is not Finish.STOP:
+            return Drawn(reply)
+        extra = dict(reply.extra)
+        encoded = extra.pop("b64_json")
+        reply = replace(reply, extra=extra)
+        try:
+            data = pybase64.b64decode(encoded, validate=True)
+            return Drawn(reply, ImageData.of(data, "of the image model"))
+        except (binascii.Error, ValueError, ImageError) as error:
+            return Drawn(replace(reply, finish=Finish.REJECTED, detail=f"no picture: {error}"))
+
+    async def listed(self) -> bool | None:
+        """Ask the server whether it has the model; see `HttpChat.listed`."""
+        return await self._chat.listed()
+
+    async def close(self) -> None:
+        """Close the server's connections."""
+        await self._chat.close()
+
+
+class DiffusersImages:
+    """A diffusers pipeline in this process, one picture at a time; implements `ImageModel`.
+
+    Stable Diffusion 3.5 and its like; wants a GPU. Loaded before the first picture.
+    """
+
+    endpoint = "diffusers"
+
+    def __init__(self, spec: str, *, filtered: bool, steps: int = 28) -> None:
+        """Take a `diffusers/ORG/NAME` or `diffusers/PATH`.
+
+        Args:
+            spec: As the user gave it.
+            filtered: The recipe says that the backend filters what it draws: a pipeline without a
+                safety checker is then refused.
+            steps: Of denoising.
+
+        Raises:
+            MissingExtra: diffusers or torch is not installed.
+        """
+        if not (find_spec("diffusers") and find_spec("torch")):
+            raise MissingExtra(f"{spec} in this process", "images")
+        self.spec = spec
+        self._name = spec.removeprefix(DIFFUSERS)
+        self._filtered = filtered
+        self._steps = steps
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="diffusers")
+        self._pipeline: Any = None
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Name and steps; `filtered` changes which pictures come back."""
+        return {
+            "kind": "diffusers",
+            "name": self._name,
+            "steps": self._steps,
+            "filtered": self._filtered,
+        }
+
+    def _load(self) -> Any:
+        if self._pipeline is None:
+            import diffusers
+            import torch
+
+            gpu = torch.cuda.is_available()
+            pipeline: Any = diffusers.AutoPipelineForText2Image.from_pretrained(
+                self._name,
+                torch_dtype=torch.bfloat16 if gpu else torch.float32,
+                use_safetensors=True,
+            )
+            if self._filtered and getattr(pipeline, "safety_checker", None) is None:
+                raise FatalCall(
+                    f"{self.spec} has no safety checker, but the recipe says draw.safety = "
+                    '"filtered": serve it behind a filter, or state "unfiltered" and because'
+                )
+            pipeline.set_progress_bar_config(disable=True)
+            self._pipeline = pipeline.to("cuda" if gpu else "cpu")
+        return self._pipeline
+
+    def _draw(self, drawing: Drawing) -> Drawn:
+        import torch
+
+        began = time.perf_counter()
+        width, height = map(int, drawing.size.split("x"))
+        made = self._load()(
+            prompt=drawing.prompt,
+            width=width,
+            height=height,
+            num_inference_steps=self._steps,
+            generator=torch.Generator("cpu").manual_seed(drawing.seed),
+        )
+        reply = Reply(
+            "",
+            usage=ONE_IMAGE,
+            latency_s=time.perf_counter() - began,
+            served_by=self.spec,
+        )
+        if any(getattr(made, "nsfw_content_detected", None) or ()):
+            return Drawn(replace(reply, finish=Finish.FILTERED, detail="safety checker"))
+        out = io.BytesIO()
+        made.images[0].save(out, "PNG")
+        return Drawn(reply, ImageData.of(out.getvalue(), "of the image model"))
+
+    async def draw(self, drawing: Drawing) -> Drawn:
+        """Draw; see `ImageModel.draw`."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._draw, drawing)
+
+    async def close(self) -> None:
+        """Let go of the pipeline."""
+        self._pipeline = None
+        self._pool.shutdown(wait=False)
+
+
+def open_images(spec: str, connections: Connections, *, filtered: bool) -> ImageModel:
+    """Return the image model that a spec names.
+
+    Args:
+        spec: `openai/NAME`, `NAME@http://host:port/v1`, or `diffusers/ORG/NAME`.
+        connections: Shared with the chat models.
+        filtered: Whether the backend is said to filter what it draws.
+
+    Raises:
+        VlsbenchError: The spec is of no known form, or its key or extra is missing.
+    """
+    if spec.startswith(DIFFUSERS):
+        return DiffusersImages(spec, filtered=filtered)
+    model = connections.open(spec, ImageGenerations)
+    if not isinstance(model, HttpChat):
+        raise VlsbenchError(
+            f"image model {spec!r} is of no known form: openai/NAME, NAME@http://host:port/v1, "
+            f"{DIFFUSERS}ORG/NAME"
+        )
+    return HttpImages(model)

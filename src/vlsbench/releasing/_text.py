@@ -1,0 +1,72 @@
+"""Texts of others written into Markdown so that they are read as text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from markupsafe import Markup
+
+_CONTROL = dict.fromkeys(
+    code
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if not chr(code).isspace()
+)
+"""Control characters, and those that turn the direction of what follows, are left out."""
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~$&#]|(?<=[A-Za-z]):(?=//)|(?<=\bwww)\.", re.IGNORECASE)
+"""What Markdown takes for markup, a cell, mathematics or an address within a line."""
+_START = re.compile(r"^\d+(?=[.)](?:\s|$))|^(?=[+=:-])")
+"""What makes a line a heading, an item or a rule."""
+
+
+def line(text: object) -> str:
+    """Return a text on one line, without what cannot be seen."""
+    whole = str(text).encode("utf-8", "replace").decode()
+    return " ".join(whole.translate(_CONTROL).split())
+
+
+def md(text: object) -> str:
+    """Write a text into one line of Markdown.
+
+    Nothing of it is markup, HTML, a link, a table's cell or mathematics, on GitHub or on the Hub.
+    """
+    return _START.sub(r"\g<0>\\", _SPECIAL.sub(r"\\\g<0>", line(text)))
+
+
+def fenced(text: str, language: str = "") -> Markup:
+    """Write a text as a block of code that nothing in it can end."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    clean = text.translate(_CONTROL).replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+    return Markup(f"{fence}{language}\n{clean}\n{fence}")
+
+
+def finalize(value: Any) -> Any:
+    """Escape whatever a template prints, but for what was made by `fenced` or `Markup`."""
+    return str(value) if isinstance(value, Markup) else md(value) if value is not None else ""
+
+
+def percent(share: float | None) -> str:
+    """Write a share as a percentage with one decimal; a dash where there is none."""
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def size(bytes_: int) -> str:
+    """Write a number of bytes in the decimal unit that fits."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if bytes_ >= factor:
+            return f"{bytes_ / factor:.1f} {unit}"
+    return f"{bytes_} bytes"
+
+
+def size_category(pairs: int) -> str:
+    """Return the Hub's size category of a number of rows."""
+    for limit, name in (
+        (10**3, "n<1K"),
+        (10**4, "1K<n<10K"),
+        (10**5, "10K<n<100K"),
+        (10**6, "100K<n<1M"),
+    ):
+        if pairs < limit:
+            return name
+    return "1M<n<10M"

@@ -1,0 +1,252 @@
+"""The documented shape of a release: what is asked for, and what `release.json` says of it.
+
+`release.json` is `dataclasses.asdict` of `Release`; docs/release.md describes it for readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+SCHEMA = "vlsbench.release/1"
+RELEASE_JSON = "release.json"
+CARD = "README.md"
+CHANGELOG = "CHANGELOG.md"
+CHECKSUMS = "checksums.sha256"
+CROISSANT = "croissant.json"
+PROVENANCE = "provenance.jsonl"
+DATA = "data"
+"""Folder of the Parquet shards."""
+FOLDER = "imagefolder"
+"""Folder of the same records as image files with `metadata.jsonl`, one folder a split."""
+SPLITS = ("train", "validation", "test")
+"""The names that Hugging Face's imagefolder tells from a folder's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What whoever releases a set must say of what it shows."""
+
+    warning: str
+    """What a reader will meet."""
+    people: str
+    """Whether real people can be recognised, and what they agreed to."""
+    minors: str
+    """Whether pairs concern minors, and how that was handled."""
+    personal_data: str
+    """Whether names, addresses, faces or the like are in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a release is called and what it says of itself; the fields of a `release.toml`."""
+
+    name: str
+    """Letters, digits, `.`, `_`, `-`: the last part of a repository's name on the Hub."""
+    version: str
+    """MAJOR.MINOR.PATCH."""
+    licence: str
+    """Of the release as a whole, an SPDX identifier where it has one."""
+    title: str = ""
+    summary: str = ""
+    authors: tuple[str, ...] = ()
+    homepage: str = ""
+    citation: str = ""
+    """BibTeX; made up of title, authors and version where it is empty."""
+    languages: tuple[str, ...] = ("en",)
+    intended_use: str = ""
+    limits: tuple[str, ...] = ()
+    maintenance: str = ""
+    date: str = ""
+    """ISO 8601; today where it is empty."""
+    split: Mapping[str, float] = field(default_factory=lambda: {"test": 1.0})
+    """Split → share of the clusters of images."""
+    content: Content | None = None
+    licences: Mapping[str, str] = field(default_factory=dict)
+    """Source of images → licence; "" for pairs that name no source."""
+
+
+class Kind(StrEnum):
+    """What a column holds."""
+
+    IMAGE = "image"
+    IMAGES = "images"
+    TEXT = "text"
+    BOOL = "bool"
+    INT = "int"
+    FLOAT = "float"
+    JSON = "json"
+    """Text that is JSON: values of several kinds, lists, objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the records."""
+
+    name: str
+    kind: Kind
+    about: str
+    origin: str = ""
+    """Name in the set it was made from, where that could not be a column's name here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split and its files."""
+
+    name: str
+    pairs: int
+    harmful: int
+    images: int
+    files: tuple[str, ...]
+    """Parquet shards, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubcategoryCount:
+    """Pairs of one sub-category."""
+
+    category: str
+    subcategory: str
+    harmful: int
+    benign: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """Pairs whose images come from one source under one licence."""
+
+    source: str
+    licence: str
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Characters of one text over all pairs that have it: least, quartiles, most."""
+
+    field: str
+    pairs: int
+    quantiles: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counts of everything released. No estimate: all pairs are counted."""
+
+    subcategories: tuple[SubcategoryCount, ...]
+    sources: tuple[SourceCount, ...]
+    lengths: tuple[Lengths, ...]
+    formats: Mapping[str, int]
+    """Media type → distinct images."""
+    least_pixels: tuple[int, int]
+    most_pixels: tuple[int, int]
+    """Width and height of the images with the fewest and the most pixels."""
+    image_bytes: int
+    exif: int
+    """Images with EXIF metadata."""
+    located: int
+    """Images whose metadata tell where they were taken."""
+    shared: int
+    """Images that several pairs use."""
+    twins: int
+    """Benign pairs with the query of a harmful one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured share or coefficient with its interval."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unit: str = "share"
+    """`share`, shown in percent, or `alpha` (Krippendorff's)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leakage:
+    """What `vlsbench audit` measured, in short."""
+
+    figures: tuple[Figure, ...]
+    pairs: int
+    """Audited; where it is not the number of released pairs, the audit was of another state."""
+    made: str
+    simulated: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far reviewers agreed, in short."""
+
+    figures: tuple[Figure, ...]
+    reviewers: int
+    """People with at least one complete verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How the pairs came about, counted from their provenance."""
+
+    records: int
+    """Lines that were given."""
+    written: int
+    """Lines in the release: of its records, what they descend from, and what was dropped."""
+    dropped: Mapping[str, int]
+    """Reason → records, the most frequent first."""
+    models: Mapping[str, int]
+    """Model → calls."""
+    cost: float | None
+    """US dollars over all lines; None where some call's cost is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is different from the previous release."""
+
+    previous: str
+    """Its version."""
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: Mapping[str, tuple[str, ...]]
+    """Id → columns."""
+    columns_added: tuple[str, ...]
+    columns_removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """All that a release says of itself."""
+
+    schema: str
+    vlsbench: str
+    """Version of this package."""
+    name: str
+    version: str
+    title: str
+    date: str
+    licence: str
+    dataset: str
+    """The set it was made from."""
+    pairs: int
+    harmful: int
+    images: int
+    """Distinct ones, by content."""
+    gated: bool
+    """Access asks for consent; always so where a pair is harmful."""
+    simulated: bool
+    """Pairs of the lab, or made with its models: nothing here is about the real world."""
+    content: Content
+    splits: tuple[Split, ...]
+    columns: tuple[Column, ...]
+    statistics: Statistics
+    left_out: Mapping[str, int]
+    """Reason → pairs of the set that are not released."""
+    leakage: Leakage | None = None
+    agreement: Agreement | None = None
+    made: Made | None = None
+    changes: Changes | None = None

@@ -1,0 +1,305 @@
+"""The web application of a review. Imported only where the extra `review` is installed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.reviewing._guard import Guard
+from vlsbench.reviewing._images import for_browser, veiled
+from vlsbench.reviewing._people import Person, find
+from vlsbench.reviewing._questions import CODES, MAX_COMMENT, Answer, Question, Step
+from vlsbench.reviewing._review import Review, Said
+from vlsbench.reviewing._store import StoreError
+from vlsbench.reviewing._verdicts import Role
+
+BREAK_EVERY = 25
+"""Pairs after which a break is suggested."""
+_STATIC = {
+    "style.css": "text/css; charset=utf-8",
+    "review.js": "text/javascript; charset=utf-8",
+    "htmx.min.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+_STRANGER = "Open the link that vlsbench review printed for you; it is a new one at each start."
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every request needs."""
+
+    review: Review
+    people: tuple[Person, ...]
+    cookie: str
+
+
+def make_app(review: Review, people: Sequence[Person], port: int) -> FastAPI:
+    """Return the application.
+
+    Args:
+        review: What is reviewed.
+        people: Who has a link; see `invite`.
+        port: Where it will listen. Part of the hosts it answers to, and of its cookie's name, since
+            browsers give the cookies of one port to all.
+
+    Raises:
+        VlsbenchError: Someone took part in another role before; see `Review.join`.
+    """
+    review.join({p.name: p.role for p in people if p.role is not Role.ORGANISER})
+    app = FastAPI(title="vlsbench review", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.desk = Desk(review, tuple(people), f"vlsbench-review-{port}")
+    app.include_router(router)
+    app.add_middleware(Guard, port=port)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(VlsbenchError, _failed)
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return PlainTextResponse(f"{error.detail}\n", error.status_code)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    status = 507 if isinstance(error, StoreError) else 422
+    return PlainTextResponse(f"{_clean(str(error))}\n", status)
+
+
+# Who asks.
+
+
+def _desk(request: Request) -> Desk:
+    desk = request.app.state.desk
+    assert isinstance(desk, Desk)
+    return desk
+
+
+def _anyone(request: Request) -> Person:
+    desk = _desk(request)
+    person = find(desk.people, request.cookies.get(desk.cookie, ""), "cookie")
+    if person is None:
+        raise HTTPException(401, _STRANGER)
+    return person
+
+
+def _judge(person: Annotated[Person, Depends(_anyone)]) -> Person:
+    if person.role is Role.ORGANISER:
+        raise HTTPException(403, "The organiser's link shows progress; it records no verdict.")
+    return person
+
+
+def _organiser(person: Annotated[Person, Depends(_anyone)]) -> Person:
+    if person.role is not Role.ORGANISER:
+        raise HTTPException(403, "Reviews are blind: only the organiser's link shows this.")
+    return person
+
+
+async def _form(request: Request, person: Annotated[Person, Depends(_judge)]) -> _Fields:
+    fields: _Fields = {}
+    for name, value in (await request.form()).multi_items():
+        if isinstance(value, str):
+            fields.setdefault(name, []).append(value)
+    if not secrets.compare_digest(
+        _one(fields, "form").encode("utf-8", "replace"), person.form.encode()
+    ):
+        raise HTTPException(403, "This form is not one of ours: open your link again.")
+    return fields
+
+
+_Fields = dict[str, list[str]]
+Served = Annotated[Desk, Depends(_desk)]
+Anyone = Annotated[Person, Depends(_anyone)]
+Judge = Annotated[Person, Depends(_judge)]
+Organiser = Annotated[Person, Depends(_organiser)]
+Form = Annotated[_Fields, Depends(_form)]
+
+
+# What they see.
+
+
+def _clean(value: Any) -> Any:
+    """Make text writable: half surrogates, legal in JSON, have no UTF-8 form."""
+    return value.encode("utf-8", "replace").decode() if type(value) is str else value
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("vlsbench.reviewing"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_clean,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"CODES": CODES, "MAX_COMMENT": MAX_COMMENT, "BREAK_EVERY": BREAK_EVERY}
+    return environment
+
+
+def _page(template: str, **context: Any) -> HTMLResponse:
+    return HTMLResponse(_environment().get_template(template).render(context))
+
+
+@router.get("/enter/{link}")
+def enter(desk: Served, link: str) -> Response:
+    """Let a person in. The start page itself, no redirect: browsers would not send it the cookie.
+
+    A strict same-site cookie stays behind on a redirect that began with a click on another site.
+    """
+    person = find(desk.people, link, "link")
+    if person is None:
+        raise HTTPException(401, _STRANGER)
+    response = _start(desk, person)
+    response.set_cookie(desk.cookie, person.cookie, httponly=True, samesite="strict", path="/")
+    return response
+
+
+@router.get("/")
+def start(desk: Served, person: Anyone) -> Response:
+    """What this is, what to expect, how to stop; also where a break is taken."""
+    return _start(desk, person)
+
+
+def _start(desk: Desk, person: Person) -> HTMLResponse:
+    done = None
+    if person.role is not Role.ORGANISER:
+        done = desk.review.progress(person.name, person.role)
+    return _page("start.html", person=person, review=desk.review, progress=done)
+
+
+@router.get("/review")
+def review(desk: Served, person: Judge, request: Request, reveal: str = "") -> Response:
+    """What the person is at; the image is there once it was asked for by the pair's number."""
+    return _screen(desk, person, request, reveal)
+
+
+def _screen(desk: Desk, person: Person, request: Request, reveal: str) -> HTMLResponse:
+    at = desk.review.screen(person.name, person.role)
+    fragment = request.headers.get("hx-request") == "true"
+    return _page(
+        "_screen.html" if fragment else "review.html",
+        person=person,
+        screen=at,
+        revealed=at is not None and reveal == str(at.number),
+        progress=desk.review.progress(person.name, person.role),
+    )
+
+
+@router.post("/answer")
+async def answer(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
+    """Record what was said on a screen, and show the next one."""
+    number, step, said = _said(fields)
+    recorded = await run_in_threadpool(
+        desk.review.answer, person.name, person.role, number, step, said
+    )
+    # Whoever has just looked at the image has asked for it.
+    reveal = str(number) if recorded and step is Step.IMAGE else ""
+    return await _next(desk, person, request, reveal)
+
+
+@router.post("/pass")
+async def pass_on(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
+    """Leave a pair without looking at its image."""
+    if person.role is Role.REVIEWER:
+        await run_in_threadpool(desk.review.pass_on, person.name, _number(fields))
+    return await _next(desk, person, request, "")
+
+
+@router.post("/undo")
+async def undo(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
+    """Take back what the person said last, and ask again."""
+    await run_in_threadpool(desk.review.undo, person.name, person.role)
+    return await _next(desk, person, request, "")
+
+
+async def _next(desk: Desk, person: Person, request: Request, reveal: str) -> Response:
+    if request.headers.get("hx-request") == "true":
+        return await run_in_threadpool(_screen, desk, person, request, reveal)
+    # So that a browser without script can reload the page without sending the form again.
+    return RedirectResponse(f"/review?reveal={reveal}" if reveal else "/review", 303)
+
+
+def _one(fields: _Fields, name: str) -> str:
+    return fields.get(name, [""])[0]
+
+
+def _number(fields: _Fields) -> int:
+    text = _one(fields, "number")
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise HTTPException(400, "no such pair")
+    return int(text)
+
+
+def _said(fields: _Fields) -> tuple[int, Step, Said]:
+    try:
+        step = Step(_one(fields, "step"))
+        answers = {q: Answer(_one(fields, q)) for q in Question if q in fields}
+    except ValueError:
+        raise HTTPException(400, "no such answer") from None
+    comment = _clean(_one(fields, "comment").replace("\r\n", "\n").strip())
+    return _number(fields), step, Said(answers, tuple(fields.get("codes", ())), comment)
+
+
+@router.get("/overview")
+def overview(desk: Served, person: Organiser) -> Response:
+    """Progress and agreement."""
+    return _page("overview.html", status=desk.review.status())
+
+
+@router.get("/overview/figures")
+def figures(desk: Served, person: Organiser) -> Response:
+    """The figures alone, for a page that is open."""
+    return _page("_figures.html", status=desk.review.status())
+
+
+# Images and what belongs to the pages.
+
+
+@router.get("/image/{sha256}")
+def image(desk: Served, person: Judge, sha256: str) -> Response:
+    """One image of a pair that was shown, by the digest of its content."""
+    data = desk.review.images.get(sha256)
+    if data is None:
+        raise HTTPException(404, "no such image")
+    try:
+        content, mime = for_browser(data)
+    except ValueError:
+        raise HTTPException(404, "no readable image") from None
+    return Response(content, media_type=mime)
+
+
+@router.get("/veil/{sha256}")
+def veil(desk: Served, person: Judge, sha256: str) -> Response:
+    """The same image as a few patches of colour: nothing of it reaches the browser unasked."""
+    data = desk.review.images.get(sha256)
+    if data is None:
+        raise HTTPException(404, "no such image")
+    try:
+        return Response(veiled(data), media_type="image/png")
+    except ValueError:
+        raise HTTPException(404, "no readable image") from None
+
+
+@router.get("/static/{name}")
+def static(name: str) -> Response:
+    """Style and scripts, of which there are exactly these."""
+    if name not in _STATIC:
+        raise HTTPException(404, "no such file")
+    return Response(_static(name), media_type=_STATIC[name])
+
+
+@cache
+def _static(name: str) -> bytes:
+    return files("vlsbench.reviewing").joinpath("static", name).read_bytes()

@@ -1,0 +1,384 @@
+"""One review: whose turn it is, what is shown, what is recorded, and what it comes to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.evaluation import Selection, Settings
+from vlsbench.pairs import Pair, PairSet, image_faults
+from vlsbench.reviewing._agreement import QuestionAgreement, agreement
+from vlsbench.reviewing._decide import Decision, Fate, decide, votes_needed
+from vlsbench.reviewing._images import Images
+from vlsbench.reviewing._questions import CODES, MAX_COMMENT, STEPS, Answer, Question, Step, asked
+from vlsbench.reviewing._store import UNDO, Row, Store
+from vlsbench.reviewing._verdicts import PersonVerdict, Role, check_name, person_verdicts, standing
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a person answers on one screen."""
+
+    answers: Mapping[Question, Answer]
+    codes: tuple[str, ...] = ()
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What one person is shown next."""
+
+    number: int
+    """The pair's place in the review, from 0; names it to the browser."""
+    step: Step
+    pair: Pair
+    images: tuple[str, ...]
+    """Digests."""
+    shown: str
+    questions: tuple[Question, ...]
+    others: tuple[PersonVerdict, ...] = ()
+    """For adjudication: the verdicts in dispute, in an order that tells no name."""
+
+
+class Waiting(NamedTuple):
+    """How far a person is."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonProgress:
+    """How far one person is."""
+
+    name: str
+    role: Role
+    done: int
+    """Pairs with a complete verdict."""
+    total: int
+    """Pairs there are to do; for an adjudicator, those in dispute now or adjudicated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a review has come to so far."""
+
+    bench: str
+    pairs: int
+    votes: int
+    """Verdicts that a pair needs."""
+    people: tuple[PersonProgress, ...]
+    agreement: tuple[QuestionAgreement, ...]
+    keep: int
+    drop: int
+    open: int
+    disputed: int
+    """Open ones that wait for an adjudicator, or that none could decide."""
+    stale: int
+    """Verdicts that do not count: their pair has changed since, or is not in the review."""
+
+
+def shown_digest(pair: Pair, images: Sequence[str]) -> str:
+    """Return the digest of what a person sees of a pair: a verdict counts for nothing else."""
+    seen = [pair.query, pair.category, pair.subcategory, list(images)]
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+
+
+def open_review(
+    pairs: PairSet,
+    store: Store,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    votes: int | None = None,
+    skip_bad: bool = False,
+) -> Review:
+    """Begin or go on with the review of a benchmark.
+
+    Args:
+        pairs: The benchmark.
+        store: The review's record; open for reading is enough to look at it.
+        limit: Review a random sample of this many pairs; fixed when the review begins.
+        seed: Of the sample.
+        votes: Verdicts that a pair needs; by default two where two people review, else one.
+        skip_bad: Leave pairs that cannot be shown out rather than raise.
+
+    Raises:
+        BadRows: Some pairs have no image, or a missing or broken one; lists every one.
+        VlsbenchError: The record is of another benchmark or sample.
+    """
+    bench, sample = store.get("bench"), store.get("sample")
+    if bench is None:
+        store.set(bench=pairs.name, sample=json.dumps([limit, seed]))
+    elif bench != pairs.name:
+        raise VlsbenchError(
+            f"{store.path.parent} holds a review of {bench}, not of {pairs.name}: "
+            "choose another --out"
+        )
+    else:
+        begun_limit, begun_seed = json.loads(sample or "[null, 0]")
+        if limit is not None and [limit, seed] != [begun_limit, begun_seed]:
+            raise VlsbenchError(
+                f"{store.path.parent} holds a review of "
+                f"{'all pairs' if begun_limit is None else f'a sample of {begun_limit}'}: leave "
+                "--limit out to go on with it, or choose another --out"
+            )
+        limit, seed = begun_limit, begun_seed
+    chosen = list(Selection(pairs, Settings(limit=limit, seed=seed)))
+    bare = [BadRow(pairs.name, p.id, "has no image to review") for p in chosen if not p.images]
+    bad = bare + image_faults(chosen)
+    left_out = {row.row for row in bad}
+    if bad and not (skip_bad and len(left_out) < len(chosen)):
+        raise BadRows(pairs.name, bad)
+    chosen = [pair for pair in chosen if pair.id not in left_out]
+    return Review(pairs.name, chosen, store, votes)
+
+
+class Review:
+    """A review with its record. Safe across threads."""
+
+    def __init__(
+        self, bench: str, pairs: Sequence[Pair], store: Store, votes: int | None = None
+    ) -> None:
+        self.bench = bench
+        self.pairs = pairs
+        self.images = Images()
+        self._store = store
+        self._votes = votes
+        self._digests: dict[str, str] = {}
+        self._by_id = {pair.id: pair for pair in pairs}
+        self._names: frozenset[str] = frozenset()
+        self._turn = threading.Lock()
+        self._status: tuple[int, Status] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the record lies."""
+        return self._store.path.parent
+
+    def join(self, people: Mapping[str, Role]) -> None:
+        """Let people take part.
+
+        Raises:
+            VlsbenchError: A name is none, or took part in the other role: reviewers do not decide
+                on disputes of their own, and who saw others' verdicts is no blind reviewer.
+        """
+        roles = {row.person: row.role for row in self._store.rows()}
+        for name, role in people.items():
+            check_name(name)
+            if roles.get(name, role) != role:
+                raise VlsbenchError(
+                    f"{name} is {roles[name]} of this review: choose another person as {role}"
+                )
+        self._status = None
+        self._names = frozenset(name for name, role in people.items() if role is Role.REVIEWER)
+
+    # What is shown.
+
+    def screen(self, person: str, role: Role) -> Screen | None:
+        """Return what a person is shown next, None where nothing is left.
+
+        Raises:
+            ImageError: The pair's image cannot be read any more.
+        """
+        if role is Role.ADJUDICATOR:
+            return self._dispute(person)
+        done: dict[str, set[str]] = {}
+        for row in self._fresh(standing(self._store.rows(person))):
+            done.setdefault(row.pair, set()).add(row.step)
+        for number, pair in enumerate(self.pairs):
+            left = [step for step in STEPS if step not in done.get(pair.id, ())]
+            if left:
+                return self._screen(number, left[0], asked(pair, left[0]))
+        return None
+
+    def _dispute(self, person: str) -> Screen | None:
+        current, _ = self.current()
+        groups, votes = _by_pair(current), self.votes(current)
+        for number, pair in enumerate(self.pairs):
+            said = groups.get(pair.id, [])
+            mine = {q for v in said if v.person == person for q in v.answers}
+            disputed = decide(pair, said, votes).disputed
+            if left := tuple(question for question in disputed if question not in mine):
+                others = [v for v in said if v.role is Role.REVIEWER and v.complete]
+                # By a digest of the pair too, so that a letter is not the same person throughout.
+                others.sort(key=lambda v: hashlib.sha256(f"{v.pair}\0{v.person}".encode()).digest())
+                return self._screen(number, Step.ADJUDICATION, left, tuple(others))
+        return None
+
+    def _screen(
+        self,
+        number: int,
+        step: Step,
+        questions: tuple[Question, ...],
+        others: tuple[PersonVerdict, ...] = (),
+    ) -> Screen:
+        pair = self.pairs[number]
+        images = self.images.show(pair)
+        shown = self._digests[pair.id] = shown_digest(pair, images)
+        return Screen(number, step, pair, images, shown, questions, others)
+
+    def _digest(self, pair: Pair) -> str:
+        if pair.id not in self._digests:
+            self._digests[pair.id] = shown_digest(
+                pair, [image.read().sha256 for image in pair.images]
+            )
+        return self._digests[pair.id]
+
+    def shown(self, id: str) -> str | None:
+        """Return the digest of what people see of a pair; None where it is not in the review."""
+        pair = self._by_id.get(id)
+        return None if pair is None else self._digest(pair)
+
+    def _fresh(self, rows: Iterable[Row]) -> list[Row]:
+        return [row for row in rows if row.shown == self.shown(row.pair)]
+
+    # What is recorded.
+
+    def answer(self, person: str, role: Role, number: int, step: Step, said: Said) -> bool:
+        """Record what a person says on the screen they are at; durable when it returns.
+
+        Returns:
+            False where that is not the screen they are at (a second click, another tab): nothing
+            is recorded.
+
+        Raises:
+            VlsbenchError: A question is not answered, or more is said than was asked.
+            StoreError: The disk does not let us.
+        """
+        with self._turn:
+            at = self.screen(person, role)
+            if at is None or (at.number, at.step) != (number, step):
+                return False
+            if set(said.answers) != set(at.questions):
+                raise VlsbenchError("answer every question")
+            if not set(said.codes) <= set(CODES) or len(said.comment) > MAX_COMMENT:
+                raise VlsbenchError(f"a comment has at most {MAX_COMMENT} characters")
+            self._store.add(row_of(person, role, at.pair.id, at.shown, step, said))
+            return True
+
+    def pass_on(self, person: str, number: int) -> bool:
+        """Record that a reviewer would rather not look: unsure of all that is left of the pair.
+
+        Returns:
+            False where the person is at another pair, or has not answered on its query.
+        """
+        with self._turn:
+            at = self.screen(person, Role.REVIEWER)
+            if at is None or at.number != number or at.step not in (Step.IMAGE, Step.PAIR):
+                return False
+            rows = []
+            for step in STEPS[STEPS.index(at.step) :]:
+                said = Said(dict.fromkeys(asked(at.pair, step), Answer.UNSURE))
+                rows.append(row_of(person, Role.REVIEWER, at.pair.id, at.shown, step, said))
+            self._store.add(*rows)
+            return True
+
+    def undo(self, person: str, role: Role) -> bool:
+        """Take back the last thing that a person said; False where there is nothing left."""
+        with self._turn:
+            own = [row for row in standing(self._store.rows(person)) if row.role == role]
+            if not own:
+                return False
+            last = own[-1]
+            self._store.add(Row(person, role, last.pair, last.shown, UNDO, {}, undoes=last.number))
+            return True
+
+    # What it comes to.
+
+    def current(self) -> tuple[list[PersonVerdict], int]:
+        """Return the verdicts that count, and how many do not: see `Status.stale`."""
+        rows = standing(self._store.rows())
+        fresh = self._fresh(rows)
+        stale = {(row.person, row.pair) for row in rows} - {(row.person, row.pair) for row in fresh}
+        return person_verdicts(fresh), len(stale)
+
+    def votes(self, verdicts: Iterable[PersonVerdict]) -> int:
+        """Return how many verdicts a pair needs."""
+        reviewers = {v.person for v in verdicts if v.role is Role.REVIEWER} | self._names
+        return self._votes or votes_needed(len(reviewers))
+
+    def decisions(self, verdicts: Sequence[PersonVerdict]) -> list[Decision]:
+        """Decide on every pair, in the order of the review."""
+        groups, votes = _by_pair(verdicts), self.votes(verdicts)
+        return [decide(pair, groups.get(pair.id, ()), votes) for pair in self.pairs]
+
+    def progress(self, person: str, role: Role) -> Waiting:
+        """Return how many pairs a person has done, and how many there are to do."""
+        if role is Role.REVIEWER:
+            own = person_verdicts(self._fresh(standing(self._store.rows(person))))
+            return Waiting(sum(verdict.complete for verdict in own), len(self.pairs))
+        verdicts, _ = self.current()
+        return self._progress(person, role, verdicts, self.decisions(verdicts))
+
+    def _progress(
+        self,
+        person: str,
+        role: Role,
+        verdicts: Iterable[PersonVerdict],
+        decisions: Iterable[Decision],
+    ) -> Waiting:
+        own = {v.pair for v in verdicts if v.person == person and v.complete}
+        if role is Role.REVIEWER:
+            return Waiting(len(own), len(self.pairs))
+        waiting = {decision.pair for decision in decisions if decision.disputed}
+        return Waiting(len(own), len(own | waiting))
+
+    def status(self) -> Status:
+        """Return progress, agreement and what is decided."""
+        rows = self._store.rows()
+        # Pages that are open ask again and again; the bootstrap is worth keeping.
+        if self._status is None or self._status[0] != len(rows):
+            self._status = (len(rows), self._status_now())
+        return self._status[1]
+
+    def _status_now(self) -> Status:
+        verdicts, stale = self.current()
+        decisions = self.decisions(verdicts)
+        fates = Counter(decision.fate for decision in decisions)
+        people = {v.person: v.role for v in verdicts} | dict.fromkeys(self._names, Role.REVIEWER)
+        return Status(
+            bench=self.bench,
+            pairs=len(self.pairs),
+            votes=self.votes(verdicts),
+            people=tuple(
+                PersonProgress(name, role, *self._progress(name, role, verdicts, decisions))
+                for name, role in sorted(people.items())
+            ),
+            agreement=agreement(verdicts),
+            keep=fates[Fate.KEEP],
+            drop=fates[Fate.DROP],
+            open=fates[Fate.OPEN],
+            disputed=sum(bool(decision.disputed) for decision in decisions),
+            stale=stale,
+        )
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Record rows from elsewhere, all or none."""
+        self._store.add(*rows)
+
+
+def row_of(person: str, role: Role, pair: str, shown: str, step: Step, said: Said) -> Row:
+    """Return the row that records what was said on one screen."""
+    words: dict[str, object] = {
+        "answers": {str(question): str(answer) for question, answer in said.answers.items()}
+    }
+    if said.codes:
+        words["codes"] = list(said.codes)
+    if said.comment:
+        words["comment"] = said.comment
+    return Row(person, role, pair, shown, step, words)
+
+
+def _by_pair(verdicts: Iterable[PersonVerdict]) -> dict[str, list[PersonVerdict]]:
+    groups: dict[str, list[PersonVerdict]] = {}
+    for verdict in verdicts:
+        groups.setdefault(verdict.pair, []).append(verdict)
+    return groups

@@ -1,0 +1,111 @@
+"""`vlsbench align` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from align_examples import ASK, NO, says, sft_rows, user
+
+from vlsbench.cli import main
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command in this process: starting another and importing torch takes longer than it."""
+
+    def run(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["vlsbench", "align", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Done(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    lines: list[dict[str, Any]] = []
+    for place, row in enumerate(sft_rows()):
+        row["images"][0].save(tmp_path / f"{place}.png")
+        lines.append({"messages": row["messages"], "images": [f"{place}.png"]})
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
+    tiny: Path, rows: Path, tmp_path: Path, run: Command
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    arguments = ("mm-sft", "--model", tiny, "--data", rows, "--lora", "r=2", "--dry-run")
+    done = run(*arguments)
+    assert done.code == 0, done.err
+    for words in ("8 (8 row, picture)", "14 LoRA layers", "memory, roughly", "1 at 0.0002"):
+        assert words in done.out
+    assert sorted(tmp_path.iterdir()) == before
+    found = json.loads(run(*arguments, "--json").out)
+    assert (found["rows"], found["lora_layers"], found["steps"]) == (8, 14, 1)
+
+
+def test_a_training_prints_only_json_when_asked(
+    tiny: Path, rows: Path, tmp_path: Path, run: Command
+) -> None:
+    out = tmp_path / "out"
+    done = run(
+        *("mm-sft", "--model", tiny, "--data", rows, "--out", out, "--max-steps", "2"),
+        *("--lr", "0.01", "--json", "--check-against", "lab/leakless"),
+    )
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["steps"] == 2
+    assert "none of" in done.err
+    assert "pairs is in the training data" in done.err
+    record = json.loads((out / "align.json").read_text())
+    assert record["data"]["name"] == str(rows)
+    assert record["data"]["contamination"][0]["touched"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mm-xyz", "--data", "x", "--out", "o"], "no method 'mm-xyz': there are sft, t-sft"),
+        (["t-sft", "--data", "x", "--out", "o"], "no model: give --model"),
+        (["t-sft", "--data", "x", "--model", "m"], "give --out DIR"),
+        (["t-sft", "--data", "saferlhf=.", "--model", "m", "--out", "o"], "--accept-licence"),
+        (
+            ["t-sft", "--data", "gone.jsonl", "--model", "m", "--out", "o"],
+            "no training set or file",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments: list[str], message: str, run: Command) -> None:
+    done = run(*arguments)
+    assert done.code == 1
+    assert message in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, run: Command) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"messages": user(ASK) + says(NO)}) + "\n")
+    done = run(
+        *("t-sft", "--data", path, "--model", tmp_path / "gone", "--out", tmp_path / "o"),
+    )
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert "gone" in done.err

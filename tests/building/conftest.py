@@ -1,0 +1,13 @@
+"""The builder that the tests of this room share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from build_examples import Builder
+
+
+@pytest.fixture
+def lab_build(tmp_path: Path) -> Builder:
+    return Builder(tmp_path)

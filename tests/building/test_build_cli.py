@@ -1,0 +1,93 @@
+"""`vlsbench build` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from build_examples import PLAIN, contents, lines
+
+from vlsbench import lab
+from vlsbench.evaluation import verify_run
+
+SETS = [part for override in PLAIN for part in ("--set", override)]
+
+
+def vlsbench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vlsbench", *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+def test_a_build_from_the_shell_with_exit_codes(tmp_path: Path) -> None:
+    command = ["build", "lab", *SETS, "--out", str(tmp_path), "--limit", "6", "--json"]
+    stopped = vlsbench(*command, "--max-calls", "20")
+    assert stopped.returncode == 3
+    assert "the same command goes on" in stopped.stderr
+    done = vlsbench(*command)
+    assert done.returncode == 0
+    summary = json.loads(done.stdout)
+    assert summary["schema"] == "vlsbench.build/1"
+    assert summary["pairs"] == sum(
+        row["ended"] == "released" and not row["twin_of"]
+        for row in lines(tmp_path / "provenance.jsonl")
+    )
+    assert vlsbench("runs", "verify", str(tmp_path / "run")).returncode == 0
+
+
+def test_a_plan_asks_nothing_and_names_placeholders(tmp_path: Path) -> None:
+    plan = vlsbench("build", "custom", "--plan", "--json")
+    assert plan.returncode == 1
+    found = json.loads(plan.stdout)
+    assert found["drafts"] == 40
+    assert {row["role"] for row in found["models"] if row["wrong"]} == {
+        "writer",
+        "rewriter",
+        "eyes",
+        "judge",
+        "checker",
+        "painter",
+    }
+    with lab.running() as url:
+        known = vlsbench("build", "lab", "--plan", "--lab", url, "--json")
+        assert known.returncode == 0
+        assert json.loads(known.stdout)["cost"] == 0
+        assert lab.stats(url)["requests"] == 0
+        nobody = vlsbench("build", "lab", "--plan", "--set", f"models.judge=nobody@{url}")
+        assert nobody.returncode == 1
+        assert "list" in nobody.stdout
+
+
+def test_errors_are_one_line(tmp_path: Path) -> None:
+    wrong = vlsbench("build", "lab", "--set", "draw.rounds=0", "--out", str(tmp_path))
+    assert wrong.returncode == 1
+    assert wrong.stderr.strip() == "error: lab.toml: draw.rounds: must be at least 1, not 0"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_build_comes_to_the_same_set(tmp_path: Path, number: signal.Signals) -> None:
+    with lab.running(latency=0.05) as url:
+        command = ["build", "lab", *SETS, "--limit", "8", "--lab", url, "-c", "4", "--quiet"]
+        whole = vlsbench(*command, "--out", str(tmp_path / "whole"))
+        assert whole.returncode == 0, whole.stderr
+    with lab.running(latency=0.05) as url:
+        command[command.index("--lab") + 1] = url
+        parts = [sys.executable, "-m", "vlsbench", *command, "--out", str(tmp_path / "parts")]
+        process = subprocess.Popen(parts, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while lab.stats(url)["paid"] < 40 and process.poll() is None:
+            time.sleep(0.02)
+        os.kill(process.pid, number)
+        code = process.wait(60)
+        assert code == (-signal.SIGKILL if number == signal.SIGKILL else 130)
+        again = vlsbench(*command, "--out", str(tmp_path / "parts"))
+        assert again.returncode == 0, again.stderr
+        # At most what was in flight: four connections.
+        assert lab.stats(url)["paid_again"] <= (4 if number == signal.SIGKILL else 0)
+    assert contents(tmp_path / "whole" / "pairs") == contents(tmp_path / "parts" / "pairs")
+    assert verify_run(tmp_path / "parts" / "run").problems == ()

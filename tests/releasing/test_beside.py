@@ -1,0 +1,252 @@
+"""Reviews, audits, provenance and the release before: what they add to a release and refuse."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import kitchen
+import pytest
+
+import vlsbench
+from vlsbench.errors import VlsbenchError
+from vlsbench.releasing import verify
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return kitchen.write(tmp_path / "pairs", kitchen.rows(16))
+
+
+def ids_in(folder: Path) -> list[str]:
+    return [pair.id for pair in vlsbench.load(folder)]
+
+
+def write_list(path: Path, ids: Iterable[str], bench: str = "pairs") -> Path:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["bench", "id", "score", "why"])
+        writer.writerows([bench, id, "0.0000", ""] for id in ids)
+    return path
+
+
+def test_only_what_reviewers_kept_and_nothing_on_the_drop_list(
+    source: Path, tmp_path: Path
+) -> None:
+    keep = write_list(tmp_path / "keep.csv", ["pair-003", "pair-001", "pair-008"])
+    drop = write_list(tmp_path / "drop.csv", ["pair-008", "pair-009"])
+    made = kitchen.released(source, tmp_path / "out", review=keep, leave_out=drop)
+    assert ids_in(tmp_path / "out") == ["pair-001", "pair-003"]
+    assert made.left_out == {
+        "not kept by review": 12,
+        "on the list of pairs to leave out": 2,
+    }
+    assert made.images == 2
+    assert verify(tmp_path / "out").sound
+
+
+def test_lists_of_other_sets_are_refused(source: Path, tmp_path: Path) -> None:
+    other = write_list(tmp_path / "other.csv", ["pair-001"], bench="bathroom")
+    stranger = write_list(tmp_path / "stranger.csv", ["pair-001", "pair-999"])
+    everything = write_list(tmp_path / "all.csv", ids_in(source))
+    for options, message in (
+        ({"review": other}, "bathroom, not of pairs"),
+        ({"leave_out": other}, "bathroom, not of pairs"),
+        ({"review": stranger}, "pair-999"),
+        ({"leave_out": stranger}, "pair-999"),
+        ({"leave_out": everything}, "no pair is left"),
+    ):
+        with pytest.raises(VlsbenchError, match=message):
+            kitchen.released(source, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def step(stage: str, *calls: tuple[str, str, float | None]) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "version": "1",
+        "calls": [{"key": k, "role": stage, "model": m, "cost": c} for k, m, c in calls],
+    }
+
+
+def write_provenance(path: Path, model: str = "writer") -> Path:
+    draft = step("draft", ("k0", model, 0.25))
+    lines: list[dict[str, Any]] = [
+        {"id": "element", "ended": "begun", "children": 17, "steps": [draft]}
+    ]
+    for number in range(16):
+        own = step("draw", (f"k{number + 1}", "painter", 0.5))
+        lines.append(
+            {
+                "id": f"pair-{number:03d}",
+                "parents": ["element"],
+                "twin_of": "",
+                "ended": "released",
+                "stage": "release",
+                "reason": "",
+                "steps": [draft, own],
+            }
+        )
+    lines.append(
+        {
+            "id": "leaky",
+            "parents": ["element"],
+            "twin_of": "",
+            "ended": "dropped",
+            "stage": "leak_filter",
+            "reason": "leaks",
+            "steps": [draft],
+        }
+    )
+    lines.append({"id": "stuck", "parents": [], "ended": "quarantined", "steps": []})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_provenance_is_cut_to_what_is_released_and_what_was_dropped(
+    source: Path, tmp_path: Path
+) -> None:
+    provenance = write_provenance(tmp_path / "provenance.jsonl")
+    drop = write_list(tmp_path / "drop.csv", ["pair-002"])
+    out = tmp_path / "out"
+    made = kitchen.released(source, out, provenance=provenance, leave_out=drop)
+    lines = [json.loads(line) for line in (out / "provenance.jsonl").read_text().splitlines()]
+    assert {line["id"] for line in lines} == {"element", "leaky", *ids_in(source)}
+    assert [line["left_out"] for line in lines if "left_out" in line] == [
+        "on the list of pairs to leave out"
+    ]
+    assert made.made is not None
+    assert (made.made.records, made.made.written) == (19, 18)
+    assert made.made.dropped == {
+        "leak_filter: leaks": 1,
+        "on the list of pairs to leave out": 1,
+    }
+    assert made.made.models == {"painter": 16, "writer": 1}
+    assert made.made.cost == pytest.approx(8.25)
+    card = (out / "README.md").read_text()
+    assert "| leak\\_filter: leaks | 1 |" in card
+    assert "Cost: US\\$ 8.25." in card
+    assert not made.simulated
+    assert verify(out).sound
+
+
+def test_a_lab_model_in_the_provenance_marks_the_set_as_simulated(
+    source: Path, tmp_path: Path
+) -> None:
+    provenance = write_provenance(tmp_path / "provenance.jsonl", model="lab/writer")
+    made = kitchen.released(source, tmp_path / "out", provenance=provenance)
+    assert made.simulated
+    assert "**Simulated.**" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_provenance_that_misses_a_released_pair_is_refused(source: Path, tmp_path: Path) -> None:
+    path = write_provenance(tmp_path / "provenance.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:5]))
+    with pytest.raises(VlsbenchError, match=r"nothing of 12 released pairs \(pair-004, "):
+        kitchen.released(source, tmp_path / "out", provenance=path)
+    for text, message in (
+        ("{", "line 1: not JSON"),
+        ("[]\n", "no record with an id"),
+        (lines[0] * 2, "twice"),
+        ('{"id": "a", "steps": [{"calls": [{}]}]}\n', "record 1: not as"),
+    ):
+        path.write_text(text)
+        with pytest.raises(VlsbenchError, match=message):
+            kitchen.released(source, tmp_path / "out", provenance=path)
+
+
+def test_the_card_of_an_audit_is_summed_up(tmp_path: Path) -> None:
+    audit = vlsbench.audit(
+        "lab/mixed?n=40",
+        out=tmp_path / "audit",
+        measures=("judged",),
+        judge="lab",
+        controls=("lab/benign?n=40",),
+        progress=False,
+    )
+    made = kitchen.released(
+        "lab/mixed?n=40", tmp_path / "out", card=tmp_path / "audit" / "card.json", content=None
+    )
+    assert made.leakage is not None
+    assert made.leakage.simulated
+    judged = audit.card.judged
+    assert judged is not None
+    as_judged = made.leakage.figures[-1]
+    assert (as_judged.value, as_judged.n) == (judged.group.vsil.rate, judged.group.vsil.n)
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert f"| {as_judged.low * 100:.1f} to {as_judged.high * 100:.1f} | {as_judged.n} |" in text
+    assert "on 40 pairs (simulated)" in text
+    with pytest.raises(VlsbenchError, match=r"card of lab/mixed\?n=40, not of lab/leaky"):
+        kitchen.released(
+            "lab/leaky", tmp_path / "other", card=tmp_path / "audit" / "card.json", content=None
+        )
+
+
+def test_agreement_of_a_review(source: Path, tmp_path: Path) -> None:
+    path = tmp_path / "agreement.json"
+    status = {
+        "bench": "pairs",
+        "people": [
+            {"name": "Ann", "role": "reviewer", "done": 16},
+            {"name": "Ben", "role": "reviewer", "done": 16},
+            {"name": "Cleo", "role": "reviewer", "done": 0},
+            {"name": "Dan", "role": "adjudicator", "done": 2},
+        ],
+        "agreement": [
+            {"question": "matched", "n": 16, "agreement": 0.9, "alpha": 0.8125, "low": 0.5,
+             "high": 1.0},
+            {"question": "category", "n": 0, "agreement": None, "alpha": None, "low": None,
+             "high": None},
+        ],
+    }  # fmt: skip
+    path.write_text(json.dumps(status))
+    made = kitchen.released(source, tmp_path / "out", agreement=path)
+    assert made.agreement is not None
+    assert made.agreement.reviewers == 2
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "| matched | 0.812 | 0.500 to 1.000 | 16 |" in text
+    assert "| category | – | – | 0 |" in text
+    everything = "".join(f.read_text("utf-8") for f in (tmp_path / "out").glob("*.*"))
+    assert "Cleo" not in everything
+    for text, message in (
+        (json.dumps({**status, "bench": "bathroom"}), "review of bathroom, not of pairs"),
+        (json.dumps({**status, "agreement": [{"question": "x"}]}), "not what `vlsbench review"),
+        ("[]", "not what `vlsbench review"),
+    ):
+        path.write_text(text)
+        with pytest.raises(VlsbenchError, match=message):
+            kitchen.released(source, tmp_path / "other", agreement=path)
+
+
+def test_the_changelog_tells_one_release_from_the_next(source: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "1.0.0", tmp_path / "1.1.0"
+    kitchen.released(source, first)
+    rows = [row | {"shade": "dark"} for row in kitchen.rows(18) if row["id"] != "pair-004"]
+    rows[1]["query"] = "May the toddler lick this?"
+    rows[2]["file_name"] = "images/purple.png"
+    kitchen.write(source, rows)
+    made = kitchen.released(source, second, version="1.1.0", previous=first)
+    changes = made.changes
+    assert changes is not None
+    assert changes.previous == "1.0.0"
+    assert changes.added == ("pair-016", "pair-017")
+    assert changes.removed == ("pair-004",)
+    assert changes.changed == {"pair-001": ("query",), "pair-002": ("image",)}
+    assert changes.columns_added == ("shade",)
+    text = (second / "CHANGELOG.md").read_text()
+    assert text.index("## 1.1.0") < text.index("2 added, 1 removed, 2 changed")
+    assert text.index("2 added, 1 removed, 2 changed") < text.index("## 1.0.0")
+    assert "- Changed: pair-001 (query), pair-002 (image)" in text
+    assert "First release: 16 pairs" in text
+    for options, message in (
+        ({"version": "1.0.0"}, "1.0.0 does not come after 1.0.0"),
+        ({"version": "2.0.0", "name": "bathroom"}, "is kitchen, not bathroom"),
+        ({"version": "2.0.0", "previous": tmp_path}, "is no release"),
+    ):
+        given: dict[str, Any] = {"previous": first, **options}
+        with pytest.raises(VlsbenchError, match=message):
+            kitchen.released(source, tmp_path / "other", **given)

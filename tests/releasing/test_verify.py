@@ -1,0 +1,230 @@
+"""`vlsbench release`, and `vlsbench release verify`: every kind of harm to a release is found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import kitchen
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.releasing import verify
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    source = kitchen.write(tmp_path / "pairs", kitchen.rows(16))
+    kitchen.released(source, tmp_path / "out", split="train=0.5,test=0.5")
+    return tmp_path / "out"
+
+
+def resign(out: Path) -> None:
+    """Make the checksums right again, as whoever tampers would."""
+    from vlsbench.releasing._write import sha256
+
+    names = [line.partition("  ")[2] for line in (out / "checksums.sha256").read_text().split("\n")]
+    lines = [f"{sha256(out / name)}  {name}\n" for name in names if name and (out / name).is_file()]
+    (out / "checksums.sha256").write_text("".join(lines))
+
+
+def edit_json(out: Path, name: str, change: Callable[[dict], object]) -> None:
+    content = json.loads((out / name).read_text())
+    change(content)
+    (out / name).write_text(json.dumps(content))
+
+
+def edit_shard(out: Path, change: Callable[[list[dict]], object]) -> None:
+    path = out / "data" / "test-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    change(rows)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+
+
+def test_a_release_is_sound(out: Path) -> None:
+    found = verify(out)
+    assert (found.faults, found.notes) == ((), ())
+    assert (found.name, found.version, found.pairs, found.images) == ("kitchen", "1.0.0", 16, 8)
+
+
+def test_sha256sum_agrees(out: Path) -> None:
+    done = subprocess.run(["sha256sum", "--check", "--quiet", "checksums.sha256"], cwd=out)
+    assert done.returncode == 0
+
+
+def first_image(out: Path) -> Path:
+    return sorted((out / "imagefolder" / "test").rglob("*.png"))[0]
+
+
+HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a byte": (
+        lambda out: (out / "CHANGELOG.md").write_text("changed"),
+        "CHANGELOG.md is not what checksums.sha256 says",
+    ),
+    "a further file": (
+        lambda out: (out / "data" / "extra.parquet").write_text("x"),
+        "data/extra.parquet is there and not listed",
+    ),
+    "an image gone": (lambda out: first_image(out).unlink(), "listed and not there"),
+    "the card gone": (lambda out: (out / "README.md").unlink(), "README.md is missing"),
+    "no checksums": (
+        lambda out: (out / "checksums.sha256").unlink(),
+        "checksums.sha256 is missing",
+    ),
+    "a shard gone": (
+        lambda out: (out / "data" / "test-00000-of-00001.parquet").unlink(),
+        "cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_what_checksums_show(out: Path, harm: str) -> None:
+    do, message = HARMS[harm]
+    do(out)
+    found = verify(out)
+    assert not found.sound
+    assert any(message in fault for fault in found.faults), found.faults
+
+
+TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "an id twice": (
+        lambda out: edit_shard(out, lambda rows: rows[1].update(id=rows[0]["id"])),
+        "is there twice",
+    ),
+    "another query": (
+        lambda out: edit_shard(out, lambda rows: rows[0].update(query="Another?")),
+        "is not that of data/test-00000-of-00001.parquet",
+    ),
+    "another image": (
+        lambda out: edit_shard(
+            out, lambda rows: rows[0]["image"].update(bytes=kitchen.picture("pink"))
+        ),
+        "is not what its name says",
+    ),
+    "a broken image": (
+        lambda out: edit_shard(
+            out, lambda rows: rows[0]["image"].update(bytes=rows[0]["image"]["bytes"][:30])
+        ),
+        "is cut off",
+    ),
+    "a row less": (lambda out: edit_shard(out, lambda rows: rows.pop()), "release.json says"),
+    "other columns": (
+        lambda out: edit_json(out, "release.json", lambda about: about["columns"].pop()),
+        "has other columns",
+    ),
+    "fewer harmful": (
+        lambda out: edit_json(out, "release.json", lambda about: about.update(harmful=1)),
+        "harmful in all, release.json says 1",
+    ),
+    "no gate": (
+        lambda out: edit_json(out, "release.json", lambda about: about.update(gated=False)),
+        "does not say that access is gated",
+    ),
+    "no header": (
+        lambda out: (out / "README.md").write_text("# kitchen\n"),
+        "its header has no extra_gated_prompt",
+    ),
+    "a broken header": (
+        lambda out: (out / "README.md").write_text("---\na: [\n---\n"),
+        "no readable header",
+    ),
+    "another digest in Croissant": (
+        lambda out: edit_json(
+            out, "croissant.json", lambda c: c["distribution"][0].update(sha256="0" * 64)
+        ),
+        "croissant.json: SHA-256",
+    ),
+    "no schema": (
+        lambda out: edit_json(out, "release.json", lambda about: about.pop("splits")),
+        "release.json is not of its schema",
+    ),
+}
+
+
+@pytest.mark.parametrize("harm", TAMPERED)
+def test_what_right_checksums_would_hide(out: Path, harm: str) -> None:
+    do, message = TAMPERED[harm]
+    do(out)
+    resign(out)
+    found = verify(out)
+    assert any(message in fault for fault in found.faults), found.faults
+
+
+def test_an_invalid_croissant_is_found(out: Path) -> None:
+    pytest.importorskip("mlcroissant")
+    edit_json(
+        out, "croissant.json", lambda content: content["recordSet"][0]["field"][1].pop("dataType")
+    )
+    assert any("croissant.json does not validate" in fault for fault in verify(out).faults)
+
+
+def test_what_is_no_release_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(VlsbenchError, match="is no release"):
+        verify(tmp_path)
+    (tmp_path / "release.json").write_text('{"schema": "other/1"}')
+    with pytest.raises(VlsbenchError, match="follows 'other/1'"):
+        verify(tmp_path)
+
+
+def vlsbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vlsbench", *arguments], cwd=cwd, capture_output=True, text=True
+    )
+
+
+LAB = ("--out", "toys", "--name", "toys", "--licence", "apache-2.0", "--version")
+
+
+def test_the_command_from_the_lab_to_an_evaluation(tmp_path: Path) -> None:
+    done = vlsbench("release", "lab/leakless?n=12", *LAB, "1.0.0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "toys 1.0.0: 12 pairs" in done.stdout
+    assert "Simulated" in done.stdout
+    assert "Next: vlsbench release verify toys" in done.stdout
+    run = vlsbench(
+        "eval", "./toys", "--model", "lab/careful", "--judge", "lab", "--json", cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["groups"][0]["scored"] == 12
+    again = vlsbench("release", "lab/leakless?n=12", *LAB, "1.0.0", cwd=tmp_path)
+    assert again.returncode == 1
+    assert again.stderr.startswith("error: toys is not empty")
+
+
+def test_the_commands_as_programs_use_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from vlsbench.cli._app import app
+
+    def run(*arguments: str, exit_code: int = 0) -> dict:
+        done = CliRunner().invoke(app, ["release", *arguments, "--json"])
+        assert done.exit_code == exit_code, done.output
+        return json.loads(done.stdout)
+
+    monkeypatch.chdir(tmp_path)
+    assert run("lab/leakless?n=12", *LAB, "1.0.0")["pairs"] == 12
+    made = run("write", "lab/leakless?n=13", *LAB, "1.0.1", "--previous", "toys", "--force")
+    assert made["changes"]["added"] == ["leakless-0-00012"]
+    assert run("verify", "toys")["sound"] is True
+    (tmp_path / "toys" / "CHANGELOG.md").write_text("mine")
+    harmed = run("verify", "toys", exit_code=1)
+    assert harmed["faults"] == ["CHANGELOG.md is not what checksums.sha256 says (SHA-256)"]
+    answers = ("--warning", "Hot.", "--people", "None.", "--minors", "None.")
+    source = str(kitchen.write(tmp_path / "pairs", kitchen.rows(4)))
+    given = ("--source-licence", "drawn=CC0-1.0", "--personal-data", "None.", *answers)
+    made = run(source, "--config", str(config(tmp_path)), "--out", "kitchen", *given)
+    assert made["content"]["warning"] == "Hot."
+    assert made["statistics"]["sources"][0]["licence"] == "CC0-1.0"
+
+
+def config(folder: Path) -> Path:
+    path = folder / "release.toml"
+    path.write_text('name = "kitchen"\nversion = "1.0.0"\nlicence = "mit"\n')
+    return path

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from review_examples import GOOD, NO, begin, pair, say
+
+import vlsbench
+from vlsbench import lab
+from vlsbench.errors import VlsbenchError
+from vlsbench.reviewing import Question, Role, Said, Step, Store, export, open_review
+
+UNMATCHED = {**GOOD, Question.MATCHED: NO}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_lists_hold_what_is_decided_and_nothing_else(tmp_path: Path) -> None:
+    review = begin(tmp_path / "r", 4)
+    say(review, "ann")
+    say(review, "ann", UNMATCHED, codes=("unrelated", "harmless"))
+    say(review, "ann")
+    say(review, "ben")
+    say(review, "ben", UNMATCHED, codes=("unrelated",))
+    say(review, "ben", UNMATCHED)
+    found = export(review, tmp_path / "out" / "verdicts.csv")
+    assert (found.kept, found.dropped, found.open, found.rows, found.people) == (1, 1, 2, 6, 2)
+    assert [row["id"] for row in _rows(found.keep)] == ["toast-0"]
+    (dropped,) = _rows(found.drop)
+    assert dropped == {
+        "bench": "toast",
+        "id": "toast-1",
+        "score": "1.0000",
+        "why": "matched: no (2 of 2); unrelated ×2; harmless",
+    }
+
+    said = Said({Question.MATCHED: NO})
+    assert review.answer("cleo", Role.ADJUDICATOR, 2, Step.ADJUDICATION, said)
+    found = export(review, tmp_path / "out" / "verdicts.csv")
+    assert [row["score"] for row in _rows(found.drop)] == ["1.0000", "0.5000"]
+    assert _rows(found.drop)[1]["why"] == "matched: no (adjudicated)"
+
+
+def test_load_takes_the_list(tmp_path: Path) -> None:
+    folder = tmp_path / "pairs"
+    lab.write(lab.benchmark("lab/leakless?n=3"), folder)
+    with Store.write(tmp_path / "r") as store:
+        review = open_review(vlsbench.load(folder), store)
+        say(review, "ann")
+        gone = say(review, "ann", UNMATCHED)
+        say(review, "ann")
+        found = export(review, tmp_path / "verdicts.jsonl")
+    rest = vlsbench.load(folder, leave_out=found.drop)
+    assert len(rest) == 2
+    assert gone not in {p.id for p in rest}
+    kept = {row["id"] for row in _rows(found.keep)}
+    assert kept == {p.id for p in rest}
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_verdicts_are_whole_in_both_forms(tmp_path: Path, form: str) -> None:
+    review = begin(tmp_path / "r", [pair(0, id='a "quoted", id')])
+    comment = 'crumbs,\n"butter"; é'
+    say(review, "ann", UNMATCHED, codes=("unrelated", "other"), comment=comment)
+    review.answer("ben", Role.REVIEWER, 0, Step.QUERY, Said({Question.QUERY_HARMFUL: NO}))
+    out = export(review, tmp_path / f"verdicts.{form}").verdicts
+    if form == "csv":
+        ann, ben = _rows(out)
+        assert ann["codes"] == "unrelated other"
+    else:
+        ann, ben = (json.loads(line) for line in out.read_text("utf-8").splitlines())
+        assert ann["codes"] == ["unrelated", "other"]
+    assert (ann["id"], ann["person"], ann["role"]) == ('a "quoted", id', "ann", "reviewer")
+    assert (ann["matched"], ann["query_harmful"], ann["comment"]) == ("no", "no", comment)
+    assert str(ann["complete"]).lower() == "true"
+    assert str(ben["complete"]).lower() == "false"
+    assert (ben["query_harmful"], ben["matched"]) == ("no", "")
+    assert ann["shown"] == review.shown('a "quoted", id')
+
+
+def test_people_can_be_numbered(tmp_path: Path) -> None:
+    review = begin(tmp_path / "r", 1)
+    say(review, "ann")
+    say(review, "ben", UNMATCHED)
+    said = Said({Question.MATCHED: NO})
+    review.answer("cleo", Role.ADJUDICATOR, 0, Step.ADJUDICATION, said)
+    out = export(review, tmp_path / "verdicts.csv", anonymous=True)
+    assert [row["person"] for row in _rows(out.verdicts)] == [
+        "reviewer-1",
+        "reviewer-2",
+        "adjudicator-1",
+    ]
+    written = b"".join(path.read_bytes() for path in (out.verdicts, out.keep, out.drop))
+    assert not any(name in written for name in (b"ann", b"ben,", b"cleo"))
+
+
+def test_another_ending_or_a_name_of_the_lists_is_refused(tmp_path: Path) -> None:
+    review = begin(tmp_path / "r")
+    for name in ("verdicts.xlsx", "keep.csv", "drop.csv"):
+        with pytest.raises(VlsbenchError):
+            export(review, tmp_path / name)
+    assert not (tmp_path / "drop.csv").exists()
