@@ -139,7 +139,7 @@ def cell(arm: str, leaky: str, leakless: str, benign: str, seed: int = 0) -> Cel
 def test_the_net_rate_sees_through_blanket_refusal() -> None:
     assert net(cell("x", "rrrr", "rrrr", "rrrr")) == 0.0
     assert net(cell("x", "rrrr", "rwrr", "aaaa")) == 1.0
-    assert net(cell("x", "aaaa", "xraa", "aaxa")) == 0.0
+    assert net(cell("x", "aaaa", "xraa", "aaxa")) == 0.5
 
 
 def test_nothing_unscored_counts() -> None:
