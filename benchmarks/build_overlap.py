@@ -86,6 +86,8 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--limit", type=int, default=400)
     args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:  # imports, and the lab's own drawings
+        build("lab", out=folder, lab="in-process", limit=1, overrides=PATH_A, progress=False)
     walls = {}
     for name, width in (("overlapping", 0), ("barriers", args.connections), ("barriers, 4", 4)):
         with served(args.latency) as url, tempfile.TemporaryDirectory() as folder:

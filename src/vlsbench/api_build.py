@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ from vlsbench.building import (
     write_pairs,
     write_provenance,
 )
-from vlsbench.errors import Stopped, VlsbenchError
+from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
 from vlsbench.evaluation import progress_bar, write_json
 from vlsbench.ledger import Ledger
 from vlsbench.models import (
@@ -130,6 +132,12 @@ def build(
             waiting[0],
             "is still a placeholder: name a model, here or with --set"
             + (f" (also {', '.join(waiting[1:])})" if waiting[1:] else ""),
+        )
+    if read.needs_index and not find_spec("usearch"):
+        raise MissingExtra(
+            "the near-duplicate and contamination barriers (left out by --set "
+            "near_duplicates=false --set contamination.against=[])",
+            "build",
         )
     connections = Connections(concurrency, Patience(timeout_s=timeout_s, retries=retries))
     prices = prices_of(read)
@@ -332,8 +340,6 @@ def _run(
 
 
 def _is_done(plan: BuildPlan, ledger: Ledger) -> bool:
-    import json
-
     same = ledger.meta("versions") == json.dumps(dict(stages_of(plan).versions))
     recipe = json.loads(ledger.meta("identity") or "{}").get("recipe")
     limit = ledger.meta("limit") == str(plan.limit or "")

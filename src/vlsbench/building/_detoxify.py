@@ -55,6 +55,7 @@ class DetoxifyStage:
             [("QUERY", item.query), ("DESCRIPTION", item.description)],
             SCHEMA,
             read_queries,
+            epoch=ctx.epoch(record.id, self.name),
         )
         rewrites = (answer.value or ())[:wanted]
         allowed = [query for query in rewrites if not item.forbids(query)]

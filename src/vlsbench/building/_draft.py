@@ -57,6 +57,7 @@ class DraftStage:
             ],
             SCHEMA,
             read_draft,
+            epoch=ctx.epoch(record.id, self.name),
         )
         step = Step(self.name, self.version, answer.calls)
         if answer.value is None:

@@ -70,6 +70,7 @@ class DrawStage:
         item: Item = record.value
         if item.image:
             return keep(item)
+        epoch = ctx.epoch(record.id, self.name)
         rounds: list[dict[str, Any]] = []
         calls: list[str] = []
         prompt, reason = item.image_prompt, ""
@@ -79,7 +80,7 @@ class DrawStage:
             picture = await self._picture(row, ctx, calls)
             if picture is None:
                 continue
-            answer = await self._look(item, prompt, picture, ctx)
+            answer = await self._look(item, prompt, picture, ctx, epoch)
             calls += answer.calls
             if answer.value is None:
                 reason = answer.reason
@@ -126,7 +127,7 @@ class DrawStage:
         return picture_of(self._run, row["image"])
 
     async def _look(
-        self, item: Item, prompt: str, picture: ImageData, ctx: Context
+        self, item: Item, prompt: str, picture: ImageData, ctx: Context, epoch: int
     ) -> Answer[Mapping[str, Any]]:
         return await self._eyes.ask(
             ctx,
@@ -135,4 +136,5 @@ class DrawStage:
             SCHEMA,
             read_look,
             images=(picture,),
+            epoch=epoch,
         )

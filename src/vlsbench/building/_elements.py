@@ -60,6 +60,7 @@ class ElementsStage:
             [("CATEGORY", cell.category), ("SUBCATEGORY", cell.name), ("ABOUT", cell.about)],
             SCHEMA,
             read_elements,
+            epoch=ctx.epoch(record.id, self.name),
         )
         begun = Item(
             "A",

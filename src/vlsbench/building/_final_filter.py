@@ -47,7 +47,7 @@ class FinalFilterStage:
         """Ask what the recipe wants to know, the cheapest reason to drop first."""
         item: Item = record.value
         images = (picture_of(self._run, item.image),)
-        asked = _Asked(self._harm, item, images, ctx)
+        asked = _Asked(self._harm, item, images, ctx, ctx.epoch(record.id, self.name))
         if self._settings.matched:
             await asked.match(self._match)
         if self._settings.harmful:
@@ -74,7 +74,8 @@ class TwinFilterStage:
     async def run(self, record: Record, ctx: Context) -> Result:
         """Ask whether the picture matches, and whether the pair is harmless."""
         item: Item = record.value
-        asked = _Asked(self._harm, item, (picture_of(self._run, item.image),), ctx)
+        images = (picture_of(self._run, item.image),)
+        asked = _Asked(self._harm, item, images, ctx, ctx.epoch(record.id, self.name))
         await asked.match(self._match)
         await asked.part(Part.PAIR, drop_if=True, reason="harmful_pair")
         return asked.result(self.name, self.version)
@@ -84,12 +85,18 @@ class _Asked:
     """What was asked about one item, up to the first reason to drop it."""
 
     def __init__(
-        self, harm: HarmRole, item: Item, images: tuple[ImageData, ...], ctx: Context
+        self,
+        harm: HarmRole,
+        item: Item,
+        images: tuple[ImageData, ...],
+        ctx: Context,
+        epoch: int,
     ) -> None:
         self._harm = harm
         self._item = item
         self._images = images
         self._ctx = ctx
+        self._epoch = epoch
         self._calls: list[str] = []
         self._labels: dict[Part, bool] = {}
         self._said: dict[str, str] = {}
@@ -103,7 +110,13 @@ class _Asked:
     async def match(self, role: Role) -> None:
         blocks = [("DESCRIPTION", self._item.description), ("QUERY", self._item.query)]
         found = await role.vote(
-            self._ctx, PROMPT, blocks, SCHEMA, read_yes("matches"), images=self._images
+            self._ctx,
+            PROMPT,
+            blocks,
+            SCHEMA,
+            read_yes("matches"),
+            images=self._images,
+            epoch=self._epoch,
         )
         self._calls += found.calls
         self._said["match"] = found.explanation
@@ -121,6 +134,7 @@ class _Asked:
             part,
             "" if part is Part.IMAGE else self._item.query,
             () if part is Part.TEXT else self._images,
+            epoch=self._epoch,
         )
         self._calls += found.calls
         if found.yes is None:

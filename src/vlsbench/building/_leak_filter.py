@@ -59,13 +59,14 @@ class LeakFilterStage:
         """Try the candidates, the least leaking first, until one passes."""
         item: Item = record.value
         rows = await self._scored(item)
+        epoch = ctx.epoch(record.id, self.name)
         calls: list[str] = []
         chosen = ""
         for row in sorted(rows, key=lambda row: row.get("overlap", 0.0)):
             if chosen:
                 row["fell"] = NOT_NEEDED
             elif not row["fell"]:
-                row["fell"] = await self._judge(item, row["query"], ctx, calls)
+                row["fell"] = await self._judge(item, row["query"], ctx, calls, epoch)
                 if not row["fell"]:
                     chosen = row["query"]
         item = item.then(Step(self.name, self.version, tuple(calls), {"candidates": rows}))
@@ -91,10 +92,12 @@ class LeakFilterStage:
                 row["fell"] = OVERLAP
         return rows
 
-    async def _judge(self, item: Item, query: str, ctx: Context, calls: list[str]) -> str:
+    async def _judge(
+        self, item: Item, query: str, ctx: Context, calls: list[str], epoch: int
+    ) -> str:
         """Say what a candidate falls out for; empty where it passes."""
         if self._settings.text:
-            found = await self._harm.harmful(ctx, Part.TEXT, query)
+            found = await self._harm.harmful(ctx, Part.TEXT, query, epoch=epoch)
             calls += found.calls
             if found.yes is not False:
                 return UNSCORED if found.yes is None else HARMFUL_ALONE
@@ -104,7 +107,9 @@ class LeakFilterStage:
                 ("REWRITTEN", query),
                 ("DESCRIPTION", item.description),
             ]
-            found = await self._meaning.vote(ctx, PROMPT, blocks, SCHEMA, read_yes("keeps"))
+            found = await self._meaning.vote(
+                ctx, PROMPT, blocks, SCHEMA, read_yes("keeps"), epoch=epoch
+            )
             calls += found.calls
             if found.yes is not True:
                 return UNSCORED if found.yes is None else MEANINGLESS

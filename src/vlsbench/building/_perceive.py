@@ -98,6 +98,7 @@ class PerceiveStage:
             SCHEMA,
             read_perceived,
             images=(data,),
+            epoch=ctx.epoch(record.id, self.name),
         )
         said = answer.value or {}
         item = item.then(

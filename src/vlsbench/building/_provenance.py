@@ -42,33 +42,37 @@ def provenance(ledger: Ledger) -> Iterator[dict[str, Any]]:
         row = _line(ledger, outcome)
         yield row
         if row["parents"] and not row["twin_of"]:
-            parent = begun.setdefault(
-                row["parents"][0],
-                {"id": row["parents"][0], "ended": "begun", "children": 0, "steps": []},
-            )
+            name, first = row["parents"][0], row["steps"][:1]
+            parent = begun.setdefault(name, {**_ended(name, "begun"), "children": 0})
             parent["children"] += 1
-            parent["steps"] = row["steps"][:1]
+            parent.update(stage=first[0]["stage"] if first else "", steps=first)
     for name, row in begun.items():
         if name not in ended:
             yield row
 
 
+def _ended(name: str, how: str, stage: str = "", reason: str = "") -> dict[str, Any]:
+    """Return what every line has."""
+    return {
+        "id": name,
+        "parents": [],
+        "twin_of": "",
+        "ended": how,
+        "stage": stage,
+        "reason": reason,
+        "steps": [],
+    }
+
+
 def _line(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
     if "item" not in outcome.value:  # an answer never came: nothing is known but where
-        return {
-            "id": outcome.record,
-            "parents": [],
-            "twin_of": "",
-            "ended": ENDED[outcome.kind],
-            "stage": outcome.stage,
-            "reason": outcome.reason,
-            "steps": [],
-            **outcome.value,
-        }
+        row = _ended(outcome.record, ENDED[outcome.kind], outcome.stage, outcome.reason)
+        return {**row, **outcome.value}
     item = Item.read(outcome.value)
     stage, reason, how = outcome.stage, outcome.reason, ENDED[outcome.kind]
+    detail = ""
     if outcome.kind == "keep" and (decision := recorded(ledger, outcome)):
-        stage, reason = decision.stage, decision.reason
+        stage, reason, detail = decision.stage, decision.reason, decision.detail
         how = "dropped" if decision.reason else "released"
     steps = [_step(ledger, step.stage, step.version, step.calls, step.facts) for step in item.steps]
     costs = [call["cost"] for step in steps for call in step["calls"]]
@@ -79,6 +83,7 @@ def _line(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
         "ended": how,
         "stage": stage,
         "reason": reason,
+        "detail": detail,
         "path": item.path,
         "category": item.category,
         "subcategory": item.subcategory,

@@ -93,7 +93,7 @@ class LeakFilter:
 
     overlap: float | None = 0.5
     """Largest probability that the query names what the picture shows (measure A of the audit,
-    which needs the extra `audit`); false leaves it out."""
+    which needs the extra `build`); false leaves it out."""
     text: bool = True
     """Drop what a judge calls harmful from the text alone."""
     meaning: bool = True
@@ -165,7 +165,7 @@ class NearDuplicates:
     """Pairs that are too much alike: query and picture both."""
 
     similarity: float | None = 0.95
-    """Least cosine of two queries' embeddings (extra `audit`); false compares normalised texts."""
+    """Least cosine of two queries' embeddings (extra `build`); false compares normalised texts."""
     bits: int = 6
     """Largest difference of two pictures' 64-bit perceptual hashes."""
 
@@ -279,6 +279,11 @@ class Recipe:
         near = self.near_duplicates is not None and self.near_duplicates.similarity is not None
         against = bool(self.contamination.against) and self.contamination.similarity is not None
         return near or against or self.leak_filter.overlap is not None
+
+    @property
+    def needs_index(self) -> bool:
+        """Whether some barrier looks for neighbours."""
+        return self.near_duplicates is not None or bool(self.contamination.against)
 
     @property
     def digest(self) -> str:

@@ -106,6 +106,7 @@ class Role:
         *,
         images: tuple[ImageData, ...] = (),
         vote: int = 0,
+        epoch: int = 0,
     ) -> Answer[T]:
         """Ask one question.
 
@@ -117,6 +118,7 @@ class Role:
             read: Reads an answer; raises `ValueError` where it cannot.
             images: Sent along.
             vote: Which judgement of several this is.
+            epoch: How often the record was sent back by the user: asks anew.
         """
         fenced = fence(blocks)
         calls: list[str] = []
@@ -128,7 +130,7 @@ class Role:
         def text(again: bool) -> str:
             return prompt.replace("{tag}", fenced.tag) + (AGAIN if again else "") + fenced.text
 
-        found = await self._askings[vote].ask(text, images, form, read, call, epoch=0)
+        found = await self._askings[vote].ask(text, images, form, read, call, epoch=epoch)
         if isinstance(found, Failed):
             # A judge's words for what went wrong fit a writer too, without the judge.
             return Answer(None, found.reason.removeprefix("judge_"), tuple(calls))
@@ -143,11 +145,14 @@ class Role:
         read: Callable[[str], tuple[bool, str]],
         *,
         images: tuple[ImageData, ...] = (),
+        epoch: int = 0,
     ) -> Votes:
         """Put a yes-or-no question to the vote; stops as soon as the majority is sure."""
         return await majority(
             self.votes,
-            lambda number: self.ask(ctx, prompt, blocks, form, read, images=images, vote=number),
+            lambda number: self.ask(
+                ctx, prompt, blocks, form, read, images=images, vote=number, epoch=epoch
+            ),
         )
 
 
@@ -197,7 +202,13 @@ class HarmRole:
         return {"model": dict(self.model.identity), "asking": asked, "votes": len(asked)}
 
     async def harmful(
-        self, ctx: Context, part: Part, query: str = "", images: tuple[ImageData, ...] = ()
+        self,
+        ctx: Context,
+        part: Part,
+        query: str = "",
+        images: tuple[ImageData, ...] = (),
+        *,
+        epoch: int = 0,
     ) -> Votes:
         """Ask whether a text, a picture or a pair is harmful."""
 
@@ -208,7 +219,9 @@ class HarmRole:
                 calls.append(call_key(self.model.identity, request))
                 return await ctx.call(self.name, self.model, request)
 
-            found = await self._judges[number].judge(Material(part, query, images), call)
+            found = await self._judges[number].judge(
+                Material(part, query, images), call, epoch=epoch
+            )
             if found.harmful is None:
                 return Answer(None, found.reason.removeprefix("judge_"), tuple(calls))
             return Answer((found.harmful, found.explanation), "", tuple(calls))

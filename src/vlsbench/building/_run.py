@@ -16,17 +16,17 @@ from vlsbench.building._draft import DraftStage
 from vlsbench.building._draw import DrawStage
 from vlsbench.building._elements import ElementsStage
 from vlsbench.building._final_filter import FinalFilterStage, TwinFilterStage
-from vlsbench.building._items import slug
+from vlsbench.building._items import Item, slug
 from vlsbench.building._kept import KeptDrawings
 from vlsbench.building._leak_filter import LeakFilterStage
 from vlsbench.building._perceive import Found, PerceiveStage
 from vlsbench.building._recipe import Recipe
 from vlsbench.building._roles import CREATIVE, HarmRole, Role
 from vlsbench.building._scorer import Scorer
-from vlsbench.building._select import PREFIX, Decision, decide, kept_items, record
+from vlsbench.building._select import PREFIX, Decision, decide, record
 from vlsbench.building._twins import TwinStage, twin_of
 from vlsbench.errors import VlsbenchError
-from vlsbench.ledger import Ledger, Outcome
+from vlsbench.ledger import Ledger, Outcome, Statement
 from vlsbench.models import ChatModel, ImageModel, Price
 from vlsbench.pairs import PairSet
 from vlsbench.run import (
@@ -171,14 +171,23 @@ async def _reopen(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]) 
     """
     before = json.loads(ledger.meta("versions") or "{}")
     added = versions.keys() - before.keys() if before else set()
-    again = []
+    stale: list[str] = []
+    again: list[tuple[str, str]] = []
     for outcome in ledger.outcomes():
         steps = outcome.value.get("item", {}).get("steps", ())
-        stale = bool(added) or any(versions.get(s["stage"]) != s["version"] for s in steps)
-        if stale or (plan.retry_quarantined and outcome.kind == "quarantine"):
+        if added or any(versions.get(step["stage"]) != step["version"] for step in steps):
+            stale.append(outcome.record)
+        elif plan.retry_quarantined and outcome.kind == "quarantine":
             again.append((outcome.record, outcome.stage))
     if again:
         await ledger.reopen(again)
+    if stale:
+        # Not `reopen`, which has every question asked anew: those that are the same are answered.
+        delete = "DELETE FROM outcomes WHERE record = ?"
+        await ledger.commit(
+            Statement("DELETE FROM meta WHERE key = 'complete'"),
+            *(Statement(delete, (name,)) for name in stale),
+        )
 
 
 async def _describe(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]) -> None:
@@ -241,6 +250,7 @@ async def execute(plan: BuildPlan, ledger: Ledger, watch: Watch) -> StopSignal:
                 pairs = await _barriers(plan, ledger, twins=False)
                 if stages.twins:
                     begun = _begin_twins(plan, ledger, pairs)
+                    tally.total = tally.done + len(pairs) * plan.recipe.twins.per_pair
                     await run_local(stages.twins, begun, context, width=width, tag=tag_of)
             if not stop:
                 await _barriers(plan, ledger, twins=True, among=pairs)
@@ -269,10 +279,14 @@ async def _both_paths(plan: BuildPlan, stages: Stages, ctx: Context, width: int)
 
 
 def _begin_twins(plan: BuildPlan, ledger: Ledger, pairs: set[str]) -> Iterator[Record]:
-    for name, item in kept_items(ledger, twins=False):
-        if name in pairs:
-            for number in range(plan.recipe.twins.per_pair):
-                yield twin_of(name, item, number)
+    # Looked up one by one: a walk over the ledger that is still going on would hide from
+    # `ctx.call` what was recorded since it began.
+    for name in sorted(pairs):
+        outcome = ledger.outcome(name)
+        assert outcome is not None, "what a barrier let pass has ended"
+        item = Item.read(outcome.value)
+        for number in range(plan.recipe.twins.per_pair):
+            yield twin_of(name, item, number)
 
 
 async def _barriers(
@@ -289,7 +303,7 @@ async def _barriers(
 
 
 def _expected(plan: BuildPlan) -> int:
-    """Return about how many records there will be; twins and barriers are not foreseen."""
+    """Return about how many records there will be before the twins."""
     recipe = plan.recipe
     begun = sum(drafts_of(recipe, plan.limit).values()) if recipe.elements else 0
     return begun + (sum(1 for _ in _begin_b(plan)) if recipe.perceive else 0)

@@ -24,7 +24,7 @@ class Scorer:
         """Open the embedder.
 
         Raises:
-            MissingExtra: The extra `audit` is not installed; names the settings to leave out.
+            MissingExtra: The extra is not installed; names the settings that do without.
         """
         self._waiting: list[tuple[list[tuple[str, str]], asyncio.Future[list[float]]]] = []
         self._busy: asyncio.Task[None] | None = None
@@ -34,9 +34,9 @@ class Scorer:
         except MissingExtra:
             self._pool.shutdown()
             raise MissingExtra(
-                "comparing texts by meaning (or build with --set leak_filter.overlap=false "
-                "--set near_duplicates.similarity=false --set contamination.similarity=false)",
-                "audit",
+                "comparing texts by meaning (left out by --set leak_filter.overlap=false --set "
+                "near_duplicates.similarity=false --set contamination.similarity=false)",
+                "build",
             ) from None
 
     async def overlap(self, queries: Sequence[str], content: str) -> list[float]:

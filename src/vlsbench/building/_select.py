@@ -23,6 +23,7 @@ PREFIX = "select/"
 """Before a pair's id: the ledger's record of what the barriers decided about it."""
 TWIN = "/twin-"
 """In the id of a twin."""
+DUPLICATE = "duplicate"
 RELEASE = "release"
 """Stage of a pair that no barrier dropped."""
 
@@ -37,6 +38,8 @@ class Decision:
     stage: str
     reason: str
     """Empty where it is in the set."""
+    detail: str = ""
+    """Of a duplicate, the pair that it repeats."""
 
 
 def kept_items(ledger: Ledger, *, twins: bool) -> Iterator[tuple[str, Item]]:
@@ -80,8 +83,11 @@ def decide(
                 yield name, item
 
     for stage, barrier in _barriers(recipe, others, embed, run, twins=twins):
-        found = {name: Decision(stage, why) for name, why in barrier(left()) if why}
-        decisions.update(found)
+        # Not `update` within the walk: `left` looks at what is decided.
+        found = [(name, why) for name, why in barrier(left()) if why]
+        for name, why in found:
+            of_pair = stage == _near_duplicates.NAME
+            decisions[name] = Decision(stage, DUPLICATE, why) if of_pair else Decision(stage, why)
     decisions.update({name: Decision(RELEASE, "") for name, _ in left()})
     return decisions
 
@@ -119,7 +125,7 @@ async def record(ledger: Ledger, decisions: dict[str, Decision], *, twins: bool)
                 made.stage,
                 "drop" if made.reason else "keep",
                 made.reason,
-                json.dumps({"pair": name}),
+                json.dumps({"pair": name, "detail": made.detail}),
                 now,
             ),
         )
@@ -138,4 +144,4 @@ async def record(ledger: Ledger, decisions: dict[str, Decision], *, twins: bool)
 def recorded(ledger: Ledger, outcome: Outcome) -> Decision | None:
     """Return what the barriers decided about a record; None where none did."""
     found = ledger.outcome(PREFIX + outcome.record)
-    return Decision(found.stage, found.reason) if found else None
+    return Decision(found.stage, found.reason, found.value["detail"]) if found else None

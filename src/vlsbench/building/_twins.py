@@ -69,6 +69,7 @@ class TwinStage:
             [("QUERY", item.query), ("DESCRIPTION", item.description)],
             SCHEMA,
             read_twin,
+            epoch=ctx.epoch(record.id, self.name),
         )
         said = answer.value or ""
         item = item.then(

@@ -58,7 +58,7 @@ def progress_bar(tally: Tally, console: Console) -> Iterator[None]:
 
     def update() -> str:
         facts = _facts(tally, time.monotonic() - started)
-        bar.update(task, completed=tally.done, facts=facts, refresh=True)
+        bar.update(task, total=tally.total, completed=tally.done, facts=facts, refresh=True)
         return facts
 
     def watch() -> None:
