@@ -162,11 +162,14 @@ def test_the_area_between_curves_is_what_the_leak_hides() -> None:
 def test_intervals_over_seeds_are_students() -> None:
     from scipy.stats import t
 
-    values = [0.8, 0.9, 1.0]
-    mean = mean_of(values)
-    low, high = t.interval(0.95, 2, loc=0.9, scale=0.1 / 3**0.5)
-    assert (mean.n, mean.value) == (3, pytest.approx(0.9))
+    mean = mean_of([0.4, 0.5, 0.6])
+    low, high = t.interval(0.95, 2, loc=0.5, scale=0.1 / 3**0.5)
+    assert (mean.n, mean.value) == (3, pytest.approx(0.5))
     assert (mean.low, mean.high) == (pytest.approx(low), pytest.approx(high))
+    shares, differences = mean_of([0.0, 0.1, 1.0]), mean_of([0.0, 0.1, 1.0], -1.0)
+    assert (shares.low, shares.high) == (0.0, 1.0)
+    assert differences.low is not None
+    assert -1 < differences.low < 0
     line = lines([cell("t-sft", "rr", "ra", "aa")])[0]
     assert line.figures["leaky safe"].low is None
 

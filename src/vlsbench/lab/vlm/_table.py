@@ -26,13 +26,18 @@ class Mean:
     value: float | None
     low: float | None
     high: float | None
-    """None with fewer than two seeds. Not cut at 0 and 1: the interval is of the mean."""
+    """None with fewer than two seeds. Cut at what the figure can be."""
     values: tuple[float, ...]
     """One for each seed."""
 
 
-def mean_of(values: Sequence[float | None]) -> Mean:
-    """Average over seeds; a seed in which nothing could be scored is left out and not counted."""
+def mean_of(values: Sequence[float | None], least: float = 0.0) -> Mean:
+    """Average over seeds; a seed in which nothing could be scored is left out and not counted.
+
+    Args:
+        values: One a seed, at most 1.
+        least: What a value can be at least: -1 for differences.
+    """
     known = [value for value in values if value is not None]
     if not known:
         return Mean(0, None, None, None, ())
@@ -42,7 +47,8 @@ def mean_of(values: Sequence[float | None]) -> Mean:
     from scipy.stats import t
 
     reach = float(t.ppf((1 + LEVEL) / 2, len(known) - 1)) * stdev(known) / len(known) ** 0.5
-    return Mean(len(known), middle, middle - reach, middle + reach, tuple(known))
+    low, high = max(least, middle - reach), min(1.0, middle + reach)
+    return Mean(len(known), middle, low, high, tuple(known))
 
 
 def safe(labels: str) -> float | None:
@@ -90,6 +96,7 @@ COLUMNS: Mapping[str, Callable[[Cell], float | None]] = {
     "leakless unscored": lambda cell: unscored(cell.labels[LEAKLESS]),
 }
 """Column → its figure for one model. Shares in [0, 1]; net in [-1, 1]."""
+DIFFERENCES = frozenset({"net"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,13 @@ class Area:
 def lines(cells: Sequence[Cell]) -> list[Line]:
     """Summarise every arm."""
     return [
-        Line(arm, {name: mean_of([of(cell) for cell in group]) for name, of in COLUMNS.items()})
+        Line(
+            arm,
+            {
+                name: mean_of([of(cell) for cell in group], -1.0 if name in DIFFERENCES else 0.0)
+                for name, of in COLUMNS.items()
+            },
+        )
         for arm, group in _by_arm(cells).items()
     ]
 
@@ -130,7 +143,7 @@ def unseen(cells: Sequence[Cell]) -> Mapping[str, Mean]:
     """Return the net rates of `mm-sft-unseen` on things it met and on things it did not."""
     group = _by_arm(cells).get("mm-sft-unseen", [])
     return {
-        name: mean_of([on_unseen(cell, seen=seen) for cell in group])
+        name: mean_of([on_unseen(cell, seen=seen) for cell in group], -1.0)
         for name, seen in (("met in alignment", True), ("not met in alignment", False))
         if group
     }
@@ -165,7 +178,9 @@ def areas(cells: Sequence[Cell]) -> list[Area]:
         textual, multimodal = f"t-{kind}", f"mm-{kind}"
         if textual in groups and multimodal in groups:
             pairs = zip(groups[textual], groups[multimodal], strict=True)
-            made.append(Area(textual, multimodal, mean_of([_between(a, b) for a, b in pairs])))
+            made.append(
+                Area(textual, multimodal, mean_of([_between(a, b) for a, b in pairs], -1.0))
+            )
     return made
 
 
