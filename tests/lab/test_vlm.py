@@ -166,7 +166,7 @@ def test_intervals_over_seeds_are_students() -> None:
     low, high = t.interval(0.95, 2, loc=0.5, scale=0.1 / 3**0.5)
     assert (mean.n, mean.value) == (3, pytest.approx(0.5))
     assert (mean.low, mean.high) == (pytest.approx(low), pytest.approx(high))
-    shares, differences = mean_of([0.0, 0.1, 1.0]), mean_of([0.0, 0.1, 1.0], -1.0)
+    shares, differences = mean_of([0.1, 0.2, 0.9]), mean_of([0.1, 0.2, 0.9], -1.0)
     assert (shares.low, shares.high) == (0.0, 1.0)
     assert differences.low is not None
     assert -1 < differences.low < 0
