@@ -224,7 +224,7 @@ def reproduce(
     For each seed a vision-language model is pre-trained, aligned by every method, and asked the
     same pairs with and without a leak, with a harmless thing, and in words. Writes table.md,
     cells.csv, result.json, figure.png and figure.svg. What is finished is not run again. About
-    three minutes a seed on two cores. docs/reproduction.md says what was fixed beforehand.
+    five minutes a seed on two cores. docs/reproduction.md says what was fixed beforehand.
 
     **Examples**
 
