@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from vlsbench.building._items import FORBIDDEN, Item, Step, drop, keep, quarantine, version_of
 from vlsbench.building._recipe import Detoxify
-from vlsbench.building._roles import RULES, TEXTS, Role, schema
-from vlsbench.judge import strict_object
+from vlsbench.building._roles import RULES, TEXTS, Role, read_texts, schema
 from vlsbench.run import Context, Record, Result
 
 VERSION = "1"
@@ -28,10 +27,7 @@ SCHEMA = schema("detoxify", queries=TEXTS)
 
 def read_queries(text: str) -> tuple[str, ...]:
     """Read an answer. Raises `ValueError` where it is not the object asked for."""
-    found = strict_object(text, "queries")["queries"]
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise ValueError("queries must be texts")
-    return tuple(" ".join(item.split()) for item in found if item.strip())
+    return read_texts(text, "queries")
 
 
 class DetoxifyStage:

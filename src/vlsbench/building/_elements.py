@@ -12,8 +12,7 @@ from dataclasses import replace
 from vlsbench.building._content import forbidden_text
 from vlsbench.building._items import FORBIDDEN, Item, Step, drop, quarantine, slug, version_of
 from vlsbench.building._recipe import Elements, Subcategory
-from vlsbench.building._roles import RULES, TEXTS, Role, schema
-from vlsbench.judge import strict_object
+from vlsbench.building._roles import RULES, TEXTS, Role, read_texts, schema
 from vlsbench.run import Children, Context, Drop, Record, Result
 
 VERSION = "1"
@@ -32,10 +31,7 @@ SCHEMA = schema("elements", elements=TEXTS)
 
 def read_elements(text: str) -> tuple[str, ...]:
     """Read an answer. Raises `ValueError` where it is not the object asked for."""
-    found = strict_object(text, "elements")["elements"]
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise ValueError("elements must be texts")
-    return tuple(" ".join(item.split()) for item in found if item.strip())
+    return read_texts(text, "elements")
 
 
 class ElementsStage:

@@ -69,6 +69,14 @@ YES_NO: Mapping[str, Any] = {"type": "boolean"}
 TEXTS: Mapping[str, Any] = {"type": "array", "items": TEXT}
 
 
+def read_texts(text: str, field: str) -> tuple[str, ...]:
+    """Read an answer of one list of texts. Raises `ValueError` where it is not the object asked."""
+    found = strict_object(text, field)[field]
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise ValueError(f"{field} must be texts")
+    return tuple(" ".join(item.split()) for item in found if item.strip())
+
+
 class Role:
     """A model with the job that it does."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._options import (
     BENCHMARK,
     OUTPUT,
@@ -31,7 +32,7 @@ from vlsbench.cli._options import (
     SkipBad,
     Timeout,
 )
-from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
+from vlsbench.errors import VlsbenchError
 
 if TYPE_CHECKING:
     from vlsbench.api_audit import Audit
@@ -251,7 +252,7 @@ def audit(
             typer.echo(json.dumps(asdict(done.card)))
         else:
             _print_card(Console(), done)
-        _end(console, [done])
+        end_if_stopped(console, done.stopped)
         return
     if data is not None or columns:
         raise VlsbenchError("--data and --columns are for one benchmark; several: --data-root DIR")
@@ -260,20 +261,7 @@ def audit(
         typer.echo(json.dumps(asdict(table)))
     else:
         _print_league(Console(), table, (out or api_audit.AUDITS))
-    _end(console, audits)
-
-
-def _end(console: Console, audits: Sequence[Audit]) -> None:
-    stopped = next((one.stopped for one in audits if one.stopped), "")
-    if not stopped:
-        return
-    console.print(
-        f"stopped: {stopped}; the same command goes on from here",
-        style="yellow",
-        highlight=False,
-        markup=False,
-    )
-    raise typer.Exit(EXIT_INTERRUPTED if stopped.endswith("interrupted") else EXIT_STOPPED)
+    end_if_stopped(console, next((one.stopped for one in audits if one.stopped), None))
 
 
 def _print_card(console: Console, done: Audit) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._options import (
     OUTPUT,
     SPEND,
@@ -24,7 +25,6 @@ from vlsbench.cli._options import (
     Retries,
     Timeout,
 )
-from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED
 
 if TYPE_CHECKING:
     from vlsbench.api_build import Build
@@ -152,15 +152,7 @@ def build(
         typer.echo(json.dumps(asdict(done.summary)))
     else:
         print_build(Console(), done)
-    if done.stopped:
-        console.print(
-            f"stopped: {done.stopped}; the same command goes on from here",
-            style="yellow",
-            highlight=False,
-            markup=False,
-        )
-        interrupted = done.stopped == "interrupted"
-        raise typer.Exit(EXIT_INTERRUPTED if interrupted else EXIT_STOPPED)
+    end_if_stopped(console, done.stopped)
 
 
 def _plan(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._options import (
     BENCHMARK,
     OUTPUT,
@@ -28,7 +29,6 @@ from vlsbench.cli._options import (
     SkipBad,
     Timeout,
 )
-from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED
 
 if TYPE_CHECKING:
     from vlsbench.evaluation import Estimate, Plan
@@ -284,12 +284,4 @@ def evaluate(
         typer.echo(json.dumps(asdict(done.summary)))
     else:
         print_summary(Console(), done)
-    if done.stopped:
-        console.print(
-            f"stopped: {done.stopped}; the same command goes on from here",
-            style="yellow",
-            highlight=False,
-            markup=False,
-        )
-        interrupted = done.stopped == "interrupted"
-        raise typer.Exit(EXIT_INTERRUPTED if interrupted else EXIT_STOPPED)
+    end_if_stopped(console, done.stopped)

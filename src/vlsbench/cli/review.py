@@ -16,8 +16,8 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperGroup
 
+from vlsbench.cli._default import taking_for_granted
 from vlsbench.cli._options import Columns, Data, SkipBad
 
 if TYPE_CHECKING:
@@ -28,17 +28,8 @@ REVIEWS = Path("reviews")
 """Where reviews go unless told otherwise."""
 
 
-class _ServesByDefault(TyperGroup):
-    """`vlsbench review DATASET` is short for `vlsbench review serve DATASET`."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
-            args = ["serve", *args]
-        return super().parse_args(ctx, args)
-
-
 app = typer.Typer(
-    cls=_ServesByDefault,
+    cls=taking_for_granted("serve"),
     help="People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
     no_args_is_help=True,
 )

@@ -1,0 +1,21 @@
+"""How a command ends whose work can go on later."""
+
+from __future__ import annotations
+
+import typer
+from rich.console import Console
+
+from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED
+
+
+def end_if_stopped(console: Console, stopped: str | None) -> None:
+    """Say why the work ended early, and leave with the exit code for it; None goes on."""
+    if not stopped:
+        return
+    console.print(
+        f"stopped: {stopped}; the same command goes on from here",
+        style="yellow",
+        highlight=False,
+        markup=False,
+    )
+    raise typer.Exit(EXIT_INTERRUPTED if stopped.endswith("interrupted") else EXIT_STOPPED)
