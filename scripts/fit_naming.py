@@ -20,9 +20,9 @@ import numpy as np
 
 import vlsbench
 from vlsbench.auditing._calibration import SHIPPED, Calibration, Control, errors_of, fit, save
+from vlsbench.auditing._contents import content_of
 from vlsbench.auditing._embed import CachedEmbedder, Embedder, default_cache, open_embedder
 from vlsbench.auditing._measure import Background, Numbers, Question, naming_features
-from vlsbench.auditing._overlap import content_of
 from vlsbench.auditing._phrases import phrases
 
 HERE = Path(__file__).resolve().parents[1]

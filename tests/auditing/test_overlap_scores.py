@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vlsbench.auditing import shipped
 from vlsbench.auditing._background import PICTURES, QUESTIONS
 from vlsbench.auditing._calibration import leaking_share
-from vlsbench.auditing._measure import Background, topic_bits
+from vlsbench.auditing._measure import Background, Nothing, topic_bits
 from vlsbench.auditing._phrases import LONGEST, phrases, without, words
 from vlsbench.stats import mean_interval, median_interval
 
@@ -69,6 +69,22 @@ def test_topic_is_bounded_grows_with_similarity_and_is_nothing_for_neutral_quest
     )
     # As a factor it is 1 on average, less what the bound takes off.
     assert 0.5 < np.mean(2**neutral) <= 1
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(1, 200))
+def test_questions_and_pictures_of_nothing_lift_nothing_on_average(seed: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    # Texts and pictures lie apart, as those of models that are trained to match them do.
+    questions, pictures = unit(rng.normal(2, 1, (40, 16))), unit(rng.normal(-1, 1, (30, 16)))
+    nothing = Nothing(pictures.mean(axis=0), questions.mean(axis=0), scale)
+    picture, query = unit(rng.normal(-1, 1, (1, 16))), unit(rng.normal(2, 1, (1, 16)))
+    by_question = nothing.lift(questions, np.repeat(picture, 40, axis=0))
+    by_picture = nothing.lift(np.repeat(query, 30, axis=0), pictures)
+    assert by_question.mean() == pytest.approx(0, abs=1e-5 * scale)
+    assert by_picture.mean() == pytest.approx(0, abs=1e-5 * scale)
+    bits = topic_bits(query, picture, nothing)
+    assert np.sign(bits) == np.sign(nothing.lift(query, picture))
+    assert bits < np.log2(len(PICTURES) + 1) + 1e-9
 
 
 @settings(deadline=None)

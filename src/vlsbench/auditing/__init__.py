@@ -33,6 +33,7 @@ from vlsbench.auditing._card_types import (
     Mark,
     Measure,
 )
+from vlsbench.auditing._contents import content_of
 from vlsbench.auditing._drop import DROP, DropList, Score, leak_score, read_drop, without
 from vlsbench.auditing._embed import (
     CachedEmbedder,
@@ -41,6 +42,7 @@ from vlsbench.auditing._embed import (
     default_cache,
     open_embedder,
 )
+from vlsbench.auditing._embed_clip import Clip
 from vlsbench.auditing._embed_http import HttpEmbedder
 from vlsbench.auditing._harm_judge import Material, PromptedHarmJudge
 from vlsbench.auditing._judged import JUDGED, JUDGED_PAIRS, judged
@@ -58,7 +60,7 @@ from vlsbench.auditing._judged_types import (
 )
 from vlsbench.auditing._naming import Naming
 from vlsbench.auditing._ocr import TEXT, read_texts, require_tesseract, texts
-from vlsbench.auditing._overlap import content_of, overlap, telling_words
+from vlsbench.auditing._overlap import overlap, telling_words
 from vlsbench.auditing._overlap_types import (
     Channel,
     ChannelFigures,
@@ -88,6 +90,7 @@ __all__ = [
     "CategoryLeak",
     "Channel",
     "ChannelFigures",
+    "Clip",
     "ContentKind",
     "ControlFigures",
     "Corrected",

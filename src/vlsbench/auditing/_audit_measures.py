@@ -18,11 +18,13 @@ from vlsbench.auditing._behaviour_types import Behaviour
 from vlsbench.auditing._calibration import load_calibration
 from vlsbench.auditing._captions import CAPTION, caption, captions
 from vlsbench.auditing._card import read_judged_pairs
+from vlsbench.auditing._contents import content_of
+from vlsbench.auditing._embed import CLIP
 from vlsbench.auditing._judged import JUDGED_PAIRS, judged
 from vlsbench.auditing._judged_run import JudgedPlan
 from vlsbench.auditing._judged_types import Judged, JudgedPair
 from vlsbench.auditing._ocr import TEXT, read_texts, require_tesseract, texts
-from vlsbench.auditing._overlap import content_of, overlap
+from vlsbench.auditing._overlap import overlap
 from vlsbench.auditing._overlap_types import ContentKind, OverlapPair, OverlapSummary
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection, progress_bar, spend_by_role
@@ -103,6 +105,8 @@ def run_overlap(
             notes = tuple(_unread(ledger))
             captioned = captions(ledger) if settings.captioner else None
             written = texts(ledger) if settings.ocr else None
+        if settings.embedder.startswith(CLIP):
+            say(f"{settings.embedder} looks at the pictures; those it has seen are remembered")
         seen = stack.enter_context(_counting(len(pairs), settings.progress))
 
         def count(pair: OverlapPair) -> None:

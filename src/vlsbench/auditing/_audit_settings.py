@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlsbench.auditing._card_types import Measure
+from vlsbench.auditing._embed import CLIP
+from vlsbench.auditing._embed_pictures import refuse_words
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import PairSet
 
@@ -22,7 +24,7 @@ class AuditSettings:
 
     measures: tuple[Measure, ...] = (Measure.OVERLAP,)
     embedder: str = "minilm"
-    """`minilm`, or `NAME@http://host:port/v1` of an embeddings server."""
+    """`minilm`, `NAME@http://host:port/v1` of an embeddings server, or `clip/MODEL`."""
     calibration: str | os.PathLike[str] | None = None
     """File of fitted numbers of naming for another embedder; see `scripts/fit_naming.py`."""
     captioner: str | None = None
@@ -54,6 +56,13 @@ class AuditSettings:
         given = self.captioner or self.ocr or self.calibration
         if given and Measure.OVERLAP not in self.measures:
             raise VlsbenchError("--captioner, --ocr and --calibration are for the measure overlap")
+        if self.embedder.startswith(CLIP):
+            refuse_words(
+                self.embedder,
+                calibration=self.calibration,
+                captioner=self.captioner,
+                ocr=self.ocr,
+            )
         for measure, needs in (
             (Measure.JUDGED, {"--judge": self.judge, "--controls": self.controls}),
             (

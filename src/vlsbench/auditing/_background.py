@@ -1,14 +1,19 @@
-"""What similarities are held against: everyday pictures, and questions that name nothing.
+"""What similarities are held against: everyday pictures in words, and questions that name nothing.
 
-Fixed, so that a score means the same in every benchmark, whatever its size or subject. All of it
-is made up here and harmless. To change a line is to change every score: `scripts/fit_naming.py`
+Embedders that see pictures get pictures that show nothing instead of the words. Fixed, so that a
+score means the same in every benchmark, whatever its size or subject. All of it is made up here
+and harmless. To change a line is to change every score: `scripts/fit_naming.py`
 must then fit the numbers anew, and refuses to ship numbers fitted to another background.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import re
+from functools import partial
+
+from vlsbench.pairs import MadeImage
 
 _THINGS = """
 an apple, an armchair, an axe, a backpack, a bank note, a barbecue, a bicycle, a birthday cake,
@@ -120,3 +125,29 @@ QUESTIONS = tuple(form.format(deed=deed) for form in _QUESTIONS for deed in _lis
 
 DIGEST = hashlib.sha256("\n".join([*PICTURES, "", *QUESTIONS]).encode()).hexdigest()[:16]
 """Names this background in the fitted numbers."""
+
+PATCHES = (1, 2, 3, 4, 8, 16, 32, 64)
+"""Patches along a side of a picture that shows nothing: from one colour to noise."""
+EMPTY = 64
+"""Pictures that show nothing."""
+_SIDE = 64
+"""Of such a picture, in pixels; models enlarge it to what they take."""
+
+
+def _patches(number: int) -> bytes:
+    from PIL import Image
+
+    side = PATCHES[number % len(PATCHES)]
+    # A hash and not a generator of random numbers: its bytes never change with a library.
+    colours = hashlib.shake_256(str(number).encode()).digest(3 * side * side)
+    picture = Image.frombytes("RGB", (side, side), colours)
+    out = io.BytesIO()
+    picture.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC).save(out, "PNG")
+    return out.getvalue()
+
+
+def empty_pictures() -> tuple[MadeImage, ...]:
+    """Return pictures that show nothing: patches of colour that run into each other."""
+    return tuple(
+        MadeImage(f"empty-{number}.png", partial(_patches, number)) for number in range(EMPTY)
+    )

@@ -29,6 +29,7 @@ from vlsbench.auditing._card_types import (
     leak_by_judge,
     leak_by_overlap,
 )
+from vlsbench.auditing._embed import CLIP
 from vlsbench.auditing._judged_types import SCHEMA as JUDGED_SCHEMA
 from vlsbench.auditing._judged_types import Judged, JudgedPair, Part
 from vlsbench.auditing._overlap_types import Channel, ContentKind, OverlapPair, OverlapSummary
@@ -221,6 +222,8 @@ def caveats(card: Card) -> tuple[str, ...]:
         none = kinds.get("none", 0)
         if none == card.overlap.pairs and not card.pictured:
             found.append("texts alone: there is no picture to tell of")
+        elif none and card.overlap.embedder.startswith(CLIP):
+            found.append(f"{none:,} pairs have no picture, or none to be read, and no figure")
         elif not card.pictured:
             found.append("texts alone, held against the words for their twins' pictures")
         elif none == card.overlap.pairs:
@@ -229,6 +232,8 @@ def caveats(card: Card) -> tuple[str, ...]:
             found.append(f"{none:,} pairs have no words for their picture and no figure")
         if not card.overlap.calibration:
             found.append("naming is not calibrated for this embedder: topic and ranks alone")
+        if kinds.get(ContentKind.PICTURE):
+            found.append("pictures looked at themselves: bits are of this embedder alone")
         if kinds.get(ContentKind.CAPTION):
             found.append("contents are captions by a model")
         if kinds.get(ContentKind.TYPOGRAPHIC):

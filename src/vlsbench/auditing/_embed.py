@@ -1,4 +1,4 @@
-"""Texts to vectors: MiniLM in process, any `/v1/embeddings` server, and a cache before both."""
+"""Texts to vectors: MiniLM in process, what other specs name, and a cache before all of them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ MAX_TOKENS = 256
 """Longer texts are cut, as the model was trained (its model card)."""
 BATCH_TOKENS = 4096
 """Of one pass through the model; more only costs memory."""
+CLIP = "clip/"
+"""How specs of models that see pictures begin."""
 LOOKUP = 500
 """Keys of one query, below SQLite's limit on variables."""
 
@@ -224,36 +226,44 @@ class CachedEmbedder:
             :16
         ]
 
-    def _known(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+    def known(self, keys: Iterable[bytes]) -> dict[bytes, Vectors]:
+        """Return the vectors, each of shape (d,), of those keys that have one."""
         wanted = list(keys)
-        found: dict[bytes, bytes] = {}
+        found: dict[bytes, Vectors] = {}
         for start in range(0, len(wanted), LOOKUP):
             part = wanted[start : start + LOOKUP]
             marks = ",".join("?" * len(part))
-            found.update(
-                self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", part)
-            )
+            rows = self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", part)
+            found.update((key, np.frombuffer(row, np.float16)) for key, row in rows)
         return found
+
+    def keep(self, keys: Sequence[bytes], vectors: Vectors) -> dict[bytes, Vectors]:
+        """Remember vectors of shape (keys, d); return them as they will be known, rounded.
+
+        Raises:
+            VlsbenchError: The cache cannot be written.
+        """
+        made = dict(zip(keys, vectors.astype(np.float16), strict=True))
+        rows = [(key, row.tobytes()) for key, row in made.items()]
+        try:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise VlsbenchError(f"the cache of embeddings cannot be written: {error}") from None
+        return made
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors, made where they are not known."""
+        if not texts:
+            return np.empty((0, 0), np.float32)
         keys = [self._key(text) for text in texts]
         of_key = dict(zip(keys, texts, strict=True))
-        known = self._known(of_key)
+        known = self.known(of_key)
         missing = [key for key in of_key if key not in known]
         if missing:
-            made = self._embedder.embed([of_key[key] for key in missing]).astype(np.float16)
-            rows = [(key, row.tobytes()) for key, row in zip(missing, made, strict=True)]
-            try:
-                self._db.execute("BEGIN")
-                self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
-                self._db.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise VlsbenchError(f"the cache of embeddings cannot be written: {error}") from None
-            known.update(rows)
-        if not keys:
-            return np.empty((0, 0), np.float32)
-        return np.stack([np.frombuffer(known[key], np.float16) for key in keys]).astype(np.float32)
+            known |= self.keep(missing, self._embedder.embed([of_key[key] for key in missing]))
+        return np.stack([known[key] for key in keys]).astype(np.float32)
 
 
 def default_cache() -> Path:
@@ -267,16 +277,24 @@ def open_embedder(spec: str = "minilm", **connection: Any) -> Embedder:
     """Return the embedder that a spec names.
 
     Args:
-        spec: `minilm`, or `NAME@http://host:port/v1` for a server that speaks `/v1/embeddings`.
+        spec: `minilm`, `NAME@http://host:port/v1` for a server that speaks `/v1/embeddings`, or
+            `clip/PATH` or `clip/ORG/NAME` for a model that sees pictures.
         connection: Arguments of `HttpEmbedder` other than the spec.
 
     Raises:
-        VlsbenchError: The spec is of no known form.
+        MissingExtra: The spec names a model of pictures, and its libraries are not installed.
+        VlsbenchError: The spec is of no known form, or names no model that can be had.
     """
     if spec in ("minilm", MINILM, HUB_ID):
         return MiniLM()
+    if spec.startswith(CLIP):
+        from vlsbench.auditing._embed_clip import Clip
+
+        return Clip(spec)
     if "@" in spec:
         from vlsbench.auditing._embed_http import HttpEmbedder
 
         return HttpEmbedder(spec, **connection)
-    raise VlsbenchError(f"embedder {spec!r} is of no known form: minilm, NAME@http://host:port/v1")
+    raise VlsbenchError(
+        f"embedder {spec!r} is of no known form: minilm, NAME@http://host:port/v1, clip/MODEL"
+    )

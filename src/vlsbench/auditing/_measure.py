@@ -72,15 +72,47 @@ class Background:
         """Return the log of the lift that each content gets from a question that names nothing."""
         return _log_mean_exp(contents @ self.questions.T / TEMPERATURE - self._question_norms)
 
+    def lift(self, queries: Vectors, contents: Vectors) -> Numbers:
+        """Return the log of what each query multiplies its content's weight by, shape (n,).
 
-def topic_bits(queries: Vectors, contents: Vectors, background: Background) -> Numbers:
-    """Say how far each query narrows its picture down among the background's.
+        Against its mean weight for the background's pictures; what questions that name nothing do
+        for this content is taken off: on average they multiply its weight by 1.
+        """
+        own = np.einsum("nd,nd->n", queries, contents, dtype=np.float64) / TEMPERATURE
+        return np.asarray(own - self.pull(contents) - self.picture_norms(queries))
 
-    The picture stands among N background pictures; a softmax of the similarities gives the
-    probability p that the query means it, against 1 / (N + 1) for a query that tells nothing:
-    `log2(p (N + 1))`, at most log2(N + 1) = 8.3 bits. What questions that name nothing do for this
-    content is taken off first: on average they multiply its probability by 1. Below 0 the query
-    points to other pictures.
+
+@dataclass(frozen=True)
+class Nothing:
+    """What an embedder of pictures makes of pictures that show and questions that name nothing."""
+
+    picture: Vectors
+    """Shape (d,): the mean of such pictures' vectors."""
+    question: Vectors
+    """Shape (d,): the mean of such questions' vectors."""
+    scale: float
+    """What the embedder multiplies similarities by to get log odds."""
+
+    def lift(self, queries: Vectors, contents: Vectors) -> Numbers:
+        """Return the log odds ratio of each query and its picture against nothing, shape (n,).
+
+        With s the scaled similarity, q the query, v the picture, and the mean over questions n and
+        pictures b of nothing: `s(q, v) - s(q, b) - s(n, v) + s(n, b)`. A model that is trained to
+        match pictures and texts gives `s = log p(q, v) / (p(q) p(v))` up to a constant (van den
+        Oord et al. 2018, arXiv 1807.03748). How common q and v are cancels out, and so does the gap
+        between the vectors of texts and of pictures; a question that names nothing has 0 on
+        average, whatever the picture.
+        """
+        own = np.einsum("nd,nd->n", queries - self.question, contents - self.picture)
+        return np.asarray(self.scale * own, np.float64)
+
+
+def topic_bits(queries: Vectors, contents: Vectors, background: Background | Nothing) -> Numbers:
+    """Say how far each query narrows its picture down among N = 322 others.
+
+    The picture stands among N that the query fits no better than the background; a softmax gives
+    the probability p that the query means it, against 1 / (N + 1) for a query that tells nothing:
+    `log2(p (N + 1))`, at most log2(N + 1) = 8.3 bits. Below 0 the query points to other pictures.
 
     Args:
         queries: Shape (n, d).
@@ -90,9 +122,8 @@ def topic_bits(queries: Vectors, contents: Vectors, background: Background) -> N
     Returns:
         Shape (n,), bits.
     """
-    own = np.einsum("nd,nd->n", queries, contents, dtype=np.float64) / TEMPERATURE
-    others = len(background.pictures)
-    lift = own - background.pull(contents) - background.picture_norms(queries)
+    others = len(PICTURES)
+    lift = background.lift(queries, contents)
     # p (N + 1) = (N + 1) e^lift / (e^lift + N), written so that nothing overflows.
     bits: Numbers = (np.log(others + 1) - np.logaddexp(0.0, np.log(others) - lift)) / np.log(2)
     return bits

@@ -1,13 +1,13 @@
-"""Measure A: what the queries of a benchmark tell of its pictures, from text embeddings.
+"""Measure A: what the queries of a benchmark tell of its pictures, from embeddings.
 
 No model is asked and no judgement is made; docs/overlap.md says what that can and cannot show.
 """
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.auditing._calibration import Calibration, check_fits, shipped_for
+from vlsbench.auditing._contents import Content, Look, Pool, content_of, number_of
 from vlsbench.auditing._embed import (
     CachedEmbedder,
     Embedder,
@@ -23,8 +24,11 @@ from vlsbench.auditing._embed import (
     default_cache,
     open_embedder,
 )
+from vlsbench.auditing._embed_clip import Clip
+from vlsbench.auditing._embed_pictures import Pictures, refuse_words
 from vlsbench.auditing._measure import (
     Background,
+    Nothing,
     Numbers,
     Question,
     naming_features,
@@ -39,95 +43,13 @@ from vlsbench.auditing._overlap_types import (
     Reading,
     TellingWord,
 )
-from vlsbench.auditing._phrases import phrases, without, words
-from vlsbench.pairs import Pair, PairSet
+from vlsbench.auditing._phrases import Phrase, phrases, without, words
+from vlsbench.pairs import Image, Pair, PairSet
 
 CHUNK = 1024
 """Pairs that are in memory at a time."""
-POOL = 2048
-"""Pictures of the set that a rank is taken among: all of a smaller set, else a sample."""
 SHOWN = 10
 """Most leaking pairs in a summary."""
-TIE = 1e-5
-"""Similarities closer than this are equal: vectors are kept in half precision."""
-
-Look = Callable[[Pair], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a picture shows, in words, and who says so."""
-
-    kind: ContentKind
-    text: str
-
-
-def content_of(pair: Pair, caption: Look | None = None, text: Look | None = None) -> Content | None:
-    """Return what a pair's picture shows: as the benchmark says, else a caption, else its text.
-
-    Args:
-        pair: Any pair.
-        caption: Looks a caption up; see `vlsbench.auditing.captions`.
-        text: Looks up the text that stands in the pictures; see `vlsbench.auditing.texts`.
-    """
-    said = (
-        (ContentKind.DESCRIPTION, pair.description),
-        # MM-SafetyBench: what was moved from the question into the picture.
-        (ContentKind.KEY_PHRASE, str(pair.meta.get("Key Phrase", ""))),
-        (ContentKind.CAPTION, caption(pair) if caption else ""),
-        (ContentKind.TYPOGRAPHIC, text(pair) if text else ""),
-        # FigStep: the sentence that its pictures show.
-        (ContentKind.TYPOGRAPHIC, str(pair.meta.get("instruction", "")) if pair.images else ""),
-    )
-    return next((Content(kind, words) for kind, words in said if words.strip()), None)
-
-
-def _number(cluster: str) -> int:
-    """Name a cluster by 63 bits, which cost less than its text."""
-    digest = hashlib.blake2b(cluster.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest) >> 1
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """A sample of the set's pictures: those with the smallest hashes, so no order matters."""
-
-    numbers: NDArray[np.int64]
-    vectors: Vectors
-    images: int
-    """Distinct pictures in the whole set."""
-
-    def ranks(self, queries: Vectors, contents: Vectors, clusters: Sequence[int]) -> Numbers:
-        """Return the share of the set's pictures that fit each query as well as its own."""
-        own = np.einsum("nd,nd->n", queries, contents)[:, None]
-        others = queries @ self.vectors.T
-        different = self.numbers[None, :] != np.array(clusters, dtype=np.int64)[:, None]
-        better = ((others > own + TIE) & different).sum(axis=1)
-        equal = ((np.abs(others - own) <= TIE) & different).sum(axis=1)
-        seen = np.maximum(1, different.sum(axis=1))
-        share = (better + equal / 2) / seen
-        ranks: Numbers = (1 + share * (self.images - 1)) / self.images
-        return ranks
-
-
-def _pool(contents: Iterable[tuple[int, str]], embedder: Embedder) -> _Pool:
-    smallest: list[tuple[int, str]] = []
-    held: set[int] = set()
-    images: set[int] = set()
-    for number, text in contents:
-        images.add(number)
-        if number in held:
-            continue
-        if len(smallest) < POOL:
-            heapq.heappush(smallest, (-number, text))
-            held.add(number)
-        elif -smallest[0][0] > number:
-            gone, _ = heapq.heapreplace(smallest, (-number, text))
-            held.discard(-gone)
-            held.add(number)
-    smallest.sort()
-    numbers = np.array([-number for number, _ in smallest], dtype=np.int64)
-    return _Pool(numbers, embedder.embed([text for _, text in smallest]), len(images))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +58,11 @@ class _Item:
     cluster: int
     content: Content | None
     channels: tuple[tuple[Channel, str], ...]
+
+    @property
+    def written(self) -> bool:
+        """Whether text was found in its pictures."""
+        return any(channel is Channel.TYPOGRAPHIC for channel, _ in self.channels)
 
 
 def _item(pair: Pair, caption: Look | None, text: Look | None) -> _Item:
@@ -147,21 +74,91 @@ def _item(pair: Pair, caption: Look | None, text: Look | None) -> _Item:
         (Channel.TYPOGRAPHIC, written),
     )
     kept = tuple((channel, said) for channel, said in channels if said.strip())
-    return _Item(pair, _number(pair.cluster), content, kept)
+    return _Item(pair, number_of(pair.cluster), content, kept)
+
+
+def _item_seen(pair: Pair) -> _Item:
+    content = Content(ContentKind.PICTURE, images=pair.images) if pair.images else None
+    return _Item(pair, number_of(pair.cluster), content, ())
 
 
 class _Measurer:
     """Measures pairs a chunk at a time."""
 
-    def __init__(self, embedder: Embedder, calibration: Calibration | None) -> None:
-        """Without a calibration nothing is said about naming."""
+    def __init__(
+        self,
+        embedder: CachedEmbedder,
+        calibration: Calibration | None,
+        pictures: Pictures | None,
+    ) -> None:
+        """Take what turns texts and pictures into vectors.
+
+        Args:
+            embedder: Of queries, and of the words for pictures.
+            calibration: Without it nothing is said about naming.
+            pictures: Of the pictures themselves, where the embedder sees them.
+        """
         if calibration:
             check_fits(calibration, embedder)
         self.embedder = embedder
         self.calibration = calibration
-        self.background = Background.of(embedder)
+        self.pictures = pictures
+        self.background: Background | Nothing = (
+            pictures.background if pictures else Background.of(embedder)
+        )
 
-    def measure(self, items: Sequence[_Item], pool: _Pool) -> Iterator[OverlapPair]:
+    def vectors(self, contents: Sequence[Content]) -> tuple[Vectors, NDArray[np.bool_]]:
+        """Return contents' vectors, shape (n, d), and which could be had, shape (n,)."""
+        if self.pictures:
+            return self.pictures.embed([content.images for content in contents])
+        texts = self.embedder.embed([content.text for content in contents])
+        return texts, np.ones(len(contents), np.bool_)
+
+    def measure(self, items: Sequence[_Item], pool: Pool) -> Iterator[OverlapPair]:
+        contents = [(place, item.content) for place, item in enumerate(items) if item.content]
+        vectors, known = self.vectors([content for _, content in contents])
+        had = {
+            place: (content, vector)
+            for (place, content), vector, there in zip(contents, vectors, known, strict=True)
+            if there
+        }
+        topics = self._topics(items, {place: vector for place, (_, vector) in had.items()}, pool)
+        readings = self._readings(items)
+        for place, item in enumerate(items):
+            topic, rank = topics.get(place, (None, None))
+            yield OverlapPair(
+                id=item.pair.id,
+                category=item.pair.category,
+                subcategory=item.pair.subcategory,
+                harmful=item.pair.harmful,
+                cluster=item.pair.cluster,
+                query=item.pair.query,
+                content_kind=had[place][0].kind if place in had else None,
+                topic=topic,
+                rank=rank,
+                readings=tuple(readings[place]),
+            )
+
+    def _topics(
+        self, items: Sequence[_Item], contents: Mapping[int, Vectors], pool: Pool
+    ) -> Mapping[int, tuple[float, float]]:
+        """Return topic and rank by place; an empty query tells nothing: 0 bits, the middle rank."""
+        asked = [place for place in contents if words(items[place].pair.query)]
+        found = dict.fromkeys(contents, (0.0, 0.5))
+        if asked:
+            queries = self.embedder.embed([items[place].pair.query for place in asked])
+            shown = np.stack([contents[place] for place in asked])
+            bits = topic_bits(queries, shown, self.background)
+            shares = pool.ranks(queries, shown, [items[place].cluster for place in asked])
+            for place, bit, share in zip(asked, bits, shares, strict=True):
+                found[place] = float(bit), float(share)
+        return found
+
+    def _readings(self, items: Sequence[_Item]) -> Sequence[Sequence[Reading]]:
+        """Say how likely each query names what is said in each of its pair's channels."""
+        background = self.background
+        if not self.calibration or not isinstance(background, Background):
+            return [()] * len(items)
         found = [phrases(item.pair.query) for item in items]
         texts: dict[str, int] = {}
         for item, spans in zip(items, found, strict=True):
@@ -172,7 +169,6 @@ class _Measurer:
             ):
                 texts.setdefault(text, len(texts))
         vectors = self.embedder.embed(list(texts))
-        topics, ranks = self._topics(items, texts, vectors, pool)
         rows: list[Numbers] = []
         closest: list[int | None] = []
         for item, spans in zip(items, found, strict=True):
@@ -181,61 +177,30 @@ class _Measurer:
                 query, vectors[texts[query]], spans, vectors[[texts[span.text] for span in spans]]
             )
             for _, said in item.channels:
-                row, place = naming_features(question, said, vectors[texts[said]], self.background)
+                row, place = naming_features(question, said, vectors[texts[said]], background)
                 rows.append(row)
                 closest.append(place)
-        named = self.calibration.probability(np.array(rows)) if self.calibration and rows else ()
-        naming = iter(zip(named, closest, strict=True) if self.calibration else ())
-        for item, spans, topic, rank in zip(items, found, topics, ranks, strict=True):
-            readings = []
-            for channel, said in item.channels if self.calibration else ():
-                probability, place = next(naming)
-                readings.append(_reading(item.pair.query, channel, said, probability, spans, place))
-            yield OverlapPair(
-                id=item.pair.id,
-                category=item.pair.category,
-                subcategory=item.pair.subcategory,
-                harmful=item.pair.harmful,
-                cluster=item.pair.cluster,
-                query=item.pair.query,
-                content_kind=item.content.kind if item.content else None,
-                topic=topic,
-                rank=rank,
-                readings=tuple(readings),
-            )
+        named = self.calibration.probability(np.array(rows)) if rows else ()
+        naming = iter(zip(named, closest, strict=True))
+        return [
+            [
+                _reading(item.pair.query, channel, said, *next(naming), spans)
+                for channel, said in item.channels
+            ]
+            for item, spans in zip(items, found, strict=True)
+        ]
 
-    def _topics(
-        self, items: Sequence[_Item], texts: dict[str, int], vectors: Vectors, pool: _Pool
-    ) -> tuple[list[float | None], list[float | None]]:
-        """Return topic and rank; an empty query tells nothing: 0 bits, and the middle rank."""
-        topics: list[float | None] = [None] * len(items)
-        ranks: list[float | None] = [None] * len(items)
-        asked = []
-        for place, item in enumerate(items):
-            if item.content and words(item.pair.query):
-                asked.append(place)
-            elif item.content:
-                topics[place], ranks[place] = 0.0, 0.5
-        if not asked:
-            return topics, ranks
-        queries = vectors[[texts[items[place].pair.query] for place in asked]]
-        contents = vectors[[texts[c.text] for p in asked if (c := items[p].content)]]
-        bits = topic_bits(queries, contents, self.background)
-        shares = pool.ranks(queries, contents, [items[place].cluster for place in asked])
-        for place, bit, share in zip(asked, bits, shares, strict=True):
-            topics[place], ranks[place] = float(bit), float(share)
-        return topics, ranks
-
-    def telling(self, pair: OverlapPair) -> tuple[TellingWord, ...]:
+    def telling(self, pair: OverlapPair, content: Content | None) -> tuple[TellingWord, ...]:
         """Leave out one word of the query at a time and see what the topic loses."""
-        reading = pair.reading(Channel.CONTENT)
         found = words(pair.query)
-        if reading is None or not found:
+        if content is None or not found:
+            return ()
+        shown, known = self.vectors([content])
+        if not known[0]:
             return ()
         shorter = [without(pair.query, word) for word in found]
-        vectors = self.embedder.embed([pair.query, *shorter, reading.text])
-        contents = np.broadcast_to(vectors[-1], vectors[:-1].shape)
-        bits = topic_bits(vectors[:-1], contents, self.background)
+        vectors = self.embedder.embed([pair.query, *shorter])
+        bits = topic_bits(vectors, np.broadcast_to(shown, vectors.shape), self.background)
         told = [
             TellingWord(word.text, word.start, word.end, float(bits[0] - left))
             for word, left in zip(found, bits[1:], strict=True)
@@ -248,8 +213,8 @@ def _reading(
     channel: Channel,
     said: str,
     probability: float,
-    spans: Sequence[tuple[str, int, int]],
     place: int | None,
+    spans: Sequence[Phrase],
 ) -> Reading:
     if not words(query):
         probability = 0.0
@@ -257,6 +222,21 @@ def _reading(
         return Reading(channel, said, float(probability), "", 0, 0)
     _, start, end = spans[place]
     return Reading(channel, said, float(probability), query[start:end], start, end)
+
+
+def _said(pair: OverlapPair) -> Content | None:
+    """Return the words that a pair's naming was read against."""
+    reading = pair.reading(Channel.CONTENT)
+    return Content(pair.content_kind, reading.text) if reading and pair.content_kind else None
+
+
+@contextmanager
+def _measuring(
+    embedder: Embedder, cache: Path | None, calibration: Calibration | None
+) -> Iterator[_Measurer]:
+    with CachedEmbedder(embedder, cache or default_cache()) as cached:
+        pictures = Pictures(embedder, cached) if isinstance(embedder, Clip) else None
+        yield _Measurer(cached, calibration or shipped_for(embedder), pictures)
 
 
 def overlap(
@@ -277,7 +257,8 @@ def overlap(
     Args:
         pairs: An opened benchmark; pairs of which nothing says what they show are counted, and
             left out of every figure.
-        embedder: An embedder, `minilm`, or `NAME@http://host:port/v1`.
+        embedder: An embedder, `minilm`, `NAME@http://host:port/v1`, or `clip/PATH` or
+            `clip/ORG/NAME`, which looks at the pictures themselves.
         cache: File that vectors are kept in; by default one in the user's cache.
         calibration: Numbers fitted for this embedder; by default those shipped, for MiniLM. For
             another embedder without any, topic and ranks are all that is measured.
@@ -286,35 +267,38 @@ def overlap(
         each: Is given every pair as it is measured, in the order of the set.
 
     Raises:
-        MissingExtra: MiniLM is needed and its libraries are not installed.
-        VlsbenchError: The embedder cannot be used, or the numbers given were fitted for another.
+        MissingExtra: A model is needed and its libraries are not installed.
+        VlsbenchError: The embedder cannot be used, has no use for what was given, or the numbers
+            given were fitted for another.
     """
     opened = open_embedder(embedder) if isinstance(embedder, str) else embedder
-    calibration = calibration or shipped_for(opened)
-    with CachedEmbedder(opened, cache or default_cache()) as cached:
-        measurer = _Measurer(cached, calibration)
+    if isinstance(opened, Clip):
+        refuse_words(opened.name, calibration=calibration, captioner=caption, ocr=text)
+    with _measuring(opened, cache, calibration) as measurer:
+        pictures = measurer.pictures
 
         def items() -> Iterator[_Item]:
-            return (_item(pair, caption, text) for pair in pairs)
+            return (_item_seen(p) if pictures else _item(p, caption, text) for p in pairs)
 
-        pool = _pool(((i.cluster, i.content.text) for i in items() if i.content), cached)
-        tally = Tally(calibration, looked_for_text=text is not None)
+        pool = Pool.of(((i.cluster, i.content) for i in items() if i.content), measurer.vectors)
+        tally = Tally(measurer.calibration, looked_for_text=text is not None)
         top: list[tuple[float, int, OverlapPair]] = []
         for number, (item, found) in enumerate(_measured(items(), measurer, pool)):
             each(found)
-            tally.add(found, item.cluster)
+            tally.add(found, item.cluster, written=item.written)
             if found.naming is not None:
                 entry = (found.naming, -number, found)
                 (heapq.heappush if len(top) < SHOWN else heapq.heappushpop)(top, entry)
         leaking = tuple(
-            replace(found, words=measurer.telling(found))
+            replace(found, words=measurer.telling(found, _said(found)))
             for _, _, found in sorted(top, key=lambda entry: (-entry[0], -entry[1]))
         )
-    return tally.summary(pairs, opened, leaking)
+        unread = pictures.unread if pictures else ()
+    return tally.summary(pairs, opened, leaking, unread=unread)
 
 
 def _measured(
-    items: Iterator[_Item], measurer: _Measurer, pool: _Pool
+    items: Iterator[_Item], measurer: _Measurer, pool: Pool
 ) -> Iterator[tuple[_Item, OverlapPair]]:
     while chunk := list(islice(items, CHUNK)):
         yield from zip(chunk, measurer.measure(chunk, pool), strict=True)
@@ -326,6 +310,7 @@ def telling_words(
     embedder: Embedder | str = "minilm",
     cache: Path | None = None,
     calibration: Calibration | None = None,
+    images: Callable[[OverlapPair], Sequence[Image]] = lambda pair: (),
 ) -> Iterator[OverlapPair]:
     """Yield measured pairs with the words of their queries that carry the topic (drop-one).
 
@@ -334,9 +319,12 @@ def telling_words(
         embedder: As for `overlap`.
         cache: As for `overlap`.
         calibration: As for `overlap`.
+        images: Looks up a pair's pictures, for an embedder that sees them.
     """
     opened = open_embedder(embedder) if isinstance(embedder, str) else embedder
-    with CachedEmbedder(opened, cache or default_cache()) as cached:
-        measurer = _Measurer(cached, calibration or shipped_for(opened))
+    with _measuring(opened, cache, calibration) as measurer:
         for pair in pairs:
-            yield replace(pair, words=measurer.telling(pair))
+            seen = Content(ContentKind.PICTURE, images=tuple(images(pair)))
+            yield replace(
+                pair, words=measurer.telling(pair, seen if measurer.pictures else _said(pair))
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vlsbench import __version__
 from vlsbench.auditing._calibration import NAMED, Calibration, leaking_share
 from vlsbench.auditing._embed import MINILM, Embedder
+from vlsbench.auditing._embed_clip import Clip
 from vlsbench.auditing._measure import Numbers
 from vlsbench.auditing._overlap_types import (
     SCHEMA,
@@ -47,6 +48,15 @@ UNCALIBRATED_NOTE = (
     "scripts/fit_naming.py --embedder {embedder} --out FILE fits it, --calibration FILE uses it."
 )
 NONE_NOTE = "{count:,} pairs are in no figure: nothing says what their pictures show."
+PICTURES_NOTE = (
+    "{embedder} holds queries against the pictures themselves. It does not judge harm, its bits "
+    "compare with no other embedder's, and it reads no more than the beginning of a long query. "
+    "Read bits beside ranks: above 0 at a median rank of 50 %, they come from what all queries and "
+    "all pictures of the set have in common. Naming is not calibrated for it: topic and ranks are "
+    "all there is. Text in pictures and reasons are left to embedders of texts."
+)
+UNREAD_NOTE = "Pictures that cannot be read: {count:,}, such as {one}."
+NO_PICTURE_NOTE = "{count:,} pairs are in no figure: they have no picture, or none to be read."
 
 
 @dataclass
@@ -83,12 +93,19 @@ class Tally:
         self._categories = array("i")
         self._names: dict[str, int] = {}
         self._contents: Counter[str] = Counter()
+        self._written = array("q")
         self._topic = _Column()
         self._rank = _Column()
         self._naming: Mapping[Channel, _Column] = {channel: _Column() for channel in Channel}
 
-    def add(self, pair: OverlapPair, cluster: int) -> None:
-        """Count one pair; `cluster` is a number for its pictures."""
+    def add(self, pair: OverlapPair, cluster: int, *, written: bool) -> None:
+        """Count one pair.
+
+        Args:
+            pair: As it was measured.
+            cluster: A number for its pictures.
+            written: Whether text was found in them.
+        """
         place = len(self._clusters)
         self._clusters.append(cluster)
         self._categories.append(self._names.setdefault(pair.category, len(self._names)))
@@ -96,11 +113,18 @@ class Tally:
         if pair.topic is not None and pair.rank is not None:
             self._topic.add(place, pair.topic)
             self._rank.add(place, pair.rank)
+        if written:
+            self._written.append(cluster)
         for reading in pair.readings:
             self._naming[reading.channel].add(place, reading.naming)
 
     def summary(
-        self, pairs: PairSet, embedder: Embedder, leaking: tuple[OverlapPair, ...]
+        self,
+        pairs: PairSet,
+        embedder: Embedder,
+        leaking: tuple[OverlapPair, ...],
+        *,
+        unread: Collection[str] = (),
     ) -> OverlapSummary:
         """Work the figures out.
 
@@ -108,6 +132,7 @@ class Tally:
             pairs: The set that was measured.
             embedder: That it was measured with.
             leaking: The pairs to show.
+            unread: Names of pictures that could not be read.
         """
         clusters = np.array(self._clusters, dtype=np.int64)
         categories = np.array(self._categories, dtype=np.int64)
@@ -132,7 +157,7 @@ class Tally:
                 for name, number in sorted(self._names.items())
             ),
             leaking=leaking,
-            notes=self._notes(embedder),
+            notes=self._notes(embedder, unread),
         )
 
     def _group(
@@ -181,18 +206,23 @@ class Tally:
         )
 
     def _with_text(self, clusters: NDArray[np.int64]) -> Rate:
-        places, _ = self._naming[Channel.TYPOGRAPHIC].of(np.ones(len(clusters), np.bool_))
         images = np.unique(clusters)
-        return _rate(np.isin(images, clusters[places]), images)
+        return _rate(np.isin(images, np.array(self._written, dtype=np.int64)), images)
 
-    def _notes(self, embedder: Embedder) -> tuple[str, ...]:
+    def _notes(self, embedder: Embedder, unread: Collection[str]) -> tuple[str, ...]:
+        missing = self._contents[NO_CONTENT]
+        if isinstance(embedder, Clip):
+            notes = [PICTURES_NOTE.format(embedder=embedder.name)]
+            if unread:
+                notes.append(UNREAD_NOTE.format(count=len(unread), one=min(unread)))
+            return (*notes, NO_PICTURE_NOTE.format(count=missing)) if missing else tuple(notes)
         notes = [METHOD_NOTE]
         if embedder.name == MINILM:
             notes.append(ENGLISH_NOTE)
         if not self._calibration:
             notes.append(UNCALIBRATED_NOTE.format(embedder=embedder.name))
         notes += [note for kind, note in CONTENT_NOTES.items() if self._contents[kind]]
-        if missing := self._contents[NO_CONTENT]:
+        if missing:
             notes.append(NONE_NOTE.format(count=missing))
         return tuple(notes)
 

@@ -27,13 +27,15 @@ class Channel(StrEnum):
 
 
 class ContentKind(StrEnum):
-    """Where the words for a picture's content come from."""
+    """Where a picture's content comes from, as the query is held against it."""
 
     DESCRIPTION = "description"
     KEY_PHRASE = "key phrase"
     CAPTION = "caption"
     TYPOGRAPHIC = "text in the picture"
     """Nothing else says what the picture shows, so what is written in it has to."""
+    PICTURE = "the picture itself"
+    """The embedder sees pictures and needs no words for them."""
 
 
 @dataclass(frozen=True, slots=True)

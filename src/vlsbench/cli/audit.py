@@ -103,7 +103,8 @@ def audit(
     embedder: Annotated[
         str,
         typer.Option(
-            help="`minilm`, or NAME@http://host:port/v1 of an embeddings server.",
+            help="`minilm`, NAME@http://host:port/v1 of an embeddings server, or clip/PATH or "
+            "clip/ORG/NAME: a model like CLIP that looks at the pictures themselves.",
             rich_help_panel=_PICTURES,
         ),
     ] = "minilm",
@@ -189,6 +190,8 @@ def audit(
     - `vlsbench audit vlsbench msts mm-safetybench --data-root ./sets --out league`
 
     - `vlsbench audit figstep:tiny --ocr`
+
+    - `vlsbench audit vlsbench msts --embedder clip/openai/clip-vit-large-patch14`
 
     - `vlsbench audit vlsbench --measures overlap,judged --judge openai/gpt-4o
       --controls mossbench,xstest --limit 100 --max-cost 2`

@@ -46,8 +46,8 @@ looking, and a benchmark of such pairs does not measure cross-modal safety (VLSB
 
 "Leaking pairs" is the share of queries that name their picture's content, corrected for the \
 errors of the measure; "topic" is how many bits a query tells of which picture it belongs to. Both \
-compare wordings only. Figures rest on different words for the pictures: read the caveats before \
-comparing two rows."""
+compare the query with words for the picture, or with the picture where a model like CLIP looks at \
+it; neither asks for harm. Rows rest on different contents: read the caveats before comparing two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +277,9 @@ def _card_lines(card: Card) -> Iterator[str]:
         ]
         yield from _table(("category", "pairs", "found to leak", "leak, corrected"), rows)
         yield f"{CATEGORIES_NOTE}\n"
-    yield f"## The {len(card.leaking)} most leaking pairs"
-    yield ""
+    if card.leaking:
+        yield f"## The {len(card.leaking)} most leaking pairs"
+        yield ""
     for pair in card.leaking:
         yield from _pair_lines(pair)
     if card.dropped:
@@ -318,7 +319,8 @@ def _overlap_lines(card: Card) -> Iterator[str]:
         for figures in group.channels
     ]
     names = ("queries name", "pairs", "leaking, corrected", "named (≥ 0.5)", "mean probability")
-    yield from _table(names, rows)
+    if rows:
+        yield from _table(names, rows)
     yield from _notes(card.overlap.notes)
 
 
