@@ -1,8 +1,11 @@
 """One model, every method: tokens per second and peak memory, beside plain TRL in the same run.
 
-    python benchmarks/align_gpu.py                     # LLaVA-1.5-7B's shape, random weights; a GPU
-    python benchmarks/align_gpu.py --full              # all parameters rather than LoRA
-    python benchmarks/align_gpu.py --tiny              # a toy on the CPU: does the script work?
+    python benchmarks/align_gpu.py                        # LLaVA-1.5-7B's shape; needs a GPU
+    python benchmarks/align_gpu.py --shape qwen2.5-vl-7b
+    python benchmarks/align_gpu.py --full                 # all parameters rather than LoRA
+    python benchmarks/align_gpu.py --dry-run              # parameters and memory; needs no GPU
+    python benchmarks/align_gpu.py --shape mid --full --methods mm-sft     # on the CPU
+    python benchmarks/align_gpu.py --shape tiny                            # does the script work?
 
 Weights are random and rows are made up, so nothing is fetched; speed does not depend on either.
 Every case runs in a process of its own, because peak memory is a process's. Time counts from the
@@ -13,13 +16,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
+
+from align_shapes import SHAPES, write
+
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 WARM_UP = 2
 METHODS = (
@@ -49,117 +58,23 @@ def words(count: int, seed: int) -> str:
     return " ".join(f"w{draw.randrange(1000)}" for _ in range(count))
 
 
-def make_processor(tiny: bool) -> Any:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlavaProcessor, PreTrainedTokenizerFast
+def make_rows(method: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Rows for a method; half of the pictures are shared by two rows.
 
-    special = ["<image>", "<user>", "<assistant>", "<pad>", "</s>", "<unk>"]
-    vocabulary = {word: at for at, word in enumerate([*special, *(f"w{n}" for n in range(1000))])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token="<unk>",
-        pad_token="<pad>",
-        eos_token="</s>",
-        additional_special_tokens=special[:3],
-        padding_side="left",
-    )
-    side = 32 if tiny else 336
-    if tiny:
-        from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
-
-        images = SiglipImageProcessorPil(size={"height": side, "width": side})
-    else:
-        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
-        images = CLIPImageProcessorPil(
-            size={"shortest_edge": side}, crop_size={"height": side, "width": side}
-        )
-    template = (
-        "{%- for m in messages -%}{{ '<' + m.role + '>' }}"
-        "{%- for p in m.content if p.type == 'image' -%}<image>{%- endfor -%}"
-        "{%- for p in m.content if p.type == 'text' -%}{{ ' ' + p.text + ' ' }}{%- endfor -%}"
-        "{%- if m.role == 'assistant' -%}</s>{%- endif -%}{%- endfor -%}"
-        "{%- if add_generation_prompt -%}<assistant>{%- endif -%}"
-    )
-    return LlavaProcessor(
-        image_processor=images,
-        tokenizer=fast,
-        patch_size=8 if tiny else 14,
-        vision_feature_select_strategy="full" if tiny else "default",
-        num_additional_image_tokens=0 if tiny else 1,
-        image_token="<image>",
-        chat_template=template,
-    )
-
-
-def make_config(tiny: bool) -> Any:
-    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, SiglipVisionConfig
-
-    ends = {"eos_token_id": 4, "pad_token_id": 3, "bos_token_id": None}
-    if tiny:
-        vision: Any = SiglipVisionConfig(
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            image_size=32,
-            patch_size=8,
-            vision_use_head=False,
-        )
-        text = LlamaConfig(
-            vocab_size=1006,
-            hidden_size=128,
-            intermediate_size=256,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            **ends,
-        )
-        return LlavaConfig(
-            vision_config=vision,
-            text_config=text,
-            image_token_index=0,
-            vision_feature_select_strategy="full",
-            vision_feature_layer=-1,
-        )
-    vision = CLIPVisionConfig(
-        hidden_size=1024,
-        intermediate_size=4096,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        image_size=336,
-        patch_size=14,
-        projection_dim=768,
-    )
-    text = LlamaConfig(vocab_size=32064, hidden_size=4096, intermediate_size=11008, **ends)
-    return LlavaConfig(vision_config=vision, text_config=text, image_token_index=0)
-
-
-def make_model(folder: Path, tiny: bool) -> None:
-    import torch
-    from transformers import LlavaForConditionalGeneration
-
-    torch.manual_seed(0)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    with torch.device(device):
-        torch.set_default_dtype(torch.float32 if tiny else torch.bfloat16)
-        model = LlavaForConditionalGeneration(make_config(tiny))
-    model.save_pretrained(folder)
-    make_processor(tiny).save_pretrained(folder)
-
-
-def make_rows(method: str, count: int, answer: int, side: int) -> list[dict[str, Any]]:
-    """Rows of one length for each method; half of the pictures are shared by two rows."""
+    Answers have one length, or with `--spread` lengths that are lognormal about it.
+    """
     import numpy as np
     from PIL import Image
 
+    shape = SHAPES[options.shape]
+    side, draw = shape.side, random.Random(0)
     rows = []
-    for at in range(count):
+    for at in range(options.rows):
+        long = max(1, round(shape.answer * math.exp(draw.gauss(0, options.spread))))
         noise = np.random.default_rng(at // 2).integers(0, 255, (side, side, 3), dtype=np.uint8)
-        question = [{"role": "user", "content": words(32, at)}]
-        reply = [{"role": "assistant", "content": words(answer, -at - 1)}]
-        other = [{"role": "assistant", "content": words(answer, -at - 100_000)}]
+        question = [{"role": "user", "content": words(shape.question, at)}]
+        reply = [{"role": "assistant", "content": words(long, -at - 1)}]
+        other = [{"role": "assistant", "content": words(long, -at - 100_000)}]
         row: dict[str, Any] = {}
         if method.endswith("-sft"):
             row = {"prompt": question, "completion": reply}
@@ -183,8 +98,8 @@ def settings_of(options: argparse.Namespace, **more: Any) -> Any:
         max_steps=options.steps,
         batch_size=options.batch_size,
         lora=None if options.full else Lora(r=16),
-        gradient_checkpointing=not options.tiny,
-        max_new_tokens=8 if options.tiny else 128,
+        gradient_checkpointing=not SHAPES[options.shape].toy,
+        max_new_tokens=8 if SHAPES[options.shape].toy else 128,
         log_steps=1,
         **more,
     )
@@ -194,8 +109,7 @@ def ours(method: str, model: Path, options: argparse.Namespace, **more: Any) -> 
     from vlsbench.align import align
 
     times: list[float] = []
-    side = 32 if options.tiny else 336
-    rows = make_rows(method, options.rows, options.answer, side)
+    rows = make_rows(method, options)
     with tempfile.TemporaryDirectory() as folder:
         done = align(
             method,
@@ -214,10 +128,11 @@ def plain(method: str, model: Path, options: argparse.Namespace) -> dict[str, An
     import torch
     from datasets import Dataset, Features, Image, Value
     from peft import LoraConfig
-    from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
+    from transformers import AutoModelForImageTextToText, TrainerCallback
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from vlsbench.align._model import LANGUAGE_LINEAR
+    from vlsbench.align._model import LANGUAGE_LINEAR, PROJECTOR, VISION_TOWER
+    from vlsbench.models import load_processor
 
     times: list[float] = []
 
@@ -226,21 +141,21 @@ def plain(method: str, model: Path, options: argparse.Namespace) -> dict[str, An
             times.append(clock())
 
     cuda = torch.cuda.is_available()
-    rows = make_rows(method, options.rows, options.answer, 32 if options.tiny else 336)
+    rows = make_rows(method, options)
     turn = [{"role": Value("string"), "content": Value("string")}]
     features = Features({key: turn for key in rows[0] if key != "images"} | {"images": [Image()]})
     weights = AutoModelForImageTextToText.from_pretrained(
         model, dtype=torch.bfloat16 if cuda and not options.full else torch.float32
     )
     for name, parameter in weights.named_parameters():
-        if "vision_tower" in name:
+        if VISION_TOWER.search(name) and not PROJECTOR.search(name):
             parameter.requires_grad_(False)
     with tempfile.TemporaryDirectory() as folder:
         common = {
             "output_dir": folder,
             "max_steps": options.steps,
             "per_device_train_batch_size": options.batch_size,
-            "gradient_checkpointing": not options.tiny,
+            "gradient_checkpointing": not SHAPES[options.shape].toy,
             "bf16": cuda,
             "lr_scheduler_type": "cosine",
             "logging_steps": 1,
@@ -253,7 +168,7 @@ def plain(method: str, model: Path, options: argparse.Namespace) -> dict[str, An
         parts = {
             "model": weights,
             "train_dataset": Dataset.from_list(rows, features=features),
-            "processing_class": AutoProcessor.from_pretrained(model),
+            "processing_class": load_processor(str(model)),
             "peft_config": None if options.full else lora,
             "callbacks": [Clock()],
         }
@@ -296,24 +211,27 @@ def cases(options: argparse.Namespace) -> list[tuple[str, str]]:
         found.append((method, "ours"))
         if method.endswith("-sft") and method.startswith("mm"):
             found.append((method, "ours, cached features"))
+            if options.spread:
+                found.append((method, "ours, by length"))
     return found
 
 
 def one(method: str, who: str, model: Path, options: argparse.Namespace) -> dict[str, Any]:
     if who == "plain TRL":
         return plain(method, model, options)
-    return ours(method, model, options, **({"cache_features": True} if "cached" in who else {}))
+    return ours(method, model, options, cache_features="cached" in who, by_length="length" in who)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tiny", action="store_true", help="a toy on the CPU")
+    parser.add_argument("--shape", choices=list(SHAPES), default="llava-1.5-7b")
+    parser.add_argument("--dry-run", action="store_true", help="parameters and memory alone")
     parser.add_argument("--full", action="store_true", help="all parameters rather than LoRA")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rows", type=int, default=64)
-    parser.add_argument("--answer", type=int, default=128, help="words of an answer")
+    parser.add_argument("--spread", type=float, default=0.0, help="of answers' log-lengths")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
@@ -321,15 +239,19 @@ def main() -> None:
 
     import torch
 
-    if not options.tiny and not torch.cuda.is_available():
-        sys.exit("needs a GPU (about 80 GiB with LoRA, 140 GiB with --full); --tiny needs none")
+    shape = SHAPES[options.shape]
+    if options.dry_run:
+        announce(options)
+        return
+    if not shape.toy and not torch.cuda.is_available():
+        sys.exit("needs a GPU; --dry-run (which says how much memory) and --shape tiny need none")
     if options.case:
         print(json.dumps(one(*options.case, options.model, options)))
         return
     found = []
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder)
-        make_model(model, options.tiny)
+        write(model, shape)
         for case in cases(options):
             command = [
                 sys.executable,
@@ -348,6 +270,23 @@ def main() -> None:
     if options.out:
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
         options.out.write_text(json.dumps({"device": device, "figures": found}, indent=1))
+
+
+def announce(options: argparse.Namespace) -> None:
+    """Print what every method would train and hold. No weight is made."""
+    from vlsbench.align import plan
+
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), SHAPES[options.shape], weights=False)
+        for method in options.methods.split(","):
+            rows = make_rows(method, options)
+            found = plan(method, model=folder, rows=rows, settings=settings_of(options, bf16=True))
+            learns, memory = found.parameters, found.memory
+            print(
+                f"{method:<18} {learns.trainable:>13,} of {learns.total:,} learn; "
+                f"{found.mean_tokens:,.0f} tokens a row; about {memory.total / 2**30:,.0f} GiB",
+                flush=True,
+            )
 
 
 def row_of(case: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from vlsbench.align import (
     Trained,
     align,
     check_against,
+    first_process_first,
     make_settings,
     open_reward,
     plan,
@@ -54,6 +55,22 @@ class Prepared:
             processes=processes,
         )
 
+    def about(self) -> dict[str, Any]:
+        """Return what the training's record says of its data, as plain JSON."""
+        return {
+            "licences": dict(self.data.licences),
+            "accepted": list(self.data.accepted),
+            "fetched": {
+                pin.name: {"repository": pin.repository, "revision": pin.revision}
+                for pin in self.data.fetched
+            },
+            "left_out": len(self.data.bad),
+            "contamination": [
+                {**asdict(one), "matches": len(one.matches), "touched": one.touched}
+                for one in self.contamination
+            ],
+        }
+
     def train(
         self,
         out: str | os.PathLike[str],
@@ -69,15 +86,7 @@ class Prepared:
             progress: Is told how far it is.
         """
         rows = unpack(self.data.rows, home_folder("pictures"))
-        about = {
-            "licences": dict(self.data.licences),
-            "accepted": list(self.data.accepted),
-            "left_out": len(self.data.bad),
-            "contamination": [
-                {**asdict(one), "matches": len(one.matches), "touched": one.touched}
-                for one in self.contamination
-            ],
-        }
+        about = self.about()
         if self.method.online:
             about["reward"] = reward if isinstance(reward, str) else "function"
         rewarded = open_reward(reward) if isinstance(reward, str) else reward
@@ -112,7 +121,8 @@ def prepare(
 
     Args:
         method: `t-sft`, `mm-dpo`, …
-        data: Sets: `NAME`, `NAME=FOLDER`, or the path of a JSONL or Parquet file.
+        data: Sets: `NAME`, `NAME=FOLDER`, `hub:OWNER/NAME[@REVISION][:SPLIT]`, or the path of a
+            JSONL or Parquet file or of a folder of them.
         model: Path or Hub id; by default the one that `config` names.
         config: Path of a TOML file, or the name of one that comes with vlsbench.
         accept_licence: Take sets whose licence restricts training.
@@ -135,7 +145,10 @@ def prepare(
     if not name:
         raise VlsbenchError("no model: give --model, or a --config that names one")
     made = make_settings(values)
-    opened = open_data(data, method, accept_licence=accept_licence, skip_bad=skip_bad, limit=limit)
+    with first_process_first():
+        opened = open_data(
+            data, method, accept_licence=accept_licence, skip_bad=skip_bad, limit=limit
+        )
     for accepted in opened.accepted:
         licence = dict(opened.licences)[accepted]
         say(f"{accepted}: taken under its licence ({licence}), which restricts what may be done")

@@ -21,24 +21,12 @@ TEMPLATE = (
 
 
 def tiny_processor(template: str = TEMPLATE) -> Any:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlavaProcessor, PreTrainedTokenizerFast
+    from transformers import LlavaProcessor
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-    vocabulary = {word: place for place, word in enumerate([*SPECIAL, *WORDS])}
-    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words,
-        unk_token="<unk>",
-        pad_token="<pad>",
-        eos_token="</s>",
-        additional_special_tokens=["<image>", "<user>", "<assistant>"],
-        padding_side="left",
-    )
     return LlavaProcessor(
         image_processor=SiglipImageProcessorPil(size={"height": 16, "width": 16}),
-        tokenizer=tokenizer,
+        tokenizer=words_tokenizer(SPECIAL),
         patch_size=8,
         vision_feature_select_strategy="full",
         image_token="<image>",
@@ -89,6 +77,84 @@ def make_tiny(folder: Path) -> Path:
     torch.manual_seed(0)
     LlavaForConditionalGeneration(tiny_config()).save_pretrained(folder)
     tiny_processor().save_pretrained(folder)
+    return folder
+
+
+QWEN = ["<|image_pad|>", "<|vision_start|>", "<|vision_end|>", "<|video_pad|>"]
+QWEN_SPECIAL = [*QWEN, "<user>", "<assistant>", "<pad>", "</s>", "<unk>"]
+
+
+def words_tokenizer(special: list[str]) -> Any:
+    """A tokenizer that knows the words above; the last three special tokens pad, end, unknown."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: place for place, word in enumerate([*special, *WORDS])}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        additional_special_tokens=special[:-3],
+        padding_side="left",
+    )
+
+
+def make_tiny_qwen(folder: Path) -> Path:
+    """A Qwen2.5-VL: pictures of any size, cut into patches of four pixels, four to a token."""
+    import torch
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+    )
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    from vlsbench.models import pictures_only
+
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": len(QWEN_SPECIAL) + len(WORDS),
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "initializer_range": 0.08,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]},
+            "bos_token_id": None,
+            "eos_token_id": QWEN_SPECIAL.index("</s>"),
+            "pad_token_id": QWEN_SPECIAL.index("<pad>"),
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "out_hidden_size": 32,
+            "num_heads": 2,
+            "patch_size": 4,
+            "window_size": 16,
+            "fullatt_block_indexes": [1],
+        },
+        image_token_id=0,
+        vision_start_token_id=1,
+        vision_end_token_id=2,
+        video_token_id=3,
+    )
+    torch.manual_seed(0)
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    pictures_only(Qwen2_5_VLProcessor)(
+        image_processor=Qwen2VLImageProcessorPil(
+            patch_size=4,
+            merge_size=2,
+            temporal_patch_size=2,
+            size={"shortest_edge": 64, "longest_edge": 1024},
+        ),
+        tokenizer=words_tokenizer(QWEN_SPECIAL),
+        chat_template=TEMPLATE.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>"),
+    ).save_pretrained(folder)
     return folder
 
 

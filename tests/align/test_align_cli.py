@@ -63,6 +63,39 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
     assert (found["rows"], found["lora_layers"], found["steps"]) == (8, 14, 1)
 
 
+@pytest.mark.parametrize(
+    ("config", "total"),
+    [
+        pytest.param("llava-1.5-13b", 13_351_494_656, marks=pytest.mark.slow),
+        ("llava-1.5-7b", 7_063_427_072),
+        pytest.param("qwen2-vl-7b", 8_291_375_616, marks=pytest.mark.slow),
+        ("qwen2.5-vl-7b", 8_292_166_656),
+    ],
+)
+def test_a_dry_run_at_full_size_makes_no_weight(
+    config: str,
+    total: int,
+    rows: Path,
+    tmp_path: Path,
+    run: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+    from align_shapes import SHAPES, write
+
+    write(tmp_path / "model", SHAPES[config], weights=False)
+    done = run(
+        *("mm-sft", "--config", config, "--model", tmp_path / "model", "--data", rows),
+        *("--dry-run", "--json"),
+    )
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["parameters"]["total"] == total
+    assert found["parameters"]["trainable"] == total - found["parameters"]["frozen_vision"]
+    # Weights, gradients and Adam's two moments in float32 at least.
+    assert found["memory_total"] > 16 * found["parameters"]["trainable"]
+
+
 def test_a_training_prints_only_json_when_asked(
     tiny: Path, rows: Path, tmp_path: Path, run: Command
 ) -> None:

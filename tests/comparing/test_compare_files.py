@@ -12,6 +12,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
 
 import vlsbench
 from vlsbench.comparing import Compared
@@ -81,6 +83,33 @@ def test_the_page_shows_figures_differences_and_what_is_simulated(folder: Path) 
     assert "corrected for the 3 tests of this table" in page.text
     assert "published" in page.text
     assert not [tag for tag, _ in page.tags if tag == "script"]
+
+
+@pytest.mark.browser
+def test_a_browser_shows_the_table_and_fetches_nothing(browser: Chrome, folder: Path) -> None:
+    browser.get((folder / "compare.html").as_uri())
+    table = browser.find_element(By.CSS_SELECTOR, "table")
+    assert table.is_displayed()
+    for words in ("lab/helpful", "lab/careful", "100.0"):
+        assert words in table.text
+    images = browser.find_elements(By.TAG_NAME, "img")
+    assert all(browser.execute_script("return arguments[0].naturalWidth", i) for i in images)
+    # A phone: the page itself does not scroll sideways.
+    metrics = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.browser
+def test_a_browser_runs_no_name(compared: Compared, browser: Chrome, tmp_path: Path) -> None:
+    write_compared(_hostile(compared), tmp_path)
+    browser.get((tmp_path / "compare.html").as_uri())
+    # An alert would make every further command fail.
+    body = browser.find_element(By.TAG_NAME, "body").text
+    assert "<script>alert(1)</script>" in body
+    assert browser.find_elements(By.CSS_SELECTOR, "script, img[onerror]") == []
+    assert browser.get_log("browser") == []
 
 
 def test_figures_open_the_reports_of_their_runs(folder: Path) -> None:

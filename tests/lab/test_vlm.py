@@ -16,6 +16,7 @@ from vlsbench.lab import vlm
 from vlsbench.lab._judge import wording
 from vlsbench.lab.vlm import Design, Pretraining
 from vlsbench.lab.vlm._experiment import Cell
+from vlsbench.lab.vlm._measures import Leak, measure_b, truth
 from vlsbench.lab.vlm._pretrain import pretrain
 from vlsbench.lab.vlm._rows import Case
 from vlsbench.lab.vlm._sets import (
@@ -31,7 +32,16 @@ from vlsbench.lab.vlm._sets import (
     risks,
     told_by_text,
 )
-from vlsbench.lab.vlm._table import areas, curves, lines, mean_of, net, safe
+from vlsbench.lab.vlm._table import (
+    SHARES,
+    areas,
+    curves,
+    lines,
+    mean_of,
+    net,
+    safe,
+    sweep_markdown,
+)
 from vlsbench.lab.vlm._teaching import UNSEEN, cases, reward, supervised, unwanted, wanted
 from vlsbench.lab.vlm._words import KNOWN, REQUESTS, all_texts, held_out
 from vlsbench.models import LocalModel
@@ -58,6 +68,16 @@ def test_every_word_is_known_and_replies_read_as_written(tmp_path: Path) -> None
     replies = {make(case_of(r, LEAKY, 0)) for r in risks(0) for make in (wanted, unwanted)}
     for reply in replies:
         assert tokenizer.decode(tokenizer(reply, add_special_tokens=False)["input_ids"]) == reply
+
+
+def test_making_a_model_draws_no_bar_of_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from transformers.utils.logging import enable_progress_bar
+
+    enable_progress_bar()
+    vlm.make_model(tmp_path)
+    assert capfd.readouterr().err == ""
 
 
 def test_the_model_has_half_a_million_parameters(tmp_path: Path) -> None:
@@ -130,6 +150,27 @@ def test_leak_shares_are_nested_and_exact() -> None:
         assert told_by_text(mixed(share, 0)) == pytest.approx(share, abs=0.01)
 
 
+def test_measure_b_finds_the_truth_through_its_judges_errors() -> None:
+    (exact,), (rate,) = truth([0.5], 1), measure_b([0.5], 1)
+    assert exact.value is not None
+    assert rate.value == pytest.approx(exact.value, abs=0.15)
+    assert rate.value != exact.value
+    assert rate.low is not None
+    assert rate.high is not None
+    assert rate.low <= exact.value <= rate.high
+
+
+def test_the_sweeps_table_holds_arms_and_measures_at_every_share() -> None:
+    sweep = curves([cell("t-sft", "rr", "aa", "aa")])
+    leaks = [Leak(share, max(0.0, share - 0.1), min(1.0, share + 0.1)) for share in SHARES]
+    rows = sweep_markdown(sweep, {"measure": leaks}, 0).splitlines()
+    assert (
+        "| measure | 0 [0, 10] | 25 [15, 35] | 50 [40, 60] | 75 [65, 85] | 100 [90, 100] |" in rows
+    )
+    (arm,) = [row for row in rows if row.startswith("| t-sft ")]
+    assert arm.count("|") == len(SHARES) + 2
+
+
 def cell(arm: str, leaky: str, leakless: str, benign: str, seed: int = 0) -> Cell:
     labels = dict.fromkeys(SETS, "a" * len(leaky))
     labels |= {LEAKY: leaky, LEAKLESS: leakless, BENIGN: benign}
@@ -190,7 +231,13 @@ def test_pretraining_learns_to_look_at_a_mini_world(tmp_path: Path) -> None:
 
 def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
     told: list[tuple[float, float]] = []
-    arguments = {"seeds": [7], "methods": ["t-sft", "mm-sft"], "design": TINY, "overlap": False}
+    arguments = {
+        "seeds": [7],
+        "methods": ["t-sft", "mm-sft"],
+        "design": TINY,
+        "overlap": False,
+        "judged": False,
+    }
     result = vlm.reproduce(tmp_path, **arguments, tell=lambda _, at, of: told.append((at, of)))
     assert [line.arm for line in result.lines] == ["vanilla", "t-sft", "mm-sft"]
     assert all(path.is_file() for path in result.files)
@@ -212,7 +259,7 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
 
 
 def test_another_design_is_not_taken_for_finished(tmp_path: Path) -> None:
-    arguments = {"seeds": [7], "methods": ["vanilla"], "overlap": False}
+    arguments = {"seeds": [7], "methods": ["vanilla"], "overlap": False, "judged": False}
     vlm.reproduce(tmp_path, **arguments, design=TINY)
     before = (tmp_path / "seed-7" / "vanilla" / "cell.json").read_text()
     vlm.reproduce(
@@ -224,7 +271,7 @@ def test_another_design_is_not_taken_for_finished(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_method_runs(tmp_path: Path) -> None:
-    result = vlm.reproduce(tmp_path, seeds=[0], design=TINY, overlap=False)
+    result = vlm.reproduce(tmp_path, seeds=[0], design=TINY, overlap=False, judged=False)
     assert {line.arm for line in result.lines} == {"vanilla", *vlm.ARMS}
 
 

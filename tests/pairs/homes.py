@@ -22,6 +22,8 @@ class Homes:
     """What the server holds and how it misbehaves."""
 
     files: dict[str, bytes] = field(default_factory=dict)
+    licence: str = ""
+    """What its card states."""
     commit: str = COMMIT
     """What the main branch is at."""
     gated: bool = False
@@ -122,6 +124,7 @@ def _info(homes: Homes, id: str) -> dict[str, object]:
     return {
         "id": id,
         "sha": homes.commit,
+        "cardData": {"license": homes.licence} if homes.licence else {},
         "siblings": [
             {"rfilename": name, "size": len(data), "blobId": _oid(data)}
             for name, data in homes.files.items()

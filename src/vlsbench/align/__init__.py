@@ -13,7 +13,7 @@ from vlsbench.align._rows import (
     digest_rows,
     sort_rows,
 )
-from vlsbench.align._run import METRICS, RECORD, align
+from vlsbench.align._run import METRICS, RECORD, align, first_process_first
 from vlsbench.align._types import (
     Defaults,
     Lora,
@@ -52,6 +52,7 @@ __all__ = [
     "check_against",
     "check_rows",
     "digest_rows",
+    "first_process_first",
     "make_settings",
     "method_defaults",
     "open_reward",

@@ -55,7 +55,7 @@ class Encoder:
         *,
         max_length: int | None = None,
         cache_bytes: int = CACHE_BYTES,
-        see: Callable[[Tensor, Sequence[object]], Tensor] | None = None,
+        see: Callable[[Mapping[str, Tensor], Sequence[object]], Tensor] | None = None,
     ) -> None:
         """Prepare to encode `rows` by their place.
 
@@ -64,8 +64,8 @@ class Encoder:
             rows: The data.
             max_length: Tokens of prompt and answer together; answers are cut there.
             cache_bytes: Pixels to keep for later epochs; 0 encodes anew each time.
-            see: From the pixels of a row and its pictures to what a batch should hold of them
-                (what a frozen tower makes of them).
+            see: From what the processor says of a row's pictures, and they themselves, to what a
+                batch should hold of their pixels (what a frozen tower makes of them).
         """
         self.processor = processor
         self.tokenizer = processor.tokenizer
@@ -122,7 +122,7 @@ class Encoder:
         # Without pictures there is nothing that only the processor could say.
         ids, per_token, pictures = self._looked(prompt) if images else (start, {}, {})
         if self.see is not None and "pixel_values" in pictures:
-            pictures["pixel_values"] = self.see(pictures["pixel_values"], row["images"])
+            pictures["pixel_values"] = self.see(pictures, row["images"])
         answers, drop = self._answers(start, prompt, row)
         ids = ids[: len(ids) - drop]
         if self.max_length is not None:

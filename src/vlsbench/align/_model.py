@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlsbench.align._types import Lora, Settings
 from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.models import load_processor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,11 +44,14 @@ def stay_quiet() -> None:
     HF_HUB_DISABLE_TELEMETRY=0 lets it.
     """
     import os
+    import warnings
 
     from huggingface_hub import constants
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
+    # One library's word to another; whoever trains can do nothing about it.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
     if os.environ.get("HF_HUB_DISABLE_TELEMETRY") != "0":
         constants.HF_HUB_DISABLE_TELEMETRY = True
 
@@ -67,11 +71,9 @@ def open_processor(model: str | Path) -> Any:
     Raises:
         VlsbenchError: There is none, or it has no chat template or padding token to work with.
     """
-    from transformers import AutoProcessor
-
     try:
-        processor = AutoProcessor.from_pretrained(str(model))
-    except (OSError, ValueError, KeyError) as error:
+        processor = load_processor(str(model))
+    except (OSError, ValueError, KeyError, ImportError) as error:
         raise VlsbenchError(f"{model}: no processor ({_first(error)})") from None
     if getattr(processor, "tokenizer", None) is None:
         raise VlsbenchError(f"{model} is no vision-language model: it has only a tokenizer")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
@@ -150,6 +151,8 @@ class PPOTrainer(Trainer):
             processing_class=encoder.processor,
             **options,
         )
+        # Several processes must not draw the same numbers.
+        set_seed(self.args.seed, device_specific=True)
         self.reference = reference
         if reference is not None:
             self.reference = self.accelerator.prepare_model(reference, evaluation_mode=True)
@@ -208,8 +211,7 @@ class PPOTrainer(Trainer):
                 # Some models' own settings have one: samples must come from the policy itself.
                 repetition_penalty=1.0,
                 max_new_tokens=self.settings.max_new_tokens,
-                # A sampled image token would stand for a picture that is not there.
-                suppress_tokens=[actor.config.image_token_id],
+                suppress_tokens=_picture_tokens(actor.config),
                 pad_token_id=self.tokenizer.pad_token_id,
                 eos_token_id=self._ends(actor),
             )
@@ -301,6 +303,12 @@ class PPOTrainer(Trainer):
         head = torch.load(Path(resume_from_checkpoint) / VALUE_HEAD, weights_only=True)
         self.actor.value_head.load_state_dict(head)
         super()._load_from_checkpoint(resume_from_checkpoint, self.actor.policy)
+
+
+def _picture_tokens(config: Any) -> list[int]:
+    """Return the tokens that, if sampled, would stand for a picture or video that is not there."""
+    found = (getattr(config, name, None) for name in ("image_token_id", "video_token_id"))
+    return [token for token in found if token is not None]
 
 
 def _with_answers(prompts: dict[str, Tensor], answers: Tensor, mask: Tensor) -> dict[str, Tensor]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,6 @@ def align(
     need_extra()
     stay_quiet()
     import torch
-    from accelerate import PartialState
 
     out = Path(out)
     identity = _identity(method, model, rows, settings)
@@ -92,7 +92,7 @@ def align(
     out.mkdir(parents=True, exist_ok=True)
     _write(out / RECORD, {**identity, "finished": False})
     started = time.monotonic()
-    with PartialState().main_process_first():
+    with first_process_first():
         path = base_of(model, out)
     trainer, parameters = _trainer(method, path, rows, out, settings, reward, progress)
     if checkpoint is None and _rank() == 0:
@@ -313,6 +313,18 @@ def versions() -> dict[str, str]:
 
 def _numbers(entry: Mapping[str, Any]) -> dict[str, float]:
     return {key: value for key, value in entry.items() if isinstance(value, int | float)}
+
+
+@contextmanager
+def first_process_first() -> Iterator[None]:
+    """Let the first of several processes go ahead: what it fetches or writes, the others find."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield
+        return
+    from accelerate import PartialState
+
+    with PartialState().main_process_first():
+        yield
 
 
 def _rank() -> int:

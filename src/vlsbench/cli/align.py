@@ -46,8 +46,9 @@ def align(
         typer.Option(
             "--data",
             metavar="D",
-            help="saferlhf, vlguard-train, spa-vl, beavertails-v, NAME=FOLDER for a copy, or a "
-            "JSONL or Parquet file in TRL's conversational format; may be given several times.",
+            help="saferlhf, vlguard-train, spa-vl, beavertails-v, NAME=FOLDER for a copy; or in "
+            "TRL's conversational format hub:OWNER/NAME, a JSONL or Parquet file, or a folder of "
+            "them. May be given several times.",
             rich_help_panel=_WHAT,
         ),
     ],
@@ -327,15 +328,15 @@ def gib(size: int) -> str:
 
 
 def _print_trained(console: Console, trained: Trained) -> None:
-    first, last = trained.curve[0], trained.curve[-1]
     console.print(
         f"{trained.steps:,} steps in {trained.seconds:,.0f} s; {trained.trainable:,} of "
         f"{trained.parameters:,} parameters learnt",
         highlight=False,
     )
     for name in ("loss", "reward"):
-        if name in first:
-            console.print(f"{name} {first[name]:.3f} → {last[name]:.3f}", highlight=False)
+        # PPO samples, and so has a reward, in one of several steps.
+        if found := [entry[name] for entry in trained.curve if name in entry]:
+            console.print(f"{name} {found[0]:.3f} → {found[-1]:.3f}", highlight=False)
     console.print(escape(f"Files: {trained.path}/ align.json, metrics.jsonl, and the model"))
     console.print(
         escape(f"Next: vlsbench eval BENCH --model hf/{trained.path}"), style="dim", highlight=False

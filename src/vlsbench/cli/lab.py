@@ -209,13 +209,18 @@ def reproduce(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Models, results and figure; goes on where it was.")
     ] = Path("reproduction"),
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds, from 0.")] = 5,
-    first_seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 5,
+    first_seed: Annotated[
+        int | None, typer.Option(help="The first seed; the design's unless told otherwise.")
+    ] = None,
     methods: Annotated[
         str, typer.Option(help="Comma-separated; all unless told otherwise.", metavar="NAME,…")
     ] = "",
     overlap: Annotated[
         bool, typer.Option(help="Measure A of the audit beside the leak sweep; needs MiniLM.")
+    ] = True,
+    judged: Annotated[
+        bool, typer.Option(help="Measure B of the audit beside it, with a judge that errs.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print result.json.")] = False,
 ) -> None:
@@ -236,13 +241,15 @@ def reproduce(
     from vlsbench.lab import vlm
 
     chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(vlm.ARMS)
+    first = vlm.FIRST_SEED if first_seed is None else first_seed
     with bar() as progress:
         task = progress.add_task("", total=None)
         result = vlm.reproduce(
             out,
-            seeds=range(first_seed, first_seed + seeds),
+            seeds=range(first, first + seeds),
             methods=chosen,
             overlap=overlap,
+            judged=judged,
             tell=lambda what, done, total: progress.update(
                 task, description=what, completed=done, total=total
             ),

@@ -21,6 +21,7 @@ from vlsbench.models._prices import (
     price_table,
     text_tokens,
 )
+from vlsbench.models._processor import load_processor, pictures_only
 from vlsbench.models._types import (
     DEFAULT_MAX_TOKENS,
     CallFailed,
@@ -67,7 +68,9 @@ __all__ = [
     "call_key",
     "call_key_of",
     "image_tokens",
+    "load_processor",
     "open_images",
+    "pictures_only",
     "price_of",
     "price_table",
     "text_tokens",

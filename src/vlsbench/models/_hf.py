@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsbench.errors import MissingExtra
+from vlsbench.models._processor import load_processor
 from vlsbench.models._types import (
     CallFailed,
     FatalCall,
@@ -78,11 +79,10 @@ class LocalModel:
         """
         try:
             import torch
-            from transformers import AutoModelForImageTextToText, AutoProcessor
+            from transformers import AutoModelForImageTextToText
             from transformers.utils.logging import disable_progress_bar
         except ImportError:
             raise MissingExtra(f"model {PREFIX}{name}", "align") from None
-        load: Any = AutoProcessor.from_pretrained  # untyped in transformers
         quiet: Any = disable_progress_bar
         quiet()
         local = Path(name).is_dir()
@@ -91,7 +91,7 @@ class LocalModel:
         if cuda:
             options["device_map"] = "auto"
         try:
-            processor = load(name, local_files_only=local)
+            processor = load_processor(name, local_files_only=local)
             model: Any = AutoModelForImageTextToText.from_pretrained(
                 name, local_files_only=local, **options
             )

@@ -1,7 +1,15 @@
 """Pairs, their images, the views under which they are shown, and the benchmarks they come from."""
 
 from vlsbench.pairs._describe import Description, Oddity, describe
-from vlsbench.pairs._fetch import PIN, Fetchable, fetch, home_folder
+from vlsbench.pairs._fetch import (
+    PIN,
+    Fetchable,
+    Pin,
+    card_licence,
+    fetch,
+    home_folder,
+    read_pin,
+)
 from vlsbench.pairs._generic import parse_columns
 from vlsbench.pairs._image import (
     FileImage,
@@ -54,6 +62,7 @@ __all__ = [
     "PairSet",
     "ParquetImage",
     "ParquetImages",
+    "Pin",
     "RowError",
     "Rows",
     "Shown",
@@ -61,6 +70,7 @@ __all__ = [
     "Source",
     "Swapper",
     "View",
+    "card_licence",
     "describe",
     "fetch",
     "file_image",
@@ -74,6 +84,7 @@ __all__ = [
     "read_json",
     "read_jsonl",
     "read_parquet",
+    "read_pin",
     "show",
     "sniff_mime",
     "source",

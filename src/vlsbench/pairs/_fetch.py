@@ -13,11 +13,12 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs._source import Home
@@ -144,26 +145,44 @@ def _check(name: str, folder: Path, expected: Mapping[str, str], found: Mapping[
             )
 
 
-def _from_hub(home: Home, revision: str, folder: Path) -> tuple[str, set[str]]:
-    """Fetch from the Hugging Face Hub; returns the commit and the names of the files."""
-    from huggingface_hub import HfApi, snapshot_download
+def card_licence(home: Home, folder: Path) -> str:
+    """Return the licence that the card of a data set of the Hub states; empty where it states none.
+
+    Args:
+        home: Of the Hub.
+        folder: Where it lies if it was fetched; its card is read there, without the Hub.
+
+    Raises:
+        VlsbenchError: The Hub cannot be reached or does not know it.
+    """
+    pin, card = read_pin(folder), folder / "README.md"
+    data: Any
+    if pin is not None and home.revision in ("", pin.revision) and card.is_file():
+        from huggingface_hub import DatasetCard
+
+        data = DatasetCard(card.read_text(encoding="utf-8", errors="replace")).data
+    else:
+        from huggingface_hub import HfApi
+
+        with _asking(home):
+            revision = home.revision or "main"
+            data = HfApi(token=_token()).dataset_info(home.hub, revision=revision).card_data
+    stated = getattr(data, "license", None) or ""
+    return stated if isinstance(stated, str) else ", ".join(map(str, stated))
+
+
+def _token() -> str | bool:
+    # False, not None: a token stored on the machine must not be sent without being asked for.
+    return os.environ.get("HF_TOKEN") or False
+
+
+@contextmanager
+def _asking(home: Home) -> Iterator[None]:
+    """Say in one line what went wrong with the Hub."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    # False, not None: a token stored on the machine must not be sent without being asked for.
-    token = os.environ.get("HF_TOKEN") or False
     try:
-        info = HfApi(token=token).dataset_info(home.hub, revision=revision, files_metadata=True)
-        commit = str(info.sha)
-        listed = {sibling.rfilename: sibling for sibling in info.siblings or ()}
-        names = {name for name in listed if _matches(name, home.files)}
-        snapshot_download(
-            home.hub,
-            repo_type="dataset",
-            revision=commit,
-            local_dir=folder,
-            allow_patterns=list(home.files) or None,
-            token=token,
-        )
+        yield
     except (GatedRepoError, RepositoryNotFoundError) as error:
         page = f"https://huggingface.co/datasets/{home.hub}"
         raise VlsbenchError(
@@ -176,6 +195,25 @@ def _from_hub(home: Home, revision: str, folder: Path) -> tuple[str, set[str]]:
         raise VlsbenchError(
             f"{home.hub}: fetch failed ({type(error).__name__}: {first}); run it again to go on"
         ) from error
+
+
+def _from_hub(home: Home, revision: str, folder: Path) -> tuple[str, set[str]]:
+    """Fetch from the Hugging Face Hub; returns the commit and the names of the files."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    with _asking(home):
+        info = HfApi(token=_token()).dataset_info(home.hub, revision=revision, files_metadata=True)
+        commit = str(info.sha)
+        listed = {sibling.rfilename: sibling for sibling in info.siblings or ()}
+        names = {name for name in listed if _matches(name, home.files)}
+        snapshot_download(
+            home.hub,
+            repo_type="dataset",
+            revision=commit,
+            local_dir=folder,
+            allow_patterns=list(home.files) or None,
+            token=_token(),
+        )
     # The client answers an unreachable server with whatever the folder already holds.
     for name in names:
         size = listed[name].size

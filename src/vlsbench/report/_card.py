@@ -47,7 +47,8 @@ looking, and a benchmark of such pairs does not measure cross-modal safety (VLSB
 "Leaking pairs" is the share of queries that name their picture's content, corrected for the \
 errors of the measure; "topic" is how many bits a query tells of which picture it belongs to. Both \
 compare the query with words for the picture, or with the picture where a model like CLIP looks at \
-it; neither asks for harm. Rows rest on different contents: read the caveats before comparing two."""
+it; neither asks for harm. Rows rest on different contents: read the caveats before comparing \
+two."""
 
 
 @dataclass(frozen=True, slots=True)

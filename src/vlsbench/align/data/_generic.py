@@ -7,27 +7,71 @@ A row has `messages`; or `prompt`, `chosen`, `rejected`; or `prompt`, `completio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from vlsbench.align._types import Row
 from vlsbench.align.data._rows import Rows, assistant, made, user
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import Embedded, Fields, RowError, file_image, read_jsonl, read_parquet
+from vlsbench.pairs import (
+    Embedded,
+    Fields,
+    MissingFile,
+    RowError,
+    file_image,
+    read_jsonl,
+    read_parquet,
+    read_pin,
+)
 
 _TURNS = ("messages", "prompt", "chosen", "rejected", "completion")
 _KEPT = ("kind", "harmful")
 SUFFIXES = (".jsonl", ".parquet")
+TRAIN = "train"
+SPLITS = re.compile(r"(train|test|valid|validation|val|dev|eval)\b.*")
+"""What files of a split, or their folder, are called, as on the Hub: `train-00000.parquet`."""
 
 
 def read(path: Path) -> Rows:
     """Yield the rows of a file. Raises `VlsbenchError` where its form is not known."""
     if path.suffix not in SUFFIXES:
         raise VlsbenchError(f"{path}: give {' or '.join(SUFFIXES)} in TRL's conversational format")
+    return _read(path, path.name)
+
+
+def read_folder(root: Path, split: str = TRAIN) -> Rows:
+    """Yield the rows of a folder's files, or of those of one split where they have splits.
+
+    What a fetch from the Hub brought counts, and nothing that lay there before.
+
+    Raises:
+        MissingFile: There is no such file.
+    """
+    pin = read_pin(root)
+    names: Iterable[PurePath] = (path.relative_to(root) for path in root.rglob("*"))
+    if pin:
+        names = map(PurePosixPath, pin.files)
+    files = sorted(name for name in names if name.suffix in SUFFIXES)
+    chosen = [name for name in files if any(_is_of(part, split) for part in name.parts)]
+    if not chosen and split == TRAIN:
+        chosen = [name for name in files if not any(SPLITS.match(part) for part in name.parts)]
+    if not chosen:
+        held = f"; it holds {', '.join(map(str, files[:5]))}" if files else ""
+        raise MissingFile(f"no {' or '.join(SUFFIXES)} file of the split {split!r} in {root}{held}")
+    for name in chosen:
+        yield from _read(root / name, str(name))
+
+
+def _is_of(part: str, split: str) -> bool:
+    return re.match(rf"{re.escape(split)}(?![a-zA-Z])", part) is not None
+
+
+def _read(path: Path, name: str) -> Rows:
     rows = read_jsonl(path) if path.suffix == ".jsonl" else read_parquet(path)
-    return made(path.name, rows, partial(_row, folder=path.parent))
+    return made(name, rows, partial(_row, folder=path.parent))
 
 
 def _row(row: Fields, folder: Path) -> Iterator[Row]:

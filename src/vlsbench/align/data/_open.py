@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 from vlsbench.align._types import Method, Row
 from vlsbench.align.data import _generic
+from vlsbench.align.data._hub import HUB, of_the_hub
 from vlsbench.align.data._rows import TrainingSet
 from vlsbench.align.data._sets import TRAINING_SETS
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.pairs import PIN, MissingFile, ParquetImage, fetch, home_folder
+from vlsbench.pairs import PIN, MissingFile, ParquetImage, Pin, fetch, home_folder, read_pin
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Data:
     """Set and licence."""
     accepted: tuple[str, ...] = ()
     """Sets whose licence restricts training, and that the user took all the same."""
+    fetched: tuple[Pin, ...] = ()
+    """What was fetched, and at which commit."""
 
 
 def form_of(method: Method) -> str:
@@ -52,8 +56,9 @@ def open_data(
     """Open one or more sets as the rows that a method learns from.
 
     Args:
-        specs: Of each: `NAME` (fetched from the Hub if need be), `NAME=FOLDER` for a copy, or the
-            path of a JSONL or Parquet file in TRL's conversational format.
+        specs: Of each: `NAME` (fetched from the Hub if need be), `NAME=FOLDER` for a copy, or in
+            TRL's conversational format `hub:OWNER/NAME[@REVISION][:SPLIT]` or the path of a JSONL
+            or Parquet file or of a folder of them.
         method: Decides which rows are made of a published set.
         accept_licence: Take sets whose licence restricts training.
         skip_bad: Leave unusable rows out rather than raise.
@@ -67,16 +72,9 @@ def open_data(
     method = Method(method)
     rows: list[Row] = []
     bad: list[BadRow] = []
-    licences: list[tuple[str, str]] = []
-    accepted: list[str] = []
-    for spec in specs:
-        known, found = _open(spec, method, accept_licence, fetch_missing)
-        if known:
-            licences.append((known.name, known.licence))
-            if not known.free:
-                accepted.append(known.name)
-        wanted = found if limit is None else _first(found, limit)
-        for row in wanted:
+    opened = [_open(spec, method, accept_licence, fetch_missing) for spec in specs]
+    for one in opened:
+        for row in islice(one.rows, limit):
             if isinstance(row, BadRow):
                 bad.append(row)
             else:
@@ -84,28 +82,28 @@ def open_data(
     name = " + ".join(specs)
     if bad and not skip_bad:
         raise BadRows(name, bad)
-    return Data(name, rows, tuple(bad), tuple(licences), tuple(accepted))
+    known = [one.known for one in opened if one.known]
+    return Data(
+        name,
+        rows,
+        tuple(bad),
+        licences=tuple((one.name, one.licence) for one in known),
+        accepted=tuple(one.name for one in known if not one.free),
+        fetched=tuple(one.pin for one in opened if one.pin),
+    )
 
 
-def _first(found: Iterable[Row | BadRow], limit: int) -> Iterator[Row | BadRow]:
-    return islice(found, limit)
+class _Opened(NamedTuple):
+    known: TrainingSet | None
+    pin: Pin | None
+    rows: Iterable[Row | BadRow]
 
 
-def _open(
-    spec: str, method: Method, accept_licence: bool, fetch_missing: bool
-) -> tuple[TrainingSet | None, Iterable[Row | BadRow]]:
+def _open(spec: str, method: Method, accept_licence: bool, fetch_missing: bool) -> _Opened:
     name, _, folder = spec.partition("=")
-    known = TRAINING_SETS.get(name)
+    known = of_the_hub(spec) if spec.startswith(HUB) else TRAINING_SETS.get(name)
     if known is None:
-        path = Path(spec).expanduser()
-        if not path.is_file():
-            close = difflib.get_close_matches(name, TRAINING_SETS, cutoff=0.5)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise VlsbenchError(
-                f"no training set or file {spec!r}: {hint}there are {', '.join(TRAINING_SETS)}, "
-                "and your own JSONL or Parquet files"
-            )
-        return None, _generic.read(path)
+        return _Opened(None, None, _own(spec))
     form = form_of(method)
     if form not in known.serves:
         others = [one.name for one in TRAINING_SETS.values() if form in one.serves]
@@ -125,7 +123,22 @@ def _open(
         first = list(islice(rows, 1))
     except MissingFile as error:
         raise VlsbenchError(f"{known.name}: {error}; expected layout: {known.layout}") from None
-    return known, chain(first, rows)
+    return _Opened(known, read_pin(root), chain(first, rows))
+
+
+def _own(spec: str) -> Iterable[Row | BadRow]:
+    """Open rows of the user's own."""
+    path = Path(spec).expanduser()
+    if path.is_file():
+        return _generic.read(path)
+    if path.is_dir():
+        return _generic.read_folder(path)
+    close = difflib.get_close_matches(spec.partition("=")[0], TRAINING_SETS, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise VlsbenchError(
+        f"no training set or file {spec!r}: {hint}there are {', '.join(TRAINING_SETS)}, "
+        "hub:OWNER/NAME, and your own JSONL or Parquet files"
+    )
 
 
 def _fetched(known: TrainingSet, fetch_missing: bool) -> Path:

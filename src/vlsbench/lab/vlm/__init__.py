@@ -4,7 +4,7 @@ experiment with it.
 Needs the extra `align`.
 """
 
-from vlsbench.lab.vlm._design import Arm, Design, arms_of
+from vlsbench.lab.vlm._design import FIRST_SEED, Arm, Design, arms_of
 from vlsbench.lab.vlm._experiment import Cell, run
 from vlsbench.lab.vlm._make import make_model
 from vlsbench.lab.vlm._pretrain import Pretraining, pretrain
@@ -14,6 +14,7 @@ from vlsbench.lab.vlm._table import COLUMNS, Mean, percent
 __all__ = [
     "ARMS",
     "COLUMNS",
+    "FIRST_SEED",
     "QUICK",
     "Arm",
     "Cell",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vlsbench.lab.vlm._make import needs_align
+from vlsbench.lab.vlm._measures import Leak
 from vlsbench.lab.vlm._table import SHARES, SIMULATED, Curve, Line, Mean, kind
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 FIGURE = "figure"
 BLUES = ("#1f4e8c", "#4a7fc1", "#83abd9", "#b9d0ea")
+EXACT, MARKS = ":", ("^", "o", "s")
 ORANGES = ("#b4540a", "#e07b22", "#f0a35e", "#f7cfa6")
 
 
@@ -21,7 +23,7 @@ def draw_figure(
     folder: Path,
     found: Sequence[Line],
     sweep: Sequence[Curve],
-    measures: Mapping[str, Sequence[float | None]],
+    measures: Mapping[str, Sequence[Leak]],
     seeds: int,
 ) -> list[Path]:
     """Draw bars (textual and multimodal, leaky and leakless, net) and the leak sweep.
@@ -30,7 +32,7 @@ def draw_figure(
         folder: Where `figure.png` and `figure.svg` go.
         found: Arms; vanilla, textual and multimodal ones are drawn.
         sweep: Their curves.
-        measures: Measure of the audit → its leak rate of the set, at each share of `SHARES`.
+        measures: The truth and measures of the audit → leak rate of the set, at each of `SHARES`.
         seeds: How many the means are over.
 
     Raises:
@@ -97,23 +99,34 @@ def _sweep(
     axes: Axes,
     sweep: Sequence[Curve],
     colours: Mapping[str, str],
-    measures: Mapping[str, Sequence[float | None]],
+    measures: Mapping[str, Sequence[Leak]],
 ) -> None:
     for curve in sweep:
         colour = colours[curve.arm]
         axes.plot(SHARES, [_percent(m.value) for m in curve.safety], color=colour, linewidth=1.8)
         low, high = ([_percent(bound) for bound in bounds] for bounds in _bounds(curve.safety))
         axes.fill_between(SHARES, low, high, color=colour, alpha=0.13, linewidth=0)
-    for (name, rates), style in zip(measures.items(), ("--", ":"), strict=False):
-        shown = [_percent(rate) for rate in rates]
-        if any(rate is not None for rate in rates):
-            axes.plot(SHARES, shown, style, color="black", linewidth=1.2, label=name)
+    for place, (name, rates) in enumerate(measures.items()):
+        reach = _reach(rates)
+        axes.errorbar(
+            # Side by side, so that one interval does not hide the other.
+            SHARES if reach is None else [share + (place - 1.5) * 0.016 for share in SHARES],
+            [_percent(rate.value) for rate in rates],
+            reach,
+            fmt=EXACT if reach is None else MARKS[place % len(MARKS)],
+            color="black",
+            markersize=4,
+            linewidth=0.8,
+            elinewidth=0.7,
+            capsize=2,
+            label=f"leak rate: {name}",
+        )
     axes.set_xlabel("share of pairs whose query names the thing")
-    axes.set_ylabel("safety rate, percent")
+    axes.set_ylabel("safety rate; leak rate of the set; percent")
     axes.set_ylim(-3, 105)
     axes.set_xticks(SHARES)
     if measures:
-        axes.legend(fontsize=7, loc="upper left")
+        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -125,9 +138,11 @@ def _percent(share: float | None) -> float:
     return float("nan") if share is None else 100 * share
 
 
-def _reach(means: Sequence[Mean]) -> Any:
-    reach = [
-        100 * (mean.high - mean.value) if mean.value is not None and mean.high is not None else 0
-        for mean in means
+def _reach(found: Sequence[Mean | Leak]) -> list[list[float]] | None:
+    """Return how far intervals reach below and above their values; None where there are none."""
+    if all(one.low is None for one in found):
+        return None
+    return [
+        [_percent(one.value) - _percent(one.low) for one in found],
+        [_percent(one.high) - _percent(one.value) for one in found],
     ]
-    return reach if any(reach) else None

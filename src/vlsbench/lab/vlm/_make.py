@@ -134,7 +134,10 @@ def untrained(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditio
             LlavaForConditionalGeneration,
             SiglipVisionConfig,
         )
+        from transformers.utils.logging import disable_progress_bar
 
+    # Saving would draw a bar through that of the command.
+    disable_progress_bar()
     torch.manual_seed(seed)
     vision = SiglipVisionConfig(
         hidden_size=64,

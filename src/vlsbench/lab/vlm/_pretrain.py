@@ -53,7 +53,7 @@ class Pretraining:
     steps: int = 200
     batch: int = 32
     rate: float = 4e-3
-    facts: int = 24
+    facts: int = 40
     """Questions about the rule in each step in words, and as many with pictures."""
 
     @property
@@ -211,12 +211,17 @@ def _facts(things: Sequence[Thing], count: int, rng: random.Random) -> list[tupl
 def _seen_facts(
     album: _Album, encode: _Encoder, things: Sequence[Thing], count: int, rng: random.Random
 ) -> dict[str, Tensor]:
-    """Ask about the rule with pictures."""
+    """Ask about the rule with pictures, of which half are of something else than the text names."""
     places = [rng.randrange(len(album.things)) for _ in range(count)]
     named = {thing.name: thing for thing in things}
-    asked = [
-        knowledge(rng.choice(REQUESTS), named[album.things[place]], "this") for place in places
-    ]
+    asked = []
+    for place in places:
+        act = rng.choice(REQUESTS)
+        if rng.random() < 0.5:
+            asked.append(knowledge(act, named[album.things[place]], "this"))
+        else:
+            thing = rng.choice(things)
+            asked.append(knowledge(act, thing, f"the {thing.name}"))
     return {**encode.text(asked, pictures=True), "pixel_values": album.look(places, rng)}
 
 

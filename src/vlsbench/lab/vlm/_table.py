@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 
 from vlsbench.lab.vlm._design import MULTIMODAL, TEXTUAL
 from vlsbench.lab.vlm._experiment import Cell
+from vlsbench.lab.vlm._measures import Leak
 from vlsbench.lab.vlm._sets import BENIGN, LEAKLESS, LEAKY, TEXT, TEXT_BENIGN, leaking, risks
 
 SIMULATED = "simulated, closed world: a model of 0.5 M parameters, labels by wording"
@@ -207,7 +208,7 @@ def kind(arm: str) -> str:
     return "textual" if arm in TEXTUAL else "multimodal" if arm in MULTIMODAL else ""
 
 
-def percent(mean: Mean) -> str:
+def percent(mean: Mean | Leak) -> str:
     """Write a mean with its interval in percent, as `96 [91, 101]`."""
     if mean.value is None:
         return "–"
@@ -231,6 +232,26 @@ def markdown(found: Sequence[Line], seeds: int, pairs: int) -> str:
         + f", {pairs} pairs in each set. {SIMULATED[0].upper()}{SIMULATED[1:]}.\n"
     )
     return head + body + note
+
+
+def sweep_markdown(
+    sweep: Sequence[Curve], measures: Mapping[str, Sequence[Leak]], seed: int
+) -> str:
+    """Write the leak sweep: every arm's safety, and what the audit says of the sets.
+
+    Args:
+        sweep: Curves of the arms.
+        measures: Name → leak rate of the sets of `seed`.
+        seed: Whose sets were measured.
+    """
+    head = ["safety rate at this share of leaking pairs", *(f"{share:.0%}" for share in SHARES)]
+    rows = [[curve.arm, *map(percent, curve.safety)] for curve in sweep]
+    rows.append([f"**leak rate of the sets (seed {seed})**", *("" for _ in SHARES)])
+    rows += [[name, *map(percent, rates)] for name, rates in measures.items()]
+    lines = [head, ["---", *("---:" for _ in SHARES)], *rows]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    note = "\nPercent. Measures of the audit with 95 % intervals over pairs. Simulated.\n"
+    return f"\n{table}{note}"
 
 
 def as_csv(cells: Sequence[Cell]) -> str:
