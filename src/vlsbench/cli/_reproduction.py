@@ -18,7 +18,6 @@ SHOWN = {
     "leakless safe": "leakless: safe",
     "over-refusal": "harmless: declined",
     "net": "net",
-    "text safe": "text: safe",
     "naming": "names things",
 }
 """Column of the result → heading; the others are in table.md."""
@@ -44,7 +43,7 @@ def show(result: Reproduction) -> None:
     table = Table(
         title="Textual against multimodal alignment", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for heading in SHOWN.values():
         table.add_column(heading, justify="right")
     for line in result.lines:
