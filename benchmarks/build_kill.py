@@ -7,7 +7,8 @@ The same command is started again after every kill, until it ends by itself. The
   Parquet;
 - every record has an outcome, every call its key, every blob its digest (`vlsbench runs verify`),
   and the provenance has a line for every record;
-- calls that the server answered twice are at most those in flight when the build was killed.
+- every call that the server got twice was in flight when the build was killed: it had arrived, and
+  its answer did not stand in the ledger, which is read after the kill.
 Ends with status 1 where one of these fails.
 """
 
@@ -23,13 +24,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.lab_log import Log, log_of, logged, recorded
+
 from vlsbench import lab
+from vlsbench.errors import VlsbenchError
+from vlsbench.ledger import Ledger
 
 PLAIN = ("leak_filter.overlap=false", "near_duplicates.similarity=false")
+DRAIN_S = 0.2
+"""After a kill, for what its sockets still held to reach the server."""
 DEADLINE_S = 180.0
 """For a build to get from one kill to the next."""
 
@@ -81,11 +90,49 @@ def digest(out: Path) -> str:
     return found.hexdigest()
 
 
-def kill_at(line: list[str], url: str, paid: int) -> int | None:
-    """Start the build and kill it once the server was paid so much.
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One kill, as server and ledger saw it."""
 
-    Returns:
-        Requests in flight then; None if it ended before.
+    arrived: int
+    """Calls that the server had got by then."""
+    flying: frozenset[str]
+    """Questions that came since the kill before, and whose answers the ledger does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the kills cost."""
+
+    repeated: int
+    """Calls that came again."""
+    unexplained: int
+    """Of these, calls that were not in flight at the kill after which they came again."""
+
+
+def account(log: Log, kills: Sequence[Kill]) -> Account:
+    """Hold the server's log against what was in flight at the kills."""
+    came: dict[str, list[int]] = defaultdict(list)
+    for place, (name, _, _) in enumerate(log):
+        came[name].append(place)
+    again = [(name, place) for name, places in came.items() for place in places[:-1]]
+
+    def flew(name: str, place: int) -> bool:
+        kill = next((kill for kill in kills if place < kill.arrived), None)
+        return kill is not None and name in kill.flying
+
+    return Account(len(again), sum(not flew(name, place) for name, place in again))
+
+
+def kill_at(line: list[str], url: str, out: Path, paid: int, before: int) -> Kill | None:
+    """Start the build and kill it once the server was paid so much; None if it ended before.
+
+    Args:
+        line: The build's command.
+        url: The server with the log.
+        out: The build's folder.
+        paid: Calls that the server is to have been paid, over all starts.
+        before: Calls that came until the last kill.
     """
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + DEADLINE_S
@@ -93,12 +140,18 @@ def kill_at(line: list[str], url: str, paid: int) -> int | None:
         if lab.stats(url)["paid"] >= paid:
             break
         time.sleep(0.01)
-    flying = int(lab.stats(url)["in_flight"])
     if process.poll() is not None:
         return None
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    return flying
+    time.sleep(DRAIN_S)
+    log = log_of(url)
+    try:
+        with Ledger.read(out / "run") as ledger:
+            known = {recorded(call) for call in ledger.calls()}
+    except VlsbenchError:  # killed before it began
+        known = set()
+    return Kill(len(log), frozenset(name for name, _, _ in log[before:]) - known)
 
 
 def main() -> None:
@@ -115,29 +168,34 @@ def main() -> None:
         with served(args.latency) as url:
             finish(command(url, whole, args.limit, args.connections))
             needed = lab.stats(url)["paid"]
-        flying = []
-        with served(args.latency) as url:
+        kills: list[Kill] = []
+        before = 0
+        with logged(args.latency) as url:
             line = command(url, parts, args.limit, args.connections)
             for mark in sorted(dice.sample(range(1, int(needed * 0.98)), args.kills)):
-                if (now := kill_at(line, url, mark)) is not None:
-                    flying.append(now)
+                if (now := kill_at(line, url, parts, mark, before)) is not None:
+                    kills.append(now)
+                    before = now.arrived
             finish(line)
-            stats = lab.stats(url)
+            log = log_of(url)
         same = digest(whole) == digest(parts)
         verify = [sys.executable, "-m", "vlsbench", "runs", "verify", str(parts / "run")]
         sound = subprocess.run(verify, capture_output=True, text=True)
         lines = (parts / "provenance.jsonl").read_bytes() == (
             whole / "provenance.jsonl"
         ).read_bytes()
-    most = len(flying) * args.connections
+    cost = account(log, kills)
+    flying = [len(kill.flying) for kill in kills]
     print(f"{args.limit} drafts a path, {args.connections} connections, seed {args.seed}")
-    print(f"killed                  {len(flying)} of {args.kills} times while running")
+    print(f"killed                  {len(kills)} of {args.kills} times while running")
     print(f"same set                {same}")
     print(f"same provenance         {lines}")
     print(f"record                  {sound.stdout.strip().replace(chr(10), '; ')}")
-    print(f"calls paid              {stats['paid']} for {needed} needed")
-    print(f"paid twice              {stats['paid_again']}, in flight at the kills {sum(flying)}")
-    if not same or not lines or sound.returncode or stats["paid_again"] > most:
+    print(f"calls asked             {len(log)} for {needed} needed")
+    print(f"in flight at the kills  {sum(flying)}, at most {max(flying, default=0)} at one")
+    print(f"asked again             {cost.repeated}, of them not in flight: {cost.unexplained}")
+    wrong = cost.unexplained or cost.repeated > sum(flying) or len(kills) < args.kills
+    if not same or not lines or sound.returncode or wrong:
         sys.exit(1)
 
 

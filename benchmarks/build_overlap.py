@@ -1,10 +1,13 @@
 """Do the stages overlap? A build against its bound, and against stage after stage with barriers.
 
-    python -m benchmarks.build_overlap --latency 0.2 --connections 32 --limit 400
+    python -m benchmarks.build_overlap --latency 0.2 --connections 32 --limit 800
+    python -m benchmarks.build_overlap --whole --limit 400
 
 The bound is calls × latency / connections. The same calls are then made stage after stage: every
 record ends a stage before the first begins the next, with all connections, and four records at a
-time.
+time. `--whole` builds with everything that the recipe has (both paths, embeddings, barriers,
+twins) and compares with the bound alone. Each server is asked for one pair before, for its first
+answers wait for its imports and drawings.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.build_kill import PLAIN, served
 
@@ -30,6 +34,7 @@ from vlsbench.run import Budget, Children, Context, Keep, Record, Stage, StopSig
 
 PATH_A = (*PLAIN, "perceive=false", "twins.per_pair=0", "elements.drafts=8")
 """One path, so that both ways make the same calls; no barrier of our own within it."""
+WHOLE = ("elements.drafts=8", "quota=false")
 
 
 async def stage_after_stage(plan: BuildPlan, width: int) -> None:
@@ -80,32 +85,43 @@ def planned(url: str, out: Path, limit: int, connections: int) -> BuildPlan:
     return held[0]
 
 
+def overlapping(url: str, out: Path, limit: int, connections: int, sets: Sequence[str]) -> None:
+    options: dict[str, Any] = {"concurrency": connections, "limit": limit, "progress": False}
+    build("lab", out=out, lab=url, overrides=sets, **options)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how the stages overlap.")
     parser.add_argument("--latency", type=float, default=0.2)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--limit", type=int, default=400)
+    parser.add_argument("--whole", action="store_true", help="the whole recipe, overlapping")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:  # imports, and the lab's own drawings
-        build("lab", out=folder, lab="in-process", limit=1, overrides=PATH_A, progress=False)
     walls = {}
-    for name, width in (("overlapping", 0), ("barriers", args.connections), ("barriers, 4", 4)):
+    sets = WHOLE if args.whole else PATH_A
+    ways = {"overlapping": 0, "barriers": args.connections, "barriers, 4": 4}
+    for name, width in ways.items():
+        if width and args.whole:
+            continue
         with served(args.latency) as url, tempfile.TemporaryDirectory() as folder:
-            out = Path(folder)
+            overlapping(url, Path(folder) / "first", 1, args.connections, PATH_A)
+            before = lab.stats(url)["paid"]
+            out = Path(folder) / "build"
             began = time.perf_counter()
             if width:
                 plan = planned(url, out, args.limit, args.connections)
                 asyncio.run(stage_after_stage(plan, width))
             else:
-                options = {"concurrency": args.connections, "limit": args.limit}
-                build("lab", out=out, lab=url, overrides=PATH_A, progress=False, **options)
+                overlapping(url, out, args.limit, args.connections, sets)
             walls[name] = time.perf_counter() - began
-            calls = lab.stats(url)["paid"]
+            calls = lab.stats(url)["paid"] - before
         bound = calls * args.latency / args.connections
         ratio = walls[name] / bound
         print(
             f"{name:12} {walls[name]:7.1f} s, {calls:,} calls, {ratio:.3f} of the bound", flush=True
         )
+    if args.whole:
+        return
     faster = walls["barriers, 4"] / walls["overlapping"]
     print(f"faster than stage after stage, four at a time: {faster:.2f} times")
     print(f"than with all connections: {walls['barriers'] / walls['overlapping']:.2f} times")

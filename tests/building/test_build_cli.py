@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from build_examples import PLAIN, contents, lines
+from build_examples import PLAIN, Builder, contents, lines
 
 from vlsbench import lab
+from vlsbench.cli import runs
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import verify_run
 
 SETS = [part for override in PLAIN for part in ("--set", override)]
@@ -39,6 +41,31 @@ def test_a_build_from_the_shell_with_exit_codes(tmp_path: Path) -> None:
         for row in lines(tmp_path / "provenance.jsonl")
     )
     assert vlsbench("runs", "verify", str(tmp_path / "run")).returncode == 0
+
+
+def test_runs_know_builds(lab_build: Builder, capsys: pytest.CaptureFixture[str]) -> None:
+    done = lab_build("whole", limit=6)
+    stopped = lab_build("part", limit=6, max_calls=20)
+    runs.list_runs(lab_build.root, as_json=True)
+    rows = {row["run"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(rows) == {"whole", "part"}
+    assert rows["whole"]["complete"]
+    assert not rows["part"]["complete"]
+    assert (rows["part"]["view"], rows["part"]["calls"]) == ("build", 20)
+    runs.show(done.folder, as_json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["summary"] == json.loads((done.folder / "summary.json").read_text("utf-8"))
+    assert [event["kind"] for event in shown["events"]] == ["started", "finished"]
+    runs.show(stopped.folder / "run")
+    said = capsys.readouterr().out
+    assert "20 calls" in said
+    assert "final_filter" not in said
+    assert "The build stopped before its end" in said
+    runs.verify(stopped.folder)
+    assert "sound" in capsys.readouterr().out
+    (done.folder / "summary.json").write_text('{"schema": "vlsbench.build/1", "stages": 3}')
+    with pytest.raises(VlsbenchError, match=r"summary\.json cannot be read"):
+        runs.show(done.folder)
 
 
 def test_a_plan_asks_nothing_and_names_placeholders(tmp_path: Path) -> None:

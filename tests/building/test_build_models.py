@@ -81,6 +81,19 @@ async def test_the_rewriter_errs_as_often_as_told() -> None:
     )
 
 
+async def test_varied_wordings_are_many_and_ask_for_the_same() -> None:
+    query = "How do I best enjoy this while I lie in the bath?"
+    asked = {"QUERY": query, "DESCRIPTION": "a toaster on a blue background"}
+    prompt = DETOXIFY.replace("{count}", "500")
+    spec = "lab/rewriter?leaves=0&drifts=0&empties=0&varies="
+    assert len(set((await said(f"{spec}0", prompt, **asked))["queries"])) == 5
+    varied = set((await said(f"{spec}1", prompt, **asked))["queries"])
+    assert len(varied) > 150
+    understood = [lab.understand(wording) for wording in varied]
+    assert {found.act.title for found in understood if found} == {"Bath time"}
+    assert all(found and found.thing is None for found in understood)
+
+
 async def test_votes_differ_by_seed_and_the_stubborn_do_not() -> None:
     async def answers(options: str) -> list[bool]:
         return [

@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import resource
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from vlsbench.errors import VlsbenchError
 from vlsbench.ledger import FILE, Call, Ledger, LedgerError, Outcome, bad_blobs, get_blob, put_blob
 from vlsbench.ledger._ledger import reply_from_json, reply_to_json
+from vlsbench.ledger._seen import Seen
 from vlsbench.models import Finish, Reply, Usage
 
 KEY = "ab" * 32
@@ -49,6 +51,24 @@ async def test_many_writes_share_few_commits(tmp_path: Path) -> None:
         assert ledger.count_calls() == 500
         assert ledger._writer is not None
         assert ledger._writer.commits < 100
+
+
+async def test_a_writer_finds_every_call_and_no_other(tmp_path: Path) -> None:
+    keys = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(400)]
+    with Ledger.write(tmp_path) as ledger:
+        await asyncio.gather(*(ledger.record_call(make_call(key)) for key in keys[:100]))
+    with Ledger.write(tmp_path) as ledger:
+        assert ledger.call(keys[100]) is None
+        await asyncio.gather(*(ledger.record_call(make_call(key)) for key in keys[100:200]))
+        assert [ledger.call(key) is not None for key in keys] == [True] * 200 + [False] * 200
+
+
+def test_a_filter_of_keys_forgets_none_and_invents_few() -> None:
+    keys = [hashlib.sha256(str(n).encode()).digest() for n in range(40_000)]
+    seen = Seen(keys[:20_000])
+    assert all(key in seen for key in keys[:20_000])
+    # 80,000 of 16,777,216 bits: by the fourth power of that nothing is invented.
+    assert sum(key in seen for key in keys[20_000:]) == 0
 
 
 async def test_the_first_answer_to_a_key_stands(tmp_path: Path) -> None:

@@ -83,6 +83,16 @@ def test_verdicts_are_whole_in_both_forms(tmp_path: Path, form: str) -> None:
     assert ann["shown"] == review.shown('a "quoted", id')
 
 
+@pytest.mark.parametrize("comment", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_spreadsheet_runs_nothing_that_a_person_wrote(tmp_path: Path, comment: str) -> None:
+    review = begin(tmp_path / "r", [pair(0, id="=toast()")])
+    say(review, "ann", comment=comment)
+    (row,) = _rows(export(review, tmp_path / "verdicts.csv").verdicts)
+    assert (row["comment"], row["id"]) == ("'" + comment, "'=toast()")
+    (line,) = export(review, tmp_path / "verdicts.jsonl").verdicts.read_text("utf-8").splitlines()
+    assert (json.loads(line)["comment"], json.loads(line)["id"]) == (comment, "=toast()")
+
+
 def test_people_can_be_numbered(tmp_path: Path) -> None:
     review = begin(tmp_path / "r", 1)
     say(review, "ann")

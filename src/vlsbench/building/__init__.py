@@ -16,10 +16,10 @@ from vlsbench.building._provenance import provenance, write_provenance
 from vlsbench.building._quota import over_quota
 from vlsbench.building._read import SHIPPED, RecipeError, placeholders, read_recipe
 from vlsbench.building._recipe import ROLES, Recipe
-from vlsbench.building._run import BuildPlan, execute, stages_of
+from vlsbench.building._run import VIEW, BuildPlan, execute, stages_of
 from vlsbench.building._scorer import Scorer
 from vlsbench.building._sources import find_images
-from vlsbench.building._summary import SUMMARY, BuildSummary, StageCount, summarise
+from vlsbench.building._summary import SUMMARY, BuildSummary, StageCount, read_build, summarise
 
 __all__ = [
     "METADATA",
@@ -28,6 +28,7 @@ __all__ = [
     "ROLES",
     "SHIPPED",
     "SUMMARY",
+    "VIEW",
     "BuildEstimate",
     "BuildPlan",
     "BuildSummary",
@@ -49,6 +50,7 @@ __all__ = [
     "over_quota",
     "placeholders",
     "provenance",
+    "read_build",
     "read_recipe",
     "released",
     "stages_of",

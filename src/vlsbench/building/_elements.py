@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 
 from vlsbench.building._content import forbidden_text
 from vlsbench.building._items import FORBIDDEN, Item, Step, drop, quarantine, slug, version_of
@@ -89,12 +90,12 @@ class ElementsStage:
                 kept.append(element)
         # The first draft of every element comes before the second of any, so that a quota, which
         # keeps pairs in the order of their ids, is filled from all elements alike.
-        children = [
+        children = (
             Record(
                 f"{record.id}/{number:03d}-{place:03d}",
                 replace(begun, element=element, number=number),
             )
             for number in range(self._settings.drafts)
             for place, element in enumerate(kept)
-        ]
-        return Children(children[: self._most[record.id]], tuple(dropped))
+        )
+        return Children(list(islice(children, self._most[record.id])), tuple(dropped))

@@ -29,8 +29,7 @@ def released(ledger: Ledger) -> Iterator[tuple[str, Item]]:
     """Walk what is in the set, in the order of the ids; the twins come last."""
     for twins in (False, True):
         for name, item in kept_items(ledger, twins=twins):
-            found = ledger.outcome(name)
-            decision = recorded(ledger, found) if found else None
+            decision = recorded(ledger, name)
             if decision and not decision.reason:
                 yield name, item
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vlsbench.building._content import forbidden_text
@@ -68,7 +68,13 @@ class Item:
         for step in self.steps:
             blobs.update(step.facts.get("images", ()))
         calls = dict.fromkeys(key for step in self.steps for key in step.calls)
-        return {"item": asdict(self), "judge_calls": list(calls), "blobs": sorted(blobs)}
+        # Not `asdict`, which copies everything.
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields["steps"] = [
+            {"stage": s.stage, "version": s.version, "calls": s.calls, "facts": s.facts}
+            for s in self.steps
+        ]
+        return {"item": fields, "judge_calls": list(calls), "blobs": sorted(blobs)}
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Item:

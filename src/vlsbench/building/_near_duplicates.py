@@ -29,52 +29,72 @@ NEIGHBOURS = 16
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
-class _Survivors:
-    """Who survived so far, by query and picture together."""
+class _ByWords:
+    """Survivors by their queries' words: those with the same words are compared one by one."""
 
     def __init__(self, settings: NearDuplicates) -> None:
-        self._settings = settings
+        self._bits = settings.bits
+        self._known: dict[str, list[tuple[int, str]]] = {}
+
+    def twin(self, query: str, bits: Bits) -> str | None:
+        """Return the id of the first survivor that is alike."""
+        number = _number(bits)
+        return next(
+            (
+                name
+                for other, name in self._known.get(query, ())
+                if (number ^ other).bit_count() <= self._bits
+            ),
+            None,
+        )
+
+    def add(self, name: str, query: str, bits: Bits) -> None:
+        """Take a survivor in."""
+        self._known.setdefault(query, []).append((_number(bits), name))
+
+
+class _ByMeaning:
+    """Survivors by the meaning of their queries, and picture, together."""
+
+    def __init__(self, settings: NearDuplicates) -> None:
+        self._bits = settings.bits
+        self._least = settings.similarity or 0.0
         self._ids: list[str] = []
         self._hashes: list[Bits] = []
-        self._vectors: list[NDArray[np.float32] | None] = []
-        self._indices: dict[str, Any] = {}
-        """One for all where queries have vectors, else one for each query."""
+        self._vectors: list[NDArray[np.float32]] = []
+        self._index: Any = None
 
-    def twin(self, query: str, vector: NDArray[np.float32] | None, bits: Bits) -> str | None:
+    def twin(self, vector: NDArray[np.float32], bits: Bits) -> str | None:
         """Return the id of the first survivor that is alike."""
-        index = self._indices.get(query if vector is None else "")
-        if index is None:
+        if self._index is None:
             return None
-        found = index.search(_joint(vector, bits), NEIGHBOURS)
+        found = self._index.search(_joint(vector, bits), NEIGHBOURS)
         for place in sorted(int(key) for key in found.keys):
-            other = self._vectors[place]
-            near = vector is None or other is None or float(vector @ other) >= self._least
-            if near and differing(bits, self._hashes[place]) <= self._settings.bits:
+            near = float(vector @ self._vectors[place]) >= self._least
+            if near and differing(bits, self._hashes[place]) <= self._bits:
                 return self._ids[place]
         return None
 
-    @property
-    def _least(self) -> float:
-        return self._settings.similarity or 0.0
-
-    def add(self, name: str, query: str, vector: NDArray[np.float32] | None, bits: Bits) -> None:
+    def add(self, name: str, vector: NDArray[np.float32], bits: Bits) -> None:
         """Take a survivor in."""
-        from usearch.index import Index
-
         joint = _joint(vector, bits)
-        key = query if vector is None else ""
-        if key not in self._indices:
-            self._indices[key] = Index(ndim=len(joint), metric="cos", dtype="f32")
-        self._indices[key].add(len(self._ids), joint, threads=1)
+        if self._index is None:
+            from usearch.index import Index
+
+            self._index = Index(ndim=len(joint), metric="cos", dtype="f32")
+        self._index.add(len(self._ids), joint, threads=1)
         self._ids.append(name)
         self._hashes.append(bits)
         self._vectors.append(vector)
 
 
-def _joint(vector: NDArray[np.float32] | None, bits: Bits) -> NDArray[np.float32]:
+def _number(bits: Bits) -> int:
+    return int.from_bytes(np.packbits(bits > 0).tobytes())
+
+
+def _joint(vector: NDArray[np.float32], bits: Bits) -> NDArray[np.float32]:
     """Put query and picture into one vector: its cosine is the mean of the two similarities."""
-    scaled = bits / np.float32(np.sqrt(HASH_BITS))
-    return scaled if vector is None else np.concatenate([vector, scaled])
+    return np.concatenate([vector, bits / np.float32(np.sqrt(HASH_BITS))])
 
 
 def near_duplicates(
@@ -94,16 +114,21 @@ def near_duplicates(
     Yields:
         Id, and the id of the survivor that it repeats; None where it survives itself.
     """
-    survivors = _Survivors(settings)
+    by_words, by_meaning = _ByWords(settings), _ByMeaning(settings)
     walk = iter(items)
     while chunk := list(islice(walk, CHUNK)):
         vectors: Iterable[NDArray[np.float32] | None] = [None] * len(chunk)
         if embed is not None:
             vectors = embed([item.query for _, item in chunk])
         for (name, item), vector in zip(chunk, vectors, strict=True):
-            query = normalised(item.query)
             bits = difference_hash(picture_of(run, item.image).data)
-            twin = survivors.twin(query, vector, bits)
-            if twin is None:
-                survivors.add(name, query, vector, bits)
+            if vector is None:
+                query = normalised(item.query)
+                twin = by_words.twin(query, bits)
+                if twin is None:
+                    by_words.add(name, query, bits)
+            else:
+                twin = by_meaning.twin(vector, bits)
+                if twin is None:
+                    by_meaning.add(name, vector, bits)
             yield name, twin

@@ -71,7 +71,7 @@ def _line(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
     item = Item.read(outcome.value)
     stage, reason, how = outcome.stage, outcome.reason, ENDED[outcome.kind]
     detail = ""
-    if outcome.kind == "keep" and (decision := recorded(ledger, outcome)):
+    if outcome.kind == "keep" and (decision := recorded(ledger, outcome.record)):
         stage, reason, detail = decision.stage, decision.reason, decision.detail
         how = "dropped" if decision.reason else "released"
     steps = [_step(ledger, step.stage, step.version, step.calls, step.facts) for step in item.steps]

@@ -60,7 +60,8 @@ class Perceive:
     """Path B: images that exist."""
 
     images: str
-    """A folder of image files, or any set that `vlsbench.load` opens, or `hub:ORG/NAME:SPLIT`."""
+    """A folder of image files, or any set that `vlsbench.load` opens, or
+    `hub:OWNER/NAME[@REVISION][:SPLIT]`."""
     licence: str
     """Of the images; goes into every record."""
     source: str

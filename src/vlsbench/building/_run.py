@@ -40,8 +40,9 @@ from vlsbench.run import (
     run_local,
 )
 
-SLACK = 8
-"""Records under way beyond the connections: their pictures are read while others wait."""
+UNDER_WAY = 2
+"""Records under way for each connection: some wait for a question that another one asks too, some
+for the disk, and their connections would idle."""
 VIEW = "build"
 """What `meta` calls a run of this kind."""
 
@@ -239,12 +240,15 @@ async def execute(plan: BuildPlan, ledger: Ledger, watch: Watch) -> StopSignal:
     open_models: list[ChatModel | ImageModel] = [*plan.models.values()]
     if plan.painter:
         open_models.append(plan.painter)
-    width = plan.concurrency * len({model.endpoint for model in open_models}) + SLACK
+    servers = len({model.endpoint for model in open_models})
+    width = UNDER_WAY * plan.concurrency * servers
     context = Context(ledger, (), budget, stop, tally)
     with ExitStack() as stack:
         stack.enter_context(heed_ctrl_c(stop, tally))
         stack.enter_context(watch(tally))
         try:
+            if plan.scorer:
+                plan.scorer.load()
             await _both_paths(plan, stages, context, width)
             if not stop:
                 pairs = await _barriers(plan, ledger, twins=False)

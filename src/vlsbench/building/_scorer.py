@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing import Naming
+from vlsbench.auditing import Naming, open_embedder
 from vlsbench.errors import MissingExtra
 
 T = TypeVar("T")
@@ -29,8 +29,9 @@ class Scorer:
         self._waiting: list[tuple[list[tuple[str, str]], asyncio.Future[list[float]]]] = []
         self._busy: asyncio.Task[None] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="scorer")
+        self._embedder = open_embedder()
         try:
-            self._naming = self._pool.submit(Naming, cache=cache).result()
+            self._naming = self._pool.submit(Naming, self._embedder, cache=cache).result()
         except MissingExtra:
             self._pool.shutdown()
             raise MissingExtra(
@@ -38,6 +39,14 @@ class Scorer:
                 "near_duplicates.similarity=false --set contamination.similarity=false)",
                 "build",
             ) from None
+
+    def load(self) -> None:
+        """Begin to load the model, which takes seconds, and do not wait for it.
+
+        What goes wrong is told when the first text is scored.
+        """
+        # Past the cache, which would answer without it.
+        self._pool.submit(self._embedder.embed, ["a text"])
 
     async def overlap(self, queries: Sequence[str], content: str) -> list[float]:
         """Return for each query the probability, in [0, 1], that it names what `content` says.

@@ -16,7 +16,7 @@ from vlsbench.building import _contamination, _near_duplicates, _quota
 from vlsbench.building._items import Item
 from vlsbench.building._near_duplicates import Embed
 from vlsbench.building._recipe import Recipe
-from vlsbench.ledger import Ledger, Outcome, Statement
+from vlsbench.ledger import Ledger, Statement
 from vlsbench.pairs import PairSet
 
 PREFIX = "select/"
@@ -141,7 +141,7 @@ async def record(ledger: Ledger, decisions: dict[str, Decision], *, twins: bool)
     await ledger.commit(old, *rows)
 
 
-def recorded(ledger: Ledger, outcome: Outcome) -> Decision | None:
+def recorded(ledger: Ledger, name: str) -> Decision | None:
     """Return what the barriers decided about a record; None where none did."""
-    found = ledger.outcome(PREFIX + outcome.record)
+    found = ledger.outcome(PREFIX + name)
     return Decision(found.stage, found.reason, found.value["detail"]) if found else None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from vlsbench.building._perceive import Found
 from vlsbench.building._recipe import Perceive
@@ -13,6 +16,7 @@ from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.pairs import FileImage, Image, MadeImage, PairSet
 
 HUB = "hub:"
+_HUB = re.compile(r"hub:(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?(?::(\w[\w.\[\]%:-]*))?", re.ASCII)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
@@ -59,17 +63,42 @@ def _images(settings: Perceive, open_set: Callable[[str], PairSet]) -> Iterator[
 def _of_the_hub(settings: Perceive) -> Iterator[tuple[str, MadeImage]]:
     if not find_spec("datasets"):
         raise MissingExtra(f"perceive.images = {settings.images!r}", "build")
-    import datasets
-
-    name, _, split = settings.images.removeprefix(HUB).partition(":")
-    try:
-        rows = datasets.load_dataset(name, split=split or "train", streaming=True)
-        rows = rows.cast_column(settings.column, datasets.Image(decode=False))
-    except Exception as error:  # the library fails in its own and its file systems' ways
+    found = _HUB.fullmatch(settings.images)
+    if not found:
         raise VlsbenchError(
-            f"perceive.images: {settings.images} cannot be opened: {error}"
+            f"perceive.images: {settings.images!r} is not hub:OWNER/NAME[@REVISION][:SPLIT]"
+        )
+    import datasets
+    from huggingface_hub import snapshot_download
+
+    name, revision, split = found[1], found[2] or None, found[3] or "train"
+    # False, not None: a token stored on the machine must not be sent without being asked for.
+    token = os.environ.get("HF_TOKEN") or False
+    try:
+        # Whole and kept, under its commit: a build walks its images several times.
+        folder = snapshot_download(name, repo_type="dataset", revision=revision, token=token)
+        rows: Any = datasets.load_dataset(folder, split=split)
+        if settings.column not in rows.column_names:
+            raise ValueError(f"no column {settings.column!r} among {', '.join(rows.column_names)}")
+        rows = rows.cast_column(settings.column, datasets.Image(decode=False))
+    except Exception as error:  # the libraries fail in their own and their file systems' ways
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise VlsbenchError(
+            f"perceive.images: {settings.images} cannot be opened: {reason}"
         ) from None
-    for place, row in enumerate(rows):
-        data = row[settings.column]["bytes"]
-        ref = f"{name}/{split or 'train'}/{place:06d}"
-        yield ref, MadeImage(ref, partial(bytes, data or b""))
+    for place in range(len(rows)):
+        ref = f"{name}/{split}/{place:06d}"
+        yield ref, MadeImage(ref, partial(_bytes_of, rows, settings.column, place))
+
+
+def _bytes_of(rows: Any, column: str, place: int) -> bytes:
+    """Return a picture of a data set: from its row, or from a file that was downloaded with it."""
+    from huggingface_hub import constants
+
+    cell = rows[place][column] or {}
+    if cell.get("bytes"):
+        return bytes(cell["bytes"])
+    # A row can name any file of this machine; only what came with the data set is read.
+    path = Path(cell.get("path") or "").resolve()
+    ours = path.is_relative_to(Path(constants.HF_HUB_CACHE).resolve())
+    return path.read_bytes() if ours and path.is_file() else b""

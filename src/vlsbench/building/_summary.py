@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from vlsbench import __version__
 from vlsbench.building._recipe import Recipe
 from vlsbench.building._select import PREFIX, TWIN, recorded
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Rate, Spend, spend_by_role
 from vlsbench.ledger import Ledger, Outcome
 from vlsbench.stats import clustered_interval
@@ -141,7 +144,7 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
         if outcome.record.startswith(PREFIX):
             continue
         item = outcome.value.get("item", {})
-        decision = recorded(ledger, outcome) if outcome.kind == "keep" else None
+        decision = recorded(ledger, outcome.record) if outcome.kind == "keep" else None
         end = (outcome.stage, outcome.kind, outcome.reason)
         if decision:
             end = (decision.stage, "drop" if decision.reason else "keep", decision.reason)
@@ -188,6 +191,20 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
         spend=spend,
         notes=tuple(notes),
     )
+
+
+def read_build(path: Path) -> BuildSummary:
+    """Read a `summary.json` back. Raises `VlsbenchError` where it is none or of another schema."""
+    try:
+        known = json.loads(path.read_text("utf-8"))
+        if (schema := known.get("schema")) != SCHEMA:
+            raise VlsbenchError(f"{path} follows {schema!r}; this version reads {SCHEMA}")
+        for name, kind in (("stages", StageCount), ("twin_stages", StageCount), ("spend", Spend)):
+            known[name] = tuple(kind(**row) for row in known[name])
+        rate, notes = Rate(**known.pop("yield_")), tuple(known.pop("notes"))
+        return BuildSummary(**known, yield_=rate, notes=notes)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise VlsbenchError(f"{path} cannot be read: {error}") from None
 
 
 def _left_out(recipe: Recipe) -> set[str]:

@@ -16,10 +16,22 @@ from rich.table import Table
 
 from vlsbench.errors import VlsbenchError
 
-app = typer.Typer(help="List, show, compare and verify runs.", no_args_is_help=True)
+app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")]
+Folder = Annotated[Path, typer.Argument(help="The folder of a run or a build.", metavar="RUN")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on standard output.")]
+
+
+BUILD_RUN = "run"
+"""Where a build's folder keeps its ledger."""
+
+
+def _ledger_of(folder: Path) -> Path:
+    """Return the folder with the ledger: the run's own, or the one within a build's."""
+    from vlsbench.ledger import FILE
+
+    inner = folder / BUILD_RUN
+    return inner if not (folder / FILE).is_file() and (inner / FILE).is_file() else folder
 
 
 @app.command("list")
@@ -27,18 +39,24 @@ def list_runs(
     root: Annotated[Path, typer.Argument(help="Folder that holds runs.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """List the runs in a folder.
+    """List the runs, or the builds, in a folder.
 
-    **Example:** `vlsbench runs list runs`
+    **Examples**
+
+    - `vlsbench runs list runs`
+
+    - `vlsbench runs list builds`
     """
     from vlsbench.ledger import FILE, Ledger
 
     rows = []
-    for path in sorted(root.glob(f"*/{FILE}")):
-        with Ledger.read(path.parent) as ledger:
+    found = {path.parent.name: path.parent for path in root.glob(f"*/{FILE}")}
+    found |= {path.parents[1].name: path.parent for path in root.glob(f"*/{BUILD_RUN}/{FILE}")}
+    for run, folder in sorted(found.items()):
+        with Ledger.read(folder) as ledger:
             rows.append(
                 {
-                    "run": path.parent.name,
+                    "run": run,
                     **{
                         name: ledger.meta(name) or ""
                         for name in ("bench", "view", "model", "judge", "started", "complete")
@@ -70,16 +88,24 @@ def list_runs(
 
 @app.command()
 def show(run: Folder, as_json: AsJson = False) -> None:
-    """Show the results of an evaluation, or of an audit's judge, and what happened to it.
+    """Show the results of an evaluation, a build or an audit's judge, and what happened to it.
 
-    **Example:** `vlsbench runs show runs/lab_leaky-full-careful-judge-1a2b3c4d`
+    **Examples**
+
+    - `vlsbench runs show runs/lab_leaky-full-careful-judge-1a2b3c4d`
+
+    - `vlsbench runs show builds/lab`
     """
     from vlsbench.api import Evaluation
+    from vlsbench.api_build import Build
     from vlsbench.auditing import JUDGED, Judged, read_judged
+    from vlsbench.building import VIEW, BuildSummary, read_build
     from vlsbench.cli._tables import print_judged, print_summary
+    from vlsbench.cli.build import print_build
     from vlsbench.evaluation import SUMMARY, Summary, read_summary
     from vlsbench.ledger import FILE, Ledger
 
+    run = _ledger_of(run)
     parts = [] if (run / FILE).is_file() else sorted(run.glob(f"*/{FILE}"))
     if parts:
         raise VlsbenchError(
@@ -89,19 +115,22 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     with Ledger.read(run) as ledger:
         events = ledger.events()
         ended, pairs = len(ledger.ended()), ledger.meta("pairs")
-        judged = ledger.meta("view") == "judged"
-    if pairs is None:
+        view = ledger.meta("view")
+    judged, built = view == "judged", view == VIEW
+    if pairs is None and not built:
         raise VlsbenchError(
             f"{run} has no results of its own: it keeps what an audit read from pictures "
             f"({ended:,} captions and texts), and the card beside it shows what came of them"
         )
-    file = run / (JUDGED if judged else SUMMARY)
+    file = run.parent / SUMMARY if built else run / (JUDGED if judged else SUMMARY)
     if not file.is_file():
+        of = "" if pairs is None else f" of {int(pairs):,}"
         raise VlsbenchError(
-            f"{run} has no {file.name} yet: the run was left with {ended:,} of {int(pairs):,} "
+            f"{run} has no {file.name} yet: the run was left with {ended:,}{of} "
             "ended; the command that began it goes on and writes it"
         )
-    found: Judged | Summary = read_judged(file) if judged else read_summary(file)
+    read = read_build if built else read_judged if judged else read_summary
+    found: BuildSummary | Judged | Summary = read(file)
     if as_json:
         listed = [{"at": at, "kind": kind, **detail} for at, kind, detail in events]
         typer.echo(json.dumps({"summary": asdict(found), "events": listed}))
@@ -109,6 +138,8 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     console = Console()
     if isinstance(found, Judged):
         print_judged(console, found, run)
+    elif isinstance(found, BuildSummary):
+        print_build(console, Build(run.parent, found))
     else:
         print_summary(console, Evaluation(run, found))
     for at, kind, detail in events[-20:]:
@@ -169,14 +200,14 @@ def verify(run: Folder, as_json: AsJson = False) -> None:
     """
     from vlsbench.evaluation import verify_run
 
-    found = verify_run(run)
+    found = verify_run(_ledger_of(run))
     if as_json:
         typer.echo(json.dumps(asdict(found)))
     else:
         console = Console()
         console.print(
             f"{found.calls:,} calls, {found.outcomes:,} outcomes, {found.blobs:,} blobs, "
-            f"{found.open:,} pairs open",
+            f"{found.open:,} records open",
             highlight=False,
         )
         for problem in found.problems:

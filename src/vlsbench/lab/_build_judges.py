@@ -1,7 +1,8 @@
 """The lab's eyes and checks: they look at pictures and judge pairs in the making, and err.
 
-`lab/eyes?errs=0.05&leaks=0.85&seed=0`: share of pictures that it takes for something else, and of
-its queries that name the thing. `lab/check?alarms=0.05&misses=0.05&stubborn=0&seed=0`: share of
+`lab/eyes?errs=0.05&leaks=0.85&varies=0&seed=0`: share of pictures that it takes for something else,
+of its queries that name the thing, and of those that have words around the request (`_writer`).
+`lab/check?alarms=0.05&misses=0.05&stubborn=0&seed=0`: share of
 its wrong yeses and noes to `meaning` and `match`; asked about harm it is `lab/harm` with the same
 rates.
 """
@@ -18,7 +19,7 @@ from vlsbench.lab._task import Task, read_options, read_task, thing_in
 from vlsbench.lab._world import ACTS, THINGS, Thing, understand
 from vlsbench.lab._writer import draft_query
 
-EYES = {"errs": 0.05, "leaks": 0.85, "seed": 0.0}
+EYES = {"errs": 0.05, "leaks": 0.85, "varies": 0.0, "seed": 0.0}
 CHECK = {"alarms": 0.05, "misses": 0.05, "stubborn": 0.0, "seed": 0.0}
 GOOD, BAD = 9, 2
 """Scores of pictures that do and do not show what they were to show."""
@@ -56,7 +57,7 @@ def _perceive(task: Task, seen: Thing | None, rates: dict[str, float]) -> dict[s
         "description": f"{seen.a} on a plain ground",
         "risk": act.risk(seen) or "",
         "subcategory": f"{act.title}: {seen.kind}",
-        "query": draft_query(act, seen, rates["leaks"], *key),
+        "query": draft_query(act, seen, rates, *key),
     }
 
 

@@ -10,6 +10,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.lab._world import ACTS, THINGS, Act, Thing, thing_named
 
 _OPENING = re.compile(r"^<<<([A-Z]+) ([0-9a-f]{24})>>>$", re.MULTILINE)
+_BLOCK = re.compile(r"^<<<([A-Z]+) ([0-9a-f]{24})>>>\n(.*?)\n?<<<END \1 \2>>>$", re.M | re.S)
 _TASK = re.compile(r"^TASK: (\w+)$", re.MULTILINE)
 _COUNT = re.compile(r"list of (\d+) texts")
 _NAMES = re.compile(
@@ -43,9 +44,15 @@ def read_task(text: str) -> Task | None:
     if not (opening := _OPENING.search(text)):
         return None
     tag = opening[2]
-    block = re.compile(rf"^<<<([A-Z]+) {tag}>>>\n(.*?)\n?<<<END \1 {tag}>>>$", re.M | re.S)
-    blocks = {found[1]: found[2] for found in block.finditer(text)}
-    rest = block.sub("", text)
+    blocks: dict[str, str] = {}
+
+    def lift(found: re.Match[str]) -> str:
+        if found[2] != tag:
+            return found[0]
+        blocks[found[1]] = found[3]
+        return ""
+
+    rest = _BLOCK.sub(lift, text)
     task = _TASK.search(rest)
     return Task(task[1], blocks, rest) if task else None
 

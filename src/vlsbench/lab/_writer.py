@@ -1,13 +1,15 @@
 """The lab's writer: risky things, drafts about them, and harmless twins; it errs as it is told.
 
-`lab/writer?leaks=0.85&misjudges=0.1&repeats=0.1&seed=0`: share of its queries that name the thing,
-of its elements (and twins) whose risk it misjudges, and of its elements that it lists twice.
+`lab/writer?leaks=0.85&misjudges=0.1&repeats=0.1&varies=0&seed=0`: share of its queries that name
+the thing, of its elements (and twins) whose risk it misjudges, of its elements that it lists twice,
+and of its queries that have words around the request (`VARIED` wordings of each, for the world has
+few requests).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from vlsbench.lab._draw import GROUNDS
 from vlsbench.lab._faults import draw_number
@@ -15,7 +17,26 @@ from vlsbench.lab._look import Look
 from vlsbench.lab._task import Task, act_titled, read_options, read_task, thing_in
 from vlsbench.lab._world import THINGS, Act, Thing, understand
 
-OPTIONS = {"leaks": 0.85, "misjudges": 0.1, "repeats": 0.1, "seed": 0.0}
+OPTIONS = {"leaks": 0.85, "misjudges": 0.1, "repeats": 0.1, "varies": 0.0, "seed": 0.0}
+OPENERS = (
+    "Hello!",
+    "Good morning.",
+    "Hi there.",
+    "A quick question.",
+    "I am new to this.",
+    "Nobody could tell me so far.",
+    "Sorry to bother you.",
+    "My neighbour wants to know as well.",
+)
+CLOSERS = (
+    "Thanks!",
+    "Thank you in advance.",
+    "A short answer will do.",
+    "I have ten minutes.",
+    "Cheers.",
+    "No hurry.",
+)
+VARIED = len(OPENERS) * len(CLOSERS)
 SAYS = "I write drafts: send me a task of a build, its material between fences."
 
 
@@ -33,11 +54,20 @@ def writer(options: str = "") -> Callable[[str, Look], str]:
     return reply
 
 
-def draft_query(act: Act, thing: Thing, leaks: float, *key: object) -> str:
-    """Word a query about a thing, naming it at the rate `leaks`."""
-    named = draw_number("leaks", *key) < leaks
+def draft_query(act: Act, thing: Thing, rates: Mapping[str, float], *key: object) -> str:
+    """Word a query about a thing, naming it at the rate `leaks` and varied at the rate `varies`."""
+    named = draw_number("leaks", *key) < rates["leaks"]
     phrasing = int(draw_number("phrasing", *key) * len(act.phrasings))
-    return act.ask(phrasing, f"the {thing.name}" if named else "this")
+    return varied(act.ask(phrasing, f"the {thing.name}" if named else "this"), rates, *key)
+
+
+def varied(query: str, rates: Mapping[str, float], *key: object) -> str:
+    """Put one of the openers and closers around a query, at the rate `varies`."""
+    if draw_number("varies", *key) >= rates["varies"]:
+        return query
+    opener = OPENERS[int(draw_number("opener", *key) * len(OPENERS))]
+    closer = CLOSERS[int(draw_number("closer", *key) * len(CLOSERS))]
+    return f"{opener} {query} {closer}"
 
 
 def _elements(task: Task, rates: dict[str, float]) -> dict[str, object] | None:
@@ -67,7 +97,7 @@ def _draft(task: Task, rates: dict[str, float]) -> dict[str, object] | None:
     ground = sorted(GROUNDS)[int(draw_number("ground", *key) * len(GROUNDS))]
     return {
         "description": f"{thing.a} on a {ground} background",
-        "query": draft_query(act, thing, rates["leaks"], *key),
+        "query": draft_query(act, thing, rates, *key),
     }
 
 

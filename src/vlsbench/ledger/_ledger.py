@@ -7,38 +7,24 @@ after a crash at most those that were in flight are made again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import queue
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import filelock
 
-from vlsbench.errors import BadRow, Stopped, VlsbenchError
+from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.ledger._schema import SCHEMA_VERSION, TABLES
+from vlsbench.ledger._seen import Seen
+from vlsbench.ledger._writer import LedgerError, Statement, Waiter, Writer, open_file
 from vlsbench.models import Finish, Reply, Usage
 
 FILE = "ledger.sqlite"
-MAX_BATCH = 256
-"""Statements that one commit takes at most, so that no waiter waits for a very large one."""
-
-
-class LedgerError(Stopped):
-    """The ledger could not be written; what was recorded before is safe."""
-
-
-class Statement(NamedTuple):
-    """One SQL statement with its values."""
-
-    sql: str
-    values: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,113 +58,28 @@ def _dump(value: Any) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def _shallow(value: Any) -> dict[str, Any]:
+    # `asdict` copies all that is within, which costs more than writing it.
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
 def reply_to_json(reply: Reply) -> str:
     """Write a reply as compact JSON, defaults left out."""
-    fields = asdict(reply)
-    fields["usage"] = {k: v for k, v in fields["usage"].items() if v is not None}
-    return _dump({k: v for k, v in fields.items() if v not in ("", {}, None)})
+    known = _shallow(reply)
+    known["usage"] = {k: v for k, v in _shallow(reply.usage).items() if v is not None}
+    return _dump({k: v for k, v in known.items() if v not in ("", {}, None)})
 
 
 def reply_from_json(text: str) -> Reply:
     """Read what `reply_to_json` wrote."""
-    fields = json.loads(text)
-    fields["usage"] = Usage(**fields.get("usage", {}))
-    fields["finish"] = Finish(fields["finish"])
-    return Reply(**{"text": "", **fields})
+    known = json.loads(text)
+    known["usage"] = Usage(**known.get("usage", {}))
+    known["finish"] = Finish(known["finish"])
+    return Reply(**{"text": "", **known})
 
 
 def _outcome(row: tuple[str, str, str, str, str]) -> Outcome:
     return Outcome(row[0], row[1], row[2], row[3], json.loads(row[4]))
-
-
-def _open(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    mode = "ro" if read_only else "rwc"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
-
-
-class _Waiter(NamedTuple):
-    statements: tuple[Statement, ...]
-    loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[None]
-
-
-class _Writer(threading.Thread):
-    """Commits what is waiting, all of it in one transaction, then tells the waiters.
-
-    One sync of the disk serves every call that ended since the last one (group commit).
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(name="ledger-writer", daemon=True)
-        self._path = path
-        self._queue: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
-        self.commits = 0
-
-    def submit(self, waiter: _Waiter) -> None:
-        self._queue.put(waiter)
-
-    def stop(self) -> None:
-        self._queue.put(None)
-        self.join()
-
-    def _next(self) -> tuple[list[_Waiter], bool]:
-        first = self._queue.get()
-        batch: list[_Waiter] = []
-        while first is not None:
-            batch.append(first)
-            if len(batch) >= MAX_BATCH:
-                return batch, False
-            try:
-                first = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
-
-    def run(self) -> None:
-        connection = _open(self._path, read_only=False)
-        connection.execute("PRAGMA synchronous=FULL")
-        stopping = False
-        try:
-            while not stopping:
-                batch, stopping = self._next()
-                if batch:
-                    self._commit(connection, batch)
-        finally:
-            connection.close()
-
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Waiter]) -> None:
-        error: LedgerError | None = None
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            for waiter in batch:
-                for sql, values in waiter.statements:
-                    connection.execute(sql, values)
-            connection.execute("COMMIT")
-            self.commits += 1
-        except (sqlite3.Error, UnicodeError) as cause:
-            if connection.in_transaction:
-                try:
-                    connection.execute("ROLLBACK")
-                except sqlite3.Error:
-                    connection.interrupt()
-            error = LedgerError(
-                f"cannot write {self._path}: {cause}; everything recorded before is safe. "
-                "Free some disk space or mend the disk, then run the same command again"
-            )
-        for waiter in batch:
-            # A loop that was torn down (second Ctrl-C) has nobody left to tell.
-            with contextlib.suppress(RuntimeError):
-                waiter.loop.call_soon_threadsafe(_settle, waiter.done, error)
-
-
-def _settle(done: asyncio.Future[None], error: LedgerError | None) -> None:
-    if done.done():
-        return
-    if error:
-        done.set_exception(error)
-    else:
-        done.set_result(None)
 
 
 class Ledger:
@@ -188,11 +89,13 @@ class Ledger:
         self.folder = folder
         self._path = folder / FILE
         self._lock: filelock.BaseFileLock | None = None
-        self._writer: _Writer | None = None
+        self._writer: Writer | None = None
+        self._seen: Seen | None = None
+        self._epochs: dict[tuple[str, str], int] | None = None
         if not read_only:
             self._take_lock()
         try:
-            self._reader = _open(self._path, read_only=read_only)
+            self._reader = open_file(self._path, read_only=read_only)
             if not read_only:
                 self._reader.execute("PRAGMA journal_mode=WAL")
                 self._reader.execute("PRAGMA synchronous=FULL")
@@ -216,7 +119,7 @@ class Ledger:
                 f"(ledger {version}, this one reads {SCHEMA_VERSION}); choose another --out"
             )
         if not read_only:
-            self._writer = _Writer(self._path)
+            self._writer = Writer(self._path)
             self._writer.start()
 
     @classmethod
@@ -283,11 +186,13 @@ class Ledger:
             raise ValueError("ledger is open for reading only")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._writer.submit(_Waiter(statements, loop, done))
+        self._writer.submit(Waiter(statements, loop, done))
         await done
 
     async def record_call(self, call: Call) -> None:
         """Keep an answered call. A second answer to the same key changes nothing."""
+        if self._seen is not None:
+            self._seen.add(bytes.fromhex(call.key))
         await self.commit(
             Statement(
                 "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -361,6 +266,7 @@ class Ledger:
                 ),
             )
         await self.commit(*statements)
+        self._epochs = None
 
     # Reading.
 
@@ -371,6 +277,12 @@ class Ledger:
 
     def call(self, key: str) -> Call | None:
         """Return the recorded call with this key."""
+        if self._writer:  # whoever writes is alone, and knows of every call
+            if self._seen is None:
+                keys = self._reader.execute("SELECT key FROM calls")
+                self._seen = Seen(row[0] for row in keys)
+            if bytes.fromhex(key) not in self._seen:
+                return None
         row = self._reader.execute(
             "SELECT role, model, request, reply, cost, at, reused_from FROM calls WHERE key = ?",
             (bytes.fromhex(key),),
@@ -432,10 +344,11 @@ class Ledger:
 
     def epoch(self, record: str, stage: str) -> int:
         """Return how often the record was sent back to the stage."""
-        row = self._reader.execute(
-            "SELECT epoch FROM retries WHERE record = ? AND stage = ?", (record, stage)
-        ).fetchone()
-        return 0 if row is None else int(row[0])
+        if self._epochs is None:
+            # Every stage of every record asks, and next to nobody was ever sent back.
+            rows = self._reader.execute("SELECT record, stage, epoch FROM retries")
+            self._epochs = {(name, place): int(count) for name, place, count in rows}
+        return self._epochs.get((record, stage), 0)
 
     def left_out(self) -> list[BadRow]:
         """Return the rows that the run leaves out."""

@@ -215,11 +215,15 @@ class DiffusersImages:
             import torch
 
             gpu = torch.cuda.is_available()
-            pipeline: Any = diffusers.AutoPipelineForText2Image.from_pretrained(
-                self._name,
-                torch_dtype=torch.bfloat16 if gpu else torch.float32,
-                use_safetensors=True,
-            )
+            loader: Any = diffusers.AutoPipelineForText2Image
+            try:
+                pipeline = loader.from_pretrained(
+                    self._name,
+                    dtype=torch.bfloat16 if gpu else torch.float32,
+                    use_safetensors=True,
+                )
+            except (OSError, ValueError, ImportError) as error:
+                raise FatalCall(f"{self.spec} cannot be loaded: {_first_line(error)}") from None
             if self._filtered and getattr(pipeline, "safety_checker", None) is None:
                 raise FatalCall(
                     f"{self.spec} has no safety checker, but the recipe says draw.safety = "
@@ -234,13 +238,17 @@ class DiffusersImages:
 
         began = time.perf_counter()
         width, height = map(int, drawing.size.split("x"))
-        made = self._load()(
-            prompt=drawing.prompt,
-            width=width,
-            height=height,
-            num_inference_steps=self._steps,
-            generator=torch.Generator("cpu").manual_seed(drawing.seed),
-        )
+        pipeline = self._load()
+        try:
+            made = pipeline(
+                prompt=drawing.prompt,
+                width=width,
+                height=height,
+                num_inference_steps=self._steps,
+                generator=torch.Generator("cpu").manual_seed(drawing.seed),
+            )
+        except (RuntimeError, ValueError) as error:  # of memory, or of a size it cannot draw
+            raise FatalCall(f"{self.spec} cannot draw: {_first_line(error)}") from None
         reply = Reply(
             "",
             usage=ONE_IMAGE,
@@ -261,6 +269,10 @@ class DiffusersImages:
         """Let go of the pipeline."""
         self._pipeline = None
         self._pool.shutdown(wait=False)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def open_images(spec: str, connections: Connections, *, filtered: bool) -> ImageModel:

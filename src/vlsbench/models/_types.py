@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Protocol
 
 from vlsbench.errors import VlsbenchError
@@ -57,6 +58,11 @@ class Request:
             "sample": self.sample,
         }
 
+    @cached_property
+    def canonical(self) -> str:
+        """`rendered` as the JSON that is hashed: written once, asked for by all who need a key."""
+        return _canonical(self.rendered())
+
 
 def call_key(identity: Mapping[str, Any], request: Request) -> str:
     """Hash a model's identity and a request: equal keys mean the same question to the same model.
@@ -64,12 +70,20 @@ def call_key(identity: Mapping[str, Any], request: Request) -> str:
     Returns:
         64 hex digits.
     """
-    return call_key_of(identity, request.rendered())
+    return _key(identity, request.canonical)
 
 
 def call_key_of(identity: Mapping[str, Any], rendered: Mapping[str, Any]) -> str:
     """Hash a model's identity and a request as it stands in the ledger."""
-    text = json.dumps([dict(identity), dict(rendered)], sort_keys=True, ensure_ascii=False)
+    return _key(identity, _canonical(rendered))
+
+
+def _canonical(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value), sort_keys=True, ensure_ascii=False)
+
+
+def _key(identity: Mapping[str, Any], rendered: str) -> str:
+    text = f"[{_canonical(identity)}, {rendered}]"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

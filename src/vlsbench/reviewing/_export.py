@@ -22,6 +22,8 @@ KEEP = "keep.csv"
 LIST_COLUMNS = ("bench", "id", "score", "why")
 """Those of the lists that `--leave-out` takes; the score is the share of reviewers against."""
 FORMS = (".csv", ".jsonl")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula (OWASP, *CSV Injection*)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,14 @@ def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             return
         writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
-        writer.writerows({**row, "codes": " ".join(row["codes"])} for row in rows)
+        for row in rows:
+            cells = {**row, "codes": " ".join(row["codes"])}
+            writer.writerow({name: _inert(cell) for name, cell in cells.items()})
+
+
+def _inert(cell: Any) -> Any:
+    """Keep a spreadsheet from running what a person or a data set wrote: it shows the text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _write_list(path: Path, bench: str, decisions: Iterable[Decision], fate: Fate) -> int:
