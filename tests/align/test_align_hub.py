@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -95,15 +94,7 @@ def homes() -> Iterator[Homes]:
 
 def prepare(homes: Homes, cache: Path, *asked: tuple[str, str, bool]) -> list[dict[str, Any]]:
     """Open sets in a fresh process: the Hub's client reads its endpoint when it is imported."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
-        "HF_ENDPOINT": homes.url,
-        "HF_HOME": str(cache / "hf"),
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_XET": "1",
-        "VLSBENCH_HOME": str(cache / "vlsbench"),
-    }
+    environment = {**homes.environment(cache), "VLSBENCH_HOME": str(cache / "vlsbench")}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(asked)],
         capture_output=True,

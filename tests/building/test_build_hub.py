@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,19 +35,12 @@ for number, (images, column) in enumerate(json.loads(sys.argv[1])):
 
 def build(homes: Homes, folder: Path, *asked: tuple[str, str]) -> list[str]:
     """Build in a fresh process: the Hub's client reads its endpoint when it is imported."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
-        "HF_ENDPOINT": homes.url,
-        "HF_HOME": str(folder / "hf"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_XET": "1",
-    }
     sets = (*PLAIN, "elements=false", "twins.per_pair=0", "near_duplicates=false")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(asked), *sets],
         capture_output=True,
         text=True,
-        env=environment,
+        env=homes.environment(folder),
         cwd=folder,
         timeout=120,
         check=False,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "c0ffee" + "0" * 34
@@ -36,6 +38,20 @@ class Homes:
     requests: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     url: str = ""
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Return the environment in which a fresh process takes this server for the Hub.
+
+        The Hub's client reads it when it is imported. `folder` is where its cache goes.
+        """
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
+            "HF_ENDPOINT": self.url,
+            "HF_HOME": str(folder / "hf"),
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_XET": "1",
+        }
 
 
 @contextmanager

@@ -56,14 +56,7 @@ def from_hub(homes: Homes, tmp_path: Path) -> FromHub:
 
     def run(wanted: str | None = None, token: str = "", **home: object) -> Done:
         home = {"hub": "kitchen/toasters", "files": ["data.json", "imgs/*"], **home}
-        environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("HF_")},
-            "HF_ENDPOINT": homes.url,
-            "HF_HOME": str(tmp_path / "hf"),
-            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_DISABLE_XET": "1",
-        }
+        environment = homes.environment(tmp_path)
         if token:
             environment["HF_TOKEN"] = token
         return subprocess.run(
