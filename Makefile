@@ -3,21 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= 2.13.0
 BIN := $(VENV)/bin
-# Modules are compiled when they are first imported, and kept: half the time of a set-up.
-INSTALL := $(BIN)/python -m pip install --quiet --no-compile
-export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo reproduce test test-slow lint bench clean
 
 # torch by itself and first: a CPU build where there is one.
 $(VENV)/.lab: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) torch==$(TORCH)
-	$(INSTALL) --editable '.[align]'
+	$(BIN)/python -m pip install --quiet torch==$(TORCH)
+	$(BIN)/python -m pip install --quiet --editable '.[align]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.lab
-	$(INSTALL) --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
 demo: $(VENV)/.lab  ## the main job, offline: the paper's experiment in the closed-world lab
@@ -38,7 +35,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev  ## performance, printed as tables (docs/performance.md)
-	$(INSTALL) --editable '.[bench]'
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.kill
