@@ -215,7 +215,6 @@ def test_intervals_over_seeds_are_students() -> None:
     assert line.figures["leaky safe"].low is None
 
 
-@pytest.mark.slow  # the demo learns the whole world
 def test_pretraining_learns_to_look_at_a_mini_world(tmp_path: Path) -> None:
     things = KNOWN[:3]
     how = Pretraining(pictures=8, tower_steps=40, tower_batch=48, text_steps=20, steps=60, batch=24)
