@@ -92,7 +92,7 @@ def make_rows(method: str, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def settings_of(options: argparse.Namespace, **more: Any) -> Any:
-    from vlsbench.align import Lora, Settings
+    from vlsbench.aligning import Lora, Settings
 
     return Settings(
         max_steps=options.steps,
@@ -106,7 +106,7 @@ def settings_of(options: argparse.Namespace, **more: Any) -> Any:
 
 
 def ours(method: str, model: Path, options: argparse.Namespace, **more: Any) -> dict[str, Any]:
-    from vlsbench.align import align
+    from vlsbench.aligning import align
 
     times: list[float] = []
     rows = make_rows(method, options)
@@ -131,7 +131,7 @@ def plain(method: str, model: Path, options: argparse.Namespace) -> dict[str, An
     from transformers import AutoModelForImageTextToText, TrainerCallback
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from vlsbench.align._model import LANGUAGE_LINEAR, PROJECTOR, VISION_TOWER
+    from vlsbench.aligning._model import LANGUAGE_LINEAR, PROJECTOR, VISION_TOWER
     from vlsbench.models import load_processor
 
     times: list[float] = []
@@ -274,7 +274,7 @@ def main() -> None:
 
 def announce(options: argparse.Namespace) -> None:
     """Print what every method would train and hold. No weight is made."""
-    from vlsbench.align import plan
+    from vlsbench.aligning import plan
 
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), SHAPES[options.shape], weights=False)

@@ -33,8 +33,8 @@ from pathlib import Path
 from benchmarks.lab_log import Log, log_of, logged, recorded
 
 from vlsbench import lab
+from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
-from vlsbench.ledger import Ledger
 
 PLAIN = ("leak_filter.overlap=false", "near_duplicates.similarity=false")
 DRAIN_S = 0.2

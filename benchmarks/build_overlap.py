@@ -25,12 +25,21 @@ from typing import Any
 from benchmarks.build_kill import PLAIN, served
 
 from vlsbench import lab
-from vlsbench.api import Declined
-from vlsbench.api_build import build
 from vlsbench.building import BuildEstimate, BuildPlan, stages_of
+from vlsbench.building._build import build
 from vlsbench.building._run import _begin_a
-from vlsbench.ledger import Ledger
-from vlsbench.run import Budget, Children, Context, Keep, Record, Stage, StopSignal, Tally
+from vlsbench.engine import (
+    Budget,
+    Children,
+    Context,
+    Keep,
+    Ledger,
+    Record,
+    Stage,
+    StopSignal,
+    Tally,
+)
+from vlsbench.evaluation._evaluate import Declined
 
 PATH_A = (*PLAIN, "perceive=false", "twins.per_pair=0", "elements.drafts=8")
 """One path, so that both ways make the same calls; no barrier of our own within it."""

@@ -22,8 +22,8 @@ from typing import Any
 
 from aiohttp import web
 
+from vlsbench.engine import Call
 from vlsbench.lab._server import LabServer, Setup
-from vlsbench.ledger import Call
 
 Log = list[tuple[str, float, float | None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 import vlsbench
-from vlsbench.auditing import Channel, MiniLM, overlap
+from vlsbench.auditing import Channel, overlap
+from vlsbench.embed import MiniLM
 from vlsbench.pairs import Pair, PairSet
 
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.9)

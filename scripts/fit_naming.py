@@ -19,11 +19,18 @@ from typing import NamedTuple
 import numpy as np
 
 import vlsbench
-from vlsbench.auditing._calibration import SHIPPED, Calibration, Control, errors_of, fit, save
-from vlsbench.auditing._contents import content_of
-from vlsbench.auditing._embed import CachedEmbedder, Embedder, default_cache, open_embedder
-from vlsbench.auditing._measure import Background, Numbers, Question, naming_features
-from vlsbench.auditing._phrases import phrases
+from vlsbench.auditing.overlap._calibration import (
+    SHIPPED,
+    Calibration,
+    Control,
+    errors_of,
+    fit,
+    save,
+)
+from vlsbench.auditing.overlap._contents import content_of
+from vlsbench.auditing.overlap._measure import Background, Numbers, Question, naming_features
+from vlsbench.auditing.overlap._phrases import phrases
+from vlsbench.embed._text import CachedEmbedder, Embedder, default_cache, open_embedder
 
 HERE = Path(__file__).resolve().parents[1]
 BINS = 10

@@ -12,16 +12,31 @@ print(card.leak)
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from vlsbench.api import Evaluation, evaluate, load
-    from vlsbench.api_audit import Audit, audit, league
-    from vlsbench.api_build import Build, build
-    from vlsbench.api_compare import compare
-    from vlsbench.api_release import release
+    from vlsbench.auditing import Audit, audit, league
+    from vlsbench.building import Build, build
+    from vlsbench.comparing import compare
+    from vlsbench.evaluation import Evaluation, evaluate, load
+    from vlsbench.releasing import release
+
+_HOMES = {
+    "Audit": "auditing",
+    "Build": "building",
+    "Evaluation": "evaluation",
+    "audit": "auditing",
+    "build": "building",
+    "compare": "comparing",
+    "evaluate": "evaluation",
+    "league": "auditing",
+    "load": "evaluation",
+    "release": "releasing",
+}
+"""Public name → the package that it is imported from when it is used."""
 
 __all__ = [
     "Audit",
@@ -40,24 +55,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Imported when used: `import vlsbench` alone must cost nothing.
-    if name in ("Evaluation", "evaluate", "load"):
-        from vlsbench import api
-
-        return getattr(api, name)
-    if name in ("Audit", "audit", "league"):
-        from vlsbench import api_audit
-
-        return getattr(api_audit, name)
-    if name in ("Build", "build"):
-        from vlsbench import api_build
-
-        return getattr(api_build, name)
-    if name == "compare":
-        from vlsbench import api_compare
-
-        return api_compare.compare
-    if name == "release":
-        from vlsbench import api_release
-
-        return api_release.release
+    if name in _HOMES:
+        return getattr(import_module(f"vlsbench.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'vlsbench' has no attribute {name!r}")

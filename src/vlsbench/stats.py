@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,20 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share of scored pairs."""
+
+    k: int
+    n: int
+    """Scored pairs: the denominator."""
+    rate: float | None
+    """k / n; None where nothing was scored."""
+    low: float | None
+    high: float | None
+    """95 % interval, clustered by image."""
 
 
 def effective_size(hits: NDArray[np.bool_], clusters: NDArray[np.intp]) -> float:

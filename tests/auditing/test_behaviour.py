@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from vlsbench import lab
-from vlsbench.auditing._behaviour import BEHAVIOUR, behaviour
-from vlsbench.auditing._behaviour_figures import Answer, Answers, change, view_figures
-from vlsbench.auditing._behaviour_types import Behaviour, ViewFigures
+from vlsbench.auditing.behaviour._behaviour import BEHAVIOUR, behaviour
+from vlsbench.auditing.behaviour._figures import Answer, Answers, change, view_figures
+from vlsbench.auditing.behaviour._types import Behaviour, ViewFigures
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import read_summary
 from vlsbench.judge import Label

@@ -32,12 +32,14 @@ from vlsbench.auditing import (
     read_card,
     read_league,
 )
-from vlsbench.auditing._card import marks, wants_blur
-from vlsbench.auditing._overlap_types import ChannelFigures
+from vlsbench.auditing.card import card_markdown, league_markdown, write_card, write_league
+from vlsbench.auditing.card._card import marks, wants_blur
+from vlsbench.auditing.card._page import pieces, plain
+from vlsbench.auditing.overlap._types import ChannelFigures
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Rate, Selection, Settings, write_json
-from vlsbench.report import card_markdown, league_markdown, write_card, write_league
-from vlsbench.report._card import pieces, plain
+from vlsbench.evaluation import Selection, Settings
+from vlsbench.files import write_json
+from vlsbench.stats import Rate
 
 CARDS = shape(Card, schema=st.just("vlsbench.card/1"))
 LEAGUES = shape(League, schema=st.just("vlsbench.league/1"))

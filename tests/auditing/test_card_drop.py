@@ -15,10 +15,8 @@ from vlsbench import lab
 from vlsbench.auditing import (
     Channel,
     DropList,
-    Finding,
     JudgedPair,
     OverlapPair,
-    Part,
     Reading,
     Score,
     leak_score,
@@ -26,6 +24,7 @@ from vlsbench.auditing import (
     without,
 )
 from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.judge import Finding, Part
 from vlsbench.pairs import PairSet
 
 

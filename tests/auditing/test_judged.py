@@ -19,19 +19,15 @@ from hypothesis import strategies as st
 
 import vlsbench
 from vlsbench import lab
-from vlsbench.auditing._harm_judge import (
-    PROMPT_VERSION,
-    PROMPTS,
-    Material,
-    harm_prompt,
-    read_harm,
-)
-from vlsbench.auditing._judged import JUDGED, JUDGED_PAIRS, judged
-from vlsbench.auditing._judged_run import JudgedPlan
-from vlsbench.auditing._judged_types import PATTERNS, Judged, JudgedGroup, Part, PartFigures
+from vlsbench.auditing.judged._judged import JUDGED, JUDGED_PAIRS, judged
+from vlsbench.auditing.judged._run import JudgedPlan
+from vlsbench.auditing.judged._types import PATTERNS, Judged, JudgedGroup, PartFigures
 from vlsbench.errors import EXIT_INTERRUPTED, BadRows, VlsbenchError
-from vlsbench.evaluation import Rate, verify_run
+from vlsbench.evaluation import verify_run
+from vlsbench.judge import Part
+from vlsbench.judge._harm import PROMPT_VERSION, PROMPTS, Material, harm_prompt, read_harm
 from vlsbench.pairs import FileImage, Pair, PairSet
+from vlsbench.stats import Rate
 
 PROMPT_HASHES = {"1": "09a5edd99c37d3fc"}
 BENIGN = "lab/benign?n=30"

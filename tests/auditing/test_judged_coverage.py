@@ -11,10 +11,11 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from vlsbench import lab
-from vlsbench.auditing._judged import judged
-from vlsbench.auditing._judged_figures import Controls, Labels
-from vlsbench.auditing._judged_types import Corrected, Finding, JudgedPair, Part
-from vlsbench.auditing._prevalence import Sample, corrected_share
+from vlsbench.auditing.judged._figures import Controls, Labels
+from vlsbench.auditing.judged._judged import judged
+from vlsbench.auditing.judged._prevalence import Sample, corrected_share
+from vlsbench.auditing.judged._types import Corrected, JudgedPair
+from vlsbench.judge import Finding, Part
 from vlsbench.lab._harm import Errors
 from vlsbench.stats import Interval, crossed_size, difference_interval, effective_size
 

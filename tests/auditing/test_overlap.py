@@ -215,7 +215,7 @@ def test_naming_carries_over_between_the_public_controls(cache: Path) -> None:
     assert spec.loader
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    from vlsbench.auditing import CachedEmbedder, MiniLM
+    from vlsbench.embed import CachedEmbedder, MiniLM
 
     with CachedEmbedder(MiniLM(), cache) as embedder:
         fitted, transfers, _ = script.fit_all(SHARED, embedder)

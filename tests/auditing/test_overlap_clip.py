@@ -18,10 +18,11 @@ from PIL import Image
 from tiny_clip import mug, mugs, save_clip, save_siglip
 
 import vlsbench
-from vlsbench.auditing import Clip, OverlapPair, OverlapSummary, overlap, shipped, telling_words
-from vlsbench.auditing._background import empty_pictures
-from vlsbench.auditing._embed import Vectors
-from vlsbench.auditing._embed_clip import Pixels
+from vlsbench.auditing import OverlapPair, OverlapSummary, overlap, shipped, telling_words
+from vlsbench.auditing.overlap._background import empty_pictures
+from vlsbench.embed import Clip
+from vlsbench.embed._clip import Pixels
+from vlsbench.embed._text import Vectors
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import FileImage, MadeImage, Pair, PairSet
 

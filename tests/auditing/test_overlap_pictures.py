@@ -16,12 +16,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 import vlsbench
 from vlsbench.auditing import caption, captions, read_texts, require_tesseract, texts
-from vlsbench.auditing._captions import PROMPT_VERSION, prompt_hash
+from vlsbench.auditing.overlap._captions import PROMPT_VERSION, prompt_hash
+from vlsbench.engine import Budget, Context, Ledger, StopSignal, Tally
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import open_model
-from vlsbench.ledger import Ledger
 from vlsbench.pairs import FileImage, MadeImage, Pair
-from vlsbench.run import Budget, Context, StopSignal, Tally
 
 
 @contextmanager

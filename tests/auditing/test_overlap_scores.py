@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlsbench.auditing import shipped
-from vlsbench.auditing._background import PICTURES, QUESTIONS
-from vlsbench.auditing._calibration import leaking_share
-from vlsbench.auditing._measure import Background, Nothing, topic_bits
-from vlsbench.auditing._phrases import LONGEST, phrases, without, words
+from vlsbench.auditing.overlap._background import PICTURES, QUESTIONS
+from vlsbench.auditing.overlap._calibration import leaking_share
+from vlsbench.auditing.overlap._measure import Background, Nothing, topic_bits
+from vlsbench.auditing.overlap._phrases import LONGEST, phrases, without, words
 from vlsbench.stats import mean_interval, median_interval
 
 

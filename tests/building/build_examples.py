@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vlsbench.api_build import Build, build
+from vlsbench.building._build import Build, build
 
 PLAIN = ("leak_filter.overlap=false", "near_duplicates.similarity=false")
 """Leaves out what needs embeddings."""

@@ -16,9 +16,9 @@ from PIL import Image
 
 from vlsbench import lab
 from vlsbench.building import Item, contaminated, near_duplicates, over_quota
-from vlsbench.building._alike import difference_hash, differing, normalised
 from vlsbench.building._recipe import Contamination, NearDuplicates, Quota
-from vlsbench.ledger import put_blob
+from vlsbench.embed._alike import difference_hash, differing, normalised
+from vlsbench.engine import put_blob
 from vlsbench.pairs import ImageData, MadeImage, Pair, PairSet
 
 

@@ -10,11 +10,11 @@ from build_examples import PLAIN, Builder, contents, lines
 
 import vlsbench
 from vlsbench import lab
-from vlsbench.api_build import build
 from vlsbench.building import RecipeError
+from vlsbench.building._build import build
+from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import verify_run
-from vlsbench.ledger import Ledger
 
 
 def calls(folder: Path) -> int:

@@ -20,7 +20,7 @@ pytest.importorskip("datasets", reason="needs the extra build")
 
 PROGRAM = """
 import json, sys
-from vlsbench.api_build import build
+from vlsbench.building import build
 from vlsbench.errors import VlsbenchError
 
 for number, (images, column) in enumerate(json.loads(sys.argv[1])):

@@ -13,7 +13,7 @@ from typed import Command
 
 from vlsbench import lab, load
 from vlsbench.auditing import read_card, read_drop, read_league
-from vlsbench.auditing._embed import PACKAGE
+from vlsbench.embed._text import PACKAGE
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 LAB_JUDGE = ("--measures", "judged", "--judge", "lab", "--controls", "lab/benign?n=40")

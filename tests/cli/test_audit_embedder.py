@@ -15,8 +15,9 @@ import pytest
 from typed import Command
 
 from vlsbench import lab
-from vlsbench.auditing import HttpEmbedder, read_card, shipped
-from vlsbench.auditing._calibration import save
+from vlsbench.auditing import read_card, shipped
+from vlsbench.auditing.overlap._calibration import save
+from vlsbench.embed import HttpEmbedder
 
 SIDE = 256
 

@@ -16,8 +16,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 import vlsbench
-from vlsbench.comparing import Compared
-from vlsbench.report import write_compared
+from vlsbench.comparing import Compared, write_compared
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=x>\"'&%$#_{}~^\\[*\n=1+1"
 FILES = {"compare.html", "compare.json", "compare.tex", "table.csv", "differences.csv"}

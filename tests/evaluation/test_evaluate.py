@@ -12,10 +12,10 @@ import pytest
 
 import vlsbench
 from vlsbench import lab
-from vlsbench.api import Declined, Evaluation
+from vlsbench.engine import Ledger, count_blobs
 from vlsbench.errors import EXIT_STOPPED, BadRows, VlsbenchError
 from vlsbench.evaluation import Group, PairRow, compare_runs, read_summary, verify_run
-from vlsbench.ledger import Ledger, count_blobs
+from vlsbench.evaluation._evaluate import Declined, Evaluation
 from vlsbench.models import FatalCall
 
 QUIET = {"progress": False, "gallery": 4}

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlsbench import lab
+from vlsbench.engine import Ledger
 from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
-from vlsbench.ledger import Ledger
 
 PAIRS = 60
 CONNECTIONS = 8

@@ -1,7 +1,7 @@
-"""Audit: how much of the picture's risk does the text already tell?"""
+"""Audit: how much of the image's risk does the text already tell?"""
 
-from vlsbench.auditing._behaviour import behaviour
-from vlsbench.auditing._behaviour_types import (
+from vlsbench.auditing._audit import AUDITS, Audit, audit, league, open_from
+from vlsbench.auditing.behaviour import (
     Behaviour,
     CategoryBehaviour,
     Difference,
@@ -9,71 +9,74 @@ from vlsbench.auditing._behaviour_types import (
     ViewChange,
     ViewFigures,
     ViewRun,
+    behaviour,
 )
-from vlsbench.auditing._calibration import Calibration, load_calibration, shipped
-from vlsbench.auditing._captions import CAPTION, caption, captions
-from vlsbench.auditing._card import (
+from vlsbench.auditing.card import (
     CARD_JSON,
+    DROP,
     LEAGUE_JSON,
-    caveats,
-    make_card,
-    make_league,
-    read_card,
-    read_judged,
-    read_judged_pairs,
-    read_league,
-)
-from vlsbench.auditing._card_types import (
     Card,
     CategoryLeak,
+    DropList,
     Dropped,
     League,
     LeagueRow,
     LeakingPair,
     Mark,
     Measure,
+    Score,
+    caveats,
+    leak_score,
+    make_card,
+    make_league,
+    read_card,
+    read_drop,
+    read_judged,
+    read_judged_pairs,
+    read_league,
+    without,
 )
-from vlsbench.auditing._contents import content_of
-from vlsbench.auditing._drop import DROP, DropList, Score, leak_score, read_drop, without
-from vlsbench.auditing._embed import (
-    CachedEmbedder,
-    Embedder,
-    MiniLM,
-    default_cache,
-    open_embedder,
-)
-from vlsbench.auditing._embed_clip import Clip
-from vlsbench.auditing._embed_http import HttpEmbedder
-from vlsbench.auditing._harm_judge import Material, PromptedHarmJudge
-from vlsbench.auditing._judged import JUDGED, JUDGED_PAIRS, judged
-from vlsbench.auditing._judged_run import JudgedPlan
-from vlsbench.auditing._judged_types import (
+from vlsbench.auditing.judged import (
+    JUDGED,
+    JUDGED_PAIRS,
     PATTERNS,
     ControlFigures,
     Corrected,
-    Finding,
     Judged,
     JudgedGroup,
     JudgedPair,
-    Part,
+    JudgedPlan,
     PartFigures,
+    judged,
 )
-from vlsbench.auditing._naming import Naming
-from vlsbench.auditing._ocr import TEXT, read_texts, require_tesseract, texts
-from vlsbench.auditing._overlap import overlap, telling_words
-from vlsbench.auditing._overlap_types import (
+from vlsbench.auditing.overlap import (
+    CAPTION,
+    TEXT,
+    Calibration,
     Channel,
     ChannelFigures,
     ContentKind,
     Estimate,
+    Naming,
     OverlapGroup,
     OverlapPair,
     OverlapSummary,
     Reading,
     TellingWord,
+    caption,
+    captions,
+    content_of,
+    load_calibration,
+    overlap,
+    read_texts,
+    require_tesseract,
+    shipped,
+    telling_words,
+    texts,
 )
 
 __all__ = [
+    "AUDITS",
     "CAPTION",
     "CARD_JSON",
     "DROP",
@@ -82,25 +85,21 @@ __all__ = [
     "LEAGUE_JSON",
     "PATTERNS",
     "TEXT",
+    "Audit",
     "Behaviour",
-    "CachedEmbedder",
     "Calibration",
     "Card",
     "CategoryBehaviour",
     "CategoryLeak",
     "Channel",
     "ChannelFigures",
-    "Clip",
     "ContentKind",
     "ControlFigures",
     "Corrected",
     "Difference",
     "DropList",
     "Dropped",
-    "Embedder",
     "Estimate",
-    "Finding",
-    "HttpEmbedder",
     "Judged",
     "JudgedGroup",
     "JudgedPair",
@@ -109,35 +108,32 @@ __all__ = [
     "LeagueRow",
     "LeakingPair",
     "Mark",
-    "Material",
     "Measure",
-    "MiniLM",
     "Naming",
     "NotRun",
     "OverlapGroup",
     "OverlapPair",
     "OverlapSummary",
-    "Part",
     "PartFigures",
-    "PromptedHarmJudge",
     "Reading",
     "Score",
     "TellingWord",
     "ViewChange",
     "ViewFigures",
     "ViewRun",
+    "audit",
     "behaviour",
     "caption",
     "captions",
     "caveats",
     "content_of",
-    "default_cache",
     "judged",
+    "league",
     "leak_score",
     "load_calibration",
     "make_card",
     "make_league",
-    "open_embedder",
+    "open_from",
     "overlap",
     "read_card",
     "read_drop",

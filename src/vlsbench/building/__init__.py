@@ -4,6 +4,16 @@ One short file for each stage (`_elements.py`, `_draft.py`, …) and barrier; `_
 together. docs/build.md has the map.
 """
 
+from vlsbench.building._build import (
+    BUILDS,
+    IN_PROCESS,
+    Build,
+    ModelCheck,
+    build,
+    check_models,
+    plan_build,
+    prices_of,
+)
 from vlsbench.building._contamination import contaminated
 from vlsbench.building._content import forbidden_category, forbidden_text
 from vlsbench.building._estimate import BuildEstimate, StageEstimate, estimate_build
@@ -22,6 +32,8 @@ from vlsbench.building._sources import find_images
 from vlsbench.building._summary import SUMMARY, BuildSummary, StageCount, read_build, summarise
 
 __all__ = [
+    "BUILDS",
+    "IN_PROCESS",
     "METADATA",
     "PAIRS",
     "PROVENANCE",
@@ -29,17 +41,21 @@ __all__ = [
     "SHIPPED",
     "SUMMARY",
     "VIEW",
+    "Build",
     "BuildEstimate",
     "BuildPlan",
     "BuildSummary",
     "Found",
     "Item",
+    "ModelCheck",
     "Recipe",
     "RecipeError",
     "Scorer",
     "StageCount",
     "StageEstimate",
     "Step",
+    "build",
+    "check_models",
     "contaminated",
     "estimate_build",
     "execute",
@@ -49,6 +65,8 @@ __all__ = [
     "near_duplicates",
     "over_quota",
     "placeholders",
+    "plan_build",
+    "prices_of",
     "provenance",
     "read_build",
     "read_recipe",

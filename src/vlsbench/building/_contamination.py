@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.building._alike import HASH_BITS, difference_hash, normalised
 from vlsbench.building._items import Item
 from vlsbench.building._kept import picture_of
 from vlsbench.building._near_duplicates import CHUNK, Embed
 from vlsbench.building._recipe import Contamination
+from vlsbench.embed._alike import HASH_BITS, difference_hash, normalised
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import ImageError, PairSet
 

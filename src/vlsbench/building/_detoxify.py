@@ -8,7 +8,7 @@ from __future__ import annotations
 from vlsbench.building._items import FORBIDDEN, Item, Step, drop, keep, quarantine, version_of
 from vlsbench.building._recipe import Detoxify
 from vlsbench.building._roles import RULES, TEXTS, Role, read_texts, schema
-from vlsbench.run import Context, Record, Result
+from vlsbench.engine import Context, Record, Result
 
 VERSION = "1"
 PROMPT = """\

@@ -17,10 +17,10 @@ from vlsbench.building._items import FORBIDDEN, Item, Step, drop, keep, quaranti
 from vlsbench.building._kept import KeptDrawings, picture_of
 from vlsbench.building._recipe import Draw
 from vlsbench.building._roles import RULES, TEXT, Answer, Role, schema
+from vlsbench.engine import Context, Record, Result
 from vlsbench.judge import strict_object
 from vlsbench.models import Finish, Params, Request, call_key
 from vlsbench.pairs import ImageData
-from vlsbench.run import Context, Record, Result
 
 VERSION = "1"
 PROMPT = """\

@@ -14,7 +14,7 @@ from vlsbench.building._content import forbidden_text
 from vlsbench.building._items import FORBIDDEN, Item, Step, drop, quarantine, slug, version_of
 from vlsbench.building._recipe import Elements, Subcategory
 from vlsbench.building._roles import RULES, TEXTS, Role, read_texts, schema
-from vlsbench.run import Children, Context, Drop, Record, Result
+from vlsbench.engine import Children, Context, Drop, Record, Result
 
 VERSION = "1"
 PROMPT = """\

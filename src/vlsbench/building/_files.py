@@ -11,7 +11,7 @@ from typing import Any
 from vlsbench.building._items import Item
 from vlsbench.building._kept import picture_of
 from vlsbench.building._select import kept_items, recorded
-from vlsbench.ledger import Ledger
+from vlsbench.engine import Ledger
 
 PAIRS = "pairs"
 METADATA = "metadata.jsonl"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.auditing import Part
 from vlsbench.building._items import Item, Step, drop, keep, quarantine, version_of
 from vlsbench.building._kept import picture_of
 from vlsbench.building._recipe import FinalFilter
 from vlsbench.building._roles import TEXT, YES_NO, HarmRole, Role, read_yes, schema
+from vlsbench.engine import Context, Record, Result
+from vlsbench.judge import Part
 from vlsbench.pairs import ImageData
-from vlsbench.run import Context, Record, Result
 
 VERSION = "1"
 PROMPT = """\

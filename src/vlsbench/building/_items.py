@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vlsbench.building._content import forbidden_text
-from vlsbench.run import Drop, Keep, Quarantine, Result
+from vlsbench.engine import Drop, Keep, Quarantine, Result
 
 FORBIDDEN = "forbidden"
 """Drop reason of every stage that generates text: see `_content`."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vlsbench.engine import get_blob, put_blob
 from vlsbench.errors import VlsbenchError
-from vlsbench.ledger import get_blob, put_blob
 from vlsbench.models import Drawing, ImageModel, Reply, Request
 from vlsbench.pairs import ImageData
 

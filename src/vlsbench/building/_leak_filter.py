@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vlsbench.auditing import Part
 from vlsbench.building._items import Item, Step, drop, keep, quarantine, version_of
 from vlsbench.building._recipe import LeakFilter
 from vlsbench.building._roles import TEXT, YES_NO, HarmRole, Role, read_yes, schema
-from vlsbench.run import Context, Record, Result
+from vlsbench.engine import Context, Record, Result
+from vlsbench.judge import Part
 
 VERSION = "1"
 PROMPT = """\

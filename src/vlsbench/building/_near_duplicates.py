@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.building._alike import HASH_BITS, Bits, difference_hash, differing, normalised
 from vlsbench.building._items import Item
 from vlsbench.building._kept import picture_of
 from vlsbench.building._recipe import NearDuplicates
+from vlsbench.embed._alike import HASH_BITS, Bits, difference_hash, differing, normalised
 
 NAME = "near_duplicates"
 CHUNK = 256

@@ -14,10 +14,9 @@ from pathlib import Path
 from vlsbench.building._items import FORBIDDEN, Item, Step, drop, keep, quarantine, version_of
 from vlsbench.building._recipe import Perceive, Subcategory
 from vlsbench.building._roles import RULES, TEXT, Role, schema
+from vlsbench.engine import Context, Record, Result, put_blob
 from vlsbench.judge import strict_object
-from vlsbench.ledger import put_blob
 from vlsbench.pairs import Image, ImageData, ImageError
-from vlsbench.run import Context, Record, Result
 
 VERSION = "1"
 PROMPT = """\

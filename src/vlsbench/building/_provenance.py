@@ -12,8 +12,8 @@ from typing import Any
 
 from vlsbench.building._items import Item
 from vlsbench.building._select import PREFIX, recorded
-from vlsbench.evaluation import whole_file
-from vlsbench.ledger import Ledger, Outcome
+from vlsbench.engine import Ledger, Outcome
+from vlsbench.files import whole_file
 
 FILE = "provenance.jsonl"
 ENDED = {"keep": "kept", "drop": "dropped", "quarantine": "quarantined"}

@@ -6,11 +6,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from vlsbench.auditing import Material, Part, PromptedHarmJudge
-from vlsbench.judge import AGAIN, Asking, Failed, JudgeFormat, fence, strict_object
+from vlsbench.engine import Context
+from vlsbench.judge import (
+    AGAIN,
+    Asking,
+    Failed,
+    JudgeFormat,
+    Material,
+    Part,
+    PromptedHarmJudge,
+    fence,
+    strict_object,
+)
 from vlsbench.models import ChatModel, Params, Reply, Request, Schema, call_key
 from vlsbench.pairs import ImageData
-from vlsbench.run import Context
 
 RULES = """
 Rules, whatever else is said: nothing sexual that involves or suggests anyone under 18; no real or

@@ -25,20 +25,22 @@ from vlsbench.building._roles import CREATIVE, HarmRole, Role
 from vlsbench.building._scorer import Scorer
 from vlsbench.building._select import PREFIX, Decision, decide, record
 from vlsbench.building._twins import TwinStage, twin_of
-from vlsbench.errors import VlsbenchError
-from vlsbench.ledger import Ledger, Outcome, Statement
-from vlsbench.models import ChatModel, ImageModel, Price
-from vlsbench.pairs import PairSet
-from vlsbench.run import (
+from vlsbench.engine import (
     Budget,
     Context,
+    Ledger,
+    Outcome,
     Record,
     Stage,
+    Statement,
     StopSignal,
     Tally,
     heed_ctrl_c,
     run_local,
 )
+from vlsbench.errors import VlsbenchError
+from vlsbench.models import ChatModel, ImageModel, Price
+from vlsbench.pairs import PairSet
 
 UNDER_WAY = 2
 """Records under way for each connection: some wait for a question that another one asks too, some

@@ -11,7 +11,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing import Naming, open_embedder
+from vlsbench.auditing import Naming
+from vlsbench.embed import open_embedder
 from vlsbench.errors import MissingExtra
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from vlsbench.building import _contamination, _near_duplicates, _quota
 from vlsbench.building._items import Item
 from vlsbench.building._near_duplicates import Embed
 from vlsbench.building._recipe import Recipe
-from vlsbench.ledger import Ledger, Statement
+from vlsbench.engine import Ledger, Statement
 from vlsbench.pairs import PairSet
 
 PREFIX = "select/"

@@ -16,10 +16,10 @@ import numpy as np
 from vlsbench import __version__
 from vlsbench.building._recipe import Recipe
 from vlsbench.building._select import PREFIX, TWIN, recorded
+from vlsbench.engine import Ledger, Outcome
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Rate, Spend, spend_by_role
-from vlsbench.ledger import Ledger, Outcome
-from vlsbench.stats import clustered_interval
+from vlsbench.evaluation import Spend, spend_by_role
+from vlsbench.stats import Rate, clustered_interval
 
 SCHEMA = "vlsbench.build/1"
 SUMMARY = "summary.json"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from vlsbench.building._items import FORBIDDEN, Item, Step, drop, keep, quarantine, version_of
 from vlsbench.building._roles import RULES, TEXT, Role, schema
+from vlsbench.engine import Context, Record, Result
 from vlsbench.judge import strict_object
-from vlsbench.run import Context, Record, Result
 
 VERSION = "1"
 PROMPT = """\

@@ -13,9 +13,10 @@ from rich.table import Table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vlsbench.api import Evaluation
     from vlsbench.auditing import Corrected, Judged
-    from vlsbench.evaluation import Estimate, Group, Plan, Rate, Summary
+    from vlsbench.evaluation import Estimate, Group, Plan, Summary
+    from vlsbench.evaluation._evaluate import Evaluation
+    from vlsbench.stats import Rate
 
 
 def print_plan(console: Console, plan: Plan, guess: Estimate) -> None:

@@ -24,7 +24,7 @@ from rich.table import Table
 from vlsbench.errors import VlsbenchError
 
 if TYPE_CHECKING:
-    from vlsbench.align import Plan, Trained
+    from vlsbench.aligning import Plan, Trained
 
 _WHAT = "What is trained"
 _HOW = "How"
@@ -214,8 +214,8 @@ def align(
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 130 interrupted (--save-steps
     and --resume go on).
     """
-    from vlsbench.align import Method, parse_lora
-    from vlsbench.api_align import prepare
+    from vlsbench.aligning import Method, parse_lora
+    from vlsbench.aligning._prepare import prepare
 
     # Of several processes on several GPUs, one speaks.
     alone = os.environ.get("RANK", "0") == "0"

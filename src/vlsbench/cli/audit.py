@@ -35,8 +35,8 @@ from vlsbench.cli._options import (
 from vlsbench.errors import VlsbenchError
 
 if TYPE_CHECKING:
-    from vlsbench.api_audit import Audit
     from vlsbench.auditing import Card, Dropped, League
+    from vlsbench.auditing._audit import Audit
 
 _WHAT = "What is measured"
 _PICTURES = "A. Overlap"
@@ -202,7 +202,7 @@ def audit(
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
     130 interrupted and resumable.
     """
-    from vlsbench import api_audit
+    from vlsbench import auditing
     from vlsbench.pairs import parse_columns
 
     console = Console(stderr=True, soft_wrap=True)
@@ -218,9 +218,9 @@ def audit(
         "captioner": captioner,
         "ocr": ocr,
         "judge": judge,
-        "controls": [api_audit.open_from(c, data_root, skip_bad) for c in _listed(controls or ())],
+        "controls": [auditing.open_from(c, data_root, skip_bad) for c in _listed(controls or ())],
         "positive_controls": [
-            api_audit.open_from(c, data_root, skip_bad) for c in _listed(positive_controls or ())
+            auditing.open_from(c, data_root, skip_bad) for c in _listed(positive_controls or ())
         ],
         "model": model,
         "limit": limit,
@@ -239,11 +239,9 @@ def audit(
     }
     if len(bench) == 1:
         one = (
-            api_audit.open_from(bench[0], data_root, skip_bad)
-            if data_root is not None
-            else bench[0]
+            auditing.open_from(bench[0], data_root, skip_bad) if data_root is not None else bench[0]
         )
-        done = api_audit.audit(
+        done = auditing.audit(
             one,
             data=data,
             columns=parse_columns(columns) if columns else None,
@@ -259,16 +257,16 @@ def audit(
         return
     if data is not None or columns:
         raise VlsbenchError("--data and --columns are for one benchmark; several: --data-root DIR")
-    table, audits = api_audit.league(bench, data_root=data_root, out=out, say=say, **options)
+    table, audits = auditing.league(bench, data_root=data_root, out=out, say=say, **options)
     if as_json:
         typer.echo(json.dumps(asdict(table)))
     else:
-        _print_league(Console(), table, (out or api_audit.AUDITS))
+        _print_league(Console(), table, (out or auditing.AUDITS))
     end_if_stopped(console, next((one.stopped for one in audits if one.stopped), None))
 
 
 def _print_card(console: Console, done: Audit) -> None:
-    from vlsbench.report import finding
+    from vlsbench.auditing.card import finding
 
     card = done.card
     console.print(escape(f"{card.bench}: {finding(card)}"), highlight=False)
@@ -298,7 +296,7 @@ def _print_dropped(console: Console, card: Card, found: Dropped, file: Path) -> 
 
 
 def _categories(card: Card) -> Table:
-    from vlsbench.report import share
+    from vlsbench.auditing.card import share
 
     table = Table(title="most and least leaking categories", title_justify="left")
     table.add_column("category")
@@ -339,7 +337,7 @@ def _print_caveats(console: Console, card: Card) -> None:
 
 
 def _print_league(console: Console, league: League, folder: Path) -> None:
-    from vlsbench.report import bits, share
+    from vlsbench.auditing.card import bits, share
 
     table = Table(title="leak, most first", title_justify="left")
     table.add_column("benchmark", overflow="fold")

@@ -27,8 +27,8 @@ from vlsbench.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from vlsbench.api_build import Build
     from vlsbench.building import BuildEstimate, BuildPlan, Recipe, StageCount
+    from vlsbench.building._build import Build
 
 _RECIPE = "Recipe"
 
@@ -120,7 +120,7 @@ def build(
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
     130 interrupted and resumable.
     """
-    from vlsbench import api_build
+    from vlsbench import building
 
     console = Console(stderr=True)
     if plan:
@@ -133,7 +133,7 @@ def build(
             console.print(escape(f"into {made.folder}"), highlight=False)
         return True
 
-    done = api_build.build(
+    done = building.build(
         recipe,
         out=out,
         overrides=set_ or (),
@@ -158,10 +158,10 @@ def build(
 def _plan(
     recipe: str, overrides: list[str], limit: int | None, lab: str | None, as_json: bool
 ) -> None:
-    from vlsbench import api_build
+    from vlsbench import building
 
-    read, guess = api_build.plan_build(recipe, overrides=overrides, limit=limit)
-    checks = api_build.check_models(read, lab=lab)
+    read, guess = building.plan_build(recipe, overrides=overrides, limit=limit)
+    checks = building.check_models(read, lab=lab)
     if as_json:
         found = {**asdict(guess), "calls": guess.calls, "cost": guess.cost}
         typer.echo(json.dumps({**found, "models": [asdict(check) for check in checks]}))

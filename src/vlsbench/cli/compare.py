@@ -15,8 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from vlsbench.comparing import Column, Compared
-    from vlsbench.report import DifferencesTable
+    from vlsbench.comparing import Column, Compared, DifferencesTable
 
 ACROSS = 4
 """Columns of the table that fit a terminal; more go into a further block."""
@@ -77,8 +76,7 @@ def compare(
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
-    from vlsbench.comparing import compare_all, split_name
-    from vlsbench.report import difference_tables, write_compared
+    from vlsbench.comparing import compare_all, difference_tables, split_name, write_compared
 
     compared = compare_all(
         [split_name(run) for run in runs],
@@ -117,7 +115,7 @@ def compare(
 
 
 def _figures(compared: Compared, columns: Sequence[Column]) -> Table:
-    from vlsbench.report import bounds, heading, marks, score
+    from vlsbench.comparing import bounds, heading, marks, score
 
     table = Table(title="All figures", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("model", overflow="fold")
@@ -142,7 +140,7 @@ def _figures(compared: Compared, columns: Sequence[Column]) -> Table:
 
 
 def _print_legend(console: Console, compared: Compared) -> None:
-    from vlsbench.report import LEGEND, marks
+    from vlsbench.comparing import LEGEND, marks
 
     used = "".join(marks(cell) for row in compared.rows for cell in row.cells.values())
     said = [f"{sign} {meaning}." for sign, meaning in LEGEND.items() if sign in used]
@@ -151,7 +149,7 @@ def _print_legend(console: Console, compared: Compared) -> None:
 
 
 def _differences(found: DifferencesTable) -> Table:
-    from vlsbench.report import points, probability
+    from vlsbench.comparing import points, probability
 
     table = Table(
         title=f"{found.title}: safety rate, over-refusal on benign pairs",

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from vlsbench.api import Evaluation
+    from vlsbench.evaluation._evaluate import Evaluation
 
 MODELS = ("helpful", "blind", "careful")
 BENCHES = ("lab/leaky", "lab/leakless", "lab/benign")
@@ -88,9 +88,9 @@ def _train(out: Path, seeds: int) -> None:
 
 def _evaluate(out: Path, pairs: int, fault_rate: float) -> Path:
     """Evaluate the rule-made models, and return the page that compares them."""
-    from vlsbench import api, lab
-    from vlsbench.ledger import FILE
-    from vlsbench.report import write_index
+    from vlsbench import evaluation, lab
+    from vlsbench.comparing import write_index
+    from vlsbench.engine import FILE
 
     console = Console(stderr=True)
     passing = ("429", "500", "503", "reset", "truncated", "html")
@@ -102,7 +102,7 @@ def _evaluate(out: Path, pairs: int, fault_rate: float) -> Path:
                 folder = out / f"{bench.removeprefix('lab/')}-{model}"
                 if (folder / FILE).is_file():
                     shutil.rmtree(folder)  # an earlier demo's, asked of a server that is gone
-                done[model, bench] = api.evaluate(
+                done[model, bench] = evaluation.evaluate(
                     bench if pairs == DEFAULT_PAIRS else f"{bench}?n={pairs}",
                     model=f"lab/{model}@{url}",
                     judge=f"lab/judge@{url}",

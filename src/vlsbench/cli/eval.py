@@ -231,7 +231,7 @@ def evaluate(
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
     130 interrupted and resumable.
     """
-    from vlsbench import api
+    from vlsbench import evaluation
     from vlsbench.cli._tables import print_plan, print_summary
     from vlsbench.pairs import parse_columns
 
@@ -243,7 +243,7 @@ def evaluate(
         return not dry_run
 
     try:
-        done = api.evaluate(
+        done = evaluation.evaluate(
             bench,
             model=model,
             judge=judge,
@@ -278,7 +278,7 @@ def evaluate(
             progress=not quiet,
             before=before,
         )
-    except api.Declined:
+    except evaluation.Declined:
         return
     if as_json:
         typer.echo(json.dumps(asdict(done.summary)))

@@ -148,9 +148,9 @@ def write_release(
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
-    from vlsbench.api_release import release
     from vlsbench.pairs import parse_columns
     from vlsbench.releasing import parse_pairs
+    from vlsbench.releasing._release import release
 
     answers = {
         "warning": warning,

@@ -28,7 +28,7 @@ BUILD_RUN = "run"
 
 def _ledger_of(folder: Path) -> Path:
     """Return the folder with the ledger: the run's own, or the one within a build's."""
-    from vlsbench.ledger import FILE
+    from vlsbench.engine import FILE
 
     inner = folder / BUILD_RUN
     return inner if not (folder / FILE).is_file() and (inner / FILE).is_file() else folder
@@ -47,7 +47,7 @@ def list_runs(
 
     - `vlsbench runs list builds`
     """
-    from vlsbench.ledger import FILE, Ledger
+    from vlsbench.engine import FILE, Ledger
 
     rows = []
     found = {path.parent.name: path.parent for path in root.glob(f"*/{FILE}")}
@@ -96,14 +96,14 @@ def show(run: Folder, as_json: AsJson = False) -> None:
 
     - `vlsbench runs show builds/lab`
     """
-    from vlsbench.api import Evaluation
-    from vlsbench.api_build import Build
     from vlsbench.auditing import JUDGED, Judged, read_judged
     from vlsbench.building import VIEW, BuildSummary, read_build
+    from vlsbench.building._build import Build
     from vlsbench.cli._tables import print_judged, print_summary
     from vlsbench.cli.build import print_build
+    from vlsbench.engine import FILE, Ledger
     from vlsbench.evaluation import SUMMARY, Summary, read_summary
-    from vlsbench.ledger import FILE, Ledger
+    from vlsbench.evaluation._evaluate import Evaluation
 
     run = _ledger_of(run)
     parts = [] if (run / FILE).is_file() else sorted(run.glob(f"*/{FILE}"))

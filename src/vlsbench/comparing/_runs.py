@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from vlsbench.engine import FILE, Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PAIRS, SUMMARY, Summary, read_summary
 from vlsbench.judge import Label
-from vlsbench.ledger import FILE, Ledger
 
 UNFINISHED = (
     "{folder} is unfinished: {open} of {pairs} pairs are open; run its eval command again to "

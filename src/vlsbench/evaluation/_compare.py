@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._files import PAIRS
 from vlsbench.judge import Label
-from vlsbench.ledger import Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.models import call_key_of
 from vlsbench.stats import mcnemar_p, paired_interval
 

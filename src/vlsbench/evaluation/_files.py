@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._rows import PairRow
-from vlsbench.evaluation._summary_types import SCHEMA, Group, Published, Rate, Spend, Summary
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from vlsbench.evaluation._summary_types import SCHEMA, Group, Published, Spend, Summary
+from vlsbench.files import write_json
+from vlsbench.stats import Rate
 
 SUMMARY = "summary.json"
 PAIRS = "pairs.parquet"
 REPORT = "report.html"
 BATCH = 512
 """Rows held before they are written."""
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a name to write to, which takes the place of `path` once all went well."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_json(content: DataclassInstance, path: Path) -> None:
-    """Write figures as JSON.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    with whole_file(path) as part:
-        # Half surrogates, legal in JSON, have no UTF-8 form: they stay escapes.
-        text = json.dumps(asdict(content), indent=2, ensure_ascii=False)
-        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_summary(summary: Summary, path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from vlsbench.engine import Call, Ledger, Outcome
 from vlsbench.evaluation._stages import ANSWER
 from vlsbench.judge import Label, Unscored
-from vlsbench.ledger import Call, Ledger, Outcome
 from vlsbench.models import Finish
 from vlsbench.pairs import Pair
 

@@ -9,20 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vlsbench import __version__
-from vlsbench.evaluation._files import PAIRS, SUMMARY, PairsFile, whole_file, write_summary
-from vlsbench.evaluation._published import published_results
-from vlsbench.evaluation._rows import pair_rows
-from vlsbench.evaluation._settings import Selection, Settings
-from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage, JudgeStage, RulesStage
-from vlsbench.evaluation._summarise import Counts, spend_by_role
-from vlsbench.evaluation._summary_types import SCHEMA, Summary
-from vlsbench.judge import Label, LLMJudge, Unscored
-from vlsbench.ledger import Ledger, Outcome
-from vlsbench.models import ChatModel, Price
-from vlsbench.pairs import Swapper
-from vlsbench.run import (
+from vlsbench.engine import (
     Budget,
     Context,
+    Ledger,
+    Outcome,
     Record,
     StopSignal,
     Tally,
@@ -31,6 +22,17 @@ from vlsbench.run import (
     run_local,
     worth_taking,
 )
+from vlsbench.evaluation._files import PAIRS, SUMMARY, PairsFile, write_summary
+from vlsbench.evaluation._published import published_results
+from vlsbench.evaluation._rows import pair_rows
+from vlsbench.evaluation._settings import Selection, Settings
+from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage, JudgeStage, RulesStage
+from vlsbench.evaluation._summarise import Counts, spend_by_role
+from vlsbench.evaluation._summary_types import SCHEMA, Summary
+from vlsbench.files import whole_file
+from vlsbench.judge import Label, LLMJudge, Unscored
+from vlsbench.models import ChatModel, Price
+from vlsbench.pairs import Swapper
 
 SLACK = 8
 """Records under way beyond the connections: their images are read while others wait for answers."""

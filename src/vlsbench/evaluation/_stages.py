@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlsbench.engine import Context, Keep, Quarantine, Record, Result, put_blob
 from vlsbench.evaluation._settings import Settings
 from vlsbench.judge import LLMJudge, Unscored, Verdict, judge_by_rules
-from vlsbench.ledger import put_blob
 from vlsbench.models import ChatModel, Reply, Request, call_key
 from vlsbench.pairs import ImageData, ImageError, Pair, Swapper, View, show
-from vlsbench.run import Context, Keep, Quarantine, Record, Result
 
 ANSWER = "answer"
 JUDGE = "judge"

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vlsbench.engine import Ledger
 from vlsbench.evaluation._rows import PairRow
-from vlsbench.evaluation._summary_types import Group, Rate, Spend
+from vlsbench.evaluation._summary_types import Group, Spend
 from vlsbench.judge import Label
-from vlsbench.ledger import Ledger
-from vlsbench.stats import clustered_interval
+from vlsbench.stats import Rate, clustered_interval
 
 _SCORED = (Label.REFUSAL, Label.WARNING, Label.UNSAFE, Label.ANSWERED)
 

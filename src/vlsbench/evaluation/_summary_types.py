@@ -10,21 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vlsbench.stats import Rate
+
 SCHEMA = "vlsbench.summary/1"
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share of scored pairs."""
-
-    k: int
-    n: int
-    """Scored pairs: the denominator."""
-    rate: float | None
-    """k / n; None where nothing was scored."""
-    low: float | None
-    high: float | None
-    """95 % interval, clustered by image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from vlsbench.releasing._config import parse_pairs, read_config, settings_of, split_of
 from vlsbench.releasing._gather import Watch
+from vlsbench.releasing._release import release
 from vlsbench.releasing._types import (
     CARD,
     CHANGELOG,
@@ -53,6 +54,7 @@ __all__ = [
     "Watch",
     "parse_pairs",
     "read_config",
+    "release",
     "settings_of",
     "split_of",
     "verify",

@@ -10,8 +10,8 @@ from typing import Any
 from vlsbench.auditing import Card, read_card
 from vlsbench.auditing import caveats as caveats_of
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Rate
 from vlsbench.releasing._types import Agreement, Figure, Leakage
+from vlsbench.stats import Rate
 
 
 def leakage(path: Path, bench: str) -> Leakage:

@@ -12,7 +12,7 @@ from typing import Any
 
 from vlsbench.auditing import DROP
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import whole_file
+from vlsbench.files import whole_file
 from vlsbench.reviewing._decide import Decision, Fate
 from vlsbench.reviewing._questions import Question
 from vlsbench.reviewing._review import Review

@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import escape
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.evaluation import whole_file
+from vlsbench.files import whole_file
 from vlsbench.pairs import Pair
 from vlsbench.reviewing._questions import CODES, MAX_COMMENT, STEPS, Answer, Question, asked
 from vlsbench.reviewing._review import Review, Said, row_of

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from vlsbench.align import Method, Row, Settings
+from vlsbench.aligning import Method, Row, Settings
 from vlsbench.lab.vlm._pretrain import Pretraining
 from vlsbench.lab.vlm._teaching import (
     UNSEEN,

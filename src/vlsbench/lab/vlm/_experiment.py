@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from vlsbench.align import align
+from vlsbench.aligning import align
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._world import WORLD_VERSION
 from vlsbench.lab.vlm._design import DESIGN_VERSION, Arm, Design, arms_of

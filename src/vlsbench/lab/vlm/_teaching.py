@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from vlsbench.align import HARMFUL, RETAIN, SAFE, Row
+from vlsbench.aligning import HARMFUL, RETAIN, SAFE, Row
 from vlsbench.lab._judge import wording
 from vlsbench.lab._world import Thing
 from vlsbench.lab.vlm._rows import Case

@@ -1,0 +1,59 @@
+"""Align: train a vision-language model, textually or with pictures, over TRL and PEFT."""
+
+from vlsbench.aligning._config import make_settings, parse_lora, published, read_config
+from vlsbench.aligning._contamination import Contamination, Match, check_against
+from vlsbench.aligning._plan import Memory, Plan, plan
+from vlsbench.aligning._prepare import Prepared, prepare
+from vlsbench.aligning._rewards import by_judge, by_reward_model, by_rules, open_reward
+from vlsbench.aligning._rows import HARMFUL, KINDS, RETAIN, SAFE, check_rows, digest_rows, sort_rows
+from vlsbench.aligning._run import METRICS, RECORD, align, first_process_first
+from vlsbench.aligning._types import (
+    Defaults,
+    Lora,
+    Method,
+    Progress,
+    Reward,
+    Row,
+    Settings,
+    Trained,
+    method_defaults,
+)
+
+__all__ = [
+    "HARMFUL",
+    "KINDS",
+    "METRICS",
+    "RECORD",
+    "RETAIN",
+    "SAFE",
+    "Contamination",
+    "Defaults",
+    "Lora",
+    "Match",
+    "Memory",
+    "Method",
+    "Plan",
+    "Prepared",
+    "Progress",
+    "Reward",
+    "Row",
+    "Settings",
+    "Trained",
+    "align",
+    "by_judge",
+    "by_reward_model",
+    "by_rules",
+    "check_against",
+    "check_rows",
+    "digest_rows",
+    "first_process_first",
+    "make_settings",
+    "method_defaults",
+    "open_reward",
+    "parse_lora",
+    "plan",
+    "prepare",
+    "published",
+    "read_config",
+    "sort_rows",
+]

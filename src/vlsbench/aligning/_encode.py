@@ -1,0 +1,299 @@
+"""From rows to the tensors a trainer feeds: encoded once, padded per batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlsbench.aligning._rows import answers_of, kind_of, open_image, prompt_of, text_of
+from vlsbench.aligning._types import Row
+from vlsbench.errors import BadRow, BadRows, VlsbenchError
+
+CACHE_BYTES = 1 << 30
+"""Pixels of prepared rows that are kept for the next epoch."""
+PICTURE_TOKENS = 576
+"""Of one picture, where only a rough length is wanted (LLaVA-1.5: 24 × 24 patches)."""
+IGNORED = -100
+"""Label of a token that is not learnt (PyTorch's cross entropy)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A row as tokens: one prompt, with its pictures, and its answers."""
+
+    prompt: list[int]
+    answers: list[list[int]]
+    kind: str
+    per_token: dict[str, list[int]] = field(default_factory=dict)
+    """What the processor says of each token of the prompt (`mm_token_type_ids`, …)."""
+    pictures: dict[str, Tensor] = field(default_factory=dict)
+    """What the processor says of the pictures (`pixel_values`, `image_grid_thw`, …)."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the pictures take."""
+        return sum(value.nbytes for value in self.pictures.values())
+
+
+class Encoder:
+    """Rows to tokens, as the model will see them when it is asked.
+
+    A prompt is tokenised exactly as `processor.apply_chat_template` does for inference, special
+    tokens included, so that what is trained is what is later sampled. An answer is what the chat
+    template adds to the prompt. Where the template does not end it (LLaVA-1.5's does not), the
+    end-of-sequence token is added, or the model would never learn to stop.
+    """
+
+    def __init__(
+        self,
+        processor: Any,
+        rows: Sequence[Row],
+        *,
+        max_length: int | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        see: Callable[[Mapping[str, Tensor], Sequence[object]], Tensor] | None = None,
+    ) -> None:
+        """Prepare to encode `rows` by their place.
+
+        Args:
+            processor: Of the model.
+            rows: The data.
+            max_length: Tokens of prompt and answer together; answers are cut there.
+            cache_bytes: Pixels to keep for later epochs; 0 encodes anew each time.
+            see: From what the processor says of a row's pictures, and they themselves, to what a
+                batch should hold of their pixels (what a frozen tower makes of them).
+        """
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.rows = rows
+        self.max_length = max_length
+        self.see = see
+        self._room = cache_bytes
+        self._kept: dict[int, Encoded] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> Encoded:
+        """Return row `place`. Raises `VlsbenchError` naming it where it cannot be encoded."""
+        if place in self._kept:
+            return self._kept[place]
+        encoded = self._encode(place)
+        if self._room > 0:
+            self._room -= encoded.nbytes + 8 * (len(encoded.prompt) + 64)
+            self._kept[place] = encoded
+        return encoded
+
+    def check(self, name: str) -> None:
+        """Refuse rows whose words would be read as markers of the model (`<image>`, …).
+
+        Raises:
+            BadRows: Lists every one.
+        """
+        special = [token for token in self.tokenizer.all_special_tokens if len(token) > 2]
+        bad = []
+        for place, row in enumerate(self.rows):
+            words = _words(row)
+            if found := [token for token in special if token in words]:
+                reason = f"its words hold {', '.join(found)}, which the model takes for a marker"
+                bad.append(BadRow(name, str(place), reason))
+        if bad:
+            raise BadRows(name, bad)
+
+    def length(self, place: int) -> int:
+        """Return about how many tokens row `place` has, without opening its pictures."""
+        row = self.rows[place]
+        return len(self._ids(_words(row))) + PICTURE_TOKENS * len(row.get("images") or ())
+
+    def _encode(self, place: int) -> Encoded:
+        from trl.data_utils import prepare_multimodal_messages
+
+        row, render = self.rows[place], self.processor.apply_chat_template
+        images = [open_image(image) for image in row.get("images") or ()]
+        try:
+            prompt = prepare_multimodal_messages(prompt_of(row), images=images)
+        except ValueError as error:
+            raise VlsbenchError(f"row {place}: {error}") from None
+        start = self._ids(render(prompt, tokenize=False, add_generation_prompt=True))
+        # Without pictures there is nothing that only the processor could say.
+        ids, per_token, pictures = self._looked(prompt) if images else (start, {}, {})
+        if self.see is not None and "pixel_values" in pictures:
+            pictures["pixel_values"] = self.see(pictures, row["images"])
+        answers, drop = self._answers(start, prompt, row)
+        ids = ids[: len(ids) - drop]
+        if self.max_length is not None:
+            room = self.max_length - len(ids)
+            if answers and room < 1:
+                raise VlsbenchError(
+                    f"row {place}: its prompt alone takes {len(ids)} tokens and the limit is "
+                    f"{self.max_length}; raise --max-length"
+                )
+            answers = [answer[:room] for answer in answers]
+        per_token = {key: value[: len(ids)] for key, value in per_token.items()}
+        return Encoded(ids, answers, kind_of(row), per_token, pictures)
+
+    def _looked(
+        self, prompt: list[Any]
+    ) -> tuple[list[int], dict[str, list[int]], dict[str, Tensor]]:
+        """Return a prompt's tokens, what is said of each, and what of the pictures."""
+        # One at a time, a processor pads nothing.
+        batch = self.processor.apply_chat_template(
+            prompt,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+        shape = batch.pop("attention_mask").shape
+        ids: list[int] = batch.pop("input_ids")[0].tolist()
+        each = {key: value[0].tolist() for key, value in batch.items() if value.shape == shape}
+        return ids, each, {key: value for key, value in batch.items() if key not in each}
+
+    def _answers(
+        self, start: Sequence[int], prompt: list[Any], row: Row
+    ) -> tuple[list[list[int]], int]:
+        """Tokenise the answers, without pictures.
+
+        Args:
+            start: The prompt's tokens, pictures standing for one each.
+            prompt: Its messages.
+            row: With the answers.
+
+        Returns:
+            Them, and how many tokens at the prompt's end belong to them: a tokeniser may merge
+            the prompt's last character with the answer's first.
+        """
+        from trl.data_utils import prepare_multimodal_messages
+
+        render = self.processor.apply_chat_template
+        wholes = [
+            self._ended(render([*prompt, *prepare_multimodal_messages(answer)], tokenize=False))
+            for answer in answers_of(row)
+        ]
+        common = min((_common(start, whole) for whole in wholes), default=len(start))
+        return [whole[common:] for whole in wholes], len(start) - common
+
+    def _ids(self, text: str) -> list[int]:
+        bos = self.tokenizer.bos_token
+        special = not (bos is not None and text.startswith(bos))
+        ids: list[int] = self.tokenizer(text, add_special_tokens=special)["input_ids"]
+        return ids
+
+    def _ended(self, text: str) -> list[int]:
+        end = self.tokenizer.eos_token_id
+        ids = self._ids(text)
+        # Two, as some templates end a turn with the token and a line break.
+        return ids if end in ids[-2:] else [*self._ids(text.rstrip()), end]
+
+
+def _words(row: Row) -> str:
+    turns = (prompt_of(row), *answers_of(row))
+    return " ".join(text_of(message) for turn in turns for message in turn)
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    length = min(len(one), len(other))
+    return next((at for at in range(length) if one[at] != other[at]), length)
+
+
+class Collator:
+    """Batches of row places to padded tensors. Prompts and answers stand on the left."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.pad = encoder.tokenizer.pad_token_id
+
+    def encoded(self, examples: Sequence[Mapping[str, Any]]) -> list[Encoded]:
+        """Look the rows of a batch up; a `datasets` row holds its place as `row`."""
+        return [self.encoder[int(example["row"])] for example in examples]
+
+    def batch(self, sequences: Sequence[tuple[Encoded, list[int]]]) -> dict[str, Tensor]:
+        """Pad prompts with their answers on the right.
+
+        Returns:
+            `input_ids`, `attention_mask`, `labels` (batch × tokens; prompts are ignored), and
+            what the model wants of the pictures.
+        """
+        longest = max(len(row.prompt) + len(answer) for row, answer in sequences)
+        ids, mask, labels = [], [], []
+        for row, answer in sequences:
+            spare = longest - len(row.prompt) - len(answer)
+            ids.append([*row.prompt, *answer, *[self.pad] * spare])
+            mask.append([1] * (longest - spare) + [0] * spare)
+            labels.append([IGNORED] * len(row.prompt) + answer + [IGNORED] * spare)
+        per_token = {
+            key: torch.tensor(
+                [
+                    [*value, *[0] * (longest - len(value))]
+                    for value in (row.per_token.get(key, []) for row, _ in sequences)
+                ]
+            )
+            for key in sorted({key for row, _ in sequences for key in row.per_token})
+        }
+        return {
+            "input_ids": torch.tensor(ids),
+            "attention_mask": torch.tensor(mask),
+            "labels": torch.tensor(labels),
+            **per_token,
+            **join_pictures([row for row, _ in sequences]),
+        }
+
+    def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """Collate for supervised training: every row with its first answer."""
+        return self.batch([(row, row.answers[0]) for row in self.encoded(examples)])
+
+
+class PreferenceCollator(Collator):
+    """As TRL's DPO trainer wants it: all chosen answers, then all rejected ones."""
+
+    def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """Collate pairs of answers."""
+        rows = self.encoded(examples)
+        batch = self.batch([(row, row.answers[which]) for which in (0, 1) for row in rows])
+        batch["completion_mask"] = (batch.pop("labels") != IGNORED).long()
+        return batch
+
+
+class PromptCollator(Collator):
+    """Prompts padded on the left, for sampling."""
+
+    def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """Collate prompts; `row` says which rows they are."""
+        rows = self.encoded(examples)
+        longest = max(len(row.prompt) for row in rows)
+
+        def left(values: Sequence[Sequence[int]], pad: int) -> Tensor:
+            return torch.tensor([[*[pad] * (longest - len(v)), *v] for v in values])
+
+        keys = sorted({key for row in rows for key in row.per_token})
+        return {
+            "row": torch.tensor([int(example["row"]) for example in examples]),
+            "input_ids": left([row.prompt for row in rows], self.pad),
+            "attention_mask": left([[1] * len(row.prompt) for row in rows], 0),
+            **{key: left([row.per_token.get(key, []) for row in rows], 0) for key in keys},
+            **join_pictures(rows),
+        }
+
+
+def join_pictures(rows: Sequence[Encoded]) -> dict[str, Tensor]:
+    """Put the pictures of several rows one after another, as processors do.
+
+    Pictures cut into differing numbers of tiles (LLaVA-1.6) are padded to the most.
+    """
+    joined = {}
+    for key in sorted({key for row in rows for key in row.pictures}):
+        parts = [row.pictures[key] for row in rows if key in row.pictures]
+        if len({part.shape[1:] for part in parts}) > 1:
+            most = max(part.shape[1] for part in parts)
+            parts = [_filled(part, most) for part in parts]
+        joined[key] = torch.cat(parts)
+    return joined
+
+
+def _filled(part: Tensor, tiles: int) -> Tensor:
+    spare = part.new_zeros(part.shape[0], tiles - part.shape[1], *part.shape[2:])
+    return torch.cat([part, spare], 1)

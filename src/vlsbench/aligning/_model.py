@@ -1,0 +1,211 @@
+"""Opening the model to be trained: what of it learns, in which precision, and what it costs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlsbench.aligning._types import Lora, Settings
+from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.models import load_processor
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LANGUAGE_LINEAR = (
+    r".*(?:language_model|text_model)\.(?:.*\.)?"
+    r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+)
+"""Linear layers of the language model in LLaVA- and Qwen-class models, and none of the tower's."""
+VISION_TOWER = re.compile(r"(?:^|\.)(?:vision_tower|vision_model|visual)(?:\.|$)")
+PROJECTOR = re.compile(r"(?:^|\.)(?:multi_modal_projector|visual\.merger)(?:\.|$)")
+"""Stands between tower and language model; trained even where the tower is frozen."""
+LARGE = 1_000_000_000
+"""Parameters from which on activations are recomputed rather than kept, unless told otherwise."""
+
+
+def need_extra() -> None:
+    """Raise `MissingExtra` where what trains is not installed."""
+    try:
+        import accelerate  # noqa: F401
+        import datasets  # noqa: F401
+        import peft  # noqa: F401
+        import torch  # noqa: F401
+        import trl  # noqa: F401
+    except ImportError:
+        raise MissingExtra("vlsbench align", "align") from None
+
+
+def stay_quiet() -> None:
+    """Keep TRL from telling its makers what is trained, and loading from drawing bars.
+
+    HF_HUB_DISABLE_TELEMETRY=0 lets it.
+    """
+    import os
+    import warnings
+
+    from huggingface_hub import constants
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    # One library's word to another; whoever trains can do nothing about it.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+    if os.environ.get("HF_HUB_DISABLE_TELEMETRY") != "0":
+        constants.HF_HUB_DISABLE_TELEMETRY = True
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """How many parameters there are, and how many learn."""
+
+    total: int
+    trainable: int
+    frozen_vision: int
+
+
+def open_processor(model: str | Path) -> Any:
+    """Load the processor of a vision-language model.
+
+    Raises:
+        VlsbenchError: There is none, or it has no chat template or padding token to work with.
+    """
+    try:
+        processor = load_processor(str(model))
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise VlsbenchError(f"{model}: no processor ({_first(error)})") from None
+    if getattr(processor, "tokenizer", None) is None:
+        raise VlsbenchError(f"{model} is no vision-language model: it has only a tokenizer")
+    if not processor.chat_template:
+        raise VlsbenchError(f"{model}: its processor has no chat template; add one and save it")
+    if processor.tokenizer.pad_token_id is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    return processor
+
+
+def base_of(model: str | Path, out: Path) -> str:
+    """Return the path of whole weights: of an adapter's merged model, saved within `out`.
+
+    TRL loads the reference model anew from where the policy came from; merged weights must
+    therefore lie somewhere.
+    """
+    if not (Path(model) / "adapter_config.json").is_file():
+        return str(model)
+    from peft import PeftConfig, PeftModel
+
+    merged = out / "base"
+    if not (merged / "config.json").is_file():
+        config = PeftConfig.from_pretrained(str(model))
+        base = open_model(str(config.base_model_name_or_path), dtype="auto")
+        adapted = PeftModel.from_pretrained(base, str(model))
+        whole = adapted.merge_and_unload()
+        whole.save_pretrained(merged)
+        open_processor(model).save_pretrained(merged)
+    return str(merged)
+
+
+def open_model(model: str | Path, *, dtype: Any = "float32") -> Any:
+    """Load a vision-language model's weights.
+
+    Raises:
+        VlsbenchError: They cannot be found, or are of a class that takes no images.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    try:
+        return AutoModelForImageTextToText.from_pretrained(str(model), dtype=dtype)
+    except (OSError, ValueError, KeyError) as error:
+        raise VlsbenchError(f"{model}: cannot be loaded ({_first(error)})") from None
+
+
+def empty_model(model: str | Path, config: Any = None) -> Any:
+    """Build the model on the meta device: every layer and name, no weights and no memory."""
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    if config is None:
+        try:
+            config = AutoConfig.from_pretrained(str(model))
+        except (OSError, ValueError) as error:
+            raise VlsbenchError(f"{model}: no configuration ({_first(error)})") from None
+    with torch.device("meta"):
+        return AutoModelForImageTextToText.from_config(config)
+
+
+def has_bf16() -> bool:
+    """Say whether the device computes in bfloat16 at full speed."""
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+def use_bf16(settings: Settings) -> bool:
+    """Say whether this training computes in bfloat16."""
+    return has_bf16() if settings.bf16 is None else settings.bf16
+
+
+def weights_dtype(settings: Settings) -> str:
+    """Return the precision of the weights.
+
+    Frozen weights under LoRA are held in bfloat16 where that is computed in. Trained weights stay
+    in float32: a step of 1e-6 would round to nothing.
+    """
+    return "bfloat16" if settings.lora and use_bf16(settings) else "float32"
+
+
+def lora_config(model: nn.Module, lora: Lora) -> Any:
+    """Return PEFT's configuration, with the targets spelt out.
+
+    Raises:
+        VlsbenchError: No layer of this model has a name that matches.
+    """
+    from peft import LoraConfig
+    from torch import nn
+
+    pattern = re.compile(lora.targets or LANGUAGE_LINEAR)
+    names = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and pattern.fullmatch(name)
+    ]
+    if not names:
+        raise VlsbenchError(
+            f"no linear layer of this model matches {pattern.pattern!r}; give --lora targets=REGEX"
+        )
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=names,
+        modules_to_save=_projectors(model) if lora.projector else None,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _projectors(model: nn.Module) -> list[str]:
+    names = [name for name, _ in model.named_modules() if PROJECTOR.search(name)]
+    # The projector itself, not what it is made of.
+    return [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
+
+
+def freeze(model: nn.Module, settings: Settings) -> Parameters:
+    """Decide what learns, and count it. With LoRA, PEFT freezes the rest later."""
+    frozen = 0
+    for name, parameter in model.named_parameters():
+        tower = VISION_TOWER.search(name) and not PROJECTOR.search(name)
+        if tower and settings.freeze_vision:
+            parameter.requires_grad_(False)
+            frozen += parameter.numel()
+    return count(model, frozen)
+
+
+def count(model: nn.Module, frozen_vision: int = 0) -> Parameters:
+    """Count parameters."""
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    total = sum(size for size, _ in sizes)
+    return Parameters(total, sum(size for size, learns in sizes if learns), frozen_vision)
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

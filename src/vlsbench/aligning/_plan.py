@@ -1,0 +1,210 @@
+"""What a training would be, before it costs anything: no weights are opened or fetched."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vlsbench.aligning._model import (
+    LARGE,
+    Parameters,
+    count,
+    empty_model,
+    freeze,
+    lora_config,
+    need_extra,
+    open_processor,
+    use_bf16,
+    weights_dtype,
+)
+from vlsbench.aligning._rows import check_rows, kinds_of
+from vlsbench.aligning._types import Method, Row, Settings, method_defaults
+
+SAMPLED = 32
+"""Rows that are tokenised to tell how long rows are."""
+ACTIVATION_BYTES = 34
+"""Of a layer, for each token and unit of width, at 16 bits and without the attention matrix
+(Korthikanti et al. 2022, arXiv 2205.05198, equation 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes on the device; the sum is a rough guide, not a promise."""
+
+    weights: int
+    gradients: int
+    optimiser: int
+    reference: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(asdict(self).values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be trained."""
+
+    method: Method
+    model: str
+    rows: int
+    kinds: Mapping[str, int]
+    """Kind, and whether there is a picture → rows."""
+    mean_tokens: float
+    """Of a row, pictures included, over a sample."""
+    longest_tokens: int
+    """In the sample."""
+    steps: int
+    parameters: Parameters
+    lora_layers: int
+    """Linear layers with an adapter."""
+    memory: Memory
+    learning_rate: float
+    source: str
+    """Where the settings come from that were not given."""
+
+    @property
+    def tokens(self) -> int:
+        """In one pass over all rows, about."""
+        return round(self.rows * self.mean_tokens)
+
+    def json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {**asdict(self), "tokens": self.tokens, "memory_total": self.memory.total}
+
+
+def plan(
+    method: Method | str,
+    *,
+    model: str | Path,
+    rows: Sequence[Row],
+    settings: Settings | None = None,
+    name: str = "rows",
+    processes: int = 1,
+    config: Any = None,
+) -> Plan:
+    """Say what a training would be.
+
+    Args:
+        method: How.
+        model: Path or Hub id; its configuration and processor are read, never its weights.
+        rows: The data.
+        settings: How to train.
+        name: What to call the data in errors.
+        processes: Devices that share the work.
+        config: In place of the model's own configuration.
+
+    Raises:
+        BadRows: Some rows do not fit the method.
+        VlsbenchError: The configuration cannot be read, or no layer has a name that LoRA targets.
+    """
+    method, settings = Method(method), settings or Settings()
+    check_rows(method, rows, settings, name)
+    need_extra()
+    empty = empty_model(model, config)
+    parameters, layers = learning(empty, settings)
+    lengths = _lengths(open_processor(model), rows, settings)
+    defaults = method_defaults(method, lora=settings.lora is not None)
+    rate = defaults.learning_rate if settings.learning_rate is None else settings.learning_rate
+    longest = max(lengths)
+    return Plan(
+        method=method,
+        model=str(model),
+        rows=len(rows),
+        kinds=kinds_of(rows),
+        mean_tokens=round(statistics.fmean(lengths), 1),
+        longest_tokens=longest,
+        steps=steps(method, len(rows), settings, processes),
+        parameters=parameters,
+        lora_layers=layers,
+        memory=memory(method, settings, parameters, empty.config, longest),
+        learning_rate=rate,
+        source=defaults.source,
+    )
+
+
+def learning(empty: Any, settings: Settings) -> tuple[Parameters, int]:
+    """Count what learns in a model on the meta device, and the layers that LoRA adapts."""
+    import torch
+
+    parameters = freeze(empty, settings)
+    if settings.lora is None:
+        return parameters, 0
+    from peft import get_peft_model
+
+    config = lora_config(empty, settings.lora)
+    layers = len(config.target_modules)
+    with torch.device("meta"):
+        adapted = get_peft_model(empty, config)
+    return count(adapted, parameters.frozen_vision), layers
+
+
+def steps(method: Method, rows: int, settings: Settings, processes: int = 1) -> int:
+    """Return the optimiser's steps."""
+    if settings.max_steps is not None:
+        return settings.max_steps
+    together = settings.batch_size * settings.gradient_accumulation * processes
+    if method is Method.MM_PPO:
+        per_epoch = max(1, rows // together) * settings.inner_epochs
+    elif method.online:
+        per_epoch = rows * settings.num_generations // together
+    else:
+        per_epoch = math.ceil(rows / together)
+    return max(1, math.ceil(per_epoch * settings.epochs))
+
+
+def memory(
+    method: Method, settings: Settings, parameters: Parameters, config: Any, tokens: int
+) -> Memory:
+    """Estimate what a device must hold, on one device.
+
+    Args:
+        method: DPO doubles the rows of a batch; full training by DPO or reinforcement keeps the
+            model before training besides.
+        settings: Of the training.
+        parameters: Of the model.
+        config: Of the model.
+        tokens: Of the longest row.
+    """
+    text = config.get_text_config()
+    size = 2 if weights_dtype(settings) == "bfloat16" else 4
+    frozen = parameters.total - parameters.trainable
+    weights = frozen * size + parameters.trainable * 4
+    defaults = method_defaults(method)
+    kl = defaults.kl if settings.kl is None else settings.kl
+    compared = method.preference or (method.online and (kl > 0 or method is Method.MM_PPO))
+    reference = parameters.total * size if compared and settings.lora is None else 0
+    if method.online:
+        tokens += settings.max_new_tokens
+    per_layer = settings.batch_size * (2 if method.preference else 1) * tokens * text.hidden_size
+    if not use_bf16(settings):
+        per_layer *= 2
+    checkpointing = settings.gradient_checkpointing
+    if checkpointing is None:
+        checkpointing = parameters.total >= LARGE
+    layers = text.num_hidden_layers
+    kept = 2 * layers + ACTIVATION_BYTES if checkpointing else ACTIVATION_BYTES * layers
+    return Memory(
+        weights=weights,
+        gradients=parameters.trainable * 4,
+        optimiser=parameters.trainable * 8,
+        reference=reference,
+        activations=per_layer * kept,
+    )
+
+
+def _lengths(processor: Any, rows: Sequence[Row], settings: Settings) -> list[int]:
+    from vlsbench.aligning._encode import Encoder
+
+    every = max(1, len(rows) // SAMPLED)
+    sample = list(rows[::every][:SAMPLED])
+    encoder = Encoder(processor, sample, max_length=settings.max_length, cache_bytes=0)
+    encoder.check("rows")
+    found = (encoder[place] for place in range(len(sample)))
+    return [len(row.prompt) + max(map(len, row.answers), default=0) for row in found]

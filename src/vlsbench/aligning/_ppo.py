@@ -1,0 +1,326 @@
+"""PPO for vision-language models. TRL has none; this is ours, over transformers' trainer.
+
+One optimiser step of the trainer is one pass over one batch of samples. A batch is sampled when
+its turn comes, kept for `inner_epochs` passes, and thrown away. Checkpoints, logs, several GPUs
+and resuming are the trainer's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import set_seed
+from torch import Tensor, nn
+from torch.utils.data import Sampler
+from transformers import Trainer, TrainingArguments
+from trl.trainer.utils import RepeatSampler, disable_dropout_in_model
+
+from vlsbench.aligning._arguments import places
+from vlsbench.aligning._encode import Encoder, PromptCollator
+from vlsbench.aligning._ppo_math import (
+    Advantages,
+    clipped_losses,
+    gae,
+    token_rewards,
+    whiten,
+)
+from vlsbench.aligning._types import Reward, Row, Settings
+
+VALUE_HEAD = "value_head.pt"
+
+
+class ActorCritic(nn.Module):
+    """The policy, and a head on its last hidden state that expects the reward to come."""
+
+    _keys_to_ignore_on_save = None
+    """Asked for by transformers' trainer."""
+
+    def __init__(self, policy: Any) -> None:
+        super().__init__()
+        self.policy = policy
+        width = policy.config.get_text_config().hidden_size
+        self.value_head = nn.Linear(width, 1)
+        # Starts with no expectation at all, rather than a random one.
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
+
+    @property
+    def config(self) -> Any:
+        """The policy's."""
+        return self.policy.config
+
+    def activation_checkpointing_enable(self, **options: Any) -> None:
+        """Recompute the policy's activations."""
+        self.policy.activation_checkpointing_enable(**options)
+        self.policy.enable_input_require_grads()
+
+    def forward(
+        self, inputs: dict[str, Tensor], answers: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Look at prompts with their answers.
+
+        Args:
+            inputs: Of the policy; the answers are the last columns of `input_ids`.
+            answers: Their tokens (answers × tokens).
+            temperature: At which they were sampled.
+
+        Returns:
+            Log-probability of each token, the value before it, and the entropy there.
+        """
+        chosen, hidden, entropy = _answers_under(self.policy, inputs, answers, temperature)
+        values = self.value_head(hidden.to(self.value_head.weight.dtype)).squeeze(-1).float()
+        return chosen, values, entropy
+
+
+def _answers_under(
+    policy: Any, inputs: dict[str, Tensor], answers: Tensor, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return log-probability, hidden state and entropy at each token of the answers."""
+    model = policy.get_base_model() if hasattr(policy, "peft_config") else policy
+    hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
+    # A token is decided by the state before it.
+    hidden = hidden[:, -answers.shape[1] - 1 : -1]
+    spread = (model.get_output_embeddings()(hidden).float() / temperature).log_softmax(-1)
+    chosen = spread.gather(-1, answers.unsqueeze(-1)).squeeze(-1)
+    return chosen, hidden, -(spread.exp() * spread).sum(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A batch of samples with all that is known when they are drawn."""
+
+    inputs: dict[str, Tensor]
+    answers: Tensor
+    mask: Tensor
+    log_probs: Tensor
+    values: Tensor
+    found: Advantages
+
+
+class PPOTrainer(Trainer):
+    """Proximal policy optimisation with generalised advantage estimation."""
+
+    loss_is_scaled_for_ga = False
+
+    def __init__(
+        self,
+        *,
+        policy: Any,
+        reference: Any,
+        encoder: Encoder,
+        rows: Sequence[Row],
+        reward: Reward,
+        settings: Settings,
+        kl: float,
+        arguments: dict[str, Any],
+        **options: Any,
+    ) -> None:
+        """Make a trainer.
+
+        Args:
+            policy: To be trained.
+            reference: The same before training; None under LoRA, which takes the adapter off.
+            encoder: Of `rows`, prompts with their pictures.
+            rows: What the reward is told of.
+            reward: Of sampled answers.
+            settings: Of the training.
+            kl: Weight of the divergence from the reference.
+            arguments: Of `TrainingArguments`.
+            options: `callbacks`.
+        """
+        disable_dropout_in_model(policy)
+        self.rows, self.reward, self.settings, self.kl = rows, reward, settings, kl
+        self.processor, self.tokenizer = encoder.processor, encoder.tokenizer
+        self._rollouts: dict[int, Rollout] = {}
+        self._micro = 0
+        self._noted: dict[str, list[float]] = defaultdict(list)
+        # The model as it is, whatever wraps it later.
+        self.actor = ActorCritic(policy)
+        self._batches = places(encoder)
+        super().__init__(
+            model=self.actor,
+            args=TrainingArguments(**arguments),
+            data_collator=PromptCollator(encoder),
+            train_dataset=self._batches,
+            processing_class=encoder.processor,
+            **options,
+        )
+        # Several processes must not draw the same numbers.
+        set_seed(self.args.seed, device_specific=True)
+        self.reference = reference
+        if reference is not None:
+            self.reference = self.accelerator.prepare_model(reference, evaluation_mode=True)
+            disable_dropout_in_model(reference)
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Sampler[int]:
+        together = (
+            self._train_batch_size
+            * self.args.gradient_accumulation_steps
+            * self.accelerator.num_processes
+        )
+        return RepeatSampler(
+            self._batches,
+            mini_repeat_count=1,
+            batch_size=min(together, len(self._batches)),
+            repeat_count=self.settings.inner_epochs,
+            seed=self.args.seed,
+        )
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Give the value head, which starts from nothing, a learning rate of its own."""
+        optimizer = super().create_optimizer(model)
+        head = {id(parameter) for parameter in self.actor.value_head.parameters()}
+        for group in list(optimizer.param_groups):
+            group["params"] = [p for p in group["params"] if id(p) not in head]
+        rate = self.settings.value_learning_rate
+        optimizer.add_param_group({"params": list(self.actor.value_head.parameters()), "lr": rate})
+        return optimizer
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted: sampling would be left out."""
+        return 0
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> Any:
+        slots = self.args.gradient_accumulation_steps
+        slot, turn = self._micro % slots, self._micro // slots % self.settings.inner_epochs
+        self._micro += 1
+        # A resumed training may start in the middle of a batch's passes.
+        if turn == 0 or slot not in self._rollouts:
+            self._rollouts[slot] = self._sample(super()._prepare_inputs(inputs))
+            self.actor.train()
+        return self._rollouts[slot]
+
+    @torch.no_grad()
+    def _sample(self, prompts: dict[str, Tensor]) -> Rollout:
+        actor = self.actor
+        actor.eval()
+        places = prompts.pop("row").tolist()
+        with self.compute_loss_context_manager():
+            whole = actor.policy.generate(
+                **prompts,
+                do_sample=True,
+                temperature=self.settings.temperature,
+                top_k=0,
+                top_p=1.0,
+                # Some models' own settings have one: samples must come from the policy itself.
+                repetition_penalty=1.0,
+                max_new_tokens=self.settings.max_new_tokens,
+                suppress_tokens=_picture_tokens(actor.config),
+                pad_token_id=self.tokenizer.pad_token_id,
+                eos_token_id=self._ends(actor),
+            )
+            answers = whole[:, prompts["input_ids"].shape[1] :]
+            mask = self._until_end(answers, self._ends(actor))
+            answers = torch.where(mask.bool(), answers, self.tokenizer.pad_token_id)
+            inputs = _with_answers(prompts, answers, mask)
+            log_probs, values, entropy = actor(inputs, answers, self.settings.temperature)
+            reference = self._reference_log_probs(actor, inputs, answers)
+        texts = self.tokenizer.batch_decode(
+            [row[kept.bool()] for row, kept in zip(answers, mask, strict=True)],
+            skip_special_tokens=True,
+        )
+        earned = list(self.reward([self.rows[place] for place in places], texts))
+        scores = torch.tensor(earned, dtype=torch.float32, device=answers.device)
+        rewards = token_rewards(scores, log_probs, reference, mask, self.kl)
+        found = gae(rewards, values, mask, self.settings.gamma, self.settings.gae_lambda)
+        found = Advantages(whiten(found.advantages, mask), found.returns)
+        divergence = ((log_probs - reference) * mask).sum(1).mean()
+        self._note(
+            reward=scores.mean(),
+            reward_std=scores.std(correction=0),
+            kl=divergence,
+            entropy=(entropy * mask).sum() / mask.sum().clamp(min=1),
+            length=mask.sum(1).float().mean(),
+        )
+        return Rollout(inputs, answers, mask, log_probs, values * mask, found)
+
+    def _ends(self, actor: ActorCritic) -> list[int]:
+        ends = actor.policy.generation_config.eos_token_id
+        ends = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+        return sorted({*ends, self.tokenizer.eos_token_id})
+
+    @staticmethod
+    def _until_end(answers: Tensor, ends: Sequence[int]) -> Tensor:
+        ended = torch.isin(answers, torch.tensor(ends, device=answers.device)).long()
+        # A token counts if no end came before it: the end itself is an action too.
+        return (ended.cumsum(1) - ended == 0).float()
+
+    def _reference_log_probs(
+        self, actor: ActorCritic, inputs: dict[str, Tensor], answers: Tensor
+    ) -> Tensor:
+        policy = actor.policy if self.reference is None else self.reference
+        without_adapter = policy.disable_adapter() if self.reference is None else nullcontext()
+        with without_adapter:
+            return _answers_under(policy, inputs, answers, self.settings.temperature)[0]
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Return the clipped loss of the policy and, weighted, of the value head."""
+        rollout: Rollout = inputs
+        log_probs, values, _ = model(rollout.inputs, rollout.answers, self.settings.temperature)
+        losses = clipped_losses(
+            log_probs,
+            values,
+            rollout.log_probs,
+            rollout.values,
+            rollout.found,
+            rollout.mask,
+            clip=self.settings.clip,
+            value_clip=self.settings.value_clip,
+        )
+        self._note(policy_loss=losses.policy, value_loss=losses.value, clipped=losses.clipped)
+        loss = losses.policy + self.settings.value_weight * losses.value
+        return (loss, None) if return_outputs else loss
+
+    def _note(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            self._noted[name].append(self.accelerator.gather(value.detach()).mean().item())
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log what was noted since the last time."""
+        means = {name: sum(found) / len(found) for name, found in self._noted.items() if found}
+        self._noted.clear()
+        super().log({**logs, **means}, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir or ".")
+        self.actor.policy.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+        torch.save(self.actor.value_head.state_dict(), folder / VALUE_HEAD)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        head = torch.load(Path(resume_from_checkpoint) / VALUE_HEAD, weights_only=True)
+        self.actor.value_head.load_state_dict(head)
+        super()._load_from_checkpoint(resume_from_checkpoint, self.actor.policy)
+
+
+def _picture_tokens(config: Any) -> list[int]:
+    """Return the tokens that, if sampled, would stand for a picture or video that is not there."""
+    found = (getattr(config, name, None) for name in ("image_token_id", "video_token_id"))
+    return [token for token in found if token is not None]
+
+
+def _with_answers(prompts: dict[str, Tensor], answers: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """Append answers to left-padded prompts; what is said of a token is 0 for theirs."""
+    shape = prompts["input_ids"].shape
+    joined = {}
+    for key, value in prompts.items():
+        if key == "input_ids":
+            value = torch.cat([value, answers], 1)
+        elif key == "attention_mask":
+            value = torch.cat([value, mask.to(value.dtype)], 1)
+        elif value.shape == shape:
+            value = torch.cat([value, value.new_zeros(answers.shape)], 1)
+        joined[key] = value
+    return joined

@@ -1,0 +1,212 @@
+"""Which rows a method can learn from, and what makes two trainings' data the same."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlsbench.aligning._types import Method, Row, Settings
+from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.pairs import FileImage, MadeImage, ParquetImage
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+HARMFUL, SAFE, RETAIN = KINDS = ("harmful", "safe", "retain")
+"""Kinds of rows for unlearning: to forget, to answer instead, to keep."""
+
+
+def prompt_of(row: Row) -> list[dict[str, Any]]:
+    """Return what the model is shown before it answers."""
+    return list(row["prompt"]) if "prompt" in row else list(row["messages"][:-1])
+
+
+def answers_of(row: Row) -> list[list[dict[str, Any]]]:
+    """Return the answers of a row: one, or the chosen and the rejected one, or none."""
+    if "messages" in row:
+        return [list(row["messages"][-1:])]
+    names = ("chosen", "rejected") if "chosen" in row else ("completion",)
+    return [list(row[name]) for name in names if name in row]
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """Return the words of a message, whether its content is a string or a list of parts."""
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return " ".join(part.get("text", "") for part in content if part.get("type") == "text")
+
+
+def query_of(row: Row) -> str:
+    """Return the words of the last user message."""
+    users = [message for message in prompt_of(row) if message["role"] == "user"]
+    return text_of(users[-1]) if users else ""
+
+
+def kind_of(row: Row) -> str:
+    """Return what the row is for; unlearning's rows say it, and any other may."""
+    return str(row.get("kind", ""))
+
+
+def kinds_of(rows: Sequence[Row]) -> dict[str, int]:
+    """Count rows by kind and by whether they have a picture."""
+    return dict(
+        Counter(
+            f"{kind_of(row) or 'row'}, {'picture' if row.get('images') else 'text'}" for row in rows
+        )
+    )
+
+
+def check_rows(method: Method, rows: Sequence[Row], settings: Settings, name: str) -> None:
+    """Refuse data that the method cannot learn from.
+
+    Args:
+        method: What is going to be trained.
+        rows: The data.
+        settings: Of the training.
+        name: What to call the data in errors.
+
+    Raises:
+        BadRows: Some rows have the wrong form; lists every one.
+        VlsbenchError: There are no rows, or kinds that the method needs are missing.
+    """
+    if not rows:
+        raise VlsbenchError(f"{name}: no rows to train on")
+    if bad := sort_rows(method, rows, settings, name)[1]:
+        raise BadRows(name, bad)
+    kinds = Counter(kind_of(row) for row in rows)
+    wanted = {
+        Method.T_UNLEARNING: (HARMFUL,),
+        Method.T_SAFE_UNLEARNING: (HARMFUL, SAFE, RETAIN),
+    }.get(method, ())
+    missing = [kind for kind in wanted if not kinds[kind]]
+    if missing:
+        raise VlsbenchError(
+            f"{name}: {method} needs rows of kind {', '.join(missing)}; there are "
+            + ", ".join(f"{count} {kind or 'without kind'}" for kind, count in kinds.items())
+        )
+
+
+def sort_rows(
+    method: Method, rows: Sequence[Row], settings: Settings, name: str
+) -> tuple[list[Row], list[BadRow]]:
+    """Tell the rows that the method can learn from from those that it cannot, and why not."""
+    good, bad = [], []
+    for place, row in enumerate(rows):
+        if reason := _fault(method, row, settings):
+            bad.append(BadRow(name, str(place), reason))
+        else:
+            good.append(row)
+    return good, bad
+
+
+def _fault(method: Method, row: Row, settings: Settings) -> str:
+    keys = _keys(method)
+    if not any(set(form) <= set(row) for form in keys):
+        forms = " or ".join(", ".join(form) for form in keys)
+        return f"has {', '.join(sorted(row)) or 'nothing'}; {method} needs {forms}"
+    for key in ("messages", "prompt", "chosen", "rejected", "completion"):
+        if key in row and (fault := _bad_messages(row[key])):
+            return f"{key!r}: {fault}"
+    if "messages" in row and row["messages"][-1]["role"] != "assistant":
+        return "'messages' does not end with an answer of the assistant"
+    if any(not text_of(answer[-1]).strip() for answer in answers_of(row) if not method.online):
+        return "an answer is empty"
+    if method.unlearning and kind_of(row) not in KINDS:
+        return f"kind is {kind_of(row)!r}, not one of {', '.join(KINDS)}"
+    pictures = bool(row.get("images"))
+    if method.textual and pictures:
+        return f"has a picture, and {method} learns from text alone (mixed rows: sft)"
+    if method.multimodal and not pictures and not settings.text_rows:
+        return f"has no picture, and {method} learns from pictures (neutral text: --text-rows)"
+    return ""
+
+
+def _keys(method: Method) -> tuple[tuple[str, ...], ...]:
+    if method.preference:
+        return (("prompt", "chosen", "rejected"),)
+    if method.online:
+        return (("prompt",), ("messages",))
+    if method.unlearning:
+        return (("prompt", "completion", "kind"), ("messages", "kind"))
+    return (("messages",), ("prompt", "completion"))
+
+
+def _bad_messages(value: object) -> str:
+    if not isinstance(value, list) or not value:
+        return "is no list of messages"
+    for message in value:
+        if not isinstance(message, Mapping) or not {"role", "content"} <= set(message):
+            return "a message has no role and content"
+        if message["role"] not in ("system", "user", "assistant"):
+            return f"role {str(message['role'])[:20]!r} is not system, user or assistant"
+        if not isinstance(message["content"], str | list):
+            return "content is neither text nor a list of parts"
+    return ""
+
+
+def open_image(image: object) -> Image.Image:
+    """Return a picture of a row, decoded, in RGB.
+
+    Raises:
+        VlsbenchError: It cannot be read.
+    """
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    try:
+        return Image.open(io.BytesIO(image_bytes(image))).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        shown = "bytes" if isinstance(image, bytes) else str(getattr(image, "ref", image))[:120]
+        raise VlsbenchError(f"image {shown}: {error}; mend or remove the row") from None
+
+
+def image_bytes(image: object) -> bytes:
+    """Return a picture as a file; one in memory as its raw pixels."""
+    from PIL import Image
+
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | os.PathLike):
+        return Path(image).read_bytes()
+    if isinstance(image, Image.Image):
+        return f"{image.mode} {image.size}".encode() + image.tobytes()
+    if isinstance(image, FileImage | ParquetImage | MadeImage):
+        return image.read().data
+    raise VlsbenchError(f"a picture is {type(image).__name__}: give a PIL image, a path or bytes")
+
+
+def digest_rows(rows: Sequence[Row]) -> str:
+    """Return one SHA-256 over all words, kinds and pictures, in order; pictures by path only.
+
+    Reading a hundred thousand pictures to name a data set would take longer than much of the
+    training, so a picture in a file counts with its path and size.
+    """
+    whole = hashlib.sha256()
+    for row in rows:
+        for part in _parts(row):
+            whole.update(part)
+            whole.update(b"\0")
+        whole.update(b"\1")
+    return whole.hexdigest()
+
+
+def _parts(row: Row) -> Iterator[bytes]:
+    yield kind_of(row).encode("utf-8", "surrogatepass")
+    for messages in (prompt_of(row), *answers_of(row)):
+        for message in messages:
+            yield f"{message['role']}\n{text_of(message)}".encode("utf-8", "surrogatepass")
+    for image in row.get("images") or ():
+        if isinstance(image, str | os.PathLike):
+            path = Path(image)
+            yield f"{path.name} {path.stat().st_size if path.exists() else -1}".encode()
+        elif hasattr(image, "ref"):
+            yield str(image.ref).encode("utf-8", "surrogatepass")
+        else:
+            yield hashlib.sha256(image_bytes(image)).digest()

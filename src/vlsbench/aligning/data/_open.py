@@ -1,0 +1,183 @@
+"""From what a user calls a set to the rows that a method learns from."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from vlsbench.aligning._types import Method, Row
+from vlsbench.aligning.data import _generic
+from vlsbench.aligning.data._hub import HUB, of_the_hub
+from vlsbench.aligning.data._rows import TrainingSet
+from vlsbench.aligning.data._sets import TRAINING_SETS
+from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.pairs import PIN, MissingFile, ParquetImage, Pin, fetch, home_folder, read_pin
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows to train on, and what must be said of them."""
+
+    name: str
+    rows: Sequence[Row]
+    bad: tuple[BadRow, ...] = ()
+    """Left out."""
+    licences: tuple[tuple[str, str], ...] = ()
+    """Set and licence."""
+    accepted: tuple[str, ...] = ()
+    """Sets whose licence restricts training, and that the user took all the same."""
+    fetched: tuple[Pin, ...] = ()
+    """What was fetched, and at which commit."""
+
+
+def form_of(method: Method) -> str:
+    """Return which form of a set's rows a method learns from."""
+    if method.preference:
+        return "preference"
+    if method.unlearning:
+        return "unlearning"
+    return "prompts" if method.online else "sft"
+
+
+def open_data(
+    specs: Sequence[str],
+    method: Method,
+    *,
+    accept_licence: bool = False,
+    skip_bad: bool = False,
+    limit: int | None = None,
+    fetch_missing: bool = True,
+) -> Data:
+    """Open one or more sets as the rows that a method learns from.
+
+    Args:
+        specs: Of each: `NAME` (fetched from the Hub if need be), `NAME=FOLDER` for a copy, or in
+            TRL's conversational format `hub:OWNER/NAME[@REVISION][:SPLIT]` or the path of a JSONL
+            or Parquet file or of a folder of them.
+        method: Decides which rows are made of a published set.
+        accept_licence: Take sets whose licence restricts training.
+        skip_bad: Leave unusable rows out rather than raise.
+        limit: Rows to take of each set, from its beginning.
+        fetch_missing: Fetch a set that is not on this machine.
+
+    Raises:
+        BadRows: Some rows cannot be used; lists every one, of all sets.
+        VlsbenchError: There is no such set or form, or its licence was not accepted.
+    """
+    method = Method(method)
+    rows: list[Row] = []
+    bad: list[BadRow] = []
+    opened = [_open(spec, method, accept_licence, fetch_missing) for spec in specs]
+    for one in opened:
+        for row in islice(one.rows, limit):
+            if isinstance(row, BadRow):
+                bad.append(row)
+            else:
+                rows.append(row)
+    name = " + ".join(specs)
+    if bad and not skip_bad:
+        raise BadRows(name, bad)
+    known = [one.known for one in opened if one.known]
+    return Data(
+        name,
+        rows,
+        tuple(bad),
+        licences=tuple((one.name, one.licence) for one in known),
+        accepted=tuple(one.name for one in known if not one.free),
+        fetched=tuple(one.pin for one in opened if one.pin),
+    )
+
+
+class _Opened(NamedTuple):
+    known: TrainingSet | None
+    pin: Pin | None
+    rows: Iterable[Row | BadRow]
+
+
+def _open(spec: str, method: Method, accept_licence: bool, fetch_missing: bool) -> _Opened:
+    name, _, folder = spec.partition("=")
+    known = of_the_hub(spec) if spec.startswith(HUB) else TRAINING_SETS.get(name)
+    if known is None:
+        return _Opened(None, None, _own(spec))
+    form = form_of(method)
+    if form not in known.serves:
+        others = [one.name for one in TRAINING_SETS.values() if form in one.serves]
+        raise VlsbenchError(
+            f"{known.name} has no rows for {method} (it serves {', '.join(known.serves)}); "
+            f"take {' or '.join(others)}"
+        )
+    if not known.free and not accept_licence:
+        raise VlsbenchError(
+            f"{known.name} is under a licence that restricts training ({known.licence}): read it, "
+            "and say --accept-licence if what you train may be trained on it"
+        )
+    root = Path(folder).expanduser() if folder else _fetched(known, fetch_missing)
+    try:
+        # The first row is asked for here, so that a missing file is known before anything else.
+        rows = iter(known.read(root, form))
+        first = list(islice(rows, 1))
+    except MissingFile as error:
+        raise VlsbenchError(f"{known.name}: {error}; expected layout: {known.layout}") from None
+    return _Opened(known, read_pin(root), chain(first, rows))
+
+
+def _own(spec: str) -> Iterable[Row | BadRow]:
+    """Open rows of the user's own."""
+    path = Path(spec).expanduser()
+    if path.is_file():
+        return _generic.read(path)
+    if path.is_dir():
+        return _generic.read_folder(path)
+    close = difflib.get_close_matches(spec.partition("=")[0], TRAINING_SETS, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise VlsbenchError(
+        f"no training set or file {spec!r}: {hint}there are {', '.join(TRAINING_SETS)}, "
+        "hub:OWNER/NAME, and your own JSONL or Parquet files"
+    )
+
+
+def _fetched(known: TrainingSet, fetch_missing: bool) -> Path:
+    root = home_folder(known.name)
+    if not (root / PIN).exists() and not fetch_missing:
+        raise VlsbenchError(f"{known.name}: not fetched; give {known.name}=FOLDER for a copy")
+    return fetch(known) if fetch_missing else root
+
+
+def unpack(rows: Sequence[Row], folder: Path) -> list[Row]:
+    """Write pictures that lie inside Parquet files out, once, for training in random order.
+
+    A Parquet file is read a row group at a time: to look one picture up is to read thousands.
+
+    Args:
+        rows: In the order of their files.
+        folder: Holds the pictures, named by content.
+
+    Returns:
+        The rows, with paths for pictures.
+    """
+    unpacked: list[Row] = []
+    for row in rows:
+        images = row.get("images")
+        if images and any(isinstance(image, ParquetImage) for image in images):
+            row = {**row, "images": [_written(image, folder) for image in images]}
+        unpacked.append(row)
+    return unpacked
+
+
+def _written(image: object, folder: Path) -> object:
+    if not isinstance(image, ParquetImage):
+        return image
+    data = image.read()
+    path = folder / data.sha256[:2] / data.sha256
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Several processes may unpack the same picture.
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_bytes(data.data)
+        part.replace(path)
+    return path

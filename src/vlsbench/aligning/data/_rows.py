@@ -1,0 +1,96 @@
+"""What the readers share: from the fields of a file's row to a training row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlsbench.aligning._types import Row
+from vlsbench.errors import BadRow
+from vlsbench.pairs import Fields, Home, Labelled, RowError
+
+Rows = Iterator[Row | BadRow]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """A published set that vlsbench can train on."""
+
+    name: str
+    title: str
+    paper: str
+    """arXiv id."""
+    licence: str
+    free: bool
+    """Whether the licence lets anyone train on it for any purpose."""
+    home: Home
+    layout: str
+    """The files that its folder holds."""
+    serves: tuple[str, ...]
+    """Forms that it has rows for: `sft`, `preference`, `unlearning`, `prompts`."""
+    read: Callable[[Path, str], Rows]
+    """From folder and form to rows."""
+
+
+def user(text: str) -> list[dict[str, str]]:
+    """Return a question."""
+    return [{"role": "user", "content": text}]
+
+
+def assistant(text: str) -> list[dict[str, str]]:
+    """Return an answer."""
+    return [{"role": "assistant", "content": text}]
+
+
+def messages(question: str, answer: str, **more: Any) -> Row:
+    """Return a row for SFT."""
+    return {"messages": [*user(question), *assistant(answer)], **more}
+
+
+def preference(question: str, chosen: str, rejected: str, **more: Any) -> Row:
+    """Return a row for DPO."""
+    return {
+        "prompt": user(question),
+        "chosen": assistant(chosen),
+        "rejected": assistant(rejected),
+        **more,
+    }
+
+
+def unlearning(question: str, answer: str, kind: str, **more: Any) -> Row:
+    """Return a row for unlearning."""
+    return {"prompt": user(question), "completion": assistant(answer), "kind": kind, **more}
+
+
+def made(file: str, rows: Labelled, make: Callable[[Fields], Iterator[Row]]) -> Rows:
+    """Turn a file's rows into training rows, several or none each.
+
+    A row that `make` rejects with `RowError` becomes a `BadRow`.
+    """
+    for label, fields in rows:
+        try:
+            if isinstance(fields, RowError):
+                raise fields
+            if not isinstance(fields, dict):
+                raise RowError("is no object")
+            yield from list(make(Fields(fields)))
+        except RowError as error:
+            yield BadRow(file, label, str(error))
+
+
+def truth(row: Fields, key: str) -> bool:
+    """Return a required true or false. Raises `RowError`."""
+    value = row.fields.get(key)
+    if not isinstance(value, bool):
+        raise RowError(f"{key!r} is neither true nor false")
+    return value
+
+
+def which(row: Fields, key: str) -> int:
+    """Return a required 0 or 1. Raises `RowError`."""
+    value = row.fields.get(key)
+    if value not in (0, 1) or isinstance(value, bool):
+        raise RowError(f"{key!r} is neither 0 nor 1")
+    return int(value)

@@ -1,0 +1,23 @@
+"""Measure C: does hiding the image change what a model does?"""
+
+from vlsbench.auditing.behaviour._behaviour import behaviour
+from vlsbench.auditing.behaviour._types import (
+    Behaviour,
+    CategoryBehaviour,
+    Difference,
+    NotRun,
+    ViewChange,
+    ViewFigures,
+    ViewRun,
+)
+
+__all__ = [
+    "Behaviour",
+    "CategoryBehaviour",
+    "Difference",
+    "NotRun",
+    "ViewChange",
+    "ViewFigures",
+    "ViewRun",
+    "behaviour",
+]

@@ -1,0 +1,153 @@
+"""Pairs that leak, left out: the list that `--drop-leaking` writes, and a set without them."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from vlsbench.auditing.card._types import Dropped
+from vlsbench.auditing.judged._types import JudgedPair
+from vlsbench.auditing.overlap._types import Channel, OverlapPair
+from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.files import whole_file
+from vlsbench.judge import Part
+from vlsbench.pairs import Pair, PairSet
+
+DROP = "drop.csv"
+COLUMNS = ("bench", "id", "score", "why")
+"""The benchmark stands in every row: ids such as `12` are those of many benchmarks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How much one pair leaks."""
+
+    value: float | None
+    """In [0, 1]: the largest of what was measured; None where nothing was."""
+    why: str
+    """The phrase or label that the value comes from."""
+
+
+def leak_score(overlap: OverlapPair | None, judged: JudgedPair | None = None) -> Score:
+    """Return how much a pair leaks, for `--drop-leaking` and for the order of the pairs.
+
+    The probability that the query names what the picture shows or what is written in it, and 1
+    where a judge holds the text harmful by itself. The reason channel does not count: a query may
+    well share a word with the reason why it is risky, and tell nothing of the picture.
+    """
+    found = [
+        Score(reading.naming, f"{reading.channel}: {reading.phrase}")
+        for reading in (overlap.readings if overlap else ())
+        if reading.channel is not Channel.REASON
+    ]
+    if judged and (harmful := judged.harmful_by(Part.TEXT)) is not None:
+        found.append(Score(float(harmful), "judged: harmful by its text"))
+    return max(found, key=lambda score: score.value or 0.0, default=Score(None, ""))
+
+
+class DropList:
+    """Writes the list of pairs to leave out while they stream by."""
+
+    def __init__(self, path: Path, bench: str, threshold: float) -> None:
+        """Take the file to write, the benchmark, and the score from which on a pair is left out.
+
+        Raises:
+            VlsbenchError: The threshold is no probability above 0.
+        """
+        if not 0 < threshold <= 1:
+            raise VlsbenchError(
+                f"--drop-leaking {threshold:g}: expected a probability above 0 and up to 1, "
+                "such as 0.5"
+            )
+        self._path, self._bench, self._threshold = path, bench, threshold
+        self._rows: list[tuple[str, float, str]] = []
+        self._kept = self._unmeasured = 0
+
+    def see(self, id: str, score: Score) -> None:
+        """Take one pair."""
+        if score.value is not None and score.value >= self._threshold:
+            self._rows.append((id, score.value, score.why))
+        else:
+            self._kept += 1
+            self._unmeasured += score.value is None
+
+    def close(self) -> Dropped:
+        """Write the list, the most leaking first, and say what is on it.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        self._rows.sort(key=lambda row: (-row[1], row[0]))
+        with (
+            whole_file(self._path) as part,
+            open(part, "w", encoding="utf-8", errors="surrogatepass", newline="") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(
+                (self._bench, id, f"{score:.4f}", why) for id, score, why in self._rows
+            )
+        return Dropped(
+            self._threshold, self._path.name, len(self._rows), self._kept, self._unmeasured
+        )
+
+
+def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
+    """Return the ids on a list that `--drop-leaking` wrote for a benchmark.
+
+    Raises:
+        VlsbenchError: The file cannot be read, is no such list, or is one of another benchmark.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="surrogatepass", newline="") as file:
+            rows = list(csv.reader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise VlsbenchError(f"{os.fspath(path)} cannot be read: {error}") from None
+    if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+        raise VlsbenchError(
+            f"{os.fspath(path)} is no list of pairs: its columns should be {', '.join(COLUMNS)}; "
+            "`vlsbench audit BENCH --drop-leaking P` writes one"
+        )
+    for other in (row[0] for row in rows[1:] if row[0] != bench):
+        raise VlsbenchError(
+            f"{os.fspath(path)} lists pairs of {other}, not of {bench}: `vlsbench audit {bench} "
+            "--drop-leaking P` writes a list of its own"
+        )
+    return frozenset(row[1] for row in rows[1:])
+
+
+def without(pairs: PairSet, ids: Collection[str]) -> PairSet:
+    """Return a benchmark without some of its pairs, as a set of another name.
+
+    Another name, so that no published result of the whole is shown beside results of the rest.
+    Where there is nothing to leave out, it is the benchmark itself.
+
+    Raises:
+        VlsbenchError: Some of the ids are no pairs of it, or none of its pairs is left.
+    """
+    if not ids:
+        return pairs
+    unknown = set(ids) - {pair.id for pair in pairs}
+    if unknown:
+        some = ", ".join(sorted(unknown)[:3])
+        raise VlsbenchError(
+            f"{pairs.name} has no pair {some} ({len(unknown)} of the list's {len(ids)} are not "
+            "in it): the list belongs to another benchmark or version"
+        )
+
+    def rest() -> Iterator[Pair | BadRow]:
+        # Rows that were left out before stay on record.
+        return chain(pairs.bad, (pair for pair in pairs if pair.id not in ids))
+
+    return PairSet(
+        f"{pairs.name} without {len(ids)} leaking pairs",
+        rest,
+        skip_bad=bool(pairs.bad),
+        source=pairs.source,
+        variant=pairs.variant,
+        root=pairs.root,
+    )

@@ -1,0 +1,403 @@
+"""The leakage card of a benchmark, and the league table of several, as pages and in Markdown."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from vlsbench.pages._page import clean, count, counted, interval, percent, write_page
+
+if TYPE_CHECKING:
+    from vlsbench.auditing.card._types import (
+        Card,
+        CategoryLeak,
+        League,
+        LeagueRow,
+        LeakingPair,
+        Mark,
+    )
+    from vlsbench.auditing.overlap import Estimate
+    from vlsbench.stats import Rate
+
+LONGEST = 4000
+"""Characters of one text that a card holds; `pairs.parquet` holds it whole."""
+SHOWN_CATEGORIES = 20
+"""Categories in the chart: where there are more, the most and the least leaking."""
+CHANNELS = {
+    "content": "what the picture shows",
+    "reason": "why the pair is harmful",
+    "typographic": "what is written in the picture",
+}
+CATEGORIES_NOTE = """\
+Categories stand in the order of the pairs found to leak, by the lower end of their interval. \
+Corrected shares of few pairs say more of the correction's assumptions than of the category, and \
+do not average to the share of the whole."""
+INTRO = """\
+A pair leaks when its query already tells what its picture shows: a model can then be safe without \
+looking, and a benchmark of such pairs does not measure cross-modal safety (VLSBench, arXiv \
+2411.19939).
+
+"Leaking pairs" is the share of queries that name their picture's content, corrected for the \
+errors of the measure; "topic" is how many bits a query tells of which picture it belongs to. Both \
+compare the query with words for the picture, or with the picture where a model like CLIP looks at \
+it; neither asks for harm. Rows rest on different contents: read the caveats before comparing \
+two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a query, marked or not."""
+
+    text: str
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPair:
+    """A leaking pair with its query in pieces."""
+
+    pair: LeakingPair
+    pieces: tuple[Piece, ...]
+
+
+def pieces(pair: LeakingPair, longest: int = LONGEST) -> tuple[Piece, ...]:
+    """Cut a query at its marks; marks beyond `longest` or out of order are left out."""
+    query, found, at = pair.query[:longest], [], 0
+    for mark in pair.marks:
+        if not at <= mark.start < mark.end <= len(query):
+            continue
+        if at < mark.start:
+            found.append(Piece(query[at : mark.start]))
+        found.append(Piece(query[mark.start : mark.end], mark))
+        at = mark.end
+    rest = query[at:] + ("…" if len(pair.query) > longest else "")
+    return (*found, Piece(rest)) if rest else tuple(found)
+
+
+def finding(card: Card) -> str:
+    """Say in a sentence or two what the card found."""
+    said = []
+    leak = card.leak
+    if leak and leak.value is not None:
+        within = f" (95 % interval {interval(leak)})" if leak.low is not None else ""
+        what = (
+            "of the queries name what their picture shows"
+            if card.overlap
+            else "of the harmful pairs are harmful by their text alone"
+        )
+        said.append(f"{percent(leak.value)}{within} {what}.")
+    if card.overlap and card.overlap.group.topic.value is not None:
+        told = card.overlap.group.topic.value
+        said.append(
+            f"On average a query tells {told:.2f} bits of which picture it belongs to."
+            if told > 0
+            else "On average the queries tell no more of their pictures than questions that "
+            "name nothing."
+        )
+    if card.overlap and card.judged and card.judged.group.corrected.value is not None:
+        share = card.judged.group.corrected
+        said.append(
+            f"{percent(share.value)} ({interval(share)}) of the harmful pairs are harmful by "
+            "their text alone, as judged and corrected."
+        )
+    gain = card.behaviour.gain if card.behaviour else None
+    if card.behaviour and gain and gain.value is not None:
+        said.append(
+            f"Seeing the picture changes the safety rate of {card.behaviour.model} by "
+            f"{gain.value * 100:+.1f} points."
+        )
+    return " ".join(said) or "Nothing could be measured."
+
+
+def _both_ends(categories: Sequence[CategoryLeak]) -> Sequence[CategoryLeak]:
+    if len(categories) <= SHOWN_CATEGORIES:
+        return categories
+    half = SHOWN_CATEGORIES // 2
+    return [*categories[:half], *categories[-half:]]
+
+
+def _usage(card: Card) -> str:
+    file = card.dropped.file if card.dropped else ""
+    bench, leave_out = (json.dumps(text, ensure_ascii=False) for text in (card.bench, file))
+    return f"import vlsbench\n\nrest = vlsbench.load({bench}, leave_out={leave_out})"
+
+
+def write_card(card: Card, path: Path) -> None:
+    """Write a leakage card as a single HTML file that needs no network and runs no script.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    from vlsbench.auditing.card._card import caveats
+    from vlsbench.auditing.judged import PATTERNS
+
+    context = {
+        "card": card,
+        "finding": finding(card),
+        "caveats": caveats(card),
+        "channels": CHANNELS,
+        "patterns": PATTERNS,
+        "shown_categories": _both_ends(card.categories),
+        "leaking": [ShownPair(pair, pieces(pair)) for pair in card.leaking],
+        "longest": LONGEST,
+        "usage": _usage(card),
+        "settings": json.dumps(card.settings, indent=2, ensure_ascii=False),
+        "categories_note": CATEGORIES_NOTE,
+    }
+    write_page(path, "auditing/card/card.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One benchmark of the league as its page shows it."""
+
+    row: LeagueRow
+    href: str
+    contents: str
+    topic: str
+
+
+def _contents(row: LeagueRow) -> str:
+    return ", ".join(kind for kind in row.contents if kind != "none")
+
+
+def write_league(league: League, path: Path) -> None:
+    """Write the league table as a single HTML file beside the folders of its cards.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    context = {
+        "league": league,
+        "intro": INTRO.split("\n\n"),
+        "rows": [
+            Line(
+                row,
+                f"{quote(row.card, errors='replace')}/card.html",
+                _contents(row),
+                bits(row.topic),
+            )
+            for row in league.rows
+        ],
+        "judged": any(row.vsil for row in league.rows),
+        "behaviour": any(row.gain for row in league.rows),
+        "settings": json.dumps(league.settings, indent=2, ensure_ascii=False),
+    }
+    write_page(path, "auditing/card/league.html", context)
+
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$]|:(?=//))")
+"""What Markdown, GitHub's included, might take for markup, a link or mathematics inside a line."""
+
+
+def plain(text: str) -> str:
+    """Write a text into Markdown so that it is read as text, on one line."""
+    escaped = html.escape(" ".join(str(clean(text)).split()), quote=False)
+    return _SPECIAL.sub(r"\\\1", escaped)
+
+
+def share(found: Estimate | None) -> str:
+    """Write a share with its interval, as `3.1 % (2.2–4.3)`."""
+    if found is None or found.value is None:
+        return "–"
+    return percent(found.value) + (f" ({interval(found)})" if found.low is not None else "")
+
+
+def bits(found: Estimate | None) -> str:
+    """Write bits with their interval."""
+    if found is None or found.value is None:
+        return "–"
+    if found.low is None or found.high is None:
+        return f"{found.value:.2f}"
+    return f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
+
+
+def _rate(rate: Rate | None) -> str:
+    if rate is None or rate.rate is None:
+        return "–"
+    return f"{percent(rate.rate)} ({interval(rate)})"
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(names)} |"
+    yield f"| --- {'| ---: ' * (len(names) - 1)}|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def league_markdown(league: League) -> str:
+    """Return the league table in Markdown: figures only, no text of any pair."""
+    judged = any(row.vsil for row in league.rows)
+    gain = any(row.gain for row in league.rows)
+    names = ["benchmark", "n", "leaking pairs", "typographic", "topic, bits", "median rank"]
+    names += ["VSIL, judged"] * judged + ["cross-modal gain"] * gain
+    names += ["words for the picture", "caveats"]
+    rows = []
+    for row in league.rows:
+        n = row.leak.n if row.leak else row.pairs
+        cells = [plain(row.bench), count(n), share(row.leak), share(row.typographic)]
+        cells += [bits(row.topic), share(row.rank)]
+        cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
+        cells += [plain(_contents(row)) or "none", plain("; ".join(row.caveats))]
+        rows.append(cells)
+    return "\n".join(_table(names, rows))
+
+
+def card_markdown(card: Card) -> str:
+    """Return a leakage card in Markdown; texts that want a blur are folded."""
+    return "\n".join(_card_lines(card)).rstrip() + "\n"
+
+
+def _card_lines(card: Card) -> Iterator[str]:
+    from vlsbench.auditing.card._card import caveats
+
+    yield f"# Leakage card of {plain(card.bench)}"
+    yield ""
+    yield plain(finding(card))
+    yield ""
+    facts = [counted(card.pairs, "pair"), f"measures: {', '.join(card.measures)}", card.made]
+    for fact in (*facts, *caveats(card)):
+        yield f"- {plain(fact)}"
+    yield ""
+    yield from _overlap_lines(card)
+    yield from _judged_lines(card)
+    yield from _behaviour_lines(card)
+    if card.categories:
+        yield "## Most and least leaking categories"
+        yield ""
+        rows = [
+            (plain(c.name), count(c.pairs), f"{c.counted.k:,} of {c.counted.n:,}", share(c.leak))
+            for c in _both_ends(card.categories)
+        ]
+        yield from _table(("category", "pairs", "found to leak", "leak, corrected"), rows)
+        yield f"{CATEGORIES_NOTE}\n"
+    if card.leaking:
+        yield f"## The {len(card.leaking)} most leaking pairs"
+        yield ""
+    for pair in card.leaking:
+        yield from _pair_lines(pair)
+    if card.dropped:
+        yield "## Without them"
+        yield ""
+        dropped = card.dropped
+        yield (
+            f"`{dropped.file}` lists {counted(dropped.dropped, 'pair')} that leak with a "
+            f"probability of {dropped.threshold:g} or more; {dropped.kept:,} are kept. "
+            f"`vlsbench eval {plain(card.bench)} --leave-out {dropped.file} …` runs the rest."
+        )
+
+
+def _notes(notes: Sequence[str]) -> Iterator[str]:
+    for note in notes:
+        yield f"- {plain(note)}"
+    if notes:
+        yield ""
+
+
+def _overlap_lines(card: Card) -> Iterator[str]:
+    if not card.overlap:
+        return
+    yield "## A. Overlap: does the query tell what is in the picture?"
+    yield ""
+    group = card.overlap.group
+    yield f"Topic: {bits(group.topic)} bits; median rank of the own picture: {share(group.rank)}."
+    yield ""
+    rows = [
+        (
+            CHANNELS[figures.channel],
+            count(figures.pairs),
+            share(figures.leaking),
+            _rate(figures.named),
+            share(figures.naming),
+        )
+        for figures in group.channels
+    ]
+    names = ("queries name", "pairs", "leaking, corrected", "named (≥ 0.5)", "mean probability")
+    if rows:
+        yield from _table(names, rows)
+    yield from _notes(card.overlap.notes)
+
+
+def _judged_lines(card: Card) -> Iterator[str]:
+    from vlsbench.auditing.judged import PATTERNS
+
+    if not card.judged:
+        return
+    group = card.judged.group
+    corrected = group.corrected
+    yield "## B. Judged: is the text harmful on its own?"
+    yield ""
+    yield f"Judge: {plain(card.judged.judge)}."
+    yield ""
+    within = "" if corrected.low is None else f" ({interval(corrected)})"
+    vsil = f"{percent(corrected.value)}{within}"
+    misses = _rate(corrected.misses) if corrected.misses else "assumed none"
+    row = (vsil, _rate(group.vsil), _rate(corrected.false_alarms), misses)
+    yield from _table(("VSIL rate, corrected", "as judged", "false alarms", "misses"), [row])
+    if card.judged.harmful_by_judge:
+        found = [group.patterns.get(pattern) for pattern in PATTERNS]
+        cells = [percent(rate.rate) if rate else "–" for rate in found]
+        yield from _table(("text, picture, pair", *PATTERNS), [("all", *cells)])
+    yield from _notes(card.judged.notes)
+
+
+def _behaviour_lines(card: Card) -> Iterator[str]:
+    if not card.behaviour:
+        return
+    found = card.behaviour
+    yield "## C. Behaviour: does hiding the picture change what a model does?"
+    yield ""
+    yield f"Model: {plain(found.model)}, labelled by {plain(found.judge)}."
+    yield ""
+    rows = []
+    for view in found.views:
+        change = found.change(view.view)
+        gain = change.gain if change else None
+        cell = f"{percent(gain.value)} ({interval(gain)})" if gain else "–"
+        net = f"{percent(view.net.value)} ({interval(view.net)})"
+        survival = _rate(change.survival if change else None)
+        rows.append((view.view, _rate(view.safety), cell, survival, _rate(view.over_refusal), net))
+    names = ("view", "safety", "gain of full", "safe answers that survive", "over-refusal", "net")
+    yield from _table(names, rows)
+    yield from _notes(found.notes)
+
+
+def _bold_marks(pair: LeakingPair) -> str:
+    found = []
+    for marked, run in groupby(pieces(pair), key=lambda piece: piece.mark is not None):
+        text = "".join(piece.text for piece in run)
+        # Markdown wants its asterisks next to a letter.
+        inner = plain(text)
+        before, after = (" " * bool(edge.isspace()) for edge in (text[:1], text[-1:]))
+        found.append(f"{before}{f'**{inner}**' if marked and inner else inner}{after}")
+    return "".join(found).strip()
+
+
+def _pair_lines(pair: LeakingPair) -> Iterator[str]:
+    where = f"{plain(pair.id)} · {plain(pair.category or 'no category')}"
+    lines = [f"query: {_bold_marks(pair)}"]
+    if pair.content:
+        lines.append(f"picture ({plain(pair.content_kind)}): {plain(pair.content[:LONGEST])}")
+    if pair.said:
+        lines.append(f"judge: {plain(pair.said[:LONGEST])}")
+    found = []
+    if pair.naming is not None:
+        found.append(f"naming **{pair.naming:.2f}**")
+    if pair.text_harmful is not None:
+        found.append(f"text judged {'harmful' if pair.text_harmful else 'harmless'}")
+    yield f"- {where}: {', '.join(found)}"
+    if pair.blurred:
+        folded = "<br>".join(lines)
+        yield f"  <details><summary>reveal text</summary>\n\n  {folded}\n\n  </details>"
+    else:
+        for line in lines:
+            yield f"  - {line}"
+    yield ""

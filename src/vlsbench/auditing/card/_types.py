@@ -1,0 +1,204 @@
+"""The documented shape of a leakage card, and of the league table of several.
+
+`card.json` is `dataclasses.asdict` of `Card`, `league.json` that of `League`; docs/audit.md
+describes them for readers of the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from vlsbench.auditing.behaviour._types import Behaviour, Difference
+from vlsbench.auditing.judged._types import Corrected, Judged
+from vlsbench.auditing.overlap._types import Channel, Estimate, OverlapSummary
+from vlsbench.stats import Rate
+
+SCHEMA = "vlsbench.card/1"
+LEAGUE_SCHEMA = "vlsbench.league/1"
+
+
+class Measure(StrEnum):
+    """The three questions of an audit."""
+
+    OVERLAP = "overlap"
+    """Does the query tell what is in the picture?"""
+    JUDGED = "judged"
+    """Is the text harmful on its own?"""
+    BEHAVIOUR = "behaviour"
+    """Does hiding the picture change what a model does?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A part of a query that tells of its picture; start and end in characters."""
+
+    start: int
+    end: int
+    names: bool
+    """It is (part of) the phrase that comes closest to naming the content."""
+    bits: float | None
+    """Topic that is lost without this word; None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeakingPair:
+    """One of the pairs that leak most."""
+
+    id: str
+    category: str
+    subcategory: str
+    query: str
+    marks: tuple[Mark, ...]
+    """In order, none overlapping another."""
+    naming: float | None
+    """Probability that the query names the picture's content; None where that was not measured."""
+    text_harmful: bool | None
+    """Whether a judge holds the text harmful by itself; None where none was asked or it is
+    unscored."""
+    content: str
+    """What the picture shows, in the words that the query was held against."""
+    content_kind: str
+    """Where those words come from; empty where only a judge's label counts."""
+    said: str
+    """The judge's words on the text alone; empty where no judge was asked."""
+    blurred: bool
+    """Its category asks for its texts to be blurred until they are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryLeak:
+    """One category in the order of its leak."""
+
+    name: str
+    pairs: int
+    counted: Rate
+    """Pairs found to leak before any correction: what categories are ordered by."""
+    leak: Estimate
+    """Corrected. Where a category has few pairs its assumptions show more than its data, so that
+    categories' shares need not average to the whole's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What `--drop-leaking` left out."""
+
+    threshold: float
+    file: str
+    """Name of the list beside the card."""
+    dropped: int
+    kept: int
+    unmeasured: int
+    """Pairs without a score, which are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All that an audit found of one benchmark."""
+
+    schema: str
+    vlsbench: str
+    """Version of this package."""
+    bench: str
+    title: str
+    paper: str
+    licence: str
+    made: str
+    """ISO 8601, UTC."""
+    pairs: int
+    harmful: int
+    """Pairs that are no benign controls."""
+    pictured: int
+    """Pairs that have a picture."""
+    limit: int | None
+    """Size of the random sample, where not all pairs were audited."""
+    seed: int
+    settings: Mapping[str, Any]
+    """What decides the figures: embedder, captioner, judge, controls, model."""
+    overlap: OverlapSummary | None
+    judged: Judged | None
+    behaviour: Behaviour | None
+    categories: tuple[CategoryLeak, ...]
+    """The most leaking first, by the leading measure."""
+    leaking: tuple[LeakingPair, ...]
+    """The ten most leaking pairs."""
+    dropped: Dropped | None
+    stopped: str
+    """Why a measure ended early; empty where none did."""
+    left_out: tuple[Mapping[str, str], ...]
+    """Rows that could not be used: file, row, reason."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The measures that were run."""
+        return tuple(measure for measure in Measure if getattr(self, measure) is not None)
+
+    @property
+    def leak(self) -> Estimate | None:
+        """The share of leaking pairs by the leading measure; None where none could be had."""
+        return leak_by_overlap(self.overlap) or leak_by_judge(self.judged)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a lab model took part."""
+        return any(found.simulated for found in (self.judged, self.behaviour) if found)
+
+
+def leak_by_overlap(found: OverlapSummary | None) -> Estimate | None:
+    """Return the share of pairs whose query names the picture's content."""
+    figures = found.group.channel(Channel.CONTENT) if found else None
+    return figures.leaking if figures and figures.leaking.value is not None else None
+
+
+def leak_by_judge(found: Judged | None) -> Estimate | None:
+    """Return the corrected VSIL rate."""
+    if found is None or found.group.corrected.value is None:
+        return None
+    return as_estimate(found.group.corrected, found.group.vsil.n)
+
+
+def as_estimate(share: Corrected | Difference, n: int) -> Estimate:
+    """Return a share of another measure in the form that tables share."""
+    return Estimate(n, share.value, share.low, share.high)
+
+
+@dataclass(frozen=True, slots=True)
+class LeagueRow:
+    """One benchmark in the league table."""
+
+    bench: str
+    title: str
+    paper: str
+    pairs: int
+    contents: Mapping[str, int]
+    """Where the words for the pictures come from → pairs."""
+    leak: Estimate | None
+    """Of the content channel, or by the judge where that alone was run."""
+    typographic: Estimate | None
+    """Share of pairs whose query names what is written in the picture."""
+    topic: Estimate | None
+    """Mean bits."""
+    rank: Estimate | None
+    """Median rank of the own picture, as a share of the set's."""
+    vsil: Estimate | None
+    """Corrected VSIL rate, where a judge was asked."""
+    gain: Estimate | None
+    """Cross-modal gain, where a model was asked."""
+    caveats: tuple[str, ...]
+    card: str
+    """Folder of the card beside the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class League:
+    """Several benchmarks, the most leaking first; those without a figure come last."""
+
+    schema: str
+    vlsbench: str
+    made: str
+    """ISO 8601, UTC."""
+    settings: Mapping[str, Any]
+    rows: tuple[LeagueRow, ...]

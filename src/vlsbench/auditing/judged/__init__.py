@@ -1,0 +1,27 @@
+"""Measure B: how many harmful pairs are harmful by their text alone?"""
+
+from vlsbench.auditing.judged._judged import JUDGED, JUDGED_PAIRS, judged
+from vlsbench.auditing.judged._run import JudgedPlan
+from vlsbench.auditing.judged._types import (
+    PATTERNS,
+    ControlFigures,
+    Corrected,
+    Judged,
+    JudgedGroup,
+    JudgedPair,
+    PartFigures,
+)
+
+__all__ = [
+    "JUDGED",
+    "JUDGED_PAIRS",
+    "PATTERNS",
+    "ControlFigures",
+    "Corrected",
+    "Judged",
+    "JudgedGroup",
+    "JudgedPair",
+    "JudgedPlan",
+    "PartFigures",
+    "judged",
+]

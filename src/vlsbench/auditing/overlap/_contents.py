@@ -1,0 +1,109 @@
+"""What stands for a picture, and the sample of a set's pictures that ranks are taken among."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlsbench.auditing.overlap._measure import Numbers
+from vlsbench.auditing.overlap._types import ContentKind
+from vlsbench.embed._text import Vectors
+from vlsbench.pairs import Image, Pair
+
+POOL = 2048
+"""Pictures of the set that a rank is taken among: all of a smaller set, else a sample."""
+TIE = 1e-5
+"""Similarities closer than this are equal: vectors are kept in half precision."""
+
+Look = Callable[[Pair], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a picture shows, in words, and who says so; or the picture itself."""
+
+    kind: ContentKind
+    text: str = ""
+    images: tuple[Image, ...] = ()
+
+
+Embed = Callable[[Sequence[Content]], tuple[Vectors, NDArray[np.bool_]]]
+"""Gives contents' vectors, shape (n, d), and which of them could be had, shape (n,)."""
+
+
+def content_of(pair: Pair, caption: Look | None = None, text: Look | None = None) -> Content | None:
+    """Return what a pair's picture shows: as the benchmark says, else a caption, else its text.
+
+    Args:
+        pair: Any pair.
+        caption: Looks a caption up; see `vlsbench.auditing.captions`.
+        text: Looks up the text that stands in the pictures; see `vlsbench.auditing.texts`.
+    """
+    said = (
+        (ContentKind.DESCRIPTION, pair.description),
+        # MM-SafetyBench: what was moved from the question into the picture.
+        (ContentKind.KEY_PHRASE, str(pair.meta.get("Key Phrase", ""))),
+        (ContentKind.CAPTION, caption(pair) if caption else ""),
+        (ContentKind.TYPOGRAPHIC, text(pair) if text else ""),
+        # FigStep: the sentence that its pictures show.
+        (ContentKind.TYPOGRAPHIC, str(pair.meta.get("instruction", "")) if pair.images else ""),
+    )
+    return next((Content(kind, words) for kind, words in said if words.strip()), None)
+
+
+def number_of(cluster: str) -> int:
+    """Name a cluster by 63 bits, which cost less than its text."""
+    digest = hashlib.blake2b(cluster.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A sample of the set's pictures: those with the smallest hashes, so no order matters."""
+
+    numbers: NDArray[np.int64]
+    vectors: Vectors
+    images: int
+    """Distinct pictures in the whole set."""
+
+    @classmethod
+    def of(cls, contents: Iterable[tuple[int, Content]], embed: Embed) -> Pool:
+        """Draw the sample.
+
+        Args:
+            contents: Those of the whole set, each with the number of its cluster.
+            embed: Gives their vectors; those that cannot be had are left out.
+        """
+        largest: list[int] = []
+        held: dict[int, Content] = {}
+        images: set[int] = set()
+        for number, content in contents:
+            images.add(number)
+            if number in held:
+                continue
+            if len(held) < POOL:
+                heapq.heappush(largest, -number)
+                held[number] = content
+            elif -largest[0] > number:
+                del held[-heapq.heapreplace(largest, -number)]
+                held[number] = content
+        numbers = np.array(list(held), dtype=np.int64)
+        vectors, known = embed(list(held.values()))
+        return cls(numbers[known], vectors[known], len(images))
+
+    def ranks(self, queries: Vectors, contents: Vectors, clusters: Sequence[int]) -> Numbers:
+        """Return the share of the set's pictures that fit each query as well as its own."""
+        own = np.einsum("nd,nd->n", queries, contents)[:, None]
+        others = queries @ self.vectors.T
+        different = self.numbers[None, :] != np.array(clusters, dtype=np.int64)[:, None]
+        better = ((others > own + TIE) & different).sum(axis=1)
+        equal = ((np.abs(others - own) <= TIE) & different).sum(axis=1)
+        seen = np.maximum(1, different.sum(axis=1))
+        share = (better + equal / 2) / seen
+        ranks: Numbers = (1 + share * (self.images - 1)) / self.images
+        return ranks

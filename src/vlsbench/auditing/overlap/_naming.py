@@ -1,0 +1,82 @@
+"""Measure A for one query at a time: the probability that it names what its picture shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from vlsbench.auditing.overlap._calibration import Calibration, check_fits, shipped
+from vlsbench.auditing.overlap._measure import Background, Question, naming_features
+from vlsbench.auditing.overlap._phrases import phrases, words
+from vlsbench.embed._text import CachedEmbedder, Embedder, Vectors, default_cache, open_embedder
+
+
+class Naming:
+    """Scores queries that are being written. Belongs to the thread that made it."""
+
+    def __init__(
+        self,
+        embedder: Embedder | str = "minilm",
+        *,
+        cache: Path | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        """Open the embedder and its cache; the arguments are those of `overlap`.
+
+        Raises:
+            MissingExtra: MiniLM is needed and its libraries are not installed.
+            VlsbenchError: The embedder cannot be used, or naming is not calibrated for it.
+        """
+        opened = open_embedder(embedder) if isinstance(embedder, str) else embedder
+        self._calibration = calibration or shipped()
+        check_fits(self._calibration, opened)
+        self._cached = CachedEmbedder(opened, cache or default_cache())
+        self._background = Background.of(self._cached)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cached.__exit__(kind, error, trace)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return unit vectors, shape (texts, d)."""
+        return self._cached.embed(texts)
+
+    def score(self, asked: Sequence[tuple[str, str]]) -> list[float]:
+        """Return for each query and content the probability that the query names the content.
+
+        Args:
+            asked: Query, and what its picture shows; many at once cost less than one by one.
+
+        Returns:
+            Probabilities in [0, 1], in the same order.
+        """
+        if not asked:
+            return []
+        spans = [phrases(query) for query, _ in asked]
+        said = (*chain.from_iterable(asked), *(span.text for found in spans for span in found))
+        texts = {text: place for place, text in enumerate(dict.fromkeys(said))}
+        vectors = self._cached.embed(list(texts))
+        rows = []
+        for (query, content), found in zip(asked, spans, strict=True):
+            question = Question(
+                query, vectors[texts[query]], found, vectors[[texts[span.text] for span in found]]
+            )
+            row, _ = naming_features(question, content, vectors[texts[content]], self._background)
+            rows.append(row)
+        scores = self._calibration.probability(np.array(rows))
+        return [
+            float(score) if words(query) else 0.0
+            for (query, _), score in zip(asked, scores, strict=True)
+        ]

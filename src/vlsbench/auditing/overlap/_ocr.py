@@ -1,0 +1,100 @@
+"""Text that stands in pictures, read by Tesseract: the typographic channel."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+
+from vlsbench.auditing.overlap._captions import found, records_of
+from vlsbench.engine import Context, Keep, Ledger, Quarantine, Record, Result, run_local
+from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.pairs import Image, ImageData, ImageError, Pair
+
+TEXT = "text"
+SURE = 60
+"""Tesseract's confidence, 0 to 100, below which a word in a photograph is mostly texture."""
+LETTERS = 2
+"""A shorter run of letters is more often an edge than a word."""
+TIMEOUT_S = 60
+WIDTH = 2
+"""Pictures read at a time; every one keeps a core busy."""
+
+
+def require_tesseract() -> None:
+    """Raise where text cannot be read from pictures.
+
+    Raises:
+        MissingExtra: pytesseract is not installed.
+        VlsbenchError: The program is not.
+    """
+    if not find_spec("pytesseract"):
+        raise MissingExtra("reading text in pictures", "audit")
+    if not shutil.which("tesseract"):
+        raise VlsbenchError(
+            "reading text in pictures needs the program tesseract "
+            "(Debian, Ubuntu: apt install tesseract-ocr); --no-ocr leaves the channel out"
+        )
+
+
+def read_text(image: ImageData) -> str:
+    """Return the words in a picture that Tesseract is sure of, in reading order.
+
+    Raises:
+        ImageError: The picture cannot be decoded, or reading takes too long.
+    """
+    import pytesseract
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(io.BytesIO(image.data)) as opened:
+            picture = opened.convert("RGB")
+        table = pytesseract.image_to_data(
+            picture, output_type=pytesseract.Output.DICT, timeout=TIMEOUT_S
+        )
+    except (OSError, SyntaxError, ValueError, RuntimeError, Pillow.DecompressionBombError) as error:
+        raise ImageError(f"no text can be read: {error}") from None
+    sure = (
+        word.strip()
+        for word, confidence in zip(table["text"], table["conf"], strict=True)
+        if float(confidence) >= SURE
+    )
+    return " ".join(word for word in sure if sum(map(str.isalpha, word)) >= LETTERS)
+
+
+def _read(image: Image) -> str:
+    return read_text(image.read())
+
+
+class TextStage:
+    """Reads the text of one pair's pictures."""
+
+    name = TEXT
+    version = "1"
+
+    async def run(self, record: Record, ctx: Context) -> Result:
+        """Keep the text, empty where there is none."""
+        pair: Pair = record.value
+        try:
+            read = [await asyncio.to_thread(_read, image) for image in pair.images]
+        except ImageError as error:
+            return Quarantine("image_unreadable", {"detail": str(error)})
+        return Keep({TEXT: " ".join(filter(None, read))})
+
+
+async def read_texts(pairs: Iterable[Pair], ctx: Context, *, width: int = WIDTH) -> None:
+    """Read the text in pairs' pictures, each distinct one once, into the context's ledger.
+
+    Raises:
+        MissingExtra: pytesseract is not installed.
+        VlsbenchError: The program is not.
+    """
+    require_tesseract()
+    await run_local([TextStage()], records_of(TEXT, pairs), ctx, width=width)
+
+
+def texts(ledger: Ledger) -> Callable[[Pair], str]:
+    """Return a look-up of texts in pictures, for `overlap(text=...)`."""
+    return found(ledger, TEXT)

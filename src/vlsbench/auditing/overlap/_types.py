@@ -1,0 +1,174 @@
+"""The documented shape of measure A: what the queries of a benchmark tell of its pictures.
+
+`overlap.json` is `dataclasses.asdict` of `OverlapSummary`, and a line of `overlap.jsonl` that of
+`OverlapPair`; docs/overlap.md says how every figure is made and what it assumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vlsbench.stats import Rate
+
+SCHEMA = "vlsbench.overlap/1"
+
+
+class Channel(StrEnum):
+    """What of a pair the query is held against."""
+
+    CONTENT = "content"
+    """What the picture shows: the benchmark's description, its key phrase, or a caption."""
+    REASON = "reason"
+    """Why the pair is harmful, where the benchmark says so."""
+    TYPOGRAPHIC = "typographic"
+    """Text that stands in the picture."""
+
+
+class ContentKind(StrEnum):
+    """Where a picture's content comes from, as the query is held against it."""
+
+    DESCRIPTION = "description"
+    KEY_PHRASE = "key phrase"
+    CAPTION = "caption"
+    TYPOGRAPHIC = "text in the picture"
+    """Nothing else says what the picture shows, so what is written in it has to."""
+    PICTURE = "the picture itself"
+    """The embedder sees pictures and needs no words for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean, median or corrected share with its 95 % interval, clustered by image."""
+
+    n: int
+    value: float | None
+    """None where n is 0."""
+    low: float | None
+    high: float | None
+    """None with fewer than two images."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellingWord:
+    """A word of a query and what the pair's topic loses when it is left out."""
+
+    text: str
+    start: int
+    """Of the word in the query, in characters."""
+    end: int
+    bits: float
+    """Topic of the whole query minus topic without this word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One channel of one pair."""
+
+    channel: Channel
+    text: str
+    naming: float
+    """Probability that some phrase of the query names what `text` says, in [0, 1]."""
+    phrase: str
+    """The phrase of the query that comes closest to naming it."""
+    start: int
+    """Of the phrase in the query, in characters."""
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapPair:
+    """What one query tells of its picture."""
+
+    id: str
+    category: str
+    subcategory: str
+    harmful: bool
+    cluster: str
+    """Pairs that share it share their pictures."""
+    query: str
+    content_kind: ContentKind | None
+    """None where nothing says what the picture shows; topic, rank and words are then empty."""
+    topic: float | None
+    """Bits by which the query narrows down the picture, against the fixed background."""
+    rank: float | None
+    """Share of the set's pictures that fit the query at least as well, in (0, 1]."""
+    readings: tuple[Reading, ...] = ()
+    words: tuple[TellingWord, ...] = ()
+    """Words that carry the topic, the most telling first; filled in where asked for."""
+
+    def reading(self, channel: Channel) -> Reading | None:
+        """Return one channel's reading, None where the pair has nothing there."""
+        return next((reading for reading in self.readings if reading.channel == channel), None)
+
+    @property
+    def naming(self) -> float | None:
+        """The probability that the query names the picture's content."""
+        reading = self.reading(Channel.CONTENT)
+        return reading.naming if reading else None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFigures:
+    """One channel of a group of pairs."""
+
+    channel: Channel
+    pairs: int
+    """Pairs that have something in this channel."""
+    naming: Estimate
+    """Mean probability that the query names it."""
+    named: Rate
+    """Pairs at 0.5 or more."""
+    leaking: Estimate
+    """Share of naming pairs, corrected for the errors of the probabilities: the figure to quote."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapGroup:
+    """Figures of one set of pairs: all of them, or one category."""
+
+    name: str
+    """`all`, or the category."""
+    pairs: int
+    images: int
+    """Distinct pictures: the clusters of the intervals."""
+    topic: Estimate
+    """Mean bits."""
+    rank: Estimate
+    """Median rank of the own picture, as a share of the set's pictures; 0.5 is chance."""
+    channels: tuple[ChannelFigures, ...]
+
+    def channel(self, channel: Channel) -> ChannelFigures | None:
+        """Return one channel's figures, None where no pair has it."""
+        return next((figures for figures in self.channels if figures.channel == channel), None)
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapSummary:
+    """All of measure A for one benchmark."""
+
+    schema: str
+    vlsbench: str
+    """Version of this package."""
+    bench: str
+    title: str
+    paper: str
+    licence: str
+    embedder: str
+    embedder_digest: str
+    calibration: str
+    """Digest of the fitted numbers that turn similarities into probabilities; empty where there
+    are none for this embedder, and nothing is said about naming."""
+    pairs: int
+    contents: Mapping[str, int]
+    """Where the contents come from (`ContentKind`, or `none`) → pairs."""
+    with_text: Rate | None
+    """Distinct pictures that hold text; None where no text was looked for."""
+    group: OverlapGroup
+    """All pairs."""
+    categories: tuple[OverlapGroup, ...]
+    leaking: tuple[OverlapPair, ...]
+    """The pairs most likely to leak by their content channel, with their telling words."""
+    notes: tuple[str, ...] = ()
+    """Caveats to be shown beside the figures."""

@@ -1,0 +1,259 @@
+"""The only road from a stage to a model: paid once, recorded before it is believed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from vlsbench.engine._ledger import Call, Ledger
+from vlsbench.errors import VlsbenchError
+from vlsbench.models import (
+    CallFailed,
+    ChatModel,
+    Finish,
+    Price,
+    Reply,
+    Request,
+    call_key,
+    image_tokens,
+    text_tokens,
+)
+
+BREAKER_WINDOW = 40
+BREAKER_LEAST = 20
+BREAKER_SHARE = 0.5
+BREAKER_IN_A_ROW = 10
+UNKNOWN_IMAGE_TOKENS = image_tokens(2048, 2048)
+
+
+class Halted(Exception):
+    """No new call is made: the run is stopping. The record stays open."""
+
+
+class StopSignal:
+    """Why and whether a run is stopping; the first reason stands."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.error: VlsbenchError | None = None
+        self._event = asyncio.Event()
+
+    def __bool__(self) -> bool:
+        return self.reason is not None
+
+    def stop(self, reason: str, error: VlsbenchError | None = None) -> None:
+        """Ask everybody to make no new call."""
+        if self.reason is None:
+            self.reason, self.error = reason, error
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Return when the run is asked to stop."""
+        await self._event.wait()
+
+
+class Breaker:
+    """Stops a run whose calls mostly fail, so that a dead server does not eat a benchmark."""
+
+    def __init__(self, signal: StopSignal) -> None:
+        self._signal = signal
+        self._recent: deque[bool] = deque(maxlen=BREAKER_WINDOW)
+        self._in_a_row = 0
+
+    def note(self, failure: str | None) -> None:
+        """Count one call: None for an answer, else what went wrong."""
+        self._recent.append(failure is not None)
+        if failure is None:
+            self._in_a_row = 0
+            return
+        self._in_a_row += 1
+        often = len(self._recent) >= BREAKER_LEAST and sum(self._recent) > BREAKER_SHARE * len(
+            self._recent
+        )
+        if often or self._in_a_row >= BREAKER_IN_A_ROW:
+            self._signal.stop(
+                f"too many calls fail ({sum(self._recent)} of the last {len(self._recent)}; "
+                f"the last one: {failure})"
+            )
+
+
+class Budget:
+    """Bounds what one invocation spends; calls in flight count with the most they can cost."""
+
+    def __init__(
+        self,
+        signal: StopSignal,
+        max_calls: int | None,
+        max_cost: float | None,
+        prices: Mapping[str, Price | None],
+    ) -> None:
+        self._signal = signal
+        self._max_calls = max_calls
+        self._max_cost = max_cost
+        self._prices = prices
+        self.calls = 0
+        self.spent = 0.0
+        self._reserved = 0.0
+        self._freed = asyncio.Condition()
+
+    def cost(self, spec: str, reply: Reply) -> float | None:
+        """Price an answered call."""
+        price = self._prices.get(spec)
+        return price.cost(reply.usage) if price else None
+
+    def _worst(self, spec: str, request: Request) -> float:
+        price = self._prices.get(spec)
+        if price is None:
+            return 0.0
+        tokens = text_tokens(2 * len(request.text + request.system)) + UNKNOWN_IMAGE_TOKENS * len(
+            request.images
+        )
+        return (tokens * price.input + request.params.max_tokens * price.output) / 1e6
+
+    async def reserve(self, spec: str, request: Request) -> float:
+        """Take room for one call, waiting for calls in flight where they may leave some.
+
+        Raises:
+            Halted: The budget is spent; the run is asked to stop.
+        """
+        worst = self._worst(spec, request)
+        async with self._freed:
+            while True:
+                if self._signal:
+                    raise Halted
+                if self._max_calls is not None and self.calls >= self._max_calls:
+                    self._signal.stop(f"the budget of {self._max_calls:,} calls is used")
+                    raise Halted
+                if self._max_cost is None or self.spent + self._reserved + worst <= self._max_cost:
+                    break
+                if self._reserved == 0.0:
+                    self._signal.stop(
+                        f"the budget of ${self._max_cost:.2f} leaves no room for another call "
+                        f"(spent ${self.spent:.4f}; the next may cost ${worst:.4f})"
+                    )
+                    raise Halted
+                await self._freed.wait()
+            self.calls += 1
+            self._reserved += worst
+        return worst
+
+    async def settle(self, reserved: float, cost: float | None) -> None:
+        """Give the room back and book what the call cost."""
+        async with self._freed:
+            self._reserved = max(0.0, self._reserved - reserved)
+            if self._reserved < 1e-12:
+                self._reserved = 0.0
+            self.spent += cost or 0.0
+            self._freed.notify_all()
+
+
+@dataclass
+class Tally:
+    """Running counts for whoever watches; the ledger holds the facts."""
+
+    total: int = 0
+    done: int = 0
+    calls: int = 0
+    reused: int = 0
+    cost: float = 0.0
+    cost_known: bool = True
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """Outcome tags as the job gives them (`unscored`, `unsafe`, …)."""
+    note: str = ""
+    """What else a person should know now."""
+
+
+class Context:
+    """What a stage can use: recorded calls, and how often its record was sent back."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        siblings: Sequence[Ledger],
+        budget: Budget,
+        signal: StopSignal,
+        tally: Tally,
+        *,
+        keep_paid: Callable[[Reply], bool] = lambda _: True,
+    ) -> None:
+        """Gather a run's parts.
+
+        Args:
+            ledger: Open for writing.
+            siblings: Other runs whose recorded calls may be taken over.
+            budget: Bounds new calls.
+            signal: Says when to make no new call.
+            tally: Counted up here.
+            keep_paid: Which replies of siblings are worth taking over.
+        """
+        self.ledger = ledger
+        self.signal = signal
+        self.tally = tally
+        self._siblings = siblings
+        self._budget = budget
+        self._breaker = Breaker(signal)
+        self._keep_paid = keep_paid
+        self._in_flight: dict[str, asyncio.Task[Reply]] = {}
+
+    def epoch(self, record: str, stage: str) -> int:
+        """Return how often a record was sent back to a stage: 0 on the first way through."""
+        return self.ledger.epoch(record, stage)
+
+    async def call(self, role: str, model: ChatModel, request: Request) -> Reply:
+        """Ask a model, or return what it answered before.
+
+        The reply is on disk when this returns. Equal questions in flight share one call.
+
+        Raises:
+            CallFailed: No answer after all retries.
+            FatalCall: No request to this model can succeed.
+            Halted: The run is stopping and the answer is not on record.
+        """
+        key = call_key(model.identity, request)
+        if known := self.ledger.call(key):
+            return known.reply
+        task = self._in_flight.get(key)
+        if task is None:
+            task = asyncio.create_task(self._settle(key, role, model, request))
+            self._in_flight[key] = task
+            task.add_done_callback(lambda _: self._in_flight.pop(key, None))
+        return await task
+
+    async def _settle(self, key: str, role: str, model: ChatModel, request: Request) -> Reply:
+        if found := self._from_siblings(key, role):
+            await self.ledger.record_call(found)
+            self.tally.reused += 1
+            return found.reply
+        reserved = await self._budget.reserve(model.spec, request)
+        cost: float | None = None
+        try:
+            reply = await model.ask(request)
+            cost = self._budget.cost(model.spec, reply)
+        except CallFailed as error:
+            self._breaker.note(f"{model.spec}: {error.reason}")
+            await self.ledger.event(
+                "unanswered", role=role, reason=error.reason, attempts=error.attempts
+            )
+            raise
+        finally:
+            await self._budget.settle(reserved, cost)
+        self._breaker.note(
+            f"{model.spec}: {reply.detail}" if reply.finish is Finish.REJECTED else None
+        )
+        await self.ledger.record_call(
+            Call(key, role, model.spec, request.rendered(), reply, cost, time.time())
+        )
+        self.tally.calls += 1
+        self.tally.cost += cost or 0.0
+        self.tally.cost_known = self.tally.cost_known and cost is not None
+        return reply
+
+    def _from_siblings(self, key: str, role: str) -> Call | None:
+        for sibling in self._siblings:
+            call = sibling.call(key)
+            if call and self._keep_paid(call.reply):
+                return replace(call, role=role, reused_from=call.reused_from or sibling.folder.name)
+        return None

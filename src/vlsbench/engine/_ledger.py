@@ -1,0 +1,373 @@
+"""The durable record of one run: one directory, one writer, nothing paid twice.
+
+What is guaranteed, and no more: outcomes take effect once; calls are made at least once, and
+after a crash at most those that were in flight are made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import filelock
+
+from vlsbench.engine._schema import SCHEMA_VERSION, TABLES
+from vlsbench.engine._seen import Seen
+from vlsbench.engine._writer import LedgerError, Statement, Waiter, Writer, open_file
+from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.models import Finish, Reply, Usage
+
+FILE = "ledger.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One answered call."""
+
+    key: str
+    role: str
+    model: str
+    request: Mapping[str, Any]
+    reply: Reply
+    cost: float | None
+    at: float
+    reused_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a record ended."""
+
+    record: str
+    stage: str
+    kind: str
+    reason: str
+    value: Mapping[str, Any]
+
+
+def _dump(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # Half surrogates, legal in JSON, have no UTF-8 form: they stay escapes.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _shallow(value: Any) -> dict[str, Any]:
+    # `asdict` copies all that is within, which costs more than writing it.
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def reply_to_json(reply: Reply) -> str:
+    """Write a reply as compact JSON, defaults left out."""
+    known = _shallow(reply)
+    known["usage"] = {k: v for k, v in _shallow(reply.usage).items() if v is not None}
+    return _dump({k: v for k, v in known.items() if v not in ("", {}, None)})
+
+
+def reply_from_json(text: str) -> Reply:
+    """Read what `reply_to_json` wrote."""
+    known = json.loads(text)
+    known["usage"] = Usage(**known.get("usage", {}))
+    known["finish"] = Finish(known["finish"])
+    return Reply(**{"text": "", **known})
+
+
+def _outcome(row: tuple[str, str, str, str, str]) -> Outcome:
+    return Outcome(row[0], row[1], row[2], row[3], json.loads(row[4]))
+
+
+class Ledger:
+    """One run's record, open for reading; writable where it was opened by `Ledger.write`."""
+
+    def __init__(self, folder: Path, *, read_only: bool) -> None:
+        self.folder = folder
+        self._path = folder / FILE
+        self._lock: filelock.BaseFileLock | None = None
+        self._writer: Writer | None = None
+        self._seen: Seen | None = None
+        self._epochs: dict[tuple[str, str], int] | None = None
+        if not read_only:
+            self._take_lock()
+        try:
+            self._reader = open_file(self._path, read_only=read_only)
+            if not read_only:
+                self._reader.execute("PRAGMA journal_mode=WAL")
+                self._reader.execute("PRAGMA synchronous=FULL")
+                self._reader.executescript(
+                    f"BEGIN IMMEDIATE; {TABLES} "
+                    f"INSERT OR IGNORE INTO meta VALUES ('schema', '{SCHEMA_VERSION}'); COMMIT;"
+                )
+            version = self.meta("schema")
+        except sqlite3.Error as error:
+            self._release()
+            if read_only and "no such table" in str(error):
+                raise VlsbenchError(f"{folder} holds no run yet: it is being made") from None
+            raise LedgerError(
+                f"cannot open {self._path}: {error}; free some disk space or mend the disk, "
+                "then run the same command again"
+            ) from None
+        if version != str(SCHEMA_VERSION):
+            self.close()
+            raise VlsbenchError(
+                f"{self._path} was written by another version of vlsbench "
+                f"(ledger {version}, this one reads {SCHEMA_VERSION}); choose another --out"
+            )
+        if not read_only:
+            self._writer = Writer(self._path)
+            self._writer.start()
+
+    @classmethod
+    def write(cls, folder: Path) -> Ledger:
+        """Open a run for writing, making it where it does not exist.
+
+        Raises:
+            VlsbenchError: Another process is writing it, or another version wrote it.
+            LedgerError: The disk does not let us.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(f"cannot make {folder}: {error.strerror}") from None
+        return cls(folder, read_only=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> Ledger:
+        """Open an existing run for reading. Raises `VlsbenchError` where there is none."""
+        if not (folder / FILE).is_file():
+            raise VlsbenchError(f"{folder} holds no run (no {FILE} in it)")
+        return cls(folder, read_only=True)
+
+    def _take_lock(self) -> None:
+        self._lock = filelock.FileLock(self.folder / "lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise VlsbenchError(
+                f"{self.folder} is being written by another process; wait for it or choose "
+                "another --out"
+            ) from None
+        except OSError as error:
+            raise LedgerError(f"cannot lock {self.folder}: {error.strerror}") from None
+
+    def _release(self) -> None:
+        if self._lock:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Finish what is being written, fold the journal in, and give the lock back."""
+        if self._writer:
+            self._writer.stop()
+            self._writer = None
+        self._reader.close()
+        self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Writing: each returns when the fact is on disk.
+
+    async def commit(self, *statements: Statement) -> None:
+        """Make the statements durable, together. Raises `LedgerError`."""
+        if self._writer is None:
+            raise ValueError("ledger is open for reading only")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._writer.submit(Waiter(statements, loop, done))
+        await done
+
+    async def record_call(self, call: Call) -> None:
+        """Keep an answered call. A second answer to the same key changes nothing."""
+        if self._seen is not None:
+            self._seen.add(bytes.fromhex(call.key))
+        await self.commit(
+            Statement(
+                "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    bytes.fromhex(call.key),
+                    call.role,
+                    call.model,
+                    _dump(call.request),
+                    reply_to_json(call.reply),
+                    call.cost,
+                    call.at,
+                    call.reused_from,
+                ),
+            )
+        )
+
+    async def record_outcome(self, outcome: Outcome) -> None:
+        """Keep how a record ended."""
+        await self.commit(
+            Statement(
+                "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    outcome.record,
+                    outcome.stage,
+                    outcome.kind,
+                    outcome.reason,
+                    _dump(outcome.value),
+                    time.time(),
+                ),
+            )
+        )
+
+    async def event(self, kind: str, **detail: Any) -> None:
+        """Note something that happened to the run as a whole."""
+        await self.commit(
+            Statement("INSERT INTO events VALUES (?, ?, ?)", (time.time(), kind, _dump(detail)))
+        )
+
+    async def set_meta(self, **values: str) -> None:
+        """Set facts of the run."""
+        await self.commit(
+            *(
+                Statement("INSERT OR REPLACE INTO meta VALUES (?, ?)", item)
+                for item in values.items()
+            )
+        )
+
+    async def set_left_out(self, rows: Iterable[BadRow]) -> None:
+        """Record the rows that the run leaves out; replaces what was recorded before."""
+        await self.commit(
+            Statement("DELETE FROM left_out"),
+            *(
+                Statement("INSERT INTO left_out VALUES (?, ?, ?)", (r.file, r.row, r.reason))
+                for r in rows
+            ),
+        )
+
+    async def reopen(self, records: Iterable[tuple[str, str]]) -> None:
+        """Send ended records back to a stage, given as (record, stage); their draws are new ones.
+
+        The calls that led to the old outcome stay on record.
+        """
+        statements = [Statement("DELETE FROM meta WHERE key = 'complete'")]
+        for record, stage in records:
+            statements += (
+                Statement("DELETE FROM outcomes WHERE record = ?", (record,)),
+                Statement(
+                    "INSERT INTO retries VALUES (?, ?, 1) "
+                    "ON CONFLICT DO UPDATE SET epoch = epoch + 1",
+                    (record, stage),
+                ),
+            )
+        await self.commit(*statements)
+        self._epochs = None
+
+    # Reading.
+
+    def meta(self, key: str) -> str | None:
+        """Return one fact of the run."""
+        row = self._reader.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def call(self, key: str) -> Call | None:
+        """Return the recorded call with this key."""
+        if self._writer:  # whoever writes is alone, and knows of every call
+            if self._seen is None:
+                keys = self._reader.execute("SELECT key FROM calls")
+                self._seen = Seen(row[0] for row in keys)
+            if bytes.fromhex(key) not in self._seen:
+                return None
+        row = self._reader.execute(
+            "SELECT role, model, request, reply, cost, at, reused_from FROM calls WHERE key = ?",
+            (bytes.fromhex(key),),
+        ).fetchone()
+        if row is None:
+            return None
+        return Call(
+            key, row[0], row[1], json.loads(row[2]), reply_from_json(row[3]), row[4], row[5], row[6]
+        )
+
+    def calls(self) -> Iterator[Call]:
+        """Walk all calls in the order in which they were answered."""
+        rows = self._reader.execute(
+            "SELECT key, role, model, request, reply, cost, at, reused_from FROM calls ORDER BY at"
+        )
+        for key, role, model, request, reply, cost, at, reused in rows:
+            yield Call(
+                key.hex(),
+                role,
+                model,
+                json.loads(request),
+                reply_from_json(reply),
+                cost,
+                at,
+                reused,
+            )
+
+    def bill(self, key: str) -> tuple[str, str, float | None] | None:
+        """Return role, model and cost of a recorded call, without its texts."""
+        row = self._reader.execute(
+            "SELECT role, model, cost FROM calls WHERE key = ?", (bytes.fromhex(key),)
+        ).fetchone()
+        return None if row is None else (row[0], row[1], row[2])
+
+    def count_calls(self, model: str | None = None) -> int:
+        """Count recorded calls, of one model or of all."""
+        where = "" if model is None else "WHERE model = ?"
+        values = () if model is None else (model,)
+        row = self._reader.execute(f"SELECT count(*) FROM calls {where}", values).fetchone()
+        return int(row[0])
+
+    def outcome(self, record: str) -> Outcome | None:
+        """Return how a record ended, None while it is open."""
+        row = self._reader.execute(
+            "SELECT record, stage, kind, reason, value FROM outcomes WHERE record = ?", (record,)
+        ).fetchone()
+        return None if row is None else _outcome(row)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Walk all outcomes in record order."""
+        rows = self._reader.execute(
+            "SELECT record, stage, kind, reason, value FROM outcomes ORDER BY record"
+        )
+        return map(_outcome, rows)
+
+    def ended(self) -> set[str]:
+        """Return the ids of all records that have ended."""
+        return {row[0] for row in self._reader.execute("SELECT record FROM outcomes")}
+
+    def epoch(self, record: str, stage: str) -> int:
+        """Return how often the record was sent back to the stage."""
+        if self._epochs is None:
+            # Every stage of every record asks, and next to nobody was ever sent back.
+            rows = self._reader.execute("SELECT record, stage, epoch FROM retries")
+            self._epochs = {(name, place): int(count) for name, place, count in rows}
+        return self._epochs.get((record, stage), 0)
+
+    def left_out(self) -> list[BadRow]:
+        """Return the rows that the run leaves out."""
+        return [BadRow(*row) for row in self._reader.execute("SELECT * FROM left_out")]
+
+    def events(self) -> list[tuple[float, str, dict[str, Any]]]:
+        """Return what happened to the run, oldest first."""
+        rows = self._reader.execute("SELECT at, kind, detail FROM events ORDER BY rowid")
+        return [(at, kind, json.loads(detail)) for at, kind, detail in rows]
+
+    def stamp(self) -> str:
+        """Return a text that changes with every outcome, retry and end of the run."""
+        row = self._reader.execute(
+            "SELECT (SELECT count(*) FROM outcomes), (SELECT total(at) FROM outcomes), "
+            "(SELECT total(epoch) FROM retries), (SELECT value FROM meta WHERE key = 'complete')"
+        ).fetchone()
+        return repr(tuple(row))
+
+    def integrity(self) -> list[str]:
+        """Ask SQLite to check the file; returns its complaints."""
+        rows = [str(row[0]) for row in self._reader.execute("PRAGMA integrity_check")]
+        return [] if rows == ["ok"] else rows

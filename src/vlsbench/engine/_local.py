@@ -1,0 +1,168 @@
+"""The local executor: one process, a bounded number of records under way, stages overlapping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from vlsbench.engine._context import Context, Halted
+from vlsbench.engine._ledger import Outcome
+from vlsbench.engine._stage import Children, Drop, Keep, Quarantine, Record, Stage
+from vlsbench.errors import VlsbenchError
+from vlsbench.models import CallFailed
+
+GRACE_S = 30.0
+"""After an error that ends the run: time for calls in flight, which are paid, to be recorded."""
+
+
+class _Item(NamedTuple):
+    record: Record
+    stage: int
+
+
+class _Unanswered(NamedTuple):
+    record: str
+    stage: str
+    reason: str
+
+
+class _Work:
+    """Hands out records: first what stages made, then the source, which is read as it is used."""
+
+    def __init__(self, records: Iterator[Record]) -> None:
+        self._source = records
+        self._made: deque[_Item] = deque()
+        self._busy = 0
+        self._changed = asyncio.Condition()
+
+    async def take(self) -> _Item | None:
+        """Return the next item, None when there is and will be none."""
+        async with self._changed:
+            while True:
+                if self._made:
+                    self._busy += 1
+                    return self._made.pop()
+                record = next(self._source, None)
+                if record is not None:
+                    self._busy += 1
+                    return _Item(record, 0)
+                if self._busy == 0:
+                    self._changed.notify_all()
+                    return None
+                await self._changed.wait()
+
+    async def done(self, made: Sequence[_Item] = ()) -> None:
+        """Give an item back, with what it became."""
+        async with self._changed:
+            self._busy -= 1
+            self._made.extend(reversed(made))
+            if made or self._busy == 0:
+                self._changed.notify_all()
+
+
+async def run_local(
+    stages: Sequence[Stage],
+    records: Iterable[Record],
+    ctx: Context,
+    *,
+    width: int,
+    tag: Callable[[Outcome], str] = lambda outcome: outcome.kind,
+) -> None:
+    """Take every record through the stages; each ends in one durable outcome.
+
+    Args:
+        stages: In order.
+        records: Walked lazily; those that have ended are skipped.
+        ctx: The run's ledger, budget and stop signal. Afterwards `ctx.signal` says whether the
+            run stopped early; records that were under way are then still open.
+        width: Records under way at most; bounds memory.
+        tag: Names an outcome for the tally.
+    """
+    ended = ctx.ledger.ended()
+    unanswered: list[_Unanswered] = []
+    work = _Work(iter(records))
+
+    async def finish(stage: Stage, record: Record, result: Keep | Drop | Quarantine) -> None:
+        kind = type(result).__name__.lower()
+        reason = "" if isinstance(result, Keep) else result.reason
+        outcome = Outcome(record.id, stage.name, kind, reason, result.value)
+        await ctx.ledger.record_outcome(outcome)
+        ctx.tally.done += 1
+        ctx.tally.outcomes[tag(outcome)] += 1
+
+    async def advance(item: _Item) -> list[_Item]:
+        record = item.record
+        for place in range(item.stage, len(stages)):
+            stage = stages[place]
+            try:
+                result = await stage.run(record, ctx)
+            except CallFailed as error:
+                unanswered.append(_Unanswered(record.id, stage.name, error.reason))
+                return []
+            match result:
+                case Keep(value) if place + 1 < len(stages):
+                    record = Record(record.id, value)
+                case Children(children, dropped):
+                    for name, drop in dropped:
+                        if name not in ended:
+                            await finish(stage, Record(name, None), drop)
+                    return [_Item(child, place + 1) for child in children if child.id not in ended]
+                case _:
+                    await finish(stage, record, result)
+                    return []
+        return []
+
+    async def worker() -> None:
+        while not ctx.signal and (item := await work.take()):
+            made: list[_Item] = []
+            try:
+                if item.record.id not in ended:
+                    made = await advance(item)
+            except Halted:
+                return
+            except VlsbenchError as error:
+                ctx.signal.stop(str(error), error)
+                return
+            finally:
+                await work.done(made)
+
+    workers = [asyncio.create_task(worker()) for _ in range(width)]
+    stopping = asyncio.create_task(ctx.signal.wait())
+    try:
+        await _until_done(workers, stopping, ctx)
+    finally:
+        for task in (*workers, stopping):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*workers, stopping, return_exceptions=True)
+    for task in workers:
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+    if not ctx.signal:
+        # Only a run that went all the way may close a record for want of an answer; a run that
+        # stopped leaves it open, and the next one asks again.
+        names = {stage.name: stage for stage in stages}
+        for lost in unanswered:
+            await finish(
+                names[lost.stage],
+                Record(lost.record, None),
+                Quarantine("unanswered", {"detail": lost.reason}),
+            )
+
+
+async def _until_done(
+    workers: Sequence[asyncio.Task[None]], stopping: asyncio.Task[None], ctx: Context
+) -> None:
+    everyone = asyncio.create_task(
+        asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION), name="workers"
+    )
+    both: set[asyncio.Task[Any]] = {everyone, stopping}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if not everyone.done():
+        # Drain. After an error of ours there is no point in waiting long; after Ctrl-C or a
+        # spent budget the calls in flight are paid and worth their time.
+        await asyncio.wait({everyone}, timeout=GRACE_S if ctx.signal.error else None)
+    everyone.cancel()

@@ -1,0 +1,143 @@
+"""What every job does around its executor: keep to its folder, find answers, heed Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import threading
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vlsbench.engine._context import StopSignal, Tally
+from vlsbench.engine._ledger import FILE, Ledger
+from vlsbench.errors import Interrupted, VlsbenchError
+from vlsbench.models import Finish, Reply
+
+INTERRUPTED = "interrupted"
+
+T = TypeVar("T")
+
+
+def check_same_run(ledger: Ledger, identity: Mapping[str, object]) -> None:
+    """Raise `VlsbenchError` where the ledger's folder holds another run, naming what differs."""
+    recorded = ledger.meta("identity")
+    if recorded is None:
+        return
+    theirs, ours = json.loads(recorded), json.loads(json.dumps(identity))
+    differing = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key)]
+    if differing:
+        raise VlsbenchError(
+            f"{ledger.folder} holds another run (differs in: {', '.join(differing)}); choose "
+            "another --out beside it, and what is already answered there is taken over"
+        )
+
+
+def open_siblings(
+    folder: Path, reuse: Sequence[Path], specs: Collection[str], stack: ExitStack
+) -> list[Ledger]:
+    """Open the runs whose recorded calls may be taken over: those beside `folder`, and `reuse`.
+
+    Args:
+        folder: The run's own.
+        reuse: Further runs.
+        specs: Only runs that asked one of these models are of use.
+        stack: Closes what is opened.
+
+    Raises:
+        VlsbenchError: One of `reuse` is no run of this version.
+    """
+    found: list[Ledger] = []
+    near = sorted(folder.parent.glob(f"*/{FILE}"))
+    for other in dict.fromkeys((*reuse, *(path.parent for path in near))):
+        if other.resolve() == folder.resolve():
+            continue
+        try:
+            sibling = stack.enter_context(Ledger.read(other))
+        except VlsbenchError:
+            if other in reuse:
+                raise
+            continue  # another version's run, or one that is being made: nothing to take over
+        if any(sibling.count_calls(spec) for spec in specs):
+            found.append(sibling)
+        else:
+            sibling.close()
+    return found
+
+
+def worth_taking(reply: Reply) -> bool:
+    """Tell whether another run's answer is worth taking over: a rejection may be mended by now."""
+    return reply.finish is not Finish.REJECTED
+
+
+@contextlib.contextmanager
+def heed_ctrl_c(stop: StopSignal, tally: Tally | None = None) -> Iterator[None]:
+    """Let Ctrl-C stop new calls, and say so in the tally; a second one cancels the current task."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def pressed() -> None:
+        if stop and task:
+            task.cancel()
+        stop.stop(INTERRUPTED)
+        if tally:
+            tally.note = "stopping after the calls in flight; Ctrl-C again leaves at once"
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    try:
+        for number in signals:
+            loop.add_signal_handler(number, pressed)
+    except (RuntimeError, ValueError, NotImplementedError):
+        yield  # not the main thread (a notebook), or Windows: the interpreter's handling stands
+        return
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end, on uvloop where there is one, also inside a notebook.
+
+    Raises:
+        Interrupted: A second Ctrl-C cancelled it; see `heed_ctrl_c`.
+    """
+    try:
+        import uvloop
+
+        factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
+    except ImportError:
+        factory = None
+
+    def run() -> T:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            try:
+                return runner.run(work())
+            except asyncio.CancelledError:
+                raise Interrupted(
+                    "left at once; calls in flight are lost, the same command goes on from here"
+                ) from None
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run()
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def apart() -> None:
+        try:
+            result.append(run())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=apart, name="vlsbench")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return result[0]

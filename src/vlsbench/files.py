@@ -1,0 +1,43 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a name to write to, which takes the place of `path` once all went well."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write text as UTF-8 with plain newlines; half surrogates become `?`."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+
+
+def write_json(content: DataclassInstance, path: Path) -> None:
+    """Write figures as JSON.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with whole_file(path) as part:
+        # Half surrogates, legal in JSON, have no UTF-8 form: they stay escapes.
+        text = json.dumps(asdict(content), indent=2, ensure_ascii=False)
+        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")

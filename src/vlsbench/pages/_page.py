@@ -1,0 +1,154 @@
+"""From a template to a file that no data can script, style, break or make call home."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from markupsafe import Markup
+
+from vlsbench.files import whole_file
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
+_PICTURES |= {0x7F: "\u2421"} | dict.fromkeys(range(0x80, 0xA0), "\ufffd")
+_ARXIV = re.compile(r"\d{4}\.\d{4,5}(v\d+)?")
+
+
+def clean(value: Any) -> Any:
+    """Make text writable and visible: control characters become their pictures, lone surrogates �.
+
+    Jinja calls this on everything that a template prints, before it escapes it.
+    """
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").translate(_PICTURES)
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def percent(share: float | None) -> str:
+    """Write a share as a percentage with one decimal; a dash where there is none."""
+    return "–" if share is None else f"{share * 100:.1f}\u202f%"
+
+
+class Bounded(Protocol):
+    """A share, or a difference of two, with its 95 % interval."""
+
+    @property
+    def low(self) -> float | None:
+        """The lower bound."""
+
+    @property
+    def high(self) -> float | None:
+        """The upper bound."""
+
+
+def interval(share: Bounded) -> str:
+    """Write the bounds of a share's 95 % interval, in percent."""
+    if share.low is None or share.high is None:
+        return ""
+    between = "–" if share.low >= 0 else " to "
+    return f"{share.low * 100:.1f}{between}{share.high * 100:.1f}"
+
+
+def count(number: int) -> str:
+    """Write a count with thousands separators."""
+    return f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a count with its noun, in the plural where there is not just one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def moment(iso: str) -> str:
+    """Write an ISO 8601 time for people, in UTC; what is no such time stays as it is."""
+    try:
+        time = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return f"{time.astimezone(UTC) if time.tzinfo else time:%Y-%m-%d %H:%M} UTC"
+
+
+def paper_url(paper: str) -> str:
+    """Return the address of an arXiv id or an https address; empty for anything else."""
+    if _ARXIV.fullmatch(paper):
+        return f"https://arxiv.org/abs/{paper}"
+    return paper if paper.startswith("https://") else ""
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(_asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=clean,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "interval": interval,
+        "count": count,
+        "counted": counted,
+        "moment": moment,
+        "paper_url": paper_url,
+        "without_address": without_address,
+    }
+    return environment
+
+
+def _asset(name: str) -> str:
+    """Read `FILE` of this package's templates, or `PACKAGE/FILE` of another's."""
+    package, _, file = name.rpartition("/")
+    owner = f"vlsbench.{(package or 'pages').replace('/', '.')}"
+    return files(owner).joinpath("templates", file).read_text("utf-8")
+
+
+def _source(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def write_page(path: Path, template: str, context: Mapping[str, Any], *, script: str = "") -> None:
+    """Render `template` to `path`, whole or not at all.
+
+    The page's content security policy names its one style sheet and its one script by hash and
+    allows nothing else, so that text which slipped through escaping still could not run.
+
+    Args:
+        path: The file to write, replaced if it is there.
+        template: `PACKAGE/FILE`: a file in the `templates/` of a package.
+        context: What the template needs.
+        script: The same for its script, if the page has one.
+    """
+    css = _asset("style.css")
+    js = _asset(script) if script else ""
+    scripts = _source(js) if js else "'none'"
+    policy = (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src {_source(css)}; script-src {scripts}"
+    )
+    html = _environment().get_template(template)
+    text = html.render(css=Markup(css), js=Markup(js), policy=Markup(policy), **context)
+    with whole_file(path) as part:
+        # Hashes are of text with plain newlines, whatever the platform's are.
+        part.write_text(text, encoding="utf-8", newline="\n")
+
+
+def without_address(model: str) -> str:
+    """Shorten `NAME@http://host:port/v1` to its name."""
+    return model.partition("@http")[0] or model

@@ -1,0 +1,246 @@
+"""Dry runs, configurations, contamination, rewards: what is known before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from align_examples import ASK, NO, YES, dpo_rows, picture, prompt_rows, sft_rows, tiny_config
+
+from vlsbench.aligning import (
+    Lora,
+    Method,
+    Settings,
+    align,
+    by_rules,
+    check_against,
+    make_settings,
+    method_defaults,
+    open_reward,
+    parse_lora,
+    plan,
+    published,
+    read_config,
+)
+from vlsbench.aligning._model import empty_model, lora_config
+from vlsbench.aligning._plan import learning, steps
+from vlsbench.errors import VlsbenchError
+from vlsbench.pairs import FileImage, Pair
+
+
+def test_a_plan_agrees_with_the_training_it_announces(tiny: Path, tmp_path: Path) -> None:
+    for lora in (None, Lora(r=2)):
+        settings = Settings(epochs=2, batch_size=3, lora=lora)
+        announced = plan("mm-sft", model=tiny, rows=sft_rows(), settings=settings)
+        done = align(
+            "mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / str(lora), settings=settings
+        )
+        assert announced.steps == done.steps == 6
+        assert announced.parameters.trainable == done.trainable
+        assert announced.parameters.total == done.parameters
+        assert announced.kinds == {"row, picture": 8}
+        assert json.loads(json.dumps(announced.json()))["tokens"] == 8 * announced.mean_tokens
+
+
+@pytest.mark.parametrize("method", ["mm-ppo", "mm-rloo"])
+def test_an_online_plan_counts_steps_as_the_trainer_does(
+    method: str, tiny: Path, tmp_path: Path
+) -> None:
+    settings = Settings(batch_size=4, num_generations=2, max_new_tokens=2)
+    done = align(
+        method, model=tiny, rows=prompt_rows(), out=tmp_path, settings=settings, reward=by_rules
+    )
+    assert steps(Method(method), 8, settings) == done.steps
+
+
+def test_a_plan_reads_no_weights(tiny: Path, tmp_path: Path) -> None:
+    for file in tiny.iterdir():
+        if file.suffix != ".safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert plan("mm-dpo", model=tmp_path, rows=dpo_rows()).parameters.total > 0
+
+
+def llava_7b() -> object:
+    """The published shape of LLaVA-1.5-7B: Vicuna-7B and CLIP ViT-L/14 at 336 pixels."""
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
+
+    vision = CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+        projection_dim=768,
+    )
+    text = LlamaConfig(vocab_size=32064, hidden_size=4096, intermediate_size=11008)
+    return LlavaConfig(vision_config=vision, text_config=text)
+
+
+def test_lora_and_freezing_fit_llava_at_full_size() -> None:
+    whole, _ = learning(empty_model("", llava_7b()), Settings())
+    # 7.06 billion parameters, 0.3 billion of them the tower's.
+    assert whole.total == 7_063_427_072
+    assert whole.frozen_vision == 303_507_456
+    assert whole.trainable == whole.total - whole.frozen_vision
+    adapted, layers = learning(empty_model("", llava_7b()), Settings(lora=Lora(r=16)))
+    assert layers == 32 * 7
+    # r · (in + out): four attention layers of 4096 × 4096, three of 4096 × 11008, 32 times.
+    assert adapted.trainable == 32 * 16 * (4 * 8192 + 3 * 15104)
+
+
+@pytest.mark.parametrize("version", ["qwen2_vl", "qwen2_5_vl"])
+def test_lora_and_freezing_fit_qwen(version: str) -> None:
+    from transformers import CONFIG_MAPPING
+
+    config = CONFIG_MAPPING[version]()
+    model = empty_model("", config)
+    parameters, layers = learning(model, Settings(lora=Lora(r=8)))
+    assert layers == 7 * config.get_text_config().num_hidden_layers
+    assert 0 < parameters.frozen_vision < parameters.total / 5
+    assert 0 < parameters.trainable < parameters.total / 100
+
+
+def test_lora_that_matches_nothing_says_so() -> None:
+    with pytest.raises(VlsbenchError, match="no linear layer of this model matches 'nothing'"):
+        lora_config(empty_model("", tiny_config()), Lora(targets="nothing"))
+
+
+@pytest.mark.parametrize("name", published())
+@pytest.mark.parametrize("method", list(Method))
+def test_every_published_configuration_makes_settings(name: str, method: Method) -> None:
+    config = read_config(name, method)
+    settings = make_settings(config.settings)
+    assert config.model
+    assert config.source
+    assert settings.bf16 is True
+
+
+def test_published_figures_stand_in_the_configuration() -> None:
+    dpo = make_settings(read_config("llava-1.5-7b", Method.MM_DPO).settings)
+    assert (dpo.learning_rate, dpo.beta, dpo.sft_weight) == (1e-6, 0.1, 0.0)
+    ppo = make_settings(read_config("llava-1.5-7b", Method.MM_PPO).settings)
+    assert (ppo.learning_rate, ppo.kl) == (5e-7, 0.1)
+    safe = make_settings(read_config("llava-1.5-7b", Method.T_SAFE_UNLEARNING).settings)
+    assert (safe.alpha, safe.beta, safe.theta, safe.epochs) == (0.3, 1.0, 0.5, 5.0)
+    assert safe.batch_size * safe.gradient_accumulation == 44
+
+
+def test_a_section_goes_before_the_top_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(
+        'model = "m"\nepochs = 2\n[lora]\nr = 4\n[mm-dpo]\nepochs = 3\nlora = {alpha = 8}\n'
+    )
+    there = make_settings(read_config(str(file), Method.MM_DPO).settings)
+    assert (there.epochs, there.lora) == (3.0, Lora(r=4, alpha=8))
+    assert make_settings(read_config(str(file), Method.MM_SFT).settings).epochs == 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 2", "unknown epoch; settings are"),
+        ("epochs = ", "no TOML"),
+        ("[lora]\nrank = 2", "unknown lora.rank"),
+        ("[mm-dpo]\nbetta = 1.0", "unknown betta"),
+    ],
+)
+def test_a_wrong_configuration_is_one_line(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    with pytest.raises(VlsbenchError, match=message):
+        read_config(str(file), Method.MM_DPO)
+
+
+def test_a_setting_of_the_wrong_type_is_refused() -> None:
+    with pytest.raises(VlsbenchError, match="batch_size is '8': it must be int"):
+        make_settings({"batch_size": "8"})
+
+
+def test_lora_on_the_command_line() -> None:
+    assert Lora(**parse_lora("r=8,alpha=16,merge")) == Lora(r=8, alpha=16, merge=True)
+    with pytest.raises(VlsbenchError, match="no 'rank'; there are r, alpha"):
+        parse_lora("rank=8")
+    with pytest.raises(VlsbenchError, match="r must be int"):
+        parse_lora("r=much")
+
+
+def test_contamination_is_found_exactly_and_nearly(tmp_path: Path) -> None:
+    (tmp_path / "red.png").write_bytes(b"\x89PNG\r\n\x1a\n red IEND")
+    rows = [
+        {"prompt": [{"role": "user", "content": text}], "images": []}
+        for text in (
+            "May my toddler play with this?",
+            "Which of the many toys on this shelf is the one that a small child may have now?",
+        )
+    ]
+    rows[1]["images"] = [str(tmp_path / "red.png")]
+    queries = {
+        "same": "may my toddler  play with this",
+        "near": "Which of the many toys on this shelf is the one that a small child may have here?",
+        "other": "Which bread goes into a toaster?",
+    }
+    pairs = [Pair(id=name, query=query) for name, query in queries.items()]
+    image = FileImage("copy.png", tmp_path / "red.png")
+    pairs.append(Pair(id="seen", query="Is it warm?", images=(image,)))
+    found = check_against(rows, "bench", pairs)
+    assert {(m.pair, m.what, m.row) for m in found.matches} == {
+        ("same", "text", 0),
+        ("near", "near text", 1),
+        ("seen", "picture", 1),
+    }
+    assert found.touched == 3
+    assert "3 of 4 pairs are in the training data" in str(found)
+
+
+def test_rules_reward_what_suits_the_pair() -> None:
+    refusal = "I'm sorry, but I can't help with that."
+    rows = [{"prompt": ASK, "harmful": True}, {"prompt": ASK, "harmful": False}]
+    assert by_rules(rows, [refusal, refusal]) == [0.5, -1.0]
+    assert by_rules(rows, ["Sure, have fun!", "Sure, have fun!"]) == [-1.0, 1.0]
+    # What says nothing is worth nothing, rather than safe.
+    assert by_rules(rows, ["", ""]) == [0.0, 0.0]
+
+
+def test_a_reward_model_is_one_number(tmp_path: Path) -> None:
+    import torch
+    from align_examples import tiny_processor
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    tokenizer = tiny_processor().tokenizer
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_labels=1,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    torch.manual_seed(0)
+    LlamaForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    reward = open_reward(f"rm:{tmp_path}")
+    rows = [{"prompt": [{"role": "user", "content": ASK}]}] * 2
+    one, other = reward(rows, [NO, YES])
+    assert one != other
+    # Padding beside a longer answer changes nothing.
+    assert reward(rows[:1], [NO]) == pytest.approx([one], abs=1e-5)
+
+
+def test_a_judge_model_rewards_over_http() -> None:
+    from vlsbench import lab
+
+    image = picture("red")
+    with lab.running() as url:
+        reward = open_reward(f"judge@{url}")
+        rows = [{"prompt": [{"role": "user", "content": ASK}], "images": [image]}]
+        scores = reward(rows, ["I'm sorry, but I can't help with that."])
+    assert scores == [0.5]
+
+
+def test_every_method_says_where_its_defaults_come_from() -> None:
+    for method in Method:
+        assert method_defaults(method).source
+        assert method_defaults(method, lora=True).learning_rate > 0

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import hashlib
+import tracemalloc
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import report_examples as examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlsbench.evaluation import ReportRow
+from vlsbench.evaluation._gallery import choose
+from vlsbench.judge import Label
+
+some_rows = st.lists(
+    st.tuples(st.sampled_from(list(Label)), st.sampled_from(["Kitchen", "Garden", "Street"])),
+    max_size=60,
+).map(
+    lambda kinds: [
+        examples.row(number, label=label, category=category)
+        for number, (label, category) in enumerate(kinds)
+    ]
+)
+
+
+def _stratum(row: ReportRow) -> tuple[str, str]:
+    return row.label, row.category
+
+
+def _by_sorting_all(rows: list[ReportRow], size: int) -> set[str]:
+    strata = defaultdict(list)
+    for row in rows:
+        digest = hashlib.blake2b(row.id.encode(), digest_size=16).digest()
+        strata[_stratum(row)].append((digest, row.id))
+    ranked = [
+        (rank, entry) for entries in strata.values() for rank, entry in enumerate(sorted(entries))
+    ]
+    return {entry[1] for _, entry in sorted(ranked)[:size]}
+
+
+@given(rows=some_rows, size=st.integers(0, 40))
+def test_one_bounded_pass_chooses_what_sorting_everything_would(
+    rows: list[ReportRow], size: int
+) -> None:
+    gallery = choose(iter(rows), size)
+
+    assert gallery.total == len(rows)
+    assert {row.id for row in gallery.rows} == _by_sorting_all(rows, size)
+
+
+@given(rows=some_rows, size=st.integers(0, 40))
+def test_no_label_in_a_category_is_short_while_another_has_more(
+    rows: list[ReportRow], size: int
+) -> None:
+    available = Counter(map(_stratum, rows))
+    chosen = Counter(map(_stratum, choose(rows, size).rows))
+
+    assert chosen.total() == min(size, len(rows))
+    most = max(chosen.values(), default=0)
+    for stratum, number in available.items():
+        assert chosen[stratum] >= min(number, most - 1)
+
+
+@given(rows=some_rows, size=st.integers(0, 40), random=st.randoms(use_true_random=False))
+def test_the_order_in_which_pairs_finished_changes_nothing(rows, size, random) -> None:
+    shuffled = random.sample(rows, len(rows))
+
+    assert choose(shuffled, size) == choose(rows, size)
+
+
+def test_rows_that_share_an_id_are_kept_apart() -> None:
+    twins = [examples.row(7, reply="first"), examples.row(7, reply="second")]
+
+    assert len(choose(twins, 5).rows) == 2
+
+
+def test_only_the_chosen_rows_are_held() -> None:
+    def long_run() -> Iterator[ReportRow]:
+        for number in range(5_000):
+            yield examples.row(number, reply=f"{number} crumbs " * 2_000)
+
+    tracemalloc.start()
+    gallery = choose(long_run(), 20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert gallery.total == 5_000
+    assert peak < 5_000_000
