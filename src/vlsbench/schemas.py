@@ -1,6 +1,6 @@
 """JSON and TOML into typed values: every field checked, every error names the file and the key.
 
-msgspec does the work. It imports in about 10 ms (pydantic: about 150 ms) and reads plain
+msgspec does the work. Its import takes about 20 ms (pydantic: about 95 ms), and it reads plain
 dataclasses, so the classes that a job computes with are also the schema of what it writes.
 """
 
