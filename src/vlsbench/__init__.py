@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from vlsbench.auditing import Audit, audit, league
     from vlsbench.building import Build, build
     from vlsbench.comparing import compare
-    from vlsbench.evaluation import Evaluation, evaluate, load
+    from vlsbench.evaluation import Evaluation, evaluate
+    from vlsbench.pairs import load
     from vlsbench.releasing import release
 
 _HOMES = {
@@ -33,7 +34,7 @@ _HOMES = {
     "compare": "comparing",
     "evaluate": "evaluation",
     "league": "auditing",
-    "load": "evaluation",
+    "load": "pairs",
     "release": "releasing",
 }
 """Public name → the package that it is imported from when it is used."""

@@ -12,8 +12,9 @@ import pytest
 from typed import Command
 
 from vlsbench import lab, load
-from vlsbench.auditing import read_card, read_drop, read_league
+from vlsbench.auditing import read_card, read_league
 from vlsbench.embed._text import PACKAGE
+from vlsbench.pairs import read_drop
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 LAB_JUDGE = ("--measures", "judged", "--judge", "lab", "--controls", "lab/benign?n=40")

@@ -95,7 +95,7 @@ def test_a_damaged_run_fails_verification(vlsbench: Command, tmp_path: Path) -> 
     ("arguments", "code", "said"),
     [
         (("eval", "nosuch", "--model", "lab/blind", "--judge", "lab"), 1, "no benchmark 'nosuch'"),
-        (("eval", "lab/leaky", "--model", "gpt-4o", "--judge", "lab"), 1, "no known form"),
+        (("eval", "lab/leaky", "--model", "gpt-4o", "--judge", "lab"), 1, "unknown model"),
         (("eval", "lab/leaky", "--model", "lab/blind"), 2, "--judge"),
         (
             ("eval", "lab/leaky", "--model", "lab/blind", "--judge", "lab", "--view", "x"),

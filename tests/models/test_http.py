@@ -362,7 +362,7 @@ def test_specs_and_where_their_keys_come_from() -> None:
         parse_http_spec("m@http://user:pass@host/v1", environ)
     with pytest.raises(VlsbenchError, match="expected NAME@"):
         parse_http_spec("m@ftp://host/v1", environ)
-    with pytest.raises(VlsbenchError, match="no known form"):
+    with pytest.raises(VlsbenchError, match="unknown model"):
         Connections().open("gpt-4o")
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from vlsbench.pairs import SOURCES
-
 from .conftest import picture
 
+SOURCES = list_sources()
 Done = subprocess.CompletedProcess[str]
 
 
@@ -34,6 +33,7 @@ def test_list_names_every_source() -> None:
     for source in SOURCES.values():
         assert source.name in done.stdout
         assert source.paper in done.stdout
+        assert source.licence in done.stdout
     declared = json.loads(bench("list", "--json").stdout)
     assert [source["name"] for source in declared] == list(SOURCES)
     assert declared[0]["home"]["revision"] == SOURCES["vlsbench"].home.revision

@@ -32,7 +32,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import Home, Source, fetch
 
 home, revision, dest = json.loads(sys.argv[1])
-source = Source("kitchen", "", "", "", Home(**home), "", {}, {}, "", lambda root, variant: iter(()))
+source = Source("kitchen", lambda root, variant: iter(()), home=Home(**home))
 try:
     print(fetch(source, revision=revision, dest=Path(dest)))
 except VlsbenchError as error:
@@ -215,7 +215,7 @@ def source(**home: object) -> Source:
         yield from ()
 
     fields: dict[str, object] = {"github": "kitchen/toasters", "files": ("data.json", "imgs/*")}
-    return Source("kitchen", "", "", "", Home(**{**fields, **home}), "", {}, {}, "", read)  # type: ignore[arg-type]
+    return Source("kitchen", read, home=Home(**{**fields, **home}))  # type: ignore[arg-type]
 
 
 @pytest.fixture

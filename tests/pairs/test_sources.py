@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from vlsbench.errors import BadRows, VlsbenchError
-from vlsbench.pairs import SOURCES, describe, image_faults, load
+from vlsbench.pairs import describe, image_faults, list_sources, load
+
+SOURCES = {name: source for name, source in list_sources().items() if source.home}
 
 Shared = Callable[[str], Path]
 

@@ -17,8 +17,7 @@ from vlsbench.aligning._run import align, first_process_first
 from vlsbench.aligning._types import Method, Progress, Reward, Settings, Trained
 from vlsbench.aligning.data import Data, open_data, unpack
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation._evaluate import load
-from vlsbench.pairs import home_folder
+from vlsbench.pairs import home_folder, load
 
 Say = Callable[[str], None]
 

@@ -30,11 +30,9 @@ from vlsbench.auditing.card import (
     make_card,
     make_league,
     read_card,
-    read_drop,
     read_judged,
     read_judged_pairs,
     read_league,
-    without,
 )
 from vlsbench.auditing.judged import (
     JUDGED,
@@ -136,7 +134,6 @@ __all__ = [
     "open_from",
     "overlap",
     "read_card",
-    "read_drop",
     "read_judged",
     "read_judged_pairs",
     "read_league",
@@ -145,5 +142,4 @@ __all__ = [
     "shipped",
     "telling_words",
     "texts",
-    "without",
 ]

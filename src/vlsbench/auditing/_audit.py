@@ -31,9 +31,8 @@ from vlsbench.auditing.judged import Judged, JudgedPair
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection, Settings
-from vlsbench.evaluation._evaluate import load
 from vlsbench.files import whole_file, write_json
-from vlsbench.pairs import SOURCES, PairSet
+from vlsbench.pairs import PairSet, list_sources, load
 
 AUDITS = Path("audits")
 """Where audits go unless told otherwise."""
@@ -180,7 +179,7 @@ def open_from(bench: Bench, data_root: str | os.PathLike[str] | None, skip_bad: 
     if data_root is not None:
         name = os.fspath(bench).partition(":")[0]
         for folder in (Path(data_root) / name, Path(data_root) / name.replace("-", "_")):
-            if name in SOURCES and folder.is_dir():
+            if name in list_sources() and folder.is_dir():
                 return load(bench, data=folder, skip_bad=skip_bad)
     return load(bench, skip_bad=skip_bad)
 

@@ -25,7 +25,7 @@ from vlsbench.building._sources import find_images
 from vlsbench.building._summary import SUMMARY, BuildSummary, summarise
 from vlsbench.engine import Ledger, Tally, in_a_loop, progress_bar
 from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
-from vlsbench.evaluation._evaluate import LAB, Declined, load
+from vlsbench.evaluation import LAB, Declined
 from vlsbench.files import write_json
 from vlsbench.models import (
     ChatModel,
@@ -40,6 +40,7 @@ from vlsbench.models import (
     open_images,
     price_of,
 )
+from vlsbench.pairs import load
 
 BUILDS = Path("builds")
 """Where builds go unless told otherwise."""

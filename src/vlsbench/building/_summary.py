@@ -19,6 +19,7 @@ from vlsbench.building._select import PREFIX, TWIN, recorded
 from vlsbench.engine import Ledger, Outcome
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Spend, spend_by_role
+from vlsbench.registry import is_simulated
 from vlsbench.stats import Rate, clustered_interval
 
 SCHEMA = "vlsbench.build/1"
@@ -167,7 +168,7 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
             patterns[item["pattern"]] += 1
             categories.setdefault(item["category"], Counter())[item["subcategory"]] += 1
     spend, served_by = spend_by_role(ledger)
-    simulated = any(name.startswith("lab/") for name in served_by)
+    simulated = any(is_simulated(name) for name in served_by)
     complete = ledger.meta("complete") is not None
     notes = [n for n, holds in ((SIMULATED, simulated), (STOPPED, not complete)) if holds]
     return BuildSummary(

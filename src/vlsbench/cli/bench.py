@@ -13,13 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from vlsbench.pairs import (
-    SOURCES,
     Description,
     PairSet,
     Source,
     describe,
     fetch,
     find_source,
+    list_sources,
     load,
     parse_columns,
 )
@@ -41,11 +41,12 @@ def list_benchmarks(as_json: _Json = False) -> None:
     - `vlsbench bench list --json`
     """
     if as_json:
-        _print_json([_declared(source) for source in SOURCES.values()])
+        _print_json([_declared(source) for source in list_sources().values()])
         return
     table = Table.grid(padding=(0, 2))
-    for source in SOURCES.values():
-        lines = [f"[bold]{escape(source.size)}[/]", f"arXiv {source.paper} · {source.licence}"]
+    for source in list_sources().values():
+        paper = f"arXiv {source.paper} · " if source.paper else ""
+        lines = [f"[bold]{escape(source.size)}[/]", escape(f"{paper}{source.licence}")]
         if source.variants:
             lines.append(f"variants: {', '.join(source.variants)}")
         table.add_row(f"[bold]{source.name}[/]", "\n".join(lines))
@@ -106,7 +107,7 @@ def fetch_benchmark(
     - `vlsbench bench fetch figstep --dest ~/FigStep`
     """
     source, _ = find_source(name)
-    home = source.home.hub or source.home.github
+    home = (source.home.hub or source.home.github) if source.home else ""
     console = Console(stderr=True)
     console.print(f"{source.title}: {source.size}; licence: {source.licence}", markup=False)
     with console.status(f"fetching {home}"):
@@ -131,7 +132,7 @@ def _declared(source: Source) -> dict[str, Any]:
         "rows": dict(source.rows),
         "variants": dict(source.variants),
         "layout": source.layout,
-        "home": asdict(source.home),
+        "home": asdict(source.home) if source.home else None,
     }
 
 
@@ -139,10 +140,12 @@ def _print_description(opened: PairSet, found: Description) -> None:
     console = Console()
     if source := opened.source:
         console.print(f"[bold]{escape(source.title)}[/] — {escape(source.size)}")
-        home = source.home.hub or f"github.com/{source.home.github}"
-        revision = source.home.revision or source.home.commit or "pinned at the first fetch"
-        console.print(f"arXiv {source.paper} · licence: {source.licence}", markup=False)
-        console.print(f"{home} @ {revision}", markup=False, highlight=False)
+        paper = f"arXiv {source.paper}" if source.paper else "no paper"
+        console.print(f"{paper} · licence: {source.licence}", markup=False)
+        if home := source.home:
+            place = home.hub or f"github.com/{home.github}"
+            revision = home.revision or home.commit or "pinned at the first fetch"
+            console.print(f"{place} @ {revision}", markup=False, highlight=False)
     console.print(
         f"{found.pairs:,} pairs ({found.harmful:,} harmful, {found.benign:,} benign), "
         f"{found.images:,} distinct images ({found.images_missing:,} missing), "

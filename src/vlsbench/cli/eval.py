@@ -60,9 +60,9 @@ def _temperature(value: str) -> str:
 
 
 def _complete_bench(text: str) -> list[str]:
-    from vlsbench.pairs.sources import SOURCES
+    from vlsbench.pairs import list_sources
 
-    names = [*SOURCES, "lab/leaky", "lab/leakless", "lab/benign"]
+    names = [*list_sources(), "lab/leaky", "lab/leakless", "lab/benign"]
     return [name for name in names if name.startswith(text)]
 
 

@@ -12,6 +12,7 @@ from vlsbench.engine import FILE, Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PAIRS, SUMMARY, Summary, read_summary
 from vlsbench.judge import Label
+from vlsbench.registry import is_simulated
 
 UNFINISHED = (
     "{folder} is unfinished: {open} of {pairs} pairs are open; run its eval command again to "
@@ -54,7 +55,7 @@ class OpenRun:
     @property
     def simulated(self) -> bool:
         """Whether a lab model or a lab benchmark took part."""
-        return self.summary.simulated or self.summary.bench.startswith("lab/")
+        return self.summary.simulated or is_simulated(self.summary.bench)
 
 
 def split_name(text: str) -> Named:

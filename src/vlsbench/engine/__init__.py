@@ -2,6 +2,7 @@
 
 from vlsbench.engine._blobs import bad_blobs, count_blobs, get_blob, has_blob, put_blob
 from vlsbench.engine._context import Budget, Context, Halted, StopSignal, Tally
+from vlsbench.engine._job import SLACK, Barrier, CostBudget, Flow, Job, Step, watch
 from vlsbench.engine._ledger import FILE, Call, Ledger, Outcome
 from vlsbench.engine._local import run_local
 from vlsbench.engine._progress import progress_bar
@@ -19,12 +20,17 @@ from vlsbench.engine._writer import LedgerError, Statement
 __all__ = [
     "FILE",
     "INTERRUPTED",
+    "SLACK",
+    "Barrier",
     "Budget",
     "Call",
     "Children",
     "Context",
+    "CostBudget",
     "Drop",
+    "Flow",
     "Halted",
+    "Job",
     "Keep",
     "Ledger",
     "LedgerError",
@@ -34,6 +40,7 @@ __all__ = [
     "Result",
     "Stage",
     "Statement",
+    "Step",
     "StopSignal",
     "Tally",
     "bad_blobs",
@@ -47,5 +54,6 @@ __all__ = [
     "progress_bar",
     "put_blob",
     "run_local",
+    "watch",
     "worth_taking",
 ]

@@ -8,7 +8,6 @@ from vlsbench.evaluation._evaluate import (
     Declined,
     Evaluation,
     evaluate,
-    load,
     open_model,
 )
 from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary
@@ -48,7 +47,6 @@ __all__ = [
     "evaluate",
     "execute",
     "identity_of",
-    "load",
     "open_model",
     "pair_rows",
     "published_results",

@@ -16,7 +16,7 @@ from vlsbench.engine import Ledger, StopSignal, Tally, check_same_run, in_a_loop
 from vlsbench.errors import Stopped, VlsbenchError
 from vlsbench.evaluation._estimate import Estimate, estimate
 from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary
-from vlsbench.evaluation._rows import PairRow, pair_rows
+from vlsbench.evaluation._rows import pair_rows
 from vlsbench.evaluation._run import Plan, conclude, execute, reopen_unscored
 from vlsbench.evaluation._settings import Selection, Settings, default_context, identity_of, run_id
 from vlsbench.evaluation._summary_types import Summary
@@ -31,43 +31,13 @@ from vlsbench.models import (
     Price,
     price_of,
 )
-from vlsbench.pairs import ImageError, Pair, PairSet, Shrink, Swapper, View
-from vlsbench.pairs import load as load_from_disk
+from vlsbench.pairs import ImageError, Pair, PairSet, Shrink, Swapper, View, load
 
 RUNS = Path("runs")
 """Where runs go unless told otherwise."""
 LAB = "lab/"
 GALLERY = 120
 """Pairs in the report's gallery."""
-
-
-def load(
-    bench: str | os.PathLike[str],
-    *,
-    data: str | os.PathLike[str] | None = None,
-    skip_bad: bool = False,
-    columns: Mapping[str, str] | None = None,
-    leave_out: str | os.PathLike[str] | None = None,
-) -> PairSet:
-    """Open a benchmark by name, `lab/NAME`, or the path of a set of your own.
-
-    `leave_out` is a list of leaking pairs to open it without, as `vlsbench audit BENCH
-    --drop-leaking P` writes it; a list of another benchmark raises `VlsbenchError`. See
-    `vlsbench.pairs.load` for the other arguments and errors.
-    """
-    if os.fspath(bench).startswith(LAB):
-        from vlsbench import lab
-
-        pairs = lab.benchmark(os.fspath(bench))
-    else:
-        pairs = load_from_disk(bench, data=data, skip_bad=skip_bad, columns=columns)
-    return pairs if leave_out is None else _rest(pairs, leave_out)
-
-
-def _rest(pairs: PairSet, leave_out: str | os.PathLike[str]) -> PairSet:
-    from vlsbench.auditing import read_drop, without
-
-    return without(pairs, read_drop(leave_out, pairs.name))
 
 
 @dataclass(frozen=True)
@@ -91,11 +61,7 @@ class Evaluation:
 
 
 def open_model(spec: str, connections: Connections) -> ChatModel:
-    """Return the model that a spec names, the lab's included. See `Connections.open`."""
-    if spec.startswith(LAB) and "@" not in spec:
-        from vlsbench import lab
-
-        return lab.open_model(spec)
+    """Return the model that a spec names. See `Connections.open`."""
     return connections.open(spec)
 
 
@@ -199,13 +165,7 @@ def evaluate(
         Patience(timeout_s=timeout_s, retries=retries),
         file_images=image_transport == "file",
     )
-    pairs = (
-        bench
-        if isinstance(bench, PairSet)
-        else load(bench, data=data, skip_bad=skip_bad, columns=columns)
-    )
-    if leave_out is not None:
-        pairs = _rest(pairs, leave_out)
+    pairs = load(bench, data=data, skip_bad=skip_bad, columns=columns, leave_out=leave_out)
     target = open_model(model, connections)
     judge = "lab/judge" if judge == "lab" else judge
     judge_model = None if judge == "rules" else open_model(judge, connections)
@@ -380,6 +340,3 @@ def _report_rows(plan: Plan, ledger: Ledger) -> Iterator[Any]:
             image_ref=row.image_refs[0] if row.image_refs else "",
             thumbnail=partial(picture, pair),
         )
-
-
-__all__ = ["Declined", "Evaluation", "PairRow", "evaluate", "load"]

@@ -33,6 +33,7 @@ from vlsbench.files import whole_file
 from vlsbench.judge import Label, LLMJudge, Unscored
 from vlsbench.models import ChatModel, Price
 from vlsbench.pairs import Swapper
+from vlsbench.registry import is_simulated
 
 SLACK = 8
 """Records under way beyond the connections: their images are read while others wait for answers."""
@@ -165,7 +166,7 @@ def conclude(plan: Plan, ledger: Ledger) -> Summary:
     source = plan.selection.pairs.source
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
-    simulated = any(name.startswith("lab/") for name in served_by)
+    simulated = any(is_simulated(name) for name in served_by)
     summary = Summary(
         schema=SCHEMA,
         vlsbench=__version__,

@@ -17,6 +17,7 @@ from vlsbench.judge._harm import Finding, HarmJudge, Material, Part, PromptedHar
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge, parse_verdict
 from vlsbench.judge._rules import RULES_VERSION, classify, judge_by_rules
 from vlsbench.judge._verdict import Label, Unscored, Verdict
+from vlsbench.registry import judge as register
 
 __all__ = [
     "AGAIN",
@@ -49,3 +50,5 @@ __all__ = [
     "strict_object",
     "verdict_without_judge",
 ]
+
+register("rules", free=True)(judge_by_rules)

@@ -3,7 +3,7 @@
 Everything in it is made on demand, works offline and is harmless.
 """
 
-from vlsbench.lab._benchmarks import BENCHMARKS, SOURCE, benchmark, write
+from vlsbench.lab._benchmarks import BENCHMARKS, benchmark, write
 from vlsbench.lab._draw import draw, sheet
 from vlsbench.lab._faults import CONNECTION_FAULTS, FAULTS, JUDGE_FAULTS, REPLY_FAULTS, parse_rates
 from vlsbench.lab._look import see
@@ -22,7 +22,6 @@ __all__ = [
     "MODELS",
     "PAINTER",
     "REPLY_FAULTS",
-    "SOURCE",
     "THINGS",
     "WORLD_VERSION",
     "Act",

@@ -18,7 +18,8 @@ from types import MappingProxyType
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._draw import draw, pose
 from vlsbench.lab._world import ACTS, THINGS, WORLD_VERSION, Act, Thing
-from vlsbench.pairs import Home, MadeImage, Pair, PairSet, Source
+from vlsbench.pairs import MadeImage, Pair, PairSet, load
+from vlsbench.registry import source
 
 DEFAULT_PAIRS = 200
 BENCHMARKS = MappingProxyType(
@@ -57,38 +58,20 @@ def _parse(bench: str) -> _Options:
             float(values.pop("leak", {"leaky": 1, "leakless": 0}.get(name, 0.5))),
         )
     except ValueError as error:
-        raise VlsbenchError(f"benchmark {bench!r}: {error}") from None
+        raise VlsbenchError(f"benchmark lab/{name}: {error}") from None
     if values or options.n < 1 or not 0 <= options.leak <= 1:
         raise VlsbenchError(
-            f"benchmark {bench!r}: options are n (at least 1), seed and leak (0 to 1), "
+            f"benchmark lab/{name}: options are n (at least 1), seed and leak (0 to 1), "
             "as in lab/mixed?n=100&seed=1&leak=0.25"
         )
     if (name == "leaky" and options.leak != 1) or (name == "leakless" and options.leak != 0):
-        raise VlsbenchError(f"benchmark {bench!r}: leak is an option of lab/mixed and lab/benign")
+        raise VlsbenchError(f"benchmark lab/{name}: leak is an option of lab/mixed and lab/benign")
     return options
 
 
 def benchmark(bench: str) -> PairSet:
-    """Open one of the lab's benchmarks.
-
-    Args:
-        bench: `lab/leaky`, `lab/leakless`, `lab/mixed` or `lab/benign`, with options in the form
-            `lab/mixed?n=100&seed=1&leak=0.25` (`n` pairs; `leak` is the share of queries that name
-            the thing).
-
-    Returns:
-        Pairs whose `meta` tells the truth: request, object, risky, leaks. Some share an image.
-
-    Raises:
-        VlsbenchError: No such benchmark or option.
-    """
-    options = _parse(bench)
-    return PairSet(
-        bench if bench.startswith("lab/") else f"lab/{bench}",
-        partial(_pairs, options),
-        source=SOURCE,
-        variant=options.name,
-    )
+    """Open one of the lab's benchmarks; `leaky` is short for `lab/leaky`. See `pairs.load`."""
+    return load(bench if bench.startswith("lab/") else f"lab/{bench}")
 
 
 def _pairs(options: _Options) -> Iterator[Pair]:
@@ -168,19 +151,19 @@ def write(pairs: PairSet, folder: Path) -> Path:
     return path
 
 
-def _read(root: Path, variant: str) -> Iterator[Pair]:
-    return _pairs(_parse(variant or "leakless"))
-
-
-SOURCE = Source(
-    name="lab",
+@source(
+    "lab",
+    simulated=True,
     title=f"The lab's closed world, version {WORLD_VERSION}",
-    paper="",
     licence="Apache-2.0",
-    home=Home(),
     size=f"made on demand: {len(THINGS)} things, {len(ACTS)} requests",
     rows=dict.fromkeys(BENCHMARKS, DEFAULT_PAIRS),
     variants=BENCHMARKS,
-    layout="no files: open it as lab/leaky, lab/leakless, lab/mixed or lab/benign",
-    read=_read,
 )
+def read(root: Path, variant: str) -> Iterator[Pair]:
+    """Make the pairs of a variant, with options: `mixed?n=100&seed=1&leak=0.25`.
+
+    `n` pairs; `leak` is the share of queries that name the thing. The `meta` of a pair tells the
+    truth: request, object, risky, leaks. Some share an image.
+    """
+    return _pairs(_parse(variant))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from vlsbench import registry
 from vlsbench.errors import VlsbenchError
 from vlsbench.models._hf import PREFIX as HF_PREFIX
 from vlsbench.models._hf import HfChat
 from vlsbench.models._http import HttpChat, Patience, Server, parse_http_spec
 from vlsbench.models._inspect import PREFIX, InspectChat
 from vlsbench.models._types import ChatModel
+from vlsbench.registry import Kind
 
 FORMS = (
     "openai/NAME, NAME@http://host:port/v1 for any OpenAI-compatible server, "
-    "inspect/PROVIDER/NAME, hf/PATH or hf/ORG/NAME in this process, lab/NAME"
+    "inspect/PROVIDER/NAME, hf/PATH or hf/ORG/NAME in this process, or the name of a plug-in "
+    "(lab/NAME is one)"
 )
 
 
@@ -37,16 +40,18 @@ class Connections:
         self._file_images = file_images
         self._servers: dict[tuple[str, str | None], Server] = {}
 
-    def open(self, spec: str, chat: type[HttpChat] = HttpChat) -> ChatModel:
+    def open(self, spec: str | ChatModel, chat: type[HttpChat] = HttpChat) -> ChatModel:
         """Return the model that a spec names.
 
         Args:
-            spec: In one of the forms.
+            spec: In one of the forms; a model is returned as it is.
             chat: What asks a server; another endpoint than chat has a class of its own.
 
         Raises:
             VlsbenchError: The spec is of no known form, or its key or extra is missing.
         """
+        if not isinstance(spec, str):
+            return spec
         if spec.startswith(PREFIX):
             return InspectChat(spec, self._most, self._patience)
         if http := parse_http_spec(spec):
@@ -57,4 +62,12 @@ class Connections:
             return chat(spec, http.name, server, file_images=self._file_images)
         if spec.startswith(HF_PREFIX):
             return HfChat(spec)
-        raise VlsbenchError(f"model {spec!r} is of no known form: {FORMS}")
+        if plugin := registry.find(Kind.MODEL, spec.partition("/")[0]):
+            model: ChatModel = plugin.target(spec)
+            return model
+        raise VlsbenchError(f"unknown model {spec!r}: give {FORMS}")
+
+
+registry.model("openai")(HttpChat)
+registry.model("inspect")(InspectChat)
+registry.model("hf", free=True)(HfChat)

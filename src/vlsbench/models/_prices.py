@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
+from vlsbench import registry
 from vlsbench.errors import VlsbenchError
 from vlsbench.models._types import Usage
+from vlsbench.registry import Kind
 
 CHARS_PER_TOKEN = 4
 """Rule of thumb for English; used for estimates before a run, never for what it cost."""
@@ -37,7 +39,7 @@ class Price:
                 f"price {text!r}: expected INPUT,OUTPUT in dollars per million tokens, as 2.5,10"
             ) from None
         if not (0 <= price_in < float("inf") and 0 <= price_out < float("inf")):
-            raise VlsbenchError(f"price {text!r}: not negative and not infinite, please")
+            raise VlsbenchError(f"price {text!r}: both must be finite and non-negative")
         return cls(price_in, price_out)
 
 
@@ -60,8 +62,10 @@ def price_table() -> PriceTable:
 
 def price_of(spec: str) -> Price | None:
     """Look a model spec up; None where the price is unknown. What runs here costs nothing."""
-    if spec.startswith(("lab/", "hf/")) or spec in ("rules", "lab"):
-        return Price(0.0, 0.0)
+    name = spec.partition("@")[0].partition("/")[0]
+    for kind in (Kind.MODEL, Kind.JUDGE):
+        if (entry := registry.find(kind, name)) and entry.declaration.get("free"):
+            return Price(0.0, 0.0)
     return price_table().prices.get(spec.removeprefix("inspect/"))
 
 

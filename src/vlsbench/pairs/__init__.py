@@ -1,6 +1,7 @@
 """Pairs, their images, the views under which they are shown, and the benchmarks they come from."""
 
 from vlsbench.pairs._describe import Description, Oddity, describe
+from vlsbench.pairs._drop import DROP_COLUMNS, read_drop, without
 from vlsbench.pairs._fetch import (
     PIN,
     Fetchable,
@@ -21,7 +22,7 @@ from vlsbench.pairs._image import (
     ParquetImages,
     sniff_mime,
 )
-from vlsbench.pairs._load import find_source, load
+from vlsbench.pairs._load import Bench, find_source, load
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import (
     Embedded,
@@ -37,14 +38,14 @@ from vlsbench.pairs._rows import (
 )
 from vlsbench.pairs._rows import Row as Fields
 from vlsbench.pairs._shrink import Shrink
-from vlsbench.pairs._source import Home, PairSet, Rows, Source, image_faults, source
+from vlsbench.pairs._source import Home, PairSet, Rows, Source, image_faults, list_sources
 from vlsbench.pairs._view import NEUTRAL_REQUEST, Shown, Swapper, View, show
-from vlsbench.pairs.sources import SOURCES
 
 __all__ = [
+    "DROP_COLUMNS",
     "NEUTRAL_REQUEST",
     "PIN",
-    "SOURCES",
+    "Bench",
     "Description",
     "Embedded",
     "Fetchable",
@@ -79,13 +80,15 @@ __all__ = [
     "folder_of",
     "home_folder",
     "image_faults",
+    "list_sources",
     "load",
     "parse_columns",
+    "read_drop",
     "read_json",
     "read_jsonl",
     "read_parquet",
     "read_pin",
     "show",
     "sniff_mime",
-    "source",
+    "without",
 ]

@@ -38,7 +38,7 @@ class Fetchable(Protocol):
         """Of its folder in the cache."""
 
     @property
-    def home(self) -> Home:
+    def home(self) -> Home | None:
         """Where it is published."""
 
 
@@ -90,6 +90,8 @@ def fetch(source: Fetchable, *, revision: str | None = None, dest: Path | None =
             when it was pinned. What was fetched so far is kept and taken up by the next try.
     """
     home = source.home
+    if home is None:
+        raise VlsbenchError(f"{source.name} has no home to fetch it from")
     folder = dest or home_folder(source.name)
     pin = read_pin(folder)
     pinned = home.revision or home.commit

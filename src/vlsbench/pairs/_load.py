@@ -2,101 +2,169 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from vlsbench.errors import VlsbenchError
+from vlsbench import registry
+from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.pairs._drop import read_drop, without
 from vlsbench.pairs._fetch import PIN, home_folder
 from vlsbench.pairs._generic import FORMS, open_generic
+from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import MissingFile
-from vlsbench.pairs._source import PairSet, Source
-from vlsbench.pairs.sources import SOURCES
+from vlsbench.pairs._source import PairSet, Source, declared
+from vlsbench.registry import Kind
+
+Bench = str | os.PathLike[str] | PairSet | Iterable[Pair]
+"""A benchmark as users give it: a name, a path, an opened set, or any pairs."""
+
+
+def _split(bench: str) -> tuple[str, str]:
+    """Split `NAME:VARIANT`, or `NAME/VARIANT` of a benchmark that is made on demand."""
+    name, mark, variant = bench.partition(":")
+    if not mark and "/" in bench:
+        name, _, variant = bench.partition("/")
+    return name, variant
 
 
 def find_source(bench: str) -> tuple[Source, str]:
-    """Look up `name` or `name:variant`.
+    """Look up `NAME` or `NAME:VARIANT`.
 
     Returns:
-        The source and its variant (the default one if none is named).
+        The source and its variant (the default one if none is named). What follows a `?` in the
+        variant is for the source itself.
 
     Raises:
         VlsbenchError: There is no such benchmark or variant; names the closest ones.
     """
-    name, _, variant = bench.partition(":")
-    source = SOURCES.get(name)
-    if source is None:
-        close = difflib.get_close_matches(name.lower().replace("_", "-"), SOURCES, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise VlsbenchError(
-            f"no benchmark {name!r}: {hint}`vlsbench bench list` shows all; "
-            "a set of your own is given by its path"
-        )
-    if variant and variant not in source.variants:
+    name, variant = _split(bench)
+    entry = registry.find(Kind.SOURCE, name)
+    if entry is None:
+        try:
+            registry.get(Kind.SOURCE, name)
+        except VlsbenchError as error:
+            raise VlsbenchError(
+                f"{str(error).replace('no source', 'no benchmark')}; "
+                "a custom dataset is given by its path"
+            ) from None
+        raise AssertionError("found at the second look")
+    source = declared(entry)
+    if variant and variant.partition("?")[0] not in source.variants:
         forms = ", ".join(source.variants) or "only one form"
         raise VlsbenchError(f"{name} has no variant {variant!r}; it has {forms}")
     return source, variant or source.default
 
 
 def _own_set(bench: str) -> Path | None:
-    """Return the path of a user's own set, or None if `bench` is meant to be a name."""
+    """Return the path of a custom dataset, or None if `bench` is meant to be a name."""
     path = Path(bench).expanduser()
-    if bench.partition(":")[0] in SOURCES:
+    if bench.startswith((".", "/", "~")):
+        return path
+    if registry.find(Kind.SOURCE, _split(bench)[0]):
         return None
     looks = "/" in bench or os.sep in bench or path.suffix.lower() in FORMS
     return path if looks or path.exists() else None
 
 
 def load(
-    bench: str | os.PathLike[str],
+    bench: Bench,
     *,
     data: str | os.PathLike[str] | None = None,
     skip_bad: bool = False,
     columns: Mapping[str, str] | None = None,
+    leave_out: str | os.PathLike[str] | None = None,
+    transforms: Sequence[str] = (),
 ) -> PairSet:
     """Open a benchmark.
 
     Args:
-        bench: `name` or `name:variant` (`figstep:tiny`), or the path of a set in the generic form
-            (JSONL, CSV, Parquet, or a folder with `metadata.jsonl` / `.csv` / `.parquet`).
+        bench: `NAME` or `NAME:VARIANT` (`figstep:tiny`, `lab/leakless`), the path of a custom
+            dataset (JSONL, CSV, Parquet, or a folder with `metadata.jsonl` / `.csv` / `.parquet`),
+            an opened set, or any pairs.
         data: Folder with the benchmark's official layout; by default what `vlsbench bench fetch`
             brought.
         skip_bad: Leave unusable rows out (they are listed in `PairSet.bad`) rather than raise.
-        columns: For the generic form: field of a pair → column of the set
-            (`{"query": "prompt"}`).
+        columns: For a custom dataset: field of a pair → column (`{"query": "prompt"}`).
+        leave_out: List of pairs to leave out, as `vlsbench audit BENCH --drop-leaking P` writes
+            it.
+        transforms: Names of registered transforms that every pair passes through, in order.
 
     Raises:
         BadRows: Some rows are unusable; lists every one.
-        VlsbenchError: No such benchmark, or its files are not there.
+        VlsbenchError: No such benchmark, its files are not there, or the list is of another one.
     """
-    own = _own_set(os.fspath(bench))
+    if isinstance(bench, PairSet):
+        pairs = bench
+    elif isinstance(bench, str | os.PathLike):
+        pairs = _open(os.fspath(bench), data, skip_bad, columns)
+    else:
+        pairs = PairSet.of(bench)
+    for name in transforms:
+        pairs = _transformed(pairs, name)
+    return pairs if leave_out is None else without(pairs, read_drop(leave_out, pairs.name))
+
+
+def _transformed(pairs: PairSet, name: str) -> PairSet:
+    transform = registry.get(Kind.TRANSFORM, name).target
+
+    def rows() -> Iterator[Pair | BadRow]:
+        yield from pairs.bad
+        for pair in pairs:
+            if (changed := transform(pair)) is not None:
+                yield changed
+
+    return pairs.derive(f"{pairs.name}+{name}", rows)
+
+
+def _open(
+    bench: str,
+    data: str | os.PathLike[str] | None,
+    skip_bad: bool,
+    columns: Mapping[str, str] | None,
+) -> PairSet:
+    own = _own_set(bench)
     if own is not None:
         if data is not None:
             raise VlsbenchError(f"{bench} is a path: --data goes with the name of a benchmark")
         return open_generic(own, columns=columns, skip_bad=skip_bad)
-    source, variant = find_source(os.fspath(bench))
+    source, variant = find_source(bench)
     if columns:
-        raise VlsbenchError(f"{source.name} has its own layout: columns are for sets of your own")
-    root = Path(data).expanduser() if data is not None else home_folder(source.name)
+        raise VlsbenchError(f"{source.name} has its own layout: columns are for custom datasets")
     name = f"{source.name}:{variant}" if variant != source.default else source.name
+    if not source.needs_files:
+        if data is not None:
+            raise VlsbenchError(f"{source.name} is made on demand: it takes no --data")
+        root = Path()
+        name = bench
+    else:
+        root = _folder(source, data)
     remedy = f"run `vlsbench bench fetch {source.name}` or point --data at a copy"
+    try:
+        return PairSet(
+            name,
+            partial(source.read, root, variant),
+            skip_bad=skip_bad,
+            source=source,
+            variant=variant.partition("?")[0],
+            root=root if source.needs_files else None,
+        )
+    except MissingFile as error:
+        raise VlsbenchError(
+            f"{name}: {error}; expected layout: {source.layout}; {remedy}"
+        ) from None
+
+
+def _folder(source: Source, data: str | os.PathLike[str] | None) -> Path:
+    root = Path(data).expanduser() if data is not None else home_folder(source.name)
+    remedy = f"run `vlsbench bench fetch {source.name}` or point --data at a copy"
+    if data is None and source.home is None:
+        raise VlsbenchError(f"{source.name}: point --data at its files ({source.layout})")
     if data is None and not (root / PIN).exists():
         raise VlsbenchError(
             f"{source.name}: {'only partly' if root.exists() else 'not'} fetched; {remedy}"
         )
     if not root.is_dir():
         raise VlsbenchError(f"{source.name}: no folder {root}; {remedy}")
-    try:
-        return PairSet(
-            name,
-            lambda: source.read(root, variant),
-            skip_bad=skip_bad,
-            source=source,
-            variant=variant,
-            root=root,
-        )
-    except MissingFile as error:
-        raise VlsbenchError(
-            f"{name}: {error}; expected layout: {source.layout}; {remedy}"
-        ) from None
+    return root

@@ -1,17 +1,19 @@
 """How a benchmark is declared, opened and walked.
 
 A source is one function that reads a benchmark's official layout from a folder and yields a
-`Pair` or a `BadRow` for each of its rows; the decorator tells the rest of the world about it.
+`Pair` or a `BadRow` for each of its rows; `registry.source` declares it to everything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from vlsbench import registry
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs._pair import Pair
+from vlsbench.registry import Entry, Kind
 
 Rows = Iterator[Pair | BadRow]
 
@@ -37,20 +39,28 @@ class Source:
     """A benchmark that vlsbench can read."""
 
     name: str
-    title: str
-    paper: str
-    """arXiv id."""
-    licence: str
-    home: Home
-    size: str
-    """Rows and images of the published whole, in words."""
-    rows: Mapping[str, int]
-    """Variant → rows of the published whole (`""` where there is only one form)."""
-    variants: Mapping[str, str]
-    """Name → what it holds, the default first; empty where there is only one form."""
-    layout: str
-    """The files that `--data DIR` must hold."""
     read: Callable[[Path, str], Rows] = field(repr=False)
+    title: str = ""
+    paper: str = ""
+    """arXiv id."""
+    licence: str = ""
+    home: Home | None = None
+    """None where there is nothing to fetch."""
+    size: str = ""
+    """Rows and images of the published whole, in words."""
+    rows: Mapping[str, int] = field(default_factory=dict)
+    """Variant → rows of the published whole (`""` where there is only one form)."""
+    variants: Mapping[str, str] = field(default_factory=dict)
+    """Name → what it holds, the default first; empty where there is only one form."""
+    layout: str = ""
+    """The files that `--data DIR` must hold."""
+    simulated: bool = False
+    """Its pairs are made up: results on them say nothing about the world."""
+
+    @property
+    def needs_files(self) -> bool:
+        """False where its pairs are made on demand."""
+        return self.home is not None or bool(self.layout)
 
     @property
     def default(self) -> str:
@@ -58,38 +68,26 @@ class Source:
         return next(iter(self.variants), "")
 
 
-def source(
-    *,
-    name: str,
-    title: str,
-    paper: str,
-    licence: str,
-    home: Home,
-    size: str,
-    rows: Mapping[str, int],
-    layout: str,
-    variants: Mapping[str, str] | None = None,
-) -> Callable[[Callable[[Path, str], Rows]], Source]:
-    """Declare the function below it, `(root, variant) -> rows`, to be a benchmark.
+def declared(entry: Entry) -> Source:
+    """Return what a registered benchmark declares.
 
-    The arguments are the fields of `Source`.
+    Raises:
+        VlsbenchError: Its declaration has fields that no benchmark has.
     """
-
-    def declare(read: Callable[[Path, str], Rows]) -> Source:
-        return Source(
-            name=name,
-            title=title,
-            paper=paper,
-            licence=licence,
-            home=home,
-            size=size,
-            rows=rows,
-            variants=variants or {},
-            layout=layout,
-            read=read,
+    known = {one.name for one in fields(Source)} - {"name", "read", "simulated"}
+    if unknown := sorted(set(entry.declaration) - known):
+        raise VlsbenchError(
+            f"{entry.origin}: benchmark {entry.name!r} declares {', '.join(unknown)}; it can "
+            f"declare {', '.join(sorted(known))}"
         )
+    return Source(
+        name=entry.name, read=entry.target, simulated=entry.simulated, **entry.declaration
+    )
 
-    return declare
+
+def list_sources() -> dict[str, Source]:
+    """Return name → declaration of every benchmark, plug-ins included."""
+    return {entry.name: declared(entry) for entry in registry.entries(Kind.SOURCE)}
 
 
 class PairSet:
@@ -142,6 +140,28 @@ class PairSet:
             raise VlsbenchError(f"{name}: no usable row in {root or 'the set'}")
         self.bad = tuple(bad)
         self._count = len(ids)
+
+    @classmethod
+    def of(cls, pairs: Iterable[Pair], name: str = "custom") -> PairSet:
+        """Make a set of any pairs; an iterator is read once and kept."""
+        kept = pairs if isinstance(pairs, Sequence) else tuple(pairs)
+        return cls(name, lambda: kept)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the pairs are made up, as the lab's are."""
+        return self.source is not None and self.source.simulated
+
+    def derive(self, name: str, rows: Callable[[], Iterable[Pair | BadRow]]) -> PairSet:
+        """Return a set made from this one: same declaration, other rows."""
+        return PairSet(
+            name,
+            rows,
+            skip_bad=bool(self.bad),
+            source=self.source,
+            variant=self.variant,
+            root=self.root,
+        )
 
     def __len__(self) -> int:
         return self._count

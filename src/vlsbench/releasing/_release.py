@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vlsbench.evaluation._evaluate import load
-from vlsbench.pairs import PairSet
+from vlsbench.pairs import PairSet, load
 from vlsbench.releasing._config import read_config, settings_of
 from vlsbench.releasing._gather import Watch
 from vlsbench.releasing._types import Release

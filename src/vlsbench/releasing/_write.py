@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench import __version__
-from vlsbench.auditing import read_drop
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import PairSet
+from vlsbench.pairs import PairSet, read_drop
 from vlsbench.releasing import _parquet
 from vlsbench.releasing._card import card, title_of
 from vlsbench.releasing._changes import Before, Digest, changelog, digest, read_release_json

@@ -19,10 +19,9 @@ from vlsbench.auditing.behaviour._figures import Answers, change, view_figures
 from vlsbench.auditing.behaviour._types import SCHEMA, Behaviour, CategoryBehaviour, NotRun, ViewRun
 from vlsbench.engine import FILE, Ledger
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import run_id
-from vlsbench.evaluation._evaluate import RUNS, Evaluation, evaluate, load
+from vlsbench.evaluation import RUNS, Evaluation, evaluate, run_id
 from vlsbench.files import write_json
-from vlsbench.pairs import Image, Pair, PairSet, Swapper, View, image_faults, show
+from vlsbench.pairs import Image, Pair, PairSet, Swapper, View, image_faults, load, show
 
 BEHAVIOUR = "behaviour.json"
 BENCH = "bench"

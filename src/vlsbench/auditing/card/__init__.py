@@ -11,7 +11,7 @@ from vlsbench.auditing.card._card import (
     read_judged_pairs,
     read_league,
 )
-from vlsbench.auditing.card._drop import DROP, DropList, Score, leak_score, read_drop, without
+from vlsbench.auditing.card._drop import DROP, DropList, Score, leak_score
 from vlsbench.auditing.card._page import (
     bits,
     card_markdown,
@@ -55,12 +55,10 @@ __all__ = [
     "make_card",
     "make_league",
     "read_card",
-    "read_drop",
     "read_judged",
     "read_judged_pairs",
     "read_league",
     "share",
-    "without",
     "write_card",
     "write_league",
 ]

@@ -27,13 +27,21 @@ from vlsbench.auditing.judged._run import JudgedPlan, JudgedSet, execute, reopen
 from vlsbench.auditing.judged._types import SCHEMA, ControlFigures, Judged, JudgedPair
 from vlsbench.engine import Ledger, Tally, check_same_run, in_a_loop, progress_bar
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Selection, Settings, run_id, spend_by_role
-from vlsbench.evaluation._evaluate import RUNS, Declined, load, open_model
+from vlsbench.evaluation import (
+    RUNS,
+    Declined,
+    Selection,
+    Settings,
+    open_model,
+    run_id,
+    spend_by_role,
+)
 from vlsbench.files import whole_file, write_json
 from vlsbench.judge import Part
 from vlsbench.judge._guards import MODERATIONS, Moderations, harm_judge
 from vlsbench.models import ChatModel, Connections, Patience, Price, price_of
-from vlsbench.pairs import PairSet, View, image_faults
+from vlsbench.pairs import PairSet, View, image_faults, load
+from vlsbench.registry import is_simulated
 
 JUDGED = "judged.json"
 JUDGED_PAIRS = "judged.jsonl"
@@ -256,7 +264,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
         form=plan.judge.form,
         identity=plan.identity,
         harmful_by_judge=Part.PAIR in parts,
-        simulated=any(name.startswith("lab/") for name in served_by),
+        simulated=any(is_simulated(name) for name in served_by),
         complete=ledger.meta("complete") is not None,
         stopped=stopped,
         pairs=len(plan.sets[0].selection),

@@ -13,11 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._benchmarks import SOURCE
 from vlsbench.lab.vlm._rows import Case
 from vlsbench.lab.vlm._sets import mixed, told_by_text
 from vlsbench.lab.vlm._words import KNOWN, REQUESTS, held_out
-from vlsbench.pairs import Pair, PairSet
+from vlsbench.pairs import Pair, PairSet, find_source
 
 ERRORS = 0.05
 """Share of harmless texts that measure B's judge calls harmful, and of harmful ones it misses."""
@@ -89,7 +88,9 @@ def measure_b(shares: Sequence[float], seed: int) -> tuple[Leak, ...]:
 
 def _controls(*, risky: bool) -> PairSet:
     name = "harmful" if risky else "harmless"
-    return PairSet(f"lab-vlm-{name}", partial(_texts, risky), source=SOURCE, variant=name)
+    return PairSet(
+        f"lab-vlm-{name}", partial(_texts, risky), source=find_source("lab")[0], variant=name
+    )
 
 
 def _texts(risky: bool) -> list[Pair]:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from vlsbench.lab._benchmarks import SOURCE
 from vlsbench.lab._draw import draw
 from vlsbench.lab._judge import wording
 from vlsbench.lab._world import Act, Thing, understand
@@ -20,7 +19,7 @@ from vlsbench.lab.vlm._rows import Case
 from vlsbench.lab.vlm._teaching import UNSEEN
 from vlsbench.lab.vlm._words import HELP, KNOWN, REQUESTS, held_out
 from vlsbench.models import LocalModel, Params, Question
-from vlsbench.pairs import MadeImage, Pair, PairSet
+from vlsbench.pairs import MadeImage, Pair, PairSet, find_source
 
 LEAKY, LEAKLESS, BENIGN, TEXT, TEXT_BENIGN = SETS = (
     "leaky",
@@ -123,7 +122,7 @@ def mixed(share: float, seed: int) -> PairSet:
     return PairSet(
         f"lab-vlm-{share:g}",
         partial(_pairs, every, leaks, seed),
-        source=SOURCE,
+        source=find_source("lab")[0],
         variant="mixed",
     )
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import Row, file_image, find, pairs_from, read_csv
-from vlsbench.pairs._source import Home, Rows, source
+from vlsbench.pairs._source import Home, Rows
+from vlsbench.registry import source
 
 CONTEXT_BREAK = "\n\n---\n\n"
 """Between the context of a contextual behaviour and the behaviour."""
 
 
 @source(
-    name="harmbench",
+    "harmbench",
     title="HarmBench",
     paper="2402.04249",
     licence="MIT (images of mixed origin)",

@@ -20,7 +20,8 @@ from vlsbench.pairs._rows import (
     read_json,
     read_parquet,
 )
-from vlsbench.pairs._source import Home, Rows, source
+from vlsbench.pairs._source import Home, Rows
+from vlsbench.registry import source
 
 SCENARIOS = (
     "01-Illegal_Activitiy",
@@ -66,7 +67,7 @@ _ABOUT = {
 
 
 @source(
-    name="mm-safetybench",
+    "mm-safetybench",
     title="MM-SafetyBench",
     paper="2311.17600",
     licence="CC BY-NC 4.0",

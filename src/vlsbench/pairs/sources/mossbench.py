@@ -6,13 +6,14 @@ from pathlib import Path
 
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import Row, file_image, find, pairs_from, read_json
-from vlsbench.pairs._source import Home, Rows, source
+from vlsbench.pairs._source import Home, Rows
+from vlsbench.registry import source
 
 _FOLDERS = {"oversensitivity": "data", "contrast": "data_contrast"}
 
 
 @source(
-    name="mossbench",
+    "mossbench",
     title="MOSSBench",
     paper="2406.17806",
     licence="CC BY-SA 4.0, test use only",

@@ -7,7 +7,8 @@ from pathlib import Path
 from vlsbench.pairs._image import Image
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import Row, file_image, find, inside, pairs_from, read_csv
-from vlsbench.pairs._source import Home, Rows, source
+from vlsbench.pairs._source import Home, Rows
+from vlsbench.registry import source
 
 LANGUAGES = (
     "arabic",
@@ -24,7 +25,7 @@ LANGUAGES = (
 
 
 @source(
-    name="msts",
+    "msts",
     title="MSTS",
     paper="2501.10057",
     licence="CC BY 4.0 (each image its own)",

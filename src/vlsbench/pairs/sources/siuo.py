@@ -6,11 +6,12 @@ from pathlib import Path
 
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import Row, file_image, find, folder_of, pairs_from, read_json
-from vlsbench.pairs._source import Home, Rows, source
+from vlsbench.pairs._source import Home, Rows
+from vlsbench.registry import source
 
 
 @source(
-    name="siuo",
+    "siuo",
     title="SIUO (generation)",
     paper="2406.15279",
     licence="CC BY-NC 4.0",

@@ -14,11 +14,12 @@ from vlsbench.pairs._rows import (
     read_csv,
     read_jsonl,
 )
-from vlsbench.pairs._source import Home, Rows, source
+from vlsbench.pairs._source import Home, Rows
+from vlsbench.registry import source
 
 
 @source(
-    name="advbench",
+    "advbench",
     title="AdvBench harmful behaviours",
     paper="2307.15043",
     licence="MIT",
@@ -39,7 +40,7 @@ def advbench(root: Path, variant: str) -> Rows:
 
 
 @source(
-    name="strongreject",
+    "strongreject",
     title="StrongREJECT",
     paper="2402.10260",
     licence="MIT",
@@ -68,7 +69,7 @@ def strongreject(root: Path, variant: str) -> Rows:
 
 
 @source(
-    name="simplesafetytests",
+    "simplesafetytests",
     title="SimpleSafetyTests",
     paper="2311.08370",
     licence="CC BY 4.0",
@@ -97,7 +98,7 @@ def simplesafetytests(root: Path, variant: str) -> Rows:
 
 
 @source(
-    name="alpaca-seed",
+    "alpaca-seed",
     title="Alpaca seed tasks (benign)",
     paper="2212.10560",
     licence="Apache-2.0; read as non-commercial where in doubt",
@@ -131,7 +132,7 @@ def _seed(row: Row) -> Pair:
 
 
 @source(
-    name="llava-coco",
+    "llava-coco",
     title="LLaVA-Bench (COCO) (benign)",
     paper="2304.08485",
     licence="CC BY 4.0 (captions), Apache-2.0 (repository)",

@@ -8,7 +8,8 @@ from pathlib import Path
 from vlsbench.errors import BadRow
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import Row, RowError, file_image, find, folder_of, pairs_from, read_json
-from vlsbench.pairs._source import Home, Rows, source
+from vlsbench.pairs._source import Home, Rows
+from vlsbench.registry import source
 
 _KEYS = {
     "unsafes": "instruction",
@@ -19,7 +20,7 @@ _KEYS = {
 
 
 @source(
-    name="vlguard",
+    "vlguard",
     title="VLGuard (test)",
     paper="2402.02207",
     licence="none stated; research use, access on request",

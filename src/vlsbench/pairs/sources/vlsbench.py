@@ -22,11 +22,12 @@ from vlsbench.pairs._rows import (
     read_json,
     read_parquet,
 )
-from vlsbench.pairs._source import Home, Rows, source
+from vlsbench.pairs._source import Home, Rows
+from vlsbench.registry import source
 
 
 @source(
-    name="vlsbench",
+    "vlsbench",
     title="VLSBench",
     paper="2411.19939",
     licence="Apache-2.0",

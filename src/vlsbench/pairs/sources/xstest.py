@@ -6,11 +6,12 @@ from pathlib import Path
 
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import Row, RowError, find, pairs_from, read_csv
-from vlsbench.pairs._source import Home, Rows, source
+from vlsbench.pairs._source import Home, Rows
+from vlsbench.registry import source
 
 
 @source(
-    name="xstest",
+    "xstest",
     title="XSTest",
     paper="2308.01263",
     licence="CC BY 4.0",

@@ -1,0 +1,206 @@
+"""From a configuration class to a command: its options, its `--config` file, its help."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+import typer
+
+from vlsbench import registry
+from vlsbench.config import NONE, Setting, resolve, settings_of, to_toml
+
+T = TypeVar("T")
+
+Completions = Mapping[str, Callable[[str], list[str]]]
+
+_OUTPUT = "Output"
+_COMMON: Mapping[str, Any] = {
+    "config": Annotated[
+        Path | None,
+        typer.Option(
+            "--config", help="Read settings from a TOML file.", rich_help_panel="Configuration"
+        ),
+    ],
+    "print_config": Annotated[
+        bool,
+        typer.Option(
+            "--print-config",
+            help="Print the resolved settings as TOML and stop.",
+            rich_help_panel="Configuration",
+        ),
+    ],
+    "plugin": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plugin",
+            help="Load a plug-in: a Python file or a module.",
+            metavar="FILE|MODULE",
+            rich_help_panel="Configuration",
+        ),
+    ],
+    "as_json": Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print the figures as JSON on standard output.", rich_help_panel=_OUTPUT
+        ),
+    ],
+    "quiet": Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="Print neither plan nor progress.", rich_help_panel=_OUTPUT
+        ),
+    ],
+}
+_DRY_RUN = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Print the plan with a cost estimate and stop.", rich_help_panel=_OUTPUT
+    ),
+]
+
+
+def _number(text: str) -> str | float:
+    if text == NONE:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number; or use `none`") from None
+
+
+def _choice(allowed: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise typer.BadParameter(f"invalid value {text!r}: choose {' or '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _listed(setting: Setting) -> bool:
+    return get_origin(setting.kind) in (tuple, list)
+
+
+def _typer_type(setting: Setting) -> tuple[Any, dict[str, Any]]:
+    """Return the type that typer reads a setting as, and how."""
+    kind = setting.kind
+    choices: tuple[str, ...] = ()
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        choices = tuple(str(one.value) for one in kind)
+    elif get_origin(kind) is Literal:
+        choices = get_args(kind)
+    if choices:
+        return str, {"parser": _choice(choices), "metavar": f"[{'|'.join(choices)}]"}
+    if _listed(setting):
+        return list[str], {}
+    if kind is float and setting.optional and setting.default is not None:
+        return str, {"parser": _number, "metavar": "FLOAT|none"}
+    return kind if kind in (int, float, bool, Path) else str, {}
+
+
+def _help(setting: Setting) -> str:
+    text = setting.option.help
+    default = setting.default
+    if setting.option.unset:
+        return f"{text} [default: {setting.option.unset}]"
+    if default in (MISSING, None, "", False, ()):
+        return text
+    shown = default.value if isinstance(default, Enum) else default
+    return f"{text} [default: {f'{shown:g}' if isinstance(shown, float) else shown}]"
+
+
+def _parameter(setting: Setting, complete: Callable[[str], list[str]] | None) -> Any:
+    kind, how = _typer_type(setting)
+    option = setting.option
+    if option.metavar:
+        how["metavar"] = option.metavar
+    if option.least is not None and kind in (int, float):
+        how["min"] = option.least
+    if complete:
+        how["autocompletion"] = complete
+    if option.argument:
+        return Annotated[
+            kind | None, typer.Argument(help=_help(setting), show_default=False, **how)
+        ]
+    flags = setting.flags
+    if kind is bool:
+        on = flags[0]
+        flags = (f"{on}/--no-{on.removeprefix('--')}", *flags[1:]) if setting.default else flags
+    return Annotated[
+        kind | None,
+        typer.Option(
+            *flags, help=_help(setting), rich_help_panel=setting.panel, show_default=False, **how
+        ),
+    ]
+
+
+def command(
+    config: type[T],
+    work: Callable[..., None],
+    *,
+    complete: Completions | None = None,
+    dry_run: bool = False,
+) -> Callable[..., None]:
+    """Make a command of a function that takes a configuration.
+
+    Args:
+        config: Its class; every setting becomes an option.
+        work: Called with the resolved configuration, and with `as_json`, `quiet` and, where
+            asked for, `dry_run`. Its docstring is the command's help.
+        complete: Key of a setting → what completes it on the shell.
+        dry_run: Whether the command takes `--dry-run`.
+    """
+    names = {setting.key.replace(".", "__"): setting for setting in settings_of(config)}
+    common = {**_COMMON, **({"dry_run": _DRY_RUN} if dry_run else {})}
+
+    def run(**values: Any) -> None:
+        for one in values.pop("plugin") or ():
+            registry.load_plugin(one)
+        file, show = values.pop("config"), values.pop("print_config")
+        own = {name: values.pop(name) for name in common if name in values}
+        given = {
+            names[name].key: _given(names[name], value)
+            for name, value in values.items()
+            if value is not None
+        }
+        resolved = resolve(config, given, file=file)
+        if show:
+            typer.echo(to_toml(resolved), nl=False)
+            return
+        work(resolved, **own)
+
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=_parameter(setting, (complete or {}).get(setting.key)),
+        )
+        for name, setting in names.items()
+    ]
+    parameters += [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if name in ("config", "plugin") else False,
+            annotation=annotation,
+        )
+        for name, annotation in common.items()
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__doc__ = work.__doc__
+    run.__name__ = work.__name__
+    return run
+
+
+def _given(setting: Setting, value: Any) -> Any:
+    if not _listed(setting):
+        return value
+    parts = [part for one in value for part in one.split(",") if part]
+    return parts or None

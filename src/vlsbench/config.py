@@ -1,0 +1,346 @@
+"""Settings, each declared once.
+
+A field of a settings class is the Python argument, the command-line option with its help, the key
+of a configuration file, and what stands in a run's summary. What is said about it stands in its
+annotation:
+
+    limit: Annotated[int | None, Option("Use a random sample of this many pairs.", least=1)] = None
+
+A command's configuration is a dataclass of plain fields and of groups (settings classes). A field
+`group.name` is the option `--name` and the key `name` in the section `[group]`.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.schemas import SchemaError, convert, read_toml
+
+T = TypeVar("T")
+
+NONE = "none"
+"""How a command line or a file, which have no None, say that a setting is left to the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What is to be known about a setting beside its name, type and default."""
+
+    help: str
+    """A sentence for `--help` and the documentation."""
+    flags: tuple[str, ...] = ()
+    """Spellings on the command line in place of `--name`."""
+    least: float | None = None
+    """Smallest value."""
+    metavar: str = ""
+    """What stands for the value in help texts."""
+    unset: str = ""
+    """What happens where the default is None, for help texts."""
+    argument: bool = False
+    """Given by position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A field of a configuration, as the command line and the documentation need it."""
+
+    group: str
+    """Name of the group's field in the configuration; empty for the configuration's own."""
+    panel: str
+    """Heading in help texts."""
+    name: str
+    kind: Any
+    """Its type, without `Annotated` and without None."""
+    optional: bool
+    """Whether None is allowed."""
+    default: Any
+    """`MISSING` where it must be given."""
+    option: Option
+
+    @property
+    def key(self) -> str:
+        """Where it stands in a configuration file."""
+        return f"{self.group}.{self.name}" if self.group else self.name
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Its spellings on the command line."""
+        return self.option.flags or (f"--{self.name.replace('_', '-')}",)
+
+
+def _split_type(hint: Any) -> tuple[Any, bool, Option | None]:
+    option = None
+    if get_origin(hint) is Annotated:
+        hint, *rest = get_args(hint)
+        option = next((one for one in rest if isinstance(one, Option)), None)
+    if get_origin(hint) in (Union, types.UnionType):
+        inner = [one for one in get_args(hint) if one is not type(None)]
+        optional = len(inner) < len(get_args(hint))
+        return (inner[0] if len(inner) == 1 else Union[tuple(inner)]), optional, option  # noqa: UP007
+    return hint, False, option
+
+
+def _default(one: Field[Any]) -> Any:
+    return one.default_factory() if one.default_factory is not MISSING else one.default
+
+
+def settings_of(config: type[Any]) -> Iterator[Setting]:
+    """Walk the settings of a configuration class, groups included, in the order of declaration."""
+    hints = get_type_hints(config, include_extras=True)
+    for one in fields(config):
+        kind, optional, option = _split_type(hints[one.name])
+        if is_dataclass(kind) and isinstance(kind, type):
+            inner = get_type_hints(kind, include_extras=True)
+            panel = getattr(kind, "PANEL", one.name.capitalize())
+            changed = _default(one)
+            for field_ in fields(kind):
+                kind_, optional_, option_ = _split_type(inner[field_.name])
+                if option_ is None:
+                    continue
+                default = _default(field_) if changed is MISSING else getattr(changed, field_.name)
+                yield Setting(one.name, panel, field_.name, kind_, optional_, default, option_)
+        elif option is not None:
+            panel = getattr(config, "PANEL", "The run")
+            yield Setting("", panel, one.name, kind, optional, _default(one), option)
+
+
+def resolve(
+    config: type[T],
+    given: Mapping[str, Any],
+    *,
+    file: Path | None = None,
+) -> T:
+    """Put a configuration together: what is given over what a file says over the defaults.
+
+    Args:
+        config: The configuration class.
+        given: Key (`limit` of group `sample` is `sample.limit`) → value; None is not given.
+        file: A TOML file with the same keys.
+
+    Raises:
+        SchemaError: The file cannot be read, or holds unknown keys or wrong types.
+        VlsbenchError: Something that must be given is missing, or a value is out of range.
+    """
+    known = {setting.key: setting for setting in settings_of(config)}
+    tree = read_toml(file) if file else {}
+    where = str(file) if file else "command line"
+    _no_unknown(tree, known, where)
+    for key, value in given.items():
+        if value is None:
+            continue
+        group, _, name = key.rpartition(".")
+        target = tree.setdefault(group, {}) if group else tree
+        target[name] = _plain(value)
+    for setting in known.values():
+        section = tree.get(setting.group, {}) if setting.group else tree
+        if setting.name in section:
+            section[setting.name] = _checked(setting, section[setting.name], where)
+        elif setting.default is MISSING:
+            how = setting.name.upper() if setting.option.argument else setting.flags[0]
+            raise VlsbenchError(f"{how} is missing: give it, or {setting.key!r} in a --config file")
+    made = _with_defaults(config, tree)
+    return convert(made, config, where)
+
+
+def _with_defaults(config: type[Any], tree: dict[str, Any]) -> dict[str, Any]:
+    """Lay a group's own defaults in this configuration under what was given."""
+    for one in fields(config):
+        default = _default(one)
+        inner = tree.get(one.name)
+        if is_dataclass(default) and not isinstance(default, type) and isinstance(inner, dict):
+            tree[one.name] = {**_plain(asdict(default)), **inner}
+    return tree
+
+
+def _no_unknown(tree: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> None:
+    groups = {setting.group for setting in known.values() if setting.group}
+    for key, value in tree.items():
+        if key in groups and isinstance(value, Mapping):
+            keys = [f"{key}.{inner}" for inner in value]
+        else:
+            keys = [key]
+        for one in keys:
+            if one not in known:
+                raise SchemaError(f"{where}: unknown key {one}; known are {', '.join(known)}")
+
+
+def _checked(setting: Setting, value: Any, where: str) -> Any:
+    if value == NONE and setting.optional:
+        return None
+    if setting.kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    least = setting.option.least
+    if least is not None and isinstance(value, int | float) and value < least:
+        raise VlsbenchError(f"{where}: {setting.key} must be at least {least:g}, not {value:g}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as TOML and JSON have it."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def record(config: Any) -> dict[str, Any]:
+    """Return a configuration, or a group of settings, as plain JSON for summaries."""
+    found: dict[str, Any] = _plain(asdict(config))
+    return found
+
+
+def to_toml(config: Any) -> str:
+    """Write a configuration as TOML that `resolve` reads back, with the help texts as comments."""
+    import tomlkit
+
+    document = tomlkit.document()
+    sections: dict[str, Any] = {}
+    for setting in settings_of(type(config)):
+        holder = getattr(config, setting.group) if setting.group else config
+        value = _plain(getattr(holder, setting.name))
+        section: Any = document
+        if setting.group:
+            section = sections.setdefault(setting.group, tomlkit.table())
+        section.add(tomlkit.comment(setting.option.help))
+        if value is not None:
+            section.add(setting.name, value)
+        elif setting.default is None:
+            section.add(tomlkit.comment(f"{setting.name} ="))
+        else:
+            section.add(setting.name, NONE)
+    for name, section in sections.items():
+        document.add(name, section)
+    return tomlkit.dumps(document)
+
+
+# Groups that several commands share.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Where a benchmark's files are, and which of its pairs are left out."""
+
+    PANEL = "Benchmark"
+
+    data: Annotated[
+        Path | None,
+        Option("Folder with the benchmark's official files.", unset="what `bench fetch` brought"),
+    ] = None
+    columns: Annotated[
+        str, Option("For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md).")
+    ] = ""
+    leave_out: Annotated[
+        Path | None,
+        Option("Leave out the pairs of a list that `vlsbench audit --drop-leaking` wrote."),
+    ] = None
+    transforms: Annotated[
+        tuple[str, ...],
+        Option("Pass every pair through a registered transform.", flags=("--transform",)),
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Which pairs of a benchmark are used."""
+
+    PANEL = "Benchmark"
+
+    limit: Annotated[
+        int | None, Option("Use a random sample of this many pairs.", least=1, metavar="N")
+    ] = None
+    seed: Annotated[int, Option("Random seed for sampling and for the swap view.")] = 0
+    skip_bad: Annotated[
+        bool, Option("Leave unusable pairs out and record them, rather than stop.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What one invocation may spend."""
+
+    PANEL = "Budget"
+
+    max_cost: Annotated[
+        float | None,
+        Option("Stop before spending more than this many US dollars.", least=0, metavar="USD"),
+    ] = None
+    max_calls: Annotated[
+        int | None, Option("Stop after this many new calls.", least=0, metavar="N")
+    ] = None
+    price: Annotated[
+        str | None,
+        Option(
+            "Price of the target in US dollars per million tokens, in place of the shipped one.",
+            metavar="INPUT,OUTPUT",
+        ),
+    ] = None
+    judge_price: Annotated[
+        str | None, Option("Price of the judge, in the same form.", metavar="INPUT,OUTPUT")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """How servers are asked."""
+
+    PANEL = "Connection"
+
+    concurrency: Annotated[
+        int, Option("Requests in flight per server.", flags=("--concurrency", "-c"), least=1)
+    ] = 32
+    timeout_s: Annotated[
+        float,
+        Option("Time limit for one request, in seconds.", flags=("--timeout",), least=0.1),
+    ] = 300.0
+    retries: Annotated[int, Option("Retries per failed request.", least=0)] = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """How images are sent."""
+
+    PANEL = "Images"
+
+    transport: Annotated[
+        Literal["data", "file"],
+        Option(
+            "Send images inside the request, or as file:// URLs (vLLM on this machine).",
+            flags=("--image-transport",),
+        ),
+    ] = "data"
+    max_side: Annotated[
+        int | None,
+        Option("Shrink larger images, in pixels.", flags=("--max-image-side",), least=16),
+    ] = None
+    max_bytes: Annotated[
+        int | None,
+        Option("Shrink heavier images, in bytes.", flags=("--max-image-bytes",), least=1024),
+    ] = None
+
+
+__all__ = [
+    "MISSING",
+    "NONE",
+    "Budget",
+    "Connection",
+    "Data",
+    "Images",
+    "Option",
+    "Sample",
+    "Setting",
+    "record",
+    "resolve",
+    "settings_of",
+    "to_toml",
+]

@@ -1,0 +1,213 @@
+"""One job: records through stages and barriers, on one ledger, within one budget.
+
+Evaluations, judged audits, captions and builds are all jobs. What differs between them is their
+steps; opening the record, reusing answers, counting, stopping and finishing is done here alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from vlsbench import __version__
+from vlsbench.config import Budget as BudgetSettings
+from vlsbench.engine._context import Budget, Context, StopSignal, Tally
+from vlsbench.engine._ledger import Ledger, Outcome
+from vlsbench.engine._local import run_local
+from vlsbench.engine._progress import progress_bar
+from vlsbench.engine._session import (
+    check_same_run,
+    heed_ctrl_c,
+    in_a_loop,
+    open_siblings,
+    worth_taking,
+)
+from vlsbench.engine._stage import Record, Stage
+from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.models import Price
+
+SLACK = 8
+"""Records under way beyond the connections: their images are read while others wait for answers."""
+
+
+class Model(Protocol):
+    """What a job needs to know of a model."""
+
+    @property
+    def spec(self) -> str:
+        """How the user names it."""
+
+    @property
+    def endpoint(self) -> str:
+        """What its calls share a rate limit with."""
+
+    async def close(self) -> None:
+        """Release connections."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A step that takes records through stages."""
+
+    stages: Sequence[Stage]
+    records: Callable[[], Iterable[Record]]
+
+
+Barrier = Callable[[Context], Awaitable[None]]
+"""A step that needs all that came before it: deduplication, quotas."""
+Step = Flow | Sequence[Flow] | Barrier
+"""Flows in one step run side by side; steps run one after the other."""
+
+
+@dataclass
+class CostBudget:
+    """What one invocation may still spend; shared by all its jobs."""
+
+    max_calls: int | None = None
+    max_cost: float | None = None
+    calls: int = 0
+    cost: float = 0.0
+    """US dollars spent."""
+
+    @classmethod
+    def of(cls, settings: BudgetSettings) -> CostBudget:
+        """Take the limits from settings."""
+        return cls(settings.max_calls, settings.max_cost)
+
+    def _left(self) -> tuple[int | None, float | None]:
+        calls = None if self.max_calls is None else max(0, self.max_calls - self.calls)
+        cost = None if self.max_cost is None else max(0.0, self.max_cost - self.cost)
+        return calls, cost
+
+    def need_prices(self, prices: Mapping[str, Price | None], remedy: str) -> None:
+        """Raise `VlsbenchError` where a cost is limited and a model's price is unknown."""
+        unknown = [name for name, price in prices.items() if price is None]
+        if self.max_cost is not None and unknown:
+            raise VlsbenchError(
+                f"--max-cost needs a price, and the price of {', '.join(unknown)} is unknown: "
+                f"{remedy}, or use --max-calls"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything that a run does, ready to start."""
+
+    identity: Mapping[str, object]
+    """All that decides which calls are made; a folder that holds another run is refused."""
+    facts: Mapping[str, str]
+    """Kept with the run: `bench`, `view`, `model`, `judge`, `pairs`."""
+    steps: Sequence[Step]
+    models: Sequence[Model]
+    prices: Mapping[str, Price | None]
+    budget: CostBudget
+    concurrency: int
+    """Requests in flight per server."""
+    width: int | None = None
+    """Records under way at most; by default one for each connection and a few more."""
+    total: int
+    """Records expected, for the progress bar."""
+    tag: Callable[[Outcome], str] = lambda outcome: outcome.kind
+    """Names an outcome for whoever watches."""
+    counts: Callable[[Outcome], bool] = lambda outcome: True
+    """Whether a recorded outcome is one of the records expected."""
+    left_out: Sequence[BadRow] = ()
+    reuse: Sequence[Path] | None = None
+    """Other runs whose answers may be reused, beside those next to this one; None reuses none."""
+    progress: bool = True
+    prepare: Callable[[], None] = field(default=lambda: None)
+    """What takes long and need not happen where nothing is open: loading embeddings."""
+
+    @property
+    def servers(self) -> int:
+        """Distinct servers that are asked."""
+        return len({model.endpoint for model in self.models})
+
+    def run(self, ledger: Ledger) -> StopSignal:
+        """Do what is not done yet.
+
+        Ctrl-C stops new calls and lets those in flight be recorded; a second one leaves at once.
+
+        Returns:
+            The signal; it has a reason where the run stopped early, and an error where that is
+            why.
+
+        Raises:
+            VlsbenchError: The folder holds another run.
+            LedgerError: The disk cannot be written.
+        """
+        check_same_run(ledger, self.identity)
+        return in_a_loop(lambda: self._run(ledger))
+
+    async def _run(self, ledger: Ledger) -> StopSignal:
+        await self._begin(ledger)
+        signal = StopSignal()
+        tally = Tally(total=self.total)
+        for outcome in ledger.outcomes():
+            if self.counts(outcome):
+                tally.done += 1
+                tally.outcomes[self.tag(outcome)] += 1
+        calls, cost = self.budget._left()
+        budget = Budget(signal, calls, cost, self.prices)
+        with ExitStack() as stack:
+            siblings: Sequence[Ledger] = ()
+            if self.reuse is not None:
+                specs = {model.spec for model in self.models}
+                siblings = open_siblings(ledger.folder, self.reuse, specs, stack)
+            ctx = Context(ledger, siblings, budget, signal, tally, keep_paid=worth_taking)
+            stack.enter_context(heed_ctrl_c(signal, tally))
+            stack.enter_context(watch(tally, self.progress))
+            try:
+                self.prepare()
+                for step in self.steps:
+                    if not signal:
+                        await self._take(step, ctx)
+            finally:
+                self.budget.calls += budget.calls
+                self.budget.cost += budget.spent
+                for model in self.models:
+                    await model.close()
+        if not signal:
+            await ledger.set_meta(complete=_now())
+        await ledger.event("stopped" if signal else "finished", reason=signal.reason or "")
+        return signal
+
+    async def _begin(self, ledger: Ledger) -> None:
+        if ledger.meta("started") is None:
+            await ledger.set_meta(started=_now(), identity=json.dumps(self.identity), **self.facts)
+        await ledger.set_left_out(self.left_out)
+        await ledger.event("started", version=__version__)
+
+    async def _take(self, step: Step, ctx: Context) -> None:
+        if isinstance(step, Flow):
+            step = (step,)
+        if not isinstance(step, Sequence):
+            await step(ctx)
+            return
+        width = self.width or self.concurrency * max(1, self.servers) + SLACK
+        flows = [
+            run_local(flow.stages, flow.records(), ctx, width=width, tag=self.tag) for flow in step
+        ]
+        # All end before an error is raised: what is in flight is paid for.
+        for error in await asyncio.gather(*flows, return_exceptions=True):
+            if error is not None:
+                raise error
+
+
+def watch(tally: Tally, progress: bool) -> AbstractContextManager[None]:
+    """Show a tally on standard error while it grows, where that is wanted."""
+    if not progress:
+        return nullcontext()
+    from rich.console import Console
+
+    return progress_bar(tally, Console(stderr=True))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

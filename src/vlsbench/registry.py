@@ -1,0 +1,274 @@
+"""Plug-ins: benchmarks, models, judges, embedders, rewards, stages and transforms from anywhere.
+
+A decorator registers what stands below it under a name; commands and functions find it by that
+name. What ships with vlsbench registers itself the same way, and is imported when its kind is
+first asked for. Installed packages announce a module through the entry-point group `vlsbench`,
+and `--plugin FILE.py|MODULE` loads one by hand.
+
+    from vlsbench.registry import model
+
+    @model("parrot")
+    class Parrot: ...            # vlsbench eval … --model parrot/loud --plugin parrot.py
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vlsbench.errors import VlsbenchError
+
+GROUP = "vlsbench"
+"""Entry-point group: each entry names a module that registers when it is imported."""
+OWN = "vlsbench"
+"""Origin of what ships with the package."""
+
+T = TypeVar("T")
+
+
+class Kind(StrEnum):
+    """What can be registered."""
+
+    SOURCE = "source"
+    """A benchmark: a function `(root, variant)` that yields `Pair`s."""
+    MODEL = "model"
+    """A model: called with its spec, returns a `ChatModel`."""
+    JUDGE = "judge"
+    """A judge: a `Judge`, a class of one, or a function of a `Question`."""
+    EMBEDDER = "embedder"
+    """Called with its spec, returns an `Embedder`."""
+    REWARD = "reward"
+    """Called with its spec, returns a reward function for training."""
+    STAGE = "stage"
+    """A build stage: called with its options from the recipe, returns a `Stage`."""
+    TRANSFORM = "transform"
+    """A function `Pair -> Pair | None` that a benchmark passes through when it is opened."""
+
+
+_SHIPPED: Mapping[Kind, str] = {
+    Kind.SOURCE: "vlsbench.pairs.sources",
+    Kind.MODEL: "vlsbench.models",
+    Kind.JUDGE: "vlsbench.judge",
+    Kind.EMBEDDER: "vlsbench.embed",
+    Kind.REWARD: "vlsbench.aligning",
+    Kind.STAGE: "vlsbench.building",
+}
+"""Module that registers what ships, by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something registered under a name."""
+
+    kind: Kind
+    name: str
+    target: Any = field(repr=False)
+    origin: str
+    """`vlsbench`, `PACKAGE VERSION` of an installed plug-in, or a file."""
+    summary: str
+    """The first line of its docstring."""
+    simulated: bool = False
+    """Results that it takes part in say nothing about real models."""
+    declaration: Mapping[str, Any] = field(default_factory=dict)
+    """What else its kind wants to know, such as a benchmark's licence."""
+
+
+class PluginError(VlsbenchError):
+    """A plug-in that cannot be loaded, or that registers a name twice."""
+
+
+_entries: dict[tuple[Kind, str], Entry] = {}
+_origin: list[str] = []
+_loaded: set[str] = set()
+_broken: dict[str, str] = {}
+
+
+def _register(kind: Kind, name: str, target: T, *, simulated: bool, **declaration: Any) -> T:
+    origin = _origin[-1] if _origin else _origin_of(target)
+    known = _entries.get((kind, name))
+    if known and known.origin != origin:
+        raise PluginError(f"{origin}: {kind} {name!r} is already registered by {known.origin}")
+    summary = (getattr(target, "__doc__", None) or "").strip().partition("\n")[0]
+    entry = Entry(kind, name, target, origin, summary, simulated, declaration)
+    _entries[kind, name] = entry
+    return target
+
+
+def _origin_of(target: Any) -> str:
+    module = str(getattr(target, "__module__", ""))
+    return OWN if module.partition(".")[0] == OWN else module or "this session"
+
+
+def source(
+    name: str, *, simulated: bool = False, **declaration: Any
+) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Register the function below, `(root, variant) -> rows`, as a benchmark.
+
+    Args:
+        name: What users type.
+        simulated: Its pairs are not real ones.
+        declaration: Fields of `pairs.Source`: `title`, `paper`, `licence`, `home`, `size`, `rows`,
+            `variants`, `layout`. A source without a `home` is made on demand and needs no files.
+    """
+    return lambda read: _register(Kind.SOURCE, name, read, simulated=simulated, **declaration)
+
+
+def _decorator(kind: Kind, doc: str) -> Callable[..., Callable[[T], T]]:
+    def register(name: str, *, simulated: bool = False, **declaration: Any) -> Callable[[T], T]:
+        return lambda target: _register(kind, name, target, simulated=simulated, **declaration)
+
+    register.__name__ = str(kind)
+    register.__doc__ = doc
+    return register
+
+
+model = _decorator(Kind.MODEL, "Register a model: called with its spec, `NAME` or `NAME/REST`.")
+judge = _decorator(Kind.JUDGE, "Register a judge: a `Judge`, a class, or a function.")
+embedder = _decorator(Kind.EMBEDDER, "Register an embedder: called with its spec.")
+reward = _decorator(Kind.REWARD, "Register a reward function for training.")
+stage = _decorator(Kind.STAGE, "Register a build stage: called with its options.")
+transform = _decorator(Kind.TRANSFORM, "Register a function `Pair -> Pair | None`.")
+
+
+def find(kind: Kind, name: str) -> Entry | None:
+    """Look a name up; plug-ins are loaded only where what ships does not have it."""
+    _load_shipped(kind)
+    if (kind, name) not in _entries:
+        _load_entry_points(name)
+    return _entries.get((kind, name))
+
+
+def get(kind: Kind, name: str) -> Entry:
+    """Look a name up.
+
+    Raises:
+        VlsbenchError: Nothing has that name; suggests the closest ones.
+    """
+    if entry := find(kind, name):
+        return entry
+    close = difflib.get_close_matches(name.lower().replace("_", "-"), names(kind), cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    hint += "".join(f"({error}) " for error in _broken.values())
+    raise VlsbenchError(f"no {kind} {name!r}: {hint}`vlsbench plugins` lists all")
+
+
+def names(kind: Kind) -> list[str]:
+    """Return every name of a kind, what ships first."""
+    return [entry.name for entry in entries(kind)]
+
+
+def entries(kind: Kind | None = None) -> list[Entry]:
+    """Return everything of a kind, or of all kinds, plug-ins included; what ships first."""
+    for one in _SHIPPED if kind is None else (kind,):
+        _load_shipped(one)
+    _load_entry_points()
+    found = [entry for entry in _entries.values() if kind in (None, entry.kind)]
+    kinds = list(Kind)
+    return sorted(found, key=lambda entry: (kinds.index(entry.kind), not _ships(entry)))
+
+
+def _ships(entry: Entry) -> bool:
+    home = _SHIPPED.get(entry.kind, OWN)
+    return str(getattr(entry.target, "__module__", "")).startswith(home)
+
+
+def is_simulated(name: str) -> bool:
+    """Tell whether a model or benchmark, given as users name it, belongs to a simulation."""
+    prefix = name.partition("@")[0].partition("/")[0].partition(":")[0]
+    return any(
+        entry.simulated
+        for kind in (Kind.MODEL, Kind.SOURCE, Kind.JUDGE)
+        if (entry := find(kind, prefix))
+    )
+
+
+def load_plugin(name: str) -> None:
+    """Import a plug-in given by hand.
+
+    Args:
+        name: Path of a Python file, or a module.
+
+    Raises:
+        PluginError: It cannot be found or imported, or registers a name twice.
+    """
+    path = Path(name).expanduser()
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise PluginError(f"plug-in {name}: no such file")
+        key = f"vlsbench_plugin_{path.stem}"
+        with _from(str(path)):
+            if key in sys.modules and getattr(sys.modules[key], "__file__", "") == str(path):
+                return
+            spec = importlib.util.spec_from_file_location(key, path)
+            assert spec, "a file that ends in .py has a spec"
+            assert spec.loader
+            module = sys.modules[key] = importlib.util.module_from_spec(spec)
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                del sys.modules[key]
+                raise
+        return
+    with _from(name):
+        importlib.import_module(name)
+
+
+@contextmanager
+def _from(origin: str) -> Iterator[None]:
+    """Attribute what is registered within to `origin`; whatever fails is a `PluginError`."""
+    _origin.append(origin)
+    try:
+        yield
+    except VlsbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"plug-in {origin} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        _origin.pop()
+
+
+def _load_shipped(kind: Kind) -> None:
+    home = _SHIPPED.get(kind)
+    if home and home not in _loaded:
+        _loaded.add(home)
+        importlib.import_module(home)
+
+
+def broken() -> Mapping[str, str]:
+    """Return the installed plug-ins that could not be loaded: origin → what went wrong."""
+    return dict(_broken)
+
+
+def _load_entry_points(name: str = "") -> None:
+    """Load the plug-in that is called `name`, or else all of them.
+
+    Raises:
+        PluginError: The one that was asked for cannot be loaded; others are left to `broken`.
+    """
+    points = importlib.metadata.entry_points(group=GROUP)
+    chosen = [point for point in points if point.name == name] if name else []
+    for point in chosen or points:
+        if point.value in _loaded:
+            continue
+        _loaded.add(point.value)
+        package = point.dist.name if point.dist else point.value
+        version = point.dist.version if point.dist else ""
+        origin = OWN if package == OWN else f"{package} {version}".strip()
+        try:
+            with _from(origin):
+                point.load()
+        except VlsbenchError as error:
+            _broken[origin] = str(error)
+            if chosen:
+                raise
