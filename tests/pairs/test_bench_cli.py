@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from vlsbench.pairs import list_sources
+
 from .conftest import picture
 
 SOURCES = list_sources()
