@@ -111,9 +111,7 @@ def _until_closed(terminal: int) -> Iterator[bytes]:
         os.close(terminal)
 
 
-def ours(
-    folder: Path, url: str, connections: int, out: Path, *, rules: bool = False
-) -> list[str]:
+def ours(folder: Path, url: str, connections: int, out: Path, *, rules: bool = False) -> list[str]:
     """The command of this package, everything on, as a user would type it."""
     return [
         str(Path(sys.executable).with_name("vlsbench")),

@@ -55,9 +55,7 @@ class AnswerStage:
         self._slow = bool(settings.shrink) or settings.view is View.BLANK
         self._elsewhere = self._stay = 0
 
-    async def _shown(
-        self, pair: Pair
-    ) -> tuple[str, tuple[ImageData, ...], list[dict[str, Any]]]:
+    async def _shown(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], list[dict[str, Any]]]:
         if self._slow or self._elsewhere:
             self._elsewhere = max(0, self._elsewhere - 1)
             return await asyncio.to_thread(self._read, pair)

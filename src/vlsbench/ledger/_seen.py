@@ -31,7 +31,5 @@ class Seen:
 
     def __contains__(self, key: bytes) -> bool:
         """Tell whether a key may be on record; no is certain."""
-        for place in _PLACES(key):
-            if not self._bits[place >> 3 & MASK] & 1 << (place & 7):
-                return False
-        return True
+        bits = self._bits
+        return all(bits[place >> 3 & MASK] & 1 << (place & 7) for place in _PLACES(key))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
-
 JOINED_BYTES = 64 * 1024
 """Up to this size one copy costs less than one more call of the kernel."""
 
