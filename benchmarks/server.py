@@ -157,7 +157,10 @@ class _Connection(asyncio.BufferedProtocol):
         )
         self.books.calls.append(call)
         self.answering = True
-        asyncio.get_running_loop().call_later(self.delay, self._answer, call)
+        if self.delay:
+            asyncio.get_running_loop().call_later(self.delay, self._answer, call)
+        else:
+            self._answer(call)
 
     def _answer(self, call: _Call) -> None:
         if not self.answering:
@@ -239,7 +242,7 @@ def running(delay: float = 0.2, port: int = 0) -> Iterator[Server]:
     """Start a server in a process of its own; stop it at the end.
 
     Args:
-        delay: Seconds from the last byte of a question to its answer.
+        delay: Seconds from the last byte of a question to its answer; 0 answers at once.
         port: To listen on; 0 takes any free one.
     """
     process = subprocess.Popen(

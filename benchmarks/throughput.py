@@ -2,10 +2,14 @@
 
     python -m benchmarks.throughput --connections 32 64 --repeats 3
     python -m benchmarks.throughput --only bare ours --json throughput.json
+    python -m benchmarks.throughput --instant
 
 500 pairs of 1.7 MB, target then judge, a local server answering after 0.2 s, client and server on
 the same two cores. The ideal is connections / 0.2 s. Ratios within one run can be compared; the
 figures themselves depend on the machine and on what else it does.
+
+With `--instant` the images have 2 KB and the server answers at once, so that nothing but the
+client is timed: what it costs a call, with everything on.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
@@ -41,7 +46,9 @@ CLIENTS: dict[str, Command] = {
     "inspect": _client("inspect_task"),
     "inspect-images": _client("inspect_task", "--log-images"),
     "ours": ours,
+    "ours-rules": partial(ours, rules=True),
 }
+INSTANT = ["bare", "bare-uvloop", "ours", "ours-rules"]
 
 
 def once(name: str, folder: Path, connections: int, delay: float) -> Cost:
@@ -61,6 +68,23 @@ def compare(
             found[name].append(cost)
             print(f"  {name}: {cost.calls_s:.1f} calls/s", file=sys.stderr, flush=True)
     return found
+
+
+def instant_table(found: dict[str, list[Cost]]) -> str:
+    yardstick = median(found[YARDSTICK], "calls_s") if YARDSTICK in found else None
+    lines = [
+        "| client | calls/s | of bare | CPU, ms a call | server's CPU, ms a call | whole, s |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, costs in found.items():
+        rate, calls = median(costs, "calls_s"), median(costs, "calls")
+        share = f"{rate / yardstick:.2f}" if yardstick else ""
+        lines.append(
+            f"| {name} | {rate:,.0f} | {share} | {median(costs, 'cpu_s') / calls * 1000:.3f} "
+            f"| {median(costs, 'server_cpu_s') / calls * 1000:.3f} "
+            f"| {median(costs, 'wall_s'):.1f} |"
+        )
+    return "\n".join(lines)
 
 
 def table(found: dict[str, list[Cost]], ideal: float) -> str:
@@ -83,23 +107,39 @@ def table(found: dict[str, list[Cost]], ideal: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare clients.")
     parser.add_argument("--dir", type=Path, default=Path(gettempdir()) / "vlsbench-bench")
-    parser.add_argument("--pairs", type=int, default=500)
-    parser.add_argument("--connections", type=int, nargs="+", default=[32, 64])
+    parser.add_argument("--pairs", type=int, help="default: 500; with --instant 5,000")
+    parser.add_argument(
+        "--connections", type=int, nargs="+", help="default: 32 64; with --instant 32"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--delay", type=float, default=0.2, help="seconds")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--only", nargs="+", choices=CLIENTS, default=list(CLIENTS))
+    parser.add_argument("--only", nargs="+", choices=CLIENTS)
+    parser.add_argument(
+        "--instant", action="store_true", help="small images and a server that answers at once"
+    )
     parser.add_argument("--json", type=Path, help="every single run")
     args = parser.parse_args()
     pin(args.cores)
-    folder = make(args.dir / f"large-{args.pairs}", args.pairs)
+    if args.instant:
+        pairs, names, delay = args.pairs or 5_000, args.only or INSTANT, 0.0
+        folder = make(args.dir / f"small-{pairs}", pairs, small=True)
+    else:
+        pairs, delay = args.pairs or 500, args.delay
+        names = args.only or [name for name in CLIENTS if name != "ours-rules"]
+        folder = make(args.dir / f"large-{pairs}", pairs)
     warm(folder)
     everything = {}
-    for connections in args.connections:
-        found = compare(folder, args.only, connections, args.repeats, args.delay)
-        ideal = connections / args.delay
-        print(f"\n{args.pairs} pairs, {connections} connections, ideal {ideal:.0f} calls/s,")
-        print(f"median of {args.repeats} runs taking turns\n\n{table(found, ideal)}", flush=True)
+    for connections in args.connections or ([32] if args.instant else [32, 64]):
+        found = compare(folder, names, connections, args.repeats, delay)
+        if args.instant:
+            print(f"\n{pairs:,} small pairs, {connections} connections, instant answers,")
+            lines = instant_table(found)
+        else:
+            ideal = connections / delay
+            print(f"\n{pairs} pairs, {connections} connections, ideal {ideal:.0f} calls/s,")
+            lines = table(found, ideal)
+        print(f"median of {args.repeats} runs taking turns\n\n{lines}", flush=True)
         everything[connections] = {
             name: [asdict(cost) for cost in costs] for name, costs in found.items()
         }

@@ -97,7 +97,7 @@ class Budget:
         self.calls = 0
         self.spent = 0.0
         self._reserved = 0.0
-        self._freed = asyncio.Condition()
+        self._waiting: list[asyncio.Future[None]] = []
 
     def cost(self, spec: str, reply: Reply) -> float | None:
         """Price an answered call."""
@@ -120,34 +120,37 @@ class Budget:
             Halted: The budget is spent; the run is asked to stop.
         """
         worst = self._worst(spec, request)
-        async with self._freed:
-            while True:
-                if self._signal:
-                    raise Halted
-                if self._max_calls is not None and self.calls >= self._max_calls:
-                    self._signal.stop(f"the budget of {self._max_calls:,} calls is used")
-                    raise Halted
-                if self._max_cost is None or self.spent + self._reserved + worst <= self._max_cost:
-                    break
-                if self._reserved == 0.0:
-                    self._signal.stop(
-                        f"the budget of ${self._max_cost:.2f} leaves no room for another call "
-                        f"(spent ${self.spent:.4f}; the next may cost ${worst:.4f})"
-                    )
-                    raise Halted
-                await self._freed.wait()
-            self.calls += 1
-            self._reserved += worst
+        while True:
+            if self._signal:
+                raise Halted
+            if self._max_calls is not None and self.calls >= self._max_calls:
+                self._signal.stop(f"the budget of {self._max_calls:,} calls is used")
+                raise Halted
+            if self._max_cost is None or self.spent + self._reserved + worst <= self._max_cost:
+                break
+            if self._reserved == 0.0:
+                self._signal.stop(
+                    f"the budget of ${self._max_cost:.2f} leaves no room for another call "
+                    f"(spent ${self.spent:.4f}; the next may cost ${worst:.4f})"
+                )
+                raise Halted
+            freed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(freed)
+            await freed
+        self.calls += 1
+        self._reserved += worst
         return worst
 
-    async def settle(self, reserved: float, cost: float | None) -> None:
+    def settle(self, reserved: float, cost: float | None) -> None:
         """Give the room back and book what the call cost."""
-        async with self._freed:
-            self._reserved = max(0.0, self._reserved - reserved)
-            if self._reserved < 1e-12:
-                self._reserved = 0.0
-            self.spent += cost or 0.0
-            self._freed.notify_all()
+        self._reserved = max(0.0, self._reserved - reserved)
+        if self._reserved < 1e-12:
+            self._reserved = 0.0
+        self.spent += cost or 0.0
+        waiting, self._waiting = self._waiting, []
+        for freed in waiting:
+            if not freed.done():
+                freed.set_result(None)
 
 
 @dataclass
@@ -196,7 +199,7 @@ class Context:
         self._budget = budget
         self._breaker = Breaker(signal)
         self._keep_paid = keep_paid
-        self._in_flight: dict[str, asyncio.Task[Reply]] = {}
+        self._in_flight: dict[str, list[asyncio.Future[Reply]]] = {}
 
     def epoch(self, record: str, stage: str) -> int:
         """Return how often a record was sent back to a stage: 0 on the first way through."""
@@ -215,12 +218,26 @@ class Context:
         key = call_key(model.identity, request)
         if known := self.ledger.call(key):
             return known.reply
-        task = self._in_flight.get(key)
-        if task is None:
-            task = asyncio.create_task(self._settle(key, role, model, request))
-            self._in_flight[key] = task
-            task.add_done_callback(lambda _: self._in_flight.pop(key, None))
-        return await task
+        if (twins := self._in_flight.get(key)) is not None:
+            twin: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+            twins.append(twin)
+            return await twin
+        twins = self._in_flight[key] = []
+        try:
+            reply = await self._settle(key, role, model, request)
+        except BaseException as error:
+            for twin in twins:
+                if isinstance(error, asyncio.CancelledError):
+                    twin.cancel()
+                elif not twin.done():
+                    twin.set_exception(error)
+            raise
+        finally:
+            del self._in_flight[key]
+        for twin in twins:
+            if not twin.done():
+                twin.set_result(reply)
+        return reply
 
     async def _settle(self, key: str, role: str, model: ChatModel, request: Request) -> Reply:
         if found := self._from_siblings(key, role):
@@ -239,12 +256,13 @@ class Context:
             )
             raise
         finally:
-            await self._budget.settle(reserved, cost)
+            self._budget.settle(reserved, cost)
         self._breaker.note(
             f"{model.spec}: {reply.detail}" if reply.finish is Finish.REJECTED else None
         )
         await self.ledger.record_call(
-            Call(key, role, model.spec, request.rendered(), reply, cost, time.time())
+            Call(key, role, model.spec, request.rendered(), reply, cost, time.time()),
+            rendered=request.canonical,
         )
         self.tally.calls += 1
         self.tally.cost += cost or 0.0

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import filelock
+import msgspec
 
 from vlsbench.engine._schema import SCHEMA_VERSION, TABLES
 from vlsbench.engine._seen import Seen
@@ -52,22 +53,32 @@ class Outcome:
     value: Mapping[str, Any]
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _dump(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    # Half surrogates, legal in JSON, have no UTF-8 form: they stay escapes.
-    return text.encode("utf-8", "backslashreplace").decode()
+    return _storable(_COMPACT(value))
 
 
-def _shallow(value: Any) -> dict[str, Any]:
-    # `asdict` copies all that is within, which costs more than writing it.
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+def _storable(text: str) -> str:
+    # Half surrogates, legal in JSON, have no UTF-8 form: they become escapes again.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+_REPLY, _USAGE = ([field.name for field in fields(kind)] for kind in (Reply, Usage))
 
 
 def reply_to_json(reply: Reply) -> str:
     """Write a reply as compact JSON, defaults left out."""
-    known = _shallow(reply)
-    known["usage"] = {k: v for k, v in _shallow(reply.usage).items() if v is not None}
-    return _dump({k: v for k, v in known.items() if v not in ("", {}, None)})
+    # Not `asdict`: it copies all that is within, which costs more than writing it.
+    known = {name: getattr(reply, name) for name in _REPLY}
+    usage = ((name, getattr(reply.usage, name)) for name in _USAGE)
+    known["usage"] = {name: count for name, count in usage if count is not None}
+    known = {k: v for k, v in known.items() if v not in ("", {}, None)}
+    try:
+        return msgspec.json.encode(known).decode()
+    except UnicodeEncodeError:  # half surrogates
+        return _dump(known)
 
 
 def reply_from_json(text: str) -> Reply:
@@ -189,8 +200,13 @@ class Ledger:
         self._writer.submit(Waiter(statements, loop, done))
         await done
 
-    async def record_call(self, call: Call) -> None:
-        """Keep an answered call. A second answer to the same key changes nothing."""
+    async def record_call(self, call: Call, *, rendered: str | None = None) -> None:
+        """Keep an answered call. A second answer to the same key changes nothing.
+
+        Args:
+            call: What was asked and answered.
+            rendered: The call's request as JSON, from whoever has it already.
+        """
         if self._seen is not None:
             self._seen.add(bytes.fromhex(call.key))
         await self.commit(
@@ -200,7 +216,7 @@ class Ledger:
                     bytes.fromhex(call.key),
                     call.role,
                     call.model,
-                    _dump(call.request),
+                    _dump(call.request) if rendered is None else _storable(rendered),
                     reply_to_json(call.reply),
                     call.cost,
                     call.at,

@@ -36,31 +36,33 @@ class _Work:
         self._source = records
         self._made: deque[_Item] = deque()
         self._busy = 0
-        self._changed = asyncio.Condition()
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def take(self) -> _Item | None:
         """Return the next item, None when there is and will be none."""
-        async with self._changed:
-            while True:
-                if self._made:
-                    self._busy += 1
-                    return self._made.pop()
-                record = next(self._source, None)
-                if record is not None:
-                    self._busy += 1
-                    return _Item(record, 0)
-                if self._busy == 0:
-                    self._changed.notify_all()
-                    return None
-                await self._changed.wait()
+        while True:
+            if self._made:
+                self._busy += 1
+                return self._made.pop()
+            record = next(self._source, None)
+            if record is not None:
+                self._busy += 1
+                return _Item(record, 0)
+            if self._busy == 0:
+                return None
+            changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(changed)
+            await changed
 
-    async def done(self, made: Sequence[_Item] = ()) -> None:
+    def done(self, made: Sequence[_Item] = ()) -> None:
         """Give an item back, with what it became."""
-        async with self._changed:
-            self._busy -= 1
-            self._made.extend(reversed(made))
-            if made or self._busy == 0:
-                self._changed.notify_all()
+        self._busy -= 1
+        self._made.extend(reversed(made))
+        if made or self._busy == 0:
+            waiting, self._waiting = self._waiting, []
+            for changed in waiting:
+                if not changed.done():
+                    changed.set_result(None)
 
 
 async def run_local(
@@ -127,7 +129,7 @@ async def run_local(
                 ctx.signal.stop(str(error), error)
                 return
             finally:
-                await work.done(made)
+                work.done(made)
 
     workers = [asyncio.create_task(worker()) for _ in range(width)]
     stopping = asyncio.create_task(ctx.signal.wait())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from struct import Struct
 
 BITS = 1 << 24
-PROBES = 4
+MASK = BITS // 8 - 1
+_PLACES = Struct("4I16x").unpack
 """With a million calls one lookup in 400 is for nothing: 0.21 of the bits are set, to the 4th."""
 
 
@@ -24,13 +26,10 @@ class Seen:
 
     def add(self, key: bytes) -> None:
         """Remember a key."""
-        for place in _places(key):
-            self._bits[place >> 3] |= 1 << (place & 7)
+        for place in _PLACES(key):
+            self._bits[place >> 3 & MASK] |= 1 << (place & 7)
 
     def __contains__(self, key: bytes) -> bool:
         """Tell whether a key may be on record; no is certain."""
-        return all(self._bits[place >> 3] & 1 << (place & 7) for place in _places(key))
-
-
-def _places(key: bytes) -> Iterator[int]:
-    return (int.from_bytes(key[start : start + 3]) for start in range(0, 3 * PROBES, 3))
+        bits = self._bits
+        return all(bits[place >> 3 & MASK] & 1 << (place & 7) for place in _PLACES(key))

@@ -7,6 +7,9 @@ import contextlib
 import queue
 import sqlite3
 import threading
+from collections.abc import Iterable, Iterator
+from itertools import chain, groupby, islice
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +17,10 @@ from vlsbench.errors import Stopped
 
 MAX_BATCH = 256
 """Statements that one commit takes at most, so that no waiter waits for a very large one."""
+
+
+MAX_ROWS = 64
+"""Rows that one statement inserts at most; older versions of SQLite take 999 values."""
 
 
 class LedgerError(Stopped):
@@ -92,9 +99,8 @@ class Writer(threading.Thread):
         error: LedgerError | None = None
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for waiter in batch:
-                for sql, values in waiter.statements:
-                    connection.execute(sql, values)
+            for sql, values in _joined(batch):
+                connection.execute(sql, values)
             connection.execute("COMMIT")
             self.commits += 1
         except (sqlite3.Error, UnicodeError) as cause:
@@ -107,16 +113,29 @@ class Writer(threading.Thread):
                 f"cannot write {self._path}: {cause}; everything recorded before is safe. "
                 "Free some disk space or mend the disk, then run the same command again"
             )
-        for waiter in batch:
+        for loop, waiters in groupby(batch, key=attrgetter("loop")):
             # A loop that was torn down (second Ctrl-C) has nobody left to tell.
             with contextlib.suppress(RuntimeError):
-                waiter.loop.call_soon_threadsafe(_settle, waiter.done, error)
+                loop.call_soon_threadsafe(_settle, [waiter.done for waiter in waiters], error)
 
 
-def _settle(done: asyncio.Future[None], error: LedgerError | None) -> None:
-    if done.done():
-        return
-    if error:
-        done.set_exception(error)
-    else:
-        done.set_result(None)
+def _joined(batch: Iterable[Waiter]) -> Iterator[Statement]:
+    """Join equal INSERTs that follow each other: each statement makes this thread wait for its
+    turn to run Python once more."""
+    statements = chain.from_iterable(waiter.statements for waiter in batch)
+    for sql, equal in groupby(statements, key=itemgetter(0)):
+        insert, values, row = sql.partition(" VALUES ")
+        rows = MAX_ROWS if values and not row.strip("(?, )") else 1
+        while part := list(islice(equal, rows)):
+            joined = f"{insert}{values}{', '.join([row] * len(part))}"
+            yield Statement(joined, tuple(chain.from_iterable(one.values for one in part)))
+
+
+def _settle(waiting: Iterable[asyncio.Future[None]], error: LedgerError | None) -> None:
+    for done in waiting:
+        if done.done():
+            continue
+        if error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,11 @@ from vlsbench.pairs import ImageData, ImageError, Pair, Swapper, View, show
 
 ANSWER = "answer"
 JUDGE = "judge"
+
+QUICK_S = 0.0005
+"""A pair that is read in less than this is not worth the way to another thread and back."""
+LOOK_AGAIN = 64
+"""After slow reads, at most this many pairs are read in other threads before one is timed again."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,21 @@ class AnswerStage:
         self._settings = settings
         self._swapper = swapper
         self._folder = folder
+        # Shrinking and writing are never quick.
+        self._slow = bool(settings.shrink) or settings.view is View.BLANK
+        self._elsewhere = self._stay = 0
+
+    async def _shown(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], list[dict[str, Any]]]:
+        if self._slow or self._elsewhere:
+            self._elsewhere = max(0, self._elsewhere - 1)
+            return await asyncio.to_thread(self._read, pair)
+        began = time.perf_counter()
+        try:
+            return self._read(pair)
+        finally:
+            # One slow read may be the machine's fault; every further one in a row counts double.
+            slow = time.perf_counter() - began > QUICK_S
+            self._elsewhere = self._stay = min(2 * self._stay or 1, LOOK_AGAIN) if slow else 0
 
     def _read(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], list[dict[str, Any]]]:
         settings = self._settings
@@ -70,7 +91,7 @@ class AnswerStage:
         """Ask, and pass the reply on whatever it is."""
         pair: Pair = record.value
         try:
-            text, images, shrunk = await asyncio.to_thread(self._read, pair)
+            text, images, shrunk = await self._shown(pair)
         except ImageError as error:
             return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
         request = Request(

@@ -150,22 +150,21 @@ class Asking:
             "tries": TRIES,
         }
 
-    async def _once(self, request: Request, schema: Schema | None, call: Caller) -> Reply:
-        if schema is None:
+    async def _once(self, request: Request, call: Caller) -> Reply:
+        if request.schema is None:
             return await call(request)
-        with_schema = replace(request, schema=schema)
         if self._schema_works is None:
             # One question finds out for all; the others wait for what it finds.
             async with self._probing:
                 if self._schema_works is None:
-                    answer = await call(with_schema)
+                    answer = await call(request)
                     if answer.finish is not Finish.REJECTED:
                         self._schema_works = True
                         return answer
                     if not _NO_SCHEMA.search(answer.detail):
                         return answer
                     self._schema_works = False
-        return await call(with_schema if self._schema_works else request)
+        return await call(request if self._schema_works else replace(request, schema=None))
 
     async def ask(
         self,
@@ -196,9 +195,10 @@ class Asking:
                 images,
                 system,
                 self._params,
+                schema,
                 sample=epoch * TRIES + attempt,
             )
-            answer = await self._once(request, schema, call)
+            answer = await self._once(request, call)
             if answer.finish in (Finish.STOP, Finish.LENGTH):
                 try:
                     return Parsed(read(answer.text), attempt + 1)

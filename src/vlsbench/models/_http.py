@@ -7,8 +7,10 @@ of megabytes is never walked by a JSON encoder.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import random
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import tenacity
+import msgspec
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.models._limits import Limiter
@@ -47,6 +49,11 @@ class Patience:
     backoff_s: float = 0.5
     """First pause, doubled each time, with as much jitter."""
     max_backoff_s: float = 30.0
+
+    def pause_s(self, attempts: int) -> float:
+        """Return the pause after so many attempts."""
+        doubled = self.backoff_s * 2.0 ** min(attempts - 1, 64)
+        return min(doubled, self.max_backoff_s) + random.uniform(0, self.backoff_s)
 
 
 class _Passing(Exception):
@@ -85,7 +92,9 @@ class Server:
                     total=self.patience.timeout_s, connect=CONNECT_TIMEOUT_S
                 ),
                 headers=headers,
-                trust_env=True,
+                # Not `trust_env`: it looks for a proxy, and for a password in ~/.netrc, before
+                # every request, each time in another thread.
+                proxy=_proxy_of(self.url),
                 auto_decompress=True,
             )
         return self._session
@@ -101,10 +110,34 @@ class Server:
             self._session = None
 
 
+def _proxy_of(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL (`HTTPS_PROXY`, `NO_PROXY`, …)."""
+    from urllib.request import getproxies, proxy_bypass  # no small import; aiohttp has made it
+
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+
+
+def _to_json(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # half surrogates, which become escapes
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _from_json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except ValueError:  # no JSON, or what the standard library reads all the same
+        return json.loads(body)
+
+
 def clean_text(text: object) -> str:
     """Return text that can be stored and shown: half surrogates cannot be."""
     if not isinstance(text, str):
         return ""
+    if text.isascii():
+        return text
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -170,7 +203,7 @@ def parse_answer(body: bytes) -> Reply:
         ValueError: It is not one (cut JSON, an HTML page, no choice).
     """
     try:
-        answer = json.loads(body)
+        answer = _from_json(body)
     except RecursionError:
         raise ValueError("answer is nested too deeply") from None
     try:
@@ -265,13 +298,11 @@ class HttpChat:
             if self._file_images and image.path:
                 url = image.path.resolve().as_uri()
             else:
-                images.append((f'"url": "data:{image.mime};base64,'.encode(), image.base64))
+                images.append((f'"url":"data:{image.mime};base64,'.encode(), image.base64))
                 url = marker
             content.append({"type": "image_url", "image_url": {"url": url}})
         # No text can hold this mark: in JSON its quotation marks would be escaped.
-        texts = (
-            json.dumps(self.body(request, content)).encode().split(f'"url": "{marker}"'.encode())
-        )
+        texts = _to_json(self.body(request, content)).split(f'"url":"{marker}"'.encode())
         pieces = [texts[0]]
         for (prefix, data), text_after in zip(images, texts[1:], strict=True):
             pieces += (prefix, data, b'"' + text_after)
@@ -306,40 +337,26 @@ class HttpChat:
         pieces = self._pieces(request)
         patience = self._server.patience
         started = time.monotonic()
-        faults = 0
+        attempts = faults = 0
+        while True:
+            attempts += 1
+            try:
+                async with self._server.limiter:
+                    return await self._once(pieces, attempts)
+            except _Passing as error:
+                if error.overload:
+                    over = time.monotonic() - started > patience.overload_s
+                else:
+                    faults += 1
+                    over = faults > patience.retries
+                if over:
+                    raise CallFailed(str(error), attempts) from None
+                pause = patience.pause_s(attempts)
+                if error.after_s is not None:
+                    pause = error.after_s + pause * 0.1
+            await asyncio.sleep(pause)
 
-        def stop(state: tenacity.RetryCallState) -> bool:
-            nonlocal faults
-            error = state.outcome.exception() if state.outcome else None
-            if isinstance(error, _Passing) and error.overload:
-                return time.monotonic() - started > patience.overload_s
-            faults += 1
-            return faults > patience.retries
-
-        backoff = tenacity.wait_exponential(
-            multiplier=patience.backoff_s, max=patience.max_backoff_s
-        ) + tenacity.wait_random(0, patience.backoff_s)
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            after = error.after_s if isinstance(error, _Passing) else None
-            return backoff(state) if after is None else after + backoff(state) * 0.1
-
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(_Passing), stop=stop, wait=wait, reraise=True
-        )
-        attempts = 0
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    attempts += 1
-                    async with self._server.limiter:
-                        reply = await self._once(pieces)
-        except _Passing as error:
-            raise CallFailed(str(error), attempts) from None
-        return replace(reply, attempts=attempts)
-
-    async def _once(self, pieces: Sequence[bytes]) -> Reply:
+    async def _once(self, pieces: Sequence[bytes], attempts: int) -> Reply:
         import aiohttp
 
         from vlsbench.models._body import Body
@@ -376,8 +393,9 @@ class HttpChat:
             except ValueError as error:
                 raise _Passing(f"malformed answer: {str(error)[:80]}") from None
             server.limiter.good()
-            return replace(reply, latency_s=latency)
-        return replace(self._not_ok(status, answer, headers.get("Retry-After")), latency_s=latency)
+        else:
+            reply = self._not_ok(status, answer, headers.get("Retry-After"))
+        return replace(reply, latency_s=latency, attempts=attempts)
 
     def _not_ok(self, status: int, body: bytes, retry_after: str | None) -> Reply:
         """Sort an HTTP error: passing (raises), final for the run (raises), or of this request."""
