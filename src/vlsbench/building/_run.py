@@ -21,7 +21,7 @@ from vlsbench.building._kept import KeptDrawings
 from vlsbench.building._leak_filter import LeakFilterStage
 from vlsbench.building._perceive import Found, PerceiveStage
 from vlsbench.building._recipe import Recipe
-from vlsbench.building._roles import CREATIVE, HarmRole, Role
+from vlsbench.building._roles import CREATIVE, Role, harm_judge
 from vlsbench.building._scorer import Scorer
 from vlsbench.building._select import PREFIX, Decision, decide, record
 from vlsbench.building._twins import TwinStage, twin_of
@@ -105,7 +105,7 @@ def stages_of(plan: BuildPlan) -> Stages:
     filters.append(
         LeakFilterStage(
             Role("judge", judge, votes=votes),
-            HarmRole("judge", judge, votes),
+            harm_judge(judge, votes),
             plan.scorer.overlap if plan.scorer else None,
             recipe.leak_filter,
         )
@@ -115,7 +115,7 @@ def stages_of(plan: BuildPlan) -> Stages:
         painter = KeptDrawings(plan.painter, recipe.draw.size, run)
         draw = [DrawStage(painter, Role("eyes", models["eyes"]), recipe.draw, run)]
     votes = recipe.final_filter.votes
-    match, harm = Role("checker", checker, votes=votes), HarmRole("checker", checker, votes)
+    match, harm = Role("checker", checker, votes=votes), harm_judge(checker, votes)
     last = FinalFilterStage(match, harm, recipe.final_filter, run)
     writer = Role("writer", models["writer"], CREATIVE) if recipe.uses("writer") else None
     path_a: list[Stage] = []

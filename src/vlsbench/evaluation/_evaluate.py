@@ -21,11 +21,12 @@ from vlsbench.evaluation._run import Plan, conclude, execute, reopen_unscored
 from vlsbench.evaluation._settings import Selection, Settings, default_context, identity_of, run_id
 from vlsbench.evaluation._summary_types import Summary
 from vlsbench.files import whole_file
-from vlsbench.judge import JUDGE_PARAMS, JudgeContext, JudgeFormat, Label, LLMJudge
+from vlsbench.judge import JUDGE_PARAMS, JudgeContext, JudgeFormat, Label, open_judge
 from vlsbench.models import (
     DEFAULT_MAX_TOKENS,
     ChatModel,
     Connections,
+    HttpChat,
     Params,
     Patience,
     Price,
@@ -90,13 +91,13 @@ class Evaluation:
         return self.folder / PAIRS
 
 
-def open_model(spec: str, connections: Connections) -> ChatModel:
+def open_model(spec: str, connections: Connections, chat: type[HttpChat] = HttpChat) -> ChatModel:
     """Return the model that a spec names, the lab's included. See `Connections.open`."""
     if spec.startswith(LAB) and "@" not in spec:
         from vlsbench import lab
 
         return lab.open_model(spec)
-    return connections.open(spec)
+    return connections.open(spec, chat)
 
 
 def evaluate(
@@ -208,14 +209,13 @@ def evaluate(
         pairs = _rest(pairs, leave_out)
     target = open_model(model, connections)
     judge = "lab/judge" if judge == "lab" else judge
-    judge_model = None if judge == "rules" else open_model(judge, connections)
-    asked = None
-    if judge_model:
-        asked = LLMJudge(
-            JudgeContext(judge_context or default_context(settings.view)),
-            JudgeFormat(judge_format),
-            Params(judge_max_tokens, judge_temperature),
-        )
+    asked = open_judge(
+        judge,
+        partial(open_model, connections=connections),
+        context=JudgeContext(judge_context or default_context(settings.view)),
+        form=JudgeFormat(judge_format),
+        params=Params(judge_max_tokens, judge_temperature),
+    )
     prices = {
         model: Price.parse(price) if price else price_of(model),
         judge: Price.parse(judge_price) if judge_price else price_of(judge),
@@ -226,12 +226,11 @@ def evaluate(
             "or --judge-price INPUT,OUTPUT in dollars per million tokens, or use --max-calls"
         )
     selection = Selection(pairs, settings)
-    identity = identity_of(selection, settings, target, judge_model, asked)
+    identity = identity_of(selection, settings, target, asked)
     plan = Plan(
         selection=selection,
         settings=settings,
         target=target,
-        judge_model=judge_model,
         judge=asked,
         identity=identity,
         folder=Path(out) if out else RUNS / run_id(identity, model, judge),
@@ -288,15 +287,14 @@ class Declined(VlsbenchError):
 
 def _estimate(plan: Plan, ledger: Ledger, swapper: Swapper | None) -> Estimate:
     done = len(ledger.ended())
-    context = plan.judge.context if plan.judge else None
     return estimate(
         plan.selection,
         plan.settings,
         max(0, len(plan.selection) - done),
         plan.prices[plan.target.spec],
         plan.prices[plan.judge_name],
-        judged_by_model=plan.judge is not None,
-        judge_sees_images=context in (JudgeContext.IMAGE, JudgeContext.BOTH),
+        judged_by_model=plan.judge.model is not None,
+        judge_sees_images=plan.judge.sees,
         swapper=swapper,
     )
 

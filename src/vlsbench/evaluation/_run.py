@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from vlsbench.engine import (
     Ledger,
     Outcome,
     Record,
+    Stage,
     StopSignal,
     Tally,
     heed_ctrl_c,
@@ -26,11 +27,11 @@ from vlsbench.evaluation._files import PAIRS, SUMMARY, PairsFile, write_summary
 from vlsbench.evaluation._published import published_results
 from vlsbench.evaluation._rows import pair_rows
 from vlsbench.evaluation._settings import Selection, Settings
-from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage, JudgeStage, RulesStage
+from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
 from vlsbench.evaluation._summarise import Counts, spend_by_role
 from vlsbench.evaluation._summary_types import SCHEMA, Summary
 from vlsbench.files import whole_file
-from vlsbench.judge import Label, LLMJudge, Unscored
+from vlsbench.judge import RULES, Judge, JudgeStage, Label, Unscored
 from vlsbench.models import ChatModel, Price
 from vlsbench.pairs import Swapper
 
@@ -54,9 +55,7 @@ class Plan:
     selection: Selection
     settings: Settings
     target: ChatModel
-    judge_model: ChatModel | None
-    """None where rules judge."""
-    judge: LLMJudge | None
+    judge: Judge
     identity: Mapping[str, object]
     folder: Path
     prices: Mapping[str, Price | None]
@@ -69,7 +68,7 @@ class Plan:
     @property
     def judge_name(self) -> str:
         """As the user named it."""
-        return self.judge_model.spec if self.judge_model else "rules"
+        return self.judge.name
 
 
 def tag_of(outcome: Outcome) -> str:
@@ -105,12 +104,10 @@ async def execute(plan: Plan, ledger: Ledger, swapper: Swapper | None, watch: Wa
         tally.done += 1
         tally.outcomes[tag_of(outcome)] += 1
     budget = Budget(signal_, plan.max_calls, plan.max_cost, plan.prices)
-    models = [plan.target, *([plan.judge_model] if plan.judge_model else [])]
-    stages = [
+    models = [plan.target, *([plan.judge.model] if plan.judge.model else [])]
+    stages: Sequence[Stage] = [
         AnswerStage(plan.target, plan.settings, swapper, plan.folder),
-        JudgeStage(plan.judge_model, plan.judge, plan.settings.view)
-        if plan.judge_model and plan.judge
-        else RulesStage(),
+        JudgeStage(plan.judge, JUDGE),
     ]
     width = plan.concurrency * len({model.endpoint for model in models}) + SLACK
     with ExitStack() as stack:
@@ -144,7 +141,7 @@ def _notes(plan: Plan, simulated: bool, complete: bool) -> tuple[str, ...]:
         note
         for note, holds in (
             (SIMULATED_NOTE, simulated),
-            (RULES_NOTE, plan.judge_model is None),
+            (RULES_NOTE, plan.judge is RULES),
             (STOPPED_NOTE, not complete),
         )
         if holds

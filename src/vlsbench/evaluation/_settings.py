@@ -11,11 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.judge import RULES_VERSION, JudgeContext, LLMJudge
+from vlsbench.judge import Judge, JudgeContext
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import Pair, PairSet, Shrink, Swapper, View, image_faults, show
-
-RULES = "rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +64,7 @@ class Selection:
         """Leave out what an earlier check found."""
         self.left_out = {row.row: row for row in rows if row not in self.pairs.bad}
 
-    def check(
-        self, settings: Settings, judge: LLMJudge | None, *, skip_bad: bool
-    ) -> Swapper | None:
+    def check(self, settings: Settings, judge: Judge | None, *, skip_bad: bool) -> Swapper | None:
         """Look at every image and text that the view needs, before anything is spent.
 
         Returns:
@@ -113,13 +109,9 @@ def identity_of(
     selection: Selection,
     settings: Settings,
     target: ChatModel,
-    judge_model: ChatModel | None,
-    judge: LLMJudge | None,
+    judge: Judge,
 ) -> Mapping[str, Any]:
     """Gather everything that decides which calls are made; plain JSON, no secrets."""
-    judged_by: Mapping[str, Any] = {"rules": RULES_VERSION}
-    if judge_model and judge:
-        judged_by = {"model": dict(judge_model.identity), **judge.identity}
     return {
         "bench": selection.pairs.name,
         "data": selection.fingerprint,
@@ -130,7 +122,7 @@ def identity_of(
         "params": asdict(settings.params),
         "system": settings.system,
         "shrink": asdict(settings.shrink),
-        "judge": judged_by,
+        "judge": dict(judge.identity),
     }
 
 

@@ -6,46 +6,53 @@ from vlsbench.judge._asking import (
     Caller,
     Failed,
     JudgeFormat,
-    Parsed,
-    failure,
     fence,
     strict_object,
 )
 from vlsbench.judge._before import verdict_without_judge
-from vlsbench.judge._guards import FORMS, MODERATIONS, Moderations, harm_judge
-from vlsbench.judge._harm import Finding, HarmJudge, Material, Part, PromptedHarmJudge
-from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge, parse_verdict
+from vlsbench.judge._function import RULES, Brought, as_judge
+from vlsbench.judge._guards import FORMS, harm_form
+from vlsbench.judge._harm import HarmJudge
+from vlsbench.judge._judge import Judge, Part, Question
+from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
+from vlsbench.judge._majority import MajorityJudge, majority
+from vlsbench.judge._open import open_harm_judge, open_judge
 from vlsbench.judge._rules import RULES_VERSION, classify, judge_by_rules
+from vlsbench.judge._stage import Case, JudgeStage, ask_judge
 from vlsbench.judge._verdict import Label, Unscored, Verdict
 
 __all__ = [
     "AGAIN",
     "FORMS",
     "JUDGE_PARAMS",
-    "MODERATIONS",
+    "RULES",
     "RULES_VERSION",
     "Asking",
+    "Brought",
     "Caller",
+    "Case",
     "Failed",
-    "Finding",
     "HarmJudge",
+    "Judge",
     "JudgeContext",
     "JudgeFormat",
+    "JudgeStage",
     "LLMJudge",
     "Label",
-    "Material",
-    "Moderations",
-    "Parsed",
+    "MajorityJudge",
     "Part",
-    "PromptedHarmJudge",
+    "Question",
     "Unscored",
     "Verdict",
+    "as_judge",
+    "ask_judge",
     "classify",
-    "failure",
     "fence",
-    "harm_judge",
+    "harm_form",
     "judge_by_rules",
-    "parse_verdict",
+    "majority",
+    "open_harm_judge",
+    "open_judge",
     "strict_object",
     "verdict_without_judge",
 ]

@@ -30,9 +30,8 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection, Settings, run_id, spend_by_role
 from vlsbench.evaluation._evaluate import RUNS, Declined, load, open_model
 from vlsbench.files import whole_file, write_json
-from vlsbench.judge import Part
-from vlsbench.judge._guards import MODERATIONS, Moderations, harm_judge
-from vlsbench.models import ChatModel, Connections, Patience, Price, price_of
+from vlsbench.judge import Brought, Judge, Part, open_harm_judge
+from vlsbench.models import Connections, Patience, Price, price_of
 from vlsbench.pairs import PairSet, View, image_faults
 
 JUDGED = "judged.json"
@@ -48,7 +47,7 @@ Bench = str | os.PathLike[str] | PairSet
 def judged(
     bench: Bench,
     *,
-    judge: str,
+    judge: str | Brought,
     controls: Sequence[Bench],
     positive_controls: Sequence[Bench] = (),
     form: str = "auto",
@@ -76,7 +75,8 @@ def judged(
 
     Args:
         bench: A name, a path, or an opened set.
-        judge: Spec of the judge's model; `lab` for `lab/harm`.
+        judge: Spec of the judge's model (`lab` for `lab/harm`), a `Judge`, or a function from a
+            `Question` to `harmful` or `benign`.
         controls: Sets whose harmless pairs (`harmful=False`) measure the judge's false alarms;
             they must be like the benchmark's queries in style and topic. At least one.
         positive_controls: Sets of texts that are harmful on their own, which measure its misses.
@@ -116,24 +116,25 @@ def judged(
             "a judge's labels mean nothing without its false alarms: give harmless controls like "
             "the benchmark's queries (mossbench, xstest, vlguard:safe_safes, lab/benign)"
         )
-    judge = "lab/harm" if judge == "lab" else judge
-    how = harm_judge(judge, form, sees=sees)
     connections = Connections(concurrency, Patience(timeout_s=timeout_s, retries=retries))
-    if how.form == MODERATIONS.name:
-        model: ChatModel = connections.open(judge, Moderations)
-    else:
-        model = open_model(judge, connections)
-    cost = Price.parse(price) if price else price_of(judge)
-    if max_cost is not None and cost is None:
+    asked = open_harm_judge(
+        "lab/harm" if judge == "lab" else judge,
+        partial(open_model, connections=connections),
+        form=form,
+        sees=sees,
+    )
+    sees = sees and asked.sees
+    cost = Price.parse(price) if price else price_of(asked.name)
+    if max_cost is not None and cost is None and asked.model:
         raise VlsbenchError(
-            f"--max-cost needs a price, and that of {judge} is unknown: give --judge-price "
+            f"--max-cost needs a price, and that of {asked.name} is unknown: give --judge-price "
             "INPUT,OUTPUT in dollars per million tokens, or use --max-calls"
         )
     opened = _open(bench, skip_bad, data, columns)
     folded = [("bench", opened)]
     folded += [("benign", _open(control, skip_bad)) for control in controls]
     folded += [("positive", _open(control, skip_bad)) for control in positive_controls]
-    settings = Settings(view=View.FULL if how.sees else View.TEXT, limit=limit, seed=seed)
+    settings = Settings(view=View.FULL if sees else View.TEXT, limit=limit, seed=seed)
     sets = tuple(
         _prepare(f"{number}-{kind}", kind, pairs, settings, skip_bad=skip_bad)
         for number, (kind, pairs) in enumerate(folded)
@@ -147,17 +148,16 @@ def judged(
         ],
         "limit": limit,
         "seed": seed,
-        "judge": {"model": dict(model.identity), "sees": how.sees, **how.identity},
+        "judge": dict(asked.identity),
     }
-    folder = Path(out) if out else RUNS / run_id(identity, judge, how.form)
+    folder = Path(out) if out else RUNS / run_id(identity, asked.name, _form(asked))
     with Ledger.write(folder) as ledger:
         check_same_run(ledger, identity)
         if retry_unscored:
             in_a_loop(partial(reopen_unscored, ledger))
         plan = JudgedPlan(
             sets=sets,
-            model=model,
-            judge=how,
+            judge=asked,
             identity=identity,
             folder=folder,
             price=cost,
@@ -174,6 +174,10 @@ def judged(
                 raise Declined
             stopped = _go(plan, ledger, progress)
         return _conclude(plan, ledger, stopped)
+
+
+def _form(judge: Judge) -> str:
+    return str(judge.identity.get("form", judge.name))
 
 
 def _open(
@@ -219,8 +223,8 @@ def _go(plan: JudgedPlan, ledger: Ledger, progress: bool) -> str:
         "identity": json.dumps(plan.identity),
         "bench": plan.sets[0].name,
         "view": "judged",
-        "model": plan.model.spec,
-        "judge": plan.model.spec,
+        "model": plan.judge.name,
+        "judge": plan.judge.name,
         "pairs": str(plan.questions),
     }
     selection = plan.sets[0].selection
@@ -252,8 +256,8 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
         title=source.title if source else plan.sets[0].name,
         paper=source.paper if source else "",
         licence=source.licence if source else "",
-        judge=plan.model.spec,
-        form=plan.judge.form,
+        judge=plan.judge.name,
+        form=_form(plan.judge),
         identity=plan.identity,
         harmful_by_judge=Part.PAIR in parts,
         simulated=any(name.startswith("lab/") for name in served_by),

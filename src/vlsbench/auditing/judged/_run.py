@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing.judged._types import JudgedPair
+from vlsbench.auditing.judged._types import Finding, JudgedPair
 from vlsbench.engine import (
     Budget,
     Context,
@@ -20,6 +20,7 @@ from vlsbench.engine import (
     Quarantine,
     Record,
     Result,
+    Stage,
     StopSignal,
     Tally,
     heed_ctrl_c,
@@ -28,9 +29,8 @@ from vlsbench.engine import (
     worth_taking,
 )
 from vlsbench.evaluation import Selection
-from vlsbench.judge import Finding, Part, Unscored
-from vlsbench.judge._harm import HarmJudge, Material
-from vlsbench.models import ChatModel, Price, Reply, Request, call_key
+from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored
+from vlsbench.models import ChatModel, Price
 from vlsbench.pairs import ImageData, ImageError, Pair
 
 STAGE = "harm"
@@ -98,8 +98,7 @@ class JudgedPlan:
 
     sets: tuple[JudgedSet, ...]
     """The benchmark first."""
-    model: ChatModel
-    judge: HarmJudge
+    judge: Judge
     identity: Mapping[str, Any]
     folder: Path
     price: Price | None
@@ -113,6 +112,11 @@ class JudgedPlan:
     ended: int
     """Those with an answer on record already."""
 
+    @property
+    def models(self) -> tuple[ChatModel, ...]:
+        """The judge's model, if it has one."""
+        return (self.judge.model,) if self.judge.model else ()
+
     def records(self) -> Iterator[Record]:
         """Walk all questions, the controls' first: without them nothing can be said."""
         for group in reversed(self.sets):
@@ -120,19 +124,14 @@ class JudgedPlan:
                 yield Record(group.record(pair, part), (pair, part))
 
 
-class HarmStage:
-    """Asks the judge about one part of one pair."""
+class MaterialStage:
+    """Reads what the judge is asked about; `JudgeStage` asks."""
 
-    name = STAGE
+    name = "material"
     version = "1"
 
-    def __init__(self, model: ChatModel, judge: HarmJudge) -> None:
-        """Take the judge's model and how it is asked."""
-        self._model = model
-        self._judge = judge
-
     async def run(self, record: Record, ctx: Context) -> Result:
-        """Label the part; whatever gets no label keeps the reason."""
+        """Gather one part of one pair."""
         pair, part = record.value
         images: tuple[ImageData, ...] = ()
         if part is not Part.TEXT:
@@ -140,22 +139,8 @@ class HarmStage:
                 images = await asyncio.to_thread(_read, pair)
             except ImageError as error:
                 return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
-        calls: list[str] = []
-
-        async def call(request: Request) -> Reply:
-            calls.append(call_key(self._model.identity, request))
-            return await ctx.call("judge", self._model, request)
-
-        material = Material(part, "" if part is Part.IMAGE else pair.query, images)
-        found = await self._judge.judge(material, call, epoch=ctx.epoch(record.id, STAGE))
-        return Keep(
-            {
-                "harmful": found.harmful,
-                "reason": found.reason,
-                "explanation": found.explanation,
-                "judge_calls": calls,
-            }
-        )
+        text = "" if part is Part.IMAGE else pair.query
+        return Keep(Case(Question(pair, text, images, part=part)))
 
 
 def _read(pair: Pair) -> tuple[ImageData, ...]:
@@ -212,10 +197,11 @@ async def execute(
     for outcome in ledger.outcomes():
         tally.done += 1
         tally.outcomes[tag_of(outcome)] += 1
-    budget = Budget(stop, plan.max_calls, plan.max_cost, {plan.model.spec: plan.price})
-    stages: Sequence[HarmStage] = [HarmStage(plan.model, plan.judge)]
+    specs = {model.spec for model in plan.models}
+    budget = Budget(stop, plan.max_calls, plan.max_cost, dict.fromkeys(specs, plan.price))
+    stages: Sequence[Stage] = [MaterialStage(), JudgeStage(plan.judge, STAGE)]
     with ExitStack() as stack:
-        siblings = open_siblings(plan.folder, plan.reuse, {plan.model.spec}, stack)
+        siblings = open_siblings(plan.folder, plan.reuse, specs, stack)
         context = Context(ledger, siblings, budget, stop, tally, keep_paid=worth_taking)
         stack.enter_context(heed_ctrl_c(stop, tally))
         stack.enter_context(watch(tally))
@@ -224,7 +210,8 @@ async def execute(
                 stages, plan.records(), context, width=plan.concurrency + SLACK, tag=tag_of
             )
         finally:
-            await plan.model.close()
+            for model in plan.models:
+                await model.close()
     if not stop:
         await ledger.set_meta(complete=_now())
     await ledger.event("stopped" if stop else "finished", reason=stop.reason or "")
