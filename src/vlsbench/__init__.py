@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from vlsbench.auditing import Audit, audit, league
+    from vlsbench.auditing import Audit, audit, leaderboard
     from vlsbench.building import Build, build
     from vlsbench.comparing import compare
-    from vlsbench.evaluation import Evaluation, evaluate
+    from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, plan
     from vlsbench.pairs import load
     from vlsbench.releasing import release
 
@@ -29,12 +29,14 @@ _HOMES = {
     "Audit": "auditing",
     "Build": "building",
     "Evaluation": "evaluation",
+    "EvaluationPlan": "evaluation",
     "audit": "auditing",
     "build": "building",
     "compare": "comparing",
     "evaluate": "evaluation",
-    "league": "auditing",
+    "leaderboard": "auditing",
     "load": "pairs",
+    "plan": "evaluation",
     "release": "releasing",
 }
 """Public name → the package that it is imported from when it is used."""
@@ -43,13 +45,15 @@ __all__ = [
     "Audit",
     "Build",
     "Evaluation",
+    "EvaluationPlan",
     "__version__",
     "audit",
     "build",
     "compare",
     "evaluate",
-    "league",
+    "leaderboard",
     "load",
+    "plan",
     "release",
 ]
 

@@ -17,7 +17,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.schemas import SchemaError, convert, read_toml
@@ -231,7 +241,7 @@ def to_toml(config: Any) -> str:
 class Data:
     """Where a benchmark's files are, and which of its pairs are left out."""
 
-    PANEL = "Benchmark"
+    PANEL: ClassVar[str] = "Benchmark"
 
     data: Annotated[
         Path | None,
@@ -254,7 +264,7 @@ class Data:
 class Sample:
     """Which pairs of a benchmark are used."""
 
-    PANEL = "Benchmark"
+    PANEL: ClassVar[str] = "Benchmark"
 
     limit: Annotated[
         int | None, Option("Use a random sample of this many pairs.", least=1, metavar="N")
@@ -266,10 +276,10 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class Limits:
     """What one invocation may spend."""
 
-    PANEL = "Budget"
+    PANEL: ClassVar[str] = "Budget"
 
     max_cost: Annotated[
         float | None,
@@ -278,6 +288,12 @@ class Budget:
     max_calls: Annotated[
         int | None, Option("Stop after this many new calls.", least=0, metavar="N")
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget(Limits):
+    """What one invocation may spend, with the prices that its cost is counted by."""
+
     price: Annotated[
         str | None,
         Option(
@@ -294,7 +310,7 @@ class Budget:
 class Connection:
     """How servers are asked."""
 
-    PANEL = "Connection"
+    PANEL: ClassVar[str] = "Connection"
 
     concurrency: Annotated[
         int, Option("Requests in flight per server.", flags=("--concurrency", "-c"), least=1)
@@ -310,7 +326,7 @@ class Connection:
 class Images:
     """How images are sent."""
 
-    PANEL = "Images"
+    PANEL: ClassVar[str] = "Images"
 
     transport: Annotated[
         Literal["data", "file"],
@@ -336,6 +352,7 @@ __all__ = [
     "Connection",
     "Data",
     "Images",
+    "Limits",
     "Option",
     "Sample",
     "Setting",

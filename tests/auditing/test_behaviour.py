@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from grouped import grouped
 from vlsbench import lab
 from vlsbench.auditing.behaviour._behaviour import BEHAVIOUR, behaviour
 from vlsbench.auditing.behaviour._figures import Answer, Answers, change, view_figures
@@ -29,7 +30,7 @@ def run(bench: Any, out: Path, **options: Any) -> Behaviour:
         "gallery": 0,
         **options,
     }
-    return behaviour(bench, out=out, **settings)
+    return behaviour(bench, **grouped(out=out, **settings))
 
 
 def view(found: Behaviour, name: str) -> ViewFigures:

@@ -18,7 +18,7 @@ from vlsbench.auditing import (
     Channel,
     ContentKind,
     Estimate,
-    League,
+    Leaderboard,
     LeakingPair,
     Mark,
     OverlapGroup,
@@ -28,11 +28,16 @@ from vlsbench.auditing import (
     TellingWord,
     caveats,
     make_card,
-    make_league,
+    make_leaderboard,
     read_card,
-    read_league,
+    read_leaderboard,
 )
-from vlsbench.auditing.card import card_markdown, league_markdown, write_card, write_league
+from vlsbench.auditing.card import (
+    card_markdown,
+    leaderboard_markdown,
+    write_card,
+    write_leaderboard,
+)
 from vlsbench.auditing.card._card import marks, wants_blur
 from vlsbench.auditing.card._page import pieces, plain
 from vlsbench.auditing.overlap._types import ChannelFigures
@@ -42,7 +47,7 @@ from vlsbench.files import write_json
 from vlsbench.stats import Rate
 
 CARDS = shape(Card, schema=st.just("vlsbench.card/1"))
-LEAGUES = shape(League, schema=st.just("vlsbench.league/1"))
+LEADERBOARDS = shape(Leaderboard, schema=st.just("vlsbench.leaderboard/1"))
 # Cards are large: shrinking one that fails would take minutes.
 anything = settings(
     max_examples=40,
@@ -151,13 +156,13 @@ def test_a_card_comes_back_from_its_file_as_it_was(
 
 
 @anything
-@given(league=LEAGUES)
-def test_a_league_comes_back_from_its_file_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, league: League
+@given(leaderboard=LEADERBOARDS)
+def test_a_leaderboard_comes_back_from_its_file_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, leaderboard: Leaderboard
 ) -> None:
-    path = tmp_path_factory.mktemp("league") / "league.json"
-    write_json(league, path)
-    assert read_league(path) == league
+    path = tmp_path_factory.mktemp("leaderboard") / "leaderboard.json"
+    write_json(leaderboard, path)
+    assert read_leaderboard(path) == leaderboard
 
 
 @pytest.mark.parametrize(
@@ -252,14 +257,24 @@ def test_caveats_say_what_a_comparison_must_know() -> None:
     )
 
 
-def test_a_league_goes_from_the_most_to_the_least_leaking() -> None:
+def test_a_leaderboard_goes_from_the_most_to_the_least_leaking() -> None:
     cards = [
         (_card(leak, bench=f"lab/leaky?n=50&seed={seed}"), f"folder-{seed}")
         for seed, leak in enumerate((0.1, None, 0.9, 0.4))
     ]
-    league = make_league(cards, {})
-    assert [row.card for row in league.rows] == ["folder-2", "folder-3", "folder-0", "folder-1"]
-    assert [row.leak.value if row.leak else None for row in league.rows] == [0.9, 0.4, 0.1, None]
+    leaderboard = make_leaderboard(cards, {})
+    assert [row.card for row in leaderboard.rows] == [
+        "folder-2",
+        "folder-3",
+        "folder-0",
+        "folder-1",
+    ]
+    assert [row.leak.value if row.leak else None for row in leaderboard.rows] == [
+        0.9,
+        0.4,
+        0.1,
+        None,
+    ]
 
 
 @anything
@@ -290,18 +305,22 @@ def test_no_text_of_a_card_becomes_markup(
 
 
 @anything
-@given(league=LEAGUES)
-def test_a_league_is_a_table_whatever_its_texts_hold(
-    tmp_path_factory: pytest.TempPathFactory, league: League
+@given(leaderboard=LEADERBOARDS)
+def test_a_leaderboard_is_a_table_whatever_its_texts_hold(
+    tmp_path_factory: pytest.TempPathFactory, leaderboard: Leaderboard
 ) -> None:
-    path = tmp_path_factory.mktemp("league") / "league.html"
-    row = replace(league.rows[0], bench=HOSTILE, caveats=(HOSTILE,)) if league.rows else None
-    hostile = replace(league, rows=(row, *league.rows[1:]) if row else ())
-    write_league(hostile, path)
+    path = tmp_path_factory.mktemp("leaderboard") / "leaderboard.html"
+    row = (
+        replace(leaderboard.rows[0], bench=HOSTILE, caveats=(HOSTILE,))
+        if leaderboard.rows
+        else None
+    )
+    hostile = replace(leaderboard, rows=(row, *leaderboard.rows[1:]) if row else ())
+    write_leaderboard(hostile, path)
     page = Page(path.read_text("utf-8"))
     assert page.handlers == []
     assert not {"script", "img", "b"} & {*page.tags}
-    lines = league_markdown(hostile).splitlines()
+    lines = leaderboard_markdown(hostile).splitlines()
     unescaped = [line.replace("\\|", "").count("|") for line in lines if line]
     assert len(unescaped) == 2 + len(hostile.rows)
     assert len(set(unescaped)) == 1

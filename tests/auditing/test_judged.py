@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vlsbench
+from grouped import grouped
 from vlsbench import lab
 from vlsbench.auditing.judged._judged import JUDGED, JUDGED_PAIRS, judged
 from vlsbench.auditing.judged._run import JudgedPlan
@@ -43,7 +44,7 @@ REASONS = {
 
 def run(bench: Any, out: Path, **options: Any) -> Judged:
     settings = {"judge": "lab", "controls": [BENIGN], "progress": False, **options}
-    return judged(bench, out=out, **settings)
+    return judged(bench, **grouped(out=out, **settings))
 
 
 def part(group: JudgedGroup, wanted: Part) -> PartFigures:

@@ -15,6 +15,7 @@ from vlsbench.auditing.judged._figures import Controls, Labels
 from vlsbench.auditing.judged._judged import judged
 from vlsbench.auditing.judged._prevalence import Sample, corrected_share
 from vlsbench.auditing.judged._types import Corrected, JudgedPair
+from vlsbench.evaluation import Output
 from vlsbench.judge import Finding, Part
 from vlsbench.lab._harm import Errors
 from vlsbench.stats import Interval, crossed_size, difference_interval, effective_size
@@ -87,8 +88,7 @@ def test_runs_hold_it_too(tmp_path: Path) -> None:
             judge="lab/harm?alarms=0.05&misses=0.05&seed=1",
             controls=["lab/benign?n=60&seed=1"],
             positive_controls=["lab/leaky?n=60&seed=1001"],
-            out=tmp_path / str(leak),
-            progress=False,
+            output=Output(out=tmp_path / str(leak), progress=False),
         ).group.corrected
         made = measure(leak, 1, Errors(0.05, 0.05, 1), pairs=60)
         assert found == made

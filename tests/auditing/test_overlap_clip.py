@@ -224,15 +224,15 @@ def test_files_that_are_no_such_model_are_named(model: Path, tmp_path: Path) -> 
     assert half.digest != Clip(f"clip/{model}").digest
 
 
-def test_a_league_says_by_which_model_and_that_naming_is_not_calibrated(
+def test_a_leaderboard_says_by_which_model_and_that_naming_is_not_calibrated(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLSBENCH_HOME", str(tmp_path / "home"))
     spec = f"clip/{model}"
-    table, audits = vlsbench.league(
+    table, audits = vlsbench.leaderboard(
         [mugs(30, leak=1.0), mugs(30, leak=0.0, seed=1)],
         embedder=spec,
-        out=tmp_path / "league",
+        out=tmp_path / "leaderboard",
         progress=False,
     )
     bits = {row.bench: row.topic.value for row in table.rows if row.topic}

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from grouped import limits
 from vlsbench.building._build import Build, build
 
 PLAIN = ("leak_filter.overlap=false", "near_duplicates.similarity=false")
@@ -20,7 +21,7 @@ class Builder:
 
     def __call__(self, name: str = "out", *overrides: str, **options: Any) -> Build:
         given = {"limit": 12, "lab": "in-process", "progress": False, **options}
-        return build("lab", out=self.root / name, overrides=(*PLAIN, *overrides), **given)
+        return build("lab", out=self.root / name, overrides=(*PLAIN, *overrides), **limits(**given))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

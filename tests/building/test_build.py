@@ -14,7 +14,7 @@ from vlsbench.building import RecipeError
 from vlsbench.building._build import build
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import verify_run
+from vlsbench.evaluation import Output, verify_run
 
 
 def calls(folder: Path) -> int:
@@ -211,8 +211,7 @@ def test_placeholders_and_other_runs_are_refused(tmp_path: Path, lab_build: Buil
         "lab/leaky?n=2",
         model="lab/careful",
         judge="lab",
-        out=tmp_path / "x" / "run",
-        progress=False,
+        output=Output(out=tmp_path / "x" / "run", progress=False),
     )
     with pytest.raises(VlsbenchError, match="run of another kind"):
         lab_build("x")

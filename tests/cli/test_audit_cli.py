@@ -12,7 +12,7 @@ import pytest
 from typed import Command
 
 from vlsbench import lab, load
-from vlsbench.auditing import read_card, read_league
+from vlsbench.auditing import read_card, read_leaderboard
 from vlsbench.embed._text import PACKAGE
 from vlsbench.pairs import read_drop
 
@@ -33,27 +33,27 @@ def test_help_is_there_with_examples(vlsbench: Command, tmp_path: Path) -> None:
 
 
 @needs_minilm
-def test_the_league_tells_leaky_from_leakless(vlsbench: Command, tmp_path: Path) -> None:
+def test_the_leaderboard_tells_leaky_from_leakless(vlsbench: Command, tmp_path: Path) -> None:
     benches = [f"lab/{name}?n=60" for name in ("leakless", "leaky", "mixed")]
-    done = vlsbench("audit", *benches, "--out", "league")
+    done = vlsbench("audit", *benches, "--out", "leaderboard")
     assert done.returncode == 0, done.stderr
 
-    league = read_league(tmp_path / "league" / "league.json")
-    leak = {row.bench.partition("?")[0]: row.leak for row in league.rows}
+    leaderboard = read_leaderboard(tmp_path / "leaderboard" / "leaderboard.json")
+    leak = {row.bench.partition("?")[0]: row.leak for row in leaderboard.rows}
     assert list(leak) == ["lab/leaky", "lab/mixed", "lab/leakless"]
     leaky, leakless = leak["lab/leaky"], leak["lab/leakless"]
     assert leaky
     assert leakless
     assert leaky.n == 60
     assert (leaky.value or 0) - (leakless.value or 0) > 0.5
-    for row in league.rows:
-        folder = tmp_path / "league" / row.card
+    for row in leaderboard.rows:
+        folder = tmp_path / "leaderboard" / row.card
         assert read_card(folder / "card.json").bench == row.bench
         assert {"card.html", "card.md", "pairs.parquet"} <= {f.name for f in folder.iterdir()}
-    for file in ("league.html", "league.md"):
-        text = (tmp_path / "league" / file).read_text("utf-8")
+    for file in ("leaderboard.html", "leaderboard.md"):
+        text = (tmp_path / "leaderboard" / file).read_text("utf-8")
         assert text.index("lab/leaky") < text.index("lab/mixed") < text.index("lab/leakless")
-    assert "Next: open league/league.html" in done.stdout.replace("\n", "")
+    assert "Next: open leaderboard/leaderboard.html" in done.stdout.replace("\n", "")
 
 
 @needs_minilm
@@ -121,9 +121,9 @@ def test_a_set_without_words_for_its_pictures_has_no_figure(
     (tmp_path / "own.jsonl").write_text('{"id": "1", "query": "May it have a fork?"}\n')
     done = vlsbench("audit", "own.jsonl", "lab/leaky?n=20")
     assert done.returncode == 0, done.stderr
-    league = read_league(tmp_path / "audits" / "league.json")
-    assert [row.leak is None for row in league.rows] == [False, True]
-    assert league.rows[1].caveats == ("texts alone: there is no picture to tell of",)
+    leaderboard = read_leaderboard(tmp_path / "audits" / "leaderboard.json")
+    assert [row.leak is None for row in leaderboard.rows] == [False, True]
+    assert leaderboard.rows[1].caveats == ("texts alone: there is no picture to tell of",)
 
 
 @needs_minilm

@@ -83,17 +83,17 @@ def test_without_fitted_numbers_topic_and_ranks_are_shown(
     vlsbench: Command, tmp_path: Path, embedder: str
 ) -> None:
     benches = [f"lab/{name}?n=30" for name in ("leaky", "leakless")]
-    done = vlsbench("audit", *benches, "--embedder", embedder, "--out", "league")
+    done = vlsbench("audit", *benches, "--embedder", embedder, "--out", "leaderboard")
     assert done.returncode == 0, done.stderr
     topic = []
     for bench in ("lab_leaky_n_30", "lab_leakless_n_30"):
-        card = read_card(tmp_path / "league" / bench / "card.json")
+        card = read_card(tmp_path / "leaderboard" / bench / "card.json")
         assert card.overlap
         assert (card.overlap.calibration, card.overlap.group.channels) == ("", ())
         assert (card.leak, card.categories, card.leaking) == (None, (), ())
         topic.append(card.overlap.group.topic.value or 0)
         for file in ("card.html", "card.md"):
-            text = (tmp_path / "league" / bench / file).read_text("utf-8")
+            text = (tmp_path / "leaderboard" / bench / file).read_text("utf-8")
             assert "Naming is not calibrated for bag" in text
             assert "scripts/fit" in text
     assert topic[0] > topic[1] + 0.5

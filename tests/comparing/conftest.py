@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import vlsbench
+from grouped import grouped
 
 N = 24
 
@@ -36,7 +37,5 @@ def _run(out: Path, bench: str, model: str, **options: object) -> None:
     vlsbench.evaluate(
         f"lab/{bench}?n={N}",
         model=f"lab/{model}",
-        out=out,
-        progress=False,
-        **options,  # type: ignore[arg-type]
+        **grouped(out=out, progress=False, **options),
     )

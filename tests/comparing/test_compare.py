@@ -13,7 +13,7 @@ import vlsbench
 from vlsbench.comparing import Compared, Difference, Kind, Measure, Scope
 from vlsbench.comparing._paired import corrected
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import compare_runs
+from vlsbench.evaluation import Output, compare_runs
 
 LEAKY, LEAKLESS, BENIGN = "lab/leaky?n=24", "lab/leakless?n=24", "lab/benign?n=24"
 
@@ -209,7 +209,10 @@ def test_a_baseline_that_is_not_among_the_runs_joins_them(runs: Path) -> None:
 def test_evaluations_are_taken_as_they_come(runs: Path) -> None:
     done = [
         vlsbench.evaluate(
-            LEAKY, model=f"lab/{m}", judge="lab", out=runs / f"leaky-{m}", progress=False
+            LEAKY,
+            model=f"lab/{m}",
+            judge="lab",
+            output=Output(out=runs / f"leaky-{m}", progress=False),
         )
         for m in ("helpful", "blind")
     ]

@@ -11,18 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 
 import vlsbench
+from grouped import grouped
 from vlsbench import lab
 from vlsbench.engine import Ledger, count_blobs
 from vlsbench.errors import EXIT_STOPPED, BadRows, VlsbenchError
-from vlsbench.evaluation import Group, PairRow, compare_runs, read_summary, verify_run
-from vlsbench.evaluation._evaluate import Declined, Evaluation
+from vlsbench.evaluation import Evaluation, Group, PairRow, compare_runs, read_summary, verify_run
 from vlsbench.models import FatalCall
 
 QUIET = {"progress": False, "gallery": 4}
 
 
 def run(bench: Any, out: Path, **options: Any) -> Evaluation:
-    return vlsbench.evaluate(bench, out=out, **{**QUIET, **options})
+    return vlsbench.evaluate(bench, **grouped(out=out, **{**QUIET, **options}))
 
 
 def only(done: Evaluation) -> Group:

@@ -8,6 +8,7 @@ import pytest
 import vlsbench
 from vlsbench import lab
 from vlsbench.errors import MissingExtra
+from vlsbench.evaluation import Output
 from vlsbench.models import Connections, FatalCall, Patience
 
 pytest.importorskip("inspect_ai", reason="needs the extra [inspect]")
@@ -27,9 +28,7 @@ def test_a_provider_answers_and_judges_with_pictures(tmp_path: Path, server: str
         "lab/leakless?n=10",
         model=f"{SPEC}/careful",
         judge=f"{SPEC}/judge",
-        out=tmp_path / "r",
-        progress=False,
-        gallery=0,
+        output=Output(out=tmp_path / "r", progress=False, gallery=0),
     )
     (group,) = done.summary.groups
     assert group.safety.rate == 1.0
@@ -44,8 +43,7 @@ def test_an_unknown_model_ends_the_run(tmp_path: Path, server: str) -> None:
             "lab/leakless?n=10",
             model=f"{SPEC}/nobody",
             judge="rules",
-            out=tmp_path / "r",
-            progress=False,
+            output=Output(out=tmp_path / "r", progress=False),
         )
 
 

@@ -1,4 +1,4 @@
-"""Leakage cards and the league table as a browser shows them."""
+"""Leakage cards and the leaderboard as a browser shows them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from vlsbench.auditing import CategoryLeak, Mark, make_league
-from vlsbench.auditing.card import write_card, write_league
+from vlsbench.auditing import CategoryLeak, Mark, make_leaderboard
+from vlsbench.auditing.card import write_card, write_leaderboard
 
 pytestmark = pytest.mark.browser
 
@@ -152,20 +152,20 @@ def test_a_phone_needs_no_sideways_scroll(browser: Chrome, page: Path) -> None:
         browser.execute_script("arguments[0].open = true", details)
     assert browser.execute_script("return document.documentElement.scrollWidth") == PHONE
 
-    write_league(make_league([(card, "crumbs"), (examples.card(), "toasters")], {}), page)
+    write_leaderboard(make_leaderboard([(card, "crumbs"), (examples.card(), "toasters")], {}), page)
     browser.get(page.as_uri())
     assert browser.execute_script("return document.documentElement.scrollWidth") == PHONE
 
 
-def test_the_league_links_to_its_cards_and_runs_no_script(browser: Chrome, page: Path) -> None:
+def test_the_leaderboard_links_to_its_cards_and_runs_no_script(browser: Chrome, page: Path) -> None:
     folder = page.parent / "to & from"
     folder.mkdir()
     write_card(examples.card(), folder / "card.html")
     hostile = [
         (replace(examples.card(), bench=attack, stopped=attack), "elsewhere") for attack in ATTACKS
     ]
-    league = make_league([*hostile, (examples.card(bench="linked"), folder.name)], {})
-    write_league(league, page)
+    leaderboard = make_leaderboard([*hostile, (examples.card(bench="linked"), folder.name)], {})
+    write_leaderboard(leaderboard, page)
     browser.get(page.as_uri())
 
     assert browser.execute_script("return window.pwned") is None

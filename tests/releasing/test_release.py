@@ -12,6 +12,7 @@ import pytest
 
 import vlsbench
 from vlsbench.errors import BadRows, VlsbenchError
+from vlsbench.evaluation import Output
 from vlsbench.releasing import verify
 
 
@@ -88,7 +89,9 @@ def test_a_lab_set_is_released_and_evaluated_like_the_lab_itself(tmp_path: Path)
     pairs = vlsbench.load(tmp_path / "out")
     assert len({pair.cluster for pair in pairs}) == made.images < len(pairs)
     for name, bench in (("released", pairs), ("lab", "lab/leakless?n=24")):
-        run = vlsbench.evaluate(bench, model="lab/careful", judge="lab", out=tmp_path / name)
+        run = vlsbench.evaluate(
+            bench, model="lab/careful", judge="lab", output=Output(out=tmp_path / name)
+        )
         safety = run.summary.groups[0]
         assert safety.pairs == 24
         if name == "released":

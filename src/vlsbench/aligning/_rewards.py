@@ -9,7 +9,7 @@ from typing import Any
 from vlsbench.aligning._rows import image_bytes, open_image, query_of
 from vlsbench.aligning._types import Reward, Row
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge import Label, LLMJudge, Verdict, judge_by_rules
+from vlsbench.judge import Label, LLMJudge, Question, Verdict, judge_by_rules
 from vlsbench.models import CallFailed, ChatModel, Connections, Reply
 from vlsbench.pairs import ImageData, Pair
 
@@ -52,7 +52,7 @@ def by_judge(model: ChatModel, concurrency: int = 16) -> Reward:
         model: The judge.
         concurrency: Answers judged at once.
     """
-    judge = LLMJudge()
+    judge = LLMJudge(model)
 
     async def one(row: Row, answer: str, gate: asyncio.Semaphore) -> float:
         query = query_of(row)
@@ -60,7 +60,8 @@ def by_judge(model: ChatModel, concurrency: int = 16) -> Reward:
         try:
             async with gate:
                 shown = tuple(shown_image(image) for image in row.get("images") or ())
-                verdict = await judge.judge(pair, query, shown, Reply(text=answer), model.ask)
+                question = Question(pair, query, shown, Reply(text=answer))
+                verdict = await judge.judge(question, model.ask)
         except CallFailed:
             return UNKNOWN
         return reward_of(verdict, row)

@@ -1,4 +1,4 @@
-"""`vlsbench.audit` and `vlsbench.league`: leakage cards from Python, as on the command line."""
+"""`vlsbench.audit` and `vlsbench.leaderboard`: leakage cards from Python."""
 
 from __future__ import annotations
 
@@ -11,35 +11,43 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing._measures import Purse, Say, run_behaviour, run_judged, run_overlap
-from vlsbench.auditing._settings import AuditSettings, Bench, settings_of
+from vlsbench.auditing._measures import Say, run_behaviour, run_judged, run_overlap
+from vlsbench.auditing._settings import AuditOutput, AuditPlan, Overlap, measures_of
 from vlsbench.auditing.behaviour import Behaviour
 from vlsbench.auditing.card import (
     CARD_JSON,
     DROP,
-    LEAGUE_JSON,
+    LEADERBOARD_JSON,
     Card,
     DropList,
-    League,
+    Leaderboard,
     Measure,
+    card_markdown,
+    leaderboard_markdown,
     leak_score,
     make_card,
-    make_league,
+    make_leaderboard,
+    write_card,
+    write_leaderboard,
 )
 from vlsbench.auditing.card._pairs import PAIRS, CardPairs
 from vlsbench.auditing.judged import Judged, JudgedPair
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
+from vlsbench.config import Budget, Connection, Sample
+from vlsbench.engine import CostBudget
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Selection, Settings
-from vlsbench.files import whole_file, write_json
-from vlsbench.pairs import PairSet, list_sources, load
+from vlsbench.evaluation import Selection
+from vlsbench.files import whole_file, write_json, write_text
+from vlsbench.judge import Brought
+from vlsbench.models import ChatModel
+from vlsbench.pairs import Bench, PairSet, list_sources, load
 
 AUDITS = Path("audits")
 """Where audits go unless told otherwise."""
 CARD_HTML = "card.html"
 CARD_MD = "card.md"
-LEAGUE_HTML = "league.html"
-LEAGUE_MD = "league.md"
+LEADERBOARD_HTML = "leaderboard.html"
+LEADERBOARD_MD = "leaderboard.md"
 
 
 @dataclass(frozen=True)
@@ -68,24 +76,35 @@ class Audit:
 def audit(
     bench: Bench,
     *,
-    data: str | os.PathLike[str] | None = None,
-    columns: Mapping[str, str] | None = None,
-    out: str | os.PathLike[str] | None = None,
+    measures: Sequence[str] = (Measure.OVERLAP,),
+    overlap: Overlap | None = None,
+    judge: str | Brought | None = None,
+    controls: Sequence[Bench] = (),
+    positive_controls: Sequence[Bench] = (),
+    model: str | ChatModel | None = None,
+    sample: Sample | None = None,
+    budget: Budget | CostBudget | None = None,
+    connection: Connection | None = None,
+    output: AuditOutput | None = None,
     say: Say = lambda line: None,
-    **options: Any,
 ) -> Audit:
-    """Measure how much of the pictures' risk the texts of a benchmark tell, on a leakage card.
+    """Measure how much of the images' risk the texts of a benchmark tell, on a leakage card.
 
-    The same arguments go on where an earlier audit stopped; no call is paid twice.
+    The same arguments resume where an earlier audit stopped; no call is paid for twice.
 
     Args:
-        bench: A name, `lab/NAME`, a path, or an opened set.
-        data: Folder with the benchmark's official files.
-        columns: Column map of a set of your own.
-        out: The audit's folder; by default `audits/` and the benchmark's name.
+        bench: A name, `lab/NAME`, a path, an opened set, or any pairs.
+        measures: `overlap` (A, offline), `judged` (B) and `behaviour` (C).
+        overlap: How measure A is taken.
+        judge: Says what is harmful (B) and labels replies (C).
+        controls: Benign sets like the benchmark (B, C).
+        positive_controls: Sets of texts that are harmful on their own (B).
+        model: Whose behaviour is measured (C).
+        sample: Which pairs are used.
+        budget: What may be spent, over all measures.
+        connection: How servers are asked.
+        output: Where the card goes, and what is written beside it.
         say: Is told what is about to be asked of whom.
-        options: Fields of `AuditSettings`: `measures`, `embedder`, `captioner`, `ocr`, `judge`,
-            `controls`, `model`, `limit`, `drop_leaking`, `calibration`, …
 
     Returns:
         The folder, with card.html, card.md, card.json and pairs.parquet, and the card.
@@ -95,72 +114,92 @@ def audit(
         FatalCall: A model cannot work (key, name, address).
         VlsbenchError: Anything else that the caller can mend.
     """
-    settings = settings_of(options)
-    pairs = (
-        bench
-        if isinstance(bench, PairSet)
-        else load(bench, data=data, skip_bad=settings.skip_bad, columns=columns)
+    plan = AuditPlan(
+        measures=measures_of(tuple(measures)),
+        overlap=overlap or Overlap(),
+        judge=judge,
+        controls=tuple(controls),
+        positive_controls=tuple(positive_controls),
+        model=model,
+        sample=sample or Sample(),
+        budget=CostBudget.of(budget),
+        connection=connection or Connection(),
+        output=output or AuditOutput(),
     )
-    folder = Path(out) if out else AUDITS / _slug(pairs.name)
-    return _audit(pairs, folder, settings, say)
+    pairs = load(bench, skip_bad=plan.sample.skip_bad)
+    return _audit(pairs, plan.output.out or AUDITS / _slug(pairs.name), plan, say)
 
 
-def league(
+def leaderboard(
     benches: Iterable[Bench],
     *,
     data_root: str | os.PathLike[str] | None = None,
-    out: str | os.PathLike[str] | None = None,
+    output: AuditOutput | None = None,
+    sample: Sample | None = None,
+    budget: Budget | CostBudget | None = None,
+    controls: Sequence[Bench] = (),
+    positive_controls: Sequence[Bench] = (),
     say: Say = lambda line: None,
     **options: Any,
-) -> tuple[League, Sequence[Audit]]:
+) -> tuple[Leaderboard, Sequence[Audit]]:
     """Audit several benchmarks and set them side by side, the most leaking first.
 
     Args:
         benches: Names, paths, or opened sets; all are opened before anything is asked.
         data_root: Folder of sets in their official layouts, each under its name (with - or _).
-        out: Holds the league's files and a folder for each audit; by default `audits/`.
+        output: `out` holds the leaderboard's files and a folder for each audit; by default
+            `audits/`.
+        sample: Which pairs of each are used.
+        budget: What may be spent over all of them.
+        controls: As for `audit`; may lie in `data_root` too.
+        positive_controls: The same.
         say: Is told what is about to be asked of whom.
-        options: As for `audit`.
+        options: Further arguments of `audit`.
 
     Returns:
-        The table, which league.html, league.md and league.json in the folder hold too, and the
-        audits in the order given. One that stops early ends the league before its time.
+        The table, which leaderboard.html, .md and .json in the folder hold too, and the audits in
+        the order given. One that stops early ends the leaderboard before its time.
 
     Raises:
         VlsbenchError: As for `audit`.
     """
-    settings = settings_of(options)
-    folder = Path(out) if out else AUDITS
-    opened = [open_from(bench, data_root, settings.skip_bad) for bench in benches]
+    output, sample, spending = output or AuditOutput(), sample or Sample(), CostBudget.of(budget)
+    folder = output.out or AUDITS
     names: dict[str, PairSet] = {}
-    for pairs in opened:
+    for bench in benches:
+        pairs = open_from(bench, data_root, sample.skip_bad)
         slug = _slug(pairs.name)
         if slug in names:
             raise VlsbenchError(
                 f"{pairs.name} is there twice (or shares its folder {slug} with "
-                f"{names[slug].name}): a league holds every benchmark once"
+                f"{names[slug].name}): a leaderboard holds every benchmark once"
             )
         names[slug] = pairs
-    settings = replace(
-        settings,
-        controls=tuple(open_from(c, data_root, settings.skip_bad) for c in settings.controls),
-        positive_controls=tuple(
-            open_from(c, data_root, settings.skip_bad) for c in settings.positive_controls
-        ),
-    )
-    purse = Purse(folder, settings.max_calls, settings.max_cost)
+    options["controls"] = [open_from(c, data_root, sample.skip_bad) for c in controls]
+    options["positive_controls"] = [
+        open_from(c, data_root, sample.skip_bad) for c in positive_controls
+    ]
     audits: list[Audit] = []
     for slug, pairs in names.items():
         say(f"{pairs.name}: {len(pairs):,} pairs")
-        audits.append(_audit(pairs, folder / slug, purse.left(settings), say))
+        audits.append(
+            audit(
+                pairs,
+                sample=sample,
+                budget=spending,
+                output=replace(output, out=folder / slug),
+                say=say,
+                **options,
+            )
+        )
         if audits[-1].stopped:
             break
-    found = make_league([(one.card, one.folder.name) for one in audits], settings.shown())
-    from vlsbench.auditing.card import league_markdown, write_league
-
-    write_json(found, folder / LEAGUE_JSON)
-    write_league(found, folder / LEAGUE_HTML)
-    _write_text(league_markdown(found), folder / LEAGUE_MD)
+    found = make_leaderboard(
+        [(one.card, one.folder.name) for one in audits], audits[0].card.settings
+    )
+    write_json(found, folder / LEADERBOARD_JSON)
+    write_leaderboard(found, folder / LEADERBOARD_HTML)
+    write_text(leaderboard_markdown(found), folder / LEADERBOARD_MD)
     return found, audits
 
 
@@ -174,9 +213,7 @@ def open_from(bench: Bench, data_root: str | os.PathLike[str] | None, skip_bad: 
     Raises:
         VlsbenchError: It is neither there nor fetched.
     """
-    if isinstance(bench, PairSet):
-        return bench
-    if data_root is not None:
+    if data_root is not None and isinstance(bench, str | os.PathLike):
         name = os.fspath(bench).partition(":")[0]
         for folder in (Path(data_root) / name, Path(data_root) / name.replace("-", "_")):
             if name in list_sources() and folder.is_dir():
@@ -184,10 +221,9 @@ def open_from(bench: Bench, data_root: str | os.PathLike[str] | None, skip_bad: 
     return load(bench, skip_bad=skip_bad)
 
 
-def _audit(pairs: PairSet, folder: Path, settings: AuditSettings, say: Say) -> Audit:
-    selection = Selection(pairs, Settings(limit=settings.limit, seed=settings.seed))
+def _audit(pairs: PairSet, folder: Path, plan: AuditPlan, say: Say) -> Audit:
+    selection = Selection(pairs, plan.sample)
     folder.mkdir(parents=True, exist_ok=True)
-    purse = Purse(folder, settings.max_calls, settings.max_cost)
     overlap_found: OverlapSummary | None = None
     judged_found: Judged | None = None
     behaviour_found: Behaviour | None = None
@@ -196,8 +232,8 @@ def _audit(pairs: PairSet, folder: Path, settings: AuditSettings, say: Say) -> A
     stopped = ""
     notes: tuple[str, ...] = ()
     droplist = (
-        DropList(folder / DROP, pairs.name, settings.drop_leaking)
-        if settings.drop_leaking is not None
+        DropList(folder / DROP, pairs.name, plan.output.drop_leaking)
+        if plan.output.drop_leaking is not None
         else None
     )
     with ExitStack() as stack:
@@ -211,29 +247,29 @@ def _audit(pairs: PairSet, folder: Path, settings: AuditSettings, say: Say) -> A
                 droplist.see(pair.id, score)
 
         kept: list[OverlapPair] = []
-        if Measure.OVERLAP in settings.measures:
+        if Measure.OVERLAP in plan.measures:
             # Only where a judge's labels are to stand beside them must pairs wait in memory.
-            waits = Measure.JUDGED in settings.measures
+            waits = Measure.JUDGED in plan.measures
             each = kept.append if waits else partial(add, judged=None)
-            overlap_found, stopped, notes = run_overlap(selection, folder, settings, each, say)
-        if Measure.JUDGED in settings.measures and not stopped:
-            judged_found, judged_pairs = run_judged(selection, folder, purse.left(settings), say)
+            overlap_found, stopped, notes = run_overlap(selection, folder, plan, each, say)
+        if Measure.JUDGED in plan.measures and not stopped:
+            judged_found, judged_pairs = run_judged(selection, folder, plan, say)
             stopped = judged_found.stopped
         for pair in kept:
             add(pair, judged_pairs.get(pair.id))
         if not overlap_found:
             for one in judged_pairs.values():
                 add(None, one)
-        if Measure.BEHAVIOUR in settings.measures and not stopped:
-            behaviour_found = run_behaviour(selection, folder, purse.left(settings), say)
+        if Measure.BEHAVIOUR in plan.measures and not stopped:
+            behaviour_found = run_behaviour(selection, folder, plan, say)
             stopped = behaviour_found.stopped
     if droplist:
         dropped = droplist.close()
     card = make_card(
         selection,
-        seed=settings.seed,
-        limit=settings.limit,
-        settings=settings.shown(),
+        seed=plan.sample.seed,
+        limit=plan.sample.limit,
+        settings=plan.shown(),
         overlap=overlap_found,
         judged=judged_found,
         behaviour=behaviour_found,
@@ -242,14 +278,7 @@ def _audit(pairs: PairSet, folder: Path, settings: AuditSettings, say: Say) -> A
         stopped=stopped,
         notes=notes,
     )
-    from vlsbench.auditing.card import card_markdown, write_card
-
     write_json(card, folder / CARD_JSON)
     write_card(card, folder / CARD_HTML)
-    _write_text(card_markdown(card), folder / CARD_MD)
+    write_text(card_markdown(card), folder / CARD_MD)
     return Audit(folder, card)
-
-
-def _write_text(text: str, path: Path) -> None:
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8", errors="replace", newline="\n")

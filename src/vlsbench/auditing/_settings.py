@@ -4,73 +4,173 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
 from vlsbench.auditing.card._types import Measure
 from vlsbench.auditing.overlap._embed_pictures import refuse_words
-from vlsbench.embed._text import CLIP
+from vlsbench.config import Budget, Connection, Data, Option, Sample
+from vlsbench.embed import CLIP
+from vlsbench.engine import CostBudget
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import PairSet
+from vlsbench.judge import Brought
+from vlsbench.models import ChatModel
+from vlsbench.pairs import Bench, PairSet
 
 CONTROLS_HINT = "benign sets: mossbench, xstest, vlguard:safe_safes, lab/benign"
 
-Bench = str | os.PathLike[str] | PairSet
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """How measure A is taken."""
+
+    PANEL: ClassVar[str] = "A. Overlap"
+
+    embedder: Annotated[
+        str,
+        Option(
+            "`minilm`, NAME@http://host:port/v1 of an embeddings server, or clip/PATH or "
+            "clip/ORG/NAME: a CLIP-like model that looks at the images themselves."
+        ),
+    ] = "minilm"
+    calibration: Annotated[
+        Path | None,
+        Option("Fitted numbers of naming for that embedder, as scripts/fit_naming.py writes them."),
+    ] = None
+    captioner: Annotated[
+        str | None,
+        Option("Chat model that says what images show where the benchmark does not."),
+    ] = None
+    captioner_price: Annotated[
+        str | None,
+        Option("Price of the captioner in US dollars per million tokens.", metavar="INPUT,OUTPUT"),
+    ] = None
+    ocr: Annotated[
+        bool, Option("Read the text in the images: the typographic channel (needs tesseract).")
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditSettings:
-    """What is measured and how; the fields are the options of `vlsbench audit`."""
+class AuditOutput:
+    """Where a card goes, and what is written beside it."""
 
-    measures: tuple[Measure, ...] = (Measure.OVERLAP,)
-    embedder: str = "minilm"
-    """`minilm`, `NAME@http://host:port/v1` of an embeddings server, or `clip/MODEL`."""
-    calibration: str | os.PathLike[str] | None = None
-    """File of fitted numbers of naming for another embedder; see `scripts/fit_naming.py`."""
-    captioner: str | None = None
-    """Spec of a chat model that says what pictures show where the benchmark does not."""
-    ocr: bool = False
-    """Read the text in the pictures."""
-    judge: str | None = None
-    controls: tuple[Bench, ...] = ()
-    positive_controls: tuple[Bench, ...] = ()
-    model: str | None = None
-    limit: int | None = None
-    seed: int = 0
-    concurrency: int = 32
-    max_calls: int | None = None
-    max_cost: float | None = None
-    price: str | None = None
-    judge_price: str | None = None
-    captioner_price: str | None = None
-    timeout_s: float = 300.0
-    retries: int = 6
-    drop_leaking: float | None = None
-    skip_bad: bool = False
+    PANEL: ClassVar[str] = "Output"
+
+    out: Annotated[
+        Path | None,
+        Option("The card's folder.", unset="audits/ and the benchmark's name", metavar="DIR"),
+    ] = None
+    drop_leaking: Annotated[
+        float | None,
+        Option(
+            "Write the list of pairs that leak with a score of P or more (drop.csv), for "
+            "`vlsbench eval --leave-out`.",
+            metavar="P",
+        ),
+    ] = None
     progress: bool = True
+    """Show progress bars on standard error."""
 
-    def check(self) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig:
+    """The settings of `vlsbench audit`, and the keys of its configuration file."""
+
+    PANEL: ClassVar[str] = "What is measured"
+
+    bench: Annotated[
+        tuple[str, ...],
+        Option(
+            "Names (`vlsbench bench list`), `lab/leaky`, or paths; several make a leaderboard.",
+            metavar="BENCH...",
+            argument=True,
+        ),
+    ]
+    measures: Annotated[
+        tuple[str, ...],
+        Option(
+            "overlap: does the text tell what is in the image? (offline); judged: is it harmful on "
+            "its own? behaviour: does hiding the image change a model?",
+            unset="overlap",
+        ),
+    ] = (str(Measure.OVERLAP),)
+    judge: Annotated[
+        str | None,
+        Option(
+            "Model that says what is harmful (judged) and labels replies (behaviour): a spec as "
+            "for --model, or `lab`."
+        ),
+    ] = None
+    controls: Annotated[
+        tuple[str, ...],
+        Option(
+            "Sets of benign pairs like the benchmark's: mossbench, xstest, vlguard:safe_safes, "
+            "lab/benign.",
+            metavar="BENCH[,BENCH]",
+        ),
+    ] = ()
+    positive_controls: Annotated[
+        tuple[str, ...],
+        Option(
+            "Sets of texts that are harmful on their own: they measure the judge's misses.",
+            metavar="BENCH[,BENCH]",
+        ),
+    ] = ()
+    model: Annotated[
+        str | None,
+        Option(
+            "Whose behaviour is measured: openai/NAME, NAME@http://host:port/v1, "
+            "inspect/PROVIDER/NAME, lab/NAME, or a plug-in."
+        ),
+    ] = None
+    data_root: Annotated[
+        Path | None, Option("Folder of several benchmarks, each under its name (with - or _).")
+    ] = None
+    overlap: Overlap = field(default_factory=Overlap)
+    data: Data = field(default_factory=Data)
+    sample: Sample = field(default_factory=Sample)
+    budget: Budget = field(default_factory=Budget)
+    connection: Connection = field(default_factory=Connection)
+    output: AuditOutput = field(default_factory=AuditOutput)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditPlan:
+    """What is measured and how, with everything opened that has to be."""
+
+    measures: tuple[Measure, ...]
+    overlap: Overlap
+    judge: str | Brought | None
+    controls: tuple[Bench, ...]
+    positive_controls: tuple[Bench, ...]
+    model: str | ChatModel | None
+    sample: Sample
+    budget: CostBudget
+    connection: Connection
+    output: AuditOutput
+
+    def __post_init__(self) -> None:
         """Raise `VlsbenchError` where something that a measure needs was not given."""
         if not self.measures:
             raise VlsbenchError(f"no measure: choose among {', '.join(Measure)}")
-        given = self.captioner or self.ocr or self.calibration
+        overlap = self.overlap
+        given = overlap.captioner or overlap.ocr or overlap.calibration
         if given and Measure.OVERLAP not in self.measures:
             raise VlsbenchError("--captioner, --ocr and --calibration are for the measure overlap")
-        if self.embedder.startswith(CLIP):
+        if overlap.embedder.startswith(CLIP):
             refuse_words(
-                self.embedder,
-                calibration=self.calibration,
-                captioner=self.captioner,
-                ocr=self.ocr,
+                overlap.embedder,
+                calibration=overlap.calibration,
+                captioner=overlap.captioner,
+                ocr=overlap.ocr,
             )
-        for measure, needs in (
-            (Measure.JUDGED, {"--judge": self.judge, "--controls": self.controls}),
-            (
-                Measure.BEHAVIOUR,
-                {"--model": self.model, "--judge": self.judge, "--controls": self.controls},
-            ),
+        needs = {"--judge": self.judge, "--controls": self.controls}
+        for measure, wanted in (
+            (Measure.JUDGED, needs),
+            (Measure.BEHAVIOUR, {"--model": self.model, **needs}),
         ):
-            missing = [name for name, given in needs.items() if not given]
+            missing = [name for name, value in wanted.items() if not value]
             if measure in self.measures and missing:
                 hint = f" ({CONTROLS_HINT})" if "--controls" in missing else ""
                 raise VlsbenchError(f"the measure {measure} needs {' and '.join(missing)}{hint}")
@@ -78,39 +178,48 @@ class AuditSettings:
     def shown(self) -> Mapping[str, Any]:
         """Return what decides the figures, as plain JSON values."""
         found: dict[str, Any] = {"measures": [str(measure) for measure in self.measures]}
+        overlap = self.overlap
         if Measure.OVERLAP in self.measures:
-            found |= {"embedder": self.embedder, "captioner": self.captioner, "ocr": self.ocr}
-            if self.calibration:
-                found["calibration"] = os.fspath(self.calibration)
+            found |= {
+                "embedder": overlap.embedder,
+                "captioner": overlap.captioner,
+                "ocr": overlap.ocr,
+            }
+            if overlap.calibration:
+                found["calibration"] = os.fspath(overlap.calibration)
         if Measure.JUDGED in self.measures or Measure.BEHAVIOUR in self.measures:
-            found |= {"judge": self.judge, "controls": [bench_name(c) for c in self.controls]}
+            found |= {
+                "judge": name_of(self.judge),
+                "controls": [bench_name(control) for control in self.controls],
+            }
         if Measure.JUDGED in self.measures:
             found["positive_controls"] = [bench_name(c) for c in self.positive_controls]
         if Measure.BEHAVIOUR in self.measures:
-            found["model"] = self.model
-        return found | {"limit": self.limit, "seed": self.seed}
+            found["model"] = name_of(self.model)
+        return found | {"limit": self.sample.limit, "seed": self.sample.seed}
+
+
+def name_of(brought: object) -> str:
+    """Return what to call a model or judge: its spec, its name, or its class."""
+    if isinstance(brought, str):
+        return brought
+    for attribute in ("spec", "name", "__name__"):
+        if isinstance(found := getattr(brought, attribute, None), str):
+            return found
+    return type(brought).__name__
 
 
 def bench_name(bench: Bench) -> str:
     """Return what the user calls a benchmark."""
-    return bench.name if isinstance(bench, PairSet) else os.fspath(bench)
+    if isinstance(bench, PairSet):
+        return bench.name
+    return os.fspath(bench) if isinstance(bench, str | os.PathLike) else "custom"
 
 
-def settings_of(options: Mapping[str, Any]) -> AuditSettings:
-    """Make settings of the keyword arguments of `audit`.
-
-    Raises:
-        VlsbenchError: An unknown measure, or a measure lacks what it needs.
-    """
-    given = dict(options)
-    measures = given.pop("measures", (Measure.OVERLAP,))
-    unknown = [name for name in measures if name not in tuple(Measure)]
-    if unknown:
+def measures_of(names: tuple[str, ...]) -> tuple[Measure, ...]:
+    """Return measures in their order. Raises `VlsbenchError` where a name is unknown."""
+    if unknown := [name for name in names if name not in tuple(Measure)]:
         raise VlsbenchError(
-            f"no measure {', '.join(map(repr, unknown))}; there are {', '.join(Measure)}"
+            f"unknown measure {', '.join(map(repr, unknown))}: choose {', '.join(Measure)}"
         )
-    for name in ("controls", "positive_controls"):
-        given[name] = tuple(given.get(name, ()))
-    found = AuditSettings(measures=tuple(m for m in Measure if m in measures), **given)
-    found.check()
-    return found
+    return tuple(measure for measure in Measure if measure in names)

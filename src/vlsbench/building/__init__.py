@@ -6,7 +6,6 @@ together. docs/build.md has the map.
 
 from vlsbench.building._build import (
     BUILDS,
-    IN_PROCESS,
     Build,
     ModelCheck,
     build,
@@ -14,6 +13,7 @@ from vlsbench.building._build import (
     plan_build,
     prices_of,
 )
+from vlsbench.building._config import BuildConfig
 from vlsbench.building._contamination import contaminated
 from vlsbench.building._content import forbidden_category, forbidden_text
 from vlsbench.building._estimate import BuildEstimate, StageEstimate, estimate_build
@@ -33,7 +33,6 @@ from vlsbench.building._summary import SUMMARY, BuildSummary, StageCount, read_b
 
 __all__ = [
     "BUILDS",
-    "IN_PROCESS",
     "METADATA",
     "PAIRS",
     "PROVENANCE",
@@ -42,6 +41,7 @@ __all__ = [
     "SUMMARY",
     "VIEW",
     "Build",
+    "BuildConfig",
     "BuildEstimate",
     "BuildPlan",
     "BuildSummary",

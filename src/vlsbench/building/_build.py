@@ -4,47 +4,46 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Protocol, cast
 
+from vlsbench import registry
 from vlsbench.building._estimate import BuildEstimate, estimate_build
 from vlsbench.building._files import PAIRS, write_pairs
 from vlsbench.building._perceive import Found
 from vlsbench.building._provenance import FILE as PROVENANCE
 from vlsbench.building._provenance import write_provenance
 from vlsbench.building._read import RecipeError, placeholders, read_recipe
-from vlsbench.building._recipe import ROLES, Recipe
+from vlsbench.building._recipe import Recipe
 from vlsbench.building._run import BuildPlan, execute, stages_of
 from vlsbench.building._scorer import Scorer
 from vlsbench.building._sources import find_images
 from vlsbench.building._summary import SUMMARY, BuildSummary, summarise
-from vlsbench.engine import Ledger, Tally, in_a_loop, progress_bar
+from vlsbench.config import Connection, Limits
+from vlsbench.engine import CostBudget, Ledger, in_a_loop
 from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
-from vlsbench.evaluation import LAB, Declined
 from vlsbench.files import write_json
 from vlsbench.models import (
     ChatModel,
     Connections,
     HttpChat,
     HttpImages,
-    ImageGenerations,
     ImageModel,
-    Patience,
     Price,
-    Server,
     open_images,
     price_of,
 )
 from vlsbench.pairs import load
+from vlsbench.registry import Kind
 
 BUILDS = Path("builds")
 """Where builds go unless told otherwise."""
-IN_PROCESS = "in-process"
+OpenRole = Callable[[str], ChatModel | ImageModel]
 RECIPE_COPY = "recipe.toml"
 
 
@@ -71,18 +70,15 @@ class Build:
 def build(
     recipe: str | os.PathLike[str] | Recipe,
     *,
-    out: str | os.PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     lab: str | None = None,
     limit: int | None = None,
-    concurrency: int = 32,
-    max_calls: int | None = None,
-    max_cost: float | None = None,
-    timeout_s: float = 300.0,
-    retries: int = 6,
     retry_quarantined: bool = False,
+    out: str | os.PathLike[str] | None = None,
+    budget: Limits | CostBudget | None = None,
+    connection: Connection | None = None,
     progress: bool = True,
-    before: Callable[[BuildPlan, BuildEstimate], bool] = lambda plan, estimate: True,
+    before: Callable[[BuildPlan, BuildEstimate], None] = lambda plan, estimate: None,
 ) -> Build:
     """Make a benchmark by a recipe.
 
@@ -91,19 +87,16 @@ def build(
 
     Args:
         recipe: A path, the name of a recipe that ships (`lab`, `vlsbench`, `custom`), or one read.
-        out: The build's folder; by default `builds/` and a name made of what it is.
         overrides: `section.key=VALUE`, in TOML, each in place of what the recipe says.
         lab: Where the recipe's `lab/` models are: None serves them over HTTP from a thread, a base
             URL finds them on a server, `in-process` asks them without HTTP.
         limit: Drafts begun on each path at most; may be raised later.
-        concurrency: Requests in flight at one server.
-        max_calls: New calls of this invocation at most.
-        max_cost: US dollars that this invocation spends at most.
-        timeout_s: For one request.
-        retries: After faults of a request.
+        out: The build's folder; by default `builds/` and a name made of what it is.
         retry_quarantined: Ask again about records of which no answer could be read.
-        progress: Show a bar on standard error.
-        before: Is told what will be done and spent; the build goes on if it returns True.
+        budget: What may be spent.
+        connection: How servers are asked.
+        progress: Show a progress bar on standard error.
+        before: Called with the plan and its estimate before anything is asked.
 
     Returns:
         The folder, the summary, and why the build stopped early if it did.
@@ -128,38 +121,33 @@ def build(
             "near_duplicates=false --set contamination.against=[])",
             "build",
         )
-    connections = Connections(concurrency, Patience(timeout_s=timeout_s, retries=retries))
+    connection, spending = connection or Connection(), CostBudget.of(budget)
     prices = prices_of(read)
-    if max_cost is not None and (unknown := [spec for spec, p in prices.items() if p is None]):
-        raise VlsbenchError(
-            f"--max-cost needs a price, and that of {', '.join(unknown)} is unknown: state it in "
-            "the recipe under [prices], or use --max-calls"
-        )
+    spending.need_prices(prices, "state it in the recipe under [prices]")
     with ExitStack() as stack:
-        served = _serve(read, lab, stack)
+        open_role = _opened(read, Connections.of(connection), lab, stack)
         scorer = Scorer() if read.needs_embeddings else None
         if scorer:
             stack.callback(scorer.close)
+        painted = bool(read.spec("painter")) and read.draw is not None
         plan = BuildPlan(
             recipe=read,
             models={
-                role: _open(spec, connections, served)
-                for role, spec in read.specs().items()
-                if role != "painter"
+                role: cast(ChatModel, open_role(role)) for role in read.specs() if role != "painter"
             },
-            painter=_open_painter(read, connections, served),
+            painter=cast(ImageModel, open_role("painter")) if painted else None,
             images=partial(_images, read),
             others=tuple(load(name) for name in read.contamination.against),
             scorer=scorer,
             folder=Path(out) if out else BUILDS / f"{read.name}-{read.digest[:8]}",
             prices=prices,
+            budget=spending,
             limit=limit,
-            concurrency=concurrency,
-            max_calls=max_calls,
-            max_cost=max_cost,
+            concurrency=connection.concurrency,
             retry_quarantined=retry_quarantined,
+            progress=progress,
         )
-        return _run(plan, overrides, progress, before)
+        return _run(plan, overrides, before)
 
 
 def plan_build(
@@ -202,16 +190,12 @@ def check_models(recipe: Recipe, *, lab: str | None = None) -> list[ModelCheck]:
         lab: See `build`.
     """
 
-    async def check(role: str, spec: str, connections: Connections, served: str) -> ModelCheck:
+    async def check(role: str, spec: str, open_role: OpenRole) -> ModelCheck:
         if "<" in spec:
             return ModelCheck(role, spec, f"models.{role} is still a placeholder", True)
         model: ChatModel | ImageModel | None = None
         try:
-            model = (
-                _open_painter(recipe, connections, served)
-                if role == "painter"
-                else _open(spec, connections, served)
-            )
+            model = open_role(role)
             if not isinstance(model, (HttpChat, HttpImages)):
                 return ModelCheck(role, spec, "in this process", False)
             there = await model.listed()
@@ -223,74 +207,46 @@ def check_models(recipe: Recipe, *, lab: str | None = None) -> list[ModelCheck]:
         known = {True: "there", False: "not on its server's list", None: "server has no list"}
         return ModelCheck(role, spec, known[there], there is False)
 
-    async def check_all(served: str) -> list[ModelCheck]:
-        found = []
-        for role, spec in recipe.specs().items():
-            found.append(await check(role, spec, Connections(1), served))
-        return found
+    async def check_all(open_role: OpenRole) -> list[ModelCheck]:
+        return [await check(role, spec, open_role) for role, spec in recipe.specs().items()]
 
     with ExitStack() as stack:
-        return in_a_loop(partial(check_all, _serve(recipe, lab, stack)))
+        open_role = _opened(recipe, Connections(1), lab, stack)
+        return in_a_loop(partial(check_all, open_role))
 
 
-class _LabChat(HttpChat):
-    """A lab model on a server: known by its name, so that any port is the same model."""
+def _opened(
+    recipe: Recipe, connections: Connections, where: str | None, stack: ExitStack
+) -> Callable[[str], ChatModel | ImageModel]:
+    """Return what opens a role's model; plug-ins that can serve theirs over HTTP do."""
+    served: dict[str, Served] = {}
+    for spec in recipe.specs().values():
+        name = spec.partition("/")[0]
+        entry = registry.find(Kind.MODEL, name) if "@" not in spec else None
+        if entry and name not in served and (serve := entry.declaration.get("serve")):
+            served[name] = stack.enter_context(serve(where))
 
-    def __init__(self, spec: str, name: str, server: Server, *, file_images: bool = False) -> None:
-        super().__init__(spec, name, server, file_images=file_images)
-        self.spec = f"{LAB}{name}"
+    def open_role(role: str) -> ChatModel | ImageModel:
+        spec = recipe.specs()[role]
+        plugin = served.get(spec.partition("/")[0]) if "@" not in spec else None
+        if role == "painter":
+            if plugin:
+                return plugin.painter(spec, connections)
+            safety = recipe.draw.safety if recipe.draw else ""
+            return open_images(spec, connections, filtered=safety == "filtered")
+        return plugin.open(spec, connections) if plugin else connections.open(spec)
 
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """Name and world; see `HttpChat.identity`."""
-        from vlsbench.lab import WORLD_VERSION
-
-        return {"model": self.spec, "world": WORLD_VERSION}
-
-    async def listed(self) -> bool | None:
-        """Find out that somebody is there; the lab lists its models without their options."""
-        from vlsbench.lab import MODELS, PAINTER
-
-        await super().listed()
-        return self.name.partition("?")[0] in (*MODELS, PAINTER)
-
-
-class _LabImages(_LabChat, ImageGenerations):
-    """The painter of a lab server."""
+    return open_role
 
 
-def _serve(recipe: Recipe, lab: str | None, stack: ExitStack) -> str:
-    """Return where the recipe's lab models are, starting a server if need be."""
-    if lab is not None or not any(spec.startswith(LAB) for spec in recipe.specs().values()):
-        return lab or IN_PROCESS
-    from vlsbench.lab import running
+class Served(Protocol):
+    """Models of a plug-in, wherever they run."""
 
-    return stack.enter_context(running())
+    def open(self, spec: str, connections: Connections) -> ChatModel:
+        """Return the model that a spec names."""
 
-
-def _open(spec: str, connections: Connections, served: str) -> ChatModel:
-    if not spec.startswith(LAB) or "@" in spec:
-        return connections.open(spec)
-    if served == IN_PROCESS:
-        from vlsbench.lab import open_model
-
-        return open_model(spec)
-    return connections.open(f"{spec.removeprefix(LAB)}@{served}", _LabChat)
-
-
-def _open_painter(recipe: Recipe, connections: Connections, served: str) -> ImageModel | None:
-    spec = recipe.spec("painter")
-    if not spec or recipe.draw is None:
-        return None
-    if not spec.startswith(LAB) or "@" in spec:
-        return open_images(spec, connections, filtered=recipe.draw.safety == "filtered")
-    if served == IN_PROCESS:
-        from vlsbench.lab import LabPainter
-
-        return LabPainter(spec)
-    model = connections.open(f"{spec.removeprefix(LAB)}@{served}", _LabImages)
-    assert isinstance(model, HttpChat)
-    return HttpImages(model)
+    def painter(self, spec: str, connections: Connections) -> ImageModel:
+        """Return the image model that a spec names."""
 
 
 def _images(recipe: Recipe) -> Iterator[tuple[str, Found]]:
@@ -300,28 +256,21 @@ def _images(recipe: Recipe) -> Iterator[tuple[str, Found]]:
 def _run(
     plan: BuildPlan,
     overrides: Sequence[str],
-    progress: bool,
-    before: Callable[[BuildPlan, BuildEstimate], bool],
+    before: Callable[[BuildPlan, BuildEstimate], None],
 ) -> Build:
-    from rich.console import Console
-
-    def watch(tally: Tally) -> AbstractContextManager[None]:
-        return progress_bar(tally, Console(stderr=True)) if progress else nullcontext()
-
     recipe = plan.recipe
     with Ledger.write(plan.run) as ledger:
         if _is_done(plan, ledger):
             return Build(plan.folder, _files(plan, ledger, overrides))
         images = sum(1 for _ in plan.images()) if recipe.perceive else 0
-        if not before(plan, estimate_build(recipe, plan.prices, images, plan.limit)):
-            raise Declined
-        signal = in_a_loop(partial(execute, plan, ledger, watch))
+        before(plan, estimate_build(recipe, plan.prices, images, plan.limit))
+        signal = execute(plan, ledger)
         try:
             summary = _files(plan, ledger, overrides)
         except OSError as error:
             raise signal.error or Stopped(
                 f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "
-                "free some disk space and run the same command again"
+                "free up disk space and run the same command again"
             ) from None
         if signal.error:
             raise signal.error
@@ -352,6 +301,3 @@ def _files(plan: BuildPlan, ledger: Ledger, overrides: Sequence[str]) -> BuildSu
     summary = summarise(ledger, recipe)
     write_json(summary, plan.folder / SUMMARY)
     return summary
-
-
-__all__ = ["ROLES", "Build", "Declined", "build", "plan_build", "prices_of"]

@@ -12,9 +12,9 @@ from pathlib import Path
 from vlsbench.building._items import Item, Step, drop, keep, quarantine, version_of
 from vlsbench.building._kept import picture_of
 from vlsbench.building._recipe import FinalFilter
-from vlsbench.building._roles import TEXT, YES_NO, HarmRole, Role, read_yes, schema
+from vlsbench.building._roles import TEXT, YES_NO, Role, read_yes, schema
 from vlsbench.engine import Context, Record, Result
-from vlsbench.judge import Part
+from vlsbench.judge import Judge, Part, ask_judge
 from vlsbench.pairs import ImageData
 
 VERSION = "1"
@@ -34,7 +34,7 @@ class FinalFilterStage:
 
     name = "final_filter"
 
-    def __init__(self, match: Role, harm: HarmRole, settings: FinalFilter, run: Path) -> None:
+    def __init__(self, match: Role, harm: Judge, settings: FinalFilter, run: Path) -> None:
         """Take who judges, what is asked, and the run's folder with the pictures."""
         self._match = match
         self._harm = harm
@@ -47,9 +47,9 @@ class FinalFilterStage:
         """Ask what the recipe wants to know, the cheapest reason to drop first."""
         item: Item = record.value
         images = (picture_of(self._run, item.image),)
-        asked = _Asked(self._harm, item, images, ctx, ctx.epoch(record.id, self.name))
+        asked = _Asked(self._match, self._harm, item, images, ctx, ctx.epoch(record.id, self.name))
         if self._settings.matched:
-            await asked.match(self._match)
+            await asked.match()
         if self._settings.harmful:
             await asked.part(Part.PAIR, drop_if=False, reason="harmless_pair")
         if self._settings.text:
@@ -64,7 +64,7 @@ class TwinFilterStage:
 
     name = "twin_filter"
 
-    def __init__(self, match: Role, harm: HarmRole, run: Path) -> None:
+    def __init__(self, match: Role, harm: Judge, run: Path) -> None:
         """Take who judges, and the run's folder with the pictures."""
         self._match = match
         self._harm = harm
@@ -75,8 +75,8 @@ class TwinFilterStage:
         """Ask whether the picture matches, and whether the pair is harmless."""
         item: Item = record.value
         images = (picture_of(self._run, item.image),)
-        asked = _Asked(self._harm, item, images, ctx, ctx.epoch(record.id, self.name))
-        await asked.match(self._match)
+        asked = _Asked(self._match, self._harm, item, images, ctx, ctx.epoch(record.id, self.name))
+        await asked.match()
         await asked.part(Part.PAIR, drop_if=True, reason="harmful_pair")
         return asked.result(self.name, self.version)
 
@@ -86,12 +86,14 @@ class _Asked:
 
     def __init__(
         self,
-        harm: HarmRole,
+        match: Role,
+        harm: Judge,
         item: Item,
         images: tuple[ImageData, ...],
         ctx: Context,
         epoch: int,
     ) -> None:
+        self._match = match
         self._harm = harm
         self._item = item
         self._images = images
@@ -107,9 +109,9 @@ class _Asked:
     def _over(self) -> bool:
         return bool(self._dropped or self._unscored)
 
-    async def match(self, role: Role) -> None:
+    async def match(self) -> None:
         blocks = [("DESCRIPTION", self._item.description), ("QUERY", self._item.query)]
-        found = await role.vote(
+        found = await self._match.vote(
             self._ctx,
             PROMPT,
             blocks,
@@ -119,32 +121,29 @@ class _Asked:
             epoch=self._epoch,
         )
         self._calls += found.calls
-        self._said["match"] = found.explanation
-        if found.yes is None:
-            self._unscored = found.reason or "no_majority"
-        elif not found.yes:
+        matches, self._said["match"] = found.value or (None, "")
+        if matches is None:
+            self._unscored = found.reason
+        elif not matches:
             self._dropped = "mismatch"
 
     async def part(self, part: Part, *, drop_if: bool | None = None, reason: str = "") -> None:
         """Ask about one part; drops for `reason` where it is as harmful as `drop_if` says."""
         if self._over:
             return
-        found = await self._harm.harmful(
-            self._ctx,
-            part,
-            "" if part is Part.IMAGE else self._item.query,
-            () if part is Part.TEXT else self._images,
-            epoch=self._epoch,
+        question = self._item.question(part, self._item.query, self._images)
+        verdict, calls = await ask_judge(
+            self._harm, question, self._ctx, role=self._match.name, epoch=self._epoch
         )
-        self._calls += found.calls
-        if found.yes is None:
+        self._calls += calls
+        if verdict.harmful is None:
             # A pattern that lacks a letter is no reason to lose a pair.
             if drop_if is not None:
-                self._unscored = found.reason or "no_majority"
+                self._unscored = str(verdict.reason).removeprefix("judge_")
             return
-        self._labels[part] = found.yes
-        self._said[str(part)] = found.explanation
-        if found.yes is drop_if:
+        self._labels[part] = verdict.harmful
+        self._said[str(part)] = verdict.explanation
+        if verdict.harmful is drop_if:
             self._dropped = reason
 
     def result(self, stage: str, version: str) -> Result:

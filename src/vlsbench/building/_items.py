@@ -11,6 +11,8 @@ from typing import Any
 
 from vlsbench.building._content import forbidden_text
 from vlsbench.engine import Drop, Keep, Quarantine, Result
+from vlsbench.judge import Part, Question
+from vlsbench.pairs import ImageData, Pair
 
 FORBIDDEN = "forbidden"
 """Drop reason of every stage that generates text: see `_content`."""
@@ -87,6 +89,18 @@ class Item:
             for step in fields["steps"]
         )
         return cls(**fields)
+
+    def question(self, part: Part, query: str, images: tuple[ImageData, ...] = ()) -> Question:
+        """Return what a judge is asked about a part of the pair that this becomes."""
+        pair = Pair(
+            self.parents[0] if self.parents else self.path,
+            query,
+            category=self.category,
+            subcategory=self.subcategory,
+            description=self.description,
+        )
+        text = "" if part is Part.IMAGE else query
+        return Question(pair, text, () if part is Part.TEXT else images, part=part)
 
     def forbids(self, *texts: str) -> bool:
         """Tell whether a text that was generated for this item must not be used."""

@@ -14,9 +14,9 @@ from typing import Any
 
 from vlsbench.building._items import Item, Step, drop, keep, quarantine, version_of
 from vlsbench.building._recipe import LeakFilter
-from vlsbench.building._roles import TEXT, YES_NO, HarmRole, Role, read_yes, schema
+from vlsbench.building._roles import TEXT, YES_NO, Role, read_yes, schema
 from vlsbench.engine import Context, Record, Result
-from vlsbench.judge import Part
+from vlsbench.judge import Judge, Part, ask_judge
 
 VERSION = "1"
 PROMPT = """\
@@ -45,7 +45,7 @@ class LeakFilterStage:
     name = "leak_filter"
 
     def __init__(
-        self, meaning: Role, harm: HarmRole, overlap: Overlap | None, settings: LeakFilter
+        self, meaning: Role, harm: Judge, overlap: Overlap | None, settings: LeakFilter
     ) -> None:
         """Take who judges meaning and harm, and what measures overlap (None leaves it out)."""
         self._meaning = meaning
@@ -97,10 +97,12 @@ class LeakFilterStage:
     ) -> str:
         """Say what a candidate falls out for; empty where it passes."""
         if self._settings.text:
-            found = await self._harm.harmful(ctx, Part.TEXT, query, epoch=epoch)
-            calls += found.calls
-            if found.yes is not False:
-                return UNSCORED if found.yes is None else HARMFUL_ALONE
+            question = item.question(Part.TEXT, query)
+            role = self._meaning.name
+            verdict, asked = await ask_judge(self._harm, question, ctx, role=role, epoch=epoch)
+            calls += asked
+            if verdict.harmful is not False:
+                return UNSCORED if verdict.harmful is None else HARMFUL_ALONE
         if self._settings.meaning and query != item.query:
             blocks = [
                 ("ORIGINAL", item.query),
@@ -111,6 +113,6 @@ class LeakFilterStage:
                 ctx, PROMPT, blocks, SCHEMA, read_yes("keeps"), epoch=epoch
             )
             calls += found.calls
-            if found.yes is not True:
-                return UNSCORED if found.yes is None else MEANINGLESS
+            if not (found.value and found.value[0]):
+                return MEANINGLESS if found.value else UNSCORED
         return ""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from vlsbench.engine import Context
@@ -11,11 +11,12 @@ from vlsbench.judge import (
     AGAIN,
     Asking,
     Failed,
+    HarmJudge,
+    Judge,
     JudgeFormat,
-    Material,
-    Part,
-    PromptedHarmJudge,
+    MajorityJudge,
     fence,
+    majority,
     strict_object,
 )
 from vlsbench.models import ChatModel, Params, Reply, Request, Schema, call_key
@@ -45,18 +46,6 @@ class Answer(Generic[T]):
     """None where nothing could be read after all tries."""
     reason: str
     """Why there is none, as in `refused` or `unparseable`; empty where there is."""
-    calls: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Votes:
-    """Several judgements of one yes-or-no question."""
-
-    yes: bool | None
-    """What the majority says; None where no majority could be read."""
-    reason: str
-    explanation: str
-    """Of the first judgement on the majority's side."""
     calls: tuple[str, ...]
 
 
@@ -102,8 +91,7 @@ class Role:
         """
         self.name = name
         self.model = model
-        self.votes = votes
-        self._askings = [Asking(JudgeFormat.AUTO, sampling) for sampling in judging(params, votes)]
+        self._askings = [Asking(JudgeFormat.AUTO, one) for one in _sampling(params, votes)]
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -163,87 +151,40 @@ class Role:
         *,
         images: tuple[ImageData, ...] = (),
         epoch: int = 0,
-    ) -> Votes:
-        """Put a yes-or-no question to the vote; stops as soon as the majority is sure."""
-        return await majority(
-            self.votes,
-            lambda number: self.ask(
+    ) -> Answer[tuple[bool, str]]:
+        """Put a yes-or-no question to the vote; stops as soon as the majority is sure.
+
+        Returns:
+            The first answer on the majority's side, with the calls of all; without a value where no
+            majority could be read.
+        """
+        calls: list[str] = []
+
+        async def ask(number: int) -> Answer[tuple[bool, str]]:
+            answer = await self.ask(
                 ctx, prompt, blocks, form, read, images=images, vote=number, epoch=epoch
-            ),
-        )
+            )
+            calls.extend(answer.calls)
+            return answer
+
+        def side(answer: Answer[tuple[bool, str]]) -> bool | None:
+            return answer.value[0] if answer.value else None
+
+        found = await majority(len(self._askings), ask, side)
+        assert found is not None, "an odd number of votes cannot tie"
+        return replace(found, calls=tuple(calls))
 
 
-async def majority(votes: int, ask: Callable[[int], Awaitable[Answer[tuple[bool, str]]]]) -> Votes:
-    """Ask until the majority of so many votes is sure.
-
-    Args:
-        votes: An odd number.
-        ask: Asks for one judgement, given its number: yes or no, and why.
-    """
-    sides: dict[bool, list[str]] = {True: [], False: []}
-    calls: list[str] = []
-    reason = ""
-    for number in range(votes):
-        answer = await ask(number)
-        calls += answer.calls
-        if answer.value is None:
-            reason = answer.reason
-            continue
-        yes, explanation = answer.value
-        sides[yes].append(explanation)
-        if 2 * len(sides[yes]) > votes:
-            return Votes(yes, "", sides[yes][0], tuple(calls))
-    return Votes(None, reason, "", tuple(calls))
-
-
-def judging(params: Params, votes: int) -> list[Params]:
+def _sampling(params: Params, votes: int) -> list[Params]:
     """Return the sampling parameters of each of so many judgements."""
     if votes == 1:
         return [params]
     return [Params(params.max_tokens, VOTE_TEMPERATURE, seed) for seed in range(votes)]
 
 
-class HarmRole:
-    """A judge of harm, asked as the audit's measure B asks (`auditing.PromptedHarmJudge`)."""
-
-    def __init__(self, name: str, model: ChatModel, votes: int = 1) -> None:
-        """Name the role; see `Role`."""
-        self.name = name
-        self.model = model
-        self._judges = [PromptedHarmJudge(params=params) for params in judging(STRICT, votes)]
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """Everything of model and asking that could change an answer."""
-        asked = [dict(judge.identity) for judge in self._judges]
-        return {"model": dict(self.model.identity), "asking": asked, "votes": len(asked)}
-
-    async def harmful(
-        self,
-        ctx: Context,
-        part: Part,
-        query: str = "",
-        images: tuple[ImageData, ...] = (),
-        *,
-        epoch: int = 0,
-    ) -> Votes:
-        """Ask whether a text, a picture or a pair is harmful."""
-
-        async def ask(number: int) -> Answer[tuple[bool, str]]:
-            calls: list[str] = []
-
-            async def call(request: Request) -> Reply:
-                calls.append(call_key(self.model.identity, request))
-                return await ctx.call(self.name, self.model, request)
-
-            found = await self._judges[number].judge(
-                Material(part, query, images), call, epoch=epoch
-            )
-            if found.harmful is None:
-                return Answer(None, found.reason.removeprefix("judge_"), tuple(calls))
-            return Answer((found.harmful, found.explanation), "", tuple(calls))
-
-        return await majority(len(self._judges), ask)
+def harm_judge(model: ChatModel, votes: int) -> Judge:
+    """Return the judge of harm of the audit's measure B, put to so many votes."""
+    return MajorityJudge([HarmJudge(model, params=params) for params in _sampling(STRICT, votes)])
 
 
 def read_yes(field: str) -> Callable[[str], tuple[bool, str]]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from vlsbench import __version__
 from vlsbench.building._detoxify import DetoxifyStage
 from vlsbench.building._draft import DraftStage
 from vlsbench.building._draw import DrawStage
@@ -21,22 +20,21 @@ from vlsbench.building._kept import KeptDrawings
 from vlsbench.building._leak_filter import LeakFilterStage
 from vlsbench.building._perceive import Found, PerceiveStage
 from vlsbench.building._recipe import Recipe
-from vlsbench.building._roles import CREATIVE, HarmRole, Role
+from vlsbench.building._roles import CREATIVE, Role, harm_judge
 from vlsbench.building._scorer import Scorer
 from vlsbench.building._select import PREFIX, Decision, decide, record
 from vlsbench.building._twins import TwinStage, twin_of
 from vlsbench.engine import (
-    Budget,
     Context,
+    CostBudget,
+    Flow,
+    Job,
     Ledger,
     Outcome,
     Record,
     Stage,
-    Statement,
     StopSignal,
-    Tally,
-    heed_ctrl_c,
-    run_local,
+    in_a_loop,
 )
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import ChatModel, ImageModel, Price
@@ -47,8 +45,6 @@ UNDER_WAY = 2
 for the disk, and their connections would idle."""
 VIEW = "build"
 """What `meta` calls a run of this kind."""
-
-Watch = Callable[[Tally], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -66,12 +62,12 @@ class BuildPlan:
     scorer: Scorer | None
     folder: Path
     prices: Mapping[str, Price | None]
+    budget: CostBudget
     limit: int | None = None
     """Drafts begun on each path at most."""
     concurrency: int = 32
-    max_calls: int | None = None
-    max_cost: float | None = None
     retry_quarantined: bool = False
+    progress: bool = True
 
     @property
     def run(self) -> Path:
@@ -105,7 +101,7 @@ def stages_of(plan: BuildPlan) -> Stages:
     filters.append(
         LeakFilterStage(
             Role("judge", judge, votes=votes),
-            HarmRole("judge", judge, votes),
+            harm_judge(judge, votes),
             plan.scorer.overlap if plan.scorer else None,
             recipe.leak_filter,
         )
@@ -115,7 +111,7 @@ def stages_of(plan: BuildPlan) -> Stages:
         painter = KeptDrawings(plan.painter, recipe.draw.size, run)
         draw = [DrawStage(painter, Role("eyes", models["eyes"]), recipe.draw, run)]
     votes = recipe.final_filter.votes
-    match, harm = Role("checker", checker, votes=votes), HarmRole("checker", checker, votes)
+    match, harm = Role("checker", checker, votes=votes), harm_judge(checker, votes)
     last = FinalFilterStage(match, harm, recipe.final_filter, run)
     writer = Role("writer", models["writer"], CREATIVE) if recipe.uses("writer") else None
     path_a: list[Stage] = []
@@ -186,11 +182,7 @@ async def _reopen(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]) 
         await ledger.reopen(again)
     if stale:
         # Not `reopen`, which has every question asked anew: those that are the same are answered.
-        delete = "DELETE FROM outcomes WHERE record = ?"
-        await ledger.commit(
-            Statement("DELETE FROM meta WHERE key = 'complete'"),
-            *(Statement(delete, (name,)) for name in stale),
-        )
+        await ledger.forget(stale)
 
 
 async def _describe(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]) -> None:
@@ -210,16 +202,14 @@ async def _describe(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]
         versions=json.dumps(dict(versions)),
         started=ledger.meta("started") or _now(),
     )
-    await ledger.event("started", version=__version__, recipe=plan.recipe.digest)
 
 
-async def execute(plan: BuildPlan, ledger: Ledger, watch: Watch) -> StopSignal:
+def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
     """Make every pair that is not made yet.
 
     Args:
         plan: The build.
         ledger: Its record, open for writing.
-        watch: Shows the running counts.
 
     Returns:
         The signal; it has a reason where the build stopped early.
@@ -230,58 +220,52 @@ async def execute(plan: BuildPlan, ledger: Ledger, watch: Watch) -> StopSignal:
     stages = stages_of(plan)
     if ledger.meta("started") and ledger.meta("view") != VIEW:
         raise VlsbenchError(f"{ledger.folder} holds a run of another kind; choose another --out")
-    stop = StopSignal()
-    await _reopen(plan, ledger, stages.versions)
-    await _describe(plan, ledger, stages.versions)
-    tally = Tally(total=_expected(plan))
-    for outcome in ledger.outcomes():
-        if not outcome.record.startswith(PREFIX):
-            tally.done += 1
-            tally.outcomes[tag_of(outcome)] += 1
-    budget = Budget(stop, plan.max_calls, plan.max_cost, plan.prices)
-    open_models: list[ChatModel | ImageModel] = [*plan.models.values()]
+
+    async def begin() -> None:
+        await _reopen(plan, ledger, stages.versions)
+        await _describe(plan, ledger, stages.versions)
+
+    in_a_loop(begin)
+    return _job(plan, ledger, stages).run(ledger)
+
+
+def _job(plan: BuildPlan, ledger: Ledger, stages: Stages) -> Job:
+    models: list[ChatModel | ImageModel] = [*plan.models.values()]
     if plan.painter:
-        open_models.append(plan.painter)
-    servers = len({model.endpoint for model in open_models})
-    width = UNDER_WAY * plan.concurrency * servers
-    context = Context(ledger, (), budget, stop, tally)
-    with ExitStack() as stack:
-        stack.enter_context(heed_ctrl_c(stop, tally))
-        stack.enter_context(watch(tally))
-        try:
-            if plan.scorer:
-                plan.scorer.load()
-            await _both_paths(plan, stages, context, width)
-            if not stop:
-                pairs = await _barriers(plan, ledger, twins=False)
-                if stages.twins:
-                    begun = _begin_twins(plan, ledger, pairs)
-                    tally.total = tally.done + len(pairs) * plan.recipe.twins.per_pair
-                    await run_local(stages.twins, begun, context, width=width, tag=tag_of)
-            if not stop:
-                await _barriers(plan, ledger, twins=True, among=pairs)
-        finally:
-            for model in open_models:
-                await model.close()
-    if not stop:
-        ended = len(ledger.ended())
-        await ledger.set_meta(complete=_now(), pairs=str(ended), limit=str(plan.limit or ""))
-    await ledger.event("stopped" if stop else "finished", reason=stop.reason or "")
-    return stop
+        models.append(plan.painter)
+    pairs: set[str] = set()
+    twins_each = plan.recipe.twins.per_pair
 
+    async def choose(ctx: Context) -> None:
+        pairs.update(await _barriers(plan, ledger, twins=False))
+        if stages.twins:
+            ctx.tally.total = ctx.tally.done + len(pairs) * twins_each
 
-async def _both_paths(plan: BuildPlan, stages: Stages, ctx: Context, width: int) -> None:
-    """Take both paths at once; an error on one stops the other too."""
-    jobs = []
+    async def choose_twins(ctx: Context) -> None:
+        await _barriers(plan, ledger, twins=True, among=pairs)
+        await ledger.set_meta(pairs=str(len(ledger.ended())), limit=str(plan.limit or ""))
+
+    both = []
     if stages.path_a:
-        begun = _begin_a(plan.recipe, plan.limit)
-        jobs.append(run_local(stages.path_a, begun, ctx, width=width, tag=tag_of))
+        both.append(Flow(stages.path_a, partial(_begin_a, plan.recipe, plan.limit)))
     if stages.path_b:
-        jobs.append(run_local(stages.path_b, _begin_b(plan), ctx, width=width, tag=tag_of))
-    ended = await asyncio.gather(*jobs, return_exceptions=True)
-    for error in ended:
-        if error is not None:
-            raise error
+        both.append(Flow(stages.path_b, partial(_begin_b, plan)))
+    twins = (Flow(stages.twins, partial(_begin_twins, plan, ledger, pairs)),)
+    return Job(
+        identity=None,
+        facts={},
+        steps=(both, choose, *(twins if stages.twins else ()), choose_twins),
+        models=models,
+        prices=plan.prices,
+        budget=plan.budget,
+        concurrency=plan.concurrency,
+        width=UNDER_WAY * plan.concurrency * len({model.endpoint for model in models}),
+        total=_expected(plan),
+        tag=tag_of,
+        counts=lambda outcome: not outcome.record.startswith(PREFIX),
+        progress=plan.progress,
+        prepare=plan.scorer.load if plan.scorer else lambda: None,
+    )
 
 
 def _begin_twins(plan: BuildPlan, ledger: Ledger, pairs: set[str]) -> Iterator[Record]:

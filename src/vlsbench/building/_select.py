@@ -6,8 +6,6 @@ ids. Its decisions follow from what is on record alone; they are made anew by ev
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from vlsbench.building import _contamination, _near_duplicates, _quota
 from vlsbench.building._items import Item
 from vlsbench.building._near_duplicates import Embed
 from vlsbench.building._recipe import Recipe
-from vlsbench.engine import Ledger, Statement
+from vlsbench.engine import Ledger, Outcome
 from vlsbench.pairs import PairSet
 
 PREFIX = "select/"
@@ -115,30 +113,18 @@ def _barriers(
 
 async def record(ledger: Ledger, decisions: dict[str, Decision], *, twins: bool) -> None:
     """Put the decisions on record, in place of those that an earlier invocation made."""
-    now = time.time()
-    like = f"{PREFIX}%{TWIN}%"
-    rows = [
-        Statement(
-            "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                PREFIX + name,
-                made.stage,
-                "drop" if made.reason else "keep",
-                made.reason,
-                json.dumps({"pair": name, "detail": made.detail}),
-                now,
-            ),
+    old = [n for n in ledger.ended() if n.startswith(PREFIX) and (TWIN in n) is twins]
+    made = (
+        Outcome(
+            PREFIX + name,
+            one.stage,
+            "drop" if one.reason else "keep",
+            one.reason,
+            {"pair": name, "detail": one.detail},
         )
-        for name, made in decisions.items()
-    ]
-    old = (
-        Statement("DELETE FROM outcomes WHERE record LIKE ?", (like,))
-        if twins
-        else Statement(
-            "DELETE FROM outcomes WHERE record LIKE ? AND record NOT LIKE ?", (f"{PREFIX}%", like)
-        )
+        for name, one in decisions.items()
     )
-    await ledger.commit(old, *rows)
+    await ledger.replace_outcomes(old, made)
 
 
 def recorded(ledger: Ledger, name: str) -> Decision | None:

@@ -56,12 +56,6 @@ _COMMON: Mapping[str, Any] = {
         ),
     ],
 }
-_DRY_RUN = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run", help="Print the plan with a cost estimate and stop.", rich_help_panel=_OUTPUT
-    ),
-]
 
 
 def _number(text: str) -> str | float:
@@ -145,6 +139,7 @@ def command(
     *,
     complete: Completions | None = None,
     dry_run: bool = False,
+    dry_run_flags: tuple[str, ...] = ("--dry-run",),
 ) -> Callable[..., None]:
     """Make a command of a function that takes a configuration.
 
@@ -154,9 +149,14 @@ def command(
             asked for, `dry_run`. Its docstring is the command's help.
         complete: Key of a setting → what completes it on the shell.
         dry_run: Whether the command takes `--dry-run`.
+        dry_run_flags: Its spellings.
     """
     names = {setting.key.replace(".", "__"): setting for setting in settings_of(config)}
-    common = {**_COMMON, **({"dry_run": _DRY_RUN} if dry_run else {})}
+    common = dict(_COMMON)
+    if dry_run:
+        said = "Print the plan with a cost estimate and stop."
+        option = typer.Option(*dry_run_flags, help=said, rich_help_panel=_OUTPUT)
+        common["dry_run"] = Annotated[bool, option]
 
     def run(**values: Any) -> None:
         for one in values.pop("plugin") or ():

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vlsbench.auditing import Corrected, Judged
-    from vlsbench.evaluation import Estimate, Group, Plan, Summary
+    from vlsbench.evaluation import CostEstimate, EvaluationPlan, Group, Summary
     from vlsbench.evaluation._evaluate import Evaluation
     from vlsbench.stats import Rate
 
 
-def print_plan(console: Console, plan: Plan, guess: Estimate) -> None:
+def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> None:
     """Say what will be asked of whom, and what it will probably cost."""
     from vlsbench.models import price_table
 
-    selection, settings = plan.selection, plan.settings
+    selection = plan.selection
     cost = (
         f"about ${guess.cost:,.2f} (prices of {price_table().as_of} or as given)"
         if guess.cost is not None
@@ -33,9 +33,9 @@ def print_plan(console: Console, plan: Plan, guess: Estimate) -> None:
     )
     left_out = len(selection.pairs.bad) + len(selection.left_out)
     lines = [
-        f"{selection.pairs.name}: {len(selection):,} pairs under view {settings.view}"
+        f"{selection.pairs.name}: {len(selection):,} pairs under view {plan.shown.view}"
         + (f", {left_out} unusable ones left out" if left_out else ""),
-        f"target {plan.target.spec}, judge {plan.judge_name}, "
+        f"target {plan.target.spec}, judge {plan.judge.name}, "
         f"{plan.concurrency} requests in flight",
         f"at most {guess.calls:,} calls, about {guess.input_tokens:,} tokens in and "
         f"{guess.output_tokens:,} out, {cost}",

@@ -1,184 +1,35 @@
-"""`vlsbench audit`: how much of the pictures' risk the texts of a benchmark tell."""
+"""`vlsbench audit`: how much of the images' risk the texts of a benchmark tell."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vlsbench.auditing._settings import AuditConfig
+from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._options import (
-    BENCHMARK,
-    OUTPUT,
-    SPEND,
-    AsJson,
-    Columns,
-    Concurrency,
-    Data,
-    JudgePrice,
-    Limit,
-    MaxCalls,
-    MaxCost,
-    Price,
-    Quiet,
-    Retries,
-    SkipBad,
-    Timeout,
-)
 from vlsbench.errors import VlsbenchError
 
 if TYPE_CHECKING:
-    from vlsbench.auditing import Card, Dropped, League
-    from vlsbench.auditing._audit import Audit
+    from vlsbench.auditing import Audit, Card, Dropped, Leaderboard
+    from vlsbench.pairs import PairSet
 
-_WHAT = "What is measured"
-_PICTURES = "A. Overlap"
-_JUDGE = "B. Judged, C. Behaviour"
 ENDS = 3
 """Categories printed from both ends of the order."""
 
 
-def _listed(values: Iterable[str]) -> list[str]:
-    return [part for value in values for part in value.split(",") if part]
-
-
-def audit(
-    bench: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="BENCH",
-            help="Names (`vlsbench bench list`), `lab/leaky`, or paths; several make a league "
-            "table.",
-            show_default=False,
-        ),
-    ],
-    measures: Annotated[
-        str,
-        typer.Option(
-            help="overlap: does the text tell what is in the picture? (offline); judged: is it "
-            "harmful on its own? behaviour: does hiding the picture change a model?",
-            rich_help_panel=_WHAT,
-        ),
-    ] = "overlap",
-    drop_leaking: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="Write the list of pairs that leak with a score of P or more (drop.csv), for "
-            "`vlsbench eval --leave-out`.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None,
-    data: Data = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of several, each under its name (with - or _).",
-            rich_help_panel=BENCHMARK,
-        ),
-    ] = None,
-    columns: Columns = None,
-    skip_bad: SkipBad = False,
-    limit: Limit = None,
-    seed: Annotated[
-        int, typer.Option(help="Of the sample and of the swap view.", rich_help_panel=BENCHMARK)
-    ] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where the card goes [default: audits/ and the benchmark's name].",
-            rich_help_panel=OUTPUT,
-            show_default=False,
-        ),
-    ] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    embedder: Annotated[
-        str,
-        typer.Option(
-            help="`minilm`, NAME@http://host:port/v1 of an embeddings server, or clip/PATH or "
-            "clip/ORG/NAME: a model like CLIP that looks at the pictures themselves.",
-            rich_help_panel=_PICTURES,
-        ),
-    ] = "minilm",
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            help="Fitted numbers of naming for that server's model, as scripts/fit_naming.py "
-            "writes them.",
-            rich_help_panel=_PICTURES,
-        ),
-    ] = None,
-    captioner: Annotated[
-        str | None,
-        typer.Option(
-            help="Chat model that says what pictures show where the benchmark does not.",
-            rich_help_panel=_PICTURES,
-        ),
-    ] = None,
-    ocr: Annotated[
-        bool,
-        typer.Option(
-            "--ocr/--no-ocr",
-            help="Read the text in the pictures: the typographic channel (needs tesseract).",
-            rich_help_panel=_PICTURES,
-        ),
-    ] = False,
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            help="Model that says what is harmful (B) and labels replies (C): a spec as for "
-            "--model, or `lab`.",
-            rich_help_panel=_JUDGE,
-        ),
-    ] = None,
-    controls: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="BENCH[,BENCH]",
-            help="Sets of benign pairs like the benchmark's: mossbench, xstest, "
-            "vlguard:safe_safes, lab/benign.",
-            rich_help_panel=_JUDGE,
-        ),
-    ] = None,
-    positive_controls: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="BENCH[,BENCH]",
-            help="Sets of texts that are harmful on their own: they measure the judge's misses.",
-            rich_help_panel=_JUDGE,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Whose behaviour is measured: openai/NAME, NAME@http://host:port/v1, "
-            "inspect/PROVIDER/NAME, or lab/NAME.",
-            rich_help_panel=_JUDGE,
-        ),
-    ] = None,
-    concurrency: Concurrency = 32,
-    max_cost: MaxCost = None,
-    max_calls: MaxCalls = None,
-    price: Price = None,
-    judge_price: JudgePrice = None,
-    captioner_price: Annotated[
-        str | None, typer.Option(help="The same for the captioner.", rich_help_panel=SPEND)
-    ] = None,
-    timeout: Timeout = 300.0,
-    retries: Retries = 6,
-) -> None:
+def _audit(config: AuditConfig, *, as_json: bool, quiet: bool) -> None:
     """Measure how much of the pictures' risk the texts of a benchmark tell.
 
     Writes a leakage card (card.html, card.md, card.json) and pairs.parquet with every pair's
-    scores; several benchmarks also a league table. The same command again goes on where it
+    scores; several benchmarks also a leaderboard. The same command again goes on where it
     stopped.
 
     **Examples**
@@ -187,7 +38,7 @@ def audit(
 
     - `vlsbench audit lab/mixed --drop-leaking 0.5`
 
-    - `vlsbench audit vlsbench msts mm-safetybench --data-root ./sets --out league`
+    - `vlsbench audit vlsbench msts mm-safetybench --data-root ./sets --out leaderboard`
 
     - `vlsbench audit figstep:tiny --ocr`
 
@@ -203,7 +54,6 @@ def audit(
     130 interrupted and resumable.
     """
     from vlsbench import auditing
-    from vlsbench.pairs import parse_columns
 
     console = Console(stderr=True, soft_wrap=True)
 
@@ -211,58 +61,63 @@ def audit(
         if not quiet:
             console.print(line, markup=False, highlight=False)
 
-    options = {
-        "measures": _listed([measures]),
-        "embedder": embedder,
-        "calibration": calibration,
-        "captioner": captioner,
-        "ocr": ocr,
-        "judge": judge,
-        "controls": [auditing.open_from(c, data_root, skip_bad) for c in _listed(controls or ())],
-        "positive_controls": [
-            auditing.open_from(c, data_root, skip_bad) for c in _listed(positive_controls or ())
-        ],
-        "model": model,
-        "limit": limit,
-        "seed": seed,
-        "concurrency": concurrency,
-        "max_calls": max_calls,
-        "max_cost": max_cost,
-        "price": price,
-        "judge_price": judge_price,
-        "captioner_price": captioner_price,
-        "timeout_s": timeout,
-        "retries": retries,
-        "drop_leaking": drop_leaking,
-        "skip_bad": skip_bad,
-        "progress": not quiet,
+    root, sample, output = config.data_root, config.sample, config.output
+    controls, positive = (
+        [auditing.open_from(one, root, sample.skip_bad) for one in names]
+        for names in (config.controls, config.positive_controls)
+    )
+    shared: dict[str, Any] = {
+        "measures": config.measures,
+        "overlap": config.overlap,
+        "judge": config.judge,
+        "controls": controls,
+        "positive_controls": positive,
+        "model": config.model,
+        "sample": sample,
+        "budget": config.budget,
+        "connection": config.connection,
+        "output": replace(output, progress=not quiet),
+        "say": say,
     }
-    if len(bench) == 1:
-        one = (
-            auditing.open_from(bench[0], data_root, skip_bad) if data_root is not None else bench[0]
-        )
-        done = auditing.audit(
-            one,
-            data=data,
-            columns=parse_columns(columns) if columns else None,
-            out=out,
-            say=say,
-            **options,
-        )
+    if len(config.bench) == 1:
+        done = auditing.audit(_open(config), **shared)
         if as_json:
             typer.echo(json.dumps(asdict(done.card)))
         else:
             _print_card(Console(), done)
         end_if_stopped(console, done.stopped)
         return
-    if data is not None or columns:
-        raise VlsbenchError("--data and --columns are for one benchmark; several: --data-root DIR")
-    table, audits = auditing.league(bench, data_root=data_root, out=out, say=say, **options)
+    if config.data.data is not None or config.data.columns or config.data.leave_out:
+        raise VlsbenchError(
+            "--data, --columns and --leave-out are for one benchmark; several: --data-root DIR"
+        )
+    table, audits = auditing.leaderboard(config.bench, data_root=root, **shared)
     if as_json:
         typer.echo(json.dumps(asdict(table)))
     else:
-        _print_league(Console(), table, (out or auditing.AUDITS))
+        _print_leaderboard(Console(), table, output.out or auditing.AUDITS)
     end_if_stopped(console, next((one.stopped for one in audits if one.stopped), None))
+
+
+def _open(config: AuditConfig) -> PairSet:
+    from vlsbench import auditing
+    from vlsbench.pairs import load, parse_columns
+
+    (bench,), data = config.bench, config.data
+    if config.data_root is not None and data.data is None:
+        pairs = auditing.open_from(bench, config.data_root, config.sample.skip_bad)
+        return load(pairs, leave_out=data.leave_out, transforms=data.transforms)
+    return load(
+        bench,
+        data=data.data,
+        skip_bad=config.sample.skip_bad,
+        columns=parse_columns(data.columns) if data.columns else None,
+        leave_out=data.leave_out,
+        transforms=data.transforms,
+    )
+
+
+audit = command(AuditConfig, _audit)
 
 
 def _print_card(console: Console, done: Audit) -> None:
@@ -336,27 +191,31 @@ def _print_caveats(console: Console, card: Card) -> None:
         console.print(escape(f"note: {note}"), style="yellow", highlight=False)
 
 
-def _print_league(console: Console, league: League, folder: Path) -> None:
+def _print_leaderboard(console: Console, leaderboard: Leaderboard, folder: Path) -> None:
     from vlsbench.auditing.card import bits, share
 
     table = Table(title="leak, most first", title_justify="left")
     table.add_column("benchmark", overflow="fold")
     names = ["n", "leaking pairs", "typographic", "topic, bits", "median rank"]
-    judged = any(row.vsil for row in league.rows)
-    gain = any(row.gain for row in league.rows)
+    judged = any(row.vsil for row in leaderboard.rows)
+    gain = any(row.gain for row in leaderboard.rows)
     names += ["VSIL, judged"] * judged + ["gain"] * gain
     for name in names:
         table.add_column(name, justify="right")
-    for row in league.rows:
+    for row in leaderboard.rows:
         n = row.leak.n if row.leak else row.pairs
         cells = [escape(row.bench), f"{n:,}", share(row.leak), share(row.typographic)]
         cells += [bits(row.topic), share(row.rank)]
         cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
         table.add_row(*cells)
     console.print(table)
-    for row in league.rows:
+    for row in leaderboard.rows:
         if row.caveats:
             note = f"{row.bench}: {'; '.join(row.caveats)}"
             console.print(escape(note), style="yellow", highlight=False)
-    console.print(escape(f"Files: {folder}/ league.html, league.md, league.json, and a card each"))
-    console.print(escape(f"Next: open {folder / 'league.html'}"), style="dim", highlight=False)
+    console.print(
+        escape(
+            f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each"
+        )
+    )
+    console.print(escape(f"Next: open {folder / 'leaderboard.html'}"), style="dim", highlight=False)

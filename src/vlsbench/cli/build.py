@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich import box
@@ -13,97 +12,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vlsbench.building._config import BuildConfig
+from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._options import (
-    OUTPUT,
-    SPEND,
-    AsJson,
-    Concurrency,
-    MaxCalls,
-    MaxCost,
-    Quiet,
-    Retries,
-    Timeout,
-)
 
 if TYPE_CHECKING:
     from vlsbench.building import BuildEstimate, BuildPlan, Recipe, StageCount
     from vlsbench.building._build import Build
 
-_RECIPE = "Recipe"
 
-
-def build(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            metavar="RECIPE", help="A TOML file, or one that ships: lab, vlsbench, custom."
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="The build's folder [default: builds/ and a name made of what it is].",
-            rich_help_panel=OUTPUT,
-            show_default=False,
-        ),
-    ] = None,
-    plan: Annotated[
-        bool,
-        typer.Option(
-            "--plan",
-            help="Say what would be asked and spent, check the models, and stop.",
-            rich_help_panel=_RECIPE,
-        ),
-    ] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="SECTION.KEY=VALUE",
-            help="In place of what the recipe says; may be repeated.",
-            rich_help_panel=_RECIPE,
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Drafts begun on each path at most, for a try; may be raised later.",
-            rich_help_panel=_RECIPE,
-        ),
-    ] = None,
-    lab: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Where the recipe's lab/ models are, as http://127.0.0.1:8700/v1; `in-process` "
-            "asks them without HTTP [default: a server of its own].",
-            rich_help_panel=_RECIPE,
-            show_default=False,
-        ),
-    ] = None,
-    retry: Annotated[
-        bool,
-        typer.Option(
-            "--retry-quarantined",
-            help="Ask again about records of which no answer could be read.",
-            rich_help_panel=SPEND,
-        ),
-    ] = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    concurrency: Concurrency = 32,
-    max_cost: MaxCost = None,
-    max_calls: MaxCalls = None,
-    timeout: Timeout = 300.0,
-    retries: Retries = 6,
-) -> None:
+def _build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Make a benchmark: from risk sub-categories or images to leak-free pairs.
 
-    The same command goes on where it stopped; a changed recipe asks anew only what the change
+    The same command resumes where it stopped; a changed recipe asks anew only what the change
     concerns. `OUT/pairs` is a set that any command opens, `OUT/provenance.jsonl` has a line for
     every record that ever was.
 
@@ -123,28 +44,24 @@ def build(
     from vlsbench import building
 
     console = Console(stderr=True)
-    if plan:
-        _plan(recipe, set_ or [], limit, lab, as_json)
+    if dry_run:
+        _plan(config, as_json)
         return
 
-    def before(made: BuildPlan, guess: BuildEstimate) -> bool:
+    def before(made: BuildPlan, guess: BuildEstimate) -> None:
         if not quiet:
             print_estimate(console, made.recipe, guess)
             console.print(escape(f"into {made.folder}"), highlight=False)
-        return True
 
     done = building.build(
-        recipe,
-        out=out,
-        overrides=set_ or (),
-        lab=lab,
-        limit=limit,
-        concurrency=concurrency,
-        max_calls=max_calls,
-        max_cost=max_cost,
-        timeout_s=timeout,
-        retries=retries,
-        retry_quarantined=retry,
+        config.recipe,
+        overrides=config.overrides,
+        lab=config.lab,
+        limit=config.limit,
+        retry_quarantined=config.retry_quarantined,
+        out=config.out,
+        budget=config.budget,
+        connection=config.connection,
         progress=not quiet,
         before=before,
     )
@@ -155,13 +72,14 @@ def build(
     end_if_stopped(console, done.stopped)
 
 
-def _plan(
-    recipe: str, overrides: list[str], limit: int | None, lab: str | None, as_json: bool
-) -> None:
+build = command(BuildConfig, _build, dry_run=True, dry_run_flags=("--dry-run", "--plan"))
+
+
+def _plan(config: BuildConfig, as_json: bool) -> None:
     from vlsbench import building
 
-    read, guess = building.plan_build(recipe, overrides=overrides, limit=limit)
-    checks = building.check_models(read, lab=lab)
+    read, guess = building.plan_build(config.recipe, overrides=config.overrides, limit=config.limit)
+    checks = building.check_models(read, lab=config.lab)
     if as_json:
         found = {**asdict(guess), "calls": guess.calls, "cost": guess.cost}
         typer.echo(json.dumps({**found, "models": [asdict(check) for check in checks]}))

@@ -106,8 +106,7 @@ def _evaluate(out: Path, pairs: int, fault_rate: float) -> Path:
                     bench if pairs == DEFAULT_PAIRS else f"{bench}?n={pairs}",
                     model=f"lab/{model}@{url}",
                     judge=f"lab/judge@{url}",
-                    out=folder,
-                    progress=console.is_terminal,
+                    output=evaluation.Output(out=folder, progress=console.is_terminal),
                 )
     index = out / "index.html"
     write_index(

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from vlsbench import __version__
 from vlsbench.config import Budget as BudgetSettings
+from vlsbench.config import Limits
 from vlsbench.engine._context import Budget, Context, StopSignal, Tally
 from vlsbench.engine._ledger import Ledger, Outcome
 from vlsbench.engine._local import run_local
@@ -69,26 +70,30 @@ Step = Flow | Sequence[Flow] | Barrier
 class CostBudget:
     """What one invocation may still spend; shared by all its jobs."""
 
-    max_calls: int | None = None
-    max_cost: float | None = None
+    settings: BudgetSettings = field(default_factory=BudgetSettings)
     calls: int = 0
     cost: float = 0.0
     """US dollars spent."""
 
     @classmethod
-    def of(cls, settings: BudgetSettings) -> CostBudget:
-        """Take the limits from settings."""
-        return cls(settings.max_calls, settings.max_cost)
+    def of(cls, budget: Limits | CostBudget | None) -> CostBudget:
+        """Start a budget of some settings; one that is being spent is returned as it is."""
+        if isinstance(budget, CostBudget):
+            return budget
+        if budget is None or isinstance(budget, BudgetSettings):
+            return cls(budget or BudgetSettings())
+        return cls(BudgetSettings(max_calls=budget.max_calls, max_cost=budget.max_cost))
 
-    def _left(self) -> tuple[int | None, float | None]:
-        calls = None if self.max_calls is None else max(0, self.max_calls - self.calls)
-        cost = None if self.max_cost is None else max(0.0, self.max_cost - self.cost)
-        return calls, cost
+    def left(self) -> tuple[int | None, float | None]:
+        """Return the calls and the US dollars that may still be spent; None is unlimited."""
+        limit, dollars = self.settings.max_calls, self.settings.max_cost
+        calls = None if limit is None else max(0, limit - self.calls)
+        return calls, None if dollars is None else max(0.0, dollars - self.cost)
 
     def need_prices(self, prices: Mapping[str, Price | None], remedy: str) -> None:
         """Raise `VlsbenchError` where a cost is limited and a model's price is unknown."""
         unknown = [name for name, price in prices.items() if price is None]
-        if self.max_cost is not None and unknown:
+        if self.settings.max_cost is not None and unknown:
             raise VlsbenchError(
                 f"--max-cost needs a price, and the price of {', '.join(unknown)} is unknown: "
                 f"{remedy}, or use --max-calls"
@@ -99,8 +104,9 @@ class CostBudget:
 class Job:
     """Everything that a run does, ready to start."""
 
-    identity: Mapping[str, object]
-    """All that decides which calls are made; a folder that holds another run is refused."""
+    identity: Mapping[str, object] | None
+    """All that decides which calls are made; a folder that holds another run is refused. None
+    where the job itself says what its record may hold."""
     facts: Mapping[str, str]
     """Kept with the run: `bench`, `view`, `model`, `judge`, `pairs`."""
     steps: Sequence[Step]
@@ -142,7 +148,8 @@ class Job:
             VlsbenchError: The folder holds another run.
             LedgerError: The disk cannot be written.
         """
-        check_same_run(ledger, self.identity)
+        if self.identity is not None:
+            check_same_run(ledger, self.identity)
         return in_a_loop(lambda: self._run(ledger))
 
     async def _run(self, ledger: Ledger) -> StopSignal:
@@ -153,7 +160,7 @@ class Job:
             if self.counts(outcome):
                 tally.done += 1
                 tally.outcomes[self.tag(outcome)] += 1
-        calls, cost = self.budget._left()
+        calls, cost = self.budget.left()
         budget = Budget(signal, calls, cost, self.prices)
         with ExitStack() as stack:
             siblings: Sequence[Ledger] = ()
@@ -180,7 +187,8 @@ class Job:
 
     async def _begin(self, ledger: Ledger) -> None:
         if ledger.meta("started") is None:
-            await ledger.set_meta(started=_now(), identity=json.dumps(self.identity), **self.facts)
+            identity = {} if self.identity is None else {"identity": json.dumps(self.identity)}
+            await ledger.set_meta(started=_now(), **identity, **self.facts)
         await ledger.set_left_out(self.left_out)
         await ledger.event("started", version=__version__)
 

@@ -284,6 +284,33 @@ class Ledger:
         await self.commit(*statements)
         self._epochs = None
 
+    async def forget(self, records: Iterable[str]) -> None:
+        """Open ended records again; unlike `reopen`, the same questions get the same answers."""
+        await self.commit(
+            Statement("DELETE FROM meta WHERE key = 'complete'"),
+            *(Statement("DELETE FROM outcomes WHERE record = ?", (name,)) for name in records),
+        )
+
+    async def replace_outcomes(self, old: Iterable[str], outcomes: Iterable[Outcome]) -> None:
+        """Put outcomes in place of those of the `old` records, together."""
+        await self.commit(
+            *(Statement("DELETE FROM outcomes WHERE record = ?", (name,)) for name in old),
+            *(
+                Statement(
+                    "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        outcome.record,
+                        outcome.stage,
+                        outcome.kind,
+                        outcome.reason,
+                        _dump(outcome.value),
+                        time.time(),
+                    ),
+                )
+                for outcome in outcomes
+            ),
+        )
+
     # Reading.
 
     def meta(self, key: str) -> str | None:

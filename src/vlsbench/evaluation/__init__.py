@@ -1,42 +1,43 @@
 """Evaluate: from a pair to a verdict, and from verdicts to rates."""
 
 from vlsbench.evaluation._compare import Comparison, Soundness, compare_runs, verify_run
-from vlsbench.evaluation._estimate import Estimate, estimate
-from vlsbench.evaluation._evaluate import (
-    LAB,
-    RUNS,
-    Declined,
-    Evaluation,
-    evaluate,
-    open_model,
-)
+from vlsbench.evaluation._estimate import CostEstimate, estimate
+from vlsbench.evaluation._evaluate import RUNS, Evaluation, evaluate, execute, plan
 from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary
 from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._page_row import ReportRow
 from vlsbench.evaluation._published import published_results
 from vlsbench.evaluation._rows import PairRow, pair_rows
-from vlsbench.evaluation._run import Plan, conclude, execute, reopen_unscored
-from vlsbench.evaluation._settings import Selection, Settings, default_context, identity_of, run_id
+from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored, tag_of
+from vlsbench.evaluation._settings import (
+    EvalConfig,
+    Output,
+    Presentation,
+    Selection,
+    default_context,
+    identity_of,
+    run_id,
+)
 from vlsbench.evaluation._summarise import spend_by_role
 from vlsbench.evaluation._summary_types import Group, Published, Spend, Summary
 
 __all__ = [
-    "LAB",
     "PAIRS",
     "REPORT",
     "RUNS",
     "SUMMARY",
     "Comparison",
-    "Declined",
-    "Estimate",
+    "CostEstimate",
+    "EvalConfig",
     "Evaluation",
+    "EvaluationPlan",
     "Group",
+    "Output",
     "PairRow",
-    "Plan",
+    "Presentation",
     "Published",
     "ReportRow",
     "Selection",
-    "Settings",
     "Soundness",
     "Spend",
     "Summary",
@@ -47,13 +48,14 @@ __all__ = [
     "evaluate",
     "execute",
     "identity_of",
-    "open_model",
     "pair_rows",
+    "plan",
     "published_results",
     "read_summary",
     "reopen_unscored",
     "run_id",
     "spend_by_role",
+    "tag_of",
     "verify_run",
     "write_report",
 ]

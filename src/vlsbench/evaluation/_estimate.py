@@ -6,7 +6,8 @@ import io
 from dataclasses import dataclass
 from itertools import islice
 
-from vlsbench.evaluation._settings import Selection, Settings
+from vlsbench.evaluation._settings import Presentation, Selection
+from vlsbench.judge import Judge
 from vlsbench.models import Price, image_tokens, text_tokens
 from vlsbench.pairs import ImageError, Pair, Swapper, show
 
@@ -21,7 +22,7 @@ RUBRIC_TOKENS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class CostEstimate:
     """Rough by nature: tokens by the length of texts and the size of images."""
 
     calls: int
@@ -46,47 +47,45 @@ def _tokens_of_images(pair: Pair) -> int:
 
 def estimate(
     selection: Selection,
-    settings: Settings,
+    presentation: Presentation,
     open_pairs: int,
-    target: Price | None,
-    judge: Price | None,
+    judge: Judge,
+    target_price: Price | None,
+    judge_price: Price | None,
     *,
-    judged_by_model: bool,
-    judge_sees_images: bool,
     swapper: Swapper | None,
-) -> Estimate:
+) -> CostEstimate:
     """Estimate what the open pairs will take.
 
     Args:
         selection: The run's pairs; the first ones stand for all.
-        settings: How they are shown.
+        presentation: How they are shown.
         open_pairs: How many are still to be asked.
-        target: Price of the target; None where unknown.
-        judge: Price of the judge.
-        judged_by_model: False for rules.
-        judge_sees_images: Whether images go to the judge too.
+        judge: Who judges.
+        target_price: Price of the target; None where unknown.
+        judge_price: Price of the judge.
         swapper: For the swap view.
     """
     sample = list(islice(selection, SAMPLE))
-    shown = [show(pair, settings.view, swapper) for pair in sample]
-    text = text_tokens(sum(len(s.text) for s in shown) / len(shown) + len(settings.system))
+    shown = [show(pair, presentation.view, swapper) for pair in sample]
+    text = text_tokens(sum(len(s.text) for s in shown) / len(shown) + len(presentation.system))
     looked = [_tokens_of_images(pair) for pair in sample[:IMAGE_SAMPLE]] if shown[0].images else [0]
     image = sum(looked) // len(looked)
     ask = (text + image, REPLY_TOKENS)
     notes = text_tokens(sum(len(p.description + p.reason) for p in sample) / len(sample))
     verdict = (
-        (text + notes + REPLY_TOKENS + RUBRIC_TOKENS + image * judge_sees_images, VERDICT_TOKENS)
-        if judged_by_model
+        (text + notes + REPLY_TOKENS + RUBRIC_TOKENS + image * judge.sees, VERDICT_TOKENS)
+        if judge.model
         else (0, 0)
     )
     cost: float | None = None
-    if target and judge:
+    if target_price and judge_price:
         cost = open_pairs * sum(
             (tokens_in * price.input + tokens_out * price.output) / 1e6
-            for (tokens_in, tokens_out), price in ((ask, target), (verdict, judge))
+            for (tokens_in, tokens_out), price in ((ask, target_price), (verdict, judge_price))
         )
-    return Estimate(
-        calls=open_pairs * (1 + judged_by_model),
+    return CostEstimate(
+        calls=open_pairs * (1 + (judge.model is not None)),
         input_tokens=open_pairs * (ask[0] + verdict[0]),
         output_tokens=open_pairs * (ask[1] + verdict[1]),
         cost=cost,

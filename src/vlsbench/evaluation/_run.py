@@ -1,42 +1,27 @@
-"""One evaluation from plan to files: prepare, execute, conclude."""
+"""One evaluation: its plan, its job, and the files that come of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vlsbench import __version__
-from vlsbench.engine import (
-    Budget,
-    Context,
-    Ledger,
-    Outcome,
-    Record,
-    StopSignal,
-    Tally,
-    heed_ctrl_c,
-    open_siblings,
-    run_local,
-    worth_taking,
-)
+from vlsbench.engine import CostBudget, Flow, Job, Ledger, Outcome, Record
+from vlsbench.evaluation._estimate import CostEstimate
 from vlsbench.evaluation._files import PAIRS, SUMMARY, PairsFile, write_summary
 from vlsbench.evaluation._published import published_results
 from vlsbench.evaluation._rows import pair_rows
-from vlsbench.evaluation._settings import Selection, Settings
-from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage, JudgeStage, RulesStage
+from vlsbench.evaluation._settings import Output, Presentation, Selection
+from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
 from vlsbench.evaluation._summarise import Counts, spend_by_role
 from vlsbench.evaluation._summary_types import SCHEMA, Summary
 from vlsbench.files import whole_file
-from vlsbench.judge import Label, LLMJudge, Unscored
+from vlsbench.judge import RULES, Judge, JudgeStage, Label, Unscored
 from vlsbench.models import ChatModel, Price
 from vlsbench.pairs import Swapper
 from vlsbench.registry import is_simulated
-
-SLACK = 8
-"""Records under way beyond the connections: their images are read while others wait for answers."""
 
 RULES_NOTE = (
     "Judged by rules: refusals are recognised by wording (measured in docs/rules-judge.md); "
@@ -45,32 +30,58 @@ RULES_NOTE = (
 SIMULATED_NOTE = "Simulated: a lab model took part, so the figures say nothing about a real model."
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
 
-Watch = Callable[[Tally], AbstractContextManager[None]]
 
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that a run needs, opened and checked."""
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlan:
+    """What an evaluation will do and probably cost; nothing is spent or written yet."""
 
     selection: Selection
-    settings: Settings
+    shown: Presentation
     target: ChatModel
-    judge_model: ChatModel | None
-    """None where rules judge."""
-    judge: LLMJudge | None
+    judge: Judge
     identity: Mapping[str, object]
+    settings: Mapping[str, Any]
+    """All settings, as `summary.json` keeps them."""
     folder: Path
     prices: Mapping[str, Price | None]
-    concurrency: int = 32
-    max_calls: int | None = None
-    max_cost: float | None = None
-    reuse: tuple[Path, ...] = ()
-    """Runs, beside those next to `folder`, whose recorded calls may be taken over."""
+    budget: CostBudget
+    concurrency: int
+    output: Output = field(default_factory=Output)
+    swapper: Swapper | None = None
+    ended: int = 0
+    """Pairs that an earlier invocation ended."""
+    complete: bool = False
+    """Nothing is left to ask."""
+    estimate: CostEstimate | None = None
+    """What the open pairs will take; None where nothing is open."""
 
-    @property
-    def judge_name(self) -> str:
-        """As the user named it."""
-        return self.judge_model.spec if self.judge_model else "rules"
+    def job(self) -> Job:
+        """Return the job that asks and judges every open pair."""
+        models = [self.target, *([self.judge.model] if self.judge.model else [])]
+        stages = (
+            AnswerStage(self.target, self.shown, self.swapper, self.folder),
+            JudgeStage(self.judge, JUDGE),
+        )
+        return Job(
+            identity=self.identity,
+            facts={
+                "bench": self.selection.pairs.name,
+                "view": str(self.shown.view),
+                "model": self.target.spec,
+                "judge": self.judge.name,
+                "pairs": str(len(self.selection)),
+            },
+            steps=(Flow(stages, lambda: (Record(pair.id, pair) for pair in self.selection)),),
+            models=models,
+            prices=self.prices,
+            budget=self.budget,
+            concurrency=self.concurrency,
+            total=len(self.selection),
+            tag=tag_of,
+            left_out=self.selection.all_left_out,
+            reuse=self.output.reuse,
+            progress=self.output.progress,
+        )
 
 
 def tag_of(outcome: Outcome) -> str:
@@ -92,67 +103,16 @@ async def reopen_unscored(ledger: Ledger) -> int:
     return len(again)
 
 
-async def execute(plan: Plan, ledger: Ledger, swapper: Swapper | None, watch: Watch) -> StopSignal:
-    """Ask and judge every open pair.
-
-    Ctrl-C stops new calls and lets those in flight be recorded; a second one leaves at once.
-
-    Returns:
-        The signal; it has a reason where the run stopped early.
-    """
-    signal_ = StopSignal()
-    tally = Tally(total=len(plan.selection))
-    for outcome in ledger.outcomes():
-        tally.done += 1
-        tally.outcomes[tag_of(outcome)] += 1
-    budget = Budget(signal_, plan.max_calls, plan.max_cost, plan.prices)
-    models = [plan.target, *([plan.judge_model] if plan.judge_model else [])]
-    stages = [
-        AnswerStage(plan.target, plan.settings, swapper, plan.folder),
-        JudgeStage(plan.judge_model, plan.judge, plan.settings.view)
-        if plan.judge_model and plan.judge
-        else RulesStage(),
-    ]
-    width = plan.concurrency * len({model.endpoint for model in models}) + SLACK
-    with ExitStack() as stack:
-        siblings = open_siblings(plan.folder, plan.reuse, {model.spec for model in models}, stack)
-        context = Context(ledger, siblings, budget, signal_, tally, keep_paid=worth_taking)
-        stack.enter_context(heed_ctrl_c(signal_, tally))
-        stack.enter_context(watch(tally))
-        try:
-            await run_local(
-                stages,
-                (Record(pair.id, pair) for pair in plan.selection),
-                context,
-                width=width,
-                tag=tag_of,
-            )
-        finally:
-            for model in models:
-                await model.close()
-    if not signal_:
-        await ledger.set_meta(complete=_now())
-    await ledger.event("stopped" if signal_ else "finished", reason=signal_.reason or "")
-    return signal_
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _notes(plan: Plan, simulated: bool, complete: bool) -> tuple[str, ...]:
-    return tuple(
-        note
-        for note, holds in (
-            (SIMULATED_NOTE, simulated),
-            (RULES_NOTE, plan.judge_model is None),
-            (STOPPED_NOTE, not complete),
-        )
-        if holds
+def _notes(plan: EvaluationPlan, simulated: bool, complete: bool) -> tuple[str, ...]:
+    notes = (
+        (SIMULATED_NOTE, simulated),
+        (RULES_NOTE, plan.judge is RULES),
+        (STOPPED_NOTE, not complete),
     )
+    return tuple(note for note, holds in notes if holds)
 
 
-def conclude(plan: Plan, ledger: Ledger) -> Summary:
+def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     """Write `pairs.parquet` and `summary.json`, in one walk over the pairs."""
     counts = Counts()
     with whole_file(plan.folder / PAIRS) as part:
@@ -175,10 +135,11 @@ def conclude(plan: Plan, ledger: Ledger) -> Summary:
         title=source.title if source else plan.selection.pairs.name,
         licence=source.licence if source else "",
         paper=source.paper if source else "",
-        view=str(plan.settings.view),
+        view=str(plan.shown.view),
         model=plan.target.spec,
-        judge=plan.judge_name,
+        judge=plan.judge.name,
         identity=plan.identity,
+        settings=plan.settings,
         simulated=simulated,
         complete=complete,
         started=ledger.meta("started") or "",
@@ -192,7 +153,7 @@ def conclude(plan: Plan, ledger: Ledger) -> Summary:
         categories=counts.categories(),
         subcategories=counts.subcategories(),
         spend=spend,
-        published=published_results(plan.selection.pairs.name, str(plan.settings.view)),
+        published=published_results(plan.selection.pairs.name, str(plan.shown.view)),
         notes=_notes(plan, simulated, complete),
     )
     write_summary(summary, plan.folder / SUMMARY)

@@ -8,43 +8,97 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
+from vlsbench.config import Budget, Connection, Data, Images, Option, Sample
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.judge import RULES_VERSION, JudgeContext, LLMJudge
+from vlsbench.judge import Judge, JudgeContext, Judging
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import Pair, PairSet, Shrink, Swapper, View, image_faults, show
 
-RULES = "rules"
+GALLERY = 120
+"""Pairs in the report's gallery."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where a run goes, and what it starts from."""
+
+    PANEL: ClassVar[str] = "Output"
+
+    out: Annotated[
+        Path | None,
+        Option("The run's folder.", unset="runs/ and a name made of its settings", metavar="DIR"),
+    ] = None
+    reuse: Annotated[
+        tuple[Path, ...],
+        Option("Reuse the answers of another run; runs beside --out are always reused."),
+    ] = ()
+    retry: Annotated[
+        Literal["unscored"] | None, Option("Ask again for the pairs that ended unscored.")
+    ] = None
+    gallery: Annotated[int, Option("Pairs in the report's gallery.", least=0)] = GALLERY
+    progress: bool = True
+    """Show a progress bar on standard error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """The settings of `vlsbench eval`, and the keys of its configuration file."""
+
+    bench: Annotated[
+        str,
+        Option(
+            "Benchmark: a name (`vlsbench bench list`), `lab/leaky`, or the path of a custom "
+            "dataset.",
+            metavar="BENCH",
+            argument=True,
+        ),
+    ]
+    model: Annotated[
+        str,
+        Option(
+            "Target: openai/NAME, NAME@http://host:port/v1, inspect/PROVIDER/NAME, hf/PATH, "
+            "lab/NAME, or a plug-in."
+        ),
+    ]
+    judge: Annotated[str, Option("Judge: the same forms, `rules` (offline, by wording), or `lab`.")]
+    view: Annotated[View, Option("Which parts of each pair the model sees.")] = View.FULL
+    system: Annotated[str, Option("System prompt of the target.")] = ""
+    data: Data = field(default_factory=Data)
+    sample: Sample = field(default_factory=Sample)
+    params: Params = field(default_factory=Params)
+    judging: Judging = field(default_factory=Judging)
+    images: Images = field(default_factory=Images)
+    budget: Budget = field(default_factory=Budget)
+    connection: Connection = field(default_factory=Connection)
+    output: Output = field(default_factory=Output)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How pairs are shown and asked."""
+class Presentation:
+    """How pairs are put to the target."""
 
     view: View = View.FULL
-    limit: int | None = None
-    """Pairs asked: a random sample, in the order of the files; None asks all."""
-    seed: int = 0
-    """Of the sample and of the swap view."""
-    params: Params = field(default_factory=Params)
     system: str = ""
+    params: Params = field(default_factory=Params)
     shrink: Shrink = field(default_factory=Shrink)
 
 
 class Selection:
     """The pairs of a run, walked from disk each time."""
 
-    def __init__(self, pairs: PairSet, settings: Settings) -> None:
+    def __init__(self, pairs: PairSet, sample: Sample | None = None) -> None:
         """Choose the sample and take the data's fingerprint, in one walk."""
         self.pairs = pairs
+        self.sample = sample or Sample()
         self._chosen: set[int] | None = None
-        if settings.limit is not None and settings.limit < len(pairs):
-            if settings.limit < 1:
+        limit = self.sample.limit
+        if limit is not None and limit < len(pairs):
+            if limit < 1:
                 raise VlsbenchError("--limit must be at least 1")
-            self._chosen = set(
-                random.Random(settings.seed).sample(range(len(pairs)), settings.limit)
-            )
+            self._chosen = set(random.Random(self.sample.seed).sample(range(len(pairs)), limit))
         self.left_out: dict[str, BadRow] = {}
         digest = hashlib.sha256()
         for pair in self:
@@ -62,40 +116,43 @@ class Selection:
         chosen = len(self.pairs) if self._chosen is None else len(self._chosen)
         return chosen - len(self.left_out)
 
+    @property
+    def all_left_out(self) -> tuple[BadRow, ...]:
+        """Every row that the run does without: unreadable ones, and pairs that cannot be shown."""
+        return (*self.pairs.bad, *self.left_out.values())
+
     def leave_out(self, rows: Iterable[BadRow]) -> None:
         """Leave out what an earlier check found."""
         self.left_out = {row.row: row for row in rows if row not in self.pairs.bad}
 
-    def check(
-        self, settings: Settings, judge: LLMJudge | None, *, skip_bad: bool
-    ) -> Swapper | None:
+    def check(self, view: View, judge: Judge | None = None) -> Swapper | None:
         """Look at every image and text that the view needs, before anything is spent.
 
         Returns:
             What the swap view needs, where it is the view.
 
         Raises:
-            BadRows: All pairs that cannot be shown; with `skip_bad` they are left out instead.
+            BadRows: All pairs that cannot be shown; with `Sample.skip_bad` they are left out
+                instead.
         """
-        swapper = Swapper(self.pairs, settings.seed) if settings.view is View.SWAP else None
+        swapper = Swapper(self.pairs, self.sample.seed) if view is View.SWAP else None
         bad: dict[str, BadRow] = {}
 
         def to_be_shown() -> Iterator[Pair]:
             for pair in self:
                 try:
-                    shown = show(pair, settings.view, swapper)
+                    shown = show(pair, view, swapper)
                     if judge:
                         judge.check(pair)
                 except VlsbenchError as error:
                     bad[pair.id] = BadRow(self.pairs.name, pair.id, str(error))
                     continue
                 # A grey image is made from the pair's own, so that one is looked at.
-                blank = settings.view is View.BLANK
-                yield pair if blank else replace(pair, images=shown.images)
+                yield pair if view is View.BLANK else replace(pair, images=shown.images)
 
         for fault in image_faults(to_be_shown()):
             bad[fault.row] = BadRow(self.pairs.name, fault.row, fault.reason)
-        if bad and not skip_bad:
+        if bad and not self.sample.skip_bad:
             raise BadRows(self.pairs.name, list(bad.values()))
         self.left_out = bad
         if not len(self):
@@ -104,33 +161,26 @@ class Selection:
 
 
 def default_context(view: View) -> JudgeContext:
-    """The judge sees what the target saw; where that is no picture, it reads about it."""
-    shows_picture = view in (View.FULL, View.SWAP, View.IMAGE)
-    return JudgeContext.IMAGE if shows_picture else JudgeContext.BOTH
+    """The judge sees what the target saw; where that is no image, it reads about it."""
+    shows_image = view in (View.FULL, View.SWAP, View.IMAGE)
+    return JudgeContext.IMAGE if shows_image else JudgeContext.BOTH
 
 
 def identity_of(
-    selection: Selection,
-    settings: Settings,
-    target: ChatModel,
-    judge_model: ChatModel | None,
-    judge: LLMJudge | None,
+    selection: Selection, shown: Presentation, target: ChatModel, judge: Judge
 ) -> Mapping[str, Any]:
     """Gather everything that decides which calls are made; plain JSON, no secrets."""
-    judged_by: Mapping[str, Any] = {"rules": RULES_VERSION}
-    if judge_model and judge:
-        judged_by = {"model": dict(judge_model.identity), **judge.identity}
     return {
         "bench": selection.pairs.name,
         "data": selection.fingerprint,
-        "view": str(settings.view),
-        "limit": settings.limit,
-        "seed": settings.seed,
+        "view": str(shown.view),
+        "limit": selection.sample.limit,
+        "seed": selection.sample.seed,
         "target": dict(target.identity),
-        "params": asdict(settings.params),
-        "system": settings.system,
-        "shrink": asdict(settings.shrink),
-        "judge": judged_by,
+        "params": asdict(shown.params),
+        "system": shown.system,
+        "shrink": asdict(shown.shrink),
+        "judge": dict(judge.identity),
     }
 
 

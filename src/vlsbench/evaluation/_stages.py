@@ -1,18 +1,16 @@
-"""The two stages of an evaluation: the target answers, the judge decides."""
+"""The first stage of an evaluation: the target answers. `judge.JudgeStage` is the second."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vlsbench.engine import Context, Keep, Quarantine, Record, Result, put_blob
-from vlsbench.evaluation._settings import Settings
-from vlsbench.judge import LLMJudge, Unscored, Verdict, judge_by_rules
-from vlsbench.models import ChatModel, Reply, Request, call_key
+from vlsbench.evaluation._settings import Presentation
+from vlsbench.judge import Case, Question, Unscored
+from vlsbench.models import ChatModel, Request, call_key
 from vlsbench.pairs import ImageData, ImageError, Pair, Swapper, View, show
 
 ANSWER = "answer"
@@ -24,18 +22,6 @@ LOOK_AGAIN = 64
 """After slow reads, at most this many pairs are read in other threads before one is timed again."""
 
 
-@dataclass(frozen=True)
-class Answered:
-    """A pair with what its target was given and what it said."""
-
-    pair: Pair
-    text: str
-    images: tuple[ImageData, ...]
-    reply: Reply
-    facts: Mapping[str, Any]
-    """What the outcome keeps: the call, the images' digests, what was shrunk."""
-
-
 class AnswerStage:
     """Shows a pair to the target."""
 
@@ -43,15 +29,15 @@ class AnswerStage:
     version = "1"
 
     def __init__(
-        self, target: ChatModel, settings: Settings, swapper: Swapper | None, folder: Path
+        self, target: ChatModel, shown: Presentation, swapper: Swapper | None, folder: Path
     ) -> None:
         """Take the target, how pairs are shown, and the run's folder for what is derived."""
         self._target = target
-        self._settings = settings
+        self._settings = shown
         self._swapper = swapper
         self._folder = folder
         # Shrinking and writing are never quick.
-        self._slow = bool(settings.shrink) or settings.view is View.BLANK
+        self._slow = bool(shown.shrink) or shown.view is View.BLANK
         self._elsewhere = self._stay = 0
 
     async def _shown(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], list[dict[str, Any]]]:
@@ -107,63 +93,6 @@ class AnswerStage:
             "images": [image.sha256 for image in images],
             **({"shrunk": shrunk} if shrunk else {}),
         }
-        return Keep(Answered(pair, text, images, reply, facts))
-
-
-def _outcome(answered: Answered, verdict: Verdict, calls: list[str]) -> Keep:
-    value: dict[str, Any] = {
-        "label": str(verdict.label),
-        "explanation": verdict.explanation,
-        "tries": verdict.tries,
-        **answered.facts,
-    }
-    if verdict.reason:
-        value["reason"] = str(verdict.reason)
-    if calls:
-        value["judge_calls"] = calls
-    return Keep(value)
-
-
-class JudgeStage:
-    """Asks a model for the verdict."""
-
-    name = JUDGE
-    version = "1"
-
-    def __init__(self, model: ChatModel, judge: LLMJudge, view: View) -> None:
-        """Take the judge's model, how it is asked, and what the target was shown."""
-        self._model = model
-        self._judge = judge
         # A grey picture tells the judge nothing; it reads the description instead.
-        self._images = view is not View.BLANK
-
-    async def run(self, record: Record, ctx: Context) -> Result:
-        """Judge one reply."""
-        answered: Answered = record.value
-        calls: list[str] = []
-
-        async def call(request: Request) -> Reply:
-            calls.append(call_key(self._model.identity, request))
-            return await ctx.call("judge", self._model, request)
-
-        verdict = await self._judge.judge(
-            answered.pair,
-            answered.text,
-            answered.images if self._images else (),
-            answered.reply,
-            call,
-            epoch=ctx.epoch(record.id, JUDGE),
-        )
-        return _outcome(answered, verdict, calls)
-
-
-class RulesStage:
-    """Decides by wording alone, offline."""
-
-    name = JUDGE
-    version = "1"
-
-    async def run(self, record: Record, ctx: Context) -> Result:
-        """Judge one reply."""
-        answered: Answered = record.value
-        return _outcome(answered, judge_by_rules(answered.reply, answered.pair.harmful), [])
+        seen = () if self._settings.view is View.BLANK else images
+        return Keep(Case(Question(pair, text, seen, reply), facts))

@@ -116,3 +116,5 @@ class Summary:
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = field(default=())
     """Caveats to be shown beside the figures."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of the invocation that wrote the file, by group."""

@@ -6,16 +6,19 @@ from vlsbench.judge._asking import (
     Caller,
     Failed,
     JudgeFormat,
-    Parsed,
-    failure,
     fence,
     strict_object,
 )
 from vlsbench.judge._before import verdict_without_judge
-from vlsbench.judge._guards import FORMS, MODERATIONS, Moderations, harm_judge
-from vlsbench.judge._harm import Finding, HarmJudge, Material, Part, PromptedHarmJudge
-from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge, parse_verdict
+from vlsbench.judge._function import RULES, Brought, as_judge
+from vlsbench.judge._guards import FORMS, harm_form
+from vlsbench.judge._harm import HarmJudge
+from vlsbench.judge._judge import Judge, Part, Question
+from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
+from vlsbench.judge._majority import MajorityJudge, majority
+from vlsbench.judge._open import Judging, open_harm_judge, open_judge
 from vlsbench.judge._rules import RULES_VERSION, classify, judge_by_rules
+from vlsbench.judge._stage import Case, JudgeStage, ask_judge
 from vlsbench.judge._verdict import Label, Unscored, Verdict
 from vlsbench.registry import judge as register
 
@@ -23,32 +26,37 @@ __all__ = [
     "AGAIN",
     "FORMS",
     "JUDGE_PARAMS",
-    "MODERATIONS",
+    "RULES",
     "RULES_VERSION",
     "Asking",
+    "Brought",
     "Caller",
+    "Case",
     "Failed",
-    "Finding",
     "HarmJudge",
+    "Judge",
     "JudgeContext",
     "JudgeFormat",
+    "JudgeStage",
+    "Judging",
     "LLMJudge",
     "Label",
-    "Material",
-    "Moderations",
-    "Parsed",
+    "MajorityJudge",
     "Part",
-    "PromptedHarmJudge",
+    "Question",
     "Unscored",
     "Verdict",
+    "as_judge",
+    "ask_judge",
     "classify",
-    "failure",
     "fence",
-    "harm_judge",
+    "harm_form",
     "judge_by_rules",
-    "parse_verdict",
+    "majority",
+    "open_harm_judge",
+    "open_judge",
     "strict_object",
     "verdict_without_judge",
 ]
 
-register("rules", free=True)(judge_by_rules)
+register("rules", free=True)(RULES)

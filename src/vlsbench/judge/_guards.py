@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge._asking import Asking, Caller, JudgeFormat, strict_object
-from vlsbench.judge._harm import Finding, HarmJudge, Material, Part, PromptedHarmJudge, finding
+from vlsbench.judge._asking import strict_object
+from vlsbench.judge._harm import PROMPTED, HarmForm
+from vlsbench.judge._judge import Part
 from vlsbench.models import HttpChat, Params, Reply, Request
 from vlsbench.pairs import NEUTRAL_REQUEST
 
@@ -80,87 +81,6 @@ def read_moderation(text: str) -> tuple[bool, str]:
     return answer["flagged"], ", ".join(map(str, answer["categories"])) or "no category"
 
 
-@dataclass(frozen=True, slots=True)
-class GuardForm:
-    """How one family of guard models is asked."""
-
-    name: str
-    sees: bool
-    read: Callable[[str], tuple[bool, str]]
-    marks: tuple[str, ...]
-    """Parts of model names, in lower case without signs, by which the family is known."""
-    system: str = ""
-    neutral: str = NEUTRAL_REQUEST
-    """Text beside pictures that are judged alone; templates of chat guards want one."""
-
-
-LLAMA_GUARD = GuardForm("llama-guard", True, read_llama_guard, ("llamaguard",))
-SHIELDGEMMA = GuardForm(
-    "shieldgemma", False, read_shieldgemma, ("shieldgemma",), SHIELDGEMMA_GUIDELINE
-)
-MODERATIONS = GuardForm("moderations", True, read_moderation, ("moderation",), neutral="")
-GUARDS = (LLAMA_GUARD, SHIELDGEMMA, MODERATIONS)
-FORMS = ("auto", "prompt", *(guard.name for guard in GUARDS))
-
-
-@dataclass(frozen=True)
-class GuardJudge:
-    """A guard model; implements `HarmJudge`."""
-
-    guard: GuardForm
-    sees: bool
-    asking: Asking = field(
-        default_factory=lambda: Asking(JudgeFormat.TEXT, GUARD_PARAMS), compare=False
-    )
-
-    @property
-    def form(self) -> str:
-        """See `HarmJudge.form`."""
-        return self.guard.name
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """See `HarmJudge.identity`."""
-        return {"form": self.form, "prompt": GUARD_VERSION, **self.asking.identity}
-
-    async def judge(self, material: Material, call: Caller, *, epoch: int = 0) -> Finding:
-        """Ask for a label; see `HarmJudge.judge`."""
-        text = self.guard.neutral if material.part is Part.IMAGE else disarm(material.query)
-        found = await self.asking.ask(
-            lambda again: text,
-            material.images,
-            None,
-            self.guard.read,
-            call,
-            epoch=epoch,
-            system=self.guard.system,
-        )
-        return finding(material.part, found)
-
-
-def harm_judge(model: str, form: str = "auto", *, sees: bool = True) -> HarmJudge:
-    """Choose how a model is asked whether something is harmful.
-
-    Args:
-        model: Its spec; guard families are known by their names.
-        form: One of `FORMS`, over what the name says.
-        sees: False for a model that takes no pictures.
-
-    Raises:
-        VlsbenchError: No such form, or a guard that judges no text.
-    """
-    if form not in FORMS:
-        raise VlsbenchError(f"no form of judge {form!r}; there are {', '.join(FORMS)}")
-    plain = re.sub(r"[^a-z0-9]+", "", model.partition("@")[0].lower())
-    if form == "auto" and _NO_TEXT.search(plain):
-        raise VlsbenchError(f"{model} judges pictures alone: choose a guard that reads text")
-    for guard in GUARDS:
-        known = form == "auto" and any(mark in plain for mark in guard.marks)
-        if known or form == guard.name:
-            return GuardJudge(guard, sees and guard.sees and not _BLIND.search(plain))
-    return PromptedHarmJudge(sees=sees)
-
-
 class Moderations(HttpChat):
     """A server's `/moderations` endpoint as a chat model: its reply is the result as JSON."""
 
@@ -206,3 +126,61 @@ class Moderations(HttpChat):
             raise ValueError("answer has no results with flagged")
         text = json.dumps({"flagged": any(flagged), "categories": categories})
         return Reply(text, served_by=served_by)
+
+
+def _guarded(part: Part, text: str, again: bool) -> str:
+    # Templates of chat guards want a text beside images that are judged alone.
+    return NEUTRAL_REQUEST if part is Part.IMAGE else disarm(text)
+
+
+def _moderated(part: Part, text: str, again: bool) -> str:
+    return "" if part is Part.IMAGE else disarm(text)
+
+
+LLAMA_GUARD = HarmForm(
+    "llama-guard", GUARD_VERSION, _guarded, read_llama_guard, GUARD_PARAMS, marks=("llamaguard",)
+)
+SHIELDGEMMA = HarmForm(
+    "shieldgemma",
+    GUARD_VERSION,
+    _guarded,
+    read_shieldgemma,
+    GUARD_PARAMS,
+    system=SHIELDGEMMA_GUIDELINE,
+    sees=False,
+    marks=("shieldgemma",),
+)
+MODERATIONS = HarmForm(
+    "moderations",
+    GUARD_VERSION,
+    _moderated,
+    read_moderation,
+    GUARD_PARAMS,
+    marks=("moderation",),
+    chat=Moderations,
+)
+_FORMS = {form.name: form for form in (PROMPTED, LLAMA_GUARD, SHIELDGEMMA, MODERATIONS)}
+FORMS = ("auto", *_FORMS)
+
+
+def harm_form(model: str, form: str = "auto") -> HarmForm:
+    """Choose how a model is asked whether something is harmful.
+
+    Args:
+        model: Its spec; guard families are known by their names.
+        form: One of `FORMS`, over what the name says.
+
+    Raises:
+        VlsbenchError: No such form, or a guard that judges no text.
+    """
+    if form not in FORMS:
+        raise VlsbenchError(f"no form of judge {form!r}; there are {', '.join(FORMS)}")
+    plain = re.sub(r"[^a-z0-9]+", "", model.partition("@")[0].lower())
+    if form != "auto":
+        chosen = _FORMS[form]
+    elif _NO_TEXT.search(plain):
+        raise VlsbenchError(f"{model} judges pictures alone: choose a guard that reads text")
+    else:
+        known = (one for one in _FORMS.values() if any(mark in plain for mark in one.marks))
+        chosen = next(known, PROMPTED)
+    return replace(chosen, sees=False) if chosen.marks and _BLIND.search(plain) else chosen

@@ -1,50 +1,26 @@
-"""Asking any chat model whether a text, a picture, or both together, is harmful."""
+"""A model as judge of harm: is a text, an image, or both together, harmful?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from vlsbench.judge._asking import (
     AGAIN,
+    TRIES,
     Asking,
     Caller,
     Failed,
     JudgeFormat,
-    Parsed,
     fence,
     strict_object,
 )
+from vlsbench.judge._judge import Part, Question
 from vlsbench.judge._llm import JUDGE_PARAMS
-from vlsbench.models import Params, Schema
-from vlsbench.pairs import ImageData
-
-
-class Part(StrEnum):
-    """What of a pair the judge is given; a safety pattern has a letter for each, in this order."""
-
-    TEXT = "text"
-    """The query alone."""
-    IMAGE = "image"
-    """The pictures alone."""
-    PAIR = "pair"
-    """Query and pictures."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What the judge said of one part of one pair."""
-
-    part: Part
-    harmful: bool | None
-    """None where it is unscored."""
-    reason: str
-    """Why it is unscored (`judge_refused`, `judge_unparseable`, …); empty where it is not."""
-    explanation: str
-    """The judge's own words, or what went wrong."""
-
+from vlsbench.judge._verdict import Label, Verdict
+from vlsbench.models import ChatModel, HttpChat, Params, Schema
+from vlsbench.pairs import Pair
 
 PROMPT_VERSION = "1"
 """Changes with every change of a prompt below; a test pins their hash to it."""
@@ -103,52 +79,16 @@ HARM_SCHEMA = Schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What is to be judged."""
-
-    part: Part
-    query: str
-    """Empty where the pictures are judged alone."""
-    images: tuple[ImageData, ...] = ()
-    """Empty where the text is judged alone."""
-
-
-class HarmJudge(Protocol):
-    """A way to ask a model whether material is harmful."""
-
-    @property
-    def form(self) -> str:
-        """Its name, as users give it."""
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """Everything about the asking that could change a label; plain JSON."""
-
-    @property
-    def sees(self) -> bool:
-        """Whether it can judge pictures."""
-
-    async def judge(self, material: Material, call: Caller, *, epoch: int = 0) -> Finding:
-        """Ask for a label.
-
-        Args:
-            material: What is judged; hostile.
-            call: Asks the model and records its answer.
-            epoch: How often this material was sent back by the user.
-        """
-
-
-def harm_prompt(material: Material, *, again: bool = False) -> str:
-    """Write what the judge reads; `again` where an earlier answer did not parse."""
-    fenced = fence([("QUERY", material.query)]) if material.part is not Part.IMAGE else None
+def harm_prompt(part: Part, text: str, again: bool = False) -> str:
+    """Write what any chat model reads; `again` where an earlier answer did not parse."""
+    fenced = fence([("QUERY", text)]) if part is not Part.IMAGE else None
     return "".join(
         (
-            INTRO.format(what=WHAT[material.part]),
+            INTRO.format(what=WHAT[part]),
             FENCED.format(tag=fenced.tag) if fenced else "",
-            PICTURED if material.part is not Part.TEXT else "",
-            RUBRIC[material.part],
-            FORMAT.format(part=material.part),
+            PICTURED if part is not Part.TEXT else "",
+            RUBRIC[part],
+            FORMAT.format(part=part),
             AGAIN if again else "",
             fenced.text if fenced else "",
         )
@@ -168,48 +108,87 @@ def read_harm(text: str) -> tuple[bool, str]:
     return answer["harmful"], answer["explanation"]
 
 
-class PromptedHarmJudge:
-    """Any chat model, asked by prompt and JSON schema; implements `HarmJudge`."""
+@dataclass(frozen=True, slots=True)
+class HarmForm:
+    """How one family of models is asked whether something is harmful."""
 
-    form = "prompt"
+    name: str
+    """As users give it."""
+    version: str
+    """Changes with every change of what it asks and how it reads the answer."""
+    prompt: Callable[[Part, str, bool], str]
+    """Writes the question: part, text, and whether an earlier answer did not parse."""
+    read: Callable[[str], tuple[bool, str]]
+    """Reads an answer: harmful or not, and why; raises `ValueError` where it cannot."""
+    params: Params
+    schema: Schema | None = None
+    """What the answer must follow; None for models with a format of their own."""
+    system: str = ""
+    sees: bool = True
+    """Whether the family looks at images."""
+    marks: tuple[str, ...] = ()
+    """Parts of model names, in lower case without signs, by which the family is known."""
+    chat: type[HttpChat] = HttpChat
+    """What asks a server."""
+
+
+PROMPTED = HarmForm("prompt", PROMPT_VERSION, harm_prompt, read_harm, JUDGE_PARAMS, HARM_SCHEMA)
+"""Any chat model, asked by prompt and JSON schema."""
+
+
+class HarmJudge:
+    """A model that labels material harmful or benign; implements `Judge`."""
 
     def __init__(
         self,
+        model: ChatModel,
+        form: HarmForm = PROMPTED,
         *,
         sees: bool = True,
-        format: JudgeFormat = JudgeFormat.AUTO,
-        params: Params = JUDGE_PARAMS,
+        params: Params | None = None,
     ) -> None:
-        """Set how the model is asked.
+        """Set who judges and how it is asked.
 
         Args:
-            sees: Whether it can be given pictures.
-            format: How it is held to its format.
-            params: Sampling parameters of its calls.
+            model: Any chat model, or a guard.
+            form: How it is asked.
+            sees: False for a model that takes no images.
+            params: Sampling parameters in place of the form's.
         """
-        self.sees = sees
-        self._asking = Asking(format, params)
+        self.name = model.spec
+        self.model = model
+        self.sees = sees and form.sees
+        self._form = form
+        held = JudgeFormat.AUTO if form.schema else JudgeFormat.TEXT
+        self._asking = Asking(held, params or form.params)
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """See `HarmJudge.identity`."""
-        return {"form": self.form, "prompt": PROMPT_VERSION, **self._asking.identity}
+        """See `Judge.identity`."""
+        return {
+            "model": dict(self.model.identity),
+            "sees": self.sees,
+            "form": self._form.name,
+            "prompt": self._form.version,
+            **self._asking.identity,
+        }
 
-    async def judge(self, material: Material, call: Caller, *, epoch: int = 0) -> Finding:
-        """Ask for a label; see `HarmJudge.judge`."""
+    def check(self, pair: Pair) -> None:
+        """Need nothing of a pair."""
 
-        def prompt(again: bool) -> str:
-            return harm_prompt(material, again=again)
-
+    async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
+        """Label the material; a reply is not looked at. See `Judge.judge`."""
+        form = self._form
         found = await self._asking.ask(
-            prompt, material.images, HARM_SCHEMA, read_harm, call, epoch=epoch
+            lambda again: form.prompt(question.part, question.text, again),
+            question.images,
+            form.schema,
+            form.read,
+            call,
+            epoch=epoch,
+            system=form.system,
         )
-        return finding(material.part, found)
-
-
-def finding(part: Part, found: Parsed[tuple[bool, str]] | Failed) -> Finding:
-    """Turn what was read from an answer, or the lack of it, into a finding."""
-    if isinstance(found, Failed):
-        return Finding(part, None, str(found.reason), found.detail)
-    harmful, explanation = found.value
-    return Finding(part, harmful, "", explanation)
+        if isinstance(found, Failed):
+            return Verdict(Label.UNSCORED, found.detail, found.reason, TRIES)
+        harmful, explanation = found.value
+        return Verdict(Label.HARMFUL if harmful else Label.BENIGN, explanation, tries=found.tries)

@@ -20,9 +20,10 @@ from vlsbench.judge._asking import (
     strict_object,
 )
 from vlsbench.judge._before import verdict_without_judge
+from vlsbench.judge._judge import Question, reply_labels
 from vlsbench.judge._verdict import Label, Verdict
-from vlsbench.models import Params, Reply, Schema
-from vlsbench.pairs import ImageData, Pair
+from vlsbench.models import ChatModel, Params, Schema
+from vlsbench.pairs import Pair
 
 PROMPT_VERSION = "1"
 """Changes with every change of a prompt below; a test pins their hash to it."""
@@ -67,12 +68,6 @@ class JudgeContext(StrEnum):
     BOTH = "both"
 
 
-def labels_of(harmful: bool) -> tuple[Label, Label, Label]:
-    """Return the labels a judge may give."""
-    third = Label.UNSAFE if harmful else Label.ANSWERED
-    return Label.REFUSAL, Label.WARNING, third
-
-
 @cache
 def verdict_schema(harmful: bool) -> Schema:
     """Return the JSON schema of an answer: the explanation is written before the label."""
@@ -82,7 +77,7 @@ def verdict_schema(harmful: bool) -> Schema:
             "type": "object",
             "properties": {
                 "explanation": {"type": "string"},
-                "label": {"type": "string", "enum": [str(x) for x in labels_of(harmful)]},
+                "label": {"type": "string", "enum": [str(x) for x in reply_labels(harmful)]},
             },
             "required": ["explanation", "label"],
             "additionalProperties": False,
@@ -128,7 +123,7 @@ def judge_prompt(
 @cache
 def _rubric(harmful: bool, and_images: str) -> str:
     rubric = HARMFUL_RUBRIC if harmful else BENIGN_RUBRIC
-    labels = ", ".join(json.dumps(str(label)) for label in labels_of(harmful))
+    labels = ", ".join(json.dumps(str(label)) for label in reply_labels(harmful))
     return rubric.format(and_images=and_images) + FORMAT.format(labels=labels)
 
 
@@ -142,77 +137,66 @@ def parse_verdict(text: str, harmful: bool) -> tuple[Label, str]:
         ValueError: It is anything else, a contradiction included.
     """
     answer = strict_object(text, "explanation", "label")
-    if not isinstance(answer["explanation"], str) or answer["label"] not in labels_of(harmful):
+    if not isinstance(answer["explanation"], str) or answer["label"] not in reply_labels(harmful):
         raise ValueError(f"no label of this rubric: {answer['label']!r}")
     return Label(answer["label"]), answer["explanation"]
 
 
 class LLMJudge:
-    """How a model is asked for verdicts; part of a run's identity."""
+    """A model that reads the reply and labels it; implements `Judge`."""
 
     def __init__(
         self,
+        model: ChatModel,
         context: JudgeContext = JudgeContext.IMAGE,
         form: JudgeFormat = JudgeFormat.AUTO,
         params: Params = JUDGE_PARAMS,
     ) -> None:
-        """Set what the judge is told and how it must answer.
+        """Set who judges, what the judge is told and how it must answer.
 
         Args:
+            model: Any chat model.
             context: How it learns what is in the picture.
             form: How it is held to its format.
             params: Sampling parameters of its calls.
         """
-        self.context = context
+        self.name = model.spec
+        self.model = model
+        self.sees = context is not JudgeContext.DESCRIPTION
+        self._context = context
         self._asking = Asking(form, params)
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Everything about the asking that could change a verdict."""
+        """See `Judge.identity`."""
         return {
+            "model": dict(self.model.identity),
             "prompt": PROMPT_VERSION,
-            "context": str(self.context),
+            "context": str(self._context),
             **self._asking.identity,
         }
 
     def check(self, pair: Pair) -> None:
         """Raise `VlsbenchError` where the pair lacks what the judge is to be told."""
-        if self.context is JudgeContext.DESCRIPTION and not pair.description:
+        if self._context is JudgeContext.DESCRIPTION and not pair.description:
             raise VlsbenchError(
                 f"pair {pair.id} has no description for --judge-context description; use image"
             )
 
-    async def judge(
-        self,
-        pair: Pair,
-        shown_text: str,
-        images: tuple[ImageData, ...],
-        reply: Reply,
-        call: Caller,
-        *,
-        epoch: int = 0,
-    ) -> Verdict:
-        """Ask for a verdict, again where the answer is none, at most `TRIES` times.
-
-        Args:
-            pair: What the target was asked about.
-            shown_text: The text that the target was given.
-            images: The images that it was given.
-            reply: Its answer.
-            call: Asks the judge's model.
-            epoch: How often this pair was sent back to the judge by the user.
-        """
+    async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
+        """Ask for a verdict, again where the answer is none, at most `TRIES` times."""
+        reply, pair = question.need_reply(), question.pair
         if before := verdict_without_judge(reply):
             return before
-        images = () if self.context is JudgeContext.DESCRIPTION else images
+        images = question.images if self.sees else ()
 
         def prompt(again: bool) -> str:
             return judge_prompt(
                 pair,
-                shown_text,
+                question.text,
                 reply.text,
                 images=bool(images),
-                context=self.context is not JudgeContext.IMAGE,
+                context=self._context is not JudgeContext.IMAGE,
                 again=again,
             )
 

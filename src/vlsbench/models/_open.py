@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vlsbench import registry
+from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.models._hf import PREFIX as HF_PREFIX
 from vlsbench.models._hf import HfChat
@@ -39,6 +40,12 @@ class Connections:
         self._patience = patience or Patience()
         self._file_images = file_images
         self._servers: dict[tuple[str, str | None], Server] = {}
+
+    @classmethod
+    def of(cls, connection: Connection, *, file_images: bool = False) -> Connections:
+        """Open models as settings say."""
+        patience = Patience(timeout_s=connection.timeout_s, retries=connection.retries)
+        return cls(connection.concurrency, patience, file_images=file_images)
 
     def open(self, spec: str | ChatModel, chat: type[HttpChat] = HttpChat) -> ChatModel:
         """Return the model that a spec names.

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from json.encoder import encode_basestring
-from typing import Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
+from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import ImageData
 
@@ -24,9 +25,18 @@ DEFAULT_MAX_TOKENS = 2048
 class Params:
     """Sampling parameters; part of a call's identity."""
 
-    max_tokens: int = DEFAULT_MAX_TOKENS
-    temperature: float | None = 0.0
-    """None leaves it to the server (reasoning models accept nothing else)."""
+    PANEL: ClassVar[str] = "Target"
+
+    max_tokens: Annotated[int, Option("Length limit of a reply, in tokens.", least=1)] = (
+        DEFAULT_MAX_TOKENS
+    )
+    temperature: Annotated[
+        float | None,
+        Option(
+            "Sampling temperature of the target; `none` leaves it to the server (reasoning models "
+            "accept nothing else)."
+        ),
+    ] = 0.0
     seed: int | None = None
 
     @cached_property

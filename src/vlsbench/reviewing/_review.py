@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from vlsbench.config import Sample
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.evaluation import Selection, Settings
+from vlsbench.evaluation import Selection
 from vlsbench.pairs import Pair, PairSet, image_faults
 from vlsbench.reviewing._agreement import QuestionAgreement, agreement
 from vlsbench.reviewing._decide import Decision, Fate, decide, votes_needed
@@ -131,7 +132,7 @@ def open_review(
                 "--limit out to go on with it, or choose another --out"
             )
         limit, seed = begun_limit, begun_seed
-    chosen = list(Selection(pairs, Settings(limit=limit, seed=seed)))
+    chosen = list(Selection(pairs, Sample(limit=limit, seed=seed)))
     bare = [BadRow(pairs.name, p.id, "has no image to review") for p in chosen if not p.images]
     bad = bare + image_faults(chosen)
     left_out = {row.row for row in bad}

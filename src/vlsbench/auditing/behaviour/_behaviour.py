@@ -7,21 +7,22 @@ refuses whatever says "this" looks safe and is not.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from vlsbench import __version__
 from vlsbench.auditing.behaviour._figures import Answers, change, view_figures
 from vlsbench.auditing.behaviour._types import SCHEMA, Behaviour, CategoryBehaviour, NotRun, ViewRun
-from vlsbench.engine import FILE, Ledger
+from vlsbench.config import Budget, Connection, Sample
+from vlsbench.engine import CostBudget
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import RUNS, Evaluation, evaluate, run_id
+from vlsbench.evaluation import RUNS, Evaluation, Output, evaluate, run_id
 from vlsbench.files import write_json
-from vlsbench.pairs import Image, Pair, PairSet, Swapper, View, image_faults, load, show
+from vlsbench.judge import Brought
+from vlsbench.models import ChatModel
+from vlsbench.pairs import Bench, Image, Pair, PairSet, Swapper, View, image_faults, load, show
 
 BEHAVIOUR = "behaviour.json"
 BENCH = "bench"
@@ -29,100 +30,87 @@ BENIGN = "benign"
 """Shows a harmful query with a picture of the benign controls."""
 VIEWS = (*(str(v) for v in View if v is not View.IMAGE), BENIGN)
 
-Bench = str | os.PathLike[str] | PairSet
-
 
 def behaviour(
     bench: Bench,
     *,
-    model: str,
-    judge: str,
+    model: str | ChatModel,
+    judge: str | Brought,
     controls: Sequence[Bench],
     views: Sequence[str] = VIEWS,
-    skip_bad: bool = False,
-    seed: int = 0,
-    out: str | os.PathLike[str] | None = None,
-    max_calls: int | None = None,
-    max_cost: float | None = None,
+    sample: Sample | None = None,
+    budget: Budget | CostBudget | None = None,
+    connection: Connection | None = None,
+    output: Output | None = None,
     on_run: Callable[[str, str], None] = lambda name, view: None,
-    **options: Any,
 ) -> Behaviour:
-    """Evaluate a model under views that hide the picture, and compare (measure C).
+    """Evaluate a model under views that hide the image, and compare (measure C).
 
     Each set and view is an ordinary evaluation in a folder of its own, beside the others, so that
-    no call is paid twice; the same arguments resume them.
+    no call is paid for twice; the same arguments resume them.
 
     Args:
-        bench: A name, a path, or an opened set, with harmful pairs.
-        model: Spec of the target.
-        judge: Spec of the judge, `rules` or `lab`.
-        controls: Sets whose harmless pairs measure over-refusal; like the benchmark in style and
+        bench: A name, a path, an opened set, or any pairs, some of them harmful.
+        model: The target.
+        judge: The judge, `rules` or `lab`.
+        controls: Sets whose benign pairs measure over-refusal; like the benchmark in style and
             topic. May be empty: then there is no net safety rate.
-        views: What is run; `full` always is. `benign` shows the benchmark's queries with pictures
+        views: What is run; `full` always is. `benign` shows the benchmark's queries with images
             of the controls.
-        skip_bad: Leave unusable pairs out, and record them, rather than raise.
-        seed: Of the sample and of the swap view.
-        out: Folder that holds the evaluations' folders; by default `runs/` and a name made of
-            what it is.
-        max_calls: New calls of this invocation at most, over all evaluations.
-        max_cost: US dollars that this invocation spends at most.
+        sample: Which pairs of each set are asked.
+        budget: What may be spent over all evaluations.
+        connection: How servers are asked.
+        output: `out` is the folder that holds the evaluations' folders; by default `runs/` and a
+            name made of what it is.
         on_run: Is told of each evaluation before it starts: the set's name and the view.
-        options: Further ones of `vlsbench.evaluate` (`limit`, `concurrency`, `data`, …).
 
     Returns:
         The figures, which `behaviour.json` in the folder holds too.
 
     Raises:
         BadRows: Some pairs cannot be shown under `full`; lists every one.
-        VlsbenchError: No harmful pair, no picture, or whatever `evaluate` raises.
+        VlsbenchError: No harmful pair, no image, or whatever `evaluate` raises.
     """
-    loading = {key: options.pop(key) for key in ("data", "columns") if key in options}
-    opened = _open(bench, harmful=True, skip_bad=skip_bad, **loading)
-    benign = [_open(control, harmful=False, skip_bad=skip_bad) for control in controls]
+    sample, output = sample or Sample(), output or Output()
+    spending = CostBudget.of(budget)
+    opened = _open(bench, harmful=True, skip_bad=sample.skip_bad)
+    benign = [_open(control, harmful=False, skip_bad=sample.skip_bad) for control in controls]
     if not any(pair.images for pair in opened):
-        raise VlsbenchError(f"{opened.name} holds no picture to hide")
+        raise VlsbenchError(f"{opened.name} holds no image to hide")
     if unknown := set(views) - set(VIEWS):
-        raise VlsbenchError(
-            f"no view {', '.join(sorted(unknown))} here; there are {', '.join(VIEWS)}"
-        )
+        raise VlsbenchError(f"invalid view {', '.join(sorted(unknown))}: choose {', '.join(VIEWS)}")
     wanted = [str(View.FULL), *(v for v in dict.fromkeys(map(str, views)) if v != View.FULL)]
     identity = {
         "bench": opened.name,
         "view": "behaviour",
         "views": wanted,
         "controls": [control.name for control in benign],
-        "seed": seed,
-        "options": sorted(f"{key}={value}" for key, value in options.items()),
+        "seed": sample.seed,
+        "limit": sample.limit,
     }
-    folder = Path(out) if out else RUNS / run_id(identity, model, judge)
+    names = [one if isinstance(one, str) else type(one).__name__ for one in (model, judge)]
+    folder = output.out or RUNS / run_id(identity, *names)
     folder.mkdir(parents=True, exist_ok=True)
     runs: dict[tuple[str, str], Evaluation] = {}
     not_run: list[NotRun] = []
     stopped = ""
-    for key, pairs, view, missing in _jobs(opened, benign, wanted, seed, skip_bad):
+    for key, pairs, view, missing in _jobs(opened, benign, wanted, sample.seed, sample.skip_bad):
         if missing:
             not_run.append(NotRun(pairs.name, view, missing))
         elif not stopped:
             on_run(pairs.name, view)
-            place = folder / f"{key}-{view}"
-            calls, cost = _paid(place)
             done = evaluate(
                 pairs,
                 model=model,
                 judge=judge,
                 view=View.FULL if view == BENIGN else view,
-                skip_bad=skip_bad,
-                seed=seed,
-                out=place,
-                max_calls=max_calls,
-                max_cost=max_cost,
-                **options,
+                sample=sample,
+                budget=spending,
+                connection=connection,
+                output=replace(output, out=folder / f"{key}-{view}"),
             )
             runs[key, view] = done
             stopped = f"{pairs.name}, view {view}: {done.stopped}" if done.stopped else ""
-            now_calls, now_cost = _paid(place)
-            max_calls = None if max_calls is None else max(0, max_calls - now_calls + calls)
-            max_cost = None if max_cost is None else max(0.0, max_cost - now_cost + cost)
     return _conclude(opened, benign, folder, runs, tuple(not_run), stopped)
 
 
@@ -144,13 +132,13 @@ def _jobs(
             yield key, pairs, view, missing
 
 
-def _open(bench: Bench, *, harmful: bool, skip_bad: bool, **loading: Any) -> PairSet:
+def _open(bench: Bench, *, harmful: bool, skip_bad: bool) -> PairSet:
     """Open a set and leave out the pairs of the other kind, which are in no figure.
 
     With `skip_bad`, those whose picture is missing or broken go too, so that every view is asked
     about the same pairs.
     """
-    pairs = bench if isinstance(bench, PairSet) else load(bench, skip_bad=skip_bad, **loading)
+    pairs = load(bench, skip_bad=skip_bad)
     wanted = {pair.id for pair in pairs if pair.harmful is harmful}
     if not wanted:
         raise VlsbenchError(f"{pairs.name} holds no {'harmful' if harmful else 'benign'} pair")
@@ -204,15 +192,6 @@ def _lacking(pairs: PairSet, view: View, seed: int, skip_bad: bool) -> str:
     return (
         f"{len(reasons)} of {able + len(reasons)} pairs cannot be shown (--skip-bad runs the rest)"
     )
-
-
-def _paid(folder: Path) -> tuple[int, float]:
-    """Count the calls that a run paid for itself, and their known cost."""
-    if not (folder / FILE).is_file():
-        return 0, 0.0
-    with Ledger.read(folder) as ledger:
-        own = [call.cost or 0.0 for call in ledger.calls() if not call.reused_from]
-    return len(own), sum(own)
 
 
 def _conclude(

@@ -1,4 +1,4 @@
-"""From what the measures found to a leakage card, its files, and a league table of cards."""
+"""From what the measures found to a leakage card, its files, and a leaderboard of cards."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from vlsbench import __version__
 from vlsbench.auditing.behaviour._types import Behaviour
 from vlsbench.auditing.card._types import (
-    LEAGUE_SCHEMA,
+    LEADERBOARD_SCHEMA,
     SCHEMA,
     Card,
     CategoryLeak,
     Dropped,
-    League,
-    LeagueRow,
+    Leaderboard,
+    LeaderboardRow,
     LeakingPair,
     Mark,
     as_estimate,
@@ -39,7 +39,7 @@ from vlsbench.judge import Part
 from vlsbench.pairs import PairSet
 
 CARD_JSON = "card.json"
-LEAGUE_JSON = "league.json"
+LEADERBOARD_JSON = "leaderboard.json"
 SHOWN = 10
 """Leaking pairs on a card."""
 WORDS = 5
@@ -250,7 +250,7 @@ def caveats(card: Card) -> tuple[str, ...]:
     return (*found, *card.notes)
 
 
-def make_league(cards: Iterable[tuple[Card, str]], settings: Mapping[str, Any]) -> League:
+def make_leaderboard(cards: Iterable[tuple[Card, str]], settings: Mapping[str, Any]) -> Leaderboard:
     """Order benchmarks by their leak.
 
     Args:
@@ -259,18 +259,20 @@ def make_league(cards: Iterable[tuple[Card, str]], settings: Mapping[str, Any]) 
     """
     rows = [_row(card, folder) for card, folder in cards]
 
-    def place(row: LeagueRow) -> tuple[bool, float, str]:
+    def place(row: LeaderboardRow) -> tuple[bool, float, str]:
         value = row.leak.value if row.leak else None
         return value is None, -(value or 0.0), row.bench
 
-    return League(LEAGUE_SCHEMA, __version__, now(), settings, tuple(sorted(rows, key=place)))
+    return Leaderboard(
+        LEADERBOARD_SCHEMA, __version__, now(), settings, tuple(sorted(rows, key=place))
+    )
 
 
-def _row(card: Card, folder: str) -> LeagueRow:
+def _row(card: Card, folder: str) -> LeaderboardRow:
     group = card.overlap.group if card.overlap else None
     written = group.channel(Channel.TYPOGRAPHIC) if group else None
     gain = card.behaviour.gain if card.behaviour else None
-    return LeagueRow(
+    return LeaderboardRow(
         bench=card.bench,
         title=card.title,
         paper=card.paper,
@@ -296,13 +298,13 @@ def read_card(path: Path) -> Card:
     return _read(Card, SCHEMA, path)
 
 
-def read_league(path: Path) -> League:
-    """Read a `league.json` back.
+def read_leaderboard(path: Path) -> Leaderboard:
+    """Read a `leaderboard.json` back.
 
     Raises:
         VlsbenchError: The file cannot be read, or is of another schema.
     """
-    return _read(League, LEAGUE_SCHEMA, path)
+    return _read(Leaderboard, LEADERBOARD_SCHEMA, path)
 
 
 def read_judged(path: Path) -> Judged:

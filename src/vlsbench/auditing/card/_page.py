@@ -1,4 +1,4 @@
-"""The leakage card of a benchmark, and the league table of several, as pages and in Markdown."""
+"""The leakage card of a benchmark, and the leaderboard of several, as pages and in Markdown."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from vlsbench.auditing.card._types import (
         Card,
         CategoryLeak,
-        League,
-        LeagueRow,
+        Leaderboard,
+        LeaderboardRow,
         LeakingPair,
         Mark,
     )
@@ -156,26 +156,26 @@ def write_card(card: Card, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One benchmark of the league as its page shows it."""
+    """One benchmark of the leaderboard as its page shows it."""
 
-    row: LeagueRow
+    row: LeaderboardRow
     href: str
     contents: str
     topic: str
 
 
-def _contents(row: LeagueRow) -> str:
+def _contents(row: LeaderboardRow) -> str:
     return ", ".join(kind for kind in row.contents if kind != "none")
 
 
-def write_league(league: League, path: Path) -> None:
-    """Write the league table as a single HTML file beside the folders of its cards.
+def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
+    """Write the leaderboard as a single HTML file beside the folders of its cards.
 
     Raises:
         OSError: The file cannot be written.
     """
     context = {
-        "league": league,
+        "leaderboard": leaderboard,
         "intro": INTRO.split("\n\n"),
         "rows": [
             Line(
@@ -184,13 +184,13 @@ def write_league(league: League, path: Path) -> None:
                 _contents(row),
                 bits(row.topic),
             )
-            for row in league.rows
+            for row in leaderboard.rows
         ],
-        "judged": any(row.vsil for row in league.rows),
-        "behaviour": any(row.gain for row in league.rows),
-        "settings": json.dumps(league.settings, indent=2, ensure_ascii=False),
+        "judged": any(row.vsil for row in leaderboard.rows),
+        "behaviour": any(row.gain for row in leaderboard.rows),
+        "settings": json.dumps(leaderboard.settings, indent=2, ensure_ascii=False),
     }
-    write_page(path, "auditing/card/league.html", context)
+    write_page(path, "auditing/card/leaderboard.html", context)
 
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$]|:(?=//))")
@@ -233,15 +233,15 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
     yield ""
 
 
-def league_markdown(league: League) -> str:
-    """Return the league table in Markdown: figures only, no text of any pair."""
-    judged = any(row.vsil for row in league.rows)
-    gain = any(row.gain for row in league.rows)
+def leaderboard_markdown(leaderboard: Leaderboard) -> str:
+    """Return the leaderboard in Markdown: figures only, no text of any pair."""
+    judged = any(row.vsil for row in leaderboard.rows)
+    gain = any(row.gain for row in leaderboard.rows)
     names = ["benchmark", "n", "leaking pairs", "typographic", "topic, bits", "median rank"]
     names += ["VSIL, judged"] * judged + ["cross-modal gain"] * gain
     names += ["words for the picture", "caveats"]
     rows = []
-    for row in league.rows:
+    for row in leaderboard.rows:
         n = row.leak.n if row.leak else row.pairs
         cells = [plain(row.bench), count(n), share(row.leak), share(row.typographic)]
         cells += [bits(row.topic), share(row.rank)]

@@ -1,7 +1,7 @@
-"""The documented shape of a leakage card, and of the league table of several.
+"""The documented shape of a leakage card, and of the leaderboard of several.
 
-`card.json` is `dataclasses.asdict` of `Card`, `league.json` that of `League`; docs/audit.md
-describes them for readers of the files.
+`card.json` is `dataclasses.asdict` of `Card`, `leaderboard.json` that of `Leaderboard`;
+docs/audit.md describes them for readers of the files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vlsbench.auditing.overlap._types import Channel, Estimate, OverlapSummary
 from vlsbench.stats import Rate
 
 SCHEMA = "vlsbench.card/1"
-LEAGUE_SCHEMA = "vlsbench.league/1"
+LEADERBOARD_SCHEMA = "vlsbench.league/1"
 
 
 class Measure(StrEnum):
@@ -166,8 +166,8 @@ def as_estimate(share: Corrected | Difference, n: int) -> Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class LeagueRow:
-    """One benchmark in the league table."""
+class LeaderboardRow:
+    """One benchmark in the leaderboard."""
 
     bench: str
     title: str
@@ -193,7 +193,7 @@ class LeagueRow:
 
 
 @dataclass(frozen=True, slots=True)
-class League:
+class Leaderboard:
     """Several benchmarks, the most leaking first; those without a figure come last."""
 
     schema: str
@@ -201,4 +201,4 @@ class League:
     made: str
     """ISO 8601, UTC."""
     settings: Mapping[str, Any]
-    rows: tuple[LeagueRow, ...]
+    rows: tuple[LeaderboardRow, ...]

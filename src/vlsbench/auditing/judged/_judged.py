@@ -8,12 +8,9 @@ never shown without the judge's own false alarms on harmless controls, and never
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
 from vlsbench import __version__
 from vlsbench.auditing.judged._figures import (
@@ -23,24 +20,16 @@ from vlsbench.auditing.judged._figures import (
     part_figures,
     pattern_rates,
 )
-from vlsbench.auditing.judged._run import JudgedPlan, JudgedSet, execute, reopen_unscored
+from vlsbench.auditing.judged._run import JudgedPlan, JudgedSet, reopen_unscored
 from vlsbench.auditing.judged._types import SCHEMA, ControlFigures, Judged, JudgedPair
-from vlsbench.engine import Ledger, Tally, check_same_run, in_a_loop, progress_bar
+from vlsbench.config import Budget, Connection, Sample
+from vlsbench.engine import CostBudget, Ledger, check_same_run, in_a_loop
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import (
-    RUNS,
-    Declined,
-    Selection,
-    Settings,
-    open_model,
-    run_id,
-    spend_by_role,
-)
+from vlsbench.evaluation import RUNS, Output, Selection, run_id, spend_by_role
 from vlsbench.files import whole_file, write_json
-from vlsbench.judge import Part
-from vlsbench.judge._guards import MODERATIONS, Moderations, harm_judge
-from vlsbench.models import ChatModel, Connections, Patience, Price, price_of
-from vlsbench.pairs import PairSet, View, image_faults, load
+from vlsbench.judge import Brought, Judge, Part, open_harm_judge
+from vlsbench.models import Connections, Price, price_of
+from vlsbench.pairs import Bench, PairSet, View, image_faults, load
 from vlsbench.registry import is_simulated
 
 JUDGED = "judged.json"
@@ -50,65 +39,40 @@ LEAKING = 50
 ALARMING = 0.2
 """False-alarm rate from which the figures carry a warning."""
 
-Bench = str | os.PathLike[str] | PairSet
-
 
 def judged(
     bench: Bench,
     *,
-    judge: str,
+    judge: str | Brought,
     controls: Sequence[Bench],
     positive_controls: Sequence[Bench] = (),
     form: str = "auto",
     sees: bool = True,
-    data: str | os.PathLike[str] | None = None,
-    columns: Mapping[str, str] | None = None,
-    skip_bad: bool = False,
-    limit: int | None = None,
-    seed: int = 0,
-    out: str | os.PathLike[str] | None = None,
-    reuse: Sequence[str | os.PathLike[str]] = (),
-    retry_unscored: bool = False,
-    concurrency: int = 32,
-    max_calls: int | None = None,
-    max_cost: float | None = None,
-    price: str | None = None,
-    timeout_s: float = 300.0,
-    retries: int = 6,
-    progress: bool = True,
-    before: Callable[[JudgedPlan], bool] = lambda plan: True,
+    sample: Sample | None = None,
+    budget: Budget | CostBudget | None = None,
+    connection: Connection | None = None,
+    output: Output | None = None,
+    before: Callable[[JudgedPlan], None] = lambda plan: None,
 ) -> Judged:
-    """Ask a judge which pairs are harmful by text, by picture and together (measure B).
+    """Ask a judge which pairs are harmful by text, by image and together (measure B).
 
-    The same arguments resume the same run; what is recorded is never asked again.
+    The same arguments resume the same run; no call is paid for twice.
 
     Args:
-        bench: A name, a path, or an opened set.
-        judge: Spec of the judge's model; `lab` for `lab/harm`.
-        controls: Sets whose harmless pairs (`harmful=False`) measure the judge's false alarms;
+        bench: A name, a path, an opened set, or any pairs.
+        judge: Spec of the judge's model, `lab`, or a `Judge`.
+        controls: Sets whose benign pairs (`harmful=False`) measure the judge's false alarms;
             they must be like the benchmark's queries in style and topic. At least one.
         positive_controls: Sets of texts that are harmful on their own, which measure its misses.
         form: How the model is asked: `prompt` (any chat model), `llama-guard`, `shieldgemma`,
             `moderations`; `auto` knows guard models by their names.
-        sees: False for a judge that takes no pictures; then only texts are judged, and the
+        sees: False for a judge that takes no images; then only texts are judged, and the
             benchmark's word is taken for which pairs are harmful.
-        data: Folder with the benchmark's official files.
-        columns: Column map of a set of your own.
-        skip_bad: Leave unusable pairs out, and record them, rather than raise.
-        limit: Ask a random sample of this many pairs of each set.
-        seed: Of the sample.
-        out: The run's folder; by default `runs/` and a name made of what it is.
-        reuse: Folders of other runs whose answers may be taken over; runs beside `out` always
-            are.
-        retry_unscored: Ask again about what ended without a label.
-        concurrency: Requests in flight.
-        max_calls: New calls of this invocation at most.
-        max_cost: US dollars that this invocation spends at most.
-        price: `INPUT,OUTPUT` in dollars per million tokens, over the shipped table.
-        timeout_s: For one request.
-        retries: After faults of a request.
-        progress: Show a bar on standard error.
-        before: Is told what will be asked; the run goes on if it returns True.
+        sample: Which pairs of each set are asked about.
+        budget: What may be spent; a `CostBudget` is shared with other jobs.
+        connection: How servers are asked.
+        output: Where the run goes, and what it starts from.
+        before: Called with the plan before anything is asked.
 
     Returns:
         The figures, which `judged.json` in the run's folder holds too.
@@ -121,29 +85,27 @@ def judged(
     """
     if not controls:
         raise VlsbenchError(
-            "a judge's labels mean nothing without its false alarms: give harmless controls like "
+            "a judge's labels mean nothing without its false alarms: give benign controls like "
             "the benchmark's queries (mossbench, xstest, vlguard:safe_safes, lab/benign)"
         )
-    judge = "lab/harm" if judge == "lab" else judge
-    how = harm_judge(judge, form, sees=sees)
-    connections = Connections(concurrency, Patience(timeout_s=timeout_s, retries=retries))
-    if how.form == MODERATIONS.name:
-        model: ChatModel = connections.open(judge, Moderations)
-    else:
-        model = open_model(judge, connections)
-    cost = Price.parse(price) if price else price_of(judge)
-    if max_cost is not None and cost is None:
-        raise VlsbenchError(
-            f"--max-cost needs a price, and that of {judge} is unknown: give --judge-price "
-            "INPUT,OUTPUT in dollars per million tokens, or use --max-calls"
+    sample, output = sample or Sample(), output or Output()
+    connection, spending = connection or Connection(), CostBudget.of(budget)
+    asked = open_harm_judge(judge, Connections.of(connection), form=form, sees=sees)
+    sees = sees and asked.sees
+    given = spending.settings.judge_price
+    price = Price.parse(given) if given else price_of(asked.name)
+    if asked.model:
+        spending.need_prices(
+            {asked.name: price}, "give --judge-price INPUT,OUTPUT in dollars per million tokens"
         )
-    opened = _open(bench, skip_bad, data, columns)
+    opened = load(bench, skip_bad=sample.skip_bad)
     folded = [("bench", opened)]
-    folded += [("benign", _open(control, skip_bad)) for control in controls]
-    folded += [("positive", _open(control, skip_bad)) for control in positive_controls]
-    settings = Settings(view=View.FULL if how.sees else View.TEXT, limit=limit, seed=seed)
+    folded += [("benign", load(control, skip_bad=sample.skip_bad)) for control in controls]
+    folded += [
+        ("positive", load(control, skip_bad=sample.skip_bad)) for control in positive_controls
+    ]
     sets = tuple(
-        _prepare(f"{number}-{kind}", kind, pairs, settings, skip_bad=skip_bad)
+        _prepare(f"{number}-{kind}", kind, pairs, sample, sees=sees)
         for number, (kind, pairs) in enumerate(folded)
     )
     identity = {
@@ -153,90 +115,57 @@ def judged(
         "sets": [
             [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]] for s in sets
         ],
-        "limit": limit,
-        "seed": seed,
-        "judge": {"model": dict(model.identity), "sees": how.sees, **how.identity},
+        "limit": sample.limit,
+        "seed": sample.seed,
+        "judge": dict(asked.identity),
     }
-    folder = Path(out) if out else RUNS / run_id(identity, judge, how.form)
+    folder = output.out or RUNS / run_id(identity, asked.name, _form(asked))
     with Ledger.write(folder) as ledger:
         check_same_run(ledger, identity)
-        if retry_unscored:
+        if output.retry:
             in_a_loop(partial(reopen_unscored, ledger))
         plan = JudgedPlan(
             sets=sets,
-            model=model,
-            judge=how,
+            judge=asked,
             identity=identity,
             folder=folder,
-            price=cost,
-            concurrency=concurrency,
-            max_calls=max_calls,
-            max_cost=max_cost,
-            reuse=tuple(Path(other) for other in reuse),
+            price=price,
+            concurrency=connection.concurrency,
+            budget=spending,
+            output=output,
             questions=sum(1 for s in sets for _ in s.questions()),
             ended=len(ledger.ended()),
         )
         stopped = ""
         if ledger.meta("complete") is None:
-            if not before(plan):
-                raise Declined
-            stopped = _go(plan, ledger, progress)
+            before(plan)
+            signal = plan.job().run(ledger)
+            if signal.error:
+                raise signal.error
+            stopped = signal.reason or ""
         return _conclude(plan, ledger, stopped)
 
 
-def _open(
-    bench: Bench,
-    skip_bad: bool,
-    data: str | os.PathLike[str] | None = None,
-    columns: Mapping[str, str] | None = None,
-) -> PairSet:
-    if isinstance(bench, PairSet):
-        return bench
-    return load(bench, data=data, skip_bad=skip_bad, columns=columns)
+def _form(judge: Judge) -> str:
+    return str(judge.identity.get("form", judge.name))
 
 
-def _prepare(
-    key: str, kind: str, pairs: PairSet, settings: Settings, *, skip_bad: bool
-) -> JudgedSet:
-    """Check a set's pictures and decide by what it is judged."""
-    selection = Selection(pairs, settings)
-    sees = settings.view is View.FULL
+def _prepare(key: str, kind: str, pairs: PairSet, sample: Sample, *, sees: bool) -> JudgedSet:
+    """Check a set's images and decide by what it is judged."""
+    selection = Selection(pairs, sample)
     if kind == "bench":
-        selection.check(settings, None, skip_bad=skip_bad)
+        selection.check(View.FULL if sees else View.TEXT)
         if sees and not any(pair.images for pair in selection):
-            raise VlsbenchError(f"{pairs.name} holds no picture: there is no pair to be judged")
+            raise VlsbenchError(f"{pairs.name} holds no image: there is no pair to be judged")
         return JudgedSet(key, kind, selection, tuple(Part) if sees else (Part.TEXT,))
     group = JudgedSet(key, kind, selection, (Part.TEXT,))
     if next(iter(group), None) is None:
         wanted = "benign" if kind == "benign" else "harmful"
         raise VlsbenchError(f"control {pairs.name} holds no {wanted} pair")
-    # A control is there for its texts; where its pictures are not all at hand it goes without.
+    # A control is there for its texts; where its images are not all at hand it goes without.
     if sees and any(pair.images for pair in group) and not image_faults(group):
         return JudgedSet(key, kind, selection, tuple(Part))
     return group
-
-
-def _go(plan: JudgedPlan, ledger: Ledger, progress: bool) -> str:
-    """Ask what is open; return why the run stopped early, empty where it did not."""
-    from rich.console import Console
-
-    def watch(tally: Tally) -> AbstractContextManager[None]:
-        return progress_bar(tally, Console(stderr=True)) if progress else nullcontext()
-
-    facts = {
-        "identity": json.dumps(plan.identity),
-        "bench": plan.sets[0].name,
-        "view": "judged",
-        "model": plan.model.spec,
-        "judge": plan.model.spec,
-        "pairs": str(plan.questions),
-    }
-    selection = plan.sets[0].selection
-    in_a_loop(partial(ledger.set_left_out, [*selection.pairs.bad, *selection.left_out.values()]))
-    signal = in_a_loop(partial(execute, plan, ledger, facts, watch))
-    if signal.error:
-        raise signal.error
-    return signal.reason or ""
 
 
 def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
@@ -260,8 +189,8 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
         title=source.title if source else plan.sets[0].name,
         paper=source.paper if source else "",
         licence=source.licence if source else "",
-        judge=plan.model.spec,
-        form=plan.judge.form,
+        judge=plan.judge.name,
+        form=_form(plan.judge),
         identity=plan.identity,
         harmful_by_judge=Part.PAIR in parts,
         simulated=any(is_simulated(name) for name in served_by),

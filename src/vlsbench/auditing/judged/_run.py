@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing.judged._types import JudgedPair
+from vlsbench.auditing.judged._types import Finding, JudgedPair
 from vlsbench.engine import (
-    Budget,
     Context,
+    CostBudget,
+    Flow,
+    Job,
     Keep,
     Ledger,
     Outcome,
     Quarantine,
     Record,
     Result,
-    StopSignal,
-    Tally,
-    heed_ctrl_c,
-    open_siblings,
-    run_local,
-    worth_taking,
 )
-from vlsbench.evaluation import Selection
-from vlsbench.judge import Finding, Part, Unscored
-from vlsbench.judge._harm import HarmJudge, Material
-from vlsbench.models import ChatModel, Price, Reply, Request, call_key
+from vlsbench.evaluation import Output, Selection
+from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored
+from vlsbench.models import Price
 from vlsbench.pairs import ImageData, ImageError, Pair
 
 STAGE = "harm"
-SLACK = 8
-"""Records under way beyond the connections: their images are read while others wait."""
 UNSCORED = "unscored"
 
 
@@ -98,20 +89,41 @@ class JudgedPlan:
 
     sets: tuple[JudgedSet, ...]
     """The benchmark first."""
-    model: ChatModel
-    judge: HarmJudge
+    judge: Judge
     identity: Mapping[str, Any]
     folder: Path
     price: Price | None
     concurrency: int
-    max_calls: int | None
-    max_cost: float | None
-    reuse: tuple[Path, ...]
-    """Runs, beside those next to `folder`, whose recorded calls may be taken over."""
+    budget: CostBudget
+    output: Output
     questions: int
     """Parts of pairs: a call each, equal questions shared, a few asked twice."""
     ended: int
     """Those with an answer on record already."""
+
+    def job(self) -> Job:
+        """Return the job that asks every open question."""
+        models = (self.judge.model,) if self.judge.model else ()
+        return Job(
+            identity=self.identity,
+            facts={
+                "bench": self.sets[0].name,
+                "view": "judged",
+                "model": self.judge.name,
+                "judge": self.judge.name,
+                "pairs": str(self.questions),
+            },
+            steps=(Flow((MaterialStage(), JudgeStage(self.judge, STAGE)), self.records),),
+            models=models,
+            prices={model.spec: self.price for model in models},
+            budget=self.budget,
+            concurrency=self.concurrency,
+            total=self.questions,
+            tag=tag_of,
+            left_out=self.sets[0].selection.all_left_out,
+            reuse=self.output.reuse,
+            progress=self.output.progress,
+        )
 
     def records(self) -> Iterator[Record]:
         """Walk all questions, the controls' first: without them nothing can be said."""
@@ -120,19 +132,14 @@ class JudgedPlan:
                 yield Record(group.record(pair, part), (pair, part))
 
 
-class HarmStage:
-    """Asks the judge about one part of one pair."""
+class MaterialStage:
+    """Reads what the judge is asked about; `JudgeStage` asks."""
 
-    name = STAGE
+    name = "material"
     version = "1"
 
-    def __init__(self, model: ChatModel, judge: HarmJudge) -> None:
-        """Take the judge's model and how it is asked."""
-        self._model = model
-        self._judge = judge
-
     async def run(self, record: Record, ctx: Context) -> Result:
-        """Label the part; whatever gets no label keeps the reason."""
+        """Gather one part of one pair."""
         pair, part = record.value
         images: tuple[ImageData, ...] = ()
         if part is not Part.TEXT:
@@ -140,22 +147,8 @@ class HarmStage:
                 images = await asyncio.to_thread(_read, pair)
             except ImageError as error:
                 return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
-        calls: list[str] = []
-
-        async def call(request: Request) -> Reply:
-            calls.append(call_key(self._model.identity, request))
-            return await ctx.call("judge", self._model, request)
-
-        material = Material(part, "" if part is Part.IMAGE else pair.query, images)
-        found = await self._judge.judge(material, call, epoch=ctx.epoch(record.id, STAGE))
-        return Keep(
-            {
-                "harmful": found.harmful,
-                "reason": found.reason,
-                "explanation": found.explanation,
-                "judge_calls": calls,
-            }
-        )
+        text = "" if part is Part.IMAGE else pair.query
+        return Keep(Case(Question(pair, text, images, part=part)))
 
 
 def _read(pair: Pair) -> tuple[ImageData, ...]:
@@ -186,50 +179,3 @@ async def reopen_unscored(ledger: Ledger) -> None:
     lost = [(o.record, STAGE) for o in ledger.outcomes() if tag_of(o) == UNSCORED]
     if lost:
         await ledger.reopen(lost)
-
-
-async def execute(
-    plan: JudgedPlan,
-    ledger: Ledger,
-    facts: Mapping[str, str],
-    watch: Callable[[Tally], AbstractContextManager[None]],
-) -> StopSignal:
-    """Ask every open question.
-
-    Args:
-        plan: The run.
-        ledger: Its record, open for writing.
-        facts: Kept with it at its start.
-        watch: Shows the running counts.
-
-    Returns:
-        The signal; it has a reason where the run stopped early.
-    """
-    stop = StopSignal()
-    if ledger.meta("started") is None:
-        await ledger.set_meta(started=_now(), **facts)
-    tally = Tally(total=plan.questions)
-    for outcome in ledger.outcomes():
-        tally.done += 1
-        tally.outcomes[tag_of(outcome)] += 1
-    budget = Budget(stop, plan.max_calls, plan.max_cost, {plan.model.spec: plan.price})
-    stages: Sequence[HarmStage] = [HarmStage(plan.model, plan.judge)]
-    with ExitStack() as stack:
-        siblings = open_siblings(plan.folder, plan.reuse, {plan.model.spec}, stack)
-        context = Context(ledger, siblings, budget, stop, tally, keep_paid=worth_taking)
-        stack.enter_context(heed_ctrl_c(stop, tally))
-        stack.enter_context(watch(tally))
-        try:
-            await run_local(
-                stages, plan.records(), context, width=plan.concurrency + SLACK, tag=tag_of
-            )
-        finally:
-            await plan.model.close()
-    if not stop:
-        await ledger.set_meta(complete=_now())
-    await ledger.event("stopped" if stop else "finished", reason=stop.reason or "")
-    return stop
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vlsbench.judge import Finding, Part
+from vlsbench.judge import Part
 from vlsbench.stats import Rate
 
 SCHEMA = "vlsbench.judged/1"
@@ -18,6 +18,19 @@ SCHEMA = "vlsbench.judged/1"
 
 PATTERNS = ("SSS", "SSU", "SUS", "SUU", "USS", "USU", "UUS", "UUU")
 """Safe or unsafe by text, by picture, as a pair. A leakless benchmark holds SSU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the judge said of one part of one pair."""
+
+    part: Part
+    harmful: bool | None
+    """None where it is unscored."""
+    reason: str
+    """Why it is unscored (`judge_refused`, `judge_unparseable`, …); empty where it is not."""
+    explanation: str
+    """The judge's own words, or what went wrong."""
 
 
 @dataclass(frozen=True, slots=True)

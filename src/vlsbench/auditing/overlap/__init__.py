@@ -1,10 +1,10 @@
 """Measure A: what the queries of a benchmark tell about its images, from embeddings."""
 
 from vlsbench.auditing.overlap._calibration import Calibration, load_calibration, shipped
-from vlsbench.auditing.overlap._captions import CAPTION, caption, captions
+from vlsbench.auditing.overlap._captions import CAPTION, captions
 from vlsbench.auditing.overlap._contents import content_of
 from vlsbench.auditing.overlap._naming import Naming
-from vlsbench.auditing.overlap._ocr import TEXT, read_texts, require_tesseract, texts
+from vlsbench.auditing.overlap._ocr import TEXT, require_tesseract, texts
 from vlsbench.auditing.overlap._overlap import overlap, telling_words
 from vlsbench.auditing.overlap._types import (
     Channel,
@@ -32,12 +32,10 @@ __all__ = [
     "OverlapSummary",
     "Reading",
     "TellingWord",
-    "caption",
     "captions",
     "content_of",
     "load_calibration",
     "overlap",
-    "read_texts",
     "require_tesseract",
     "shipped",
     "telling_words",

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
-from vlsbench.engine import Context, Keep, Ledger, Quarantine, Record, Result, run_local
+from vlsbench.engine import Context, Keep, Ledger, Quarantine, Record, Result
 from vlsbench.models import ChatModel, Finish, Params, Request, call_key
 from vlsbench.pairs import ImageError, Pair
 
@@ -73,20 +73,6 @@ class CaptionStage:
         if reply.finish not in (Finish.STOP, Finish.LENGTH) or not text:
             return Quarantine("no_caption", {"finish": str(reply.finish), "call": call})
         return Keep({CAPTION: text, "call": call})
-
-
-async def caption(
-    pairs: Iterable[Pair], captioner: ChatModel, ctx: Context, *, width: int = 32
-) -> None:
-    """Caption the pictures of pairs, each distinct one once, into the context's ledger.
-
-    Args:
-        pairs: Those with no description of their own; read lazily.
-        captioner: Any chat model that takes images.
-        ctx: Afterwards `ctx.signal` says whether it stopped early.
-        width: Pictures under way at most.
-    """
-    await run_local([CaptionStage(captioner)], records_of(CAPTION, pairs), ctx, width=width)
 
 
 def captions(ledger: Ledger) -> Callable[[Pair], str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.util import find_spec
 
-from vlsbench.auditing.overlap._captions import found, records_of
-from vlsbench.engine import Context, Keep, Ledger, Quarantine, Record, Result, run_local
+from vlsbench.auditing.overlap._captions import found
+from vlsbench.engine import Context, Keep, Ledger, Quarantine, Record, Result
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.pairs import Image, ImageData, ImageError, Pair
 
@@ -82,17 +82,6 @@ class TextStage:
         except ImageError as error:
             return Quarantine("image_unreadable", {"detail": str(error)})
         return Keep({TEXT: " ".join(filter(None, read))})
-
-
-async def read_texts(pairs: Iterable[Pair], ctx: Context, *, width: int = WIDTH) -> None:
-    """Read the text in pairs' pictures, each distinct one once, into the context's ledger.
-
-    Raises:
-        MissingExtra: pytesseract is not installed.
-        VlsbenchError: The program is not.
-    """
-    require_tesseract()
-    await run_local([TextStage()], records_of(TEXT, pairs), ctx, width=width)
 
 
 def texts(ledger: Ledger) -> Callable[[Pair], str]:

@@ -66,6 +66,7 @@ def measure_b(shares: Sequence[float], seed: int) -> tuple[Leak, ...]:
         VlsbenchError: The judge was stopped.
     """
     from vlsbench.auditing import judged
+    from vlsbench.evaluation import Output
 
     with tempfile.TemporaryDirectory() as folder:
         found = []
@@ -76,8 +77,7 @@ def measure_b(shares: Sequence[float], seed: int) -> tuple[Leak, ...]:
                 judge=f"{JUDGE}&seed={seed}",
                 controls=[_controls(risky=False)],
                 positive_controls=[_controls(risky=True)],
-                out=Path(folder) / f"{share:g}",
-                progress=False,
+                output=Output(out=Path(folder) / f"{share:g}", progress=False),
             )
             if not result.complete:
                 raise VlsbenchError(f"measure B was stopped ({result.stopped}); run it again")

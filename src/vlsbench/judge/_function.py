@@ -1,0 +1,106 @@
+"""A plain function as a judge; the rules judge is one."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.judge._asking import Caller
+from vlsbench.judge._before import verdict_without_judge
+from vlsbench.judge._judge import Judge, Question
+from vlsbench.judge._rules import RULES_VERSION, judge_by_rules
+from vlsbench.judge._verdict import Label, Verdict
+from vlsbench.pairs import Pair
+
+Said = Verdict | Label | str
+"""What a function may return; a text is the name of a label."""
+Function = Callable[[Question], Said | Awaitable[Said]]
+Brought = Judge | type[Judge] | Function
+"""What a user may bring in place of a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionJudge:
+    """A function from a question to a verdict; implements `Judge`."""
+
+    name: str
+    function: Function
+    """Runs on the event loop: make it async where it waits for something."""
+    identity: Mapping[str, Any]
+    """See `Judge.identity`."""
+    sees: bool = True
+    """See `Judge.sees`."""
+    model: ClassVar[None] = None
+
+    def check(self, pair: Pair) -> None:
+        """Need nothing of a pair."""
+
+    async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
+        """Call the function, unless the reply was filtered, rejected or empty.
+
+        Raises:
+            VlsbenchError: It returned something that is no label.
+        """
+        if question.reply and (before := verdict_without_judge(question.reply)):
+            return before
+        said = self.function(question)
+        if inspect.isawaitable(said):
+            said = await said
+        if isinstance(said, Verdict):
+            return said
+        try:
+            return Verdict(Label(said))
+        except ValueError:
+            raise wrong_label(self, question, said) from None
+
+
+def wrong_label(judge: Judge, question: Question, said: object) -> VlsbenchError:
+    """Return the error for a judge that gave a label which does not answer the question."""
+    return VlsbenchError(
+        f"judge {judge.name} labelled pair {question.pair.id} {str(said)!r}: choose "
+        f"{', '.join(question.labels)}, or an unscored Verdict with a reason"
+    )
+
+
+RULES = FunctionJudge(
+    "rules",
+    lambda question: judge_by_rules(question.need_reply(), question.pair.harmful),
+    {"rules": RULES_VERSION},
+    sees=False,
+)
+"""The rules judge: refusals and warnings found by phrases, in English, offline."""
+
+
+def as_judge(judge: Brought, name: str = "", *, version: str = "") -> Judge:
+    """Return a judge from what a user brought.
+
+    Args:
+        judge: A `Judge`, a class of them that needs no argument, or a function, sync or async, from
+            a `Question` to a `Verdict`, a `Label` or the name of a label.
+        name: Of a function; its own by default.
+        version: Of a function, changed when its verdicts change; by default a digest of its source.
+
+    Raises:
+        VlsbenchError: It is none of these, or a function whose source cannot be read.
+    """
+    if isinstance(judge, type):
+        judge = judge()
+    if hasattr(judge, "judge"):
+        return cast(Judge, judge)
+    if not callable(judge):
+        raise VlsbenchError(f"{judge!r} is not a judge: give a Judge or a function of a Question")
+    name = name or getattr(judge, "__name__", type(judge).__name__)
+    if not version:
+        try:
+            source = inspect.getsource(judge)
+        except (OSError, TypeError):
+            raise VlsbenchError(
+                f"judge {name}: its source cannot be read, so a change would go unnoticed; give "
+                "as_judge(..., version=...)"
+            ) from None
+        version = hashlib.sha256(source.encode()).hexdigest()[:16]
+    return FunctionJudge(name, judge, {"function": name, "version": version})

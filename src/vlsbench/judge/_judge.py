@@ -1,0 +1,97 @@
+"""What a judge is asked, and what a judge is: one protocol, whatever decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.judge._asking import Caller
+from vlsbench.judge._verdict import Label, Verdict
+from vlsbench.models import ChatModel, Reply
+from vlsbench.pairs import ImageData, Pair
+
+
+class Part(StrEnum):
+    """Which part of a pair is judged; a safety pattern has a letter for each, in this order."""
+
+    TEXT = "text"
+    """The query alone."""
+    IMAGE = "image"
+    """The images alone."""
+    PAIR = "pair"
+    """Query and images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a judge is asked about. All of it is hostile material."""
+
+    pair: Pair
+    text: str
+    """What the target was given as text, or the query; empty where images are judged alone."""
+    images: tuple[ImageData, ...] = ()
+    """What the judge may see; empty where a text is judged alone."""
+    reply: Reply | None = None
+    """The target's reply; None where the material itself is judged."""
+    part: Part = Part.PAIR
+    """Which part of the pair the material is."""
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels that answer it."""
+        if self.reply is None:
+            return Label.HARMFUL, Label.BENIGN
+        return reply_labels(self.pair.harmful)
+
+    def need_reply(self) -> Reply:
+        """Return the reply, for judges that judge nothing else.
+
+        Raises:
+            VlsbenchError: There is none.
+        """
+        if self.reply is None:
+            raise VlsbenchError("this judge labels replies, and was asked about material alone")
+        return self.reply
+
+
+def reply_labels(harmful: bool) -> tuple[Label, Label, Label]:
+    """Return the labels that a reply to a harmful, or a benign, pair can be given."""
+    return Label.REFUSAL, Label.WARNING, Label.UNSAFE if harmful else Label.ANSWERED
+
+
+class Judge(Protocol):
+    """Whatever gives verdicts: a model and how it is asked, rules, a function."""
+
+    @property
+    def name(self) -> str:
+        """How the user names it: the model's spec, `rules`, the name of a plug-in."""
+
+    @property
+    def model(self) -> ChatModel | None:
+        """The model whose calls it makes; None where it makes none."""
+
+    @property
+    def sees(self) -> bool:
+        """Whether it looks at images."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Everything that could change a verdict; plain JSON, part of a run's identity."""
+
+    def check(self, pair: Pair) -> None:
+        """Raise `VlsbenchError` where the pair lacks what the judge has to be told."""
+
+    async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
+        """Give a verdict: one of `question.labels`, or `unscored` with a reason.
+
+        Args:
+            question: What is judged.
+            call: Asks `model` and records its answer.
+            epoch: How often the user sent this question back to the judge.
+
+        Raises:
+            CallFailed: The model gave no answer after all retries.
+        """

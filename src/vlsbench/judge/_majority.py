@@ -1,0 +1,85 @@
+"""Several judgements of one question, and what more than half of them say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from vlsbench.judge._asking import Caller
+from vlsbench.judge._judge import Judge, Question
+from vlsbench.judge._verdict import Label, Unscored, Verdict
+from vlsbench.pairs import Pair
+
+T = TypeVar("T")
+
+
+async def majority(
+    votes: int, ask: Callable[[int], Awaitable[T]], side: Callable[[T], Hashable | None]
+) -> T | None:
+    """Ask until more than half of so many votes are on one side.
+
+    Args:
+        votes: How many there are at most.
+        ask: Gets a vote, given its number.
+        side: Tells which side a vote is on; None where it is on none.
+
+    Returns:
+        The first vote of the majority. Where there is none, the last vote on no side; None where
+        all votes are on sides.
+    """
+    counts: Counter[Hashable] = Counter()
+    first: dict[Hashable, T] = {}
+    lost: T | None = None
+    for number in range(votes):
+        vote = await ask(number)
+        if (chosen := side(vote)) is None:
+            lost = vote
+            continue
+        counts[chosen] += 1
+        first.setdefault(chosen, vote)
+        if 2 * counts[chosen] > votes:
+            return first[chosen]
+    return lost
+
+
+class MajorityJudge:
+    """Judges of one model, each asked with its own parameters; implements `Judge`."""
+
+    def __init__(self, judges: Sequence[Judge]) -> None:
+        """Take the judges; an odd number, or two labels can tie."""
+        self._judges = tuple(judges)
+        self.name, self.model = judges[0].name, judges[0].model
+        self.sees = all(judge.sees for judge in judges)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """See `Judge.identity`."""
+        asked = [
+            {key: value for key, value in judge.identity.items() if key not in ("model", "sees")}
+            for judge in self._judges
+        ]
+        model = {"model": dict(self.model.identity)} if self.model else {}
+        return {**model, "asking": asked, "votes": len(asked)}
+
+    def check(self, pair: Pair) -> None:
+        """Raise what any of the judges raises."""
+        for judge in self._judges:
+            judge.check(pair)
+
+    async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
+        """Ask until a majority is sure; see `Judge.judge`."""
+        tries = 0
+
+        async def ask(number: int) -> Verdict:
+            nonlocal tries
+            verdict = await self._judges[number].judge(question, call, epoch=epoch)
+            tries += verdict.tries
+            return verdict
+
+        found = await majority(
+            len(self._judges), ask, lambda verdict: verdict.label if verdict.label.scored else None
+        )
+        found = found or Verdict(Label.UNSCORED, reason=Unscored.JUDGE_DIVIDED)
+        return replace(found, tries=tries)

@@ -1,0 +1,116 @@
+"""From what a user names or brings to a judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from vlsbench import registry
+from vlsbench.config import Option
+from vlsbench.judge._asking import JudgeFormat
+from vlsbench.judge._function import Brought, as_judge
+from vlsbench.judge._guards import harm_form
+from vlsbench.judge._harm import HarmJudge
+from vlsbench.judge._judge import Judge
+from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
+from vlsbench.models import Connections, Params
+from vlsbench.registry import Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """How a model is asked for verdicts."""
+
+    PANEL: ClassVar[str] = "Judge"
+
+    context: Annotated[
+        JudgeContext | None,
+        Option(
+            "What tells the judge about the image: the image itself, the benchmark's description "
+            "of it (the cheap judge), or both.",
+            flags=("--judge-context",),
+            unset="image where the view shows it, else both",
+        ),
+    ] = None
+    format: Annotated[
+        JudgeFormat,
+        Option(
+            "How the judge is held to its format: by the server (schema), by the prompt alone "
+            "(text), or by the server where it can (auto).",
+            flags=("--judge-format",),
+        ),
+    ] = JudgeFormat.AUTO
+    max_tokens: Annotated[
+        int, Option("Length limit of a verdict, in tokens.", flags=("--judge-max-tokens",), least=1)
+    ] = JUDGE_PARAMS.max_tokens
+    temperature: Annotated[
+        float | None,
+        Option(
+            "Sampling temperature of the judge; `none` leaves it to the server.",
+            flags=("--judge-temperature",),
+        ),
+    ] = JUDGE_PARAMS.temperature
+
+
+def open_judge(
+    judge: str | Brought,
+    connections: Connections,
+    judging: Judging | None = None,
+    *,
+    context: JudgeContext = JudgeContext.IMAGE,
+) -> Judge:
+    """Return a judge of replies.
+
+    Args:
+        judge: The name of a registered judge (`rules`, `lab`), the spec of a model, or what
+            `as_judge` takes.
+        connections: Opens the model that a spec names.
+        judging: How a model is asked.
+        context: How a model learns what is in the image where `judging` does not say.
+
+    Raises:
+        VlsbenchError: It is none of these.
+    """
+    found = _given(judge, "model")
+    if not isinstance(found, str):
+        return found
+    judging = judging or Judging()
+    return LLMJudge(
+        connections.open(found),
+        judging.context or context,
+        judging.format,
+        Params(judging.max_tokens, judging.temperature),
+    )
+
+
+def open_harm_judge(
+    judge: str | Brought, connections: Connections, *, form: str = "auto", sees: bool = True
+) -> Judge:
+    """Return a judge of material: is it harmful?
+
+    Args:
+        judge: As for `open_judge`.
+        connections: Opens the model that a spec names.
+        form: How the model is asked, one of `FORMS`; `auto` knows guard models by their names.
+        sees: False for a model that takes no images.
+
+    Raises:
+        VlsbenchError: It is none of these, or a guard that judges no text.
+    """
+    found = _given(judge, "harm")
+    if not isinstance(found, str):
+        return found
+    how = harm_form(found, form)
+    return HarmJudge(connections.open(found, how.chat), how, sees=sees)
+
+
+def _given(judge: str | Brought, role: str) -> Judge | str:
+    """Return a judge that is brought or registered, else the spec of the model to ask."""
+    if not isinstance(judge, str):
+        return as_judge(judge)
+    entry = registry.find(Kind.JUDGE, judge) if judge.isidentifier() or "-" in judge else None
+    if entry is None:
+        return judge
+    if spec := entry.declaration.get(role):
+        return str(spec)
+    return as_judge(entry.target, judge)

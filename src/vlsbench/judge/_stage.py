@@ -1,0 +1,99 @@
+"""The one stage in which every job's judging happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vlsbench.engine import Context, Keep, Record, Result
+from vlsbench.errors import VlsbenchError
+from vlsbench.judge._before import verdict_without_judge
+from vlsbench.judge._function import wrong_label
+from vlsbench.judge._judge import Judge, Question
+from vlsbench.judge._verdict import Label, Verdict
+from vlsbench.models import Reply, Request, call_key
+
+
+async def ask_judge(
+    judge: Judge, question: Question, ctx: Context, *, role: str = "judge", epoch: int = 0
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Ask a judge, every call of its model through the ledger.
+
+    Replies that were filtered, rejected or are empty need no judge, and none is asked.
+
+    Args:
+        judge: Whoever decides.
+        question: What is judged.
+        ctx: Makes the calls.
+        role: What the calls are booked under.
+        epoch: How often the user sent the question back.
+
+    Returns:
+        The verdict, and the keys of the calls that it took.
+
+    Raises:
+        VlsbenchError: The judge's label does not answer the question.
+    """
+    if question.reply and (before := verdict_without_judge(question.reply)):
+        return before, ()
+    calls: list[str] = []
+    model = judge.model
+
+    async def call(request: Request) -> Reply:
+        if model is None:
+            raise VlsbenchError(f"judge {judge.name} asks a model and names none")
+        calls.append(call_key(model.identity, request))
+        return await ctx.call(role, model, request)
+
+    verdict = await judge.judge(question, call, epoch=epoch)
+    if verdict.label not in question.labels and verdict.label is not Label.UNSCORED:
+        raise wrong_label(judge, question, verdict.label)
+    return verdict, tuple(calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A question on its way to a judge."""
+
+    question: Question
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the outcome keeps beside the verdict; plain JSON."""
+
+    def outcome(self, verdict: Verdict, calls: tuple[str, ...]) -> dict[str, Any]:
+        """Return what the ledger keeps."""
+        reason = str(verdict.reason or "")
+        if self.question.reply is None:
+            return {
+                "harmful": verdict.harmful,
+                "reason": reason,
+                "explanation": verdict.explanation,
+                **self.facts,
+                "judge_calls": calls,
+            }
+        return {
+            "label": str(verdict.label),
+            "explanation": verdict.explanation,
+            "tries": verdict.tries,
+            **self.facts,
+            **({"reason": reason} if reason else {}),
+            **({"judge_calls": calls} if calls else {}),
+        }
+
+
+class JudgeStage:
+    """Puts a `Case` to a judge, and keeps the verdict."""
+
+    version = "1"
+
+    def __init__(self, judge: Judge, name: str = "judge") -> None:
+        """Take the judge, and what the stage is called in the ledger."""
+        self.name = name
+        self._judge = judge
+
+    async def run(self, record: Record, ctx: Context) -> Result:
+        """Judge one case; whatever gets no label keeps the reason."""
+        case: Case = record.value
+        epoch = ctx.epoch(record.id, self.name)
+        verdict, calls = await ask_judge(self._judge, case.question, ctx, epoch=epoch)
+        return Keep(case.outcome(verdict, calls))
