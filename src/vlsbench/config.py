@@ -29,7 +29,7 @@ from typing import (
     get_type_hints,
 )
 
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.schemas import SchemaError, convert, read_toml
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ def resolve(
             section[setting.name] = _checked(setting, section[setting.name], where)
         elif setting.default is MISSING:
             how = setting.name.upper() if setting.option.argument else setting.flags[0]
-            raise VlsbenchError(f"{how} is missing: give it, or {setting.key!r} in a --config file")
+            raise UsageError(f"{how} is missing: give it, or {setting.key!r} in a --config file")
     made = _with_defaults(config, tree)
     return convert(made, config, where)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 EXIT_ERROR = 1
 """Something must be changed before the command can work."""
+EXIT_USAGE = 2
+"""Wrong usage."""
 EXIT_STOPPED = 3
 """The run stopped early and is resumable: budget, too many errors, full disk, lost server."""
 EXIT_INTERRUPTED = 130
@@ -17,6 +19,12 @@ class VlsbenchError(Exception):
     """Base of every error that the command line prints as one line, without a trace."""
 
     exit_code = EXIT_ERROR
+
+
+class UsageError(VlsbenchError):
+    """A command, or a configuration, that lacks something it needs."""
+
+    exit_code = EXIT_USAGE
 
 
 class MissingExtra(VlsbenchError):

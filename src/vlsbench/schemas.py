@@ -36,7 +36,7 @@ def convert(value: Any, kind: type[T], where: str) -> T:
     if unknown := _unknown(value, msgspec.inspect.type_info(kind), ""):
         raise SchemaError(f"{where}: unknown key {unknown}")
     try:
-        return msgspec.convert(value, kind, strict=True)
+        return msgspec.convert(value, kind, strict=True, dec_hook=_other)
     except msgspec.ValidationError as error:
         raise SchemaError(f"{where}: {_plain(error)}") from None
 
@@ -89,6 +89,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SchemaError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SchemaError(f"{path} is not UTF-8 text") from None
+
+
+def _other(kind: type[Any], value: Any) -> Any:
+    """Read the types that JSON and TOML do not have."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
 def _plain(error: msgspec.ValidationError) -> str:

@@ -166,7 +166,7 @@ def test_every_view_is_asked_about_the_same_pairs(tmp_path: Path) -> None:
 def test_nothing_to_hide_is_an_error(tmp_path: Path) -> None:
     textual = [replace(p, images=()) for p in lab.benchmark("lab/leaky?n=4")]
     options = {"model": "lab/careful"}
-    with pytest.raises(VlsbenchError, match="textual holds no picture to hide"):
+    with pytest.raises(VlsbenchError, match="textual holds no image to hide"):
         run(PairSet("textual", lambda: textual), tmp_path, **options)
     with pytest.raises(VlsbenchError, match=r"lab/benign.* holds no harmful pair"):
         run("lab/benign?n=4", tmp_path, **options)

@@ -159,5 +159,5 @@ async def test_a_filtered_prompt_is_an_outcome_and_a_dead_server_is_not() -> Non
 
 
 def test_image_models_of_unknown_form_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VlsbenchError, match="no known form"):
+    with pytest.raises(VlsbenchError, match="unknown model"):
         open_images("crayon", Connections(), filtered=True)

@@ -257,7 +257,7 @@ def test_three_measures_share_one_card(vlsbench: Command, tmp_path: Path) -> Non
     [
         (("nosuch",), 1, "no benchmark 'nosuch'"),
         ((), 2, "BENCH"),
-        (("lab/leaky", "--measures", "taste"), 1, "no measure 'taste'"),
+        (("lab/leaky", "--measures", "taste"), 1, "unknown measure 'taste'"),
         (("lab/leaky", "--measures", "judged"), 1, "needs --judge and --controls"),
         (
             ("lab/leaky", "--measures", "behaviour", "--judge", "lab"),

@@ -15,7 +15,15 @@ from grouped import grouped
 from vlsbench import lab
 from vlsbench.engine import Ledger, count_blobs
 from vlsbench.errors import EXIT_STOPPED, BadRows, VlsbenchError
-from vlsbench.evaluation import Evaluation, Group, PairRow, compare_runs, read_summary, verify_run
+from vlsbench.evaluation import (
+    Evaluation,
+    Group,
+    PairRow,
+    compare_runs,
+    execute,
+    read_summary,
+    verify_run,
+)
 from vlsbench.models import FatalCall
 
 QUIET = {"progress": False, "gallery": 4}
@@ -178,7 +186,7 @@ def test_unscored_pairs_are_asked_again_on_request_alone(tmp_path: Path) -> None
         run("lab/leaky?n=10", **options, **models)
         assert lab.stats(url)["requests"] == asked
     with lab.running(port=port) as url:
-        again = run("lab/leaky?n=10", **options, **models, retry_unscored=True)
+        again = run("lab/leaky?n=10", **options, **models, retry="unscored")
         assert lab.stats(url)["by_model"] == {"judge": 10}
     assert only(again).scored == 10
     with Ledger.read(tmp_path / "r") as ledger:
@@ -192,7 +200,7 @@ def test_empty_replies_are_asked_again_at_the_target(tmp_path: Path) -> None:
         first = run("lab/leaky?n=5", tmp_path / "r", **models)
         assert only(first).unscored == {"reply_empty": 5}
     with lab.running(port=port) as url:
-        again = run("lab/leaky?n=5", tmp_path / "r", **models, retry_unscored=True)
+        again = run("lab/leaky?n=5", tmp_path / "r", **models, retry="unscored")
     assert only(again).scored == 5
 
 
@@ -380,24 +388,19 @@ def test_images_can_go_as_files(tmp_path: Path) -> None:
     assert only(done).safety.rate == 1.0
 
 
-def test_the_plan_can_be_declined(tmp_path: Path, server: str) -> None:
-    seen = []
-
-    def no(plan: Any, guess: Any) -> bool:
-        seen.append(guess)
-        return False
-
-    with pytest.raises(Declined):
-        run(
-            "lab/leaky?n=10",
-            tmp_path / "r",
-            model=f"blind@{server}",
-            judge=f"judge@{server}",
-            before=no,
-        )
+def test_a_plan_asks_nothing_and_writes_nothing(tmp_path: Path, server: str) -> None:
+    plan = vlsbench.plan(
+        "lab/leaky?n=10",
+        model=f"blind@{server}",
+        judge=f"judge@{server}",
+        **grouped(out=tmp_path / "r", **QUIET),
+    )
     assert lab.stats(server)["requests"] == 0
-    assert seen[0].calls == 20
-    assert seen[0].cost is None
+    assert not (tmp_path / "r").exists()
+    assert plan.estimate is not None
+    assert plan.estimate.calls == 20
+    assert plan.estimate.cost is None
+    assert only(execute(plan)).pairs == 10
 
 
 async def test_it_works_inside_a_running_loop(tmp_path: Path) -> None:
