@@ -4,9 +4,10 @@
 
 The command runs in a process of its own against a server that answers at once. Nothing of ours is
 wrapped: a thread of that process notes the CPU time every 2 ms, and the moments at which one phase
-becomes the next are read from outside: the server's books say when the first question came and
-when the last answer went, the results' files say when they were written. CPU time inside `import`
-is counted apart, wherever it happens.
+becomes the next are read from outside: the server's books say when the last answer went, the
+results' files say when they were written. Opening (selecting, looking at every image, estimating)
+is what the same command takes with `--dry-run`. CPU time inside `import` is counted apart, wherever
+it happens.
 """
 
 from __future__ import annotations
@@ -22,14 +23,30 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from typing import NamedTuple
 
 from benchmarks import server
 from benchmarks.measure import ours, pin
 from benchmarks.workload import make, warm
 
-YARDSTICK = "import aiohttp, jinja2, pyarrow.parquet, rich.console"
+YARDSTICK = "import aiohttp, jinja2, pyarrow.parquet, rich.console, typer"
 """What no evaluation can do without; the unit of the ratios."""
 PHASES = ("start, imports", "opening", "calls", "intervals, files", "page", "printing, leaving")
+
+
+class Sample(NamedTuple):
+    """What the process noted of itself at one moment, in seconds."""
+
+    clock: float
+    wall: float
+    cpu: float
+    imports: float
+    """CPU time until then that went into start-up and imports."""
+
+    @property
+    def own(self) -> float:
+        return self.cpu - self.imports
+
 
 DRIVER = """
 import builtins, importlib, json, sys, threading, time
@@ -83,27 +100,33 @@ def cpu_s(argv: Sequence[str]) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def traced(folder: Path, *options: str, server_url: str, out: Path) -> tuple[float, list[Sample]]:
+    """Evaluate a folder of pairs; return the CPU seconds of the process, and its samples."""
+    with TemporaryDirectory() as scratch:
+        noted = Path(scratch, "samples.json")
+        command = [*ours(folder, server_url, 32, out)[1:], *options]
+        whole = cpu_s([sys.executable, "-c", DRIVER, str(noted), *command])
+        return whole, [Sample(*sample) for sample in json.loads(noted.read_text())]
+
+
 def phases(folder: Path) -> dict[str, float]:
     """Evaluate a folder of pairs once; return the CPU seconds of each phase."""
     with TemporaryDirectory() as scratch, server.running(delay=0) as up:
-        noted, out = Path(scratch, "samples.json"), Path(scratch, "run")
-        command = ours(folder, up.url, 32, out)[1:]
-        whole = cpu_s([sys.executable, "-c", DRIVER, str(noted), *command])
-        asked = [call for call in up.stats(calls=True)["calls"] if call[3]]
+        out = Path(scratch, "run")
+        _, planned = traced(folder, "--dry-run", server_url=up.url, out=Path(scratch, "plan"))
+        whole, samples = traced(folder, server_url=up.url, out=out)
+        answered = max(call[3] or 0 for call in up.stats(calls=True)["calls"])
         written = [(out / name).stat().st_mtime for name in ("summary.json", "report.html")]
-        samples = json.loads(noted.read_text())
-    clock, wall = ([sample[i] for sample in samples] for i in (0, 1))
+    opened = planned[-1].own
     ends = [
-        bisect_left(clock, min(call[2] for call in asked)),
-        bisect_left(clock, max(call[3] for call in asked)),
-        *(bisect_left(wall, moment) for moment in written),
-        len(samples) - 1,
+        bisect_left(samples, answered, key=lambda sample: sample.clock),
+        *(bisect_left(samples, moment, key=lambda sample: sample.wall) for moment in written),
+        -1,
     ]
-    beyond_imports = [0.0, *(cpu - imports for _, _, cpu, imports in (samples[i] for i in ends))]
-    steps = [after - before for before, after in pairwise(beyond_imports)]
-    found = dict(zip(PHASES, [samples[-1][3], *steps], strict=True))
-    found[PHASES[-1]] += whole - samples[-1][2]
-    return found
+    steps = pairwise([0.0, opened, *(samples[end].own for end in ends)])
+    found = dict(zip(PHASES[1:], (after - before for before, after in steps), strict=True))
+    found[PHASES[-1]] += whole - samples[-1].cpu
+    return {PHASES[0]: samples[-1].imports, **found}
 
 
 def main() -> None:

@@ -162,6 +162,15 @@ def test_starting_is_light() -> None:
     assert done.stdout.split() == []
 
 
+def test_a_remote_model_brings_in_no_plug_in() -> None:
+    program = (
+        "import sys; from vlsbench.models import price_of; price_of('llava@http://localhost/v1'); "
+        "print('vlsbench.lab' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
 def test_the_list_of_commands_says_what_each_says_of_itself(vlsbench: Command) -> None:
     listed = vlsbench("--help").stdout.partition("─ Commands ─")[2]
     rows = [line.strip("│ ").split(maxsplit=1) for line in listed.splitlines() if "│" in line]

@@ -136,7 +136,7 @@ def evaluate(
     ] = None,
     gallery: Annotated[
         int, typer.Option(min=0, help="Pairs in the report's gallery.", rich_help_panel=_RUN)
-    ] = 120,
+    ] = 60,
     dry_run: Annotated[
         bool,
         typer.Option(

@@ -16,6 +16,7 @@ from vlsbench.engine import Ledger, StopSignal, Tally, check_same_run, in_a_loop
 from vlsbench.errors import Stopped, VlsbenchError
 from vlsbench.evaluation._estimate import Estimate, estimate
 from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary
+from vlsbench.evaluation._page import GALLERY, write_report
 from vlsbench.evaluation._rows import pair_rows
 from vlsbench.evaluation._run import Plan, conclude, execute, reopen_unscored
 from vlsbench.evaluation._settings import Selection, Settings, default_context, identity_of, run_id
@@ -36,8 +37,6 @@ from vlsbench.pairs import ImageError, Pair, PairSet, Shrink, Swapper, View, loa
 RUNS = Path("runs")
 """Where runs go unless told otherwise."""
 LAB = "lab/"
-GALLERY = 120
-"""Pairs in the report's gallery."""
 
 
 @dataclass(frozen=True)
@@ -301,8 +300,6 @@ def _files(plan: Plan, ledger: Ledger, gallery: int) -> Summary:
         and all((plan.folder / name).is_file() for name in wanted)
     ):
         return read_summary(plan.folder / SUMMARY)
-    from vlsbench.evaluation._page import write_report
-
     summary = conclude(plan, ledger)
     with whole_file(plan.folder / REPORT) as part:
         write_report(summary, _report_rows(plan, ledger), part, gallery=gallery)

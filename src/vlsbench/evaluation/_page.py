@@ -23,7 +23,8 @@ from vlsbench.pairs import View
 if TYPE_CHECKING:
     from vlsbench.evaluation._summary_types import Group, Published, Summary
 
-GALLERY = 120
+GALLERY = 60
+"""Pairs in the report's gallery. Each costs decoding its image: 7 ms for a PNG of 1.7 MB."""
 LONG = 700
 """Characters of a text that are shown before a reader asks for the rest."""
 LONGEST = 20_000
