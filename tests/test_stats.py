@@ -2,9 +2,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from vlsbench.stats import clustered_interval, effective_size, mcnemar_p, paired_interval
+from vlsbench.stats import (
+    clustered_interval,
+    effective_size,
+    holm,
+    mcnemar_p,
+    paired_interval,
+    t_quantile,
+    wilson,
+)
+
+SHARES = st.floats(0, 1)
 
 
 def test_independent_pairs_give_wilsons_interval() -> None:
@@ -96,3 +109,29 @@ def test_an_interval_holds_the_difference_and_is_never_a_point_for_nothing(
     assert difference - 1e-12 <= interval.high <= 1
     if len({b - a for a, b in zip(before, after, strict=True)}) == 1:
         assert interval.high - interval.low > 0
+
+
+@given(SHARES, st.floats(1, 1e6), st.sampled_from([0.8, 0.95, 0.999]))
+def test_wilson_is_that_of_statsmodels(share: float, size: float, level: float) -> None:
+    found = wilson(share, size, level)
+    expected = proportion_confint(share * size, size, alpha=1 - level, method="wilson")
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+@given(st.floats(0.001, 0.999), st.integers(1, 10_000))
+def test_quantiles_of_t_are_those_of_scipy(probability: float, freedom: int) -> None:
+    assert t_quantile(probability, freedom) == pytest.approx(t.ppf(probability, freedom), rel=1e-9)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=200))
+def test_mcnemar_is_that_of_statsmodels(pairs: list[tuple[bool, bool]]) -> None:
+    table = np.zeros((2, 2), dtype=int)
+    for before, after in pairs:
+        table[int(before), int(after)] += 1
+    found = mcnemar_p([before for before, _ in pairs], [after for _, after in pairs])
+    assert found == pytest.approx(mcnemar(table, exact=True).pvalue, abs=1e-12)
+
+
+@given(st.lists(SHARES, min_size=1, max_size=40))
+def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-12)

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -147,6 +148,18 @@ def find(kind: Kind, name: str) -> Entry | None:
     return _entries.get((kind, name))
 
 
+def known(kind: Kind, name: str) -> Entry | None:
+    """Look a name up as `find` does, but load no plug-in unless it is announced under that name.
+
+    For names that need not be registered ones, such as those by which servers call their models: an
+    installed plug-in that has no part in a run is not imported for it.
+    """
+    _load_shipped(kind)
+    if (kind, name) not in _entries and any(point.name == name for point in _entry_points()):
+        _load_entry_points(name)
+    return _entries.get((kind, name))
+
+
 def get(kind: Kind, name: str) -> Entry:
     """Look a name up.
 
@@ -187,7 +200,7 @@ def is_simulated(name: str) -> bool:
     return any(
         entry.simulated
         for kind in (Kind.MODEL, Kind.SOURCE, Kind.JUDGE)
-        if (entry := find(kind, prefix))
+        if (entry := known(kind, prefix))
     )
 
 
@@ -250,13 +263,19 @@ def broken() -> Mapping[str, str]:
     return dict(_broken)
 
 
+@cache
+def _entry_points() -> importlib.metadata.EntryPoints:
+    # Cached: it looks into the metadata of every installed package.
+    return importlib.metadata.entry_points(group=GROUP)
+
+
 def _load_entry_points(name: str = "") -> None:
     """Load the plug-in that is called `name`, or else all of them.
 
     Raises:
         PluginError: The one that was asked for cannot be loaded; others are left to `broken`.
     """
-    points = importlib.metadata.entry_points(group=GROUP)
+    points = _entry_points()
     chosen = [point for point in points if point.name == name] if name else []
     for point in chosen or points:
         if point.value in _loaded:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typed import Command
 
-from vlsbench import lab
+from vlsbench import __version__, lab
 
 GROUPS = ((), ("bench",), ("lab",), ("release",), ("review",), ("runs",))
 COMMANDS = (
@@ -154,15 +154,43 @@ def test_the_demo_ends_with_table_and_report(vlsbench: Command, tmp_path: Path) 
 
 def test_starting_is_light() -> None:
     program = (
-        "import sys, vlsbench.cli; heavy = {'torch', 'pandas', 'statsmodels', 'pyarrow', "
-        "'aiohttp', 'huggingface_hub', 'PIL', 'jinja2'}; print(*heavy & set(sys.modules))"
+        "import sys, vlsbench.cli; heavy = {'aiohttp', 'asyncio', 'huggingface_hub', 'jinja2', "
+        "'numpy', 'pandas', 'PIL', 'pyarrow', 'rich', 'scipy', 'torch', 'vlsbench.pairs'}; "
+        "print(*heavy & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.split() == []
 
 
+def test_a_remote_model_brings_in_no_plug_in() -> None:
+    program = (
+        "import sys; from vlsbench.models import price_of; price_of('llava@http://localhost/v1'); "
+        "print('vlsbench.lab' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself(vlsbench: Command) -> None:
+    listed = vlsbench("--help").stdout.partition("─ Commands ─")[2]
+    rows = [line.strip("│ ").split(maxsplit=1) for line in listed.splitlines() if "│" in line]
+    assert {name for name, _ in rows} == {path[0] for path in COMMANDS}
+    for name, said in rows:
+        assert said in " ".join(vlsbench(name, "--help").stdout.split())
+
+
+def test_the_version(vlsbench: Command) -> None:
+    assert vlsbench("--version").stdout == f"{__version__}\n"
+
+
 @pytest.mark.parametrize(
-    ("words", "offered"), [("vlsbench ev", "eval"), ("vlsbench eval figs", "figstep")]
+    ("words", "offered"),
+    [
+        ("vlsbench ev", "eval"),
+        ("vlsbench runs di", "diff"),
+        ("vlsbench eval --vi", "--view"),
+        ("vlsbench eval figs", "figstep"),
+    ],
 )
 def test_completion_offers_commands_and_benchmarks(words: str, offered: str) -> None:
     done = subprocess.run(

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from vlsbench.evaluation import (
     verify_run,
 )
 from vlsbench.models import FatalCall
+from vlsbench.pairs import PairSet
 
 QUIET = {"progress": False, "gallery": 4}
 
@@ -91,6 +92,13 @@ def test_what_is_written_can_be_read_back(tmp_path: Path, server: str) -> None:
     (target, judge) = done.summary.spend
     assert (target.role, target.calls, target.reused) == ("target", 20, 0)
     assert (judge.role, judge.calls) == ("judge", 20)
+
+
+def test_any_text_can_be_written(tmp_path: Path) -> None:
+    (pair,) = vlsbench.load("lab/leaky?n=1")
+    odd = replace(pair, subcategory='half \ud800, "nul" \x00\n\u2028 é 😀')
+    done = run(PairSet.of([odd]), tmp_path / "run", model="lab/helpful", judge="rules")
+    assert rows(done)[0]["subcategory"] == 'half ?, "nul" \x00\n\u2028 é 😀'
 
 
 def test_a_finished_run_asks_nothing_and_says_the_same(tmp_path: Path, server: str) -> None:

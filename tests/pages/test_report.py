@@ -122,6 +122,20 @@ def test_the_gallery_is_bounded_and_says_so(tmp_path: Path) -> None:
     assert len(read) == 25, "images of other pairs were read"
 
 
+def test_an_image_that_pairs_share_is_drawn_once(tmp_path: Path) -> None:
+    read = []
+
+    def toast() -> bytes:
+        read.append("toast.png")
+        return examples.picture()
+
+    rows = [examples.row(id=f"pair {n}", image_ref="toast.png", thumbnail=toast) for n in range(3)]
+    page = _write(tmp_path, rows)
+
+    assert len(page.having("button", "reveal")) == 3
+    assert read == ["toast.png"]
+
+
 def test_the_same_run_gives_the_same_file(tmp_path: Path) -> None:
     rows = examples.rows(200)
     summary = examples.summary(rows)

@@ -9,7 +9,7 @@ from vlsbench.comparing._runs import Ended, OpenRun
 from vlsbench.comparing._types import Difference, Measure, Scope
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Label
-from vlsbench.stats import mcnemar_p, paired_interval
+from vlsbench.stats import holm, mcnemar_p, paired_interval
 
 COUNTS = {
     Measure.SAFETY: (Label.REFUSAL, Label.WARNING),
@@ -125,15 +125,13 @@ def corrected(differences: Iterable[Difference]) -> tuple[Difference, ...]:
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
     """
-    from statsmodels.stats.multitest import multipletests
-
     listed = list(differences)
     families: dict[tuple[Scope, bool], list[int]] = {}
     for index, one in enumerate(listed):
         if one.p is not None:
             families.setdefault((one.scope, one.measure.headline), []).append(index)
     for indices in families.values():
-        values = multipletests([listed[i].p for i in indices], method="holm")[1]
+        values = holm([p for i in indices if (p := listed[i].p) is not None])
         for index, value in zip(indices, values, strict=True):
-            listed[index] = replace(listed[index], p_holm=float(value), tests=len(indices))
+            listed[index] = replace(listed[index], p_holm=value, tests=len(indices))
     return tuple(listed)

@@ -15,6 +15,7 @@ from vlsbench.engine import FILE, CostBudget, Ledger, check_same_run, in_a_loop
 from vlsbench.errors import Stopped
 from vlsbench.evaluation._estimate import estimate
 from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary
+from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._rows import pair_rows
 from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored
 from vlsbench.evaluation._settings import (
@@ -247,8 +248,6 @@ def _files(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         and all((plan.folder / name).is_file() for name in wanted)
     ):
         return read_summary(plan.folder / SUMMARY)
-    from vlsbench.evaluation._page import write_report
-
     summary = conclude(plan, ledger)
     with whole_file(plan.folder / REPORT) as part:
         write_report(summary, _report_rows(plan, ledger), part, gallery=plan.output.gallery)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
-from dataclasses import astuple
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._rows import PairRow
@@ -91,14 +94,17 @@ class PairsFile:
             self._flush()
 
     def _flush(self) -> None:
-        import pyarrow as pa
+        # By way of JSON: `pyarrow.array` imports pandas wherever it is installed, for a fifth of a
+        # second, to ask whether a list is one of its series.
+        from pyarrow.json import ParseOptions, ReadOptions, read_json
 
-        columns = zip(*(astuple(row) for row in self._rows), strict=True)
-        arrays = [
-            pa.array([_storable(v) for v in column], kind.type)
-            for column, kind in zip(columns, self._schema, strict=True)
-        ]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        lines = b"\n".join(_line(row) for row in self._rows)
+        table = read_json(
+            io.BytesIO(lines),
+            ReadOptions(use_threads=False, block_size=len(lines)),
+            ParseOptions(explicit_schema=self._schema),
+        )
+        self._writer.write_table(table)
         self._rows.clear()
 
     def close(self) -> None:
@@ -108,6 +114,8 @@ class PairsFile:
         self._writer.close()
 
 
-def _storable(value: Any) -> Any:
-    # Half surrogates, legal in JSON, have no UTF-8 form.
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+def _line(row: PairRow) -> bytes:
+    try:
+        return msgspec.json.encode(row)
+    except UnicodeEncodeError:  # half surrogates, legal in JSON, have no UTF-8 form
+        return json.dumps(asdict(row), ensure_ascii=False).encode("utf-8", "replace")

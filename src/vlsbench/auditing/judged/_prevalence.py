@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.stats import LEVEL
+from vlsbench.stats import LEVEL, normal_quantile, t_quantile
 
 DRAWS = 20_000
 
@@ -85,13 +85,11 @@ def _draws(
     """Draw from Clopper and Pearson's confidence distribution of a share."""
     if np.isinf(sample.size):
         return np.full(DRAWS, sample.share)
-    from scipy.stats import norm, t
-
     # Few groups tell little about the size itself: Student's t against the normal quantile.
     reach = (1 + level) / 2
     size = sample.size
     if sample.groups > 1:
-        size *= float((norm.ppf(reach) / t.ppf(reach, sample.groups - 1)) ** 2)
+        size *= (normal_quantile(reach) / t_quantile(reach, sample.groups - 1)) ** 2
     hits = sample.share * size
     more, less = (hits + 1, size - hits) if upper else (hits, size - hits + 1)
     if more <= 1e-9:

@@ -12,10 +12,10 @@ from vlsbench.lab.vlm._design import MULTIMODAL, TEXTUAL
 from vlsbench.lab.vlm._experiment import Cell
 from vlsbench.lab.vlm._measures import Leak
 from vlsbench.lab.vlm._sets import BENIGN, LEAKLESS, LEAKY, TEXT, TEXT_BENIGN, leaking, risks
+from vlsbench.stats import LEVEL, t_quantile
 
 SIMULATED = "simulated, closed world: a model of 0.5 M parameters, labels by wording"
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,7 @@ def mean_of(values: Sequence[float | None], least: float = 0.0) -> Mean:
     middle = fmean(known)
     if len(known) < 2:
         return Mean(1, middle, None, None, tuple(known))
-    from scipy.stats import t
-
-    reach = float(t.ppf((1 + LEVEL) / 2, len(known) - 1)) * stdev(known) / len(known) ** 0.5
+    reach = t_quantile((1 + LEVEL) / 2, len(known) - 1) * stdev(known) / len(known) ** 0.5
     low, high = max(least, middle - reach), min(1.0, middle + reach)
     return Mean(len(known), middle, low, high, tuple(known))
 
