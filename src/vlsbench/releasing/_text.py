@@ -61,12 +61,5 @@ def size(bytes_: int) -> str:
 
 def size_category(pairs: int) -> str:
     """Return the Hub's size category of a number of rows."""
-    for limit, name in (
-        (10**3, "n<1K"),
-        (10**4, "1K<n<10K"),
-        (10**5, "10K<n<100K"),
-        (10**6, "100K<n<1M"),
-    ):
-        if pairs < limit:
-            return name
-    return "1M<n<10M"
+    limits = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M"}
+    return next((name for limit, name in limits.items() if pairs < limit), "1M<n<10M")
