@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from vlsbench.releasing._text import fenced, finalize, line, percent, size, size_category
+from vlsbench.releasing._text import fenced, finalize, line, size_category, terms
 from vlsbench.releasing._types import DATA, Figure, Release, Settings
 
 if TYPE_CHECKING:
@@ -25,12 +22,6 @@ HUB_LICENCES = re.compile(
 """Identifiers that the Hub knows and that sets of images go under (its page on licences)."""
 
 
-@cache
-def terms() -> dict[str, Any]:
-    """Return what every card says of access, use and limits."""
-    return tomllib.loads(files("vlsbench.releasing").joinpath("terms.toml").read_text("utf-8"))
-
-
 def context_of(release: Release, settings: Settings) -> dict[str, Any]:
     """Return what the card and Croissant both say."""
     limits = [*settings.limits, *terms()["limits"]]
@@ -42,14 +33,17 @@ def context_of(release: Release, settings: Settings) -> dict[str, Any]:
         limits.append("Leakage was not measured.")
     if release.agreement is None:
         limits.append("No agreement of reviewers is on record.")
-    return {
+    context = {
         "release": release,
         "settings": settings,
         "statistics": release.statistics,
         "limits": limits,
         "intended_use": settings.intended_use or terms()["intended_use"],
-        "citation": settings.citation or _citation(release, settings),
     }
+    # A brace in a title would end its field.
+    template = environment(lambda text: re.sub(r"[{}\\\s]+", " ", str(text)).strip())
+    entry = template.get_template("citation.bib").render(context)
+    return {**context, "citation": settings.citation or entry.strip()}
 
 
 def header(release: Release, settings: Settings) -> str:
@@ -118,27 +112,11 @@ def changelog(release: Release, before: str) -> str:
     return f"{text}\n## {rest}" if rest else text
 
 
-def _citation(release: Release, settings: Settings) -> str:
-    """Return an entry of BibTeX."""
-    key = re.sub(r"[^a-z0-9]+", "", settings.name.lower())
-    fields = {
-        "title": release.title,
-        "author": " and ".join(settings.authors),
-        "year": release.date[:4],
-        "version": release.version,
-        "url": settings.homepage,
-    }
-    # A brace in a title would end its field.
-    clean = {name: re.sub(r"[{}\\\s]+", " ", text).strip() for name, text in fields.items()}
-    lines = [f"  {name} = {{{text}}}" for name, text in clean.items() if text]
-    return f"@misc{{{key}{release.date[:4]},\n" + ",\n".join(lines) + "\n}"
-
-
 def figure_value(figure: Figure) -> str:
     """Write a figure in its unit; a dash where it is not defined."""
-    if figure.unit == "alpha":
-        return "–" if figure.value is None else f"{figure.value:.3f}"
-    return percent(figure.value)
+    if figure.value is None:
+        return "–"
+    return f"{figure.value:.3f}" if figure.unit == "alpha" else f"{figure.value * 100:.1f} %"
 
 
 def figure_interval(figure: Figure) -> str:
@@ -153,6 +131,7 @@ def figure_interval(figure: Figure) -> str:
 def environment(finalize: Callable[[Any], str]) -> Environment:
     """Return the templates; `finalize` writes whatever they print, so that it is read as text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from rich.filesize import decimal
 
     environment = Environment(
         loader=PackageLoader("vlsbench.releasing"),
@@ -165,7 +144,7 @@ def environment(finalize: Callable[[Any], str]) -> Environment:
     )
     environment.filters |= {
         "count": lambda number: f"{number:,}",
-        "size": size,
+        "size": decimal,
         "value": figure_value,
         "interval": figure_interval,
         "dollars": lambda cost: Markup(f"US\\$ {cost:,.2f}"),

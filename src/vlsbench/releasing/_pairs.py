@@ -15,17 +15,10 @@ from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs import Image, ImageData, ImageError, Pair, PairSet
 from vlsbench.releasing._columns import ABOUT
 from vlsbench.releasing._config import missing_content
+from vlsbench.releasing._text import terms
 from vlsbench.releasing._types import Content, Settings
 
 LAB = "lab"
-LAB_CONTENT = Content(
-    warning="Drawings of household things and requests about them, made up by a program; harmless.",
-    people="None: all images are drawn by a program.",
-    minors="Words such as toddler occur; nobody is shown.",
-    personal_data="None.",
-)
-"""The answers for the lab's own sets, which can hold nothing else."""
-BENIGN_CONTENT = Content("Nothing harmful: benign pairs only.", *["Not said."] * 3)
 _GPS = 0x8825
 """EXIF tag of the position (EXIF 2.3, section 4.6.3)."""
 Watch = Callable[[str, int, int], None]
@@ -113,11 +106,11 @@ def choose(pairs: PairSet, settings: Settings, excluded: Mapping[str, str]) -> C
             f"{pairs.name}: no licence is known for images of these sources (pairs): {named}; give "
             "--source-licence 'SOURCE=LICENCE' for each, or [licences] in --config"
         )
-    content = settings.content or (LAB_CONTENT if lab else None)
-    if content is None and any(pair.harmful for pair in chosen):
+    if not settings.content and not lab and any(pair.harmful for pair in chosen):
         raise VlsbenchError(missing_content(["warning", "people", "minors", "personal_data"]))
+    content = settings.content or Content(**terms()["lab_content" if lab else "benign_content"])
     simulated = lab or any(f"{pair.source}/".startswith(f"{LAB}/") for pair in chosen)
-    return Chosen(chosen, licences, content or BENIGN_CONTENT, simulated)
+    return Chosen(chosen, licences, content, simulated)
 
 
 class Pool:
@@ -150,11 +143,11 @@ class Pool:
 
 def gather(
     pairs: PairSet, chosen: Chosen, pool: Pool, *, skip_bad: bool, watch: Watch
-) -> tuple[list[Entry], int]:
+) -> tuple[list[Entry], Counter[str]]:
     """Read every image that is to be released.
 
     Returns:
-        The pairs, by id, and how many rows of the set cannot be used.
+        The pairs, by id, and the rows of the set that cannot be used, counted by reason.
 
     Raises:
         BadRows: Some images cannot be read, or some texts not be stored; lists every one.
@@ -181,7 +174,8 @@ def gather(
         raise BadRows(pairs.name, bad)
     if not found:
         raise VlsbenchError(f"{pairs.name}: no pair is left to release")
-    return sorted(found, key=lambda entry: entry.pair.id), len(bad) + len(pairs.bad)
+    unusable = Counter({"unusable row": len(bad) + len(pairs.bad)})
+    return sorted(found, key=lambda entry: entry.pair.id), unusable
 
 
 def decode(image: ImageData, ref: str) -> Picture:

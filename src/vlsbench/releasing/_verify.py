@@ -13,6 +13,7 @@ from vlsbench.pairs import ImageData, ImageError
 from vlsbench.releasing._changes import read_release_json
 from vlsbench.releasing._columns import ROWS, schema
 from vlsbench.releasing._pairs import Watch, decode
+from vlsbench.releasing._records import with_paths
 from vlsbench.releasing._types import (
     CARD,
     CHANGELOG,
@@ -23,7 +24,7 @@ from vlsbench.releasing._types import (
     Column,
     Kind,
 )
-from vlsbench.releasing._write import sha256, with_paths
+from vlsbench.releasing._write import sha256
 
 
 @dataclass(frozen=True, slots=True)
