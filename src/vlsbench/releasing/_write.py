@@ -16,8 +16,7 @@ from typing import Any
 from vlsbench import __version__
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import load
-from vlsbench.pairs import PairSet, read_drop
+from vlsbench.pairs import PairSet, load, read_drop
 from vlsbench.releasing._card import card as card_of
 from vlsbench.releasing._card import changelog, context_of
 from vlsbench.releasing._changes import Before, read_release_json
