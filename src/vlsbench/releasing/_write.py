@@ -7,14 +7,13 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vlsbench import __version__
-
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import PairSet, load, read_drop
 from vlsbench.releasing._card import card as card_of
@@ -24,7 +23,7 @@ from vlsbench.releasing._config import read_config, settings_of
 from vlsbench.releasing._croissant import croissant
 from vlsbench.releasing._findings import agreement as agreement_of
 from vlsbench.releasing._findings import leakage
-from vlsbench.releasing._pairs import Entry, Pool, Watch, choose, gather
+from vlsbench.releasing._pairs import Pool, Watch, choose, gather
 from vlsbench.releasing._provenance import Provenance
 from vlsbench.releasing._records import Records
 from vlsbench.releasing._statistics import statistics
@@ -96,32 +95,65 @@ def release(
     if not isinstance(pairs, PairSet):
         pairs = load(pairs, data=data, skip_bad=skip_bad, columns=columns)
     _check_place(Path(out), settings.name, force)
-    excluded = _excluded(pairs, review, leave_out)
-    leaks = leakage(Path(card), pairs.name) if card else None
-    agreed = agreement_of(Path(agreement), pairs.name) if agreement else None
-    by = Provenance(Path(provenance)) if provenance else None
-    before = Before(Path(previous), settings) if previous else None
+    return _write(
+        *(pairs, Path(out), settings, _excluded(pairs, review, leave_out)),
+        Provenance(Path(provenance)) if provenance else None,
+        Before(Path(previous), settings) if previous else None,
+        {
+            "leakage": leakage(Path(card), pairs.name) if card else None,
+            "agreement": agreement_of(Path(agreement), pairs.name) if agreement else None,
+        },
+        skip_bad=skip_bad,
+        shard_bytes=shard_bytes,
+        watch=watch,
+    )
+
+
+def _write(
+    pairs: PairSet,
+    out: Path,
+    settings: Settings,
+    excluded: Mapping[str, str],
+    by: Provenance | None,
+    before: Before | None,
+    found: Mapping[str, Any],
+    *,
+    skip_bad: bool,
+    shard_bytes: int,
+    watch: Watch,
+) -> Release:
     chosen = choose(pairs, settings, excluded)
     if by:
         by.check([pair.id for pair in chosen.pairs])
-    with _folder_for(Path(out)) as (folder, work):
+    with _folder_for(out) as (folder, work):
         pool = Pool(work / "pool")
-        entries, left_out = gather(pairs, chosen, pool, skip_bad=skip_bad, watch=watch)
+        entries, unusable = gather(pairs, chosen, pool, skip_bad=skip_bad, watch=watch)
         records = Records(folder, pool, entries, before, watch)
         splits = records.write(settings.split, shard_bytes)
         ids = {entry.pair.id for entry in entries}
-        released = _released(
-            *(settings, entries, pool),
+        harmful = sum(entry.pair.harmful for entry in entries)
+        released = Release(
+            schema=SCHEMA,
+            vlsbench=__version__,
+            name=settings.name,
+            version=settings.version,
+            title=settings.title or settings.name,
+            date=settings.date,
+            licence=settings.licence,
             dataset=pairs.name,
+            pairs=len(entries),
+            harmful=harmful,
+            images=len({name for entry in entries for name in entry.images}),
+            gated=bool(harmful),
             simulated=chosen.simulated or bool(by and by.simulated),
             content=chosen.content,
             splits=splits,
             columns=records.columns,
-            left_out=dict(Counter(excluded.values()) + left_out),
-            leakage=leaks,
-            agreement=agreed,
+            statistics=statistics(entries, pool.pictures),
+            left_out=dict(Counter(excluded.values()) + unusable),
             made=by.write(folder / PROVENANCE, ids, excluded) if by else None,
             changes=before.changes(records.columns) if before else None,
+            **found,
         )
         _describe(folder, released, settings, before.changelog if before else "")
     return released
@@ -190,25 +222,6 @@ def _folder_for(out: Path) -> Iterator[tuple[Path, Path]]:
         raise VlsbenchError(f"{out} cannot be written: {error}") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _released(settings: Settings, entries: Sequence[Entry], pool: Pool, **more: Any) -> Release:
-    harmful = sum(entry.pair.harmful for entry in entries)
-    return Release(
-        schema=SCHEMA,
-        vlsbench=__version__,
-        name=settings.name,
-        version=settings.version,
-        title=settings.title or settings.name,
-        date=settings.date,
-        licence=settings.licence,
-        pairs=len(entries),
-        harmful=harmful,
-        images=len({name for entry in entries for name in entry.images}),
-        gated=bool(harmful),
-        statistics=statistics(entries, pool.pictures),
-        **more,
-    )
 
 
 def _describe(folder: Path, released: Release, settings: Settings, before: str) -> None:
