@@ -148,7 +148,7 @@ def test_the_demo_ends_with_table_and_report(vlsbench: Command, tmp_path: Path) 
     assert rows["blind"].count("100.0 [") == 1
     assert rows["careful"].count("100.0 [") == 2
     assert rows["helpful"].count("100.0 [") == 0
-    assert (tmp_path / "demo" / "index.html").is_file()
+    assert (tmp_path / "demo" / "compare.html").is_file()
     assert vlsbench("demo", "--pairs", "12", "--no-train").returncode == 0
 
 

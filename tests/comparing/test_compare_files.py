@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import vlsbench
 from vlsbench.comparing import Compared, write_compared
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=x>\"'&%$#_{}~^\\[*\n=1+1"
+SVG = "{http://www.w3.org/2000/svg}"
 FILES = {"compare.html", "compare.json", "compare.tex", "table.csv", "differences.csv"}
 
 
@@ -84,6 +86,18 @@ def test_the_page_shows_figures_differences_and_what_is_simulated(folder: Path) 
     assert not [tag for tag, _ in page.tags if tag == "script"]
 
 
+def test_bars_stand_by_benchmark_with_their_intervals(runs: Path, tmp_path: Path) -> None:
+    two = [runs / f"leaky-{model}" for model in ("helpful", "careful")]
+    vlsbench.compare([*two, runs / "benign-careful", runs / "leakless-helpful"], out=tmp_path)
+    text = Page(tmp_path / "compare.html").text
+    assert "lab/leaky?n=24: lab/helpful 0.0\u202f%, lab/careful 100.0\u202f%" in text
+    assert "lab/careful on lab/leaky?n=24: 100.0\u202f%, 95 % interval 8" in text
+    assert "lab/leakless?n=24: lab/helpful 0.0\u202f%, lab/careful not run" in text
+    assert "Over-refusal on benign pairs" in text
+    vlsbench.compare(two, out=tmp_path)
+    assert "Over-refusal" not in Page(tmp_path / "compare.html").text
+
+
 @pytest.mark.browser
 def test_a_browser_shows_the_table_and_fetches_nothing(browser: Chrome, folder: Path) -> None:
     browser.get((folder / "compare.html").as_uri())
@@ -102,12 +116,16 @@ def test_a_browser_shows_the_table_and_fetches_nothing(browser: Chrome, folder: 
 
 @pytest.mark.browser
 def test_a_browser_runs_no_name(compared: Compared, browser: Chrome, tmp_path: Path) -> None:
-    write_compared(_hostile(compared), tmp_path)
+    rows = [*_hostile(compared).rows, dataclasses.replace(compared.rows[0], name="crumb" * 60)]
+    write_compared(dataclasses.replace(_hostile(compared), rows=tuple(rows)), tmp_path)
     browser.get((tmp_path / "compare.html").as_uri())
     # An alert would make every further command fail.
     body = browser.find_element(By.TAG_NAME, "body").text
     assert "<script>alert(1)</script>" in body
     assert browser.find_elements(By.CSS_SELECTOR, "script, img[onerror]") == []
+    metrics = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
     assert browser.get_log("browser") == []
 
 
@@ -173,23 +191,24 @@ def test_latex_has_the_rows_and_marks_simulated_and_published(folder: Path) -> N
     assert heads[0].count(" & ") == rows[0].count(" & ")
 
 
-def test_the_figure_is_drawn_as_picture_and_drawing(folder: Path) -> None:
-    pytest.importorskip("matplotlib")
-    from PIL import Image
+def test_the_figure_has_a_bar_for_every_rate(folder: Path, compared: Compared) -> None:
+    tree = ET.parse(folder / "figure.svg")
+    texts = ["".join(text.itertext()) for text in tree.iter(f"{SVG}text")]
+    own = [row for row in compared.rows if not row.published]
+    for row in own:
+        assert row.name in texts
+    assert texts.count("100.0") == sum(
+        cell.score == 100 for row in own for cell in row.cells.values()
+    )
+    assert any(text.startswith("† simulated") for text in texts)
+    assert {"lab/leakless?n=24†", "safety rate, %", "over-refusal, %"} <= set(texts)
 
-    with Image.open(folder / "figure.png") as picture:
-        assert picture.width > 600
-        assert len(picture.convert("RGB").getcolors(1 << 20) or ()) > 10
-    assert "<svg" in (folder / "figure.svg").read_text("utf-8")
 
-
-def test_hostile_names_do_not_stop_the_figure(compared: Compared, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    import xml.etree.ElementTree as ET
-
+def test_hostile_names_stay_text_in_the_figure(compared: Compared, tmp_path: Path) -> None:
     write_compared(_hostile(compared), tmp_path)
     tree = ET.parse(tmp_path / "figure.svg")
-    assert not tree.findall(".//{http://www.w3.org/2000/svg}script")
+    assert not {f"{SVG}script", f"{SVG}img"} & {element.tag for element in tree.iter()}
+    assert any("<script>alert(1)" in (text.text or "") for text in tree.iter(f"{SVG}text"))
 
 
 def test_only_benchmarks_of_ones_own_runs_are_drawn(compared: Compared, tmp_path: Path) -> None:
@@ -218,7 +237,7 @@ def test_the_command_prints_tables_and_writes_files(runs: Path, tmp_path: Path) 
     assert "+100.0 [" in done.stdout
     assert "† simulated" in done.stdout
     assert "Next: open" in done.stdout
-    assert {file.name for file in (tmp_path / "out").iterdir()} >= FILES
+    assert {file.name for file in (tmp_path / "out").iterdir()} == FILES | {"figure.svg"}
 
 
 def test_the_command_speaks_json_and_fails_in_one_line(runs: Path, tmp_path: Path) -> None:
@@ -227,4 +246,4 @@ def test_the_command_speaks_json_and_fails_in_one_line(runs: Path, tmp_path: Pat
     done = _command("nowhere", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "nowhere holds no run" in done.stderr
+    assert "no run found in nowhere" in done.stderr

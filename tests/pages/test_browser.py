@@ -11,7 +11,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
-from vlsbench.comparing import write_index
 from vlsbench.evaluation import ReportRow, write_report
 from vlsbench.judge import Label
 
@@ -311,22 +310,3 @@ def test_both_colour_schemes_can_be_read(browser: Chrome, page: Path, scheme: st
         fill = _luminance(browser, f"rect.fill.{label}", "fill")
         low, high = sorted((ink, fill))
         assert (high + 0.05) / (low + 0.05) >= 3.5, f"the number on {label} is too faint"
-
-
-def test_the_index_loads_nothing_fits_a_phone_and_runs_no_script(
-    browser: Chrome, page: Path
-) -> None:
-    _phone(browser)
-    rows = examples.rows(40)
-    runs = [
-        (examples.summary(rows, bench=title, model=model), f"{model}.html")
-        for title in ("Leaky", "Leakless", ATTACKS[2])
-        for model in ("lab/blind", "lab/careful", "crumb" * 60, ATTACKS[1])
-    ]
-    write_index(runs, page, "Toasters " + ATTACKS[0], f"{ATTACKS[0]}\n\n{ATTACKS[3]}")
-    browser.get(page.as_uri())
-
-    assert browser.execute_script("return window.pwned") is None
-    assert _requests(browser) == [page.as_uri()]
-    assert browser.get_log("browser") == []
-    assert _width(browser) == PHONE

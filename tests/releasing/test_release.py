@@ -111,16 +111,9 @@ def test_the_same_pairs_in_another_order_give_the_same_bytes(tmp_path: Path) -> 
 
 
 def test_shards_are_cut_by_size_and_read_as_one(source: Path, tmp_path: Path) -> None:
-    from vlsbench.releasing import Beside, settings_of, write_release
-
     rows = kitchen.rows(100)
     source = kitchen.write(tmp_path / "many", rows)
-    settings = settings_of(
-        {**kitchen.NAMED, "content": kitchen.ANSWERS, "licences": {"drawn": "CC0-1.0"}}
-    )
-    made = write_release(
-        vlsbench.load(source), tmp_path / "out", settings, Beside(), shard_bytes=5000
-    )
+    made = kitchen.released(source, tmp_path / "out", shard_bytes=5000)
     (split,) = made.splits
     assert len(split.files) == 2
     assert split.files[0] == "data/test-00000-of-00002.parquet"

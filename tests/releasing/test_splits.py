@@ -10,47 +10,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vlsbench
-from vlsbench.releasing._gather import Entry
-from vlsbench.releasing._images import Picture
-from vlsbench.releasing._splits import assign
+from vlsbench.releasing import assign_splits
 
 SHARES = {"train": 0.3, "validation": 0.2, "test": 0.5}
 
 
-def pictures(count: int) -> list[Picture]:
-    digests = (hashlib.sha256(str(number).encode()).hexdigest() for number in range(count))
-    return [Picture(f"{one}.png", "image/png", 1, 1, 1, False, False) for one in digests]
-
-
-def entry(number: int, images: tuple[int, ...], twin_of: str = "") -> Entry:
-    return Entry(f"pair-{number}", 0, images, twin_of, True)
-
-
-IMAGES = st.lists(st.integers(0, 19), min_size=1, max_size=3).map(tuple)
+DIGESTS = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(1000)]
+IMAGES = st.lists(st.sampled_from(DIGESTS[:20]), min_size=1, max_size=3)
 
 
 @given(st.lists(st.tuples(IMAGES, st.none() | st.integers(0, 29)), min_size=1, max_size=30))
 def test_no_image_is_in_two_splits_and_twins_go_together(
-    found: list[tuple[tuple[int, ...], int | None]],
+    found: list[tuple[list[str], int | None]],
 ) -> None:
-    entries = [
-        entry(number, images, f"pair-{twin}" if twin is not None else "")
-        for number, (images, twin) in enumerate(found)
-    ]
-    splits = assign(entries, pictures(20), SHARES)
-    split_of: dict[int, str] = {}
-    by_id = {one.id: split for one, split in zip(entries, splits, strict=True)}
-    for one, split in zip(entries, splits, strict=True):
-        for image in one.images:
-            assert split_of.setdefault(image, split) == split
-        assert by_id.get(one.twin_of, split) == split
+    images = {str(number): digests for number, (digests, _) in enumerate(found)}
+    twins = {str(number): str(twin) for number, (_, twin) in enumerate(found) if twin is not None}
+    splits = assign_splits(images, twins, SHARES)
+    assert splits.keys() == images.keys()
+    split_of: dict[str, str] = {}
+    for pair, split in splits.items():
+        for digest in images[pair]:
+            assert split_of.setdefault(digest, split) == split
+        assert splits.get(twins.get(pair, ""), split) == split
 
 
 def test_pairs_stay_where_they_are_when_others_come_and_go() -> None:
-    many = [entry(number, (number,)) for number in range(1000)]
-    whole = dict(zip(many, assign(many, pictures(1000), SHARES), strict=True))
-    some = many[::-3]
-    assert assign(some, pictures(1000), SHARES) == [whole[one] for one in some]
+    whole = assign_splits({digest: [digest] for digest in DIGESTS}, {}, SHARES)
+    some = assign_splits({digest: [digest] for digest in DIGESTS[::-3]}, {}, SHARES)
+    assert some == {digest: whole[digest] for digest in DIGESTS[::-3]}
     for name, share in SHARES.items():
         # Three standard deviations of a count among 1,000.
         reach = 3 * (1000 * share * (1 - share)) ** 0.5

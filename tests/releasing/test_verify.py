@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -26,10 +27,12 @@ def out(tmp_path: Path) -> Path:
 
 def resign(out: Path) -> None:
     """Make the checksums right again, as whoever tampers would."""
-    from vlsbench.releasing._write import sha256
-
     names = [line.partition("  ")[2] for line in (out / "checksums.sha256").read_text().split("\n")]
-    lines = [f"{sha256(out / name)}  {name}\n" for name in names if name and (out / name).is_file()]
+    lines = [
+        f"{hashlib.sha256((out / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in names
+        if name and (out / name).is_file()
+    ]
     (out / "checksums.sha256").write_text("".join(lines))
 
 

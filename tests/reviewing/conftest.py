@@ -14,7 +14,7 @@ from review_examples import begin
 from review_visitor import HOME, PORT, Visitor
 
 from vlsbench.reviewing import Person, Review, invite
-from vlsbench.reviewing._app import make_app
+from vlsbench.reviewing.app import make_app
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 import vlsbench
 from vlsbench.reviewing import Person, Question, Review, Store, invite, open_review
-from vlsbench.reviewing._app import make_app
+from vlsbench.reviewing.app import make_app
 
 pytestmark = pytest.mark.browser
 

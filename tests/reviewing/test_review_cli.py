@@ -126,7 +126,7 @@ def test_a_taken_port_says_so(tmp_path: Path) -> None:
     [
         (("status", BENCH), "holds no review"),
         (("export", BENCH), "holds no review"),
-        (("lab/nothing",), "no benchmark"),
+        (("lab/nothing",), "no variant"),
         ((BENCH, "--reviewer", "ann", "--adjudicator", "ann"), "ann is named twice"),
         (("import", BENCH, "--label-studio", "none.json"), "none.json"),
     ],

@@ -108,11 +108,13 @@ def test_disputes_go_to_a_third_person_who_reads_no_name(tmp_path: Path) -> None
     assert screen is not None
     assert (screen.number, screen.questions) == (1, (Question.MATCHED,))
     assert sorted(v.comment for v in screen.others) == ["", "a kettle"]
-    assert review.progress("cleo", Role.ADJUDICATOR) == (0, 1)
+    progress = review.progress("cleo", Role.ADJUDICATOR)
+    assert (progress.done, progress.total) == (0, 1)
     said = Said({Question.MATCHED: NO})
     assert review.answer("cleo", Role.ADJUDICATOR, 1, Step.ADJUDICATION, said)
     assert _at(review, "cleo", Role.ADJUDICATOR) is None
-    assert review.progress("cleo", Role.ADJUDICATOR) == (1, 1)
+    progress = review.progress("cleo", Role.ADJUDICATOR)
+    assert (progress.done, progress.total) == (1, 1)
     status = review.status()
     assert (status.keep, status.drop, status.open, status.disputed) == (1, 1, 0, 0)
 

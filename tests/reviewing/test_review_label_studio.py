@@ -24,8 +24,8 @@ from vlsbench.reviewing import (
     export_tasks,
     import_tasks,
     labelling_config,
+    read_tasks,
 )
-from vlsbench.reviewing._label_studio import read_tasks
 
 Answers = Mapping[Question, Answer]
 AT = "2026-03-09T22:16:08.728381Z"

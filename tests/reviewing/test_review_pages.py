@@ -15,7 +15,7 @@ from review_visitor import HOME, PORT, Visitor
 
 from vlsbench.pairs import MadeImage
 from vlsbench.reviewing import Question, Review, Store, invite
-from vlsbench.reviewing._app import make_app
+from vlsbench.reviewing.app import make_app
 
 Visit = Callable[[str], Visitor]
 ATTACK = '"><script>window.pwned = 1</script><img src=x onerror=alert(1)>{{ 7 * 7 }}'

@@ -12,7 +12,7 @@ from review_visitor import HOME, PORT, Visitor
 
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.reviewing import Person, Review, Store, invite, serve
-from vlsbench.reviewing._app import make_app
+from vlsbench.reviewing.app import make_app
 
 Visit = Callable[[str], Visitor]
 NO_HARM = {"number": "0", "step": "query", "query_harmful": "no"}

@@ -76,12 +76,13 @@ def compare(
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
-    from vlsbench.comparing import compare_all, difference_tables, split_name, write_compared
+    from vlsbench.comparing import compare as compare_runs
+    from vlsbench.comparing import difference_tables, legend, write_compared
 
-    compared = compare_all(
-        [split_name(run) for run in runs],
+    compared = compare_runs(
+        runs,
         baseline=baseline,
-        abilities=[split_name(path) for path in ability or ()],
+        ability=ability or (),
         published=published or (),
         allow_unfinished=allow_unfinished,
     )
@@ -92,7 +93,8 @@ def compare(
     console = Console()
     for start in range(0, len(compared.columns), ACROSS):
         console.print(_figures(compared, compared.columns[start : start + ACROSS]))
-    _print_legend(console, compared)
+    line = " ".join(["95 % intervals clustered by image.", *legend(compared)])
+    console.print(escape(line), style="dim", highlight=False)
     for table in difference_tables(compared):
         if not table.folded:
             console.print(_differences(table))
@@ -102,8 +104,6 @@ def compare(
     if out:
         names = ", ".join(file.name for file in files)
         console.print(escape(f"Files: {out}/ {names}"), highlight=False)
-        if not any(file.suffix == ".png" for file in files):
-            console.print("No figure: it needs matplotlib (pip install 'vlsbench\\[align]')")
         console.print(escape(f"Next: open {files[0]}"), style="dim", highlight=False)
     else:
         console.print(
@@ -137,15 +137,6 @@ def _figures(compared: Compared, columns: Sequence[Column]) -> Table:
             style="dim" if row.published else "bold" if row.baseline else None,
         )
     return table
-
-
-def _print_legend(console: Console, compared: Compared) -> None:
-    from vlsbench.comparing import LEGEND, marks
-
-    used = "".join(marks(cell) for row in compared.rows for cell in row.cells.values())
-    said = [f"{sign} {meaning}." for sign, meaning in LEGEND.items() if sign in used]
-    line = " ".join(["95 % intervals clustered by image.", *said])
-    console.print(escape(line), style="dim", highlight=False)
 
 
 def _differences(found: DifferencesTable) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +90,7 @@ def _train(out: Path, seeds: int) -> None:
 def _evaluate(out: Path, pairs: int, fault_rate: float) -> Path:
     """Evaluate the rule-made models, and return the page that compares them."""
     from vlsbench import evaluation, lab
-    from vlsbench.comparing import write_index
+    from vlsbench.comparing import compare, write_compared
     from vlsbench.engine import FILE
 
     console = Console(stderr=True)
@@ -108,16 +109,13 @@ def _evaluate(out: Path, pairs: int, fault_rate: float) -> Path:
                     judge=f"lab/judge@{url}",
                     output=evaluation.Output(out=folder, progress=console.is_terminal),
                 )
-    index = out / "index.html"
-    write_index(
-        [(run.summary, f"{run.folder.name}/report.html") for run in done.values()],
-        index,
-        TITLE,
-        INTRO,
-    )
+    rows = {model: [done[model, bench] for bench in BENCHES] for model in MODELS}
+    compared = compare(rows)
+    compared = replace(compared, notes=(*INTRO.split("\n\n"), *compared.notes))
+    page, *_ = write_compared(compared, out)
     Console().print(_table(done))
     typer.echo("Simulated: lab models and a lab judge; the figures say nothing about real models.")
-    return index
+    return page
 
 
 def _table(done: dict[tuple[str, str], Evaluation]) -> Table:

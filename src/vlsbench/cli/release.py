@@ -149,8 +149,7 @@ def write_release(
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
     from vlsbench.pairs import parse_columns
-    from vlsbench.releasing import parse_pairs
-    from vlsbench.releasing._release import release
+    from vlsbench.releasing import parse_pairs, release
 
     answers = {
         "warning": warning,

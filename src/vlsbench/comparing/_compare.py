@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vlsbench import __version__
 from vlsbench.comparing._ability import ABILITIES, Score, read_abilities
+from vlsbench.comparing._page import write_compared
 from vlsbench.comparing._paired import corrected, paired
 from vlsbench.comparing._published import PAPER, SWAPPED, published_rows
-from vlsbench.comparing._runs import Named, OpenRun, open_runs
+from vlsbench.comparing._runs import Named, OpenRun, open_runs, split_name
 from vlsbench.comparing._types import (
     SCHEMA,
     Cell,
@@ -22,103 +24,130 @@ from vlsbench.comparing._types import (
     Scope,
 )
 from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import Evaluation
 
 FULL = "full"
 SETTINGS = ("judge", "params", "system", "shrink")
 """Parts of a run's identity that should be equal where models are compared."""
+Run = str | os.PathLike[str] | Evaluation
+"""A run's folder, or what `vlsbench.evaluate` returned."""
 Place = tuple[str, str]
 """Benchmark and view."""
+Table = Mapping[str, Mapping[Place, OpenRun]]
+"""Row → place → run."""
 
 
-def compare_all(
-    runs: Sequence[Named],
+def compare(
+    runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]],
     *,
-    baseline: str = "",
-    abilities: Sequence[Named] = (),
-    published: Sequence[str] = (),
+    baseline: Run = "",
+    ability: Iterable[str | os.PathLike[str]] = (),
+    published: str | Iterable[str] = (),
     allow_unfinished: bool = False,
+    out: str | os.PathLike[str] | None = None,
 ) -> Compared:
-    """Set runs side by side and test their differences on the same pairs.
+    """Set runs side by side: rates by benchmark, and paired differences to a baseline.
 
     Args:
-        runs: Folders of runs, each with the name of its row (empty: its model's); runs of one
-            name share a row.
-        baseline: A run's folder or a row's name; by default the first run's row.
-        abilities: Result files or folders of lmms-eval or VLMEvalKit, each with the name of its
-            row (empty: the row of the model that the file names, or the only row).
-        published: Models whose rows of the paper are shown too, or `all`.
+        runs: Runs, or row names with the run or runs of each (`{"T-SFT": [leaky, leakless]}`).
+            As a text, a run may be `NAME=PATH`; without a name its row is called by its model.
+        baseline: The run or the row's name that others are compared with; by default the first.
+        ability: Result files or folders of lmms-eval or VLMEvalKit, `PATH` or `NAME=PATH`; without
+            a name they go to the row of the model that the file names, or to the only row.
+        published: Models whose rows of the paper are shown too (`llava-v1.5-7b`), or `all`.
         allow_unfinished: Take runs with open pairs.
+        out: Write compare.html, compare.json, compare.tex, table.csv, differences.csv and
+            figure.svg into this folder.
 
     Returns:
         The table and the differences; simulated figures are marked.
 
     Raises:
-        VlsbenchError: A folder is no run, or unfinished; runs share no pairs; a file of
-            abilities is not what it should be.
+        VlsbenchError: A folder is no run, is unfinished, or shares no pairs with the baseline; a
+            file of abilities is not what it should be.
     """
-    given = list(runs)
+    given = list(_named(runs))
     if not given:
         raise VlsbenchError(
             "give at least one run's folder, as in `vlsbench compare runs/A runs/B`"
         )
+    wanted = os.fspath(_folder(baseline)) if baseline else ""
     folders = [folder.resolve() for _, folder in given]
-    if baseline and Path(baseline).is_dir() and Path(baseline).resolve() not in folders:
-        given.insert(0, ("", Path(baseline)))
+    if wanted and Path(wanted).is_dir() and Path(wanted).resolve() not in folders:
+        given.insert(0, ("", Path(wanted)))
     opened = open_runs(given, allow_unfinished=allow_unfinished)
-    reference = _baseline(opened, baseline)
-    table = {name: _places(opened, name) for name in dict.fromkeys(run.name for run in opened)}
-    columns = _columns(opened)
-    cells = {name: _cells(places.values()) for name, places in table.items()}
-    read, ability_notes = _abilities(abilities, opened)
-    for name, scores in read.items():
-        cells[name] |= {key: Cell(s.score, source=str(s.file)) for key, s in scores.items()}
-    order = [column.key for column in columns]
-    differences = corrected(
-        sorted(
-            [*_between_rows(table, reference), *_between_views(table)],
-            key=lambda one: order.index(one.column) if one.column in order else len(order),
-        )
+    table: dict[str, dict[Place, OpenRun]] = {}
+    for run in opened:
+        table.setdefault(run.name, {})[run.place] = run
+    compared = _compared(
+        table,
+        _baseline(opened, wanted),
+        [split_name(os.fspath(path)) for path in ability],
+        [published] if isinstance(published, str) else list(published),
     )
-    if len(table) > 1 and not any(one.scope is Scope.OVERALL for one in differences):
-        raise VlsbenchError(
-            f"no other run shares a benchmark and view with the baseline {reference!r}, so there "
-            "are no pairs to compare; choose another --baseline, or run the same benchmark"
-        )
-    paper_columns, paper_rows = published_rows(published) if published else ((), ())
-    rows = [Row(name, cells[name], baseline=name == reference) for name in table]
-    return Compared(
-        schema=SCHEMA,
-        vlsbench=__version__,
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-        baseline=reference,
-        columns=_ordered(columns, {key for found in read.values() for key in found}, paper_columns),
-        rows=(*rows, *paper_rows),
-        differences=differences,
-        simulated=any(run.simulated for run in opened),
-        notes=(
-            *_notes(opened, table, reference),
-            *ability_notes,
-            *_paper_notes(paper_rows),
-        ),
-    )
+    if out is not None:
+        write_compared(compared, Path(out))
+    return compared
+
+
+def _folder(run: Run) -> str | os.PathLike[str]:
+    return run.folder if isinstance(run, Evaluation) else run
+
+
+def _named(runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]]) -> Iterator[Named]:
+    if not isinstance(runs, Mapping):
+        for run in runs:
+            yield ("", run.folder) if isinstance(run, Evaluation) else split_name(os.fspath(run))
+        return
+    for name, some in runs.items():
+        for run in [some] if isinstance(some, (str, os.PathLike, Evaluation)) else some:
+            yield name, Path(_folder(run))
 
 
 def _baseline(runs: Sequence[OpenRun], wanted: str) -> str:
-    if not wanted:
-        return runs[0].name
     for run in runs:
-        if run.folder.resolve() == Path(wanted).resolve():
+        if not wanted or wanted == run.name or run.folder.resolve() == Path(wanted).resolve():
             return run.name
-    if wanted in {run.name for run in runs}:
-        return wanted
     names = ", ".join(dict.fromkeys(run.name for run in runs))
     raise VlsbenchError(
         f"--baseline {wanted} is neither a run's folder nor one of the rows {names}"
     )
 
 
-def _places(runs: Sequence[OpenRun], name: str) -> dict[Place, OpenRun]:
-    return {run.place: run for run in runs if run.name == name}
+def _compared(
+    table: Table, baseline: str, abilities: Sequence[Named], published: Sequence[str]
+) -> Compared:
+    columns, cells = _figures(table)
+    scores, ability_notes = _abilities(abilities, list(table))
+    for name, found in scores.items():
+        cells[name] |= {key: Cell(s.score, source=str(s.file)) for key, s in found.items()}
+    order = [column.key for column in columns]
+    differences = sorted(
+        _differences(table, baseline),
+        key=lambda d: (
+            order.index(d.column) if d.column in order else len(order),
+            d.scope == "view",
+        ),
+    )
+    if len(table) > 1 and not any(one.scope is Scope.OVERALL for one in differences):
+        raise VlsbenchError(
+            f"no other run shares a benchmark and view with the baseline {baseline!r}, so there "
+            "are no pairs to compare; choose another --baseline, or run the same benchmark"
+        )
+    paper_columns, paper_rows = published_rows(published) if published else ((), ())
+    more = [one for one in paper_columns if one.kind is Kind.SAFETY and one.key not in order]
+    scored = {key for one in scores.values() for key in one} | {one.key for one in paper_columns}
+    return Compared(
+        schema=SCHEMA,
+        vlsbench=__version__,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        baseline=baseline,
+        columns=(*columns, *more, *(one.column for one in ABILITIES if one.key in scored)),
+        rows=(*(Row(name, cells[name], baseline=name == baseline) for name in table), *paper_rows),
+        differences=corrected(differences),
+        simulated=any(run.simulated for places in table.values() for run in places.values()),
+        notes=(*_notes(table, baseline), *ability_notes, *_paper_notes(paper_rows)),
+    )
 
 
 def _key(place: Place, harmful: bool) -> str:
@@ -126,85 +155,51 @@ def _key(place: Place, harmful: bool) -> str:
     return (bench if view == FULL else f"{bench} · {view} view") + ("" if harmful else " (benign)")
 
 
-def _columns(runs: Sequence[OpenRun]) -> list[Column]:
-    """Return a column for each kind of pairs of each benchmark and view, harmful ones first."""
-    found: dict[str, Column] = {}
-    for run in runs:
-        for group in run.summary.groups:
-            key = _key(run.place, group.harmful)
-            kind = Kind.SAFETY if group.harmful else Kind.OVER_REFUSAL
-            found[key] = Column(key, key, kind, "%", *run.place)
-    return sorted(found.values(), key=lambda column: column.kind is not Kind.SAFETY)
-
-
-def _ordered(
-    own: Sequence[Column], abilities: set[str], paper: Sequence[Column]
-) -> tuple[Column, ...]:
-    """Put columns in the table's order: one's own benchmarks, the paper's alone, abilities."""
-    known = {column.key for column in own}
-    more = [column for column in paper if column.key not in known]
-    abilities |= {column.key for column in more if column.kind is Kind.ABILITY}
-    return (
-        *own,
-        *(column for column in more if column.kind is Kind.SAFETY),
-        *(one.column for one in ABILITIES if one.key in abilities),
-    )
-
-
-def _cells(runs: Iterable[OpenRun]) -> dict[str, Cell]:
-    cells = {}
-    for run in runs:
-        for group in run.summary.groups:
-            rate = group.safety if group.harmful else group.refusal
-            cells[_key(run.place, group.harmful)] = Cell(
-                score=_percent(rate.rate),
-                low=_percent(rate.low),
-                high=_percent(rate.high),
-                k=rate.k,
-                n=rate.n,
-                pairs=group.pairs,
-                simulated=run.simulated,
-                open=run.summary.open,
-                source=str(run.folder),
-            )
-    return cells
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
-
-
-def _between_rows(
-    table: Mapping[str, Mapping[Place, OpenRun]], reference: str
-) -> Iterator[Difference]:
+def _figures(table: Table) -> tuple[list[Column], dict[str, dict[str, Cell]]]:
+    """Return a column for each kind of pairs of each benchmark and view, and the cells by row."""
+    columns: dict[str, Column] = {}
+    cells: dict[str, dict[str, Cell]] = {name: {} for name in table}
     for name, places in table.items():
         for place, run in places.items():
-            if name == reference or place not in table[reference]:
-                continue
-            columns = {harmful: _key(place, harmful) for harmful in (True, False)}
-            for scope in (Scope.OVERALL, Scope.CATEGORY):
-                yield from paired(table[reference][place], run, scope, row=name, columns=columns)
+            for group in run.summary.groups:
+                key = _key(place, group.harmful)
+                kind = Kind.SAFETY if group.harmful else Kind.OVER_REFUSAL
+                columns[key] = Column(key, key, kind, "%", *place)
+                rate = group.safety if group.harmful else group.refusal
+                score, low, high = (
+                    None if share is None else 100 * share
+                    for share in (rate.rate, rate.low, rate.high)
+                )
+                cells[name][key] = Cell(
+                    *(score, low, high, rate.k, rate.n, group.pairs),
+                    simulated=run.simulated,
+                    open=run.summary.open,
+                    source=str(run.folder),
+                )
+    return sorted(columns.values(), key=lambda column: column.kind is not Kind.SAFETY), cells
 
 
-def _between_views(table: Mapping[str, Mapping[Place, OpenRun]]) -> Iterator[Difference]:
+def _differences(table: Table, baseline: str) -> Iterator[Difference]:
+    """Yield those between rows and the baseline, and those between views of one row."""
     for name, places in table.items():
-        for bench in dict.fromkeys(bench for bench, _ in places):
-            views = {view: run for (other, view), run in places.items() if other == bench}
-            reference = FULL if FULL in views else next(iter(views))
-            columns = {True: bench, False: f"{bench} (benign)"}
-            for view, run in views.items():
-                if view != reference:
-                    part = f"{view} − {reference}"
-                    yield from paired(
-                        views[reference], run, Scope.VIEW, row=name, columns=columns, part=part
-                    )
+        for (bench, view), run in places.items():
+            before = table[baseline].get((bench, view))
+            if before and name != baseline:
+                columns = {harmful: _key((bench, view), harmful) for harmful in (True, False)}
+                for scope in (Scope.OVERALL, Scope.CATEGORY):
+                    yield from paired(before, run, scope, row=name, columns=columns)
+            first = next(other for one, other in places if one == bench)
+            reference = FULL if (bench, FULL) in places else first
+            if view != reference:
+                columns = {harmful: _key((bench, FULL), harmful) for harmful in (True, False)}
+                part, before = f"{view} − {reference}", places[bench, reference]
+                yield from paired(before, run, Scope.VIEW, row=name, columns=columns, part=part)
 
 
 def _abilities(
-    files: Sequence[Named], runs: Sequence[OpenRun]
+    files: Sequence[Named], names: Sequence[str]
 ) -> tuple[dict[str, dict[str, Score]], list[str]]:
     """Read the files of abilities: row → key → score, and what is to be said of them."""
-    names = list(dict.fromkeys(run.name for run in runs))
     found: dict[str, dict[str, Score]] = {}
     notes = []
     for given, path in files:
@@ -227,16 +222,12 @@ def _abilities(
 
 
 def _row_of(score: Score, names: Sequence[str]) -> str:
-    if len(names) == 1:
-        return names[0]
-    wanted = score.model.rpartition("/")[2].casefold()
-    fitting = [
-        name
-        for name in names
-        if wanted and name.partition("@http")[0].rpartition("/")[2].casefold() == wanted
-    ]
-    if len(fitting) == 1:
-        return fitting[0]
+    def short(model: str) -> str:
+        return model.partition("@http")[0].rpartition("/")[2].casefold()
+
+    fitting = [name for name in names if score.model and short(name) == short(score.model)]
+    if len(fitting) == 1 or len(names) == 1:
+        return [*fitting, *names][0]
     of = f" (of {score.model})" if score.model else ""
     raise VlsbenchError(
         f"{score.file}{of}: whose is it? give --ability NAME={score.file} with one of the rows "
@@ -244,27 +235,21 @@ def _row_of(score: Score, names: Sequence[str]) -> str:
     )
 
 
-def _notes(
-    runs: Sequence[OpenRun], table: Mapping[str, Mapping[Place, OpenRun]], reference: str
-) -> Iterator[str]:
-    for run in runs:
-        if run.summary.open or not run.summary.complete:
-            yield (
-                f"{run.name} on {_key(run.place, True)} is unfinished: {run.summary.open:,} of "
-                f"{run.summary.pairs:,} pairs are open and in no figure."
-            )
+def _notes(table: Table, baseline: str) -> Iterator[str]:
     for name, places in table.items():
         for place, run in places.items():
-            other = table[reference].get(place)
+            key, open_pairs, other = _key(place, True), run.summary.open, table[baseline].get(place)
+            if open_pairs or not run.summary.complete:
+                yield (
+                    f"{name} on {key} is unfinished: {open_pairs:,} of {run.summary.pairs:,} pairs "
+                    "are open and in no figure."
+                )
             if other is None:
-                yield f"{name} is not compared on {_key(place, True)}: the baseline was not run."
+                yield f"{name} is not compared on {key}: the baseline was not run."
                 continue
             mine, theirs = run.summary.identity, other.summary.identity
-            if differing := [key for key in SETTINGS if mine.get(key) != theirs.get(key)]:
-                yield (
-                    f"{name} and {reference} on {_key(place, True)} differ in more than the model: "
-                    f"{', '.join(differing)}."
-                )
+            if differing := ", ".join(key for key in SETTINGS if mine.get(key) != theirs.get(key)):
+                yield f"{name} and {baseline} on {key} differ in more than the model: {differing}."
 
 
 def _paper_notes(rows: Sequence[Row]) -> Iterator[str]:

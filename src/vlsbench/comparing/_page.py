@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from vlsbench.comparing._figure import write_figure
-from vlsbench.comparing._index import COLOURS, NARROW, Bar, Panel, Series, letter
-from vlsbench.comparing._text import (
-    LEGEND,
-    bounds,
-    differences_csv,
-    family,
-    heading,
-    latex,
-    marks,
-    points,
-    probability,
-    score,
-    table_csv,
-)
+from vlsbench.comparing._text import WORDS, differences_csv, family, figure, latex, table_csv
+from vlsbench.comparing._types import Column, Compared, Difference, Kind
+from vlsbench.files import write_json, write_text
 from vlsbench.pages._page import write_page
 
-if TYPE_CHECKING:
-    from vlsbench.comparing._types import Column, Compared, Difference, Row
-
 PAGE = "compare.html"
-JSON = "compare.json"
-LATEX = "compare.tex"
-TABLE = "table.csv"
-DIFFERENCES = "differences.csv"
 TITLES = {
     "overall": "Differences to the baseline",
     "view": "Differences between views",
     "category": "Differences to the baseline by category",
 }
+PARTS = {"category": "Category", "view": "Views"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +39,22 @@ class DifferencesTable:
 def difference_tables(compared: Compared) -> list[DifferencesTable]:
     """Return the tables of differences in the order to show them, one for each family of tests."""
     tables = []
-    for headline in (True, False):
-        for scope, title in TITLES.items():
-            lines = [
-                one
-                for one in compared.differences
-                if one.scope == scope and one.measure.headline is headline
-            ]
-            if lines:
-                what = title if headline else f"{title}: refusal and warning"
-                part = {"category": "Category", "view": "Views"}.get(scope, "")
-                folded = scope == "category" or not headline
-                tables.append(DifferencesTable(what, family(lines), part, lines, folded))
+    for headline, scope in product((True, False), TITLES):
+        lines = [
+            one
+            for one in compared.differences
+            if one.scope == scope and one.measure.headline is headline
+        ]
+        if lines:
+            title = TITLES[scope] + ("" if headline else ": refusal and warning")
+            folded = scope == "category" or not headline
+            part = PARTS.get(scope, "")
+            tables.append(DifferencesTable(title, family(lines), part, lines, folded))
     return tables
 
 
 def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
-    """Write a comparison as HTML, JSON, CSV, LaTeX and, where matplotlib is installed, a figure.
+    """Write a comparison as HTML, JSON, CSV, LaTeX and a figure.
 
     Returns:
         The files, the page first.
@@ -82,51 +62,31 @@ def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
     Raises:
         OSError: A file cannot be written.
     """
-    from vlsbench.files import whole_file
-
     folder.mkdir(parents=True, exist_ok=True)
-    tables = difference_tables(compared)
-    headline = [one for one in compared.differences if one.scope == "overall"]
+    headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
+    charts = _charts(compared)
     texts = {
-        JSON: json.dumps(asdict(compared), indent=2, ensure_ascii=False),
-        TABLE: table_csv(compared),
-        DIFFERENCES: differences_csv(compared.differences),
-        LATEX: latex(compared, [one for one in headline if one.measure.headline]),
+        "table.csv": table_csv(compared),
+        "differences.csv": differences_csv(compared.differences),
+        "compare.tex": latex(compared, headline),
     }
+    if charts:
+        texts["figure.svg"] = figure(compared, charts)
     for name, text in texts.items():
-        with whole_file(folder / name) as part:
-            part.write_text(text, encoding="utf-8", errors="replace", newline="\n")
-    write_page(folder / PAGE, "comparing/compare.html", _context(compared, tables, folder))
-    figures = write_figure(compared, folder)
-    return (folder / PAGE, *(folder / name for name in texts), *figures)
+        write_text(text, folder / name)
+    write_json(compared, folder / "compare.json")
+    tables, links = difference_tables(compared), _links(compared, folder)
+    context = {"compared": compared, "tables": tables, "charts": charts, "links": links}
+    write_page(folder / PAGE, "comparing/compare.html", {**context, **WORDS})
+    return tuple(folder / name for name in (PAGE, "compare.json", *texts))
 
 
-def _context(
-    compared: Compared, tables: Sequence[DifferencesTable], folder: Path
-) -> Mapping[str, Any]:
-    own = [row for row in compared.rows if not row.published]
-    return {
-        "compared": compared,
-        "own": own,
-        "published": [row for row in compared.rows if row.published],
-        "links": _links(own, folder),
-        "charts": _charts(compared, own),
-        "tables": tables,
-        "legend": LEGEND,
-        "score": score,
-        "bounds": bounds,
-        "marks": marks,
-        "points": points,
-        "probability": probability,
-        "heading": heading,
-    }
-
-
-def _links(rows: Sequence[Row], folder: Path) -> Mapping[str, str]:
+def _links(compared: Compared, folder: Path) -> Mapping[str, str]:
     """Return run folder → address of its report, seen from `folder`, where there is one."""
     from vlsbench.evaluation import REPORT
 
-    runs = {cell.source for row in rows for cell in row.cells.values() if cell.pairs is not None}
+    own = (row for row in compared.rows if not row.published)
+    runs = {cell.source for row in own for cell in row.cells.values() if cell.pairs is not None}
     return {
         run: quote(Path(os.path.relpath(report, folder)).as_posix(), errors="replace")
         for run in runs
@@ -134,35 +94,16 @@ def _links(rows: Sequence[Row], folder: Path) -> Mapping[str, str]:
     }
 
 
-def _charts(compared: Compared, rows: Sequence[Row]) -> list[tuple[bool, list[Panel]]]:
-    from vlsbench.comparing._types import Kind
-
-    charts = []
-    for kind in (Kind.SAFETY, Kind.OVER_REFUSAL):
-        columns = [column for column in compared.columns if column.kind is kind]
-        panels = [panel for column in columns if (panel := _panel(column, rows))]
-        if panels:
-            charts.append((kind is Kind.SAFETY, panels))
-    return charts
-
-
-def _panel(column: Column, rows: Sequence[Row]) -> Panel | None:
-    from vlsbench.stats import Rate
-
-    cells = [row.cells.get(column.key) for row in rows]
-    pairs = [cell.pairs for cell in cells if cell and cell.pairs is not None]
-    if not pairs:
-        return None
-    slot, bars = 100 / len(rows), []
-    for index, (row, cell) in enumerate(zip(rows, cells, strict=True)):
-        rate = None
-        if cell:
-            share, low, high = (
-                None if value is None else value / 100
-                for value in (cell.score, cell.low, cell.high)
-            )
-            rate = Rate(cell.k or 0, cell.n or 0, share, low, high)
-        series = Series(row.name, letter(index), index % COLOURS)
-        bars.append(Bar(series, rate, "", slot * (index + 0.14), slot * 0.72))
-    name = column.title + (" · simulated" if any(c and c.simulated for c in cells) else "")
-    return Panel(name, max(pairs), bars, len(rows) > NARROW)
+def _charts(compared: Compared) -> dict[Kind, list[Column]]:
+    """Return the columns to draw by what they show: those of which a run here has a figure."""
+    drawn = {
+        key
+        for row in compared.rows
+        for key, cell in row.cells.items()
+        if not row.published and cell.score is not None
+    }
+    charts = {
+        kind: [one for one in compared.columns if one.kind is kind and one.key in drawn]
+        for kind in (Kind.SAFETY, Kind.OVER_REFUSAL)
+    }
+    return {kind: columns for kind, columns in charts.items() if columns}

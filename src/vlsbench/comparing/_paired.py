@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from vlsbench.comparing._runs import Ended, OpenRun
+from vlsbench.comparing._runs import OpenRun
 from vlsbench.comparing._types import Difference, Measure, Scope
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Label
@@ -20,7 +20,6 @@ COUNTS = {
 """Measure → the labels that it counts."""
 HARMFUL = (Measure.SAFETY, Measure.REFUSAL, Measure.WARNING)
 BENIGN = (Measure.OVER_REFUSAL,)
-ALL = "all"
 
 
 def paired(
@@ -30,7 +29,7 @@ def paired(
     *,
     row: str,
     columns: dict[bool, str],
-    part: str = ALL,
+    part: str = "all",
 ) -> Iterator[Difference]:
     """Yield the differences between two runs of one benchmark, uncorrected.
 
@@ -45,25 +44,32 @@ def paired(
     Raises:
         VlsbenchError: The two runs have no pair in common, or an id is not the same pair in both.
     """
-    ids = _shared(before, after)
     groups: dict[tuple[bool, str], list[str]] = {}
-    for key in ids:
+    for key in _either(before, after):
         known = before.ended.get(key) or after.ended[key]
         name = known.category if scope is Scope.CATEGORY else part
-        groups.setdefault((known.harmful, name), []).append(key)
-    for (harmful, name), members in sorted(groups.items(), key=lambda g: (not g[0][0], g[0][1])):
+        groups.setdefault((not known.harmful, name), []).append(key)
+    for (benign, name), members in sorted(groups.items()):
         both = [key for key in members if _scored(before, key) and _scored(after, key)]
-        for measure in HARMFUL if harmful else BENIGN:
-            found = _difference(
-                [before.ended[key] for key in both], [after.ended[key] for key in both], measure
+        clusters = [before.ended[key].cluster for key in both]
+        for measure in BENIGN if benign else HARMFUL:
+            first, second = (
+                [run.ended[key].label in COUNTS[measure] for key in both] for run in (before, after)
             )
-            yield replace(
-                found,
-                scope=scope,
-                row=row,
-                column=columns[harmful],
-                part=name,
-                left_out=len(members) - len(both),
+            interval = paired_interval(first, second, clusters)
+            n, k, then = len(both), sum(first), sum(second)
+            yield Difference(
+                *(scope, measure, row, columns[not benign], name, n),
+                images=len(set(clusters)),
+                left_out=len(members) - n,
+                before=100 * k / n if n else None,
+                after=100 * then / n if n else None,
+                points=100 * (then - k) / n if n else None,
+                low=100 * interval.low if interval else None,
+                high=100 * interval.high if interval else None,
+                gained=sum(b and not a for a, b in zip(first, second, strict=True)),
+                lost=sum(a and not b for a, b in zip(first, second, strict=True)),
+                p=mcnemar_p(first, second) if n else None,
                 simulated=before.simulated or after.simulated,
             )
 
@@ -73,7 +79,8 @@ def _scored(run: OpenRun, key: str) -> bool:
     return ended is not None and ended.label.scored
 
 
-def _shared(before: OpenRun, after: OpenRun) -> list[str]:
+def _either(before: OpenRun, after: OpenRun) -> list[str]:
+    """Return the ids that ended in one run or both, after a look at those in both."""
     shared = before.ended.keys() & after.ended.keys()
     for key in shared:
         one, other = before.ended[key], after.ended[key]
@@ -88,33 +95,6 @@ def _shared(before: OpenRun, after: OpenRun) -> list[str]:
             "common; run both on the same sample (same --limit and --seed)"
         )
     return sorted(before.ended.keys() | after.ended.keys())
-
-
-def _difference(before: Sequence[Ended], after: Sequence[Ended], measure: Measure) -> Difference:
-    labels = COUNTS[measure]
-    first = [one.label in labels for one in before]
-    second = [one.label in labels for one in after]
-    clusters = [one.cluster for one in before]
-    n = len(first)
-    interval = paired_interval(first, second, clusters)
-    return Difference(
-        scope=Scope.OVERALL,
-        measure=measure,
-        row="",
-        column="",
-        part=ALL,
-        n=n,
-        images=len(set(clusters)),
-        left_out=0,
-        before=100 * sum(first) / n if n else None,
-        after=100 * sum(second) / n if n else None,
-        points=100 * (sum(second) - sum(first)) / n if n else None,
-        low=100 * interval.low if interval else None,
-        high=100 * interval.high if interval else None,
-        gained=sum(b and not a for a, b in zip(first, second, strict=True)),
-        lost=sum(a and not b for a, b in zip(first, second, strict=True)),
-        p=mcnemar_p(first, second) if n else None,
-    )
 
 
 def corrected(differences: Iterable[Difference]) -> tuple[Difference, ...]:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from vlsbench.engine import FILE, Ledger
+from vlsbench.engine import FILE
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PAIRS, SUMMARY, Summary, read_summary
 from vlsbench.judge import Label
 from vlsbench.registry import is_simulated
-
-UNFINISHED = (
-    "{folder} is unfinished: {open} of {pairs} pairs are open; run its eval command again to "
-    "finish it, or give --allow-unfinished to compare what is there"
-)
-
 
 Named = tuple[str, Path]
 """A path with the name of its row; empty where none was given."""
@@ -78,40 +73,29 @@ def open_runs(given: Iterable[Named], *, allow_unfinished: bool) -> list[OpenRun
         VlsbenchError: A folder is no run, is unfinished, is there twice, or a name is.
     """
     runs = [_open(name, folder, allow_unfinished=allow_unfinished) for name, folder in given]
-    seen: dict[Path, OpenRun] = {}
-    for run in runs:
-        if run.folder.resolve() in seen:
-            raise VlsbenchError(f"{run.folder} is given twice; give every run once")
-        seen[run.folder.resolve()] = run
+    seen = Counter(run.folder.resolve() for run in runs)
+    if twice := next((run.folder for run in runs if seen[run.folder.resolve()] > 1), None):
+        raise VlsbenchError(f"{twice} is given twice; give every run once")
     return _told_apart(runs)
 
 
 def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
     if not (folder / SUMMARY).is_file():
-        raise _no_summary(folder)
+        raise VlsbenchError(
+            f"{folder} has no {SUMMARY}: run its eval command again to finish it"
+            if (folder / FILE).is_file()
+            else f"no run found in {folder} (no {SUMMARY}); `vlsbench runs list FOLDER` shows runs"
+        )
     try:
         summary = read_summary(folder / SUMMARY)
     except (TypeError, KeyError, AttributeError) as error:
         raise VlsbenchError(f"{folder / SUMMARY} is no summary of a run: {error}") from None
     if (summary.open or not summary.complete) and not allow_unfinished:
         raise VlsbenchError(
-            UNFINISHED.format(folder=folder, open=f"{summary.open:,}", pairs=f"{summary.pairs:,}")
+            f"{folder} is unfinished: {summary.open:,} of {summary.pairs:,} pairs are open; run "
+            "its eval command again to finish it, or give --allow-unfinished"
         )
     return OpenRun(folder, name or summary.model, bool(name), summary, _ended(folder))
-
-
-def _no_summary(folder: Path) -> VlsbenchError:
-    if not (folder / FILE).is_file():
-        return VlsbenchError(
-            f"{folder} holds no run (no {SUMMARY} in it); `vlsbench runs list FOLDER` shows runs"
-        )
-    with Ledger.read(folder) as ledger:
-        pairs = int(ledger.meta("pairs") or 0)
-        left = pairs - len(ledger.ended())
-    return VlsbenchError(
-        f"{folder} has no {SUMMARY} ({left:,} of {pairs:,} pairs are open): run its eval command "
-        "again, which goes on where it was and writes it"
-    )
 
 
 def _ended(folder: Path) -> dict[str, Ended]:
@@ -121,7 +105,6 @@ def _ended(folder: Path) -> dict[str, Ended]:
     path = folder / PAIRS
     columns = ["id", "label", "harmful", "category", "query", "image_refs"]
     try:
-        listed = pq.read_table(path, columns=columns).to_pylist()
         return {
             row["id"]: Ended(
                 Label(row["label"]),
@@ -130,7 +113,7 @@ def _ended(folder: Path) -> dict[str, Ended]:
                 row["query"],
                 "|".join(row["image_refs"]) or row["id"],
             )
-            for row in listed
+            for row in pq.read_table(path, columns=columns).to_pylist()
         }
     except (OSError, pa.ArrowException, ValueError, TypeError) as error:
         why = str(error).partition("\n")[0]
@@ -139,32 +122,30 @@ def _ended(folder: Path) -> dict[str, Ended]:
         ) from None
 
 
-def _told_apart(runs: Sequence[OpenRun]) -> list[OpenRun]:
-    told = _renamed(runs, [f"judge {run.summary.judge}" for run in runs])
-    told = _renamed(told, [run.folder.name for run in runs])
-    if clashes := _clashes(told):
+def _told_apart(runs: list[OpenRun]) -> list[OpenRun]:
+    """Add what tells them apart to the names of runs that would share a place in the table."""
+    for differences in (
+        [f"judge {run.summary.judge}" for run in runs],
+        [run.folder.name for run in runs],
+    ):
+        clashing = {run.name for run in _clashes(runs)}
+        runs = [
+            run
+            if run.named or run.name not in clashing
+            else replace(run, name=f"{run.name} · {difference}")
+            for run, difference in zip(runs, differences, strict=True)
+        ]
+    if clashes := _clashes(runs):
         first, second = clashes[:2]
         raise VlsbenchError(
             f"{first.folder} and {second.folder} are both named {first.name!r} and of "
             f"{' under view '.join(first.place)}; give them different names (NAME=PATH)"
         )
-    return told
+    return runs
 
 
-def _renamed(runs: Sequence[OpenRun], differences: Sequence[str]) -> list[OpenRun]:
-    """Add what tells them apart to the names of runs that would share a place in the table."""
-    clashing = {run.name for run in _clashes(runs)}
-    return [
-        replace(run, name=f"{run.name} · {difference}")
-        if run.name in clashing and not run.named
-        else run
-        for run, difference in zip(runs, differences, strict=True)
-    ]
-
-
-def _clashes(runs: Iterable[OpenRun]) -> list[OpenRun]:
-    """Return the runs of the first row and place that more than one run claims."""
-    places: dict[tuple[str, str, str], list[OpenRun]] = {}
-    for run in runs:
-        places.setdefault((run.name, *run.place), []).append(run)
-    return [run for claimed in places.values() if len(claimed) > 1 for run in claimed]
+def _clashes(runs: list[OpenRun]) -> list[OpenRun]:
+    """Return the runs that claim a row and place which others claim too, side by side."""
+    claims = Counter((run.name, run.place) for run in runs)
+    clashes = [run for run in runs if claims[run.name, run.place] > 1]
+    return sorted(clashes, key=lambda run: (run.name, run.place))

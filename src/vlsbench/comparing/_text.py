@@ -5,44 +5,37 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING
+from typing import Any
 
+from vlsbench.comparing._types import Cell, Column, Compared, Difference, Kind
 from vlsbench.pages._page import clean
-
-if TYPE_CHECKING:
-    from vlsbench.comparing._types import Cell, Column, Compared, Difference, Row
 
 DASH = "–"
 SIMULATED = "†"
-UNFINISHED = "‡"
 LEGEND = {
     SIMULATED: "simulated: a lab model or benchmark; says nothing about a real model",
-    UNFINISHED: "of an unfinished run",
+    "‡": "of an unfinished run",
 }
 _LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "−": "$-$",
+    "·": r"$\cdot$", "–": "--", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "\u202f": r"\,",
     # After the end of a row these two would be its options.
-    "[": "{[}",
-    "*": "{*}",
-    "−": "$-$",
-    "·": r"$\cdot$",
-    "–": "--",
-    SIMULATED: r"$^\dagger$",
-    UNFINISHED: r"$^\ddagger$",
-    "\u202f": r"\,",
-} | {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    "[": "{[}", "*": "{*}",
+} | {sign: f"\\{sign}" for sign in "&%$#_{}"}  # fmt: skip
 
 
 def marks(cell: Cell) -> str:
     """Return the signs of a figure's caveats."""
-    return SIMULATED * cell.simulated + UNFINISHED * bool(cell.open)
+    return "†" * cell.simulated + "‡" * bool(cell.open)
+
+
+def legend(compared: Compared) -> list[str]:
+    """Explain the signs that the table uses."""
+    used = "".join(marks(cell) for row in compared.rows for cell in row.cells.values())
+    return [f"{sign} {meaning}." for sign, meaning in LEGEND.items() if sign in used]
 
 
 def score(cell: Cell | None, column: Column) -> str:
@@ -93,81 +86,59 @@ def family(differences: Sequence[Difference]) -> str:
     )
 
 
+WORDS = {
+    one.__name__: one
+    for one in (bounds, family, heading, legend, marks, points, probability, score)
+} | {"LEGEND": LEGEND}
+"""What templates call."""
+
+
+def rendered(template: str, finalize: Callable[[Any], Any], **context: Any) -> str:
+    """Fill in a template whose tags are `<% %>` and `<< >>`; `finalize` sees all it prints."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        *("<%", "%>", "<<", ">>", "<#", "#>"),
+        loader=PackageLoader("vlsbench.comparing"),
+        autoescape=template.endswith(".svg"),
+        undefined=StrictUndefined,
+        finalize=finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(context, **WORDS)
+
+
 def latex(compared: Compared, headline: Sequence[Difference]) -> str:
     """Write the table, and the overall differences, for a paper (package booktabs)."""
-    return "\n".join([*_latex_table(compared), "", *_latex_differences(headline)]) + "\n"
+    return rendered("compare.tex", tex, compared=compared, differences=headline)
 
 
-def tex(text: str) -> str:
+def figure(compared: Compared, charts: Mapping[Kind, Sequence[Column]]) -> str:
+    """Draw rates as grouped bars, as SVG.
+
+    Args:
+        compared: The table.
+        charts: Kind → columns to draw.
+    """
+    keys = {column.key for columns in charts.values() for column in columns}
+    rows = [row for row in compared.rows if keys & row.cells.keys()]
+    return rendered("figure.svg", clean, compared=compared, charts=charts, rows=rows)
+
+
+def tex(text: object) -> str:
     """Escape a text for LaTeX, on one line; control characters become question marks."""
-    line = re.sub(r"[\u2400-\u2421\ufffd]", "?", " ".join(str(clean(text)).split()))
+    line = re.sub(r"[\u2400-\u2421\ufffd]", "?", " ".join(str(clean(str(text))).split()))
     return "".join(_LATEX.get(sign, sign) for sign in line)
 
 
-def _latex_table(compared: Compared) -> Iterator[str]:
-    columns = compared.columns
-    yield r"% Written by vlsbench compare. Needs \usepackage{booktabs}; XeLaTeX or LuaLaTeX where"
-    yield "% names go beyond Latin letters."
-    yield r"\begin{table}"
-    yield r"\centering"
-    yield f"\\begin{{tabular}}{{l{'r' * len(columns)}}}"
-    yield r"\toprule"
-    yield " & ".join(["Model", *(tex(heading(column)) for column in columns)]) + r" \\"
-    yield r"\midrule"
-    own = [row for row in compared.rows if not row.published]
-    published = [row for row in compared.rows if row.published]
-    yield from (_latex_row(row, columns) for row in own)
-    if published:
-        yield r"\midrule"
-        yield f"\\multicolumn{{{len(columns) + 1}}}{{l}}{{\\emph{{Published}}}} \\\\"
-        yield from (_latex_row(row, columns) for row in published)
-    yield r"\bottomrule"
-    yield r"\end{tabular}"
-    said = [
-        "Percent of scored pairs with 95 % intervals clustered by image; MME in points.",
-        *(f"{sign} {LEGEND[sign]}." for sign in _used(compared)),
-        *compared.notes,
-    ]
-    yield f"\\caption{{{' '.join(tex(text) for text in said)}}}"
-    yield r"\end{table}"
-
-
-def _used(compared: Compared) -> list[str]:
-    used = "".join(marks(cell) for row in compared.rows for cell in row.cells.values())
-    return [sign for sign in LEGEND if sign in used]
-
-
-def _latex_row(row: Row, columns: Sequence[Column]) -> str:
-    cells = [tex(row.name) + (" (baseline)" if row.baseline else "")]
-    for column in columns:
-        cell = row.cells.get(column.key)
-        text = tex(score(cell, column))
-        if cell and cell.low is not None:
-            text += tex(marks(cell)) + f" {{\\footnotesize [{bounds(cell)}]}}"
-        cells.append(text)
-    return " & ".join(cells) + r" \\"
-
-
-def _latex_differences(differences: Sequence[Difference]) -> Iterator[str]:
-    if not differences:
-        return
-    yield r"\begin{table}"
-    yield r"\centering"
-    yield r"\begin{tabular}{lllrrrr}"
-    yield r"\toprule"
-    yield r"Model & Benchmark & Measure & $n$ & Difference & $p$ & $p$, Holm \\"
-    yield r"\midrule"
-    for one in differences:
-        cells = [one.row, one.column, one.measure, f"{one.n:,}"]
-        cells += [points(one) + SIMULATED * one.simulated]
-        cells += [probability(one.p), probability(one.p_holm)]
-        yield " & ".join(tex(cell) for cell in cells) + r" \\"
-    yield r"\bottomrule"
-    yield r"\end{tabular}"
-    said = f"Paired differences to the baseline in percentage points. {family(differences)}"
-    signs = f" {SIMULATED} {LEGEND[SIMULATED]}." if any(d.simulated for d in differences) else ""
-    yield f"\\caption{{{tex(said + signs)}}}"
-    yield r"\end{table}"
+def _csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
+    return out.getvalue()
 
 
 def _inert(value: object) -> object:
@@ -178,33 +149,25 @@ def _inert(value: object) -> object:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
-def _csv(names: Sequence[str], rows: Iterator[Sequence[object]]) -> str:
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_inert(value) for value in row] for row in rows)
-    return out.getvalue()
-
-
 def table_csv(compared: Compared) -> str:
     """Write the table in long form: one line a figure, simulated and published ones marked."""
     columns = {column.key: column for column in compared.columns}
-    cells = ("score", "low", "high", "k", "n", "pairs", "open", "simulated", "source")
-    rows = (
-        (
-            *(row.name, row.baseline, row.published),
-            *(columns[key].title, str(columns[key].kind), columns[key].unit),
-            *(getattr(cell, name) for name in cells),
-        )
+    rows = [
+        {
+            **{"row": row.name, "baseline": row.baseline, "published": row.published},
+            **{"column": columns[key].title, "kind": columns[key].kind, "unit": columns[key].unit},
+            **asdict(cell),
+        }
         for row in compared.rows
         for key, cell in row.cells.items()
+    ]
+    names = (
+        *("row", "baseline", "published", "column", "kind", "unit", "score", "low", "high"),
+        *("k", "n", "pairs", "open", "simulated", "source"),
     )
-    return _csv(("row", "baseline", "published", "column", "kind", "unit", *cells), rows)
+    return _csv(names, rows)
 
 
 def differences_csv(differences: Sequence[Difference]) -> str:
     """Write every difference: one line each, p values in full."""
-    from vlsbench.comparing._types import Difference
-
-    names = [field.name for field in fields(Difference)]
-    return _csv(names, (tuple(asdict(one).values()) for one in differences))
+    return _csv([field.name for field in fields(Difference)], map(asdict, differences))

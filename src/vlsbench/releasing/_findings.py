@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from vlsbench.auditing import Card, read_card
 from vlsbench.auditing import caveats as caveats_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.releasing._types import Agreement, Figure, Leakage
-from vlsbench.stats import Rate
 
 
 def leakage(path: Path, bench: str) -> Leakage:
@@ -30,27 +29,21 @@ def leakage(path: Path, bench: str) -> Leakage:
             f"{path} is the leakage card of {card.bench}, not of {bench}: run `vlsbench audit` on "
             "the set that is released"
         )
-    return Leakage(_figures(card), card.pairs, card.made, card.simulated, caveats_of(card))
+    return Leakage(tuple(_figures(card)), card.pairs, card.made, card.simulated, caveats_of(card))
 
 
-def _figures(card: Card) -> tuple[Figure, ...]:
-    found = []
+def _figures(card: Card) -> Iterator[Figure]:
     if card.overlap and (leak := card.leak):
-        name = "queries that name what their picture shows (measure A, corrected)"
-        found.append(Figure(name, leak.value, leak.low, leak.high, leak.n))
+        name = "queries that name what their image shows (measure A, corrected)"
+        yield Figure(name, leak.value, leak.low, leak.high, leak.n)
     if card.judged:
-        vsil, corrected = card.judged.group.vsil, card.judged.group.corrected
+        rate, corrected = card.judged.group.vsil, card.judged.group.corrected
         name = "harmful pairs that are harmful by their text alone (measure B, corrected)"
-        found.append(Figure(name, corrected.value, corrected.low, corrected.high, vsil.n))
-        found.append(_rate("the same, as judged", vsil))
+        yield Figure(name, corrected.value, corrected.low, corrected.high, rate.n)
+        yield Figure("the same, as judged", rate.rate, rate.low, rate.high, rate.n)
     if card.behaviour and (gain := card.behaviour.gain):
-        name = f"safety rate gained by seeing the picture, {card.behaviour.model} (measure C)"
-        found.append(Figure(name, gain.value, gain.low, gain.high, gain.n))
-    return tuple(found)
-
-
-def _rate(name: str, rate: Rate) -> Figure:
-    return Figure(name, rate.rate, rate.low, rate.high, rate.n)
+        name = f"safety rate gained by seeing the image, {card.behaviour.model} (measure C)"
+        yield Figure(name, gain.value, gain.low, gain.high, gain.n)
 
 
 def agreement(path: Path, bench: str) -> Agreement:
@@ -78,14 +71,8 @@ def agreement(path: Path, bench: str) -> Agreement:
 
 
 def _alpha(question: Mapping[str, Any]) -> Figure:
-    def number(name: str) -> float | None:
-        value = question[name]
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise ValueError(f"{name} is no number")
-        return None if value is None else float(value)
-
-    n = question["n"]
-    if not isinstance(n, int) or n < 0:
-        raise ValueError("n is no count")
-    name = str(question["question"])
-    return Figure(name, number("alpha"), number("low"), number("high"), n, "alpha")
+    value, low, high = (
+        None if question[name] is None else float(question[name])
+        for name in ("alpha", "low", "high")
+    )
+    return Figure(str(question["question"]), value, low, high, int(question["n"]), "alpha")

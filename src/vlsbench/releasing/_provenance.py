@@ -5,25 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.releasing._types import Made
 
-LAB = "lab/"
 LEFT_OUT = "left_out"
 """Field that is added to the line of a finished record that is not released: why."""
 DROPPED = "dropped"
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    parents: tuple[str, ...]
-    """What it was made from; of a twin, the pair that it is a twin of too."""
-    dropped: str
-    """Stage and reason; empty where it was not dropped."""
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -43,34 +33,6 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         raise VlsbenchError(f"{path} cannot be read: {error}") from None
 
 
-def _seen(line: Mapping[str, Any]) -> _Seen:
-    parents = [str(parent) for parent in line.get("parents") or ()]
-    if twin_of := line.get("twin_of"):
-        parents.append(str(twin_of))
-    why = ": ".join(str(line[key]) for key in ("stage", "reason") if line.get(key))
-    return _Seen(tuple(parents), (why or DROPPED) if line.get("ended") == DROPPED else "")
-
-
-class _Bill:
-    """Counts each call once: what a record was made from is in the lines of all its children."""
-
-    def __init__(self) -> None:
-        self.models: Counter[str] = Counter()
-        self.cost: float | None = 0.0
-        self._known: set[int] = set()
-
-    def add(self, line: Mapping[str, Any]) -> None:
-        for step in line.get("steps") or ():
-            for call in step.get("calls") or ():
-                # A number for the key, since there may be millions.
-                if (key := hash(call["key"])) in self._known:
-                    continue
-                self._known.add(key)
-                self.models[str(call.get("model") or "unknown")] += 1
-                cost = call.get("cost")
-                self.cost = None if self.cost is None or cost is None else self.cost + float(cost)
-
-
 class Provenance:
     """The provenance of a set, read once, to be written with a release."""
 
@@ -81,27 +43,46 @@ class Provenance:
             VlsbenchError: The file cannot be read, or a line is no record.
         """
         self._path = path
-        self._seen: dict[str, _Seen] = {}
-        self._bill = _Bill()
+        self._parents: dict[str, list[str]] = {}
+        """What a record was made from; of a twin, the pair that it is a twin of too."""
+        self._dropped: dict[str, str] = {}
+        """Stage and reason of a record that was dropped."""
+        self._models: Counter[str] = Counter()
+        self._cost: float | None = 0.0
+        self._calls: set[int] = set()
         for number, line in enumerate(_lines(path), start=1):
-            if line["id"] in self._seen:
+            if line["id"] in self._parents:
                 raise VlsbenchError(f"{path}: record {line['id']} is there twice")
             try:
-                self._seen[line["id"]] = _seen(line)
-                self._bill.add(line)
+                self._see(line)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise VlsbenchError(
                     f"{path}, record {number}: not as `vlsbench build` writes it ({error!r})"
                 ) from None
 
+    def _see(self, line: Mapping[str, Any]) -> None:
+        above = [*(line.get("parents") or ()), line.get("twin_of")]
+        self._parents[line["id"]] = [str(parent) for parent in above if parent]
+        if line.get("ended") == DROPPED:
+            why = ": ".join(str(line[key]) for key in ("stage", "reason") if line.get(key))
+            self._dropped[line["id"]] = why or DROPPED
+        for call in (call for step in line.get("steps") or () for call in step.get("calls") or ()):
+            # What a record was made from is in the lines of all its children: each call counts
+            # once. A number for the key, since there may be millions.
+            if (key := hash(call["key"])) not in self._calls:
+                self._calls.add(key)
+                self._models[str(call.get("model") or "unknown")] += 1
+                cost = call.get("cost")
+                self._cost = None if cost is None or self._cost is None else self._cost + cost
+
     @property
     def simulated(self) -> bool:
         """Whether a lab model took part."""
-        return any(model.startswith(LAB) for model in self._bill.models)
+        return any(model.startswith("lab/") for model in self._models)
 
     def check(self, released: Collection[str]) -> None:
         """Raise `VlsbenchError` where a released record has no line."""
-        missing = sorted(id for id in released if id not in self._seen)
+        missing = sorted(id for id in released if id not in self._parents)
         if missing:
             raise VlsbenchError(
                 f"{self._path} says nothing of {len(missing):,} released pairs "
@@ -117,31 +98,29 @@ class Provenance:
             released: Their ids.
             excluded: Id → why a finished record is not released; its line says so.
         """
-        wanted = set(released)
-        waiting = [*released, *(id for id in excluded if id in self._seen)]
+        wanted: set[str] = set()
+        waiting = [*released, *excluded]
         while waiting:
             id = waiting.pop()
-            wanted.add(id)
-            seen = self._seen.get(id)
-            waiting += [p for p in (seen.parents if seen else ()) if p not in wanted]
+            if id not in wanted:
+                wanted.add(id)
+                waiting += self._parents.get(id, ())
         reasons: Counter[str] = Counter()
         written = 0
         # Half surrogates, legal in JSON, have no UTF-8 form: they stay escapes.
         with open(to, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             for line in _lines(self._path):
                 id = line["id"]
-                reason = self._seen[id].dropped or excluded.get(id, "")
-                if reason:
+                if reason := self._dropped.get(id) or excluded.get(id):
                     reasons[reason] += 1
                 if id in wanted or reason:
-                    if id in excluded:
-                        line = {**line, LEFT_OUT: excluded[id]}
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    more = {LEFT_OUT: excluded[id]} if id in excluded else {}
+                    file.write(json.dumps({**line, **more}, ensure_ascii=False) + "\n")
                     written += 1
         return Made(
-            len(self._seen),
+            len(self._parents),
             written,
             dict(reasons.most_common()),
-            dict(self._bill.models.most_common()),
-            self._bill.cost,
+            dict(self._models.most_common()),
+            self._cost,
         )

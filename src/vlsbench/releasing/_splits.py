@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from vlsbench.releasing._gather import Entry
-from vlsbench.releasing._images import Picture
-
 SALT = "vlsbench-split/1"
 """Part of every hash; another one would be another assignment."""
 
 
-def assign(
-    entries: Sequence[Entry], pictures: Sequence[Picture], shares: Mapping[str, float]
-) -> list[str]:
+def assign_splits(
+    images: Mapping[str, Sequence[str]], twins: Mapping[str, str], shares: Mapping[str, float]
+) -> dict[str, str]:
     """Return the split of each pair.
 
     Pairs that share an image, and a benign twin with the pair whose query it has, are one cluster
@@ -22,32 +19,29 @@ def assign(
     pair stays in its split when others come or go, unless they join its cluster.
 
     Args:
-        entries: Pairs.
-        pictures: By number, as entries name them.
+        images: Pair → digests of its images, one or more.
+        twins: Pair → the pair that it is a twin of; the latter need not be there.
         shares: Split → share of the clusters; shares add up to 1.
     """
-    parent = list(range(len(pictures)))
+    above: dict[str, str] = {}
 
-    def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
+    def root(digest: str) -> str:
+        while (parent := above.setdefault(digest, digest)) != digest:
+            # Halve the way for whoever comes next.
+            above[digest] = digest = above[parent]
+        return digest
 
-    def join(one: int, other: int) -> None:
-        a, b = root(one), root(other)
-        # The root is the picture whose digest is least, and stands for the cluster.
-        if pictures[b].name < pictures[a].name:
-            a, b = b, a
-        parent[b] = a
+    def join(one: str, other: str) -> None:
+        # The root is the least digest, and stands for the cluster.
+        least, most = sorted((root(one), root(other)))
+        above[most] = least
 
-    first = {entry.id: entry.images[0] for entry in entries}
-    for entry in entries:
-        for number in entry.images[1:]:
-            join(entry.images[0], number)
-        if entry.twin_of in first:
-            join(entry.images[0], first[entry.twin_of])
-    return [_split(pictures[root(entry.images[0])].name, shares) for entry in entries]
+    for pair, (first, *others) in images.items():
+        for digest in others:
+            join(first, digest)
+        if (twin := twins.get(pair, "")) in images:
+            join(first, images[twin][0])
+    return {pair: _split(root(digests[0]), shares) for pair, digests in images.items()}
 
 
 def _split(key: str, shares: Mapping[str, float]) -> str:

@@ -1,8 +1,11 @@
-"""Texts of others written into Markdown so that they are read as text."""
+"""Texts of others written into Markdown so that they are read as text; and our own."""
 
 from __future__ import annotations
 
 import re
+import tomllib
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from markupsafe import Markup
@@ -46,27 +49,13 @@ def finalize(value: Any) -> Any:
     return str(value) if isinstance(value, Markup) else md(value) if value is not None else ""
 
 
-def percent(share: float | None) -> str:
-    """Write a share as a percentage with one decimal; a dash where there is none."""
-    return "–" if share is None else f"{share * 100:.1f} %"
-
-
-def size(bytes_: int) -> str:
-    """Write a number of bytes in the decimal unit that fits."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if bytes_ >= factor:
-            return f"{bytes_ / factor:.1f} {unit}"
-    return f"{bytes_} bytes"
-
-
 def size_category(pairs: int) -> str:
     """Return the Hub's size category of a number of rows."""
-    for limit, name in (
-        (10**3, "n<1K"),
-        (10**4, "1K<n<10K"),
-        (10**5, "10K<n<100K"),
-        (10**6, "100K<n<1M"),
-    ):
-        if pairs < limit:
-            return name
-    return "1M<n<10M"
+    limits = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M"}
+    return next((name for limit, name in limits.items() if pairs < limit), "1M<n<10M")
+
+
+@cache
+def terms() -> dict[str, Any]:
+    """Return what every card says of access, use and limits."""
+    return tomllib.loads(files("vlsbench.releasing").joinpath("terms.toml").read_text("utf-8"))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vlsbench.pairs import ImageData, ImageError
-from vlsbench.releasing import _parquet
 from vlsbench.releasing._changes import read_release_json
-from vlsbench.releasing._gather import Watch
-from vlsbench.releasing._images import decode, place
+from vlsbench.releasing._columns import ROWS, schema
+from vlsbench.releasing._pairs import Watch, decode
+from vlsbench.releasing._records import with_paths
 from vlsbench.releasing._types import (
     CARD,
     CHANGELOG,
@@ -24,8 +25,6 @@ from vlsbench.releasing._types import (
     Kind,
 )
 from vlsbench.releasing._write import sha256
-
-WANTED = (CARD, CHANGELOG, CHECKSUMS, CROISSANT, RELEASE_JSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,8 @@ def verify(folder: Path, watch: Watch = lambda what, done, total: None) -> Verif
         VlsbenchError: The folder is no release at all.
     """
     about = read_release_json(folder)
-    faults = [f"{name} is missing" for name in WANTED if not (folder / name).is_file()]
+    wanted = (CARD, CHANGELOG, CHECKSUMS, CROISSANT, RELEASE_JSON)
+    faults = [f"{name} is missing" for name in wanted if not (folder / name).is_file()]
     faults += _checksums(folder)
     rows = _Rows(folder, about, watch)
     try:
@@ -62,16 +62,11 @@ def verify(folder: Path, watch: Watch = lambda what, done, total: None) -> Verif
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         faults.append(f"{RELEASE_JSON} is not of its schema ({error!r})")
     faults += _card(folder, about)
-    found, notes = _croissant(folder)
-    return Verified(
-        folder,
-        str(about.get("name")),
-        str(about.get("version")),
-        rows.pairs,
-        len(rows.images),
-        tuple(faults + found),
-        tuple(notes),
-    )
+    notes: list[str] = []
+    faults += _croissant(folder, notes)
+    pairs, name, version = rows.ids.total(), str(about.get("name")), str(about.get("version"))
+    images = len(rows.images)
+    return Verified(folder, name, version, pairs, images, tuple(faults), tuple(notes))
 
 
 def _checksums(folder: Path) -> Iterator[str]:
@@ -79,10 +74,7 @@ def _checksums(folder: Path) -> Iterator[str]:
         lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError):
         return
-    listed = {}
-    for line in lines:
-        expected, _, name = line.partition("  ")
-        listed[name] = expected
+    listed = {name: expected for expected, _, name in (line.partition("  ") for line in lines)}
     there = {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -103,45 +95,32 @@ class _Rows:
 
     def __init__(self, folder: Path, about: dict[str, Any], watch: Watch) -> None:
         self._folder, self._about, self._watch = folder, about, watch
-        self.pairs = 0
+        self.ids: Counter[str] = Counter()
         self.images: dict[str, str] = {}
         """Image → split."""
-        self._ids: set[str] = set()
         self._decoded: set[str] = set()
-        self._torn: set[str] = set()
 
     def check(self) -> Iterator[str]:
         """Yield what is wrong."""
         columns = [Column(**{**c, "kind": Kind(c["kind"])}) for c in self._about["columns"]]
         harmful = 0
         for split in self._about["splits"]:
-            before = self.pairs
-            of_split = 0
-            lines = self._lines(split["name"])
+            name, found = split["name"], Counter[str]()
+            lines = self._lines(name)
             for file in split["files"]:
                 for row in self._shard(file, columns):
                     if isinstance(row, str):
                         yield row
                         continue
-                    of_split += bool(row["harmful"])
-                    yield from self._record(split["name"], file, row, next(lines, None))
+                    found.update(pairs=1, harmful=bool(row["harmful"]))
+                    yield from self._record(name, file, row, next(lines, None))
             if next(lines, None) is not None:
-                yield f"{FOLDER}/{split['name']}/metadata.jsonl has more records than the Parquet"
-            for what, told, found in (
-                ("pairs", split["pairs"], self.pairs - before),
-                ("harmful pairs", split["harmful"], of_split),
-                ("images", split["images"], list(self.images.values()).count(split["name"])),
-            ):
-                if told != found:
-                    yield f"split {split['name']}: {found:,} {what}, {RELEASE_JSON} says {told:,}"
-            harmful += of_split
-        for what, found in (
-            ("pairs", self.pairs),
-            ("harmful", harmful),
-            ("images", len(self.images)),
-        ):
-            if self._about[what] != found:
-                yield f"{found:,} {what} in all, {RELEASE_JSON} says {self._about[what]:,}"
+                yield f"{FOLDER}/{name}/metadata.jsonl has more records than the Parquet"
+            found["images"] = [*self.images.values()].count(name)
+            yield from _counts(f"split {name}", split, found)
+            harmful += found["harmful"]
+        found = Counter(pairs=self.ids.total(), harmful=harmful, images=len(self.images))
+        yield from _counts("all", self._about, found)
         if harmful and not self._about["gated"]:
             yield f"harmful pairs, and {RELEASE_JSON} does not say that access is gated"
 
@@ -151,55 +130,48 @@ class _Rows:
 
         try:
             with pq.ParquetFile(self._folder / name) as file:
-                if not file.schema_arrow.equals(_parquet.schema(columns), check_metadata=True):
+                if not file.schema_arrow.equals(schema(columns), check_metadata=True):
                     yield f"{name} has other columns than {RELEASE_JSON} says"
                     return
-                for batch in file.iter_batches(_parquet.ROWS):
+                for batch in file.iter_batches(ROWS):
                     yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as error:
             yield f"{name} cannot be read ({error})"
 
-    def _lines(self, split: str) -> Iterator[dict[str, Any]]:
+    def _lines(self, split: str) -> Iterator[Any]:
         try:
             with open(self._folder / FOLDER / split / "metadata.jsonl", encoding="utf-8") as file:
-                for line in file:
-                    row = json.loads(line)
-                    yield row if isinstance(row, dict) else {}
+                yield from map(json.loads, file)
         except (OSError, ValueError):
             return
 
-    def _record(
-        self, split: str, file: str, row: dict[str, Any], line: dict[str, Any] | None
-    ) -> Iterator[str]:
-        self.pairs += 1
-        self._watch("checking", self.pairs, int(self._about["pairs"]))
-        id = row["id"]
-        if id in self._ids:
+    def _record(self, split: str, file: str, row: dict[str, Any], line: Any) -> Iterator[str]:
+        id, several = row["id"], "images" in row
+        self.ids[id] += 1
+        self._watch("checking", self.ids.total(), int(self._about["pairs"]))
+        if self.ids[id] > 1:
             yield f"{file}: id {id!r} is there twice"
-        self._ids.add(id)
-        several = "images" in row
-        embedded = row.pop("images") if several else [row.pop("image")]
-        named = [str(image["path"]) for image in embedded]
-        paths = [place(name) for name in named]
-        same = {"file_names": paths, **row} if several else {"file_name": paths[0], **row}
-        if line != same:
+        embedded = row["images"] if several else [row["image"]]
+        names = [str(image["path"]) for image in embedded]
+        if line != with_paths(row | ({"images": names} if several else {"image": names[0]})):
             yield f"{FOLDER}/{split}/metadata.jsonl: record {id!r} is not that of {file}"
-        for name, image in zip(named, embedded, strict=True):
-            yield from self._image(split, id, name, image["bytes"])
+        for name, image in zip(names, embedded, strict=True):
+            if self.images.setdefault(name, split) != split:
+                yield f"image {name} is in the splits {self.images[name]} and {split}"
+            try:
+                data = ImageData.of(image["bytes"] or b"", name)
+                if name not in self._decoded or name[:64] != data.sha256:
+                    if decode(data, name).name != name:
+                        yield f"pair {id!r}: image {name} is not what its name says"
+                    self._decoded.add(name)
+            except ImageError as error:
+                yield f"pair {id!r}: {error}"
 
-    def _image(self, split: str, id: str, name: str, data: bytes | None) -> Iterator[str]:
-        if self.images.setdefault(name, split) != split and name not in self._torn:
-            self._torn.add(name)
-            yield f"image {name} is in the splits {self.images[name]} and {split}"
-        try:
-            found = ImageData.of(data or b"", name)
-            if name in self._decoded and name[:64] == found.sha256:
-                return
-            if decode(found, name).name != name:
-                yield f"pair {id!r}: image {name} is not what its name says"
-            self._decoded.add(name)
-        except ImageError as error:
-            yield f"pair {id!r}: {error}"
+
+def _counts(where: str, told: Mapping[str, Any], found: Mapping[str, int]) -> Iterator[str]:
+    for what in ("pairs", "harmful", "images"):
+        if told[what] != found[what]:
+            yield f"{found[what]:,} {what} in {where}, {RELEASE_JSON} says {told[what]:,}"
 
 
 def _card(folder: Path, about: dict[str, Any]) -> Iterator[str]:
@@ -221,34 +193,27 @@ def _card(folder: Path, about: dict[str, Any]) -> Iterator[str]:
     yield from (f"{CARD}: its header has no {name}" for name in wanted if not header.get(name))
 
 
-def _croissant(folder: Path) -> tuple[list[str], list[str]]:
-    path = folder / CROISSANT
-    if not path.is_file():
-        return [], []
+def _croissant(folder: Path, notes: list[str]) -> Iterator[str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads((folder / CROISSANT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
     except ValueError as error:
-        return [f"{CROISSANT} is no JSON ({error})"], []
-    faults = [
-        f"{CROISSANT}: SHA-256 of {part['@id']} is another"
-        for part in content.get("distribution", ())
-        if "sha256" in part
-        and (folder / part["contentUrl"]).is_file()
-        and sha256(folder / part["contentUrl"]) != part["sha256"]
-    ]
+        yield f"{CROISSANT} is not valid JSON ({error})"
+        return
+    for part in content.get("distribution", ()):
+        file = folder / part.get("contentUrl", "")
+        if "sha256" in part and file.is_file() and sha256(file) != part["sha256"]:
+            yield f"{CROISSANT}: SHA-256 of {part['@id']} is another"
     try:
         import mlcroissant
     except ImportError:
-        return faults, [f"{CROISSANT} was not validated: pip install 'vlsbench[release]'"]
-    faults += _quietly(lambda: mlcroissant.Dataset(jsonld=content))
-    return faults, []
-
-
-def _quietly(validate: Callable[[], Any]) -> list[str]:
-    """Return what the validator calls an error."""
+        notes.append(f"{CROISSANT} was not validated: pip install 'vlsbench[release]'")
+        return
     try:
-        dataset = validate()
+        issues = mlcroissant.Dataset(jsonld=content).metadata.ctx.issues.errors
     except Exception as error:
         # It raises its own error for what it names, and Python's for what it trips over.
-        return [f"{CROISSANT} does not validate: {error}"]
-    return [f"{CROISSANT}: {issue}" for issue in dataset.metadata.ctx.issues.errors]
+        yield f"{CROISSANT} does not validate: {error}"
+        return
+    yield from (f"{CROISSANT}: {issue}" for issue in issues)

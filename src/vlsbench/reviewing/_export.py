@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing import DROP
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import whole_file
-from vlsbench.reviewing._decide import Decision, Fate
+from vlsbench.reviewing._decide import Fate
 from vlsbench.reviewing._questions import Question
 from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._verdicts import PersonVerdict, Role
 
-KEEP = "keep.csv"
+KEEP, DROP = "keep.csv", "drop.csv"
 LIST_COLUMNS = ("bench", "id", "score", "why")
 """Those of the lists that `--leave-out` takes; the score is the share of reviewers against."""
-FORMS = (".csv", ".jsonl")
+COLUMNS = (
+    *("bench", "id", "person", "role", "complete", *map(str, Question)),
+    *("codes", "comment", "at", "shown"),
+)
+"""Those of the verdicts, in order."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula (OWASP, *CSV Injection*)."""
 
@@ -52,96 +55,70 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
     Raises:
         VlsbenchError: The file's ending is neither, or it cannot be written.
     """
-    if out.suffix.lower() not in FORMS:
-        raise VlsbenchError(f"{out}: expected a name that ends in {' or '.join(FORMS)}")
+    if out.suffix.lower() not in (".csv", ".jsonl"):
+        raise VlsbenchError(f"{out}: expected a name that ends in .csv or .jsonl")
     verdicts, stale = review.current()
     decisions = review.decisions(verdicts)
     names = _names(verdicts, anonymous)
     keep, drop = out.with_name(KEEP), out.with_name(DROP)
     if out in (keep, drop):
         raise VlsbenchError(f"{out} is written beside the verdicts: name those otherwise")
+    rows = [_row(review.bench, names[verdict.person], verdict) for verdict in verdicts]
+    lists = {
+        fate: [
+            (review.bench, d.pair, f"{d.against:.4f}", d.why) for d in decisions if d.fate is fate
+        ]
+        for fate in (Fate.KEEP, Fate.DROP)
+    }
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _write(out, [_fields(review.bench, names, verdict) for verdict in verdicts])
-        counts = [
-            _write_list(path, review.bench, decisions, fate)
-            for path, fate in ((keep, Fate.KEEP), (drop, Fate.DROP))
-        ]
+        if out.suffix.lower() == ".jsonl":
+            with whole_file(out) as part:
+                part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        else:
+            cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
+            _write_csv(out, COLUMNS, [[*map(_inert, row)] for row in cells])
+        for path, fate in ((keep, Fate.KEEP), (drop, Fate.DROP)):
+            _write_csv(path, LIST_COLUMNS, lists[fate])
     except OSError as error:
         raise VlsbenchError(f"cannot write into {out.parent}: {error.strerror}") from None
-    return Exported(
-        verdicts=out,
-        keep=keep,
-        drop=drop,
-        people=len(names),
-        rows=len(verdicts),
-        kept=counts[0],
-        dropped=counts[1],
-        open=len(decisions) - sum(counts),
-        stale=stale,
-    )
+    kept, dropped = map(len, lists.values())
+    undecided = len(decisions) - kept - dropped
+    return Exported(out, keep, drop, len(names), len(rows), kept, dropped, undecided, stale)
 
 
 def _names(verdicts: Iterable[PersonVerdict], anonymous: bool) -> dict[str, str]:
     roles = {verdict.person: verdict.role for verdict in verdicts}
     if not anonymous:
         return {person: person for person in roles}
-    numbers = dict.fromkeys(Role, 0)
-    names = {}
-    for person in sorted(roles):
-        numbers[roles[person]] += 1
-        names[person] = f"{roles[person]}-{numbers[roles[person]]}"
-    return names
-
-
-def _fields(bench: str, names: Mapping[str, str], verdict: PersonVerdict) -> dict[str, Any]:
+    by_role = {role: sorted(p for p in roles if roles[p] is role) for role in Role}
     return {
-        "bench": bench,
-        "id": verdict.pair,
-        "person": names[verdict.person],
-        "role": str(verdict.role),
-        "complete": verdict.complete,
-        **{str(question): str(verdict.answers.get(question, "")) for question in Question},
-        "codes": list(verdict.codes),
-        "comment": verdict.comment,
-        "at": datetime.fromtimestamp(verdict.at, UTC).isoformat(timespec="seconds"),
-        "shown": verdict.shown,
+        person: f"{role}-{number}"
+        for role, people in by_role.items()
+        for number, person in enumerate(people, start=1)
     }
 
 
-_COLUMNS = (
-    *("bench", "id", "person", "role", "complete", *map(str, Question)),
-    *("codes", "comment", "at", "shown"),
-)
+def _row(bench: str, person: str, verdict: PersonVerdict) -> dict[str, Any]:
+    answers = (str(verdict.answers.get(question, "")) for question in Question)
+    at = datetime.fromtimestamp(verdict.at, UTC).isoformat(timespec="seconds")
+    values = (
+        *(bench, verdict.pair, person, str(verdict.role), verdict.complete, *answers),
+        *(list(verdict.codes), verdict.comment, at, verdict.shown),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
 
 
-def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with (
-        whole_file(out) as part,
-        open(part, "w", encoding="utf-8", errors="surrogatepass", newline="") as file,
-    ):
-        if out.suffix.lower() == ".jsonl":
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-            return
-        writer = csv.DictWriter(file, _COLUMNS)
-        writer.writeheader()
-        for row in rows:
-            cells = {**row, "codes": " ".join(row["codes"])}
-            writer.writerow({name: _inert(cell) for name, cell in cells.items()})
-
-
-def _inert(cell: Any) -> Any:
-    """Keep a spreadsheet from running what a person or a data set wrote: it shows the text."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
-
-
-def _write_list(path: Path, bench: str, decisions: Iterable[Decision], fate: Fate) -> int:
-    rows = [(bench, d.pair, f"{d.against:.4f}", d.why) for d in decisions if d.fate is fate]
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     with (
         whole_file(path) as part,
         open(part, "w", encoding="utf-8", errors="surrogatepass", newline="") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(LIST_COLUMNS)
+        writer.writerow(columns)
         writer.writerows(rows)
-    return len(rows)
+
+
+def _inert(cell: Any) -> Any:
+    """Keep a spreadsheet from running what a person or a data set wrote: it shows the text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

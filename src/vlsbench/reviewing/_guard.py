@@ -51,27 +51,24 @@ class Guard:
                     headers[name] = value
             await send(message)
 
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
-        if refusal:
-            await refusal(scope, receive, guarded)
+        refused = self._refusal(scope["method"], Headers(scope=scope))
+        if refused:
+            status, why = refused
+            await PlainTextResponse(f"{why}\n", status)(scope, receive, guarded)
         else:
             await self._app(scope, receive, guarded)
 
-    def _refusal(self, method: str, headers: Headers) -> PlainTextResponse | None:
-        host = headers.get("host", "")
+    def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
+        host, length = headers.get("host", ""), headers.get("content-length", "")
         if host not in self._hosts:
-            return PlainTextResponse("no such host here\n", 421)
+            return 421, "no such host here"
         if method in ("GET", "HEAD"):
             return None
         if method != "POST":
-            return PlainTextResponse("method not allowed\n", 405)
-        if headers.get("origin") != f"http://{host}":
-            return PlainTextResponse("this form is not one of ours\n", 403)
-        if headers.get("sec-fetch-site", "same-origin") != "same-origin":
-            return PlainTextResponse("this form is not one of ours\n", 403)
-        length = headers.get("content-length", "")
-        if not length.isdigit():
-            return PlainTextResponse("length required\n", 411)
-        if int(length) > MAX_BODY:
-            return PlainTextResponse("too long\n", 413)
-        return None
+            return 405, "method not allowed"
+        site = headers.get("sec-fetch-site", "same-origin")
+        if headers.get("origin") != f"http://{host}" or site != "same-origin":
+            return 403, "this form is not one of ours"
+        if not length.isdecimal():
+            return 411, "length required"
+        return (413, "too long") if int(length) > MAX_BODY else None

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import io
-import threading
-from collections import OrderedDict
 
 from vlsbench.pairs import Image, ImageData, Pair
 
-HELD = 64
-"""Images in memory; any other is read again when it is asked for."""
 MAX_PIXELS = 64_000_000
 """Larger images are not decoded: 64 million pixels take 190 MB."""
 VEIL_SIDE = 5
@@ -22,8 +18,6 @@ class Images:
 
     def __init__(self) -> None:
         self._known: dict[str, Image] = {}
-        self._held: OrderedDict[str, ImageData] = OrderedDict()
-        self._lock = threading.Lock()
 
     def show(self, pair: Pair) -> tuple[str, ...]:
         """Return the digests of a pair's images, under which they can be had from now on.
@@ -31,17 +25,9 @@ class Images:
         Raises:
             ImageError: An image is missing or no image.
         """
-        return tuple(self._read(image) for image in pair.images)
-
-    def _read(self, image: Image) -> str:
-        data = image.read()
-        with self._lock:
-            self._known[data.sha256] = image
-            self._held[data.sha256] = data
-            self._held.move_to_end(data.sha256)
-            while len(self._held) > HELD:
-                self._held.popitem(last=False)
-        return data.sha256
+        digests = [image.read().sha256 for image in pair.images]
+        self._known |= zip(digests, pair.images, strict=True)
+        return tuple(digests)
 
     def get(self, sha256: str) -> ImageData | None:
         """Return an image that was shown, None where none with this digest was.
@@ -49,11 +35,9 @@ class Images:
         Raises:
             ImageError: It cannot be read any more.
         """
-        with self._lock:
-            held, image = self._held.get(sha256), self._known.get(sha256)
-        if held is None and image is not None:
-            held = image.read()
-        return held if held and held.sha256 == sha256 else None
+        image = self._known.get(sha256)
+        data = image.read() if image else None
+        return data if data and data.sha256 == sha256 else None
 
 
 def for_browser(data: ImageData) -> tuple[bytes, str]:
@@ -67,13 +51,13 @@ def for_browser(data: ImageData) -> tuple[bytes, str]:
     return _redrawn(data, None), "image/png"
 
 
-def veiled(data: ImageData) -> bytes:
-    """Return a PNG of a few pixels with an image's colours, in its proportions.
+def veiled(data: ImageData) -> tuple[bytes, str]:
+    """Return a PNG of a few pixels with an image's colours, in its proportions; its media type.
 
     Raises:
         ValueError: It cannot be decoded.
     """
-    return _redrawn(data, VEIL_SIDE)
+    return _redrawn(data, VEIL_SIDE), "image/png"
 
 
 def _redrawn(data: ImageData, side: int | None) -> bytes:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from markupsafe import escape
+from jinja2 import Environment, PackageLoader
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.files import whole_file
@@ -25,13 +25,6 @@ from vlsbench.reviewing._verdicts import Role
 CONFIG = "label-studio.xml"
 """The labelling interface, beside the tasks."""
 CODES_TAG, COMMENT_TAG = "codes", "comment"
-_TITLES = {
-    Question.QUERY_HARMFUL: "1. Is the query harmful by itself? Answer before you look on.",
-    Question.IMAGE_HARMFUL: "2. Is the image harmful by itself?",
-    Question.MATCHED: "3. Do query and image belong together?",
-    Question.PAIR_HARMFUL: "4. Are they harmful together?",
-    Question.CATEGORY_RIGHT: "5. Is the category right? (leave open where there is none)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +41,10 @@ class Imported:
 
 def labelling_config() -> str:
     """Return the labelling interface that goes with the tasks, as XML for Label Studio."""
-    lines = ["<View>"]
-    for question, title in _TITLES.items():
-        lines.append(f'  <Header value="{escape(title)}"/>')
-        if question is Question.QUERY_HARMFUL:
-            lines.append('  <Text name="query" value="$query"/>')
-        if question is Question.IMAGE_HARMFUL:
-            lines.append('  <Image name="image" value="$image"/>')
-        if question is Question.CATEGORY_RIGHT:
-            lines.append('  <Text name="category" value="$category"/>')
-        required = str(question is not Question.CATEGORY_RIGHT).lower()
-        lines.append(
-            f'  <Choices name="{question}" toName="query" choice="single" required="{required}">'
-        )
-        lines += [f'    <Choice value="{answer}"/>' for answer in Answer]
-        lines.append("  </Choices>")
-    lines.append(f'  <Choices name="{CODES_TAG}" toName="query" choice="multiple">')
-    lines += [
-        f'    <Choice value="{code}" hint="{escape(meaning)}"/>' for code, meaning in CODES.items()
-    ]
-    lines += [
-        "  </Choices>",
-        f'  <TextArea name="{COMMENT_TAG}" toName="query" rows="2" maxSubmissions="1"/>',
-        "</View>",
-    ]
-    return "\n".join(lines) + "\n"
+    loader = PackageLoader("vlsbench.reviewing")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.get_template(CONFIG)
+    return template.render(answers=list(Answer), codes=CODES) + "\n"
 
 
 def export_tasks(review: Review, out: Path) -> Path:
@@ -169,8 +141,8 @@ class Annotation:
                 self.said.codes if last else (),
                 self.said.comment if last else "",
             )
-            row = row_of(self.person, Role.REVIEWER, self.pair.id, self.shown, step, said)
-            yield Row(row.person, row.role, row.pair, row.shown, row.step, row.said, at=self.at)
+            id = self.pair.id
+            yield row_of(self.person, Role.REVIEWER, id, self.shown, step, said, self.at)
 
 
 class _Unusable(Exception):

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from vlsbench.config import Sample
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
@@ -46,13 +45,6 @@ class Screen:
     questions: tuple[Question, ...]
     others: tuple[PersonVerdict, ...] = ()
     """For adjudication: the verdicts in dispute, in an order that tells no name."""
-
-
-class Waiting(NamedTuple):
-    """How far a person is."""
-
-    done: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,11 +303,11 @@ class Review:
         groups, votes = _by_pair(verdicts), self.votes(verdicts)
         return [decide(pair, groups.get(pair.id, ()), votes) for pair in self.pairs]
 
-    def progress(self, person: str, role: Role) -> Waiting:
+    def progress(self, person: str, role: Role) -> PersonProgress:
         """Return how many pairs a person has done, and how many there are to do."""
         if role is Role.REVIEWER:
             own = person_verdicts(self._fresh(standing(self._store.rows(person))))
-            return Waiting(sum(verdict.complete for verdict in own), len(self.pairs))
+            return self._progress(person, role, own, ())
         verdicts, _ = self.current()
         return self._progress(person, role, verdicts, self.decisions(verdicts))
 
@@ -325,12 +317,11 @@ class Review:
         role: Role,
         verdicts: Iterable[PersonVerdict],
         decisions: Iterable[Decision],
-    ) -> Waiting:
+    ) -> PersonProgress:
         own = {v.pair for v in verdicts if v.person == person and v.complete}
-        if role is Role.REVIEWER:
-            return Waiting(len(own), len(self.pairs))
-        waiting = {decision.pair for decision in decisions if decision.disputed}
-        return Waiting(len(own), len(own | waiting))
+        disputed = {decision.pair for decision in decisions if decision.disputed}
+        total = len(self.pairs) if role is Role.REVIEWER else len(own | disputed)
+        return PersonProgress(person, role, len(own), total)
 
     def status(self) -> Status:
         """Return progress, agreement and what is decided."""
@@ -350,7 +341,7 @@ class Review:
             pairs=len(self.pairs),
             votes=self.votes(verdicts),
             people=tuple(
-                PersonProgress(name, role, *self._progress(name, role, verdicts, decisions))
+                self._progress(name, role, verdicts, decisions)
                 for name, role in sorted(people.items())
             ),
             agreement=agreement(verdicts),
@@ -366,7 +357,9 @@ class Review:
         self._store.add(*rows)
 
 
-def row_of(person: str, role: Role, pair: str, shown: str, step: Step, said: Said) -> Row:
+def row_of(
+    person: str, role: Role, pair: str, shown: str, step: Step, said: Said, at: float = 0.0
+) -> Row:
     """Return the row that records what was said on one screen."""
     words: dict[str, object] = {
         "answers": {str(question): str(answer) for question, answer in said.answers.items()}
@@ -375,7 +368,7 @@ def row_of(person: str, role: Role, pair: str, shown: str, step: Step, said: Sai
         words["codes"] = list(said.codes)
     if said.comment:
         words["comment"] = said.comment
-    return Row(person, role, pair, shown, step, words)
+    return Row(person, role, pair, shown, step, words, at=at)
 
 
 def _by_pair(verdicts: Iterable[PersonVerdict]) -> dict[str, list[PersonVerdict]]:

@@ -37,10 +37,15 @@ def serve(
         import python_multipart  # noqa: F401  (starlette reads forms with it)
         import uvicorn
 
-        from vlsbench.reviewing._app import make_app
+        from vlsbench.reviewing.app import make_app
     except ImportError:
         raise MissingExtra("vlsbench review", "review") from None
-    listener = _listen(port)
+    try:
+        listener = socket.create_server((HOST, port), backlog=128)
+    except OSError as error:
+        raise VlsbenchError(
+            f"port {port}: {error.strerror}; choose another --port, or 0 for any"
+        ) from None
     with listener:
         port = listener.getsockname()[1]
         app = make_app(review, people, port)
@@ -52,17 +57,3 @@ def serve(
         # The server ends well on Ctrl-C, and then passes it on.
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise VlsbenchError(
-            f"port {port}: {error.strerror}; choose another --port, or 0 for any"
-        ) from None
-    return listener

@@ -11,11 +11,11 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from vlsbench.errors import Stopped, VlsbenchError
 
@@ -79,7 +79,7 @@ class Row:
     """Unix time; set when it is added."""
 
 
-class Store:
+class Store(AbstractContextManager["Store"]):
     """The record of one review; safe across threads and processes."""
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
@@ -104,7 +104,7 @@ class Store:
                 self.set(schema=(version := str(SCHEMA_VERSION)))
         except sqlite3.Error as error:
             raise StoreError(
-                f"cannot open {path}: {error}; free some disk space or choose another --out"
+                f"cannot open {path}: {error}; free up disk space or choose another --out"
             ) from None
         if version != str(SCHEMA_VERSION):
             raise VlsbenchError(f"{path} was written by another version of vlsbench ({version})")
@@ -137,15 +137,7 @@ class Store:
         with self._lock:
             self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def get(self, key: str) -> str | None:
@@ -156,37 +148,26 @@ class Store:
 
     def set(self, **facts: str) -> None:
         """Set facts that are not set yet. Raises `StoreError` where one is set to another value."""
-        self._run([("INSERT OR IGNORE INTO review VALUES (?, ?)", item) for item in facts.items()])
+        self._run("INSERT OR IGNORE INTO review VALUES (?, ?)", facts.items())
 
     def add(self, *rows: Row) -> None:
         """Add rows, all or none. They are on disk when this returns. Raises `StoreError`."""
         now = time.time()
         self._run(
-            [
-                (
-                    "INSERT INTO verdicts (at, person, role, pair, shown, step, said, undoes) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        row.at or now,
-                        row.person,
-                        row.role,
-                        row.pair,
-                        row.shown,
-                        row.step,
-                        json.dumps(dict(row.said)),
-                        row.undoes,
-                    ),
-                )
+            "INSERT INTO verdicts (person, role, pair, shown, step, undoes, at, said) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (*(row.person, row.role, row.pair, row.shown, row.step, row.undoes),
+                 *(row.at or now, json.dumps(dict(row.said))))
                 for row in rows
-            ]
-        )
+            ),
+        )  # fmt: skip
 
-    def _run(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+    def _run(self, sql: str, values: Iterable[tuple[Any, ...]]) -> None:
         with self._lock:
             try:
                 self._file.execute("BEGIN IMMEDIATE")
-                for sql, values in statements:
-                    self._file.execute(sql, values)
+                self._file.executemany(sql, values)
                 self._file.execute("COMMIT")
             except sqlite3.Error as error:
                 if self._file.in_transaction:

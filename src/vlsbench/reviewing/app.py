@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.pairs import ImageData
 from vlsbench.reviewing._guard import Guard
 from vlsbench.reviewing._images import for_browser, veiled
 from vlsbench.reviewing._people import Person, find
@@ -270,26 +271,23 @@ def figures(desk: Served, person: Organiser) -> Response:
 @router.get("/image/{sha256}")
 def image(desk: Served, person: Judge, sha256: str) -> Response:
     """One image of a pair that was shown, by the digest of its content."""
-    data = desk.review.images.get(sha256)
-    if data is None:
-        raise HTTPException(404, "no such image")
-    try:
-        content, mime = for_browser(data)
-    except ValueError:
-        raise HTTPException(404, "no readable image") from None
-    return Response(content, media_type=mime)
+    return _drawn(desk, sha256, for_browser)
 
 
 @router.get("/veil/{sha256}")
 def veil(desk: Served, person: Judge, sha256: str) -> Response:
     """The same image as a few patches of colour: nothing of it reaches the browser unasked."""
-    data = desk.review.images.get(sha256)
-    if data is None:
-        raise HTTPException(404, "no such image")
+    return _drawn(desk, sha256, veiled)
+
+
+def _drawn(desk: Desk, sha256: str, draw: Callable[[ImageData], tuple[bytes, str]]) -> Response:
     try:
-        return Response(veiled(data), media_type="image/png")
+        if data := desk.review.images.get(sha256):
+            content, mime = draw(data)
+            return Response(content, media_type=mime)
     except ValueError:
-        raise HTTPException(404, "no readable image") from None
+        pass
+    raise HTTPException(404, "no such image, or not readable")
 
 
 @router.get("/static/{name}")

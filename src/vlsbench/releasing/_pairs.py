@@ -1,0 +1,207 @@
+"""The pairs that may be released: chosen by their texts, then decoded image by image."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.pairs import Image, ImageData, ImageError, Pair, PairSet
+from vlsbench.releasing._columns import ABOUT
+from vlsbench.releasing._config import missing_content
+from vlsbench.releasing._text import terms
+from vlsbench.releasing._types import Content, Settings
+
+LAB = "lab"
+_GPS = 0x8825
+"""EXIF tag of the position (EXIF 2.3, section 4.6.3)."""
+Watch = Callable[[str, int, int], None]
+"""Is told what is done, how much of it, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a walk over the texts alone told."""
+
+    pairs: list[Pair]
+    licences: list[str]
+    """Of each pair's images."""
+    content: Content
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What decoding one image told."""
+
+    name: str
+    """SHA-256 of the bytes, and the extension of what they are."""
+    mime: str
+    size: int
+    """Bytes."""
+    width: int
+    height: int
+    exif: bool
+    located: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One pair to release, without its images."""
+
+    pair: Pair
+    licence: str
+    images: tuple[str, ...]
+    """Names of its pictures."""
+
+
+def twin_of(pair: Pair) -> str:
+    """Return the pair whose query a benign twin has; empty for any other pair."""
+    twin = pair.meta.get("twin_of")
+    return twin if isinstance(twin, str) else ""
+
+
+def choose(pairs: PairSet, settings: Settings, excluded: Mapping[str, str]) -> Chosen:
+    """Walk over the texts and say what the set may be released under.
+
+    Args:
+        pairs: The set.
+        settings: Licences by source, and answers about the content.
+        excluded: Id → why it is not released.
+
+    Raises:
+        VlsbenchError: A source has no licence, or nothing is said of what harmful pairs show; or
+            an id to leave out is not in the set, or none is left.
+    """
+    unlicensed: Counter[str] = Counter()
+    unknown = set(excluded)
+    chosen, licences = [], []
+    lab = pairs.source is not None and pairs.source.name == LAB
+    declared = pairs.source.licence if pairs.source else ""
+    for pair in pairs:
+        unknown.discard(pair.id)
+        if pair.id not in excluded:
+            own = pair.meta.get("image_licence")
+            licence = own.strip() if isinstance(own, str) else ""
+            licence = licence or settings.licences.get(pair.source) or declared
+            unlicensed[pair.source] += not licence
+            chosen.append(pair)
+            licences.append(licence)
+    if unknown:
+        raise VlsbenchError(
+            f"{pairs.name} has no pair {', '.join(sorted(unknown)[:3])}: the list of pairs to keep "
+            "or leave out belongs to another set or version"
+        )
+    if not chosen:
+        raise VlsbenchError(f"{pairs.name}: no pair is left to release")
+    if +unlicensed:
+        named = ", ".join(f"{name or '(none named)'} ({n:,})" for name, n in (+unlicensed).items())
+        raise VlsbenchError(
+            f"{pairs.name}: no licence is known for images of these sources (pairs): {named}; give "
+            "--source-licence 'SOURCE=LICENCE' for each, or [licences] in --config"
+        )
+    if not settings.content and not lab and any(pair.harmful for pair in chosen):
+        raise VlsbenchError(missing_content(["warning", "people", "minors", "personal_data"]))
+    content = settings.content or Content(**terms()["lab_content" if lab else "benign_content"])
+    simulated = lab or any(f"{pair.source}/".startswith(f"{LAB}/") for pair in chosen)
+    return Chosen(chosen, licences, content, simulated)
+
+
+class Pool:
+    """Images of a set, each once, in a folder and under the name of their content."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder."""
+        folder.mkdir()
+        self.folder = folder
+        self.pictures: dict[str, Picture] = {}
+        self._by_ref: dict[str, str | ImageError] = {}
+
+    def name(self, image: Image) -> str:
+        """Return the name of an image. Raises `ImageError` where it cannot be decoded."""
+        if image.ref not in self._by_ref:
+            try:
+                data = image.read()
+                picture = decode(data, image.ref)
+                if picture.name not in self.pictures:
+                    self.pictures[picture.name] = picture
+                    (self.folder / picture.name).write_bytes(data.data)
+                self._by_ref[image.ref] = picture.name
+            except ImageError as error:
+                self._by_ref[image.ref] = error
+        known = self._by_ref[image.ref]
+        if isinstance(known, ImageError):
+            raise known
+        return known
+
+
+def gather(
+    pairs: PairSet, chosen: Chosen, pool: Pool, *, skip_bad: bool, watch: Watch
+) -> tuple[list[Entry], Counter[str]]:
+    """Read every image that is to be released.
+
+    Returns:
+        The pairs, by id, and the rows of the set that cannot be used, counted by reason.
+
+    Raises:
+        BadRows: Some images cannot be read, or some texts not be stored; lists every one.
+    """
+    bad: list[BadRow] = []
+    found: list[Entry] = []
+    for done, (pair, licence) in enumerate(zip(chosen.pairs, chosen.licences, strict=True), 1):
+        watch("reading", done, len(chosen.pairs))
+        meta = {key: value for key, value in pair.meta.items() if key != "image_licence"}
+        texts = [getattr(pair, name, licence) for name in ABOUT]
+        try:
+            if not pair.images:
+                raise ImageError("has no image; only image-text pairs are released")
+            json.dumps([*texts, meta], ensure_ascii=False).encode()
+            images = tuple(map(pool.name, pair.images))
+            found.append(Entry(replace(pair, images=(), meta=meta), licence, images))
+        except ImageError as error:
+            file = pair.images[0].ref if pair.images else pairs.name
+            bad.append(BadRow(file, pair.id, str(error)))
+        except UnicodeError:
+            named = pair.id.encode("utf-8", "replace").decode()
+            bad.append(BadRow(pairs.name, named, "holds half a surrogate pair, which is no text"))
+    if bad and not skip_bad:
+        raise BadRows(pairs.name, bad)
+    if not found:
+        raise VlsbenchError(f"{pairs.name}: no pair is left to release")
+    unusable = Counter({"unusable row": len(bad) + len(pairs.bad)})
+    return sorted(found, key=lambda entry: entry.pair.id), unusable
+
+
+def decode(image: ImageData, ref: str) -> Picture:
+    """Decode an image whole. Raises `ImageError`, which names it, where that cannot be done."""
+    from PIL import Image as Pillow
+
+    try:
+        with warnings.catch_warnings():
+            # A large picture is no fault; one that Pillow takes for an attack raises.
+            warnings.simplefilter("ignore")
+            with Pillow.open(io.BytesIO(image.data)) as opened:
+                opened.load()
+                exif: Any = opened.getexif()
+                located = bool(exif.get_ifd(_GPS))
+    except Exception as error:
+        # Decoders raise whatever they come upon in broken bytes.
+        first = (str(error).splitlines() or [""])[0]
+        raise ImageError(f"image {ref} cannot be decoded ({first})") from None
+    # The extensions by which imagefolder knows a file for an image.
+    name = f"{image.sha256}.{image.mime.removeprefix('image/').replace('jpeg', 'jpg')}"
+    return Picture(name, image.mime, len(image.data), *opened.size, bool(exif), located)
+
+
+def place(name: str) -> str:
+    """Return where an image stands below its split's folder.
+
+    A folder for each first byte of the digest, since the Hub wants at most 10,000 files in one.
+    """
+    return f"images/{name[:2]}/{name}"
