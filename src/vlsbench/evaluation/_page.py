@@ -117,7 +117,7 @@ def _card(row: ReportRow) -> Card:
         data = row.thumbnail()
         if data is None:
             return Card(row, "", "Image not available")
-        small = base64.b64encode(thumbnail(data)).decode()
+        small = base64.b64encode(thumbnail(data, f"of pair {row.id}")).decode()
     except (VlsbenchError, OSError) as error:
         # The figures stand without this picture, so it must not cost the reader the report.
         return Card(row, "", f"Image not readable ({error})")

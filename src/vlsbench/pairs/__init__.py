@@ -1,5 +1,16 @@
 """Pairs, their images, the views under which they are shown, and the benchmarks they come from."""
 
+from vlsbench.pairs._decode import (
+    MAX_PIXELS,
+    ImageData,
+    ImageError,
+    ImageFacts,
+    decode,
+    encode,
+    image_facts,
+    image_size,
+    sniff_mime,
+)
 from vlsbench.pairs._describe import Description, Oddity, describe
 from vlsbench.pairs._fetch import (
     PIN,
@@ -11,16 +22,7 @@ from vlsbench.pairs._fetch import (
     read_pin,
 )
 from vlsbench.pairs._generic import parse_columns
-from vlsbench.pairs._image import (
-    FileImage,
-    Image,
-    ImageData,
-    ImageError,
-    MadeImage,
-    ParquetImage,
-    ParquetImages,
-    sniff_mime,
-)
+from vlsbench.pairs._image import FileImage, Image, MadeImage, ParquetImage, ParquetImages
 from vlsbench.pairs._load import find_source, load
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import (
@@ -42,6 +44,7 @@ from vlsbench.pairs._view import NEUTRAL_REQUEST, Shown, Swapper, View, show
 from vlsbench.pairs.sources import SOURCES
 
 __all__ = [
+    "MAX_PIXELS",
     "NEUTRAL_REQUEST",
     "PIN",
     "SOURCES",
@@ -54,6 +57,7 @@ __all__ = [
     "Image",
     "ImageData",
     "ImageError",
+    "ImageFacts",
     "Labelled",
     "MadeImage",
     "MissingFile",
@@ -71,14 +75,18 @@ __all__ = [
     "Swapper",
     "View",
     "card_licence",
+    "decode",
     "describe",
+    "encode",
     "fetch",
     "file_image",
     "find",
     "find_source",
     "folder_of",
     "home_folder",
+    "image_facts",
     "image_faults",
+    "image_size",
     "load",
     "parse_columns",
     "read_json",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import dataclass
 
-from vlsbench.pairs import ImageData, ImageError
+from vlsbench import pairs
+from vlsbench.pairs import ImageData
 
 EXTENSIONS = {
     "image/png": "png",
@@ -17,8 +16,6 @@ EXTENSIONS = {
     "image/tiff": "tiff",
 }
 """Media type → the extension by which imagefolder knows a file for an image."""
-_GPS = 0x8825
-"""EXIF tag of the position (EXIF 2.3, section 4.6.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +39,16 @@ def decode(image: ImageData, ref: str) -> Picture:
     Raises:
         ImageError: It cannot be decoded; names it.
     """
-    from PIL import Image as Pillow
-
-    try:
-        with warnings.catch_warnings():
-            # A large picture is no fault; one that Pillow takes for an attack raises.
-            warnings.simplefilter("ignore")
-            with Pillow.open(io.BytesIO(image.data)) as opened:
-                opened.load()
-                width, height = opened.size
-                exif = opened.getexif()
-                located = bool(exif.get_ifd(_GPS))
-                has_exif = bool(exif)
-    except Exception as error:
-        # Decoders raise whatever they come upon in broken bytes.
-        first = (str(error).splitlines() or [""])[0]
-        raise ImageError(f"image {ref} cannot be decoded ({first})") from None
+    pairs.decode(image, ref)
+    facts = pairs.image_facts(image, ref)
     return Picture(
         f"{image.sha256}.{EXTENSIONS[image.mime]}",
         image.mime,
         len(image.data),
-        width,
-        height,
-        has_exif,
-        located,
+        facts.width,
+        facts.height,
+        facts.exif,
+        facts.located,
     )
 
 

@@ -15,8 +15,9 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.pairs import ImageError
 from vlsbench.reviewing._guard import Guard
-from vlsbench.reviewing._images import for_browser, veiled
+from vlsbench.reviewing._images import veiled
 from vlsbench.reviewing._people import Person, find
 from vlsbench.reviewing._questions import CODES, MAX_COMMENT, Answer, Question, Step
 from vlsbench.reviewing._review import Review, Said
@@ -274,10 +275,9 @@ def image(desk: Served, person: Judge, sha256: str) -> Response:
     if data is None:
         raise HTTPException(404, "no such image")
     try:
-        content, mime = for_browser(data)
-    except ValueError:
+        return Response(data.portable.data, media_type=data.portable.mime)
+    except ImageError:
         raise HTTPException(404, "no readable image") from None
-    return Response(content, media_type=mime)
 
 
 @router.get("/veil/{sha256}")
@@ -288,7 +288,7 @@ def veil(desk: Served, person: Judge, sha256: str) -> Response:
         raise HTTPException(404, "no such image")
     try:
         return Response(veiled(data), media_type="image/png")
-    except ValueError:
+    except ImageError:
         raise HTTPException(404, "no readable image") from None
 
 
