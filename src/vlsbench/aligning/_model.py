@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vlsbench.aligning._types import Lora, Settings
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models import load_processor
+from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,7 +75,7 @@ def open_processor(model: str | Path) -> Any:
     try:
         processor = load_processor(str(model))
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise VlsbenchError(f"{model}: no processor ({_first(error)})") from None
+        raise VlsbenchError(f"{model}: no processor ({first_line(error)})") from None
     if getattr(processor, "tokenizer", None) is None:
         raise VlsbenchError(f"{model} is no vision-language model: it has only a tokenizer")
     if not processor.chat_template:
@@ -116,7 +117,7 @@ def open_model(model: str | Path, *, dtype: Any = "float32") -> Any:
     try:
         return AutoModelForImageTextToText.from_pretrained(str(model), dtype=dtype)
     except (OSError, ValueError, KeyError) as error:
-        raise VlsbenchError(f"{model}: cannot be loaded ({_first(error)})") from None
+        raise VlsbenchError(f"{model}: cannot be loaded ({first_line(error)})") from None
 
 
 def empty_model(model: str | Path, config: Any = None) -> Any:
@@ -128,7 +129,7 @@ def empty_model(model: str | Path, config: Any = None) -> Any:
         try:
             config = AutoConfig.from_pretrained(str(model))
         except (OSError, ValueError) as error:
-            raise VlsbenchError(f"{model}: no configuration ({_first(error)})") from None
+            raise VlsbenchError(f"{model}: no configuration ({first_line(error)})") from None
     with torch.device("meta"):
         return AutoModelForImageTextToText.from_config(config)
 
@@ -205,7 +206,3 @@ def count(model: nn.Module, frozen_vision: int = 0) -> Parameters:
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
     total = sum(size for size, _ in sizes)
     return Parameters(total, sum(size for size, learns in sizes if learns), frozen_vision)
-
-
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -11,7 +11,8 @@ from vlsbench.aligning._types import Reward, Row
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Label, LLMJudge, Question, Verdict, judge_by_rules
 from vlsbench.models import CallFailed, ChatModel, Connections, Reply
-from vlsbench.pairs import ImageData, Pair
+from vlsbench.pairs import ImageData, Pair, encode
+from vlsbench.text import first_line
 
 REWARD_OF = {
     Label.WARNING: 1.0,
@@ -82,15 +83,11 @@ def by_judge(model: ChatModel, concurrency: int = 16) -> Reward:
 
 def shown_image(image: object) -> ImageData:
     """Return a picture of a row as it is sent to a judge."""
-    import io
-
     from PIL import Image
 
-    if not isinstance(image, Image.Image):
-        return ImageData.of(image_bytes(image), "sample")
-    file = io.BytesIO()
-    open_image(image).save(file, "PNG")
-    return ImageData.of(file.getvalue(), "sample")
+    if isinstance(image, Image.Image):
+        return encode(open_image(image), "sample")
+    return ImageData.of(image_bytes(image), "sample")
 
 
 def by_reward_model(path: str) -> Reward:
@@ -111,7 +108,7 @@ def by_reward_model(path: str) -> Reward:
         model = AutoModelForSequenceClassification.from_pretrained(path).eval()
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError) as error:
-        raise VlsbenchError(f"{path}: no reward model ({str(error).splitlines()[0]})") from None
+        raise VlsbenchError(f"{path}: no reward model ({first_line(error)})") from None
     if model.config.num_labels != 1:
         raise VlsbenchError(f"{path}: gives {model.config.num_labels} numbers, a reward is one")
     if tokenizer.pad_token_id is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlsbench.aligning._types import Method, Row, Settings
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.pairs import FileImage, MadeImage, ParquetImage
+from vlsbench.pairs import FileImage, ImageError, MadeImage, ParquetImage, decode
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -159,12 +158,12 @@ def open_image(image: object) -> Image.Image:
     from PIL import Image
 
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        return decode(image)
+    shown = "bytes" if isinstance(image, bytes) else str(getattr(image, "ref", image))[:120]
     try:
-        return Image.open(io.BytesIO(image_bytes(image))).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        shown = "bytes" if isinstance(image, bytes) else str(getattr(image, "ref", image))[:120]
-        raise VlsbenchError(f"image {shown}: {error}; mend or remove the row") from None
+        return decode(image_bytes(image), shown)
+    except (OSError, ImageError) as error:
+        raise VlsbenchError(f"{error}; mend or remove the row") from None
 
 
 def image_bytes(image: object) -> bytes:

@@ -76,7 +76,7 @@ class PerceiveStage:
     def _read(self, image: Image) -> ImageData:
         data = image.read()
         put_blob(self._run, data.data, data.sha256)
-        _ = data.base64  # wanted soon; made here, off the event loop's thread
+        _ = data.portable.base64  # wanted soon; made here, off the event loop's thread
         return data
 
     async def run(self, record: Record, ctx: Context) -> Result:

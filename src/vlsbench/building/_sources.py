@@ -14,6 +14,7 @@ from vlsbench.building._perceive import Found
 from vlsbench.building._recipe import Perceive
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.pairs import FileImage, Image, MadeImage, PairSet
+from vlsbench.text import first_line
 
 HUB = "hub:"
 _HUB = re.compile(r"hub:(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?(?::(\w[\w.\[\]%:-]*))?", re.ASCII)
@@ -82,7 +83,7 @@ def _of_the_hub(settings: Perceive) -> Iterator[tuple[str, MadeImage]]:
             raise ValueError(f"no column {settings.column!r} among {', '.join(rows.column_names)}")
         rows = rows.cast_column(settings.column, datasets.Image(decode=False))
     except Exception as error:  # the libraries fail in their own and their file systems' ways
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise VlsbenchError(
             f"perceive.images: {settings.images} cannot be opened: {reason}"
         ) from None

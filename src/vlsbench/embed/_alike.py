@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vlsbench.pairs import decode
 
 HASH_SIDE = 8
 HASH_BITS = HASH_SIDE * HASH_SIDE
@@ -28,8 +29,8 @@ def difference_hash(data: bytes) -> Bits:
     """
     from PIL import Image
 
-    with Image.open(io.BytesIO(data)) as image:
-        small = image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.LANCZOS)
+    grey_image = decode(data, "to compare").convert("L")
+    small = grey_image.resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.LANCZOS)
     grey = np.asarray(small, dtype=np.int16)
     bits: Bits = np.where(grey[:, 1:] > grey[:, :-1], 1, -1).astype(np.float32).ravel()
     return bits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -14,7 +13,8 @@ import numpy as np
 from vlsbench.embed._text import CLIP, Vectors
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models._hf import digest_of
-from vlsbench.pairs import ImageData, ImageError
+from vlsbench.pairs import ImageData, ImageError, decode
+from vlsbench.text import first_line
 
 BATCH = 64
 """Texts of one pass through the model."""
@@ -77,7 +77,7 @@ class Clip:
                 self._folder, output_loading_info=True, **here
             )
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-            raise VlsbenchError(f"embedder {self.name}: {_first_line(error)}") from None
+            raise VlsbenchError(f"embedder {self.name}: {first_line(error)}") from None
         if lacking := [name for name in NEEDED if not hasattr(model, name)]:
             raise VlsbenchError(
                 f"embedder {self.name}: {type(model).__name__} is no model of texts and pictures "
@@ -134,17 +134,11 @@ class Clip:
             ImageError: It cannot be decoded, or is too narrow to be scaled.
             VlsbenchError: The model cannot be loaded.
         """
-        from PIL import Image
-
-        processor = self._loaded.processor
-        try:
-            with Image.open(io.BytesIO(image.data)) as opened:
-                if max(opened.size) > NARROW * min(opened.size):
-                    raise ImageError(f"{opened.width} × {opened.height} pixels are too narrow")
-                picture = opened.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            raise ImageError("it cannot be decoded") from None
-        found: Pixels = processor(images=picture, return_tensors="pt")
+        picture = decode(image)
+        if max(picture.size) > NARROW * min(picture.size):
+            width, height = picture.size
+            raise ImageError(f"image {image.ref}: {width} × {height} pixels are too narrow")
+        found: Pixels = self._loaded.processor(images=picture, return_tensors="pt")
         return found
 
     def embed_pixels(self, pictures: Sequence[Pixels]) -> Vectors:
@@ -185,10 +179,6 @@ def _folder_of(spec: str) -> Path:
                 return folder
     except Exception as error:  # the Hub's client fails in its own and its libraries' ways
         raise VlsbenchError(
-            f"embedder {spec}: no such folder, and the Hub does not give it ({_first_line(error)})"
+            f"embedder {spec}: no such folder, and the Hub does not give it ({first_line(error)})"
         ) from None
     raise VlsbenchError(f"embedder {spec}: the Hub has no weights of it for PyTorch")
-
-
-def _first_line(error: object) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

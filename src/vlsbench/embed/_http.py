@@ -19,6 +19,7 @@ from vlsbench.embed._text import Vectors
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import FatalCall, Patience
 from vlsbench.models._http import parse_http_spec
+from vlsbench.text import first_line
 
 BATCH = 128
 """Texts of one request."""
@@ -138,7 +139,7 @@ class HttpEmbedder:
             ) as response:
                 status, body = response.status, await response.read()
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-            raise _Passing(str(error)[:120] or type(error).__name__) from None
+            raise _Passing(first_line(error, 120)) from None
         if status in PASSING or status >= 500:
             raise _Passing(f"http {status}")
         if status != 200:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.text import first_line
 
 Vectors = NDArray[np.float32]
 """Shape (texts, dimensions), rows of length 1."""
@@ -91,7 +92,7 @@ def find_minilm() -> Path:
         try:
             folder = Path(snapshot_download(HUB_ID, allow_patterns=files, local_files_only=offline))
         except Exception as error:  # the Hub's client fails in its own and its libraries' ways
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = first_line(error)
             continue
         if all((folder / name).exists() for name in files):
             return _checked(folder)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from itertools import islice
 
 from vlsbench.evaluation._settings import Presentation, Selection
 from vlsbench.judge import Judge
 from vlsbench.models import Price, image_tokens, text_tokens
-from vlsbench.pairs import ImageError, Pair, Swapper, show
+from vlsbench.pairs import ImageError, Pair, Swapper, image_size, show
 
 SAMPLE = 200
 """Pairs whose length is looked at."""
@@ -33,14 +32,11 @@ class CostEstimate:
 
 
 def _tokens_of_images(pair: Pair) -> int:
-    from PIL import Image as Pillow
-
     total = 0
     for image in pair.images:
         try:
-            with Pillow.open(io.BytesIO(image.read().data)) as opened:
-                total += image_tokens(*opened.size)
-        except (ImageError, OSError):
+            total += image_tokens(*image_size(image.read(), image.ref))
+        except ImageError:
             continue
     return total
 

@@ -119,7 +119,7 @@ def _picture(row: ReportRow) -> tuple[str, str]:
         data = row.thumbnail()
         if data is None:
             return "", "Image not available"
-        small = base64.b64encode(thumbnail(data)).decode()
+        small = base64.b64encode(thumbnail(data, f"of pair {row.id}")).decode()
     except (VlsbenchError, OSError) as error:
         # The figures stand without this picture, so it must not cost the reader the report.
         return "", f"Image not readable ({error})"

@@ -69,7 +69,7 @@ class AnswerStage:
             if shrunk or settings.view is View.BLANK:
                 put_blob(self._folder, data.data, data.sha256)
             # Both are wanted soon; here they are made off the event loop's thread.
-            _ = data.sha256, data.base64
+            _ = data.sha256, data.portable.base64
             sent.append(data)
         return shown.text, tuple(sent), shrunk
 

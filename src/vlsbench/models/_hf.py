@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsbench.errors import MissingExtra
 from vlsbench.models._processor import load_processor
+from vlsbench.models._thoughts import is_mark, split_thoughts
 from vlsbench.models._types import (
     CallFailed,
     FatalCall,
@@ -28,6 +29,8 @@ from vlsbench.models._types import (
     Request,
     Usage,
 )
+from vlsbench.pairs import ImageError, decode
+from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,13 +54,15 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What it said, and how much was read and written."""
+    """What it said, without the thoughts before it, and how much was read and written."""
 
     text: str
     input_tokens: int
     output_tokens: int
     cut: bool
     """Whether it was stopped by the limit rather than by itself."""
+    reasoning: str = ""
+    """The thoughts."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class LocalModel:
                 name, local_files_only=local, **options
             )
         except (OSError, ValueError, KeyError, ImportError) as error:
-            raise FatalCall(f"model {PREFIX}{name}: {_first_line(error)}") from None
+            raise FatalCall(f"model {PREFIX}{name}: {first_line(error)}") from None
         if not getattr(processor, "chat_template", None):
             raise FatalCall(f"model {PREFIX}{name}: its processor has no chat template")
         tokenizer = processor.tokenizer
@@ -114,13 +119,13 @@ class LocalModel:
         """
         import torch
 
-        texts = [
+        prompts = [
             self.processor.apply_chat_template(_messages(q), add_generation_prompt=True)
             for q in questions
         ]
         images = [list(q.images) for q in questions]
         inputs = self.processor(
-            text=texts,
+            text=prompts,
             images=images if images[0] else None,
             padding=True,
             return_tensors="pt",
@@ -143,7 +148,10 @@ class LocalModel:
                 pad_token_id=self.processor.tokenizer.pad_token_id,
             )[:, read:]
         ended = torch.isin(whole, torch.tensor(self._ends, device=whole.device))
-        texts = self.processor.tokenizer.batch_decode(whole, skip_special_tokens=True)
+        said = [
+            split_thoughts(text, prompt=prompt)
+            for text, prompt in zip(self._texts(whole), prompts, strict=True)
+        ]
         asked = inputs["attention_mask"].sum(1).tolist()
         return [
             # Everything after the first end is padding.
@@ -152,9 +160,24 @@ class LocalModel:
                 n,
                 int(row.int().argmax()) + 1 if row.any() else len(row),
                 not row.any(),
+                reasoning,
             )
-            for text, n, row in zip(texts, asked, ended, strict=True)
+            for (text, reasoning), n, row in zip(said, asked, ended, strict=True)
         ]
+
+    def _texts(self, tokens: Any) -> list[str]:
+        """Decode written tokens, without special ones but for those that mark thoughts."""
+        tokenizer = self.processor.tokenizer
+        added = tokenizer.added_tokens_decoder.values()
+        special = {token.content for token in added if token.special}
+        marks = set(filter(is_mark, special))
+        texts: list[str] = tokenizer.batch_decode(tokens, skip_special_tokens=not marks)
+        if not marks:
+            return texts
+        others = re.compile(
+            "|".join(map(re.escape, sorted(special - marks, key=len, reverse=True))) or r"\Z"
+        )
+        return [others.sub("", text) for text in texts]
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -262,7 +285,7 @@ class HfChat:
             except Exception as error:
                 for waiting in batch:
                     if not waiting.reply.done():
-                        waiting.reply.set_exception(CallFailed(_first_line(error), 1))
+                        waiting.reply.set_exception(CallFailed(first_line(error), 1))
                 continue
             for waiting, reply in zip(batch, replies, strict=True):
                 if not waiting.reply.done():
@@ -276,28 +299,34 @@ class HfChat:
         return batch
 
     def _answer(self, requests: Sequence[Request]) -> list[Reply]:
-        from PIL import Image
+        """Answer a batch; a picture that cannot be decoded is its own question's fault alone."""
+        replies: list[Reply | None] = []
+        questions: list[Question] = []
+        for request in requests:
+            try:
+                images = [decode(image) for image in request.images]
+            except ImageError as error:
+                replies.append(Reply("", Finish.REJECTED, detail=str(error)))
+            else:
+                replies.append(None)
+                questions.append(Question(request.text, images, request.system))
+        answered = iter(self._ask(requests[0], questions) if questions else ())
+        return [reply or next(answered) for reply in replies]
 
+    def _ask(self, first: Request, questions: Sequence[Question]) -> list[Reply]:
         started = time.perf_counter()
-        params = requests[0].params
+        params = first.params
         if params.temperature != 0:
             # Each sample of the same question is another draw, whatever else was asked before.
-            seed = (params.seed or 0) * 1_000_003 + requests[0].sample
+            seed = (params.seed or 0) * 1_000_003 + first.sample
             params = Params(params.max_tokens, params.temperature, seed)
-        questions = [
-            Question(
-                request.text,
-                [Image.open(io.BytesIO(image.data)).convert("RGB") for image in request.images],
-                request.system,
-            )
-            for request in requests
-        ]
         answers = self._local.answer(questions, params)
         took = time.perf_counter() - started
         return [
             Reply(
                 answer.text,
                 Finish.LENGTH if answer.cut else Finish.STOP,
+                answer.reasoning,
                 usage=Usage(answer.input_tokens, answer.output_tokens),
                 latency_s=took,
                 served_by=self.spec,
@@ -307,7 +336,3 @@ class HfChat:
 
     async def close(self) -> None:
         """Nothing is held open between calls."""
-
-
-def _first_line(error: object) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

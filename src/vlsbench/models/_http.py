@@ -22,8 +22,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.models._finish import read_finish
 from vlsbench.models._limits import Limiter
+from vlsbench.models._thoughts import read_content
 from vlsbench.models._types import CallFailed, FatalCall, Finish, Reply, Request, Usage
+from vlsbench.pairs import ImageError
+from vlsbench.text import first_line, storable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -132,15 +136,6 @@ def _from_json(body: bytes) -> Any:
         return json.loads(body)
 
 
-def clean_text(text: object) -> str:
-    """Return text that can be stored and shown: half surrogates cannot be."""
-    if not isinstance(text, str):
-        return ""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def _retry_after(value: str | None) -> float | None:
     """Read Retry-After, seconds or a date (RFC 9110, 10.2.3)."""
     if not value:
@@ -160,27 +155,19 @@ def _error_of(body: bytes) -> tuple[str, str]:
     try:
         error = json.loads(body)
     except (ValueError, RecursionError):
-        return clean_text(body[:DETAIL_CHARS].decode("utf-8", "replace")), ""
+        return storable(body[:DETAIL_CHARS].decode("utf-8", "replace")), ""
     if isinstance(error, dict):
         error = error.get("error", error)
     if isinstance(error, dict):
         message = error.get("message") or error.get("detail") or json.dumps(error)
-        return clean_text(str(message))[:DETAIL_CHARS], str(
+        return storable(str(message))[:DETAIL_CHARS], str(
             error.get("code") or error.get("type") or ""
         )
-    return clean_text(str(error))[:DETAIL_CHARS], ""
+    return storable(str(error))[:DETAIL_CHARS], ""
 
 
 _FILTER_CODES = ("content_filter", "content_policy", "moderation", "safety")
 _AT_URL = re.compile(r"(.*?)@([a-z+]+://.*)", re.DOTALL)
-_THINK = re.compile(r"\s*<think>(.*?)(?:</think>\s*|$)", re.DOTALL)
-
-
-def _content(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, list):
-        return "".join(clean_text(part.get("text")) for part in content if isinstance(part, dict))
-    return clean_text(content)
 
 
 def _usage(answer: Mapping[str, Any]) -> Usage:
@@ -209,24 +196,21 @@ def parse_answer(body: bytes) -> Reply:
     try:
         choice = answer["choices"][0]
         message = choice["message"]
-        text = _content(message)
+        reported = message.get("reasoning_content") or message.get("reasoning")
+        text, reasoning = read_content(message.get("content"), reported)
     except (KeyError, IndexError, TypeError, AttributeError):
         raise ValueError("answer has no choices[0].message") from None
-    reasoning = clean_text(message.get("reasoning_content") or message.get("reasoning"))
-    if not reasoning and (thought := _THINK.match(text)):
-        reasoning, text = thought[1].strip(), text[thought.end() :]
-    refusal = clean_text(message.get("refusal"))
-    finish = {"length": Finish.LENGTH, "content_filter": Finish.FILTERED}.get(
-        str(choice.get("finish_reason")), Finish.STOP
-    )
+    refusal = storable(message.get("refusal"))
+    finish, detail = read_finish(choice.get("finish_reason"))
     if refusal and not text.strip():
-        text, finish = refusal, Finish.REFUSAL
+        text, finish, detail = refusal, Finish.REFUSAL, ""
     return Reply(
         text=text,
         finish=finish,
         reasoning=reasoning,
         usage=_usage(answer),
-        served_by=clean_text(answer.get("model")),
+        served_by=storable(answer.get("model")),
+        detail=detail,
     )
 
 
@@ -280,7 +264,7 @@ class HttpChat:
                 body, status = await response.content.read(MAX_ANSWER_BYTES), response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise FatalCall(
-                f"nothing answers at {self.endpoint} ({_short(error)}): is the server running?"
+                f"nothing answers at {self.endpoint} ({first_line(error)}): is the server running?"
             ) from None
         if status in (401, 403):
             raise FatalCall(f"{self.spec}: the server refuses the key (http {status})")
@@ -295,6 +279,7 @@ class HttpChat:
         content: list[dict[str, Any]] = []
         marker = "spliced-image"
         for image in request.images:
+            image = image.portable
             if self._file_images and image.path:
                 url = image.path.resolve().as_uri()
             else:
@@ -334,7 +319,10 @@ class HttpChat:
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
-        pieces = self._pieces(request)
+        try:
+            pieces = self._pieces(request)
+        except ImageError as error:
+            return Reply("", Finish.REJECTED, detail=str(error))
         patience = self._server.patience
         started = time.monotonic()
         attempts = faults = 0
@@ -378,11 +366,11 @@ class HttpChat:
         except aiohttp.ClientConnectorError as error:
             if not server.answered:
                 raise FatalCall(
-                    f"nothing answers at {server.url} ({_short(error)}): is the server running?"
+                    f"nothing answers at {server.url} ({first_line(error)}): is the server running?"
                 ) from None
-            raise _Passing(f"connection: {_short(error)}") from None
+            raise _Passing(f"connection: {first_line(error)}") from None
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise _Passing(f"connection: {_short(error)}") from None
+            raise _Passing(f"connection: {first_line(error)}") from None
         except UnicodeError as error:
             raise FatalCall(f"{server.url} is no usable address: {error}") from None
         server.answered = True
@@ -421,10 +409,6 @@ class HttpChat:
             finish=Finish.FILTERED if filtered else Finish.REJECTED,
             detail=f"http {status}: {message}",
         )
-
-
-def _short(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:120]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import io
 import json
 import time
 from collections.abc import Mapping
@@ -20,10 +19,11 @@ from typing import Any, Protocol
 import pybase64
 
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.models._http import HttpChat, clean_text
+from vlsbench.models._http import HttpChat
 from vlsbench.models._open import Connections
 from vlsbench.models._types import FatalCall, Finish, Params, Reply, Request, Usage
-from vlsbench.pairs import ImageData, ImageError
+from vlsbench.pairs import ImageData, ImageError, encode
+from vlsbench.text import first_line, storable
 
 DIFFUSERS = "diffusers/"
 """Prefix of models in this process."""
@@ -98,11 +98,11 @@ def parse_generation(body: bytes) -> Reply:
         raise ValueError("answer has no data[0].b64_json") from None
     if not isinstance(encoded, str):
         raise ValueError("b64_json is no text")
-    revised = clean_text(row.get("revised_prompt"))
+    revised = storable(row.get("revised_prompt"))
     return Reply(
         text="",
         usage=ONE_IMAGE,
-        served_by=clean_text(answer.get("model")),
+        served_by=storable(answer.get("model")),
         extra={"b64_json": encoded, **({"revised_prompt": revised} if revised else {})},
     )
 
@@ -223,7 +223,7 @@ class DiffusersImages:
                     use_safetensors=True,
                 )
             except (OSError, ValueError, ImportError) as error:
-                raise FatalCall(f"{self.spec} cannot be loaded: {_first_line(error)}") from None
+                raise FatalCall(f"{self.spec} cannot be loaded: {first_line(error)}") from None
             if self._filtered and getattr(pipeline, "safety_checker", None) is None:
                 raise FatalCall(
                     f"{self.spec} has no safety checker, but the recipe says draw.safety = "
@@ -248,7 +248,7 @@ class DiffusersImages:
                 generator=torch.Generator("cpu").manual_seed(drawing.seed),
             )
         except (RuntimeError, ValueError) as error:  # of memory, or of a size it cannot draw
-            raise FatalCall(f"{self.spec} cannot draw: {_first_line(error)}") from None
+            raise FatalCall(f"{self.spec} cannot draw: {first_line(error)}") from None
         reply = Reply(
             "",
             usage=ONE_IMAGE,
@@ -257,9 +257,7 @@ class DiffusersImages:
         )
         if any(getattr(made, "nsfw_content_detected", None) or ()):
             return Drawn(replace(reply, finish=Finish.FILTERED, detail="safety checker"))
-        out = io.BytesIO()
-        made.images[0].save(out, "PNG")
-        return Drawn(reply, ImageData.of(out.getvalue(), "of the image model"))
+        return Drawn(reply, encode(made.images[0], "of the image model"))
 
     async def draw(self, drawing: Drawing) -> Drawn:
         """Draw; see `ImageModel.draw`."""
@@ -269,10 +267,6 @@ class DiffusersImages:
         """Let go of the pipeline."""
         self._pipeline = None
         self._pool.shutdown(wait=False)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def open_images(spec: str, connections: Connections, *, filtered: bool) -> ImageModel:

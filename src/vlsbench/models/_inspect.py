@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlsbench.errors import MissingExtra
-from vlsbench.models._http import Patience, clean_text
+from vlsbench.models._finish import read_finish
+from vlsbench.models._http import Patience
 from vlsbench.models._limits import Limiter
+from vlsbench.models._thoughts import split_thoughts
 from vlsbench.models._types import CallFailed, FatalCall, Finish, Reply, Request, Usage
+from vlsbench.pairs import ImageError
+from vlsbench.text import first_line, storable
 
 PREFIX = "inspect/"
 
@@ -51,7 +55,7 @@ class InspectChat:
                 ),
             )
         except Exception as error:  # each provider raises its own kinds
-            raise FatalCall(f"model {spec}: {_first_line(error)}") from None
+            raise FatalCall(f"model {spec}: {first_line(error)}") from None
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -73,9 +77,13 @@ class InspectChat:
         )
         from inspect_ai.util import JSONSchema
 
+        try:
+            sent = [image.portable for image in request.images]
+        except ImageError as error:
+            return Reply("", Finish.REJECTED, detail=str(error))
         images = [
             ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
-            for image in request.images
+            for image in sent
         ]
         system = [ChatMessageSystem(content=request.system)] if request.system else []
         user = ChatMessageUser(content=[*images, ContentText(text=request.text)])
@@ -100,37 +108,30 @@ class InspectChat:
         except Exception as error:  # each provider raises its own kinds
             status = getattr(error, "status_code", None)
             if status in (401, 403, 404):
-                raise FatalCall(f"model {self.spec}: {_first_line(error)}") from None
+                raise FatalCall(f"model {self.spec}: {first_line(error)}") from None
             if status in (400, 413, 422):
-                return Reply("", Finish.REJECTED, detail=_first_line(error))
-            raise CallFailed(f"{type(error).__name__}: {_first_line(error)}", 1) from None
+                return Reply("", Finish.REJECTED, detail=first_line(error))
+            raise CallFailed(f"{type(error).__name__}: {first_line(error)}", 1) from None
         return _reply(output, latency)
 
 
 def _reply(output: Any, latency: float) -> Reply:
     if output.empty:
-        raise CallFailed(_first_line(output.error or "no choice in the answer"), 1)
+        raise CallFailed(first_line(output.error or "no choice in the answer"), 1)
     content = output.choices[0].message.content
-    reasoning = ""
-    if not isinstance(content, str):
-        reasoning = "\n".join(part.reasoning for part in content if part.type == "reasoning")
-    finish = {
-        "max_tokens": Finish.LENGTH,
-        "model_length": Finish.LENGTH,
-        "content_filter": Finish.FILTERED,
-    }.get(output.stop_reason, Finish.STOP)
+    parts = [] if isinstance(content, str) else [c for c in content if c.type == "reasoning"]
+    thoughts = [(part.summary or "") if part.redacted else part.reasoning for part in parts]
+    text, reasoning = split_thoughts(storable(output.completion))
+    finish, detail = read_finish(output.stop_reason)
     usage = output.usage
     return Reply(
-        text=clean_text(output.completion),
+        text=text,
         finish=finish,
-        reasoning=clean_text(reasoning),
+        reasoning=storable("\n".join(filter(None, [*thoughts, reasoning]))),
         usage=Usage(usage.input_tokens, usage.output_tokens, usage.reasoning_tokens)
         if usage
         else Usage(),
         latency_s=latency,
-        served_by=clean_text(output.model),
+        served_by=storable(output.model),
+        detail=detail,
     )
-
-
-def _first_line(error: object) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -74,10 +74,10 @@ class Request:
     """Which of several draws for the same question this is."""
 
     def rendered(self) -> dict[str, Any]:
-        """Everything that could change the answer, images by their hash; plain JSON."""
+        """Everything that could change the answer, images by their key; plain JSON."""
         return {
             "system": self.system,
-            "images": [image.sha256 for image in self.images],
+            "images": [image.key for image in self.images],
             "text": self.text,
             "params": {name: getattr(self.params, name) for name in _PARAMS},
             "schema": dict(self.schema.schema) if self.schema else None,
@@ -152,7 +152,8 @@ class Finish(StrEnum):
     REFUSAL = "refusal"
     """The API said by its own field that the model refused; `text` is what it said."""
     REJECTED = "rejected"
-    """The server would not take this request (too long, bad image); `text` is empty."""
+    """The server would not take this request (too long, bad image), or ended the reply for a
+    reason that is not known here; never judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ class Reply:
     text: str
     finish: Finish = Finish.STOP
     reasoning: str = ""
-    """Thinking that the server reported apart from the answer; never judged."""
+    """Thoughts before the answer, reported apart by the server or split from it; never judged."""
     usage: Usage = Usage()
     latency_s: float = 0.0
     """Of the request that succeeded, without retries before it."""
@@ -180,7 +181,7 @@ class Reply:
     served_by: str = ""
     """The model name that the server reported."""
     detail: str = ""
-    """What the server said about a filtered or rejected request."""
+    """What is known about a filtered or rejected request."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

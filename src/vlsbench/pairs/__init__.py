@@ -1,5 +1,16 @@
 """Pairs, their images, the views under which they are shown, and the benchmarks they come from."""
 
+from vlsbench.pairs._decode import (
+    MAX_PIXELS,
+    ImageData,
+    ImageError,
+    ImageFacts,
+    decode,
+    encode,
+    image_facts,
+    image_size,
+    sniff_mime,
+)
 from vlsbench.pairs._describe import Description, Oddity, describe
 from vlsbench.pairs._drop import DROP_COLUMNS, read_drop, without
 from vlsbench.pairs._fetch import (
@@ -12,16 +23,7 @@ from vlsbench.pairs._fetch import (
     read_pin,
 )
 from vlsbench.pairs._generic import parse_columns
-from vlsbench.pairs._image import (
-    FileImage,
-    Image,
-    ImageData,
-    ImageError,
-    MadeImage,
-    ParquetImage,
-    ParquetImages,
-    sniff_mime,
-)
+from vlsbench.pairs._image import FileImage, Image, MadeImage, ParquetImage, ParquetImages
 from vlsbench.pairs._load import Bench, find_source, load
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import (
@@ -43,6 +45,7 @@ from vlsbench.pairs._view import NEUTRAL_REQUEST, Shown, Swapper, View, show
 
 __all__ = [
     "DROP_COLUMNS",
+    "MAX_PIXELS",
     "NEUTRAL_REQUEST",
     "PIN",
     "Bench",
@@ -55,6 +58,7 @@ __all__ = [
     "Image",
     "ImageData",
     "ImageError",
+    "ImageFacts",
     "Labelled",
     "MadeImage",
     "MissingFile",
@@ -72,14 +76,18 @@ __all__ = [
     "Swapper",
     "View",
     "card_licence",
+    "decode",
     "describe",
+    "encode",
     "fetch",
     "file_image",
     "find",
     "find_source",
     "folder_of",
     "home_folder",
+    "image_facts",
     "image_faults",
+    "image_size",
     "list_sources",
     "load",
     "parse_columns",

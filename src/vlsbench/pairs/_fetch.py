@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs._source import Home
+from vlsbench.text import first_line
 
 PIN = "vlsbench-source.json"
 GITHUB_URL = "VLSBENCH_GITHUB_URL"
@@ -193,7 +194,7 @@ def _asking(home: Home) -> Iterator[None]:
         ) from None
     except Exception as error:
         # The client raises what its HTTP library raises, which differs from version to version.
-        first = (str(error).splitlines() or [""])[0]
+        first = first_line(error)
         raise VlsbenchError(
             f"{home.hub}: fetch failed ({type(error).__name__}: {first}); run it again to go on"
         ) from error

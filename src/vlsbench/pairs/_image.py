@@ -1,89 +1,15 @@
-"""Images by reference: bytes are read when they are about to be sent, never decoded here."""
+"""Images by reference: bytes are read when they are about to be looked at or sent."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-import pybase64
-
-from vlsbench.errors import VlsbenchError
-
-HEADER_BYTES = 16
-
-
-class ImageError(VlsbenchError):
-    """An image that is missing, empty, cut off or no image."""
-
-
-def sniff_mime(header: bytes) -> str | None:
-    """Tell the media type from the first 16 bytes; None if they start no image we can send.
-
-    File names lie (a WebP saved as `.png` is common on the web); content does not.
-    """
-    if header.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if header.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if header[:6] in (b"GIF87a", b"GIF89a"):
-        return "image/gif"
-    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
-        return "image/webp"
-    if header.startswith(b"BM"):
-        return "image/bmp"
-    if header[:4] in (b"II*\x00", b"MM\x00*"):
-        return "image/tiff"
-    return None
-
-
-def _fault(ref: str, header: bytes, tail: bytes) -> str | None:
-    if not header:
-        return f"image {ref} is empty"
-    mime = sniff_mime(header)
-    if mime is None:
-        return f"image {ref} is not an image (starts with {header[:8]!r})"
-    if mime == "image/png" and b"IEND" not in tail:
-        return f"image {ref} is cut off (PNG without its end)"
-    return None
-
-
-@dataclass(frozen=True)
-class ImageData:
-    """The bytes of one image, with what a request needs of them.
-
-    One object serves the target's request and the judge's, so the image is hashed and encoded
-    once.
-    """
-
-    data: bytes = field(repr=False)
-    mime: str
-    path: Path | None = None
-    """Where the same bytes lie as a file, if they do (for `--image-transport file`)."""
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hex digest of the bytes; identifies the image in call keys and in the ledger."""
-        return hashlib.sha256(self.data).hexdigest()
-
-    @cached_property
-    def base64(self) -> bytes:
-        """The bytes in standard base64, ASCII."""
-        encoded: bytes = pybase64.b64encode(self.data)
-        return encoded
-
-    @classmethod
-    def of(cls, data: bytes, ref: str, path: Path | None = None) -> ImageData:
-        """Wrap `data`, named `ref` in errors. Raises `ImageError` if it is no whole image."""
-        fault = _fault(ref, data[:HEADER_BYTES], data[-HEADER_BYTES:])
-        if fault:
-            raise ImageError(fault)
-        return cls(data, sniff_mime(data[:HEADER_BYTES]) or "", path)
+from vlsbench.pairs._decode import HEADER_BYTES, ImageData, ImageError, fault_of
 
 
 class Image(Protocol):
@@ -134,7 +60,7 @@ class FileImage:
             return f"image {self.ref} is missing ({self.path})"
         except OSError as error:
             return f"image {self.ref}: {error.strerror} ({self.path})"
-        return _fault(self.ref, header, tail)
+        return fault_of(self.ref, header, tail)
 
 
 @dataclass(frozen=True)
@@ -209,4 +135,4 @@ class ParquetImage:
         data = self.images.bytes_at(self.group, self.row, self.item)
         if data is None:
             return f"image {self.ref} is missing ({self.images.path})"
-        return _fault(self.ref, data[:HEADER_BYTES], data[-HEADER_BYTES:])
+        return fault_of(self.ref, data[:HEADER_BYTES], data[-HEADER_BYTES:])

@@ -6,7 +6,6 @@ picture (PAPER.md: visual safety information leakage is the gap between the two)
 
 from __future__ import annotations
 
-import io
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from enum import StrEnum
 from functools import lru_cache, partial
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.pairs._decode import encode, image_size
 from vlsbench.pairs._image import Image, MadeImage
 from vlsbench.pairs._pair import Pair
 
@@ -58,16 +58,11 @@ class Shown:
 def _grey_png(width: int, height: int) -> bytes:
     from PIL import Image as Pillow
 
-    buffer = io.BytesIO()
-    Pillow.new("RGB", (width, height), GREY).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encode(Pillow.new("RGB", (width, height), GREY), "blank").data
 
 
 def _blank(image: Image) -> bytes:
-    from PIL import Image as Pillow
-
-    with Pillow.open(io.BytesIO(image.read().data)) as opened:
-        return _grey_png(*opened.size)
+    return _grey_png(*image_size(image.read(), image.ref))
 
 
 class Swapper:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from vlsbench import pairs
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs import Image, ImageData, ImageError, Pair, PairSet
 from vlsbench.releasing._columns import ABOUT
@@ -180,23 +178,12 @@ def gather(
 
 def decode(image: ImageData, ref: str) -> Picture:
     """Decode an image whole. Raises `ImageError`, which names it, where that cannot be done."""
-    from PIL import Image as Pillow
-
-    try:
-        with warnings.catch_warnings():
-            # A large picture is no fault; one that Pillow takes for an attack raises.
-            warnings.simplefilter("ignore")
-            with Pillow.open(io.BytesIO(image.data)) as opened:
-                opened.load()
-                exif: Any = opened.getexif()
-                located = bool(exif.get_ifd(_GPS))
-    except Exception as error:
-        # Decoders raise whatever they come upon in broken bytes.
-        first = (str(error).splitlines() or [""])[0]
-        raise ImageError(f"image {ref} cannot be decoded ({first})") from None
+    pairs.decode(image, ref)
+    facts = pairs.image_facts(image, ref)
     # The extensions by which imagefolder knows a file for an image.
     name = f"{image.sha256}.{image.mime.removeprefix('image/').replace('jpeg', 'jpg')}"
-    return Picture(name, image.mime, len(image.data), *opened.size, bool(exif), located)
+    size = (facts.width, facts.height)
+    return Picture(name, image.mime, len(image.data), *size, facts.exif, facts.located)
 
 
 def place(name: str) -> str:

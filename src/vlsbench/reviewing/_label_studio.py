@@ -85,7 +85,7 @@ def _data(review: Review, pair: Pair) -> dict[str, str]:
         "shown": review.shown(pair.id) or "",
         "query": pair.query,
         "category": " / ".join(part for part in (pair.category, pair.subcategory) if part) or "–",
-        "image": f"data:{image.mime};base64,{image.base64.decode()}",
+        "image": f"data:{image.portable.mime};base64,{image.portable.base64.decode()}",
     }
 
 

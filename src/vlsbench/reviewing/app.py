@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import ImageData
+from vlsbench.pairs import ImageData, ImageError
 from vlsbench.reviewing._guard import Guard
 from vlsbench.reviewing._images import for_browser, veiled
 from vlsbench.reviewing._people import Person, find
@@ -285,7 +285,7 @@ def _drawn(desk: Desk, sha256: str, draw: Callable[[ImageData], tuple[bytes, str
         if data := desk.review.images.get(sha256):
             content, mime = draw(data)
             return Response(content, media_type=mime)
-    except ValueError:
+    except ImageError:
         pass
     raise HTTPException(404, "no such image, or not readable")
 

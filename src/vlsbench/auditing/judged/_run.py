@@ -155,7 +155,7 @@ def _read(pair: Pair) -> tuple[ImageData, ...]:
     images = tuple(image.read() for image in pair.images)
     for image in images:
         # Wanted soon; made here, off the event loop's thread.
-        _ = image.sha256, image.base64
+        _ = image.sha256, image.portable.base64
     return images
 
 

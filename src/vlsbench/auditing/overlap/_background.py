@@ -9,11 +9,10 @@ must then fit the numbers anew, and refuses to ship numbers fitted to another ba
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from functools import partial
 
-from vlsbench.pairs import MadeImage
+from vlsbench.pairs import MadeImage, encode
 
 _THINGS = """
 an apple, an armchair, an axe, a backpack, a bank note, a barbecue, a bicycle, a birthday cake,
@@ -141,9 +140,7 @@ def _patches(number: int) -> bytes:
     # A hash and not a generator of random numbers: its bytes never change with a library.
     colours = hashlib.shake_256(str(number).encode()).digest(3 * side * side)
     picture = Image.frombytes("RGB", (side, side), colours)
-    out = io.BytesIO()
-    picture.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC).save(out, "PNG")
-    return out.getvalue()
+    return encode(picture.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), "empty").data
 
 
 def empty_pictures() -> tuple[MadeImage, ...]:

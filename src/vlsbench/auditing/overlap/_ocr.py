@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ from importlib.util import find_spec
 from vlsbench.auditing.overlap._captions import found
 from vlsbench.engine import Context, Keep, Ledger, Quarantine, Record, Result
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.pairs import Image, ImageData, ImageError, Pair
+from vlsbench.pairs import Image, ImageData, ImageError, Pair, decode
 
 TEXT = "text"
 SURE = 60
@@ -46,16 +45,14 @@ def read_text(image: ImageData) -> str:
         ImageError: The picture cannot be decoded, or reading takes too long.
     """
     import pytesseract
-    from PIL import Image as Pillow
 
+    picture = decode(image)
     try:
-        with Pillow.open(io.BytesIO(image.data)) as opened:
-            picture = opened.convert("RGB")
         table = pytesseract.image_to_data(
             picture, output_type=pytesseract.Output.DICT, timeout=TIMEOUT_S
         )
-    except (OSError, SyntaxError, ValueError, RuntimeError, Pillow.DecompressionBombError) as error:
-        raise ImageError(f"no text can be read: {error}") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ImageError(f"image {image.ref}: no text can be read ({error})") from None
     sure = (
         word.strip()
         for word, confidence in zip(table["text"], table["conf"], strict=True)

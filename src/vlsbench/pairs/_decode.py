@@ -1,0 +1,312 @@
+"""The one decoder: from a file's bytes to the image that a person sees, for every eye alike."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pybase64
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.text import first_line
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
+
+HEADER_BYTES = 16
+MAX_PIXELS = 1024**3 // 4 // 3
+"""Larger images are not decoded: about 89 million pixels, 256 MiB as RGB. Pillow's own limit
+against decompression bombs (`Image.MAX_IMAGE_PIXELS`)."""
+WHITE = (255, 255, 255)
+"""What shows through transparent parts."""
+JPEG_QUALITY = 95
+"""Of a JPEG that is drawn anew; beyond, files grow and nothing is seen (libjpeg's advice)."""
+REDRAWN = "redrawn-1"
+"""Stands beside the digest of an image that is not sent as it is; changes with how it is drawn."""
+
+_SWAPPED = (5, 6, 7, 8)
+"""EXIF orientations that swap the sides (EXIF 2.3, section 4.6.4)."""
+_ORIENTATION = 0x0112
+_POSITION = 0x8825
+"""EXIF tags of how an image is turned and of where it was taken."""
+_WHITES = (1.0, 255.0, 65535.0)
+"""Values that may stand for white where a file does not say which does (32-bit TIFF)."""
+
+
+class ImageError(VlsbenchError):
+    """An image that is missing, empty, cut off, too large or no image."""
+
+
+def sniff_mime(header: bytes) -> str | None:
+    """Tell the media type from the first 16 bytes; None if they start no image we can send.
+
+    File names lie (a WebP saved as `.png` is common on the web); content does not.
+    """
+    if header.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if header.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if header[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif"
+    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
+        return "image/webp"
+    if header.startswith(b"BM"):
+        return "image/bmp"
+    if header[:4] in (b"II*\x00", b"MM\x00*"):
+        return "image/tiff"
+    return None
+
+
+def fault_of(ref: str, header: bytes, tail: bytes) -> str | None:
+    """Say what the first and the last 16 bytes tell is wrong with an image; None if nothing."""
+    if not header:
+        return f"image {ref} is empty"
+    mime = sniff_mime(header)
+    if mime is None:
+        return f"image {ref} is not an image (starts with {header[:8]!r})"
+    if mime == "image/png" and b"IEND" not in tail:
+        return f"image {ref} is cut off (PNG without its end)"
+    return None
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """The bytes of one image, with what a request needs of them.
+
+    One object serves the target's request and the judge's, so the image is hashed and encoded
+    once.
+    """
+
+    data: bytes = field(repr=False)
+    mime: str
+    path: Path | None = None
+    """Where the same bytes lie as a file, if they do (for `--image-transport file`)."""
+    ref: str = field(default="", compare=False)
+    """Name of the image in errors."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest of the bytes; identifies the image in the ledger."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @cached_property
+    def base64(self) -> bytes:
+        """The bytes in standard base64, ASCII."""
+        encoded: bytes = pybase64.b64encode(self.data)
+        return encoded
+
+    @cached_property
+    def key(self) -> str:
+        """What identifies the image in call keys: its digest, and how it was drawn anew."""
+        return f"{self.sha256} {REDRAWN}" if _needs_redrawing(self) else self.sha256
+
+    @cached_property
+    def portable(self) -> ImageData:
+        """What is sent to servers and browsers: the image itself, or one that all show alike.
+
+        BMP and TIFF, which few servers take, images with an orientation, which many do not heed,
+        and grey images of 16 bits and CMYK, which many show wrongly, are drawn anew from what
+        `decode` returns.
+
+        Raises:
+            ImageError: It must be drawn anew and cannot be decoded.
+        """
+        if not _needs_redrawing(self):
+            return self
+        lossy = self.mime == "image/jpeg"
+        options = {"quality": JPEG_QUALITY} if lossy else {}
+        return encode(decode(self), self.ref, "JPEG" if lossy else "PNG", **options)
+
+    @classmethod
+    def of(cls, data: bytes, ref: str, path: Path | None = None) -> ImageData:
+        """Wrap `data`, named `ref` in errors. Raises `ImageError` if it is no whole image."""
+        fault = fault_of(ref, data[:HEADER_BYTES], data[-HEADER_BYTES:])
+        if fault:
+            raise ImageError(fault)
+        return cls(data, sniff_mime(data[:HEADER_BYTES]) or "", path, ref)
+
+
+def decode(
+    image: ImageData | bytes | Pillow.Image, ref: str = "", *, side: int | None = None
+) -> Pillow.Image:
+    """Return an image as a person sees it: upright, on white, the first frame, 8 bits, RGB.
+
+    Args:
+        image: The file's bytes, or an image of Pillow, which stays as it is.
+        ref: Names the image in errors, where it does not know its name.
+        side: Longest side wanted, in pixels; a larger image is shrunk, which costs less than
+            decoding it whole.
+
+    Raises:
+        ImageError: It is cut off, broken, of no known kind, or of more than `MAX_PIXELS`; the
+            message names it.
+    """
+    name, opened = _opened(image, ref)
+    try:
+        if opened is image:
+            opened = opened.copy()
+        elif side:
+            # Twice the size wanted leaves something to smooth.
+            opened.draft(None, (2 * side, 2 * side))
+        opened.load()
+        found = _rgb(_upright(opened))
+        if side:
+            found.thumbnail((side, side))
+    except Exception as error:  # decoders raise whatever they come upon in broken bytes
+        raise ImageError(f"image {name} cannot be decoded ({first_line(error)})") from None
+    # Comments and profiles would be written into files made of it.
+    found.info = {}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What an image's header tells."""
+
+    width: int
+    height: int
+    """In pixels, as it is shown."""
+    exif: bool
+    """Whether it holds metadata of a camera."""
+    located: bool
+    """Whether they say where it was taken."""
+
+
+def image_facts(image: ImageData | bytes, ref: str = "") -> ImageFacts:
+    """Return an image's size and what its metadata hold, without decoding it.
+
+    Raises:
+        ImageError: It has no readable header, or more than `MAX_PIXELS`.
+    """
+    from PIL import Image
+
+    name, opened = _opened(image, ref)
+    try:
+        width, height = opened.size
+        if opened.format == "TIFF":
+            # Some versions of Pillow turn a TIFF's size and some do not.
+            tags: Any = opened
+            width, height = tags.tag_v2[256], tags.tag_v2[257]
+    except Exception as error:
+        raise ImageError(f"image {name} cannot be decoded ({first_line(error)})") from None
+    try:
+        source: Any = opened
+        if opened.format == "PNG" and b"eXIf" in source.fp.getbuffer():
+            opened.load()  # they may stand behind the pixels
+        exif = Image.Image.getexif(opened)  # a PNG's own always decodes it in search of them
+        if exif.get(_ORIENTATION) in _SWAPPED:
+            width, height = height, width
+        return ImageFacts(width, height, bool(exif), bool(exif.get_ifd(_POSITION)))
+    except Exception:  # broken metadata turn nothing
+        return ImageFacts(width, height, True, False)
+
+
+def image_size(image: ImageData | bytes, ref: str = "") -> tuple[int, int]:
+    """Return an image's width and height in pixels, as it is shown. Raises `ImageError`."""
+    facts = image_facts(image, ref)
+    return facts.width, facts.height
+
+
+def encode(image: Pillow.Image, ref: str, form: str = "PNG", **options: Any) -> ImageData:
+    """Write an image as a file of the given form, with the options of Pillow's writer."""
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return ImageData.of(out.getvalue(), ref)
+
+
+def _opened(image: ImageData | bytes | Pillow.Image, ref: str) -> tuple[str, Pillow.Image]:
+    """Return an image's name, and the image with its header read."""
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        return ref or "in memory", image
+    if isinstance(image, bytes):
+        image = ImageData.of(image, ref)
+    name = ref or image.ref or "without a name"
+    mime = sniff_mime(image.data[:HEADER_BYTES])
+    if mime is None:
+        raise ImageError(f"image {name} is not an image")
+    try:
+        # Pillow guesses among dozens of formats, some of which start other programs.
+        opened = Image.open(io.BytesIO(image.data), formats=[mime.removeprefix("image/")])
+        width, height = opened.size
+    except Image.DecompressionBombError:
+        raise ImageError(f"image {name} has more than {MAX_PIXELS:,} pixels") from None
+    except Exception as error:
+        raise ImageError(f"image {name} cannot be decoded ({first_line(error)})") from None
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"image {name} has more than {MAX_PIXELS:,} pixels ({width} × {height})")
+    return name, opened
+
+
+def _upright(image: Pillow.Image) -> Pillow.Image:
+    from PIL import ImageOps
+
+    with suppress(Exception):  # broken metadata turn nothing
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _rgb(image: Pillow.Image) -> Pillow.Image:
+    from PIL import Image
+
+    if image.mode[0] in "IF":
+        return _scaled(image).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    clear = image.convert("RGBA")
+    ground = Image.new("RGB", image.size, WHITE)
+    ground.paste(clear, mask=clear)
+    return ground
+
+
+def _scaled(image: Pillow.Image) -> Pillow.Image:
+    """Scale grey values beyond 8 bits: 16-bit ones by their upper byte, as RGB ones are."""
+    import numpy as np
+    from PIL import Image
+
+    values = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        grey = (values >> 8).astype(np.uint8)
+    else:
+        most = float(values[np.isfinite(values)].max(initial=0))
+        white = next((white for white in _WHITES if most <= white), most)
+        if image.mode == "I":  # integers of a PNG or TIFF, which leave no room between 0 and 1
+            white = max(white, 65535.0)
+        grey = (np.nan_to_num(values).clip(0, white) * (255 / white)).astype(np.uint8)
+    clear = image.info.get("transparency")
+    if clear is not None:
+        grey = np.where(values == clear, np.uint8(255), grey)
+    return Image.fromarray(grey)
+
+
+def _needs_redrawing(image: ImageData) -> bool:
+    """Tell whether servers might not take an image, or show it otherwise than `decode`.
+
+    Reads the header alone, and with Pillow only where it holds something unusual.
+    """
+    data, mime = image.data, image.mime
+    if mime in ("image/bmp", "image/tiff"):
+        return True
+    if mime == "image/png":
+        if data[24:26] == b"\x10\x00":  # 16 bits, grey
+            return True
+        head = data[: data.find(b"IDAT")]
+        marks: tuple[bytes, ...] = (b"eXIf", b"exif", b"Orientation")
+    elif mime == "image/jpeg":
+        head = data[: data.find(b"\xff\xda")]
+        marks = (b"Exif\0", b"Orientation", b"Adobe")
+    else:
+        head, marks = data[:32], (b"VP8X",)
+    if not any(mark in head for mark in marks):
+        return False
+    try:
+        _, opened = _opened(image, "")
+        return opened.mode == "CMYK" or opened.getexif().get(_ORIENTATION) in range(2, 9)
+    except Exception:  # whoever has to decode it says what is wrong
+        return False
