@@ -4,7 +4,7 @@ VENV ?= .venv
 TORCH ?= 2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo reproduce test test-slow lint bench clean
+.PHONY: demo reproduce check test test-slow lint bench clean
 
 # torch by itself and first: a CPU build where there is one.
 $(VENV)/.lab: pyproject.toml
@@ -26,6 +26,9 @@ reproduce: $(VENV)/.lab  ## the whole of it: every method, five seeds (half an h
 test: lint  ## everything that must hold
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
+check: lint  ## the quick lane: no torch, Chromium or tesseract
+	$(BIN)/python -m pytest -n auto -m "not slow and not browser and not torch and not tesseract"
+
 test-slow: $(VENV)/.dev  ## minutes, not seconds
 	$(BIN)/python -m pytest -m slow
 
@@ -33,6 +36,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.dev  ## performance, printed as tables (docs/performance.md)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

@@ -155,7 +155,7 @@ def _unreadable() -> bytes:
     [
         ({"image_ref": ""}, "No image"),
         ({"thumbnail": lambda: None}, "Image not available"),
-        ({"thumbnail": lambda: b"crumbs"}, "Image not readable (not an image)"),
+        ({"thumbnail": lambda: b"crumbs"}, "Image not readable (image of pair"),
         ({"thumbnail": _unreadable}, "Image not readable (the disk is gone)"),
     ],
 )

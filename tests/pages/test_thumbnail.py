@@ -84,13 +84,15 @@ def _huge_png(side: int = 60_000) -> bytes:
     ids=["nothing", "text", "postscript", "only a signature", "lost tiff", "cut off", "too large"],
 )
 def test_what_is_no_readable_image_says_so(data: bytes) -> None:
-    with pytest.raises(ImageError, match=r"not an image|not readable"):
+    with pytest.raises(
+        ImageError, match="is empty|is not an image|is cut off|cannot be decoded|more than"
+    ):
         thumbnail(data)
 
 
 def test_an_image_that_would_fill_the_memory_is_not_decoded() -> None:
-    with pytest.raises(ImageError, match="9000 × 9000 pixels are too many"):
-        thumbnail(_huge_png(9_000))
+    with pytest.raises(ImageError, match="has more than 89,478,485 pixels"):
+        thumbnail(_huge_png(10_000))
 
 
 @given(

@@ -12,6 +12,7 @@ import kitchen
 import pytest
 
 import vlsbench
+from vlsbench.auditing import AuditOutput
 from vlsbench.errors import VlsbenchError
 from vlsbench.releasing import verify
 
@@ -162,11 +163,10 @@ def test_provenance_that_misses_a_released_pair_is_refused(source: Path, tmp_pat
 def test_the_card_of_an_audit_is_summed_up(tmp_path: Path) -> None:
     audit = vlsbench.audit(
         "lab/mixed?n=40",
-        out=tmp_path / "audit",
         measures=("judged",),
         judge="lab",
         controls=("lab/benign?n=40",),
-        progress=False,
+        output=AuditOutput(out=tmp_path / "audit", progress=False),
     )
     made = kitchen.released(
         "lab/mixed?n=40", tmp_path / "out", card=tmp_path / "audit" / "card.json", content=None

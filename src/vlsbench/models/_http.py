@@ -7,10 +7,8 @@ of megabytes is never walked by a JSON encoder.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import random
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +29,7 @@ from vlsbench.text import first_line, storable
 
 if TYPE_CHECKING:
     import aiohttp
+    import tenacity
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
@@ -53,11 +52,6 @@ class Patience:
     backoff_s: float = 0.5
     """First pause, doubled each time, with as much jitter."""
     max_backoff_s: float = 30.0
-
-    def pause_s(self, attempts: int) -> float:
-        """Return the pause after so many attempts."""
-        doubled = self.backoff_s * 2.0 ** min(attempts - 1, 64)
-        return min(doubled, self.max_backoff_s) + random.uniform(0, self.backoff_s)
 
 
 class _Passing(Exception):
@@ -134,6 +128,34 @@ def _from_json(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except ValueError:  # no JSON, or what the standard library reads all the same
         return json.loads(body)
+
+
+def _retrying(patience: Patience, started: float) -> tenacity.AsyncRetrying:
+    """Return what asks again: faults by number, overload by time since `started`."""
+    import tenacity
+
+    faults = 0
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        nonlocal faults
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, _Passing) and error.overload:
+            return time.monotonic() - started > patience.overload_s
+        faults += 1
+        return faults > patience.retries
+
+    backoff = tenacity.wait_exponential(
+        multiplier=patience.backoff_s, max=patience.max_backoff_s
+    ) + tenacity.wait_random(0, patience.backoff_s)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        after = error.after_s if isinstance(error, _Passing) else None
+        return backoff(state) if after is None else after + backoff(state) * 0.1
+
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(_Passing), stop=stop, wait=wait, reraise=True
+    )
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -323,26 +345,30 @@ class HttpChat:
             pieces = self._pieces(request)
         except ImageError as error:
             return Reply("", Finish.REJECTED, detail=str(error))
-        patience = self._server.patience
-        started = time.monotonic()
-        attempts = faults = 0
-        while True:
+        attempts = 0
+
+        async def once() -> Reply:
+            nonlocal attempts
             attempts += 1
-            try:
-                async with self._server.limiter:
-                    return await self._once(pieces, attempts)
-            except _Passing as error:
-                if error.overload:
-                    over = time.monotonic() - started > patience.overload_s
-                else:
-                    faults += 1
-                    over = faults > patience.retries
-                if over:
-                    raise CallFailed(str(error), attempts) from None
-                pause = patience.pause_s(attempts)
-                if error.after_s is not None:
-                    pause = error.after_s + pause * 0.1
-            await asyncio.sleep(pause)
+            async with self._server.limiter:
+                return await self._once(pieces, attempts)
+
+        started = time.monotonic()
+        try:
+            return await once()
+        except _Passing as error:
+            failed: list[_Passing] = [error]
+
+        async def again() -> Reply:
+            # The first attempt was made before tenacity, which costs more than an answer does.
+            if failed:
+                raise failed.pop()
+            return await once()
+
+        try:
+            return await _retrying(self._server.patience, started)(again)
+        except _Passing as error:
+            raise CallFailed(str(error), attempts) from None
 
     async def _once(self, pieces: Sequence[bytes], attempts: int) -> Reply:
         import aiohttp

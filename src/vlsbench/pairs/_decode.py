@@ -64,6 +64,7 @@ def sniff_mime(header: bytes) -> str | None:
 
 def fault_of(ref: str, header: bytes, tail: bytes) -> str | None:
     """Say what the first and the last 16 bytes tell is wrong with an image; None if nothing."""
+    ref = ref or "without a name"
     if not header:
         return f"image {ref} is empty"
     mime = sniff_mime(header)
@@ -156,7 +157,7 @@ def decode(
         opened.load()
         found = _rgb(_upright(opened))
         if side:
-            found.thumbnail((side, side))
+            found.thumbnail((side, side), reducing_gap=1.0)
     except Exception as error:  # decoders raise whatever they come upon in broken bytes
         raise ImageError(f"image {name} cannot be decoded ({first_line(error)})") from None
     # Comments and profiles would be written into files made of it.
