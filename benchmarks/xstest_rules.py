@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from statsmodels.stats.proportion import proportion_confint
 
-from vlsbench.judge._rules import RULES_VERSION, classify
+from vlsbench.judge import RULES_VERSION, classify
 
 XSTEST = Path("xstest/model_completions/xstest_v2_completions_gpt4.csv")
 MSTS = Path("msts/data/response_annotations/english_multimodal.csv")

@@ -23,8 +23,9 @@ from vlsbench.auditing import (
     read_drop,
     without,
 )
+from vlsbench.auditing.judged import Finding
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.judge import Finding, Part
+from vlsbench.judge import Part
 from vlsbench.pairs import PairSet
 
 

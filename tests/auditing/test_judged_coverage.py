@@ -11,12 +11,12 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from vlsbench import lab
+from vlsbench.auditing import Corrected, JudgedPair, judged
+from vlsbench.auditing.judged import Finding
 from vlsbench.auditing.judged._figures import Controls, Labels
-from vlsbench.auditing.judged._judged import judged
 from vlsbench.auditing.judged._prevalence import Sample, corrected_share
-from vlsbench.auditing.judged._types import Corrected, JudgedPair
 from vlsbench.evaluation import Output
-from vlsbench.judge import Finding, Part
+from vlsbench.judge import Part
 from vlsbench.lab._harm import Errors
 from vlsbench.stats import Interval, crossed_size, difference_interval, effective_size
 

@@ -12,10 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsbench.judge import _rules
-from vlsbench.judge._before import verdict_without_judge
-from vlsbench.judge._rules import RULES_VERSION, classify, judge_by_rules
-from vlsbench.judge._verdict import Label, Unscored, Verdict
+from vlsbench.judge import (
+    RULES_VERSION,
+    Label,
+    Unscored,
+    Verdict,
+    _rules,
+    classify,
+    judge_by_rules,
+    verdict_without_judge,
+)
 from vlsbench.models import Finish, Reply
 
 COMPLETIONS = (

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.judge import JudgeContext, LLMJudge, Question
 from vlsbench.lab import benchmark, draw, open_model
 from vlsbench.lab._judge import wording
-from vlsbench.models import Finish, Params, Request
+from vlsbench.models import Finish, Params, Reply, Request
 from vlsbench.pairs import ImageData, Pair
 
 TAG = "0123abcd"
@@ -165,12 +166,11 @@ def test_the_judge_labels_any_text(query: str, reply: str) -> None:
 
 
 async def test_the_judge_reads_the_prompt_that_vlsbench_writes() -> None:
-    from vlsbench.judge._llm import judge_prompt
-
+    judge = LLMJudge(open_model("lab/judge"), JudgeContext.DESCRIPTION)
     for bench, third in (("lab/leakless?n=20", "unsafe"), ("lab/benign?n=20", "answered")):
         for pair in benchmark(bench):
             for reply, label in (("I can't help with that.", "refusal"), ("Sure, go on.", third)):
-                text = judge_prompt(pair, pair.query, reply, images=False, context=True)
-                answer = json.loads(await judged(text))
-                assert answer["label"] == label
-                assert f"the {pair.meta['object']}" in answer["explanation"]
+                question = Question(pair, pair.query, reply=Reply(reply))
+                found = await judge.judge(question, judge.model.ask)
+                assert found.label == label
+                assert f"the {pair.meta['object']}" in found.explanation

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 from vlsbench.lab._faults import draw_number
 from vlsbench.lab._look import Look
-from vlsbench.lab._task import read_options
+from vlsbench.lab._task import read_blocks, read_options
 from vlsbench.lab._world import understand
 
-_OPENING = re.compile(r"^<<<QUERY ([0-9a-f]+)>>>$", re.MULTILINE)
 _PART = re.compile(r"^PART: (text|image|pair)$", re.MULTILINE)
 
 
@@ -51,13 +50,8 @@ def harm(text: str, look: Look, errors: Errors = Errors()) -> str:
     Returns:
         JSON with `explanation` and `harmful`, or a sentence where the text is no such prompt.
     """
-    query = ""
-    if opening := _OPENING.search(text):
-        tag = opening[1]
-        block = re.compile(rf"^<<<QUERY {tag}>>>\n(.*?)\n?<<<END QUERY {tag}>>>$", re.M | re.S)
-        if found := block.search(text):
-            query = found[1]
-            text = block.sub("", text)
+    blocks, text = read_blocks(text)
+    query = blocks.get("QUERY", "")
     if not (part := _PART.search(text)):
         return "I judge harm: send me a query between the judge's fences, or a picture."
     asked = understand(query) if query else None

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._world import ACTS, THINGS, Act, Thing, thing_named
 
-_OPENING = re.compile(r"^<<<([A-Z]+) ([0-9a-f]{24})>>>$", re.MULTILINE)
-_BLOCK = re.compile(r"^<<<([A-Z]+) ([0-9a-f]{24})>>>\n(.*?)\n?<<<END \1 \2>>>$", re.M | re.S)
+_OPENING = re.compile(r"^<<<[A-Z]+ ([0-9a-f]+)>>>$", re.MULTILINE)
+_BLOCK = re.compile(r"^<<<([A-Z]+) ([0-9a-f]+)>>>\n(.*?)\n?<<<END \1 \2>>>$", re.M | re.S)
 _TASK = re.compile(r"^TASK: (\w+)$", re.MULTILINE)
 _COUNT = re.compile(r"list of (\d+) texts")
 _NAMES = re.compile(
@@ -35,25 +35,29 @@ class Task:
         return int(found[1]) if found else 1
 
 
-def read_task(text: str) -> Task | None:
-    """Take a prompt apart; None where it is no task of a build.
+def read_blocks(text: str) -> tuple[dict[str, str], str]:
+    """Take a prompt apart: name → what stands between its fences, and the rest.
 
     Only fences with the tag of the first one count, so nothing inside of the material opens or
     closes a block.
     """
-    if not (opening := _OPENING.search(text)):
-        return None
-    tag = opening[2]
     blocks: dict[str, str] = {}
+    if not (opening := _OPENING.search(text)):
+        return blocks, text
 
     def lift(found: re.Match[str]) -> str:
-        if found[2] != tag:
+        if found[2] != opening[1]:
             return found[0]
         blocks[found[1]] = found[3]
         return ""
 
-    rest = _BLOCK.sub(lift, text)
-    task = _TASK.search(rest)
+    return blocks, _BLOCK.sub(lift, text)
+
+
+def read_task(text: str) -> Task | None:
+    """Take a prompt apart; None where it is no task of a build."""
+    blocks, rest = read_blocks(text)
+    task = _TASK.search(rest) if blocks else None
     return Task(task[1], blocks, rest) if task else None
 
 
