@@ -188,7 +188,7 @@ def test_contamination_is_found_exactly_and_nearly(tmp_path: Path) -> None:
     assert {(m.pair, m.what, m.row) for m in found.matches} == {
         ("same", "text", 0),
         ("near", "near text", 1),
-        ("seen", "picture", 1),
+        ("seen", "image", 1),
     }
     assert found.touched == 3
     assert "3 of 4 pairs are in the training data" in str(found)
