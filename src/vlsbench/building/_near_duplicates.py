@@ -33,7 +33,8 @@ class _Survivors:
     """Pairs that were kept, found by query and image together."""
 
     def __init__(self, settings: NearDuplicates) -> None:
-        self._settings = settings
+        self._least = settings.similarity or 0.0
+        self._bits = settings.bits
         self._kept: list[tuple[str, Bits, Vector | None]] = []
         self._by_words: dict[str, list[int]] = {}
         self._by_meaning = VectorIndex("cos")
@@ -47,10 +48,8 @@ class _Survivors:
             places = sorted(place for place, _ in found)
         for place in places:
             name, other_bits, other = self._kept[place]
-            if vector is not None and other is not None:
-                if float(vector @ other) < (self._settings.similarity or 0.0):
-                    continue
-            if differing(bits, other_bits) <= self._settings.bits:
+            meant = vector is None or other is None or float(vector @ other) >= self._least
+            if meant and differing(bits, other_bits) <= self._bits:
                 return name
         return None
 

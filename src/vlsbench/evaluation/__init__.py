@@ -7,7 +7,7 @@ from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary
 from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._page_row import ReportRow
 from vlsbench.evaluation._published import published_results
-from vlsbench.evaluation._rows import PairRow, pair_rows
+from vlsbench.evaluation._rows import Ended, PairRow, pair_rows, read_pairs
 from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored, tag_of
 from vlsbench.evaluation._settings import (
     EvalConfig,
@@ -28,6 +28,7 @@ __all__ = [
     "SUMMARY",
     "Comparison",
     "CostEstimate",
+    "Ended",
     "EvalConfig",
     "Evaluation",
     "EvaluationPlan",
@@ -51,6 +52,7 @@ __all__ = [
     "pair_rows",
     "plan",
     "published_results",
+    "read_pairs",
     "read_summary",
     "reopen_unscored",
     "run_id",

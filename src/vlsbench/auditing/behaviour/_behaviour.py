@@ -202,7 +202,7 @@ def _conclude(
     not_run: tuple[NotRun, ...],
     stopped: str,
 ) -> Behaviour:
-    answers = {key: Answers.read(done.pairs) for key, done in runs.items()}
+    answers = {key: Answers.read(done.folder) for key, done in runs.items()}
     views = list(dict.fromkeys(view for _, view in runs))
     mine = {view: answers[BENCH, view] for view in views if (BENCH, view) in runs}
     full = mine[View.FULL]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vlsbench.auditing.behaviour._types import Difference, ViewChange, ViewFigures
+from vlsbench.evaluation import Ended, read_pairs
 from vlsbench.judge import Label
 from vlsbench.stats import (
     Interval,
@@ -23,42 +24,16 @@ from vlsbench.stats import (
 CAUTIOUS = (Label.REFUSAL, Label.WARNING)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of one pair under one view."""
-
-    id: str
-    category: str
-    cluster: str
-    """Pairs that share it share their pictures."""
-    query: str
-    label: Label
-
-
 @dataclass(frozen=True)
 class Answers:
     """The labels of one set of pairs under one view."""
 
-    rows: tuple[Answer, ...]
+    rows: tuple[Ended, ...]
 
     @classmethod
-    def read(cls, path: Path) -> Answers:
+    def read(cls, run: Path) -> Answers:
         """Read an evaluation's `pairs.parquet`."""
-        import pyarrow.parquet as pq
-
-        names = ["id", "category", "image_refs", "query", "label"]
-        return cls(
-            tuple(
-                Answer(
-                    row["id"],
-                    row["category"],
-                    "|".join(row["image_refs"]) or row["id"],
-                    row["query"],
-                    Label(row["label"]),
-                )
-                for row in pq.read_table(path, columns=names).to_pylist()
-            )
-        )
+        return cls(tuple(read_pairs(run)))
 
     @classmethod
     def joined(cls, parts: Iterable[Answers]) -> Answers:
@@ -93,7 +68,7 @@ class Answers:
         return self.rate(*CAUTIOUS)
 
 
-def _rate(rows: list[Answer], hits: list[bool]) -> Rate:
+def _rate(rows: list[Ended], hits: list[bool]) -> Rate:
     flags = np.asarray(hits, dtype=np.bool_)
     interval = crossed_interval(
         flags, numbered(row.cluster for row in rows), numbered(row.query for row in rows)
@@ -148,7 +123,7 @@ def change(view: str, full: Answers, hidden: Answers) -> ViewChange:
     )
 
 
-def _paired(rows: list[Answer], before: list[bool], after: list[bool]) -> Difference:
+def _paired(rows: list[Ended], before: list[bool], after: list[bool]) -> Difference:
     if not rows:
         return Difference(0, None, None, None)
     # Equal queries get equal replies where the picture is hidden, so they hang together as pairs
