@@ -11,8 +11,13 @@ import pytest
 from grouped import grouped
 from vlsbench import lab
 from vlsbench.auditing.behaviour._behaviour import BEHAVIOUR, behaviour
-from vlsbench.auditing.behaviour._figures import Answers, change, view_figures
-from vlsbench.auditing.behaviour._types import Behaviour, ViewFigures
+from vlsbench.auditing.behaviour._figures import (
+    Answers,
+    Behaviour,
+    ViewFigures,
+    change,
+    view_figures,
+)
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import Ended, read_summary
 from vlsbench.judge import Label

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 import vlsbench
 from grouped import grouped
 from vlsbench import lab
+from vlsbench.auditing.judged._figures import PATTERNS, Judged, JudgedGroup, PartFigures
 from vlsbench.auditing.judged._judged import JUDGED, JUDGED_PAIRS, judged
 from vlsbench.auditing.judged._run import JudgedPlan
-from vlsbench.auditing.judged._types import PATTERNS, Judged, JudgedGroup, PartFigures
 from vlsbench.errors import EXIT_INTERRUPTED, BadRows, VlsbenchError
 from vlsbench.evaluation import verify_run
 from vlsbench.judge import Part

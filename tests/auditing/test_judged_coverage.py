@@ -11,10 +11,9 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from vlsbench import lab
-from vlsbench.auditing.judged._figures import Controls, Labels
+from vlsbench.auditing.judged._figures import Controls, Corrected, JudgedPair, Labels
 from vlsbench.auditing.judged._judged import judged
 from vlsbench.auditing.judged._prevalence import Sample, corrected_share
-from vlsbench.auditing.judged._types import Corrected, JudgedPair
 from vlsbench.evaluation import Output
 from vlsbench.judge import Finding, Part
 from vlsbench.lab._harm import Errors

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from vlsbench import lab
 from vlsbench.auditing import read_judged
+from vlsbench.auditing.judged._figures import Judged
 from vlsbench.auditing.judged._judged import JUDGED, judged
-from vlsbench.auditing.judged._types import Judged
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._guards import (
     FORMS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vlsbench.auditing.card._drop import Score
-from vlsbench.auditing.judged._types import JudgedPair
-from vlsbench.auditing.overlap._types import Channel, OverlapPair
+from vlsbench.auditing.judged._figures import JudgedPair
+from vlsbench.auditing.overlap._figures import Channel, OverlapPair
 from vlsbench.judge import Part
 
 PAIRS = "pairs.parquet"
