@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from vlsbench.comparing._runs import OpenRun
-from vlsbench.comparing._types import Difference, Measure, Scope
+from vlsbench.comparing._table import Difference, Measure, Scope
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Label
 from vlsbench.stats import holm, mcnemar_p, paired_interval

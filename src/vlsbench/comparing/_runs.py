@@ -73,10 +73,7 @@ def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
             if (folder / FILE).is_file()
             else f"no run found in {folder} (no {SUMMARY}); `vlsbench runs list FOLDER` shows runs"
         )
-    try:
-        summary = read_summary(folder / SUMMARY)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise VlsbenchError(f"{folder / SUMMARY} is no summary of a run: {error}") from None
+    summary = read_summary(folder / SUMMARY)
     if (summary.open or not summary.complete) and not allow_unfinished:
         raise VlsbenchError(
             f"{folder} is unfinished: {summary.open:,} of {summary.pairs:,} pairs are open; run "
