@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from vlsbench.releasing._about import DATA, Figure, Release
+from vlsbench.releasing._settings import Settings
 from vlsbench.releasing._text import fenced, finalize, line, size_category, terms
-from vlsbench.releasing._types import DATA, Figure, Release, Settings
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -9,35 +9,8 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import Embedded, RowError, read_parquet
-from vlsbench.releasing._config import version_of
-from vlsbench.releasing._types import (
-    CHANGELOG,
-    DATA,
-    RELEASE_JSON,
-    SCHEMA,
-    Changes,
-    Column,
-    Settings,
-)
-
-
-def read_release_json(folder: Path) -> dict[str, Any]:
-    """Read the `release.json` of a folder as plain values.
-
-    Raises:
-        VlsbenchError: There is none, or it is of another schema.
-    """
-    path = folder / RELEASE_JSON
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise VlsbenchError(f"{folder} is no release: it has no {RELEASE_JSON}") from None
-    except (OSError, ValueError) as error:
-        raise VlsbenchError(f"{path} cannot be read: {error}") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, dict) else None
-        raise VlsbenchError(f"{path} follows {found!r}; this version reads {SCHEMA}")
-    return content
+from vlsbench.releasing._about import CHANGELOG, DATA, Changes, Column, read_release
+from vlsbench.releasing._settings import Settings, version_of
 
 
 def _digests(row: Mapping[str, Any]) -> dict[str, int]:
@@ -67,12 +40,10 @@ class Before:
             VlsbenchError: It is no release, is of another name, is not older, or a file of it
                 cannot be read.
         """
-        content = read_release_json(folder)
-        self._version = str(content.get("version"))
-        if content.get("name") != settings.name:
-            raise VlsbenchError(
-                f"--previous {folder} is {content.get('name')}, not {settings.name}"
-            )
+        before = read_release(folder)
+        self._version = before.version
+        if before.name != settings.name:
+            raise VlsbenchError(f"--previous {folder} is {before.name}, not {settings.name}")
         if version_of(self._version) >= version_of(settings.version):
             raise VlsbenchError(
                 f"version {settings.version} does not come after {self._version} of --previous "

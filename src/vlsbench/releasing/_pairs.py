@@ -12,9 +12,8 @@ from vlsbench import pairs
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs import Image, ImageData, ImageError, Pair, PairSet
 from vlsbench.releasing._columns import ABOUT
-from vlsbench.releasing._config import missing_content
+from vlsbench.releasing._settings import Content, Settings, missing_content
 from vlsbench.releasing._text import terms
-from vlsbench.releasing._types import Content, Settings
 
 LAB = "lab"
 _GPS = 0x8825
