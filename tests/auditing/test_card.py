@@ -47,7 +47,7 @@ from vlsbench.files import write_json
 from vlsbench.stats import Rate
 
 CARDS = shape(Card, schema=st.just("vlsbench.card/1"))
-LEADERBOARDS = shape(Leaderboard, schema=st.just("vlsbench.leaderboard/1"))
+LEADERBOARDS = shape(Leaderboard, schema=st.just("vlsbench.league/1"))
 # Cards are large: shrinking one that fails would take minutes.
 anything = settings(
     max_examples=40,

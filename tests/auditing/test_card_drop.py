@@ -20,7 +20,6 @@ from vlsbench.auditing import (
     Reading,
     Score,
     leak_score,
-    without,
 )
 from vlsbench.auditing.judged import Finding
 from vlsbench.errors import BadRow, VlsbenchError
