@@ -24,7 +24,7 @@ from vlsbench.auditing import (
 from vlsbench.auditing.judged import Finding
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.judge import Part
-from vlsbench.pairs import PairSet, read_drop
+from vlsbench.pairs import PairSet, read_drop, without
 
 
 def _overlap(**naming: float) -> OverlapPair:
