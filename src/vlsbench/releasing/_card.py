@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -89,25 +90,26 @@ def card(release: Release, settings: Settings, context: Mapping[str, Any]) -> st
     return template.render(context, header=Markup(header(release, settings)))
 
 
-def changelog(release: Release, before: str) -> str:
+def changelog(release: Release, previous: Path | None) -> str:
     """Return the changelog with this release on top.
 
     Args:
         release: This one.
-        before: The changelog of the one before, empty for the first.
+        previous: The changelog of the one before, which need not be there.
     """
-    lists: list[tuple[str, list[str]]] = []
+    lists: list[tuple[str, Iterable[str]]] = []
     if changes := release.changes:
         changed = [f"{id} ({', '.join(names)})" for id, names in changes.changed.items()]
         lists = [
-            ("Columns added", [*changes.columns_added]),
-            ("Columns removed", [*changes.columns_removed]),
-            ("Added", [*changes.added]),
-            ("Removed", [*changes.removed]),
-            ("Changed", changed),
+            *(
+                ("Columns added", changes.columns_added),
+                ("Columns removed", changes.columns_removed),
+            ),
+            *(("Added", changes.added), ("Removed", changes.removed), ("Changed", changed)),
         ]
     template = environment(finalize).get_template("changelog.md")
     text = template.render(release=release, lists=lists)
+    before = previous.read_text("utf-8") if previous and previous.is_file() else ""
     rest = before.partition("\n## ")[2]
     return f"{text}\n## {rest}" if rest else text
 

@@ -18,7 +18,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import PairSet, load, read_drop
 from vlsbench.releasing._card import card as card_of
 from vlsbench.releasing._card import changelog, context_of
-from vlsbench.releasing._changes import Before, read_release_json
+from vlsbench.releasing._changes import changes, read_release_json, version_before
 from vlsbench.releasing._config import read_config, settings_of
 from vlsbench.releasing._croissant import croissant
 from vlsbench.releasing._findings import agreement as agreement_of
@@ -98,7 +98,7 @@ def release(
     return _write(
         *(pairs, Path(out), settings, _excluded(pairs, review, leave_out)),
         Provenance(Path(provenance)) if provenance else None,
-        Before(Path(previous), settings) if previous else None,
+        Path(previous) if previous else None,
         {
             "leakage": leakage(Path(card), pairs.name) if card else None,
             "agreement": agreement_of(Path(agreement), pairs.name) if agreement else None,
@@ -115,20 +115,21 @@ def _write(
     settings: Settings,
     excluded: Mapping[str, str],
     by: Provenance | None,
-    before: Before | None,
+    previous: Path | None,
     found: Mapping[str, Any],
     *,
     skip_bad: bool,
     shard_bytes: int,
     watch: Watch,
 ) -> Release:
+    before = version_before(previous, settings) if previous else ""
     chosen = choose(pairs, settings, excluded)
     if by:
         by.check([pair.id for pair in chosen.pairs])
     with _folder_for(out) as (folder, work):
         pool = Pool(work / "pool")
         entries, unusable = gather(pairs, chosen, pool, skip_bad=skip_bad, watch=watch)
-        records = Records(folder, pool, entries, before, watch)
+        records = Records(folder, pool, entries, watch)
         splits = records.write(settings.split, shard_bytes)
         ids = {entry.pair.id for entry in entries}
         harmful = sum(entry.pair.harmful for entry in entries)
@@ -152,10 +153,10 @@ def _write(
             statistics=statistics(entries, pool.pictures),
             left_out=dict(Counter(excluded.values()) + unusable),
             made=by.write(folder / PROVENANCE, ids, excluded) if by else None,
-            changes=before.changes(records.columns) if before else None,
+            changes=changes(previous, before, folder) if previous else None,
             **found,
         )
-        _describe(folder, released, settings, before.changelog if before else "")
+        _describe(folder, released, settings, previous)
     return released
 
 
@@ -224,7 +225,7 @@ def _folder_for(out: Path) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _describe(folder: Path, released: Release, settings: Settings, before: str) -> None:
+def _describe(folder: Path, released: Release, settings: Settings, previous: Path | None) -> None:
     """Write everything that is no record, checksums last."""
     context = context_of(released, settings)
     shards = {
@@ -235,7 +236,7 @@ def _describe(folder: Path, released: Release, settings: Settings, before: str) 
     texts = {
         CROISSANT: croissant(released, shards, context),
         RELEASE_JSON: json.dumps(asdict(released), indent=1, ensure_ascii=False) + "\n",
-        CHANGELOG: changelog(released, before),
+        CHANGELOG: changelog(released, previous / CHANGELOG if previous else None),
         CARD: card_of(released, settings, context),
     }
     for name, text in texts.items():
