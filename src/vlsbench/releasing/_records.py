@@ -59,7 +59,7 @@ class Records:
             target = home / place(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             (self._pool.folder / name).rename(target)
-        size = sum(self._pool.pictures[name].size for entry in entries for name in entry.images)
+        size = sum(self._pool.decoded[name].size for entry in entries for name in entry.images)
         # Shards end where row groups do.
         rows = -(-len(entries) // max(1, -(-size // shard_bytes)) // ROWS) * ROWS
         shards = [entries[start : start + rows] for start in range(0, len(entries), rows)]

@@ -12,7 +12,7 @@ from typing import Any
 from vlsbench.pairs import ImageData, ImageError
 from vlsbench.releasing._changes import read_release_json
 from vlsbench.releasing._columns import ROWS, schema
-from vlsbench.releasing._pairs import Watch, decode
+from vlsbench.releasing._pairs import Watch, look
 from vlsbench.releasing._records import with_paths
 from vlsbench.releasing._types import (
     CARD,
@@ -161,7 +161,7 @@ class _Rows:
             try:
                 data = ImageData.of(image["bytes"] or b"", name)
                 if name not in self._decoded or name[:64] != data.sha256:
-                    if decode(data, name).name != name:
+                    if look(data, name).name != name:
                         yield f"pair {id!r}: image {name} is not what its name says"
                     self._decoded.add(name)
             except ImageError as error:

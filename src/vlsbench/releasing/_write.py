@@ -150,7 +150,7 @@ def _write(
             content=chosen.content,
             splits=splits,
             columns=records.columns,
-            statistics=statistics(entries, pool.pictures),
+            statistics=statistics(entries, pool.decoded),
             left_out=dict(Counter(excluded.values()) + unusable),
             made=by.write(folder / PROVENANCE, ids, excluded) if by else None,
             changes=changes(previous, before, folder) if previous else None,
