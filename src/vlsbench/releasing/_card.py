@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from vlsbench.releasing._text import fenced, finalize, line, size_category, terms
+from vlsbench.releasing._text import fenced, finalize, size_category, terms
 from vlsbench.releasing._types import DATA, Figure, Release, Settings
+from vlsbench.text import one_line
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,15 +59,16 @@ def header(release: Release, settings: Settings) -> str:
         more = {"license": "other", "license_name": slug[:60], "license_link": "README.md"}
     if release.gated:
         tags.append("not-for-all-audiences")
+        warning = one_line(release.content.warning)
         more |= {
             "extra_gated_heading": terms()["gate_heading"],
-            "extra_gated_prompt": f"{line(release.content.warning)}\n\n{terms()['gate_prompt']}",
+            "extra_gated_prompt": f"{warning}\n\n{terms()['gate_prompt']}",
             "extra_gated_fields": terms()["gate_fields"] | terms()["gate_confirm"],
             "extra_gated_button_content": terms()["gate_heading"],
         }
     data = DatasetCardData(
         language=list(settings.languages),
-        pretty_name=line(release.title),
+        pretty_name=one_line(release.title),
         size_categories=[size_category(release.pairs)],
         task_categories=["visual-question-answering", "image-text-to-text"],
         tags=tags + ["simulated"] * release.simulated,
