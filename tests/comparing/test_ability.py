@@ -181,7 +181,7 @@ def test_a_run_on_part_of_the_questions_says_so(runs: Path, tmp_path: Path) -> N
             "'Overall' and acc",
         ),
         ("x_MMStar_acc.csv", '"split","Overall"\n"none","33.7"\n', "number from 0 to 1;"),
-        ("x_MMStar_acc.json", '{"Overall": {"0": 0.3}}', "holds no rows"),
+        ("x_MMStar_acc.json", '{"Overall": {"0": 0.3}}', "has no rows"),
         ("x_POPE_score.csv", "a\n1\n", "holds no MME"),
         ("scores.xlsx", "", "holds no MME"),
     ],
@@ -281,7 +281,7 @@ def test_scores_go_to_the_row_of_the_model_that_the_file_names(runs: Path, tmp_p
         "MMVet",
     ]
     unknown = _lmms(tmp_path / "other", LMMS)
-    with pytest.raises(VlsbenchError, match=r"whose is it.*--ability NAME="):
+    with pytest.raises(VlsbenchError, match=r"fits no row or several.*--ability NAME="):
         vlsbench.compare(two, ability=[unknown])
     named = vlsbench.compare(two, ability=[f"lab/blind={unknown}"])
     assert named.rows[0].cells["mmvet"].score == 29.82

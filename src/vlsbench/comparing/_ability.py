@@ -130,7 +130,7 @@ def _read(file: Path) -> dict[str, Score]:
 
 
 def _number(value: object, ability: Ability, file: Path, where: str) -> float:
-    """Read a score. Raises `VlsbenchError` where it is no number or out of the ability's range."""
+    """Read a score. Raises `VlsbenchError` where it is not a number or out of range."""
     try:
         if isinstance(value, (int, float, str)) and not isinstance(value, bool):
             score = float(value) * ability.factor
@@ -188,7 +188,7 @@ def _partial(samples: Any, task: str) -> str:
 def _vlmevalkit(value: Any, file: Path, dataset: str, model: str) -> dict[str, Score]:
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise VlsbenchError(
-            f"{file} holds no rows: give the score file as VLMEvalKit writes it (CSV, or a JSON "
+            f"{file} has no rows: give the score file as VLMEvalKit writes it (CSV, or a JSON "
             "list with EVAL_FORMAT=json)"
         )
     abilities = [ability for ability in ABILITIES if ability.dataset == dataset]

@@ -70,7 +70,7 @@ def open_runs(given: Iterable[Named], *, allow_unfinished: bool) -> list[OpenRun
     share a name, by what tells them apart.
 
     Raises:
-        VlsbenchError: A folder is no run, is unfinished, is there twice, or a name is.
+        VlsbenchError: A folder is not a run, is unfinished or given twice; or a name is ambiguous.
     """
     runs = [_open(name, folder, allow_unfinished=allow_unfinished) for name, folder in given]
     seen = Counter(run.folder.resolve() for run in runs)
@@ -89,7 +89,7 @@ def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
     try:
         summary = read_summary(folder / SUMMARY)
     except (TypeError, KeyError, AttributeError) as error:
-        raise VlsbenchError(f"{folder / SUMMARY} is no summary of a run: {error}") from None
+        raise VlsbenchError(f"{folder / SUMMARY} is not a run's summary: {error}") from None
     if (summary.open or not summary.complete) and not allow_unfinished:
         raise VlsbenchError(
             f"{folder} is unfinished: {summary.open:,} of {summary.pairs:,} pairs are open; run "

@@ -23,7 +23,7 @@ def read_release_json(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise VlsbenchError(f"{folder} is no release: it has no {RELEASE_JSON}") from None
+        raise VlsbenchError(f"{folder} is not a release: it has no {RELEASE_JSON}") from None
     except (OSError, ValueError) as error:
         raise VlsbenchError(f"{path} cannot be read: {error}") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
@@ -36,7 +36,7 @@ def version_before(folder: Path, settings: Settings) -> str:
     """Return the version of the release before.
 
     Raises:
-        VlsbenchError: It is no release, is of another name, or is not older.
+        VlsbenchError: It is not a release, has another name, or is not older.
     """
     content = read_release_json(folder)
     version = str(content.get("version"))

@@ -77,8 +77,8 @@ def choose(pairs: PairSet, settings: Settings, excluded: Mapping[str, str]) -> C
         excluded: Id → why it is not released.
 
     Raises:
-        VlsbenchError: A source has no licence, or nothing is said of what harmful pairs show; or
-            an id to leave out is not in the set, or none is left.
+        VlsbenchError: A source has no licence, a question about harmful pairs is unanswered, an id
+            to leave out is not in the set, or no pair is left.
     """
     unlicensed: Counter[str] = Counter()
     unknown = set(excluded)
@@ -170,7 +170,7 @@ def gather(
             bad.append(BadRow(file, pair.id, str(error)))
         except UnicodeError:
             named = pair.id.encode("utf-8", "replace").decode()
-            bad.append(BadRow(pairs.name, named, "holds half a surrogate pair, which is no text"))
+            bad.append(BadRow(pairs.name, named, "holds half a surrogate pair, which is not text"))
     if bad and not skip_bad:
         raise BadRows(pairs.name, bad)
     if not found:

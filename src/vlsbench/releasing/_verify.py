@@ -50,7 +50,7 @@ def verify(folder: Path, watch: Watch = lambda what, done, total: None) -> Verif
     """Check a release, and list everything that is wrong with it.
 
     Raises:
-        VlsbenchError: The folder is no release at all.
+        VlsbenchError: The folder is not a release.
     """
     about = read_release_json(folder)
     wanted = (CARD, CHANGELOG, CHECKSUMS, CROISSANT, RELEASE_JSON)
@@ -81,10 +81,8 @@ def _checksums(folder: Path) -> Iterator[str]:
         # The Hub's clients keep files of their own beside a set.
         if path.is_file() and not path.relative_to(folder).parts[0].startswith(".")
     }
-    yield from (f"{name} is listed and not there" for name in sorted(listed.keys() - there))
-    yield from (
-        f"{name} is there and not listed" for name in sorted(there - listed.keys() - {CHECKSUMS})
-    )
+    yield from (f"{name} is listed but missing" for name in sorted(listed.keys() - there))
+    yield from (f"{name} is not listed" for name in sorted(there - listed.keys() - {CHECKSUMS}))
     for name in sorted(listed.keys() & there):
         if sha256(folder / name) != listed[name]:
             yield f"{name} is not what {CHECKSUMS} says (SHA-256)"
@@ -150,7 +148,7 @@ class _Rows:
         self.ids[id] += 1
         self._watch("checking", self.ids.total(), int(self._about["pairs"]))
         if self.ids[id] > 1:
-            yield f"{file}: id {id!r} is there twice"
+            yield f"{file}: id {id!r} occurs twice"
         embedded = row["images"] if several else [row["image"]]
         names = [str(image["path"]) for image in embedded]
         if line != with_paths(row | ({"images": names} if several else {"image": names[0]})):

@@ -175,7 +175,7 @@ def _check_place(out: Path, name: str, force: bool) -> None:
     if not out.exists() and not out.is_symlink():
         return
     if not out.is_dir() or out.is_symlink():
-        raise VlsbenchError(f"{out} is no folder: name another with --out")
+        raise VlsbenchError(f"{out} is not a folder: choose another --out")
     if not any(out.iterdir()):
         return
     if not force:
@@ -192,7 +192,7 @@ def _excluded(pairs: PairSet, keep: File, leave_out: File) -> dict[str, str]:
         kept, ids = read_drop(keep, pairs.name), {pair.id for pair in pairs}
         if unknown := sorted(kept - ids):
             raise VlsbenchError(
-                f"{os.fspath(keep)} keeps {unknown[0]}, which is no pair of {pairs.name}"
+                f"{os.fspath(keep)} keeps {unknown[0]}, which is not a pair of {pairs.name}"
             )
         found = dict.fromkeys(ids - kept, "not kept by review")
     if leave_out:
@@ -226,7 +226,7 @@ def _folder_for(out: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _describe(folder: Path, released: Release, settings: Settings, previous: Path | None) -> None:
-    """Write everything that is no record, checksums last."""
+    """Write everything except the records, checksums last."""
     context = context_of(released, settings)
     shards = {
         name: ((folder / name).stat().st_size, sha256(folder / name))

@@ -93,13 +93,13 @@ def open_review(
     votes: int | None = None,
     skip_bad: bool = False,
 ) -> Review:
-    """Begin or go on with the review of a benchmark.
+    """Begin or resume the review of a benchmark.
 
     Args:
         pairs: The benchmark.
         store: The review's record; open for reading is enough to look at it.
         limit: Review a random sample of this many pairs; fixed when the review begins.
-        seed: Of the sample.
+        seed: Random seed of the sample.
         votes: Verdicts that a pair needs; by default two where two people review, else one.
         skip_bad: Leave pairs that cannot be shown out rather than raise.
 
@@ -119,8 +119,8 @@ def open_review(
     if limit is not None and (limit, seed) != (begun, begun_seed):
         raise VlsbenchError(
             f"{store.path.parent} holds a review of "
-            f"{'all pairs' if begun is None else f'a sample of {begun}'}: leave --limit out to go "
-            "on with it, or choose another --out"
+            f"{'all pairs' if begun is None else f'a sample of {begun}'}: leave --limit out to "
+            "resume it, or choose another --out"
         )
     chosen = list(Selection(pairs, Sample(limit=begun, seed=begun_seed)))
     bad = [BadRow(pairs.name, p.id, "has no image to review") for p in chosen if not p.images]
@@ -158,8 +158,8 @@ class Review:
         """Let people take part.
 
         Raises:
-            VlsbenchError: A name is none, or took part in the other role: reviewers do not decide
-                on disputes of their own, and who saw others' verdicts is no blind reviewer.
+            VlsbenchError: A name is invalid, or took part in the other role: reviewers do not
+                decide their own disputes, and reviewing is blind to others' verdicts.
         """
         roles = {row.person: row.role for row in self._store.rows()}
         for name, role in people.items():
@@ -237,7 +237,7 @@ class Review:
 
         Raises:
             VlsbenchError: A question is not answered, or more is said than was asked.
-            StoreError: The disk does not let us.
+            StoreError: The disk cannot be written.
         """
         with self._turn:
             at = self.screen(person, role)
