@@ -1,13 +1,17 @@
 """JSON and TOML into typed values: every field checked, every error names the file and the key.
 
 msgspec does the work. Its import takes about 20 ms (pydantic: about 95 ms), and it reads plain
-dataclasses, so the classes that a job computes with are also the schema of what it writes.
+dataclasses, so the classes that a job computes with are also the schema of what it writes. JSON is
+parsed by the standard library, for msgspec refuses half surrogates, which our files may hold.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,32 +26,38 @@ class SchemaError(VlsbenchError):
     """A file, or a part of one, that does not have the shape it must have."""
 
 
-def convert(value: Any, kind: type[T], where: str) -> T:
+def convert(value: Any, kind: type[T], where: str, *, foreign: bool = False) -> T:
     """Turn decoded JSON or TOML into a dataclass, strictly.
 
     Args:
         value: Dictionaries, lists and plain values.
         kind: The dataclass (or any type that msgspec knows).
-        where: Names the file in errors.
+        where: Names the file in errors; may be empty.
+        foreign: Another tool wrote it: keys that no field has are passed over.
 
     Raises:
         SchemaError: A key is unknown or missing, or a value has the wrong type; names the key.
     """
-    if unknown := _unknown(value, msgspec.inspect.type_info(kind), ""):
-        raise SchemaError(f"{where}: unknown key {unknown}")
+    prefix = f"{where}: " if where else ""
+    if not foreign and (unknown := _unknown(value, _info(kind), "")):
+        raise SchemaError(f"{prefix}unknown key {unknown}")
     try:
         return msgspec.convert(value, kind, strict=True, dec_hook=_other)
     except msgspec.ValidationError as error:
-        raise SchemaError(f"{where}: {_plain(error)}") from None
+        raise SchemaError(f"{prefix}{_plain(error, value, kind)}") from None
 
 
 def decode_json(data: bytes | str, kind: type[T], where: str) -> T:
     """Read JSON text; see `convert`."""
+    return convert(parse_json(data, where), kind, where)
+
+
+def parse_json(data: bytes | str, where: str) -> Any:
+    """Read JSON text. Raises `SchemaError` naming file and place."""
     try:
-        value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise SchemaError(f"{where} is not valid JSON: {error}") from None
-    return convert(value, kind, where)
 
 
 def read_json(path: Path, kind: type[T], *, schema: str = "") -> T:
@@ -62,15 +72,28 @@ def read_json(path: Path, kind: type[T], *, schema: str = "") -> T:
         SchemaError: The file cannot be read, follows another schema, or does not fit `kind`.
     """
     try:
-        value = msgspec.json.decode(path.read_bytes())
+        value = parse_json(path.read_bytes(), str(path))
     except OSError as error:
         raise SchemaError(f"cannot read {path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SchemaError(f"{path} is not valid JSON: {error}") from None
     found = value.get("schema") if isinstance(value, dict) else None
     if schema and found != schema:
         raise SchemaError(f"{path} follows schema {found!r}; this version reads {schema!r}")
     return convert(value, kind, str(path))
+
+
+def read_jsonl(path: Path, kind: type[T]) -> Iterator[T]:
+    """Read a file of JSON Lines, each line one dataclass; blank lines are skipped.
+
+    Raises:
+        SchemaError: The file cannot be read, or a line does not fit `kind`; names the line.
+    """
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield decode_json(line, kind, f"{path}, line {number}")
+    except OSError as error:
+        raise SchemaError(f"cannot read {path}: {error.strerror}") from None
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
@@ -79,6 +102,14 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SchemaError(f"{where} is not valid TOML: {error}") from None
+
+
+def parse_value(text: str) -> Any:
+    """Return a value as TOML writes it; what is no TOML is text, so that quotes may be left out."""
+    try:
+        return tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -91,6 +122,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SchemaError(f"{path} is not UTF-8 text") from None
 
 
+_WORDS = {
+    "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
+    "object": "a table", "array": "a list",
+}  # fmt: skip
+"""What messages call the type of a value."""
+
+_info: Callable[[Any], msgspec.inspect.Type] = cache(msgspec.inspect.type_info)
+
+
 def _other(kind: type[Any], value: Any) -> Any:
     """Read the types that JSON and TOML do not have."""
     if kind is Path and isinstance(value, str):
@@ -98,10 +138,42 @@ def _other(kind: type[Any], value: Any) -> Any:
     raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
-def _plain(error: msgspec.ValidationError) -> str:
-    text, _, key = str(error).partition(" - at `$")
-    key = key.rstrip("`").lstrip(".")
-    return f"{key}: {text}" if key else text
+def _plain(error: msgspec.ValidationError, value: Any, kind: Any) -> str:
+    text, _, path = str(error).partition(" - at `$")
+    key, at = "", value
+    for name, place in re.findall(r"\.(\w+)|\[(\d+|\.{3})\]", path):
+        if place == "...":
+            name = _failing(at, value, kind, str(error))
+        key += f"[{place}]" if place.isdigit() else f".{name}"
+        at = at[int(place) if place.isdigit() else name]
+    key = key.lstrip(".")
+    if text.startswith("Object missing required field"):
+        name = text.split("`")[1]
+        return f"missing key {key}.{name}" if key else f"missing key {name}"
+    if found := re.fullmatch(r"Expected `([^`]+)`, got `([^`]+)`", text):
+        wanted = " or ".join(_WORDS.get(name, name) for name in found[1].split(" | "))
+        text = f"must be {wanted}, not {_WORDS.get(found[2], found[2])}"
+    # A dataclass that checks its own fields names the one: `rounds: must be at least 1`.
+    joint = "." if text.partition(":")[0].isidentifier() else ": "
+    return f"{key}{joint}{text}" if key else text
+
+
+def _failing(table: dict[str, Any], value: Any, kind: Any, message: str) -> str:
+    """Return the key of a table that an error is about, which msgspec does not say."""
+    whole = dict(table)
+    try:
+        for key, inner in whole.items():
+            table.clear()
+            table[key] = inner
+            try:
+                msgspec.convert(value, kind, dec_hook=_other)
+            except msgspec.ValidationError as error:
+                if str(error) == message:
+                    return key
+        return "…"
+    finally:
+        table.clear()
+        table.update(whole)
 
 
 def _unknown(value: Any, info: Any, at: str) -> str:
@@ -111,7 +183,7 @@ def _unknown(value: Any, info: Any, at: str) -> str:
             fields = {field.encode_name: field.type for field in info.fields}
             for key, inner in value.items():
                 if key not in fields:
-                    return f"{at}{key}"
+                    return f"{at}{key}; there are {', '.join(fields)}"
                 if found := _unknown(inner, fields[key], f"{at}{key}."):
                     return found
         case msgspec.inspect.ListType() | msgspec.inspect.VarTupleType():

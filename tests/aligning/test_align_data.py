@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlsbench.aligning import Method, check_rows
-from vlsbench.aligning._types import Settings
+from vlsbench.aligning._settings import Settings
 from vlsbench.aligning.data import TRAINING_SETS, open_data, unpack
 from vlsbench.errors import BadRows, VlsbenchError
 

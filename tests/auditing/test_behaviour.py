@@ -11,10 +11,15 @@ import pytest
 from grouped import grouped
 from vlsbench import lab
 from vlsbench.auditing.behaviour._behaviour import BEHAVIOUR, behaviour
-from vlsbench.auditing.behaviour._figures import Answer, Answers, change, view_figures
-from vlsbench.auditing.behaviour._types import Behaviour, ViewFigures
+from vlsbench.auditing.behaviour._figures import (
+    Answers,
+    Behaviour,
+    ViewFigures,
+    change,
+    view_figures,
+)
 from vlsbench.errors import BadRows, VlsbenchError
-from vlsbench.evaluation import read_summary
+from vlsbench.evaluation import Ended, read_summary
 from vlsbench.judge import Label
 from vlsbench.pairs import FileImage, PairSet
 
@@ -216,7 +221,7 @@ def test_a_budget_holds_over_all_views_and_the_same_command_goes_on(
 def answers(*labels: Label, prefix: str = "") -> Answers:
     return Answers(
         tuple(
-            Answer(str(n), "c", f"{prefix}image {n}", f"{prefix}query {n}", label)
+            Ended(str(n), "c", True, f"{prefix}query {n}", label, f"{prefix}image {n}")
             for n, label in enumerate(labels)
         )
     )

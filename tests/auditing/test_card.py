@@ -38,9 +38,9 @@ from vlsbench.auditing.card import (
     write_card,
     write_leaderboard,
 )
-from vlsbench.auditing.card._card import marks, wants_blur
+from vlsbench.auditing.card._make import marks, wants_blur
 from vlsbench.auditing.card._page import pieces, plain
-from vlsbench.auditing.overlap._types import ChannelFigures
+from vlsbench.auditing.overlap._figures import ChannelFigures
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection, Settings
 from vlsbench.files import write_json
@@ -168,11 +168,11 @@ def test_a_leaderboard_comes_back_from_its_file_as_it_was(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "cannot be read"),
-        ("[]", "follows None"),
-        ('{"schema": "vlsbench.card/2"}', "this version reads vlsbench.card/1"),
-        ('{"schema": "vlsbench.card/1"}', "cannot be read"),
-        ('{"schema": "vlsbench.card/1", "oven": 1}', "unknown fields oven"),
+        ("{", "is not valid JSON"),
+        ("[]", "follows schema None"),
+        ('{"schema": "vlsbench.card/2"}', "this version reads 'vlsbench.card/1'"),
+        ('{"schema": "vlsbench.card/1"}', "missing key vlsbench"),
+        ('{"schema": "vlsbench.card/1", "oven": 1}', "unknown key oven"),
     ],
 )
 def test_what_is_no_card_is_refused_by_name(tmp_path: Path, content: str, said: str) -> None:

@@ -10,11 +10,11 @@ from build_examples import PLAIN, Builder, contents, lines
 
 import vlsbench
 from vlsbench import lab
-from vlsbench.building import RecipeError
 from vlsbench.building._build import build
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output, verify_run
+from vlsbench.schemas import SchemaError
 
 
 def calls(folder: Path) -> int:
@@ -205,7 +205,7 @@ def test_embeddings_are_used_where_the_recipe_says_so(tmp_path: Path) -> None:
 
 
 def test_placeholders_and_other_runs_are_refused(tmp_path: Path, lab_build: Builder) -> None:
-    with pytest.raises(RecipeError, match=r"models\.writer: is still a placeholder"):
+    with pytest.raises(SchemaError, match=r"models\.writer: is still a placeholder"):
         build("vlsbench", out=tmp_path, progress=False)
     vlsbench.evaluate(
         "lab/leaky?n=2",

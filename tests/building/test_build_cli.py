@@ -64,7 +64,7 @@ def test_runs_know_builds(lab_build: Builder, capsys: pytest.CaptureFixture[str]
     runs.verify(stopped.folder)
     assert "sound" in capsys.readouterr().out
     (done.folder / "summary.json").write_text('{"schema": "vlsbench.build/1", "stages": 3}')
-    with pytest.raises(VlsbenchError, match=r"summary\.json cannot be read"):
+    with pytest.raises(VlsbenchError, match=r"summary\.json: stages: must be a list"):
         runs.show(done.folder)
 
 

@@ -8,13 +8,13 @@ import pytest
 
 from vlsbench.building import (
     SHIPPED,
-    RecipeError,
     forbidden_category,
     forbidden_text,
     placeholders,
     read_recipe,
 )
 from vlsbench.errors import VlsbenchError
+from vlsbench.schemas import SchemaError
 
 GOOD = """
 name = "kitchen"
@@ -67,25 +67,33 @@ def test_the_papers_taxonomy_has_6_categories_and_19_sub_categories() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("per_subcategory = 4", "per_subcat = 4", "elements.per_subcat: no such key"),
-        ("[elements]", "[element]", "element: no such section"),
+        ("per_subcategory = 4", "per_subcat = 4", "unknown key elements.per_subcat"),
+        ("[elements]", "[element]", "unknown key element"),
         (
             "per_subcategory = 4",
             "per_subcategory = 0",
             "elements.per_subcategory: must be at least",
         ),
-        ("per_subcategory = 4", 'per_subcategory = "4"', "must be a whole number"),
+        (
+            "per_subcategory = 4",
+            'per_subcategory = "4"',
+            "elements.per_subcategory: must be a whole number",
+        ),
         ("per_subcategory = 4", "per_subcategory = true", "must be a whole number"),
-        ('safety = "filtered"', "", "draw.safety: must be stated"),
+        ('safety = "filtered"', "", "missing key draw.safety"),
         ('safety = "filtered"', 'safety = "maybe"', "draw.safety: must be one of"),
         ('safety = "filtered"', 'safety = "unfiltered"', "draw.because: an unfiltered"),
         ('[draw]\nsafety = "filtered"', "", "draw: path A draws its pictures"),
-        ('judge = "a@http://localhost:1/v1"', "", "models.judge: must be stated"),
+        ('judge = "a@http://localhost:1/v1"', "", "missing key models.judge"),
         ('eyes = "a@http://localhost:1/v1"', "", "models.eyes: is missing"),
-        ("name =", "title =", "title: no such section"),
-        ("Kitchen =", "Kitchen = 1 #", "taxonomy.Household.Kitchen: must be a text"),
+        ("name =", "title =", "unknown key title"),
+        (
+            "Kitchen =",
+            "Kitchen = 1 #",
+            "taxonomy.Household.Kitchen: must be text",
+        ),
         ("[elements]\nper_subcategory = 4", "", "elements: nothing to begin with"),
-        ("[models]", "[models", "is not TOML"),
+        ("[models]", "[models", "is not valid TOML"),
         ("[elements]", "[leak_filter]\nvotes = 2\n[elements]", "leak_filter.votes: must be an odd"),
         (
             "[elements]",
@@ -104,7 +112,7 @@ def test_what_is_wrong_is_named_with_file_and_key(
 ) -> None:
     assert old in GOOD
     path = written(tmp_path, GOOD.replace(old, new))
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(SchemaError) as caught:
         read_recipe(path)
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
@@ -121,13 +129,13 @@ def test_what_is_wrong_is_named_with_file_and_key(
 )
 def test_categories_that_must_not_be_generated_cannot_be_named(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, GOOD + f'"{name}" = "whatever"\n')
-    with pytest.raises(RecipeError, match="must not be generated"):
+    with pytest.raises(SchemaError, match="must not be generated"):
         read_recipe(path)
 
 
 def test_two_sub_categories_with_one_id_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD + '"KITCHEN!" = "the same, shouted"\n')
-    with pytest.raises(RecipeError, match="the same id as"):
+    with pytest.raises(SchemaError, match="the same id as"):
         read_recipe(path)
 
 
@@ -146,7 +154,7 @@ def test_overrides_take_the_place_of_what_the_file_says(tmp_path: Path) -> None:
     assert recipe.leak_filter.overlap is None
     assert recipe.digest != read_recipe(path).digest
     assert read_recipe(path, ["models.judge=openai/x"]).models.judge == "openai/x"
-    with pytest.raises(RecipeError, match="must be a whole number, not 'two'"):
+    with pytest.raises(SchemaError, match="per_subcategory: must be a whole number, not text"):
         read_recipe(path, ["elements.per_subcategory=two"])
     with pytest.raises(VlsbenchError, match=r"write SECTION\.KEY=VALUE"):
         read_recipe(path, ["elements.per_subcategory"])

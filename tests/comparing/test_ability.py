@@ -137,10 +137,10 @@ def test_a_run_on_part_of_the_questions_says_so(runs: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "content", "wanted"),
     [
-        ("a_results.json", "{", "cannot be read"),
-        ("a_results.json", "[1]", 'has no "results"'),
+        ("a_results.json", "{", "is not valid JSON"),
+        ("a_results.json", "[1]", "must be a table, not a list"),
         ("a_results.json", '{"results": {"pope": {}}}', "holds no MME"),
-        ("a_results.json", '{"results": {"mme": 3}}', "no mme_perception_score, only nothing"),
+        ("a_results.json", '{"results": {"mme": 3}}', "results.mme: must be a table"),
         ("a_results.json", '{"results": {"mmstar": {"math,none": 0.1}}}', "no average, only math"),
         (
             "a_results.json",
@@ -181,7 +181,7 @@ def test_a_run_on_part_of_the_questions_says_so(runs: Path, tmp_path: Path) -> N
             "'Overall' and acc",
         ),
         ("x_MMStar_acc.csv", '"split","Overall"\n"none","33.7"\n', "number from 0 to 1;"),
-        ("x_MMStar_acc.json", '{"Overall": {"0": 0.3}}', "has no rows"),
+        ("x_MMStar_acc.json", '{"Overall": {"0": 0.3}}', "must be a list, not a table"),
         ("x_POPE_score.csv", "a\n1\n", "holds no MME"),
         ("scores.xlsx", "", "holds no MME"),
     ],

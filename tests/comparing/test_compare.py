@@ -296,6 +296,15 @@ def test_one_id_for_two_different_pairs_is_refused(runs: Path, tmp_path: Path) -
         vlsbench.compare([runs / "leaky-helpful", other])
 
 
+def test_runs_from_before_clusters_were_stored_compare_alike(runs: Path, tmp_path: Path) -> None:
+    old = _copy(runs / "leaky-blind", tmp_path / "old")
+    table = pq.read_table(old / "pairs.parquet")
+    assert set(table["cluster"].to_pylist()) != {""}
+    pq.write_table(table.drop_columns(["cluster"]), old / "pairs.parquet")
+    new = vlsbench.compare([runs / "leaky-helpful", runs / "leaky-blind"])
+    assert vlsbench.compare([runs / "leaky-helpful", old]).differences == new.differences
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet at all"])
 def test_a_broken_pairs_file_is_one_clear_error(runs: Path, tmp_path: Path, content: bytes) -> None:
     other = _copy(runs / "leaky-blind", tmp_path / "other")

@@ -259,7 +259,7 @@ def test_numbers_fitted_to_another_background_are_refused(tmp_path: Path) -> Non
 def test_a_file_that_holds_no_fitted_numbers_is_named(tmp_path: Path) -> None:
     path = tmp_path / "naming.json"
     path.write_text("[]")
-    with pytest.raises(VlsbenchError, match="no fitted numbers"):
+    with pytest.raises(VlsbenchError, match="must be a table, not a list"):
         load_calibration(path)
     with pytest.raises(VlsbenchError, match="No such file"):
         load_calibration(tmp_path / "missing.json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import vlsbench
 from vlsbench.auditing import AuditOutput
 from vlsbench.errors import VlsbenchError
 from vlsbench.releasing import verify
+from vlsbench.reviewing import PersonProgress, Question, QuestionAgreement, Role, Status
 
 
 @pytest.fixture
@@ -150,8 +152,8 @@ def test_provenance_that_misses_a_released_pair_is_refused(source: Path, tmp_pat
     with pytest.raises(VlsbenchError, match=r"no line for 12 released pairs \(pair-004, "):
         kitchen.released(source, tmp_path / "out", provenance=path)
     for text, message in (
-        ("{", "line 1: not JSON"),
-        ("[]\n", "no record with an id"),
+        ("{", "line 1 is not valid JSON"),
+        ("[]\n", "line 1: must be a table"),
         (lines[0] * 2, "twice"),
         ('{"id": "a", "steps": [{"calls": [{}]}]}\n', "record 1: not as"),
     ):
@@ -188,34 +190,36 @@ def test_the_card_of_an_audit_is_summed_up(tmp_path: Path) -> None:
 
 def test_agreement_of_a_review(source: Path, tmp_path: Path) -> None:
     path = tmp_path / "agreement.json"
-    status = {
-        "bench": "pairs",
-        "people": [
-            {"name": "Ann", "role": "reviewer", "done": 16},
-            {"name": "Ben", "role": "reviewer", "done": 16},
-            {"name": "Cleo", "role": "reviewer", "done": 0},
-            {"name": "Dan", "role": "adjudicator", "done": 2},
-        ],
-        "agreement": [
-            {"question": "matched", "n": 16, "agreement": 0.9, "alpha": 0.8125, "low": 0.5,
-             "high": 1.0},
-            {"question": "category", "n": 0, "agreement": None, "alpha": None, "low": None,
-             "high": None},
-        ],
-    }  # fmt: skip
-    path.write_text(json.dumps(status))
+    people = {"Ann": (Role.REVIEWER, 16), "Ben": (Role.REVIEWER, 16), "Cleo": (Role.REVIEWER, 0)}
+    people["Dan"] = (Role.ADJUDICATOR, 2)
+    status = Status(
+        bench="pairs",
+        pairs=16,
+        votes=2,
+        people=tuple(PersonProgress(name, *does, 16) for name, does in people.items()),
+        agreement=(
+            QuestionAgreement(Question.MATCHED, 16, 0.9, 0.8125, 0.5, 1.0),
+            QuestionAgreement(Question.CATEGORY_RIGHT, 0, None, None, None, None),
+        ),
+        keep=12,
+        drop=4,
+        open=0,
+        disputed=0,
+        stale=0,
+    )
+    path.write_text(json.dumps(asdict(status)))
     made = kitchen.released(source, tmp_path / "out", agreement=path)
     assert made.agreement is not None
     assert made.agreement.reviewers == 2
     text = (tmp_path / "out" / "README.md").read_text()
     assert "| matched | 0.812 | 0.500 to 1.000 | 16 |" in text
-    assert "| category | – | – | 0 |" in text
+    assert r"| category\_right | – | – | 0 |" in text
     everything = "".join(f.read_text("utf-8") for f in (tmp_path / "out").glob("*.*"))
     assert "Cleo" not in everything
     for text, message in (
-        (json.dumps({**status, "bench": "bathroom"}), "review of bathroom, not of pairs"),
-        (json.dumps({**status, "agreement": [{"question": "x"}]}), "not what `vlsbench review"),
-        ("[]", "not what `vlsbench review"),
+        (json.dumps(asdict(replace(status, bench="bathroom"))), "review of bathroom, not of pairs"),
+        (json.dumps(asdict(status) | {"agreement": [{"question": "x"}]}), r"json: agreement\[0\]"),
+        ("[]", "agreement.json: must be a table"),
     ):
         path.write_text(text)
         with pytest.raises(VlsbenchError, match=message):

@@ -188,7 +188,7 @@ def test_benign_pairs_alone_need_no_gate(tmp_path: Path) -> None:
         ({"split": "train=0.000001,test=0.999999"}, "gets none of 16 pairs"),
         ({"homepage": "javascript:alert(1)"}, "no web address"),
         ({"date": "tomorrow"}, "2026-01-31"),
-        ({"colour": "red"}, "unknown colour"),
+        ({"colour": "red"}, "unknown key colour"),
     ],
 )
 def test_what_is_missing_is_said_and_nothing_is_written(
@@ -266,7 +266,7 @@ def test_a_config_file_says_it_all_and_options_go_before_it(source: Path, tmp_pa
     assert "Only toasters." in card
     assert "author = {A. Toaster}" in card
     config.write_text('name = "kitchen"\nlicense = "mit"\n[content]\nwarn = "x"\n')
-    with pytest.raises(VlsbenchError, match=r"release.toml: unknown license, content.warn"):
+    with pytest.raises(VlsbenchError, match=r"release.toml: unknown key license"):
         vlsbench.release(source, out=tmp_path / "other", config=config)
 
 

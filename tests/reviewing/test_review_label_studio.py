@@ -163,8 +163,8 @@ def test_of_two_annotations_the_later_counts(tmp_path: Path) -> None:
         (lambda t: t["annotations"][0]["result"].append(_choice("codes", "tasty")), "reason codes"),
         (lambda t: t["annotations"][0]["result"].append(_choice("matched", "perhaps")), "one of"),
         (lambda t: t["annotations"][0]["result"].append(_choice("matched", "yes", "no")), "one of"),
-        (lambda t: t.update(annotations="none"), "no list"),
-        (lambda t: t["annotations"].append(None), "annotation 2: no annotation"),
+        (lambda t: t.update(annotations="none"), "annotations: must be a list"),
+        (lambda t: t["annotations"].append(None), "annotation 2: must be a table"),
     ],
 )
 def test_one_bad_annotation_imports_nothing_and_says_where(
@@ -267,5 +267,5 @@ def test_what_was_said_comes_over_unchanged(
         assert (one.said.codes, one.said.comment) == (picked, comment)
         rows = list(one.rows())
         assert [row.step for row in rows] == ["query", "image", "pair"]
-        spread = [set(row.said["answers"]) for row in rows]
-        assert spread == [{*map(str, asked(one.pair, Step(row.step)))} for row in rows]
+        spread = [set(row.said.answers) for row in rows]
+        assert spread == [{*asked(one.pair, Step(row.step))} for row in rows]

@@ -7,21 +7,22 @@ from pathlib import Path
 import pytest
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.reviewing import FILE, Row, Store, StoreError
+from vlsbench.reviewing import FILE, Answer, Question, Row, Said, Store, StoreError
 
 
-def _row(person: str = "ann", pair: str = "toast-1", **said: object) -> Row:
+def _row(person: str = "ann", pair: str = "toast-1", said: Said = Said()) -> Row:  # noqa: B008
     return Row(person, "reviewer", pair, "digest", "query", said)
 
 
 def test_rows_come_back_in_order_after_another_opening(tmp_path: Path) -> None:
     with Store.write(tmp_path) as store:
-        store.add(_row(answers={"matched": "yes"}, comment="crumbs \ud800 é"))
+        said = Said({Question.MATCHED: Answer.YES}, comment="crumbs \ud800 é")
+        store.add(_row(said=said))
         store.add(_row("ben"), _row("ann", "toast-2"))
     with Store.read(tmp_path) as store:
         rows = store.rows()
         assert [row.number for row in rows] == [1, 2, 3]
-        assert rows[0].said == {"answers": {"matched": "yes"}, "comment": "crumbs \ud800 é"}
+        assert rows[0].said == said
         assert [row.pair for row in store.rows("ann")] == ["toast-1", "toast-2"]
 
 
@@ -50,7 +51,7 @@ def test_no_statement_changes_what_is_recorded(tmp_path: Path, sql: str) -> None
 def test_rows_are_added_all_or_none(tmp_path: Path) -> None:
     with Store.write(tmp_path) as store:
         with pytest.raises(StoreError, match="is safe"):
-            store.add(_row(), Row("ann", None, "p", "d", "query", {}))  # type: ignore[arg-type]
+            store.add(_row(), Row("ann", None, "p", "d", "query", Said()))  # type: ignore[arg-type]
         assert store.rows() == []
         store.add(_row())
         assert len(store.rows()) == 1

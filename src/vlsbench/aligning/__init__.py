@@ -1,13 +1,12 @@
 """Align: train a vision-language model, textually or with pictures, over TRL and PEFT."""
 
-from vlsbench.aligning._config import make_settings, parse_lora, published, read_config
 from vlsbench.aligning._contamination import Contamination, Match, check_against
 from vlsbench.aligning._plan import Memory, Plan, plan
 from vlsbench.aligning._prepare import Prepared, prepare
 from vlsbench.aligning._rewards import by_judge, by_reward_model, by_rules, open_reward
 from vlsbench.aligning._rows import HARMFUL, KINDS, RETAIN, SAFE, check_rows, digest_rows, sort_rows
 from vlsbench.aligning._run import METRICS, RECORD, align, first_process_first
-from vlsbench.aligning._types import (
+from vlsbench.aligning._settings import (
     Defaults,
     Lora,
     Method,
@@ -16,7 +15,11 @@ from vlsbench.aligning._types import (
     Row,
     Settings,
     Trained,
+    make_settings,
     method_defaults,
+    parse_lora,
+    published,
+    read_config,
 )
 
 __all__ = [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.aligning._model import LARGE, use_bf16
-from vlsbench.aligning._types import Method, Settings, method_defaults
+from vlsbench.aligning._settings import Method, Settings, method_defaults
 from vlsbench.errors import VlsbenchError
 
 if TYPE_CHECKING:

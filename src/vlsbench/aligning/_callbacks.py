@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from vlsbench.aligning._types import Progress
+from vlsbench.aligning._settings import Progress
 
 
 class Notes(TrainerCallback):

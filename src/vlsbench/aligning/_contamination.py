@@ -1,25 +1,22 @@
 """Whether training data holds what a benchmark will ask: exactly, or nearly so.
 
-Near-duplicates by MinHash over word triples (Broder 1997), found with locality-sensitive hashing
-(`datasketch`), then measured by their true Jaccard similarity.
+Near are questions that share most of their runs of three words (`vlsbench.embed.TextIndex`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from vlsbench.aligning._rows import image_bytes, query_of
-from vlsbench.aligning._types import Row
-from vlsbench.errors import MissingExtra
-from vlsbench.pairs import ImageData, ImageError, Pair
+from vlsbench.aligning._settings import Row
+from vlsbench.embed import ImageIndex, TextIndex
+from vlsbench.errors import VlsbenchError
+from vlsbench.pairs import ImageData, Pair
 
 NEAR = 0.7
 """Jaccard similarity of word triples from which on two questions are near-duplicates."""
-PERMUTATIONS = 128
-TRIPLE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Match:
     row: int
     pair: str
     what: str
-    """`text`, `near text` or `picture`."""
+    """`text`, `near text` or `image`."""
     similarity: float
     """1 where they are the same."""
 
@@ -58,33 +55,16 @@ class Contamination:
         return (
             f"{self.bench}: {self.touched:,} of {self.pairs:,} pairs are in the training data "
             f"({self.by('text'):,} by the same text, {self.by('near text'):,} by nearly the same, "
-            f"{self.by('picture'):,} by the same picture): results on them say little"
+            f"{self.by('image'):,} by the same image): results on them say little"
         )
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text in lower case, without punctuation."""
-    return re.findall(r"\w+", text.lower())
-
-
-def triples_of(text: str) -> frozenset[str]:
-    """Return the runs of three words; a shorter text is one run."""
-    words = words_of(text)
-    runs = max(1, len(words) - TRIPLE + 1)
-    return frozenset(" ".join(words[at : at + TRIPLE]) for at in range(runs))
-
-
-def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    """Return the share of what either holds that both hold."""
-    return len(one & other) / len(one | other)
 
 
 def check_against(
     rows: Sequence[Row], bench: str, pairs: Iterable[Pair], *, near: float = NEAR
 ) -> Contamination:
-    """Look for a benchmark's questions and pictures in training data.
+    """Look for a benchmark's questions and images in training data.
 
-    Pictures match where their files are the same to the byte; one that was saved anew does not.
+    Images match where their files are the same to the byte; one that was saved anew does not.
     A pair and a row match once for each way in which they do.
 
     Args:
@@ -92,65 +72,23 @@ def check_against(
         bench: Name of the benchmark.
         pairs: Its pairs.
         near: Similarity from which on questions are near-duplicates.
-
-    Raises:
-        MissingExtra: `datasketch` is not installed.
     """
-    try:
-        from datasketch import MinHashLSH
-    except ImportError:
-        raise MissingExtra("--check-against", "align") from None
-
-    index = MinHashLSH(threshold=near, num_perm=PERMUTATIONS)
-    triples: list[frozenset[str]] = []
-    exact: dict[str, list[int]] = {}
-    pictures: dict[str, list[int]] = {}
+    questions, images = TextIndex(jaccard=near), ImageIndex()
     for place, row in enumerate(rows):
-        text = query_of(row)
-        key = " ".join(words_of(text))
-        found = triples_of(text)
-        triples.append(found)
-        # The same question asked often (with other pictures) stands in the index once.
-        if key not in exact:
-            index.insert(place, _minhash(found))
-        exact.setdefault(key, []).append(place)
+        questions.add([query_of(row)])
         for image in row.get("images") or ():
-            if digest := _digest(image):
-                pictures.setdefault(digest, []).append(place)
+            with suppress(OSError, VlsbenchError):
+                images.add(ImageData(image_bytes(image), ""), place)
     matches: list[Match] = []
     count = 0
     for pair in pairs:
         count += 1
-        key = " ".join(words_of(pair.query))
-        if key and key in exact:
-            matches.append(Match(exact[key][0], pair.id, "text", 1.0))
-        elif key:
-            mine = triples_of(pair.query)
-            close = [(jaccard(mine, triples[p]), p) for p in index.query(_minhash(mine))]
-            if close and max(close)[0] >= near:
-                matches.append(Match(max(close)[1], pair.id, "near text", max(close)[0]))
-        for image in pair.images if pictures else ():
-            digest = _digest(image)
-            if digest in pictures:
-                matches.append(Match(pictures[digest][0], pair.id, "picture", 1.0))
+        if found := questions.find(pair.query):
+            what = "text" if found.similarity == 1 else "near text"
+            matches.append(Match(found.place, pair.id, what, found.similarity))
+        for image in pair.images if len(images) else ():
+            with suppress(OSError, VlsbenchError):
+                row_number = images.find(image.read().sha256)
+                if row_number is not None:
+                    matches.append(Match(row_number, pair.id, "image", 1.0))
     return Contamination(bench, len(rows), count, tuple(matches))
-
-
-def _minhash(triples: frozenset[str]) -> Any:
-    from datasketch import MinHash
-
-    found = MinHash(num_perm=PERMUTATIONS)
-    found.update_batch([triple.encode("utf-8", "surrogatepass") for triple in triples])
-    return found
-
-
-def _digest(image: object) -> str:
-    """Return the digest of a picture's file; empty where it has none, or it cannot be read."""
-    from PIL import Image
-
-    if isinstance(image, Image.Image):
-        return ""
-    try:
-        return ImageData(image_bytes(image), "").sha256
-    except (OSError, ImageError):
-        return ""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vlsbench.aligning._rows import answers_of, kind_of, open_image, prompt_of, text_of
-from vlsbench.aligning._types import Row
+from vlsbench.aligning._settings import Row
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 
 CACHE_BYTES = 1 << 30

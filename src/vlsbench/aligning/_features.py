@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from vlsbench.aligning._model import use_bf16
-from vlsbench.aligning._types import Settings
+from vlsbench.aligning._settings import Settings
 from vlsbench.errors import VlsbenchError
 
 FEATURE_BYTES = 16 << 30

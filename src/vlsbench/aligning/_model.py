@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsbench.aligning._types import Lora, Settings
+from vlsbench.aligning._settings import Lora, Settings
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models import load_processor
 from vlsbench.text import first_line

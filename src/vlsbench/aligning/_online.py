@@ -14,7 +14,7 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from vlsbench.aligning._rows import open_image, prompt_of
-from vlsbench.aligning._types import Reward, Row, Settings
+from vlsbench.aligning._settings import Reward, Row, Settings
 
 
 def prompts(rows: Sequence[Row]) -> Dataset:

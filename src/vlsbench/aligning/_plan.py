@@ -22,7 +22,7 @@ from vlsbench.aligning._model import (
     weights_dtype,
 )
 from vlsbench.aligning._rows import check_rows, kinds_of
-from vlsbench.aligning._types import Method, Row, Settings, method_defaults
+from vlsbench.aligning._settings import Method, Row, Settings, method_defaults
 
 SAMPLED = 32
 """Rows that are tokenised to tell how long rows are."""

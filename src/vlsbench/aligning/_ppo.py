@@ -30,7 +30,7 @@ from vlsbench.aligning._ppo_math import (
     token_rewards,
     whiten,
 )
-from vlsbench.aligning._types import Reward, Row, Settings
+from vlsbench.aligning._settings import Reward, Row, Settings
 
 VALUE_HEAD = "value_head.pt"
 

@@ -8,13 +8,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vlsbench.aligning._config import make_settings, read_config
 from vlsbench.aligning._contamination import Contamination, check_against
 from vlsbench.aligning._plan import Plan, plan
 from vlsbench.aligning._rewards import open_reward
 from vlsbench.aligning._rows import sort_rows
 from vlsbench.aligning._run import align, first_process_first
-from vlsbench.aligning._types import Method, Progress, Reward, Settings, Trained
+from vlsbench.aligning._settings import (
+    Method,
+    Progress,
+    Reward,
+    Settings,
+    Trained,
+    make_settings,
+    read_config,
+)
 from vlsbench.aligning.data import Data, open_data, unpack
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import home_folder, load

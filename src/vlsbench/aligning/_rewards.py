@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vlsbench.aligning._rows import image_bytes, open_image, query_of
-from vlsbench.aligning._types import Reward, Row
+from vlsbench.aligning._settings import Reward, Row
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Label, LLMJudge, Question, Verdict, judge_by_rules
 from vlsbench.models import CallFailed, ChatModel, Connections, Reply

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsbench.aligning._types import Method, Row, Settings
+from vlsbench.aligning._settings import Method, Row, Settings
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs import FileImage, ImageError, MadeImage, ParquetImage, decode
 

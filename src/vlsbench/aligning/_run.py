@@ -25,7 +25,7 @@ from vlsbench.aligning._model import (
     weights_dtype,
 )
 from vlsbench.aligning._rows import check_rows, digest_rows, kinds_of
-from vlsbench.aligning._types import (
+from vlsbench.aligning._settings import (
     Method,
     Progress,
     Reward,
@@ -35,6 +35,8 @@ from vlsbench.aligning._types import (
     method_defaults,
 )
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import write_text
+from vlsbench.schemas import read_json
 
 RECORD = "align.json"
 METRICS = "metrics.jsonl"
@@ -286,7 +288,7 @@ def _checkpoint(out: Path, identity: Mapping[str, Any], settings: Settings) -> P
         if _rank() == 0 and out.is_dir() and any(out.iterdir()):
             raise VlsbenchError(f"{out} holds something else: give an empty --out")
         return None
-    before = json.loads(record.read_text(encoding="utf-8"))
+    before = read_json(record, dict[str, Any])
     if before.get("finished"):
         raise VlsbenchError(f"{out} holds a finished training: give another --out")
     if not checkpoints:
@@ -334,6 +336,4 @@ def _rank() -> int:
 def _write(path: Path, record: Mapping[str, Any]) -> None:
     if _rank():
         return
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", path)

@@ -31,8 +31,6 @@ from vlsbench.auditing.card import (
     make_card,
     make_leaderboard,
     read_card,
-    read_judged,
-    read_judged_pairs,
     read_leaderboard,
 )
 from vlsbench.auditing.judged import (
@@ -47,6 +45,8 @@ from vlsbench.auditing.judged import (
     JudgedPlan,
     PartFigures,
     judged,
+    read_judged,
+    read_judged_pairs,
 )
 from vlsbench.auditing.overlap import (
     CAPTION,

@@ -30,7 +30,7 @@ from vlsbench.auditing.card import (
     write_card,
     write_leaderboard,
 )
-from vlsbench.auditing.card._pairs import PAIRS, CardPairs
+from vlsbench.auditing.card._pairs import PAIRS, CardRow, card_row
 from vlsbench.auditing.judged import Judged, JudgedPair
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
 from vlsbench.config import Budget, Connection, Sample
@@ -41,6 +41,7 @@ from vlsbench.files import whole_file, write_json, write_text
 from vlsbench.judge import Brought
 from vlsbench.models import ChatModel
 from vlsbench.pairs import Bench, PairSet, list_sources, load
+from vlsbench.tables import RowWriter
 
 AUDITS = Path("audits")
 """Where audits go unless told otherwise."""
@@ -238,11 +239,11 @@ def _audit(pairs: PairSet, folder: Path, plan: AuditPlan, say: Say) -> Audit:
     )
     with ExitStack() as stack:
         part = stack.enter_context(whole_file(folder / PAIRS))
-        file = stack.enter_context(CardPairs(part))
+        file = stack.enter_context(RowWriter(CardRow, part))
 
         def add(overlap: OverlapPair | None, judged: JudgedPair | None) -> None:
             score = leak_score(overlap, judged)
-            file.add(overlap, judged, score)
+            file.add(card_row(overlap, judged, score))
             if droplist and (pair := overlap or judged):
                 droplist.see(pair.id, score)
 

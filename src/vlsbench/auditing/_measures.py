@@ -12,17 +12,16 @@ from typing import Any
 
 from vlsbench.auditing._settings import AuditPlan, bench_name, name_of
 from vlsbench.auditing.behaviour._behaviour import behaviour
-from vlsbench.auditing.behaviour._types import Behaviour
-from vlsbench.auditing.card._card import read_judged_pairs
+from vlsbench.auditing.behaviour._figures import Behaviour
+from vlsbench.auditing.judged._figures import Judged, JudgedPair, read_judged_pairs
 from vlsbench.auditing.judged._judged import JUDGED_PAIRS, judged
 from vlsbench.auditing.judged._run import JudgedPlan
-from vlsbench.auditing.judged._types import Judged, JudgedPair
 from vlsbench.auditing.overlap._calibration import load_calibration
 from vlsbench.auditing.overlap._captions import CAPTION, CaptionStage, captions, records_of
 from vlsbench.auditing.overlap._contents import content_of
+from vlsbench.auditing.overlap._figures import ContentKind, OverlapPair, OverlapSummary
 from vlsbench.auditing.overlap._ocr import TEXT, WIDTH, TextStage, require_tesseract, texts
 from vlsbench.auditing.overlap._overlap import overlap
-from vlsbench.auditing.overlap._types import ContentKind, OverlapPair, OverlapSummary
 from vlsbench.embed import CLIP
 from vlsbench.engine import Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection

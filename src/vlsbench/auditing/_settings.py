@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from vlsbench.auditing.card._types import Measure
+from vlsbench.auditing.card._card import Measure
 from vlsbench.auditing.overlap._embed_pictures import refuse_words
 from vlsbench.config import Budget, Connection, Data, Option, Sample
 from vlsbench.embed import CLIP

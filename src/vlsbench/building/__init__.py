@@ -24,7 +24,7 @@ from vlsbench.building._perceive import Found
 from vlsbench.building._provenance import FILE as PROVENANCE
 from vlsbench.building._provenance import provenance, write_provenance
 from vlsbench.building._quota import over_quota
-from vlsbench.building._read import SHIPPED, RecipeError, placeholders, read_recipe
+from vlsbench.building._read import SHIPPED, placeholders, read_recipe
 from vlsbench.building._recipe import ROLES, Recipe
 from vlsbench.building._run import VIEW, BuildPlan, execute, stages_of
 from vlsbench.building._scorer import Scorer
@@ -49,7 +49,6 @@ __all__ = [
     "Item",
     "ModelCheck",
     "Recipe",
-    "RecipeError",
     "Scorer",
     "StageCount",
     "StageEstimate",

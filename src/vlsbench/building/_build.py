@@ -18,7 +18,7 @@ from vlsbench.building._files import PAIRS, write_pairs
 from vlsbench.building._perceive import Found
 from vlsbench.building._provenance import FILE as PROVENANCE
 from vlsbench.building._provenance import write_provenance
-from vlsbench.building._read import RecipeError, placeholders, read_recipe
+from vlsbench.building._read import placeholders, read_recipe
 from vlsbench.building._recipe import Recipe
 from vlsbench.building._run import BuildPlan, execute, stages_of
 from vlsbench.building._scorer import Scorer
@@ -40,6 +40,7 @@ from vlsbench.models import (
 )
 from vlsbench.pairs import load
 from vlsbench.registry import Kind
+from vlsbench.schemas import SchemaError
 
 BUILDS = Path("builds")
 """Where builds go unless told otherwise."""
@@ -102,17 +103,15 @@ def build(
         The folder, the summary, and why the build stopped early if it did.
 
     Raises:
-        RecipeError: The recipe cannot be used; names file and key.
+        SchemaError: The recipe cannot be used; names file and key.
         FatalCall: A model cannot work (key, name, address).
         LedgerError: The disk cannot be written.
         VlsbenchError: Anything else that the caller can mend.
     """
     read = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe), overrides)
     if waiting := placeholders(read):
-        raise RecipeError(
-            read.file,
-            waiting[0],
-            "is still a placeholder: name a model, here or with --set"
+        raise SchemaError(
+            f"{read.file}: {waiting[0]}: is still a placeholder: name a model, here or with --set"
             + (f" (also {', '.join(waiting[1:])})" if waiting[1:] else ""),
         )
     if read.needs_index and not find_spec("usearch"):
@@ -156,7 +155,7 @@ def plan_build(
     """Say what a recipe would ask and cost; opens no model and spends nothing.
 
     Raises:
-        RecipeError: The recipe cannot be used; placeholders for models are let pass.
+        SchemaError: The recipe cannot be used; placeholders for models are let pass.
         VlsbenchError: Its images or other benchmarks cannot be opened.
     """
     read = read_recipe(Path(recipe), overrides)

@@ -6,46 +6,25 @@ names file and key.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any
 
 from vlsbench.building._content import forbidden_category
 from vlsbench.building._items import slug
-from vlsbench.building._recipe import (
-    ROLES,
-    Contamination,
-    Detoxify,
-    Draw,
-    Elements,
-    FinalFilter,
-    LeakFilter,
-    Models,
-    NearDuplicates,
-    Perceive,
-    Quota,
-    Recipe,
-    RecipePrice,
-    Subcategory,
-    Twins,
-)
+from vlsbench.building._recipe import ROLES, Recipe
 from vlsbench.errors import VlsbenchError
+from vlsbench.schemas import SchemaError, convert, parse_toml, parse_value
 
 SHIPPED = ("lab", "vlsbench", "custom")
 """Recipes that come with the package, by name."""
-
-T = TypeVar("T")
-
-
-class RecipeError(VlsbenchError):
-    """A recipe that cannot be used: file, key, and what is wrong."""
-
-    def __init__(self, file: str, key: str, what: str) -> None:
-        super().__init__(f"{file}: {key}: {what}" if key else f"{file}: {what}")
+_LEFT_OUT_BY_FALSE = (
+    *("elements", "perceive", "draw", "near_duplicates", "perceive.most", "leak_filter.overlap"),
+    *("near_duplicates.similarity", "contamination.similarity"),
+    *("quota.per_subcategory", "quota.per_category"),
+)
 
 
 def read_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -56,16 +35,19 @@ def read_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         overrides: `section.key=VALUE` in TOML, each in place of what the file says.
 
     Raises:
-        RecipeError: It cannot be used; names the file and the key.
+        SchemaError: It cannot be used; names the file and the key.
     """
     file, text = _text(recipe)
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(file, "", f"is not TOML: {error}") from None
+    table = parse_toml(text, file)
     for override in overrides:
         _override(table, override)
-    return _recipe(table, file, text)
+    for key in {"file", "text"} & table.keys():
+        raise SchemaError(f"{file}: unknown key {key}")
+    _leave_out(table)
+    table["taxonomy"] = _taxonomy(table.get("taxonomy", {}), file)
+    found = replace(convert(table, Recipe, file), file=file, text=text)
+    _check(found)
+    return found
 
 
 def _text(recipe: str | Path) -> tuple[str, str]:
@@ -93,78 +75,38 @@ def _override(table: dict[str, Any], override: str) -> None:
             f"--set {override!r}: write SECTION.KEY=VALUE, as in draw.rounds=2 or "
             "models.judge=openai/NAME"
         )
-    try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()  # a bare text
     place = table
     for name in names[:-1]:
         place = place.setdefault(name, {})
         if not isinstance(place, dict):
             raise VlsbenchError(f"--set {override!r}: {name} is no section")
-    place[names[-1]] = parsed
+    place[names[-1]] = parse_value(value)
 
 
-_SECTIONS = {
-    "elements": Elements,
-    "perceive": Perceive,
-    "detoxify": Detoxify,
-    "leak_filter": LeakFilter,
-    "draw": Draw,
-    "final_filter": FinalFilter,
-    "near_duplicates": NearDuplicates,
-    "contamination": Contamination,
-    "quota": Quota,
-    "twins": Twins,
-}
-
-
-def _recipe(table: dict[str, Any], file: str, text: str) -> Recipe:
-    known = {"name", "models", "taxonomy", "prices", *_SECTIONS}
-    for key in table:
-        if key not in known:
-            raise RecipeError(file, key, f"no such section; there are {', '.join(sorted(known))}")
-    for key in ("name", "models", "taxonomy"):
-        if key not in table:
-            raise RecipeError(file, key, "is missing")
-    if not isinstance(table["name"], str) or not table["name"].strip():
-        raise RecipeError(file, "name", "must be a text")
-    given: dict[str, Any] = {
-        name: _section(kind, table[name], file, name)
-        for name, kind in _SECTIONS.items()
-        if name in table and table[name] is not False
-    }
-    if table.get("near_duplicates") is False:
-        given["near_duplicates"] = None
-    recipe = Recipe(
-        name=table["name"],
-        models=_section(Models, table["models"], file, "models"),
-        taxonomy=_taxonomy(table["taxonomy"], file),
-        prices={
-            spec: _section(RecipePrice, row, file, f"prices.{spec}")
-            for spec, row in _table(table.get("prices", {}), file, "prices").items()
-        },
-        file=file,
-        text=text,
-        **given,
-    )
-    _check(recipe)
-    return recipe
+def _leave_out(table: dict[str, Any]) -> None:
+    """Put null, which TOML has no word for, where `false` leaves out what may be left out."""
+    for key in _LEFT_OUT_BY_FALSE:
+        section, _, name = key.partition(".")
+        place = table.get(section) if name else table
+        if isinstance(place, dict) and place.get(name or section) is False:
+            place[name or section] = None
 
 
 def _check(recipe: Recipe) -> None:
     file = recipe.file
+    if not recipe.name.strip():
+        raise SchemaError(f"{file}: name: must be stated")
     if recipe.elements is None and recipe.perceive is None:
-        raise RecipeError(
-            file, "elements", "nothing to begin with: add [elements] (path A) or [perceive] (B)"
+        raise SchemaError(
+            f"{file}: elements: nothing to begin with: add [elements] (path A) or [perceive] (B)"
         )
     if recipe.draw is None and recipe.elements is not None:
-        raise RecipeError(file, "draw", "path A draws its pictures: add [draw] with a safety")
+        raise SchemaError(f"{file}: draw: path A draws its pictures: add [draw] with a safety")
     if recipe.draw is None and recipe.twins.per_pair:
-        raise RecipeError(file, "draw", "twins need pictures of their own: add [draw]")
+        raise SchemaError(f"{file}: draw: twins need pictures of their own: add [draw]")
     for role in ROLES:
         if recipe.uses(role) and not recipe.spec(role):
-            raise RecipeError(file, f"models.{role}", "is missing; this recipe needs it")
+            raise SchemaError(f"{file}: models.{role}: is missing; this recipe needs it")
 
 
 def placeholders(recipe: Recipe) -> list[str]:
@@ -172,72 +114,21 @@ def placeholders(recipe: Recipe) -> list[str]:
     return [f"models.{role}" for role, spec in recipe.specs().items() if "<" in spec or ">" in spec]
 
 
-def _table(value: Any, file: str, key: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise RecipeError(file, key, "must be a table")
-    return value
-
-
-def _taxonomy(value: Any, file: str) -> tuple[Subcategory, ...]:
-    found: list[Subcategory] = []
+def _taxonomy(value: Any, file: str) -> list[dict[str, str]]:
+    """Check the categories, and give every sub-category a row."""
+    rows: list[dict[str, str]] = []
     ids: dict[tuple[str, str], str] = {}
-    for category, rows in _table(value, file, "taxonomy").items():
-        key = f"taxonomy.{category}"
-        for name, about in _table(rows, file, key).items():
-            if not isinstance(about, str):
-                raise RecipeError(file, f"{key}.{name}", "must be a text that says what it covers")
+    taxonomy = convert({"taxonomy": value}, dict[str, dict[str, dict[str, str]]], file)["taxonomy"]
+    for category, inner in taxonomy.items():
+        for name, about in inner.items():
+            key = f"{file}: taxonomy.{category}.{name}"
             if reason := forbidden_category(category, name, about):
-                raise RecipeError(file, f"{key}.{name}", reason)
+                raise SchemaError(f"{key}: {reason}")
             cell = (slug(category), slug(name))
             if cell in ids:
-                raise RecipeError(file, f"{key}.{name}", f"has the same id as {ids[cell]}")
+                raise SchemaError(f"{key}: has the same id as {ids[cell]}")
             ids[cell] = f"{category}.{name}"
-            found.append(Subcategory(category, name, about))
-    if not found:
-        raise RecipeError(file, "taxonomy", "names no sub-category")
-    return tuple(found)
-
-
-def _section(kind: type[T], value: Any, file: str, section: str) -> T:
-    table = _table(value, file, section)
-    assert is_dataclass(kind)
-    hints = get_type_hints(kind)
-    known = {item.name for item in fields(kind)}
-    for key in table:
-        if key not in known:
-            raise RecipeError(
-                file, f"{section}.{key}", f"no such key; there are {', '.join(sorted(known))}"
-            )
-    values = {
-        key: _value(hints[key], item, file, f"{section}.{key}") for key, item in table.items()
-    }
-    try:
-        return kind(**values)
-    except TypeError:
-        missing = [i.name for i in fields(kind) if i.name not in values and _required(i)]
-        raise RecipeError(file, f"{section}.{missing[0]}", "must be stated") from None
-    except ValueError as error:
-        key, _, what = str(error).partition(": ")
-        raise RecipeError(file, f"{section}.{key}", what) from None
-
-
-def _required(item: Any) -> bool:
-    return item.default is MISSING and item.default_factory is MISSING
-
-
-def _value(hint: Any, value: Any, file: str, key: str) -> Any:
-    """Check one value's type; `false` leaves an optional value out."""
-    if get_origin(hint) is UnionType:
-        if value is False:
-            return None
-        (hint,) = (kind for kind in get_args(hint) if kind is not NoneType)
-    if get_origin(hint) is tuple:
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        raise RecipeError(file, key, "must be a list of texts")
-    if hint is float and type(value) in (int, float):
-        return float(value)
-    if type(value) is hint:
-        return value
-    names = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-    raise RecipeError(file, key, f"must be {names[hint]}, not {value!r}")
+            rows.append({"category": category, "name": name, "about": about})
+    if not rows:
+        raise SchemaError(f"{file}: taxonomy: names no sub-category")
+    return rows

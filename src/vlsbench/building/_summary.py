@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from vlsbench import __version__
 from vlsbench.building._recipe import Recipe
 from vlsbench.building._select import PREFIX, TWIN, recorded
 from vlsbench.engine import Ledger, Outcome
-from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Spend, spend_by_role
 from vlsbench.registry import is_simulated
+from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_interval
 
 SCHEMA = "vlsbench.build/1"
@@ -195,17 +194,8 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
 
 
 def read_build(path: Path) -> BuildSummary:
-    """Read a `summary.json` back. Raises `VlsbenchError` where it is none or of another schema."""
-    try:
-        known = json.loads(path.read_text("utf-8"))
-        if (schema := known.get("schema")) != SCHEMA:
-            raise VlsbenchError(f"{path} follows {schema!r}; this version reads {SCHEMA}")
-        for name, kind in (("stages", StageCount), ("twin_stages", StageCount), ("spend", Spend)):
-            known[name] = tuple(kind(**row) for row in known[name])
-        rate, notes = Rate(**known.pop("yield_")), tuple(known.pop("notes"))
-        return BuildSummary(**known, yield_=rate, notes=notes)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise VlsbenchError(f"{path} cannot be read: {error}") from None
+    """Read a `summary.json` back. Raises `SchemaError` where it is none or of another schema."""
+    return read_json(path, BuildSummary, schema=SCHEMA)
 
 
 def _left_out(recipe: Recipe) -> set[str]:

@@ -5,8 +5,8 @@ from vlsbench.comparing._compare import compare
 from vlsbench.comparing._page import DifferencesTable, difference_tables, write_compared
 from vlsbench.comparing._paired import corrected
 from vlsbench.comparing._published import published_rows
+from vlsbench.comparing._table import Column, Compared, Difference, Kind, Measure, Scope
 from vlsbench.comparing._text import bounds, heading, legend, marks, points, probability, score
-from vlsbench.comparing._types import Column, Compared, Difference, Kind, Measure, Scope
 
 __all__ = [
     "ABILITIES",

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vlsbench.comparing._types import Column, Kind
+from vlsbench.comparing._table import Column, Kind
 from vlsbench.errors import VlsbenchError
+from vlsbench.schemas import convert, parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,31 @@ class Score:
     """A caveat, such as a run on part of the questions."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """On how many of a task's questions lmms-eval ran."""
+
+    effective: int = 0
+    original: int = 0
+
+    @property
+    def note(self) -> str:
+        if self.effective >= self.original:
+            return ""
+        return f"on {self.effective:,} of {self.original:,} questions"
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """What we need of lmms-eval's `*_results.json`."""
+
+    results: dict[str, Any]
+    """Task → metric → figure; other tasks may hold anything."""
+    model_name: str = ""
+    n_samples: dict[str, Any] = field(default_factory=dict)
+    """Task → `_Samples`."""
+
+
 def read_abilities(path: Path) -> dict[str, Score]:
     """Read a result file of lmms-eval or VLMEvalKit, or a folder that holds some.
 
@@ -119,14 +144,17 @@ def _read(file: Path) -> dict[str, Score]:
     try:
         text = file.read_text("utf-8-sig")
         if file.suffix == ".json":
-            value = json.loads(text)
+            value = parse_json(text, str(file))
         else:
             value = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
-    except (OSError, ValueError, RecursionError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise VlsbenchError(f"{file} cannot be read: {str(error).partition(chr(10))[0]}") from None
     if kit and kit["set"]:
-        return _vlmevalkit(value, file, kit["set"], kit["model"])
-    return _lmms_eval(value, file)
+        rows = convert(value, list[dict[str, Any]], str(file))
+        return _vlmevalkit(rows, file, kit["set"], kit["model"])
+    if isinstance(value, dict):
+        value["n_samples"] = value.pop("n-samples", {})
+    return _lmms_eval(convert(value, _Results, str(file), foreign=True), file)
 
 
 def _number(value: object, ability: Ability, file: Path, where: str) -> float:
@@ -145,25 +173,20 @@ def _number(value: object, ability: Ability, file: Path, where: str) -> float:
     )
 
 
-def _lmms_eval(value: Any, file: Path) -> dict[str, Score]:
-    results = value.get("results") if isinstance(value, dict) else None
-    if not isinstance(results, dict):
-        raise VlsbenchError(
-            f'{file} has no "results": give the *_results.json that lmms-eval writes with '
-            "--output_path"
-        )
-    model = value.get("model_name")
+def _lmms_eval(value: _Results, file: Path) -> dict[str, Score]:
     found = {}
     for ability in ABILITIES:
-        if (task := results.get(ability.task)) is None:
+        if ability.task not in value.results:
             continue
-        given = task if isinstance(task, dict) else {}
+        where = f"{file}: results.{ability.task}"
+        given = convert(value.results[ability.task], dict[str, Any], where)
         others = (one for one in ABILITIES if one.task == ability.task and one is not ability)
         spelt = [f"{metric}{end}" for metric in ability.metrics for end in (",none", "")]
         if name := next((name for name in spelt if name in given), ""):
             score = _number(given[name], ability, file, f"{ability.task} {name}")
-            note = _partial(value.get("n-samples"), ability.task)
-            found[ability.key] = Score(score, file, model if isinstance(model, str) else "", note)
+            counts = value.n_samples.get(ability.task, {})
+            asked = convert(counts, _Samples, f"{file}: n-samples.{ability.task}", foreign=True)
+            found[ability.key] = Score(score, file, value.model_name, asked.note)
         # A run on few questions may have one of a task's two abilities alone.
         elif not {name.partition(",")[0] for name in given} & {
             m for o in others for m in o.metrics
@@ -175,22 +198,9 @@ def _lmms_eval(value: Any, file: Path) -> dict[str, Score]:
     return found
 
 
-def _partial(samples: Any, task: str) -> str:
-    counts = samples.get(task) if isinstance(samples, dict) else None
-    if not isinstance(counts, dict):
-        return ""
-    done, questions = counts.get("effective"), counts.get("original")
-    if isinstance(done, int) and isinstance(questions, int) and done < questions:
-        return f"on {done:,} of {questions:,} questions"
-    return ""
-
-
-def _vlmevalkit(value: Any, file: Path, dataset: str, model: str) -> dict[str, Score]:
-    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise VlsbenchError(
-            f"{file} has no rows: give the score file as VLMEvalKit writes it (CSV, or a JSON "
-            "list with EVAL_FORMAT=json)"
-        )
+def _vlmevalkit(
+    value: list[dict[str, Any]], file: Path, dataset: str, model: str
+) -> dict[str, Score]:
     abilities = [ability for ability in ABILITIES if ability.dataset == dataset]
     column, wanted = abilities[0].row
     rows = [row for row in value if not column or row.get(column) == wanted]

@@ -13,7 +13,7 @@ from vlsbench.comparing._page import write_compared
 from vlsbench.comparing._paired import corrected, paired
 from vlsbench.comparing._published import PAPER, SWAPPED, published_rows
 from vlsbench.comparing._runs import Named, OpenRun, open_runs, split_name
-from vlsbench.comparing._types import (
+from vlsbench.comparing._table import (
     SCHEMA,
     Cell,
     Column,

@@ -9,8 +9,8 @@ from itertools import product
 from pathlib import Path
 from urllib.parse import quote
 
+from vlsbench.comparing._table import Column, Compared, Difference, Kind
 from vlsbench.comparing._text import WORDS, differences_csv, family, figure, latex, table_csv
-from vlsbench.comparing._types import Column, Compared, Difference, Kind
 from vlsbench.files import write_json, write_text
 from vlsbench.pages._page import write_page
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from vlsbench.comparing._runs import OpenRun
-from vlsbench.comparing._types import Difference, Measure, Scope
+from vlsbench.comparing._table import Difference, Measure, Scope
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Label
 from vlsbench.stats import holm, mcnemar_p, paired_interval
@@ -47,7 +47,7 @@ def paired(
     groups: dict[tuple[bool, str], list[str]] = {}
     for key in _either(before, after):
         known = before.ended.get(key) or after.ended[key]
-        name = known.category if scope is Scope.CATEGORY else part
+        name = known.category or "(none)" if scope is Scope.CATEGORY else part
         groups.setdefault((not known.harmful, name), []).append(key)
     for (benign, name), members in sorted(groups.items()):
         both = [key for key in members if _scored(before, key) and _scored(after, key)]

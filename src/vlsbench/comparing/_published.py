@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 
 from vlsbench.comparing._ability import ABILITIES
-from vlsbench.comparing._types import Cell, Column, Kind, Row
+from vlsbench.comparing._table import Cell, Column, Kind, Row
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import published_results
 

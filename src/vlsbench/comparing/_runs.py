@@ -7,27 +7,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from vlsbench.engine import FILE
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import PAIRS, SUMMARY, Summary, read_summary
-from vlsbench.judge import Label
+from vlsbench.evaluation import SUMMARY, Ended, Summary, read_pairs, read_summary
 from vlsbench.registry import is_simulated
 
 Named = tuple[str, Path]
 """A path with the name of its row; empty where none was given."""
-
-
-class Ended(NamedTuple):
-    """What became of one pair."""
-
-    label: Label
-    harmful: bool
-    category: str
-    query: str
-    cluster: str
-    """Its images: what makes pairs depend on each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,40 +73,14 @@ def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
             if (folder / FILE).is_file()
             else f"no run found in {folder} (no {SUMMARY}); `vlsbench runs list FOLDER` shows runs"
         )
-    try:
-        summary = read_summary(folder / SUMMARY)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise VlsbenchError(f"{folder / SUMMARY} is not a run's summary: {error}") from None
+    summary = read_summary(folder / SUMMARY)
     if (summary.open or not summary.complete) and not allow_unfinished:
         raise VlsbenchError(
             f"{folder} is unfinished: {summary.open:,} of {summary.pairs:,} pairs are open; run "
             "its eval command again to finish it, or give --allow-unfinished"
         )
-    return OpenRun(folder, name or summary.model, bool(name), summary, _ended(folder))
-
-
-def _ended(folder: Path) -> dict[str, Ended]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = folder / PAIRS
-    columns = ["id", "label", "harmful", "category", "query", "image_refs"]
-    try:
-        return {
-            row["id"]: Ended(
-                Label(row["label"]),
-                bool(row["harmful"]),
-                row["category"] or "(none)",
-                row["query"],
-                "|".join(row["image_refs"]) or row["id"],
-            )
-            for row in pq.read_table(path, columns=columns).to_pylist()
-        }
-    except (OSError, pa.ArrowException, ValueError, TypeError) as error:
-        why = str(error).partition("\n")[0]
-        raise VlsbenchError(
-            f"{path} cannot be read ({why}); run the run's eval command again to write it"
-        ) from None
+    ended = {row.id: row for row in read_pairs(folder)}
+    return OpenRun(folder, name or summary.model, bool(name), summary, ended)
 
 
 def _told_apart(runs: list[OpenRun]) -> list[OpenRun]:

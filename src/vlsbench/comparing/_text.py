@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from vlsbench.comparing._types import Cell, Column, Compared, Difference, Kind
+from vlsbench.comparing._table import Cell, Column, Compared, Difference, Kind
 from vlsbench.pages._page import clean
 from vlsbench.text import block, csv_cell
 

@@ -1,8 +1,18 @@
 """Texts and images to vectors, and what makes two of them alike."""
 
-from vlsbench.embed._alike import HASH_BITS, Bits, difference_hash, differing, normalised
 from vlsbench.embed._clip import Clip
 from vlsbench.embed._http import HttpEmbedder
+from vlsbench.embed._near import (
+    HASH_BITS,
+    Bits,
+    ImageIndex,
+    Near,
+    TextIndex,
+    VectorIndex,
+    difference_hash,
+    differing,
+    normalised,
+)
 from vlsbench.embed._text import (
     CLIP,
     MINILM,
@@ -23,7 +33,11 @@ __all__ = [
     "Clip",
     "Embedder",
     "HttpEmbedder",
+    "ImageIndex",
     "MiniLM",
+    "Near",
+    "TextIndex",
+    "VectorIndex",
     "Vectors",
     "default_cache",
     "difference_hash",

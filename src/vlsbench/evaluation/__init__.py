@@ -3,11 +3,10 @@
 from vlsbench.evaluation._compare import Comparison, Soundness, compare_runs, verify_run
 from vlsbench.evaluation._estimate import CostEstimate, estimate
 from vlsbench.evaluation._evaluate import RUNS, Evaluation, evaluate, execute, plan
-from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary
 from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._page_row import ReportRow
-from vlsbench.evaluation._published import published_results
-from vlsbench.evaluation._rows import PairRow, pair_rows
+from vlsbench.evaluation._published import Published, published_results
+from vlsbench.evaluation._rows import PAIRS, Ended, PairRow, pair_rows, read_pairs
 from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored, tag_of
 from vlsbench.evaluation._settings import (
     EvalConfig,
@@ -18,8 +17,15 @@ from vlsbench.evaluation._settings import (
     identity_of,
     run_id,
 )
-from vlsbench.evaluation._summarise import spend_by_role
-from vlsbench.evaluation._summary_types import Group, Published, Spend, Summary
+from vlsbench.evaluation._summary import (
+    REPORT,
+    SUMMARY,
+    Group,
+    Spend,
+    Summary,
+    read_summary,
+    spend_by_role,
+)
 
 __all__ = [
     "PAIRS",
@@ -28,6 +34,7 @@ __all__ = [
     "SUMMARY",
     "Comparison",
     "CostEstimate",
+    "Ended",
     "EvalConfig",
     "Evaluation",
     "EvaluationPlan",
@@ -51,6 +58,7 @@ __all__ = [
     "pair_rows",
     "plan",
     "published_results",
+    "read_pairs",
     "read_summary",
     "reopen_unscored",
     "run_id",

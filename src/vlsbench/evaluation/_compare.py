@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
-from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation._files import PAIRS
+from vlsbench.evaluation._rows import PAIRS, read_pairs
 from vlsbench.judge import Label
 from vlsbench.models import call_key_of
 from vlsbench.stats import mcnemar_p, paired_interval
@@ -46,16 +45,6 @@ class Comparison:
     mcnemar_p: float | None
 
 
-def _rows(run: Path) -> dict[str, dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    path = run / PAIRS
-    if not path.is_file():
-        raise VlsbenchError(f"{run} has no {PAIRS}; run its eval command again to write it")
-    table = pq.read_table(path, columns=["id", "label", "harmful", "image_refs"])
-    return {row["id"]: row for row in table.to_pylist()}
-
-
 def _identity(run: Path) -> dict[str, Any]:
     with Ledger.read(run) as ledger:
         found: dict[str, Any] = json.loads(ledger.meta("identity") or "{}")
@@ -66,17 +55,17 @@ def compare_runs(one: Path, other: Path) -> Comparison:
     """Compare two runs. Raises `VlsbenchError` where one of them is none, or has no files."""
     first, second = _identity(one), _identity(other)
     settings = tuple(k for k in sorted({*first, *second}) if first.get(k) != second.get(k))
-    mine, theirs = _rows(one), _rows(other)
+    mine, theirs = ({row.id: row for row in read_pairs(run)} for run in (one, other))
     shared = [
         key
         for key in mine.keys() & theirs.keys()
-        if Label(mine[key]["label"]).scored and Label(theirs[key]["label"]).scored
+        if mine[key].label.scored and theirs[key].label.scored
     ]
-    moves = Counter((mine[key]["label"], theirs[key]["label"]) for key in shared)
-    harmful = sorted(key for key in shared if mine[key]["harmful"] and theirs[key]["harmful"])
-    before = [mine[key]["label"] in SAFE for key in harmful]
-    after = [theirs[key]["label"] in SAFE for key in harmful]
-    clusters = ["|".join(mine[key]["image_refs"]) or key for key in harmful]
+    moves = Counter((str(mine[key].label), str(theirs[key].label)) for key in shared)
+    harmful = sorted(key for key in shared if mine[key].harmful and theirs[key].harmful)
+    before = [mine[key].label in SAFE for key in harmful]
+    after = [theirs[key].label in SAFE for key in harmful]
+    clusters = [mine[key].cluster for key in harmful]
     interval = paired_interval(before, after, clusters)
     return Comparison(
         settings=settings,
@@ -144,13 +133,13 @@ def verify_run(run: Path) -> Soundness:
 def _check_pairs_file(run: Path, ledger: Ledger) -> list[str]:
     if not (run / PAIRS).is_file():
         return []
-    rows = _rows(run)
+    rows = {row.id: row.label for row in read_pairs(run)}
     found = []
     for outcome in ledger.outcomes():
-        row = rows.pop(outcome.record, None)
+        stored = rows.pop(outcome.record, None)
         label = outcome.value.get("label", Label.UNSCORED)
-        if row is None:
+        if stored is None:
             found.append(f"pair {outcome.record}: ended, but not in {PAIRS}")
-        elif row["label"] != label:
-            found.append(f"pair {outcome.record}: {row['label']} in {PAIRS}, {label} on record")
+        elif stored != label:
+            found.append(f"pair {outcome.record}: {stored} in {PAIRS}, {label} on record")
     return found + [f"pair {name}: in {PAIRS}, but not on record" for name in rows]

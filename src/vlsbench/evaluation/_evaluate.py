@@ -14,9 +14,8 @@ from vlsbench.config import Budget, Connection, Images, Sample, record
 from vlsbench.engine import FILE, CostBudget, Ledger, check_same_run, in_a_loop
 from vlsbench.errors import Stopped
 from vlsbench.evaluation._estimate import estimate
-from vlsbench.evaluation._files import PAIRS, REPORT, SUMMARY, read_summary
 from vlsbench.evaluation._page import write_report
-from vlsbench.evaluation._rows import pair_rows
+from vlsbench.evaluation._rows import PAIRS, pair_rows
 from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored
 from vlsbench.evaluation._settings import (
     Output,
@@ -26,7 +25,7 @@ from vlsbench.evaluation._settings import (
     identity_of,
     run_id,
 )
-from vlsbench.evaluation._summary_types import Summary
+from vlsbench.evaluation._summary import REPORT, SUMMARY, Summary, read_summary
 from vlsbench.files import whole_file
 from vlsbench.judge import Brought, Judging, Label, open_judge
 from vlsbench.models import ChatModel, Connections, Params, Price, price_of

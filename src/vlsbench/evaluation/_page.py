@@ -21,7 +21,8 @@ from vlsbench.pages._thumbnail import MIME, thumbnail
 from vlsbench.pairs import View
 
 if TYPE_CHECKING:
-    from vlsbench.evaluation._summary_types import Group, Published, Summary
+    from vlsbench.evaluation._published import Published
+    from vlsbench.evaluation._summary import Group, Summary
 
 GALLERY = 60
 """Pairs in the report's gallery. Each costs decoding its image: 7 ms for a PNG of 1.7 MB."""
@@ -140,7 +141,7 @@ def _cards(rows: Sequence[ReportRow]) -> list[Card]:
 
 def _published_beside(summary: Summary) -> list[tuple[Published, bool]]:
     """Published rows and this run's own (marked), by safety rate."""
-    from vlsbench.evaluation._summary_types import Published
+    from vlsbench.evaluation._published import Published
 
     rows = [(row, False) for row in summary.published]
     for group in summary.groups:

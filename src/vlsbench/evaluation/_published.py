@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlsbench.evaluation._summary_types import Published
+from dataclasses import dataclass
 
 VLSBENCH_PAPER = "arXiv 2411.19939, judge GPT-4o"
 _VLSBENCH = """
@@ -25,6 +25,17 @@ GPT-4o | 5.21 | 16.22 | 21.43
 Gemini-1.5-pro | 1.34 | 48.44 | 49.78
 """
 """Model | refusal | warning | safety, in percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A row that a paper reports for the same benchmark, in percent."""
+
+    model: str
+    refusal: float
+    warning: float
+    safety: float
+    source: str
 
 
 def published_results(bench: str, view: str) -> tuple[Published, ...]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from vlsbench.engine import Call, Ledger, Outcome
 from vlsbench.evaluation._stages import ANSWER
 from vlsbench.judge import Label, Unscored
 from vlsbench.models import Finish
 from vlsbench.pairs import Pair
+from vlsbench.tables import read_rows
+
+PAIRS = "pairs.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class PairRow:
     shown_text: str
     """What was sent as text, which is the query only where the view says so."""
     image_refs: list[str]
+    cluster: str
+    """The same for pairs with the same images, which are not independent."""
     image_sha256: list[str]
     """Of the bytes that were sent."""
     label: str
@@ -51,6 +57,31 @@ class PairRow:
     call: str
     """Key of the target's call in the ledger."""
     judge_calls: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of one pair, read back from `pairs.parquet`."""
+
+    id: str
+    category: str
+    harmful: bool
+    query: str
+    label: Label
+    cluster: str = ""
+    image_refs: tuple[str, ...] = ()
+
+
+def read_pairs(run: Path) -> Iterator[Ended]:
+    """Read `pairs.parquet` of a finished run.
+
+    Raises:
+        TableError: It is not there, or cannot be read.
+    """
+    remedy = "run the run's eval command again to write it"
+    for row in read_rows(run / PAIRS, Ended, remedy=remedy):
+        # Files of earlier versions have no cluster.
+        yield row if row.cluster else replace(row, cluster="|".join(row.image_refs) or row.id)
 
 
 def _added(values: Iterable[int | None]) -> int | None:
@@ -86,6 +117,7 @@ def _row(pair: Pair, outcome: Outcome, ledger: Ledger) -> PairRow:
         query=pair.query,
         shown_text=str(target.request["text"]) if target else "",
         image_refs=[image.ref for image in pair.images],
+        cluster=pair.cluster,
         image_sha256=list(value.get("images", ())),
         label=str(label),
         unscored_reason=str(reason),

@@ -10,18 +10,17 @@ from typing import Any
 from vlsbench import __version__
 from vlsbench.engine import CostBudget, Flow, Job, Ledger, Outcome, Record
 from vlsbench.evaluation._estimate import CostEstimate
-from vlsbench.evaluation._files import PAIRS, SUMMARY, PairsFile, write_summary
 from vlsbench.evaluation._published import published_results
-from vlsbench.evaluation._rows import pair_rows
+from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
 from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
-from vlsbench.evaluation._summarise import Counts, spend_by_role
-from vlsbench.evaluation._summary_types import SCHEMA, Summary
-from vlsbench.files import whole_file
+from vlsbench.evaluation._summary import SCHEMA, SUMMARY, Counts, Summary, spend_by_role
+from vlsbench.files import whole_file, write_json
 from vlsbench.judge import RULES, Judge, JudgeStage, Label, Unscored
 from vlsbench.models import ChatModel, Price
 from vlsbench.pairs import Swapper
 from vlsbench.registry import is_simulated
+from vlsbench.tables import RowWriter
 
 RULES_NOTE = (
     "Judged by rules: refusals are recognised by wording (measured in docs/rules-judge.md); "
@@ -115,14 +114,10 @@ def _notes(plan: EvaluationPlan, simulated: bool, complete: bool) -> tuple[str, 
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     """Write `pairs.parquet` and `summary.json`, in one walk over the pairs."""
     counts = Counts()
-    with whole_file(plan.folder / PAIRS) as part:
-        file = PairsFile(part)
-        try:
-            for pair, row in pair_rows(plan.selection, ledger):
-                counts.add(row, pair.cluster)
-                file.add(row)
-        finally:
-            file.close()
+    with whole_file(plan.folder / PAIRS) as part, RowWriter(PairRow, part) as file:
+        for pair, row in pair_rows(plan.selection, ledger):
+            counts.add(row, pair.cluster)
+            file.add(row)
     source = plan.selection.pairs.source
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
@@ -156,5 +151,5 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         published=published_results(plan.selection.pairs.name, str(plan.shown.view)),
         notes=_notes(plan, simulated, complete),
     )
-    write_summary(summary, plan.folder / SUMMARY)
+    write_json(summary, plan.folder / SUMMARY)
     return summary

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import json
 import os
 import shutil
 import tarfile
@@ -15,13 +14,15 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import write_json
 from vlsbench.pairs._source import Home
+from vlsbench.schemas import SchemaError, read_json
 from vlsbench.text import first_line
 
 PIN = "vlsbench-source.json"
@@ -66,12 +67,12 @@ class Pin:
 
 def read_pin(folder: Path) -> Pin | None:
     """Return what a folder was fetched from, or None if no fetch into it was finished."""
-    try:
-        return Pin(**json.loads((folder / PIN).read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    if not (folder / PIN).is_file():
         return None
-    except (ValueError, TypeError) as error:
-        raise VlsbenchError(f"{folder / PIN}: unreadable ({error}); delete it and fetch") from None
+    try:
+        return read_json(folder / PIN, Pin)
+    except SchemaError as error:
+        raise VlsbenchError(f"{error}; delete it and fetch again") from None
 
 
 def fetch(source: Fetchable, *, revision: str | None = None, dest: Path | None = None) -> Path:
@@ -115,10 +116,7 @@ def fetch(source: Fetchable, *, revision: str | None = None, dest: Path | None =
     _unpack_zips(folder, files)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     pin = Pin(source.name, home.hub or home.github, commit, now, digests)
-    text = json.dumps(asdict(pin), indent=1)
-    partial = folder / f"{PIN}.part"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(folder / PIN)
+    write_json(pin, folder / PIN)
     return folder
 
 

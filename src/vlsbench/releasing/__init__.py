@@ -1,9 +1,9 @@
 """Releasing a set: Parquet and imagefolder, with a card, Croissant, checksums and provenance."""
 
-from vlsbench.releasing._config import parse_pairs
+from vlsbench.releasing._about import Release
 from vlsbench.releasing._pairs import Watch
+from vlsbench.releasing._settings import Content, Settings, parse_pairs
 from vlsbench.releasing._splits import assign_splits
-from vlsbench.releasing._types import Content, Release, Settings
 from vlsbench.releasing._verify import Verified, verify
 from vlsbench.releasing._write import release
 

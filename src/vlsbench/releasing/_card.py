@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from vlsbench.releasing._about import DATA, Figure, Release
+from vlsbench.releasing._settings import Settings
 from vlsbench.releasing._text import fenced, finalize, size_category, terms
-from vlsbench.releasing._types import DATA, Figure, Release, Settings
 from vlsbench.text import one_line
 
 if TYPE_CHECKING:

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import Embedded, RowError, read_parquet
-from vlsbench.releasing._config import version_of
-from vlsbench.releasing._types import DATA, RELEASE_JSON, SCHEMA, Changes, Settings
-
-
-def read_release_json(folder: Path) -> dict[str, Any]:
-    """Read the `release.json` of a folder as plain values.
-
-    Raises:
-        VlsbenchError: There is none, or it is of another schema.
-    """
-    path = folder / RELEASE_JSON
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise VlsbenchError(f"{folder} is not a release: it has no {RELEASE_JSON}") from None
-    except (OSError, ValueError) as error:
-        raise VlsbenchError(f"{path} cannot be read: {error}") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, dict) else None
-        raise VlsbenchError(f"{path} follows {found!r}; this version reads {SCHEMA}")
-    return content
+from vlsbench.releasing._about import DATA, Changes, read_release
+from vlsbench.releasing._settings import Settings, version_of
 
 
 def version_before(folder: Path, settings: Settings) -> str:
@@ -38,15 +17,15 @@ def version_before(folder: Path, settings: Settings) -> str:
     Raises:
         VlsbenchError: It is not a release, has another name, or is not older.
     """
-    content = read_release_json(folder)
-    version = str(content.get("version"))
-    if content.get("name") != settings.name:
-        raise VlsbenchError(f"--previous {folder} is {content.get('name')}, not {settings.name}")
-    if version_of(version) >= version_of(settings.version):
+    before = read_release(folder)
+    if before.name != settings.name:
+        raise VlsbenchError(f"--previous {folder} is {before.name}, not {settings.name}")
+    if version_of(before.version) >= version_of(settings.version):
         raise VlsbenchError(
-            f"version {settings.version} does not come after {version} of --previous {folder}"
+            f"version {settings.version} does not come after {before.version} of --previous "
+            f"{folder}"
         )
-    return version
+    return before.version
 
 
 def changes(previous: Path, version: str, folder: Path) -> Changes:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vlsbench.releasing._types import Column, Kind
+from vlsbench.releasing._about import Column, Kind
 
 ABOUT = {
     "id": "unique, stable across releases",

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vlsbench.releasing._about import Figure, Kind, Release
 from vlsbench.releasing._card import environment, figure_interval, figure_value
-from vlsbench.releasing._types import Figure, Kind, Release
 
 _TYPES = {
     Kind.IMAGE: "sc:ImageObject", Kind.IMAGES: "sc:ImageObject", Kind.TEXT: "sc:Text",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from vlsbench.auditing import Card, read_card
 from vlsbench.auditing import caveats as caveats_of
 from vlsbench.errors import VlsbenchError
-from vlsbench.releasing._types import Agreement, Figure, Leakage
+from vlsbench.releasing._about import Agreement, Figure, Leakage
+from vlsbench.reviewing import Role, Status
+from vlsbench.schemas import read_json
 
 
 def leakage(path: Path, bench: str) -> Leakage:
@@ -54,25 +54,15 @@ def agreement(path: Path, bench: str) -> Agreement:
         bench: The set that is released.
 
     Raises:
-        VlsbenchError: The file is not of that form, or is of the review of another set.
+        SchemaError: The file is not of that form; names the key.
+        VlsbenchError: It is of the review of another set.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = tuple(_alpha(question) for question in content["agreement"])
-        people = sum(one["role"] == "reviewer" and one["done"] > 0 for one in content["people"])
-        reviewed = str(content["bench"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise VlsbenchError(
-            f"{path}: not what `vlsbench review status {bench} --json` prints ({error!r})"
-        ) from None
-    if reviewed != bench:
-        raise VlsbenchError(f"{path} is of the review of {reviewed}, not of {bench}")
-    return Agreement(found, people)
-
-
-def _alpha(question: Mapping[str, Any]) -> Figure:
-    value, low, high = (
-        None if question[name] is None else float(question[name])
-        for name in ("alpha", "low", "high")
+    status = read_json(path, Status)
+    if status.bench != bench:
+        raise VlsbenchError(f"{path} is of the review of {status.bench}, not of {bench}")
+    found = tuple(
+        Figure(str(one.question), one.alpha, one.low, one.high, one.n, "alpha")
+        for one in status.agreement
     )
-    return Figure(str(question["question"]), value, low, high, int(question["n"]), "alpha")
+    people = sum(one.role is Role.REVIEWER and one.done > 0 for one in status.people)
+    return Agreement(found, people)

@@ -20,9 +20,8 @@ from vlsbench.pairs import (
     image_facts,
 )
 from vlsbench.releasing._columns import ABOUT
-from vlsbench.releasing._config import missing_content
+from vlsbench.releasing._settings import Content, Settings, missing_content
 from vlsbench.releasing._text import terms
-from vlsbench.releasing._types import Content, Settings
 
 LAB = "lab"
 Watch = Callable[[str, int, int], None]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.releasing._types import Made
+from vlsbench.releasing._about import Made
+from vlsbench.schemas import read_jsonl
 
 LEFT_OUT = "left_out"
 """Field that is added to the line of a finished record that is not released: why."""
@@ -17,20 +18,10 @@ DROPPED = "dropped"
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, text in enumerate(file, start=1):
-                if not text.strip():
-                    continue
-                try:
-                    line = json.loads(text)
-                except ValueError as error:
-                    raise VlsbenchError(f"{path}, line {number}: not JSON ({error})") from None
-                if not isinstance(line, dict) or not isinstance(line.get("id"), str):
-                    raise VlsbenchError(f"{path}, line {number}: no record with an id")
-                yield line
-    except (OSError, UnicodeError) as error:
-        raise VlsbenchError(f"{path} cannot be read: {error}") from None
+    for line in read_jsonl(path, dict[str, Any]):
+        if not isinstance(line.get("id"), str):
+            raise VlsbenchError(f"{path}: a record without an id")
+        yield line
 
 
 class Provenance:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.releasing._about import DATA, FOLDER, Column, Kind, Split
 from vlsbench.releasing._columns import ABOUT, ROWS, cell, columns_of, write_parquet
 from vlsbench.releasing._pairs import Entry, Pool, Watch, place, twin_of
 from vlsbench.releasing._splits import assign_splits
-from vlsbench.releasing._types import DATA, FOLDER, Column, Kind, Split
 
 
 class Records:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from vlsbench.releasing._about import Lengths, SourceCount, Statistics, SubcategoryCount
 from vlsbench.releasing._pairs import Decoded, Entry, twin_of
-from vlsbench.releasing._types import Lengths, SourceCount, Statistics, SubcategoryCount
 
 
 def statistics(entries: Sequence[Entry], decoded: Mapping[str, Decoded]) -> Statistics:

@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.pairs import ImageData, ImageError
-from vlsbench.releasing._changes import read_release_json
-from vlsbench.releasing._columns import ROWS, schema
-from vlsbench.releasing._pairs import Watch, look
-from vlsbench.releasing._records import with_paths
-from vlsbench.releasing._types import (
+from vlsbench.releasing._about import (
     CARD,
     CHANGELOG,
     CHECKSUMS,
@@ -22,8 +18,13 @@ from vlsbench.releasing._types import (
     FOLDER,
     RELEASE_JSON,
     Column,
-    Kind,
+    Release,
+    Split,
+    read_release,
 )
+from vlsbench.releasing._columns import ROWS, schema
+from vlsbench.releasing._pairs import Watch, look
+from vlsbench.releasing._records import with_paths
 from vlsbench.releasing._write import sha256
 
 
@@ -50,23 +51,19 @@ def verify(folder: Path, watch: Watch = lambda what, done, total: None) -> Verif
     """Check a release, and list everything that is wrong with it.
 
     Raises:
-        VlsbenchError: The folder is not a release.
+        VlsbenchError: The folder is no release, or its `release.json` not of its schema.
     """
-    about = read_release_json(folder)
+    about = read_release(folder)
     wanted = (CARD, CHANGELOG, CHECKSUMS, CROISSANT, RELEASE_JSON)
     faults = [f"{name} is missing" for name in wanted if not (folder / name).is_file()]
     faults += _checksums(folder)
     rows = _Rows(folder, about, watch)
-    try:
-        faults += rows.check()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        faults.append(f"{RELEASE_JSON} is not of its schema ({error!r})")
+    faults += rows.check()
     faults += _card(folder, about)
     notes: list[str] = []
     faults += _croissant(folder, notes)
-    pairs, name, version = rows.ids.total(), str(about.get("name")), str(about.get("version"))
-    images = len(rows.images)
-    return Verified(folder, name, version, pairs, images, tuple(faults), tuple(notes))
+    pairs, images = rows.ids.total(), len(rows.images)
+    return Verified(folder, about.name, about.version, pairs, images, tuple(faults), tuple(notes))
 
 
 def _checksums(folder: Path) -> Iterator[str]:
@@ -91,7 +88,7 @@ def _checksums(folder: Path) -> Iterator[str]:
 class _Rows:
     """Walks the records of both forms side by side."""
 
-    def __init__(self, folder: Path, about: dict[str, Any], watch: Watch) -> None:
+    def __init__(self, folder: Path, about: Release, watch: Watch) -> None:
         self._folder, self._about, self._watch = folder, about, watch
         self.ids: Counter[str] = Counter()
         self.images: dict[str, str] = {}
@@ -100,13 +97,12 @@ class _Rows:
 
     def check(self) -> Iterator[str]:
         """Yield what is wrong."""
-        columns = [Column(**{**c, "kind": Kind(c["kind"])}) for c in self._about["columns"]]
         harmful = 0
-        for split in self._about["splits"]:
-            name, found = split["name"], Counter[str]()
+        for split in self._about.splits:
+            name, found = split.name, Counter[str]()
             lines = self._lines(name)
-            for file in split["files"]:
-                for row in self._shard(file, columns):
+            for file in split.files:
+                for row in self._shard(file, self._about.columns):
                     if isinstance(row, str):
                         yield row
                         continue
@@ -119,10 +115,10 @@ class _Rows:
             harmful += found["harmful"]
         found = Counter(pairs=self.ids.total(), harmful=harmful, images=len(self.images))
         yield from _counts("all", self._about, found)
-        if harmful and not self._about["gated"]:
+        if harmful and not self._about.gated:
             yield f"harmful pairs, and {RELEASE_JSON} does not say that access is gated"
 
-    def _shard(self, name: str, columns: list[Column]) -> Iterator[dict[str, Any] | str]:
+    def _shard(self, name: str, columns: tuple[Column, ...]) -> Iterator[dict[str, Any] | str]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -146,7 +142,7 @@ class _Rows:
     def _record(self, split: str, file: str, row: dict[str, Any], line: Any) -> Iterator[str]:
         id, several = row["id"], "images" in row
         self.ids[id] += 1
-        self._watch("checking", self.ids.total(), int(self._about["pairs"]))
+        self._watch("checking", self.ids.total(), self._about.pairs)
         if self.ids[id] > 1:
             yield f"{file}: id {id!r} occurs twice"
         embedded = row["images"] if several else [row["image"]]
@@ -166,13 +162,13 @@ class _Rows:
                 yield f"pair {id!r}: {error}"
 
 
-def _counts(where: str, told: Mapping[str, Any], found: Mapping[str, int]) -> Iterator[str]:
+def _counts(where: str, told: Release | Split, found: Mapping[str, int]) -> Iterator[str]:
     for what in ("pairs", "harmful", "images"):
-        if told[what] != found[what]:
-            yield f"{found[what]:,} {what} in {where}, {RELEASE_JSON} says {told[what]:,}"
+        if (said := getattr(told, what)) != found[what]:
+            yield f"{found[what]:,} {what} in {where}, {RELEASE_JSON} says {said:,}"
 
 
-def _card(folder: Path, about: dict[str, Any]) -> Iterator[str]:
+def _card(folder: Path, about: Release) -> Iterator[str]:
     from huggingface_hub import DatasetCard
 
     try:
@@ -184,7 +180,7 @@ def _card(folder: Path, about: dict[str, Any]) -> Iterator[str]:
         yield f"{CARD} has no readable header ({error})"
         return
     wanted = ["license", "configs", "tags"]
-    if about.get("gated"):
+    if about.gated:
         wanted += ["extra_gated_prompt", "extra_gated_fields"]
         if "not-for-all-audiences" not in (header.get("tags") or ()):
             yield f"{CARD} is not tagged not-for-all-audiences"

@@ -16,18 +16,7 @@ from typing import Any
 from vlsbench import __version__
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import PairSet, load, read_drop
-from vlsbench.releasing._card import card as card_of
-from vlsbench.releasing._card import changelog, context_of
-from vlsbench.releasing._changes import changes, read_release_json, version_before
-from vlsbench.releasing._config import read_config, settings_of
-from vlsbench.releasing._croissant import croissant
-from vlsbench.releasing._findings import agreement as agreement_of
-from vlsbench.releasing._findings import leakage
-from vlsbench.releasing._pairs import Pool, Watch, choose, gather
-from vlsbench.releasing._provenance import Provenance
-from vlsbench.releasing._records import Records
-from vlsbench.releasing._statistics import statistics
-from vlsbench.releasing._types import (
+from vlsbench.releasing._about import (
     CARD,
     CHANGELOG,
     CHECKSUMS,
@@ -36,8 +25,19 @@ from vlsbench.releasing._types import (
     RELEASE_JSON,
     SCHEMA,
     Release,
-    Settings,
+    read_release,
 )
+from vlsbench.releasing._card import card as card_of
+from vlsbench.releasing._card import changelog, context_of
+from vlsbench.releasing._changes import changes, version_before
+from vlsbench.releasing._croissant import croissant
+from vlsbench.releasing._findings import agreement as agreement_of
+from vlsbench.releasing._findings import leakage
+from vlsbench.releasing._pairs import Pool, Watch, choose, gather
+from vlsbench.releasing._provenance import Provenance
+from vlsbench.releasing._records import Records
+from vlsbench.releasing._settings import Settings, read_config, settings_of
+from vlsbench.releasing._statistics import statistics
 
 SHARD_BYTES = 500_000_000
 """Of images in one file, as the Hub recommends."""
@@ -180,7 +180,7 @@ def _check_place(out: Path, name: str, force: bool) -> None:
         return
     if not force:
         raise VlsbenchError(f"{out} is not empty: name another folder, or replace it with --force")
-    found = read_release_json(out).get("name")
+    found = read_release(out).name
     if found != name:
         raise VlsbenchError(f"{out} holds the release {found}, not {name}: --force keeps it")
 

@@ -1,6 +1,6 @@
 """Human review: which pairs a benchmark keeps."""
 
-from vlsbench.reviewing._agreement import agreement
+from vlsbench.reviewing._agreement import QuestionAgreement, agreement
 from vlsbench.reviewing._decide import Fate, decide, votes_needed
 from vlsbench.reviewing._export import export
 from vlsbench.reviewing._label_studio import (
@@ -10,8 +10,8 @@ from vlsbench.reviewing._label_studio import (
     read_tasks,
 )
 from vlsbench.reviewing._people import Person, invite
-from vlsbench.reviewing._questions import CODES, STEPS, Answer, Question, Step, asked
-from vlsbench.reviewing._review import Review, Said, Status, open_review
+from vlsbench.reviewing._questions import CODES, STEPS, Answer, Question, Said, Step, asked
+from vlsbench.reviewing._review import PersonProgress, Review, Status, open_review
 from vlsbench.reviewing._serve import serve
 from vlsbench.reviewing._store import FILE, Row, Store, StoreError
 from vlsbench.reviewing._verdicts import PersonVerdict, Role
@@ -23,8 +23,10 @@ __all__ = [
     "Answer",
     "Fate",
     "Person",
+    "PersonProgress",
     "PersonVerdict",
     "Question",
+    "QuestionAgreement",
     "Review",
     "Role",
     "Row",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from jinja2 import Environment, PackageLoader
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.files import whole_file
 from vlsbench.pairs import Pair
-from vlsbench.reviewing._questions import CODES, MAX_COMMENT, STEPS, Answer, Question, asked
-from vlsbench.reviewing._review import Review, Said, row_of
+from vlsbench.reviewing._questions import CODES, MAX_COMMENT, STEPS, Answer, Question, Said, asked
+from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._store import Row
 from vlsbench.reviewing._verdicts import Role
+from vlsbench.schemas import SchemaError, convert, read_json
 
 CONFIG = "label-studio.xml"
 """The labelling interface, beside the tasks."""
@@ -99,12 +100,7 @@ def import_tasks(review: Review, path: Path) -> Imported:
         BadRows: Some annotations cannot be used; lists every one, and nothing is imported.
         VlsbenchError: The file is no such export, or the record cannot be written.
     """
-    try:
-        tasks = json.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise VlsbenchError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise VlsbenchError(f"{path}: not JSON ({error})") from None
+    tasks = read_json(path, list[Any])
     found, skipped = read_tasks(tasks, review, path.name)
     standing = {(v.person, v.pair): v for v in review.current()[0]}
     rows: list[Row] = []
@@ -142,11 +138,48 @@ class Annotation:
                 self.said.comment if last else "",
             )
             id = self.pair.id
-            yield row_of(self.person, Role.REVIEWER, id, self.shown, step, said, self.at)
+            yield Row(self.person, Role.REVIEWER, id, self.shown, step, said, at=self.at)
 
 
-class _Unusable(Exception):
-    """Why an annotation cannot be used."""
+@dataclass(frozen=True, slots=True)
+class _Value:
+    choices: tuple[str, ...] | str = ()
+    text: tuple[str, ...] | str = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """One control of the interface."""
+
+    value: _Value
+    from_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An annotation as the export holds it."""
+
+    result: list[_Result]
+    completed_by: int | _Account
+    updated_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    id: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    data: _Data
+    annotations: list[Any] = field(default_factory=list)
 
 
 def read_tasks(tasks: Any, review: Review, file: str) -> tuple[list[Annotation], int]:
@@ -172,17 +205,17 @@ def read_tasks(tasks: Any, review: Review, file: str) -> tuple[list[Annotation],
     skipped = 0
     for number, task in enumerate(tasks, start=1):
         try:
-            pair, shown, annotations = _task(task, pairs, review)
-        except _Unusable as error:
+            pair, given = _task(task, pairs, review)
+        except VlsbenchError as error:
             bad.append(BadRow(file, f"task {number}", str(error)))
             continue
-        for place, annotation in enumerate(annotations, start=1):
+        for place, annotation in enumerate(given.annotations, start=1):
+            if isinstance(annotation, dict) and annotation.get("was_cancelled") is True:
+                skipped += 1
+                continue
             try:
-                if isinstance(annotation, dict) and annotation.get("was_cancelled") is True:
-                    skipped += 1
-                    continue
-                one = _annotation(annotation, pair, shown)
-            except _Unusable as error:
+                one = _annotation(annotation, pair, given.data.shown)
+            except VlsbenchError as error:
                 bad.append(BadRow(file, f"task {number}, annotation {place}", str(error)))
                 continue
             before = found.get((one.person, pair.id))
@@ -193,76 +226,50 @@ def read_tasks(tasks: Any, review: Review, file: str) -> tuple[list[Annotation],
     return list(found.values()), skipped
 
 
-def _task(task: Any, pairs: Mapping[str, Pair], review: Review) -> tuple[Pair, str, Sequence[Any]]:
-    if not isinstance(task, dict) or not isinstance(data := task.get("data"), dict):
-        raise _Unusable("no task with data; export it from Label Studio as JSON, not JSON-MIN")
-    id = data.get("id")
-    if not isinstance(id, str) or (pair := pairs.get(id)) is None:
-        raise _Unusable(f"no pair {str(id)[:60]!r} in this review")
-    if data.get("shown") != review.shown(id):
-        raise _Unusable(f"pair {id} has changed since the task was exported")
-    annotations = task.get("annotations", [])
-    if not isinstance(annotations, list):
-        raise _Unusable("annotations is no list")
-    return pair, str(data["shown"]), annotations
+def _task(task: Any, pairs: Mapping[str, Pair], review: Review) -> tuple[Pair, _Task]:
+    try:
+        found = convert(task, _Task, "", foreign=True)
+    except SchemaError as error:
+        raise VlsbenchError(f"{error}; export it from Label Studio as JSON, not JSON-MIN") from None
+    if (pair := pairs.get(found.data.id)) is None:
+        raise VlsbenchError(f"no pair {found.data.id[:60]!r} in this review")
+    if found.data.shown != review.shown(pair.id):
+        raise VlsbenchError(f"pair {pair.id} has changed since the task was exported")
+    return pair, found
 
 
-def _annotation(annotation: Any, pair: Pair, shown: str) -> Annotation:
-    if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
-        raise _Unusable("no annotation with a result")
+def _annotation(value: Any, pair: Pair, shown: str) -> Annotation:
+    given = convert(value, _Given, "", foreign=True)
     answers: dict[Question, Answer] = {}
     codes: tuple[str, ...] = ()
     comment = ""
-    for item in annotation["result"]:
-        if not isinstance(item, dict) or not isinstance(value := item.get("value"), dict):
-            raise _Unusable("a result without a value")
-        name = item.get("from_name")
-        if name == CODES_TAG:
-            chosen = _texts(value.get("choices"), CODES_TAG)
+    for item in given.result:
+        chosen = _texts(item.value.choices)
+        if item.from_name == CODES_TAG:
             if not set(chosen) <= set(CODES):
-                raise _Unusable(f"codes: {', '.join(chosen)[:80]} are not among the reason codes")
+                raise VlsbenchError(f"codes: {', '.join(chosen)[:80]} are not all reason codes")
             codes = tuple(code for code in CODES if code in chosen)
-        elif name == COMMENT_TAG:
-            comment = "\n".join(_texts(value.get("text"), COMMENT_TAG))[:MAX_COMMENT]
-        elif name in list(Question):
-            answers[Question(name)] = _answer(value.get("choices"), str(name))
+        elif item.from_name == COMMENT_TAG:
+            comment = "\n".join(_texts(item.value.text))[:MAX_COMMENT]
+        elif item.from_name in list(Question):
+            if len(chosen) != 1 or chosen[0] not in list(Answer):
+                raise VlsbenchError(f"{item.from_name}: expected one of {', '.join(Answer)}")
+            answers[Question(item.from_name)] = Answer(chosen[0])
     wanted = {question for step in STEPS for question in asked(pair, step)}
     if missing := sorted(wanted - set(answers)):
-        raise _Unusable(f"no answer to {', '.join(missing)}")
-    kept = {question: answers[question] for question in Question if question in wanted}
-    return Annotation(
-        _person(annotation.get("completed_by")),
-        pair,
-        shown,
-        Said(kept, codes, comment),
-        _time(annotation.get("updated_at") or annotation.get("created_at")),
-    )
-
-
-def _texts(value: Any, name: str) -> list[str]:
-    values = [value] if isinstance(value, str) else value
-    if not isinstance(values, list) or not all(isinstance(text, str) for text in values):
-        raise _Unusable(f"{name}: expected a list of texts")
-    return [text.encode("utf-8", "replace").decode() for text in values]
-
-
-def _answer(value: Any, name: str) -> Answer:
-    chosen = _texts(value, name)
-    if len(chosen) != 1 or chosen[0] not in list(Answer):
-        raise _Unusable(f"{name}: expected one of {', '.join(Answer)}")
-    return Answer(chosen[0])
-
-
-def _person(value: Any) -> str:
+        raise VlsbenchError(f"no answer to {', '.join(missing)}")
     # By number only: names and addresses of accounts are nobody's business here.
-    number = value.get("id") if isinstance(value, dict) else value
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 10**12:
-        raise _Unusable("completed_by: expected the number of the annotator")
-    return f"label-studio-{number}"
+    by = given.completed_by
+    number = by.id if isinstance(by, _Account) else by
+    when = given.updated_at or given.created_at
+    if not 0 <= number < 10**12 or when is None:
+        raise VlsbenchError("completed_by and updated_at: expected the annotator's number and time")
+    kept = {question: answers[question] for question in Question if question in wanted}
+    said = Said(kept, codes, comment)
+    at = when.replace(tzinfo=when.tzinfo or UTC).timestamp()
+    return Annotation(f"label-studio-{number}", pair, shown, said, at)
 
 
-def _time(value: Any) -> float:
-    try:
-        return datetime.fromisoformat(value).timestamp()
-    except (TypeError, ValueError, OverflowError, OSError):
-        raise _Unusable("updated_at: expected an ISO 8601 time") from None
+def _texts(value: Sequence[str]) -> list[str]:
+    values = [value] if isinstance(value, str) else value
+    return [text.encode("utf-8", "replace").decode() for text in values]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -59,6 +61,15 @@ CODES = MappingProxyType(
 """Reason code → what it means. At most nine: each has a digit on the keyboard."""
 MAX_COMMENT = 2000
 """Characters of a comment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a person answers on one screen."""
+
+    answers: Mapping[Question, Answer] = field(default_factory=dict)
+    codes: tuple[str, ...] = ()
+    comment: str = ""
 
 
 def asked(pair: Pair, step: Step) -> tuple[Question, ...]:

@@ -17,18 +17,18 @@ from vlsbench.pairs import Pair, PairSet, image_faults
 from vlsbench.reviewing._agreement import QuestionAgreement, agreement
 from vlsbench.reviewing._decide import Decision, Fate, decide, votes_needed
 from vlsbench.reviewing._images import Images
-from vlsbench.reviewing._questions import CODES, MAX_COMMENT, STEPS, Answer, Question, Step, asked
+from vlsbench.reviewing._questions import (
+    CODES,
+    MAX_COMMENT,
+    STEPS,
+    Answer,
+    Question,
+    Said,
+    Step,
+    asked,
+)
 from vlsbench.reviewing._store import UNDO, Row, Store
 from vlsbench.reviewing._verdicts import PersonVerdict, Role, check_name, person_verdicts, standing
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a person answers on one screen."""
-
-    answers: Mapping[Question, Answer]
-    codes: tuple[str, ...] = ()
-    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ class Review:
                 raise VlsbenchError("answer every question")
             if not set(said.codes) <= set(CODES) or len(said.comment) > MAX_COMMENT:
                 raise VlsbenchError(f"a comment has at most {MAX_COMMENT} characters")
-            self._store.add(row_of(person, role, at.pair.id, at.shown, step, said))
+            self._store.add(Row(person, role, at.pair.id, at.shown, step, said))
             return True
 
     def pass_on(self, person: str, number: int) -> bool:
@@ -263,7 +263,7 @@ class Review:
             rows = []
             for step in STEPS[STEPS.index(at.step) :]:
                 said = Said(dict.fromkeys(asked(at.pair, step), Answer.UNSURE))
-                rows.append(row_of(person, Role.REVIEWER, at.pair.id, at.shown, step, said))
+                rows.append(Row(person, Role.REVIEWER, at.pair.id, at.shown, step, said))
             self._store.add(*rows)
             return True
 
@@ -274,7 +274,8 @@ class Review:
             if not own:
                 return False
             last = own[-1]
-            self._store.add(Row(person, role, last.pair, last.shown, UNDO, {}, undoes=last.number))
+            undone = Row(person, role, last.pair, last.shown, UNDO, Said(), undoes=last.number)
+            self._store.add(undone)
             return True
 
     # What it comes to.
@@ -348,20 +349,6 @@ class Review:
     def add(self, rows: Sequence[Row]) -> None:
         """Record rows from elsewhere, all or none."""
         self._store.add(*rows)
-
-
-def row_of(
-    person: str, role: Role, pair: str, shown: str, step: Step, said: Said, at: float = 0.0
-) -> Row:
-    """Return the row that records what was said on one screen."""
-    words: dict[str, object] = {
-        "answers": {str(question): str(answer) for question, answer in said.answers.items()}
-    }
-    if said.codes:
-        words["codes"] = list(said.codes)
-    if said.comment:
-        words["comment"] = said.comment
-    return Row(person, role, pair, shown, step, words, at=at)
 
 
 def _by_pair(verdicts: Iterable[PersonVerdict]) -> dict[str, list[PersonVerdict]]:

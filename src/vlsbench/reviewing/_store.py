@@ -11,13 +11,15 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import Stopped, VlsbenchError
+from vlsbench.reviewing._questions import Said
+from vlsbench.schemas import decode_json
 
 FILE = "review.sqlite"
 SCHEMA_VERSION = 1
@@ -71,7 +73,7 @@ class Row:
     pair: str
     shown: str
     step: str
-    said: Mapping[str, Any]
+    said: Said
     undoes: int | None = None
     number: int = 0
     """Place in the record, from 1; 0 before it is added."""
@@ -158,7 +160,7 @@ class Store(AbstractContextManager["Store"]):
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (*(row.person, row.role, row.pair, row.shown, row.step, row.undoes),
-                 *(row.at or now, json.dumps(dict(row.said))))
+                 *(row.at or now, json.dumps({k: v for k, v in asdict(row.said).items() if v})))
                 for row in rows
             ),
         )  # fmt: skip
@@ -186,6 +188,6 @@ class Store(AbstractContextManager["Store"]):
                 (self._read[-1].number if self._read else 0,),
             )
             for someone, role, pair, shown, step, said, undoes, number, at in new:
-                words = json.loads(said)
+                words = decode_json(said, Said, f"{self.path}, verdict {number}")
                 self._read.append(Row(someone, role, pair, shown, step, words, undoes, number, at))
             return [row for row in self._read if person in (None, row.person)]

@@ -74,19 +74,15 @@ def person_verdicts(rows: Iterable[Row]) -> list[PersonVerdict]:
 
 def _merged(rows: list[Row]) -> PersonVerdict:
     last = rows[-1]
-    answers = {
-        Question(question): Answer(answer)
-        for row in rows
-        for question, answer in row.said.get("answers", {}).items()
-    }
+    answers = {question: said for row in rows for question, said in row.said.answers.items()}
     return PersonVerdict(
         person=last.person,
         role=Role(last.role),
         pair=last.pair,
         shown=last.shown,
         answers=answers,
-        codes=tuple(code for code in CODES if any(code in r.said.get("codes", ()) for r in rows)),
-        comment="\n".join(row.said["comment"] for row in rows if row.said.get("comment")),
+        codes=tuple(code for code in CODES if any(code in r.said.codes for r in rows)),
+        comment="\n".join(row.said.comment for row in rows if row.said.comment),
         at=last.at,
         complete=any(row.step in (Step.PAIR, Step.ADJUDICATION) for row in rows),
     )

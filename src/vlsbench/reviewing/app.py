@@ -18,8 +18,8 @@ from vlsbench.pairs import ImageData, ImageError
 from vlsbench.reviewing._guard import Guard
 from vlsbench.reviewing._images import for_browser, veiled
 from vlsbench.reviewing._people import Person, find
-from vlsbench.reviewing._questions import CODES, MAX_COMMENT, Answer, Question, Step
-from vlsbench.reviewing._review import Review, Said
+from vlsbench.reviewing._questions import CODES, MAX_COMMENT, Answer, Question, Said, Step
+from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._store import StoreError
 from vlsbench.reviewing._verdicts import Role
 

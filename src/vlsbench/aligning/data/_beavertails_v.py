@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vlsbench.aligning._types import Row
+from vlsbench.aligning._settings import Row
 from vlsbench.aligning.data._rows import (
     Rows,
     TrainingSet,

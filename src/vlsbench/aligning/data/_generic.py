@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-from vlsbench.aligning._types import Row
+from vlsbench.aligning._settings import Row
 from vlsbench.aligning.data._rows import Rows, assistant, made, user
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import (

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from vlsbench.aligning._types import Method, Row
+from vlsbench.aligning._settings import Method, Row
 from vlsbench.aligning.data import _generic
 from vlsbench.aligning.data._hub import HUB, of_the_hub
 from vlsbench.aligning.data._rows import TrainingSet

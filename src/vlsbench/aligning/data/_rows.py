@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.aligning._types import Row
+from vlsbench.aligning._settings import Row
 from vlsbench.errors import BadRow
 from vlsbench.pairs import Fields, Home, Labelled, RowError
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from vlsbench.aligning._types import Row
+from vlsbench.aligning._settings import Row
 from vlsbench.aligning.data._rows import Rows, TrainingSet, made, messages, preference, user
 from vlsbench.pairs import Embedded, Fields, Home, MissingFile, RowError, read_parquet
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vlsbench.aligning._types import Row
+from vlsbench.aligning._settings import Row
 from vlsbench.aligning.data._rows import Rows, TrainingSet, made, messages, user
 from vlsbench.pairs import Fields, Home, RowError, file_image, find, folder_of, read_json
 

@@ -1,7 +1,7 @@
 """Measure C: does hiding the image change what a model does?"""
 
 from vlsbench.auditing.behaviour._behaviour import behaviour
-from vlsbench.auditing.behaviour._types import (
+from vlsbench.auditing.behaviour._figures import (
     Behaviour,
     CategoryBehaviour,
     Difference,

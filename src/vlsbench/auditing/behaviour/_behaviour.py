@@ -13,8 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from vlsbench import __version__
-from vlsbench.auditing.behaviour._figures import Answers, change, view_figures
-from vlsbench.auditing.behaviour._types import SCHEMA, Behaviour, CategoryBehaviour, NotRun, ViewRun
+from vlsbench.auditing.behaviour._figures import (
+    SCHEMA,
+    Answers,
+    Behaviour,
+    CategoryBehaviour,
+    NotRun,
+    ViewRun,
+    change,
+    view_figures,
+)
 from vlsbench.config import Budget, Connection, Sample
 from vlsbench.engine import CostBudget
 from vlsbench.errors import VlsbenchError
@@ -202,7 +210,7 @@ def _conclude(
     not_run: tuple[NotRun, ...],
     stopped: str,
 ) -> Behaviour:
-    answers = {key: Answers.read(done.pairs) for key, done in runs.items()}
+    answers = {key: Answers.read(done.folder) for key, done in runs.items()}
     views = list(dict.fromkeys(view for _, view in runs))
     mine = {view: answers[BENCH, view] for view in views if (BENCH, view) in runs}
     full = mine[View.FULL]

@@ -3,25 +3,6 @@
 from vlsbench.auditing.card._card import (
     CARD_JSON,
     LEADERBOARD_JSON,
-    caveats,
-    make_card,
-    make_leaderboard,
-    read_card,
-    read_judged,
-    read_judged_pairs,
-    read_leaderboard,
-)
-from vlsbench.auditing.card._drop import DROP, DropList, Score, leak_score
-from vlsbench.auditing.card._page import (
-    bits,
-    card_markdown,
-    finding,
-    leaderboard_markdown,
-    share,
-    write_card,
-    write_leaderboard,
-)
-from vlsbench.auditing.card._types import (
     Card,
     CategoryLeak,
     Dropped,
@@ -30,6 +11,19 @@ from vlsbench.auditing.card._types import (
     LeakingPair,
     Mark,
     Measure,
+    read_card,
+    read_leaderboard,
+)
+from vlsbench.auditing.card._drop import DROP, DropList, Score, leak_score
+from vlsbench.auditing.card._make import caveats, make_card, make_leaderboard
+from vlsbench.auditing.card._page import (
+    bits,
+    card_markdown,
+    finding,
+    leaderboard_markdown,
+    share,
+    write_card,
+    write_leaderboard,
 )
 
 __all__ = [
@@ -55,8 +49,6 @@ __all__ = [
     "make_card",
     "make_leaderboard",
     "read_card",
-    "read_judged",
-    "read_judged_pairs",
     "read_leaderboard",
     "share",
     "write_card",

@@ -1,370 +1,218 @@
-"""From what the measures found to a leakage card, its files, and a leaderboard of cards."""
+"""The documented shape of a leakage card, and of the leaderboard of several.
+
+`card.json` is `dataclasses.asdict` of `Card`, `leaderboard.json` that of `Leaderboard`;
+docs/audit.md describes them for readers of the files.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-import types
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, is_dataclass
-from datetime import UTC, datetime
-from enum import Enum
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
-from vlsbench import __version__
-from vlsbench.auditing.behaviour._types import Behaviour
-from vlsbench.auditing.card._types import (
-    LEADERBOARD_SCHEMA,
-    SCHEMA,
-    Card,
-    CategoryLeak,
-    Dropped,
-    Leaderboard,
-    LeaderboardRow,
-    LeakingPair,
-    Mark,
-    as_estimate,
-    leak_by_judge,
-    leak_by_overlap,
-)
-from vlsbench.auditing.judged._types import SCHEMA as JUDGED_SCHEMA
-from vlsbench.auditing.judged._types import Judged, JudgedPair
-from vlsbench.auditing.overlap._types import Channel, ContentKind, OverlapPair, OverlapSummary
-from vlsbench.embed._text import CLIP
-from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Selection
-from vlsbench.judge import Part
-from vlsbench.pairs import PairSet
+from vlsbench.auditing.behaviour._figures import Behaviour, Difference
+from vlsbench.auditing.judged._figures import Corrected, Judged
+from vlsbench.auditing.overlap._figures import Channel, Estimate, OverlapSummary
+from vlsbench.schemas import read_json
+from vlsbench.stats import Rate
 
+SCHEMA = "vlsbench.card/1"
+LEADERBOARD_SCHEMA = "vlsbench.league/1"
 CARD_JSON = "card.json"
 LEADERBOARD_JSON = "leaderboard.json"
-SHOWN = 10
-"""Leaking pairs on a card."""
-WORDS = 5
-"""Telling words marked in one query at most."""
-TELLING_BITS = 0.25
-"""A word that carries less is not marked: leaving any word out changes a sentence a little."""
-FEW = 30
-"""Pairs below which a share is worth a caveat."""
-BLURRED = re.compile(
-    r"sex|erotic|porn|nud(e|ity)|adult|self.?harm|suicid|self.?injur|disordered|violen|weapon"
-    r"|abus|gore|graphic|terror|hate|racis|racial|ethnic|xenophob|discriminat|traffick|child",
-    re.IGNORECASE,
-)
-"""Categories whose texts are blurred until they are wanted: sexual content, self-harm, violence,
-hatred, and whatever concerns children."""
-
-T = TypeVar("T")
 
 
-def now() -> str:
-    """Return the time, ISO 8601 in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+class Measure(StrEnum):
+    """The three questions of an audit."""
+
+    OVERLAP = "overlap"
+    """Does the query tell what is in the picture?"""
+    JUDGED = "judged"
+    """Is the text harmful on its own?"""
+    BEHAVIOUR = "behaviour"
+    """Does hiding the picture change what a model does?"""
 
 
-def marks(pair: OverlapPair) -> tuple[Mark, ...]:
-    """Return the parts of a query that tell of its picture, in order and without overlap.
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A part of a query that tells of its picture; start and end in characters."""
 
-    They are the phrase that comes closest to naming the content, and the words that carry most of
-    the topic.
-    """
-    reading = pair.reading(Channel.CONTENT)
-    phrase = (reading.start, reading.end) if reading else (0, 0)
-    words = [word for word in pair.words if word.bits >= TELLING_BITS][:WORDS]
-    edges = sorted({*phrase, *(word.start for word in words), *(word.end for word in words)})
-    found = []
-    for start, end in pairwise(edges):
-        names = phrase[0] <= start and end <= phrase[1]
-        bits = next((w.bits for w in words if w.start <= start and end <= w.end), None)
-        if names or bits is not None:
-            found.append(Mark(start, end, names, bits))
-    return tuple(found)
+    start: int
+    end: int
+    names: bool
+    """It is (part of) the phrase that comes closest to naming the content."""
+    bits: float | None
+    """Topic that is lost without this word; None where that is not known."""
 
 
-def wants_blur(category: str, subcategory: str) -> bool:
-    """Tell whether texts of a category are blurred until they are wanted."""
-    return bool(BLURRED.search(f"{category} {subcategory}"))
+@dataclass(frozen=True, slots=True)
+class LeakingPair:
+    """One of the pairs that leak most."""
+
+    id: str
+    category: str
+    subcategory: str
+    query: str
+    marks: tuple[Mark, ...]
+    """In order, none overlapping another."""
+    naming: float | None
+    """Probability that the query names the picture's content; None where that was not measured."""
+    text_harmful: bool | None
+    """Whether a judge holds the text harmful by itself; None where none was asked or it is
+    unscored."""
+    content: str
+    """What the picture shows, in the words that the query was held against."""
+    content_kind: str
+    """Where those words come from; empty where only a judge's label counts."""
+    said: str
+    """The judge's words on the text alone; empty where no judge was asked."""
+    blurred: bool
+    """Its category asks for its texts to be blurred until they are wanted."""
 
 
-def _leaking(pair: OverlapPair, judged: JudgedPair | None) -> LeakingPair:
-    reading = pair.reading(Channel.CONTENT)
-    return LeakingPair(
-        id=pair.id,
-        category=pair.category,
-        subcategory=pair.subcategory,
-        query=pair.query,
-        marks=marks(pair),
-        naming=pair.naming,
-        text_harmful=judged.harmful_by(Part.TEXT) if judged else None,
-        content=reading.text if reading else "",
-        content_kind=str(pair.content_kind or ""),
-        said=_said(judged),
-        blurred=wants_blur(pair.category, pair.subcategory),
-    )
+@dataclass(frozen=True, slots=True)
+class CategoryLeak:
+    """One category in the order of its leak."""
+
+    name: str
+    pairs: int
+    counted: Rate
+    """Pairs found to leak before any correction: what categories are ordered by."""
+    leak: Estimate
+    """Corrected. Where a category has few pairs its assumptions show more than its data, so that
+    categories' shares need not average to the whole's."""
 
 
-def _leaking_by_judge(pair: JudgedPair) -> LeakingPair:
-    return LeakingPair(
-        id=pair.id,
-        category=pair.category,
-        subcategory=pair.subcategory,
-        query=pair.query,
-        marks=(),
-        naming=None,
-        text_harmful=pair.harmful_by(Part.TEXT),
-        content="",
-        content_kind="",
-        said=_said(pair),
-        blurred=wants_blur(pair.category, pair.subcategory),
-    )
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What `--drop-leaking` left out."""
+
+    threshold: float
+    file: str
+    """Name of the list beside the card."""
+    dropped: int
+    kept: int
+    unmeasured: int
+    """Pairs without a score, which are kept."""
 
 
-def _said(pair: JudgedPair | None) -> str:
-    found = (found for found in (pair.findings if pair else ()) if found.part is Part.TEXT)
-    return next((one.explanation for one in found if one.harmful is not None), "")
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All that an audit found of one benchmark."""
+
+    schema: str
+    vlsbench: str
+    """Version of this package."""
+    bench: str
+    title: str
+    paper: str
+    licence: str
+    made: str
+    """ISO 8601, UTC."""
+    pairs: int
+    harmful: int
+    """Pairs that are no benign controls."""
+    pictured: int
+    """Pairs that have a picture."""
+    limit: int | None
+    """Size of the random sample, where not all pairs were audited."""
+    seed: int
+    settings: Mapping[str, Any]
+    """What decides the figures: embedder, captioner, judge, controls, model."""
+    overlap: OverlapSummary | None
+    judged: Judged | None
+    behaviour: Behaviour | None
+    categories: tuple[CategoryLeak, ...]
+    """The most leaking first, by the leading measure."""
+    leaking: tuple[LeakingPair, ...]
+    """The ten most leaking pairs."""
+    dropped: Dropped | None
+    stopped: str
+    """Why a measure ended early; empty where none did."""
+    left_out: tuple[Mapping[str, str], ...]
+    """Rows that could not be used: file, row, reason."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The measures that were run."""
+        return tuple(measure for measure in Measure if getattr(self, measure) is not None)
+
+    @property
+    def leak(self) -> Estimate | None:
+        """The share of leaking pairs by the leading measure; None where none could be had."""
+        return leak_by_overlap(self.overlap) or leak_by_judge(self.judged)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a lab model took part."""
+        return any(found.simulated for found in (self.judged, self.behaviour) if found)
 
 
-def _categories(overlap: OverlapSummary | None, judged: Judged | None) -> tuple[CategoryLeak, ...]:
-    found: list[CategoryLeak] = []
-    if overlap:
-        for group in overlap.categories:
-            figures = group.channel(Channel.CONTENT)
-            if figures and figures.leaking.value is not None:
-                found.append(CategoryLeak(group.name, group.pairs, figures.named, figures.leaking))
-    elif judged:
-        for one in judged.categories:
-            if one.corrected.value is not None:
-                leak = as_estimate(one.corrected, one.vsil.n)
-                found.append(CategoryLeak(one.name, one.pairs, one.vsil, leak))
-
-    def place(category: CategoryLeak) -> tuple[float, float, int, str]:
-        # By what was surely found: a corrected share of one pair would stand above all others.
-        counted = category.counted
-        return -(counted.low or 0.0), -(counted.rate or 0.0), category.pairs, category.name
-
-    return tuple(sorted(found, key=place))
+def leak_by_overlap(found: OverlapSummary | None) -> Estimate | None:
+    """Return the share of pairs whose query names the picture's content."""
+    figures = found.group.channel(Channel.CONTENT) if found else None
+    return figures.leaking if figures and figures.leaking.value is not None else None
 
 
-def make_card(
-    selection: Selection,
-    *,
-    seed: int,
-    limit: int | None,
-    settings: Mapping[str, Any],
-    overlap: OverlapSummary | None = None,
-    judged: Judged | None = None,
-    behaviour: Behaviour | None = None,
-    judged_pairs: Mapping[str, JudgedPair] | None = None,
-    dropped: Dropped | None = None,
-    stopped: str = "",
-    notes: tuple[str, ...] = (),
-) -> Card:
-    """Put what the measures found on one card.
-
-    Args:
-        selection: The pairs that were audited.
-        seed: Of the sample.
-        limit: Its size, where not all pairs were asked for.
-        settings: What decides the figures, for the reader.
-        overlap: Measure A, if it was run.
-        judged: Measure B.
-        behaviour: Measure C.
-        judged_pairs: Measure B's pairs by id, to stand beside measure A's.
-        dropped: What `--drop-leaking` left out.
-        stopped: Why a measure ended early.
-        notes: Further caveats.
-    """
-    pairs: PairSet = selection.pairs
-    by_id = judged_pairs or {}
-    leaking: tuple[LeakingPair, ...] = ()
-    if overlap:
-        leaking = tuple(_leaking(pair, by_id.get(pair.id)) for pair in overlap.leaking[:SHOWN])
-    elif judged:
-        leaking = tuple(map(_leaking_by_judge, judged.leaking[:SHOWN]))
-    return Card(
-        schema=SCHEMA,
-        vlsbench=__version__,
-        bench=pairs.name,
-        title=pairs.source.title if pairs.source else pairs.name,
-        paper=pairs.source.paper if pairs.source else "",
-        licence=pairs.source.licence if pairs.source else "",
-        made=now(),
-        pairs=len(selection),
-        harmful=sum(pair.harmful for pair in selection),
-        pictured=sum(bool(pair.images) for pair in selection),
-        limit=limit if limit is not None and limit < len(pairs) else None,
-        seed=seed,
-        settings=settings,
-        overlap=overlap,
-        judged=judged,
-        behaviour=behaviour,
-        categories=_categories(overlap, judged),
-        leaking=leaking,
-        dropped=dropped,
-        stopped=stopped,
-        left_out=tuple(asdict(row) for row in pairs.bad),
-        notes=notes,
-    )
+def leak_by_judge(found: Judged | None) -> Estimate | None:
+    """Return the corrected VSIL rate."""
+    if found is None or found.group.corrected.value is None:
+        return None
+    return as_estimate(found.group.corrected, found.group.vsil.n)
 
 
-def caveats(card: Card) -> tuple[str, ...]:
-    """Return what a reader must know before comparing this card's figures with another's."""
-    found = []
-    if card.stopped:
-        found.append(f"stopped early: {card.stopped}")
-    if card.limit is not None:
-        found.append(f"a random sample of {card.limit:,} pairs")
-    if card.simulated:
-        found.append("a lab model took part")
-    if card.overlap:
-        kinds = card.overlap.contents
-        none = kinds.get("none", 0)
-        if none == card.overlap.pairs and not card.pictured:
-            found.append("texts alone: there is no picture to tell of")
-        elif none and card.overlap.embedder.startswith(CLIP):
-            found.append(f"{none:,} pairs have no picture, or none to be read, and no figure")
-        elif not card.pictured:
-            found.append("texts alone, held against the words for their twins' pictures")
-        elif none == card.overlap.pairs:
-            found.append("nothing says what the pictures show: --captioner or --ocr can")
-        elif none:
-            found.append(f"{none:,} pairs have no words for their picture and no figure")
-        if not card.overlap.calibration:
-            found.append("naming is not calibrated for this embedder: topic and ranks alone")
-        if kinds.get(ContentKind.PICTURE):
-            found.append("pictures looked at themselves: bits are of this embedder alone")
-        if kinds.get(ContentKind.CAPTION):
-            found.append("contents are captions by a model")
-        if kinds.get(ContentKind.TYPOGRAPHIC):
-            found.append("contents are what is written in the pictures")
-        if kinds.get(ContentKind.KEY_PHRASE):
-            found.append("contents are key phrases, which name the risk and nothing else")
-    if card.harmful == 0:
-        found.append("benign pairs: a query that names its picture gives no risk away")
-    if card.leak and card.leak.n < FEW:
-        found.append(f"only {card.leak.n} pairs")
-    if card.left_out:
-        found.append(f"{len(card.left_out):,} rows could not be used")
-    return (*found, *card.notes)
+def as_estimate(share: Corrected | Difference, n: int) -> Estimate:
+    """Return a share of another measure in the form that tables share."""
+    return Estimate(n, share.value, share.low, share.high)
 
 
-def make_leaderboard(cards: Iterable[tuple[Card, str]], settings: Mapping[str, Any]) -> Leaderboard:
-    """Order benchmarks by their leak.
+@dataclass(frozen=True, slots=True)
+class LeaderboardRow:
+    """One benchmark in the leaderboard."""
 
-    Args:
-        cards: Each with the name of its folder beside the table.
-        settings: What was the same for all.
-    """
-    rows = [_row(card, folder) for card, folder in cards]
+    bench: str
+    title: str
+    paper: str
+    pairs: int
+    contents: Mapping[str, int]
+    """Where the words for the pictures come from → pairs."""
+    leak: Estimate | None
+    """Of the content channel, or by the judge where that alone was run."""
+    typographic: Estimate | None
+    """Share of pairs whose query names what is written in the picture."""
+    topic: Estimate | None
+    """Mean bits."""
+    rank: Estimate | None
+    """Median rank of the own picture, as a share of the set's."""
+    vsil: Estimate | None
+    """Corrected VSIL rate, where a judge was asked."""
+    gain: Estimate | None
+    """Cross-modal gain, where a model was asked."""
+    caveats: tuple[str, ...]
+    card: str
+    """Folder of the card beside the table."""
 
-    def place(row: LeaderboardRow) -> tuple[bool, float, str]:
-        value = row.leak.value if row.leak else None
-        return value is None, -(value or 0.0), row.bench
 
-    return Leaderboard(
-        LEADERBOARD_SCHEMA, __version__, now(), settings, tuple(sorted(rows, key=place))
-    )
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """Several benchmarks, the most leaking first; those without a figure come last."""
 
-
-def _row(card: Card, folder: str) -> LeaderboardRow:
-    group = card.overlap.group if card.overlap else None
-    written = group.channel(Channel.TYPOGRAPHIC) if group else None
-    gain = card.behaviour.gain if card.behaviour else None
-    return LeaderboardRow(
-        bench=card.bench,
-        title=card.title,
-        paper=card.paper,
-        pairs=card.pairs,
-        contents=card.overlap.contents if card.overlap else {},
-        leak=leak_by_overlap(card.overlap) if card.overlap else leak_by_judge(card.judged),
-        typographic=written.leaking if written else None,
-        topic=group.topic if group and group.topic.value is not None else None,
-        rank=group.rank if group and group.rank.value is not None else None,
-        vsil=leak_by_judge(card.judged),
-        gain=as_estimate(gain, gain.n) if gain and gain.value is not None else None,
-        caveats=caveats(card),
-        card=folder,
-    )
+    schema: str
+    vlsbench: str
+    made: str
+    """ISO 8601, UTC."""
+    settings: Mapping[str, Any]
+    rows: tuple[LeaderboardRow, ...]
 
 
 def read_card(path: Path) -> Card:
-    """Read a `card.json` back.
-
-    Raises:
-        VlsbenchError: The file cannot be read, or is of another schema.
-    """
-    return _read(Card, SCHEMA, path)
+    """Read a `card.json` back. Raises `SchemaError` where it is none or of another schema."""
+    return read_json(path, Card, schema=SCHEMA)
 
 
 def read_leaderboard(path: Path) -> Leaderboard:
-    """Read a `leaderboard.json` back.
-
-    Raises:
-        VlsbenchError: The file cannot be read, or is of another schema.
-    """
-    return _read(Leaderboard, LEADERBOARD_SCHEMA, path)
-
-
-def read_judged(path: Path) -> Judged:
-    """Read the `judged.json` of a run of measure B back.
-
-    Raises:
-        VlsbenchError: The file cannot be read, or is of another schema.
-    """
-    return _read(Judged, JUDGED_SCHEMA, path)
-
-
-def read_judged_pairs(path: Path, bench: str) -> Mapping[str, JudgedPair]:
-    """Read a benchmark's pairs, by id, from the `judged.jsonl` of a run of measure B.
-
-    Raises:
-        VlsbenchError: The file cannot be read.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            rows = (json.loads(line) for line in file)
-            return {
-                row["id"]: _revive(JudgedPair, row)
-                for row in rows
-                # Controls come after the benchmark, and may be pairs of the same set.
-                if row["set"] == bench and row["id"]
-            }
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise VlsbenchError(f"{path} cannot be read: {error}") from None
-
-
-def _read(kind: type[T], schema: str, path: Path) -> T:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        found = content.get("schema") if isinstance(content, dict) else None
-        if found != schema:
-            raise VlsbenchError(f"{path} follows {found!r}; this version reads {schema}")
-        revived: T = _revive(kind, content)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise VlsbenchError(f"{path} cannot be read: {error}") from None
-    return revived
-
-
-def _revive(kind: Any, value: Any) -> Any:
-    """Turn plain JSON back into the data class, enumeration or container that it was."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        if value is None:
-            return None
-        (kind,) = (one for one in inner if one is not type(None))
-        return _revive(kind, value)
-    if origin is tuple:
-        return tuple(_revive(inner[0], item) for item in value)
-    if origin is not None and issubclass(origin, Mapping):
-        return {name: _revive(inner[1], item) for name, item in value.items()}
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        names = {field.name for field in fields(kind)}
-        if unknown := set(value) - names:
-            raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
-        return kind(**{name: _revive(hints[name], item) for name, item in value.items()})  # type: ignore[operator]
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(value)
-    return value
+    """Read a `leaderboard.json` back. Raises `SchemaError`, as `read_card` does."""
+    return read_json(path, Leaderboard, schema=LEADERBOARD_SCHEMA)

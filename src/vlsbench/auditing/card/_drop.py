@@ -6,9 +6,9 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlsbench.auditing.card._types import Dropped
-from vlsbench.auditing.judged._types import JudgedPair
-from vlsbench.auditing.overlap._types import Channel, OverlapPair
+from vlsbench.auditing.card._card import Dropped
+from vlsbench.auditing.judged._figures import JudgedPair
+from vlsbench.auditing.overlap._figures import Channel, OverlapPair
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import whole_file
 from vlsbench.judge import Part

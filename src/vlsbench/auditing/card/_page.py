@@ -15,7 +15,7 @@ from urllib.parse import quote
 from vlsbench.pages._page import clean, count, counted, interval, percent, write_page
 
 if TYPE_CHECKING:
-    from vlsbench.auditing.card._types import (
+    from vlsbench.auditing.card._card import (
         Card,
         CategoryLeak,
         Leaderboard,
@@ -135,7 +135,7 @@ def write_card(card: Card, path: Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    from vlsbench.auditing.card._card import caveats
+    from vlsbench.auditing.card._make import caveats
     from vlsbench.auditing.judged import PATTERNS
 
     context = {
@@ -257,7 +257,7 @@ def card_markdown(card: Card) -> str:
 
 
 def _card_lines(card: Card) -> Iterator[str]:
-    from vlsbench.auditing.card._card import caveats
+    from vlsbench.auditing.card._make import caveats
 
     yield f"# Leakage card of {plain(card.bench)}"
     yield ""

@@ -1,8 +1,6 @@
 """Measure B: how many harmful pairs are harmful by their text alone?"""
 
-from vlsbench.auditing.judged._judged import JUDGED, JUDGED_PAIRS, judged
-from vlsbench.auditing.judged._run import JudgedPlan
-from vlsbench.auditing.judged._types import (
+from vlsbench.auditing.judged._figures import (
     PATTERNS,
     ControlFigures,
     Corrected,
@@ -11,7 +9,11 @@ from vlsbench.auditing.judged._types import (
     JudgedGroup,
     JudgedPair,
     PartFigures,
+    read_judged,
+    read_judged_pairs,
 )
+from vlsbench.auditing.judged._judged import JUDGED, JUDGED_PAIRS, judged
+from vlsbench.auditing.judged._run import JudgedPlan
 
 __all__ = [
     "JUDGED",
@@ -26,4 +28,6 @@ __all__ = [
     "JudgedPlan",
     "PartFigures",
     "judged",
+    "read_judged",
+    "read_judged_pairs",
 ]

@@ -14,14 +14,17 @@ from functools import partial
 
 from vlsbench import __version__
 from vlsbench.auditing.judged._figures import (
+    SCHEMA,
+    ControlFigures,
     Controls,
+    Judged,
+    JudgedPair,
     Labels,
     group_figures,
     part_figures,
     pattern_rates,
 )
 from vlsbench.auditing.judged._run import JudgedPlan, JudgedSet, reopen_unscored
-from vlsbench.auditing.judged._types import SCHEMA, ControlFigures, Judged, JudgedPair
 from vlsbench.config import Budget, Connection, Sample
 from vlsbench.engine import CostBudget, Ledger, check_same_run, in_a_loop
 from vlsbench.errors import VlsbenchError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing.judged._types import Finding, JudgedPair
+from vlsbench.auditing.judged._figures import Finding, JudgedPair
 from vlsbench.engine import (
     Context,
     CostBudget,

@@ -3,10 +3,7 @@
 from vlsbench.auditing.overlap._calibration import Calibration, load_calibration, shipped
 from vlsbench.auditing.overlap._captions import CAPTION, captions
 from vlsbench.auditing.overlap._contents import content_of
-from vlsbench.auditing.overlap._naming import Naming
-from vlsbench.auditing.overlap._ocr import TEXT, require_tesseract, texts
-from vlsbench.auditing.overlap._overlap import overlap, telling_words
-from vlsbench.auditing.overlap._types import (
+from vlsbench.auditing.overlap._figures import (
     Channel,
     ChannelFigures,
     ContentKind,
@@ -17,6 +14,9 @@ from vlsbench.auditing.overlap._types import (
     Reading,
     TellingWord,
 )
+from vlsbench.auditing.overlap._naming import Naming
+from vlsbench.auditing.overlap._ocr import TEXT, require_tesseract, texts
+from vlsbench.auditing.overlap._overlap import overlap, telling_words
 
 __all__ = [
     "CAPTION",

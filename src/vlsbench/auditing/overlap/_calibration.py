@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.auditing.overlap._background import DIGEST
+from vlsbench.auditing.overlap._figures import Estimate
 from vlsbench.auditing.overlap._measure import FEATURES, Numbers
-from vlsbench.auditing.overlap._types import Estimate
 from vlsbench.embed._text import Embedder
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import write_json
+from vlsbench.schemas import decode_json
 from vlsbench.stats import LEVEL, effective_size
 
 PENALTY = 10.0
@@ -202,21 +204,11 @@ def _rounded(values: Sequence[float] | Numbers) -> tuple[float, ...]:
 
 def save(calibration: Calibration, path: Path) -> None:
     """Write fitted numbers as JSON."""
-    text = json.dumps(asdict(calibration), indent=1, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_json(calibration, path)
 
 
 def _parse(text: str, name: str) -> Calibration:
-    try:
-        fields = json.loads(text)
-        for key in ("features", "mean", "scale", "coefficients"):
-            fields[key] = tuple(fields[key])
-        fields["errors"] = tuple(Errors(**errors) for errors in fields["errors"])
-        calibration = Calibration(**fields)
-    except (ValueError, TypeError, KeyError) as error:
-        raise VlsbenchError(
-            f"{name}: no fitted numbers of naming ({error}); make them with scripts/fit_naming.py"
-        ) from None
+    calibration = decode_json(text, Calibration, name)
     if calibration.features != FEATURES:
         raise VlsbenchError(f"{name}: fitted to other features; run scripts/fit_naming.py again")
     return calibration
@@ -236,7 +228,7 @@ def shipped_for(embedder: Embedder) -> Calibration | None:
 
 
 def load_calibration(path: Path) -> Calibration:
-    """Read numbers fitted by `scripts/fit_naming.py`. Raises `VlsbenchError` if it is none."""
+    """Read numbers fitted by `scripts/fit_naming.py`. Raises `VlsbenchError` if there are none."""
     try:
         return _parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:

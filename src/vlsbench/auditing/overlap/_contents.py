@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vlsbench.auditing.overlap._figures import ContentKind
 from vlsbench.auditing.overlap._measure import Numbers
-from vlsbench.auditing.overlap._types import ContentKind
 from vlsbench.embed._text import Vectors
 from vlsbench.pairs import Image, Pair
 

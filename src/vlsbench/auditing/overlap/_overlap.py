@@ -18,6 +18,14 @@ from numpy.typing import NDArray
 from vlsbench.auditing.overlap._calibration import Calibration, check_fits, shipped_for
 from vlsbench.auditing.overlap._contents import Content, Look, Pool, content_of, number_of
 from vlsbench.auditing.overlap._embed_pictures import Pictures, refuse_words
+from vlsbench.auditing.overlap._figures import (
+    Channel,
+    ContentKind,
+    OverlapPair,
+    OverlapSummary,
+    Reading,
+    TellingWord,
+)
 from vlsbench.auditing.overlap._measure import (
     Background,
     Nothing,
@@ -28,14 +36,6 @@ from vlsbench.auditing.overlap._measure import (
 )
 from vlsbench.auditing.overlap._phrases import Phrase, phrases, without, words
 from vlsbench.auditing.overlap._summary import Tally
-from vlsbench.auditing.overlap._types import (
-    Channel,
-    ContentKind,
-    OverlapPair,
-    OverlapSummary,
-    Reading,
-    TellingWord,
-)
 from vlsbench.embed._clip import Clip
 from vlsbench.embed._text import CachedEmbedder, Embedder, Vectors, default_cache, open_embedder
 from vlsbench.pairs import Image, Pair, PairSet

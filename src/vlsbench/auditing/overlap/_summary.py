@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from vlsbench import __version__
 from vlsbench.auditing.overlap._calibration import NAMED, Calibration, leaking_share
-from vlsbench.auditing.overlap._measure import Numbers
-from vlsbench.auditing.overlap._types import (
+from vlsbench.auditing.overlap._figures import (
     SCHEMA,
     Channel,
     ChannelFigures,
@@ -23,6 +22,7 @@ from vlsbench.auditing.overlap._types import (
     OverlapPair,
     OverlapSummary,
 )
+from vlsbench.auditing.overlap._measure import Numbers
 from vlsbench.embed._clip import Clip
 from vlsbench.embed._text import MINILM, Embedder
 from vlsbench.pairs import PairSet

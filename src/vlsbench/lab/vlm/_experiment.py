@@ -17,6 +17,7 @@ from typing import Any
 
 from vlsbench.aligning import align
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import write_json
 from vlsbench.lab._world import WORLD_VERSION
 from vlsbench.lab.vlm._design import DESIGN_VERSION, Arm, Design, arms_of
 from vlsbench.lab.vlm._pretrain import pretrain
@@ -31,6 +32,7 @@ from vlsbench.lab.vlm._sets import (
 from vlsbench.lab.vlm._teaching import reward
 from vlsbench.lab.vlm._words import names_it
 from vlsbench.models import LocalModel
+from vlsbench.schemas import SchemaError, read_json
 
 VANILLA = "vanilla"
 CELL = "cell.json"
@@ -133,8 +135,8 @@ def _digest(design: Design, arm: Arm | None, seed: int) -> str:
 
 def _finished(folder: Path, digest: str) -> Cell | None:
     try:
-        found = Cell(**json.loads((folder / CELL).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        found = read_json(folder / CELL, Cell)
+    except SchemaError:
         return None
     return found if found.design == digest else None
 
@@ -177,9 +179,7 @@ def _make(
         evaluate_s=round(time.perf_counter() - trained, 2),
         design=digest,
     )
-    part = folder / f"{CELL}.part"
-    part.write_text(json.dumps(asdict(cell), indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / CELL)
+    write_json(cell, folder / CELL)
     return cell
 
 

@@ -1,4 +1,4 @@
-"""The documented shape of a release: what is asked for, and what `release.json` says of it.
+"""What a release says of itself: the files beside its data, and the shape of `release.json`.
 
 `release.json` is `dataclasses.asdict` of `Release`; docs/release.md describes it for readers.
 """
@@ -6,8 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.releasing._settings import Content
+from vlsbench.schemas import read_json
 
 SCHEMA = "vlsbench.release/1"
 RELEASE_JSON = "release.json"
@@ -20,51 +25,6 @@ DATA = "data"
 """Folder of the Parquet shards."""
 FOLDER = "imagefolder"
 """Folder of the same records as image files with `metadata.jsonl`, one folder a split."""
-SPLITS = ("train", "validation", "test")
-"""The names that Hugging Face's imagefolder tells from a folder's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What whoever releases a set must say of what it shows."""
-
-    warning: str
-    """What a reader will meet."""
-    people: str
-    """Whether real people can be recognised, and what they agreed to."""
-    minors: str
-    """Whether pairs concern minors, and how that was handled."""
-    personal_data: str
-    """Whether names, addresses, faces or the like are in it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a release is called and what it says of itself; the fields of a `release.toml`."""
-
-    name: str
-    """Letters, digits, `.`, `_`, `-`: the last part of a repository's name on the Hub."""
-    version: str
-    """MAJOR.MINOR.PATCH."""
-    licence: str
-    """Of the release as a whole, an SPDX identifier where it has one."""
-    title: str = ""
-    summary: str = ""
-    authors: tuple[str, ...] = ()
-    homepage: str = ""
-    citation: str = ""
-    """BibTeX; made up of title, authors and version where it is empty."""
-    languages: tuple[str, ...] = ("en",)
-    intended_use: str = ""
-    limits: tuple[str, ...] = ()
-    maintenance: str = ""
-    date: str = ""
-    """ISO 8601; today where it is empty."""
-    split: Mapping[str, float] = field(default_factory=lambda: {"test": 1.0})
-    """Split → share of the clusters of images."""
-    content: Content | None = None
-    licences: Mapping[str, str] = field(default_factory=dict)
-    """Source of images → licence; "" for pairs that name no source."""
 
 
 class Kind(StrEnum):
@@ -250,3 +210,16 @@ class Release:
     agreement: Agreement | None = None
     made: Made | None = None
     changes: Changes | None = None
+
+
+def read_release(folder: Path) -> Release:
+    """Read the `release.json` of a folder.
+
+    Raises:
+        SchemaError: It is of another schema, or does not follow its own; names the key.
+        VlsbenchError: There is none.
+    """
+    path = folder / RELEASE_JSON
+    if not path.is_file():
+        raise VlsbenchError(f"{folder} is not a release: it has no {RELEASE_JSON}")
+    return read_json(path, Release, schema=SCHEMA)

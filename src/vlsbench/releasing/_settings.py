@@ -2,87 +2,115 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import re
-import tomllib
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.releasing._types import SPLITS, Content, Settings
+from vlsbench.schemas import convert, read_toml
 
+SPLITS = ("train", "validation", "test")
+"""The names that Hugging Face's imagefolder tells from a folder's name."""
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_LISTS = ("authors", "languages", "limits")
-CONTENT_FIELDS = tuple(field.name for field in dataclasses.fields(Content))
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What whoever releases a set must say of what it shows."""
+
+    warning: str = ""
+    """What a reader will meet."""
+    people: str = ""
+    """Whether real people can be recognised, and what they agreed to."""
+    minors: str = ""
+    """Whether pairs concern minors, and how that was handled."""
+    personal_data: str = ""
+    """Whether names, addresses, faces or the like are in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a release is called and what it says of itself; the fields of a `release.toml`."""
+
+    name: str
+    """Letters, digits, `.`, `_`, `-`: the last part of a repository's name on the Hub."""
+    version: str
+    """MAJOR.MINOR.PATCH."""
+    licence: str
+    """Of the release as a whole, an SPDX identifier where it has one."""
+    title: str = ""
+    summary: str = ""
+    authors: tuple[str, ...] = ()
+    homepage: str = ""
+    citation: str = ""
+    """BibTeX; made up of title, authors and version where it is empty."""
+    languages: tuple[str, ...] = ("en",)
+    intended_use: str = ""
+    limits: tuple[str, ...] = ()
+    maintenance: str = ""
+    date: str = ""
+    """ISO 8601; today where it is empty."""
+    split: Mapping[str, float] = field(default_factory=lambda: {"test": 1.0})
+    """Split → share of the clusters of images."""
+    content: Content | None = None
+    licences: Mapping[str, str] = field(default_factory=dict)
+    """Source of images → licence; "" for pairs that name no source."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read a `release.toml`: fields of `Settings`, with tables `[content]` and `[licences]`.
 
     Raises:
-        VlsbenchError: The file cannot be read, is no TOML, or holds unknown names.
+        SchemaError: It cannot be read, is not TOML, or holds what `Settings` does not; names the
+            key.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
-        raise VlsbenchError(f"{path}: no readable TOML ({error})") from None
-    _known(str(path), values)
+    values = read_toml(path)
+    if "date" in values:
+        values["date"] = str(values["date"])  # TOML's own dates, and quoted ones
+    options = {"name": "", "version": "", "licence": ""}
+    convert(options | values, Settings, str(path))
     return values
-
-
-def _known(where: str, values: Mapping[str, Any]) -> None:
-    fields = [field.name for field in dataclasses.fields(Settings)]
-    unknown = sorted(set(values) - set(fields))
-    content = values.get("content")
-    if isinstance(content, Mapping):
-        unknown += [f"content.{name}" for name in sorted(set(content) - set(CONTENT_FIELDS))]
-    if unknown:
-        raise VlsbenchError(
-            f"{where}: unknown {', '.join(unknown)}; there are {', '.join(fields)}, and in "
-            f"[content] {', '.join(CONTENT_FIELDS)}"
-        )
 
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
     """Make settings of plain values, as TOML or the command line gives them.
 
     Raises:
-        VlsbenchError: A value is missing, of the wrong type, or not what it has to be.
+        SchemaError: A name is unknown, or a value of the wrong type; names the key.
+        VlsbenchError: A value is missing, or not what it has to be.
     """
-    _known("release", values)
     given = dict(values)
     for name in ("name", "version", "licence"):
         if not given.get(name):
             raise VlsbenchError(
                 f"a release needs a {name}: give --{name}, or {name} = … in --config"
             )
-    for name in _LISTS:
-        if name in given:
-            given[name] = tuple(_texts(name, given[name]))
-    if isinstance(given.get("date"), date):
-        given["date"] = given["date"].isoformat()
     given["date"] = given.get("date") or datetime.now(UTC).date().isoformat()
     given["split"] = split_of(given.get("split") or {"test": 1.0})
-    given["licences"] = _licences(given.get("licences", {}))
-    if isinstance(given.get("content"), Mapping):
-        given["content"] = _content(given["content"])
-    for name, value in given.items():
-        if name not in (*_LISTS, "split", "licences", "content") and not isinstance(value, str):
-            raise VlsbenchError(f"release: {name} is {value!r}, not text")
-    settings = Settings(**given)
+    if isinstance(given.get("content"), Content):
+        given["content"] = asdict(given["content"])
+    found = convert(given, Settings, "release")
+    answers = asdict(found.content) if found.content else {}
+    content = Content(**{name: text.strip() for name, text in answers.items()})
+    settings = replace(
+        found,
+        licences={source: licence.strip() for source, licence in found.licences.items()},
+        content=content if found.content else None,
+    )
     _check(settings)
     return settings
 
 
 def _check(settings: Settings) -> None:
     try:
-        json.dumps(dataclasses.asdict(settings), ensure_ascii=False).encode()
+        json.dumps(asdict(settings), ensure_ascii=False).encode()
     except UnicodeError:
         raise VlsbenchError("release: a text given is not UTF-8") from None
     if not _NAME.fullmatch(settings.name) or "--" in settings.name or ".." in settings.name:
@@ -91,6 +119,11 @@ def _check(settings: Settings) -> None:
             "Hugging Face Hub has it"
         )
     version_of(settings.version)
+    if not all(settings.licences.values()):
+        raise VlsbenchError('release: licences is a table, [licences] with "SOURCE" = "LICENCE"')
+    said = asdict(settings.content) if settings.content else {}
+    if missing := [name for name, answer in said.items() if not answer]:
+        raise VlsbenchError(missing_content(missing))
     try:
         date.fromisoformat(settings.date)
     except ValueError:
@@ -146,32 +179,6 @@ def split_of(given: object) -> dict[str, float]:
             "add up to 1"
         )
     return {name: shares[name] for name in SPLITS if name in shares}
-
-
-def _texts(name: str, value: object) -> list[str]:
-    if isinstance(value, str) or not isinstance(value, list | tuple):
-        raise VlsbenchError(f"release: {name} is {value!r}, not a list of texts")
-    if not all(isinstance(item, str) for item in value):
-        raise VlsbenchError(f"release: {name} holds what is no text")
-    return list(value)
-
-
-def _licences(value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping) or not all(
-        isinstance(licence, str) and licence.strip() for licence in value.values()
-    ):
-        raise VlsbenchError('release: licences is a table, [licences] with "SOURCE" = "LICENCE"')
-    return {str(source): str(licence).strip() for source, licence in value.items()}
-
-
-def _content(value: Mapping[str, Any]) -> Content:
-    answers = {
-        name: str(value.get(name, "")).strip() if isinstance(value.get(name, ""), str) else ""
-        for name in CONTENT_FIELDS
-    }
-    if missing := [name for name, answer in answers.items() if not answer]:
-        raise VlsbenchError(missing_content(missing))
-    return Content(**answers)
 
 
 def missing_content(missing: list[str]) -> str:

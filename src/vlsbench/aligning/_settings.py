@@ -1,12 +1,21 @@
-"""What a training is: its method, its settings, and what it leaves behind."""
+"""What a training is: its method, its settings, and what it leaves behind.
+
+Settings come from a file too: one TOML per published model, or a user's own. `model` and any field
+of `Settings` stand at the top; `[lora]` holds fields of `Lora`; `[mm-dpo]` and the other methods'
+names hold what differs there. Texts named `source` or `about` are for readers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.schemas import convert, parse_toml, parse_value, read_toml
 
 Row = dict[str, Any]
 """One training example in TRL's conversational format, with its pictures.
@@ -220,3 +229,87 @@ def method_defaults(method: Method, *, lora: bool = False) -> Defaults:
     else:
         rate = 2e-5
     return Defaults(rate, base.beta, base.kl, base.source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Section(Settings):
+    """The top of a file, or its section on a method."""
+
+    model: str = ""
+    source: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a file says for one method."""
+
+    model: str
+    """Empty where the file names none."""
+    settings: Mapping[str, Any]
+    """Fields of `Settings`; `lora` is a mapping of fields of `Lora`."""
+    source: str = ""
+
+
+def published() -> list[str]:
+    """Return the names of the files that come with vlsbench."""
+    folder = resources.files("vlsbench.aligning") / "configs"
+    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir())
+
+
+def read_config(name: str, method: Method) -> Config:
+    """Read a file's settings for a method.
+
+    Args:
+        name: Of a file that comes with vlsbench, or a path.
+        method: Whose section is laid over the rest.
+
+    Raises:
+        SchemaError: It is not TOML, or does not hold settings; names file and key.
+        VlsbenchError: There is no such file.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        content = read_toml(path)
+    elif name in published():
+        shipped = resources.files("vlsbench.aligning") / "configs" / f"{name}.toml"
+        content = parse_toml(shipped.read_text("utf-8"), name)
+    else:
+        raise VlsbenchError(
+            f"no configuration {name!r}: give a path, or one of {', '.join(published())}"
+        )
+    section = content.get(str(method), {})
+    top = {key: value for key, value in content.items() if key not in set(Method)}
+    convert(top, _Section, name)
+    convert(section, _Section, f"{name}: [{method}]")
+    laid = {**top, **section}
+    if lora := {**top.get("lora", {}), **section.get("lora", {})}:
+        laid["lora"] = lora
+    model, source = str(laid.pop("model", "")), str(laid.pop("source", ""))
+    laid.pop("about", None)
+    return Config(model, laid, source)
+
+
+def make_settings(given: Mapping[str, Any]) -> Settings:
+    """Make settings of plain values.
+
+    Args:
+        given: Fields of `Settings`; `lora` may be a mapping or a `Lora`.
+
+    Raises:
+        SchemaError: A name is unknown, or a value is of the wrong type.
+    """
+    plain = {key: asdict(v) if isinstance(v, Lora) else v for key, v in given.items()}
+    return convert(plain, Settings, "settings")
+
+
+def parse_lora(text: str) -> dict[str, Any]:
+    """Read `r=16,alpha=32,merge` as the command line gives it.
+
+    Raises:
+        SchemaError: It names no field of `Lora`, or gives it a wrong value.
+    """
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    found = {name.strip(): parse_value(value) if eq else True for name, eq, value in parts}
+    convert(found, Lora, "--lora")
+    return found

@@ -1,0 +1,279 @@
+"""From what the measures found to a leakage card, and a leaderboard of cards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+from vlsbench import __version__
+from vlsbench.auditing.behaviour._figures import Behaviour
+from vlsbench.auditing.card._card import (
+    LEADERBOARD_SCHEMA,
+    SCHEMA,
+    Card,
+    CategoryLeak,
+    Dropped,
+    Leaderboard,
+    LeaderboardRow,
+    LeakingPair,
+    Mark,
+    as_estimate,
+    leak_by_judge,
+    leak_by_overlap,
+)
+from vlsbench.auditing.judged._figures import Judged, JudgedPair
+from vlsbench.auditing.overlap._figures import Channel, ContentKind, OverlapPair, OverlapSummary
+from vlsbench.embed._text import CLIP
+from vlsbench.evaluation import Selection
+from vlsbench.judge import Part
+from vlsbench.pairs import PairSet
+
+SHOWN = 10
+"""Leaking pairs on a card."""
+WORDS = 5
+"""Telling words marked in one query at most."""
+TELLING_BITS = 0.25
+"""A word that carries less is not marked: leaving any word out changes a sentence a little."""
+FEW = 30
+"""Pairs below which a share is worth a caveat."""
+BLURRED = re.compile(
+    r"sex|erotic|porn|nud(e|ity)|adult|self.?harm|suicid|self.?injur|disordered|violen|weapon"
+    r"|abus|gore|graphic|terror|hate|racis|racial|ethnic|xenophob|discriminat|traffick|child",
+    re.IGNORECASE,
+)
+"""Categories whose texts are blurred until they are wanted: sexual content, self-harm, violence,
+hatred, and whatever concerns children."""
+
+
+def now() -> str:
+    """Return the time, ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def marks(pair: OverlapPair) -> tuple[Mark, ...]:
+    """Return the parts of a query that tell of its picture, in order and without overlap.
+
+    They are the phrase that comes closest to naming the content, and the words that carry most of
+    the topic.
+    """
+    reading = pair.reading(Channel.CONTENT)
+    phrase = (reading.start, reading.end) if reading else (0, 0)
+    words = [word for word in pair.words if word.bits >= TELLING_BITS][:WORDS]
+    edges = sorted({*phrase, *(word.start for word in words), *(word.end for word in words)})
+    found = []
+    for start, end in pairwise(edges):
+        names = phrase[0] <= start and end <= phrase[1]
+        bits = next((w.bits for w in words if w.start <= start and end <= w.end), None)
+        if names or bits is not None:
+            found.append(Mark(start, end, names, bits))
+    return tuple(found)
+
+
+def wants_blur(category: str, subcategory: str) -> bool:
+    """Tell whether texts of a category are blurred until they are wanted."""
+    return bool(BLURRED.search(f"{category} {subcategory}"))
+
+
+def _leaking(pair: OverlapPair, judged: JudgedPair | None) -> LeakingPair:
+    reading = pair.reading(Channel.CONTENT)
+    return LeakingPair(
+        id=pair.id,
+        category=pair.category,
+        subcategory=pair.subcategory,
+        query=pair.query,
+        marks=marks(pair),
+        naming=pair.naming,
+        text_harmful=judged.harmful_by(Part.TEXT) if judged else None,
+        content=reading.text if reading else "",
+        content_kind=str(pair.content_kind or ""),
+        said=_said(judged),
+        blurred=wants_blur(pair.category, pair.subcategory),
+    )
+
+
+def _leaking_by_judge(pair: JudgedPair) -> LeakingPair:
+    return LeakingPair(
+        id=pair.id,
+        category=pair.category,
+        subcategory=pair.subcategory,
+        query=pair.query,
+        marks=(),
+        naming=None,
+        text_harmful=pair.harmful_by(Part.TEXT),
+        content="",
+        content_kind="",
+        said=_said(pair),
+        blurred=wants_blur(pair.category, pair.subcategory),
+    )
+
+
+def _said(pair: JudgedPair | None) -> str:
+    found = (found for found in (pair.findings if pair else ()) if found.part is Part.TEXT)
+    return next((one.explanation for one in found if one.harmful is not None), "")
+
+
+def _categories(overlap: OverlapSummary | None, judged: Judged | None) -> tuple[CategoryLeak, ...]:
+    found: list[CategoryLeak] = []
+    if overlap:
+        for group in overlap.categories:
+            figures = group.channel(Channel.CONTENT)
+            if figures and figures.leaking.value is not None:
+                found.append(CategoryLeak(group.name, group.pairs, figures.named, figures.leaking))
+    elif judged:
+        for one in judged.categories:
+            if one.corrected.value is not None:
+                leak = as_estimate(one.corrected, one.vsil.n)
+                found.append(CategoryLeak(one.name, one.pairs, one.vsil, leak))
+
+    def place(category: CategoryLeak) -> tuple[float, float, int, str]:
+        # By what was surely found: a corrected share of one pair would stand above all others.
+        counted = category.counted
+        return -(counted.low or 0.0), -(counted.rate or 0.0), category.pairs, category.name
+
+    return tuple(sorted(found, key=place))
+
+
+def make_card(
+    selection: Selection,
+    *,
+    seed: int,
+    limit: int | None,
+    settings: Mapping[str, Any],
+    overlap: OverlapSummary | None = None,
+    judged: Judged | None = None,
+    behaviour: Behaviour | None = None,
+    judged_pairs: Mapping[str, JudgedPair] | None = None,
+    dropped: Dropped | None = None,
+    stopped: str = "",
+    notes: tuple[str, ...] = (),
+) -> Card:
+    """Put what the measures found on one card.
+
+    Args:
+        selection: The pairs that were audited.
+        seed: Of the sample.
+        limit: Its size, where not all pairs were asked for.
+        settings: What decides the figures, for the reader.
+        overlap: Measure A, if it was run.
+        judged: Measure B.
+        behaviour: Measure C.
+        judged_pairs: Measure B's pairs by id, to stand beside measure A's.
+        dropped: What `--drop-leaking` left out.
+        stopped: Why a measure ended early.
+        notes: Further caveats.
+    """
+    pairs: PairSet = selection.pairs
+    by_id = judged_pairs or {}
+    leaking: tuple[LeakingPair, ...] = ()
+    if overlap:
+        leaking = tuple(_leaking(pair, by_id.get(pair.id)) for pair in overlap.leaking[:SHOWN])
+    elif judged:
+        leaking = tuple(map(_leaking_by_judge, judged.leaking[:SHOWN]))
+    return Card(
+        schema=SCHEMA,
+        vlsbench=__version__,
+        bench=pairs.name,
+        title=pairs.source.title if pairs.source else pairs.name,
+        paper=pairs.source.paper if pairs.source else "",
+        licence=pairs.source.licence if pairs.source else "",
+        made=now(),
+        pairs=len(selection),
+        harmful=sum(pair.harmful for pair in selection),
+        pictured=sum(bool(pair.images) for pair in selection),
+        limit=limit if limit is not None and limit < len(pairs) else None,
+        seed=seed,
+        settings=settings,
+        overlap=overlap,
+        judged=judged,
+        behaviour=behaviour,
+        categories=_categories(overlap, judged),
+        leaking=leaking,
+        dropped=dropped,
+        stopped=stopped,
+        left_out=tuple(asdict(row) for row in pairs.bad),
+        notes=notes,
+    )
+
+
+def caveats(card: Card) -> tuple[str, ...]:
+    """Return what a reader must know before comparing this card's figures with another's."""
+    found = []
+    if card.stopped:
+        found.append(f"stopped early: {card.stopped}")
+    if card.limit is not None:
+        found.append(f"a random sample of {card.limit:,} pairs")
+    if card.simulated:
+        found.append("a lab model took part")
+    if card.overlap:
+        kinds = card.overlap.contents
+        none = kinds.get("none", 0)
+        if none == card.overlap.pairs and not card.pictured:
+            found.append("texts alone: there is no picture to tell of")
+        elif none and card.overlap.embedder.startswith(CLIP):
+            found.append(f"{none:,} pairs have no picture, or none to be read, and no figure")
+        elif not card.pictured:
+            found.append("texts alone, held against the words for their twins' pictures")
+        elif none == card.overlap.pairs:
+            found.append("nothing says what the pictures show: --captioner or --ocr can")
+        elif none:
+            found.append(f"{none:,} pairs have no words for their picture and no figure")
+        if not card.overlap.calibration:
+            found.append("naming is not calibrated for this embedder: topic and ranks alone")
+        if kinds.get(ContentKind.PICTURE):
+            found.append("pictures looked at themselves: bits are of this embedder alone")
+        if kinds.get(ContentKind.CAPTION):
+            found.append("contents are captions by a model")
+        if kinds.get(ContentKind.TYPOGRAPHIC):
+            found.append("contents are what is written in the pictures")
+        if kinds.get(ContentKind.KEY_PHRASE):
+            found.append("contents are key phrases, which name the risk and nothing else")
+    if card.harmful == 0:
+        found.append("benign pairs: a query that names its picture gives no risk away")
+    if card.leak and card.leak.n < FEW:
+        found.append(f"only {card.leak.n} pairs")
+    if card.left_out:
+        found.append(f"{len(card.left_out):,} rows could not be used")
+    return (*found, *card.notes)
+
+
+def make_leaderboard(cards: Iterable[tuple[Card, str]], settings: Mapping[str, Any]) -> Leaderboard:
+    """Order benchmarks by their leak.
+
+    Args:
+        cards: Each with the name of its folder beside the table.
+        settings: What was the same for all.
+    """
+    rows = [_row(card, folder) for card, folder in cards]
+
+    def place(row: LeaderboardRow) -> tuple[bool, float, str]:
+        value = row.leak.value if row.leak else None
+        return value is None, -(value or 0.0), row.bench
+
+    return Leaderboard(
+        LEADERBOARD_SCHEMA, __version__, now(), settings, tuple(sorted(rows, key=place))
+    )
+
+
+def _row(card: Card, folder: str) -> LeaderboardRow:
+    group = card.overlap.group if card.overlap else None
+    written = group.channel(Channel.TYPOGRAPHIC) if group else None
+    gain = card.behaviour.gain if card.behaviour else None
+    return LeaderboardRow(
+        bench=card.bench,
+        title=card.title,
+        paper=card.paper,
+        pairs=card.pairs,
+        contents=card.overlap.contents if card.overlap else {},
+        leak=leak_by_overlap(card.overlap) if card.overlap else leak_by_judge(card.judged),
+        typographic=written.leaking if written else None,
+        topic=group.topic if group and group.topic.value is not None else None,
+        rank=group.rank if group and group.rank.value is not None else None,
+        vsil=leak_by_judge(card.judged),
+        gain=as_estimate(gain, gain.n) if gain and gain.value is not None else None,
+        caveats=caveats(card),
+        card=folder,
+    )

@@ -1,0 +1,251 @@
+"""What version 0.1.0 wrote is opened, shown, compared, verified and gone on with: runs and audits.
+
+The artefacts and how they were made are in `tests/fixtures/v0_1/`. Everything goes through the
+command line as a user types it, or through names that `vlsbench` exports. A test copies all of it
+and compares with figures that 0.1.0 itself gave.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from earlier import NOTHING, Old, counts, labels, needs, spent
+
+RULES = "mixed-full-blind-rules-59dfd713"
+"""What 0.1.0 named a run that was given no folder."""
+BEHAVIOUR = "audits/mixed/behaviour-d352fca8"
+JUDGED = "judged-6e268db4"
+LISTED = {
+    # run → complete, pairs, ended, calls
+    "runs": {"blind": (True, 8, 8, 16), "careful": (True, 8, 8, 16), RULES: (True, 8, 8, 8)},
+    "builds": {"finished": (True, 44, 44, 195), "stopped": (False, 0, 4, 60)},
+    "audits/mixed": {JUDGED: (True, 36, 36, 36)},
+    BEHAVIOUR: {
+        **{f"bench-{view}": (True, 8, 8, 16) for view in ("full", "text", "blank", "swap")},
+        **{f"bench-{view}": (True, 8, 8, 16) for view in ("caption", "benign")},
+        **{f"control-0-{view}": (True, 4, 4, 8) for view in ("full", "text", "blank")},
+        **{f"control-0-{view}": (True, 4, 4, 8) for view in ("swap", "caption")},
+    },
+}
+
+
+@pytest.mark.parametrize("root", LISTED)
+def test_runs_are_listed(kept: Old, root: str) -> None:
+    found = {
+        run["run"]: (bool(run["complete"]), run["pairs"], run["ended"], run["calls"])
+        for run in kept.json("runs", "list", root)
+    }
+    assert found == LISTED[root]
+
+
+@pytest.mark.parametrize(
+    ("run", "calls", "ended", "left", "blobs"),
+    [
+        ("runs/careful", 16, 8, 0, 0),
+        ("stopped/helpful", 9, 2, 6, 0),
+        ("faults/worn", 22, 8, 0, 0),
+        ("builds/finished", 195, 44, 0, 32),
+        ("builds/stopped", 60, 4, 0, 9),
+        (f"audits/mixed/{JUDGED}", 36, 36, 0, 0),
+        (f"{BEHAVIOUR}/bench-blank", 16, 8, 0, 1),
+    ],
+)
+def test_records_are_sound(
+    kept: Old, run: str, calls: int, ended: int, left: int, blobs: int
+) -> None:
+    found = kept.json("runs", "verify", run)
+    expected = {"calls": calls, "outcomes": ended, "open": left, "blobs": blobs, "problems": []}
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        ("runs/careful", {"refusal": 2, "warning": 6, "unsafe": 0}),
+        (f"runs/{RULES}", {"refusal": 1, "warning": 4, "unsafe": 3}),
+        (f"{BEHAVIOUR}/bench-text", {"refusal": 1, "warning": 4, "unsafe": 3}),
+    ],
+)
+def test_an_evaluation_is_shown(kept: Old, run: str, expected: dict[str, int]) -> None:
+    shown = kept.json("runs", "show", run)
+    assert counts(shown["summary"]) == expected
+    assert [event["kind"] for event in shown["events"]] == ["started", "finished"]
+
+
+def test_two_evaluations_are_compared(kept: Old) -> None:
+    found = kept.json("runs", "diff", "runs/blind", "runs/careful")
+    assert found["settings"] == ["target"]
+    assert {(move["before"], move["after"]): move["pairs"] for move in found["moves"]} == {
+        ("refusal", "refusal"): 1,
+        ("unsafe", "refusal"): 1,
+        ("unsafe", "warning"): 2,
+        ("warning", "warning"): 4,
+    }
+    assert (found["safety_difference"], found["mcnemar_p"]) == (0.375, 0.25)
+
+    found = kept.json("compare", "Text=runs/blind", "Eyes=runs/careful")
+    cells = {row["name"]: row["cells"]["mixed"] for row in found["rows"]}
+    assert {name: (cell["k"], cell["n"]) for name, cell in cells.items()} == {
+        "Text": (5, 8),
+        "Eyes": (8, 8),
+    }
+    first = found["differences"][0]
+    assert (first["scope"], first["measure"], first["points"]) == ("overall", "safety", 37.5)
+    assert (first["gained"], first["lost"], first["p"]) == (3, 0, 0.25)
+    assert first["low"] == pytest.approx(-5.768193367973789)
+    assert first["high"] == pytest.approx(80.76819336797378)
+
+
+EVAL = ("eval", "sets/mixed", "--quiet", "--gallery", "2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "run", "expected"),
+    [
+        (
+            ("--model", "lab/careful", "--judge", "lab", "--out", "runs/careful"),
+            "careful",
+            {"target": (8, 0), "judge": (8, 0)},
+        ),
+        # The run beside it had asked the same model.
+        (("--model", "lab/blind", "--judge", "rules"), RULES, {"target": (0, 8)}),
+    ],
+)
+def test_a_finished_evaluation_pays_nothing(
+    old: Old, arguments: tuple[str, ...], run: str, expected: dict[str, tuple[int, int]]
+) -> None:
+    before = old.calls("runs")
+    summary = old.json(*EVAL, *arguments, *NOTHING)
+    assert (summary["run"], summary["complete"]) == (run, True)
+    assert spent(summary) == expected
+    assert old.calls("runs") == before
+
+
+def test_a_stopped_evaluation_goes_on_and_pays_for_what_is_missing(old: Old) -> None:
+    helpful = (*EVAL, "--model", "lab/helpful", "--judge", "lab", "--out", "stopped/helpful")
+    summary = old.json(*helpful, "--max-calls", str(16 - 9))
+    assert summary["complete"]
+    assert counts(summary) == {"refusal": 0, "warning": 0, "unsafe": 8}
+    assert spent(summary) == {"target": (8, 0), "judge": (8, 0)}
+    assert old.calls("stopped") == {"helpful": 16}
+    assert labels(old.folder / "stopped/helpful") == {
+        f"mixed-1-0000{number}": "unsafe" for number in range(8)
+    }
+
+
+def test_another_judge_and_a_drop_list_reuse_replies(old: Old) -> None:
+    careful = (*EVAL, "--model", "lab/careful", *NOTHING)
+    judged = old.json(*careful, "--judge", "rules", "--out", "runs/again")
+    assert counts(judged) == {"refusal": 2, "warning": 6, "unsafe": 0}
+    assert spent(judged) == {"target": (0, 8)}
+
+    drop = ("--leave-out", "audits/mixed/drop.csv", "--judge", "lab", "--out", "runs/rest")
+    rest = old.json(*careful, *drop)
+    assert spent(rest) == {"target": (0, 3), "judge": (0, 3)}
+    assert set(labels(old.folder / "runs/rest")) == {
+        f"mixed-1-0000{number}" for number in (1, 4, 7)
+    }
+
+
+def test_what_has_no_label_is_shown_and_asked_again(old: Old) -> None:
+    before = old.json("runs", "show", "faults/worn")["summary"]
+    (group,) = before["groups"]
+    assert (group["pairs"], group["scored"], group["filtered"]) == (8, 5, 1)
+    assert group["unscored"] == {"judge_unparseable": 2}
+    assert (group["safety_worst"], group["safety_best"]) == (0.625, 1.0)
+    assert [row["row"] for row in before["left_out"]] == ["worn-gone"]
+
+    from vlsbench import lab
+    from vlsbench.errors import VlsbenchError
+
+    try:
+        # The run's identity holds the server's address.
+        with lab.running(port=48713) as url:
+            models = ("--model", f"lab/careful@{url}", "--judge", f"lab/judge@{url}")
+            worn = ("eval", "sets/worn", *models, "--skip-bad", "--out", "faults/worn", "--quiet")
+            after = old.json(*worn, "--retry", "unscored")
+            asked = lab.stats(url)["by_model"]
+    except VlsbenchError as error:
+        pytest.skip(f"the port of the run's server is taken: {error}")
+    assert asked == {"judge": 2}
+    (group,) = after["groups"]
+    assert (group["scored"], group["filtered"], group["unscored"]) == (7, 1, {})
+
+
+# Audits.
+
+AUDIT = ("audit", "sets/mixed", "--judge", "lab", "--controls", "sets/benign", "--quiet")
+LEAKING = [f"mixed-1-0000{number}" for number in (0, 2, 3, 5, 6)]
+CALLED = {JUDGED: 36}
+
+
+def test_a_card_is_read(kept: Old) -> None:
+    from vlsbench.auditing import read_card, read_drop
+
+    card = read_card(kept.folder / "audits/mixed/card.json")
+    assert card.overlap
+    assert card.judged
+    assert card.behaviour
+    assert (card.bench, card.pairs) == ("mixed", 8)
+    assert sorted(pair.id for pair in card.leaking if pair.text_harmful) == LEAKING
+    naming = {pair.id: pair.naming for pair in card.leaking}
+    assert naming["mixed-1-00000"] == pytest.approx(0.740558208151909)
+    assert card.judged.group.vsil.k == 5
+    assert [change.gain.value for change in card.behaviour.changes] == pytest.approx(
+        [0.375, 0.375, 0.125, 0.0, 0.125]
+    )
+    dropped = read_drop(kept.folder / "audits/mixed/drop.csv", "mixed")
+    assert sorted(dropped) == LEAKING
+
+
+def test_a_judged_measure_is_shown(kept: Old) -> None:
+    shown = kept.json("runs", "show", f"audits/mixed/{JUDGED}")["summary"]
+    assert (shown["pairs"], shown["calls"], shown["complete"]) == (8, 36, True)
+    patterns = {name: rate["k"] for name, rate in shown["group"]["patterns"].items() if rate["k"]}
+    assert patterns == {"SSU": 3, "USU": 5}
+
+
+@pytest.mark.parametrize(
+    "measures",
+    [
+        "judged,behaviour",
+        pytest.param(
+            "overlap,judged,behaviour",
+            marks=[pytest.mark.slow, needs("torch", "transformers", "tokenizers")],
+        ),
+    ],
+)
+def test_a_finished_audit_pays_nothing(old: Old, measures: str) -> None:
+    folder = old.folder / "audits/mixed"
+    before = json.loads((folder / "card.json").read_text("utf-8"))
+    listed = (folder / "drop.csv").read_bytes()
+    behaviour = old.calls(BEHAVIOUR)
+    options = ("--model", "lab/careful", "--drop-leaking", "0.5", *NOTHING)
+    card = old.json(*AUDIT, "--measures", measures, *options)
+    assert card["judged"] == before["judged"]
+    assert card["behaviour"] == before["behaviour"]
+    if card["overlap"]:
+        found = [card["overlap"]["group"]["channels"], before["overlap"]["group"]["channels"]]
+        values = [[channel["naming"]["value"] for channel in channels] for channels in found]
+        assert values[0] == pytest.approx(values[1], abs=1e-4)
+    assert (folder / "drop.csv").read_bytes() == listed
+    assert (old.calls("audits/mixed"), old.calls(BEHAVIOUR)) == (CALLED, behaviour)
+
+
+def test_a_stopped_audit_goes_on_and_pays_for_what_is_missing(old: Old) -> None:
+    stopped = ("--measures", "judged", "--out", "audits/stopped", "--max-calls", str(36 - 5))
+    card = old.json(*AUDIT, *stopped)
+    assert (card["stopped"], card["judged"]["complete"]) == ("", True)
+    assert card["judged"]["group"]["vsil"]["k"] == 5
+    assert old.calls("audits/stopped") == CALLED
+
+
+def test_a_league_is_made_of_what_is_on_record(old: Old) -> None:
+    before = json.loads((old.folder / "league/league.json").read_text("utf-8"))
+    sets = ("sets/mixed", "builds/finished/pairs")
+    options = ("--judge", "lab", "--controls", "sets/benign", "--out", "league", "--quiet")
+    table = old.json("audit", *sets, "--measures", "judged", *options, *NOTHING)
+    assert table["rows"] == before["rows"]
+    leaks = {row["bench"]: (row["leak"]["n"], row["leak"]["value"]) for row in table["rows"]}
+    assert leaks == {"mixed": (8, 0.625), "pairs": (11, 0.0)}
