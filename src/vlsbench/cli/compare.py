@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vlsbench.cli._config import AsJson
+
 if TYPE_CHECKING:
     from vlsbench.comparing import Column, Compared, DifferencesTable
 
@@ -57,9 +59,7 @@ def compare(
         Path | None,
         typer.Option(help="Write a page, LaTeX, CSV, JSON and the figure into this folder."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print compare.json on standard output.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare runs on the same pairs: differences with intervals, tests, and one table of all.
 

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vlsbench.cli._config import AsJson
 from vlsbench.errors import VlsbenchError
 
 app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="The folder of a run or a build.", metavar="RUN")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on standard output.")]
 
 
 BUILD_RUN = "run"
