@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from vlsbench import registry
 from vlsbench.aligning._rows import image_bytes, open_image, query_of
 from vlsbench.aligning._settings import Reward, Row
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Label, LLMJudge, Question, Verdict, judge_by_rules
 from vlsbench.models import CallFailed, ChatModel, Connections, Reply
 from vlsbench.pairs import ImageData, Pair, encode
+from vlsbench.registry import Kind
 from vlsbench.text import first_line
 
 REWARD_OF = {
@@ -142,8 +144,9 @@ def open_reward(name: str) -> Reward:
     """Return the reward that a name stands for.
 
     Args:
-        name: `rules`; `rm:PATH` for a reward model; anything else is the spec of a judge model
-            (`openai/gpt-4o`, `NAME@http://host:port/v1`).
+        name: `rules`; `rm:PATH` for a reward model; `NAME` or `NAME/REST` of a registered reward;
+            anything else is the spec of a judge model (`openai/gpt-4o`,
+            `NAME@http://host:port/v1`).
 
     Raises:
         VlsbenchError: The judge's spec is of no known form.
@@ -152,4 +155,13 @@ def open_reward(name: str) -> Reward:
         return by_rules
     if name.startswith("rm:"):
         return by_reward_model(name.removeprefix("rm:"))
+    plugin = registry.find(Kind.REWARD, name.partition("/")[0]) if "@" not in name else None
+    if plugin and "form" not in plugin.declaration:
+        reward: Reward = plugin.target(name)
+        return reward
     return by_judge(Connections().open(name))
+
+
+registry.reward("rules", form="rules", free=True)(by_rules)
+registry.reward("rm", form="rm:PATH", free=True)(by_reward_model)
+registry.reward("judge", form="a model's spec")(by_judge)

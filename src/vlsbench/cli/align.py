@@ -158,7 +158,7 @@ def align(
     reward: Annotated[
         str,
         typer.Option(
-            help="rules, rm:PATH (a reward model), or a judge model's spec.",
+            help="rules, rm:PATH (a reward model), a judge model's spec, or a plug-in.",
             rich_help_panel=_ONLINE,
         ),
     ] = "rules",
