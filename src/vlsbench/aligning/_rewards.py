@@ -157,7 +157,7 @@ def open_reward(name: str) -> Reward:
         return by_reward_model(name.removeprefix("rm:"))
     plugin = registry.find(Kind.REWARD, name.partition("/")[0]) if "@" not in name else None
     if plugin and "form" not in plugin.declaration:
-        reward: Reward = plugin.target(name)
+        reward: Reward = plugin.open(name)
         return reward
     return by_judge(Connections().open(name))
 
