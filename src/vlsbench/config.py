@@ -161,8 +161,9 @@ def resolve(
         group, _, name = key.rpartition(".")
         target = tree.setdefault(group, {}) if group else tree
         value, below = _plain(value), target.get(name)
-        joined = isinstance(value, dict) and isinstance(below, dict)
-        target[name] = {**below, **value} if joined else value
+        if isinstance(value, dict) and isinstance(below, dict):
+            value = {**below, **value}
+        target[name] = value
     for setting in known.values():
         section = tree.get(setting.group, {}) if setting.group else tree
         if setting.name in section:
