@@ -17,7 +17,7 @@ from vlsbench.models import (
     FatalCall,
     Finish,
     ImageModel,
-    Patience,
+    RetryPolicy,
     open_images,
 )
 
@@ -85,7 +85,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(pipeline: Path, *, filtered: bool) -> ImageModel:
-    return open_images(f"diffusers/{pipeline}", Connections(1, Patience()), filtered=filtered)
+    return open_images(f"diffusers/{pipeline}", Connections(1, RetryPolicy()), filtered=filtered)
 
 
 async def test_a_pipeline_on_disk_draws(pipeline: Path) -> None:

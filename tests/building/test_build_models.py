@@ -22,8 +22,8 @@ from vlsbench.models import (
     FatalCall,
     Finish,
     Params,
-    Patience,
     Request,
+    RetryPolicy,
     open_images,
 )
 
@@ -127,7 +127,7 @@ def test_the_painter_draws_what_the_prompt_names_or_errs() -> None:
 
 async def draw(url: str, name: str = "painter?wrong=0&missing=0", retries: int = 6):
     model = open_images(
-        f"{name}@{url}", Connections(2, Patience(retries=retries, backoff_s=0.01)), filtered=True
+        f"{name}@{url}", Connections(2, RetryPolicy(retries=retries, backoff_s=0.01)), filtered=True
     )
     try:
         return await model.draw(Drawing("a grape on a table", 7, "96x96"))

@@ -26,10 +26,10 @@ from vlsbench.embed import CachedEmbedder, HttpEmbedder, MiniLM
 from vlsbench.embed._http import parse_vectors
 from vlsbench.embed._text import SHA256, open_embedder
 from vlsbench.errors import VlsbenchError
-from vlsbench.models import FatalCall, Patience
+from vlsbench.models import FatalCall, RetryPolicy
 
 KEY = "a-key-for-this-test"
-SOON = Patience(timeout_s=5.0, retries=2, backoff_s=0.01, max_backoff_s=0.02)
+SOON = RetryPolicy(timeout_s=5.0, retries=2, backoff_s=0.01, max_backoff_s=0.02)
 SIDE = 256
 
 

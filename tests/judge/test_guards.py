@@ -22,7 +22,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output
 from vlsbench.judge import FORMS, HarmJudge, Label, harm_form
 from vlsbench.lab import understand
-from vlsbench.models import CallFailed, Connections, Patience
+from vlsbench.models import CallFailed, Connections, RetryPolicy
 
 # Reading.
 
@@ -286,7 +286,7 @@ async def test_what_is_no_moderation_result_is_a_malformed_answer(
 ) -> None:
     guard.failures, guard.broken = 1, body
     form = harm_form("omni-moderation")
-    connections = Connections(1, Patience(retries=0))
+    connections = Connections(1, RetryPolicy(retries=0))
     model = connections.open(f"omni-moderation@{guard.url}", chat=form.chat)
     try:
         with pytest.raises(CallFailed, match="malformed answer"):

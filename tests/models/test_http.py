@@ -23,8 +23,8 @@ from vlsbench.models import (
     HttpChat,
     Limiter,
     Params,
-    Patience,
     Request,
+    RetryPolicy,
     Schema,
     Server,
     call_key,
@@ -33,7 +33,7 @@ from vlsbench.models._http import parse_answer, parse_http_spec
 from vlsbench.pairs import ImageData
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"a picture" + b"IEND" + b"\xaeB`\x82"
-FAST = Patience(timeout_s=1.0, retries=3, overload_s=3.0, backoff_s=0.01, max_backoff_s=0.02)
+FAST = RetryPolicy(timeout_s=1.0, retries=3, overload_s=3.0, backoff_s=0.01, max_backoff_s=0.02)
 KEY = "sk-secret-of-the-test"
 
 

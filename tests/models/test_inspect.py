@@ -9,7 +9,7 @@ import vlsbench
 from vlsbench import lab
 from vlsbench.errors import MissingExtra
 from vlsbench.evaluation import Output
-from vlsbench.models import Connections, FatalCall, Patience
+from vlsbench.models import Connections, FatalCall, RetryPolicy
 
 pytest.importorskip("inspect_ai", reason="needs the extra [inspect]")
 SPEC = "inspect/openai-api/lab"
@@ -49,7 +49,7 @@ def test_an_unknown_model_ends_the_run(tmp_path: Path, server: str) -> None:
 
 def test_an_unknown_provider_is_one_line() -> None:
     with pytest.raises(FatalCall, match="inspect/nowhere/x"):
-        Connections(4, Patience()).open("inspect/nowhere/x")
+        Connections(4, RetryPolicy()).open("inspect/nowhere/x")
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,4 +57,4 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setitem(sys.modules, "inspect_ai.model", None)
     with pytest.raises(MissingExtra, match=r"vlsbench\[inspect\]"):
-        Connections(4, Patience()).open("inspect/openai/gpt-4o")
+        Connections(4, RetryPolicy()).open("inspect/openai/gpt-4o")

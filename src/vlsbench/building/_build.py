@@ -25,7 +25,7 @@ from vlsbench.building._scorer import Scorer
 from vlsbench.building._sources import find_images
 from vlsbench.building._summary import SUMMARY, BuildSummary, summarise
 from vlsbench.config import Connection, Limits
-from vlsbench.engine import CostBudget, Ledger, in_a_loop
+from vlsbench.engine import CostBudget, Ledger, run_async
 from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
 from vlsbench.files import write_json
 from vlsbench.models import (
@@ -211,7 +211,7 @@ def check_models(recipe: Recipe, *, lab: str | None = None) -> list[ModelCheck]:
 
     with ExitStack() as stack:
         open_role = _opened(recipe, Connections(1), lab, stack)
-        return in_a_loop(partial(check_all, open_role))
+        return run_async(partial(check_all, open_role))
 
 
 def _opened(

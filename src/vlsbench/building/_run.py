@@ -35,7 +35,7 @@ from vlsbench.engine import (
     Record,
     Stage,
     StopSignal,
-    in_a_loop,
+    run_async,
 )
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import ChatModel, ImageModel, Price
@@ -226,7 +226,7 @@ def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
         await _reopen(plan, ledger, stages.versions)
         await _describe(plan, ledger, stages.versions)
 
-    in_a_loop(begin)
+    run_async(begin)
     return _job(plan, ledger, stages).run(ledger)
 
 

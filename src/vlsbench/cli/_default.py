@@ -7,7 +7,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 
-def taking_for_granted(command: str) -> type[TyperGroup]:
+def default_command(command: str) -> type[TyperGroup]:
     """Return a group that takes whatever begins with no command's name for arguments of one."""
 
     class Defaulting(TyperGroup):

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from vlsbench.cli._config import AsJson, Quiet, command
-from vlsbench.cli._default import taking_for_granted
+from vlsbench.cli._default import default_command
 from vlsbench.errors import EXIT_ERROR
 from vlsbench.releasing._settings import ReleaseConfig
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vlsbench.releasing import Release, Watch
 
 app = typer.Typer(
-    cls=taking_for_granted("write"),
+    cls=default_command("write"),
     help="Write a set out for others: `vlsbench release DATASET` is short for `release write`.",
     no_args_is_help=True,
 )

@@ -17,14 +17,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from vlsbench.cli._config import AsJson, command
-from vlsbench.cli._default import taking_for_granted
+from vlsbench.cli._default import default_command
 from vlsbench.reviewing._front import ReviewConfig
 
 if TYPE_CHECKING:
     from vlsbench.reviewing import Person, Review, Status, Store
 
 app = typer.Typer(
-    cls=taking_for_granted("serve"),
+    cls=default_command("serve"),
     help="People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
     no_args_is_help=True,
 )

@@ -17,7 +17,7 @@ import numpy as np
 
 from vlsbench.embed._text import Vectors
 from vlsbench.errors import VlsbenchError
-from vlsbench.models import FatalCall, Patience
+from vlsbench.models import FatalCall, RetryPolicy
 from vlsbench.models._http import parse_http_spec
 from vlsbench.text import first_line
 
@@ -26,7 +26,7 @@ BATCH = 128
 CONNECTIONS = 8
 PASSING = (408, 409, 425, 429)
 """Statuses below 500 that may be gone next time."""
-PATIENCE = Patience(timeout_s=120.0)
+PATIENCE = RetryPolicy(timeout_s=120.0)
 
 
 class _Passing(Exception):
@@ -59,7 +59,7 @@ def parse_vectors(body: bytes, count: int) -> Vectors:
 class HttpEmbedder:
     """An embedding model on a server; the key comes from `VLSBENCH_API_KEY`."""
 
-    def __init__(self, spec: str, *, patience: Patience = PATIENCE) -> None:
+    def __init__(self, spec: str, *, patience: RetryPolicy = PATIENCE) -> None:
         """Take `NAME@http://host:port/v1`.
 
         Raises:

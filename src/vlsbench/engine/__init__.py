@@ -9,9 +9,9 @@ from vlsbench.engine._progress import progress_bar
 from vlsbench.engine._session import (
     INTERRUPTED,
     check_same_run,
-    heed_ctrl_c,
-    in_a_loop,
+    handle_sigint,
     open_siblings,
+    run_async,
     worth_taking,
 )
 from vlsbench.engine._stage import Children, Drop, Keep, Quarantine, Record, Result, Stage
@@ -47,12 +47,12 @@ __all__ = [
     "check_same_run",
     "count_blobs",
     "get_blob",
+    "handle_sigint",
     "has_blob",
-    "heed_ctrl_c",
-    "in_a_loop",
     "open_siblings",
     "progress_bar",
     "put_blob",
+    "run_async",
     "run_local",
     "watch",
     "worth_taking",

@@ -24,9 +24,9 @@ from vlsbench.engine._local import run_local
 from vlsbench.engine._progress import progress_bar
 from vlsbench.engine._session import (
     check_same_run,
-    heed_ctrl_c,
-    in_a_loop,
+    handle_sigint,
     open_siblings,
+    run_async,
     worth_taking,
 )
 from vlsbench.engine._stage import Record, Stage
@@ -150,7 +150,7 @@ class Job:
         """
         if self.identity is not None:
             check_same_run(ledger, self.identity)
-        return in_a_loop(lambda: self._run(ledger))
+        return run_async(lambda: self._run(ledger))
 
     async def _run(self, ledger: Ledger) -> StopSignal:
         await self._begin(ledger)
@@ -168,7 +168,7 @@ class Job:
                 specs = {model.spec for model in self.models}
                 siblings = open_siblings(ledger.folder, self.reuse, specs, stack)
             ctx = Context(ledger, siblings, budget, signal, tally, keep_paid=worth_taking)
-            stack.enter_context(heed_ctrl_c(signal, tally))
+            stack.enter_context(handle_sigint(signal, tally))
             stack.enter_context(watch(tally, self.progress))
             try:
                 self.prepare()

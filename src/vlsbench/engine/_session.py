@@ -74,7 +74,7 @@ def worth_taking(reply: Reply) -> bool:
 
 
 @contextlib.contextmanager
-def heed_ctrl_c(stop: StopSignal, tally: Tally | None = None) -> Iterator[None]:
+def handle_sigint(stop: StopSignal, tally: Tally | None = None) -> Iterator[None]:
     """Let Ctrl-C stop new calls, and say so in the tally; a second one cancels the current task."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -100,11 +100,11 @@ def heed_ctrl_c(stop: StopSignal, tally: Tally | None = None) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine to its end, on uvloop where there is one, also inside a notebook.
 
     Raises:
-        Interrupted: A second Ctrl-C cancelled it; see `heed_ctrl_c`.
+        Interrupted: A second Ctrl-C cancelled it; see `handle_sigint`.
     """
     try:
         import uvloop

@@ -11,7 +11,7 @@ from typing import Any
 
 from vlsbench import __version__
 from vlsbench.config import Budget, Connection, Images, Sample, record
-from vlsbench.engine import FILE, CostBudget, Ledger, check_same_run, in_a_loop
+from vlsbench.engine import FILE, CostBudget, Ledger, check_same_run, run_async
 from vlsbench.errors import Stopped
 from vlsbench.evaluation._estimate import estimate
 from vlsbench.evaluation._page import write_report
@@ -219,7 +219,7 @@ def execute(plan: EvaluationPlan) -> Evaluation:
         check_same_run(ledger, plan.identity)
         reopened = 0
         if plan.output.retry:
-            reopened = in_a_loop(partial(reopen_unscored, ledger))
+            reopened = run_async(partial(reopen_unscored, ledger))
         if ledger.meta("complete") and not reopened:
             plan.selection.leave_out(ledger.left_out())
             return Evaluation(plan.folder, _files(plan, ledger))

@@ -1,7 +1,7 @@
 """Models: what goes to them, what comes back, and the ways to reach them."""
 
 from vlsbench.models._hf import Answer, HfChat, LocalModel, Question
-from vlsbench.models._http import HttpChat, Patience, Server
+from vlsbench.models._http import HttpChat, RetryPolicy, Server
 from vlsbench.models._images import (
     DIFFUSERS,
     Drawing,
@@ -57,11 +57,11 @@ __all__ = [
     "Limiter",
     "LocalModel",
     "Params",
-    "Patience",
     "Price",
     "Question",
     "Reply",
     "Request",
+    "RetryPolicy",
     "Schema",
     "Server",
     "Usage",

@@ -40,7 +40,7 @@ DETAIL_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long a question is asked again."""
 
     timeout_s: float = 300.0
@@ -68,7 +68,9 @@ class _Passing(Exception):
 class Server:
     """One base URL: its connections, its limit, and whether it ever answered."""
 
-    def __init__(self, url: str, api_key: str | None, connections: int, patience: Patience) -> None:
+    def __init__(
+        self, url: str, api_key: str | None, connections: int, patience: RetryPolicy
+    ) -> None:
         self.url = url.rstrip("/")
         self.limiter = Limiter(connections)
         self.patience = patience
@@ -130,7 +132,7 @@ def _from_json(body: bytes) -> Any:
         return json.loads(body)
 
 
-def _retrying(patience: Patience, started: float) -> tenacity.AsyncRetrying:
+def _retrying(patience: RetryPolicy, started: float) -> tenacity.AsyncRetrying:
     """Return what asks again: faults by number, overload by time since `started`."""
     import tenacity
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from vlsbench.errors import MissingExtra
 from vlsbench.models._finish import read_finish
-from vlsbench.models._http import Patience
+from vlsbench.models._http import RetryPolicy
 from vlsbench.models._limits import Limiter
 from vlsbench.models._thoughts import split_thoughts
 from vlsbench.models._types import CallFailed, FatalCall, Finish, Reply, Request, Usage
@@ -25,7 +25,7 @@ PREFIX = "inspect/"
 class InspectChat:
     """A model of an Inspect provider; implements `ChatModel`."""
 
-    def __init__(self, spec: str, connections: int, patience: Patience) -> None:
+    def __init__(self, spec: str, connections: int, patience: RetryPolicy) -> None:
         """Open the provider.
 
         Args:

@@ -7,7 +7,7 @@ from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.models._hf import PREFIX as HF_PREFIX
 from vlsbench.models._hf import HfChat
-from vlsbench.models._http import HttpChat, Patience, Server, parse_http_spec
+from vlsbench.models._http import HttpChat, RetryPolicy, Server, parse_http_spec
 from vlsbench.models._inspect import PREFIX, InspectChat
 from vlsbench.models._types import ChatModel
 from vlsbench.registry import Kind
@@ -25,7 +25,7 @@ class Connections:
     def __init__(
         self,
         most: int = 32,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         *,
         file_images: bool = False,
     ) -> None:
@@ -37,14 +37,14 @@ class Connections:
             file_images: Send images as `file://` URLs.
         """
         self._most = most
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._file_images = file_images
         self._servers: dict[tuple[str, str | None], Server] = {}
 
     @classmethod
     def of(cls, connection: Connection, *, file_images: bool = False) -> Connections:
         """Open models as settings say."""
-        patience = Patience(timeout_s=connection.timeout_s, retries=connection.retries)
+        patience = RetryPolicy(timeout_s=connection.timeout_s, retries=connection.retries)
         return cls(connection.concurrency, patience, file_images=file_images)
 
     def open(self, spec: str | ChatModel, chat: type[HttpChat] = HttpChat) -> ChatModel:

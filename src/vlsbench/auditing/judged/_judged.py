@@ -26,7 +26,7 @@ from vlsbench.auditing.judged._figures import (
 )
 from vlsbench.auditing.judged._run import JudgedPlan, JudgedSet, reopen_unscored
 from vlsbench.config import Budget, Connection, Sample
-from vlsbench.engine import CostBudget, Ledger, check_same_run, in_a_loop
+from vlsbench.engine import CostBudget, Ledger, check_same_run, run_async
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import RUNS, Output, Selection, run_id, spend_by_role
 from vlsbench.files import whole_file, write_json
@@ -126,7 +126,7 @@ def judged(
     with Ledger.write(folder) as ledger:
         check_same_run(ledger, identity)
         if output.retry:
-            in_a_loop(partial(reopen_unscored, ledger))
+            run_async(partial(reopen_unscored, ledger))
         plan = JudgedPlan(
             sets=sets,
             judge=asked,
