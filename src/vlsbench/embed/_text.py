@@ -303,7 +303,7 @@ def open_embedder(spec: str | Embedder = "minilm", **connection: Any) -> Embedde
         return HttpEmbedder(spec, **connection)
     plugin = registry.find(Kind.EMBEDDER, spec.partition("/")[0])
     if plugin and "form" not in plugin.declaration:
-        embedder: Embedder = plugin.target(spec)
+        embedder: Embedder = plugin.open(spec)
         return embedder
     raise VlsbenchError(
         f"embedder {spec!r} is of no known form: minilm, NAME@http://host:port/v1, clip/MODEL, or "
