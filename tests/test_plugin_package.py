@@ -138,10 +138,7 @@ def test_broken_plugin_is_one_line(tmp_path: Path) -> None:
 
 def test_name_registered_twice_names_both(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text(
-        "from vlsbench.registry import model\n"
-        "@model('parrot')\n"
-        "class Parrot:\n"
-        "    'Another one.'\n"
+        "from vlsbench.registry import model\n@model('parrot')\nclass Parrot:\n    'Another one.'\n"
     )
     file = str(PACKAGE / "src" / "vlsbench_toaster.py")
     done = vlsbench(tmp_path, *LOUD, "--plugin", "other.py", "--plugin", file)
@@ -155,10 +152,7 @@ def test_name_registered_twice_names_both(installed: Path, tmp_path: Path) -> No
 
 def test_model_that_cannot_be_opened_is_one_line(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "mute.py").write_text(
-        "from vlsbench.registry import model\n"
-        "@model('mute')\n"
-        "class Mute:\n"
-        "    'Takes no spec.'\n"
+        "from vlsbench.registry import model\n@model('mute')\nclass Mute:\n    'Takes no spec.'\n"
     )
     asked = ("eval", "toasters", "--model", "mute", "--judge", "rules", "--plugin", "mute.py")
     done = vlsbench(tmp_path, *asked, library=installed)

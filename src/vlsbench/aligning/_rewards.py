@@ -163,7 +163,9 @@ def open_reward(name: str) -> Reward:
     Raises:
         VlsbenchError: The judge's spec is of no known form.
     """
-    entry = registry.find(registry.Kind.REWARD, re.split("[:/]", name)[0]) if "@" not in name else None
+    entry = (
+        registry.find(registry.Kind.REWARD, re.split("[:/]", name)[0]) if "@" not in name else None
+    )
     if entry is None:
         return by_judge(Connections().open(name))
     made: Reward = entry.open(name)
