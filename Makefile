@@ -27,7 +27,7 @@ test: lint  ## everything that must hold
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 check: lint  ## the quick lane: no torch, Chromium or tesseract
-	$(BIN)/python -m pytest -n auto -m "not slow and not browser and not torch and not tesseract"
+	$(BIN)/python -m pytest -n auto -m "not slow and not browser and not torch"
 
 test-slow: $(VENV)/.dev  ## minutes, not seconds
 	$(BIN)/python -m pytest -m slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from selenium import webdriver
@@ -15,6 +16,30 @@ from selenium.webdriver.chrome.service import Service
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+TORCH = (
+    "aligning/",
+    "auditing/test_overlap",
+    "building/test_build_diffusers",
+    "cli/test_audit_cli",
+    "cli/test_audit_embedder",
+    "compat/test_v0_1_made",
+    "embed/test_embed",
+    "lab/test_vlm",
+    "models/test_hf",
+    "releasing/test_beside",
+    "test_examples",
+    "test_objects",
+    "test_plugin_package",
+)
+"""Tests that need torch, or another process that imports it: left out of `make check`."""
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(HERE).as_posix().startswith(TORCH):
+            item.add_marker("torch")
 
 
 @pytest.fixture(scope="session")

@@ -163,8 +163,10 @@ def open_reward(name: str) -> Reward:
     Raises:
         VlsbenchError: The judge's spec is of no known form.
     """
-    entry = registry.known(registry.Kind.REWARD, re.split("[:/]", name)[0])
+    entry = (
+        registry.find(registry.Kind.REWARD, re.split("[:/]", name)[0]) if "@" not in name else None
+    )
     if entry is None:
         return by_judge(Connections().open(name))
-    made: Reward = entry.target(name)
+    made: Reward = entry.open(name)
     return made

@@ -306,7 +306,7 @@ class AlignConfig(Settings):
     skip_bad: Annotated[bool, Option("Leave unusable rows out.")] = False
     reward: Annotated[
         str,
-        Option("Of online methods: rules, rm:PATH (a reward model), or a judge model's spec."),
+        Option("Of online methods: rules, rm:PATH (a reward model), a judge's spec, or a plug-in."),
     ] = "rules"
 
     @property
