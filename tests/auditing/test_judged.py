@@ -329,4 +329,4 @@ def test_a_second_interrupt_leaves_at_once_and_says_so(tmp_path: Path, measure: 
     assert "Traceback" not in said
     last = said.splitlines()[-1]
     assert last.startswith("error: left at once;")
-    assert last.endswith("the same command goes on from here")
+    assert last.endswith("the same command resumes from here")

@@ -215,7 +215,7 @@ def test_a_budget_ends_with_its_own_exit_code_and_goes_on(
     arguments = ("lab/leaky?n=20", *LAB_JUDGE)
     done = vlsbench("audit", *arguments, "--max-calls", "9")
     assert done.returncode == 3, done.stderr
-    assert "the same command goes on from here" in done.stderr.replace("\n", " ")
+    assert "the same command resumes from here" in done.stderr.replace("\n", " ")
     (folder,) = (tmp_path / "audits").iterdir()
     first = read_card(folder / "card.json")
     assert first.stopped

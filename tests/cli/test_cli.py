@@ -127,7 +127,7 @@ def test_a_budget_ends_with_its_own_exit_code(vlsbench: Command, tmp_path: Path)
     arguments = ("eval", "lab/leaky?n=20", "--model", "lab/blind", "--judge", "lab")
     done = vlsbench(*arguments, "--max-calls", "10")
     assert done.returncode == 3
-    assert "the same command goes on from here" in done.stderr.replace("\n", " ")
+    assert "the same command resumes from here" in done.stderr.replace("\n", " ")
     assert "the run stopped" in done.stdout.lower()
     assert vlsbench(*arguments).returncode == 0
 

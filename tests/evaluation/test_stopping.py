@@ -89,7 +89,7 @@ def test_an_interrupt_drains_and_says_how_to_go_on(tmp_path: Path, number: int) 
     with lab.running(latency=0.1) as url:
         code, said = interrupted(url, out, number, 1)
         assert code == EXIT_INTERRUPTED
-        assert "the same command goes on from here" in said.replace("\n", " ")
+        assert "the same command resumes from here" in said.replace("\n", " ")
         # Drained: whatever was asked was also recorded.
         assert calls_on_record(out) == lab.stats(url)["paid"]
         done = subprocess.run(command(url, out), capture_output=True, text=True)

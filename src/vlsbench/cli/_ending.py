@@ -13,7 +13,7 @@ def end_if_stopped(console: Console, stopped: str | None) -> None:
     if not stopped:
         return
     console.print(
-        f"stopped: {stopped}; the same command goes on from here",
+        f"stopped: {stopped}; the same command resumes from here",
         style="yellow",
         highlight=False,
         markup=False,

@@ -186,7 +186,7 @@ class Context:
 
         Args:
             ledger: Open for writing.
-            siblings: Other runs whose recorded calls may be taken over.
+            siblings: Other runs whose recorded calls can be reused.
             budget: Bounds new calls.
             signal: Says when to make no new call.
             tally: Counted up here.

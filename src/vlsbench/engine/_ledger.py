@@ -120,7 +120,7 @@ class Ledger:
             if read_only and "no such table" in str(error):
                 raise VlsbenchError(f"{folder} holds no run yet: it is being made") from None
             raise LedgerError(
-                f"cannot open {self._path}: {error}; free some disk space or mend the disk, "
+                f"cannot open {self._path}: {error}; free up disk space or check the disk, "
                 "then run the same command again"
             ) from None
         if version != str(SCHEMA_VERSION):

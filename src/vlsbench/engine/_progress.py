@@ -31,7 +31,7 @@ def _facts(tally: Tally, seconds: float) -> str:
     if tally.outcomes["filtered"]:
         parts.append(f"{tally.outcomes['filtered']} filtered")
     if tally.reused:
-        parts.append(f"{tally.reused} taken over")
+        parts.append(f"{tally.reused} reused")
     if tally.note:
         parts.append(tally.note)
     return " · ".join(parts)

@@ -32,14 +32,14 @@ def check_same_run(ledger: Ledger, identity: Mapping[str, object]) -> None:
     if differing:
         raise VlsbenchError(
             f"{ledger.folder} holds another run (differs in: {', '.join(differing)}); choose "
-            "another --out beside it, and what is already answered there is taken over"
+            "another --out beside it, and what is already answered there is reused"
         )
 
 
 def open_siblings(
     folder: Path, reuse: Sequence[Path], specs: Collection[str], stack: ExitStack
 ) -> list[Ledger]:
-    """Open the runs whose recorded calls may be taken over: those beside `folder`, and `reuse`.
+    """Open the runs whose recorded calls can be reused: those beside `folder`, and `reuse`.
 
     Args:
         folder: The run's own.
@@ -119,7 +119,7 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
                 return runner.run(work())
             except asyncio.CancelledError:
                 raise Interrupted(
-                    "left at once; calls in flight are lost, the same command goes on from here"
+                    "left at once; calls in flight are lost, the same command resumes from here"
                 ) from None
 
     try:

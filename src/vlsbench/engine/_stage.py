@@ -20,7 +20,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Go on to the next stage with `value`; from the last stage, plain JSON for the ledger."""
+    """Continue to the next stage with `value`; from the last stage, plain JSON for the ledger."""
 
     value: Any
 
@@ -35,7 +35,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """The record ends here because something is wrong with it; a later run may take it up."""
+    """The record ends here because something is wrong with it; a later run may try again."""
 
     reason: str
     value: Mapping[str, Any] = field(default_factory=dict)
@@ -43,11 +43,11 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """Other records go on in this one's place. Their ids must not depend on scheduling."""
+    """Other records continue in this one's place. Their ids must not depend on scheduling."""
 
     records: Sequence[Record]
     dropped: Sequence[tuple[str, Drop]] = ()
-    """Those that do not: id and why. Each ends in an outcome of its own at this stage."""
+    """Those that do not: id and reason. Each ends in a separate outcome at this stage."""
 
 
 Result = Keep | Drop | Quarantine | Children
@@ -65,4 +65,4 @@ class Stage(Protocol):
         """Covers prompt, model and parameters: a change makes old outcomes stale."""
 
     async def run(self, record: Record, ctx: Context) -> Result:
-        """Decide about one record. `ctx.call` is the only road to a model."""
+        """Decide about one record. Every model call goes through `ctx.call`."""

@@ -111,7 +111,7 @@ class Writer(threading.Thread):
                     connection.interrupt()
             error = LedgerError(
                 f"cannot write {self._path}: {cause}; everything recorded before is safe. "
-                "Free some disk space or mend the disk, then run the same command again"
+                "Free up disk space or check the disk, then run the same command again"
             )
         for loop, waiters in groupby(batch, key=attrgetter("loop")):
             # A loop that was torn down (second Ctrl-C) has nobody left to tell.
