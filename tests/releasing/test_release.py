@@ -11,9 +11,10 @@ import kitchen
 import pytest
 
 import vlsbench
+from vlsbench.config import resolve, to_toml
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import Output
-from vlsbench.releasing import verify
+from vlsbench.releasing import ReleaseConfig, verify, write_release
 
 
 @pytest.fixture
@@ -268,6 +269,17 @@ def test_a_config_file_says_it_all_and_options_go_before_it(source: Path, tmp_pa
     config.write_text('name = "kitchen"\nlicense = "mit"\n[content]\nwarn = "x"\n')
     with pytest.raises(VlsbenchError, match=r"release.toml: unknown key license"):
         vlsbench.release(source, out=tmp_path / "other", config=config)
+
+
+def test_the_resolved_settings_are_a_release_toml(source: Path, tmp_path: Path) -> None:
+    given = {**kitchen.NAMED, "licences": {"drawn": "CC0-1.0"}, "content": kitchen.ANSWERS}
+    options = {**given, "dataset": source, "out": tmp_path / "out", "split": "train=0.5,test=0.5"}
+    settings = resolve(ReleaseConfig, {**options, "limits": ["Small, and only toasters."]})
+    (tmp_path / "release.toml").write_text(to_toml(settings))
+    assert resolve(ReleaseConfig, {}, file=tmp_path / "release.toml") == settings
+    made = write_release(settings)
+    assert [split.name for split in made.splits] == ["train", "test"]
+    assert "Small, and only toasters." in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_release_json_is_what_was_returned(source: Path, tmp_path: Path) -> None:
