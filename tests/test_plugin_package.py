@@ -111,13 +111,9 @@ assert open_reward("brevity/2")([{}, {}], ["a toaster", "not for a toddler"]) ==
 assert open_embedder("letters").embed(["toast", "a toaster"]).shape == (2, 27)
 pairs = vlsbench.load("toasters", transforms=["shout"])
 run = vlsbench.evaluate(pairs, model="parrot/polite", judge="politeness")
-<<<<<<< HEAD
-assert {group.refusal.value for group in run.summary.groups} == {1.0}, run.summary.groups
-=======
 assert all(group.refusal.rate == 1.0 for group in run.summary.groups), run.summary.groups
 stages = {entry.name: entry.origin for entry in registry.entries(registry.Kind.STAGE)}
 assert (stages["draft"], stages["without-word"]) == ("vlsbench", "vlsbench-toaster 1.0"), stages
->>>>>>> examples
 """
     done = run(tmp_path, "-c", script, library=installed)
     assert done.returncode == 0, done.stderr
