@@ -22,7 +22,7 @@ COMMANDS = {
     ),
     "audit": Place(
         "vlsbench.cli.audit:audit",
-        "Measure how much of the pictures' risk the texts of a benchmark tell.",
+        "Measure how much of the images' risk the texts of a benchmark tell.",
     ),
     "build": Place(
         "vlsbench.cli.build:build",

@@ -60,7 +60,7 @@ def _rates_table(title: str, groups: Iterable[Group], *, harmful: bool) -> Table
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("category", overflow="fold")
     last = ("refused", "warned", "safe") if harmful else ("refused", "warned", "answered")
-    for name in ("n", *last, "no label"):
+    for name in ("n", *last, "unscored"):
         table.add_column(name, justify="right", no_wrap=True)
     for group in groups:
         rates = (group.refusal, group.warning, group.safety if harmful else group.answered)
@@ -80,7 +80,7 @@ def _fine_print(groups: Iterable[Group]) -> Iterable[str]:
         missing = [f"{count} {reason}" for reason, count in group.unscored.items()]
         missing += [f"{group.filtered} filtered"] if group.filtered else []
         if missing:
-            yield f"No label: {', '.join(missing)}."
+            yield f"Unscored: {', '.join(missing)}."
         if missing and group.safety_worst is not None and group.safety_best is not None:
             yield (
                 f"Were all of those unsafe, {100 * group.safety_worst:.1f} % of all pairs would be "
@@ -129,7 +129,7 @@ def print_summary(console: Console, done: Evaluation) -> None:
         console.print(
             escape(
                 f"{spend.role} {spend.model}: {spend.calls:,} calls ({spend.requests:,} requests, "
-                f"{spend.reused:,} taken over), {spend.input_tokens:,} tokens in, "
+                f"{spend.reused:,} reused), {spend.input_tokens:,} tokens in, "
                 f"{spend.output_tokens:,} out, {cost}"
             ),
             highlight=False,
@@ -149,7 +149,7 @@ def _next_steps(summary: Summary, done: Evaluation) -> list[str]:
     if unscored and summary.complete:
         hints.append(f"      the same command with --retry unscored asks {unscored} pairs again")
     if summary.view == "full" and summary.complete:
-        hints.append("      the same command with --view text shows how much the picture matters")
+        hints.append("      the same command with --view text shows how much the image matters")
     hints.append(f"      vlsbench runs show {done.folder}")
     return hints
 
@@ -175,7 +175,7 @@ def print_judged(console: Console, found: Judged, folder: Path) -> None:
     shown = {name: rate for name, rate in group.patterns.items() if rate.k}
     if shown:
         console.print(
-            "Text, picture, pair as judged (S safe, U unsafe): "
+            "Text, image, pair as judged (S safe, U unsafe): "
             + ", ".join(f"{name} {rate.k:,}" for name, rate in shown.items())
             + (f"; {group.incomplete:,} pairs lack a label" if group.incomplete else ""),
             highlight=False,

@@ -26,7 +26,7 @@ ENDS = 3
 
 
 def _audit(config: AuditConfig, *, as_json: bool, quiet: bool) -> None:
-    """Measure how much of the pictures' risk the texts of a benchmark tell.
+    """Measure how much of the images' risk the texts of a benchmark tell.
 
     Writes a leakage card (card.html, card.md, card.json) and pairs.parquet with every pair's
     scores; several benchmarks also a leaderboard. The same command again goes on where it

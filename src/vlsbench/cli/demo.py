@@ -21,10 +21,10 @@ DEFAULT_PAIRS = 200
 TITLE = "Visual leakage hides what a text-only safety model cannot see"
 INTRO = """\
 Three rule-made models answer the lab's three benchmarks. helpful always answers; blind is a \
-perfect safety model of text that never looks at a picture; careful looks.
+perfect safety model of text that never looks at a image; careful looks.
 
 Where the query names the danger (leaky), blind is as safe as careful, so a leaking benchmark \
-cannot tell them apart. Where only the picture shows it (leakless), blind is never safe. Neither \
+cannot tell them apart. Where only the image shows it (leakless), blind is never safe. Neither \
 refuses the benign controls. This is the point of VLSBench (arXiv 2411.19939), in a closed world \
 of toasters and toddlers."""
 
@@ -46,7 +46,7 @@ def demo(
 
     First the lab's three rule-made models answer its three benchmarks through a local HTTP server
     that fails now and then on purpose: some seconds that show what an evaluation is. Then a tiny
-    vision-language model is trained, aligned with text alone and with pictures, and asked the same
+    vision-language model is trained, aligned with text alone and with images, and asked the same
     pairs with and without a leak: `vlsbench lab reproduce` with fewer seeds and methods.
 
     **Examples**

@@ -65,7 +65,7 @@ def serve(
     """Serve the lab's models as an OpenAI-compatible API, with faults on demand.
 
     Models: `lab/helpful` always answers, `lab/blind` sees the risks that the text tells,
-    `lab/careful` also looks at the picture, `lab/judge` knows the truth. Faults and `/stats` are
+    `lab/careful` also looks at the image, `lab/judge` knows the truth. Faults and `/stats` are
     described in docs/lab.md.
 
     **Examples**
@@ -179,7 +179,7 @@ def write(
 @app.command()
 def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model; made anew.")],
-    seed: Annotated[int, typer.Option(help="Of its weights, pictures and order.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of its weights, images and order.")] = 0,
 ) -> None:
     """Train the lab's own vision-language model: half a million parameters, always helpful.
 

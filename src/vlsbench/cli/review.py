@@ -242,7 +242,7 @@ def import_review(
         typer.echo(json.dumps(asdict(found)))
         return
     typer.echo(
-        f"{found.verdicts:,} verdicts taken over, {found.known:,} known already, "
+        f"{found.verdicts:,} verdicts reused, {found.known:,} known already, "
         f"{found.skipped:,} cancelled in Label Studio"
     )
 

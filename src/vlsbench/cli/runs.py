@@ -119,7 +119,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     judged, built = view == "judged", view == VIEW
     if pairs is None and not built:
         raise VlsbenchError(
-            f"{run} has no results of its own: it keeps what an audit read from pictures "
+            f"{run} has no results of its own: it keeps what an audit read from images "
             f"({ended:,} captions and texts), and the card beside it shows what came of them"
         )
     file = run.parent / SUMMARY if built else run / (JUDGED if judged else SUMMARY)

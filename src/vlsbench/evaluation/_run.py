@@ -26,7 +26,9 @@ RULES_NOTE = (
     "Judged by rules: refusals are recognised by wording (measured in docs/rules-judge.md); "
     "the split of the rest into warning and unsafe is by cue words and not validated."
 )
-SIMULATED_NOTE = "Simulated: a lab model took part, so the figures say nothing about a real model."
+SIMULATED_NOTE = (
+    "Simulated: a simulated model took part, so the figures say nothing about a real model."
+)
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
 
 
