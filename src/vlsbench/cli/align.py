@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.aligning import Plan, Trained
@@ -222,7 +222,7 @@ def align(
     console = Console(stderr=True, soft_wrap=True, quiet=not alone)
 
     def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, style="yellow")
+        console.print(terminal(line), highlight=False, style="yellow")
 
     if method not in list(Method):
         raise VlsbenchError(f"no method {method!r}: there are {', '.join(Method)}")
@@ -318,7 +318,7 @@ def _print_plan(console: Console, plan: Plan) -> None:
         ),
     ]
     for name, value in rows:
-        table.add_row(name, escape(value))
+        table.add_row(name, terminal(value))
     console.print(table)
 
 
@@ -337,7 +337,9 @@ def _print_trained(console: Console, trained: Trained) -> None:
         # PPO samples, and so has a reward, in one of several steps.
         if found := [entry[name] for entry in trained.curve if name in entry]:
             console.print(f"{name} {found[0]:.3f} → {found[-1]:.3f}", highlight=False)
-    console.print(escape(f"Files: {trained.path}/ align.json, metrics.jsonl, and the model"))
+    console.print(terminal(f"Files: {trained.path}/ align.json, metrics.jsonl, and the model"))
     console.print(
-        escape(f"Next: vlsbench eval BENCH --model hf/{trained.path}"), style="dim", highlight=False
+        terminal(f"Next: vlsbench eval BENCH --model hf/{trained.path}"),
+        style="dim",
+        highlight=False,
     )
