@@ -177,7 +177,7 @@ def test_nothing_to_hide_is_an_error(tmp_path: Path) -> None:
         run("lab/benign?n=4", tmp_path, **options)
     with pytest.raises(VlsbenchError, match=r"lab/leaky.* holds no benign pair"):
         run("lab/leaky?n=4", tmp_path, controls=["lab/leaky?n=4"], **options)
-    with pytest.raises(VlsbenchError, match="no view image here; there are full, text"):
+    with pytest.raises(VlsbenchError, match="invalid view image: choose full, text"):
         run("lab/leaky?n=4", tmp_path, views=["image"], **options)
 
 

@@ -42,12 +42,12 @@ from vlsbench.auditing.card._make import marks, wants_blur
 from vlsbench.auditing.card._page import pieces
 from vlsbench.auditing.overlap._figures import ChannelFigures
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Selection, Settings
+from vlsbench.evaluation import Selection
 from vlsbench.files import write_json
 from vlsbench.stats import Rate
 
 CARDS = shape(Card, schema=st.just("vlsbench.card/1"))
-LEADERBOARDS = shape(Leaderboard, schema=st.just("vlsbench.leaderboard/1"))
+LEADERBOARDS = shape(Leaderboard, schema=st.just("vlsbench.league/1"))
 # Cards are large: shrinking one that fails would take minutes.
 anything = settings(
     max_examples=40,
@@ -136,7 +136,7 @@ def _overlap(leak: float | None, **categories: float | None) -> OverlapSummary:
 
 def _card(leak: float | None = 0.3, bench: str = "lab/leaky?n=50", **changes: object) -> Card:
     made = make_card(
-        Selection(lab.benchmark(bench), Settings()),
+        Selection(lab.benchmark(bench)),
         seed=0,
         limit=None,
         settings={"embedder": "minilm"},
@@ -195,7 +195,7 @@ def test_a_category_of_one_pair_is_not_the_most_leaking_for_want_of_data() -> No
     """Its corrected share, from no pair found, lies where the assumptions put it: near a third."""
     summary = _overlap(0.1, Kitchen=0.2, Bathroom=0.0)
     summary = replace(summary, categories=(*summary.categories, _group("Attic", 0.32, n=1)))
-    selection = Selection(lab.benchmark("lab/leaky?n=50"), Settings())
+    selection = Selection(lab.benchmark("lab/leaky?n=50"))
     card = make_card(selection, seed=0, limit=None, settings={}, overlap=summary)
     assert [category.name for category in card.categories] == ["Kitchen", "Attic", "Bathroom"]
     assert [(c.counted.k, c.counted.n) for c in card.categories] == [(10, 50), (0, 1), (0, 50)]

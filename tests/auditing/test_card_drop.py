@@ -20,13 +20,11 @@ from vlsbench.auditing import (
     Reading,
     Score,
     leak_score,
-    read_drop,
-    without,
 )
 from vlsbench.auditing.judged import Finding
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.judge import Part
-from vlsbench.pairs import PairSet
+from vlsbench.pairs import PairSet, read_drop, without
 
 
 def _overlap(**naming: float) -> OverlapPair:

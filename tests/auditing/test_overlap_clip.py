@@ -18,7 +18,15 @@ from PIL import Image
 from tiny_clip import mug, mugs, save_clip, save_siglip
 
 import vlsbench
-from vlsbench.auditing import OverlapPair, OverlapSummary, overlap, shipped, telling_words
+from vlsbench.auditing import (
+    AuditOutput,
+    Overlap,
+    OverlapPair,
+    OverlapSummary,
+    overlap,
+    shipped,
+    telling_words,
+)
 from vlsbench.auditing.overlap._background import empty_pictures
 from vlsbench.embed import Clip
 from vlsbench.embed._clip import Pixels
@@ -203,7 +211,7 @@ def test_words_for_pictures_and_fitted_numbers_are_refused(model: Path, tmp_path
     with pytest.raises(VlsbenchError, match="--calibration cannot help it"):
         overlap(mugs(4), embedder=f"clip/{model}", calibration=shipped())
     with pytest.raises(VlsbenchError, match="--ocr cannot help it"):
-        vlsbench.audit(mugs(4), embedder="clip/not/opened", ocr=True, out=tmp_path)
+        vlsbench.audit(mugs(4), overlap=Overlap(embedder="clip/not/opened", ocr=True))
 
 
 def test_files_that_are_no_such_model_are_named(model: Path, tmp_path: Path) -> None:
@@ -231,9 +239,8 @@ def test_a_leaderboard_says_by_which_model_and_that_naming_is_not_calibrated(
     spec = f"clip/{model}"
     table, audits = vlsbench.leaderboard(
         [mugs(30, leak=1.0), mugs(30, leak=0.0, seed=1)],
-        embedder=spec,
-        out=tmp_path / "leaderboard",
-        progress=False,
+        overlap=Overlap(embedder=spec),
+        output=AuditOutput(out=tmp_path / "leaderboard", progress=False),
     )
     bits = {row.bench: row.topic.value for row in table.rows if row.topic}
     assert bits["mugs 0"] > bits["mugs 1"] + 3  # type: ignore[operator]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -15,9 +15,15 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import vlsbench
-from vlsbench.auditing import caption, captions, read_texts, require_tesseract, texts
-from vlsbench.auditing.overlap._captions import PROMPT_VERSION, prompt_hash
-from vlsbench.engine import Budget, Context, Ledger, StopSignal, Tally
+from vlsbench.auditing import captions, require_tesseract, texts
+from vlsbench.auditing.overlap._captions import (
+    PROMPT_VERSION,
+    CaptionStage,
+    prompt_hash,
+    records_of,
+)
+from vlsbench.auditing.overlap._ocr import TextStage
+from vlsbench.engine import Budget, Context, Ledger, Stage, StopSignal, Tally, run_local
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import open_model
 from vlsbench.pairs import FileImage, MadeImage, Pair
@@ -30,13 +36,17 @@ def context(folder: Path):  # type: ignore[no-untyped-def]
         yield Context(ledger, [], Budget(signal, None, None, {}), signal, Tally()), ledger
 
 
+async def read(stage: Stage, pairs: Iterable[Pair], ctx: Context) -> None:
+    await run_local([stage], records_of(stage.name, pairs), ctx, width=4)
+
+
 def test_captions_are_asked_once_for_each_picture_and_kept(tmp_path: Path) -> None:
     pairs = [replace(pair, description="") for pair in vlsbench.load("lab/leakless?n=30")]
     pictures = {pair.cluster for pair in pairs}
     assert len(pictures) < len(pairs)
     for _ in range(2):
         with context(tmp_path / "run") as (ctx, ledger):
-            asyncio.run(caption(pairs, open_model("lab/careful"), ctx))
+            asyncio.run(read(CaptionStage(open_model("lab/careful")), pairs, ctx))
             look = captions(ledger)
             assert all(str(pair.meta["object"]) in look(pair) for pair in pairs)
             assert ledger.count_calls() == len(pictures)
@@ -45,7 +55,7 @@ def test_captions_are_asked_once_for_each_picture_and_kept(tmp_path: Path) -> No
 def test_a_picture_that_cannot_be_read_has_no_caption(tmp_path: Path) -> None:
     pair = Pair(id="1", query="?", images=(FileImage("gone.png", tmp_path / "gone.png"),))
     with context(tmp_path / "run") as (ctx, ledger):
-        asyncio.run(caption([pair], open_model("lab/careful"), ctx))
+        asyncio.run(read(CaptionStage(open_model("lab/careful")), [pair], ctx))
         assert captions(ledger)(pair) == ""
         outcome = ledger.outcome("caption:gone.png")
         assert outcome
@@ -79,7 +89,7 @@ def test_text_is_read_from_pictures(tmp_path: Path) -> None:
         Pair(id="4", query="no picture"),
     ]
     with context(tmp_path / "run") as (ctx, ledger):
-        asyncio.run(read_texts(pairs, ctx))
+        asyncio.run(read(TextStage(), pairs, ctx))
         look = texts(ledger)
         assert [look(pair) for pair in pairs] == ["Dry the toaster", "", "", ""]
 

@@ -281,7 +281,7 @@ def test_scores_go_to_the_row_of_the_model_that_the_file_names(runs: Path, tmp_p
         "MMVet",
     ]
     unknown = _lmms(tmp_path / "other", LMMS)
-    with pytest.raises(VlsbenchError, match=r"whose is it.*--ability NAME="):
+    with pytest.raises(VlsbenchError, match=r"fits no row or several.*--ability NAME="):
         vlsbench.compare(two, ability=[unknown])
     named = vlsbench.compare(two, ability=[f"lab/blind={unknown}"])
     assert named.rows[0].cells["mmvet"].score == 29.82

@@ -29,6 +29,22 @@ def needs(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing), reason=f"needs {missing}")
 
 
+def assert_same(found: Any, before: Any) -> None:
+    """Compare figures: numbers may differ in the last bits, nothing else may."""
+    if isinstance(before, dict):
+        assert found.keys() == before.keys()
+        for key in before:
+            assert_same(found[key], before[key])
+    elif isinstance(before, list):
+        assert len(found) == len(before)
+        for one, other in zip(found, before, strict=True):
+            assert_same(one, other)
+    elif isinstance(before, float):
+        assert found == pytest.approx(before, abs=1e-12)
+    else:
+        assert found == before
+
+
 class Old:
     """A copy of the artefacts, and the command line run beside them."""
 

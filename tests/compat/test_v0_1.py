@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from earlier import NOTHING, Old, counts, labels, needs, spent
+from earlier import NOTHING, Old, assert_same, counts, labels, needs, spent
 
 RULES = "mixed-full-blind-rules-59dfd713"
 """What 0.1.0 named a run that was given no folder."""
@@ -181,7 +181,8 @@ CALLED = {JUDGED: 36}
 
 
 def test_a_card_is_read(kept: Old) -> None:
-    from vlsbench.auditing import read_card, read_drop
+    from vlsbench.auditing import read_card
+    from vlsbench.pairs import read_drop
 
     card = read_card(kept.folder / "audits/mixed/card.json")
     assert card.overlap
@@ -223,8 +224,8 @@ def test_a_finished_audit_pays_nothing(old: Old, measures: str) -> None:
     behaviour = old.calls(BEHAVIOUR)
     options = ("--model", "lab/careful", "--drop-leaking", "0.5", *NOTHING)
     card = old.json(*AUDIT, "--measures", measures, *options)
-    assert card["judged"] == before["judged"]
-    assert card["behaviour"] == before["behaviour"]
+    assert_same(card["judged"], before["judged"])
+    assert_same(card["behaviour"], before["behaviour"])
     if card["overlap"]:
         found = [card["overlap"]["group"]["channels"], before["overlap"]["group"]["channels"]]
         values = [[channel["naming"]["value"] for channel in channels] for channels in found]
@@ -246,6 +247,6 @@ def test_a_league_is_made_of_what_is_on_record(old: Old) -> None:
     sets = ("sets/mixed", "builds/finished/pairs")
     options = ("--judge", "lab", "--controls", "sets/benign", "--out", "league", "--quiet")
     table = old.json("audit", *sets, "--measures", "judged", *options, *NOTHING)
-    assert table["rows"] == before["rows"]
+    assert_same(table["rows"], before["rows"])
     leaks = {row["bench"]: (row["leak"]["n"], row["leak"]["value"]) for row in table["rows"]}
     assert leaks == {"mixed": (8, 0.625), "pairs": (11, 0.0)}

@@ -17,7 +17,9 @@ from judges import Model, material
 
 from vlsbench import lab
 from vlsbench.auditing import JUDGED, Judged, judged, read_judged
+from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import Output
 from vlsbench.judge import FORMS, HarmJudge, Label, harm_form
 from vlsbench.lab import understand
 from vlsbench.models import CallFailed, Connections, Patience
@@ -200,9 +202,8 @@ def run(model: str, out: Path) -> Judged:
         "lab/mixed?n=20&leak=0.5",
         judge=model,
         controls=["lab/benign?n=20"],
-        out=out,
-        progress=False,
-        timeout_s=20,
+        connection=Connection(timeout_s=20),
+        output=Output(out=out, progress=False),
     )
 
 
@@ -261,8 +262,7 @@ def test_a_guard_that_talks_is_unscored_not_safe(tmp_path: Path, guard: Guard) -
         judge=f"chatty@{guard.url}",
         form="llama-guard",
         controls=["lab/benign?n=3"],
-        out=tmp_path / "r",
-        progress=False,
+        output=Output(out=tmp_path / "r", progress=False),
     )
     assert found.group.vsil.n == 0
     assert [figures.unscored for figures in found.group.parts] == [{"judge_unparseable": 3}] * 3

@@ -149,7 +149,7 @@ def test_provenance_that_misses_a_released_pair_is_refused(source: Path, tmp_pat
     path = write_provenance(tmp_path / "provenance.jsonl")
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:5]))
-    with pytest.raises(VlsbenchError, match=r"nothing of 12 released pairs \(pair-004, "):
+    with pytest.raises(VlsbenchError, match=r"no line for 12 released pairs \(pair-004, "):
         kitchen.released(source, tmp_path / "out", provenance=path)
     for text, message in (
         ("{", "line 1 is not valid JSON"),
@@ -249,7 +249,7 @@ def test_the_changelog_tells_one_release_from_the_next(source: Path, tmp_path: P
     for options, message in (
         ({"version": "1.0.0"}, "1.0.0 does not come after 1.0.0"),
         ({"version": "2.0.0", "name": "bathroom"}, "is kitchen, not bathroom"),
-        ({"version": "2.0.0", "previous": tmp_path}, "is no release"),
+        ({"version": "2.0.0", "previous": tmp_path}, "is not a release"),
     ):
         given: dict[str, Any] = {"previous": first, **options}
         with pytest.raises(VlsbenchError, match=message):

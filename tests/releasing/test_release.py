@@ -233,7 +233,7 @@ def test_a_folder_in_use_is_replaced_only_by_a_release_of_its_name(
     out.mkdir()
     (out / "thesis.tex").write_text("mine")
     for force in (False, True):
-        with pytest.raises(VlsbenchError, match=r"not empty|no release"):
+        with pytest.raises(VlsbenchError, match=r"not empty|not a release"):
             kitchen.released(source, out, force=force)
     assert [path.name for path in out.iterdir()] == ["thesis.tex"]
     shutil.rmtree(out)

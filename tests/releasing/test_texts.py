@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,14 @@ import vlsbench
 from vlsbench.errors import BadRows
 from vlsbench.pairs import MadeImage, Pair, PairSet
 from vlsbench.releasing import verify
+from vlsbench.text import one_line
 
 CONTEXT = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 FILLED = TEXT.filter(lambda text: bool(text.strip()))
-SEEN = TEXT.filter(lambda text: bool(visible(text)))
+SEEN = TEXT.filter(lambda text: bool(one_line(text)))
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 SCALAR = st.none() | st.booleans() | st.integers() | FLOATS | TEXT
 JSON = st.recursive(
@@ -126,13 +126,6 @@ def test_half_a_surrogate_pair_is_refused_by_name(field: str, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
-def visible(text: str) -> str:
-    """Return a text on one line, without control characters and turns of direction."""
-    turns = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    kept = (c for c in text if c.isspace() or not (unicodedata.category(c) == "Cc" or c in turns))
-    return " ".join("".join(kept).split())
-
-
 def parts(out: Path) -> tuple[dict[str, Any], str]:
     """Return the header and the body of the card."""
     text = (out / "README.md").read_text("utf-8")
@@ -167,12 +160,12 @@ def test_hostile_texts_are_read_as_text_on_the_card(nasty: str, tmp_path: Path) 
     before, _ = parts(plain)
     assert set(header) == set(before)
     assert header["license"] == "cc-by-4.0"
-    assert header["pretty_name"] == visible(nasty)
-    assert header["extra_gated_prompt"].startswith(visible(nasty))
+    assert header["pretty_name"] == one_line(nasty)
+    assert header["extra_gated_prompt"].startswith(one_line(nasty))
     texts, kinds = shown(body)
     expected, known = shown(parts(plain)[1])
     assert kinds <= known
-    seen = "".join(c for c in nasty if c.isprintable() or c == "\u200b").replace(" ", "")
+    seen = "".join(c for c in one_line(nasty) if c.isprintable() or c == "\u200b").replace(" ", "")
     assert sum(seen in "".join(text.split()) for text in texts) >= 9
     # A summary, a limit, and the three cells of a further column.
     assert len(texts) == len(expected) + 5
@@ -189,8 +182,8 @@ def test_the_header_is_yaml_whatever_it_says(nasty: str, tmp_path: Path) -> None
         one_pair(tmp_path, category=nasty), tmp_path / "out", title=nasty, content=content
     )
     header, body = parts(out)
-    assert header["pretty_name"] == visible(nasty)
-    assert header["extra_gated_prompt"].startswith(f"{visible(nasty)}\n\n")
+    assert header["pretty_name"] == one_line(nasty)
+    assert header["extra_gated_prompt"].startswith(f"{one_line(nasty)}\n\n")
     assert header["configs"][0]["config_name"] == "default"
     assert header["extra_gated_fields"]["Name"] == "text"
     _, kinds = shown(body)

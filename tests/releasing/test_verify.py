@@ -72,9 +72,9 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a further file": (
         lambda out: (out / "data" / "extra.parquet").write_text("x"),
-        "data/extra.parquet is there and not listed",
+        "data/extra.parquet is not listed",
     ),
-    "an image gone": (lambda out: first_image(out).unlink(), "listed and not there"),
+    "an image gone": (lambda out: first_image(out).unlink(), "listed but missing"),
     "the card gone": (lambda out: (out / "README.md").unlink(), "README.md is missing"),
     "no checksums": (
         lambda out: (out / "checksums.sha256").unlink(),
@@ -99,7 +99,7 @@ def test_what_checksums_show(out: Path, harm: str) -> None:
 TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "an id twice": (
         lambda out: edit_shard(out, lambda rows: rows[1].update(id=rows[0]["id"])),
-        "is there twice",
+        "occurs twice",
     ),
     "another query": (
         lambda out: edit_shard(out, lambda rows: rows[0].update(query="Another?")),
@@ -165,7 +165,7 @@ def test_an_invalid_croissant_is_found(out: Path) -> None:
 
 
 def test_what_is_no_release_is_said_to_be_none(tmp_path: Path) -> None:
-    with pytest.raises(VlsbenchError, match="is no release"):
+    with pytest.raises(VlsbenchError, match="is not a release"):
         verify(tmp_path)
     (tmp_path / "release.json").write_text('{"schema": "other/1"}')
     with pytest.raises(VlsbenchError, match="follows schema 'other/1'"):

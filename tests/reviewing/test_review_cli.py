@@ -124,10 +124,10 @@ def test_a_taken_port_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("status", BENCH), "holds no review"),
-        (("export", BENCH), "holds no review"),
+        (("status", BENCH), "no review found"),
+        (("export", BENCH), "no review found"),
         (("lab/nothing",), "no variant"),
-        ((BENCH, "--reviewer", "ann", "--adjudicator", "ann"), "ann is named twice"),
+        ((BENCH, "--reviewer", "ann", "--adjudicator", "ann"), "ann is given twice"),
         (("import", BENCH, "--label-studio", "none.json"), "none.json"),
     ],
 )

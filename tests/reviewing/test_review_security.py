@@ -142,7 +142,6 @@ def test_what_no_form_of_ours_says_is_not_recorded(
         "/static/../_app.py",
         "/static/%2e%2e/_app.py",
         "/static/..%2f_app.py",
-        "/static/htmx.LICENSE",
         "/image/../../../etc/passwd",
         "/image/..%2f..%2fetc%2fpasswd",
         "/image/" + "0" * 64,

@@ -76,7 +76,7 @@ def test_writing_is_synchronous_and_journaled(tmp_path: Path) -> None:
 
 
 def test_no_review_and_no_database_say_so(tmp_path: Path) -> None:
-    with pytest.raises(VlsbenchError, match="holds no review"):
+    with pytest.raises(VlsbenchError, match="no review found"):
         Store.read(tmp_path)
     (tmp_path / FILE).write_bytes(b"toast" * 1000)
     with pytest.raises(StoreError, match="cannot open"):

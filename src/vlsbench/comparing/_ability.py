@@ -158,7 +158,7 @@ def _read(file: Path) -> dict[str, Score]:
 
 
 def _number(value: object, ability: Ability, file: Path, where: str) -> float:
-    """Read a score. Raises `VlsbenchError` where it is no number or out of the ability's range."""
+    """Read a score. Raises `VlsbenchError` where it is not a number or out of range."""
     try:
         if isinstance(value, (int, float, str)) and not isinstance(value, bool):
             score = float(value) * ability.factor

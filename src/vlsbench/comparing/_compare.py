@@ -63,7 +63,7 @@ def compare(
         The table and the differences; simulated figures are marked.
 
     Raises:
-        VlsbenchError: A folder is no run, is unfinished, or shares no pairs with the baseline; a
+        VlsbenchError: A folder is not a run, is unfinished, or shares no pairs with the baseline; a
             file of abilities is not what it should be.
     """
     given = list(_named(runs))
@@ -207,8 +207,7 @@ def _abilities(
             row = given or _row_of(score, names)
             if row not in names:
                 raise VlsbenchError(
-                    f"no row is named {row!r}, as --ability has it for {path}; there are "
-                    f"{', '.join(names)}"
+                    f"--ability {path}: no row is named {row!r}; choose one of {', '.join(names)}"
                 )
             before = found.setdefault(row, {}).setdefault(key, score)
             if before.score != score.score:
@@ -230,7 +229,7 @@ def _row_of(score: Score, names: Sequence[str]) -> str:
         return [*fitting, *names][0]
     of = f" (of {score.model})" if score.model else ""
     raise VlsbenchError(
-        f"{score.file}{of}: whose is it? give --ability NAME={score.file} with one of the rows "
+        f"{score.file}{of} fits no row or several: give --ability NAME={score.file} with one of "
         f"{', '.join(names)}"
     )
 

@@ -23,7 +23,7 @@ BENCHES = {
 """Benchmark → title of its column; in the paper's order, VLSBench last."""
 SWAPPED = (
     "The paper's table has the heads of MME's perception and cognition the other way round (its "
-    '"cognition" of 1511 is above the 800 that cognition can reach); they are put right here.'
+    '"cognition" of 1511 is above the 800 that cognition can reach); it is corrected here.'
 )
 
 

@@ -57,7 +57,7 @@ def open_runs(given: Iterable[Named], *, allow_unfinished: bool) -> list[OpenRun
     share a name, by what tells them apart.
 
     Raises:
-        VlsbenchError: A folder is no run, is unfinished, is there twice, or a name is.
+        VlsbenchError: A folder is not a run, is unfinished or given twice; or a name is ambiguous.
     """
     runs = [_open(name, folder, allow_unfinished=allow_unfinished) for name, folder in given]
     seen = Counter(run.folder.resolve() for run in runs)

@@ -11,6 +11,7 @@ from typing import Any
 
 from vlsbench.comparing._table import Cell, Column, Compared, Difference, Kind
 from vlsbench.pages._page import clean
+from vlsbench.text import block, csv_cell
 
 DASH = "–"
 SIMULATED = "†"
@@ -133,20 +134,14 @@ def tex(text: object) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in line)
 
 
-def _csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def _csv(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
+    for row in rows:
+        texts = {name: block(value) for name, value in row.items() if isinstance(value, str)}
+        writer.writerow({name: csv_cell(value) for name, value in (row | texts).items()})
     return out.getvalue()
-
-
-def _inert(value: object) -> object:
-    """Make a text that a spreadsheet would compute a plain text."""
-    if not isinstance(value, str):
-        return value
-    text = str(clean(value))
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
 def table_csv(compared: Compared) -> str:

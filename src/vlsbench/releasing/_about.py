@@ -221,5 +221,5 @@ def read_release(folder: Path) -> Release:
     """
     path = folder / RELEASE_JSON
     if not path.is_file():
-        raise VlsbenchError(f"{folder} is no release: it has no {RELEASE_JSON}")
+        raise VlsbenchError(f"{folder} is not a release: it has no {RELEASE_JSON}")
     return read_json(path, Release, schema=SCHEMA)

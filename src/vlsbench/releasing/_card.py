@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from vlsbench.releasing._about import DATA, Figure, Release
 from vlsbench.releasing._settings import Settings
-from vlsbench.releasing._text import fenced, finalize, line, size_category, terms
+from vlsbench.releasing._text import fenced, finalize, size_category, terms
+from vlsbench.text import one_line
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,15 +60,16 @@ def header(release: Release, settings: Settings) -> str:
         more = {"license": "other", "license_name": slug[:60], "license_link": "README.md"}
     if release.gated:
         tags.append("not-for-all-audiences")
+        warning = one_line(release.content.warning)
         more |= {
             "extra_gated_heading": terms()["gate_heading"],
-            "extra_gated_prompt": f"{line(release.content.warning)}\n\n{terms()['gate_prompt']}",
+            "extra_gated_prompt": f"{warning}\n\n{terms()['gate_prompt']}",
             "extra_gated_fields": terms()["gate_fields"] | terms()["gate_confirm"],
             "extra_gated_button_content": terms()["gate_heading"],
         }
     data = DatasetCardData(
         language=list(settings.languages),
-        pretty_name=line(release.title),
+        pretty_name=one_line(release.title),
         size_categories=[size_category(release.pairs)],
         task_categories=["visual-question-answering", "image-text-to-text"],
         tags=tags + ["simulated"] * release.simulated,
@@ -90,25 +93,26 @@ def card(release: Release, settings: Settings, context: Mapping[str, Any]) -> st
     return template.render(context, header=Markup(header(release, settings)))
 
 
-def changelog(release: Release, before: str) -> str:
+def changelog(release: Release, previous: Path | None) -> str:
     """Return the changelog with this release on top.
 
     Args:
         release: This one.
-        before: The changelog of the one before, empty for the first.
+        previous: The changelog of the one before, which need not be there.
     """
-    lists: list[tuple[str, list[str]]] = []
+    lists: list[tuple[str, Iterable[str]]] = []
     if changes := release.changes:
         changed = [f"{id} ({', '.join(names)})" for id, names in changes.changed.items()]
         lists = [
-            ("Columns added", [*changes.columns_added]),
-            ("Columns removed", [*changes.columns_removed]),
-            ("Added", [*changes.added]),
-            ("Removed", [*changes.removed]),
-            ("Changed", changed),
+            *(
+                ("Columns added", changes.columns_added),
+                ("Columns removed", changes.columns_removed),
+            ),
+            *(("Added", changes.added), ("Removed", changes.removed), ("Changed", changed)),
         ]
     template = environment(finalize).get_template("changelog.md")
     text = template.render(release=release, lists=lists)
+    before = previous.read_text("utf-8") if previous and previous.is_file() else ""
     rest = before.partition("\n## ")[2]
     return f"{text}\n## {rest}" if rest else text
 

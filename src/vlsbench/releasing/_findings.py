@@ -21,7 +21,7 @@ def leakage(path: Path, bench: str) -> Leakage:
         bench: The set that is released.
 
     Raises:
-        VlsbenchError: It is no leakage card, or one of another set.
+        VlsbenchError: It is not a leakage card, or is the card of another set.
     """
     card = read_card(path)
     if card.bench != bench and not card.bench.startswith(f"{bench} without "):

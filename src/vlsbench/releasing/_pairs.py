@@ -8,16 +8,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vlsbench import pairs
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.pairs import Image, ImageData, ImageError, Pair, PairSet
+from vlsbench.pairs import (
+    Image,
+    ImageData,
+    ImageError,
+    ImageFacts,
+    Pair,
+    PairSet,
+    decode,
+    image_facts,
+)
 from vlsbench.releasing._columns import ABOUT
 from vlsbench.releasing._settings import Content, Settings, missing_content
 from vlsbench.releasing._text import terms
 
 LAB = "lab"
-_GPS = 0x8825
-"""EXIF tag of the position (EXIF 2.3, section 4.6.3)."""
 Watch = Callable[[str, int, int], None]
 """Is told what is done, how much of it, and how much there is."""
 
@@ -34,7 +40,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Decoded:
     """What decoding one image told."""
 
     name: str
@@ -42,10 +48,7 @@ class Picture:
     mime: str
     size: int
     """Bytes."""
-    width: int
-    height: int
-    exif: bool
-    located: bool
+    facts: ImageFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Entry:
     pair: Pair
     licence: str
     images: tuple[str, ...]
-    """Names of its pictures."""
+    """Names of its images."""
 
 
 def twin_of(pair: Pair) -> str:
@@ -73,8 +76,8 @@ def choose(pairs: PairSet, settings: Settings, excluded: Mapping[str, str]) -> C
         excluded: Id → why it is not released.
 
     Raises:
-        VlsbenchError: A source has no licence, or nothing is said of what harmful pairs show; or
-            an id to leave out is not in the set, or none is left.
+        VlsbenchError: A source has no licence, a question about harmful pairs is unanswered, an id
+            to leave out is not in the set, or no pair is left.
     """
     unlicensed: Counter[str] = Counter()
     unknown = set(excluded)
@@ -117,7 +120,7 @@ class Pool:
         """Make the folder."""
         folder.mkdir()
         self.folder = folder
-        self.pictures: dict[str, Picture] = {}
+        self.decoded: dict[str, Decoded] = {}
         self._by_ref: dict[str, str | ImageError] = {}
 
     def name(self, image: Image) -> str:
@@ -125,11 +128,11 @@ class Pool:
         if image.ref not in self._by_ref:
             try:
                 data = image.read()
-                picture = decode(data, image.ref)
-                if picture.name not in self.pictures:
-                    self.pictures[picture.name] = picture
-                    (self.folder / picture.name).write_bytes(data.data)
-                self._by_ref[image.ref] = picture.name
+                found = look(data, image.ref)
+                if found.name not in self.decoded:
+                    self.decoded[found.name] = found
+                    (self.folder / found.name).write_bytes(data.data)
+                self._by_ref[image.ref] = found.name
             except ImageError as error:
                 self._by_ref[image.ref] = error
         known = self._by_ref[image.ref]
@@ -166,7 +169,7 @@ def gather(
             bad.append(BadRow(file, pair.id, str(error)))
         except UnicodeError:
             named = pair.id.encode("utf-8", "replace").decode()
-            bad.append(BadRow(pairs.name, named, "holds half a surrogate pair, which is no text"))
+            bad.append(BadRow(pairs.name, named, "holds half a surrogate pair, which is not text"))
     if bad and not skip_bad:
         raise BadRows(pairs.name, bad)
     if not found:
@@ -175,14 +178,12 @@ def gather(
     return sorted(found, key=lambda entry: entry.pair.id), unusable
 
 
-def decode(image: ImageData, ref: str) -> Picture:
+def look(image: ImageData, ref: str) -> Decoded:
     """Decode an image whole. Raises `ImageError`, which names it, where that cannot be done."""
-    pairs.decode(image, ref)
-    facts = pairs.image_facts(image, ref)
+    decode(image, ref)
     # The extensions by which imagefolder knows a file for an image.
     name = f"{image.sha256}.{image.mime.removeprefix('image/').replace('jpeg', 'jpg')}"
-    size = (facts.width, facts.height)
-    return Picture(name, image.mime, len(image.data), *size, facts.exif, facts.located)
+    return Decoded(name, image.mime, len(image.data), image_facts(image, ref))
 
 
 def place(name: str) -> str:

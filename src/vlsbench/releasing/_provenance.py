@@ -31,7 +31,7 @@ class Provenance:
         """Read it.
 
         Raises:
-            VlsbenchError: The file cannot be read, or a line is no record.
+            VlsbenchError: The file cannot be read, or a line is not a record.
         """
         self._path = path
         self._parents: dict[str, list[str]] = {}
@@ -43,7 +43,7 @@ class Provenance:
         self._calls: set[int] = set()
         for number, line in enumerate(_lines(path), start=1):
             if line["id"] in self._parents:
-                raise VlsbenchError(f"{path}: record {line['id']} is there twice")
+                raise VlsbenchError(f"{path}: record {line['id']} occurs twice")
             try:
                 self._see(line)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -76,7 +76,7 @@ class Provenance:
         missing = sorted(id for id in released if id not in self._parents)
         if missing:
             raise VlsbenchError(
-                f"{self._path} says nothing of {len(missing):,} released pairs "
+                f"{self._path} has no line for {len(missing):,} released pairs "
                 f"({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}): it is the "
                 "provenance of another set, or incomplete"
             )

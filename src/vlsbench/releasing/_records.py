@@ -9,7 +9,6 @@ from typing import IO, Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.releasing._about import DATA, FOLDER, Column, Kind, Split
-from vlsbench.releasing._changes import Before
 from vlsbench.releasing._columns import ABOUT, ROWS, cell, columns_of, write_parquet
 from vlsbench.releasing._pairs import Entry, Pool, Watch, place, twin_of
 from vlsbench.releasing._splits import assign_splits
@@ -18,19 +17,12 @@ from vlsbench.releasing._splits import assign_splits
 class Records:
     """Writes the records."""
 
-    def __init__(
-        self,
-        folder: Path,
-        pool: Pool,
-        entries: Sequence[Entry],
-        before: Before | None,
-        watch: Watch,
-    ) -> None:
-        """Take the folder to fill, the images and pairs, and who wants to see what is written."""
+    def __init__(self, folder: Path, pool: Pool, entries: Sequence[Entry], watch: Watch) -> None:
+        """Take the folder to fill, the images and the pairs, and who is told of progress."""
         several = any(len(entry.images) > 1 for entry in entries)
         self.columns = columns_of((entry.pair.meta for entry in entries), several)
         self._folder, self._pool, self._entries = folder, pool, entries
-        self._before, self._watch, self._done = before, watch, 0
+        self._watch, self._done = watch, 0
 
     def write(self, shares: Mapping[str, float], shard_bytes: int) -> tuple[Split, ...]:
         """Write all splits, moving images out of the pool.
@@ -67,7 +59,7 @@ class Records:
             target = home / place(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             (self._pool.folder / name).rename(target)
-        size = sum(self._pool.pictures[name].size for entry in entries for name in entry.images)
+        size = sum(self._pool.decoded[name].size for entry in entries for name in entry.images)
         # Shards end where row groups do.
         rows = -(-len(entries) // max(1, -(-size // shard_bytes)) // ROWS) * ROWS
         shards = [entries[start : start + rows] for start in range(0, len(entries), rows)]
@@ -86,8 +78,6 @@ class Records:
     def _rows(self, entries: Sequence[Entry], lines: IO[str]) -> Iterator[dict[str, Any]]:
         for entry in entries:
             row = _row(self.columns, entry)
-            if self._before:
-                self._before.see(row)
             lines.write(json.dumps(with_paths(row), ensure_ascii=False) + "\n")
             self._done += 1
             self._watch("writing", self._done, len(self._entries))

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vlsbench.releasing._about import Lengths, SourceCount, Statistics, SubcategoryCount
-from vlsbench.releasing._pairs import Entry, Picture, twin_of
+from vlsbench.releasing._pairs import Decoded, Entry, twin_of
 
 
-def statistics(entries: Sequence[Entry], pictures: Mapping[str, Picture]) -> Statistics:
+def statistics(entries: Sequence[Entry], decoded: Mapping[str, Decoded]) -> Statistics:
     """Count pairs and images. All are counted; nothing is an estimate."""
     pairs = [entry.pair for entry in entries]
     ids = {pair.id for pair in pairs}
     uses = Counter(name for entry in entries for name in set(entry.images))
-    used = [pictures[name] for name in uses]
-    by_area = sorted((p.width * p.height, p.width, p.height) for p in used)
+    used = [decoded[name] for name in uses]
+    by_area = sorted((f.width * f.height, f.width, f.height) for f in (one.facts for one in used))
     kinds = Counter((pair.category, pair.subcategory, pair.harmful) for pair in pairs)
     sources = Counter((entry.pair.source, entry.licence) for entry in entries)
     lengths = {
@@ -35,12 +35,12 @@ def statistics(entries: Sequence[Entry], pictures: Mapping[str, Picture]) -> Sta
             for field, found in lengths.items()
             if found
         ),
-        formats=dict(Counter(sorted(picture.mime for picture in used))),
+        formats=dict(Counter(sorted(one.mime for one in used))),
         least_pixels=by_area[0][1:],
         most_pixels=by_area[-1][1:],
-        image_bytes=sum(picture.size for picture in used),
-        exif=sum(picture.exif for picture in used),
-        located=sum(picture.located for picture in used),
+        image_bytes=sum(one.size for one in used),
+        exif=sum(one.facts.exif for one in used),
+        located=sum(one.facts.located for one in used),
         shared=sum(count > 1 for count in uses.values()),
         twins=sum(twin_of(pair) in ids and not pair.harmful for pair in pairs),
     )

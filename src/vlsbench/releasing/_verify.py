@@ -23,7 +23,7 @@ from vlsbench.releasing._about import (
     read_release,
 )
 from vlsbench.releasing._columns import ROWS, schema
-from vlsbench.releasing._pairs import Watch, decode
+from vlsbench.releasing._pairs import Watch, look
 from vlsbench.releasing._records import with_paths
 from vlsbench.releasing._write import sha256
 
@@ -78,10 +78,8 @@ def _checksums(folder: Path) -> Iterator[str]:
         # The Hub's clients keep files of their own beside a set.
         if path.is_file() and not path.relative_to(folder).parts[0].startswith(".")
     }
-    yield from (f"{name} is listed and not there" for name in sorted(listed.keys() - there))
-    yield from (
-        f"{name} is there and not listed" for name in sorted(there - listed.keys() - {CHECKSUMS})
-    )
+    yield from (f"{name} is listed but missing" for name in sorted(listed.keys() - there))
+    yield from (f"{name} is not listed" for name in sorted(there - listed.keys() - {CHECKSUMS}))
     for name in sorted(listed.keys() & there):
         if sha256(folder / name) != listed[name]:
             yield f"{name} is not what {CHECKSUMS} says (SHA-256)"
@@ -146,7 +144,7 @@ class _Rows:
         self.ids[id] += 1
         self._watch("checking", self.ids.total(), self._about.pairs)
         if self.ids[id] > 1:
-            yield f"{file}: id {id!r} is there twice"
+            yield f"{file}: id {id!r} occurs twice"
         embedded = row["images"] if several else [row["image"]]
         names = [str(image["path"]) for image in embedded]
         if line != with_paths(row | ({"images": names} if several else {"image": names[0]})):
@@ -157,7 +155,7 @@ class _Rows:
             try:
                 data = ImageData.of(image["bytes"] or b"", name)
                 if name not in self._decoded or name[:64] != data.sha256:
-                    if decode(data, name).name != name:
+                    if look(data, name).name != name:
                         yield f"pair {id!r}: image {name} is not what its name says"
                     self._decoded.add(name)
             except ImageError as error:

@@ -29,7 +29,7 @@ from vlsbench.releasing._about import (
 )
 from vlsbench.releasing._card import card as card_of
 from vlsbench.releasing._card import changelog, context_of
-from vlsbench.releasing._changes import Before
+from vlsbench.releasing._changes import changes, version_before
 from vlsbench.releasing._croissant import croissant
 from vlsbench.releasing._findings import agreement as agreement_of
 from vlsbench.releasing._findings import leakage
@@ -98,7 +98,7 @@ def release(
     return _write(
         *(pairs, Path(out), settings, _excluded(pairs, review, leave_out)),
         Provenance(Path(provenance)) if provenance else None,
-        Before(Path(previous), settings) if previous else None,
+        Path(previous) if previous else None,
         {
             "leakage": leakage(Path(card), pairs.name) if card else None,
             "agreement": agreement_of(Path(agreement), pairs.name) if agreement else None,
@@ -115,20 +115,21 @@ def _write(
     settings: Settings,
     excluded: Mapping[str, str],
     by: Provenance | None,
-    before: Before | None,
+    previous: Path | None,
     found: Mapping[str, Any],
     *,
     skip_bad: bool,
     shard_bytes: int,
     watch: Watch,
 ) -> Release:
+    before = version_before(previous, settings) if previous else ""
     chosen = choose(pairs, settings, excluded)
     if by:
         by.check([pair.id for pair in chosen.pairs])
     with _folder_for(out) as (folder, work):
         pool = Pool(work / "pool")
         entries, unusable = gather(pairs, chosen, pool, skip_bad=skip_bad, watch=watch)
-        records = Records(folder, pool, entries, before, watch)
+        records = Records(folder, pool, entries, watch)
         splits = records.write(settings.split, shard_bytes)
         ids = {entry.pair.id for entry in entries}
         harmful = sum(entry.pair.harmful for entry in entries)
@@ -149,13 +150,13 @@ def _write(
             content=chosen.content,
             splits=splits,
             columns=records.columns,
-            statistics=statistics(entries, pool.pictures),
+            statistics=statistics(entries, pool.decoded),
             left_out=dict(Counter(excluded.values()) + unusable),
             made=by.write(folder / PROVENANCE, ids, excluded) if by else None,
-            changes=before.changes(records.columns) if before else None,
+            changes=changes(previous, before, folder) if previous else None,
             **found,
         )
-        _describe(folder, released, settings, before.changelog if before else "")
+        _describe(folder, released, settings, previous)
     return released
 
 
@@ -174,7 +175,7 @@ def _check_place(out: Path, name: str, force: bool) -> None:
     if not out.exists() and not out.is_symlink():
         return
     if not out.is_dir() or out.is_symlink():
-        raise VlsbenchError(f"{out} is no folder: name another with --out")
+        raise VlsbenchError(f"{out} is not a folder: choose another --out")
     if not any(out.iterdir()):
         return
     if not force:
@@ -191,7 +192,7 @@ def _excluded(pairs: PairSet, keep: File, leave_out: File) -> dict[str, str]:
         kept, ids = read_drop(keep, pairs.name), {pair.id for pair in pairs}
         if unknown := sorted(kept - ids):
             raise VlsbenchError(
-                f"{os.fspath(keep)} keeps {unknown[0]}, which is no pair of {pairs.name}"
+                f"{os.fspath(keep)} keeps {unknown[0]}, which is not a pair of {pairs.name}"
             )
         found = dict.fromkeys(ids - kept, "not kept by review")
     if leave_out:
@@ -224,8 +225,8 @@ def _folder_for(out: Path) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _describe(folder: Path, released: Release, settings: Settings, before: str) -> None:
-    """Write everything that is no record, checksums last."""
+def _describe(folder: Path, released: Release, settings: Settings, previous: Path | None) -> None:
+    """Write everything except the records, checksums last."""
     context = context_of(released, settings)
     shards = {
         name: ((folder / name).stat().st_size, sha256(folder / name))
@@ -235,7 +236,7 @@ def _describe(folder: Path, released: Release, settings: Settings, before: str) 
     texts = {
         CROISSANT: croissant(released, shards, context),
         RELEASE_JSON: json.dumps(asdict(released), indent=1, ensure_ascii=False) + "\n",
-        CHANGELOG: changelog(released, before),
+        CHANGELOG: changelog(released, previous / CHANGELOG if previous else None),
         CARD: card_of(released, settings, context),
     }
     for name, text in texts.items():

@@ -1,4 +1,4 @@
-"""Review: people decide which pairs a benchmark keeps."""
+"""Human review: which pairs a benchmark keeps."""
 
 from vlsbench.reviewing._agreement import QuestionAgreement, agreement
 from vlsbench.reviewing._decide import Fate, decide, votes_needed

@@ -29,7 +29,7 @@ class QuestionAgreement:
 
 
 def agreement(verdicts: Iterable[PersonVerdict]) -> tuple[QuestionAgreement, ...]:
-    """Measure agreement on each question. `unsure` is no answer; adjudicators do not count."""
+    """Measure agreement on each question. Neither `unsure` nor adjudicators count."""
     found: dict[Question, dict[str, list[int]]] = {question: {} for question in Question}
     for verdict in verdicts:
         if verdict.role is Role.REVIEWER:

@@ -16,6 +16,7 @@ from vlsbench.reviewing._decide import Fate
 from vlsbench.reviewing._questions import Question
 from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._verdicts import PersonVerdict, Role
+from vlsbench.text import csv_cell
 
 KEEP, DROP = "keep.csv", "drop.csv"
 LIST_COLUMNS = ("bench", "id", "score", "why")
@@ -25,8 +26,6 @@ COLUMNS = (
     *("codes", "comment", "at", "shown"),
 )
 """Those of the verdicts, in order."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula (OWASP, *CSV Injection*)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
                 part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         else:
             cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
-            _write_csv(out, COLUMNS, [[*map(_inert, row)] for row in cells])
+            _write_csv(out, COLUMNS, [[*map(csv_cell, row)] for row in cells])
         for path, fate in ((keep, Fate.KEEP), (drop, Fate.DROP)):
             _write_csv(path, LIST_COLUMNS, lists[fate])
     except OSError as error:
@@ -117,8 +116,3 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(rows)
-
-
-def _inert(cell: Any) -> Any:
-    """Keep a spreadsheet from running what a person or a data set wrote: it shows the text."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

@@ -59,7 +59,7 @@ def export_tasks(review: Review, out: Path) -> Path:
         The path of the labelling interface.
 
     Raises:
-        VlsbenchError: An image cannot be read, a pair has several, or the disk does not let us.
+        VlsbenchError: An image cannot be read, a pair has several, or the disk cannot be written.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

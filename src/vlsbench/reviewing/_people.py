@@ -34,7 +34,7 @@ def invite(reviewers: Iterable[str], adjudicators: Iterable[str]) -> tuple[Perso
     """Return the people of a review, an organiser last.
 
     Raises:
-        VlsbenchError: A name is none, or occurs twice.
+        VlsbenchError: A name is invalid, or occurs twice.
     """
     people = [
         *(Person(check_name(name), Role.REVIEWER) for name in reviewers),
@@ -44,7 +44,7 @@ def invite(reviewers: Iterable[str], adjudicators: Iterable[str]) -> tuple[Perso
     names = [person.name for person in people]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise VlsbenchError(
-            f"{', '.join(twice)} is named twice: a review is blind only if each person has one "
+            f"{', '.join(twice)} is given twice: a review is blind only if each person has one "
             "name and one role"
         )
     return tuple(people)

@@ -93,13 +93,13 @@ def open_review(
     votes: int | None = None,
     skip_bad: bool = False,
 ) -> Review:
-    """Begin or go on with the review of a benchmark.
+    """Begin or resume the review of a benchmark.
 
     Args:
         pairs: The benchmark.
         store: The review's record; open for reading is enough to look at it.
         limit: Review a random sample of this many pairs; fixed when the review begins.
-        seed: Of the sample.
+        seed: Random seed of the sample.
         votes: Verdicts that a pair needs; by default two where two people review, else one.
         skip_bad: Leave pairs that cannot be shown out rather than raise.
 
@@ -107,7 +107,7 @@ def open_review(
         BadRows: Some pairs have no image, or a missing or broken one; lists every one.
         VlsbenchError: The record is of another benchmark or sample.
     """
-    bench, sample = store.get("bench"), store.get("sample")
+    bench = store.get("bench")
     if bench is None:
         store.set(bench=pairs.name, sample=json.dumps([limit, seed]))
     elif bench != pairs.name:
@@ -115,18 +115,16 @@ def open_review(
             f"{store.path.parent} holds a review of {bench}, not of {pairs.name}: "
             "choose another --out"
         )
-    else:
-        begun_limit, begun_seed = json.loads(sample or "[null, 0]")
-        if limit is not None and [limit, seed] != [begun_limit, begun_seed]:
-            raise VlsbenchError(
-                f"{store.path.parent} holds a review of "
-                f"{'all pairs' if begun_limit is None else f'a sample of {begun_limit}'}: leave "
-                "--limit out to go on with it, or choose another --out"
-            )
-        limit, seed = begun_limit, begun_seed
-    chosen = list(Selection(pairs, Sample(limit=limit, seed=seed)))
-    bare = [BadRow(pairs.name, p.id, "has no image to review") for p in chosen if not p.images]
-    bad = bare + image_faults(chosen)
+    begun, begun_seed = json.loads(store.get("sample") or "[null, 0]")
+    if limit is not None and (limit, seed) != (begun, begun_seed):
+        raise VlsbenchError(
+            f"{store.path.parent} holds a review of "
+            f"{'all pairs' if begun is None else f'a sample of {begun}'}: leave --limit out to "
+            "resume it, or choose another --out"
+        )
+    chosen = list(Selection(pairs, Sample(limit=begun, seed=begun_seed)))
+    bad = [BadRow(pairs.name, p.id, "has no image to review") for p in chosen if not p.images]
+    bad += image_faults(chosen)
     left_out = {row.row for row in bad}
     if bad and not (skip_bad and len(left_out) < len(chosen)):
         raise BadRows(pairs.name, bad)
@@ -160,8 +158,8 @@ class Review:
         """Let people take part.
 
         Raises:
-            VlsbenchError: A name is none, or took part in the other role: reviewers do not decide
-                on disputes of their own, and who saw others' verdicts is no blind reviewer.
+            VlsbenchError: A name is invalid, or took part in the other role: reviewers do not
+                decide their own disputes, and reviewing is blind to others' verdicts.
         """
         roles = {row.person: row.role for row in self._store.rows()}
         for name, role in people.items():
@@ -218,17 +216,12 @@ class Review:
         shown = self._digests[pair.id] = shown_digest(pair, images)
         return Screen(number, step, pair, images, shown, questions, others)
 
-    def _digest(self, pair: Pair) -> str:
-        if pair.id not in self._digests:
-            self._digests[pair.id] = shown_digest(
-                pair, [image.read().sha256 for image in pair.images]
-            )
-        return self._digests[pair.id]
-
     def shown(self, id: str) -> str | None:
         """Return the digest of what people see of a pair; None where it is not in the review."""
         pair = self._by_id.get(id)
-        return None if pair is None else self._digest(pair)
+        if pair and id not in self._digests:
+            self._digests[id] = shown_digest(pair, self.images.show(pair))
+        return self._digests.get(id)
 
     def _fresh(self, rows: Iterable[Row]) -> list[Row]:
         return [row for row in rows if row.shown == self.shown(row.pair)]
@@ -244,7 +237,7 @@ class Review:
 
         Raises:
             VlsbenchError: A question is not answered, or more is said than was asked.
-            StoreError: The disk does not let us.
+            StoreError: The disk cannot be written.
         """
         with self._turn:
             at = self.screen(person, role)

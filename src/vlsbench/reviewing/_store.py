@@ -116,7 +116,7 @@ class Store(AbstractContextManager["Store"]):
         """Open the review in a folder, beginning it where there is none.
 
         Raises:
-            StoreError: The disk does not let us.
+            StoreError: The disk cannot be written.
             VlsbenchError: Another version wrote it.
         """
         try:
@@ -130,7 +130,7 @@ class Store(AbstractContextManager["Store"]):
         """Open the review in a folder for reading. Raises `VlsbenchError` where there is none."""
         if not (folder / FILE).is_file():
             raise VlsbenchError(
-                f"{folder} holds no review: `vlsbench review DATASET --out {folder}` begins one"
+                f"no review found in {folder}: `vlsbench review DATASET --out {folder}` begins one"
             )
         return cls(folder / FILE, read_only=True)
 

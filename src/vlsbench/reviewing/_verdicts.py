@@ -44,7 +44,7 @@ class PersonVerdict:
 
 
 def check_name(name: str) -> str:
-    """Return a person's name. Raises `VlsbenchError` where it is no name for files and pages."""
+    """Return a person's name. Raises `VlsbenchError` where it is not a valid name."""
     if not _NAME.fullmatch(name):
         raise VlsbenchError(
             f"name {name[:60]!r}: expected up to 40 letters, digits, spaces or . _ @ + -"

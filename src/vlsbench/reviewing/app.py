@@ -6,12 +6,11 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vlsbench.errors import VlsbenchError
@@ -26,12 +25,6 @@ from vlsbench.reviewing._verdicts import Role
 
 BREAK_EVERY = 25
 """Pairs after which a break is suggested."""
-_STATIC = {
-    "style.css": "text/css; charset=utf-8",
-    "review.js": "text/javascript; charset=utf-8",
-    "htmx.min.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-}
 _STRANGER = "Open the link that vlsbench review printed for you; it is a new one at each start."
 
 router = APIRouter()
@@ -62,6 +55,7 @@ def make_app(review: Review, people: Sequence[Person], port: int) -> FastAPI:
     app = FastAPI(title="vlsbench review", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk = Desk(review, tuple(people), f"vlsbench-review-{port}")
     app.include_router(router)
+    app.mount("/static", StaticFiles(packages=[("vlsbench.reviewing", "static")]))
     app.add_middleware(Guard, port=port)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(VlsbenchError, _failed)
@@ -199,35 +193,32 @@ def _screen(desk: Desk, person: Person, request: Request, reveal: str) -> HTMLRe
 
 
 @router.post("/answer")
-async def answer(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
+def answer(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
     """Record what was said on a screen, and show the next one."""
     number, step, said = _said(fields)
-    recorded = await run_in_threadpool(
-        desk.review.answer, person.name, person.role, number, step, said
-    )
+    recorded = desk.review.answer(person.name, person.role, number, step, said)
     # Whoever has just looked at the image has asked for it.
-    reveal = str(number) if recorded and step is Step.IMAGE else ""
-    return await _next(desk, person, request, reveal)
+    return _next(desk, person, request, str(number) if recorded and step is Step.IMAGE else "")
 
 
 @router.post("/pass")
-async def pass_on(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
+def pass_on(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
     """Leave a pair without looking at its image."""
     if person.role is Role.REVIEWER:
-        await run_in_threadpool(desk.review.pass_on, person.name, _number(fields))
-    return await _next(desk, person, request, "")
+        desk.review.pass_on(person.name, _number(fields))
+    return _next(desk, person, request)
 
 
 @router.post("/undo")
-async def undo(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
+def undo(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
     """Take back what the person said last, and ask again."""
-    await run_in_threadpool(desk.review.undo, person.name, person.role)
-    return await _next(desk, person, request, "")
+    desk.review.undo(person.name, person.role)
+    return _next(desk, person, request)
 
 
-async def _next(desk: Desk, person: Person, request: Request, reveal: str) -> Response:
+def _next(desk: Desk, person: Person, request: Request, reveal: str = "") -> Response:
     if request.headers.get("hx-request") == "true":
-        return await run_in_threadpool(_screen, desk, person, request, reveal)
+        return _screen(desk, person, request, reveal)
     # So that a browser without script can reload the page without sending the form again.
     return RedirectResponse(f"/review?reveal={reveal}" if reveal else "/review", 303)
 
@@ -288,16 +279,3 @@ def _drawn(desk: Desk, sha256: str, draw: Callable[[ImageData], tuple[bytes, str
     except ImageError:
         pass
     raise HTTPException(404, "no such image, or not readable")
-
-
-@router.get("/static/{name}")
-def static(name: str) -> Response:
-    """Style and scripts, of which there are exactly these."""
-    if name not in _STATIC:
-        raise HTTPException(404, "no such file")
-    return Response(_static(name), media_type=_STATIC[name])
-
-
-@cache
-def _static(name: str) -> bytes:
-    return files("vlsbench.reviewing").joinpath("static", name).read_bytes()
