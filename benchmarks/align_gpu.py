@@ -106,12 +106,12 @@ def settings_of(options: argparse.Namespace, **more: Any) -> Any:
 
 
 def ours(method: str, model: Path, options: argparse.Namespace, **more: Any) -> dict[str, Any]:
-    from vlsbench.aligning import align
+    from vlsbench.aligning import train
 
     times: list[float] = []
     rows = make_rows(method, options)
     with tempfile.TemporaryDirectory() as folder:
-        done = align(
+        done = train(
             method,
             model=model,
             rows=rows,

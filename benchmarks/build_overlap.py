@@ -20,14 +20,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.build_kill import PLAIN, served
 
 from vlsbench import lab
-from vlsbench.building import BuildEstimate, BuildPlan, stages_of
-from vlsbench.building._build import build
+from vlsbench.building import BuildEstimate, BuildPlan, build, stages_of
 from vlsbench.building._run import _begin_a
+from vlsbench.config import Connection
 from vlsbench.engine import (
     Budget,
     Children,
@@ -39,7 +38,6 @@ from vlsbench.engine import (
     StopSignal,
     Tally,
 )
-from vlsbench.evaluation._evaluate import Declined
 
 PATH_A = (*PLAIN, "perceive=false", "twins.per_pair=0", "elements.drafts=8")
 """One path, so that both ways make the same calls; no barrier of our own within it."""
@@ -74,29 +72,40 @@ async def stage_after_stage(plan: BuildPlan, width: int) -> None:
             await plan.painter.close()
 
 
+class Held(Exception):
+    """The plan is all that is wanted."""
+
+
 def planned(url: str, out: Path, limit: int, connections: int) -> BuildPlan:
     held: list[BuildPlan] = []
 
-    def hold(plan: BuildPlan, guess: BuildEstimate) -> bool:
+    def hold(plan: BuildPlan, guess: BuildEstimate) -> None:
         held.append(plan)
-        return False
+        raise Held
 
-    with contextlib.suppress(Declined):
+    with contextlib.suppress(Held):
         build(
             "lab",
             out=out,
             lab=url,
             limit=limit,
             overrides=PATH_A,
-            concurrency=connections,
+            connection=Connection(concurrency=connections),
             before=hold,
         )
     return held[0]
 
 
 def overlapping(url: str, out: Path, limit: int, connections: int, sets: Sequence[str]) -> None:
-    options: dict[str, Any] = {"concurrency": connections, "limit": limit, "progress": False}
-    build("lab", out=out, lab=url, overrides=sets, **options)
+    build(
+        "lab",
+        out=out,
+        lab=url,
+        overrides=sets,
+        limit=limit,
+        connection=Connection(concurrency=connections),
+        progress=False,
+    )
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench import lab
-from vlsbench.building._build import Build, build
+from vlsbench.building import Build, build
 from vlsbench.stats import clustered_interval
 
 PLAIN = ("quota=false", "near_duplicates=false", "twins.per_pair=0")

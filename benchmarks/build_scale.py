@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.build_kill import PLAIN
 
-from vlsbench.building._build import build
+from vlsbench.building import build
 
 ELEMENTS = 95
 """About how many the lab's writer names in all."""

@@ -18,18 +18,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from vlsbench import registry
+    from vlsbench.aligning import align
     from vlsbench.auditing import Audit, audit, leaderboard
     from vlsbench.building import Build, build
     from vlsbench.comparing import compare
     from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, plan
     from vlsbench.pairs import load
     from vlsbench.releasing import release
+    from vlsbench.reviewing import review
 
 _HOMES = {
     "Audit": "auditing",
     "Build": "building",
     "Evaluation": "evaluation",
     "EvaluationPlan": "evaluation",
+    "align": "aligning",
     "audit": "auditing",
     "build": "building",
     "compare": "comparing",
@@ -38,6 +42,7 @@ _HOMES = {
     "load": "pairs",
     "plan": "evaluation",
     "release": "releasing",
+    "review": "reviewing",
 }
 """Public name → the package that it is imported from when it is used."""
 
@@ -47,6 +52,7 @@ __all__ = [
     "Evaluation",
     "EvaluationPlan",
     "__version__",
+    "align",
     "audit",
     "build",
     "compare",
@@ -54,7 +60,9 @@ __all__ = [
     "leaderboard",
     "load",
     "plan",
+    "registry",
     "release",
+    "review",
 ]
 
 
@@ -62,4 +70,6 @@ def __getattr__(name: str) -> Any:
     # Imported when used: `import vlsbench` alone must cost nothing.
     if name in _HOMES:
         return getattr(import_module(f"vlsbench.{_HOMES[name]}"), name)
+    if name == "registry":
+        return import_module("vlsbench.registry")
     raise AttributeError(f"module 'vlsbench' has no attribute {name!r}")

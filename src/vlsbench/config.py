@@ -12,8 +12,9 @@ A command's configuration is a dataclass of plain fields and of groups (settings
 
 from __future__ import annotations
 
+import inspect
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -54,6 +55,10 @@ class Option:
     """What happens where the default is None, for help texts."""
     argument: bool = False
     """Given by position."""
+    whole: bool = False
+    """Of a list: commas within a value belong to it."""
+    parse: Callable[[str], Any] | None = None
+    """Reads what a command line gives, where its type alone does not say how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +105,17 @@ def _default(one: Field[Any]) -> Any:
     return one.default_factory() if one.default_factory is not MISSING else one.default
 
 
+def _declares(config: type[Any], name: str) -> type[Any]:
+    """Return the class, of a configuration and those that it extends, that declares a field."""
+    return next(one for one in config.__mro__ if name in inspect.get_annotations(one))
+
+
 def settings_of(config: type[Any]) -> Iterator[Setting]:
     """Walk the settings of a configuration class, groups included, in the order of declaration."""
     hints = get_type_hints(config, include_extras=True)
     for one in fields(config):
         kind, optional, option = _split_type(hints[one.name])
-        if is_dataclass(kind) and isinstance(kind, type):
+        if is_dataclass(kind) and isinstance(kind, type) and option is None:
             inner = get_type_hints(kind, include_extras=True)
             panel = getattr(kind, "PANEL", one.name.capitalize())
             changed = _default(one)
@@ -116,7 +126,7 @@ def settings_of(config: type[Any]) -> Iterator[Setting]:
                 default = _default(field_) if changed is MISSING else getattr(changed, field_.name)
                 yield Setting(one.name, panel, field_.name, kind_, optional_, default, option_)
         elif option is not None:
-            panel = getattr(config, "PANEL", "The run")
+            panel = getattr(_declares(config, one.name), "PANEL", "The run")
             yield Setting("", panel, one.name, kind, optional, _default(one), option)
 
 
@@ -131,14 +141,18 @@ def resolve(
     Args:
         config: The configuration class.
         given: Key (`limit` of group `sample` is `sample.limit`) → value; None is not given.
-        file: A TOML file with the same keys.
+        file: A TOML file with the same keys; where the class has a static method
+            `read_file(path, given)`, whatever that reads.
 
     Raises:
         SchemaError: The file cannot be read, or holds unknown keys or wrong types.
         VlsbenchError: Something that must be given is missing, or a value is out of range.
     """
     known = {setting.key: setting for setting in settings_of(config)}
-    tree = read_toml(file) if file else {}
+    tree: dict[str, Any] = {}
+    if file:
+        own = getattr(config, "read_file", None)
+        tree = own(file, given) if own else read_toml(file)
     where = str(file) if file else "command line"
     _no_unknown(tree, known, where)
     for key, value in given.items():
@@ -146,7 +160,9 @@ def resolve(
             continue
         group, _, name = key.rpartition(".")
         target = tree.setdefault(group, {}) if group else tree
-        target[name] = _plain(value)
+        value, below = _plain(value), target.get(name)
+        joined = isinstance(value, dict) and isinstance(below, dict)
+        target[name] = {**below, **value} if joined else value
     for setting in known.values():
         section = tree.get(setting.group, {}) if setting.group else tree
         if setting.name in section:
@@ -197,6 +213,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, Path):
         return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -206,7 +224,7 @@ def _plain(value: Any) -> Any:
 
 def record(config: Any) -> dict[str, Any]:
     """Return a configuration, or a group of settings, as plain JSON for summaries."""
-    found: dict[str, Any] = _plain(asdict(config))
+    found: dict[str, Any] = _plain(config)
     return found
 
 
@@ -223,7 +241,11 @@ def to_toml(config: Any) -> str:
         if setting.group:
             section = sections.setdefault(setting.group, tomlkit.table())
         section.add(tomlkit.comment(setting.option.help))
-        if value is not None:
+        if isinstance(value, dict):
+            table = tomlkit.inline_table()
+            table.update({key: one for key, one in value.items() if one is not None})
+            section.add(setting.name, table)
+        elif value is not None:
             section.add(setting.name, value)
         elif setting.default is None:
             section.add(tomlkit.comment(f"{setting.name} ="))

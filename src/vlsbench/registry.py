@@ -82,6 +82,22 @@ class Entry:
     declaration: Mapping[str, Any] = field(default_factory=dict)
     """What else its kind wants to know, such as a benchmark's licence."""
 
+    def open(self, *given: Any) -> Any:
+        """Call the target with what its kind is called with.
+
+        Raises:
+            PluginError: It fails in a way that vlsbench does not know.
+        """
+        try:
+            return self.target(*given)
+        except VlsbenchError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{self.kind} {self.name!r} of {self.origin} cannot be opened: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
 
 class PluginError(VlsbenchError):
     """A plug-in that cannot be loaded, or that registers a name twice."""
@@ -94,7 +110,10 @@ _broken: dict[str, str] = {}
 
 
 def _register(kind: Kind, name: str, target: T, *, simulated: bool, **declaration: Any) -> T:
-    origin = _origin[-1] if _origin else _origin_of(target)
+    # Whose code this is, not what it registers: what ships may be imported by a plug-in.
+    module = str(sys._getframe(2).f_globals.get("__name__", ""))
+    own = module.partition(".")[0] == OWN
+    origin = OWN if own else _origin[-1] if _origin else module or "this session"
     known = _entries.get((kind, name))
     if known and known.origin != origin:
         raise PluginError(f"{origin}: {kind} {name!r} is already registered by {known.origin}")
@@ -102,11 +121,6 @@ def _register(kind: Kind, name: str, target: T, *, simulated: bool, **declaratio
     entry = Entry(kind, name, target, origin, summary, simulated, declaration)
     _entries[kind, name] = entry
     return target
-
-
-def _origin_of(target: Any) -> str:
-    module = str(getattr(target, "__module__", ""))
-    return OWN if module.partition(".")[0] == OWN else module or "this session"
 
 
 def source(
@@ -237,13 +251,20 @@ def load_plugin(name: str) -> None:
 
 @contextmanager
 def _from(origin: str) -> Iterator[None]:
-    """Attribute what is registered within to `origin`; whatever fails is a `PluginError`."""
+    """Attribute what is registered within to `origin`; whatever fails is a `PluginError`.
+
+    What fails leaves nothing registered.
+    """
+    before = set(_entries)
     _origin.append(origin)
     try:
         yield
-    except VlsbenchError:
-        raise
     except Exception as error:
+        for key in [key for key in _entries if _entries[key].origin == origin]:
+            if key not in before:
+                del _entries[key]
+        if isinstance(error, VlsbenchError):
+            raise
         raise PluginError(
             f"plug-in {origin} cannot be loaded: {type(error).__name__}: {error}"
         ) from error

@@ -116,7 +116,14 @@ def test_a_training_prints_only_json_when_asked(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mm-xyz", "--data", "x", "--out", "o"], "no method 'mm-xyz': there are sft, t-sft"),
+        (
+            ["t-sft", "--data", "x", "--model", "m", "--out", "o", "--lora", "rank=8"],
+            "--lora: unknown key rank; there are r, alpha",
+        ),
+        (
+            ["t-sft", "--data", "x", "--model", "m", "--out", "o", "--lora", "r=much"],
+            "--lora: r: must be a whole number, not text",
+        ),
         (["t-sft", "--data", "x", "--out", "o"], "no model: give --model"),
         (["t-sft", "--data", "x", "--model", "m"], "give --out DIR"),
         (["t-sft", "--data", "saferlhf=.", "--model", "m", "--out", "o"], "--accept-licence"),
@@ -131,6 +138,20 @@ def test_what_is_wrong_is_one_line(arguments: list[str], message: str, run: Comm
     assert done.code == 1
     assert message in done.err
     assert done.err.count("\n") == 1
+
+
+def test_the_resolved_settings_are_a_configuration_file(tmp_path: Path, run: Command) -> None:
+    lora = ("--lora", "r=8,alpha=16,merge", "--train-vision")
+    done = run("mm-dpo", "--data", "a,b", "--config", "llava-1.5-7b", *lora, "--print-config")
+    assert done.code == 0, done.err
+    assert 'data = ["a,b"]' in done.out
+    assert "beta = 0.1" in done.out
+    assert "freeze_vision = false" in done.out
+    (tmp_path / "c.toml").write_text(done.out)
+    assert run("--config", tmp_path / "c.toml", "--print-config").out == done.out
+    wrong = run("mm-xyz", "--data", "x", "--out", "o")
+    assert wrong.code == 2
+    assert "'mm-xyz'" in wrong.err
 
 
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, run: Command) -> None:

@@ -13,8 +13,7 @@ from align_examples import ASK, NO, YES, picture, says, user
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsbench.aligning import Method, check_rows
-from vlsbench.aligning._settings import Settings
+from vlsbench.aligning import Method, Settings, check_rows
 from vlsbench.aligning.data import TRAINING_SETS, open_data, unpack
 from vlsbench.errors import BadRows, VlsbenchError
 
@@ -276,7 +275,7 @@ def test_any_row_is_either_read_or_refused(row: dict[str, Any]) -> None:
 
 
 def test_skip_bad_leaves_out_rows_that_do_not_suit_the_method(tmp_path: Path) -> None:
-    from vlsbench.aligning._prepare import prepare
+    from vlsbench.aligning import prepare
 
     (tmp_path / "a.png").write_bytes(png())
     rows = [
@@ -290,7 +289,7 @@ def test_skip_bad_leaves_out_rows_that_do_not_suit_the_method(tmp_path: Path) ->
     assert len(ready.data.rows) == 1
     assert [row.row for row in ready.data.bad] == ["1", "2"]
     assert said == [f"{path}: 2 unusable rows left out"]
-    assert ready.settings.epochs == 2.0
+    assert ready.config.epochs == 2.0
 
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

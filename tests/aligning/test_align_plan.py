@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from align_examples import ASK, NO, YES, dpo_rows, picture, prompt_rows, sft_rows, tiny_config
 
 from vlsbench.aligning import (
+    AlignConfig,
     Lora,
     Method,
     Settings,
-    align,
     by_rules,
     check_against,
-    make_settings,
     method_defaults,
     open_reward,
-    parse_lora,
     plan,
     published,
-    read_config,
+    train,
 )
 from vlsbench.aligning._model import empty_model, lora_config
 from vlsbench.aligning._plan import learning, steps
+from vlsbench.config import resolve, to_toml
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import FileImage, Pair
 
@@ -33,7 +33,7 @@ def test_a_plan_agrees_with_the_training_it_announces(tiny: Path, tmp_path: Path
     for lora in (None, Lora(r=2)):
         settings = Settings(epochs=2, batch_size=3, lora=lora)
         announced = plan("mm-sft", model=tiny, rows=sft_rows(), settings=settings)
-        done = align(
+        done = train(
             "mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / str(lora), settings=settings
         )
         assert announced.steps == done.steps == 6
@@ -48,7 +48,7 @@ def test_an_online_plan_counts_steps_as_the_trainer_does(
     method: str, tiny: Path, tmp_path: Path
 ) -> None:
     settings = Settings(batch_size=4, num_generations=2, max_new_tokens=2)
-    done = align(
+    done = train(
         method, model=tiny, rows=prompt_rows(), out=tmp_path, settings=settings, reward=by_rules
     )
     assert steps(Method(method), 8, settings) == done.steps
@@ -107,22 +107,25 @@ def test_lora_that_matches_nothing_says_so() -> None:
         lora_config(empty_model("", tiny_config()), Lora(targets="nothing"))
 
 
+def config(method: Method = Method.MM_DPO, file: str | Path = "", **given: Any) -> AlignConfig:
+    given = {"method": method, "data": ["rows.jsonl"], **given}
+    return resolve(AlignConfig, given, file=Path(file) if file else None)
+
+
 @pytest.mark.parametrize("name", published())
 @pytest.mark.parametrize("method", list(Method))
 def test_every_published_configuration_makes_settings(name: str, method: Method) -> None:
-    config = read_config(name, method)
-    settings = make_settings(config.settings)
-    assert config.model
-    assert config.source
-    assert settings.bf16 is True
+    found = config(method, name)
+    assert found.model
+    assert found.bf16 is True
 
 
 def test_published_figures_stand_in_the_configuration() -> None:
-    dpo = make_settings(read_config("llava-1.5-7b", Method.MM_DPO).settings)
+    dpo = config(Method.MM_DPO, "llava-1.5-7b")
     assert (dpo.learning_rate, dpo.beta, dpo.sft_weight) == (1e-6, 0.1, 0.0)
-    ppo = make_settings(read_config("llava-1.5-7b", Method.MM_PPO).settings)
+    ppo = config(Method.MM_PPO, "llava-1.5-7b")
     assert (ppo.learning_rate, ppo.kl) == (5e-7, 0.1)
-    safe = make_settings(read_config("llava-1.5-7b", Method.T_SAFE_UNLEARNING).settings)
+    safe = config(Method.T_SAFE_UNLEARNING, "llava-1.5-7b")
     assert (safe.alpha, safe.beta, safe.theta, safe.epochs) == (0.3, 1.0, 0.5, 5.0)
     assert safe.batch_size * safe.gradient_accumulation == 44
 
@@ -132,38 +135,39 @@ def test_a_section_goes_before_the_top_of_a_file(tmp_path: Path) -> None:
     file.write_text(
         'model = "m"\nepochs = 2\n[lora]\nr = 4\n[mm-dpo]\nepochs = 3\nlora = {alpha = 8}\n'
     )
-    there = make_settings(read_config(str(file), Method.MM_DPO).settings)
-    assert (there.epochs, there.lora) == (3.0, Lora(r=4, alpha=8))
-    assert make_settings(read_config(str(file), Method.MM_SFT).settings).epochs == 2.0
+    there = config(Method.MM_DPO, file)
+    assert (there.model, there.epochs, there.lora) == ("m", 3.0, Lora(r=4, alpha=8))
+    assert config(Method.MM_SFT, file).epochs == 2.0
+    assert config(Method.MM_DPO, file, epochs=5, lora="none").epochs == 5.0
+    assert config(Method.MM_DPO, file, epochs=5, lora="none").lora is None
+
+
+def test_a_configuration_written_out_reads_back(tmp_path: Path) -> None:
+    found = config(Method.MM_PPO, "llava-1.5-7b", lora=Lora(r=4, merge=True), check_against=["b"])
+    (tmp_path / "c.toml").write_text(to_toml(found))
+    assert resolve(AlignConfig, {}, file=tmp_path / "c.toml") == found
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 2", "unknown key epoch; there are epochs"),
+        ("epoch = 2", "unknown key epoch; known are epochs"),
         ("epochs = ", "is not valid TOML"),
         ("[lora]\nrank = 2", "unknown key lora.rank"),
         ("[mm-dpo]\nbetta = 1.0", r"\[mm-dpo\]: unknown key betta"),
+        ("batch_size = 0", "batch_size must be at least 1"),
     ],
 )
 def test_a_wrong_configuration_is_one_line(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text(text)
     with pytest.raises(VlsbenchError, match=message):
-        read_config(str(file), Method.MM_DPO)
+        config(Method.MM_DPO, file)
 
 
 def test_a_setting_of_the_wrong_type_is_refused() -> None:
     with pytest.raises(VlsbenchError, match="batch_size: must be a whole number, not text"):
-        make_settings({"batch_size": "8"})
-
-
-def test_lora_on_the_command_line() -> None:
-    assert Lora(**parse_lora("r=8,alpha=16,merge")) == Lora(r=8, alpha=16, merge=True)
-    with pytest.raises(VlsbenchError, match="--lora: unknown key rank; there are r, alpha"):
-        parse_lora("rank=8")
-    with pytest.raises(VlsbenchError, match="--lora: r: must be a whole number, not text"):
-        parse_lora("r=much")
+        config(batch_size="8")
 
 
 def test_contamination_is_found_exactly_and_nearly(tmp_path: Path) -> None:

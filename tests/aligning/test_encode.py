@@ -105,5 +105,5 @@ def test_answers_are_cut_and_prompts_never() -> None:
 
 
 def test_a_broken_picture_names_itself() -> None:
-    with pytest.raises(VlsbenchError, match="image bytes: cannot identify"):
+    with pytest.raises(VlsbenchError, match="image bytes is not an image"):
         Encoder(tiny_processor(), [{**sft_rows(False)[0], "images": [b"no picture"]}])[0]

@@ -23,7 +23,7 @@ from align_examples import (
     user,
 )
 
-from vlsbench.aligning import Lora, Method, Settings, align
+from vlsbench.aligning import Lora, Method, Settings, train
 from vlsbench.errors import BadRows, VlsbenchError
 
 FAST = {"learning_rate": 1e-2, "scheduler": "constant", "batch_size": 4, "log_steps": 5}
@@ -55,7 +55,7 @@ def reply(folder: Path, colour: str | None, text: str = ASK) -> str:
 
 def test_text_sft_teaches_the_answer_and_when_to_stop(tiny: Path, tmp_path: Path) -> None:
     rows = [row for row in sft_rows(pictures=False) if row["messages"][-1]["content"] == NO]
-    done = align(
+    done = train(
         "t-sft", model=tiny, rows=rows, out=tmp_path / "m", settings=Settings(max_steps=30, **FAST)
     )
     assert reply(done.path, None) == NO
@@ -65,13 +65,13 @@ def test_text_sft_teaches_the_answer_and_when_to_stop(tiny: Path, tmp_path: Path
 
 def test_multimodal_sft_learns_to_look(tiny: Path, tmp_path: Path) -> None:
     settings = Settings(max_steps=60, freeze_vision=False, **FAST)
-    done = align("mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / "m", settings=settings)
+    done = train("mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / "m", settings=settings)
     assert (reply(done.path, "red"), reply(done.path, "blue")) == (NO, YES)
 
 
 def test_dpo_prefers_the_chosen_answer(tiny: Path, tmp_path: Path) -> None:
     settings = Settings(max_steps=30, freeze_vision=False, **FAST)
-    done = align("mm-dpo", model=tiny, rows=dpo_rows(), out=tmp_path / "m", settings=settings)
+    done = train("mm-dpo", model=tiny, rows=dpo_rows(), out=tmp_path / "m", settings=settings)
     assert done.curve[-1]["rewards/accuracies"] == 1.0
     assert done.curve[-1]["logps/chosen"] > done.curve[0]["logps/chosen"]
 
@@ -80,7 +80,7 @@ def test_dpo_without_the_likelihood_lets_the_chosen_answer_fall_behind(
     tiny: Path, tmp_path: Path
 ) -> None:
     def chosen(weight: float) -> float:
-        done = align(
+        done = train(
             "t-dpo",
             model=tiny,
             rows=dpo_rows(pictures=False)[:1],
@@ -97,7 +97,7 @@ def test_unlearning_forgets_the_harmful_answer_and_keeps_the_rest(
     method: str, tiny: Path, tmp_path: Path
 ) -> None:
     settings = Settings(max_steps=30, beta=1.0, **FAST)
-    done = align(method, model=tiny, rows=unlearning_rows(), out=tmp_path / "m", settings=settings)
+    done = train(method, model=tiny, rows=unlearning_rows(), out=tmp_path / "m", settings=settings)
     first, last = done.curve[0], done.curve[-1]
     assert last["nll/harmful"] > first["nll/harmful"]
     assert last["nll/safe"] < first["nll/safe"]
@@ -106,7 +106,7 @@ def test_unlearning_forgets_the_harmful_answer_and_keeps_the_rest(
 
 @pytest.mark.parametrize("method", ["mm-ppo", "mm-rloo", "mm-grpo"])
 def test_online_methods_earn_more_than_before(method: str, tiny: Path, tmp_path: Path) -> None:
-    done = align(
+    done = train(
         method,
         model=tiny,
         rows=prompt_rows(),
@@ -130,7 +130,7 @@ ROWS: dict[str, Callable[[], list[dict[str, Any]]]] = {
 def test_lora_saves_an_adapter_for_the_language_model_alone(
     method: str, tiny: Path, tmp_path: Path
 ) -> None:
-    done = align(
+    done = train(
         method,
         model=tiny,
         rows=ROWS[method](),
@@ -153,8 +153,8 @@ def test_a_merged_adapter_is_a_plain_model_that_can_be_trained_on(
     from transformers import AutoModelForImageTextToText
 
     settings = Settings(max_steps=3, lora=Lora(r=2, merge=True), **FAST)
-    first = align("mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / "a", settings=settings)
-    again = align(
+    first = train("mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / "a", settings=settings)
+    again = train(
         "mm-dpo",
         model=first.path / "adapter",
         rows=dpo_rows(),
@@ -182,7 +182,7 @@ def test_the_vision_tower_moves_only_when_asked(tiny: Path, tmp_path: Path) -> N
     for frozen in (True, False):
         out = tmp_path / str(frozen)
         settings = Settings(max_steps=2, freeze_vision=frozen, **FAST)
-        align("mm-sft", model=tiny, rows=sft_rows(), out=out, settings=settings)
+        train("mm-sft", model=tiny, rows=sft_rows(), out=out, settings=settings)
         same = all(torch.equal(a, b) for a, b in zip(before, tower(out), strict=True))
         assert same is frozen
 
@@ -190,7 +190,7 @@ def test_the_vision_tower_moves_only_when_asked(tiny: Path, tmp_path: Path) -> N
 def test_the_record_says_what_was_done(tiny: Path, tmp_path: Path) -> None:
     about = {"licences": {"saferlhf": "CC BY-NC 4.0"}, "accepted": ["saferlhf"]}
     rows = sft_rows() + sft_rows(pictures=False)
-    done = align(
+    done = train(
         Method.SFT,
         model=tiny,
         rows=rows,
@@ -216,7 +216,7 @@ def test_the_same_seed_gives_the_same_model(tiny: Path, tmp_path: Path) -> None:
     states = []
     for name in ("a", "b"):
         settings = Settings(max_steps=3, seed=7, max_new_tokens=3, **FAST)
-        align(
+        train(
             "mm-ppo",
             model=tiny,
             rows=prompt_rows(),
@@ -242,7 +242,7 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(
     fixed = {"max_steps": 6, "save_steps": 2, "max_new_tokens": 3, **FAST}
 
     def go(progress: Any = None, **more: Any) -> Any:
-        return align(
+        return train(
             method,
             model=tiny,
             rows=ROWS[method](),
@@ -268,23 +268,23 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(
 def test_a_folder_with_other_things_is_left_alone(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(VlsbenchError, match="holds something else"):
-        align("t-sft", model=tiny, rows=sft_rows(False), out=tmp_path)
+        train("t-sft", model=tiny, rows=sft_rows(False), out=tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "x"
 
 
 def test_rows_that_do_not_fit_are_all_named(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(BadRows, match="8 unusable rows") as caught:
-        align("t-sft", model=tiny, rows=sft_rows(), out=tmp_path / "m")
+        train("t-sft", model=tiny, rows=sft_rows(), out=tmp_path / "m")
     assert "learns from text alone" in str(caught.value)
     with pytest.raises(BadRows, match="--text-rows"):
-        align("mm-sft", model=tiny, rows=sft_rows(False), out=tmp_path / "m")
+        train("mm-sft", model=tiny, rows=sft_rows(False), out=tmp_path / "m")
     with pytest.raises(BadRows, match="mm-dpo needs prompt, chosen, rejected"):
-        align("mm-dpo", model=tiny, rows=sft_rows(), out=tmp_path / "m")
+        train("mm-dpo", model=tiny, rows=sft_rows(), out=tmp_path / "m")
     rows = [row for row in unlearning_rows() if row["kind"] == "harmful"]
     with pytest.raises(VlsbenchError, match="needs rows of kind safe, retain"):
-        align("t-safe-unlearning", model=tiny, rows=rows, out=tmp_path / "m")
+        train("t-safe-unlearning", model=tiny, rows=rows, out=tmp_path / "m")
     with pytest.raises(VlsbenchError, match="learns from a reward"):
-        align("mm-ppo", model=tiny, rows=prompt_rows(), out=tmp_path / "m")
+        train("mm-ppo", model=tiny, rows=prompt_rows(), out=tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
 
@@ -292,13 +292,13 @@ def test_words_that_the_model_takes_for_markers_are_refused(tiny: Path, tmp_path
     rows = sft_rows(False)
     rows[2]["messages"][0] = user("what is <image> ?")[0]
     with pytest.raises(BadRows, match="row 2: its words hold <image>"):
-        align("t-sft", model=tiny, rows=rows, out=tmp_path / "m")
+        train("t-sft", model=tiny, rows=rows, out=tmp_path / "m")
 
 
 def test_text_rows_may_join_a_multimodal_method(tiny: Path, tmp_path: Path) -> None:
     rows = sft_rows() + sft_rows(pictures=False)
     settings = Settings(max_steps=4, text_rows=True, **FAST)
-    assert align("mm-sft", model=tiny, rows=rows, out=tmp_path / "m", settings=settings).steps == 4
+    assert train("mm-sft", model=tiny, rows=rows, out=tmp_path / "m", settings=settings).steps == 4
 
 
 def test_cached_features_change_nothing_but_how_often_the_tower_looks(
@@ -320,7 +320,7 @@ def test_cached_features_change_nothing_but_how_often_the_tower_looks(
         looks = 0
         settings = Settings(max_steps=6, cache_features=cached, **FAST)
         out = tmp_path / str(cached)
-        done = align("mm-sft", model=tiny, rows=sft_rows(), out=out, settings=settings)
+        done = train("mm-sft", model=tiny, rows=sft_rows(), out=out, settings=settings)
         losses.append([entry["loss"] for entry in done.curve])
         counts.append(looks)
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -331,13 +331,13 @@ def test_cached_features_change_nothing_but_how_often_the_tower_looks(
 def test_cached_features_need_a_frozen_tower(tiny: Path, tmp_path: Path) -> None:
     settings = Settings(cache_features=True, freeze_vision=False)
     with pytest.raises(VlsbenchError, match="needs a frozen vision tower"):
-        align("mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / "m", settings=settings)
+        train("mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / "m", settings=settings)
 
 
 def test_batches_by_length_train_on_every_row(tiny: Path, tmp_path: Path) -> None:
     rows = sft_rows() + sft_rows(pictures=False)
     settings = Settings(by_length=True, batch_size=4)
-    assert align("sft", model=tiny, rows=rows, out=tmp_path / "m", settings=settings).steps == 4
+    assert train("sft", model=tiny, rows=rows, out=tmp_path / "m", settings=settings).steps == 4
 
 
 @pytest.mark.parametrize("method", ROWS)
@@ -356,7 +356,7 @@ def test_recomputing_activations_changes_nothing_but_memory(
         )
         out = tmp_path / str(checkpointing)
         rows = ROWS[method]()
-        done = align(method, model=tiny, rows=rows, out=out, settings=settings, reward=says_no)
+        done = train(method, model=tiny, rows=rows, out=out, settings=settings, reward=says_no)
         losses.append([entry["loss"] for entry in done.curve])
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
 
@@ -391,4 +391,4 @@ def test_two_processes_share_the_work(method: str, tiny: Path, tmp_path: Path) -
 def test_metrics_go_nowhere_that_is_not_installed(tiny: Path, tmp_path: Path) -> None:
     settings = Settings(report_to=("nonesuch",))
     with pytest.raises(VlsbenchError, match="--report-to nonesuch: not installed"):
-        align("t-sft", model=tiny, rows=sft_rows(False), out=tmp_path / "m", settings=settings)
+        train("t-sft", model=tiny, rows=sft_rows(False), out=tmp_path / "m", settings=settings)

@@ -21,7 +21,7 @@ from align_examples import (
 )
 from PIL import Image
 
-from vlsbench.aligning import Lora, Settings, align, plan
+from vlsbench.aligning import Lora, Settings, plan, train
 from vlsbench.aligning._encode import Collator, Encoded, Encoder
 from vlsbench.models import LocalModel, Params, Question, load_processor
 
@@ -159,7 +159,7 @@ OFTEN = ("mm-sft", "mm-ppo", "mm-rloo")
     [m if m in OFTEN else pytest.param(m, marks=pytest.mark.slow) for m in ROWS],
 )
 def test_every_method_trains_it(method: str, qwen: Path, tmp_path: Path) -> None:
-    done = align(
+    done = train(
         method,
         model=qwen,
         rows=sizes(ROWS[method]()),
@@ -177,7 +177,7 @@ def test_every_method_trains_it(method: str, qwen: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_it_learns_to_look(qwen: Path, tmp_path: Path) -> None:
-    done = align(
+    done = train(
         "mm-sft",
         model=qwen,
         rows=sizes(sft_rows()),
@@ -195,7 +195,7 @@ def test_it_learns_to_look(qwen: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", OFTEN)
 def test_an_adapter_leaves_its_tower_alone(method: str, qwen: Path, tmp_path: Path) -> None:
-    done = align(
+    done = train(
         method,
         model=qwen,
         rows=sizes(ROWS[method]()),
@@ -217,7 +217,7 @@ def test_cached_features_give_the_same_losses(qwen: Path, tmp_path: Path) -> Non
     losses = []
     for cached in (False, True):
         settings = Settings(max_steps=6, batch_size=4, learning_rate=1e-2, cache_features=cached)
-        done = align("mm-sft", model=qwen, rows=rows, out=tmp_path / str(cached), settings=settings)
+        done = train("mm-sft", model=qwen, rows=rows, out=tmp_path / str(cached), settings=settings)
         losses.append([entry["loss"] for entry in done.curve])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert losses[0][-1] < losses[0][0]
@@ -234,7 +234,7 @@ def test_no_picture_is_sampled_where_there_is_none(qwen: Path, tmp_path: Path) -
     model.save_pretrained(tmp_path / "start")
     load_processor(str(qwen)).save_pretrained(tmp_path / "start")
     for method in ("mm-ppo", "mm-rloo"):
-        done = align(
+        done = train(
             method,
             model=tmp_path / "start",
             rows=sizes(prompt_rows()),

@@ -136,5 +136,5 @@ def test_what_is_no_list_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(VlsbenchError, match="cannot be read"):
         read_drop(path, "a set")
     path.write_text("id,toaster\n1,2\n")
-    with pytest.raises(VlsbenchError, match="columns should be bench, id, score, why"):
+    with pytest.raises(VlsbenchError, match="columns must be bench, id, score, why"):
         read_drop(path, "a set")

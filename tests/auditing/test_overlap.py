@@ -125,7 +125,7 @@ def test_a_second_audit_needs_no_model_and_says_the_same(
 ) -> None:
     first, _ = measure("lab/mixed?n=50&seed=8", cache)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr("vlsbench.auditing._embed.PACKAGE", "no_such_package_of_vlsbench")
+    monkeypatch.setattr("vlsbench.embed._text.PACKAGE", "no_such_package_of_vlsbench")
     second, _ = measure("lab/mixed?n=50&seed=8", cache)
     assert json.dumps(asdict(second)) == json.dumps(asdict(first))
 

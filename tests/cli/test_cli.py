@@ -25,6 +25,7 @@ COMMANDS = (
     ("lab", "reproduce"),
     ("lab", "serve"),
     ("lab", "train"),
+    ("plugins",),
     ("release", "verify"),
     ("review", "export"),
     ("runs", "diff"),

@@ -2,11 +2,12 @@
 
 from vlsbench.aligning._contamination import Contamination, Match, check_against
 from vlsbench.aligning._plan import Memory, Plan, plan
-from vlsbench.aligning._prepare import Prepared, prepare
+from vlsbench.aligning._prepare import Prepared, align, open_training, prepare
 from vlsbench.aligning._rewards import by_judge, by_reward_model, by_rules, open_reward
 from vlsbench.aligning._rows import HARMFUL, KINDS, RETAIN, SAFE, check_rows, digest_rows, sort_rows
-from vlsbench.aligning._run import METRICS, RECORD, align, first_process_first
+from vlsbench.aligning._run import METRICS, RECORD, first_process_first, train
 from vlsbench.aligning._settings import (
+    AlignConfig,
     Defaults,
     Lora,
     Method,
@@ -15,11 +16,9 @@ from vlsbench.aligning._settings import (
     Row,
     Settings,
     Trained,
-    make_settings,
     method_defaults,
     parse_lora,
     published,
-    read_config,
 )
 
 __all__ = [
@@ -29,6 +28,7 @@ __all__ = [
     "RECORD",
     "RETAIN",
     "SAFE",
+    "AlignConfig",
     "Contamination",
     "Defaults",
     "Lora",
@@ -50,13 +50,13 @@ __all__ = [
     "check_rows",
     "digest_rows",
     "first_process_first",
-    "make_settings",
     "method_defaults",
     "open_reward",
+    "open_training",
     "parse_lora",
     "plan",
     "prepare",
     "published",
-    "read_config",
     "sort_rows",
+    "train",
 ]

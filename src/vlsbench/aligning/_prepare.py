@@ -12,17 +12,10 @@ from vlsbench.aligning._contamination import Contamination, check_against
 from vlsbench.aligning._plan import Plan, plan
 from vlsbench.aligning._rewards import open_reward
 from vlsbench.aligning._rows import sort_rows
-from vlsbench.aligning._run import align, first_process_first
-from vlsbench.aligning._settings import (
-    Method,
-    Progress,
-    Reward,
-    Settings,
-    Trained,
-    make_settings,
-    read_config,
-)
+from vlsbench.aligning._run import first_process_first, train
+from vlsbench.aligning._settings import AlignConfig, Method, Progress, Reward, Trained
 from vlsbench.aligning.data import Data, open_data, unpack
+from vlsbench.config import resolve
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import home_folder, load
 
@@ -33,20 +26,19 @@ Say = Callable[[str], None]
 class Prepared:
     """A training that could begin: all that was asked for is known and fits together."""
 
-    method: Method
+    config: AlignConfig
     model: str
     data: Data
-    settings: Settings
     contamination: tuple[Contamination, ...]
 
     def plan(self) -> Plan:
         """Say what it would be. Opens no weights."""
         processes = int(os.environ.get("WORLD_SIZE", "1"))
         return plan(
-            self.method,
+            self.config.method,
             model=self.model,
             rows=self.data.rows,
-            settings=self.settings,
+            settings=self.config.training,
             name=self.data.name,
             processes=processes,
         )
@@ -67,95 +59,106 @@ class Prepared:
             ],
         }
 
-    def train(
-        self,
-        out: str | os.PathLike[str],
-        *,
-        reward: Reward | str = "rules",
-        progress: Progress | None = None,
-    ) -> Trained:
+    def train(self, *, reward: Reward | None = None, progress: Progress | None = None) -> Trained:
         """Train.
 
         Args:
-            out: Folder for the model.
-            reward: Of online methods: a function, or a name that `align.open_reward` knows.
+            reward: Of online methods, in place of the one that the configuration names.
             progress: Is told how far it is.
         """
+        config = self.config
+        if config.out is None:
+            raise VlsbenchError("no folder for the model: give --out DIR (or --dry-run)")
         rows = unpack(self.data.rows, home_folder("pictures"))
         about = self.about()
-        if self.method.online:
-            about["reward"] = reward if isinstance(reward, str) else "function"
-        rewarded = open_reward(reward) if isinstance(reward, str) else reward
-        return align(
-            self.method,
+        if config.method.online:
+            about["reward"] = "function" if reward else config.reward
+            reward = reward or open_reward(config.reward)
+        return train(
+            config.method,
             model=self.model,
             rows=rows,
-            out=Path(out),
-            settings=self.settings,
-            reward=rewarded if self.method.online else None,
+            out=config.out,
+            settings=config.training,
+            reward=reward if config.method.online else None,
             progress=progress,
             name=self.data.name,
             about=about,
         )
 
 
-def prepare(
+def align(
     method: Method | str,
     *,
     data: Sequence[str],
-    model: str | os.PathLike[str] | None = None,
-    config: str | None = None,
-    accept_licence: bool = False,
-    skip_bad: bool = False,
-    limit: int | None = None,
-    check: Sequence[str] = (),
-    check_data: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str],
+    config: str | os.PathLike[str] | None = None,
+    reward: Reward | str = "rules",
+    progress: Progress | None = None,
     say: Say = lambda line: None,
     **settings: Any,
-) -> Prepared:
-    """Open data and settings of a training, and look whether it may be done.
+) -> Trained:
+    """Train a vision-language model on sets named as the command names them, and save it.
+
+    `aligning.train` does the same with rows of one's own.
 
     Args:
         method: `t-sft`, `mm-dpo`, …
         data: Sets: `NAME`, `NAME=FOLDER`, `hub:OWNER/NAME[@REVISION][:SPLIT]`, or the path of a
             JSONL or Parquet file or of a folder of them.
-        model: Path or Hub id; by default the one that `config` names.
+        out: Folder for the model.
         config: Path of a TOML file, or the name of one that comes with vlsbench.
-        accept_licence: Take sets whose licence restricts training.
-        skip_bad: Leave unusable rows out.
-        limit: Rows of each set.
-        check: Benchmarks that the model will be evaluated on; what they share with the data is
-            said.
-        check_data: Folder with the official files of the benchmark, where only one is checked.
-        say: Is told what deserves attention.
-        settings: Fields of `align.Settings`; they go before those of `config`.
+        reward: Of online methods: a function, or a name that `aligning.open_reward` knows.
+        progress: Is told how far it is.
+        say: Is told what deserves attention: licences, rows left out, contamination.
+        settings: Fields of `aligning.AlignConfig` (`model`, `epochs`, `lora`, …); they go before
+            those of `config`.
 
     Raises:
         BadRows: Some rows cannot be used; lists every one.
         VlsbenchError: Anything else that the caller can mend.
     """
-    method = Method(method)
-    given = read_config(config, method) if config else None
-    values = {**(given.settings if given else {}), **settings}
-    name = str(model or (given.model if given else ""))
-    if not name:
+    named = {"reward": reward} if isinstance(reward, str) else {}
+    ready = prepare(method, data=data, out=out, config=config, say=say, **named, **settings)
+    return ready.train(reward=None if isinstance(reward, str) else reward, progress=progress)
+
+
+def prepare(
+    method: Method | str,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    say: Say = lambda line: None,
+    **settings: Any,
+) -> Prepared:
+    """Open data and settings of a training, and look whether it may be done; as `align`."""
+    given = {"method": method, **settings}
+    return open_training(resolve(AlignConfig, given, file=Path(config) if config else None), say)
+
+
+def open_training(config: AlignConfig, say: Say = lambda line: None) -> Prepared:
+    """Do what `prepare` does, from a configuration."""
+    method = config.method
+    if not config.model:
         raise VlsbenchError("no model: give --model, or a --config that names one")
-    made = make_settings(values)
     with first_process_first():
         opened = open_data(
-            data, method, accept_licence=accept_licence, skip_bad=skip_bad, limit=limit
+            config.data,
+            method,
+            accept_licence=config.accept_licence,
+            skip_bad=config.skip_bad,
+            limit=config.limit,
         )
     for accepted in opened.accepted:
         licence = dict(opened.licences)[accepted]
         say(f"{accepted}: taken under its licence ({licence}), which restricts what may be done")
-    if skip_bad:
-        good, bad = sort_rows(method, opened.rows, made, opened.name)
+    if config.skip_bad:
+        good, bad = sort_rows(method, opened.rows, config, opened.name)
         opened = replace(opened, rows=good, bad=(*opened.bad, *bad))
     if opened.bad:
         say(f"{opened.name}: {len(opened.bad)} unusable rows left out")
     found = []
-    for bench in check:
-        pairs = load(bench, data=check_data, skip_bad=True)
+    for bench in config.check_against:
+        pairs = load(bench, data=config.check_data, skip_bad=True)
         found.append(check_against(opened.rows, pairs.name, pairs))
         say(str(found[-1]))
-    return Prepared(method, name, opened, made, tuple(found))
+    return Prepared(config, config.model, opened, tuple(found))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from vlsbench import registry
 from vlsbench.aligning._rows import image_bytes, open_image, query_of
 from vlsbench.aligning._settings import Reward, Row
 from vlsbench.errors import VlsbenchError
@@ -138,18 +140,31 @@ def _render(tokenizer: Any, query: str, answer: str) -> str:
     return f"{query}\n{answer}"
 
 
+@registry.reward("rules")
+def _rules(spec: str) -> Reward:
+    """Phrases that refuse or warn; needs no model."""
+    return by_rules
+
+
+@registry.reward("rm")
+def _model(spec: str) -> Reward:
+    """A reward model, `rm:PATH`: a sequence classifier with one output."""
+    return by_reward_model(spec.removeprefix("rm:"))
+
+
 def open_reward(name: str) -> Reward:
     """Return the reward that a name stands for.
 
     Args:
-        name: `rules`; `rm:PATH` for a reward model; anything else is the spec of a judge model
+        name: `rules`; `rm:PATH` for a reward model; the name of a registered reward, with what it
+            wants to know after `:` or `/`; anything else is the spec of a judge model
             (`openai/gpt-4o`, `NAME@http://host:port/v1`).
 
     Raises:
         VlsbenchError: The judge's spec is of no known form.
     """
-    if name == "rules":
-        return by_rules
-    if name.startswith("rm:"):
-        return by_reward_model(name.removeprefix("rm:"))
-    return by_judge(Connections().open(name))
+    entry = registry.known(registry.Kind.REWARD, re.split("[:/]", name)[0])
+    if entry is None:
+        return by_judge(Connections().open(name))
+    made: Reward = entry.target(name)
+    return made

@@ -1,4 +1,4 @@
-"""`align`: one training from rows to a saved model, whatever the method."""
+"""`train`: one training from rows to a saved model, whatever the method."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FORMAT = 1
 """Version of `align.json`."""
 
 
-def align(
+def train(
     method: Method | str,
     *,
     model: str | Path,

@@ -1,21 +1,17 @@
-"""What a training is: its method, its settings, and what it leaves behind.
-
-Settings come from a file too: one TOML per published model, or a user's own. `model` and any field
-of `Settings` stand at the top; `[lora]` holds fields of `Lora`; `[mm-dpo]` and the other methods'
-names hold what differs there. Texts named `source` or `about` are for readers.
-"""
+"""What a training is: its method, its settings, and what it leaves behind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
+from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
-from vlsbench.schemas import convert, parse_toml, parse_value, read_toml
+from vlsbench.schemas import SchemaError, convert, parse_toml, parse_value, read_toml
 
 Row = dict[str, Any]
 """One training example in TRL's conversational format, with its pictures.
@@ -93,80 +89,273 @@ class Lora:
     """Save the merged model in the output folder, and the adapter in `adapter/` within it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+def parse_lora(text: str) -> dict[str, Any]:
+    """Read `r=16,alpha=32,merge` as the command line gives it.
+
+    Raises:
+        SchemaError: It names no field of `Lora`, or gives it a wrong value.
+    """
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    found = {name.strip(): parse_value(value) if eq else True for name, eq, value in parts}
+    convert(found, Lora, "--lora")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How every method trains."""
+
+    PANEL: ClassVar[str] = "How"
+
+    epochs: Annotated[float, Option("Passes over the data.")] = 1.0
+    max_steps: Annotated[
+        int | None,
+        Option(
+            "Optimiser steps; ends before the epochs are over, or goes on past them.",
+            least=1,
+            metavar="N",
+        ),
+    ] = None
+    learning_rate: Annotated[
+        float | None, Option("Step size.", flags=("--learning-rate", "--lr"), unset="the method's")
+    ] = None
+    scheduler: Annotated[
+        str, Option("A name that transformers knows: cosine, linear, constant, …")
+    ] = "cosine"
+    warmup: Annotated[float, Option("Steps, or a share of all steps where below 1.")] = 0.0
+    weight_decay: Annotated[float, Option("Of AdamW.")] = 0.0
+    max_grad_norm: Annotated[float, Option("Gradients are clipped to this norm.")] = 1.0
+    batch_size: Annotated[
+        int, Option("Rows (online: samples) per device and backward pass.", least=1)
+    ] = 8
+    gradient_accumulation: Annotated[int, Option("Backward passes per step.", least=1)] = 1
+    lora: Annotated[
+        Lora | None,
+        Option(
+            "Train an adapter: r=16,alpha=32,merge; fields of docs/align.md.",
+            parse=parse_lora,
+            metavar="FIELD=VALUE,…",
+        ),
+    ] = None
+    freeze_vision: Annotated[
+        bool,
+        Option(
+            "Leave the vision tower as it is; the projector is trained.",
+            flags=("--freeze-vision/--train-vision",),
+        ),
+    ] = True
+    bf16: Annotated[
+        bool | None,
+        Option("Compute in bfloat16.", flags=("--bf16/--no-bf16",), unset="where the device can"),
+    ] = None
+    gradient_checkpointing: Annotated[
+        bool | None,
+        Option(
+            "Recompute activations to save memory.",
+            flags=("--gradient-checkpointing/--no-gradient-checkpointing",),
+            unset="for models from a billion parameters on",
+        ),
+    ] = None
+    seed: Annotated[int, Option("Random seed.")] = 0
+    max_length: Annotated[
+        int | None,
+        Option(
+            "Tokens of a row, image tokens included; answers are cut there, prompts never.",
+            least=1,
+        ),
+    ] = None
+    text_rows: Annotated[
+        bool,
+        Option(
+            "Let a multimodal method take rows without images too (neutral text, against "
+            "over-refusal)."
+        ),
+    ] = False
+    by_length: Annotated[
+        bool,
+        Option(
+            "Put rows of like length into one batch, which saves padding.",
+            flags=("--by-length/--no-by-length",),
+        ),
+    ] = False
+    cache_features: Annotated[
+        bool,
+        Option(
+            "Run the frozen vision tower once per image and keep what it saw, in main memory.",
+            flags=("--cache-features/--no-cache-features",),
+        ),
+    ] = False
+    workers: Annotated[
+        int,
+        Option("Processes that prepare batches; 0 prepares them in this one, and caches.", least=0),
+    ] = 0
+    beta: Annotated[
+        float | None,
+        Option(
+            "DPO: pull towards the reference. Safe unlearning: slope of the unlearning loss.",
+            unset="the method's",
+        ),
+    ] = None
+    # Without it a model that never refused lowers both answers and collapses.
+    sft_weight: Annotated[float, Option("DPO: weight of the likelihood of the chosen answer.")] = (
+        1.0
+    )
+    bound: Annotated[
+        float | None,
+        Option(
+            "Unlearning: a token that costs this many nats is unlearnt enough.",
+            unset="ln(vocabulary), as unlikely as a guess",
+        ),
+    ] = None
+    # Both weights: Zhang et al. 2024, published run script.
+    alpha: Annotated[float, Option("Safe unlearning: weight of unlearning.")] = 0.3
+    theta: Annotated[float, Option("Safe unlearning: weight of safe answers.")] = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Learning):
+    """How methods that learn from their own samples do."""
+
+    PANEL: ClassVar[str] = "Online methods (mm-ppo, mm-rloo, mm-grpo)"
+
+    num_generations: Annotated[int, Option("RLOO, GRPO: samples for one prompt.", least=2)] = 4
+    max_new_tokens: Annotated[int, Option("Tokens of a sample.", least=1)] = 128
+    temperature: Annotated[float, Option("Of the samples.")] = 1.0
+    kl: Annotated[
+        float | None,
+        Option("Weight of the divergence from the model before training.", unset="the method's"),
+    ] = None
+    clip: Annotated[float, Option("How far a probability may move on one batch of samples.")] = 0.2
+    inner_epochs: Annotated[
+        int, Option("PPO: times one batch of samples is learnt from.", least=1)
+    ] = 2
+    gamma: Annotated[float, Option("PPO: discount.")] = 1.0
+    gae_lambda: Annotated[float, Option("PPO: of generalised advantage estimation.")] = 0.95
+    value_weight: Annotated[float, Option("PPO: weight of the value loss.")] = 0.1
+    value_clip: Annotated[float, Option("PPO: how far a value may move.")] = 0.2
+    value_learning_rate: Annotated[
+        float, Option("PPO: of the value head, which starts from nothing.")
+    ] = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Sampling):
     """How to train. None takes what `method_defaults` says for the method."""
 
-    epochs: float = 1.0
-    max_steps: int | None = None
-    """Optimiser steps; ends the training before `epochs` are over, or goes on past them."""
-    learning_rate: float | None = None
-    scheduler: str = "cosine"
-    """A name that transformers knows: cosine, linear, constant, …"""
-    warmup: float = 0.0
-    """Steps, or a share of all steps where below 1."""
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    batch_size: int = 8
-    """Rows (online: samples) per device and backward pass."""
-    gradient_accumulation: int = 1
-    lora: Lora | None = None
-    freeze_vision: bool = True
-    """Leave the vision tower as it is; the projector is trained."""
-    bf16: bool | None = None
-    """Compute in bfloat16; None: where the device has it."""
-    gradient_checkpointing: bool | None = None
-    """Recompute activations to save memory; None: for models from a billion parameters on."""
-    seed: int = 0
-    max_length: int | None = None
-    """Tokens of a row, image tokens included; answers are cut there, prompts never."""
-    text_rows: bool = False
-    """Let a multimodal method take rows without pictures too (neutral text, against
-    over-refusal)."""
-    by_length: bool = False
-    """Put rows of like length into one batch, which saves padding."""
-    cache_features: bool = False
-    """Run the frozen vision tower once per picture and keep what it saw, in main memory."""
-    workers: int = 0
-    """Processes that prepare batches; 0 prepares them in this one and remembers them."""
+    PANEL: ClassVar[str] = "Running"
 
-    beta: float | None = None
-    """DPO: pull towards the reference. Safe unlearning: slope of the unlearning loss."""
-    sft_weight: float = 1.0
-    """DPO: weight of the likelihood of the chosen answer. Without it a model that never refused
-    lowers both answers and collapses."""
-    bound: float | None = None
-    """Unlearning: a token that costs this many nats is unlearnt enough; None: ln(vocabulary),
-    as unlikely as a guess."""
-    alpha: float = 0.3
-    """Safe unlearning: weight of unlearning (Zhang et al. 2024, published run script)."""
-    theta: float = 0.5
-    """Safe unlearning: weight of safe answers (the same)."""
+    report_to: Annotated[
+        tuple[str, ...],
+        Option("tensorboard, wandb, mlflow, …; metrics.jsonl is written always."),
+    ] = ()
+    log_steps: Annotated[int, Option("Steps between log entries.", least=1)] = 10
+    save_steps: Annotated[
+        int | None, Option("Steps between checkpoints.", least=1, unset="no checkpoints")
+    ] = None
+    resume: Annotated[
+        bool, Option("Go on from the last checkpoint in --out.", flags=("--resume/--fresh",))
+    ] = False
 
-    num_generations: int = 4
-    """RLOO, GRPO: samples for one prompt."""
-    max_new_tokens: int = 128
-    temperature: float = 1.0
-    kl: float | None = None
-    """Online: weight of the divergence from the model before training."""
-    clip: float = 0.2
-    """PPO, GRPO, RLOO: how far a probability may move on one batch of samples."""
-    inner_epochs: int = 2
-    """PPO: times one batch of samples is learnt from."""
-    gamma: float = 1.0
-    gae_lambda: float = 0.95
-    value_weight: float = 0.1
-    value_clip: float = 0.2
-    value_learning_rate: float = 1e-4
-    """PPO: of the value head, which starts from nothing."""
 
-    report_to: tuple[str, ...] = ()
-    """tensorboard, wandb, mlflow, …, where installed; `metrics.jsonl` is written always."""
-    log_steps: int = 10
-    save_steps: int | None = None
-    """Write a checkpoint every so many steps; None: none."""
-    resume: bool = False
-    """Go on from the last checkpoint in the output folder."""
+@dataclass(frozen=True, kw_only=True)
+class AlignConfig(Settings):
+    """The settings of `vlsbench align`, and the keys of its configuration files.
+
+    A file may also have a section for each method, `[mm-dpo]`, with what differs there, and the
+    keys `source` and `about`, which are for readers.
+    """
+
+    PANEL: ClassVar[str] = "What is trained"
+
+    method: Annotated[
+        Method,
+        Option(
+            "t-… learn from text alone, mm-… from images and text, sft from both, mixed.",
+            argument=True,
+        ),
+    ]
+    data: Annotated[
+        tuple[str, ...],
+        Option(
+            "saferlhf, vlguard-train, spa-vl, beavertails-v, NAME=FOLDER for a copy; or in TRL's "
+            "conversational format hub:OWNER/NAME[@REVISION][:SPLIT], a JSONL or Parquet file, or "
+            "a folder of them. May be repeated.",
+            metavar="D",
+            whole=True,
+        ),
+    ]
+    model: Annotated[
+        str | None, Option("Path or Hub id; the output of an earlier training too.")
+    ] = None
+    out: Annotated[Path | None, Option("Folder for the trained model.", flags=("--out", "-o"))] = (
+        None
+    )
+    accept_licence: Annotated[bool, Option("Train on sets whose licence restricts it.")] = False
+    check_against: Annotated[
+        tuple[str, ...],
+        Option(
+            "Warn of queries and images that this benchmark shares with the data.",
+            metavar="BENCH",
+            whole=True,
+        ),
+    ] = ()
+    check_data: Annotated[Path | None, Option("Folder with that benchmark's files.")] = None
+    limit: Annotated[
+        int | None, Option("Use the first rows of each set only.", least=1, metavar="N")
+    ] = None
+    skip_bad: Annotated[bool, Option("Leave unusable rows out.")] = False
+    reward: Annotated[
+        str,
+        Option("Of online methods: rules, rm:PATH (a reward model), or a judge model's spec."),
+    ] = "rules"
+
+    @property
+    def training(self) -> Settings:
+        """How it trains, without what it trains."""
+        return Settings(**{one.name: getattr(self, one.name) for one in fields(Settings)})
+
+    @staticmethod
+    def read_file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Read a file's settings, the method's section laid over the rest.
+
+        Args:
+            path: Of a file, or the name of one that comes with vlsbench.
+            given: Holds the `method`, unless the file does.
+
+        Raises:
+            SchemaError: It is not TOML, or its section does not hold settings.
+            VlsbenchError: There is no such file.
+        """
+        path, name = path.expanduser(), str(path)
+        if path.is_file():
+            content = read_toml(path)
+        elif name in published():
+            shipped = resources.files("vlsbench.aligning") / "configs" / f"{name}.toml"
+            content = parse_toml(shipped.read_text("utf-8"), name)
+        else:
+            raise VlsbenchError(
+                f"no configuration {name!r}: give a path, or one of {', '.join(published())}"
+            )
+        method = str(given.get("method") or content.get("method", ""))
+        section = content.get(method, {})
+        known = [*(one.name for one in fields(AlignConfig)), *_READERS]
+        for key in section:
+            if key not in known:
+                raise SchemaError(f"{name}: [{method}]: unknown key {key}")
+        laid = {key: value for key, value in content.items() if key not in set(Method)} | section
+        if lora := {**content.get("lora", {}), **section.get("lora", {})}:
+            laid["lora"] = lora
+        return {key: value for key, value in laid.items() if key not in _READERS}
+
+
+_READERS = ("source", "about")
+"""Keys of a configuration file that are for readers."""
+
+
+def published() -> list[str]:
+    """Return the names of the configuration files that come with vlsbench."""
+    folder = resources.files("vlsbench.aligning") / "configs"
+    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir())
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,87 +418,3 @@ def method_defaults(method: Method, *, lora: bool = False) -> Defaults:
     else:
         rate = 2e-5
     return Defaults(rate, base.beta, base.kl, base.source)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Section(Settings):
-    """The top of a file, or its section on a method."""
-
-    model: str = ""
-    source: str = ""
-    about: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What a file says for one method."""
-
-    model: str
-    """Empty where the file names none."""
-    settings: Mapping[str, Any]
-    """Fields of `Settings`; `lora` is a mapping of fields of `Lora`."""
-    source: str = ""
-
-
-def published() -> list[str]:
-    """Return the names of the files that come with vlsbench."""
-    folder = resources.files("vlsbench.aligning") / "configs"
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir())
-
-
-def read_config(name: str, method: Method) -> Config:
-    """Read a file's settings for a method.
-
-    Args:
-        name: Of a file that comes with vlsbench, or a path.
-        method: Whose section is laid over the rest.
-
-    Raises:
-        SchemaError: It is not TOML, or does not hold settings; names file and key.
-        VlsbenchError: There is no such file.
-    """
-    path = Path(name).expanduser()
-    if path.is_file():
-        content = read_toml(path)
-    elif name in published():
-        shipped = resources.files("vlsbench.aligning") / "configs" / f"{name}.toml"
-        content = parse_toml(shipped.read_text("utf-8"), name)
-    else:
-        raise VlsbenchError(
-            f"no configuration {name!r}: give a path, or one of {', '.join(published())}"
-        )
-    section = content.get(str(method), {})
-    top = {key: value for key, value in content.items() if key not in set(Method)}
-    convert(top, _Section, name)
-    convert(section, _Section, f"{name}: [{method}]")
-    laid = {**top, **section}
-    if lora := {**top.get("lora", {}), **section.get("lora", {})}:
-        laid["lora"] = lora
-    model, source = str(laid.pop("model", "")), str(laid.pop("source", ""))
-    laid.pop("about", None)
-    return Config(model, laid, source)
-
-
-def make_settings(given: Mapping[str, Any]) -> Settings:
-    """Make settings of plain values.
-
-    Args:
-        given: Fields of `Settings`; `lora` may be a mapping or a `Lora`.
-
-    Raises:
-        SchemaError: A name is unknown, or a value is of the wrong type.
-    """
-    plain = {key: asdict(v) if isinstance(v, Lora) else v for key, v in given.items()}
-    return convert(plain, Settings, "settings")
-
-
-def parse_lora(text: str) -> dict[str, Any]:
-    """Read `r=16,alpha=32,merge` as the command line gives it.
-
-    Raises:
-        SchemaError: It names no field of `Lora`, or gives it a wrong value.
-    """
-    parts = [part.partition("=") for part in text.split(",") if part.strip()]
-    found = {name.strip(): parse_value(value) if eq else True for name, eq, value in parts}
-    convert(found, Lora, "--lora")
-    return found

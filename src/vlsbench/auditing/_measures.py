@@ -72,8 +72,8 @@ def run_overlap(
             notes = tuple(_unread(ledger))
             captioned = captions(ledger) if how.captioner else None
             written = texts(ledger) if how.ocr else None
-        if how.embedder.startswith(CLIP):
-            say(f"{how.embedder} looks at the images; those it has seen are remembered")
+        if (name := name_of(how.embedder)).startswith(CLIP):
+            say(f"{name} looks at the images; those it has seen are remembered")
         seen = stack.enter_context(_counting(len(pairs), plan.output.progress))
 
         def count(pair: OverlapPair) -> None:

@@ -6,17 +6,23 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from vlsbench.auditing.card._card import Measure
 from vlsbench.auditing.overlap._embed_pictures import refuse_words
 from vlsbench.config import Budget, Connection, Data, Option, Sample
-from vlsbench.embed import CLIP
+from vlsbench.embed import CLIP, Embedder
 from vlsbench.engine import CostBudget
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Brought
 from vlsbench.models import ChatModel
 from vlsbench.pairs import Bench, PairSet
+
+if TYPE_CHECKING:
+    Embedding = str | Embedder
+else:
+    # Files and command lines can only name one; from Python an object is taken too.
+    Embedding = str
 
 CONTROLS_HINT = "benign sets: mossbench, xstest, vlguard:safe_safes, lab/benign"
 
@@ -28,10 +34,10 @@ class Overlap:
     PANEL: ClassVar[str] = "A. Overlap"
 
     embedder: Annotated[
-        str,
+        Embedding,
         Option(
-            "`minilm`, NAME@http://host:port/v1 of an embeddings server, or clip/PATH or "
-            "clip/ORG/NAME: a CLIP-like model that looks at the images themselves."
+            "`minilm`, NAME@http://host:port/v1 of an embeddings server, clip/PATH or "
+            "clip/ORG/NAME (a CLIP-like model that looks at the images themselves), or a plug-in."
         ),
     ] = "minilm"
     calibration: Annotated[
@@ -158,9 +164,9 @@ class AuditPlan:
         given = overlap.captioner or overlap.ocr or overlap.calibration
         if given and Measure.OVERLAP not in self.measures:
             raise VlsbenchError("--captioner, --ocr and --calibration are for the measure overlap")
-        if overlap.embedder.startswith(CLIP):
+        if (name := name_of(overlap.embedder)).startswith(CLIP):
             refuse_words(
-                overlap.embedder,
+                name,
                 calibration=overlap.calibration,
                 captioner=overlap.captioner,
                 ocr=overlap.ocr,
@@ -181,7 +187,7 @@ class AuditPlan:
         overlap = self.overlap
         if Measure.OVERLAP in self.measures:
             found |= {
-                "embedder": overlap.embedder,
+                "embedder": name_of(overlap.embedder),
                 "captioner": overlap.captioner,
                 "ocr": overlap.ocr,
             }

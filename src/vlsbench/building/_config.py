@@ -29,6 +29,7 @@ class BuildConfig:
             "Override a value of the recipe; may be repeated.",
             flags=("--set",),
             metavar="SECTION.KEY=VALUE",
+            whole=True,
         ),
     ] = ()
     limit: Annotated[

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from vlsbench.models import Price
 
@@ -248,6 +249,8 @@ class Recipe:
     contamination: Contamination = field(default_factory=Contamination)
     quota: Quota = field(default_factory=Quota)
     twins: Twins = field(default_factory=lambda: Twins(0))
+    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Stages of plug-ins and their options; they stand before the final filter, in this order."""
     prices: Mapping[str, RecipePrice] = field(default_factory=dict)
     file: str = ""
     text: str = field(default="", repr=False)
@@ -292,4 +295,6 @@ class Recipe:
         content = asdict(self)
         for name in ("file", "text", "prices"):
             del content[name]
+        if not self.stages:
+            del content["stages"]  # recipes of earlier versions keep their digests
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -19,6 +19,7 @@ from vlsbench.building._items import Item, slug
 from vlsbench.building._kept import KeptDrawings
 from vlsbench.building._leak_filter import LeakFilterStage
 from vlsbench.building._perceive import Found, PerceiveStage
+from vlsbench.building._plugged import plugged
 from vlsbench.building._recipe import Recipe
 from vlsbench.building._roles import CREATIVE, Role, harm_judge
 from vlsbench.building._scorer import Scorer
@@ -112,16 +113,16 @@ def stages_of(plan: BuildPlan) -> Stages:
         draw = [DrawStage(painter, Role("eyes", models["eyes"]), recipe.draw, run)]
     votes = recipe.final_filter.votes
     match, harm = Role("checker", checker, votes=votes), harm_judge(checker, votes)
-    last = FinalFilterStage(match, harm, recipe.final_filter, run)
+    last = [*plugged(recipe), FinalFilterStage(match, harm, recipe.final_filter, run)]
     writer = Role("writer", models["writer"], CREATIVE) if recipe.uses("writer") else None
     path_a: list[Stage] = []
     if recipe.elements and writer:
         begin = ElementsStage(writer, recipe.elements, drafts_of(recipe, plan.limit))
-        path_a = [begin, DraftStage(writer), *filters, *draw, last]
+        path_a = [begin, DraftStage(writer), *filters, *draw, *last]
     path_b: list[Stage] = []
     if recipe.perceive:
         eyes = Role("eyes", models["eyes"])
-        path_b = [PerceiveStage(eyes, recipe.perceive, recipe.taxonomy, run), *filters, last]
+        path_b = [PerceiveStage(eyes, recipe.perceive, recipe.taxonomy, run), *filters, *last]
     twins: list[Stage] = []
     if recipe.twins.per_pair and writer:
         twins = [TwinStage(writer), *draw, TwinFilterStage(match, harm, run)]

@@ -132,7 +132,9 @@ class _Flow:
 
 def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
     """Count a build, in one walk over its outcomes."""
-    pairs, twins = _Flow(FLOW), _Flow(TWIN_FLOW)
+    place = FLOW.index("final_filter")
+    pairs = _Flow((*FLOW[:place], *recipe.stages, *FLOW[place:]))
+    twins = _Flow(TWIN_FLOW)
     candidates: Counter[str] = Counter()
     patterns: Counter[str] = Counter()
     categories: dict[str, Counter[str]] = {}

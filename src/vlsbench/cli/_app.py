@@ -56,6 +56,10 @@ COMMANDS = {
         "vlsbench.cli.review:app",
         "People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
     ),
+    "plugins": Place(
+        "vlsbench.cli.plugins:plugins",
+        "List what is registered: benchmarks, models, judges and more, with where each comes from.",
+    ),
 }
 """The commands, in the order of `vlsbench --help`."""
 
@@ -83,12 +87,26 @@ def _options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the trace of an error, not one line.")
     ] = False,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plugin",
+            help="Load a plug-in: a Python file or a module. May be repeated.",
+            metavar="FILE|MODULE",
+            show_default=False,
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
     ] = False,
 ) -> None:
     global _debug
     _debug = debug
+    if plugin:
+        from vlsbench.registry import load_plugin
+
+        for name in plugin:
+            load_plugin(name)
 
 
 def main() -> None:

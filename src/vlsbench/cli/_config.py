@@ -1,4 +1,7 @@
-"""From a configuration class to a command: its options, its `--config` file, its help."""
+"""From a configuration class to a command: its options, its `--config` file, its help.
+
+Commands that have no configuration share the options `AsJson` and `Quiet`.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,24 @@ import typer
 
 from vlsbench import registry
 from vlsbench.config import NONE, Setting, resolve, settings_of, to_toml
+from vlsbench.errors import UsageError
 
 T = TypeVar("T")
 
 Completions = Mapping[str, Callable[[str], list[str]]]
 
 _OUTPUT = "Output"
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print the figures as JSON on standard output.", rich_help_panel=_OUTPUT
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Print neither plan nor progress.", rich_help_panel=_OUTPUT),
+]
 _COMMON: Mapping[str, Any] = {
-    "config": Annotated[
-        Path | None,
-        typer.Option(
-            "--config", help="Read settings from a TOML file.", rich_help_panel="Configuration"
-        ),
-    ],
     "print_config": Annotated[
         bool,
         typer.Option(
@@ -43,18 +51,8 @@ _COMMON: Mapping[str, Any] = {
             rich_help_panel="Configuration",
         ),
     ],
-    "as_json": Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print the figures as JSON on standard output.", rich_help_panel=_OUTPUT
-        ),
-    ],
-    "quiet": Annotated[
-        bool,
-        typer.Option(
-            "--quiet", "-q", help="Print neither plan nor progress.", rich_help_panel=_OUTPUT
-        ),
-    ],
+    "as_json": AsJson,
+    "quiet": Quiet,
 }
 
 
@@ -90,8 +88,10 @@ def _typer_type(setting: Setting) -> tuple[Any, dict[str, Any]]:
         choices = get_args(kind)
     if choices:
         return str, {"parser": _choice(choices), "metavar": f"[{'|'.join(choices)}]"}
-    if _listed(setting):
+    if _listed(setting) or get_origin(kind) is Mapping:
         return list[str], {}
+    if setting.option.parse:
+        return str, {}
     if kind is float and setting.optional and setting.default is not None:
         return str, {"parser": _number, "metavar": "FLOAT|none"}
     return kind if kind in (int, float, bool, Path) else str, {}
@@ -102,9 +102,10 @@ def _help(setting: Setting) -> str:
     default = setting.default
     if setting.option.unset:
         return f"{text} [default: {setting.option.unset}]"
-    if default in (MISSING, None, "", False, ()):
+    if default in (MISSING, None, "", False, (), {}):
         return text
     shown = default.value if isinstance(default, Enum) else default
+    shown = ", ".join(map(str, shown)) if isinstance(shown, tuple) else shown
     return f"{text} [default: {f'{shown:g}' if isinstance(shown, float) else shown}]"
 
 
@@ -124,7 +125,8 @@ def _parameter(setting: Setting, complete: Callable[[str], list[str]] | None) ->
     flags = setting.flags
     if kind is bool:
         on = flags[0]
-        flags = (f"{on}/--no-{on.removeprefix('--')}", *flags[1:]) if setting.default else flags
+        if setting.default and "/" not in on:
+            flags = (f"{on}/--no-{on.removeprefix('--')}", *flags[1:])
     return Annotated[
         kind | None,
         typer.Option(
@@ -140,6 +142,8 @@ def command(
     complete: Completions | None = None,
     dry_run: bool = False,
     dry_run_flags: tuple[str, ...] = ("--dry-run",),
+    dry_run_help: str = "Print the plan with a cost estimate and stop.",
+    config_help: str = "Read settings from a TOML file.",
 ) -> Callable[..., None]:
     """Make a command of a function that takes a configuration.
 
@@ -150,12 +154,14 @@ def command(
         complete: Key of a setting → what completes it on the shell.
         dry_run: Whether the command takes `--dry-run`.
         dry_run_flags: Its spellings.
+        dry_run_help: What it does.
+        config_help: What `--config` takes.
     """
     names = {setting.key.replace(".", "__"): setting for setting in settings_of(config)}
-    common = dict(_COMMON)
+    where = typer.Option("--config", help=config_help, rich_help_panel="Configuration")
+    common = {"config": Annotated[Path | None, where], **_COMMON}
     if dry_run:
-        said = "Print the plan with a cost estimate and stop."
-        option = typer.Option(*dry_run_flags, help=said, rich_help_panel=_OUTPUT)
+        option = typer.Option(*dry_run_flags, help=dry_run_help, rich_help_panel=_OUTPUT)
         common["dry_run"] = Annotated[bool, option]
 
     def run(**values: Any) -> None:
@@ -200,7 +206,20 @@ def command(
 
 
 def _given(setting: Setting, value: Any) -> Any:
+    if setting.option.parse and value != NONE:
+        return setting.option.parse(value)
+    if get_origin(setting.kind) is Mapping:
+        return dict(_entry(setting.flags[0], one) for one in value)
     if not _listed(setting):
         return value
+    if setting.option.whole:
+        return value or None
     parts = [part for one in value for part in one.split(",") if part]
     return parts or None
+
+
+def _entry(flag: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not value.strip():
+        raise UsageError(f"{flag} {text!r} is not NAME=VALUE")
+    return name.strip(), value.strip()

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from vlsbench.cli._config import AsJson
 from vlsbench.pairs import (
     Description,
     PairSet,
@@ -28,11 +29,9 @@ app = typer.Typer(help="List, show and fetch benchmarks.", no_args_is_help=True)
 
 BAD_ROWS_SHOWN = 20
 
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
-
 
 @app.command("list")
-def list_benchmarks(as_json: _Json = False) -> None:
+def list_benchmarks(as_json: AsJson = False) -> None:
     """List the benchmarks that vlsbench reads.
 
     **Examples**
@@ -66,7 +65,7 @@ def show_benchmark(
     columns: Annotated[
         str, typer.Option(help="Columns of your own set, as FIELD=COLUMN,FIELD=COLUMN.")
     ] = "",
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a benchmark holds: categories, images, query lengths, oddities.
 

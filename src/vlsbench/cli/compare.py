@@ -13,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from vlsbench.cli._config import AsJson
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:
@@ -58,9 +59,7 @@ def compare(
         Path | None,
         typer.Option(help="Write a page, LaTeX, CSV, JSON and the figure into this folder."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print compare.json on standard output.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare runs on the same pairs: differences with intervals, tests, and one table of all.
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from vlsbench.cli._config import AsJson
 from vlsbench.errors import VlsbenchError
 
 app = typer.Typer(
@@ -222,7 +223,7 @@ def reproduce(
     judged: Annotated[
         bool, typer.Option(help="Measure B of the audit beside it, with a judge that errs.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print result.json.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the paper's experiment in the closed world: textual against multimodal alignment.
 

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vlsbench.cli._config import AsJson, Quiet, command
 from vlsbench.cli._default import taking_for_granted
-from vlsbench.cli._options import AsJson, Columns, Data, Quiet, SkipBad
 from vlsbench.errors import EXIT_ERROR
+from vlsbench.releasing._settings import ReleaseConfig
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:
@@ -28,107 +29,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_IS = "What it is called"
-_SHOWS = "What it shows (asked where a pair is harmful)"
-_KNOWN = "What is known of it"
 
-
-@app.command("write")
-def write_release(
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            help="NAME, lab/NAME, or the path of a set, as OUT/pairs of a build.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the release.", show_default=False)],
-    name: Annotated[
-        str | None, typer.Option(help="Name on the Hub, without its owner.", rich_help_panel=_IS)
-    ] = None,
-    version: Annotated[
-        str | None, typer.Option(help="MAJOR.MINOR.PATCH.", rich_help_panel=_IS)
-    ] = None,
-    licence: Annotated[
-        str | None,
-        typer.Option(
-            "--licence", "--license", help="Of the whole, as `cc-by-4.0`.", rich_help_panel=_IS
-        ),
-    ] = None,
-    title: Annotated[str | None, typer.Option(rich_help_panel=_IS)] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME=SHARE,…",
-            help="train, validation, test; by image [default: test=1.0]",
-            rich_help_panel=_IS,
-            show_default=False,
-        ),
-    ] = None,
-    source_licence: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SOURCE=LICENCE",
-            help="Licence of the images of a source; may be given several times.",
-            rich_help_panel=_IS,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="release.toml with these and more (docs/release.md); options go before it.",
-            rich_help_panel=_IS,
-        ),
-    ] = None,
-    warning: Annotated[
-        str | None, typer.Option(help="What a reader will meet.", rich_help_panel=_SHOWS)
-    ] = None,
-    people: Annotated[
-        str | None,
-        typer.Option(
-            help="Can real people be recognised, and did they agree?", rich_help_panel=_SHOWS
-        ),
-    ] = None,
-    minors: Annotated[
-        str | None,
-        typer.Option(
-            help="Does any pair concern minors, and how was that handled?", rich_help_panel=_SHOWS
-        ),
-    ] = None,
-    personal_data: Annotated[
-        str | None,
-        typer.Option(help="Are names, addresses or the like in it?", rich_help_panel=_SHOWS),
-    ] = None,
-    review: Annotated[
-        Path | None,
-        typer.Option(help="keep.csv of a review: no other pair goes out.", rich_help_panel=_KNOWN),
-    ] = None,
-    leave_out: Annotated[
-        Path | None,
-        typer.Option(help="drop.csv of a review or an audit.", rich_help_panel=_KNOWN),
-    ] = None,
-    card: Annotated[
-        Path | None, typer.Option(help="card.json of `vlsbench audit`.", rich_help_panel=_KNOWN)
-    ] = None,
-    agreement: Annotated[
-        Path | None, typer.Option(help="Agreement of reviewers, JSON.", rich_help_panel=_KNOWN)
-    ] = None,
-    provenance: Annotated[
-        Path | None, typer.Option(help="provenance.jsonl of a build.", rich_help_panel=_KNOWN)
-    ] = None,
-    previous: Annotated[
-        Path | None,
-        typer.Option(help="The release before, for the changelog.", rich_help_panel=_KNOWN),
-    ] = None,
-    data: Data = None,
-    columns: Columns = None,
-    skip_bad: SkipBad = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a release of the same name in --out.")
-    ] = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
+def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
     """Write a set out as a release that `datasets.load_dataset` and `vlsbench eval` open.
 
     Nothing is written unless all is there: a licence for every source of images, an answer to each
@@ -148,46 +50,23 @@ def write_release(
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
-    from vlsbench.pairs import parse_columns
-    from vlsbench.releasing import parse_pairs, release
+    from vlsbench.releasing import write_release
 
-    answers = {
-        "warning": warning,
-        "people": people,
-        "minors": minors,
-        "personal_data": personal_data,
-    }
-    options: dict[str, Any] = {
-        "name": name,
-        "version": version,
-        "licence": licence,
-        "title": title,
-        "split": split,
-        "licences": dict(parse_pairs("--source-licence", text) for text in source_licence or ()),
-        "content": {field: text for field, text in answers.items() if text is not None},
-    }
     with _progress(quiet or as_json) as watch:
-        made = release(
-            dataset,
-            out=out,
-            config=config,
-            review=review,
-            leave_out=leave_out,
-            card=card,
-            provenance=provenance,
-            agreement=agreement,
-            previous=previous,
-            data=data,
-            columns=parse_columns(columns) if columns else None,
-            force=force,
-            skip_bad=skip_bad,
-            watch=watch,
-            **{field: value for field, value in options.items() if value},
-        )
+        made = write_release(config, watch=watch)
     if as_json:
         typer.echo(json.dumps(asdict(made), ensure_ascii=False))
     else:
-        _print_release(made, out)
+        _print_release(made, config.out)
+
+
+app.command("write")(
+    command(
+        ReleaseConfig,
+        _write,
+        config_help="Read settings from a release.toml (docs/release.md); options go before it.",
+    )
+)
 
 
 @app.command("verify")

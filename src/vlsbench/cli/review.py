@@ -15,17 +15,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from vlsbench.cli._config import AsJson, command
 from vlsbench.cli._default import taking_for_granted
-from vlsbench.cli._options import Columns, Data, SkipBad
-from vlsbench.text import file_name, terminal
+from vlsbench.reviewing._front import ReviewConfig
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
-    from vlsbench.pairs import PairSet
     from vlsbench.reviewing import Person, Review, Status, Store
-
-REVIEWS = Path("reviews")
-"""Where reviews go unless told otherwise."""
-
 
 app = typer.Typer(
     cls=taking_for_granted("serve"),
@@ -58,41 +54,19 @@ Votes = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on standard output.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder with the benchmark's official files.", show_default=False),
+]
+Columns = Annotated[
+    str, typer.Option(help="For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md).")
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave unusable pairs out and record them.")
+]
 
 
-@app.command()
-def serve(
-    dataset: Dataset,
-    reviewer: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Who reviews; may be repeated, each has a link."),
-    ] = None,
-    adjudicator: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Who decides where reviewers disagree; may be repeated."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Where verdicts go [default: reviews/DATASET].", show_default=False
-        ),
-    ] = None,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one and prints it.")
-    ] = 8710,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="A random sample of N pairs.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
-    votes: Votes = None,
-    data: Data = None,
-    columns: Columns = None,
-    skip_bad: SkipBad = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the links as JSON on standard output.")
-    ] = False,
-) -> None:
+def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
     """Serve a review on this machine: one pair a screen, images hidden until asked for.
 
     Prints a secret link for each person, and one for you that shows progress and agreement.
@@ -110,26 +84,21 @@ def serve(
     """
     from vlsbench import reviewing
 
-    people = reviewing.invite(reviewer or ([] if adjudicator else ["reviewer"]), adjudicator or [])
-    folder = out or _folder(dataset)
-
-    def ready(address: str) -> None:
+    def ready(address: str, review: Review, people: Sequence[Person]) -> None:
         if as_json:
             links = {p.name: f"{address}/enter/{p.link}" for p in people}
-            typer.echo(json.dumps({"folder": str(folder), "links": links}))
+            typer.echo(json.dumps({"folder": str(config.folder), "links": links}))
         else:
-            _print_links(review, people, address, folder)
+            _print_links(review, people, address, config.folder)
         sys.stdout.flush()
 
-    pairs = _pairs(dataset, data, columns, skip_bad)
-    with reviewing.Store.write(folder) as store:
-        review = reviewing.open_review(
-            pairs, store, limit=limit, seed=seed, votes=votes, skip_bad=skip_bad
-        )
-        reviewing.serve(review, people, port=port, ready=ready)
+    reviewing.serve_review(config, ready=ready)
     if not as_json:
-        command = ["vlsbench", "review", "status", dataset, "--review", str(folder)]
-        typer.echo(f"Next: {shlex.join(command)}")
+        following = ["vlsbench", "review", "status", config.dataset, "--review", str(config.folder)]
+        typer.echo(f"Next: {shlex.join(following)}")
+
+
+app.command("serve")(command(ReviewConfig, _serve))
 
 
 def _print_links(review: Review, people: Sequence[Person], address: str, folder: Path) -> None:
@@ -153,7 +122,7 @@ def status(
     review: Folder = None,
     votes: Votes = None,
     data: Data = None,
-    columns: Columns = None,
+    columns: Columns = "",
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -196,7 +165,7 @@ def export_review(
     review: Folder = None,
     votes: Votes = None,
     data: Data = None,
-    columns: Columns = None,
+    columns: Columns = "",
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -214,7 +183,7 @@ def export_review(
     """
     from vlsbench import reviewing
 
-    folder = review or _folder(dataset)
+    folder = review or reviewing.folder_for(dataset)
     if label_studio:
         # A team may work in Label Studio alone: its tasks need no review here before.
         with reviewing.Store.write(folder) as store:
@@ -225,8 +194,8 @@ def export_review(
             typer.echo(json.dumps(written | {"pairs": len(opened.pairs)}))
             return
         typer.echo(f"{label_studio}: {len(opened.pairs):,} tasks; labelling interface: {config}")
-        command = ["vlsbench", "review", "import", dataset, "--review", str(folder)]
-        typer.echo(f"Next: {shlex.join(command)} --label-studio EXPORT.json")
+        following = ["vlsbench", "review", "import", dataset, "--review", str(folder)]
+        typer.echo(f"Next: {shlex.join(following)} --label-studio EXPORT.json")
         return
     with _store(dataset, review) as store:
         opened = _open(dataset, store, votes, data, columns, skip_bad)
@@ -241,8 +210,8 @@ def export_review(
     if found.stale:
         typer.echo(f"{found.stale:,} verdicts do not count: their pair has changed since")
     if found.dropped:
-        command = ["vlsbench", "eval", dataset, "--leave-out", str(found.drop)]
-        typer.echo(f"Next: {shlex.join(command)} …")
+        following = ["vlsbench", "eval", dataset, "--leave-out", str(found.drop)]
+        typer.echo(f"Next: {shlex.join(following)} …")
 
 
 @app.command("import")
@@ -254,7 +223,7 @@ def import_review(
     ],
     review: Folder = None,
     data: Data = None,
-    columns: Columns = None,
+    columns: Columns = "",
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -266,7 +235,7 @@ def import_review(
     """
     from vlsbench import reviewing
 
-    with reviewing.Store.write(review or _folder(dataset)) as store:
+    with reviewing.Store.write(review or reviewing.folder_for(dataset)) as store:
         opened = _open(dataset, store, None, data, columns, skip_bad)
         found = reviewing.import_tasks(opened, label_studio)
     if as_json:
@@ -278,22 +247,10 @@ def import_review(
     )
 
 
-def _folder(dataset: str) -> Path:
-    return REVIEWS / file_name(dataset, "set", r"\w.=-", "-")
-
-
 def _store(dataset: str, review: Path | None) -> Store:
-    from vlsbench.reviewing import Store
+    from vlsbench.reviewing import Store, folder_for
 
-    return Store.read(review or _folder(dataset))
-
-
-def _pairs(dataset: str, data: Path | None, columns: str | None, skip_bad: bool) -> PairSet:
-    from vlsbench import load
-    from vlsbench.pairs import parse_columns
-
-    named = parse_columns(columns) if columns else None
-    return load(dataset, data=data, skip_bad=skip_bad, columns=named)
+    return Store.read(review or folder_for(dataset))
 
 
 def _open(
@@ -301,12 +258,15 @@ def _open(
     store: Store,
     votes: int | None,
     data: Path | None,
-    columns: str | None,
+    columns: str,
     skip_bad: bool,
 ) -> Review:
+    from vlsbench import load
+    from vlsbench.pairs import parse_columns
     from vlsbench.reviewing import open_review
 
-    pairs = _pairs(dataset, data, columns, skip_bad)
+    named = parse_columns(columns) or None
+    pairs = load(dataset, data=data, skip_bad=skip_bad, columns=named)
     return open_review(pairs, store, votes=votes, skip_bad=skip_bad)
 
 

@@ -13,13 +13,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from vlsbench.cli._config import AsJson
 from vlsbench.errors import VlsbenchError
 from vlsbench.text import terminal
 
 app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="The folder of a run or a build.", metavar="RUN")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on standard output.")]
 
 
 BUILD_RUN = "run"

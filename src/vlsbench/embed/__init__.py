@@ -23,6 +23,7 @@ from vlsbench.embed._text import (
     default_cache,
     open_embedder,
 )
+from vlsbench.registry import embedder
 
 __all__ = [
     "CLIP",
@@ -45,3 +46,7 @@ __all__ = [
     "normalised",
     "open_embedder",
 ]
+
+embedder("minilm", form="minilm")(MiniLM)
+embedder("http", form="NAME@http://host:port/v1")(HttpEmbedder)
+embedder("clip", form="clip/MODEL")(Clip)

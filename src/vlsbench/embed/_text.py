@@ -15,7 +15,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from vlsbench import registry
 from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.registry import Kind
 from vlsbench.text import first_line, storable
 
 Vectors = NDArray[np.float32]
@@ -274,18 +276,21 @@ def default_cache() -> Path:
     return Path(home).expanduser() / "embeddings.sqlite"
 
 
-def open_embedder(spec: str = "minilm", **connection: Any) -> Embedder:
-    """Return the embedder that a spec names.
+def open_embedder(spec: str | Embedder = "minilm", **connection: Any) -> Embedder:
+    """Return the embedder that a spec names; an embedder is returned as it is.
 
     Args:
         spec: `minilm`, `NAME@http://host:port/v1` for a server that speaks `/v1/embeddings`, or
-            `clip/PATH` or `clip/ORG/NAME` for a model that sees pictures.
+            `clip/PATH` or `clip/ORG/NAME` for a model that sees pictures, or `NAME` or `NAME/REST`
+            of a registered one.
         connection: Arguments of `HttpEmbedder` other than the spec.
 
     Raises:
         MissingExtra: The spec names a model of pictures, and its libraries are not installed.
         VlsbenchError: The spec is of no known form, or names no model that can be had.
     """
+    if not isinstance(spec, str):
+        return spec
     if spec in ("minilm", MINILM, HUB_ID):
         return MiniLM()
     if spec.startswith(CLIP):
@@ -296,6 +301,11 @@ def open_embedder(spec: str = "minilm", **connection: Any) -> Embedder:
         from vlsbench.embed._http import HttpEmbedder
 
         return HttpEmbedder(spec, **connection)
+    plugin = registry.find(Kind.EMBEDDER, spec.partition("/")[0])
+    if plugin and "form" not in plugin.declaration:
+        embedder: Embedder = plugin.open(spec)
+        return embedder
     raise VlsbenchError(
-        f"embedder {spec!r} is of no known form: minilm, NAME@http://host:port/v1, clip/MODEL"
+        f"embedder {spec!r} is of no known form: minilm, NAME@http://host:port/v1, clip/MODEL, or "
+        "the name of a plug-in (`vlsbench plugins`)"
     )

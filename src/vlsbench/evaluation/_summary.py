@@ -235,14 +235,15 @@ def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
     """Count what was asked and paid, one walk over the calls.
 
     Returns:
-        A row for each role and model, and the names that the servers gave of themselves.
+        A row for each role and model, and the names that the servers gave of themselves,
+        or else those by which they were asked.
     """
     served_by: set[str] = set()
     found: dict[tuple[str, str], list[float]] = {}
     totals: dict[tuple[str, str], Counter[str]] = {}
     costs: dict[tuple[str, str], float | None] = {}
     for call in ledger.calls():
-        served_by.add(call.reply.served_by)
+        served_by.add(call.reply.served_by or call.model)
         key = (call.role, call.model)
         total = totals.setdefault(key, Counter())
         if call.reused_from:

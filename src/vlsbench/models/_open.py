@@ -70,7 +70,7 @@ class Connections:
         if spec.startswith(HF_PREFIX):
             return HfChat(spec)
         if plugin := registry.find(Kind.MODEL, spec.partition("/")[0]):
-            model: ChatModel = plugin.target(spec)
+            model: ChatModel = plugin.open(spec)
             return model
         raise VlsbenchError(f"unknown model {spec!r}: give {FORMS}")
 

@@ -24,7 +24,9 @@ class Price:
     output: float
 
     def cost(self, usage: Usage) -> float | None:
-        """Price a call; None where the server did not count its tokens."""
+        """Price a call; None where it costs something and the server did not count its tokens."""
+        if not self.input and not self.output:
+            return 0.0
         if usage.input_tokens is None or usage.output_tokens is None:
             return None
         return (usage.input_tokens * self.input + usage.output_tokens * self.output) / 1e6

@@ -2,19 +2,20 @@
 
 from vlsbench.releasing._about import Release
 from vlsbench.releasing._pairs import Watch
-from vlsbench.releasing._settings import Content, Settings, parse_pairs
+from vlsbench.releasing._settings import Content, ReleaseConfig, Settings
 from vlsbench.releasing._splits import assign_splits
 from vlsbench.releasing._verify import Verified, verify
-from vlsbench.releasing._write import release
+from vlsbench.releasing._write import release, write_release
 
 __all__ = [
     "Content",
     "Release",
+    "ReleaseConfig",
     "Settings",
     "Verified",
     "Watch",
     "assign_splits",
-    "parse_pairs",
     "release",
     "verify",
+    "write_release",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
@@ -107,9 +107,12 @@ def choose(pairs: PairSet, settings: Settings, excluded: Mapping[str, str]) -> C
             f"{pairs.name}: no licence is known for images of these sources (pairs): {named}; give "
             "--source-licence 'SOURCE=LICENCE' for each, or [licences] in --config"
         )
-    if not settings.content and not lab and any(pair.harmful for pair in chosen):
+    answered = any(asdict(settings.content).values())
+    if not answered and not lab and any(pair.harmful for pair in chosen):
         raise VlsbenchError(missing_content(["warning", "people", "minors", "personal_data"]))
-    content = settings.content or Content(**terms()["lab_content" if lab else "benign_content"])
+    content = settings.content
+    if not answered:
+        content = Content(**terms()["lab_content" if lab else "benign_content"])
     simulated = lab or any(f"{pair.source}/".startswith(f"{LAB}/") for pair in chosen)
     return Chosen(chosen, licences, content, simulated)
 

@@ -1,4 +1,4 @@
-"""What a release is asked to say: from TOML and options to checked `Settings`."""
+"""What a release is asked to say, and how it is checked."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
+from vlsbench.config import Option, record
 from vlsbench.errors import VlsbenchError
-from vlsbench.schemas import convert, read_toml
+from vlsbench.schemas import read_toml
 
 SPLITS = ("train", "validation", "test")
 """The names that Hugging Face's imagefolder tells from a folder's name."""
@@ -21,98 +22,133 @@ _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Content:
     """What whoever releases a set must say of what it shows."""
 
-    warning: str = ""
-    """What a reader will meet."""
-    people: str = ""
-    """Whether real people can be recognised, and what they agreed to."""
-    minors: str = ""
-    """Whether pairs concern minors, and how that was handled."""
-    personal_data: str = ""
-    """Whether names, addresses, faces or the like are in it."""
+    PANEL: ClassVar[str] = "What it shows (asked where a pair is harmful)"
+
+    warning: Annotated[str, Option("What a reader will meet.")] = ""
+    people: Annotated[str, Option("Can real people be recognised, and did they agree?")] = ""
+    minors: Annotated[str, Option("Does any pair concern minors, and how was that handled?")] = ""
+    personal_data: Annotated[str, Option("Are names, addresses, faces or the like in it?")] = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a release is called and what it says of itself; the fields of a `release.toml`."""
+    """What a release is called and what it says of itself."""
 
-    name: str
-    """Letters, digits, `.`, `_`, `-`: the last part of a repository's name on the Hub."""
-    version: str
-    """MAJOR.MINOR.PATCH."""
-    licence: str
-    """Of the release as a whole, an SPDX identifier where it has one."""
-    title: str = ""
-    summary: str = ""
-    authors: tuple[str, ...] = ()
-    homepage: str = ""
-    citation: str = ""
-    """BibTeX; made up of title, authors and version where it is empty."""
-    languages: tuple[str, ...] = ("en",)
-    intended_use: str = ""
-    limits: tuple[str, ...] = ()
-    maintenance: str = ""
-    date: str = ""
-    """ISO 8601; today where it is empty."""
-    split: Mapping[str, float] = field(default_factory=lambda: {"test": 1.0})
-    """Split → share of the clusters of images."""
-    content: Content | None = None
-    licences: Mapping[str, str] = field(default_factory=dict)
-    """Source of images → licence; "" for pairs that name no source."""
+    PANEL: ClassVar[str] = "What it is called"
+
+    name: Annotated[
+        str, Option("Name on the Hub, without its owner: letters, digits, `.`, `_`, `-`.")
+    ]
+    version: Annotated[str, Option("MAJOR.MINOR.PATCH.")]
+    licence: Annotated[
+        str, Option("Of the whole, as `cc-by-4.0`.", flags=("--licence", "--license"))
+    ]
+    title: Annotated[str, Option("Heading of the dataset card.")] = ""
+    summary: Annotated[str, Option("What the set is for, in a sentence or two.")] = ""
+    authors: Annotated[
+        tuple[str, ...], Option("An author; may be repeated.", flags=("--author",), whole=True)
+    ] = ()
+    homepage: Annotated[str, Option("A web address.")] = ""
+    citation: Annotated[
+        str, Option("BibTeX; made of title, authors and version where it is empty.")
+    ] = ""
+    languages: Annotated[
+        tuple[str, ...], Option("Code of a language of the queries.", flags=("--language",))
+    ] = ("en",)
+    intended_use: Annotated[str, Option("What the set should be used for.")] = ""
+    limits: Annotated[
+        tuple[str, ...],
+        Option("A limit of the set; may be repeated.", flags=("--limits",), whole=True),
+    ] = ()
+    maintenance: Annotated[str, Option("Who looks after the set, and how.")] = ""
+    date: Annotated[str, Option("ISO 8601; today where it is empty.")] = ""
+    split: Annotated[
+        str | Mapping[str, float],
+        Option("train, validation, test; by image.", metavar="NAME=SHARE,…"),
+    ] = "test=1.0"
+    licences: Annotated[
+        Mapping[str, str],
+        Option(
+            "Licence of the images of a source; may be repeated.",
+            flags=("--source-licence",),
+            metavar="SOURCE=LICENCE",
+        ),
+    ] = field(default_factory=dict)
+    content: Content = field(default_factory=Content)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Split → share of the clusters of images."""
+        return split_of(self.split)
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a `release.toml`: fields of `Settings`, with tables `[content]` and `[licences]`.
+@dataclass(frozen=True, kw_only=True)
+class ReleaseConfig(Settings):
+    """The settings of `vlsbench release`, and the keys of a `release.toml`."""
 
-    Raises:
-        SchemaError: It cannot be read, is not TOML, or holds what `Settings` does not; names the
-            key.
-    """
-    values = read_toml(path)
-    if "date" in values:
-        values["date"] = str(values["date"])  # TOML's own dates, and quoted ones
-    options = {"name": "", "version": "", "licence": ""}
-    convert(options | values, Settings, str(path))
-    return values
+    PANEL: ClassVar[str] = "What is known of it"
 
-
-def settings_of(values: Mapping[str, Any]) -> Settings:
-    """Make settings of plain values, as TOML or the command line gives them.
-
-    Raises:
-        SchemaError: A name is unknown, or a value of the wrong type; names the key.
-        VlsbenchError: A value is missing, or not what it has to be.
-    """
-    given = dict(values)
-    for name in ("name", "version", "licence"):
-        if not given.get(name):
-            raise VlsbenchError(
-                f"a release needs a {name}: give --{name}, or {name} = … in --config"
-            )
-    given["date"] = given.get("date") or datetime.now(UTC).date().isoformat()
-    given["split"] = split_of(given.get("split") or {"test": 1.0})
-    if isinstance(given.get("content"), Content):
-        given["content"] = asdict(given["content"])
-    found = convert(given, Settings, "release")
-    answers = asdict(found.content) if found.content else {}
-    content = Content(**{name: text.strip() for name, text in answers.items()})
-    settings = replace(
-        found,
-        licences={source: licence.strip() for source, licence in found.licences.items()},
-        content=content if found.content else None,
+    dataset: Annotated[
+        str,
+        Option("NAME, lab/NAME, or the path of a set, as OUT/pairs of a build.", argument=True),
+    ]
+    out: Annotated[
+        Path, Option("Folder of the release; must be empty or new.", flags=("--out", "-o"))
+    ]
+    review: Annotated[Path | None, Option("keep.csv of a review: no other pair goes out.")] = None
+    leave_out: Annotated[Path | None, Option("drop.csv of a review or an audit.")] = None
+    card: Annotated[Path | None, Option("card.json of `vlsbench audit`.")] = None
+    agreement: Annotated[Path | None, Option("What `vlsbench review status --json` prints.")] = None
+    provenance: Annotated[Path | None, Option("provenance.jsonl of a build.")] = None
+    previous: Annotated[Path | None, Option("The release before, for the changelog.")] = None
+    data: Annotated[Path | None, Option("Folder with the benchmark's official files.")] = None
+    columns: Annotated[
+        str | Mapping[str, str],
+        Option("For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md)."),
+    ] = ""
+    skip_bad: Annotated[bool, Option("Leave pairs with unusable images out, and count them.")] = (
+        False
     )
-    _check(settings)
-    return settings
+    force: Annotated[bool, Option("Replace a release of the same name in --out.")] = False
+
+    @staticmethod
+    def read_file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Read a `release.toml`. Raises `SchemaError`."""
+        values = read_toml(path)
+        if "date" in values:
+            values["date"] = str(values["date"])  # TOML's own dates, and quoted ones
+        return values
+
+
+def checked(config: ReleaseConfig) -> ReleaseConfig:
+    """Return the configuration with today's date where it has none, and without stray blanks.
+
+    Raises:
+        VlsbenchError: A value is not what it has to be.
+    """
+    answers = {name: text.strip() for name, text in asdict(config.content).items()}
+    found = replace(
+        config,
+        date=config.date or datetime.now(UTC).date().isoformat(),
+        split=config.shares,
+        licences={source: licence.strip() for source, licence in config.licences.items()},
+        content=Content(**answers),
+    )
+    _check(found)
+    return found
 
 
 def _check(settings: Settings) -> None:
     try:
-        json.dumps(asdict(settings), ensure_ascii=False).encode()
+        json.dumps(record(settings), ensure_ascii=False).encode()
     except UnicodeError:
         raise VlsbenchError("release: a text given is not UTF-8") from None
+    if not settings.licence:
+        raise VlsbenchError("a release needs a licence: give --licence, or licence in --config")
     if not _NAME.fullmatch(settings.name) or "--" in settings.name or ".." in settings.name:
         raise VlsbenchError(
             f"name {settings.name!r}: letters, digits and single . _ - inside, 96 at most, as the "
@@ -121,8 +157,9 @@ def _check(settings: Settings) -> None:
     version_of(settings.version)
     if not all(settings.licences.values()):
         raise VlsbenchError('release: licences is a table, [licences] with "SOURCE" = "LICENCE"')
-    said = asdict(settings.content) if settings.content else {}
-    if missing := [name for name, answer in said.items() if not answer]:
+    said = asdict(settings.content)
+    missing = [name for name, answer in said.items() if not answer]
+    if 0 < len(missing) < len(said):
         raise VlsbenchError(missing_content(missing))
     try:
         date.fromisoformat(settings.date)
@@ -144,14 +181,6 @@ def version_of(text: str) -> tuple[int, int, int]:
     return major, minor, patch
 
 
-def parse_pairs(option: str, text: str) -> tuple[str, str]:
-    """Read `NAME=VALUE` of an option. Raises `VlsbenchError`."""
-    name, equals, value = text.partition("=")
-    if not equals or not value.strip():
-        raise VlsbenchError(f"{option} {text!r} is not NAME=VALUE")
-    return name.strip(), value.strip()
-
-
 def split_of(given: object) -> dict[str, float]:
     """Return split → share, from a table or from `train=0.1,test=0.9`.
 
@@ -160,7 +189,7 @@ def split_of(given: object) -> dict[str, float]:
             not add up to 1.
     """
     if isinstance(given, str):
-        given = dict(parse_pairs("--split", part) for part in given.split(","))
+        given = dict(part.partition("=")[::2] for part in given.split(","))
     if not isinstance(given, Mapping) or not given:
         raise VlsbenchError(f"split {given!r}: expected train=0.1,test=0.9")
     shares = {}

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench import __version__
+from vlsbench.config import resolve
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import PairSet, load, read_drop
+from vlsbench.pairs import PairSet, load, parse_columns, read_drop
 from vlsbench.releasing._about import (
     CARD,
     CHANGELOG,
@@ -31,12 +32,11 @@ from vlsbench.releasing._card import card as card_of
 from vlsbench.releasing._card import changelog, context_of
 from vlsbench.releasing._changes import changes, version_before
 from vlsbench.releasing._croissant import croissant
-from vlsbench.releasing._findings import agreement as agreement_of
-from vlsbench.releasing._findings import leakage
+from vlsbench.releasing._findings import agreement, leakage
 from vlsbench.releasing._pairs import Pool, Watch, choose, gather
 from vlsbench.releasing._provenance import Provenance
 from vlsbench.releasing._records import Records
-from vlsbench.releasing._settings import Settings, read_config, settings_of
+from vlsbench.releasing._settings import ReleaseConfig, Settings, checked
 from vlsbench.releasing._statistics import statistics
 
 SHARD_BYTES = 500_000_000
@@ -49,19 +49,9 @@ def release(
     *,
     out: str | os.PathLike[str],
     config: File = None,
-    review: File = None,
-    leave_out: File = None,
-    card: File = None,
-    provenance: File = None,
-    agreement: File = None,
-    previous: File = None,
-    data: File = None,
-    columns: Mapping[str, str] | None = None,
-    force: bool = False,
-    skip_bad: bool = False,
     shard_bytes: int = SHARD_BYTES,
     watch: Watch = lambda what, done, total: None,
-    **options: Any,
+    **settings: Any,
 ) -> Release:
     """Write a set out as a release: Parquet, imagefolder, dataset card, Croissant, checksums.
 
@@ -69,19 +59,10 @@ def release(
         dataset: What `load` opens, or an opened set.
         out: Folder of the release; must be empty or not be there.
         config: A `release.toml`.
-        review: `keep.csv` of a review: no other pair is released.
-        leave_out: List of pairs to leave out, of a review or of `vlsbench audit --drop-leaking`.
-        card: `card.json` of an audit.
-        provenance: `provenance.jsonl` of a build.
-        agreement: What `vlsbench review status --json` prints.
-        previous: Folder of the release before, for the changelog.
-        data: Folder with a benchmark's official files.
-        columns: Column map of a custom dataset.
-        force: Replace a release of the same name in `out`.
-        skip_bad: Leave pairs with unusable images out, and count them.
         shard_bytes: Bytes of images in one Parquet file, about.
         watch: Is told what is done, how much of it, and how much there is.
-        options: Fields of `releasing.Settings` (`name`, `version`, …); they go before `config`.
+        settings: Fields of `releasing.ReleaseConfig` (`name`, `version`, `licence`, `content`,
+            `licences`, `review`, `card`, …); they go before `config`.
 
     Returns:
         What `release.json` says.
@@ -90,20 +71,39 @@ def release(
         VlsbenchError: Something is missing or does not fit together (`BadRows`: images cannot be
             read; lists every one). Nothing was written.
     """
-    settings = settings_of(_laid(read_config(Path(config)) if config else {}, options))
-    pairs = dataset
-    if not isinstance(pairs, PairSet):
-        pairs = load(pairs, data=data, skip_bad=skip_bad, columns=columns)
-    _check_place(Path(out), settings.name, force)
+    named = dataset.name if isinstance(dataset, PairSet) else os.fspath(dataset)
+    given = {**settings, "dataset": named, "out": os.fspath(out)}
+    found = resolve(ReleaseConfig, given, file=Path(config) if config else None)
+    opened = dataset if isinstance(dataset, PairSet) else None
+    return write_release(found, pairs=opened, shard_bytes=shard_bytes, watch=watch)
+
+
+def write_release(
+    config: ReleaseConfig,
+    *,
+    pairs: PairSet | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    watch: Watch = lambda what, done, total: None,
+) -> Release:
+    """Do what `release` does, from its configuration; `pairs` in place of its `dataset`."""
+    settings, out = checked(config), config.out
+    if pairs is None:
+        columns = config.columns
+        if isinstance(columns, str):
+            columns = parse_columns(columns)
+        pairs = load(
+            config.dataset, data=config.data, skip_bad=config.skip_bad, columns=columns or None
+        )
+    _check_place(out, settings.name, config.force)
     return _write(
-        *(pairs, Path(out), settings, _excluded(pairs, review, leave_out)),
-        Provenance(Path(provenance)) if provenance else None,
-        Path(previous) if previous else None,
+        *(pairs, out, settings, _excluded(pairs, config.review, config.leave_out)),
+        Provenance(config.provenance) if config.provenance else None,
+        config.previous,
         {
-            "leakage": leakage(Path(card), pairs.name) if card else None,
-            "agreement": agreement_of(Path(agreement), pairs.name) if agreement else None,
+            "leakage": leakage(config.card, pairs.name) if config.card else None,
+            "agreement": agreement(config.agreement, pairs.name) if config.agreement else None,
         },
-        skip_bad=skip_bad,
+        skip_bad=config.skip_bad,
         shard_bytes=shard_bytes,
         watch=watch,
     )
@@ -130,7 +130,7 @@ def _write(
         pool = Pool(work / "pool")
         entries, unusable = gather(pairs, chosen, pool, skip_bad=skip_bad, watch=watch)
         records = Records(folder, pool, entries, watch)
-        splits = records.write(settings.split, shard_bytes)
+        splits = records.write(settings.shares, shard_bytes)
         ids = {entry.pair.id for entry in entries}
         harmful = sum(entry.pair.harmful for entry in entries)
         released = Release(
@@ -158,17 +158,6 @@ def _write(
         )
         _describe(folder, released, settings, previous)
     return released
-
-
-def _laid(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay options over a file's settings; of a table, only the entries that are given."""
-    found = dict(config)
-    for name, value in options.items():
-        below = found.get(name)
-        if isinstance(value, Mapping) and isinstance(below, Mapping) and name != "split":
-            value = {**below, **value}
-        found[name] = value
-    return found
 
 
 def _check_place(out: Path, name: str, force: bool) -> None:

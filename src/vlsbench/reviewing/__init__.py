@@ -3,6 +3,7 @@
 from vlsbench.reviewing._agreement import QuestionAgreement, agreement
 from vlsbench.reviewing._decide import Fate, decide, votes_needed
 from vlsbench.reviewing._export import export
+from vlsbench.reviewing._front import ReviewConfig, folder_for, review, serve_review
 from vlsbench.reviewing._label_studio import (
     export_tasks,
     import_tasks,
@@ -28,6 +29,7 @@ __all__ = [
     "Question",
     "QuestionAgreement",
     "Review",
+    "ReviewConfig",
     "Role",
     "Row",
     "Said",
@@ -40,11 +42,14 @@ __all__ = [
     "decide",
     "export",
     "export_tasks",
+    "folder_for",
     "import_tasks",
     "invite",
     "labelling_config",
     "open_review",
     "read_tasks",
+    "review",
     "serve",
+    "serve_review",
     "votes_needed",
 ]

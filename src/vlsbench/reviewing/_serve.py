@@ -40,6 +40,8 @@ def serve(
         from vlsbench.reviewing.app import make_app
     except ImportError:
         raise MissingExtra("vlsbench review", "review") from None
+    if port > 65535:
+        raise VlsbenchError(f"port {port}: there are none above 65535; 0 takes any free one")
     try:
         listener = socket.create_server((HOST, port), backlog=128)
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vlsbench.aligning._settings import Row
 from vlsbench.errors import BadRow
-from vlsbench.pairs import Fields, Home, Labelled, RowError
+from vlsbench.pairs import Fields, Home, Labelled, MissingFile, RowError
 
 Rows = Iterator[Row | BadRow]
 
@@ -78,6 +78,25 @@ def made(file: str, rows: Labelled, make: Callable[[Fields], Iterator[Row]]) -> 
             yield from list(make(Fields(fields)))
         except RowError as error:
             yield BadRow(file, label, str(error))
+
+
+def each(
+    root: Path,
+    patterns: tuple[str, ...],
+    read: Callable[[Path], Labelled],
+    make: Callable[[Fields], Iterator[Row]],
+) -> Rows:
+    """Yield the training rows of the files of the first pattern that there are any of.
+
+    Raises:
+        MissingFile: There are none.
+    """
+    found = (sorted(root.glob(pattern)) for pattern in patterns)
+    files = next(filter(None, found), [])
+    if not files:
+        raise MissingFile(f"no {patterns[0].removeprefix('**/')} in {root}")
+    for file in files:
+        yield from made(str(file.relative_to(root)), read(file), make)
 
 
 def truth(row: Fields, key: str) -> bool:

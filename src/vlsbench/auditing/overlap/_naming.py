@@ -32,7 +32,7 @@ class Naming:
             MissingExtra: MiniLM is needed and its libraries are not installed.
             VlsbenchError: The embedder cannot be used, or naming is not calibrated for it.
         """
-        opened = open_embedder(embedder) if isinstance(embedder, str) else embedder
+        opened = open_embedder(embedder)
         self._calibration = calibration or shipped()
         check_fits(self._calibration, opened)
         self._cached = CachedEmbedder(opened, cache or default_cache())

@@ -265,7 +265,7 @@ def overlap(
         VlsbenchError: The embedder cannot be used, has no use for what was given, or the numbers
             given were fitted for another.
     """
-    opened = open_embedder(embedder) if isinstance(embedder, str) else embedder
+    opened = open_embedder(embedder)
     if isinstance(opened, Clip):
         refuse_words(opened.name, calibration=calibration, captioner=caption, ocr=text)
     with _measuring(opened, cache, calibration) as measurer:
@@ -315,7 +315,7 @@ def telling_words(
         calibration: As for `overlap`.
         images: Looks up a pair's pictures, for an embedder that sees them.
     """
-    opened = open_embedder(embedder) if isinstance(embedder, str) else embedder
+    opened = open_embedder(embedder)
     with _measuring(opened, cache, calibration) as measurer:
         for pair in pairs:
             seen = Content(ContentKind.PICTURE, images=tuple(images(pair)))

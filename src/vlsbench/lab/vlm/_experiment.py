@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from vlsbench.aligning import align
+from vlsbench.aligning import train
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_json
 from vlsbench.lab._world import WORLD_VERSION
@@ -156,7 +156,7 @@ def _make(
         pretrain(folder, seed, design.pretraining, progress=step)
         steps = design.pretraining.total
     else:
-        steps = align(
+        steps = train(
             arm.method,
             model=folder.parent / (arm.after or VANILLA),
             rows=arm.rows(seed),
