@@ -18,6 +18,8 @@ _UNSEEN = dict.fromkeys(
 _BLOCK = {code: to for code, to in _UNSEEN.items() if chr(code) not in "\t\n"}
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~$&#]|(?<=[A-Za-z]):(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 """What Markdown takes for markup, a cell, mathematics or an address within a line."""
+_ENTITIES = {"<": "&lt;", ">": "&gt;"}
+"""HTML to no reader, not even to one that knows no backslash."""
 _MARKDOWN_START = re.compile(r"^\d+(?=[.)](?:\s|$))|^(?=[+=:-])")
 """What makes a line a heading, an item or a rule."""
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
@@ -65,7 +67,8 @@ def markdown(text: object) -> str:
 
     Nothing of it is markup, HTML, a link or mathematics, on GitHub or on the Hub.
     """
-    return _MARKDOWN_START.sub(r"\g<0>\\", _MARKDOWN.sub(r"\\\g<0>", one_line(text)))
+    escaped = _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), one_line(text))
+    return _MARKDOWN_START.sub(r"\g<0>\\", escaped)
 
 
 def csv_cell(value: Any) -> Any:

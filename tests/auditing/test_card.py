@@ -39,7 +39,7 @@ from vlsbench.auditing.card import (
     write_leaderboard,
 )
 from vlsbench.auditing.card._make import marks, wants_blur
-from vlsbench.auditing.card._page import pieces, plain
+from vlsbench.auditing.card._page import pieces
 from vlsbench.auditing.overlap._figures import ChannelFigures
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
@@ -324,13 +324,6 @@ def test_a_leaderboard_is_a_table_whatever_its_texts_hold(
     unescaped = [line.replace("\\|", "").count("|") for line in lines if line]
     assert len(unescaped) == 2 + len(hostile.rows)
     assert len(set(unescaped)) == 1
-
-
-@given(text=st.text())
-def test_markdown_text_stays_on_its_line(text: str) -> None:
-    written = plain(text)
-    assert "\n" not in written
-    assert "<" not in written
 
 
 def test_a_blurred_pair_is_folded_in_markdown() -> None:

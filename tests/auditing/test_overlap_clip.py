@@ -32,7 +32,7 @@ from vlsbench.embed import Clip
 from vlsbench.embed._clip import Pixels
 from vlsbench.embed._text import Vectors
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import FileImage, MadeImage, Pair, PairSet
+from vlsbench.pairs import FileImage, ImageData, MadeImage, Pair, PairSet
 
 pytestmark = pytest.mark.skipif(
     not (find_spec("torch") and find_spec("transformers")),
@@ -152,6 +152,19 @@ def test_a_picture_is_embedded_once_whatever_it_is_called(model: Path, tmp_path:
     assert len(empty_pictures()) < seen <= len(empty_pictures()) + 2
     assert run() == first
     assert embedder.pictures == seen
+
+
+def test_an_image_is_seen_as_a_person_sees_it(model: Path) -> None:
+    clip = Clip(f"clip/{model}")
+    upright = Image.new("RGB", (40, 30), "white")
+    upright.paste((200, 30, 30), (0, 0, 10, 25))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned, plain = io.BytesIO(), io.BytesIO()
+    upright.transpose(Image.Transpose.ROTATE_90).save(turned, "PNG", exif=exif)
+    upright.save(plain, "PNG")
+    seen = [clip.pixels(ImageData.of(f.getvalue(), "mug"))["pixel_values"] for f in (turned, plain)]
+    assert (seen[0] == seen[1]).all()
 
 
 def test_pictures_that_cannot_be_read_are_counted_and_in_no_figure(

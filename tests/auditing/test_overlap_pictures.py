@@ -77,6 +77,34 @@ def written(text: str, size: tuple[int, int] = (640, 200)) -> Callable[[], bytes
     return make
 
 
+def upside_down(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Lay an image on its head, with a tag that says so."""
+
+    def turned() -> bytes:
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        out = io.BytesIO()
+        image = Image.open(io.BytesIO(make())).transpose(Image.Transpose.ROTATE_180)
+        image.save(out, "PNG", exif=exif)
+        return out.getvalue()
+
+    return turned
+
+
+def on_nothing(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Leave of an image its black alone, with nothing behind it."""
+
+    def clear() -> bytes:
+        out = io.BytesIO()
+        black = Image.open(io.BytesIO(make())).convert("L").point(lambda value: 255 - value)
+        image = Image.new("RGBA", black.size, (0, 0, 0, 0))
+        image.putalpha(black)
+        image.save(out, "PNG")
+        return out.getvalue()
+
+    return clear
+
+
 @pytest.mark.skipif(
     not (shutil.which("tesseract") and find_spec("pytesseract")),
     reason="tesseract or pytesseract is not installed",
@@ -87,11 +115,16 @@ def test_text_is_read_from_pictures(tmp_path: Path) -> None:
         Pair(id="2", query="?", images=(MadeImage("b.png", written("")),)),
         Pair(id="3", query="?", images=(FileImage("c.png", tmp_path / "c.png"),)),
         Pair(id="4", query="no picture"),
+        Pair(id="5", query="?", images=(MadeImage("d", upside_down(written("Hot milk"))),)),
+        Pair(id="6", query="?", images=(MadeImage("e", on_nothing(written("Cold milk"))),)),
     ]
     with context(tmp_path / "run") as (ctx, ledger):
         asyncio.run(read(TextStage(), pairs, ctx))
         look = texts(ledger)
-        assert [look(pair) for pair in pairs] == ["Dry the toaster", "", "", ""]
+        assert [look(pair) for pair in pairs] == [
+            *("Dry the toaster", "", "", ""),
+            *("Hot milk", "Cold milk"),
+        ]
 
 
 def test_a_machine_without_tesseract_is_told_what_to_install(

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,6 +14,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import (
@@ -30,7 +32,7 @@ from vlsbench.models import (
     call_key,
 )
 from vlsbench.models._http import parse_answer, parse_http_spec
-from vlsbench.pairs import ImageData
+from vlsbench.pairs import ImageData, decode
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"a picture" + b"IEND" + b"\xaeB`\x82"
 FAST = RetryPolicy(timeout_s=1.0, retries=3, overload_s=3.0, backoff_s=0.01, max_backoff_s=0.02)
@@ -143,6 +145,26 @@ async def test_the_request_holds_images_in_order_before_the_text(
     assert (reply.usage.input_tokens, reply.usage.output_tokens) == (11, 7)
     assert reply.usage.reasoning_tokens == 3
     assert reply.latency_s > 0
+
+
+async def test_what_servers_would_show_otherwise_is_sent_drawn_anew(
+    script: Script, model: HttpChat
+) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (4, 2), "red").save(out, "BMP")
+    await model.ask(Request("q", (ImageData.of(out.getvalue(), "a.bmp"),)))
+    head, _, data = script.bodies[0]["messages"][0]["content"][0]["image_url"]["url"].partition(",")
+    assert head == "data:image/png;base64"
+    assert decode(base64.b64decode(data)).getpixel((0, 0)) == (255, 0, 0)
+
+
+async def test_an_image_that_cannot_be_sent_is_its_own_requests_fault(
+    script: Script, model: HttpChat
+) -> None:
+    broken = ImageData.of(b"BM" + b"no more", "broken.bmp")
+    reply = await model.ask(Request("q", (broken,)))
+    assert (reply.finish, reply.text, script.bodies) == (Finish.REJECTED, "", [])
+    assert "broken.bmp" in reply.detail
 
 
 async def test_connections_are_reused(script: Script, model: HttpChat) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -42,6 +41,7 @@ from vlsbench.judge import Brought
 from vlsbench.models import ChatModel
 from vlsbench.pairs import Bench, PairSet, list_sources, load
 from vlsbench.tables import RowWriter
+from vlsbench.text import file_name
 
 AUDITS = Path("audits")
 """Where audits go unless told otherwise."""
@@ -128,7 +128,7 @@ def audit(
         output=output or AuditOutput(),
     )
     pairs = load(bench, skip_bad=plan.sample.skip_bad)
-    return _audit(pairs, plan.output.out or AUDITS / _slug(pairs.name), plan, say)
+    return _audit(pairs, plan.output.out or AUDITS / file_name(pairs.name, "bench"), plan, say)
 
 
 def leaderboard(
@@ -169,7 +169,7 @@ def leaderboard(
     names: dict[str, PairSet] = {}
     for bench in benches:
         pairs = open_from(bench, data_root, sample.skip_bad)
-        slug = _slug(pairs.name)
+        slug = file_name(pairs.name, "bench")
         if slug in names:
             raise VlsbenchError(
                 f"{pairs.name} is there twice (or shares its folder {slug} with "
@@ -202,10 +202,6 @@ def leaderboard(
     write_leaderboard(found, folder / LEADERBOARD_HTML)
     write_text(leaderboard_markdown(found), folder / LEADERBOARD_MD)
     return found, audits
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_.")[-120:] or "bench"
 
 
 def open_from(bench: Bench, data_root: str | os.PathLike[str] | None, skip_bad: bool) -> PairSet:

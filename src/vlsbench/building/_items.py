@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +12,7 @@ from vlsbench.building._content import forbidden_text
 from vlsbench.engine import Drop, Keep, Quarantine, Result
 from vlsbench.judge import Part, Question
 from vlsbench.pairs import ImageData, Pair
+from vlsbench.text import slug as text_slug
 
 FORBIDDEN = "forbidden"
 """Drop reason of every stage that generates text: see `_content`."""
@@ -135,4 +135,4 @@ def version_of(version: str, *known: Any) -> str:
 
 def slug(text: str) -> str:
     """Return a text as a part of an id: lower case, words joined by hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-")[:60] or "x"
+    return text_slug(text.casefold(), "a-z0-9", "-")[:60] or "x"

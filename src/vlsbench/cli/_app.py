@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from vlsbench import __version__
 from vlsbench.cli._lazy import Place, lazy_group
 from vlsbench.errors import EXIT_INTERRUPTED, VlsbenchError
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,12 +113,15 @@ def main() -> None:
     """Run the command line; errors that a user can act on become one line and an exit code."""
     # Python searches all objects for cycles once more before it ends, a tenth of a second in vain.
     atexit.register(gc.freeze)
+    # Of metadata that it skips and of sizes that are bounded here.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         app()
     except VlsbenchError as error:
         if _debug:
             raise
-        _stderr(soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        said = terminal(f"error: {error}")
+        _stderr(soft_wrap=True).print(said, style="red", highlight=False)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _stderr().print("error: interrupted", style="red")

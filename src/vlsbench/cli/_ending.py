@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED
+from vlsbench.text import terminal
 
 
 def end_if_stopped(console: Console, stopped: str | None) -> None:
@@ -13,9 +14,8 @@ def end_if_stopped(console: Console, stopped: str | None) -> None:
     if not stopped:
         return
     console.print(
-        f"stopped: {stopped}; the same command resumes from here",
+        terminal(f"stopped: {stopped}; the same command resumes from here"),
         style="yellow",
         highlight=False,
-        markup=False,
     )
     raise typer.Exit(EXIT_INTERRUPTED if stopped.endswith("interrupted") else EXIT_STOPPED)

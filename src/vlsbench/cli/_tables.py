@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
         f"into {plan.folder}",
     ]
     for line in lines:
-        console.print(escape(line), highlight=False)
+        console.print(terminal(line), highlight=False)
 
 
 def percent(rate: Rate) -> str:
@@ -65,7 +66,7 @@ def _rates_table(title: str, groups: Iterable[Group], *, harmful: bool) -> Table
     for group in groups:
         rates = (group.refusal, group.warning, group.safety if harmful else group.answered)
         table.add_row(
-            escape(group.name),
+            terminal(group.name),
             f"{group.scored:,}",
             *(percent(rate) for rate in rates),
             f"{group.pairs - group.scored:,}",
@@ -104,7 +105,7 @@ def _published_table(summary: Summary) -> Table:
         if group.harmful:
             rates = (group.refusal, group.warning, group.safety)
             table.add_row(
-                escape(f"{summary.model} (this run)"), *(percent(r) for r in rates), style="bold"
+                terminal(f"{summary.model} (this run)"), *(percent(r) for r in rates), style="bold"
             )
     return table
 
@@ -119,15 +120,15 @@ def print_summary(console: Console, done: Evaluation) -> None:
         if whole:
             kind = "harmful pairs" if harmful else "benign controls"
             groups = [*parts, *whole]
-            console.print(_rates_table(escape(f"{heading} · {kind}"), groups, harmful=harmful))
+            console.print(_rates_table(terminal(f"{heading} · {kind}"), groups, harmful=harmful))
             for line in _fine_print(whole):
-                console.print(escape(line), highlight=False)
+                console.print(terminal(line), highlight=False)
     if summary.published:
         console.print(_published_table(summary))
     for spend in summary.spend:
         cost = "cost unknown" if spend.cost is None else f"${spend.cost:.4f}"
         console.print(
-            escape(
+            terminal(
                 f"{spend.role} {spend.model}: {spend.calls:,} calls ({spend.requests:,} requests, "
                 f"{spend.reused:,} reused), {spend.input_tokens:,} tokens in, "
                 f"{spend.output_tokens:,} out, {cost}"
@@ -135,12 +136,12 @@ def print_summary(console: Console, done: Evaluation) -> None:
             highlight=False,
         )
     for note in summary.notes:
-        console.print(escape(note), style="yellow", highlight=False)
+        console.print(terminal(note), style="yellow", highlight=False)
     if summary.left_out:
         console.print(f"{len(summary.left_out)} pairs left out (summary.json lists them)")
-    console.print(escape(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html"))
+    console.print(terminal(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html"))
     for hint in _next_steps(summary, done):
-        console.print(escape(hint), style="dim", highlight=False)
+        console.print(terminal(hint), style="dim", highlight=False)
 
 
 def _next_steps(summary: Summary, done: Evaluation) -> list[str]:
@@ -158,7 +159,7 @@ def print_judged(console: Console, found: Judged, folder: Path) -> None:
     """Print measure B of an audit: the VSIL rate with the judge's errors, and the patterns."""
     judge, group = found.judge, found.group
     heading = f"{found.bench} · harmful by its text alone, judged by {judge}"
-    table = Table(title=escape(heading), title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=terminal(heading), title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("category", overflow="fold")
     for name in ("n", "VSIL as judged", "corrected"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -167,11 +168,11 @@ def print_judged(console: Console, found: Judged, folder: Path) -> None:
         share = one.corrected
         corrected = _percent(share.value, share.low, share.high)
         table.add_row(
-            escape(one.name), f"{one.vsil.n:,}", percent(one.vsil), corrected, style=style
+            terminal(one.name), f"{one.vsil.n:,}", percent(one.vsil), corrected, style=style
         )
     console.print(table)
     for line in _judged_fine_print(group.corrected):
-        console.print(escape(line), highlight=False)
+        console.print(terminal(line), highlight=False)
     shown = {name: rate for name, rate in group.patterns.items() if rate.k}
     if shown:
         console.print(
@@ -181,8 +182,8 @@ def print_judged(console: Console, found: Judged, folder: Path) -> None:
             highlight=False,
         )
     for note in found.notes:
-        console.print(escape(note), style="yellow", highlight=False)
-    console.print(escape(f"Files: {folder}/ judged.json, judged.jsonl"))
+        console.print(terminal(note), style="yellow", highlight=False)
+    console.print(terminal(f"Files: {folder}/ judged.json, judged.jsonl"))
 
 
 def _judged_fine_print(corrected: Corrected) -> Iterable[str]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,6 +22,7 @@ from rich.table import Table
 from vlsbench.aligning._settings import AlignConfig
 from vlsbench.cli._config import command
 from vlsbench.errors import VlsbenchError
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.aligning import Plan, Trained
@@ -56,7 +56,7 @@ def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     console = Console(stderr=True, soft_wrap=True, quiet=not alone)
 
     def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, style="yellow")
+        console.print(terminal(line), highlight=False, style="yellow")
 
     if config.out is None and not dry_run:
         raise VlsbenchError("no folder for the model: give --out DIR (or --dry-run)")
@@ -122,7 +122,7 @@ def _print_plan(console: Console, plan: Plan) -> None:
         ),
     ]
     for name, value in rows:
-        table.add_row(name, escape(value))
+        table.add_row(name, terminal(value))
     console.print(table)
 
 
@@ -141,7 +141,9 @@ def _print_trained(console: Console, trained: Trained) -> None:
         # PPO samples, and so has a reward, in one of several steps.
         if found := [entry[name] for entry in trained.curve if name in entry]:
             console.print(f"{name} {found[0]:.3f} → {found[-1]:.3f}", highlight=False)
-    console.print(escape(f"Files: {trained.path}/ align.json, metrics.jsonl, and the model"))
+    console.print(terminal(f"Files: {trained.path}/ align.json, metrics.jsonl, and the model"))
     console.print(
-        escape(f"Next: vlsbench eval BENCH --model hf/{trained.path}"), style="dim", highlight=False
+        terminal(f"Next: vlsbench eval BENCH --model hf/{trained.path}"),
+        style="dim",
+        highlight=False,
     )

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vlsbench.auditing._settings import AuditConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.errors import VlsbenchError
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.auditing import Audit, Card, Dropped, Leaderboard
@@ -59,7 +59,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool) -> None:
 
     def say(line: str) -> None:
         if not quiet:
-            console.print(line, markup=False, highlight=False)
+            console.print(terminal(line), highlight=False)
 
     root, sample, output = config.data_root, config.sample, config.output
     controls, positive = (
@@ -124,16 +124,16 @@ def _print_card(console: Console, done: Audit) -> None:
     from vlsbench.auditing.card import finding
 
     card = done.card
-    console.print(escape(f"{card.bench}: {finding(card)}"), highlight=False)
+    console.print(terminal(f"{card.bench}: {finding(card)}"), highlight=False)
     if card.categories:
         console.print(_categories(card))
     if card.leaking:
         console.print(_leaking(card))
     _print_caveats(console, card)
-    console.print(escape(f"Files: {done.folder}/ card.html, card.md, card.json, pairs.parquet"))
+    console.print(terminal(f"Files: {done.folder}/ card.html, card.md, card.json, pairs.parquet"))
     if card.dropped:
         _print_dropped(console, card, card.dropped, done.folder / card.dropped.file)
-    console.print(escape(f"Next: open {done.page}"), style="dim", highlight=False)
+    console.print(terminal(f"Next: open {done.page}"), style="dim", highlight=False)
 
 
 def _print_dropped(console: Console, card: Card, found: Dropped, file: Path) -> None:
@@ -147,7 +147,7 @@ def _print_dropped(console: Console, card: Card, found: Dropped, file: Path) -> 
     if card.limit is not None:
         lines.append("       only the sample was audited: the list says nothing of other pairs")
     for line in lines:
-        console.print(escape(line), highlight=False)
+        console.print(terminal(line), highlight=False)
 
 
 def _categories(card: Card) -> Table:
@@ -162,7 +162,7 @@ def _categories(card: Card) -> Table:
         shown = (*shown[:ENDS], *shown[-ENDS:])
     for category in shown:
         counted = f"{category.counted.k:,} of {category.counted.n:,}"
-        table.add_row(escape(category.name), f"{category.pairs:,}", counted, share(category.leak))
+        table.add_row(terminal(category.name), f"{category.pairs:,}", counted, share(category.leak))
     return table
 
 
@@ -178,7 +178,7 @@ def _leaking(card: Card) -> Table:
         naming = "–" if pair.naming is None else f"{pair.naming:.2f}"
         judged = {True: "harmful", False: "harmless", None: "–"}[pair.text_harmful]
         figures = [naming] * bool(card.overlap) + [judged] * bool(card.judged)
-        table.add_row(escape(pair.id), escape(pair.category), *figures)
+        table.add_row(terminal(pair.id), terminal(pair.category), *figures)
     return table
 
 
@@ -188,7 +188,7 @@ def _print_caveats(console: Console, card: Card) -> None:
     found = (card.overlap, card.judged, card.behaviour)
     notes = [note for one in found if one for note in one.notes]
     for note in dict.fromkeys((*caveats(card), *notes)):
-        console.print(escape(f"note: {note}"), style="yellow", highlight=False)
+        console.print(terminal(f"note: {note}"), style="yellow", highlight=False)
 
 
 def _print_leaderboard(console: Console, leaderboard: Leaderboard, folder: Path) -> None:
@@ -204,7 +204,7 @@ def _print_leaderboard(console: Console, leaderboard: Leaderboard, folder: Path)
         table.add_column(name, justify="right")
     for row in leaderboard.rows:
         n = row.leak.n if row.leak else row.pairs
-        cells = [escape(row.bench), f"{n:,}", share(row.leak), share(row.typographic)]
+        cells = [terminal(row.bench), f"{n:,}", share(row.leak), share(row.typographic)]
         cells += [bits(row.topic), share(row.rank)]
         cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
         table.add_row(*cells)
@@ -212,10 +212,12 @@ def _print_leaderboard(console: Console, leaderboard: Leaderboard, folder: Path)
     for row in leaderboard.rows:
         if row.caveats:
             note = f"{row.bench}: {'; '.join(row.caveats)}"
-            console.print(escape(note), style="yellow", highlight=False)
+            console.print(terminal(note), style="yellow", highlight=False)
     console.print(
-        escape(
+        terminal(
             f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each"
         )
     )
-    console.print(escape(f"Next: open {folder / 'leaderboard.html'}"), style="dim", highlight=False)
+    console.print(
+        terminal(f"Next: open {folder / 'leaderboard.html'}"), style="dim", highlight=False
+    )

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vlsbench.cli._config import AsJson
@@ -24,6 +23,7 @@ from vlsbench.pairs import (
     load,
     parse_columns,
 )
+from vlsbench.text import terminal
 
 app = typer.Typer(help="List, show and fetch benchmarks.", no_args_is_help=True)
 
@@ -45,7 +45,7 @@ def list_benchmarks(as_json: AsJson = False) -> None:
     table = Table.grid(padding=(0, 2))
     for source in list_sources().values():
         paper = f"arXiv {source.paper} · " if source.paper else ""
-        lines = [f"[bold]{escape(source.size)}[/]", escape(f"{paper}{source.licence}")]
+        lines = [f"[bold]{terminal(source.size)}[/]", terminal(f"{paper}{source.licence}")]
         if source.variants:
             lines.append(f"variants: {', '.join(source.variants)}")
         table.add_row(f"[bold]{source.name}[/]", "\n".join(lines))
@@ -108,7 +108,7 @@ def fetch_benchmark(
     source, _ = find_source(name)
     home = (source.home.hub or source.home.github) if source.home else ""
     console = Console(stderr=True)
-    console.print(f"{source.title}: {source.size}; licence: {source.licence}", markup=False)
+    console.print(terminal(f"{source.title}: {source.size}; licence: {source.licence}"))
     with console.status(f"fetching {home}"):
         folder = fetch(source, revision=revision, dest=dest)
     console.print(f"in {folder}", markup=False, soft_wrap=True)
@@ -138,9 +138,9 @@ def _declared(source: Source) -> dict[str, Any]:
 def _print_description(opened: PairSet, found: Description) -> None:
     console = Console()
     if source := opened.source:
-        console.print(f"[bold]{escape(source.title)}[/] — {escape(source.size)}")
+        console.print(f"[bold]{terminal(source.title)}[/] — {terminal(source.size)}")
         paper = f"arXiv {source.paper}" if source.paper else "no paper"
-        console.print(f"{paper} · licence: {source.licence}", markup=False)
+        console.print(terminal(f"{paper} · licence: {source.licence}"))
         if home := source.home:
             place = home.hub or f"github.com/{home.github}"
             revision = home.revision or home.commit or "pinned at the first fetch"
@@ -157,16 +157,16 @@ def _print_description(opened: PairSet, found: Description) -> None:
     table = Table("category", "sub-category")
     table.add_column("pairs", justify="right")
     for category, counts in found.categories.items():
-        table.add_row(escape(category) or "—", "", f"{sum(counts.values()):,}", style="bold")
+        table.add_row(terminal(category) or "—", "", f"{sum(counts.values()):,}", style="bold")
         for name, count in counts.items():
             if name:
-                table.add_row("", escape(name), f"{count:,}")
+                table.add_row("", terminal(name), f"{count:,}")
     console.print(table)
     for oddity in found.oddities:
         shown = f": {', '.join(oddity.examples)}" if oddity.examples else ""
         more = ", …" if len(oddity.examples) < oddity.count and oddity.examples else ""
-        console.print(f"oddity: {oddity.count:,} {oddity.what}{shown}{more}", markup=False)
+        console.print(terminal(f"oddity: {oddity.count:,} {oddity.what}{shown}{more}"))
     for row in found.bad[:BAD_ROWS_SHOWN]:
-        console.print(f"unreadable: {row}", style="red", markup=False)
+        console.print(terminal(f"unreadable: {row}"), style="red")
     if (hidden := len(found.bad) - BAD_ROWS_SHOWN) > 0:
         console.print(f"unreadable: … and {hidden:,} more", style="red")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vlsbench.building._config import BuildConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.building import BuildEstimate, BuildPlan, Recipe, StageCount
@@ -51,7 +51,7 @@ def _build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     def before(made: BuildPlan, guess: BuildEstimate) -> None:
         if not quiet:
             print_estimate(console, made.recipe, guess)
-            console.print(escape(f"into {made.folder}"), highlight=False)
+            console.print(terminal(f"into {made.folder}"), highlight=False)
 
     done = building.build(
         config.recipe,
@@ -91,7 +91,7 @@ def _plan(config: BuildConfig, as_json: bool) -> None:
             table.add_column(name, overflow="fold")
         for check in checks:
             style = "red" if check.wrong else ""
-            table.add_row(check.role, escape(check.model), escape(check.state), style=style)
+            table.add_row(check.role, terminal(check.model), terminal(check.state), style=style)
         console.print(table)
     if any(check.wrong for check in checks):
         raise typer.Exit(1)
@@ -100,7 +100,7 @@ def _plan(config: BuildConfig, as_json: bool) -> None:
 def print_estimate(console: Console, recipe: Recipe, guess: BuildEstimate) -> None:
     """Say what will be asked of whom, and what it will probably cost."""
     console.print(
-        escape(
+        terminal(
             f"{recipe.name}: {len(recipe.taxonomy)} sub-categories, {guess.drafts:,} drafts, "
             f"{guess.images:,} images, about {guess.pairs:,} pairs"
         ),
@@ -113,7 +113,7 @@ def print_estimate(console: Console, recipe: Recipe, guess: BuildEstimate) -> No
         table.add_column(name, justify="right")
     for row in guess.stages:
         cost = "unknown" if row.cost is None else f"${row.cost:,.2f}"
-        table.add_row(row.stage, row.role, escape(row.model), f"{row.calls:,}", cost)
+        table.add_row(row.stage, row.role, terminal(row.model), f"{row.calls:,}", cost)
     cost = "unknown" if guess.cost is None else f"${guess.cost:,.2f}"
     table.add_row("all", "", "", f"{guess.calls:,}", cost, style="bold")
     console.print(table)
@@ -139,10 +139,10 @@ def print_build(console: Console, done: Build) -> None:
     calls = sum(row.calls for row in summary.spend)
     console.print(f"{calls:,} calls, {spent}", highlight=False)
     for note in summary.notes:
-        console.print(escape(note), style="yellow", highlight=False)
-    console.print(escape(f"{done.pairs}\n{done.provenance}"), highlight=False, soft_wrap=True)
+        console.print(terminal(note), style="yellow", highlight=False)
+    console.print(terminal(f"{done.pairs}\n{done.provenance}"), highlight=False, soft_wrap=True)
     console.print(
-        escape(f"next: vlsbench audit {done.pairs} · vlsbench review {done.pairs}"),
+        terminal(f"next: vlsbench audit {done.pairs} · vlsbench review {done.pairs}"),
         highlight=False,
         soft_wrap=True,
     )
@@ -157,5 +157,5 @@ def _flow(stages: tuple[StageCount, ...], title: str) -> Table:
     for row in stages:
         reasons = [f"{reason} {n:,}" for reason, n in row.dropped.items()]
         reasons += [f"({reason} {n:,})" for reason, n in row.quarantined.items()]
-        table.add_row(row.stage, f"{row.entered:,}", f"{row.left:,}", escape(", ".join(reasons)))
+        table.add_row(row.stage, f"{row.entered:,}", f"{row.left:,}", terminal(", ".join(reasons)))
     return table

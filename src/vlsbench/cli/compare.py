@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vlsbench.cli._config import AsJson
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.comparing import Column, Compared, DifferencesTable
@@ -94,17 +94,17 @@ def compare(
     for start in range(0, len(compared.columns), ACROSS):
         console.print(_figures(compared, compared.columns[start : start + ACROSS]))
     line = " ".join(["95 % intervals clustered by image.", *legend(compared)])
-    console.print(escape(line), style="dim", highlight=False)
+    console.print(terminal(line), style="dim", highlight=False)
     for table in difference_tables(compared):
         if not table.folded:
             console.print(_differences(table))
-            console.print(escape(table.caption), style="dim", highlight=False)
+            console.print(terminal(table.caption), style="dim", highlight=False)
     for note in compared.notes:
-        console.print(escape(note), style="yellow", highlight=False)
+        console.print(terminal(note), style="yellow", highlight=False)
     if out:
         names = ", ".join(file.name for file in files)
-        console.print(escape(f"Files: {out}/ {names}"), highlight=False)
-        console.print(escape(f"Next: open {files[0]}"), style="dim", highlight=False)
+        console.print(terminal(f"Files: {out}/ {names}"), highlight=False)
+        console.print(terminal(f"Next: open {files[0]}"), style="dim", highlight=False)
     else:
         console.print(
             "Next: the same command with --out FOLDER writes a page, LaTeX, CSV and the figure, "
@@ -120,7 +120,7 @@ def _figures(compared: Compared, columns: Sequence[Column]) -> Table:
     table = Table(title="All figures", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("model", overflow="fold")
     for column in columns:
-        table.add_column(escape(heading(column)), justify="right", overflow="fold")
+        table.add_column(terminal(heading(column)), justify="right", overflow="fold")
     for row in compared.rows:
         found = [row.cells.get(column.key) for column in columns]
         if not any(found):
@@ -132,8 +132,8 @@ def _figures(compared: Compared, columns: Sequence[Column]) -> Table:
         ]
         said = " (published)" * row.published + " (baseline)" * row.baseline
         table.add_row(
-            escape(row.name + said),
-            *(escape(cell) for cell in cells),
+            terminal(row.name + said),
+            *(terminal(cell) for cell in cells),
             style="dim" if row.published else "bold" if row.baseline else None,
         )
     return table
@@ -153,10 +153,10 @@ def _differences(found: DifferencesTable) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for one in found.lines:
         table.add_row(
-            escape(one.row),
-            escape(f"{one.column}: {one.part}" if found.part else one.column),
+            terminal(one.row),
+            terminal(f"{one.column}: {one.part}" if found.part else one.column),
             f"{one.n:,} ({one.left_out:,})",
-            escape(points(one) + "†" * one.simulated),
+            terminal(points(one) + "†" * one.simulated),
             probability(one.p),
             probability(one.p_holm),
         )

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from vlsbench.text import terminal
+
 if TYPE_CHECKING:
     from vlsbench.evaluation._evaluate import Evaluation
 
@@ -82,7 +84,7 @@ def _train(out: Path, seeds: int) -> None:
                 ),
             )
     except MissingExtra as error:
-        Console(stderr=True).print(f"Nothing was trained: {error}", markup=False)
+        Console(stderr=True).print(terminal(f"Nothing was trained: {error}"))
         return
     show(result)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import typer
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vlsbench.cli._config import AsJson
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.registry import Entry
@@ -51,11 +51,11 @@ def plugins(as_json: AsJson = False) -> None:
     for name in ("kind", "name", "origin", "summary"):
         table.add_column(name, overflow="fold")
     for entry in found:
-        table.add_row(*map(escape, (str(entry.kind), entry.name, entry.origin, _summary(entry))))
+        table.add_row(*map(terminal, (str(entry.kind), entry.name, entry.origin, _summary(entry))))
     console = Console()
     console.print(table)
     for why in broken.values():
-        console.print(escape(why), style="red", highlight=False, soft_wrap=True)
+        console.print(terminal(why), style="red", highlight=False, soft_wrap=True)
 
 
 def _summary(entry: Entry) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from vlsbench.cli._config import AsJson, Quiet, command
 from vlsbench.cli._default import default_command
 from vlsbench.errors import EXIT_ERROR
 from vlsbench.releasing._settings import ReleaseConfig
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.releasing import Release, Watch
@@ -96,12 +96,12 @@ def verify_release(
     else:
         console = Console(soft_wrap=True)
         for fault in found.faults:
-            console.print(f"wrong: {escape(fault)}", style="red", highlight=False)
+            console.print(f"wrong: {terminal(fault)}", style="red", highlight=False)
         for note in found.notes:
-            console.print(escape(note), style="yellow", highlight=False)
+            console.print(terminal(note), style="yellow", highlight=False)
         state = "sound" if found.sound else f"{len(found.faults):,} things are wrong"
         console.print(
-            escape(
+            terminal(
                 f"{found.name} {found.version}: {found.pairs:,} pairs, {found.images:,} images; "
                 f"{state}"
             ),
@@ -144,15 +144,15 @@ def _print_release(made: Release, out: Path) -> None:
         counts = (split.pairs, split.harmful, split.images, len(split.files))
         table.add_row(split.name, *(f"{count:,}" for count in counts))
     console.print(
-        escape(f"{made.name} {made.version}: {made.pairs:,} pairs, {made.images:,} images"),
+        terminal(f"{made.name} {made.version}: {made.pairs:,} pairs, {made.images:,} images"),
         highlight=False,
     )
     console.print(table)
     for reason, count in made.left_out.items():
-        console.print(escape(f"left out: {count:,} {reason}"), highlight=False)
+        console.print(terminal(f"left out: {count:,} {reason}"), highlight=False)
     if changes := made.changes:
         console.print(
-            escape(
+            terminal(
                 f"since {changes.previous}: {len(changes.added):,} added, "
                 f"{len(changes.removed):,} removed, {len(changes.changed):,} changed"
             ),
@@ -169,4 +169,4 @@ def _print_release(made: Release, out: Path) -> None:
         console.print("Simulated pairs: the card says so.", style="yellow")
     if made.gated:
         console.print("Switch gated access on at the Hub before the set is public.", style="bold")
-    console.print(escape(f"Next: vlsbench release verify {out}"), style="dim", highlight=False)
+    console.print(terminal(f"Next: vlsbench release verify {out}"), style="dim", highlight=False)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vlsbench.cli._config import AsJson, command
 from vlsbench.cli._default import default_command
 from vlsbench.reviewing._front import ReviewConfig
+from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.reviewing import Person, Review, Status, Store
@@ -104,11 +104,11 @@ app.command("serve")(command(ReviewConfig, _serve))
 def _print_links(review: Review, people: Sequence[Person], address: str, folder: Path) -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(
-        escape(f"Review of {review.bench}: {len(review.pairs):,} pairs, verdicts in {folder}/")
+        terminal(f"Review of {review.bench}: {len(review.pairs):,} pairs, verdicts in {folder}/")
     )
     for person in people:
         what = "progress, for you only" if person.role == "organiser" else str(person.role)
-        console.print(escape(f"  {person.name} ({what}): {address}/enter/{person.link}"))
+        console.print(terminal(f"  {person.name} ({what}): {address}/enter/{person.link}"))
     console.print(
         "Each link is one person's secret: open each in a browser or profile of its own. "
         "Ctrl-C stops; all answers are saved as they are given.",
@@ -272,13 +272,13 @@ def _open(
 
 def _print_status(found: Status) -> None:
     console = Console()
-    console.print(escape(f"Review of {found.bench}: {found.pairs:,} pairs"), highlight=False)
+    console.print(terminal(f"Review of {found.bench}: {found.pairs:,} pairs"), highlight=False)
     people = Table(box=box.SIMPLE_HEAD)
     for name in ("person", "role"):
         people.add_column(name, overflow="fold")
     people.add_column("done", justify="right")
     for person in found.people:
-        people.add_row(escape(person.name), person.role, f"{person.done:,} of {person.total:,}")
+        people.add_row(terminal(person.name), person.role, f"{person.done:,} of {person.total:,}")
     console.print(people)
     table = Table(
         title="Agreement of reviewers, over pairs that two or more were sure about",

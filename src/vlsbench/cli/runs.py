@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vlsbench.cli._config import AsJson
 from vlsbench.errors import VlsbenchError
+from vlsbench.text import terminal
 
 app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
 
@@ -78,7 +78,7 @@ def list_runs(
         state = "complete" if row["complete"] else f"{row['ended']} of {row['pairs']} ended"
         table.add_row(
             *(
-                escape(str(row[name]))
+                terminal(str(row[name]))
                 for name in ("run", "model", "judge", "pairs", "calls", "started")
             ),
             state,
@@ -145,7 +145,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     for at, kind, detail in events[-20:]:
         when = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
         facts = " ".join(f"{k}={v}" for k, v in detail.items() if v != "")
-        console.print(escape(f"{when} {kind} {facts}"), highlight=False)
+        console.print(terminal(f"{when} {kind} {facts}"), highlight=False)
 
 
 @app.command()
@@ -167,7 +167,7 @@ def diff(
         typer.echo(json.dumps(asdict(found)))
         return
     console = Console()
-    console.print(escape(f"differ in: {', '.join(found.settings) or 'nothing'}"), highlight=False)
+    console.print(terminal(f"differ in: {', '.join(found.settings) or 'nothing'}"), highlight=False)
     console.print(
         f"{found.both_scored:,} pairs scored in both, {found.only_one:,} in one alone, "
         f"{found.agreeing:,} with the same label",
@@ -175,7 +175,7 @@ def diff(
     )
     table = Table(title="labels", title_justify="left", box=box.SIMPLE_HEAD)
     for name in (str(one), str(other), "pairs"):
-        table.add_column(escape(name))
+        table.add_column(terminal(name))
     for move in found.moves:
         table.add_row(move.before, move.after, f"{move.pairs:,}")
     console.print(table)
@@ -211,7 +211,7 @@ def verify(run: Folder, as_json: AsJson = False) -> None:
             highlight=False,
         )
         for problem in found.problems:
-            console.print(escape(problem), style="red", highlight=False)
+            console.print(terminal(problem), style="red", highlight=False)
         console.print("sound" if not found.problems else f"{len(found.problems)} problems")
     if found.problems:
         raise typer.Exit(1)

@@ -14,7 +14,7 @@ from vlsbench.embed._text import CLIP, Vectors
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models._hf import digest_of
 from vlsbench.pairs import ImageData, ImageError, decode
-from vlsbench.text import first_line
+from vlsbench.text import first_line, storable
 
 BATCH = 64
 """Texts of one pass through the model."""
@@ -106,7 +106,7 @@ class Clip:
             return np.empty((0, 0), np.float32)
         tokenizer, _, model = self._loaded
         # Half surrogates, legal in JSON, have no UTF-8 form, and the tokenizer takes no other.
-        clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        clean = [storable(text) for text in texts]
         # SigLIP was trained on texts filled up to full length, without a mask (its model card).
         full = model.config.model_type.startswith("siglip")
         rows: list[Vectors] = []

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vlsbench import registry
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.registry import Kind
-from vlsbench.text import first_line
+from vlsbench.text import first_line, storable
 
 Vectors = NDArray[np.float32]
 """Shape (texts, dimensions), rows of length 1."""
@@ -154,7 +154,7 @@ class MiniLM:
         import torch
 
         # Half surrogates, legal in JSON, have no UTF-8 form, and the tokenizer takes no other.
-        clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        clean = [storable(text) for text in texts]
         ids = [encoding.ids for encoding in tokenizer.encode_batch(clean)]
         out = np.empty((len(texts), 384), np.float32)
         # Texts of one length go together: nothing is padded, and a vector cannot depend on what

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from vlsbench.evaluation._page import GALLERY
 from vlsbench.judge import Judge, JudgeContext, Judging
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import Pair, PairSet, Shrink, Swapper, View, image_faults, show
+from vlsbench.text import slug
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +186,7 @@ def run_id(identity: Mapping[str, Any], target: str, judge: str) -> str:
     """Name a run so that a person knows it and equal runs meet: words, then a digest."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     words = (str(identity["bench"]), str(identity["view"]), _short(target), _short(judge))
-    slug = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_.") for word in words)
-    return f"{slug[:120]}-{digest}"
+    return f"{'-'.join(map(slug, words))[:120]}-{digest}"
 
 
 def _short(spec: str) -> str:

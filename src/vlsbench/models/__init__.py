@@ -1,5 +1,6 @@
 """Models: what goes to them, what comes back, and the ways to reach them."""
 
+from vlsbench.models._finish import FINISHES, read_finish
 from vlsbench.models._hf import Answer, HfChat, LocalModel, Question
 from vlsbench.models._http import HttpChat, RetryPolicy, Server
 from vlsbench.models._images import (
@@ -22,6 +23,7 @@ from vlsbench.models._prices import (
     text_tokens,
 )
 from vlsbench.models._processor import load_processor, pictures_only
+from vlsbench.models._thoughts import Said, split_thoughts
 from vlsbench.models._types import (
     DEFAULT_MAX_TOKENS,
     CallFailed,
@@ -40,6 +42,7 @@ from vlsbench.models._types import (
 __all__ = [
     "DEFAULT_MAX_TOKENS",
     "DIFFUSERS",
+    "FINISHES",
     "Answer",
     "CallFailed",
     "ChatModel",
@@ -62,6 +65,7 @@ __all__ = [
     "Reply",
     "Request",
     "RetryPolicy",
+    "Said",
     "Schema",
     "Server",
     "Usage",
@@ -73,5 +77,7 @@ __all__ = [
     "pictures_only",
     "price_of",
     "price_table",
+    "read_finish",
+    "split_thoughts",
     "text_tokens",
 ]

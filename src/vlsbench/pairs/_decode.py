@@ -187,6 +187,7 @@ def image_facts(image: ImageData | bytes, ref: str = "") -> ImageFacts:
     from PIL import Image
 
     name, opened = _opened(image, ref)
+    data = image if isinstance(image, bytes) else image.data
     try:
         width, height = opened.size
         if opened.format == "TIFF":
@@ -196,8 +197,7 @@ def image_facts(image: ImageData | bytes, ref: str = "") -> ImageFacts:
     except Exception as error:
         raise ImageError(f"image {name} cannot be decoded ({first_line(error)})") from None
     try:
-        source: Any = opened
-        if opened.format == "PNG" and b"eXIf" in source.fp.getbuffer():
+        if opened.format == "PNG" and b"eXIf" in data:
             opened.load()  # they may stand behind the pixels
         exif = Image.Image.getexif(opened)  # a PNG's own always decodes it in search of them
         if exif.get(_ORIENTATION) in _SWAPPED:

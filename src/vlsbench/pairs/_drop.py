@@ -10,6 +10,7 @@ from itertools import chain
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._source import PairSet
+from vlsbench.text import csv_value
 
 DROP_COLUMNS = ("bench", "id", "score", "why")
 """The benchmark stands in every row: ids such as `12` are those of many benchmarks."""
@@ -23,7 +24,7 @@ def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
     """
     try:
         with open(path, encoding="utf-8", errors="surrogatepass", newline="") as file:
-            rows = list(csv.reader(file))
+            rows = [list(map(csv_value, row)) for row in csv.reader(file)]
     except (OSError, ValueError, csv.Error) as error:
         raise VlsbenchError(f"{os.fspath(path)} cannot be read: {error}") from None
     if (

@@ -22,6 +22,7 @@ from vlsbench.pairs import (
 from vlsbench.releasing._columns import ABOUT
 from vlsbench.releasing._settings import Content, Settings, missing_content
 from vlsbench.releasing._text import terms
+from vlsbench.text import storable
 
 LAB = "lab"
 Watch = Callable[[str, int, int], None]
@@ -171,7 +172,7 @@ def gather(
             file = pair.images[0].ref if pair.images else pairs.name
             bad.append(BadRow(file, pair.id, str(error)))
         except UnicodeError:
-            named = pair.id.encode("utf-8", "replace").decode()
+            named = storable(pair.id)
             bad.append(BadRow(pairs.name, named, "holds half a surrogate pair, which is not text"))
     if bad and not skip_bad:
         raise BadRows(pairs.name, bad)

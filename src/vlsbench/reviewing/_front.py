@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from vlsbench.reviewing._people import Person, invite
 from vlsbench.reviewing._review import Review, Status, open_review
 from vlsbench.reviewing._serve import serve
 from vlsbench.reviewing._store import Store
+from vlsbench.text import file_name
 
 REVIEWS = Path("reviews")
 """Where reviews go unless told otherwise."""
@@ -81,8 +81,7 @@ class ReviewConfig:
 
 def folder_for(dataset: str) -> Path:
     """Return where the review of a set is kept unless told otherwise."""
-    slug = re.sub(r"[^\w.=-]+", "-", dataset).strip("-.")
-    return REVIEWS / (slug or "set")
+    return REVIEWS / file_name(dataset, "set", r"\w.=-", "-")
 
 
 def review(

@@ -22,6 +22,7 @@ from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._store import Row
 from vlsbench.reviewing._verdicts import Role
 from vlsbench.schemas import SchemaError, convert, read_json
+from vlsbench.text import storable
 
 CONFIG = "label-studio.xml"
 """The labelling interface, beside the tasks."""
@@ -272,4 +273,4 @@ def _annotation(value: Any, pair: Pair, shown: str) -> Annotation:
 
 def _texts(value: Sequence[str]) -> list[str]:
     values = [value] if isinstance(value, str) else value
-    return [text.encode("utf-8", "replace").decode() for text in values]
+    return [storable(text) for text in values]

@@ -13,6 +13,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.files import whole_file
 from vlsbench.judge import Part
 from vlsbench.pairs import DROP_COLUMNS
+from vlsbench.text import csv_cell
 
 DROP = "drop.csv"
 
@@ -84,7 +85,8 @@ class DropList:
             writer = csv.writer(file)
             writer.writerow(DROP_COLUMNS)
             writer.writerows(
-                (self._bench, id, f"{score:.4f}", why) for id, score, why in self._rows
+                map(csv_cell, (self._bench, id, f"{score:.4f}", why))
+                for id, score, why in self._rows
             )
         return Dropped(
             self._threshold, self._path.name, len(self._rows), self._kept, self._unmeasured

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from vlsbench.pages._page import clean, count, counted, interval, percent, write_page
+from vlsbench.pages._page import count, counted, interval, percent, write_page
+from vlsbench.text import markdown, one_line
 
 if TYPE_CHECKING:
     from vlsbench.auditing.card._card import (
@@ -193,16 +192,6 @@ def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
     write_page(path, "auditing/card/leaderboard.html", context)
 
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|~$]|:(?=//))")
-"""What Markdown, GitHub's included, might take for markup, a link or mathematics inside a line."""
-
-
-def plain(text: str) -> str:
-    """Write a text into Markdown so that it is read as text, on one line."""
-    escaped = html.escape(" ".join(str(clean(text)).split()), quote=False)
-    return _SPECIAL.sub(r"\\\1", escaped)
-
-
 def share(found: Estimate | None) -> str:
     """Write a share with its interval, as `3.1 % (2.2–4.3)`."""
     if found is None or found.value is None:
@@ -243,10 +232,10 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     rows = []
     for row in leaderboard.rows:
         n = row.leak.n if row.leak else row.pairs
-        cells = [plain(row.bench), count(n), share(row.leak), share(row.typographic)]
+        cells = [markdown(row.bench), count(n), share(row.leak), share(row.typographic)]
         cells += [bits(row.topic), share(row.rank)]
         cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
-        cells += [plain(_contents(row)) or "none", plain("; ".join(row.caveats))]
+        cells += [markdown(_contents(row)) or "none", markdown("; ".join(row.caveats))]
         rows.append(cells)
     return "\n".join(_table(names, rows))
 
@@ -259,13 +248,13 @@ def card_markdown(card: Card) -> str:
 def _card_lines(card: Card) -> Iterator[str]:
     from vlsbench.auditing.card._make import caveats
 
-    yield f"# Leakage card of {plain(card.bench)}"
+    yield f"# Leakage card of {markdown(card.bench)}"
     yield ""
-    yield plain(finding(card))
+    yield markdown(finding(card))
     yield ""
     facts = [counted(card.pairs, "pair"), f"measures: {', '.join(card.measures)}", card.made]
     for fact in (*facts, *caveats(card)):
-        yield f"- {plain(fact)}"
+        yield f"- {markdown(fact)}"
     yield ""
     yield from _overlap_lines(card)
     yield from _judged_lines(card)
@@ -274,7 +263,7 @@ def _card_lines(card: Card) -> Iterator[str]:
         yield "## Most and least leaking categories"
         yield ""
         rows = [
-            (plain(c.name), count(c.pairs), f"{c.counted.k:,} of {c.counted.n:,}", share(c.leak))
+            (markdown(c.name), count(c.pairs), f"{c.counted.k:,} of {c.counted.n:,}", share(c.leak))
             for c in _both_ends(card.categories)
         ]
         yield from _table(("category", "pairs", "found to leak", "leak, corrected"), rows)
@@ -287,17 +276,17 @@ def _card_lines(card: Card) -> Iterator[str]:
     if card.dropped:
         yield "## Without them"
         yield ""
-        dropped = card.dropped
+        dropped, code = card.dropped, one_line(card.bench).replace("`", "")
         yield (
             f"`{dropped.file}` lists {counted(dropped.dropped, 'pair')} that leak with a "
             f"probability of {dropped.threshold:g} or more; {dropped.kept:,} are kept. "
-            f"`vlsbench eval {plain(card.bench)} --leave-out {dropped.file} …` runs the rest."
+            f"`vlsbench eval {code} --leave-out {dropped.file} …` runs the rest."
         )
 
 
 def _notes(notes: Sequence[str]) -> Iterator[str]:
     for note in notes:
-        yield f"- {plain(note)}"
+        yield f"- {markdown(note)}"
     if notes:
         yield ""
 
@@ -335,7 +324,7 @@ def _judged_lines(card: Card) -> Iterator[str]:
     corrected = group.corrected
     yield "## B. Judged: is the text harmful on its own?"
     yield ""
-    yield f"Judge: {plain(card.judged.judge)}."
+    yield f"Judge: {markdown(card.judged.judge)}."
     yield ""
     within = "" if corrected.low is None else f" ({interval(corrected)})"
     vsil = f"{percent(corrected.value)}{within}"
@@ -355,7 +344,7 @@ def _behaviour_lines(card: Card) -> Iterator[str]:
     found = card.behaviour
     yield "## C. Behaviour: does hiding the picture change what a model does?"
     yield ""
-    yield f"Model: {plain(found.model)}, labelled by {plain(found.judge)}."
+    yield f"Model: {markdown(found.model)}, labelled by {markdown(found.judge)}."
     yield ""
     rows = []
     for view in found.views:
@@ -375,19 +364,19 @@ def _bold_marks(pair: LeakingPair) -> str:
     for marked, run in groupby(pieces(pair), key=lambda piece: piece.mark is not None):
         text = "".join(piece.text for piece in run)
         # Markdown wants its asterisks next to a letter.
-        inner = plain(text)
+        inner = markdown(text)
         before, after = (" " * bool(edge.isspace()) for edge in (text[:1], text[-1:]))
         found.append(f"{before}{f'**{inner}**' if marked and inner else inner}{after}")
     return "".join(found).strip()
 
 
 def _pair_lines(pair: LeakingPair) -> Iterator[str]:
-    where = f"{plain(pair.id)} · {plain(pair.category or 'no category')}"
+    where = f"{markdown(pair.id)} · {markdown(pair.category or 'no category')}"
     lines = [f"query: {_bold_marks(pair)}"]
     if pair.content:
-        lines.append(f"picture ({plain(pair.content_kind)}): {plain(pair.content[:LONGEST])}")
+        lines.append(f"picture ({markdown(pair.content_kind)}): {markdown(pair.content[:LONGEST])}")
     if pair.said:
-        lines.append(f"judge: {plain(pair.said[:LONGEST])}")
+        lines.append(f"judge: {markdown(pair.said[:LONGEST])}")
     found = []
     if pair.naming is not None:
         found.append(f"naming **{pair.naming:.2f}**")
