@@ -53,7 +53,9 @@ class Question:
             VlsbenchError: There is none.
         """
         if self.reply is None:
-            raise VlsbenchError("this judge labels replies, and was asked about material alone")
+            raise VlsbenchError(
+                "this judge labels replies, and there is none: name a model as the judge of harm"
+            )
         return self.reply
 
 
