@@ -68,11 +68,14 @@ def test_half_surrogates_become_question_marks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "what"),
     [
-        ({"price": [1.0]}, "no column name, colour"),
-        ({"name": ["a"], "colour": ["green"]}, "column colour: 'green' is not"),
-        ({"name": [None], "colour": ["red"]}, "column name: an empty cell"),
-        ({"name": ["a"], "colour": ["red"], "price": ["much"]}, "column price: Failed to parse"),
-        ({"name": [{"x": 1}], "colour": ["red"]}, "column name"),
+        ({"price": [1.0]}, "no column colour, name"),
+        ({"name": ["a"], "colour": ["green"]}, "[0].colour: Invalid enum value 'green'"),
+        ({"name": [None], "colour": ["red"]}, "[0].name: must be text, not null"),
+        (
+            {"name": ["a"], "colour": ["red"], "price": ["much"]},
+            "[0].price: must be a number, not text",
+        ),
+        ({"name": [{"x": 1}], "colour": ["red"]}, "[0].name: must be text, not a table"),
     ],
 )
 def test_what_does_not_fit_is_one_error_with_file_and_column(

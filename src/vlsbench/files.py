@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -29,6 +29,19 @@ def write_text(text: str, path: Path) -> None:
     """Write text as UTF-8 with plain newlines; half surrogates become `?`."""
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+
+
+def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
+    """Write JSON Lines, half surrogates as escapes; return how many. Raises `OSError`."""
+    count = 0
+    with (
+        whole_file(path) as part,
+        open(part, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
 
 
 def write_json(content: DataclassInstance, path: Path) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import MISSING, asdict, fields
-from enum import Enum
+from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
 from types import NoneType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args, get_origin, get_type_hints
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args, get_ori
 import msgspec
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.schemas import SchemaError, convert
+from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -99,46 +100,22 @@ def read_rows(path: Path, kind: type[Row], *, remedy: str = "") -> Iterator[Row]
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def fault(what: object) -> TableError:
-        why = str(what).partition("\n")[0]
-        return TableError(f"{path} cannot be read ({why})" + (f"; {remedy}" if remedy else ""))
-
-    schema, hints = _schema(kind), get_type_hints(kind)
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             there = set(file.schema_arrow.names)
-            missing = [
-                field.name
-                for field in fields(kind)
-                if field.name not in there
-                and field.default is MISSING
-                and field.default_factory is MISSING
-            ]
-            if missing:
-                raise fault(f"no column {', '.join(missing)}")
-            schema = pa.schema([field for field in schema if field.name in there])
-            for batch in file.iter_batches(BATCH, columns=schema.names):
-                yield from _rows(pa.Table.from_batches([batch]), schema, kind, hints)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise fault(error) from None
+            needed = {field.name for field in fields(kind) if not _has_default(field)}
+            if missing := ", ".join(sorted(needed - there)):
+                raise SchemaError(f"no column {missing}")
+            names = [field.name for field in fields(kind) if field.name in there]
+            for batch in file.iter_batches(BATCH, columns=names):
+                yield from convert(batch.to_pylist(), list[kind], "", foreign=True)  # type: ignore[valid-type]
+    except (OSError, pa.ArrowException, SchemaError) as error:
+        what = f"{path} cannot be read ({first_line(str(error))})"
+        raise TableError(f"{what}; {remedy}" if remedy else what) from None
 
 
-def _rows(table: Any, schema: Any, kind: type[Row], hints: dict[str, Any]) -> Iterator[Row]:
-    import pyarrow as pa
-
-    columns = []
-    for field in schema:
-        hint, column = hints[field.name], table[field.name]
-        try:
-            values = column.cast(field.type).to_pylist()
-            if not _optional(hint) and column.null_count:
-                raise ValueError("an empty cell")
-            made = _maker(hint)
-            columns.append([made(value) for value in values] if made else values)
-        except (pa.ArrowException, ValueError) as error:
-            raise ValueError(f"column {field.name}: {error}") from None
-    for cells in zip(*columns, strict=True):
-        yield kind(**dict(zip(schema.names, cells, strict=True)))
+def _has_default(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 def _schema(kind: type[DataclassInstance]) -> Any:
@@ -151,32 +128,13 @@ def _schema(kind: type[DataclassInstance]) -> Any:
 def _type(hint: Any) -> Any:
     import pyarrow as pa
 
-    hint = _bare(hint)
+    if NoneType in get_args(hint):
+        (hint,) = (kind for kind in get_args(hint) if kind is not NoneType)
     if get_origin(hint) in (list, tuple):
         return pa.list_(_type(get_args(hint)[0]))
     # bool before int, of which it is one.
     types = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
     return next(found for base, found in types.items() if issubclass(hint, base))
-
-
-def _maker(hint: Any) -> Any:
-    """Return what turns a stored value into the field's; None where it is that already."""
-    bare = _bare(hint)
-    if get_origin(bare) is tuple:
-        return lambda value: None if value is None else tuple(value)
-    if isinstance(bare, type) and issubclass(bare, Enum):
-        return lambda value: None if value is None else bare(value)
-    return None
-
-
-def _optional(hint: Any) -> bool:
-    return NoneType in get_args(hint)
-
-
-def _bare(hint: Any) -> Any:
-    return (
-        next(kind for kind in get_args(hint) if kind is not NoneType) if _optional(hint) else hint
-    )
 
 
 def _line(row: DataclassInstance) -> bytes:

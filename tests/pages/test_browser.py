@@ -11,6 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
+from vlsbench.errors import BadRow
 from vlsbench.evaluation import ReportRow, write_report
 from vlsbench.judge import Label
 
@@ -261,7 +262,7 @@ def test_a_phone_needs_no_sideways_scroll(browser: Chrome, page: Path) -> None:
         bench=long,
         notes=(long,),
         published=examples.PUBLISHED,
-        left_out=({"file": long, "row": long, "reason": long},),
+        left_out=(BadRow(long, long, long),),
     )
     for details in _all(browser, "details"):
         browser.execute_script("arguments[0].open = true", details)

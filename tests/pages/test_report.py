@@ -13,6 +13,7 @@ import report_examples as examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vlsbench.errors import BadRow
 from vlsbench.evaluation import Published, ReportRow, Spend, write_report
 from vlsbench.judge import Label
 from vlsbench.stats import Rate
@@ -67,11 +68,9 @@ def test_markup_in_any_text_stays_text(tmp_path: Path) -> None:
     }
     bad = replace(row, **texts)
     summary = _hostile(
-        examples.summary(
-            [row], published=examples.PUBLISHED, left_out=({"file": "", "row": "", "reason": ""},)
-        )
+        examples.summary([row], published=examples.PUBLISHED, left_out=(BadRow("", "", ""),))
     )
-    left_out = ({"file": HOSTILE, "row": HOSTILE, "reason": HOSTILE},)
+    left_out = (BadRow(HOSTILE, HOSTILE, HOSTILE),)
     write_report(replace(summary, left_out=left_out), [bad], tmp_path / "report.html")
 
     page = Page((tmp_path / "report.html").read_text("utf-8"))
@@ -235,7 +234,7 @@ def test_benign_pairs_are_told_apart_and_measured_by_over_refusal(tmp_path: Path
         ({"simulated": True}, "Simulated: lab model."),
         ({"complete": False, "open": 3}, "Stopped early."),
         ({"view": "text"}, "it saw no image"),
-        ({"left_out": ({"file": "data.json", "row": "12", "reason": "no image"},)}, "Left out"),
+        ({"left_out": (BadRow("data.json", "12", "no image"),)}, "Left out"),
         ({"published": examples.PUBLISHED}, "Beside published results"),
     ],
 )

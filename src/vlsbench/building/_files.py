@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from vlsbench.building._items import Item
 from vlsbench.building._kept import picture_of
 from vlsbench.building._select import kept_items, recorded
 from vlsbench.engine import Ledger
+from vlsbench.files import write_jsonl
 
 PAIRS = "pairs"
 METADATA = "metadata.jsonl"
@@ -66,15 +66,16 @@ def write_pairs(ledger: Ledger, folder: Path) -> int:
     part, place = folder / f".{PAIRS}.part", folder / PAIRS
     shutil.rmtree(part, ignore_errors=True)
     (part / "images").mkdir(parents=True)
-    count = 0
-    with open(part / METADATA, "w", encoding="utf-8", errors="backslashreplace") as file:
+
+    def rows() -> Iterator[dict[str, Any]]:
         for name, item in released(ledger):
             data = picture_of(ledger.folder, item.image)
             image = f"images/{item.image[:16]}{SUFFIXES[data.mime]}"
             if not (part / image).exists():
                 (part / image).write_bytes(data.data)
-            file.write(json.dumps(row_of(name, item, image), ensure_ascii=False) + "\n")
-            count += 1
+            yield row_of(name, item, image)
+
+    count = write_jsonl(rows(), part / METADATA)
     old = folder / f".{PAIRS}.old"
     shutil.rmtree(old, ignore_errors=True)
     if place.exists():

@@ -5,7 +5,6 @@ docs/build.md describes the fields.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from vlsbench.building._items import Item
 from vlsbench.building._select import PREFIX, recorded
 from vlsbench.engine import Ledger, Outcome
-from vlsbench.files import whole_file
+from vlsbench.files import write_jsonl
 
 FILE = "provenance.jsonl"
 ENDED = {"keep": "kept", "drop": "dropped", "quarantine": "quarantined"}
@@ -21,12 +20,7 @@ ENDED = {"keep": "kept", "drop": "dropped", "quarantine": "quarantined"}
 
 def write_provenance(ledger: Ledger, folder: Path) -> None:
     """Write the file, in one walk over the outcomes."""
-    with (
-        whole_file(folder / FILE) as part,
-        open(part, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
-    ):
-        for row in provenance(ledger):
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    write_jsonl(provenance(ledger), folder / FILE)
 
 
 def provenance(ledger: Ledger) -> Iterator[dict[str, Any]]:

@@ -120,7 +120,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         for pair, row in pair_rows(plan.selection, ledger):
             counts.add(row, pair.cluster)
             file.add(row)
-    source = plan.selection.pairs.source
+    pairs = plan.selection.pairs
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
     simulated = any(is_simulated(name) for name in served_by)
@@ -128,10 +128,10 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         schema=SCHEMA,
         vlsbench=__version__,
         run=plan.folder.name,
-        bench=plan.selection.pairs.name,
-        title=source.title if source else plan.selection.pairs.name,
-        licence=source.licence if source else "",
-        paper=source.paper if source else "",
+        bench=pairs.name,
+        title=pairs.title,
+        licence=pairs.licence,
+        paper=pairs.paper,
         view=str(plan.shown.view),
         model=plan.target.spec,
         judge=plan.judge.name,
@@ -143,14 +143,12 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         finished=ledger.meta("complete") or "",
         pairs=len(plan.selection),
         open=len(plan.selection) - counts.rows,
-        left_out=tuple(
-            {"file": row.file, "row": row.row, "reason": row.reason} for row in ledger.left_out()
-        ),
+        left_out=tuple(ledger.left_out()),
         groups=counts.overall(),
         categories=counts.categories(),
         subcategories=counts.subcategories(),
         spend=spend,
-        published=published_results(plan.selection.pairs.name, str(plan.shown.view)),
+        published=published_results(pairs.name, str(plan.shown.view)),
         notes=_notes(plan, simulated, complete),
     )
     write_json(summary, plan.folder / SUMMARY)

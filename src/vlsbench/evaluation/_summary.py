@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from vlsbench.engine import Ledger
+from vlsbench.errors import BadRow
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import PairRow
 from vlsbench.judge import Label
@@ -108,8 +109,8 @@ class Summary:
     pairs: int
     """Selected pairs, open ones included."""
     open: int
-    left_out: tuple[Mapping[str, str], ...]
-    """Bad rows skipped by `--skip-bad`: file, row, reason."""
+    left_out: tuple[BadRow, ...]
+    """Bad rows skipped by `--skip-bad`."""
     groups: tuple[Group, ...]
     """`all` for harmful pairs and for benign ones, whichever the benchmark has."""
     categories: tuple[Group, ...]

@@ -1,5 +1,19 @@
 """Models: what goes to them, what comes back, and the ways to reach them."""
 
+from vlsbench.models._chat import (
+    DEFAULT_MAX_TOKENS,
+    CallFailed,
+    ChatModel,
+    FatalCall,
+    Finish,
+    Params,
+    Reply,
+    Request,
+    Schema,
+    Usage,
+    call_key,
+    call_key_of,
+)
 from vlsbench.models._finish import FINISHES, read_finish
 from vlsbench.models._hf import Answer, HfChat, LocalModel, Question
 from vlsbench.models._http import HttpChat, RetryPolicy, Server
@@ -24,20 +38,6 @@ from vlsbench.models._prices import (
 )
 from vlsbench.models._processor import load_processor, pictures_only
 from vlsbench.models._thoughts import Said, split_thoughts
-from vlsbench.models._types import (
-    DEFAULT_MAX_TOKENS,
-    CallFailed,
-    ChatModel,
-    FatalCall,
-    Finish,
-    Params,
-    Reply,
-    Request,
-    Schema,
-    Usage,
-    call_key,
-    call_key_of,
-)
 
 __all__ = [
     "DEFAULT_MAX_TOKENS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vlsbench.models._types import Finish
+from vlsbench.models._chat import Finish
 
 FINISHES: Mapping[str, Finish] = {
     # OpenAI, Azure, vLLM, SGLang and most others (platform.openai.com/docs/api-reference/chat).

@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsbench.errors import MissingExtra
-from vlsbench.models._processor import load_processor
-from vlsbench.models._thoughts import is_mark, split_thoughts
-from vlsbench.models._types import (
+from vlsbench.models._chat import (
     CallFailed,
     FatalCall,
     Finish,
@@ -29,6 +27,8 @@ from vlsbench.models._types import (
     Request,
     Usage,
 )
+from vlsbench.models._processor import load_processor
+from vlsbench.models._thoughts import is_mark, split_thoughts
 from vlsbench.pairs import ImageError, decode
 from vlsbench.text import first_line
 

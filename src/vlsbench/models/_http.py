@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
 from vlsbench.models._finish import read_finish
 from vlsbench.models._limits import Limiter
 from vlsbench.models._thoughts import read_content
-from vlsbench.models._types import CallFailed, FatalCall, Finish, Reply, Request, Usage
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line, storable
 

@@ -19,9 +19,9 @@ from typing import Any, Protocol
 import pybase64
 
 from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.models._chat import FatalCall, Finish, Params, Reply, Request, Usage
 from vlsbench.models._http import HttpChat
 from vlsbench.models._open import Connections
-from vlsbench.models._types import FatalCall, Finish, Params, Reply, Request, Usage
 from vlsbench.pairs import ImageData, ImageError, encode
 from vlsbench.text import first_line, storable
 

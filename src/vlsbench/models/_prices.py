@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from vlsbench import registry
 from vlsbench.errors import VlsbenchError
-from vlsbench.models._types import Usage
+from vlsbench.models._chat import Usage
 from vlsbench.registry import Kind
 
 CHARS_PER_TOKEN = 4

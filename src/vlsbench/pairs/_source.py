@@ -163,6 +163,21 @@ class PairSet:
             root=self.root,
         )
 
+    @property
+    def title(self) -> str:
+        """Title of the benchmark; its name where it is no declared one."""
+        return self.source.title if self.source else self.name
+
+    @property
+    def paper(self) -> str:
+        """The paper of the benchmark; empty where none is declared."""
+        return self.source.paper if self.source else ""
+
+    @property
+    def licence(self) -> str:
+        """The licence of the benchmark; empty where none is declared."""
+        return self.source.licence if self.source else ""
+
     def __len__(self) -> int:
         return self._count
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import write_jsonl
 from vlsbench.releasing._about import Made
 from vlsbench.schemas import read_jsonl
 
@@ -97,17 +97,16 @@ class Provenance:
                 wanted.add(id)
                 waiting += self._parents.get(id, ())
         reasons: Counter[str] = Counter()
-        written = 0
-        # Half surrogates, legal in JSON, have no UTF-8 form: they stay escapes.
-        with open(to, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+
+        def lines() -> Iterator[dict[str, Any]]:
             for line in _lines(self._path):
                 id = line["id"]
                 if reason := self._dropped.get(id) or excluded.get(id):
                     reasons[reason] += 1
                 if id in wanted or reason:
-                    more = {LEFT_OUT: excluded[id]} if id in excluded else {}
-                    file.write(json.dumps({**line, **more}, ensure_ascii=False) + "\n")
-                    written += 1
+                    yield line | ({LEFT_OUT: excluded[id]} if id in excluded else {})
+
+        written = write_jsonl(lines(), to)
         return Made(
             len(self._parents),
             written,

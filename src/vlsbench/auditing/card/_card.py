@@ -15,6 +15,7 @@ from typing import Any
 from vlsbench.auditing.behaviour._figures import Behaviour, Difference
 from vlsbench.auditing.judged._figures import Corrected, Judged
 from vlsbench.auditing.overlap._figures import Channel, Estimate, OverlapSummary
+from vlsbench.errors import BadRow
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate
 
@@ -131,8 +132,8 @@ class Card:
     dropped: Dropped | None
     stopped: str
     """Why a measure ended early; empty where none did."""
-    left_out: tuple[Mapping[str, str], ...]
-    """Rows that could not be used: file, row, reason."""
+    left_out: tuple[BadRow, ...]
+    """Rows that could not be used."""
     notes: tuple[str, ...] = ()
 
     @property

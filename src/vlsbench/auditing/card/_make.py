@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -177,9 +176,9 @@ def make_card(
         schema=SCHEMA,
         vlsbench=__version__,
         bench=pairs.name,
-        title=pairs.source.title if pairs.source else pairs.name,
-        paper=pairs.source.paper if pairs.source else "",
-        licence=pairs.source.licence if pairs.source else "",
+        title=pairs.title,
+        paper=pairs.paper,
+        licence=pairs.licence,
         made=now(),
         pairs=len(selection),
         harmful=sum(pair.harmful for pair in selection),
@@ -194,7 +193,7 @@ def make_card(
         leaking=leaking,
         dropped=dropped,
         stopped=stopped,
-        left_out=tuple(asdict(row) for row in pairs.bad),
+        left_out=pairs.bad,
         notes=notes,
     )
 

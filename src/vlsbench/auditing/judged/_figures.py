@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vlsbench.auditing.judged._prevalence import Sample, corrected_share
+from vlsbench.errors import BadRow
 from vlsbench.judge import Part
 from vlsbench.schemas import read_json, read_jsonl
 from vlsbench.stats import Rate, crossed_interval, crossed_size, numbered
@@ -163,8 +164,8 @@ class Judged:
     pairs: int
     open: int
     """Parts of pairs, controls included, that were not asked yet."""
-    left_out: tuple[Mapping[str, str], ...]
-    """Pairs that could not be shown: file, row, reason."""
+    left_out: tuple[BadRow, ...]
+    """Pairs that could not be shown."""
     group: JudgedGroup
     categories: tuple[JudgedGroup, ...]
     controls: tuple[ControlFigures, ...]

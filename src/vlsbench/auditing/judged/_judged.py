@@ -7,7 +7,6 @@ never shown without the judge's own false alarms on harmless controls, and never
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -29,7 +28,7 @@ from vlsbench.config import Budget, Connection, Sample
 from vlsbench.engine import CostBudget, Ledger, check_same_run, run_async
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import RUNS, Output, Selection, run_id, spend_by_role
-from vlsbench.files import whole_file, write_json
+from vlsbench.files import write_json, write_jsonl
 from vlsbench.judge import Brought, Judge, Part, open_harm_judge
 from vlsbench.models import Connections, Price, price_of
 from vlsbench.pairs import Bench, PairSet, View, image_faults, load
@@ -182,16 +181,16 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
     group = group_figures("all", bench, pool, parts)
     names = sorted({row.category for row in bench.pairs})
     spend, served_by = spend_by_role(ledger)
-    source = plan.sets[0].selection.pairs.source
+    pairs = plan.sets[0].selection.pairs
     asked = [row for row in spend if row.role == "judge"]
     found = Judged(
         schema=SCHEMA,
         vlsbench=__version__,
         run=plan.folder.name,
         bench=plan.sets[0].name,
-        title=source.title if source else plan.sets[0].name,
-        paper=source.paper if source else "",
-        licence=source.licence if source else "",
+        title=pairs.title,
+        paper=pairs.paper,
+        licence=pairs.licence,
         judge=plan.judge.name,
         form=_form(plan.judge),
         identity=plan.identity,
@@ -201,9 +200,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
         stopped=stopped,
         pairs=len(plan.sets[0].selection),
         open=plan.questions - len(ledger.ended()),
-        left_out=tuple(
-            {"file": row.file, "row": row.row, "reason": row.reason} for row in ledger.left_out()
-        ),
+        left_out=tuple(ledger.left_out()),
         group=group,
         categories=tuple(
             group_figures(
@@ -224,13 +221,8 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
     )
     found = replace(found, notes=tuple(_notes(found)))
     write_json(found, plan.folder / JUDGED)
-    with (
-        whole_file(plan.folder / JUDGED_PAIRS) as path,
-        open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
-    ):
-        for group_rows in rows.values():
-            for row in group_rows:
-                file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+    lines = (asdict(row) for of_set in rows.values() for row in of_set)
+    write_jsonl(lines, plan.folder / JUDGED_PAIRS)
     return found
 
 

@@ -136,14 +136,13 @@ class Tally:
         clusters = np.array(self._clusters, dtype=np.int64)
         categories = np.array(self._categories, dtype=np.int64)
         everything = np.ones(len(clusters), np.bool_)
-        source = pairs.source
         return OverlapSummary(
             schema=SCHEMA,
             vlsbench=__version__,
             bench=pairs.name,
-            title=source.title if source else pairs.name,
-            paper=source.paper if source else "",
-            licence=source.licence if source else "",
+            title=pairs.title,
+            paper=pairs.paper,
+            licence=pairs.licence,
             embedder=embedder.name,
             embedder_digest=embedder.digest,
             calibration=self._calibration.digest if self._calibration else "",
