@@ -12,10 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlsbench.engine import FILE, Call, Ledger, LedgerError, Outcome, bad_blobs, get_blob, put_blob
+from vlsbench.engine import (
+    FILE,
+    Call,
+    Ledger,
+    LedgerError,
+    Outcome,
+    Statement,
+    bad_blobs,
+    get_blob,
+    put_blob,
+)
 from vlsbench.engine._ledger import reply_from_json, reply_to_json
 from vlsbench.engine._seen import Seen
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.models import Finish, Reply, Usage
 
 KEY = "ab" * 32
@@ -51,6 +61,27 @@ async def test_many_writes_share_few_commits(tmp_path: Path) -> None:
         assert ledger.count_calls() == 500
         assert ledger._writer is not None
         assert ledger._writer.commits < 100
+
+
+async def test_what_is_written_together_keeps_its_order_and_is_all_there_or_not_at_all(
+    tmp_path: Path,
+) -> None:
+    rows = [BadRow("file", str(n), "why") for n in range(200)]
+    with Ledger.write(tmp_path) as ledger:
+        writes = [ledger.record_call(make_call(f"{n:064x}")) for n in range(100)]
+        writes += [
+            ledger.record_outcome(Outcome(f"p{n}", "judge", "keep", "", {"n": n}))
+            for n in range(100)
+        ]
+        await asyncio.gather(*writes, ledger.set_left_out(rows), ledger.reopen([("p7", "judge")]))
+        assert ledger.count_calls() == 100
+        assert ledger.ended() == {f"p{n}" for n in range(100) if n != 7}
+        assert ledger.left_out() == rows
+        twice = Statement("INSERT INTO meta VALUES (?, ?)", ("twice", ""))
+        with pytest.raises(LedgerError, match="UNIQUE"):
+            await ledger.commit(Statement("DELETE FROM left_out"), twice, twice)
+        assert ledger.meta("twice") is None
+        assert ledger.left_out() == rows
 
 
 async def test_a_writer_finds_every_call_and_no_other(tmp_path: Path) -> None:

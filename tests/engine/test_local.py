@@ -20,7 +20,7 @@ from vlsbench.engine import (
     Tally,
     run_local,
 )
-from vlsbench.models import CallFailed, FatalCall, Finish, Reply, Request, Usage
+from vlsbench.models import CallFailed, FatalCall, Finish, Params, Reply, Request, Usage
 from vlsbench.models import Price as ModelPrice
 
 
@@ -166,6 +166,26 @@ async def test_equal_questions_in_flight_are_asked_once(ledger: Ledger) -> None:
     await run_local([Ask(model), Decide()], records(*["same"] * 10), context(ledger), width=10)
     assert model.asked == ["same"]
     assert len(ledger.ended()) == 10
+
+
+async def test_equal_questions_in_flight_fail_together(ledger: Ledger) -> None:
+    model = Echo(0.01)
+    texts = ["unanswerable"] * 5 + ["good"] * 30
+    await run_local([Ask(model), Decide()], records(*texts), context(ledger), width=10)
+    assert model.asked.count("unanswerable") == 1
+    lost = [outcome for outcome in ledger.outcomes() if outcome.kind == "quarantine"]
+    assert [(one.record, one.reason) for one in lost] == [
+        (f"{n:04}", "unanswered") for n in range(5)
+    ]
+
+
+async def test_a_question_is_on_record_as_it_was_asked(ledger: Ledger) -> None:
+    request = Request(
+        'Ünï "q"\\ \n\u2028 \ud800 😀', system="be brief", params=Params(99, 0.5, 3), sample=2
+    )
+    await context(ledger).call("target", Echo(), request)
+    (call,) = ledger.calls()
+    assert call.request == request.rendered()
 
 
 async def test_no_answer_closes_a_record_only_if_the_run_went_all_the_way(ledger: Ledger) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,6 +242,27 @@ async def test_what_cannot_work_ends_at_once(script: Script, model: HttpChat, st
         await model.ask(Request("q"))
     assert len(script.bodies) == 1
     assert KEY not in str(fatal.value)
+
+
+async def test_the_proxy_of_the_environment_is_used_and_no_password_of_netrc(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine nowhere.invalid login me password of-another-program\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("http_proxy", script.url.removesuffix("/v1"))
+    patience = replace(FAST, retries=0)
+    chat = HttpChat("m@there", "m", Server("http://nowhere.invalid/v1", KEY, 8, patience))
+    assert (await chat.ask(Request("q"))).text == "hello"
+    assert script.headers[0]["Host"] == "nowhere.invalid"
+    assert script.headers[0]["Authorization"] == f"Bearer {KEY}"
+    await chat.close()
+    monkeypatch.setenv("no_proxy", "nowhere.invalid")
+    chat = HttpChat("m@there", "m", Server("http://nowhere.invalid/v1", KEY, 8, patience))
+    with pytest.raises(FatalCall, match="nothing answers"):
+        await chat.ask(Request("q"))
+    assert len(script.bodies) == 1
+    await chat.close()
 
 
 async def test_an_empty_account_ends_at_once(script: Script, model: HttpChat) -> None:

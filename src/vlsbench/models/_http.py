@@ -115,7 +115,7 @@ def _proxy_of(url: str) -> str | None:
     from urllib.request import getproxies, proxy_bypass  # no small import; aiohttp has made it
 
     parts = urlsplit(url)
-    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _to_json(value: Any) -> bytes:

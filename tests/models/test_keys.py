@@ -1,0 +1,79 @@
+"""Keys of calls: written down, so that recorded runs are found again by every later version."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlsbench.models import Params, Request, Schema, call_key, call_key_of
+from vlsbench.pairs import ImageData
+
+IMAGE = ImageData.of(b"\x89PNG\r\n\x1a\n" + b"an image" + b"IEND\xaeB`\x82", "a")
+SERVER = {"kind": "openai-chat", "url": "http://h:1/v1", "name": "m"}
+TRICKY = Request(
+    'Ünï "q"\\ \n\u2028 \ud800 😀\x7f',
+    (IMAGE, IMAGE),
+    "be brief",
+    Params(99, 0.5, 3),
+    Schema("s", {"type": "object", "properties": {"ü": {"enum": [1, 1.0, None, True]}}}),
+    7,
+)
+LOCAL = {"kind": "local", "steps": 28, "filtered": True, "options": {"b": 1, "a": [0.0]}}
+
+
+@pytest.mark.parametrize(
+    ("identity", "request_", "key"),
+    [
+        (
+            SERVER,
+            Request("What is this?"),
+            "70984d49636d5bbb32ac8812610c8049b5fcf78cda7b99fb49127c0af332585f",
+        ),
+        (SERVER, TRICKY, "6a35ebd029aadbc2cf019615f8222bcd6b1bb4ad871558ab42c586b4e8acf18a"),
+        (
+            LOCAL,
+            Request("", params=Params(1, None, None)),
+            "6e26ce21f55f41757f12d96c1faa9b030242cbfe67b84fe52473984def248a67",
+        ),
+    ],
+)
+def test_keys_stay_what_they_were(identity: dict[str, Any], request_: Request, key: str) -> None:
+    assert call_key(identity, request_) == key
+    assert call_key_of(identity, json.loads(json.dumps(request_.rendered()))) == key
+
+
+@pytest.mark.parametrize("other", [1, 1.0, "1"])
+def test_values_that_are_equal_but_written_otherwise_have_keys_of_their_own(other: object) -> None:
+    request = Request("q")
+    assert call_key({"n": True}, request) != call_key({"n": other}, request)
+
+
+texts = st.text(st.characters(exclude_categories=()))  # half surrogates too
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+)
+requests = st.builds(
+    Request,
+    text=texts,
+    images=st.sampled_from([(), (IMAGE,), (IMAGE, IMAGE)]),
+    system=texts,
+    params=st.builds(
+        Params,
+        max_tokens=st.integers(1, 10**6),
+        temperature=st.none() | st.integers(0, 2) | st.floats(0, 2),
+        seed=st.none() | st.integers(),
+    ),
+    schema=st.none() | st.builds(Schema, name=texts, schema=st.dictionaries(texts, values)),
+    sample=st.integers(0, 10**6),
+)
+
+
+@given(requests)
+def test_a_request_is_written_as_the_standard_library_writes_it(request: Request) -> None:
+    whole = json.dumps(request.rendered(), sort_keys=True, ensure_ascii=False)
+    assert request.canonical == whole
