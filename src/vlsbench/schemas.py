@@ -145,7 +145,7 @@ def _plain(error: msgspec.ValidationError, value: Any, kind: Any) -> str:
         if place == "...":
             name = _failing(at, value, kind, str(error))
         key += f"[{place}]" if place.isdigit() else f".{name}"
-        at = at[int(place) if place.isdigit() else name]
+        at = at[int(place)] if place.isdigit() else at.get(name, {})
     key = key.lstrip(".")
     if text.startswith("Object missing required field"):
         name = text.split("`")[1]

@@ -23,6 +23,7 @@ from vlsbench.judge import (
     Judge,
     JudgeContext,
     JudgeStage,
+    Judging,
     Label,
     LLMJudge,
     MajorityJudge,
@@ -290,6 +291,13 @@ def test_a_judge_is_named_or_brought() -> None:
     spec = "llama-guard3@http://localhost/v1"
     of_replies = open_judge(spec, connections, context=JudgeContext.BOTH)
     assert (of_replies.name, of_replies.identity["context"]) == (spec, "both")
+    plain = Judging(context="description", format="text")  # type: ignore[arg-type]
+    cheap = open_judge(spec, connections, plain)
+    assert (cheap.sees, cheap.identity["context"], cheap.identity["format"]) == (
+        False,
+        "description",
+        "text",
+    )
     of_harm = open_harm_judge(spec, connections)
     assert (of_harm.identity["form"], of_harm.sees) == ("llama-guard", False)
     with pytest.raises(VlsbenchError, match="nobody"):

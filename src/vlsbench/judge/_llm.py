@@ -162,9 +162,10 @@ class LLMJudge:
         """
         self.name = model.spec
         self.model = model
-        self.sees = context is not JudgeContext.DESCRIPTION
-        self._context = context
-        self._asking = Asking(form, params)
+        # From Python both may come as plain text.
+        self._context = JudgeContext(context)
+        self.sees = self._context is not JudgeContext.DESCRIPTION
+        self._asking = Asking(JudgeFormat(form), params)
 
     @property
     def identity(self) -> Mapping[str, Any]:
