@@ -31,7 +31,7 @@ def test_a_build_from_the_shell_with_exit_codes(tmp_path: Path) -> None:
     command = ["build", "lab", *SETS, "--out", str(tmp_path), "--limit", "6", "--json"]
     stopped = vlsbench(*command, "--max-calls", "20")
     assert stopped.returncode == 3
-    assert "the same command goes on" in stopped.stderr
+    assert "the same command resumes" in stopped.stderr
     done = vlsbench(*command)
     assert done.returncode == 0
     summary = json.loads(done.stdout)

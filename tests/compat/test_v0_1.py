@@ -224,8 +224,10 @@ def test_a_finished_audit_pays_nothing(old: Old, measures: str) -> None:
     behaviour = old.calls(BEHAVIOUR)
     options = ("--model", "lab/careful", "--drop-leaking", "0.5", *NOTHING)
     card = old.json(*AUDIT, "--measures", measures, *options)
-    assert_same(card["judged"], before["judged"])
-    assert_same(card["behaviour"], before["behaviour"])
+    for measure in ("judged", "behaviour"):
+        # What the notes say may be worded anew.
+        assert len(card[measure].pop("notes")) == len(before[measure].pop("notes"))
+        assert_same(card[measure], before[measure])
     if card["overlap"]:
         found = [card["overlap"]["group"]["channels"], before["overlap"]["group"]["channels"]]
         values = [[channel["naming"]["value"] for channel in channels] for channels in found]

@@ -21,9 +21,9 @@ from vlsbench.models import (
     Finish,
     HfChat,
     LocalModel,
-    Patience,
     Reply,
     Request,
+    RetryPolicy,
     read_finish,
     split_thoughts,
 )
@@ -182,7 +182,7 @@ def server() -> Iterator[Server]:
 
 def ask(spec: str) -> Reply:
     async def once() -> Reply:
-        model = Connections(1, Patience(retries=0)).open(spec)
+        model = Connections(1, RetryPolicy(retries=0)).open(spec)
         try:
             return await model.ask(Request("May the toddler have this?"))
         finally:

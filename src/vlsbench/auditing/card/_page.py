@@ -276,7 +276,9 @@ def _card_lines(card: Card) -> Iterator[str]:
     if card.dropped:
         yield "## Without them"
         yield ""
-        dropped, code = card.dropped, one_line(card.bench).replace("`", "")
+        dropped = card.dropped
+        # Nothing that could end the code, or be taken for a tag where code is not understood.
+        code = one_line(card.bench).translate(dict.fromkeys(map(ord, "`<>")))
         yield (
             f"`{dropped.file}` lists {counted(dropped.dropped, 'pair')} that leak with a "
             f"probability of {dropped.threshold:g} or more; {dropped.kept:,} are kept. "
