@@ -146,6 +146,11 @@ async def test_the_request_holds_images_in_order_before_the_text(
     assert reply.latency_s > 0
 
 
+async def test_a_seed_of_any_size_is_sent(script: Script, model: HttpChat) -> None:
+    await model.ask(Request("q", params=Params(seed=2**70)))
+    assert script.bodies[0]["seed"] == 2**70
+
+
 async def test_connections_are_reused(script: Script, model: HttpChat) -> None:
     peers = set()
 
