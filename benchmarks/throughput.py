@@ -8,8 +8,8 @@
 the same two cores. The ideal is connections / 0.2 s. Ratios within one run can be compared; the
 figures themselves depend on the machine and on what else it does.
 
-With `--instant` the images have 2 KB and the server answers at once, so that nothing but the
-client is timed: what it costs a call, with everything on.
+With `--instant` images are 2 KB and the server answers at once, which leaves the client's own cost
+per call, with everything on.
 """
 
 from __future__ import annotations

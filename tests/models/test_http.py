@@ -159,6 +159,11 @@ async def test_what_servers_would_show_otherwise_is_sent_drawn_anew(
     assert decode(base64.b64decode(data)).getpixel((0, 0)) == (255, 0, 0)
 
 
+async def test_a_seed_of_any_size_is_sent(script: Script, model: HttpChat) -> None:
+    await model.ask(Request("q", params=Params(seed=2**70)))
+    assert script.bodies[0]["seed"] == 2**70
+
+
 async def test_an_image_that_cannot_be_sent_is_its_own_requests_fault(
     script: Script, model: HttpChat
 ) -> None:

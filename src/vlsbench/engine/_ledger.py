@@ -61,7 +61,7 @@ def _dump(value: Any) -> str:
 
 
 def _storable(text: str) -> str:
-    # Half surrogates, legal in JSON, have no UTF-8 form: they become escapes again.
+    # Lone surrogates, legal in JSON, have no UTF-8 form: they become escapes again.
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -77,7 +77,7 @@ def reply_to_json(reply: Reply) -> str:
     known = {k: v for k, v in known.items() if v not in ("", {}, None)}
     try:
         return msgspec.json.encode(known).decode()
-    except UnicodeEncodeError:  # half surrogates
+    except (UnicodeEncodeError, OverflowError):  # lone surrogates, integers over 64 bits
         return _dump(known)
 
 
@@ -205,7 +205,7 @@ class Ledger:
 
         Args:
             call: What was asked and answered.
-            rendered: The call's request as JSON, from whoever has it already.
+            rendered: The call's request as JSON, if the caller has it already.
         """
         if self._seen is not None:
             self._seen.add(bytes.fromhex(call.key))

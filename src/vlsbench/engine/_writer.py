@@ -17,10 +17,8 @@ from vlsbench.errors import Stopped
 
 MAX_BATCH = 256
 """Statements that one commit takes at most, so that no waiter waits for a very large one."""
-
-
 MAX_ROWS = 64
-"""Rows that one statement inserts at most; older versions of SQLite take 999 values."""
+"""Rows per INSERT at most; older versions of SQLite allow 999 values."""
 
 
 class LedgerError(Stopped):
@@ -120,8 +118,10 @@ class Writer(threading.Thread):
 
 
 def _joined(batch: Iterable[Waiter]) -> Iterator[Statement]:
-    """Join equal INSERTs that follow each other: each statement makes this thread wait for its
-    turn to run Python once more."""
+    """Join consecutive INSERTs that are the same.
+
+    After every statement this thread has to wait for the interpreter's lock again.
+    """
     statements = chain.from_iterable(waiter.statements for waiter in batch)
     for sql, equal in groupby(statements, key=itemgetter(0)):
         insert, values, row = sql.partition(" VALUES ")

@@ -17,9 +17,9 @@ ANSWER = "answer"
 JUDGE = "judge"
 
 QUICK_S = 0.0005
-"""A pair that is read in less than this is not worth the way to another thread and back."""
+"""Reads faster than this stay on the event loop: the hop to a thread and back costs more."""
 LOOK_AGAIN = 64
-"""After slow reads, at most this many pairs are read in other threads before one is timed again."""
+"""Reads sent to threads, at most, before one is timed on the event loop again."""
 
 
 class AnswerStage:
@@ -36,7 +36,7 @@ class AnswerStage:
         self._settings = shown
         self._swapper = swapper
         self._folder = folder
-        # Shrinking and writing are never quick.
+        # Shrinking images and writing blobs is never fast.
         self._slow = bool(shown.shrink) or shown.view is View.BLANK
         self._elsewhere = self._stay = 0
 
@@ -48,7 +48,7 @@ class AnswerStage:
         try:
             return self._read(pair)
         finally:
-            # One slow read may be the machine's fault; every further one in a row counts double.
+            # A single slow read may be noise, so the detour doubles with each one in a row.
             slow = time.perf_counter() - began > QUICK_S
             self._elsewhere = self._stay = min(2 * self._stay or 1, LOOK_AGAIN) if slow else 0
 

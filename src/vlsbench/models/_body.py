@@ -8,7 +8,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
 JOINED_BYTES = 64 * 1024
-"""Up to this size one copy costs less than one more call of the kernel."""
+"""Up to this size a copy is cheaper than another system call."""
 
 
 class Body(Payload):

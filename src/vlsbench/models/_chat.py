@@ -87,8 +87,8 @@ class Request:
     @cached_property
     def canonical(self) -> str:
         """`rendered` as the JSON that is hashed: written once, asked for by all who need a key."""
-        # Put together by hand, its keys in order: `_canonical` of the whole costs four times as
-        # much, because most requests of a run share their parameters and their schema.
+        # Assembled by hand, keys in sorted order: most requests of a run share parameters and
+        # schema, whose JSON is then written once.
         images = ", ".join([f'"{image.sha256}"' for image in self.images])
         return (
             f'{{"images": [{images}], "params": {self.params.canonical}, '
@@ -125,7 +125,7 @@ def _canonical(value: Mapping[str, Any]) -> str:
 
 
 def _of_model(identity: Mapping[str, Any]) -> str:
-    # Of texts alone: 1, 1.0 and True are equal, and three different texts in JSON.
+    # Cached for strings only: 1, 1.0 and True are equal keys but three different JSON texts.
     if all(type(value) is str for value in identity.values()):
         return _of_texts(tuple(identity.items()))
     return _canonical(identity)

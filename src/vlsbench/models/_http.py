@@ -92,8 +92,8 @@ class Server:
                     total=self.patience.timeout_s, connect=CONNECT_TIMEOUT_S
                 ),
                 headers=headers,
-                # Not `trust_env`: it looks for a proxy, and for a password in ~/.netrc, before
-                # every request, each time in another thread.
+                # Not `trust_env`, which looks up the proxy, and a password in ~/.netrc, for every
+                # request, each in a thread of its own.
                 proxy=_proxy_of(self.url),
                 auto_decompress=True,
             )
@@ -112,7 +112,7 @@ class Server:
 
 def _proxy_of(url: str) -> str | None:
     """Return the proxy that the environment names for a URL (`HTTPS_PROXY`, `NO_PROXY`, …)."""
-    from urllib.request import getproxies, proxy_bypass  # no small import; aiohttp has made it
+    from urllib.request import getproxies, proxy_bypass  # slow to import; aiohttp needs it too
 
     parts = urlsplit(url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
@@ -121,14 +121,14 @@ def _proxy_of(url: str) -> str | None:
 def _to_json(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
-    except UnicodeEncodeError:  # half surrogates, which become escapes
+    except (UnicodeEncodeError, OverflowError):  # lone surrogates, integers over 64 bits
         return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _from_json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except ValueError:  # no JSON, or what the standard library reads all the same
+    except ValueError:  # not JSON, or lenient JSON: NaN, lone surrogates
         return json.loads(body)
 
 
