@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
+import weakref
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -254,6 +256,21 @@ def test_ordinary_files_are_sent_as_they_are() -> None:
         image = ImageData.of(data, "plain")
         assert image.portable is image
         assert image.key == image.sha256
+
+
+def test_an_image_is_freed_as_soon_as_nobody_holds_it() -> None:
+    out = io.BytesIO()
+    scene().save(out, "PNG")
+    gc.disable()  # it would find a cycle some day, with gigabytes of images in the meantime
+    try:
+        image = ImageData.of(out.getvalue(), "scene")
+        left = weakref.ref(image)
+        assert image.portable is image
+        assert image.key == image.sha256
+        del image
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

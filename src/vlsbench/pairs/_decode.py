@@ -104,9 +104,9 @@ class ImageData:
     @cached_property
     def key(self) -> str:
         """What identifies the image in call keys: its digest, and how it was drawn anew."""
-        return f"{self.sha256} {REDRAWN}" if _needs_redrawing(self) else self.sha256
+        return f"{self.sha256} {REDRAWN}" if self._needs_redrawing else self.sha256
 
-    @cached_property
+    @property
     def portable(self) -> ImageData:
         """What is sent to servers and browsers: the image itself, or one that all show alike.
 
@@ -117,8 +117,16 @@ class ImageData:
         Raises:
             ImageError: It must be drawn anew and cannot be decoded.
         """
-        if not _needs_redrawing(self):
-            return self
+        # Not cached where it is the image itself: an image that refers to itself is freed by the
+        # garbage collector alone, which waits until a run holds gigabytes of them.
+        return self._redrawn if self._needs_redrawing else self
+
+    @cached_property
+    def _needs_redrawing(self) -> bool:
+        return _needs_redrawing(self)
+
+    @cached_property
+    def _redrawn(self) -> ImageData:
         lossy = self.mime == "image/jpeg"
         options = {"quality": JPEG_QUALITY} if lossy else {}
         return encode(decode(self), self.ref, "JPEG" if lossy else "PNG", **options)
