@@ -174,8 +174,16 @@ def known(kind: Kind, name: str) -> Entry | None:
     return _entries.get((kind, name))
 
 
-def get(kind: Kind, name: str) -> Entry:
+def get(
+    kind: Kind, name: str, *, what: str = "", remedy: str = "`vlsbench plugins` lists all"
+) -> Entry:
     """Look a name up.
+
+    Args:
+        kind: What is wanted.
+        name: What the user calls it.
+        what: What the error calls the kind, where users know it by another word.
+        remedy: What the error tells to do.
 
     Raises:
         VlsbenchError: Nothing has that name; suggests the closest ones.
@@ -185,7 +193,7 @@ def get(kind: Kind, name: str) -> Entry:
     close = difflib.get_close_matches(name.lower().replace("_", "-"), names(kind), cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     hint += "".join(f"({error}) " for error in _broken.values())
-    raise VlsbenchError(f"no {kind} {name!r}: {hint}`vlsbench plugins` lists all")
+    raise VlsbenchError(f"no {what or kind} {name!r}: {hint}{remedy}")
 
 
 def names(kind: Kind) -> list[str]:

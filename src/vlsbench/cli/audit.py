@@ -19,7 +19,7 @@ from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.auditing import Audit, Card, Dropped, Leaderboard
-    from vlsbench.pairs import PairSet
+    from vlsbench.pairs import Bench, PairSet
 
 ENDS = 3
 """Categories printed from both ends of the order."""
@@ -101,20 +101,12 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool) -> None:
 
 def _open(config: AuditConfig) -> PairSet:
     from vlsbench import auditing
-    from vlsbench.pairs import load, parse_columns
+    from vlsbench.pairs import load_configured
 
-    (bench,), data = config.bench, config.data
-    if config.data_root is not None and data.data is None:
-        pairs = auditing.open_from(bench, config.data_root, config.sample.skip_bad)
-        return load(pairs, leave_out=data.leave_out, transforms=data.transforms)
-    return load(
-        bench,
-        data=data.data,
-        skip_bad=config.sample.skip_bad,
-        columns=parse_columns(data.columns) if data.columns else None,
-        leave_out=data.leave_out,
-        transforms=data.transforms,
-    )
+    bench: Bench = config.bench[0]
+    if config.data_root is not None and config.data.data is None:
+        bench = auditing.open_from(bench, config.data_root, config.sample.skip_bad)
+    return load_configured(bench, config.data, skip_bad=config.sample.skip_bad)
 
 
 audit = command(AuditConfig, _audit)

@@ -22,19 +22,10 @@ def plan_of(config: EvalConfig, *, progress: bool) -> EvaluationPlan:
     from dataclasses import replace
 
     from vlsbench import evaluation
-    from vlsbench.pairs import load, parse_columns
+    from vlsbench.pairs import load_configured
 
-    data = config.data
-    pairs = load(
-        config.bench,
-        data=data.data,
-        skip_bad=config.sample.skip_bad,
-        columns=parse_columns(data.columns) if data.columns else None,
-        leave_out=data.leave_out,
-        transforms=data.transforms,
-    )
     return evaluation.plan(
-        pairs,
+        load_configured(config.bench, config.data, skip_bad=config.sample.skip_bad),
         model=config.model,
         judge=config.judge,
         view=config.view,

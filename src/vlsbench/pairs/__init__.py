@@ -24,7 +24,7 @@ from vlsbench.pairs._fetch import (
 )
 from vlsbench.pairs._generic import parse_columns
 from vlsbench.pairs._image import FileImage, Image, MadeImage, ParquetImage, ParquetImages
-from vlsbench.pairs._load import Bench, find_source, load
+from vlsbench.pairs._load import Bench, find_source, load, load_configured
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import (
     Embedded,
@@ -90,6 +90,7 @@ __all__ = [
     "image_size",
     "list_sources",
     "load",
+    "load_configured",
     "parse_columns",
     "read_drop",
     "read_json",

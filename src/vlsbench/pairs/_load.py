@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from vlsbench import registry
+from vlsbench.config import Data
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._drop import read_drop, without
 from vlsbench.pairs._fetch import PIN, home_folder
-from vlsbench.pairs._generic import FORMS, open_generic
+from vlsbench.pairs._generic import FORMS, open_generic, parse_columns
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import MissingFile
 from vlsbench.pairs._source import PairSet, Source, declared
@@ -40,17 +41,8 @@ def find_source(bench: str) -> tuple[Source, str]:
         VlsbenchError: There is no such benchmark or variant; names the closest ones.
     """
     name, variant = _split(bench)
-    entry = registry.find(Kind.SOURCE, name)
-    if entry is None:
-        try:
-            registry.get(Kind.SOURCE, name)
-        except VlsbenchError as error:
-            raise VlsbenchError(
-                f"{str(error).replace('no source', 'no benchmark')}; "
-                "a custom dataset is given by its path"
-            ) from None
-        raise AssertionError("found at the second look")
-    source = declared(entry)
+    remedy = "`vlsbench bench list` shows all; a custom dataset is given by its path"
+    source = declared(registry.get(Kind.SOURCE, name, what="benchmark", remedy=remedy))
     if variant and variant.partition("?")[0] not in source.variants:
         forms = ", ".join(source.variants) or "only one form"
         raise VlsbenchError(f"{name} has no variant {variant!r}; it has {forms}")
@@ -104,6 +96,18 @@ def load(
     for name in transforms:
         pairs = _transformed(pairs, name)
     return pairs if leave_out is None else without(pairs, read_drop(leave_out, pairs.name))
+
+
+def load_configured(bench: Bench, data: Data, *, skip_bad: bool = False) -> PairSet:
+    """Open a benchmark as a command's settings say; see `load`."""
+    return load(
+        bench,
+        data=data.data,
+        skip_bad=skip_bad,
+        columns=parse_columns(data.columns) if data.columns else None,
+        leave_out=data.leave_out,
+        transforms=data.transforms,
+    )
 
 
 def _transformed(pairs: PairSet, name: str) -> PairSet:
