@@ -20,7 +20,6 @@ import filelock
 import msgspec
 
 from vlsbench.engine._schema import SCHEMA_VERSION, TABLES
-from vlsbench.engine._seen import Seen
 from vlsbench.engine._writer import LedgerError, Statement, Waiter, Writer, open_file
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.models import Finish, Reply, Usage
@@ -89,8 +88,30 @@ def reply_from_json(text: str) -> Reply:
     return Reply(**{"text": "", **known})
 
 
-def _outcome(row: tuple[str, str, str, str, str]) -> Outcome:
-    return Outcome(row[0], row[1], row[2], row[3], json.loads(row[4]))
+CALLS = "SELECT key, role, model, request, reply, cost, at, reused_from FROM calls"
+OUTCOMES = "SELECT record, stage, kind, reason, value FROM outcomes"
+
+
+def _call(row: Any) -> Call:
+    key, role, model, request, reply, *rest = row
+    return Call(key.hex(), role, model, json.loads(request), reply_from_json(reply), *rest)
+
+
+def _outcome(row: Any) -> Outcome:
+    *head, value = row
+    return Outcome(*head, json.loads(value))
+
+
+def _insert(outcome: Outcome, how: str = "INSERT") -> Statement:
+    where = (outcome.record, outcome.stage, outcome.kind, outcome.reason)
+    values = (*where, _dump(outcome.value), time.time())
+    return Statement(f"{how} INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", values)
+
+
+def _open_again(records: Iterable[str]) -> Iterator[Statement]:
+    yield Statement("DELETE FROM meta WHERE key = 'complete'")
+    for name in records:
+        yield Statement("DELETE FROM outcomes WHERE record = ?", (name,))
 
 
 class Ledger:
@@ -101,7 +122,6 @@ class Ledger:
         self._path = folder / FILE
         self._lock: filelock.BaseFileLock | None = None
         self._writer: Writer | None = None
-        self._seen: Seen | None = None
         self._epochs: dict[tuple[str, str], int] | None = None
         if not read_only:
             self._take_lock()
@@ -189,6 +209,11 @@ class Ledger:
     ) -> None:
         self.close()
 
+    @property
+    def commits(self) -> int:
+        """Transactions written since it was opened."""
+        return self._writer.commits if self._writer else 0
+
     # Writing: each returns when the fact is on disk.
 
     async def commit(self, *statements: Statement) -> None:
@@ -207,39 +232,22 @@ class Ledger:
             call: What was asked and answered.
             rendered: The call's request as JSON, if the caller has it already.
         """
-        if self._seen is not None:
-            self._seen.add(bytes.fromhex(call.key))
-        await self.commit(
-            Statement(
-                "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    bytes.fromhex(call.key),
-                    call.role,
-                    call.model,
-                    _dump(call.request) if rendered is None else _storable(rendered),
-                    reply_to_json(call.reply),
-                    call.cost,
-                    call.at,
-                    call.reused_from,
-                ),
-            )
+        values = (
+            bytes.fromhex(call.key),
+            call.role,
+            call.model,
+            _dump(call.request) if rendered is None else _storable(rendered),
+            reply_to_json(call.reply),
+            call.cost,
+            call.at,
+            call.reused_from,
         )
+        insert = "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        await self.commit(Statement(insert, values))
 
     async def record_outcome(self, outcome: Outcome) -> None:
         """Keep how a record ended."""
-        await self.commit(
-            Statement(
-                "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    outcome.record,
-                    outcome.stage,
-                    outcome.kind,
-                    outcome.reason,
-                    _dump(outcome.value),
-                    time.time(),
-                ),
-            )
-        )
+        await self.commit(_insert(outcome, "INSERT OR IGNORE"))
 
     async def event(self, kind: str, **detail: Any) -> None:
         """Note something that happened to the run as a whole."""
@@ -249,66 +257,37 @@ class Ledger:
 
     async def set_meta(self, **values: str) -> None:
         """Set facts of the run."""
-        await self.commit(
-            *(
-                Statement("INSERT OR REPLACE INTO meta VALUES (?, ?)", item)
-                for item in values.items()
-            )
-        )
+        insert = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+        await self.commit(*(Statement(insert, item) for item in values.items()))
 
     async def set_left_out(self, rows: Iterable[BadRow]) -> None:
         """Record the rows that the run leaves out; replaces what was recorded before."""
-        await self.commit(
-            Statement("DELETE FROM left_out"),
-            *(
-                Statement("INSERT INTO left_out VALUES (?, ?, ?)", (r.file, r.row, r.reason))
-                for r in rows
-            ),
-        )
+        insert = "INSERT INTO left_out VALUES (?, ?, ?)"
+        inserts = (Statement(insert, (bad.file, bad.row, bad.reason)) for bad in rows)
+        await self.commit(Statement("DELETE FROM left_out"), *inserts)
 
     async def reopen(self, records: Iterable[tuple[str, str]]) -> None:
         """Send ended records back to a stage, given as (record, stage); their draws are new ones.
 
         The calls that led to the old outcome stay on record.
         """
-        statements = [Statement("DELETE FROM meta WHERE key = 'complete'")]
-        for record, stage in records:
-            statements += (
-                Statement("DELETE FROM outcomes WHERE record = ?", (record,)),
-                Statement(
-                    "INSERT INTO retries VALUES (?, ?, 1) "
-                    "ON CONFLICT DO UPDATE SET epoch = epoch + 1",
-                    (record, stage),
-                ),
-            )
-        await self.commit(*statements)
+        records = list(records)
+        count = "INSERT INTO retries VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1"
+        await self.commit(
+            *_open_again(record for record, _ in records),
+            *(Statement(count, place) for place in records),
+        )
         self._epochs = None
 
     async def forget(self, records: Iterable[str]) -> None:
         """Open ended records again; unlike `reopen`, the same questions get the same answers."""
-        await self.commit(
-            Statement("DELETE FROM meta WHERE key = 'complete'"),
-            *(Statement("DELETE FROM outcomes WHERE record = ?", (name,)) for name in records),
-        )
+        await self.commit(*_open_again(records))
 
     async def replace_outcomes(self, old: Iterable[str], outcomes: Iterable[Outcome]) -> None:
         """Put outcomes in place of those of the `old` records, together."""
         await self.commit(
             *(Statement("DELETE FROM outcomes WHERE record = ?", (name,)) for name in old),
-            *(
-                Statement(
-                    "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        outcome.record,
-                        outcome.stage,
-                        outcome.kind,
-                        outcome.reason,
-                        _dump(outcome.value),
-                        time.time(),
-                    ),
-                )
-                for outcome in outcomes
-            ),
+            *map(_insert, outcomes),
         )
 
     # Reading.
@@ -320,38 +299,12 @@ class Ledger:
 
     def call(self, key: str) -> Call | None:
         """Return the recorded call with this key."""
-        if self._writer:  # whoever writes is alone, and knows of every call
-            if self._seen is None:
-                keys = self._reader.execute("SELECT key FROM calls")
-                self._seen = Seen(row[0] for row in keys)
-            if bytes.fromhex(key) not in self._seen:
-                return None
-        row = self._reader.execute(
-            "SELECT role, model, request, reply, cost, at, reused_from FROM calls WHERE key = ?",
-            (bytes.fromhex(key),),
-        ).fetchone()
-        if row is None:
-            return None
-        return Call(
-            key, row[0], row[1], json.loads(row[2]), reply_from_json(row[3]), row[4], row[5], row[6]
-        )
+        rows = self._reader.execute(f"{CALLS} WHERE key = ?", (bytes.fromhex(key),))
+        return next(map(_call, rows), None)
 
     def calls(self) -> Iterator[Call]:
         """Walk all calls in the order in which they were answered."""
-        rows = self._reader.execute(
-            "SELECT key, role, model, request, reply, cost, at, reused_from FROM calls ORDER BY at"
-        )
-        for key, role, model, request, reply, cost, at, reused in rows:
-            yield Call(
-                key.hex(),
-                role,
-                model,
-                json.loads(request),
-                reply_from_json(reply),
-                cost,
-                at,
-                reused,
-            )
+        return map(_call, self._reader.execute(f"{CALLS} ORDER BY at"))
 
     def bill(self, key: str) -> tuple[str, str, float | None] | None:
         """Return role, model and cost of a recorded call, without its texts."""
@@ -369,17 +322,12 @@ class Ledger:
 
     def outcome(self, record: str) -> Outcome | None:
         """Return how a record ended, None while it is open."""
-        row = self._reader.execute(
-            "SELECT record, stage, kind, reason, value FROM outcomes WHERE record = ?", (record,)
-        ).fetchone()
-        return None if row is None else _outcome(row)
+        rows = self._reader.execute(f"{OUTCOMES} WHERE record = ?", (record,))
+        return next(map(_outcome, rows), None)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Walk all outcomes in record order."""
-        rows = self._reader.execute(
-            "SELECT record, stage, kind, reason, value FROM outcomes ORDER BY record"
-        )
-        return map(_outcome, rows)
+        return map(_outcome, self._reader.execute(f"{OUTCOMES} ORDER BY record"))
 
     def ended(self) -> set[str]:
         """Return the ids of all records that have ended."""
