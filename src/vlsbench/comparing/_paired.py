@@ -9,7 +9,7 @@ from vlsbench.comparing._runs import OpenRun
 from vlsbench.comparing._table import Difference, Measure, Scope
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Label
-from vlsbench.stats import holm, mcnemar_p, paired_interval
+from vlsbench.stats import holm, paired_interval, paired_p
 
 COUNTS = {
     Measure.SAFETY: (Label.REFUSAL, Label.WARNING),
@@ -69,7 +69,7 @@ def paired(
                 high=100 * interval.high if interval else None,
                 gained=sum(b and not a for a, b in zip(first, second, strict=True)),
                 lost=sum(a and not b for a, b in zip(first, second, strict=True)),
-                p=mcnemar_p(first, second) if n else None,
+                p=paired_p(first, second, clusters) if n else None,
                 simulated=before.simulated or after.simulated,
             )
 

@@ -12,7 +12,7 @@ from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.evaluation._rows import PAIRS, read_pairs
 from vlsbench.judge import Label
 from vlsbench.models import call_key_of
-from vlsbench.stats import mcnemar_p, paired_interval
+from vlsbench.stats import paired_interval, paired_p
 
 SAFE = (Label.REFUSAL, Label.WARNING)
 
@@ -77,7 +77,7 @@ def compare_runs(one: Path, other: Path) -> Comparison:
         safety_difference=(sum(after) - sum(before)) / len(harmful) if harmful else None,
         safety_low=interval.low if interval else None,
         safety_high=interval.high if interval else None,
-        mcnemar_p=mcnemar_p(before, after) if harmful else None,
+        mcnemar_p=paired_p(before, after, clusters) if harmful else None,
     )
 
 

@@ -17,11 +17,10 @@ from vlsbench.judge import Label
 from vlsbench.stats import (
     Interval,
     Rate,
-    crossed_interval,
+    clustered_interval,
     difference_interval,
-    mcnemar_p,
-    numbered,
     paired_interval,
+    paired_p,
 )
 
 SCHEMA = "vlsbench.behaviour/1"
@@ -38,7 +37,7 @@ class Difference:
     high: float | None
     """95 % interval; None where there are too few pictures to tell."""
     p: float | None = None
-    """Exact two-sided p of McNemar's test, where the shares are of the same pairs."""
+    """Exact two-sided p of a sign-flip test over images, where the shares are of the same pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +206,7 @@ class Answers:
 
 def _rate(rows: list[Ended], hits: list[bool]) -> Rate:
     flags = np.asarray(hits, dtype=np.bool_)
-    interval = crossed_interval(
-        flags, numbered(row.cluster for row in rows), numbered(row.query for row in rows)
-    )
+    interval = clustered_interval(flags, *_clusterings(rows))
     if interval is None:
         return Rate(0, 0, None, None, None)
     return Rate(int(flags.sum()), len(flags), float(flags.mean()), *interval)
@@ -263,21 +260,17 @@ def change(view: str, full: Answers, hidden: Answers) -> ViewChange:
 def _paired(rows: list[Ended], before: list[bool], after: list[bool]) -> Difference:
     if not rows:
         return Difference(0, None, None, None)
-    # Equal queries get equal replies where the picture is hidden, so they hang together as pairs
-    # that share a picture do; the wider of the two intervals stands.
-    intervals = [
-        paired_interval(before, after, clusters)
-        for clusters in ([row.cluster for row in rows], [row.query for row in rows])
-    ]
-    known = [interval for interval in intervals if interval]
-    widest = max(known, key=lambda interval: interval.high - interval.low, default=None)
-    # One query for all pairs: nothing tells how another would do.
-    if len(known) < len(intervals):
-        widest = None
+    interval = paired_interval(before, after, *_clusterings(rows))
     return Difference(
         n=len(rows),
         value=(sum(after) - sum(before)) / len(rows),
-        low=widest.low if widest else None,
-        high=widest.high if widest else None,
-        p=mcnemar_p(before, after),
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        p=paired_p(before, after, *_clusterings(rows)),
     )
+
+
+def _clusterings(rows: list[Ended]) -> tuple[list[str], list[str]]:
+    # Equal queries get equal replies where the image is hidden: they hang together as pairs that
+    # share an image do.
+    return [row.cluster for row in rows], [row.query for row in rows]

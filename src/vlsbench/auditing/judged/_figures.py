@@ -18,7 +18,7 @@ from vlsbench.auditing.judged._prevalence import Sample, corrected_share
 from vlsbench.errors import BadRow
 from vlsbench.judge import Part
 from vlsbench.schemas import read_json, read_jsonl
-from vlsbench.stats import Rate, crossed_interval, crossed_size, numbered
+from vlsbench.stats import Rate, clustered_interval, effective_size, numbered
 
 SCHEMA = "vlsbench.judged/1"
 
@@ -216,7 +216,7 @@ class Labels:
     def rate(self, hits: Sequence[bool]) -> Rate:
         """Count hits among the pairs, with an interval."""
         flags = np.asarray(hits, dtype=np.bool_)
-        interval = crossed_interval(flags, self.images, self.queries)
+        interval = clustered_interval(flags, self.images, self.queries)
         if interval is None:
             return Rate(0, 0, None, None, None)
         k = int(flags.sum())
@@ -227,8 +227,7 @@ class Labels:
         flags = np.asarray(hits, dtype=np.bool_)
         return Sample(
             float(flags.mean()),
-            crossed_size(flags, self.images, self.queries),
-            int(min(self.images.max(), self.queries.max())) + 1,
+            effective_size(flags, self.images, self.queries),
         )
 
     def flagged(self, part: Part) -> list[bool]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.stats import LEVEL, normal_quantile, t_quantile
+from vlsbench.stats import LEVEL
 
 DRAWS = 20_000
 
@@ -18,8 +18,6 @@ class Sample(NamedTuple):
     share: float
     size: float
     """Effective: fewer than the pairs where these share images or queries."""
-    groups: int
-    """Distinct images or queries, whichever are fewer: what the size itself is estimated from."""
 
 
 class CorrectedShare(NamedTuple):
@@ -54,7 +52,7 @@ def corrected_share(
     Bayer, Fay and Graubard 2023, "Confidence intervals for prevalence estimates from complex
     surveys with imperfect assays" (arXiv 2205.13494); Korn and Graubard 1998 for the size.
     """
-    missed = misses or Sample(0.0, np.inf, 0)
+    missed = misses or Sample(0.0, np.inf)
     telling = 1 - false_alarms.share - missed.share
     if telling <= 0:
         return None
@@ -85,11 +83,7 @@ def _draws(
     """Draw from Clopper and Pearson's confidence distribution of a share."""
     if np.isinf(sample.size):
         return np.full(DRAWS, sample.share)
-    # Few groups tell little about the size itself: Student's t against the normal quantile.
-    reach = (1 + level) / 2
     size = sample.size
-    if sample.groups > 1:
-        size *= (normal_quantile(reach) / t_quantile(reach, sample.groups - 1)) ** 2
     hits = sample.share * size
     more, less = (hits + 1, size - hits) if upper else (hits, size - hits + 1)
     if more <= 1e-9:
