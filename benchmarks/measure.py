@@ -111,14 +111,16 @@ def _until_closed(terminal: int) -> Iterator[bytes]:
         os.close(terminal)
 
 
-def ours(folder: Path, url: str, connections: int, out: Path, *, rules: bool = False) -> list[str]:
+def ours(
+    folder: Path, url: str, connections: int, out: Path, *, offline: bool = False
+) -> list[str]:
     """The command of this package, everything on, as a user would type it."""
     return [
         str(Path(sys.executable).with_name("vlsbench")),
         "eval",
         str(folder),
         *("--model", f"{TARGET}@{url}"),
-        *("--judge", "rules" if rules else f"{JUDGE}@{url}"),
+        *("--judge", "offline" if offline else f"{JUDGE}@{url}"),
         *("--concurrency", str(connections)),
         *("--out", str(out)),
     ]

@@ -46,9 +46,9 @@ CLIENTS: dict[str, Command] = {
     "inspect": _client("inspect_task"),
     "inspect-images": _client("inspect_task", "--log-images"),
     "ours": ours,
-    "ours-rules": partial(ours, rules=True),
+    "ours-offline": partial(ours, offline=True),
 }
-INSTANT = ["bare", "bare-uvloop", "ours", "ours-rules"]
+INSTANT = ["bare", "bare-uvloop", "ours", "ours-offline"]
 
 
 def once(name: str, folder: Path, connections: int, delay: float) -> Cost:
@@ -126,7 +126,7 @@ def main() -> None:
         folder = make(args.dir / f"small-{pairs}", pairs, small=True)
     else:
         pairs, delay = args.pairs or 500, args.delay
-        names = args.only or [name for name in CLIENTS if name != "ours-rules"]
+        names = args.only or [name for name in CLIENTS if name != "ours-offline"]
         folder = make(args.dir / f"large-{pairs}", pairs)
     warm(folder)
     everything = {}

@@ -1,4 +1,4 @@
-"""A model of your own: vlsbench eval BENCH --model echo/twice --judge rules --plugin THIS_FILE"""
+"""A model of your own: vlsbench eval BENCH --model echo/twice --judge offline --plugin THIS_FILE"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if __name__ == "__main__":
     run = vlsbench.evaluate(
         "lab/leakless",
         model=Echo("echo/twice"),
-        judge="rules",
+        judge="offline",
         sample=Sample(limit=20),
         output=Output(out=Path("runs/echo"), progress=False),
     )

@@ -1,4 +1,4 @@
-"""A benchmark of your own: vlsbench eval doors --model MODEL --judge rules --plugin THIS_FILE"""
+"""A benchmark of your own: vlsbench eval doors --model MODEL --judge offline --plugin THIS_FILE"""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def test_model_that_cannot_be_opened_is_one_line(installed: Path, tmp_path: Path
     (tmp_path / "mute.py").write_text(
         "from vlsbench.registry import model\n@model('mute')\nclass Mute:\n    'Takes no spec.'\n"
     )
-    asked = ("eval", "toasters", "--model", "mute", "--judge", "rules", "--plugin", "mute.py")
+    asked = ("eval", "toasters", "--model", "mute", "--judge", "offline", "--plugin", "mute.py")
     done = vlsbench(tmp_path, *asked, library=installed)
     assert done.returncode == 1
     assert done.stderr == (

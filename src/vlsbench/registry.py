@@ -154,8 +154,13 @@ stage = _decorator(Kind.STAGE, "Register a build stage: called with its options.
 transform = _decorator(Kind.TRANSFORM, "Register a function `Pair -> Pair | None`.")
 
 
+RENAMED = {"rules": "offline"}
+"""Names of earlier versions."""
+
+
 def find(kind: Kind, name: str) -> Entry | None:
     """Look a name up; plug-ins are loaded only where what ships does not have it."""
+    name = RENAMED.get(name, name)
     _load_shipped(kind)
     if (kind, name) not in _entries:
         _load_entry_points(name)

@@ -71,7 +71,7 @@ def test_a_run_from_the_plan_to_the_next_step(vlsbench: Command, tmp_path: Path)
     sound = vlsbench("runs", "verify", str(run))
     assert (sound.returncode, sound.stdout.splitlines()[-1]) == (0, "sound")
 
-    vlsbench(*arguments[:-1], "rules")
+    vlsbench(*arguments[:-1], "offline")
     (other,) = (r for r in (tmp_path / "runs").iterdir() if r != run)
     differing = vlsbench("runs", "diff", str(run), str(other))
     assert "differ in: judge" in differing.stdout
@@ -83,7 +83,7 @@ def test_a_run_from_the_plan_to_the_next_step(vlsbench: Command, tmp_path: Path)
 def test_a_damaged_run_fails_verification(vlsbench: Command, tmp_path: Path) -> None:
     import sqlite3
 
-    vlsbench("eval", "lab/leaky?n=5", "--model", "lab/blind", "--judge", "rules")
+    vlsbench("eval", "lab/leaky?n=5", "--model", "lab/blind", "--judge", "offline")
     (run,) = (tmp_path / "runs").iterdir()
     with sqlite3.connect(run / "ledger.sqlite") as database:
         database.execute("DELETE FROM calls")

@@ -25,7 +25,7 @@ def test_everything_registered_is_listed_with_its_origin(vlsbench: Command) -> N
     assert found["source", "vlsbench"]["origin"] == "vlsbench"
     assert found["source", "vlsbench"]["summary"] == "VLSBench"
     assert found["model", "lab"]["simulated"]
-    assert ("reward", "rules") in found
+    assert ("reward", "offline") in found
     assert all(one["summary"] for one in entries)
     shown = vlsbench("plugins")
     assert shown.returncode == 0

@@ -20,7 +20,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for model in ("helpful", "blind", "careful"):
             _run(root / f"{bench}-{model}", bench, model)
     _run(root / "leakless-text-careful", "leakless", "careful", view="text")
-    _run(root / "leaky-rules", "leaky", "blind", judge="rules")
+    _run(root / "leaky-rules", "leaky", "blind", judge="offline")
     return root
 
 

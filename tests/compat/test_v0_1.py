@@ -109,7 +109,7 @@ EVAL = ("eval", "sets/mixed", "--quiet", "--gallery", "2")
             {"target": (8, 0), "judge": (8, 0)},
         ),
         # The run beside it had asked the same model.
-        (("--model", "lab/blind", "--judge", "rules"), RULES, {"target": (0, 8)}),
+        (("--model", "lab/blind", "--judge", "offline"), RULES, {"target": (0, 8)}),
     ],
 )
 def test_a_finished_evaluation_pays_nothing(
@@ -136,7 +136,7 @@ def test_a_stopped_evaluation_goes_on_and_pays_for_what_is_missing(old: Old) -> 
 
 def test_another_judge_and_a_drop_list_reuse_replies(old: Old) -> None:
     careful = (*EVAL, "--model", "lab/careful", *NOTHING)
-    judged = old.json(*careful, "--judge", "rules", "--out", "runs/again")
+    judged = old.json(*careful, "--judge", "offline", "--out", "runs/again")
     assert counts(judged) == {"refusal": 2, "warning": 6, "unsafe": 0}
     assert spent(judged) == {"target": (0, 8)}
 

@@ -180,7 +180,7 @@ def test_an_aligned_model_answers_and_is_known_by_its_weights(old: Old) -> None:
         for name in ("mixed", "benign"):
             for row in lines(old.folder / "sets" / name / "metadata.jsonl"):
                 file.write(json.dumps(row | {"file_name": f"{name}/{row['file_name']}"}) + "\n")
-    adapter = ("--model", "hf/aligned/adapter", "--judge", "rules", "--max-tokens", "16")
+    adapter = ("--model", "hf/aligned/adapter", "--judge", "offline", "--max-tokens", "16")
     out = ("--out", "trained/both", "--max-calls", "4", "--quiet")
     summary = old.json("eval", "sets/both.jsonl", *adapter, *out)
     assert summary["complete"]

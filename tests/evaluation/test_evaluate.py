@@ -97,7 +97,7 @@ def test_what_is_written_can_be_read_back(tmp_path: Path, server: str) -> None:
 def test_any_text_can_be_written(tmp_path: Path) -> None:
     (pair,) = vlsbench.load("lab/leaky?n=1")
     odd = replace(pair, subcategory='half \ud800, "nul" \x00\n\u2028 é 😀')
-    done = run(PairSet.of([odd]), tmp_path / "run", model="lab/helpful", judge="rules")
+    done = run(PairSet.of([odd]), tmp_path / "run", model="lab/helpful", judge="offline")
     assert rows(done)[0]["subcategory"] == 'half ?, "nul" \x00\n\u2028 é 😀'
 
 
@@ -115,10 +115,10 @@ def test_a_finished_run_asks_nothing_and_says_the_same(tmp_path: Path, server: s
 def test_another_judge_takes_all_replies_over(tmp_path: Path, server: str) -> None:
     run("lab/leaky?n=20", tmp_path / "a", model=f"blind@{server}", judge=f"judge@{server}")
     asked = lab.stats(server)["requests"]
-    done = run("lab/leaky?n=20", tmp_path / "b", model=f"blind@{server}", judge="rules")
+    done = run("lab/leaky?n=20", tmp_path / "b", model=f"blind@{server}", judge="offline")
     assert lab.stats(server)["requests"] == asked
     assert done.summary.spend[0].reused == 20
-    assert any("rules" in note for note in done.summary.notes)
+    assert any("offline" in note for note in done.summary.notes)
     compared = compare_runs(tmp_path / "a", tmp_path / "b")
     assert compared.settings == ("judge",)
     assert compared.both_scored == 20
@@ -135,7 +135,7 @@ def test_a_larger_sample_pays_for_the_new_pairs_alone(tmp_path: Path, server: st
 
 
 def test_a_folder_of_another_run_is_not_mixed_up(tmp_path: Path, server: str) -> None:
-    run("lab/leaky?n=5", tmp_path / "r", model=f"blind@{server}", judge="rules")
+    run("lab/leaky?n=5", tmp_path / "r", model=f"blind@{server}", judge="offline")
     with pytest.raises(VlsbenchError, match="differs in: judge, view"):
         run("lab/leaky?n=5", tmp_path / "r", model=f"blind@{server}", judge="lab", view="text")
 
@@ -175,7 +175,7 @@ def test_no_fault_is_ever_counted_as_safe_or_unsafe(tmp_path: Path, server: str)
 
 def test_cut_replies_keep_what_came_and_say_so(tmp_path: Path) -> None:
     with lab.running(faults={"length": 1.0}) as url:
-        done = run("lab/leaky?n=10", tmp_path / "r", model=f"helpful@{url}", judge="rules")
+        done = run("lab/leaky?n=10", tmp_path / "r", model=f"helpful@{url}", judge="offline")
     assert only(done).cut == 10
     for row in rows(done):
         assert row["finish"] == "length"
@@ -204,7 +204,7 @@ def test_unscored_pairs_are_asked_again_on_request_alone(tmp_path: Path) -> None
 def test_empty_replies_are_asked_again_at_the_target(tmp_path: Path) -> None:
     with lab.running(faults={"empty": 1.0}) as url:
         port = int(url.split(":")[2].split("/")[0])
-        models = {"model": f"careful@{url}", "judge": "rules"}
+        models = {"model": f"careful@{url}", "judge": "offline"}
         first = run("lab/leaky?n=5", tmp_path / "r", **models)
         assert only(first).unscored == {"reply_empty": 5}
     with lab.running(port=port) as url:
@@ -232,7 +232,7 @@ def test_a_budget_of_money_is_never_passed(tmp_path: Path, server: str) -> None:
         "lab/leaky?n=40",
         tmp_path / "r",
         model=f"blind@{server}",
-        judge="rules",
+        judge="offline",
         price="10,100",
         max_cost=0.3,
     )
@@ -242,7 +242,7 @@ def test_a_budget_of_money_is_never_passed(tmp_path: Path, server: str) -> None:
     assert cost is not None
     assert 0 < cost <= 0.3
     with pytest.raises(VlsbenchError, match="needs a price"):
-        run("lab/leaky?n=4", tmp_path / "q", model="m@http://h/v1", judge="rules", max_cost=1)
+        run("lab/leaky?n=4", tmp_path / "q", model="m@http://h/v1", judge="offline", max_cost=1)
 
 
 def test_a_server_that_dies_leaves_a_run_to_go_on_with(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_server_that_dies_leaves_a_run_to_go_on_with(tmp_path: Path) -> None:
 def test_a_server_that_always_fails_trips_the_breaker_and_closes_no_pair(tmp_path: Path) -> None:
     with lab.running(faults={"500": 1.0}) as url:
         done = run(
-            "lab/leaky?n=100", tmp_path / "r", model=f"blind@{url}", judge="rules", retries=0
+            "lab/leaky?n=100", tmp_path / "r", model=f"blind@{url}", judge="offline", retries=0
         )
     assert done.stopped is not None
     assert "too many calls fail" in done.stopped
@@ -279,10 +279,10 @@ def test_a_wrong_key_ends_the_run_at_once_and_is_written_nowhere(
         lab.running(api_key="sk-right") as url,
         pytest.raises(FatalCall, match="refuses the key"),
     ):
-        run("lab/leaky?n=50", tmp_path / "r", model=f"blind@{url}", judge="rules")
+        run("lab/leaky?n=50", tmp_path / "r", model=f"blind@{url}", judge="offline")
     monkeypatch.setenv("VLSBENCH_API_KEY", "sk-right")
     with lab.running(api_key="sk-right") as url:
-        run("lab/leaky?n=5", tmp_path / "ok", model=f"blind@{url}", judge="rules")
+        run("lab/leaky?n=5", tmp_path / "ok", model=f"blind@{url}", judge="offline")
     for file in tmp_path.rglob("*"):
         if file.is_file():
             data = file.read_bytes()
@@ -292,7 +292,7 @@ def test_a_wrong_key_ends_the_run_at_once_and_is_written_nowhere(
 
 def test_an_unknown_model_is_named(tmp_path: Path, server: str) -> None:
     with pytest.raises(FatalCall, match=r"no such model.*nobody"):
-        run("lab/leaky?n=5", tmp_path / "r", model=f"nobody@{server}", judge="rules")
+        run("lab/leaky?n=5", tmp_path / "r", model=f"nobody@{server}", judge="offline")
 
 
 def test_a_judge_without_schemas_works_by_words(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_views_show_what_they_say(tmp_path: Path, server: str, view: str, safe: 
 
 
 def test_swap_shows_another_picture_the_same_each_time(tmp_path: Path, server: str) -> None:
-    options = {"model": f"careful@{server}", "judge": "rules"}
+    options = {"model": f"careful@{server}", "judge": "offline"}
     own = {
         r["id"]: r["image_sha256"]
         for r in rows(run("lab/leakless?n=20", tmp_path / "f", **options))
@@ -358,7 +358,7 @@ def test_missing_images_are_one_error_or_are_left_out_on_record(
     assert isinstance(broken, vlsbench.pairs.FileImage)
     Path(gone.path).unlink()
     Path(broken.path).write_bytes(Path(broken.path).read_bytes()[:-20])
-    options = {"model": f"helpful@{server}", "judge": "rules"}
+    options = {"model": f"helpful@{server}", "judge": "offline"}
     with pytest.raises(BadRows) as bad:
         run(folder, tmp_path / "r", **options)
     reasons = " ".join(str(row) for row in bad.value.rows)
@@ -375,7 +375,9 @@ def test_missing_images_are_one_error_or_are_left_out_on_record(
 
 def test_shrinking_is_recorded(tmp_path: Path, server: str) -> None:
     folder = folder_set(tmp_path / "set")
-    done = run(folder, tmp_path / "r", model=f"helpful@{server}", judge="rules", max_image_side=32)
+    done = run(
+        folder, tmp_path / "r", model=f"helpful@{server}", judge="offline", max_image_side=32
+    )
     with Ledger.read(done.folder) as ledger:
         for outcome in ledger.outcomes():
             (shrunk,) = outcome.value["shrunk"]

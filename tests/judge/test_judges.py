@@ -17,7 +17,7 @@ from vlsbench.engine import Budget, Context, Ledger, Record, StopSignal, Tally, 
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import (
     FORMS,
-    RULES,
+    OFFLINE,
     Case,
     HarmJudge,
     Judge,
@@ -87,7 +87,7 @@ ASKING: dict[str, tuple[Callable[[Model], Judge], str, Question]] = {
 }
 """Name → a judge that asks a model, an answer that it can read, and a question for it."""
 ALONE: dict[str, tuple[Judge, Question]] = {
-    "rules": (RULES, about("That is dangerous.")),
+    "offline": (OFFLINE, about("A toaster within reach of a toddler is dangerous.")),
     "function": (as_judge(by_length), about()),
     "async": (as_judge(by_word, "word"), material()),
     "class": (as_judge(Brief), about()),
@@ -215,7 +215,7 @@ async def test_a_label_that_does_not_answer_the_question_stops_the_run(
 
 
 async def test_judges_of_replies_say_so_where_there_is_none(ctx: Context) -> None:
-    for judge in (RULES, LLMJudge(Model(VERDICT))):
+    for judge in (OFFLINE, LLMJudge(Model(VERDICT))):
         with pytest.raises(VlsbenchError, match="labels replies"):
             await ask_judge(judge, material(), ctx)
 
@@ -282,7 +282,8 @@ def test_a_judge_is_named_or_brought() -> None:
     connections = Connections()
     registry.judge("by-length")(by_length)
     registry.judge("brief")(Brief)
-    assert open_judge("rules", connections) is RULES
+    assert open_judge("offline", connections) is OFFLINE
+    assert open_judge("rules", connections) is OFFLINE  # its name in 0.1
     assert open_judge("by-length", connections).name == "by-length"
     assert open_judge("brief", connections).identity == {"brief": 1}
     mine = Brief()

@@ -42,7 +42,7 @@ def test_an_unknown_model_ends_the_run(tmp_path: Path, server: str) -> None:
         vlsbench.evaluate(
             "lab/leakless?n=10",
             model=f"{SPEC}/nobody",
-            judge="rules",
+            judge="offline",
             output=Output(out=tmp_path / "r", progress=False),
         )
 

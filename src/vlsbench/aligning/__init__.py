@@ -3,7 +3,7 @@
 from vlsbench.aligning._contamination import Contamination, Match, check_against
 from vlsbench.aligning._plan import Memory, Plan, plan
 from vlsbench.aligning._prepare import Prepared, align, open_training, prepare
-from vlsbench.aligning._rewards import by_judge, by_reward_model, by_rules, open_reward
+from vlsbench.aligning._rewards import by_judge, by_reward_model, by_wording, open_reward
 from vlsbench.aligning._rows import HARMFUL, KINDS, RETAIN, SAFE, check_rows, digest_rows, sort_rows
 from vlsbench.aligning._run import METRICS, RECORD, first_process_first, train
 from vlsbench.aligning._settings import (
@@ -45,7 +45,7 @@ __all__ = [
     "align",
     "by_judge",
     "by_reward_model",
-    "by_rules",
+    "by_wording",
     "check_against",
     "check_rows",
     "digest_rows",

@@ -73,7 +73,7 @@ class Prepared:
         about = self.about()
         if config.method.online:
             about["reward"] = "function" if reward else config.reward
-            reward = reward or open_reward(config.reward)
+            reward = reward or (open_reward(config.reward) if config.reward else None)
         return train(
             config.method,
             model=self.model,
@@ -93,7 +93,7 @@ def align(
     data: Sequence[str],
     out: str | os.PathLike[str],
     config: str | os.PathLike[str] | None = None,
-    reward: Reward | str = "rules",
+    reward: Reward | str | None = None,
     progress: Progress | None = None,
     say: Say = lambda line: None,
     **settings: Any,

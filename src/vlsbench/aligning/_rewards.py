@@ -1,4 +1,4 @@
-"""Rewards of sampled answers by name: rules, a judge model, a reward model."""
+"""Rewards of sampled answers by name: the offline judge, a judge model, a reward model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vlsbench import registry
 from vlsbench.aligning._rows import image_bytes, open_image, query_of
 from vlsbench.aligning._settings import Reward, Row
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge import Label, LLMJudge, Question, Verdict, judge_by_rules
+from vlsbench.judge import Label, LLMJudge, Question, Verdict, judge_offline
 from vlsbench.models import CallFailed, ChatModel, Connections, Reply
 from vlsbench.pairs import ImageData, Pair, encode
 from vlsbench.text import first_line
@@ -40,10 +40,10 @@ def reward_of(verdict: Verdict, row: Row) -> float:
     return table.get(verdict.label, UNKNOWN)
 
 
-def by_rules(rows: Sequence[Row], answers: Sequence[str]) -> list[float]:
-    """Reward by the rules judge: phrases that refuse or warn. Needs no model."""
+def by_wording(rows: Sequence[Row], answers: Sequence[str]) -> list[float]:
+    """Reward by the offline judge: wording that refuses or warns. Needs no model."""
     return [
-        reward_of(judge_by_rules(Reply(text=answer), harmful(row)), row)
+        reward_of(judge_offline(Reply(text=answer), harmful(row)), row)
         for row, answer in zip(rows, answers, strict=True)
     ]
 
@@ -140,10 +140,10 @@ def _render(tokenizer: Any, query: str, answer: str) -> str:
     return f"{query}\n{answer}"
 
 
-@registry.reward("rules")
-def _rules(spec: str) -> Reward:
-    """Phrases that refuse or warn; needs no model."""
-    return by_rules
+@registry.reward("offline")
+def _offline(spec: str) -> Reward:
+    """Wording that refuses or warns, by the offline judge; needs no model, and is easily fooled."""
+    return by_wording
 
 
 @registry.reward("rm")
@@ -156,7 +156,7 @@ def open_reward(name: str) -> Reward:
     """Return the reward that a name stands for.
 
     Args:
-        name: `rules`; `rm:PATH` for a reward model; the name of a registered reward, with what it
+        name: `offline`; `rm:PATH` for a reward model; the name of a registered reward, with what it
             wants to know after `:` or `/`; anything else is the spec of a judge model
             (`openai/gpt-4o`, `NAME@http://host:port/v1`).
 

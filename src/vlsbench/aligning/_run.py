@@ -82,7 +82,10 @@ def train(
     method = Method(method)
     settings = settings or Settings()
     if method.online and reward is None:
-        raise VlsbenchError(f"{method} learns from a reward: give one (--reward)")
+        raise VlsbenchError(
+            f"{method} learns from a reward, and none is named: give --reward rm:PATH (a reward "
+            "model), a judge's spec, offline, or a plug-in (docs/align.md says what each rewards)"
+        )
     check_rows(method, rows, settings, name)
     need_extra()
     stay_quiet()

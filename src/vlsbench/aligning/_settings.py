@@ -305,9 +305,13 @@ class AlignConfig(Settings):
     ] = None
     skip_bad: Annotated[bool, Option("Leave unusable rows out.")] = False
     reward: Annotated[
-        str,
-        Option("Of online methods: rules, rm:PATH (a reward model), a judge's spec, or a plug-in."),
-    ] = "rules"
+        str | None,
+        Option(
+            "Of online methods: rm:PATH (a reward model), a judge's spec, offline (wording that "
+            "refuses or warns; easily fooled), or a plug-in.",
+            unset="none: online methods need one",
+        ),
+    ] = None
 
     @property
     def training(self) -> Settings:

@@ -44,7 +44,7 @@ def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
 
     - `vlsbench align mm-dpo --model ./llava --data rows.jsonl --out mm-dpo`
 
-    - `vlsbench align mm-ppo --model ./mm-sft --data rows.jsonl --reward rules --out ppo`
+    - `vlsbench align mm-ppo --model ./mm-sft --data rows.jsonl --reward rm:./reward --out ppo`
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 130 interrupted (--save-steps
     and --resume go on).

@@ -49,7 +49,7 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
 
     - `vlsbench eval vlsbench --model openai/gpt-4o --judge openai/gpt-4o`
 
-    - `vlsbench eval figstep:tiny --model llava@http://localhost:8000/v1 --judge rules`
+    - `vlsbench eval figstep:tiny --model llava@http://localhost:8000/v1 --judge offline`
 
     - `vlsbench eval lab/leakless --model lab/blind --judge lab`
 

@@ -77,7 +77,7 @@ def plan(
             (`vlsbench.load`), or any pairs.
         model: The target: a spec (`openai/NAME`, `NAME@http://host:port/v1`,
             `inspect/PROVIDER/NAME`, `lab/NAME`) or a `ChatModel`.
-        judge: A spec, `rules`, `lab`, a `Judge`, or a function of a `Question`.
+        judge: A spec, `offline`, `lab`, a `Judge`, or a function of a `Question`.
         view: Which parts of each pair the model sees.
         system: System prompt of the target.
         sample: Which pairs are asked.

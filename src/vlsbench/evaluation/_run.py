@@ -16,15 +16,15 @@ from vlsbench.evaluation._settings import Output, Presentation, Selection
 from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
 from vlsbench.evaluation._summary import SCHEMA, SUMMARY, Counts, Summary, spend_by_role
 from vlsbench.files import whole_file, write_json
-from vlsbench.judge import RULES, Judge, JudgeStage, Label, Unscored
+from vlsbench.judge import OFFLINE, Judge, JudgeStage, Label, Unscored
 from vlsbench.models import ChatModel, Price
 from vlsbench.pairs import Swapper
 from vlsbench.registry import is_simulated
 from vlsbench.tables import RowWriter
 
-RULES_NOTE = (
-    "Judged by rules: refusals are recognised by wording (measured in docs/rules-judge.md); "
-    "the split of the rest into warning and unsafe is by cue words and not validated."
+OFFLINE_NOTE = (
+    "Judged offline, by the wording of English replies: how often it agrees with people is in "
+    "docs/offline-judge.md; it sees neither image nor request."
 )
 SIMULATED_NOTE = (
     "Simulated: a simulated model took part, so the figures say nothing about a real model."
@@ -107,7 +107,7 @@ async def reopen_unscored(ledger: Ledger) -> int:
 def _notes(plan: EvaluationPlan, simulated: bool, complete: bool) -> tuple[str, ...]:
     notes = (
         (SIMULATED_NOTE, simulated),
-        (RULES_NOTE, plan.judge is RULES),
+        (OFFLINE_NOTE, plan.judge is OFFLINE),
         (STOPPED_NOTE, not complete),
     )
     return tuple(note for note, holds in notes if holds)

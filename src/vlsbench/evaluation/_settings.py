@@ -61,7 +61,9 @@ class EvalConfig:
             "lab/NAME, or a plug-in."
         ),
     ]
-    judge: Annotated[str, Option("Judge: the same forms, `rules` (offline, by wording), or `lab`.")]
+    judge: Annotated[
+        str, Option("Judge: the same forms, `offline` (English, by wording), or `lab`.")
+    ]
     view: Annotated[View, Option("Which parts of each pair the model sees.")] = View.FULL
     system: Annotated[str, Option("System prompt of the target.")] = ""
     data: Data = field(default_factory=Data)

@@ -10,24 +10,32 @@ from vlsbench.judge._asking import (
     strict_object,
 )
 from vlsbench.judge._before import verdict_without_judge
-from vlsbench.judge._function import RULES, Brought, as_judge
+from vlsbench.judge._function import OFFLINE, Brought, as_judge
 from vlsbench.judge._guards import FORMS, harm_form
 from vlsbench.judge._harm import HarmJudge
 from vlsbench.judge._judge import Judge, Part, Question
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
 from vlsbench.judge._majority import MajorityJudge, majority
+from vlsbench.judge._offline import (
+    BITS,
+    OFFLINE_VERSION,
+    Wording,
+    judge_offline,
+    read_wording,
+    wording_features,
+)
 from vlsbench.judge._open import Judging, open_harm_judge, open_judge
-from vlsbench.judge._rules import RULES_VERSION, classify, judge_by_rules
 from vlsbench.judge._stage import Case, JudgeStage, ask_judge
 from vlsbench.judge._verdict import Label, Unscored, Verdict
 from vlsbench.registry import judge as register
 
 __all__ = [
     "AGAIN",
+    "BITS",
     "FORMS",
     "JUDGE_PARAMS",
-    "RULES",
-    "RULES_VERSION",
+    "OFFLINE",
+    "OFFLINE_VERSION",
     "Asking",
     "Brought",
     "Caller",
@@ -46,17 +54,19 @@ __all__ = [
     "Question",
     "Unscored",
     "Verdict",
+    "Wording",
     "as_judge",
     "ask_judge",
-    "classify",
     "fence",
     "harm_form",
-    "judge_by_rules",
+    "judge_offline",
     "majority",
     "open_harm_judge",
     "open_judge",
+    "read_wording",
     "strict_object",
     "verdict_without_judge",
+    "wording_features",
 ]
 
-register("rules", free=True)(RULES)
+register("offline", free=True)(OFFLINE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from vlsbench.judge._rules import classify
+from vlsbench.judge._offline import read_wording
 from vlsbench.judge._verdict import Unscored
 from vlsbench.models import Finish, Params, Reply, Request, Schema
 from vlsbench.pairs import ImageData
@@ -103,7 +103,8 @@ def failure(answer: Reply) -> Unscored:
         return Unscored.JUDGE_REFUSED
     if not answer.text.strip():
         return Unscored.JUDGE_EMPTY
-    if "{" not in answer.text and classify(answer.text).label == "refusal":
+    words = len(answer.text.split())  # a bare "No" is some format's verdict
+    if words > 2 and "{" not in answer.text and read_wording(answer.text).label == "refusal":
         return Unscored.JUDGE_REFUSED
     return Unscored.JUDGE_UNPARSEABLE
 

@@ -1,4 +1,4 @@
-"""A plain function as a judge; the rules judge is one."""
+"""A plain function as a judge; the offline judge is one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import Caller
 from vlsbench.judge._before import verdict_without_judge
 from vlsbench.judge._judge import Judge, Question
-from vlsbench.judge._rules import RULES_VERSION, judge_by_rules
+from vlsbench.judge._offline import OFFLINE_VERSION, judge_offline
 from vlsbench.judge._verdict import Label, Verdict
 from vlsbench.pairs import Pair
 
@@ -66,13 +66,13 @@ def wrong_label(judge: Judge, question: Question, said: object) -> VlsbenchError
     )
 
 
-RULES = FunctionJudge(
-    "rules",
-    lambda question: judge_by_rules(question.need_reply(), question.pair.harmful),
-    {"rules": RULES_VERSION},
+OFFLINE = FunctionJudge(
+    "offline",
+    lambda question: judge_offline(question.need_reply(), question.pair.harmful),
+    {"offline": OFFLINE_VERSION},
     sees=False,
 )
-"""The rules judge: refusals and warnings found by phrases, in English, offline."""
+"""The offline judge: refusals and warnings told by their wording, in English, without a model."""
 
 
 def as_judge(judge: Brought, name: str = "", *, version: str = "") -> Judge:

@@ -65,11 +65,11 @@ def reply_labels(harmful: bool) -> tuple[Label, Label, Label]:
 
 
 class Judge(Protocol):
-    """Whatever gives verdicts: a model and how it is asked, rules, a function."""
+    """Whatever gives verdicts: a model and how it is asked, wording, a function."""
 
     @property
     def name(self) -> str:
-        """How the user names it: the model's spec, `rules`, the name of a plug-in."""
+        """How the user names it: the model's spec, `offline`, the name of a plug-in."""
 
     @property
     def model(self) -> ChatModel | None:

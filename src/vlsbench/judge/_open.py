@@ -62,7 +62,7 @@ def open_judge(
     """Return a judge of replies.
 
     Args:
-        judge: The name of a registered judge (`rules`, `lab`), the spec of a model, or what
+        judge: The name of a registered judge (`offline`, `lab`), the spec of a model, or what
             `as_judge` takes.
         connections: Opens the model that a spec names.
         judging: How a model is asked.

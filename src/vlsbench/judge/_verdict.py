@@ -42,6 +42,8 @@ class Unscored(StrEnum):
     """The target's server would not take the request."""
     IMAGE_UNREADABLE = "image_unreadable"
     """The image was there at the start and could not be read when its turn came."""
+    LANGUAGE = "language"
+    """The judge reads English, and the reply is not in English."""
     JUDGE_MISSING = "judge_missing"
     JUDGE_EMPTY = "judge_empty"
     JUDGE_REFUSED = "judge_refused"
@@ -54,7 +56,7 @@ class Unscored(StrEnum):
     @property
     def of_target(self) -> bool:
         """Whether the target, not the judge, has to be asked again."""
-        return not self.value.startswith("judge")
+        return self.value.startswith(("reply", "image"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def behaviour(
     Args:
         bench: A name, a path, an opened set, or any pairs, some of them harmful.
         model: The target.
-        judge: The judge, `rules` or `lab`.
+        judge: The judge, `offline` or `lab`.
         controls: Sets whose benign pairs measure over-refusal; like the benchmark in style and
             topic. May be empty: then there is no net safety rate.
         views: What is run; `full` always is. `benign` shows the benchmark's queries with images
