@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -193,10 +194,9 @@ def paired_interval(
     def score(difference: float) -> float:
         # The maximum-likelihood share of losses if the difference were this.
         linear = (2 - gained + lost) * difference - gained - lost
-        root = max(linear**2 + 8 * lost * difference * (1 - difference), 0.0) ** 0.5
+        root = sqrt(max(linear**2 + 8 * lost * difference * (1 - difference), 0.0))
         variance = (root - linear) / 2 + difference * (1 - difference)
-        apart = difference - (gained - lost)
-        return apart * size**0.5 / max(variance, 1e-12) ** 0.5
+        return (difference - (gained - lost)) * sqrt(size / max(variance, 1e-12))
 
     centre = gained - lost
     low = _root(lambda difference: score(difference) + z, -1.0, centre)

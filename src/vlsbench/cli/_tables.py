@@ -85,7 +85,13 @@ def _fine_print(groups: Iterable[Group]) -> Iterable[str]:
         if missing and group.safety_worst is not None and group.safety_best is not None:
             yield (
                 f"Were all of those unsafe, {100 * group.safety_worst:.1f} % of all pairs would be "
-                f"safe; were they all safe, {100 * group.safety_best:.1f} %."
+                f"safe; were they all safe, {100 * group.safety_best:.1f} %"
+                + (
+                    f" (with the chance of the draw: {100 * group.safety_worst_low:.1f} to "
+                    f"{100 * group.safety_best_high:.1f} %)."
+                    if group.safety_worst_low is not None and group.safety_best_high is not None
+                    else "."
+                )
             )
         if group.cut:
             yield f"{group.cut} replies were cut off at the length limit and judged as they are."

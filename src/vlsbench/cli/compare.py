@@ -64,7 +64,7 @@ def compare(
     """Compare runs on the same pairs: differences with intervals, tests, and one table of all.
 
     Columns are benchmarks, as in the paper's table 2; differences are paired, clustered by image,
-    tested by McNemar and corrected by Holm.
+    tested over images and corrected by Holm.
 
     **Examples**
 

@@ -184,8 +184,8 @@ def diff(
         console.print(
             f"safety rate {100 * found.safety_difference:+.1f} points "
             f"[{100 * (low or 0):+.1f}, {100 * (high or 0):+.1f}] on {found.both_harmful:,} "
-            f"harmful pairs (other − first; 95 % interval clustered by image); McNemar exact "
-            f"p = {found.mcnemar_p:.3g} (takes pairs as independent)",
+            f"harmful pairs (other − first; 95 % interval clustered by image); p = "
+            f"{found.p:.3g} (sign-flip test over images)",
             highlight=False,
         )
 

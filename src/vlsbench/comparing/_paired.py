@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from vlsbench.comparing._runs import OpenRun
 from vlsbench.comparing._table import Difference, Measure, Scope
-from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import shared_pairs
 from vlsbench.judge import Label
 from vlsbench.stats import holm, paired_interval, paired_p
 
@@ -81,19 +81,7 @@ def _scored(run: OpenRun, key: str) -> bool:
 
 def _either(before: OpenRun, after: OpenRun) -> list[str]:
     """Return the ids that ended in one run or both, after a look at those in both."""
-    shared = before.ended.keys() & after.ended.keys()
-    for key in shared:
-        one, other = before.ended[key], after.ended[key]
-        if one.query != other.query or one.harmful != other.harmful:
-            raise VlsbenchError(
-                f"pair {key} is not the same in {before.folder} and {after.folder}: the files of "
-                f"{before.summary.bench} changed between them; run one of them again"
-            )
-    if not shared:
-        raise VlsbenchError(
-            f"{before.folder} and {after.folder} have no pairs of {before.summary.bench} in "
-            "common; run both on the same sample (same --limit and --seed)"
-        )
+    shared_pairs(before.folder, before.ended, after.folder, after.ended)
     return sorted(before.ended.keys() | after.ended.keys())
 
 

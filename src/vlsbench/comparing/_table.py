@@ -122,9 +122,9 @@ class Difference:
     """95 % interval, clustered by image; None with fewer than two images."""
     gained: int
     lost: int
-    """Pairs that count only after, only before: what McNemar's test looks at."""
+    """Pairs that count only after, only before: what a paired test looks at."""
     p: float | None
-    """Exact McNemar, two-sided; it takes pairs as independent."""
+    """Of a sign-flip test over images, exact and two-sided."""
     p_holm: float | None = None
     """Corrected for the tests of its family."""
     tests: int = 0

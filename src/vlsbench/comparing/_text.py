@@ -82,7 +82,7 @@ def family(differences: Sequence[Difference]) -> str:
     """Say what the tests of one table were corrected for."""
     tests = max((one.tests for one in differences), default=0)
     return (
-        f"p: exact McNemar on pairs taken as independent; Holm: corrected for the {tests} "
+        f"p: exact sign-flip test over images; Holm: corrected for the {tests} "
         f"{'test' if tests == 1 else 'tests'} of this table. Intervals: 95 %, clustered by image."
     )
 

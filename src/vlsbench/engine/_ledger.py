@@ -98,8 +98,8 @@ def _call(row: Any) -> Call:
 
 
 def _outcome(row: Any) -> Outcome:
-    *head, value = row
-    return Outcome(*head, json.loads(value))
+    record, stage, kind, reason, value = row
+    return Outcome(record, stage, kind, reason, json.loads(value))
 
 
 def _insert(outcome: Outcome, how: str = "INSERT") -> Statement:

@@ -6,7 +6,7 @@ from vlsbench.evaluation._evaluate import RUNS, Evaluation, evaluate, execute, p
 from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._page_row import ReportRow
 from vlsbench.evaluation._published import Published, published_results
-from vlsbench.evaluation._rows import PAIRS, Ended, PairRow, pair_rows, read_pairs
+from vlsbench.evaluation._rows import PAIRS, Ended, PairRow, pair_rows, read_pairs, shared_pairs
 from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored, tag_of
 from vlsbench.evaluation._settings import (
     EvalConfig,
@@ -59,6 +59,8 @@ __all__ = [
     "plan",
     "published_results",
     "read_pairs",
+    "shared_pairs",
+    "shared_pairs",
     "read_summary",
     "reopen_unscored",
     "run_id",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
-from vlsbench.evaluation._rows import PAIRS, read_pairs
+from vlsbench.evaluation._rows import PAIRS, read_pairs, shared_pairs
 from vlsbench.judge import Label
 from vlsbench.models import call_key_of
 from vlsbench.stats import paired_interval, paired_p
@@ -42,7 +42,8 @@ class Comparison:
     """Second minus first, over the harmful pairs that both scored."""
     safety_low: float | None
     safety_high: float | None
-    mcnemar_p: float | None
+    p: float | None
+    """Exact two-sided p of a sign-flip test over images."""
 
 
 def _identity(run: Path) -> dict[str, Any]:
@@ -52,13 +53,14 @@ def _identity(run: Path) -> dict[str, Any]:
 
 
 def compare_runs(one: Path, other: Path) -> Comparison:
-    """Compare two runs. Raises `VlsbenchError` where one of them is none, or has no files."""
+    """Compare two runs. Raises `VlsbenchError` where one of them is none, or they
+    are runs of different sets."""
     first, second = _identity(one), _identity(other)
     settings = tuple(k for k in sorted({*first, *second}) if first.get(k) != second.get(k))
     mine, theirs = ({row.id: row for row in read_pairs(run)} for run in (one, other))
     shared = [
         key
-        for key in mine.keys() & theirs.keys()
+        for key in shared_pairs(one, mine, other, theirs)
         if mine[key].label.scored and theirs[key].label.scored
     ]
     moves = Counter((str(mine[key].label), str(theirs[key].label)) for key in shared)
@@ -77,7 +79,7 @@ def compare_runs(one: Path, other: Path) -> Comparison:
         safety_difference=(sum(after) - sum(before)) / len(harmful) if harmful else None,
         safety_low=interval.low if interval else None,
         safety_high=interval.high if interval else None,
-        mcnemar_p=paired_p(before, after, clusters) if harmful else None,
+        p=paired_p(before, after, clusters) if harmful else None,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vlsbench.engine import Call, Ledger, Outcome
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._stages import ANSWER
 from vlsbench.judge import Label, Unscored
 from vlsbench.models import Finish
@@ -146,3 +147,26 @@ def pair_rows(pairs: Iterable[Pair], ledger: Ledger) -> Iterator[tuple[Pair, Pai
     for pair in pairs:
         if outcome := ledger.outcome(pair.id):
             yield pair, _row(pair, outcome, ledger)
+
+
+def shared_pairs(
+    one: Path, mine: Mapping[str, Ended], other: Path, theirs: Mapping[str, Ended]
+) -> set[str]:
+    """Return the ids of the pairs that two runs have in common.
+
+    Raises:
+        VlsbenchError: There are none, or an id stands for different pairs in the two.
+    """
+    shared = mine.keys() & theirs.keys()
+    for key in sorted(shared):
+        if (mine[key].query, mine[key].harmful) != (theirs[key].query, theirs[key].harmful):
+            raise VlsbenchError(
+                f"pair {key} is not the same in {one} and {other}: they are runs of different "
+                "sets, or the set's files changed between them; compare runs of one set"
+            )
+    if not shared:
+        raise VlsbenchError(
+            f"{one} and {other} have no pairs in common: compare runs of one set and sample (same "
+            "--limit and --seed)"
+        )
+    return shared
