@@ -15,17 +15,15 @@ from vlsbench.registry import Kind
 from vlsbench.schemas import SchemaError
 
 
-class PluggedStage:
+class _PluggedStage:
     """A registered stage under its registered name; its options are a part of its version."""
 
     def __init__(self, name: str, stage: Stage, options: Mapping[str, Any]) -> None:
-        """Take the stage that was made of those options."""
         self.name = name
         self.version = version_of(stage.version, dict(options))
         self._stage = stage
 
     async def run(self, record: Record, ctx: Context) -> Result:
-        """Let the stage decide, and write down that it did."""
         result = await self._stage.run(record, ctx)
         if isinstance(result, Children):
             raise VlsbenchError(f"stage {self.name}: a plug-in makes no further records")
@@ -38,22 +36,14 @@ class PluggedStage:
 
 
 def plugged(recipe: Recipe) -> list[Stage]:
-    """Open the stages that a recipe names.
-
-    Raises:
-        SchemaError: One is no plug-in's, or its options are wrong; names file and key.
-    """
+    """Open the stages that a recipe names. Raises `SchemaError` naming file and key."""
     stages: list[Stage] = []
     for name, options in recipe.stages.items():
-        key = f"{recipe.file}: stages.{name}"
         try:
             entry = registry.get(Kind.STAGE, name)
-        except VlsbenchError as error:
-            raise SchemaError(f"{key}: {error}") from None
-        if "section" in entry.declaration:
-            raise SchemaError(f"{key}: ships with vlsbench; only plug-ins stand under [stages]")
-        try:
-            stages.append(PluggedStage(name, entry.target(**options), options))
-        except (TypeError, ValueError) as error:
-            raise SchemaError(f"{key}: {error}") from None
+            if entry.origin == registry.OWN:
+                raise ValueError("ships with vlsbench; only plug-ins stand under [stages]")
+            stages.append(_PluggedStage(name, entry.target(**options), options))
+        except (TypeError, ValueError, VlsbenchError) as error:
+            raise SchemaError(f"{recipe.file}: stages.{name}: {error}") from None
     return stages

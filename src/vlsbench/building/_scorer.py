@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +13,18 @@ from vlsbench.auditing import Naming
 from vlsbench.embed import open_embedder
 from vlsbench.errors import MissingExtra
 
-T = TypeVar("T")
-
 
 class Scorer:
     """Scores texts off the event loop; closes with the run."""
 
-    def __init__(self, cache: Path | None = None) -> None:
-        """Open the embedder.
-
-        Raises:
-            MissingExtra: The extra is not installed; names the settings that do without.
-        """
+    def __init__(self) -> None:
+        """Open the embedder. Raises `MissingExtra` naming the settings that do without."""
         self._waiting: list[tuple[list[tuple[str, str]], asyncio.Future[list[float]]]] = []
         self._busy: asyncio.Task[None] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="scorer")
         self._embedder = open_embedder()
         try:
-            self._naming = self._pool.submit(Naming, self._embedder, cache=cache).result()
+            self._naming = self._pool.submit(Naming, self._embedder).result()
         except MissingExtra:
             self._pool.shutdown()
             raise MissingExtra(
@@ -81,12 +73,9 @@ class Scorer:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors, shape (texts, d)."""
-        return self._run(lambda: self._naming.embed(texts))
-
-    def _run(self, work: Callable[[], T]) -> T:
-        return self._pool.submit(work).result()
+        return self._pool.submit(self._naming.embed, texts).result()
 
     def close(self) -> None:
         """Close the cache and end the thread."""
-        self._run(lambda: self._naming.__exit__(None, None, None))
+        self._pool.submit(self._naming.__exit__, None, None, None).result()
         self._pool.shutdown()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vlsbench.building._perceive import Found
 from vlsbench.building._recipe import Perceive
+from vlsbench.building._writing import Found
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.pairs import FileImage, Image, MadeImage, PairSet
+from vlsbench.pairs import FileImage, Image, MadeImage, load
 from vlsbench.text import first_line
 
 HUB = "hub:"
@@ -21,28 +21,21 @@ _HUB = re.compile(r"hub:(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?(?::(\w[\w.\[\]%:
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
-def find_images(
-    settings: Perceive, open_set: Callable[[str], PairSet]
-) -> Iterator[tuple[str, Found]]:
+def find_images(settings: Perceive) -> Iterator[tuple[str, Found]]:
     """Walk name and image, in the order of the source.
 
-    Args:
-        settings: Says where they are.
-        open_set: Opens a benchmark by its name or path.
-
     Raises:
-        MissingExtra: A data set of the Hub needs `datasets`.
         VlsbenchError: There is no such folder or set, or no image in it.
     """
     found = False
-    for name, image in _images(settings, open_set):
+    for name, image in _images(settings):
         found = True
         yield name, Found(image, settings.licence, settings.source)
     if not found:
         raise VlsbenchError(f"perceive.images: no image in {settings.images}")
 
 
-def _images(settings: Perceive, open_set: Callable[[str], PairSet]) -> Iterator[tuple[str, Image]]:
+def _images(settings: Perceive) -> Iterator[tuple[str, Image]]:
     if settings.images.startswith(HUB):
         yield from _of_the_hub(settings)
         return
@@ -54,7 +47,7 @@ def _images(settings: Perceive, open_set: Callable[[str], PairSet]) -> Iterator[
                 yield name, FileImage(name, path)
         return
     seen: set[str] = set()
-    for pair in open_set(settings.images):
+    for pair in load(settings.images):
         for image in pair.images:
             if image.ref not in seen:
                 seen.add(image.ref)
@@ -83,9 +76,8 @@ def _of_the_hub(settings: Perceive) -> Iterator[tuple[str, MadeImage]]:
             raise ValueError(f"no column {settings.column!r} among {', '.join(rows.column_names)}")
         rows = rows.cast_column(settings.column, datasets.Image(decode=False))
     except Exception as error:  # the libraries fail in their own and their file systems' ways
-        reason = first_line(error)
         raise VlsbenchError(
-            f"perceive.images: {settings.images} cannot be opened: {reason}"
+            f"perceive.images: {settings.images} cannot be opened: {first_line(error)}"
         ) from None
     for place in range(len(rows)):
         ref = f"{name}/{split}/{place:06d}"
@@ -93,7 +85,7 @@ def _of_the_hub(settings: Perceive) -> Iterator[tuple[str, MadeImage]]:
 
 
 def _bytes_of(rows: Any, column: str, place: int) -> bytes:
-    """Return a picture of a data set: from its row, or from a file that was downloaded with it."""
+    """Return an image of a data set: from its row, or from a file that was downloaded with it."""
     from huggingface_hub import constants
 
     cell = rows[place][column] or {}

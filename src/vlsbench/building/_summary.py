@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vlsbench import __version__
+from vlsbench.building._barriers import PREFIX, RELEASE, TWIN, recorded
 from vlsbench.building._recipe import Recipe
-from vlsbench.building._select import PREFIX, TWIN, recorded
 from vlsbench.engine import Ledger, Outcome
 from vlsbench.evaluation import Spend, spend_by_role
 from vlsbench.registry import is_simulated
@@ -25,21 +25,7 @@ SCHEMA = "vlsbench.build/1"
 SUMMARY = "summary.json"
 SIMULATED = "Simulated: lab models took part; everything in the set is made up and harmless."
 STOPPED = "The build stopped before its end; the same command goes on."
-FLOW = (
-    "elements",
-    "perceive",
-    "draft",
-    "detoxify",
-    "leak_filter",
-    "draw",
-    "final_filter",
-    "near_duplicates",
-    "contamination",
-    "quota",
-    "release",
-)
-"""Stages and barriers of a pair, in order."""
-TWIN_FLOW = ("twin", "draw", "twin_filter", "near_duplicates", "release")
+BARRIERS = {"near_duplicates", "contamination", "quota", RELEASE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +60,7 @@ class BuildSummary:
     twins: int
     """Benign ones."""
     images: int
-    """Distinct pictures in the set."""
+    """Distinct images in the set."""
     yield_: Rate
     """Released among the drafts and images that were begun, clustered by what they come from."""
     stages: tuple[StageCount, ...]
@@ -92,49 +78,41 @@ class BuildSummary:
 class _Flow:
     """Counts records by the stage that they ended at."""
 
-    def __init__(self, stages: Sequence[str]) -> None:
+    def __init__(self, *stages: str) -> None:
         self._stages = stages
-        self._ended: dict[str, dict[str, Counter[str]]] = {
-            stage: {"keep": Counter(), "drop": Counter(), "quarantine": Counter()}
-            for stage in stages
-        }
+        self._ended: Counter[tuple[str, str, str]] = Counter()
         self._seen: Counter[str] = Counter()
 
-    def add(self, outcome: Outcome, end: tuple[str, str, str]) -> None:
-        stage, kind, reason = end
-        self._ended[stage][kind][reason] += 1
+    def add(self, outcome: Outcome, stage: str, kind: str, reason: str) -> None:
+        self._ended[stage, kind, reason] += 1
         steps = outcome.value.get("item", {}).get("steps", ())
-        passed = {step["stage"] for step in steps} & set(self._stages) | {stage}
-        if outcome.kind == "keep":
-            place = self._stages.index(stage)
-            barriers = ("near_duplicates", "contamination", "quota", "release")
-            passed |= {name for name in self._stages[: place + 1] if name in barriers}
+        passed = {step["stage"] for step in steps} | {stage}
+        if stage in BARRIERS:
+            before = self._stages[: self._stages.index(stage)]
+            passed.update(name for name in before if name in BARRIERS)
         self._seen.update(passed)
 
-    def counts(self, left_out: Collection[str]) -> tuple[StageCount, ...]:
+    def counts(self) -> tuple[StageCount, ...]:
+        def gone(stage: str, kind: str) -> dict[str, int]:
+            ended = self._ended.most_common()
+            return {why: n for (at, how, why), n in ended if (at, how) == (stage, kind)}
+
         found = []
         for stage in self._stages:
-            if not self._seen[stage] or stage in left_out:
-                continue
-            ended = self._ended[stage]
-            gone = ended["drop"].total() + ended["quarantine"].total()
-            found.append(
-                StageCount(
-                    stage,
-                    self._seen[stage],
-                    self._seen[stage] - gone,
-                    dict(ended["drop"].most_common()),
-                    dict(ended["quarantine"].most_common()),
-                )
-            )
+            if entered := self._seen[stage]:
+                dropped, quarantined = gone(stage, "drop"), gone(stage, "quarantine")
+                left = entered - sum(dropped.values()) - sum(quarantined.values())
+                found.append(StageCount(stage, entered, left, dropped, quarantined))
         return tuple(found)
 
 
 def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
     """Count a build, in one walk over its outcomes."""
-    place = FLOW.index("final_filter")
-    pairs = _Flow((*FLOW[:place], *recipe.stages, *FLOW[place:]))
-    twins = _Flow(TWIN_FLOW)
+    near = ("near_duplicates",) if recipe.near_duplicates else ()
+    against = ("contamination",) if recipe.contamination.against else ()
+    stages = ("elements", "perceive", "draft", "detoxify", "leak_filter", "draw", *recipe.stages)
+    pairs = _Flow(*stages, "final_filter", *near, *against, "quota", RELEASE)
+    twins = _Flow("twin", "draw", "twin_filter", *near, RELEASE)
     candidates: Counter[str] = Counter()
     patterns: Counter[str] = Counter()
     categories: dict[str, Counter[str]] = {}
@@ -147,12 +125,11 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
             continue
         item = outcome.value.get("item", {})
         decision = recorded(ledger, outcome.record) if outcome.kind == "keep" else None
-        end = (outcome.stage, outcome.kind, outcome.reason)
-        if decision:
-            end = (decision.stage, "drop" if decision.reason else "keep", decision.reason)
+        end = decision or outcome
+        kind = ("drop" if decision.reason else "keep") if decision else outcome.kind
         released = decision is not None and not decision.reason
         is_twin = TWIN in outcome.record
-        (twins if is_twin else pairs).add(outcome, end)
+        (twins if is_twin else pairs).add(outcome, end.stage, kind, end.reason)
         if released:
             images.add(item["image"])
         if is_twin:
@@ -161,7 +138,8 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
         if outcome.stage == "elements":
             continue  # never begun
         hits.append(released)
-        origins.append(item.get("image") if item.get("path") == "B" else _element(outcome))
+        element = f"{item.get('subcategory', '')}/{item.get('element', '')}"
+        origins.append(item["image"] if item.get("path") == "B" else element)
         for step in item.get("steps", ()):
             for row in step["facts"].get("candidates", ()):
                 candidates[row["fell"]] += 1
@@ -171,6 +149,9 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
     spend, served_by = spend_by_role(ledger)
     simulated = any(is_simulated(name) for name in served_by)
     complete = ledger.meta("complete") is not None
+    rate = Rate(0, 0, None, None, None)
+    if hits and (interval := clustered_interval(np.asarray(hits, dtype=bool), origins)):
+        rate = Rate(sum(hits), len(hits), sum(hits) / len(hits), interval.low, interval.high)
     notes = [n for n, holds in ((SIMULATED, simulated), (STOPPED, not complete)) if holds]
     return BuildSummary(
         schema=SCHEMA,
@@ -184,9 +165,9 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
         pairs=sum(hits),
         twins=released_twins,
         images=len(images),
-        yield_=_rate(hits, origins),
-        stages=pairs.counts(_left_out(recipe)),
-        twin_stages=twins.counts(_left_out(recipe)),
+        yield_=rate,
+        stages=pairs.counts(),
+        twin_stages=twins.counts(),
         candidates=dict(candidates.most_common()),
         patterns=dict(patterns.most_common()),
         categories={name: dict(found) for name, found in sorted(categories.items())},
@@ -198,24 +179,3 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
 def read_build(path: Path) -> BuildSummary:
     """Read a `summary.json` back. Raises `SchemaError` where it is none or of another schema."""
     return read_json(path, BuildSummary, schema=SCHEMA)
-
-
-def _left_out(recipe: Recipe) -> set[str]:
-    """Name the barriers that the recipe does not have: what passed them passed nothing."""
-    there = {
-        "near_duplicates": recipe.near_duplicates is not None,
-        "contamination": bool(recipe.contamination.against),
-    }
-    return {name for name, is_there in there.items() if not is_there}
-
-
-def _element(outcome: Outcome) -> str:
-    item = outcome.value.get("item", {})
-    return "/".join((item.get("subcategory", ""), item.get("element", ""))) or outcome.record
-
-
-def _rate(hits: Sequence[bool], origins: Sequence[str]) -> Rate:
-    interval = clustered_interval(np.asarray(hits, dtype=bool), list(origins)) if hits else None
-    if interval is None:
-        return Rate(0, 0, None, None, None)
-    return Rate(sum(hits), len(hits), sum(hits) / len(hits), interval.low, interval.high)
