@@ -5,17 +5,9 @@ The stages are in `_writing.py`, `_drawing.py` and `_filters.py`, the barriers i
 """
 
 from vlsbench.building._barriers import contaminated, near_duplicates, over_quota
-from vlsbench.building._build import (
-    Build,
-    BuildConfig,
-    build,
-    check_models,
-    plan_build,
-)
+from vlsbench.building._build import Build, BuildConfig, build, check_models, plan_build
 from vlsbench.building._content import forbidden_category, forbidden_text
-from vlsbench.building._drawing import DrawStage
 from vlsbench.building._estimate import BuildEstimate
-from vlsbench.building._filters import FinalFilterStage, LeakFilterStage, TwinFilterStage
 from vlsbench.building._items import Item, Step, drop, keep, quarantine
 from vlsbench.building._recipe import (
     SHIPPED,
@@ -25,23 +17,10 @@ from vlsbench.building._recipe import (
     Recipe,
     read_recipe,
 )
-from vlsbench.building._roles import RULES, Task
-from vlsbench.building._run import VIEW, BuildPlan, stages_of
+from vlsbench.building._roles import RULES
+from vlsbench.building._run import STAGES, VIEW, BuildPlan, stages_of
 from vlsbench.building._summary import SUMMARY, BuildSummary, StageCount, read_build
-from vlsbench.building._writing import (
-    DetoxifyStage,
-    DraftStage,
-    ElementsStage,
-    PerceiveStage,
-    TwinStage,
-)
 from vlsbench.registry import stage
-
-STAGES = (
-    *(ElementsStage, DraftStage, PerceiveStage, DetoxifyStage, LeakFilterStage),
-    *(DrawStage, FinalFilterStage, TwinStage, TwinFilterStage),
-)
-"""What ships, in order."""
 
 __all__ = [
     "RULES",
@@ -61,7 +40,6 @@ __all__ = [
     "Recipe",
     "StageCount",
     "Step",
-    "Task",
     "build",
     "check_models",
     "contaminated",
@@ -78,5 +56,5 @@ __all__ = [
     "stages_of",
 ]
 
-for _stage in STAGES:
-    stage(_stage.name)(_stage)
+for shipped in STAGES:
+    stage(shipped.name)(shipped)

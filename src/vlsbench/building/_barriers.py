@@ -122,11 +122,7 @@ class _Other:
 
 
 def contaminated(
-    items: Items,
-    settings: Contamination,
-    others: Sequence[PairSet],
-    embed: Embed | None,
-    run: Path,
+    items: Items, settings: Contamination, others: Sequence[PairSet], embed: Embed | None, run: Path
 ) -> Iterator[tuple[str, str | None]]:
     """Say of each pair which benchmark holds its query or image; None where none does."""
     known = [_Other(pairs, settings, embed) for pairs in others]

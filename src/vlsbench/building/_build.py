@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,22 +18,12 @@ from vlsbench.building._files import PAIRS, PROVENANCE, write_pairs, write_prove
 from vlsbench.building._recipe import Recipe, read_recipe
 from vlsbench.building._run import BuildPlan, execute, stages_of
 from vlsbench.building._scorer import Scorer
-from vlsbench.building._sources import find_images
 from vlsbench.building._summary import SUMMARY, BuildSummary, summarise
 from vlsbench.config import Connection, Limits, Option
 from vlsbench.engine import CostBudget, Ledger, run_async
 from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
 from vlsbench.files import write_json
-from vlsbench.models import (
-    ChatModel,
-    Connections,
-    HttpChat,
-    HttpImages,
-    ImageModel,
-    Price,
-    open_images,
-    price_of,
-)
+from vlsbench.models import ChatModel, Connections, HttpChat, HttpImages, ImageModel, open_images
 from vlsbench.pairs import load
 from vlsbench.registry import Kind
 from vlsbench.schemas import SchemaError
@@ -163,7 +153,7 @@ def build(
     if waiting := read.placeholders():
         raise SchemaError(
             f"{read.file}: {waiting[0]}: is still a placeholder: name a model, here or with --set"
-            + (f" (also {', '.join(waiting[1:])})" if waiting[1:] else ""),
+            + (f" (also {', '.join(waiting[1:])})" if waiting[1:] else "")
         )
     if read.needs_index and not find_spec("usearch"):
         raise MissingExtra(
@@ -172,7 +162,7 @@ def build(
             "build",
         )
     connection, spending = connection or Connection(), CostBudget.of(budget)
-    prices = prices_of(read)
+    prices = read.known_prices()
     spending.need_prices(prices, "state it in the recipe under [prices]")
     with ExitStack() as stack:
         open_role = _opened(read, Connections.of(connection), lab, stack)
@@ -209,15 +199,7 @@ def plan_build(
         VlsbenchError: Its images or other benchmarks cannot be opened.
     """
     read = read_recipe(Path(recipe), overrides)
-    return read, _estimate(read, prices_of(read), limit)
-
-
-def prices_of(recipe: Recipe) -> dict[str, Price | None]:
-    """Return model spec → price: the recipe's own, else the shipped table's."""
-    return {
-        spec: recipe.prices[spec].price() if spec in recipe.prices else price_of(spec)
-        for spec in recipe.specs().values()
-    }
+    return read, estimate_build(read, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,17 +279,8 @@ class Served(Protocol):
         """Return the image model that a spec names."""
 
 
-def _estimate(
-    recipe: Recipe, prices: Mapping[str, Price | None], limit: int | None
-) -> BuildEstimate:
-    images = sum(1 for _ in find_images(recipe.perceive)) if recipe.perceive else 0
-    return estimate_build(recipe, prices, images, limit)
-
-
 def _run(
-    plan: BuildPlan,
-    overrides: Sequence[str],
-    before: Callable[[BuildPlan, BuildEstimate], None],
+    plan: BuildPlan, overrides: Sequence[str], before: Callable[[BuildPlan, BuildEstimate], None]
 ) -> Build:
     recipe = plan.recipe
 
@@ -328,7 +301,7 @@ def _run(
         )
         if same and ledger.meta("complete") is not None and not plan.retry_quarantined:
             return Build(plan.folder, write_files())
-        before(plan, _estimate(recipe, plan.prices, plan.limit))
+        before(plan, estimate_build(recipe, plan.limit))
         signal = execute(plan, ledger)
         try:
             summary = write_files()

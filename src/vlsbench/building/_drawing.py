@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vlsbench.building._items import FORBIDDEN, Item, drop, keep, quarantine
+from vlsbench.building._items import FORBIDDEN, Item, decide, keep
 from vlsbench.building._recipe import Draw
 from vlsbench.building._roles import TEXT, Role, Task, TaskStage, tidy
 from vlsbench.engine import Context, Record, Result, get_blob, put_blob
@@ -132,7 +132,7 @@ class DrawStage(TaskStage[Mapping[str, Any]]):
         item = item.then(self.step(calls, rounds=rounds, images=images))
         seen = [row for row in rounds if "score" in row]
         if not seen:
-            return quarantine(item, reason) if reason else drop(item, "not_drawn")
+            return decide(item, reason, "not_drawn")
         # The first of equals: a later round is no better for being later.
         best = max(seen, key=lambda row: row["score"])
         item = replace(
@@ -141,7 +141,7 @@ class DrawStage(TaskStage[Mapping[str, Any]]):
             image_prompt=best["prompt"],
             image_licence=self._settings.licence,
         )
-        return drop(item, "badly_drawn") if best["score"] < self._settings.least else keep(item)
+        return decide(item, "", "badly_drawn" if best["score"] < self._settings.least else "")
 
     async def _draw(self, row: dict[str, Any], ctx: Context, calls: list[str]) -> ImageData | None:
         params = Params(max_tokens=1, temperature=None, seed=row["seed"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vlsbench.building._recipe import Recipe
-from vlsbench.building._run import drafts_of
-from vlsbench.models import Price, Usage, image_tokens
+from vlsbench.building._run import begin_b, drafts_of
+from vlsbench.models import Usage, image_tokens
 
 PASSES_LEAK_FILTER = 0.75
 """Share of drafts that keep a candidate. Assumed, like all shares here: the drafts decide."""
@@ -60,12 +60,11 @@ class BuildEstimate:
         return None if None in costs else sum(cost or 0.0 for cost in costs)
 
 
-def estimate_build(
-    recipe: Recipe, prices: Mapping[str, Price | None], images: int, limit: int | None
-) -> BuildEstimate:
-    """Estimate a whole build, from nothing; `images` are those that path B may begin with."""
+def estimate_build(recipe: Recipe, limit: int | None) -> BuildEstimate:
+    """Estimate a whole build, from nothing, with so many drafts and images at most."""
     drafts = sum(drafts_of(recipe, limit).values())
-    images = min(images, limit if limit is not None else images)
+    images = sum(1 for _ in begin_b(recipe, limit))
+    prices = recipe.known_prices()
     pairs = PASSES_FINAL_FILTER * PASSES_LEAK_FILTER * (PASSES_DRAW * drafts + images)
     if (most := recipe.quota.per_subcategory) is not None:
         pairs = min(pairs, most * len(recipe.taxonomy))

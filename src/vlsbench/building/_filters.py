@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.building._drawing import image_of
-from vlsbench.building._items import Item, drop, keep, quarantine
+from vlsbench.building._items import Item, decide, drop, keep, quarantine
 from vlsbench.building._recipe import FinalFilter, LeakFilter
 from vlsbench.building._roles import Role, TaskStage, yes_no_task
 from vlsbench.engine import Context, Record, Result
@@ -157,17 +157,13 @@ class _PairStage(TaskStage[tuple[bool, str]]):
                 dropped = reason if verdict.harmful is drop_if else ""
             elif drop_if is not None:  # a pattern that lacks a letter is no reason to lose a pair
                 unscored = str(verdict.reason).removeprefix("judge_")
-        whole = len(labels) == 3
+        parts = (Part.TEXT, Part.IMAGE, Part.PAIR) if len(labels) == 3 else ()
         item = item.then(
             self.step(calls, **said),
             reason=said.get(str(Part.PAIR)) or item.reason,
-            pattern="".join(labels[part] for part in (Part.TEXT, Part.IMAGE, Part.PAIR))
-            if whole
-            else "",
+            pattern="".join(labels[part] for part in parts),
         )
-        if unscored:
-            return quarantine(item, unscored)
-        return drop(item, dropped) if dropped else keep(item, last=True)
+        return decide(item, unscored, dropped, last=True)
 
 
 class FinalFilterStage(_PairStage):

@@ -117,6 +117,13 @@ def quarantine(item: Item, reason: str) -> Quarantine:
     return Quarantine(reason, item.outcome())
 
 
+def decide(item: Item, unread: str, dropped: str, *, last: bool = False) -> Result:
+    """Quarantine an item that nothing could be read about, else drop it, else keep it."""
+    if unread:
+        return quarantine(item, unread)
+    return drop(item, dropped) if dropped else keep(item, last=last)
+
+
 def version_of(version: str, *known: Any) -> str:
     """Return a stage's version with a digest of what else could change it: prompts, settings."""
     text = json.dumps(known, sort_keys=True)

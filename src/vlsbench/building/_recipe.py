@@ -17,7 +17,7 @@ from typing import Any
 from vlsbench.building._content import forbidden_category
 from vlsbench.building._items import slug
 from vlsbench.errors import VlsbenchError
-from vlsbench.models import Price
+from vlsbench.models import Price, price_of
 from vlsbench.schemas import SchemaError, convert, parse_toml, parse_value
 
 SHIPPED = ("lab", "vlsbench", "custom")
@@ -170,10 +170,6 @@ class RecipePrice:
     output: float = 0.0
     image: float = 0.0
 
-    def price(self) -> Price:
-        """Return the price that a budget counts with; an image counts as one output token."""
-        return Price(self.input, self.image * 1e6 if self.image else self.output)
-
 
 @dataclass(frozen=True, slots=True)
 class Subcategory:
@@ -276,6 +272,14 @@ class Recipe:
     def placeholders(self) -> list[str]:
         """Name the keys whose model is still a placeholder such as `<a strong text model>`."""
         return [f"models.{role}" for role, spec in self.specs().items() if set("<>") & set(spec)]
+
+    def known_prices(self) -> dict[str, Price | None]:
+        """Return model spec → price, an image as one output token: its own, else as shipped."""
+        known: dict[str, Price | None] = {spec: price_of(spec) for spec in self.specs().values()}
+        for spec, own in self.prices.items():
+            if spec in known:
+                known[spec] = Price(own.input, own.image * 1e6 if own.image else own.output)
+        return known
 
     @property
     def needs_embeddings(self) -> bool:

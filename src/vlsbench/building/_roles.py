@@ -210,6 +210,7 @@ class TaskStage(Generic[T]):
 
     def __init__(self, role: Role, *known: Any) -> None:
         self.role = role
+        known = known or (role.identity,)
         self.version = version_of(self.task.version, self.task.prompt, *known)
 
     async def ask(

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from vlsbench import registry
 from vlsbench.building._barriers import PREFIX, decide, record
 from vlsbench.building._drawing import DrawStage, KeptDrawings
 from vlsbench.building._filters import FinalFilterStage, LeakFilterStage, TwinFilterStage
-from vlsbench.building._items import Item, slug
-from vlsbench.building._plugged import plugged
+from vlsbench.building._items import Item, Step, keep, slug, version_of
 from vlsbench.building._recipe import Recipe
 from vlsbench.building._roles import CREATIVE, Role, harm_judge
 from vlsbench.building._scorer import Scorer
@@ -28,12 +29,15 @@ from vlsbench.building._writing import (
     TwinStage,
 )
 from vlsbench.engine import (
+    Children,
     Context,
     CostBudget,
     Flow,
     Job,
+    Keep,
     Ledger,
     Record,
+    Result,
     Stage,
     StopSignal,
     run_async,
@@ -41,7 +45,14 @@ from vlsbench.engine import (
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import ChatModel, ImageModel, Price
 from vlsbench.pairs import PairSet
+from vlsbench.registry import Kind
+from vlsbench.schemas import SchemaError
 
+STAGES = (
+    *(ElementsStage, DraftStage, PerceiveStage, DetoxifyStage, LeakFilterStage),
+    *(DrawStage, FinalFilterStage, TwinStage, TwinFilterStage),
+)
+"""What ships, in order."""
 UNDER_WAY = 2
 """Records under way for each connection: some wait for a question that another one asks too, some
 for the disk, and their connections would idle."""
@@ -84,6 +95,40 @@ class BuildPlan:
         return KeptDrawings(self.painter, self.recipe.draw.size, self.run)
 
 
+class _PluggedStage:
+    """A registered stage under its registered name; its options are a part of its version."""
+
+    def __init__(self, name: str, stage: Stage, options: Mapping[str, Any]) -> None:
+        self.name = name
+        self.version = version_of(stage.version, dict(options))
+        self._stage = stage
+
+    async def run(self, record: Record, ctx: Context) -> Result:
+        result = await self._stage.run(record, ctx)
+        if isinstance(result, Children):
+            raise VlsbenchError(f"stage {self.name}: a plug-in makes no further records")
+        item = result.value if isinstance(result, Keep) else record.value
+        if not isinstance(item, Item):
+            raise VlsbenchError(f"stage {self.name} kept {item!r}: keep the record's Item")
+        if not any(step.stage == self.name for step in item.steps):
+            item = item.then(Step(self.name, self.version))
+        return keep(item) if isinstance(result, Keep) else replace(result, value=item.outcome())
+
+
+def _plugged(recipe: Recipe) -> list[Stage]:
+    """Open the stages that a recipe names. Raises `SchemaError` naming file and key."""
+    stages: list[Stage] = []
+    for name, options in recipe.stages.items():
+        try:
+            entry = registry.get(Kind.STAGE, name)
+            if entry.origin == registry.OWN:
+                raise ValueError("ships with vlsbench; only plug-ins stand under [stages]")
+            stages.append(_PluggedStage(name, entry.target(**options), options))
+        except (TypeError, ValueError, VlsbenchError) as error:
+            raise SchemaError(f"{recipe.file}: stages.{name}: {error}") from None
+    return stages
+
+
 @dataclass(frozen=True)
 class Stages:
     """The stages of one build, in order."""
@@ -121,7 +166,7 @@ def stages_of(plan: BuildPlan) -> Stages:
         draw = [DrawStage(painter, Role("eyes", models["eyes"]), recipe.draw, run)]
     votes = recipe.final_filter.votes
     match, harm = Role("checker", checker, votes=votes), harm_judge(checker, votes)
-    last = [*plugged(recipe), FinalFilterStage(match, harm, recipe.final_filter, run)]
+    last = [*_plugged(recipe), FinalFilterStage(match, harm, recipe.final_filter, run)]
     writer = Role("writer", models["writer"], CREATIVE) if recipe.uses("writer") else None
     paths: list[Flow] = []
     if recipe.elements and writer:
@@ -131,7 +176,7 @@ def stages_of(plan: BuildPlan) -> Stages:
         paths.append(Flow(stages, partial(_begin_a, recipe, drafts)))
     if recipe.perceive:
         perceive = PerceiveStage(Role("eyes", models["eyes"]), recipe.taxonomy, run)
-        paths.append(Flow([perceive, *filters, *last], partial(_begin_b, plan)))
+        paths.append(Flow([perceive, *filters, *last], partial(begin_b, recipe, plan.limit)))
     twins: list[Stage] = []
     if recipe.twins.per_pair and writer:
         twins = [TwinStage(writer), *draw, TwinFilterStage(match, harm, run)]
@@ -160,9 +205,10 @@ def _begin_a(recipe: Recipe, drafts: Mapping[str, int]) -> Iterator[Record]:
             yield Record(name, cell)
 
 
-def _begin_b(plan: BuildPlan) -> Iterator[Record]:
-    if settings := plan.recipe.perceive:
-        most = min((m for m in (plan.limit, settings.most) if m), default=None)
+def begin_b(recipe: Recipe, limit: int | None) -> Iterator[Record]:
+    """Walk the images that path B begins with."""
+    if settings := recipe.perceive:
+        most = min((m for m in (limit, settings.most) if m), default=None)
         for name, found in islice(find_images(settings), most):
             yield Record(f"b/{name}", found)
 
@@ -274,7 +320,7 @@ def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
         budget=plan.budget,
         concurrency=plan.concurrency,
         width=UNDER_WAY * plan.concurrency * len({model.endpoint for model in models}),
-        total=begun + sum(1 for _ in _begin_b(plan)),
+        total=begun + sum(1 for _ in begin_b(plan.recipe, plan.limit)),
         tag=lambda outcome: TAGS[outcome.kind],
         counts=lambda outcome: not outcome.record.startswith(PREFIX),
         progress=plan.progress,

@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
-from vlsbench.building._content import forbidden_text
-from vlsbench.building._items import FORBIDDEN, Item, drop, keep, quarantine, slug
+from vlsbench.building._items import FORBIDDEN, Item, decide, drop, quarantine, slug
 from vlsbench.building._recipe import Detoxify, Elements, Subcategory
 from vlsbench.building._roles import Role, TaskStage, list_task, text_task
 from vlsbench.engine import Children, Context, Drop, Record, Result, put_blob
@@ -110,13 +108,11 @@ class ElementsStage(TaskStage[tuple[str, ...]]):
         dropped: list[tuple[str, Drop]] = []
         seen: set[str] = set()
         for place, element in enumerate(answer.value):
-            reason = ""
+            reason = "over_quota" if len(kept) >= wanted else ""
             if slug(element) in seen:
                 reason = "duplicate"
-            elif forbidden_text(element, cell.category, cell.name):
+            elif begun.forbids(element):
                 reason = FORBIDDEN
-            elif len(kept) >= wanted:
-                reason = "over_quota"
             seen.add(slug(element))
             if reason:
                 item = replace(begun, element=element)
@@ -125,15 +121,13 @@ class ElementsStage(TaskStage[tuple[str, ...]]):
                 kept.append(element)
         # The first draft of every element comes before the second of any, so that a quota, which
         # keeps pairs in the order of their ids, is filled from all elements alike.
-        children = (
+        drafts = [
             Record(
-                f"{record.id}/{number:03d}-{place:03d}",
-                replace(begun, element=element, number=number),
+                f"{record.id}/{number:03d}-{place:03d}", replace(begun, element=e, number=number)
             )
             for number in range(self._settings.drafts)
-            for place, element in enumerate(kept)
-        )
-        drafts = list(islice(children, self._most[record.id]))
+            for place, e in enumerate(kept)
+        ][: self._most[record.id]]
         # What was expected of this sub-category gives way to what there is.
         ctx.tally.total += len(drafts) + len(dropped) - self._most[record.id]
         return Children(drafts, tuple(dropped))
@@ -145,16 +139,10 @@ class DraftStage(TaskStage[dict[str, str]]):
     name = "draft"
     task = text_task("draft", DRAFT, "description", "query")
 
-    def __init__(self, writer: Role) -> None:
-        super().__init__(writer, writer.identity)
-
     async def run(self, record: Record, ctx: Context) -> Result:
         item: Item = record.value
-        blocks = [
-            ("CATEGORY", item.category),
-            ("SUBCATEGORY", item.subcategory),
-            ("ELEMENT", item.element),
-        ]
+        cell = [("CATEGORY", item.category), ("SUBCATEGORY", item.subcategory)]
+        blocks = [*cell, ("ELEMENT", item.element)]
         answer = await self.ask(record, ctx, blocks, number=item.number + 1)
         if answer.value is None:
             return quarantine(item.then(self.step(answer.calls)), answer.reason)
@@ -166,9 +154,8 @@ class DraftStage(TaskStage[dict[str, str]]):
             candidates=(query,),
             image_prompt=description,
         )
-        if not description or not query:
-            return drop(item, "empty")
-        return drop(item, FORBIDDEN) if item.forbids(description, query) else keep(item)
+        forbidden = FORBIDDEN if item.forbids(description, query) else ""
+        return decide(item, "", forbidden if description and query else "empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +215,8 @@ class PerceiveStage(TaskStage[dict[str, str]]):
         if cell is None:
             return drop(item, "outside_taxonomy")
         item = replace(item, category=cell.category, subcategory=cell.name)
-        if item.forbids(said["description"], said["query"], said["risk"]):
-            return drop(item, FORBIDDEN)
-        return keep(item)
+        forbidden = item.forbids(said["description"], said["query"], said["risk"])
+        return decide(item, "", FORBIDDEN if forbidden else "")
 
 
 class DetoxifyStage(TaskStage[tuple[str, ...]]):
@@ -256,9 +242,7 @@ class DetoxifyStage(TaskStage[tuple[str, ...]]):
             self.step(answer.calls, queries=list(rewrites)),
             candidates=tuple(dict.fromkeys((*allowed, item.query))),
         )
-        if answer.value is None:
-            return quarantine(item, answer.reason)
-        return drop(item, FORBIDDEN) if rewrites and not allowed else keep(item)
+        return decide(item, answer.reason, FORBIDDEN if rewrites and not allowed else "")
 
 
 class TwinStage(TaskStage[dict[str, str]]):
@@ -270,17 +254,11 @@ class TwinStage(TaskStage[dict[str, str]]):
     name = "twin"
     task = text_task("twin", TWIN, "description")
 
-    def __init__(self, writer: Role) -> None:
-        super().__init__(writer, writer.identity)
-
     async def run(self, record: Record, ctx: Context) -> Result:
         item: Item = record.value
         blocks = [("QUERY", item.query), ("DESCRIPTION", item.description)]
         answer = await self.ask(record, ctx, blocks, number=item.number + 1)
         said = (answer.value or {}).get("description", "")
         item = item.then(self.step(answer.calls), description=said, image_prompt=said)
-        if answer.value is None:
-            return quarantine(item, answer.reason)
-        if not said:
-            return drop(item, "empty")
-        return drop(item, FORBIDDEN) if item.forbids(said) else keep(item)
+        forbidden = FORBIDDEN if item.forbids(said) else ""
+        return decide(item, answer.reason, forbidden if said else "empty")
