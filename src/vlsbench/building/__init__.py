@@ -8,6 +8,7 @@ from vlsbench.building._barriers import contaminated, near_duplicates, over_quot
 from vlsbench.building._build import Build, BuildConfig, build, check_models, plan_build
 from vlsbench.building._content import forbidden_category, forbidden_text
 from vlsbench.building._estimate import BuildEstimate
+from vlsbench.building._files import SUMMARY, BuildSummary, StageCount, read_build
 from vlsbench.building._items import Item, Step, drop, keep, quarantine
 from vlsbench.building._recipe import (
     SHIPPED,
@@ -19,7 +20,6 @@ from vlsbench.building._recipe import (
 )
 from vlsbench.building._roles import RULES
 from vlsbench.building._run import STAGES, VIEW, BuildPlan, stages_of
-from vlsbench.building._summary import SUMMARY, BuildSummary, StageCount, read_build
 from vlsbench.registry import stage
 
 __all__ = [

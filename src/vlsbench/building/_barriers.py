@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -96,66 +95,52 @@ def near_duplicates(
             yield name, None
 
 
-class _Other:
-    """The queries and images of one benchmark."""
-
-    def __init__(self, pairs: PairSet, settings: Contamination, embed: Embed | None) -> None:
-        self.name = pairs.name
-        self._queries = TextIndex(cosine=settings.similarity or 0)
-        self._images = ImageIndex(settings.bits) if settings.bits >= 0 else None
-        walk = iter(pairs)
-        while chunk := list(islice(walk, CHUNK)):
-            queries = [pair.query for pair in chunk]
-            self._queries.add(queries, embed(queries) if embed else None)
-            for image in (image for pair in chunk for image in pair.images):
-                # An image that cannot be read is like none of ours.
-                with suppress(OSError, VlsbenchError):
-                    if self._images is not None:
-                        self._images.add(image.read())
-
-    def holds(self, item: Item, vector: Vector | None, run: Path) -> bool:
-        if self._queries.find(item.query, vector):
-            return True
-        if self._images is None:
-            return False
-        return self._images.find(item.image, lambda: image_of(run, item.image).data) is not None
-
-
 def contaminated(
     items: Items, settings: Contamination, others: Sequence[PairSet], embed: Embed | None, run: Path
 ) -> Iterator[tuple[str, str | None]]:
     """Say of each pair which benchmark holds its query or image; None where none does."""
-    known = [_Other(pairs, settings, embed) for pairs in others]
+    known: list[tuple[str, TextIndex, ImageIndex | None]] = []
+    for pairs in others:
+        texts = TextIndex(cosine=settings.similarity or 0)
+        images = ImageIndex(settings.bits) if settings.bits >= 0 else None
+        known.append((pairs.name, texts, images))
+        walk = iter(pairs)
+        while chunk := list(islice(walk, CHUNK)):
+            queries = [pair.query for pair in chunk]
+            texts.add(queries, embed(queries) if embed else None)
+            for image in (image for pair in chunk for image in pair.images):
+                # An image that cannot be read is like none of ours.
+                with suppress(OSError, VlsbenchError):
+                    if images is not None:
+                        images.add(image.read())
+
     for name, item, vector in _embedded(items, embed if known else None):
-        yield name, next((o.name for o in known if o.holds(item, vector, run)), None)
+
+        def data(sha256: str = item.image) -> bytes:
+            return image_of(run, sha256).data
+
+        found = (
+            other
+            for other, texts, images in known
+            if texts.find(item.query, vector)
+            or (images is not None and images.find(item.image, data) is not None)
+        )
+        yield name, next(found, None)
 
 
 def over_quota(items: Items, settings: Quota) -> Iterator[tuple[str, str | None]]:
     """Say of each pair which quota is full (`subcategory`, `category`); None where it is kept."""
     kept: Counter[tuple[str, ...]] = Counter()
     for name, item in items:
-        places = {
-            "subcategory": ((item.category, item.subcategory), settings.per_subcategory),
-            "category": ((item.category,), settings.per_category),
-        }
-        full = (
-            by for by, (place, most) in places.items() if most is not None and kept[place] >= most
-        )
-        why = next(full, None)
-        if why is None:
-            kept.update(place for place, _ in places.values())
+        cell, category = (item.category, item.subcategory), (item.category,)
+        why = None
+        if settings.per_subcategory is not None and kept[cell] >= settings.per_subcategory:
+            why = "subcategory"
+        elif settings.per_category is not None and kept[category] >= settings.per_category:
+            why = "category"
+        else:
+            kept.update((cell, category))
         yield name, why
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What became of a pair at the barriers."""
-
-    stage: str
-    reason: str
-    """Empty where it is in the set."""
-    detail: str = ""
-    """Of a duplicate, the pair that it repeats."""
 
 
 def kept_items(ledger: Ledger, *, twins: bool) -> Iterator[tuple[str, Item]]:
@@ -174,14 +159,15 @@ def decide(
     embed: Embed | None,
     *,
     among: set[str] | None = None,
-) -> dict[str, Decision]:
+) -> dict[str, Outcome]:
     """Take the pairs, or the twins of those `among` them, through the barriers: id → decision.
 
-    Twins repeat each other alone: neither quota nor contamination of their queries says anything
-    new about them.
+    A decision without a reason lets the pair into the set; of a duplicate, the value's `detail` is
+    the pair that it repeats. Twins repeat each other alone: neither quota nor contamination of
+    their queries says anything new about them.
     """
     run, near, against = ledger.folder, recipe.near_duplicates, recipe.contamination
-    decisions: dict[str, Decision] = {}
+    decisions: dict[str, Outcome] = {}
 
     def left() -> Items:
         for name, item in kept_items(ledger, twins=among is not None):
@@ -202,28 +188,15 @@ def decide(
         # Not `update` within the walk: `left` looks at what is decided.
         for name, why in [(name, why) for name, why in walk if why]:
             alike = stage == "near_duplicates"
-            decisions[name] = Decision(stage, "duplicate", why) if alike else Decision(stage, why)
-    decisions.update({name: Decision(RELEASE, "") for name, _ in left()})
+            reason, detail = ("duplicate", why) if alike else (why, "")
+            value = {"pair": name, "detail": detail}
+            decisions[name] = Outcome(PREFIX + name, stage, "drop", reason, value)
+    for name in [name for name, _ in left()]:
+        value = {"pair": name, "detail": ""}
+        decisions[name] = Outcome(PREFIX + name, RELEASE, "keep", "", value)
     return decisions
 
 
-async def record(ledger: Ledger, decisions: dict[str, Decision], *, twins: bool) -> None:
-    """Put the decisions on record, in place of those that an earlier invocation made."""
-    old = [n for n in ledger.ended() if n.startswith(PREFIX) and (TWIN in n) is twins]
-    made = (
-        Outcome(
-            PREFIX + name,
-            one.stage,
-            "drop" if one.reason else "keep",
-            one.reason,
-            {"pair": name, "detail": one.detail},
-        )
-        for name, one in decisions.items()
-    )
-    await ledger.replace_outcomes(old, made)
-
-
-def recorded(ledger: Ledger, name: str) -> Decision | None:
+def recorded(ledger: Ledger, name: str) -> Outcome | None:
     """Return what the barriers decided about a record; None where none did."""
-    found = ledger.outcome(PREFIX + name)
-    return Decision(found.stage, found.reason, found.value["detail"]) if found else None
+    return ledger.outcome(PREFIX + name)

@@ -14,11 +14,18 @@ from typing import Annotated, ClassVar, Protocol, cast
 
 from vlsbench import registry
 from vlsbench.building._estimate import BuildEstimate, estimate_build
-from vlsbench.building._files import PAIRS, PROVENANCE, write_pairs, write_provenance
+from vlsbench.building._files import (
+    PAIRS,
+    PROVENANCE,
+    SUMMARY,
+    BuildSummary,
+    summarise,
+    write_pairs,
+    write_provenance,
+)
+from vlsbench.building._filters import Scorer
 from vlsbench.building._recipe import Recipe, read_recipe
 from vlsbench.building._run import BuildPlan, execute, stages_of
-from vlsbench.building._scorer import Scorer
-from vlsbench.building._summary import SUMMARY, BuildSummary, summarise
 from vlsbench.config import Connection, Limits, Option
 from vlsbench.engine import CostBudget, Ledger, run_async
 from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
@@ -162,8 +169,7 @@ def build(
             "build",
         )
     connection, spending = connection or Connection(), CostBudget.of(budget)
-    prices = read.known_prices()
-    spending.need_prices(prices, "state it in the recipe under [prices]")
+    spending.need_prices(read.known_prices(), "state it in the recipe under [prices]")
     with ExitStack() as stack:
         open_role = _opened(read, Connections.of(connection), lab, stack)
         scorer = Scorer() if read.needs_embeddings else None
@@ -179,7 +185,6 @@ def build(
             others=tuple(load(name) for name in read.contamination.against),
             scorer=scorer,
             folder=Path(out) if out else BUILDS / f"{read.name}-{read.digest[:8]}",
-            prices=prices,
             budget=spending,
             limit=limit,
             concurrency=connection.concurrency,
@@ -272,11 +277,9 @@ def _opened(
 class Served(Protocol):
     """Models of a plug-in, wherever they run."""
 
-    def open(self, spec: str, connections: Connections) -> ChatModel:
-        """Return the model that a spec names."""
+    def open(self, spec: str, connections: Connections) -> ChatModel: ...
 
-    def painter(self, spec: str, connections: Connections) -> ImageModel:
-        """Return the image model that a spec names."""
+    def painter(self, spec: str, connections: Connections) -> ImageModel: ...
 
 
 def _run(

@@ -179,6 +179,11 @@ class Subcategory:
     name: str
     about: str
 
+    @property
+    def id(self) -> str:
+        """The id of its record."""
+        return f"a/{slug(self.category)}/{slug(self.name)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -254,16 +259,13 @@ class Recipe:
             "writer": self.elements is not None or self.twins.per_pair > 0,
             "rewriter": self.detoxify.candidates > 0,
             "eyes": self.perceive is not None or self.draw is not None,
-            "judge": True,
-            "checker": True,
             "painter": self.draw is not None,
-        }[role]
+        }.get(role, True)
 
     def spec(self, role: str) -> str:
         """Return the model of a role; empty where the recipe needs none."""
-        if not self.uses(role):
-            return ""
-        return str(getattr(self.models, role)) or (self.models.judge if role == "checker" else "")
+        spec: str = getattr(self.models, role) if self.uses(role) else ""
+        return spec or (self.models.judge if role == "checker" else "")
 
     def specs(self) -> dict[str, str]:
         """Return role → model spec of the roles that this recipe uses."""
@@ -338,7 +340,7 @@ def read_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         place = table.get(section, {}) if name else table
         if isinstance(place, dict) and place.get(name or section) is False:
             place[name or section] = None
-    table["taxonomy"] = _taxonomy(table.get("taxonomy", {}), file)
+    table["taxonomy"] = [asdict(cell) for cell in _taxonomy(table.get("taxonomy", {}), file)]
     return replace(convert(table, Recipe, file), file=file, text=text)
 
 
@@ -358,21 +360,19 @@ def _text(recipe: str | Path) -> tuple[str, str]:
     return name, resources.files("vlsbench.building").joinpath("recipes", name).read_text("utf-8")
 
 
-def _taxonomy(value: Any, file: str) -> list[dict[str, str]]:
+def _taxonomy(value: Any, file: str) -> list[Subcategory]:
     """Check the categories, and give every sub-category a row."""
-    rows: list[dict[str, str]] = []
-    ids: dict[tuple[str, str], str] = {}
+    rows: dict[str, Subcategory] = {}
     taxonomy = convert({"taxonomy": value}, dict[str, dict[str, dict[str, str]]], file)["taxonomy"]
     for category, inner in taxonomy.items():
         for name, about in inner.items():
             key = f"{file}: taxonomy.{category}.{name}"
             if reason := forbidden_category(category, name, about):
                 raise SchemaError(f"{key}: {reason}")
-            cell = (slug(category), slug(name))
-            if cell in ids:
-                raise SchemaError(f"{key}: has the same id as {ids[cell]}")
-            ids[cell] = f"{category}.{name}"
-            rows.append({"category": category, "name": name, "about": about})
+            cell = Subcategory(category, name, about)
+            if known := rows.get(cell.id):
+                raise SchemaError(f"{key}: has the same id as {known.category}.{known.name}")
+            rows[cell.id] = cell
     if not rows:
         raise SchemaError(f"{file}: taxonomy: names no sub-category")
-    return rows
+    return list(rows.values())

@@ -13,20 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench import registry
-from vlsbench.building._barriers import PREFIX, decide, record
+from vlsbench.building._barriers import PREFIX, TWIN, decide
 from vlsbench.building._drawing import DrawStage, KeptDrawings
-from vlsbench.building._filters import FinalFilterStage, LeakFilterStage, TwinFilterStage
-from vlsbench.building._items import Item, Step, keep, slug, version_of
+from vlsbench.building._filters import FinalFilterStage, LeakFilterStage, Scorer, TwinFilterStage
+from vlsbench.building._items import Item, Step, keep, version_of
 from vlsbench.building._recipe import Recipe
 from vlsbench.building._roles import CREATIVE, Role, harm_judge
-from vlsbench.building._scorer import Scorer
-from vlsbench.building._sources import find_images
 from vlsbench.building._writing import (
     DetoxifyStage,
     DraftStage,
     ElementsStage,
     PerceiveStage,
     TwinStage,
+    find_images,
 )
 from vlsbench.engine import (
     Children,
@@ -43,7 +42,7 @@ from vlsbench.engine import (
     run_async,
 )
 from vlsbench.errors import VlsbenchError
-from vlsbench.models import ChatModel, ImageModel, Price
+from vlsbench.models import ChatModel, ImageModel
 from vlsbench.pairs import PairSet
 from vlsbench.registry import Kind
 from vlsbench.schemas import SchemaError
@@ -74,7 +73,6 @@ class BuildPlan:
     """Benchmarks that the result must share nothing with."""
     scorer: Scorer | None
     folder: Path
-    prices: Mapping[str, Price | None]
     budget: CostBudget
     limit: int | None = None
     """Drafts begun on each path at most."""
@@ -175,7 +173,8 @@ def stages_of(plan: BuildPlan) -> Stages:
         stages: list[Stage] = [elements, DraftStage(writer), *filters, *draw, *last]
         paths.append(Flow(stages, partial(_begin_a, recipe, drafts)))
     if recipe.perceive:
-        perceive = PerceiveStage(Role("eyes", models["eyes"]), recipe.taxonomy, run)
+        eyes = Role("eyes", models["eyes"])
+        perceive = PerceiveStage(eyes, recipe.perceive, recipe.taxonomy, run)
         paths.append(Flow([perceive, *filters, *last], partial(begin_b, recipe, plan.limit)))
     twins: list[Stage] = []
     if recipe.twins.per_pair and writer:
@@ -183,16 +182,11 @@ def stages_of(plan: BuildPlan) -> Stages:
     return Stages(paths, twins)
 
 
-def cell_id(category: str, subcategory: str) -> str:
-    """Return the id of a sub-category's record."""
-    return f"a/{slug(category)}/{slug(subcategory)}"
-
-
 def drafts_of(recipe: Recipe, limit: int | None) -> dict[str, int]:
     """Return how many drafts each sub-category begins at most: the limit, spread evenly."""
     if not recipe.elements:
         return {}
-    cells = [cell_id(cell.category, cell.name) for cell in recipe.taxonomy]
+    cells = [cell.id for cell in recipe.taxonomy]
     all_of_them = recipe.elements.per_subcategory * recipe.elements.drafts
     share, more = divmod(all_of_them * len(cells) if limit is None else limit, len(cells))
     return {cell: min(all_of_them, share + (place < more)) for place, cell in enumerate(cells)}
@@ -200,17 +194,16 @@ def drafts_of(recipe: Recipe, limit: int | None) -> dict[str, int]:
 
 def _begin_a(recipe: Recipe, drafts: Mapping[str, int]) -> Iterator[Record]:
     for cell in recipe.taxonomy:
-        name = cell_id(cell.category, cell.name)
-        if drafts[name]:
-            yield Record(name, cell)
+        if drafts[cell.id]:
+            yield Record(cell.id, cell)
 
 
 def begin_b(recipe: Recipe, limit: int | None) -> Iterator[Record]:
     """Walk the images that path B begins with."""
     if settings := recipe.perceive:
         most = min((m for m in (limit, settings.most) if m), default=None)
-        for name, found in islice(find_images(settings), most):
-            yield Record(f"b/{name}", found)
+        for image in islice(find_images(settings), most):
+            yield Record(f"b/{image.ref}", image)
 
 
 def _begin_twins(plan: BuildPlan, ledger: Ledger, pairs: set[str]) -> Iterator[Record]:
@@ -236,8 +229,8 @@ def _begin_twins(plan: BuildPlan, ledger: Ledger, pairs: set[str]) -> Iterator[R
             yield Record(f"{name}/twin-{number}", begun)
 
 
-async def _reopen(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]) -> None:
-    """Open again what another version of a stage decided, and what ended without an answer.
+async def _begin(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]) -> None:
+    """Open again what another version of a stage decided; keep with the run what it now is.
 
     What was asked before is on record, so only what really changed is asked anew.
     """
@@ -256,10 +249,6 @@ async def _reopen(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]) 
     if stale:
         # Not `reopen`, which has every question asked anew: those that are the same are answered.
         await ledger.forget(stale)
-
-
-async def _describe(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]) -> None:
-    """Keep with the run what it is."""
     known = json.loads(ledger.meta("identity") or "{}").get("models", {})
     asked = [*plan.models.values(), *([plan.drawings] if plan.drawings else ())]
     models = {**known, **{model.spec: dict(model.identity) for model in asked}}
@@ -284,11 +273,7 @@ def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
     if ledger.meta("started") and ledger.meta("view") != VIEW:
         raise VlsbenchError(f"{ledger.folder} holds a run of another kind; choose another --out")
 
-    async def begin() -> None:
-        await _reopen(plan, ledger, stages.versions)
-        await _describe(plan, ledger, stages.versions)
-
-    run_async(begin)
+    run_async(partial(_begin, plan, ledger, stages.versions))
     pairs: set[str] = set()
 
     async def select(among: set[str] | None) -> set[str]:
@@ -296,7 +281,10 @@ def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
         chosen = await asyncio.to_thread(
             decide, plan.recipe, ledger, plan.others, embed, among=among
         )
-        await record(ledger, chosen, twins=among is not None)
+        # In place of what an earlier invocation decided.
+        twins = among is not None
+        old = [n for n in ledger.ended() if n.startswith(PREFIX) and (TWIN in n) is twins]
+        await ledger.replace_outcomes(old, chosen.values())
         return {name for name, made in chosen.items() if not made.reason}
 
     async def choose(ctx: Context) -> None:
@@ -316,7 +304,7 @@ def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
         facts={},
         steps=(stages.paths, choose, *([twins] if stages.twins else ()), choose_twins),
         models=models,
-        prices=plan.prices,
+        prices=plan.recipe.known_prices(),
         budget=plan.budget,
         concurrency=plan.concurrency,
         width=UNDER_WAY * plan.concurrency * len({model.endpoint for model in models}),
