@@ -8,7 +8,7 @@ from vlsbench.building._barriers import contaminated, near_duplicates, over_quot
 from vlsbench.building._build import Build, BuildConfig, build, check_models, plan_build
 from vlsbench.building._content import forbidden_category, forbidden_text
 from vlsbench.building._estimate import BuildEstimate
-from vlsbench.building._files import SUMMARY, BuildSummary, StageCount, read_build
+from vlsbench.building._files import SUMMARY, BuildSummary, read_build
 from vlsbench.building._items import Item, Step, drop, keep, quarantine
 from vlsbench.building._recipe import (
     SHIPPED,
@@ -38,7 +38,6 @@ __all__ = [
     "NearDuplicates",
     "Quota",
     "Recipe",
-    "StageCount",
     "Step",
     "build",
     "check_models",

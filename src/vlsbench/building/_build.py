@@ -14,22 +14,13 @@ from typing import Annotated, ClassVar, Protocol, cast
 
 from vlsbench import registry
 from vlsbench.building._estimate import BuildEstimate, estimate_build
-from vlsbench.building._files import (
-    PAIRS,
-    PROVENANCE,
-    SUMMARY,
-    BuildSummary,
-    summarise,
-    write_pairs,
-    write_provenance,
-)
+from vlsbench.building._files import PAIRS, PROVENANCE, BuildSummary, write_files
 from vlsbench.building._filters import Scorer
 from vlsbench.building._recipe import Recipe, read_recipe
 from vlsbench.building._run import BuildPlan, execute, stages_of
 from vlsbench.config import Connection, Limits, Option
 from vlsbench.engine import CostBudget, Ledger, run_async
 from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
-from vlsbench.files import write_json
 from vlsbench.models import ChatModel, Connections, HttpChat, HttpImages, ImageModel, open_images
 from vlsbench.pairs import load
 from vlsbench.registry import Kind
@@ -225,29 +216,29 @@ def check_models(recipe: Recipe, *, lab: str | None = None) -> list[ModelCheck]:
         lab: See `build`.
     """
 
-    async def check(role: str, spec: str, open_role: OpenRole) -> ModelCheck:
+    async def state(open_role: OpenRole, role: str, spec: str) -> tuple[str, bool]:
         if "<" in spec:
-            return ModelCheck(role, spec, f"models.{role} is still a placeholder", True)
+            return f"models.{role} is still a placeholder", True
         model: ChatModel | ImageModel | None = None
         try:
             model = open_role(role)
             if not isinstance(model, (HttpChat, HttpImages)):
-                return ModelCheck(role, spec, "in this process", False)
+                return "in this process", False
             there = await model.listed()
         except VlsbenchError as error:
-            return ModelCheck(role, spec, str(error), True)
+            return str(error), True
         finally:
             if model:
                 await model.close()
         known = {True: "there", False: "not on its server's list", None: "server has no list"}
-        return ModelCheck(role, spec, known[there], there is False)
+        return known[there], there is False
 
-    async def check_all(open_role: OpenRole) -> list[ModelCheck]:
-        return [await check(role, spec, open_role) for role, spec in recipe.specs().items()]
+    async def check(open_role: OpenRole) -> list[ModelCheck]:
+        specs = recipe.specs().items()
+        return [ModelCheck(r, spec, *await state(open_role, r, spec)) for r, spec in specs]
 
     with ExitStack() as stack:
-        open_role = _opened(recipe, Connections(1), lab, stack)
-        return run_async(partial(check_all, open_role))
+        return run_async(partial(check, _opened(recipe, Connections(1), lab, stack)))
 
 
 def _opened(
@@ -264,12 +255,12 @@ def _opened(
     def open_role(role: str) -> ChatModel | ImageModel:
         spec = specs[role]
         plugin = served.get(spec.partition("/")[0]) if "@" not in spec else None
-        if role == "painter":
-            if plugin:
-                return plugin.painter(spec, connections)
-            safety = recipe.draw.safety if recipe.draw else ""
-            return open_images(spec, connections, filtered=safety == "filtered")
-        return plugin.open(spec, connections) if plugin else connections.open(spec)
+        if role != "painter":
+            return plugin.open(spec, connections) if plugin else connections.open(spec)
+        if plugin:
+            return plugin.painter(spec, connections)
+        filtered = recipe.draw is not None and recipe.draw.safety == "filtered"
+        return open_images(spec, connections, filtered=filtered)
 
     return open_role
 
@@ -287,14 +278,8 @@ def _run(
 ) -> Build:
     recipe = plan.recipe
 
-    def write_files() -> BuildSummary:
-        write_pairs(ledger, plan.folder)
-        write_provenance(ledger, plan.folder)
-        given = "".join(f"# --set {override}\n" for override in overrides)
-        (plan.folder / "recipe.toml").write_text(recipe.text + given, "utf-8")
-        summary = summarise(ledger, recipe)
-        write_json(summary, plan.folder / SUMMARY)
-        return summary
+    def write() -> BuildSummary:
+        return write_files(ledger, plan.folder, recipe, overrides)
 
     with Ledger.write(plan.run) as ledger:
         same = (
@@ -303,11 +288,11 @@ def _run(
             and ledger.meta("limit") == str(plan.limit or "")
         )
         if same and ledger.meta("complete") is not None and not plan.retry_quarantined:
-            return Build(plan.folder, write_files())
+            return Build(plan.folder, write())
         before(plan, estimate_build(recipe, plan.limit))
         signal = execute(plan, ledger)
         try:
-            summary = write_files()
+            summary = write()
         except OSError as error:
             raise signal.error or Stopped(
                 f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from vlsbench.building._items import Item, Step
 from vlsbench.building._recipe import Recipe
 from vlsbench.engine import Ledger, Outcome
 from vlsbench.evaluation import Spend, spend_by_role
-from vlsbench.files import write_jsonl
+from vlsbench.files import write_json, write_jsonl
 from vlsbench.registry import is_simulated
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_interval
@@ -37,7 +37,7 @@ BARRIERS = {"near_duplicates", "contamination", "quota", RELEASE}
 ENDED = {"keep": "kept", "drop": "dropped", "quarantine": "quarantined"}
 
 
-def write_pairs(ledger: Ledger, folder: Path) -> None:
+def _write_pairs(ledger: Ledger, folder: Path) -> None:
     """Write `pairs/` anew, whole or not at all, in the order of the ids; the twins come last.
 
     Equal sets are equal byte for byte: nothing in them depends on when or in which order they
@@ -77,16 +77,21 @@ def write_pairs(ledger: Ledger, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def write_provenance(ledger: Ledger, folder: Path) -> None:
-    """Write a line for every record that ever was, kept or dropped, in one walk.
-
-    First every record with an outcome, in the order of ids, then what they were made from and that
-    has no outcome of its own.
-    """
+def write_files(
+    ledger: Ledger, folder: Path, recipe: Recipe, overrides: Sequence[str]
+) -> BuildSummary:
+    """Write the set, its provenance, its summary and a copy of the recipe."""
+    _write_pairs(ledger, folder)
     write_jsonl(_lines(ledger), folder / PROVENANCE)
+    given = "".join(f"# --set {override}\n" for override in overrides)
+    (folder / "recipe.toml").write_text(recipe.text + given, "utf-8")
+    summary = summarise(ledger, recipe)
+    write_json(summary, folder / SUMMARY)
+    return summary
 
 
 def _lines(ledger: Ledger) -> Iterator[dict[str, Any]]:
+    """Walk every record with an outcome, by id, then what they were made from and has none."""
     ended: set[str] = set()
     begun: dict[str, dict[str, Any]] = {}
     for outcome in ledger.outcomes():
@@ -214,7 +219,7 @@ class _Flow:
         self._ended[stage, end.kind, end.reason] += 1
         steps = outcome.value.get("item", {}).get("steps", ())
         passed = {step["stage"] for step in steps} | {stage}
-        if stage in BARRIERS:
+        if stage in BARRIERS and stage in self._stages:  # not what the recipe has left out since
             before = self._stages[: self._stages.index(stage)]
             passed.update(name for name in before if name in BARRIERS)
         self._seen.update(passed)

@@ -225,10 +225,7 @@ class Scorer:
             ) from None
 
     def load(self) -> None:
-        """Begin to load the model, which takes seconds, and do not wait for it.
-
-        What goes wrong is told when the first text is scored.
-        """
+        """Begin to load the model; what goes wrong is told when the first text is scored."""
         # Past the cache, which would answer without it.
         self._pool.submit(self._embedder.embed, ["a text"])
 
@@ -247,7 +244,6 @@ class Scorer:
         return await done
 
     async def _answer(self) -> None:
-        """Answer all who wait by now."""
         taken, self._waiting = self._waiting, []
         asked = [pair for pairs, _ in taken for pair in pairs]
         try:

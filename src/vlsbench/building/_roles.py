@@ -183,10 +183,9 @@ class Role:
             calls.extend(answer.calls)
             return answer
 
-        def side(answer: Answer[tuple[bool, str]]) -> bool | None:
-            return answer.value[0] if answer.value else None
-
-        found = await majority(len(self._askings), ask, side)
+        found = await majority(
+            len(self._askings), ask, lambda answer: answer.value[0] if answer.value else None
+        )
         assert found is not None, "an odd number of votes cannot tie"
         return replace(found, calls=tuple(calls))
 

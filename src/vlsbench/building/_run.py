@@ -145,33 +145,28 @@ class Stages:
 def stages_of(plan: BuildPlan) -> Stages:
     """Put the stages together as the recipe has them."""
     recipe, run, models = plan.recipe, plan.run, plan.models
-    votes = recipe.leak_filter.votes
+    leak, final = recipe.leak_filter, recipe.final_filter
     judge, checker = models["judge"], models["checker"]
     filters: list[Stage] = []
     if recipe.detoxify.candidates:
         rewriter = Role("rewriter", models["rewriter"], CREATIVE)
         filters.append(DetoxifyStage(rewriter, recipe.detoxify))
-    filters.append(
-        LeakFilterStage(
-            Role("judge", judge, votes=votes),
-            harm_judge(judge, votes),
-            plan.scorer.overlap if plan.scorer else None,
-            recipe.leak_filter,
-        )
-    )
+    match, harm = Role("judge", judge, votes=leak.votes), harm_judge(judge, leak.votes)
+    overlap = plan.scorer.overlap if plan.scorer else None
+    filters.append(LeakFilterStage(match, harm, overlap, leak))
     draw: list[Stage] = []
     if recipe.draw and (painter := plan.drawings):
         draw = [DrawStage(painter, Role("eyes", models["eyes"]), recipe.draw, run)]
-    votes = recipe.final_filter.votes
-    match, harm = Role("checker", checker, votes=votes), harm_judge(checker, votes)
-    last = [*_plugged(recipe), FinalFilterStage(match, harm, recipe.final_filter, run)]
+    match, harm = Role("checker", checker, votes=final.votes), harm_judge(checker, final.votes)
+    last = [*_plugged(recipe), FinalFilterStage(match, harm, final, run)]
     writer = Role("writer", models["writer"], CREATIVE) if recipe.uses("writer") else None
     paths: list[Flow] = []
     if recipe.elements and writer:
         drafts = drafts_of(recipe, plan.limit)
         elements = ElementsStage(writer, recipe.elements, drafts)
         stages: list[Stage] = [elements, DraftStage(writer), *filters, *draw, *last]
-        paths.append(Flow(stages, partial(_begin_a, recipe, drafts)))
+        cells = [Record(cell.id, cell) for cell in recipe.taxonomy if drafts[cell.id]]
+        paths.append(Flow(stages, lambda: cells))
     if recipe.perceive:
         eyes = Role("eyes", models["eyes"])
         perceive = PerceiveStage(eyes, recipe.perceive, recipe.taxonomy, run)
@@ -190,12 +185,6 @@ def drafts_of(recipe: Recipe, limit: int | None) -> dict[str, int]:
     all_of_them = recipe.elements.per_subcategory * recipe.elements.drafts
     share, more = divmod(all_of_them * len(cells) if limit is None else limit, len(cells))
     return {cell: min(all_of_them, share + (place < more)) for place, cell in enumerate(cells)}
-
-
-def _begin_a(recipe: Recipe, drafts: Mapping[str, int]) -> Iterator[Record]:
-    for cell in recipe.taxonomy:
-        if drafts[cell.id]:
-            yield Record(cell.id, cell)
 
 
 def begin_b(recipe: Recipe, limit: int | None) -> Iterator[Record]:

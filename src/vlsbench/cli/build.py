@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from vlsbench.building import BuildConfig
 from vlsbench.cli._config import command
@@ -25,8 +25,7 @@ def _build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     """Make a benchmark: from risk sub-categories or images to leak-free pairs.
 
     The same command resumes where it stopped; a changed recipe asks anew only what the change
-    concerns. `OUT/pairs` is a set that any command opens, `OUT/provenance.jsonl` has a line for
-    every record that ever was.
+    concerns. `OUT/pairs` is a dataset; `OUT/provenance.jsonl` has a line for every record.
 
     **Examples**
 
@@ -50,7 +49,7 @@ def _build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
 
     def before(made: BuildPlan, guess: BuildEstimate) -> None:
         if not quiet:
-            print_estimate(console, made.recipe, guess)
+            _print_estimate(console, made.recipe, guess)
             console.print(terminal(f"into {made.folder}"), highlight=False)
 
     done = building.build(**vars(config), progress=not quiet, before=before)
@@ -73,7 +72,7 @@ def _plan(config: BuildConfig, as_json: bool) -> None:
         found = {**asdict(guess), "calls": guess.calls, "cost": guess.cost}
         typer.echo(json.dumps({**found, "models": [asdict(check) for check in checks]}))
     else:
-        print_estimate(Console(), read, guess)
+        _print_estimate(Console(), read, guess)
         table = _table(("role", "model", "state"))
         for check in checks:
             style = "red" if check.wrong else ""
@@ -84,27 +83,21 @@ def _plan(config: BuildConfig, as_json: bool) -> None:
 
 
 def _table(texts: Sequence[str], numbers: Sequence[str] = (), title: str | None = None) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name in texts:
-        table.add_column(name, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right")
-    return table
+    columns = [Column(name, overflow="fold") for name in texts]
+    columns += [Column(name, justify="right") for name in numbers]
+    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
 
 
 def _dollars(cost: float | None) -> str:
     return "unknown" if cost is None else f"${cost:,.2f}"
 
 
-def print_estimate(console: Console, recipe: Recipe, guess: BuildEstimate) -> None:
-    """Say what will be asked of whom, and what it will probably cost."""
-    console.print(
-        terminal(
-            f"{recipe.name}: {len(recipe.taxonomy)} sub-categories, {guess.drafts:,} drafts, "
-            f"{guess.images:,} images, about {guess.pairs:,} pairs"
-        ),
-        highlight=False,
+def _print_estimate(console: Console, recipe: Recipe, guess: BuildEstimate) -> None:
+    line = (
+        f"{recipe.name}: {len(recipe.taxonomy)} sub-categories, {guess.drafts:,} drafts, "
+        f"{guess.images:,} images, about {guess.pairs:,} pairs"
     )
+    console.print(terminal(line), highlight=False)
     table = _table(("stage", "role", "model"), ("calls", "cost"))
     for row in guess.stages:
         calls = f"{row.calls:,}"
