@@ -166,13 +166,12 @@ def build(
         scorer = Scorer() if read.needs_embeddings else None
         if scorer:
             stack.callback(scorer.close)
-        painted = bool(read.spec("painter")) and read.draw is not None
         plan = BuildPlan(
             recipe=read,
             models={
                 role: cast(ChatModel, open_role(role)) for role in read.specs() if role != "painter"
             },
-            painter=cast(ImageModel, open_role("painter")) if painted else None,
+            painter=cast(ImageModel, open_role("painter")) if read.spec("painter") else None,
             others=tuple(load(name) for name in read.contamination.against),
             scorer=scorer,
             folder=Path(out) if out else BUILDS / f"{read.name}-{read.digest[:8]}",

@@ -27,7 +27,6 @@ from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_interval
 
 PAIRS = "pairs"
-METADATA = "metadata.jsonl"
 PROVENANCE = "provenance.jsonl"
 SCHEMA = "vlsbench.build/1"
 SUMMARY = "summary.json"
@@ -69,7 +68,7 @@ def _write_pairs(ledger: Ledger, folder: Path) -> None:
             **{field: getattr(item, field) for field in (*fields, "image_prompt", "pattern")},
         }
 
-    write_jsonl(rows(), part / METADATA)
+    write_jsonl(rows(), part / "metadata.jsonl")
     shutil.rmtree(old, ignore_errors=True)
     if place.exists():
         place.rename(old)
@@ -278,7 +277,7 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
             patterns[item["pattern"]] += 1
             categories.setdefault(item["category"], Counter())[item["subcategory"]] += 1
     spend, served_by = spend_by_role(ledger)
-    simulated = any(is_simulated(name) for name in served_by)
+    simulated = any(map(is_simulated, served_by))
     complete = ledger.meta("complete") is not None
     rate = Rate(0, 0, None, None, None)
     if hits and (interval := clustered_interval(np.asarray(hits, dtype=bool), origins)):

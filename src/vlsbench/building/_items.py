@@ -131,5 +131,5 @@ def version_of(version: str, *known: Any) -> str:
 
 
 def slug(text: str) -> str:
-    """Return a text as a part of an id: lower case, words joined by hyphens."""
+    """Return a text as a part of an id."""
     return text_slug(text.casefold(), "a-z0-9", "-")[:60] or "x"

@@ -22,7 +22,6 @@ from vlsbench.schemas import SchemaError, convert, parse_toml, parse_value
 
 SHIPPED = ("lab", "vlsbench", "custom")
 """Recipes that come with the package, by name."""
-SAFETY = ("filtered", "unfiltered")
 _LEFT_OUT_BY_FALSE = (
     *("elements", "perceive", "draw", "near_duplicates", "perceive.most", "leak_filter.overlap"),
     *("near_duplicates.similarity", "contamination.similarity"),
@@ -228,8 +227,8 @@ class Recipe:
             if (votes := self._at(key)) < 1 or votes % 2 == 0:
                 yield f"{key}: must be an odd number, so that there is a majority"
         if self.draw:
-            if self.draw.safety not in SAFETY:
-                yield f"draw.safety: must be one of {', '.join(SAFETY)}, not {self.draw.safety!r}"
+            if (safety := self.draw.safety) not in ("filtered", "unfiltered"):
+                yield f"draw.safety: must be one of filtered, unfiltered, not {safety!r}"
             if self.draw.safety == "unfiltered" and not self.draw.because.strip():
                 yield (
                     "draw.because: an unfiltered image backend needs a word on who looks at its "

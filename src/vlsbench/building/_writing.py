@@ -23,7 +23,6 @@ from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.pairs import FileImage, Image, ImageData, ImageError, MadeImage, load
 from vlsbench.text import first_line
 
-HUB = "hub:"
 _HUB = re.compile(r"hub:(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?(?::(\w[\w.\[\]%:-]*))?", re.ASCII)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 ELEMENTS = """\
@@ -276,7 +275,7 @@ def find_images(settings: Perceive) -> Iterator[Image]:
     """
     folder = Path(settings.images).expanduser()
     found: Iterator[Image]
-    if settings.images.startswith(HUB):
+    if settings.images.startswith("hub:"):
         found = _of_the_hub(settings)
     elif folder.is_dir() and not list(folder.glob("metadata.*")):
         paths = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
