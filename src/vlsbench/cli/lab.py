@@ -99,10 +99,11 @@ def serve(
     )
 
     try:
-        from uvloop import run
+        import uvloop
     except ImportError:  # not made for Windows
-        from asyncio import run
-    run(_until_stopped(setup))
+        asyncio.run(_until_stopped(setup))
+    else:
+        uvloop.run(_until_stopped(setup))
 
 
 async def _until_stopped(setup: Setup) -> None:
