@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,12 +99,16 @@ def serve(
         names={name: model.removeprefix("lab/") for name, model in names.items()},
     )
 
+    _run(_until_stopped(setup))
+
+
+def _run(work: Coroutine[object, object, None]) -> None:
     try:
         import uvloop
     except ImportError:  # not made for Windows
-        asyncio.run(_until_stopped(setup))
+        asyncio.run(work)
     else:
-        uvloop.run(_until_stopped(setup))
+        uvloop.run(work)
 
 
 async def _until_stopped(setup: Setup) -> None:
