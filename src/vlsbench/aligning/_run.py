@@ -54,8 +54,7 @@ def train(
 
     Args:
         method: How.
-        model: Path or Hub id of the model; the output of an earlier training too, adapters
-            included.
+        model: Path or Hub id; the output of an earlier training too, adapters included.
         rows: The data, in the form that the method needs (`Row`).
         out: Folder for the model in plain Hugging Face format, `align.json` (settings, data,
             versions) and `metrics.jsonl`.
@@ -70,8 +69,7 @@ def train(
         MissingExtra: The extra `align` is not installed.
         VlsbenchError: The model cannot be opened, or the folder holds another training.
     """
-    method = Method(method)
-    settings = settings or Settings()
+    method, settings, out = Method(method), settings or Settings(), Path(out)
     if method.online and reward is None:
         raise VlsbenchError(f"{method} learns from a reward: give one (--reward)")
     check_rows(method, rows, settings, name)
@@ -81,7 +79,6 @@ def train(
 
     from vlsbench.aligning._trainers import Notes, open_trainer
 
-    out = Path(out)
     identity = _identity(method, model, rows, settings)
     checkpoint = _checkpoint(out, identity, settings)
     out.mkdir(parents=True, exist_ok=True)
