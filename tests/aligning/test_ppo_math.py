@@ -56,9 +56,19 @@ def test_with_lambda_one_the_return_is_the_discounted_sum(
     assert found.returns[0].tolist() == pytest.approx(expected, abs=1e-4)
 
 
+def whitened(values: torch.Tensor, mask: torch.Tensor, answers: int) -> list[float]:
+    sums = mask.sum(), (values * mask).sum(), (values**2 * mask).sum()
+    found: list[float] = whiten(values, mask, *sums, torch.tensor(answers)).flatten().tolist()
+    return found
+
+
 def test_whitening_looks_at_counted_values_alone() -> None:
-    values = whiten(row(1.0, 3.0, 100.0), row(1, 1, 0))
-    assert values.tolist()[0] == pytest.approx([-1.0, 1.0, 0.0], abs=1e-4)
+    found = whitened(torch.tensor([[1.0, 100.0], [3.0, 100.0]]), row(1, 0).expand(2, 2), 2)
+    assert found == pytest.approx([-1.0, 0.0, 1.0, 0.0], abs=1e-4)
+
+
+def test_a_single_answer_keeps_its_advantage() -> None:
+    assert whitened(row(2.0, 2.0, 9.0), row(1, 1, 0), 1) == pytest.approx([2.0, 2.0, 0.0])
 
 
 def test_a_clipped_step_by_hand() -> None:
@@ -69,6 +79,7 @@ def test_a_clipped_step_by_hand() -> None:
         row(0.5, 0.0, 0.0),
         Advantages(row(1.0, -2.0, 9.0), row(1.0, 0.5, 9.0)),
         row(1, 1, 0),
+        torch.tensor(2.0),
         clip=0.2,
         value_clip=0.1,
     )
@@ -89,6 +100,7 @@ def test_the_gradient_of_a_clipped_token_is_zero() -> None:
         row(0.0, 0.0),
         Advantages(row(1.0, 1.0), row(0.0, 0.0)),
         row(1, 1),
+        torch.tensor(2.0),
         clip=0.2,
         value_clip=0.2,
     )

@@ -32,6 +32,7 @@ def train(method: str, tiny: Path, rows: Path, out: Path, batch: int, *launch: s
             *(sys.executable, *launch, "-m", "vlsbench", "align", method, "--model", str(tiny)),
             *("--data", str(rows), "--out", str(out), "--max-steps", "2", "--lr", "0.01"),
             *("--batch-size", str(batch), "--json"),
+            *(("--reward", "offline") if method == "mm-ppo" else ()),
         ],
         capture_output=True,
         text=True,

@@ -1,8 +1,9 @@
 """PPO for vision-language models. TRL has none; this is ours, over transformers' trainer.
 
-One optimiser step of the trainer is one pass over one batch of samples. A batch is sampled when
-its turn comes, kept for `inner_epochs` passes, and thrown away. Checkpoints, logs, several GPUs
-and resuming are the trainer's.
+One optimiser step of the trainer is one pass over one batch of samples, whatever parts and
+processes it is split into: advantages are compared, and losses averaged, over all of it. A batch is
+sampled when its turn comes, kept for `inner_epochs` passes, and thrown away. Checkpoints, logs,
+several GPUs and resuming are the trainer's.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,8 @@ class Rollout:
     log_probs: Tensor
     values: Tensor
     found: Advantages
+    tokens: Tensor
+    """Counted tokens of a part on average, over all parts and processes of the step."""
 
 
 class PPOTrainer(Trainer):
@@ -137,8 +140,8 @@ class PPOTrainer(Trainer):
         disable_dropout_in_model(policy)
         self.rows, self.reward, self.settings, self.kl = rows, reward, settings, kl
         self.processor, self.tokenizer = encoder.processor, encoder.tokenizer
-        self._rollouts: dict[int, Rollout] = {}
-        self._micro = 0
+        self._rollouts: list[Rollout] = []
+        self._step = self._part = 0
         self._noted: dict[str, list[float]] = defaultdict(list)
         # The model as it is, whatever wraps it later.
         self.actor = ActorCritic(policy)
@@ -186,15 +189,45 @@ class PPOTrainer(Trainer):
         """Not counted: sampling would be left out."""
         return 0
 
-    def _prepare_inputs(self, inputs: dict[str, Any]) -> Any:
-        slots = self.args.gradient_accumulation_steps
-        slot, turn = self._micro % slots, self._micro // slots % self.settings.inner_epochs
-        self._micro += 1
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """Collect the parts of an optimiser step, and sample answers to all of them at its turn."""
+        parts, items = super().get_batch_samples(*args, **kwargs)
+        turn = self._step % self.settings.inner_epochs
         # A resumed training may start in the middle of a batch's passes.
-        if turn == 0 or slot not in self._rollouts:
-            self._rollouts[slot] = self._sample(super()._prepare_inputs(inputs))
+        if parts and (turn == 0 or len(self._rollouts) != len(parts)):
+            prepared = [super(PPOTrainer, self)._prepare_inputs(part) for part in parts]
+            self._rollouts = self._compared([self._sample(part) for part in prepared])
             self.actor.train()
-        return self._rollouts[slot]
+        self._step, self._part = self._step + 1, 0
+        return parts, items
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> Any:
+        self._part += 1
+        return self._rollouts[self._part - 1]
+
+    def _compared(self, parts: list[Rollout]) -> list[Rollout]:
+        """Whiten the advantages over all samples of the step, those of other processes included."""
+        moments = torch.stack(
+            [
+                torch.stack(
+                    [
+                        x.mask.sum(),
+                        (x.found.advantages * x.mask).sum(),
+                        (x.found.advantages**2 * x.mask).sum(),
+                        x.mask.new_tensor(len(x.mask)),
+                    ]
+                )
+                for x in parts
+            ]
+        ).double()
+        tokens, total, squares, answers = self.accelerator.reduce(moments.sum(0), "sum")
+        share = tokens.clamp(min=1) / (len(parts) * self.accelerator.num_processes)
+        found = []
+        for part in parts:
+            whitened = whiten(part.found.advantages, part.mask, tokens, total, squares, answers)
+            better = part.found._replace(advantages=whitened)
+            found.append(replace(part, found=better, tokens=share.to(part.mask)))
+        return found
 
     @torch.no_grad()
     def _sample(self, prompts: dict[str, Tensor]) -> Rollout:
@@ -229,7 +262,6 @@ class PPOTrainer(Trainer):
         scores = torch.tensor(earned, dtype=torch.float32, device=answers.device)
         rewards = token_rewards(scores, log_probs, reference, mask, self.kl)
         found = gae(rewards, values, mask, self.settings.gamma, self.settings.gae_lambda)
-        found = Advantages(whiten(found.advantages, mask), found.returns)
         divergence = ((log_probs - reference) * mask).sum(1).mean()
         self._note(
             reward=scores.mean(),
@@ -238,7 +270,7 @@ class PPOTrainer(Trainer):
             entropy=(entropy * mask).sum() / mask.sum().clamp(min=1),
             length=mask.sum(1).float().mean(),
         )
-        return Rollout(inputs, answers, mask, log_probs, values * mask, found)
+        return Rollout(inputs, answers, mask, log_probs, values * mask, found, mask.sum())
 
     def _ends(self, actor: ActorCritic) -> list[int]:
         ends = actor.policy.generation_config.eos_token_id
@@ -276,6 +308,7 @@ class PPOTrainer(Trainer):
             rollout.values,
             rollout.found,
             rollout.mask,
+            rollout.tokens,
             clip=self.settings.clip,
             value_clip=self.settings.value_clip,
         )

@@ -60,16 +60,31 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float)
     return Advantages(found, (found + values) * mask)
 
 
-def whiten(values: Tensor, mask: Tensor) -> Tensor:
-    """Shift and scale the counted values to mean 0 and deviation 1."""
-    count = mask.sum().clamp(min=1)
-    mean = (values * mask).sum() / count
-    variance = (((values - mean) * mask) ** 2).sum() / count
-    return (values - mean) * torch.rsqrt(variance + 1e-8) * mask
+def whiten(
+    values: Tensor, mask: Tensor, count: Tensor, total: Tensor, squares: Tensor, answers: Tensor
+) -> Tensor:
+    """Scale counted values to deviation 1 and, of several answers, shift them to mean 0.
+
+    A single answer has nothing to be compared with but what the value head expected: its own mean
+    would take the reward away.
+
+    Args:
+        values: Of some tokens of an optimiser step (answers × tokens).
+        mask: Which of them count.
+        count: Counted tokens of the whole step, all processes included.
+        total: Sum of their values.
+        squares: Sum of their squares.
+        answers: Answers of the step.
+    """
+    count = count.clamp(min=1)
+    mean = torch.where(answers > 1, total / count, 0.0)
+    variance = (squares / count - mean**2).clamp(min=0)
+    whitened = (values.double() - mean) * torch.rsqrt(variance + 1e-8)
+    return (torch.where(answers > 1, whitened, values.double()) * mask).to(values.dtype)
 
 
 class Losses(NamedTuple):
-    """Means over the counted tokens."""
+    """Sums over the counted tokens, by the tokens that the caller says."""
 
     policy: Tensor
     value: Tensor
@@ -84,6 +99,7 @@ def clipped_losses(
     old_values: Tensor,
     found: Advantages,
     mask: Tensor,
+    count: Tensor,
     *,
     clip: float,
     value_clip: float,
@@ -97,10 +113,10 @@ def clipped_losses(
         old_values: When they were sampled.
         found: Advantages and returns.
         mask: Which tokens count.
+        count: What the sums are divided by; the counted tokens for a mean.
         clip: How far the ratio of probabilities may leave 1.
         value_clip: How far a value may leave what it was.
     """
-    count = mask.sum().clamp(min=1)
     ratio = torch.exp(log_probs - old_log_probs)
     plain = -found.advantages * ratio
     cut = -found.advantages * ratio.clamp(1 - clip, 1 + clip)
