@@ -25,11 +25,21 @@ DATA = "data"
 """Folder of the Parquet shards."""
 FOLDER = "imagefolder"
 """Folder of the same records as image files with `metadata.jsonl`, one folder a split."""
+ABOUT = {
+    "id": "unique, stable across releases",
+    "query": "the text that is asked with the image",
+    "category": "of the risk",
+    "subcategory": "of the risk",
+    "harmful": "false for a benign control",
+    "description": "what the image shows, in words",
+    "reason": "why the pair is harmful",
+    "source": "where the image is from",
+    "image_licence": "licence of the image",
+}
+"""Text and truth columns of every release, in order, and what they hold."""
 
 
 class Kind(StrEnum):
-    """What a column holds."""
-
     IMAGE = "image"
     IMAGES = "images"
     TEXT = "text"
@@ -42,8 +52,6 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the records."""
-
     name: str
     kind: Kind
     about: str
@@ -53,8 +61,6 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One split and its files."""
-
     name: str
     pairs: int
     harmful: int
@@ -65,8 +71,6 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class SubcategoryCount:
-    """Pairs of one sub-category."""
-
     category: str
     subcategory: str
     harmful: int
@@ -75,8 +79,6 @@ class SubcategoryCount:
 
 @dataclass(frozen=True, slots=True)
 class SourceCount:
-    """Pairs whose images come from one source under one licence."""
-
     source: str
     licence: str
     pairs: int
@@ -166,8 +168,6 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is different from the previous release."""
-
     previous: str
     """Its version."""
     added: tuple[str, ...]
@@ -180,8 +180,6 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """All that a release says of itself."""
-
     schema: str
     vlsbench: str
     """Version of this package."""

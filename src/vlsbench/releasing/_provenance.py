@@ -12,8 +12,6 @@ from vlsbench.files import write_jsonl
 from vlsbench.releasing._about import Made
 from vlsbench.schemas import read_jsonl
 
-LEFT_OUT = "left_out"
-"""Field that is added to the line of a finished record that is not released: why."""
 DROPPED = "dropped"
 
 
@@ -28,11 +26,7 @@ class Provenance:
     """The provenance of a set, read once, to be written with a release."""
 
     def __init__(self, path: Path) -> None:
-        """Read it.
-
-        Raises:
-            VlsbenchError: The file cannot be read, or a line is not a record.
-        """
+        """Read it. Raises `VlsbenchError`."""
         self._path = path
         self._parents: dict[str, list[str]] = {}
         """What a record was made from; of a twin, the pair that it is a twin of too."""
@@ -73,8 +67,7 @@ class Provenance:
 
     def check(self, released: Collection[str]) -> None:
         """Raise `VlsbenchError` where a released record has no line."""
-        missing = sorted(id for id in released if id not in self._parents)
-        if missing:
+        if missing := sorted(set(released) - self._parents.keys()):
             raise VlsbenchError(
                 f"{self._path} has no line for {len(missing):,} released pairs "
                 f"({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}): it is the "
@@ -87,7 +80,7 @@ class Provenance:
         Args:
             to: File to write.
             released: Their ids.
-            excluded: Id → why a finished record is not released; its line says so.
+            excluded: Id → why a finished record is not released; its line says so (`left_out`).
         """
         wanted: set[str] = set()
         waiting = [*released, *excluded]
@@ -104,13 +97,13 @@ class Provenance:
                 if reason := self._dropped.get(id) or excluded.get(id):
                     reasons[reason] += 1
                 if id in wanted or reason:
-                    yield line | ({LEFT_OUT: excluded[id]} if id in excluded else {})
+                    yield line | ({"left_out": excluded[id]} if id in excluded else {})
 
         written = write_jsonl(lines(), to)
         return Made(
-            len(self._parents),
-            written,
-            dict(reasons.most_common()),
-            dict(self._models.most_common()),
-            self._cost,
+            records=len(self._parents),
+            written=written,
+            dropped=dict(reasons.most_common()),
+            models=dict(self._models.most_common()),
+            cost=self._cost,
         )

@@ -22,9 +22,8 @@ from vlsbench.releasing._about import (
     Split,
     read_release,
 )
-from vlsbench.releasing._columns import ROWS, schema
 from vlsbench.releasing._pairs import Watch, look
-from vlsbench.releasing._records import with_paths
+from vlsbench.releasing._records import ROWS, schema, with_paths
 from vlsbench.releasing._write import sha256
 
 
