@@ -13,22 +13,33 @@ from pathlib import Path
 from vlsbench.config import Sample
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.evaluation import Selection
-from vlsbench.pairs import Pair, PairSet, image_faults
-from vlsbench.reviewing._agreement import QuestionAgreement, agreement
-from vlsbench.reviewing._decide import Decision, Fate, decide, votes_needed
-from vlsbench.reviewing._images import Images
-from vlsbench.reviewing._questions import (
+from vlsbench.pairs import Image, ImageData, Pair, PairSet, image_faults
+from vlsbench.reviewing._decide import (
+    Decision,
+    Fate,
+    QuestionAgreement,
+    agreement,
+    decide,
+    votes_needed,
+)
+from vlsbench.reviewing._store import Store
+from vlsbench.reviewing._verdicts import (
     CODES,
     MAX_COMMENT,
     STEPS,
+    UNDO,
     Answer,
+    PersonVerdict,
     Question,
+    Role,
+    Row,
     Said,
     Step,
     asked,
+    check_name,
+    person_verdicts,
+    standing,
 )
-from vlsbench.reviewing._store import UNDO, Row, Store
-from vlsbench.reviewing._verdicts import PersonVerdict, Role, check_name, person_verdicts, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +87,6 @@ class Status:
     """Open ones that wait for an adjudicator, or that none could decide."""
     stale: int
     """Verdicts that do not count: their pair has changed since, or is not in the review."""
-
-
-def shown_digest(pair: Pair, images: Sequence[str]) -> str:
-    """Return the digest of what a person sees of a pair: a verdict counts for nothing else."""
-    seen = [pair.query, pair.category, pair.subcategory, list(images)]
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
 
 def open_review(
@@ -140,9 +145,10 @@ class Review:
     ) -> None:
         self.bench = bench
         self.pairs = pairs
-        self.images = Images()
         self._store = store
         self._votes = votes
+        self._images: dict[str, Image] = {}
+        """Those that were shown so far, by their digests: nothing else can be asked for."""
         self._digests: dict[str, str] = {}
         self._by_id = {pair.id: pair for pair in pairs}
         self._names: frozenset[str] = frozenset()
@@ -212,15 +218,31 @@ class Review:
         others: tuple[PersonVerdict, ...] = (),
     ) -> Screen:
         pair = self.pairs[number]
-        images = self.images.show(pair)
-        shown = self._digests[pair.id] = shown_digest(pair, images)
-        return Screen(number, step, pair, images, shown, questions, others)
+        images = self._show(pair)
+        return Screen(number, step, pair, images, self._digests[pair.id], questions, others)
+
+    def _show(self, pair: Pair) -> tuple[str, ...]:
+        images = tuple(image.read().sha256 for image in pair.images)
+        self._images |= zip(images, pair.images, strict=True)
+        # What a person sees: a verdict counts for nothing else.
+        seen = [pair.query, pair.category, pair.subcategory, list(images)]
+        self._digests[pair.id] = hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+        return images
+
+    def image(self, sha256: str) -> ImageData | None:
+        """Return an image that was shown, None where none with this digest was.
+
+        Raises:
+            ImageError: It cannot be read any more.
+        """
+        image = self._images.get(sha256)
+        data = image.read() if image else None
+        return data if data and data.sha256 == sha256 else None
 
     def shown(self, id: str) -> str | None:
         """Return the digest of what people see of a pair; None where it is not in the review."""
-        pair = self._by_id.get(id)
-        if pair and id not in self._digests:
-            self._digests[id] = shown_digest(pair, self.images.show(pair))
+        if id in self._by_id and id not in self._digests:
+            self._show(self._by_id[id])
         return self._digests.get(id)
 
     def _fresh(self, rows: Iterable[Row]) -> list[Row]:
@@ -236,8 +258,8 @@ class Review:
             is recorded.
 
         Raises:
-            VlsbenchError: A question is not answered, or more is said than was asked.
-            StoreError: The disk cannot be written.
+            VlsbenchError: A question is not answered, or more is said than was asked; or
+                `StoreError`: the disk cannot be written.
         """
         with self._turn:
             at = self.screen(person, role)
@@ -260,7 +282,7 @@ class Review:
             at = self.screen(person, Role.REVIEWER)
             if at is None or at.number != number or at.step not in (Step.IMAGE, Step.PAIR):
                 return False
-            rows = []
+            rows: list[Row] = []
             for step in STEPS[STEPS.index(at.step) :]:
                 said = Said(dict.fromkeys(asked(at.pair, step), Answer.UNSURE))
                 rows.append(Row(person, Role.REVIEWER, at.pair.id, at.shown, step, said))
@@ -319,18 +341,15 @@ class Review:
 
     def status(self) -> Status:
         """Return progress, agreement and what is decided."""
-        rows = self._store.rows()
+        recorded = len(self._store.rows())
         # Pages that are open ask again and again; the bootstrap is worth keeping.
-        if self._status is None or self._status[0] != len(rows):
-            self._status = (len(rows), self._status_now())
-        return self._status[1]
-
-    def _status_now(self) -> Status:
+        if self._status and self._status[0] == recorded:
+            return self._status[1]
         verdicts, stale = self.current()
         decisions = self.decisions(verdicts)
         fates = Counter(decision.fate for decision in decisions)
         people = {v.person: v.role for v in verdicts} | dict.fromkeys(self._names, Role.REVIEWER)
-        return Status(
+        found = Status(
             bench=self.bench,
             pairs=len(self.pairs),
             votes=self.votes(verdicts),
@@ -345,6 +364,8 @@ class Review:
             disputed=sum(bool(decision.disputed) for decision in decisions),
             stale=stale,
         )
+        self._status = (recorded, found)
+        return found
 
     def add(self, rows: Sequence[Row]) -> None:
         """Record rows from elsewhere, all or none."""

@@ -13,18 +13,16 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import Stopped, VlsbenchError
-from vlsbench.reviewing._questions import Said
+from vlsbench.reviewing._verdicts import Row, Said
 from vlsbench.schemas import decode_json
 
 FILE = "review.sqlite"
 SCHEMA_VERSION = 1
-UNDO = "undo"
-"""Step of a row that takes another one back."""
 
 _TABLES = """
 -- What is reviewed; set once.
@@ -62,23 +60,6 @@ BEGIN SELECT RAISE(ABORT, 'a review is of one set'); END;
 
 class StoreError(Stopped):
     """A verdict could not be written; those before it are safe."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One thing that one person said, or took back."""
-
-    person: str
-    role: str
-    pair: str
-    shown: str
-    step: str
-    said: Said
-    undoes: int | None = None
-    number: int = 0
-    """Place in the record, from 1; 0 before it is added."""
-    at: float = 0.0
-    """Unix time; set when it is added."""
 
 
 class Store(AbstractContextManager["Store"]):

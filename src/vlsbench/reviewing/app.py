@@ -12,20 +12,46 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import ImageData, ImageError
-from vlsbench.reviewing._guard import Guard
-from vlsbench.reviewing._images import for_browser, veiled
-from vlsbench.reviewing._people import Person, find
-from vlsbench.reviewing._questions import CODES, MAX_COMMENT, Answer, Question, Said, Step
+from vlsbench.pairs import ImageData, ImageError, decode, encode
 from vlsbench.reviewing._review import Review
+from vlsbench.reviewing._serve import Person, find
 from vlsbench.reviewing._store import StoreError
-from vlsbench.reviewing._verdicts import Role
+from vlsbench.reviewing._verdicts import (
+    CODES,
+    MAX_COMMENT,
+    Answer,
+    Question,
+    Role,
+    Said,
+    Step,
+)
 
+VEIL_SIDE = 5
+"""Pixels of the longer side of a veiled image: colours, no content."""
 BREAK_EVERY = 25
 """Pairs after which a break is suggested."""
 _STRANGER = "Open the link that vlsbench review printed for you; it is a new one at each start."
+
+MAX_BODY = 32_768
+"""Bytes of a form: a comment, and little else."""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Not no-referrer: with it, browsers hide the origin of our own forms as well.
+    "Referrer-Policy": "same-origin",
+}
 
 router = APIRouter()
 
@@ -58,18 +84,64 @@ def make_app(review: Review, people: Sequence[Person], port: int) -> FastAPI:
     app.mount("/static", StaticFiles(packages=[("vlsbench.reviewing", "static")]))
     app.add_middleware(Guard, port=port)
     app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(VlsbenchError, _failed)
+    app.add_exception_handler(VlsbenchError, _refused)
     return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return PlainTextResponse(f"{error.detail}\n", error.status_code)
-
-
-async def _failed(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return PlainTextResponse(f"{error.detail}\n", error.status_code)
     status = 507 if isinstance(error, StoreError) else 422
     return PlainTextResponse(f"{_clean(str(error))}\n", status)
+
+
+class Guard:
+    """ASGI middleware that refuses requests from elsewhere and sets the headers of all replies.
+
+    The server listens on this machine only, but other sites that are open in the same browser can
+    still reach it; so a request must name this very host (DNS rebinding), and one that records
+    something must come from a page of ours (CSRF), which the forms' own secret says once more.
+    """
+
+    def __init__(self, app: ASGIApp, *, port: int) -> None:
+        self._app = app
+        self._hosts = frozenset((f"127.0.0.1:{port}", f"localhost:{port}"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            # Start and stop of the server; anything else, such as a web socket, is not spoken here.
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        if refused := self._refusal(scope["method"], Headers(scope=scope)):
+            status, why = refused
+            await PlainTextResponse(f"{why}\n", status)(scope, receive, guarded)
+        else:
+            await self._app(scope, receive, guarded)
+
+    def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
+        host, length = headers.get("host", ""), headers.get("content-length", "")
+        if host not in self._hosts:
+            return 421, "no such host here"
+        if method in ("GET", "HEAD"):
+            return None
+        if method != "POST":
+            return 405, "method not allowed"
+        site = headers.get("sec-fetch-site", "same-origin")
+        if headers.get("origin") != f"http://{host}" or site != "same-origin":
+            return 403, "this form is not one of ours"
+        if not length.isdecimal():
+            return 411, "length required"
+        return (413, "too long") if int(length) > MAX_BODY else None
 
 
 # Who asks.
@@ -261,21 +333,21 @@ def figures(desk: Served, person: Organiser) -> Response:
 
 @router.get("/image/{sha256}")
 def image(desk: Served, person: Judge, sha256: str) -> Response:
-    """One image of a pair that was shown, by the digest of its content."""
-    return _drawn(desk, sha256, for_browser)
+    """One image of a pair that was shown, by the digest of its content; a TIFF becomes a PNG."""
+    return _drawn(desk, sha256, lambda data: data.portable)
 
 
 @router.get("/veil/{sha256}")
 def veil(desk: Served, person: Judge, sha256: str) -> Response:
     """The same image as a few patches of colour: nothing of it reaches the browser unasked."""
-    return _drawn(desk, sha256, veiled)
+    return _drawn(desk, sha256, lambda data: encode(decode(data, side=VEIL_SIDE), "veil"))
 
 
-def _drawn(desk: Desk, sha256: str, draw: Callable[[ImageData], tuple[bytes, str]]) -> Response:
+def _drawn(desk: Desk, sha256: str, draw: Callable[[ImageData], ImageData]) -> Response:
     try:
-        if data := desk.review.images.get(sha256):
-            content, mime = draw(data)
-            return Response(content, media_type=mime)
+        if data := desk.review.image(sha256):
+            drawn = draw(data)
+            return Response(drawn.data, media_type=drawn.mime)
     except ImageError:
         pass
     raise HTTPException(404, "no such image, or not readable")
