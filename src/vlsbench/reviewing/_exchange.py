@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.files import whole_file, write_jsonl
-from vlsbench.pairs import Pair
+from vlsbench.pairs import DROP_COLUMNS, Pair
 from vlsbench.reviewing._decide import Fate
 from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._verdicts import (
@@ -36,8 +36,6 @@ from vlsbench.schemas import SchemaError, convert, read_json
 from vlsbench.text import csv_cell, storable
 
 KEEP, DROP = "keep.csv", "drop.csv"
-LIST_COLUMNS = ("bench", "id", "score", "why")
-"""Those of the lists that `--leave-out` takes; the score is the share of reviewers against."""
 COLUMNS = (
     *("bench", "id", "person", "role", "complete", *map(str, Question)),
     *("codes", "comment", "at", "shown"),
@@ -89,7 +87,7 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
     kept, dropped = (
         [(review.bench, d.pair, f"{d.against:.4f}", d.why) for d in decisions if d.fate is fate]
         for fate in (Fate.KEEP, Fate.DROP)
-    )
+    )  # the score is the share of reviewers against
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix.lower() == ".jsonl":
@@ -97,8 +95,8 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
         else:
             cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
             _write_csv(out, COLUMNS, ([*map(csv_cell, row)] for row in cells))
-        _write_csv(keep, LIST_COLUMNS, kept)
-        _write_csv(drop, LIST_COLUMNS, dropped)
+        _write_csv(keep, DROP_COLUMNS, kept)
+        _write_csv(drop, DROP_COLUMNS, dropped)
     except OSError as error:
         raise VlsbenchError(f"cannot write into {out.parent}: {error.strerror}") from None
     undecided = len(decisions) - len(kept) - len(dropped)
@@ -269,12 +267,7 @@ class _Task:
 
 
 def read_tasks(tasks: Any, review: Review, file: str) -> tuple[list[Annotation], int]:
-    """Read the tasks of an export.
-
-    Args:
-        tasks: The parsed JSON.
-        review: What they should be tasks of.
-        file: Name of the file, for errors.
+    """Read the parsed JSON of an export of a review's tasks; `file` names it in errors.
 
     Returns:
         The annotations, the latest of each person and pair, and how many were cancelled.

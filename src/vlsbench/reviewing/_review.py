@@ -100,13 +100,8 @@ def open_review(
 ) -> Review:
     """Begin or resume the review of a benchmark.
 
-    Args:
-        pairs: The benchmark.
-        store: The review's record; open for reading is enough to look at it.
-        limit: Review a random sample of this many pairs; fixed when the review begins.
-        seed: Random seed of the sample.
-        votes: Verdicts that a pair needs; by default two where two people review, else one.
-        skip_bad: Leave pairs that cannot be shown out rather than raise.
+    The options are those of `ReviewConfig`; the sample is fixed when the review begins. To look at
+    a review, a store that is open for reading is enough.
 
     Raises:
         BadRows: Some pairs have no image, or a missing or broken one; lists every one.
@@ -180,11 +175,7 @@ class Review:
     # What is shown.
 
     def screen(self, person: str, role: Role) -> Screen | None:
-        """Return what a person is shown next, None where nothing is left.
-
-        Raises:
-            ImageError: The pair's image cannot be read any more.
-        """
+        """Return what a person is shown next, None where nothing is left. Raises `ImageError`."""
         if role is Role.ADJUDICATOR:
             return self._dispute(person)
         done: dict[str, set[str]] = {}
@@ -193,7 +184,7 @@ class Review:
         for number, pair in enumerate(self.pairs):
             left = [step for step in STEPS if step not in done.get(pair.id, ())]
             if left:
-                return self._screen(number, left[0], asked(pair, left[0]))
+                return Screen(number, left[0], pair, *self._show(pair), asked(pair, left[0]))
         return None
 
     def _dispute(self, person: str) -> Screen | None:
@@ -207,34 +198,21 @@ class Review:
                 others = [v for v in said if v.role is Role.REVIEWER and v.complete]
                 # By a digest of the pair too, so that a letter is not the same person throughout.
                 others.sort(key=lambda v: hashlib.sha256(f"{v.pair}\0{v.person}".encode()).digest())
-                return self._screen(number, Step.ADJUDICATION, left, tuple(others))
+                seen = self._show(pair)
+                return Screen(number, Step.ADJUDICATION, pair, *seen, left, tuple(others))
         return None
 
-    def _screen(
-        self,
-        number: int,
-        step: Step,
-        questions: tuple[Question, ...],
-        others: tuple[PersonVerdict, ...] = (),
-    ) -> Screen:
-        pair = self.pairs[number]
-        images = self._show(pair)
-        return Screen(number, step, pair, images, self._digests[pair.id], questions, others)
-
-    def _show(self, pair: Pair) -> tuple[str, ...]:
+    def _show(self, pair: Pair) -> tuple[tuple[str, ...], str]:
+        """Return the digests of a pair's images, and that of all that a person sees of it."""
         images = tuple(image.read().sha256 for image in pair.images)
         self._images |= zip(images, pair.images, strict=True)
-        # What a person sees: a verdict counts for nothing else.
+        # A verdict counts for nothing else than what was shown.
         seen = [pair.query, pair.category, pair.subcategory, list(images)]
-        self._digests[pair.id] = hashlib.sha256(json.dumps(seen).encode()).hexdigest()
-        return images
+        shown = self._digests[pair.id] = hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+        return images, shown
 
     def image(self, sha256: str) -> ImageData | None:
-        """Return an image that was shown, None where none with this digest was.
-
-        Raises:
-            ImageError: It cannot be read any more.
-        """
+        """Return an image that was shown, None where no such was. Raises `ImageError`."""
         image = self._images.get(sha256)
         data = image.read() if image else None
         return data if data and data.sha256 == sha256 else None
@@ -323,19 +301,15 @@ class Review:
         """Return how many pairs a person has done, and how many there are to do."""
         if role is Role.REVIEWER:
             own = person_verdicts(self._fresh(standing(self._store.rows(person))))
-            return self._progress(person, role, own, ())
+            return self._progress(person, role, own, set())
         verdicts, _ = self.current()
-        return self._progress(person, role, verdicts, self.decisions(verdicts))
+        disputed = {decision.pair for decision in self.decisions(verdicts) if decision.disputed}
+        return self._progress(person, role, verdicts, disputed)
 
     def _progress(
-        self,
-        person: str,
-        role: Role,
-        verdicts: Iterable[PersonVerdict],
-        decisions: Iterable[Decision],
+        self, person: str, role: Role, verdicts: Iterable[PersonVerdict], disputed: set[str]
     ) -> PersonProgress:
         own = {v.pair for v in verdicts if v.person == person and v.complete}
-        disputed = {decision.pair for decision in decisions if decision.disputed}
         total = len(self.pairs) if role is Role.REVIEWER else len(own | disputed)
         return PersonProgress(person, role, len(own), total)
 
@@ -348,20 +322,21 @@ class Review:
         verdicts, stale = self.current()
         decisions = self.decisions(verdicts)
         fates = Counter(decision.fate for decision in decisions)
+        disputed = {decision.pair for decision in decisions if decision.disputed}
         people = {v.person: v.role for v in verdicts} | dict.fromkeys(self._names, Role.REVIEWER)
         found = Status(
             bench=self.bench,
             pairs=len(self.pairs),
             votes=self.votes(verdicts),
             people=tuple(
-                self._progress(name, role, verdicts, decisions)
+                self._progress(name, role, verdicts, disputed)
                 for name, role in sorted(people.items())
             ),
             agreement=agreement(verdicts),
             keep=fates[Fate.KEEP],
             drop=fates[Fate.DROP],
             open=fates[Fate.OPEN],
-            disputed=sum(bool(decision.disputed) for decision in decisions),
+            disputed=len(disputed),
             stale=stale,
         )
         self._status = (recorded, found)

@@ -200,13 +200,7 @@ def serve(
     port: int = 0,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve a review until Ctrl-C or SIGTERM.
-
-    Args:
-        review: What is reviewed.
-        people: Who has a link; see `invite`.
-        port: 0 takes any free one.
-        ready: Is told the address, without the links, once connections are taken.
+    """Serve a review until Ctrl-C or SIGTERM; `ready` is told the address, without the links.
 
     Raises:
         MissingExtra: The extra `review` is not installed.

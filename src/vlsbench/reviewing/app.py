@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
@@ -20,15 +19,7 @@ from vlsbench.pairs import ImageData, ImageError, decode, encode
 from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._serve import Person, find
 from vlsbench.reviewing._store import StoreError
-from vlsbench.reviewing._verdicts import (
-    CODES,
-    MAX_COMMENT,
-    Answer,
-    Question,
-    Role,
-    Said,
-    Step,
-)
+from vlsbench.reviewing._verdicts import CODES, MAX_COMMENT, Answer, Question, Role, Said, Step
 
 VEIL_SIDE = 5
 """Pixels of the longer side of a veiled image: colours, no content."""
@@ -68,11 +59,8 @@ class Desk:
 def make_app(review: Review, people: Sequence[Person], port: int) -> FastAPI:
     """Return the application.
 
-    Args:
-        review: What is reviewed.
-        people: Who has a link; see `invite`.
-        port: Where it will listen. Part of the hosts it answers to, and of its cookie's name, since
-            browsers give the cookies of one port to all.
+    The port where it will listen is part of the hosts it answers to, and of its cookie's name,
+    since browsers give the cookies of one port to all.
 
     Raises:
         VlsbenchError: Someone took part in another role before; see `Review.join`.
@@ -178,9 +166,8 @@ async def _form(request: Request, person: Annotated[Person, Depends(_judge)]) ->
     for name, value in (await request.form()).multi_items():
         if isinstance(value, str):
             fields.setdefault(name, []).append(value)
-    if not secrets.compare_digest(
-        _one(fields, "form").encode("utf-8", "replace"), person.form.encode()
-    ):
+    given = _one(fields, "form").encode("utf-8", "replace")
+    if not secrets.compare_digest(given, person.form.encode()):
         raise HTTPException(403, "This form is not one of ours: open your link again.")
     return fields
 
@@ -201,22 +188,19 @@ def _clean(value: Any) -> Any:
     return value.encode("utf-8", "replace").decode() if type(value) is str else value
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("vlsbench.reviewing"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_clean,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"CODES": CODES, "MAX_COMMENT": MAX_COMMENT, "BREAK_EVERY": BREAK_EVERY}
-    return environment
+_TEMPLATES = Environment(
+    loader=PackageLoader("vlsbench.reviewing"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_clean,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.globals |= {"CODES": CODES, "MAX_COMMENT": MAX_COMMENT, "BREAK_EVERY": BREAK_EVERY}
 
 
 def _page(template: str, **context: Any) -> HTMLResponse:
-    return HTMLResponse(_environment().get_template(template).render(context))
+    return HTMLResponse(_TEMPLATES.get_template(template).render(context))
 
 
 @router.get("/enter/{link}")
@@ -228,7 +212,7 @@ def enter(desk: Served, link: str) -> Response:
     person = find(desk.people, link, "link")
     if person is None:
         raise HTTPException(401, _STRANGER)
-    response = _start(desk, person)
+    response = start(desk, person)
     response.set_cookie(desk.cookie, person.cookie, httponly=True, samesite="strict", path="/")
     return response
 
@@ -236,10 +220,6 @@ def enter(desk: Served, link: str) -> Response:
 @router.get("/")
 def start(desk: Served, person: Anyone) -> Response:
     """What this is, what to expect, how to stop; also where a break is taken."""
-    return _start(desk, person)
-
-
-def _start(desk: Desk, person: Person) -> HTMLResponse:
     done = None
     if person.role is not Role.ORGANISER:
         done = desk.review.progress(person.name, person.role)
@@ -249,10 +229,6 @@ def _start(desk: Desk, person: Person) -> HTMLResponse:
 @router.get("/review")
 def review(desk: Served, person: Judge, request: Request, reveal: str = "") -> Response:
     """What the person is at; the image is there once it was asked for by the pair's number."""
-    return _screen(desk, person, request, reveal)
-
-
-def _screen(desk: Desk, person: Person, request: Request, reveal: str) -> HTMLResponse:
     at = desk.review.screen(person.name, person.role)
     fragment = request.headers.get("hx-request") == "true"
     return _page(
@@ -267,7 +243,14 @@ def _screen(desk: Desk, person: Person, request: Request, reveal: str) -> HTMLRe
 @router.post("/answer")
 def answer(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
     """Record what was said on a screen, and show the next one."""
-    number, step, said = _said(fields)
+    number = _number(fields)
+    try:
+        step = Step(_one(fields, "step"))
+        answers = {q: Answer(_one(fields, q)) for q in Question if q in fields}
+    except ValueError:
+        raise HTTPException(400, "no such answer") from None
+    comment = _clean(_one(fields, "comment").replace("\r\n", "\n").strip())
+    said = Said(answers, tuple(fields.get("codes", ())), comment)
     recorded = desk.review.answer(person.name, person.role, number, step, said)
     # Whoever has just looked at the image has asked for it.
     return _next(desk, person, request, str(number) if recorded and step is Step.IMAGE else "")
@@ -290,7 +273,7 @@ def undo(desk: Served, person: Judge, fields: Form, request: Request) -> Respons
 
 def _next(desk: Desk, person: Person, request: Request, reveal: str = "") -> Response:
     if request.headers.get("hx-request") == "true":
-        return _screen(desk, person, request, reveal)
+        return review(desk, person, request, reveal)
     # So that a browser without script can reload the page without sending the form again.
     return RedirectResponse(f"/review?reveal={reveal}" if reveal else "/review", 303)
 
@@ -304,16 +287,6 @@ def _number(fields: _Fields) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise HTTPException(400, "no such pair")
     return int(text)
-
-
-def _said(fields: _Fields) -> tuple[int, Step, Said]:
-    try:
-        step = Step(_one(fields, "step"))
-        answers = {q: Answer(_one(fields, q)) for q in Question if q in fields}
-    except ValueError:
-        raise HTTPException(400, "no such answer") from None
-    comment = _clean(_one(fields, "comment").replace("\r\n", "\n").strip())
-    return _number(fields), step, Said(answers, tuple(fields.get("codes", ())), comment)
 
 
 @router.get("/overview")
