@@ -95,8 +95,6 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Counts of everything released. No estimate: all pairs are counted."""
-
     subcategories: tuple[SubcategoryCount, ...]
     sources: tuple[SourceCount, ...]
     lengths: tuple[Lengths, ...]
@@ -131,8 +129,6 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """What `vlsbench audit` measured, in short."""
-
     figures: tuple[Figure, ...]
     pairs: int
     """Audited; where it is not the number of released pairs, the audit was of another state."""
@@ -143,8 +139,6 @@ class Leakage:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far reviewers agreed, in short."""
-
     figures: tuple[Figure, ...]
     reviewers: int
     """People with at least one complete verdict."""
@@ -152,8 +146,6 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How the pairs came about, counted from their provenance."""
-
     records: int
     """Lines that were given."""
     written: int
@@ -169,7 +161,6 @@ class Made:
 @dataclass(frozen=True, slots=True)
 class Changes:
     previous: str
-    """Its version."""
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: Mapping[str, tuple[str, ...]]
@@ -182,14 +173,12 @@ class Changes:
 class Release:
     schema: str
     vlsbench: str
-    """Version of this package."""
     name: str
     version: str
     title: str
     date: str
     licence: str
     dataset: str
-    """The set it was made from."""
     pairs: int
     harmful: int
     images: int
@@ -211,12 +200,7 @@ class Release:
 
 
 def read_release(folder: Path) -> Release:
-    """Read the `release.json` of a folder.
-
-    Raises:
-        SchemaError: It is of another schema, or does not follow its own; names the key.
-        VlsbenchError: There is none.
-    """
+    """Read the `release.json` of a folder. Raises `VlsbenchError`."""
     path = folder / RELEASE_JSON
     if not path.is_file():
         raise VlsbenchError(f"{folder} is not a release: it has no {RELEASE_JSON}")

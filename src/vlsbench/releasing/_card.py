@@ -126,13 +126,7 @@ def changelog(release: Release, previous: Path | None) -> str:
 def croissant(
     release: Release, shards: Mapping[str, tuple[int, str]], context: Mapping[str, Any]
 ) -> str:
-    """Return `croissant.json`.
-
-    Args:
-        release: What is released.
-        shards: Parquet file → bytes and SHA-256.
-        context: What the card says as well.
-    """
+    """Return `croissant.json`; `shards` is Parquet file → bytes and SHA-256."""
     sources = ", ".join(
         f"{row.source or 'no source named'} ({row.pairs:,} pairs, {row.licence})"
         for row in release.statistics.sources

@@ -101,11 +101,7 @@ def agreement(path: Path, bench: str) -> Agreement:
 
 
 def version_before(folder: Path, settings: Settings) -> str:
-    """Return the version of the release before.
-
-    Raises:
-        VlsbenchError: It is not a release, has another name, or is not older.
-    """
+    """Return the version of the release before. Raises `VlsbenchError` where it cannot be it."""
     before = read_release(folder)
     if before.name != settings.name:
         raise VlsbenchError(f"--previous {folder} is {before.name}, not {settings.name}")
@@ -118,16 +114,7 @@ def version_before(folder: Path, settings: Settings) -> str:
 
 
 def changes(previous: Path, version: str, folder: Path) -> Changes:
-    """Return what is different from the release before.
-
-    Args:
-        previous: Folder of that one.
-        version: Its version.
-        folder: Folder of this one, its records written.
-
-    Raises:
-        VlsbenchError: A file cannot be read.
-    """
+    """Return what is different from `previous`, which is of `version`. Raises `VlsbenchError`."""
     old, new = (dict(_rows_of(one)) for one in (previous, folder))
     before, now = ({name for row in rows.values() for name in row} for rows in (old, new))
     changed = {

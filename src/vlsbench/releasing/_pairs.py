@@ -62,15 +62,7 @@ def twin_of(pair: Pair) -> str:
 def choose(
     pairs: PairSet, settings: Settings, excluded: Mapping[str, str]
 ) -> tuple[list[Entry], Content, bool]:
-    """Walk over the texts and say what the set may be released under.
-
-    Args:
-        pairs: The set.
-        settings: Licences by source, and answers about the content.
-        excluded: Id → why it is not released.
-
-    Returns:
-        The pairs, what is said of their content, and whether they are simulated.
+    """Return the pairs to release, what is said of their content, and whether they are simulated.
 
     Raises:
         VlsbenchError: A source has no licence, a question about harmful pairs is unanswered, an id
@@ -115,7 +107,6 @@ class Pool:
     """Images of a set, each once, in a folder and under the name of their content."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder."""
         folder.mkdir()
         self.folder = folder
         self.decoded: dict[str, Decoded] = {}
@@ -142,10 +133,7 @@ class Pool:
 def gather(
     pairs: PairSet, chosen: Sequence[Entry], pool: Pool, *, skip_bad: bool, watch: Watch
 ) -> tuple[list[Entry], Counter[str]]:
-    """Read every image that is to be released.
-
-    Returns:
-        The pairs, by id, and the rows of the set that cannot be used, counted by reason.
+    """Read every image; return the pairs by id, and by reason how many rows cannot be used.
 
     Raises:
         BadRows: Some images cannot be read, or some texts not be stored; lists every one.

@@ -12,8 +12,6 @@ from vlsbench.files import write_jsonl
 from vlsbench.releasing._about import Made
 from vlsbench.schemas import read_jsonl
 
-DROPPED = "dropped"
-
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     for line in read_jsonl(path, dict[str, Any]):
@@ -48,9 +46,9 @@ class Provenance:
     def _see(self, line: Mapping[str, Any]) -> None:
         above = [*(line.get("parents") or ()), line.get("twin_of")]
         self._parents[line["id"]] = [str(parent) for parent in above if parent]
-        if line.get("ended") == DROPPED:
+        if line.get("ended") == "dropped":
             why = ": ".join(str(line[key]) for key in ("stage", "reason") if line.get(key))
-            self._dropped[line["id"]] = why or DROPPED
+            self._dropped[line["id"]] = why or "dropped"
         for call in (call for step in line.get("steps") or () for call in step.get("calls") or ()):
             # What a record was made from is in the lines of all its children: each call counts
             # once. A number for the key, since there may be millions.
@@ -77,10 +75,7 @@ class Provenance:
     def write(self, to: Path, released: Collection[str], excluded: Mapping[str, str]) -> Made:
         """Write the lines of released records, what they descend from, and what was dropped.
 
-        Args:
-            to: File to write.
-            released: Their ids.
-            excluded: Id → why a finished record is not released; its line says so (`left_out`).
+        The line of a finished record that is `excluded` says why (`left_out`).
         """
         wanted: set[str] = set()
         waiting = [*released, *excluded]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.pairs import plain_value
 from vlsbench.releasing._about import ABOUT, DATA, FOLDER, Column, Kind, Split
 from vlsbench.releasing._pairs import Entry, Pool, Watch, place, twin_of
 
@@ -131,11 +132,7 @@ def write_records(
     shard_bytes: int,
     watch: Watch,
 ) -> tuple[tuple[Column, ...], tuple[Split, ...]]:
-    """Write all splits, moving images out of the pool. The same records give the same bytes.
-
-    Raises:
-        VlsbenchError: A split gets no pair.
-    """
+    """Write all splits, moving images out of the pool. The same records give the same bytes."""
     assigned = assign_splits(
         {entry.pair.id: entry.images for entry in entries},
         {entry.pair.id: twin_of(entry.pair) for entry in entries},
@@ -236,7 +233,7 @@ def _row(columns: Iterable[Column], entry: Entry) -> dict[str, Any]:
             # All but the licence are fields of the pair.
             value = getattr(entry.pair, column.name, entry.licence)
         else:
-            value = _finite(entry.pair.meta.get(column.origin))
+            value = plain_value(entry.pair.meta.get(column.origin))
             if value is None and column.kind in (Kind.TEXT, Kind.JSON):
                 # Not null: imagefolder could not tell a split without any from another type.
                 value = ""
@@ -244,17 +241,6 @@ def _row(columns: Iterable[Column], entry: Entry) -> dict[str, Any]:
                 value = json.dumps(value, ensure_ascii=False, sort_keys=True)
         row[column.name] = value
     return row
-
-
-def _finite(value: object) -> Any:
-    """Return a value with null for numbers that JSON has no form for."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
 
 
 def with_paths(row: Mapping[str, Any]) -> dict[str, Any]:

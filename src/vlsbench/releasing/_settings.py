@@ -123,11 +123,7 @@ class ReleaseConfig(Settings):
 
 
 def checked(config: ReleaseConfig) -> ReleaseConfig:
-    """Return the configuration with today's date where it has none, and without stray blanks.
-
-    Raises:
-        VlsbenchError: A value is not what it has to be.
-    """
+    """Return the configuration with a date and without stray blanks. Raises `VlsbenchError`."""
     said = {name: text.strip() for name, text in asdict(config.content).items()}
     found = replace(
         config,

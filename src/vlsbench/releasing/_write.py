@@ -37,14 +37,13 @@ from vlsbench.releasing._settings import ReleaseConfig, Settings, checked
 
 SHARD_BYTES = 500_000_000
 """Of images in one file, as the Hub recommends."""
-File = str | os.PathLike[str] | None
 
 
 def release(
     dataset: str | os.PathLike[str] | PairSet,
     *,
     out: str | os.PathLike[str],
-    config: File = None,
+    config: str | os.PathLike[str] | None = None,
     shard_bytes: int = SHARD_BYTES,
     watch: Watch = lambda what, done, total: None,
     **settings: Any,
@@ -147,15 +146,13 @@ def _check_place(out: Path, name: str, force: bool) -> None:
             raise VlsbenchError(f"{out} holds the release {found}, not {name}: --force keeps it")
 
 
-def _excluded(pairs: PairSet, keep: File, leave_out: File) -> dict[str, str]:
+def _excluded(pairs: PairSet, keep: Path | None, leave_out: Path | None) -> dict[str, str]:
     """Return id → why it is not released."""
     found: dict[str, str] = {}
     if keep:
         kept, ids = read_drop(keep, pairs.name), {pair.id for pair in pairs}
         if unknown := sorted(kept - ids):
-            raise VlsbenchError(
-                f"{os.fspath(keep)} keeps {unknown[0]}, which is not a pair of {pairs.name}"
-            )
+            raise VlsbenchError(f"{keep} keeps {unknown[0]}, which is not a pair of {pairs.name}")
         found = dict.fromkeys(ids - kept, "not kept by review")
     if leave_out:
         left = read_drop(leave_out, pairs.name)
@@ -204,13 +201,11 @@ def _describe(folder: Path, released: Release, settings: Settings, previous: Pat
     for name, text in texts.items():
         # Only what provenance tells may hold half surrogates; in JSON they stay escapes.
         (folder / name).write_text(text, "utf-8", "backslashreplace", "\n")
-    there = (path for path in folder.rglob("*") if path.is_file())
-    listed = sorted(path.relative_to(folder).as_posix() for path in there)
+    listed = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     lines = [f"{sha256(folder / name)}  {name}\n" for name in listed]
     (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

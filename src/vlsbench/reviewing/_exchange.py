@@ -132,10 +132,7 @@ def labelling_config() -> str:
 
 
 def export_tasks(review: Review, out: Path) -> Path:
-    """Write a review's pairs as tasks for Label Studio, images within, and its interface beside.
-
-    Returns:
-        The path of the labelling interface.
+    """Write a review's pairs as tasks, images within; return the path of the interface beside.
 
     Raises:
         VlsbenchError: An image cannot be read, a pair has several, or the disk cannot be written.
@@ -171,8 +168,6 @@ def export_tasks(review: Review, out: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came in from an export of Label Studio."""
-
     verdicts: int
     """New, or changed since the last import."""
     known: int

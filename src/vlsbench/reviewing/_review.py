@@ -231,13 +231,12 @@ class Review:
     def answer(self, person: str, role: Role, number: int, step: Step, said: Said) -> bool:
         """Record what a person says on the screen they are at; durable when it returns.
 
-        Returns:
-            False where that is not the screen they are at (a second click, another tab): nothing
-            is recorded.
+        Returns False, and records nothing, where that is not the screen they are at (a second
+        click, another tab).
 
         Raises:
-            VlsbenchError: A question is not answered, or more is said than was asked; or
-                `StoreError`: the disk cannot be written.
+            VlsbenchError: A question is not answered, or more is said than was asked.
+            StoreError: The disk cannot be written.
         """
         with self._turn:
             at = self.screen(person, role)
@@ -253,8 +252,7 @@ class Review:
     def pass_on(self, person: str, number: int) -> bool:
         """Record that a reviewer would rather not look: unsure of all that is left of the pair.
 
-        Returns:
-            False where the person is at another pair, or has not answered on its query.
+        Returns False where the person is at another pair, or has not answered on its query.
         """
         with self._turn:
             at = self.screen(person, Role.REVIEWER)

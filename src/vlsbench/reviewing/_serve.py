@@ -43,11 +43,7 @@ class Person:
 
 
 def invite(reviewers: Iterable[str], adjudicators: Iterable[str]) -> tuple[Person, ...]:
-    """Return the people of a review, an organiser last.
-
-    Raises:
-        VlsbenchError: A name is invalid, or occurs twice.
-    """
+    """Return the people of a review, an organiser last. Raises `VlsbenchError` for bad names."""
     people = [
         *(Person(check_name(name), Role.REVIEWER) for name in reviewers),
         *(Person(check_name(name), Role.ADJUDICATOR) for name in adjudicators),

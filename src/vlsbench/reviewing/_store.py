@@ -94,12 +94,7 @@ class Store(AbstractContextManager["Store"]):
 
     @classmethod
     def write(cls, folder: Path) -> Store:
-        """Open the review in a folder, beginning it where there is none.
-
-        Raises:
-            StoreError: The disk cannot be written.
-            VlsbenchError: Another version wrote it.
-        """
+        """Open the review in a folder, beginning it where there is none. Raises `StoreError`."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

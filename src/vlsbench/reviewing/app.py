@@ -62,8 +62,7 @@ def make_app(review: Review, people: Sequence[Person], port: int) -> FastAPI:
     The port where it will listen is part of the hosts it answers to, and of its cookie's name,
     since browsers give the cookies of one port to all.
 
-    Raises:
-        VlsbenchError: Someone took part in another role before; see `Review.join`.
+    Raises `VlsbenchError` where someone took part in another role before; see `Review.join`.
     """
     review.join({p.name: p.role for p in people if p.role is not Role.ORGANISER})
     app = FastAPI(title="vlsbench review", docs_url=None, redoc_url=None, openapi_url=None)
