@@ -29,9 +29,15 @@ from vlsbench.releasing._about import (
     read_release,
 )
 from vlsbench.releasing._card import card, changelog, context_of, croissant
-from vlsbench.releasing._facts import agreement, changes, leakage, statistics, version_before
+from vlsbench.releasing._facts import (
+    Provenance,
+    agreement,
+    changes,
+    leakage,
+    statistics,
+    version_before,
+)
 from vlsbench.releasing._pairs import Pool, Watch, choose, gather
-from vlsbench.releasing._provenance import Provenance
 from vlsbench.releasing._records import write_records
 from vlsbench.releasing._settings import ReleaseConfig, Settings, checked
 
@@ -59,8 +65,7 @@ def release(
         settings: Fields of `releasing.ReleaseConfig` (`name`, `version`, `licence`, `content`,
             `licences`, `review`, `card`, …); they go before `config`.
 
-    Returns:
-        What `release.json` says.
+    Returns what `release.json` says.
 
     Raises:
         VlsbenchError: Something is missing or does not fit together (`BadRows`: images cannot be

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.files import whole_file, write_jsonl
+from vlsbench.files import whole_file
 from vlsbench.pairs import DROP_COLUMNS, Pair
 from vlsbench.reviewing._decide import Fate
 from vlsbench.reviewing._review import Review
@@ -91,7 +91,8 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix.lower() == ".jsonl":
-            write_jsonl(rows, out)
+            with whole_file(out) as part:
+                part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         else:
             cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
             _write_csv(out, COLUMNS, ([*map(csv_cell, row)] for row in cells))

@@ -150,8 +150,7 @@ def review(
         settings: Fields of `reviewing.ReviewConfig` (`reviewers`, `adjudicators`, `out`, `port`,
             `limit`, `votes`, …); they go before `config`.
 
-    Returns:
-        Progress, agreement and what is decided, as the review was left.
+    Returns progress, agreement and what is decided, as the review was left.
 
     Raises:
         MissingExtra: The extra `review` is not installed.

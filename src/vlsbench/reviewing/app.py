@@ -289,15 +289,11 @@ def _number(fields: _Fields) -> int:
 
 
 @router.get("/overview")
-def overview(desk: Served, person: Organiser) -> Response:
-    """Progress and agreement."""
-    return _page("overview.html", status=desk.review.status())
-
-
 @router.get("/overview/figures")
-def figures(desk: Served, person: Organiser) -> Response:
-    """The figures alone, for a page that is open."""
-    return _page("_figures.html", status=desk.review.status())
+def overview(desk: Served, person: Organiser, request: Request) -> Response:
+    """Progress and agreement; the figures alone for a page that is open."""
+    alone = request.url.path.endswith("/figures")
+    return _page("_figures.html" if alone else "overview.html", status=desk.review.status())
 
 
 # Images and what belongs to the pages.
