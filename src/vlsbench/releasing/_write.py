@@ -65,7 +65,8 @@ def release(
         settings: Fields of `releasing.ReleaseConfig` (`name`, `version`, `licence`, `content`,
             `licences`, `review`, `card`, …); they go before `config`.
 
-    Returns what `release.json` says.
+    Returns:
+        What `release.json` says.
 
     Raises:
         VlsbenchError: Something is missing or does not fit together (`BadRows`: images cannot be

@@ -150,7 +150,8 @@ def review(
         settings: Fields of `reviewing.ReviewConfig` (`reviewers`, `adjudicators`, `out`, `port`,
             `limit`, `votes`, …); they go before `config`.
 
-    Returns progress, agreement and what is decided, as the review was left.
+    Returns:
+        Progress, agreement and what is decided, as the review was left.
 
     Raises:
         MissingExtra: The extra `review` is not installed.
