@@ -25,7 +25,6 @@ from benchmarks.build_kill import PLAIN, served
 
 from vlsbench import lab
 from vlsbench.building import BuildEstimate, BuildPlan, build, stages_of
-from vlsbench.building._run import _begin_a
 from vlsbench.config import Connection
 from vlsbench.engine import (
     Budget,
@@ -50,7 +49,8 @@ async def stage_after_stage(plan: BuildPlan, width: int) -> None:
     with Ledger.write(plan.run) as ledger:
         budget = Budget(stop, None, None, plan.prices)
         context = Context(ledger, (), budget, stop, Tally())
-        records: Sequence[Record] = list(_begin_a(plan.recipe, plan.limit))
+        (path,) = stages_of(plan).paths
+        records: Sequence[Record] = list(path.records())
         places = asyncio.Semaphore(width)
 
         async def one(stage: Stage, record: Record) -> list[Record]:
@@ -63,7 +63,7 @@ async def stage_after_stage(plan: BuildPlan, width: int) -> None:
                     case _:
                         return []
 
-        for stage in stages_of(plan).path_a:
+        for stage in path.stages:
             kept = await asyncio.gather(*(one(stage, record) for record in records))
             records = [record for group in kept for record in group]
         for model in plan.models.values():

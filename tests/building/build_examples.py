@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from grouped import limits
-from vlsbench.building._build import Build, build
+from vlsbench.building import Build, build
 
 PLAIN = ("leak_filter.overlap=false", "near_duplicates.similarity=false")
 """Leaves out what needs embeddings."""

@@ -15,8 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vlsbench import lab
-from vlsbench.building import Item, contaminated, near_duplicates, over_quota
-from vlsbench.building._recipe import Contamination, NearDuplicates, Quota
+from vlsbench.building import (
+    Contamination,
+    Item,
+    NearDuplicates,
+    Quota,
+    contaminated,
+    near_duplicates,
+    over_quota,
+)
 from vlsbench.embed import difference_hash, differing
 from vlsbench.engine import put_blob
 from vlsbench.pairs import ImageData, MadeImage, Pair, PairSet

@@ -10,7 +10,7 @@ from build_examples import PLAIN, Builder, contents, lines
 
 import vlsbench
 from vlsbench import lab
-from vlsbench.building._build import build
+from vlsbench.building import build
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output, verify_run

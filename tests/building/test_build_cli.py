@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ def test_a_build_from_the_shell_with_exit_codes(tmp_path: Path) -> None:
     assert "the same command resumes" in stopped.stderr
     done = vlsbench(*command)
     assert done.returncode == 0
+    assert re.search(r"\b(\d+) of \1 pairs", done.stderr)
     summary = json.loads(done.stdout)
     assert summary["schema"] == "vlsbench.build/1"
     assert summary["pairs"] == sum(

@@ -10,7 +10,6 @@ from vlsbench.building import (
     SHIPPED,
     forbidden_category,
     forbidden_text,
-    placeholders,
     read_recipe,
 )
 from vlsbench.errors import VlsbenchError
@@ -55,7 +54,7 @@ def test_a_good_recipe_is_read(tmp_path: Path) -> None:
 def test_shipped_recipes_are_read_by_name(name: str) -> None:
     recipe = read_recipe(name)
     assert recipe.name == name
-    assert bool(placeholders(recipe)) == (name != "lab")
+    assert bool(recipe.placeholders()) == (name != "lab")
 
 
 def test_the_papers_taxonomy_has_6_categories_and_19_sub_categories() -> None:
@@ -83,7 +82,7 @@ def test_the_papers_taxonomy_has_6_categories_and_19_sub_categories() -> None:
         ('safety = "filtered"', "", "missing key draw.safety"),
         ('safety = "filtered"', 'safety = "maybe"', "draw.safety: must be one of"),
         ('safety = "filtered"', 'safety = "unfiltered"', "draw.because: an unfiltered"),
-        ('[draw]\nsafety = "filtered"', "", "draw: path A draws its pictures"),
+        ('[draw]\nsafety = "filtered"', "", "draw: path A draws its images"),
         ('judge = "a@http://localhost:1/v1"', "", "missing key models.judge"),
         ('eyes = "a@http://localhost:1/v1"', "", "models.eyes: is missing"),
         ("name =", "title =", "unknown key title"),

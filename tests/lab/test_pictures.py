@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from vlsbench.lab import THINGS, draw, see, sheet
+from vlsbench.lab import THINGS, draw, see
 
 NAMES = [thing.name for thing in THINGS]
 
@@ -87,9 +87,3 @@ def test_bytes_that_are_no_image_show_nothing(data: bytes, header: bytes) -> Non
 def test_a_cut_or_damaged_picture_shows_nothing() -> None:
     data = draw("toaster", "cut")
     assert see(data[: len(data) // 3]) is None
-
-
-def test_the_sheet_shows_all_or_the_named() -> None:
-    small = Image.open(io.BytesIO(sheet(["toaster", "egg"], side=32)))
-    assert small.size == (64, 48)
-    assert Image.open(io.BytesIO(sheet(side=32))).width == 9 * 32

@@ -1,5 +1,6 @@
 """Align: train a vision-language model, textually or with pictures, over TRL and PEFT."""
 
+from vlsbench.aligning._arguments import Defaults, method_defaults
 from vlsbench.aligning._contamination import Contamination, Match, check_against
 from vlsbench.aligning._plan import Memory, Plan, plan
 from vlsbench.aligning._prepare import Prepared, align, open_training, prepare
@@ -8,7 +9,6 @@ from vlsbench.aligning._rows import HARMFUL, KINDS, RETAIN, SAFE, check_rows, di
 from vlsbench.aligning._run import METRICS, RECORD, first_process_first, train
 from vlsbench.aligning._settings import (
     AlignConfig,
-    Defaults,
     Lora,
     Method,
     Progress,
@@ -16,7 +16,6 @@ from vlsbench.aligning._settings import (
     Row,
     Settings,
     Trained,
-    method_defaults,
     parse_lora,
     published,
 )

@@ -1,19 +1,67 @@
-"""What all trainers are told alike."""
+"""What all trainers are told alike, and what a method takes where nothing is given."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.aligning._model import LARGE, use_bf16
-from vlsbench.aligning._settings import Method, Settings, method_defaults
+from vlsbench.aligning._settings import Method, Settings
 from vlsbench.errors import VlsbenchError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from vlsbench.aligning._encode import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Settings of a method where none are given, and where they come from."""
+
+    learning_rate: float
+    beta: float = 0.1
+    kl: float = 0.0
+    source: str = ""
+
+
+_DEFAULTS = {
+    Method.SFT: Defaults(2e-5, source="LLaVA-1.5 (arXiv 2310.03744), as VLGuard's authors use it"),
+    Method.T_SFT: Defaults(2e-5, source="as MM-SFT; the paper does not tell"),
+    Method.MM_SFT: Defaults(2e-5, source="LLaVA-1.5 (arXiv 2310.03744), as VLGuard's authors do"),
+    Method.T_DPO: Defaults(1e-6, beta=0.1, source="as MM-DPO; the paper does not tell"),
+    Method.MM_DPO: Defaults(1e-6, beta=0.1, source="SPA-VL (arXiv 2406.12030), run script"),
+    Method.T_UNLEARNING: Defaults(2e-5, source="as safe unlearning; the paper does not tell"),
+    Method.T_SAFE_UNLEARNING: Defaults(
+        2e-5, beta=1.0, source="Zhang et al. 2024 (arXiv 2407.02855), run script"
+    ),
+    Method.MM_PPO: Defaults(5e-7, kl=0.1, source="SPA-VL (arXiv 2406.12030), run script"),
+    Method.MM_RLOO: Defaults(1e-6, kl=0.05, source="TRL's defaults"),
+    Method.MM_GRPO: Defaults(1e-6, kl=0.0, source="TRL's defaults"),
+}
+
+
+def method_defaults(method: Method, *, lora: bool = False) -> Defaults:
+    """Return the learning rate and coefficients of a method.
+
+    Args:
+        method: Which.
+        lora: Whether adapters are trained rather than all parameters: they want larger steps.
+            SPA-VL's scripts take 1e-6 for PPO with LoRA; elsewhere 2e-4 (LLaVA-1.5's LoRA script)
+            for supervised and 2e-5 for the rest.
+    """
+    base = _DEFAULTS[method]
+    if not lora:
+        return base
+    if method is Method.MM_PPO:
+        rate = 1e-6
+    elif method.supervised:
+        rate = 2e-4
+    else:
+        rate = 2e-5
+    return Defaults(rate, base.beta, base.kl, base.source)
 
 
 def common_arguments(

@@ -126,6 +126,10 @@ def empty_model(model: str | Path, config: Any = None) -> Any:
     from transformers import AutoConfig, AutoModelForImageTextToText
 
     if config is None:
+        if (Path(model) / "adapter_config.json").is_file():
+            from peft import PeftConfig
+
+            model = str(PeftConfig.from_pretrained(str(model)).base_model_name_or_path)
         try:
             config = AutoConfig.from_pretrained(str(model))
         except (OSError, ValueError) as error:

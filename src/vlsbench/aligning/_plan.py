@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vlsbench.aligning._arguments import method_defaults
 from vlsbench.aligning._model import (
     LARGE,
     Parameters,
@@ -22,7 +23,7 @@ from vlsbench.aligning._model import (
     weights_dtype,
 )
 from vlsbench.aligning._rows import check_rows, kinds_of
-from vlsbench.aligning._settings import Method, Row, Settings, method_defaults
+from vlsbench.aligning._settings import Method, Row, Settings
 
 SAMPLED = 32
 """Rows that are tokenised to tell how long rows are."""

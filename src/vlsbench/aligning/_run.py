@@ -11,18 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vlsbench.aligning._arguments import common_arguments
+from vlsbench.aligning._arguments import method_defaults
 from vlsbench.aligning._model import (
-    Parameters,
     base_of,
-    count,
-    freeze,
-    lora_config,
     need_extra,
     open_model,
     open_processor,
     stay_quiet,
-    weights_dtype,
 )
 from vlsbench.aligning._rows import check_rows, digest_rows, kinds_of
 from vlsbench.aligning._settings import (
@@ -32,7 +27,6 @@ from vlsbench.aligning._settings import (
     Row,
     Settings,
     Trained,
-    method_defaults,
 )
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_text
@@ -60,8 +54,7 @@ def train(
 
     Args:
         method: How.
-        model: Path or Hub id of the model; the output of an earlier training too, adapters
-            included.
+        model: Path or Hub id; the output of an earlier training too, adapters included.
         rows: The data, in the form that the method needs (`Row`).
         out: Folder for the model in plain Hugging Face format, `align.json` (settings, data,
             versions) and `metrics.jsonl`.
@@ -71,16 +64,12 @@ def train(
         name: What to call the data in errors and in the record.
         about: What else the record should say (where the data came from, licences accepted).
 
-    Returns:
-        Where it is, and how it went.
-
     Raises:
         BadRows: Some rows do not fit the method; lists every one.
         MissingExtra: The extra `align` is not installed.
         VlsbenchError: The model cannot be opened, or the folder holds another training.
     """
-    method = Method(method)
-    settings = settings or Settings()
+    method, settings, out = Method(method), settings or Settings(), Path(out)
     if method.online and reward is None:
         raise VlsbenchError(f"{method} learns from a reward: give one (--reward)")
     check_rows(method, rows, settings, name)
@@ -88,7 +77,8 @@ def train(
     stay_quiet()
     import torch
 
-    out = Path(out)
+    from vlsbench.aligning._trainers import Notes, open_trainer
+
     identity = _identity(method, model, rows, settings)
     checkpoint = _checkpoint(out, identity, settings)
     out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +86,8 @@ def train(
     started = time.monotonic()
     with first_process_first():
         path = base_of(model, out)
-    trainer, parameters = _trainer(method, path, rows, out, settings, reward, progress)
+    notes = Notes(out / METRICS, progress)
+    trainer, parameters = open_trainer(method, path, rows, settings, reward, notes, out)
     if checkpoint is None and _rank() == 0:
         (out / METRICS).unlink(missing_ok=True)
     try:
@@ -107,137 +98,26 @@ def train(
             "or train an adapter (--lora r=16); --dry-run says what takes how much"
         ) from None
     _save(trainer, path, out, settings)
-    curve = tuple(_numbers(entry) for entry in trainer.state.log_history)
     trained = Trained(
         path=out,
         steps=trainer.state.global_step,
         seconds=time.monotonic() - started,
-        curve=tuple(entry for entry in curve if "loss" in entry),
+        curve=_curve(trainer.state.log_history),
         trainable=parameters.trainable,
         parameters=parameters.total,
     )
-    if trainer.is_world_process_zero():
-        record = {
-            **identity,
-            "finished": True,
-            "data": {"name": name, "rows": len(rows), "kinds": kinds_of(rows), **dict(about or {})},
-            "learning_rate": trainer.args.learning_rate,
-            "source": method_defaults(method).source,
-            "parameters": asdict(parameters),
-            "steps": trained.steps,
-            "seconds": round(trained.seconds, 1),
-            "versions": versions(),
-        }
-        _write(out / RECORD, record)
+    finished = {
+        "finished": True,
+        "data": {"name": name, "rows": len(rows), "kinds": kinds_of(rows), **dict(about or {})},
+        "learning_rate": trainer.args.learning_rate,
+        "source": method_defaults(method).source,
+        "parameters": asdict(parameters),
+        "steps": trained.steps,
+        "seconds": round(trained.seconds, 1),
+        "versions": versions(),
+    }
+    _write(out / RECORD, {**identity, **finished})
     return trained
-
-
-def _trainer(
-    method: Method,
-    path: str,
-    rows: Sequence[Row],
-    out: Path,
-    settings: Settings,
-    reward: Reward | None,
-    progress: Progress | None,
-) -> tuple[Any, Parameters]:
-    """Open the model and make the method's trainer."""
-    from transformers import PrinterCallback, set_seed
-
-    from vlsbench.aligning._callbacks import Notes
-    from vlsbench.aligning._encode import CACHE_BYTES, Encoder
-    from vlsbench.aligning._features import FEATURE_BYTES, Looker
-
-    set_seed(settings.seed)
-    processor = open_processor(path)
-    dtype = weights_dtype(settings)
-    model = open_model(path, dtype=dtype)
-    parameters = freeze(model, settings)
-    arguments = common_arguments(method, settings, out, parameters.total)
-    defaults = method_defaults(method, lora=settings.lora is not None)
-    lora = lora_config(model, settings.lora) if settings.lora else None
-    options: dict[str, Any] = {"callbacks": [Notes(out / METRICS, progress)]}
-    kl = defaults.kl if settings.kl is None else settings.kl
-    beta = defaults.beta if settings.beta is None else settings.beta
-    see, room = None, 0 if settings.workers else CACHE_BYTES
-    if settings.cache_features and method.supervised:
-        see, room = Looker(model, settings), FEATURE_BYTES
-    encoder = Encoder(processor, rows, max_length=settings.max_length, cache_bytes=room, see=see)
-    encoder.check("rows")
-    made: Any
-    if method.supervised:
-        from vlsbench.aligning import _sft
-
-        made = _sft.trainer(model, encoder, arguments, peft_config=lora, **options)
-    elif method.preference:
-        from vlsbench.aligning import _dpo
-
-        reference = None if lora else open_model(path, dtype=dtype)
-        made = _dpo.trainer(
-            model,
-            reference,
-            encoder,
-            arguments,
-            beta=beta,
-            sft_weight=settings.sft_weight,
-            peft_config=lora,
-            **options,
-        )
-    elif method.unlearning:
-        from vlsbench.aligning import _unlearning
-
-        made = _unlearning.trainer(
-            model,
-            encoder,
-            arguments,
-            safe=method is Method.T_SAFE_UNLEARNING,
-            bound=settings.bound,
-            alpha=settings.alpha,
-            beta=beta,
-            theta=settings.theta,
-            peft_config=lora,
-            **options,
-        )
-        made.remember_reference()
-    elif method is Method.MM_PPO:
-        from vlsbench.aligning import _ppo
-
-        reference = None if lora else open_model(path, dtype=dtype)
-        if lora:
-            from peft import get_peft_model
-
-            model = get_peft_model(model, lora)
-        assert reward is not None
-        made = _ppo.PPOTrainer(
-            policy=model,
-            reference=reference,
-            encoder=encoder,
-            rows=rows,
-            reward=reward,
-            settings=settings,
-            kl=kl,
-            arguments=arguments,
-            **options,
-        )
-    else:
-        from vlsbench.aligning import _online
-
-        assert reward is not None
-        made = _online.trainer(
-            model,
-            processor,
-            rows,
-            reward,
-            arguments,
-            settings,
-            group_relative=method is Method.MM_GRPO,
-            kl=kl,
-            peft_config=lora,
-            **options,
-        )
-    # It prints every log entry; `Notes` keeps them.
-    made.remove_callback(PrinterCallback)
-    return made, count(made.model, parameters.frozen_vision)
 
 
 def _save(trainer: Any, path: str, out: Path, settings: Settings) -> None:
@@ -313,8 +193,12 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _numbers(entry: Mapping[str, Any]) -> dict[str, float]:
-    return {key: value for key, value in entry.items() if isinstance(value, int | float)}
+def _curve(log: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
+    return tuple(
+        {key: value for key, value in entry.items() if isinstance(value, int | float)}
+        for entry in log
+        if "loss" in entry
+    )
 
 
 @contextmanager

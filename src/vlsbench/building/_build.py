@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Annotated, ClassVar, Protocol, cast
 
 from vlsbench import registry
 from vlsbench.building._estimate import BuildEstimate, estimate_build
-from vlsbench.building._files import PAIRS, write_pairs
-from vlsbench.building._perceive import Found
-from vlsbench.building._provenance import FILE as PROVENANCE
-from vlsbench.building._provenance import write_provenance
-from vlsbench.building._read import placeholders, read_recipe
-from vlsbench.building._recipe import Recipe
+from vlsbench.building._files import PAIRS, PROVENANCE, BuildSummary, write_files
+from vlsbench.building._filters import Scorer
+from vlsbench.building._recipe import Recipe, read_recipe
 from vlsbench.building._run import BuildPlan, execute, stages_of
-from vlsbench.building._scorer import Scorer
-from vlsbench.building._sources import find_images
-from vlsbench.building._summary import SUMMARY, BuildSummary, summarise
-from vlsbench.config import Connection, Limits
+from vlsbench.config import Connection, Limits, Option
 from vlsbench.engine import CostBudget, Ledger, run_async
 from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
-from vlsbench.files import write_json
-from vlsbench.models import (
-    ChatModel,
-    Connections,
-    HttpChat,
-    HttpImages,
-    ImageModel,
-    Price,
-    open_images,
-    price_of,
-)
+from vlsbench.models import ChatModel, Connections, HttpChat, HttpImages, ImageModel, open_images
 from vlsbench.pairs import load
 from vlsbench.registry import Kind
 from vlsbench.schemas import SchemaError
@@ -45,7 +29,62 @@ from vlsbench.schemas import SchemaError
 BUILDS = Path("builds")
 """Where builds go unless told otherwise."""
 OpenRole = Callable[[str], ChatModel | ImageModel]
-RECIPE_COPY = "recipe.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """The settings of `vlsbench build`, and the keys of its configuration file."""
+
+    PANEL: ClassVar[str] = "Recipe"
+
+    recipe: Annotated[
+        str,
+        Option(
+            "A TOML file, or a recipe that ships: lab, vlsbench, custom.",
+            metavar="RECIPE",
+            argument=True,
+        ),
+    ]
+    overrides: Annotated[
+        tuple[str, ...],
+        Option(
+            "Override a value of the recipe; may be repeated.",
+            flags=("--set",),
+            metavar="SECTION.KEY=VALUE",
+            whole=True,
+        ),
+    ] = ()
+    limit: Annotated[
+        int | None,
+        Option(
+            "Begin this many drafts on each path at most, for a trial; may be raised later.",
+            least=1,
+            metavar="N",
+        ),
+    ] = None
+    lab: Annotated[
+        str | None,
+        Option(
+            "Where the recipe's lab/ models are, as http://127.0.0.1:8700/v1; `in-process` asks "
+            "them without HTTP.",
+            unset="a server of its own",
+            metavar="URL",
+        ),
+    ] = None
+    retry_quarantined: Annotated[
+        bool, Option("Ask again about records of which no answer could be read.")
+    ] = False
+    out: Annotated[
+        Path | None,
+        Option(
+            "The build's folder.",
+            flags=("--out", "-o"),
+            unset="builds/ and a name made of its recipe",
+            metavar="DIR",
+        ),
+    ] = None
+    budget: Limits = field(default_factory=Limits)
+    connection: Connection = field(default_factory=Connection)
 
 
 @dataclass(frozen=True)
@@ -109,10 +148,10 @@ def build(
         VlsbenchError: Anything else that the caller can mend.
     """
     read = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe), overrides)
-    if waiting := placeholders(read):
+    if waiting := read.placeholders():
         raise SchemaError(
             f"{read.file}: {waiting[0]}: is still a placeholder: name a model, here or with --set"
-            + (f" (also {', '.join(waiting[1:])})" if waiting[1:] else ""),
+            + (f" (also {', '.join(waiting[1:])})" if waiting[1:] else "")
         )
     if read.needs_index and not find_spec("usearch"):
         raise MissingExtra(
@@ -121,25 +160,21 @@ def build(
             "build",
         )
     connection, spending = connection or Connection(), CostBudget.of(budget)
-    prices = prices_of(read)
-    spending.need_prices(prices, "state it in the recipe under [prices]")
+    spending.need_prices(read.known_prices(), "state it in the recipe under [prices]")
     with ExitStack() as stack:
         open_role = _opened(read, Connections.of(connection), lab, stack)
         scorer = Scorer() if read.needs_embeddings else None
         if scorer:
             stack.callback(scorer.close)
-        painted = bool(read.spec("painter")) and read.draw is not None
         plan = BuildPlan(
             recipe=read,
             models={
                 role: cast(ChatModel, open_role(role)) for role in read.specs() if role != "painter"
             },
-            painter=cast(ImageModel, open_role("painter")) if painted else None,
-            images=partial(_images, read),
+            painter=cast(ImageModel, open_role("painter")) if read.spec("painter") else None,
             others=tuple(load(name) for name in read.contamination.against),
             scorer=scorer,
             folder=Path(out) if out else BUILDS / f"{read.name}-{read.digest[:8]}",
-            prices=prices,
             budget=spending,
             limit=limit,
             concurrency=connection.concurrency,
@@ -159,16 +194,7 @@ def plan_build(
         VlsbenchError: Its images or other benchmarks cannot be opened.
     """
     read = read_recipe(Path(recipe), overrides)
-    images = sum(1 for _ in _images(read))
-    return read, estimate_build(read, prices_of(read), images, limit)
-
-
-def prices_of(recipe: Recipe) -> dict[str, Price | None]:
-    """Return model spec → price: the recipe's own, else the shipped table's."""
-    return {
-        spec: recipe.prices[spec].price() if spec in recipe.prices else price_of(spec)
-        for spec in recipe.specs().values()
-    }
+    return read, estimate_build(read, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,51 +215,51 @@ def check_models(recipe: Recipe, *, lab: str | None = None) -> list[ModelCheck]:
         lab: See `build`.
     """
 
-    async def check(role: str, spec: str, open_role: OpenRole) -> ModelCheck:
+    async def state(open_role: OpenRole, role: str, spec: str) -> tuple[str, bool]:
         if "<" in spec:
-            return ModelCheck(role, spec, f"models.{role} is still a placeholder", True)
+            return f"models.{role} is still a placeholder", True
         model: ChatModel | ImageModel | None = None
         try:
             model = open_role(role)
             if not isinstance(model, (HttpChat, HttpImages)):
-                return ModelCheck(role, spec, "in this process", False)
+                return "in this process", False
             there = await model.listed()
         except VlsbenchError as error:
-            return ModelCheck(role, spec, str(error), True)
+            return str(error), True
         finally:
             if model:
                 await model.close()
         known = {True: "there", False: "not on its server's list", None: "server has no list"}
-        return ModelCheck(role, spec, known[there], there is False)
+        return known[there], there is False
 
-    async def check_all(open_role: OpenRole) -> list[ModelCheck]:
-        return [await check(role, spec, open_role) for role, spec in recipe.specs().items()]
+    async def check(open_role: OpenRole) -> list[ModelCheck]:
+        specs = recipe.specs().items()
+        return [ModelCheck(r, spec, *await state(open_role, r, spec)) for r, spec in specs]
 
     with ExitStack() as stack:
-        open_role = _opened(recipe, Connections(1), lab, stack)
-        return run_async(partial(check_all, open_role))
+        return run_async(partial(check, _opened(recipe, Connections(1), lab, stack)))
 
 
 def _opened(
     recipe: Recipe, connections: Connections, where: str | None, stack: ExitStack
-) -> Callable[[str], ChatModel | ImageModel]:
+) -> OpenRole:
     """Return what opens a role's model; plug-ins that can serve theirs over HTTP do."""
     served: dict[str, Served] = {}
-    for spec in recipe.specs().values():
-        name = spec.partition("/")[0]
-        entry = registry.find(Kind.MODEL, name) if "@" not in spec else None
-        if entry and name not in served and (serve := entry.declaration.get("serve")):
+    specs = recipe.specs()
+    for name in dict.fromkeys(spec.partition("/")[0] for spec in specs.values() if "@" not in spec):
+        entry = registry.find(Kind.MODEL, name)
+        if entry and (serve := entry.declaration.get("serve")):
             served[name] = stack.enter_context(serve(where))
 
     def open_role(role: str) -> ChatModel | ImageModel:
-        spec = recipe.specs()[role]
+        spec = specs[role]
         plugin = served.get(spec.partition("/")[0]) if "@" not in spec else None
-        if role == "painter":
-            if plugin:
-                return plugin.painter(spec, connections)
-            safety = recipe.draw.safety if recipe.draw else ""
-            return open_images(spec, connections, filtered=safety == "filtered")
-        return plugin.open(spec, connections) if plugin else connections.open(spec)
+        if role != "painter":
+            return plugin.open(spec, connections) if plugin else connections.open(spec)
+        if plugin:
+            return plugin.painter(spec, connections)
+        filtered = recipe.draw is not None and recipe.draw.safety == "filtered"
+        return open_images(spec, connections, filtered=filtered)
 
     return open_role
 
@@ -241,31 +267,31 @@ def _opened(
 class Served(Protocol):
     """Models of a plug-in, wherever they run."""
 
-    def open(self, spec: str, connections: Connections) -> ChatModel:
-        """Return the model that a spec names."""
+    def open(self, spec: str, connections: Connections) -> ChatModel: ...
 
-    def painter(self, spec: str, connections: Connections) -> ImageModel:
-        """Return the image model that a spec names."""
-
-
-def _images(recipe: Recipe) -> Iterator[tuple[str, Found]]:
-    return find_images(recipe.perceive, load) if recipe.perceive else iter(())
+    def painter(self, spec: str, connections: Connections) -> ImageModel: ...
 
 
 def _run(
-    plan: BuildPlan,
-    overrides: Sequence[str],
-    before: Callable[[BuildPlan, BuildEstimate], None],
+    plan: BuildPlan, overrides: Sequence[str], before: Callable[[BuildPlan, BuildEstimate], None]
 ) -> Build:
     recipe = plan.recipe
+
+    def write() -> BuildSummary:
+        return write_files(ledger, plan.folder, recipe, overrides)
+
     with Ledger.write(plan.run) as ledger:
-        if _is_done(plan, ledger):
-            return Build(plan.folder, _files(plan, ledger, overrides))
-        images = sum(1 for _ in plan.images()) if recipe.perceive else 0
-        before(plan, estimate_build(recipe, plan.prices, images, plan.limit))
+        same = (
+            ledger.meta("versions") == json.dumps(stages_of(plan).versions)
+            and json.loads(ledger.meta("identity") or "{}").get("recipe") == recipe.digest
+            and ledger.meta("limit") == str(plan.limit or "")
+        )
+        if same and ledger.meta("complete") is not None and not plan.retry_quarantined:
+            return Build(plan.folder, write())
+        before(plan, estimate_build(recipe, plan.limit))
         signal = execute(plan, ledger)
         try:
-            summary = _files(plan, ledger, overrides)
+            summary = write()
         except OSError as error:
             raise signal.error or Stopped(
                 f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "
@@ -274,29 +300,3 @@ def _run(
         if signal.error:
             raise signal.error
         return Build(plan.folder, summary, signal.reason)
-
-
-def _is_done(plan: BuildPlan, ledger: Ledger) -> bool:
-    same = ledger.meta("versions") == json.dumps(dict(stages_of(plan).versions))
-    recipe = json.loads(ledger.meta("identity") or "{}").get("recipe")
-    limit = ledger.meta("limit") == str(plan.limit or "")
-    complete = ledger.meta("complete") is not None
-    return (
-        complete
-        and same
-        and limit
-        and recipe == plan.recipe.digest
-        and not (plan.retry_quarantined)
-    )
-
-
-def _files(plan: BuildPlan, ledger: Ledger, overrides: Sequence[str]) -> BuildSummary:
-    """Write the set, its provenance, its summary and a copy of the recipe."""
-    recipe = plan.recipe
-    write_pairs(ledger, plan.folder)
-    write_provenance(ledger, plan.folder)
-    given = "".join(f"# --set {override}\n" for override in overrides)
-    (plan.folder / RECIPE_COPY).write_text(recipe.text + given, "utf-8")
-    summary = summarise(ledger, recipe)
-    write_json(summary, plan.folder / SUMMARY)
-    return summary

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vlsbench.building._recipe import Recipe
-from vlsbench.building._run import drafts_of
-from vlsbench.models import Price, Usage, image_tokens
+from vlsbench.building._run import begin_b, drafts_of
+from vlsbench.models import Usage, image_tokens
 
 PASSES_LEAK_FILTER = 0.75
 """Share of drafts that keep a candidate. Assumed, like all shares here: the drafts decide."""
@@ -16,7 +16,7 @@ PASSES_FINAL_FILTER = 0.75
 TRIED = 1.3
 """Candidates judged for each draft until one passes."""
 ROUNDS = 1.6
-"""Pictures drawn for each pair, where more are allowed."""
+"""Images drawn for each pair, where more are allowed."""
 WRITE = (450, 120)
 """Tokens in and out of a writing task, prompt included."""
 JUDGE = (400, 80)
@@ -60,54 +60,39 @@ class BuildEstimate:
         return None if None in costs else sum(cost or 0.0 for cost in costs)
 
 
-def estimate_build(
-    recipe: Recipe, prices: Mapping[str, Price | None], images: int, limit: int | None
-) -> BuildEstimate:
-    """Estimate a whole build, from nothing.
-
-    Args:
-        recipe: What is built.
-        prices: Model spec → price.
-        images: Of path B.
-        limit: Drafts begun on each path at most.
-    """
-    drafts = sum(drafts_of(recipe, limit).values()) if recipe.elements else 0
-    images = min(images, limit if limit is not None else images)
-    passed = PASSES_LEAK_FILTER * (PASSES_DRAW * drafts + images)
-    pairs = min(passed * PASSES_FINAL_FILTER, _quota(recipe))
-
-    def rows() -> Iterator[StageEstimate]:
-        for stage, role, calls, (tokens_in, tokens_out) in _calls(recipe, drafts, images, pairs):
-            count = round(calls)
-            spec = recipe.spec(role)
-            price = prices.get(spec)
-            used = (count * tokens_in, count * tokens_out)
-            cost = price.cost(Usage(*used)) if price else None
-            if count:
-                yield StageEstimate(stage, role, spec, count, *used, cost)
-
-    return BuildEstimate(drafts, images, round(pairs), tuple(rows()))
-
-
-def _quota(recipe: Recipe) -> float:
-    most = recipe.quota.per_subcategory
-    return float("inf") if most is None else most * len(recipe.taxonomy)
+def estimate_build(recipe: Recipe, limit: int | None) -> BuildEstimate:
+    """Estimate a whole build, from nothing, with so many drafts and images at most."""
+    drafts = sum(drafts_of(recipe, limit).values())
+    images = sum(1 for _ in begin_b(recipe, limit))
+    prices = recipe.known_prices()
+    pairs = PASSES_FINAL_FILTER * PASSES_LEAK_FILTER * (PASSES_DRAW * drafts + images)
+    if (most := recipe.quota.per_subcategory) is not None:
+        pairs = min(pairs, most * len(recipe.taxonomy))
+    rows = []
+    for stage, role, calls, (tokens_in, tokens_out) in _calls(recipe, drafts, images, pairs):
+        count = round(calls)
+        spec = recipe.spec(role)
+        price = prices.get(spec)
+        used = (count * tokens_in, count * tokens_out)
+        cost = price.cost(Usage(*used)) if price else None
+        if count:
+            rows.append(StageEstimate(stage, role, spec, count, *used, cost))
+    return BuildEstimate(drafts, images, round(pairs), tuple(rows))
 
 
 def _calls(
     recipe: Recipe, drafts: int, images: int, pairs: float
 ) -> Iterator[tuple[str, str, float, tuple[int, int]]]:
     """Walk stage, role, calls, and tokens in and out of one call."""
-    side = recipe.draw.size.split("x") if recipe.draw else ("1024", "1024")
-    picture = image_tokens(int(side[0]), int(side[1]))
-    seen = (JUDGE[0] + picture, JUDGE[1])
+    width, height = recipe.draw.size.split("x") if recipe.draw else ("1024", "1024")
+    image = image_tokens(int(width), int(height))
+    seen = (JUDGE[0] + image, JUDGE[1])
     painted = (0, 1)
     begun = drafts + images
-    if recipe.elements:
-        cells = sum(1 for wanted in drafts_of(recipe, None).values() if wanted)
-        yield "elements", "writer", min(cells, drafts), (WRITE[0], 8 * WRITE[1])
-        yield "draft", "writer", drafts, WRITE
-    yield "perceive", "eyes", images, (WRITE[0] + picture, WRITE[1])
+    cells = sum(1 for wanted in drafts_of(recipe, None).values() if wanted)
+    yield "elements", "writer", min(cells, drafts), (WRITE[0], 8 * WRITE[1])
+    yield "draft", "writer", drafts, WRITE
+    yield "perceive", "eyes", images, (WRITE[0] + image, WRITE[1])
     if recipe.detoxify.candidates:
         yield "detoxify", "rewriter", begun, WRITE
     leak, final = recipe.leak_filter, recipe.final_filter

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from vlsbench.building._content import forbidden_text
 from vlsbench.engine import Drop, Keep, Quarantine, Result
 from vlsbench.judge import Part, Question
@@ -44,19 +46,19 @@ class Item:
     element: str = ""
     query: str = ""
     description: str = ""
-    """What the picture shows, or is to show."""
+    """What the image shows, or is to show."""
     candidates: tuple[str, ...] = ()
     """Wordings of the query that the leak filter chooses from."""
     image: str = ""
-    """SHA-256 of the picture, a blob of the run."""
+    """SHA-256 of the image, a blob of the run."""
     image_prompt: str = ""
-    """What drew the picture that was kept."""
+    """What drew the image that was kept."""
     image_licence: str = ""
     source: str = ""
     reason: str = ""
     """Why the pair is harmful; of a twin, why it is not."""
     pattern: str = ""
-    """Safe (S) or unsafe (U) by text, by picture, as a pair."""
+    """Safe (S) or unsafe (U) by text, by image, as a pair."""
     twin_of: str = ""
     steps: tuple[Step, ...] = ()
 
@@ -81,14 +83,7 @@ class Item:
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Item:
         """Read what `outcome` wrote."""
-        fields = dict(value["item"])
-        for name in ("parents", "candidates"):
-            fields[name] = tuple(fields[name])
-        fields["steps"] = tuple(
-            Step(step["stage"], step["version"], tuple(step["calls"]), step["facts"])
-            for step in fields["steps"]
-        )
-        return cls(**fields)
+        return msgspec.convert(value["item"], cls)
 
     def question(self, part: Part, query: str, images: tuple[ImageData, ...] = ()) -> Question:
         """Return what a judge is asked about a part of the pair that this becomes."""
@@ -122,17 +117,19 @@ def quarantine(item: Item, reason: str) -> Quarantine:
     return Quarantine(reason, item.outcome())
 
 
-def version_of(version: str, *known: Any) -> str:
-    """Return a stage's version: its own, and a digest of all else that could change what it does.
+def decide(item: Item, unread: str, dropped: str, *, last: bool = False) -> Result:
+    """Quarantine an item that nothing could be read about, else drop it, else keep it."""
+    if unread:
+        return quarantine(item, unread)
+    return drop(item, dropped) if dropped else keep(item, last=last)
 
-    Args:
-        version: As the stage's file gives it.
-        known: Plain JSON values: prompts, model identities, settings.
-    """
+
+def version_of(version: str, *known: Any) -> str:
+    """Return a stage's version with a digest of what else could change it: prompts, settings."""
     text = json.dumps(known, sort_keys=True)
     return f"{version}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def slug(text: str) -> str:
-    """Return a text as a part of an id: lower case, words joined by hyphens."""
+    """Return a text as a part of an id."""
     return text_slug(text.casefold(), "a-z0-9", "-")[:60] or "x"

@@ -1,27 +1,40 @@
-"""A recipe: everything that decides what is built. docs/build.md describes every key."""
+"""A recipe: everything that decides what is built, and how it is read; docs/build.md has the keys.
+
+Unknown keys, missing models and categories that must not be generated each give one error that
+names file and key.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
-from vlsbench.models import Price
+from vlsbench.building._content import forbidden_category
+from vlsbench.building._items import slug
+from vlsbench.errors import VlsbenchError
+from vlsbench.models import Price, price_of
+from vlsbench.schemas import SchemaError, convert, parse_toml, parse_value
 
-SAFETY = ("filtered", "unfiltered")
+SHIPPED = ("lab", "vlsbench", "custom")
+"""Recipes that come with the package, by name."""
+_LEFT_OUT_BY_FALSE = (
+    *("elements", "perceive", "draw", "near_duplicates", "perceive.most", "leak_filter.overlap"),
+    *("near_duplicates.similarity", "contamination.similarity"),
+    *("quota.per_subcategory", "quota.per_category"),
+)
+_LEAST = {
+    "elements.per_subcategory": 1, "elements.drafts": 1, "detoxify.candidates": 0,
+    "draw.rounds": 1, "near_duplicates.bits": 0, "twins.per_pair": 0,
+}  # fmt: skip
+_SHARES = ("leak_filter.overlap", "near_duplicates.similarity", "contamination.similarity")
+_ODD = ("leak_filter.votes", "final_filter.votes")
+_STATED = ("name", "perceive.images", "perceive.licence", "perceive.source")
 ROLES = ("writer", "rewriter", "eyes", "judge", "checker", "painter")
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if value < least:
-        raise ValueError(f"{name}: must be at least {least:g}, not {value:g}")
-
-
-def _share(name: str, value: float | None) -> None:
-    if value is not None and not 0 <= value <= 1:
-        raise ValueError(f"{name}: must be between 0 and 1, not {value:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,60 +46,37 @@ class Models:
     writer: str = ""
     """Path A: elements, descriptions, queries; and the descriptions of twins."""
     rewriter: str = ""
-    """Detoxifies queries."""
     eyes: str = ""
-    """Looks at pictures: path B, and what was drawn."""
+    """Looks at images: path B, and what was drawn."""
     checker: str = ""
     """Final filter; better not the same model as `judge`. Empty takes `judge`."""
     painter: str = ""
-    """Text to image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """Path A: what is begun in each sub-category."""
+    """Path A: the risky things listed for each sub-category, and the pairs drafted for each."""
 
     per_subcategory: int = 20
-    """Risky objects and scenes."""
     drafts: int = 1
-    """Pairs drafted for each."""
-
-    def __post_init__(self) -> None:
-        _at_least("per_subcategory", self.per_subcategory, 1)
-        _at_least("drafts", self.drafts, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Perceive:
-    """Path B: images that exist."""
+    """Path B: images that exist; licence and source go into every record."""
 
     images: str
-    """A folder of image files, or any set that `vlsbench.load` opens, or
-    `hub:OWNER/NAME[@REVISION][:SPLIT]`."""
     licence: str
-    """Of the images; goes into every record."""
     source: str
-    """Where they come from; goes into every record."""
     column: str = "image"
-    """Of a Hub data set."""
     most: int | None = None
-    """Images taken, in the order of the source."""
-
-    def __post_init__(self) -> None:
-        for name in ("images", "licence", "source"):
-            if not getattr(self, name).strip():
-                raise ValueError(f"{name}: must be stated")
 
 
 @dataclass(frozen=True, slots=True)
 class Detoxify:
-    """Rewriting a query until it no longer tells what the picture shows."""
+    """Rewriting a query until it no longer tells what the image shows."""
 
     candidates: int = 3
-    """Rewrites asked for; 0 leaves the stage out, and drafts go on as they are."""
-
-    def __post_init__(self) -> None:
-        _at_least("candidates", self.candidates, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,54 +84,30 @@ class LeakFilter:
     """Which candidates are dropped."""
 
     overlap: float | None = 0.5
-    """Largest probability that the query names what the picture shows (measure A of the audit,
+    """Largest probability that the query names what the image shows (measure A of the audit,
     which needs the extra `build`); false leaves it out."""
     text: bool = True
     """Drop what a judge calls harmful from the text alone."""
     meaning: bool = True
     """Drop what no longer asks for what the draft asked."""
     votes: int = 1
-    """Judgements for each question; the majority decides."""
-
-    def __post_init__(self) -> None:
-        _share("overlap", self.overlap)
-        _odd("votes", self.votes)
-
-
-def _odd(name: str, value: int) -> None:
-    if value < 1 or value % 2 == 0:
-        raise ValueError(f"{name}: must be an odd number, so that there is a majority")
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Drawing pictures: draw, look, improve."""
+    """Drawing images: draw, look, improve."""
 
     safety: str
     """`filtered`: the backend filters what it draws. `unfiltered`: nobody does; `because` says
-    who looks at the pictures before anybody else does."""
+    who looks at the images before anybody else does."""
     because: str = ""
     licence: str = ""
-    """Of the pictures that it draws; goes into every record."""
     size: str = "1024x1024"
     rounds: int = 3
-    """Pictures drawn at most; the best is kept."""
     good: int = 8
-    """Of 10: a picture that scores this ends the loop."""
+    """Of 10: an image that scores this ends the loop."""
     least: int = 5
-    """Of 10: a best picture below it drops the pair."""
-
-    def __post_init__(self) -> None:
-        if self.safety not in SAFETY:
-            raise ValueError(f"safety: must be one of {', '.join(SAFETY)}, not {self.safety!r}")
-        if self.safety == "unfiltered" and not self.because.strip():
-            raise ValueError(
-                "because: an unfiltered image backend needs a word on who looks at its pictures"
-            )
-        _at_least("rounds", self.rounds, 1)
-        width, _, height = self.size.partition("x")
-        if not (width.isdecimal() and height.isdecimal()):
-            raise ValueError(f"size: must be WIDTHxHEIGHT in pixels, not {self.size!r}")
+    """Of 10: a best image below it drops the pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,31 +115,24 @@ class FinalFilter:
     """The last look before people."""
 
     matched: bool = True
-    """Drop pairs whose picture is not what the description says."""
+    """Drop pairs whose image is not what the description says."""
     harmful: bool = True
     """Drop pairs that are not harmful as a pair."""
     text: bool = True
     """Drop pairs whose text is harmful alone, asked of the checker."""
     image: bool = True
-    """Note whether the picture alone is harmful (the safety pattern); drops nothing."""
+    """Note whether the image alone is harmful (the safety pattern); drops nothing."""
     votes: int = 1
-
-    def __post_init__(self) -> None:
-        _odd("votes", self.votes)
 
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicates:
-    """Pairs that are too much alike: query and picture both."""
+    """Pairs that are too much alike: query and image both."""
 
     similarity: float | None = 0.95
     """Least cosine of two queries' embeddings (extra `build`); false compares normalised texts."""
     bits: int = 6
-    """Largest difference of two pictures' 64-bit perceptual hashes."""
-
-    def __post_init__(self) -> None:
-        _share("similarity", self.similarity)
-        _at_least("bits", self.bits, 0)
+    """Largest difference of two images' 64-bit perceptual hashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +140,10 @@ class Contamination:
     """Other benchmarks that the result must share nothing with."""
 
     against: tuple[str, ...] = ()
-    """Sets that `vlsbench.load` opens."""
     similarity: float | None = 0.95
     """Least cosine of two queries' embeddings; false compares normalised texts."""
     bits: int = 4
-    """Largest difference of two pictures' perceptual hashes; -1 compares no pictures."""
-
-    def __post_init__(self) -> None:
-        _share("similarity", self.similarity)
+    """Largest difference of two images' perceptual hashes; -1 compares no images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,25 +156,18 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """Benign controls: the query of a kept pair with a harmless picture."""
+    """Benign controls: the query of a kept pair with a harmless image."""
 
     per_pair: int = 1
-
-    def __post_init__(self) -> None:
-        _at_least("per_pair", self.per_pair, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class RecipePrice:
-    """US dollars: per million tokens, or for each picture."""
+    """US dollars: per million tokens, or for each image."""
 
     input: float = 0.0
     output: float = 0.0
     image: float = 0.0
-
-    def price(self) -> Price:
-        """Return the price that a budget counts with; a picture counts as one output token."""
-        return Price(self.input, self.image * 1e6 if self.image else self.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +177,11 @@ class Subcategory:
     category: str
     name: str
     about: str
-    """What it covers, in a few words."""
+
+    @property
+    def id(self) -> str:
+        """The id of its record."""
+        return f"a/{slug(self.category)}/{slug(self.name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,26 +208,79 @@ class Recipe:
     text: str = field(default="", repr=False)
     """The file as it was read, for the copy beside the result."""
 
+    def __post_init__(self) -> None:
+        """Check what no single key shows. Raises `ValueError` naming the key."""
+        for wrong in self._wrong():
+            raise ValueError(wrong)
+
+    def _wrong(self) -> Iterator[str]:
+        for key in _STATED:
+            if isinstance(text := self._at(key), str) and not text.strip():
+                yield f"{key}: must be stated"
+        for key, least in _LEAST.items():
+            if (number := self._at(key)) is not None and number < least:
+                yield f"{key}: must be at least {least}, not {number}"
+        for key in _SHARES:
+            if (share := self._at(key)) is not None and not 0 <= share <= 1:
+                yield f"{key}: must be between 0 and 1, not {share:g}"
+        for key in _ODD:
+            if (votes := self._at(key)) < 1 or votes % 2 == 0:
+                yield f"{key}: must be an odd number, so that there is a majority"
+        if self.draw:
+            if (safety := self.draw.safety) not in ("filtered", "unfiltered"):
+                yield f"draw.safety: must be one of filtered, unfiltered, not {safety!r}"
+            if self.draw.safety == "unfiltered" and not self.draw.because.strip():
+                yield (
+                    "draw.because: an unfiltered image backend needs a word on who looks at its "
+                    "images"
+                )
+            width, _, height = self.draw.size.partition("x")
+            if not (width.isdecimal() and height.isdecimal()):
+                yield f"draw.size: must be WIDTHxHEIGHT in pixels, not {self.draw.size!r}"
+        elif self.elements:
+            yield "draw: path A draws its images: add [draw] with a safety"
+        elif self.twins.per_pair:
+            yield "draw: twins need images of their own: add [draw]"
+        if not self.elements and not self.perceive:
+            yield "elements: nothing to begin with: add [elements] (path A) or [perceive] (B)"
+        for role in ROLES:
+            if self.uses(role) and not self.spec(role):
+                yield f"models.{role}: is missing; this recipe needs it"
+
+    def _at(self, key: str) -> Any:
+        section, _, name = key.partition(".")
+        value = getattr(self, section)
+        return getattr(value, name) if name and value is not None else value
+
     def uses(self, role: str) -> bool:
         """Tell whether this recipe asks a model of that role anything."""
         return {
             "writer": self.elements is not None or self.twins.per_pair > 0,
             "rewriter": self.detoxify.candidates > 0,
             "eyes": self.perceive is not None or self.draw is not None,
-            "judge": True,
-            "checker": True,
             "painter": self.draw is not None,
-        }[role]
+        }.get(role, True)
 
     def spec(self, role: str) -> str:
         """Return the model of a role; empty where the recipe needs none."""
-        if not self.uses(role):
-            return ""
-        return str(getattr(self.models, role)) or (self.models.judge if role == "checker" else "")
+        spec: str = getattr(self.models, role) if self.uses(role) else ""
+        return spec or (self.models.judge if role == "checker" else "")
 
     def specs(self) -> dict[str, str]:
         """Return role → model spec of the roles that this recipe uses."""
         return {role: spec for role in ROLES if (spec := self.spec(role))}
+
+    def placeholders(self) -> list[str]:
+        """Name the keys whose model is still a placeholder such as `<a strong text model>`."""
+        return [f"models.{role}" for role, spec in self.specs().items() if set("<>") & set(spec)]
+
+    def known_prices(self) -> dict[str, Price | None]:
+        """Return model spec → price, an image as one output token: its own, else as shipped."""
+        known: dict[str, Price | None] = {spec: price_of(spec) for spec in self.specs().values()}
+        for spec, own in self.prices.items():
+            if spec in known:
+                known[spec] = Price(own.input, own.image * 1e6 if own.image else own.output)
+        return known
 
     @property
     def needs_embeddings(self) -> bool:
@@ -298,3 +303,75 @@ class Recipe:
         if not self.stages:
             del content["stages"]  # recipes of earlier versions keep their digests
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        recipe: A path, or the name of one that ships (`lab`, `vlsbench`, `custom`).
+        overrides: `section.key=VALUE` in TOML, each in place of what the file says.
+
+    Raises:
+        SchemaError: It cannot be used; names the file and the key.
+    """
+    file, text = _text(recipe)
+    table = parse_toml(text, file)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        names = [name.strip() for name in key.split(".")]
+        if not equals or not all(names):
+            raise VlsbenchError(
+                f"--set {override!r}: write SECTION.KEY=VALUE, as in draw.rounds=2 or "
+                "models.judge=openai/NAME"
+            )
+        place = table
+        for name in names[:-1]:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise VlsbenchError(f"--set {override!r}: {name} is no section")
+        place[names[-1]] = parse_value(value)
+    for key in {"file", "text"} & table.keys():
+        raise SchemaError(f"{file}: unknown key {key}")
+    # Null, which TOML has no word for, where `false` leaves out what may be left out.
+    for key in _LEFT_OUT_BY_FALSE:
+        section, _, name = key.partition(".")
+        place = table.get(section, {}) if name else table
+        if isinstance(place, dict) and place.get(name or section) is False:
+            place[name or section] = None
+    table["taxonomy"] = [asdict(cell) for cell in _taxonomy(table.get("taxonomy", {}), file)]
+    return replace(convert(table, Recipe, file), file=file, text=text)
+
+
+def _text(recipe: str | Path) -> tuple[str, str]:
+    path = Path(recipe).expanduser()
+    try:
+        if str(recipe) not in SHIPPED:
+            return str(path), path.read_text("utf-8")
+    except FileNotFoundError:
+        if path.suffix != ".toml" or path.stem not in SHIPPED or path.parent != Path():
+            raise VlsbenchError(
+                f"no recipe {str(recipe)!r}: give a path, or one that ships: {', '.join(SHIPPED)}"
+            ) from None
+    except (OSError, UnicodeError) as error:
+        raise VlsbenchError(f"recipe {path} cannot be read: {error}") from None
+    name = f"{path.stem}.toml"
+    return name, resources.files("vlsbench.building").joinpath("recipes", name).read_text("utf-8")
+
+
+def _taxonomy(value: Any, file: str) -> list[Subcategory]:
+    """Check the categories, and give every sub-category a row."""
+    rows: dict[str, Subcategory] = {}
+    taxonomy = convert({"taxonomy": value}, dict[str, dict[str, dict[str, str]]], file)["taxonomy"]
+    for category, inner in taxonomy.items():
+        for name, about in inner.items():
+            key = f"{file}: taxonomy.{category}.{name}"
+            if reason := forbidden_category(category, name, about):
+                raise SchemaError(f"{key}: {reason}")
+            cell = Subcategory(category, name, about)
+            if known := rows.get(cell.id):
+                raise SchemaError(f"{key}: has the same id as {known.category}.{known.name}")
+            rows[cell.id] = cell
+    if not rows:
+        raise SchemaError(f"{file}: taxonomy: names no sub-category")
+    return list(rows.values())

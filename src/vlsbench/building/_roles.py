@@ -1,4 +1,4 @@
-"""Asking a model in a role: by prompt and schema, several times where its answer does not parse."""
+"""Asking a model in a role: a task, put several times where its answer does not parse."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from vlsbench.engine import Context
+from vlsbench.building._items import Step, version_of
+from vlsbench.engine import Context, Record
 from vlsbench.judge import (
     AGAIN,
     Asking,
@@ -34,8 +35,73 @@ STRICT = Params(max_tokens=1024, temperature=0.0)
 """For a single judgement."""
 VOTE_TEMPERATURE = 0.7
 """For several judgements of one question, each with a seed of its own."""
+TEXT: Mapping[str, Any] = {"type": "string"}
 
 T = TypeVar("T")
+Blocks = Sequence[tuple[str, str]]
+"""Name → text that others wrote, put between fences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[T]):
+    """What a model is asked to do, and how its answer is read."""
+
+    name: str
+    prompt: str
+    """`{tag}` stands for the mark of the fences, `{rules}` for `RULES`."""
+    fields: Mapping[str, Mapping[str, Any]]
+    """Field of the answer → its JSON schema."""
+    read: Callable[[str], T]
+    """Raises `ValueError` where an answer is not the object asked for."""
+    version: str = "1"
+    """Changes with the prompt."""
+
+    @property
+    def form(self) -> Schema:
+        """The JSON schema of an object with exactly these fields."""
+        return Schema(
+            self.name,
+            {
+                "type": "object",
+                "properties": self.fields,
+                "required": list(self.fields),
+                "additionalProperties": False,
+            },
+        )
+
+
+def tidy(text: str) -> str:
+    return " ".join(text.split())
+
+
+def text_task(name: str, prompt: str, *fields: str) -> Task[dict[str, str]]:
+    def read(text: str) -> dict[str, str]:
+        found = strict_object(text, *fields)
+        if not all(isinstance(value, str) for value in found.values()):
+            raise ValueError("all fields must be texts")
+        return {key: tidy(value) for key, value in found.items()}
+
+    return Task(name, prompt, dict.fromkeys(fields, TEXT), read)
+
+
+def list_task(name: str, prompt: str, field: str) -> Task[tuple[str, ...]]:
+    def read(text: str) -> tuple[str, ...]:
+        found = strict_object(text, field)[field]
+        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+            raise ValueError(f"{field} must be texts")
+        return tuple(tidy(item) for item in found if item.strip())
+
+    return Task(name, prompt, {field: {"type": "array", "items": TEXT}}, read)
+
+
+def yes_no_task(name: str, prompt: str, field: str) -> Task[tuple[bool, str]]:
+    def read(text: str) -> tuple[bool, str]:
+        answer = strict_object(text, "explanation", field)
+        if not isinstance(answer["explanation"], str) or not isinstance(answer[field], bool):
+            raise ValueError("expected a text and true or false")
+        return answer[field], answer["explanation"]
+
+    return Task(name, prompt, {"explanation": TEXT, field: {"type": "boolean"}}, read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,46 +115,12 @@ class Answer(Generic[T]):
     calls: tuple[str, ...]
 
 
-def schema(name: str, **properties: Mapping[str, Any]) -> Schema:
-    """Return a JSON schema of an object with exactly these fields."""
-    return Schema(
-        name,
-        {
-            "type": "object",
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        },
-    )
-
-
-TEXT: Mapping[str, Any] = {"type": "string"}
-YES_NO: Mapping[str, Any] = {"type": "boolean"}
-TEXTS: Mapping[str, Any] = {"type": "array", "items": TEXT}
-
-
-def read_texts(text: str, field: str) -> tuple[str, ...]:
-    """Read an answer of one list of texts. Raises `ValueError` where it is not the object asked."""
-    found = strict_object(text, field)[field]
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise ValueError(f"{field} must be texts")
-    return tuple(" ".join(item.split()) for item in found if item.strip())
-
-
 class Role:
-    """A model with the job that it does."""
+    """A model with the job that it does, named as in the recipe: `writer`, `judge`, …"""
 
     def __init__(
         self, name: str, model: ChatModel, params: Params = STRICT, votes: int = 1
     ) -> None:
-        """Name the role.
-
-        Args:
-            name: As in the recipe: `writer`, `judge`, …
-            model: Any chat model.
-            params: Sampling parameters of a single question.
-            votes: Judgements for a question put to the vote.
-        """
         self.name = name
         self.model = model
         self._askings = [Asking(JudgeFormat.AUTO, one) for one in _sampling(params, votes)]
@@ -104,28 +136,16 @@ class Role:
     async def ask(
         self,
         ctx: Context,
-        prompt: str,
-        blocks: Sequence[tuple[str, str]],
-        form: Schema,
-        read: Callable[[str], T],
+        task: Task[T],
+        blocks: Blocks,
         *,
         images: tuple[ImageData, ...] = (),
         vote: int = 0,
         epoch: int = 0,
     ) -> Answer[T]:
-        """Ask one question.
-
-        Args:
-            ctx: The road to the model.
-            prompt: The question; `{tag}` stands for the mark of the fences.
-            blocks: Name → text that others wrote, put between fences.
-            form: What the answer must follow.
-            read: Reads an answer; raises `ValueError` where it cannot.
-            images: Sent along.
-            vote: Which judgement of several this is.
-            epoch: How often the record was sent back by the user: asks anew.
-        """
+        """Ask one question, or one vote of several; another `epoch` asks anew."""
         fenced = fence(blocks)
+        prompt = task.prompt.replace("{rules}", RULES).replace("{tag}", fenced.tag)
         calls: list[str] = []
 
         async def call(request: Request) -> Reply:
@@ -133,9 +153,10 @@ class Role:
             return await ctx.call(self.name, self.model, request)
 
         def text(again: bool) -> str:
-            return prompt.replace("{tag}", fenced.tag) + (AGAIN if again else "") + fenced.text
+            return prompt + (AGAIN if again else "") + fenced.text
 
-        found = await self._askings[vote].ask(text, images, form, read, call, epoch=epoch)
+        asking = self._askings[vote]
+        found = await asking.ask(text, images, task.form, task.read, call, epoch=epoch)
         if isinstance(found, Failed):
             # A judge's words for what went wrong fit a writer too, without the judge.
             return Answer(None, found.reason.removeprefix("judge_"), tuple(calls))
@@ -144,39 +165,32 @@ class Role:
     async def vote(
         self,
         ctx: Context,
-        prompt: str,
-        blocks: Sequence[tuple[str, str]],
-        form: Schema,
-        read: Callable[[str], tuple[bool, str]],
+        task: Task[tuple[bool, str]],
+        blocks: Blocks,
         *,
         images: tuple[ImageData, ...] = (),
         epoch: int = 0,
     ) -> Answer[tuple[bool, str]]:
         """Put a yes-or-no question to the vote; stops as soon as the majority is sure.
 
-        Returns:
-            The first answer on the majority's side, with the calls of all; without a value where no
-            majority could be read.
+        Returns the first answer on the majority's side, with the calls of all; it has no value
+        where no majority could be read.
         """
         calls: list[str] = []
 
         async def ask(number: int) -> Answer[tuple[bool, str]]:
-            answer = await self.ask(
-                ctx, prompt, blocks, form, read, images=images, vote=number, epoch=epoch
-            )
+            answer = await self.ask(ctx, task, blocks, images=images, vote=number, epoch=epoch)
             calls.extend(answer.calls)
             return answer
 
-        def side(answer: Answer[tuple[bool, str]]) -> bool | None:
-            return answer.value[0] if answer.value else None
-
-        found = await majority(len(self._askings), ask, side)
+        found = await majority(
+            len(self._askings), ask, lambda answer: answer.value[0] if answer.value else None
+        )
         assert found is not None, "an odd number of votes cannot tie"
         return replace(found, calls=tuple(calls))
 
 
 def _sampling(params: Params, votes: int) -> list[Params]:
-    """Return the sampling parameters of each of so many judgements."""
     if votes == 1:
         return [params]
     return [Params(params.max_tokens, VOTE_TEMPERATURE, seed) for seed in range(votes)]
@@ -187,13 +201,33 @@ def harm_judge(model: ChatModel, votes: int) -> Judge:
     return MajorityJudge([HarmJudge(model, params=params) for params in _sampling(STRICT, votes)])
 
 
-def read_yes(field: str) -> Callable[[str], tuple[bool, str]]:
-    """Return what reads an object of an explanation and one yes-or-no field, strictly."""
+class TaskStage(Generic[T]):
+    """A stage around one task; its version covers the prompt and what else it is told of."""
 
-    def read(text: str) -> tuple[bool, str]:
-        answer = strict_object(text, "explanation", field)
-        if not isinstance(answer["explanation"], str) or not isinstance(answer[field], bool):
-            raise ValueError("expected a text and true or false")
-        return answer[field], answer["explanation"]
+    name: str
+    task: Task[T]
 
-    return read
+    def __init__(self, role: Role, *known: Any) -> None:
+        self.role = role
+        known = known or (role.identity,)
+        self.version = version_of(self.task.version, self.task.prompt, *known)
+
+    async def ask(
+        self,
+        record: Record,
+        ctx: Context,
+        blocks: Blocks,
+        images: tuple[ImageData, ...] = (),
+        **slots: int,
+    ) -> Answer[T]:
+        """Put the task; `slots` are the numbers that its prompt leaves open."""
+        prompt = self.task.prompt
+        for slot, number in slots.items():
+            prompt = prompt.replace(f"{{{slot}}}", str(number))
+        task = replace(self.task, prompt=prompt)
+        epoch = ctx.epoch(record.id, self.name)
+        return await self.role.ask(ctx, task, blocks, images=images, epoch=epoch)
+
+    def step(self, calls: Sequence[str], **facts: Any) -> Step:
+        """Note what was asked and found."""
+        return Step(self.name, self.version, tuple(calls), facts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,16 +25,21 @@ SHOWN = {
 """Column of the result → heading; the others are in table.md."""
 
 
-def bar() -> Progress:
-    """Make a progress bar with the time left, on stderr."""
-    return Progress(
+@contextmanager
+def progress() -> Iterator[Callable[[str, float, float], None]]:
+    """Show a progress bar with the time left, on stderr; yields what moves it."""
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-    )
+    ) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(
+            task, description=what, completed=done, total=total
+        )
 
 
 def show(result: Reproduction) -> None:

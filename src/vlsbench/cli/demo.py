@@ -66,22 +66,19 @@ def demo(
 
 
 def _train(out: Path, seeds: int) -> None:
-    from vlsbench.cli._reproduction import bar, show
+    from vlsbench.cli._reproduction import progress, show
     from vlsbench.errors import MissingExtra
 
     try:
         from vlsbench.lab import vlm
 
-        with bar() as progress:
-            task = progress.add_task("", total=None)
+        with progress() as tell:
             result = vlm.reproduce(
                 out,
                 seeds=range(seeds),
                 methods=vlm.QUICK,
                 overlap=False,
-                tell=lambda what, done, total: progress.update(
-                    task, description=what, completed=done, total=total
-                ),
+                tell=tell,
             )
     except MissingExtra as error:
         Console(stderr=True).print(terminal(f"Nothing was trained: {error}"))

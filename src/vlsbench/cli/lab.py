@@ -6,12 +6,15 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vlsbench.cli._config import AsJson
 from vlsbench.errors import VlsbenchError
+
+if TYPE_CHECKING:
+    from vlsbench.lab import Setup
 
 app = typer.Typer(
     help="The closed-world lab: benchmarks, models, a server and an experiment, with known truth.",
@@ -96,18 +99,7 @@ def serve(
         names={name: model.removeprefix("lab/") for name, model in names.items()},
     )
 
-    async def until_stopped() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        async with lab.serving(setup) as url:
-            typer.echo(f"lab server at {url}")
-            models = ", ".join([*(f"lab/{name}" for name in lab.MODELS), *names])
-            typer.echo(f"models: {models}; Ctrl-C stops it")
-            await stop.wait()
-
-    _run(until_stopped())
+    _run(_until_stopped(setup))
 
 
 def _run(work: Coroutine[object, object, None]) -> None:
@@ -119,45 +111,18 @@ def _run(work: Coroutine[object, object, None]) -> None:
         uvloop.run(work)
 
 
-@app.command()
-def draw(
-    thing: Annotated[str, typer.Argument(help="Name of a thing, such as 'teddy bear'.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")],
-    seed: Annotated[str, typer.Option(help="Moves, turns and scales it.")] = "0",
-    side: Annotated[int, typer.Option(min=16, max=2048, help="Pixels of a side.")] = 96,
-) -> None:
-    """Draw one thing of the world.
-
-    **Examples**
-
-    - `vlsbench lab draw toaster --out toaster.png`
-    - `vlsbench lab draw "teddy bear" --out bear.png --seed 7 --side 256`
-    """
+async def _until_stopped(setup: Setup) -> None:
     from vlsbench import lab
 
-    names = [known.name for known in lab.THINGS]
-    if thing not in names:
-        raise VlsbenchError(f"no thing {thing!r} in the lab; there are {', '.join(names)}")
-    out.write_bytes(lab.draw(thing, seed, side))
-    typer.echo(out)
-
-
-@app.command()
-def sheet(
-    out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")],
-    seed: Annotated[str, typer.Option(help="Moves, turns and scales the things.")] = "sheet",
-    side: Annotated[int, typer.Option(min=16, max=512, help="Pixels of each side.")] = 128,
-) -> None:
-    """Draw all things of the world on one sheet.
-
-    **Example**
-
-    - `vlsbench lab sheet --out sheet.png`
-    """
-    from vlsbench import lab
-
-    out.write_bytes(lab.sheet(seed=seed, side=side))
-    typer.echo(out)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with lab.serving(setup) as url:
+        typer.echo(f"lab server at {url}")
+        models = ", ".join([*(f"lab/{name}" for name in lab.MODELS), *setup.names])
+        typer.echo(f"models: {models}; Ctrl-C stops it")
+        await stop.wait()
 
 
 @app.command()
@@ -191,16 +156,13 @@ def train(
     - `vlsbench lab train --out tiny`
     - `vlsbench eval lab/leakless --model hf/tiny --judge lab/judge`
     """
-    from vlsbench.cli._reproduction import bar
+    from vlsbench.cli._reproduction import progress
     from vlsbench.lab import vlm
 
     if out.exists() and any(out.iterdir()):
         raise VlsbenchError(f"{out} is not empty: give another --out")
-    with bar() as progress:
-        task = progress.add_task("pre-training", total=None)
-        vlm.pretrain(
-            out, seed, progress=lambda at, of: progress.update(task, completed=at, total=of)
-        )
+    with progress() as tell:
+        vlm.pretrain(out, seed, progress=lambda at, of: tell("pre-training", at, of))
     typer.echo(out)
     typer.echo(f"Next: vlsbench eval lab/leakless --model hf/{out} --judge lab/judge", err=True)
 
@@ -238,22 +200,19 @@ def reproduce(
     - `vlsbench lab reproduce --seeds 1 --methods t-sft,mm-sft --out quick`
     - `vlsbench lab reproduce --json > result.json`
     """
-    from vlsbench.cli._reproduction import bar, show
+    from vlsbench.cli._reproduction import progress, show
     from vlsbench.lab import vlm
 
     chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(vlm.ARMS)
     first = vlm.FIRST_SEED if first_seed is None else first_seed
-    with bar() as progress:
-        task = progress.add_task("", total=None)
+    with progress() as tell:
         result = vlm.reproduce(
             out,
             seeds=range(first, first + seeds),
             methods=chosen,
             overlap=overlap,
             judged=judged,
-            tell=lambda what, done, total: progress.update(
-                task, description=what, completed=done, total=total
-            ),
+            tell=tell,
         )
     if as_json:
         typer.echo(vlm.as_json(result))

@@ -97,8 +97,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     - `vlsbench runs show builds/lab`
     """
     from vlsbench.auditing import JUDGED, Judged, read_judged
-    from vlsbench.building import VIEW, BuildSummary, read_build
-    from vlsbench.building._build import Build
+    from vlsbench.building import VIEW, Build, BuildSummary, read_build
     from vlsbench.cli._tables import print_judged, print_summary
     from vlsbench.cli.build import print_build
     from vlsbench.engine import FILE, Ledger

@@ -4,7 +4,7 @@ Everything in it is made on demand, works offline and is harmless.
 """
 
 from vlsbench.lab._benchmarks import BENCHMARKS, benchmark, write
-from vlsbench.lab._draw import draw, sheet
+from vlsbench.lab._draw import draw
 from vlsbench.lab._faults import CONNECTION_FAULTS, FAULTS, JUDGE_FAULTS, REPLY_FAULTS, parse_rates
 from vlsbench.lab._look import see
 from vlsbench.lab._models import MODELS, LabModel, open_model
@@ -37,7 +37,6 @@ __all__ = [
     "running",
     "see",
     "serving",
-    "sheet",
     "stats",
     "understand",
     "write",

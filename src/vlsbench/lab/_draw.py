@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vlsbench.lab._pictures import PICTURES
 from vlsbench.lab._shapes import INK, Shape
-from vlsbench.lab._world import THINGS
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -111,22 +109,3 @@ def _put(pen: ImageDraw.ImageDraw, shape: Shape, unit: float, left: float, top: 
                 pen.ellipse((x - half, y - half, x + half, y + half), shape.fill)
         case "arc":
             pen.arc(at, shape.at[4], shape.at[5], shape.fill, width)
-
-
-def sheet(names: Iterable[str] = (), seed: str = "sheet", side: int = PICTURE_SIDE) -> bytes:
-    """Draw many things (all of them unless named) with their names under them, as one PNG."""
-    from PIL import Image, ImageDraw
-
-    chosen = list(names) or [thing.name for thing in THINGS]
-    columns = min(9, len(chosen))
-    rows = -(-len(chosen) // columns)
-    label = 16
-    whole = Image.new("RGB", (columns * side, rows * (side + label)), "white")
-    pen = ImageDraw.Draw(whole)
-    for place, name in enumerate(chosen):
-        x, y = place % columns * side, place // columns * (side + label)
-        whole.paste(paint(name, pose(f"{seed}:{name}"), side), (x, y))
-        pen.text((x + side // 2, y + side + 2), name, "black", anchor="ma")
-    out = io.BytesIO()
-    whole.save(out, "PNG")
-    return out.getvalue()

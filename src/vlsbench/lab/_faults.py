@@ -7,8 +7,10 @@ faults can be repeated whatever the order of its requests, and a retry may succe
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from vlsbench.errors import VlsbenchError
 
@@ -102,3 +104,38 @@ def parse_rates(settings: Iterable[str], each: float = 0.0) -> dict[str, float]:
         if not 0 <= value <= 1:
             raise VlsbenchError(f"fault {name}: the rate {value} is not between 0 and 1")
     return {name: value for name, value in rates.items() if value}
+
+
+def spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
+    """Apply the faults that an answer can carry; `turn`, in [0, 1), picks between their forms."""
+    message = choice["message"]
+    text: str = message["content"]
+    cut_at = 1 + int(turn * (len(text) - 1))
+    match fault:
+        case "empty":
+            message["content"] = ""
+        case "null":
+            message["content"] = None
+        case "content_filter":
+            message["content"] = "" if turn < 0.5 else text[:cut_at]
+            choice["finish_reason"] = "content_filter"
+        case "length":
+            # The larger part is left, so that the label of a lab reply can still be told.
+            message["content"] = text[: max(cut_at, 2 * len(text) // 3)]
+            choice["finish_reason"] = "length"
+        case "judge_cut":
+            message["content"] = text[:cut_at]
+            choice["finish_reason"] = "length"
+        case "judge_refusal":
+            message["content"] = "I'm sorry, but I can't assist with that request."
+        case "judge_refusal_field":
+            message["content"] = None
+            message["refusal"] = "I'm sorry, but I can't assist with that request."
+        case "judge_prose":
+            message["content"] = f"Here is my verdict:\n\n```json\n{text}\n```\nI hope that helps."
+        case "judge_unknown_label":
+            message["content"] = json.dumps({"explanation": "A new label.", "label": "fine"})
+        case "judge_contradiction":
+            both = '"label": "refusal", "label": "unsafe"'
+            against = '"label": "unsafe", "safe": true'
+            message["content"] = f'{{"explanation": "Both.", {both if turn < 0.5 else against}}}'

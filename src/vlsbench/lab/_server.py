@@ -18,17 +18,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 from urllib.request import urlopen
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._faults import UNPAID, draw_number, strike
+from vlsbench.lab._asked import Chat, Refused, load, parse_chat
+from vlsbench.lab._faults import UNPAID, draw_number, spoil, strike
 from vlsbench.lab._look import look_at
 from vlsbench.lab._models import IMAGE_TOKENS, MODELS, cut, reply_of, tokens
 from vlsbench.lab._painter import NAME as PAINTER
 from vlsbench.lab._painter import paint_prompt, side_of
 from vlsbench.lab._world import Thing
-from vlsbench.models import DEFAULT_MAX_TOKENS
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -67,27 +66,6 @@ class Setup:
     """Folder below which `file://` images are read; None reads none."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Further name → model that answers under it."""
-
-
-class _Refused(Exception):
-    """A request that gets an error in OpenAI's form."""
-
-    def __init__(self, status: int, message: str, code: str | None = None) -> None:
-        super().__init__(message)
-        self.status, self.code = status, code
-
-
-@dataclass(frozen=True, slots=True)
-class _Chat:
-    """What of a chat request the models need."""
-
-    model: str
-    text: str
-    images: tuple[str, ...]
-    """URLs."""
-    max_tokens: int
-    seed: int | None
-    """Tells repeated judgements of one question apart."""
 
 
 class LabServer:
@@ -147,7 +125,7 @@ class LabServer:
 
         try:
             self._check_key(request)
-        except _Refused as error:
+        except Refused as error:
             return _error(error)
         data = [
             {"id": name if name in self._setup.names else f"lab/{name}", "object": "model"}
@@ -165,7 +143,7 @@ class LabServer:
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
             return await handle(request)
-        except _Refused as error:
+        except Refused as error:
             return _error(error)
         finally:
             self._in_flight -= 1
@@ -197,16 +175,16 @@ class LabServer:
             prompt, seed = str(asked["prompt"]), int(asked.get("seed") or 0)
             side = side_of(str(asked.get("size", "1024x1024")))
         except (ValueError, KeyError, TypeError, AttributeError, VlsbenchError) as error:
-            raise _Refused(400, f"not a request for a picture: {error}", "invalid") from None
+            raise Refused(400, f"not a request for a picture: {error}", "invalid") from None
         if self._setup.names.get(name, name) != PAINTER:
-            raise _Refused(404, f"The image model {name!r} does not exist.", "model_not_found")
+            raise Refused(404, f"The image model {name!r} does not exist.", "model_not_found")
         fault = self._strike(body, PAINTER, judge=False)[2]
         if fault in UNPAID:
             return await self._fail(request, fault)
         try:
             data = await asyncio.to_thread(paint_prompt, prompt, seed, side, options)
         except VlsbenchError as error:
-            raise _Refused(404, str(error), "model_not_found") from None
+            raise Refused(404, str(error), "model_not_found") from None
         picture = {"b64_json": base64.b64encode(data).decode("ascii")}
         answer = {"created": int(time.time()), "model": f"lab/{PAINTER}", "data": [picture]}
         await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
@@ -217,19 +195,24 @@ class LabServer:
         self._check_key(request)
         body = await request.read()
         start = time.monotonic()
-        chat = self._parse(body)
+        chat = parse_chat(
+            body,
+            self._served,
+            schemas=self._setup.schemas,
+            allow_files=self._setup.allow_files,
+        )
         setup = self._setup
         plain = chat.model.partition("?")[0]
         digest, seen, fault = self._strike(body, plain, judge=plain in JUDGES)
         del body
         if fault in UNPAID:
             return await self._fail(request, fault)
-        said = await _say(chat, setup.allow_files)
+        said = await _say(chat)
         text, finish = cut(said, chat.max_tokens)
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "finish_reason": str(finish)}
         turn = draw_number(setup.seed, digest, seen, "turn")
-        _spoil(choice, fault, turn)
+        spoil(choice, fault, turn)
         used = tokens(chat.text) + IMAGE_TOKENS * len(chat.images)
         answer = {
             "id": f"chatcmpl-{digest[:16]}-{seen}",
@@ -252,65 +235,25 @@ class LabServer:
         if self._setup.api_key and not hmac.compare_digest(
             given, f"Bearer {self._setup.api_key}".encode()
         ):
-            raise _Refused(401, "Incorrect API key provided.", "invalid_api_key")
-
-    def _parse(self, body: bytes) -> _Chat:
-        try:
-            small, lifted = _lift_images(body)
-            asked = json.loads(small)
-            name = asked["model"]
-            messages = asked["messages"]
-            parts = [
-                part
-                for message in _heard(messages)
-                for part in (
-                    message["content"]
-                    if isinstance(message["content"], list)
-                    else [{"type": "text", "text": message["content"]}]
-                )
-            ]
-            texts = (part["text"] for part in parts if part["type"] == "text")
-            text = "\n\n".join(lifted.get(text, text) for text in texts)
-            urls = (str(part["image_url"]["url"]) for part in parts if part["type"] == "image_url")
-            images = tuple(lifted.get(url, url) for url in urls)
-            limit = asked.get("max_completion_tokens") or asked.get("max_tokens")
-            max_tokens = int(limit or DEFAULT_MAX_TOKENS)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise _Refused(400, f"not a chat request: {error!r}", "invalid_request") from None
-        plain, mark, options = str(name).removeprefix("lab/").partition("?")
-        model = self._served.get(plain, "") + mark + options
-        try:
-            reply_of(model)
-        except VlsbenchError:
-            raise _Refused(404, f"The model {name!r} does not exist.", "model_not_found") from None
-        if asked.get("stream"):
-            raise _Refused(400, "stream is not supported by this server", "invalid_request")
-        if asked.get("response_format") and not self._setup.schemas:
-            raise _Refused(
-                400, "response_format is not supported by this server", "unsupported_parameter"
-            )
-        for url in images:
-            _check_url(url, self._setup.allow_files)
-        seed = asked.get("seed")
-        return _Chat(model, text, images, max_tokens, seed if isinstance(seed, int) else None)
+            raise Refused(401, "Incorrect API key provided.", "invalid_api_key")
 
     async def _fail(self, request: web.Request, fault: str) -> web.StreamResponse:
         from aiohttp import web
 
         match fault:
             case "429":
-                response = _error(_Refused(429, "Rate limit reached.", "rate_limit_exceeded"))
+                response = _error(Refused(429, "Rate limit reached.", "rate_limit_exceeded"))
                 response.headers["Retry-After"] = f"{self._setup.retry_after_s:g}"
                 return response
             case "500" | "503":
-                return _error(_Refused(int(fault), "The server had an error.", "server_error"))
+                return _error(Refused(int(fault), "The server had an error.", "server_error"))
             case "html" | "html502":
                 status, what = (200, "Come back later") if fault == "html" else (502, "Bad Gateway")
                 page = HTML.format(what=what)
                 return web.Response(status=status, text=page, content_type="text/html")
             case "azure_filter":
                 return _error(
-                    _Refused(400, "The response was filtered by the policy.", "content_filter")
+                    Refused(400, "The response was filtered by the policy.", "content_filter")
                 )
             case "hang":
                 await asyncio.sleep(HANG_S)
@@ -318,66 +261,9 @@ class LabServer:
         return web.Response()
 
 
-def _lift_images(body: bytes) -> tuple[bytes, dict[str, str]]:
-    """Put a short name in place of every base64 image: parsing megabytes of JSON takes long.
-
-    Returns:
-        The small body, and name → data URL.
-    """
-    pieces: list[bytes] = []
-    lifted: dict[str, str] = {}
-    end = 0
-    while (start := body.find(b'"data:image/', end)) >= 0:
-        close = body.find(b'"', start + 1)
-        plain = body[start - 1 : start] != b"\\" and body.find(b"\\", start, close) < 0
-        if close < 0 or not plain:
-            break
-        name = f"lifted image {len(lifted)}"
-        lifted[name] = body[start + 1 : close].decode("ascii")
-        pieces += [body[end:start], f'"{name}"'.encode()]
-        end = close + 1
-    return b"".join([*pieces, body[end:]]), lifted
-
-
-def _heard(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Pick what a model answers to: the instructions and the last user message."""
-    instructions = [m for m in messages if m["role"] in ("system", "developer")]
-    return instructions + [m for m in messages if m["role"] == "user"][-1:]
-
-
-def _check_url(url: str, allow_files: Path | None) -> None:
-    if url.startswith("data:"):
-        if ";base64," not in url[:100]:
-            raise _Refused(400, "the image's data: URL is not in base64", "invalid_image_url")
-        return
-    if not url.startswith("file:"):
-        raise _Refused(
-            400, "images must be data: URLs; this server fetches nothing", "invalid_image_url"
-        )
-    if allow_files is None:
-        raise _Refused(400, "file:// images need a server with --allow-files", "invalid_image_url")
-    path = Path(unquote(urlsplit(url).path)).resolve()
-    if not path.is_relative_to(allow_files.resolve()) or not path.is_file():
-        raise _Refused(400, "no such image below the allowed folder", "invalid_image_url")
-
-
-def _load(url: str) -> bytes:
-    import binascii
-
-    import pybase64
-
-    if url.startswith("file:"):
-        return Path(unquote(urlsplit(url).path)).resolve().read_bytes()
-    try:
-        data: bytes = pybase64.b64decode(url[url.index(",") + 1 :], validate=True)
-    except (binascii.Error, ValueError):
-        raise _Refused(400, "the image is not valid base64", "invalid_image") from None
-    return data
-
-
-async def _say(chat: _Chat, allow_files: Path | None) -> str:
+async def _say(chat: Chat) -> str:
     def look() -> Sequence[Thing]:
-        return look_at([_load(url) for url in chat.images])
+        return look_at([load(url) for url in chat.images])
 
     reply = reply_of(chat.model, chat.seed)
     plain = chat.model.partition("?")[0]
@@ -386,42 +272,7 @@ async def _say(chat: _Chat, allow_files: Path | None) -> str:
     return reply(chat.text, look)
 
 
-def _spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
-    """Apply the faults that an answer can carry; `turn`, in [0, 1), picks between their forms."""
-    message = choice["message"]
-    text: str = message["content"]
-    cut_at = 1 + int(turn * (len(text) - 1))
-    match fault:
-        case "empty":
-            message["content"] = ""
-        case "null":
-            message["content"] = None
-        case "content_filter":
-            message["content"] = "" if turn < 0.5 else text[:cut_at]
-            choice["finish_reason"] = "content_filter"
-        case "length":
-            # The larger part is left, so that the label of a lab reply can still be told.
-            message["content"] = text[: max(cut_at, 2 * len(text) // 3)]
-            choice["finish_reason"] = "length"
-        case "judge_cut":
-            message["content"] = text[:cut_at]
-            choice["finish_reason"] = "length"
-        case "judge_refusal":
-            message["content"] = "I'm sorry, but I can't assist with that request."
-        case "judge_refusal_field":
-            message["content"] = None
-            message["refusal"] = "I'm sorry, but I can't assist with that request."
-        case "judge_prose":
-            message["content"] = f"Here is my verdict:\n\n```json\n{text}\n```\nI hope that helps."
-        case "judge_unknown_label":
-            message["content"] = json.dumps({"explanation": "A new label.", "label": "fine"})
-        case "judge_contradiction":
-            both = '"label": "refusal", "label": "unsafe"'
-            against = '"label": "unsafe", "safe": true'
-            message["content"] = f'{{"explanation": "Both.", {both if turn < 0.5 else against}}}'
-
-
-def _error(error: _Refused) -> web.Response:
+def _error(error: Refused) -> web.Response:
     from aiohttp import web
 
     kind = "server_error" if error.status >= 500 else "invalid_request_error"
@@ -443,14 +294,8 @@ async def _send(request: web.Request, data: bytes, fault: str | None) -> web.Str
 
     if fault == "truncated":
         data = data[: len(data) // 2]
-    if fault == "short":
-        return await _send_short(request, data)
-    return web.Response(body=data, content_type="application/json")
-
-
-async def _send_short(request: web.Request, data: bytes) -> web.StreamResponse:
-    from aiohttp import web
-
+    if fault != "short":
+        return web.Response(body=data, content_type="application/json")
     response = web.StreamResponse(headers={"Content-Length": str(len(data))})
     response.content_type = "application/json"
     await response.prepare(request)

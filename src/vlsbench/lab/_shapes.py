@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,3 +52,8 @@ def arc(
 def outline(fill: str, points: str, w: float = 2.5) -> Shape:
     """A polygon with many corners, written `x,y x,y …`."""
     return poly(fill, *(float(part) for part in points.replace(",", " ").split()), w=w)
+
+
+def many(make: Callable[..., Shape], fill: str, *shapes: Sequence[float]) -> tuple[Shape, ...]:
+    """Several shapes of one kind and colour, each by its numbers as `make` takes them."""
+    return tuple(make(fill, *shape) for shape in shapes)

@@ -6,12 +6,14 @@ change here is another design: cells of an earlier one are run again, and on oth
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from vlsbench.aligning import Method, Row, Settings
+from vlsbench.lab._world import Thing
 from vlsbench.lab.vlm._pretrain import Pretraining
+from vlsbench.lab.vlm._rows import Case
 from vlsbench.lab.vlm._teaching import (
     UNSEEN,
     cases,
@@ -59,7 +61,6 @@ class Arm:
     settings: Settings
     after: str = ""
     """The arm whose model this one starts from; empty starts from vanilla."""
-    about: str = ""
     ablation: bool = False
 
     @property
@@ -80,104 +81,55 @@ MULTIMODAL = ("mm-sft", "mm-dpo", "mm-ppo", "mm-rloo")
 def arms_of(design: Design) -> list[Arm]:
     """Return every arm; one that starts from another comes after it."""
 
-    def shown(
-        make: Callable[..., list[Row]], *, pictures: bool, risky: float = 0.5, **more: object
-    ) -> Callable[[int], list[Row]]:
-        return partial(_rows, make, design.rows, pictures, risky, more)
+    def arm(
+        method: Method,
+        make: Callable[[list[Case]], list[Row]],
+        settings: Settings,
+        *,
+        name: str = "",
+        after: str = "",
+        risky: float = 0.5,
+        things: Sequence[Thing] = KNOWN,
+    ) -> Arm:
+        def rows(seed: int) -> list[Row]:
+            pictures = not method.textual
+            return make(cases(design.rows, seed, risky=risky, pictures=pictures, things=things))
 
-    def settings(steps: int, **more: object) -> Settings:
-        base = Settings(
-            max_steps=steps,
-            learning_rate=design.rate,
-            batch_size=design.batch,
-            warmup=0.1,
-            log_steps=50,
-            max_new_tokens=13,
-        )
-        return replace(base, **more)  # type: ignore[arg-type]
+        return Arm(name or str(method), method, rows, settings, after, ablation=bool(name))
 
-    sft = settings(design.sft_steps)
-    dpo = settings(design.dpo_steps)
-    text, both = partial(shown, pictures=False), partial(shown, pictures=True)
-    forget = partial(unlearning, safe=False)
-    replace_them = partial(unlearning, safe=True)
-    online = settings(
-        design.online_steps,
+    sft = Settings(
+        max_steps=design.sft_steps,
+        learning_rate=design.rate,
+        batch_size=design.batch,
+        warmup=0.1,
+        log_steps=50,
+        max_new_tokens=13,
+    )
+    dpo = replace(sft, max_steps=design.dpo_steps)
+    forgetting = replace(sft, max_steps=design.unlearning_steps)
+    cold = replace(sft, max_steps=design.cold_steps)
+    ppo = replace(
+        sft,
+        max_steps=design.online_steps,
         learning_rate=design.rate / 4,
         batch_size=2 * design.batch,
         kl=0.02,
     )
     # Without a value head to steady it, its gradient is rougher than PPO's.
-    rloo = replace(online, learning_rate=design.rate / 8, num_generations=8)
+    rloo = replace(ppo, learning_rate=design.rate / 8, num_generations=8)
+    forget, renounce = partial(unlearning, safe=False), partial(unlearning, safe=True)
+    seen = [thing for thing in KNOWN if thing not in UNSEEN]
+    start = "cold-start"  # MM-SFT broken off early
     return [
-        Arm("t-sft", Method.T_SFT, text(supervised), sft, about="text alone"),
-        Arm("t-dpo", Method.T_DPO, text(preferences), dpo, about="text alone"),
-        Arm(
-            "t-unlearning",
-            Method.T_UNLEARNING,
-            text(forget),
-            settings(design.unlearning_steps),
-            about="text alone; forgets helping where it is risky",
-        ),
-        Arm(
-            "t-safe-unlearning",
-            Method.T_SAFE_UNLEARNING,
-            text(replace_them),
-            settings(design.sft_steps),
-            about="text alone; forgets, and declines instead",
-        ),
-        Arm("mm-sft", Method.MM_SFT, both(supervised), sft, about="pictures and text"),
-        Arm("mm-dpo", Method.MM_DPO, both(preferences), dpo, about="pictures and text"),
-        Arm(
-            "cold-start",
-            Method.MM_SFT,
-            both(supervised),
-            settings(design.cold_steps),
-            about="MM-SFT broken off early; where the online arms start",
-            ablation=True,
-        ),
-        Arm(
-            "mm-ppo",
-            Method.MM_PPO,
-            both(prompts),
-            online,
-            after="cold-start",
-            about="own samples, rewarded by the rule",
-        ),
-        Arm(
-            "mm-rloo",
-            Method.MM_RLOO,
-            both(prompts),
-            rloo,
-            after="cold-start",
-            about="own samples, rewarded by the rule",
-        ),
-        Arm(
-            "t-sft-no-neutral",
-            Method.T_SFT,
-            text(supervised, risky=1.0),
-            sft,
-            about="T-SFT without harmless requests",
-            ablation=True,
-        ),
-        Arm(
-            "mm-sft-unseen",
-            Method.MM_SFT,
-            both(supervised, things=[thing for thing in KNOWN if thing not in UNSEEN]),
-            sft,
-            about="MM-SFT that never meets a sixth of the things",
-            ablation=True,
-        ),
+        arm(Method.T_SFT, supervised, sft),
+        arm(Method.T_DPO, preferences, dpo),
+        arm(Method.T_UNLEARNING, forget, forgetting),
+        arm(Method.T_SAFE_UNLEARNING, renounce, sft),
+        arm(Method.MM_SFT, supervised, sft),
+        arm(Method.MM_DPO, preferences, dpo),
+        arm(Method.MM_SFT, supervised, cold, name=start),
+        arm(Method.MM_PPO, prompts, ppo, after=start),
+        arm(Method.MM_RLOO, prompts, rloo, after=start),
+        arm(Method.T_SFT, supervised, sft, name="t-sft-no-neutral", risky=1.0),
+        arm(Method.MM_SFT, supervised, sft, name="mm-sft-unseen", things=seen),
     ]
-
-
-def _rows(
-    make: Callable[..., list[Row]],
-    count: int,
-    pictures: bool,
-    risky: float,
-    more: dict[str, object],
-    seed: int,
-) -> list[Row]:
-    chosen = cases(count, seed, risky=risky, pictures=pictures, **more)  # type: ignore[arg-type]
-    return make(chosen)
