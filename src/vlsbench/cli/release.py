@@ -17,7 +17,7 @@ from rich.table import Table
 from vlsbench.cli._config import AsJson, Quiet, command
 from vlsbench.cli._default import default_command
 from vlsbench.errors import EXIT_ERROR
-from vlsbench.releasing._settings import ReleaseConfig
+from vlsbench.releasing import ReleaseConfig
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from vlsbench.cli._config import AsJson, command
 from vlsbench.cli._default import default_command
-from vlsbench.reviewing._front import ReviewConfig
+from vlsbench.reviewing import ReviewConfig
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from vlsbench.pairs._fetch import (
     home_folder,
     read_pin,
 )
-from vlsbench.pairs._generic import parse_columns
+from vlsbench.pairs._generic import parse_columns, plain_value
 from vlsbench.pairs._image import FileImage, Image, MadeImage, ParquetImage, ParquetImages
 from vlsbench.pairs._load import Bench, find_source, load, load_configured
 from vlsbench.pairs._pair import Pair
@@ -92,6 +92,7 @@ __all__ = [
     "load",
     "load_configured",
     "parse_columns",
+    "plain_value",
     "read_drop",
     "read_json",
     "read_jsonl",

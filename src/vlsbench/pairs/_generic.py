@@ -191,7 +191,7 @@ def _pair(
         description=_word(row, column, "description"),
         reason=_word(row, column, "reason"),
         source=_word(row, column, "source"),
-        meta={key: _plain(fields[key]) for key in others},
+        meta={key: plain_value(fields[key]) for key in others},
     )
 
 
@@ -233,7 +233,7 @@ def _image(folder: Path, path: object) -> Image:
     return file_image(folder, path)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Return a JSON value: Parquet also holds dates, decimals and bytes."""
     if value is None or isinstance(value, str | bool | int):
         return value
@@ -242,7 +242,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Embedded):
         return list(value.names)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     return str(value)

@@ -2,8 +2,8 @@
 
 from vlsbench.releasing._about import Release
 from vlsbench.releasing._pairs import Watch
-from vlsbench.releasing._settings import Content, ReleaseConfig, Settings
-from vlsbench.releasing._splits import assign_splits
+from vlsbench.releasing._records import assign_splits
+from vlsbench.releasing._settings import Content, ReleaseConfig
 from vlsbench.releasing._verify import Verified, verify
 from vlsbench.releasing._write import release, write_release
 
@@ -11,7 +11,6 @@ __all__ = [
     "Content",
     "Release",
     "ReleaseConfig",
-    "Settings",
     "Verified",
     "Watch",
     "assign_splits",

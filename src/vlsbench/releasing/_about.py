@@ -25,11 +25,21 @@ DATA = "data"
 """Folder of the Parquet shards."""
 FOLDER = "imagefolder"
 """Folder of the same records as image files with `metadata.jsonl`, one folder a split."""
+ABOUT = {
+    "id": "unique, stable across releases",
+    "query": "the text that is asked with the image",
+    "category": "of the risk",
+    "subcategory": "of the risk",
+    "harmful": "false for a benign control",
+    "description": "what the image shows, in words",
+    "reason": "why the pair is harmful",
+    "source": "where the image is from",
+    "image_licence": "licence of the image",
+}
+"""Text and truth columns of every release, in order, and what they hold."""
 
 
 class Kind(StrEnum):
-    """What a column holds."""
-
     IMAGE = "image"
     IMAGES = "images"
     TEXT = "text"
@@ -42,8 +52,6 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the records."""
-
     name: str
     kind: Kind
     about: str
@@ -53,8 +61,6 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One split and its files."""
-
     name: str
     pairs: int
     harmful: int
@@ -65,8 +71,6 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class SubcategoryCount:
-    """Pairs of one sub-category."""
-
     category: str
     subcategory: str
     harmful: int
@@ -75,8 +79,6 @@ class SubcategoryCount:
 
 @dataclass(frozen=True, slots=True)
 class SourceCount:
-    """Pairs whose images come from one source under one licence."""
-
     source: str
     licence: str
     pairs: int
@@ -93,8 +95,6 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Counts of everything released. No estimate: all pairs are counted."""
-
     subcategories: tuple[SubcategoryCount, ...]
     sources: tuple[SourceCount, ...]
     lengths: tuple[Lengths, ...]
@@ -129,8 +129,6 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """What `vlsbench audit` measured, in short."""
-
     figures: tuple[Figure, ...]
     pairs: int
     """Audited; where it is not the number of released pairs, the audit was of another state."""
@@ -141,8 +139,6 @@ class Leakage:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far reviewers agreed, in short."""
-
     figures: tuple[Figure, ...]
     reviewers: int
     """People with at least one complete verdict."""
@@ -150,8 +146,6 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How the pairs came about, counted from their provenance."""
-
     records: int
     """Lines that were given."""
     written: int
@@ -166,10 +160,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is different from the previous release."""
-
     previous: str
-    """Its version."""
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: Mapping[str, tuple[str, ...]]
@@ -180,18 +171,14 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """All that a release says of itself."""
-
     schema: str
     vlsbench: str
-    """Version of this package."""
     name: str
     version: str
     title: str
     date: str
     licence: str
     dataset: str
-    """The set it was made from."""
     pairs: int
     harmful: int
     images: int
@@ -213,12 +200,7 @@ class Release:
 
 
 def read_release(folder: Path) -> Release:
-    """Read the `release.json` of a folder.
-
-    Raises:
-        SchemaError: It is of another schema, or does not follow its own; names the key.
-        VlsbenchError: There is none.
-    """
+    """Read the `release.json` of a folder. Raises `VlsbenchError`."""
     path = folder / RELEASE_JSON
     if not path.is_file():
         raise VlsbenchError(f"{folder} is not a release: it has no {RELEASE_JSON}")

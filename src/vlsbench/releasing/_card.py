@@ -1,18 +1,25 @@
-"""The dataset card and the changelog: Markdown, with the header that the Hugging Face Hub reads."""
+"""The dataset card, the changelog and Croissant: templates in which others' texts stay text.
+
+Croissant 1.0 with the fields of responsible AI: docs.mlcommons.org/croissant/docs,
+croissant-spec.html (the context is that of its appendix 1) and croissant-rai-spec.html.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from vlsbench.releasing._about import DATA, Figure, Release
+from vlsbench.releasing._about import DATA, Figure, Kind, Release
 from vlsbench.releasing._settings import Settings
-from vlsbench.releasing._text import fenced, finalize, size_category, terms
-from vlsbench.text import one_line
+from vlsbench.text import block, markdown, one_line
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,6 +30,19 @@ HUB_LICENCES = re.compile(
     r"cdla-sharing-1\.0|odbl|odc-by|pddl|gpl-3\.0|bsd-3-clause"
 )
 """Identifiers that the Hub knows and that sets of images go under (its page on licences)."""
+SIZES = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M"}
+"""The Hub's size categories: rows below which each holds."""
+SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "cc0-1.0": "CC0-1.0", "odbl": "ODbL-1.0"}
+CROISSANT_TYPES = {
+    Kind.IMAGE: "sc:ImageObject", Kind.IMAGES: "sc:ImageObject", Kind.TEXT: "sc:Text",
+    Kind.JSON: "sc:Text", Kind.BOOL: "sc:Boolean", Kind.INT: "cr:Int64", Kind.FLOAT: "cr:Float64",
+}  # fmt: skip
+
+
+@cache
+def terms() -> dict[str, Any]:
+    """Return what every card says of access, use and limits."""
+    return tomllib.loads(files("vlsbench.releasing").joinpath("terms.toml").read_text("utf-8"))
 
 
 def context_of(release: Release, settings: Settings) -> dict[str, Any]:
@@ -44,13 +64,13 @@ def context_of(release: Release, settings: Settings) -> dict[str, Any]:
         "intended_use": settings.intended_use or terms()["intended_use"],
     }
     # A brace in a title would end its field.
-    template = environment(lambda text: re.sub(r"[{}\\\s]+", " ", str(text)).strip())
+    template = _environment(lambda text: re.sub(r"[{}\\\s]+", " ", str(text)).strip())
     entry = template.get_template("citation.bib").render(context)
     return {**context, "citation": settings.citation or entry.strip()}
 
 
-def header(release: Release, settings: Settings) -> str:
-    """Return the YAML header, without its dashes."""
+def card(release: Release, settings: Settings, context: Mapping[str, Any]) -> str:
+    """Return README.md: its YAML header is what the Hugging Face Hub reads."""
     from huggingface_hub import DatasetCardData
 
     tags = ["safety", "multimodal", "image-text", "vlsbench", "croissant"]
@@ -67,65 +87,83 @@ def header(release: Release, settings: Settings) -> str:
             "extra_gated_fields": terms()["gate_fields"] | terms()["gate_confirm"],
             "extra_gated_button_content": terms()["gate_heading"],
         }
-    data = DatasetCardData(
+    data_files = [
+        {"split": split.name, "path": f"{DATA}/{split.name}-*.parquet"} for split in release.splits
+    ]
+    header = DatasetCardData(
         language=list(settings.languages),
         pretty_name=one_line(release.title),
-        size_categories=[size_category(release.pairs)],
+        size_categories=[
+            next((name for below, name in SIZES.items() if release.pairs < below), "1M<n<10M")
+        ],
         task_categories=["visual-question-answering", "image-text-to-text"],
         tags=tags + ["simulated"] * release.simulated,
-        configs=[
-            {
-                "config_name": "default",
-                "data_files": [
-                    {"split": split.name, "path": f"{DATA}/{split.name}-*.parquet"}
-                    for split in release.splits
-                ],
-            }
-        ],
+        configs=[{"config_name": "default", "data_files": data_files}],
         **more,
     )
-    return data.to_yaml() + "\n"
-
-
-def card(release: Release, settings: Settings, context: Mapping[str, Any]) -> str:
-    """Return README.md."""
-    template = environment(finalize).get_template("card.md")
-    return template.render(context, header=Markup(header(release, settings)))
+    template = _environment(_markdown).get_template("card.md")
+    return template.render(context, header=Markup(header.to_yaml() + "\n"))
 
 
 def changelog(release: Release, previous: Path | None) -> str:
-    """Return the changelog with this release on top.
-
-    Args:
-        release: This one.
-        previous: The changelog of the one before, which need not be there.
-    """
-    lists: list[tuple[str, Iterable[str]]] = []
+    """Return the changelog with this release on top of `previous`, which need not be there."""
+    lists: dict[str, Iterable[str]] = {}
     if changes := release.changes:
-        changed = [f"{id} ({', '.join(names)})" for id, names in changes.changed.items()]
-        lists = [
-            *(
-                ("Columns added", changes.columns_added),
-                ("Columns removed", changes.columns_removed),
-            ),
-            *(("Added", changes.added), ("Removed", changes.removed), ("Changed", changed)),
-        ]
-    template = environment(finalize).get_template("changelog.md")
-    text = template.render(release=release, lists=lists)
+        lists = {
+            "Columns added": changes.columns_added,
+            "Columns removed": changes.columns_removed,
+            "Added": changes.added,
+            "Removed": changes.removed,
+            "Changed": [f"{id} ({', '.join(names)})" for id, names in changes.changed.items()],
+        }
+    template = _environment(_markdown).get_template("changelog.md")
+    text = template.render(release=release, lists=list(lists.items()))
     before = previous.read_text("utf-8") if previous and previous.is_file() else ""
     rest = before.partition("\n## ")[2]
     return f"{text}\n## {rest}" if rest else text
 
 
-def figure_value(figure: Figure) -> str:
+def croissant(
+    release: Release, shards: Mapping[str, tuple[int, str]], context: Mapping[str, Any]
+) -> str:
+    """Return `croissant.json`; `shards` is Parquet file → bytes and SHA-256."""
+    sources = ", ".join(
+        f"{row.source or 'no source named'} ({row.pairs:,} pairs, {row.licence})"
+        for row in release.statistics.sources
+    )
+    # The licence's page where it is an SPDX identifier in the usual form.
+    low = release.licence.lower()
+    name = SPDX.get(low) or (low.upper() if low.startswith("cc-by") else "")
+    page = f"https://spdx.org/licenses/{name}.html"
+    # Whatever the template prints becomes JSON.
+    template = _environment(lambda value: json.dumps(value, ensure_ascii=False))
+    text = template.get_template("croissant.json").render(
+        {**context, "shards": shards, "sources": sources},
+        licence=page if name and " " not in name else release.licence,
+        types=CROISSANT_TYPES,
+        said=_said,
+    )
+    about = {name: value for name, value in json.loads(text).items() if value not in ("", [])}
+    return json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+
+
+def _said(figures: Iterable[Figure]) -> list[str]:
+    said = []
+    for one in figures:
+        kind = "Krippendorff's alpha " if one.unit == "alpha" else ""
+        within = f" (95 % interval {_interval(one)})" if one.low is not None else ""
+        said.append(f"{one.name}: {kind}{_value(one)}{within}, n = {one.n:,}")
+    return said
+
+
+def _value(figure: Figure) -> str:
     """Write a figure in its unit; a dash where it is not defined."""
     if figure.value is None:
         return "–"
     return f"{figure.value:.3f}" if figure.unit == "alpha" else f"{figure.value * 100:.1f} %"
 
 
-def figure_interval(figure: Figure) -> str:
-    """Write the bounds of a figure's interval in its unit; a dash where there are none."""
+def _interval(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
         return "–"
     if figure.unit == "alpha":
@@ -133,7 +171,20 @@ def figure_interval(figure: Figure) -> str:
     return f"{figure.low * 100:.1f} to {figure.high * 100:.1f}"
 
 
-def environment(finalize: Callable[[Any], str]) -> Environment:
+def _fenced(text: str, language: str = "") -> Markup:
+    """Write a text as a block of code that nothing in it can end."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    clean = block(text).replace("\r", "\n").strip("\n")
+    return Markup(f"{fence}{language}\n{clean}\n{fence}")
+
+
+def _markdown(value: Any) -> str:
+    """Escape whatever a template prints, but for what is `Markup`."""
+    return str(value) if isinstance(value, Markup) else "" if value is None else markdown(value)
+
+
+def _environment(finalize: Callable[[Any], str]) -> Environment:
     """Return the templates; `finalize` writes whatever they print, so that it is read as text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from rich.filesize import decimal
@@ -150,9 +201,9 @@ def environment(finalize: Callable[[Any], str]) -> Environment:
     environment.filters |= {
         "count": lambda number: f"{number:,}",
         "size": decimal,
-        "value": figure_value,
-        "interval": figure_interval,
+        "value": _value,
+        "interval": _interval,
         "dollars": lambda cost: Markup(f"US\\$ {cost:,.2f}"),
-        "fenced": fenced,
+        "fenced": _fenced,
     }
     return environment

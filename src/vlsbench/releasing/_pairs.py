@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,25 +19,14 @@ from vlsbench.pairs import (
     decode,
     image_facts,
 )
-from vlsbench.releasing._columns import ABOUT
+from vlsbench.releasing._about import ABOUT
+from vlsbench.releasing._card import terms
 from vlsbench.releasing._settings import Content, Settings, missing_content
-from vlsbench.releasing._text import terms
 from vlsbench.text import storable
 
 LAB = "lab"
 Watch = Callable[[str, int, int], None]
 """Is told what is done, how much of it, and how much there is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a walk over the texts alone told."""
-
-    pairs: list[Pair]
-    licences: list[str]
-    """Of each pair's images."""
-    content: Content
-    simulated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +43,14 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One pair to release, without its images."""
+    """One pair to release."""
 
     pair: Pair
+    """Without its images, once they were read."""
     licence: str
-    images: tuple[str, ...]
-    """Names of its images."""
+    """Of its images."""
+    images: tuple[str, ...] = ()
+    """Names of its images, once they were read."""
 
 
 def twin_of(pair: Pair) -> str:
@@ -68,13 +59,10 @@ def twin_of(pair: Pair) -> str:
     return twin if isinstance(twin, str) else ""
 
 
-def choose(pairs: PairSet, settings: Settings, excluded: Mapping[str, str]) -> Chosen:
-    """Walk over the texts and say what the set may be released under.
-
-    Args:
-        pairs: The set.
-        settings: Licences by source, and answers about the content.
-        excluded: Id → why it is not released.
+def choose(
+    pairs: PairSet, settings: Settings, excluded: Mapping[str, str]
+) -> tuple[list[Entry], Content, bool]:
+    """Return the pairs to release, what is said of their content, and whether they are simulated.
 
     Raises:
         VlsbenchError: A source has no licence, a question about harmful pairs is unanswered, an id
@@ -82,7 +70,7 @@ def choose(pairs: PairSet, settings: Settings, excluded: Mapping[str, str]) -> C
     """
     unlicensed: Counter[str] = Counter()
     unknown = set(excluded)
-    chosen, licences = [], []
+    chosen: list[Entry] = []
     lab = pairs.source is not None and pairs.source.name == LAB
     declared = pairs.source.licence if pairs.source else ""
     for pair in pairs:
@@ -92,8 +80,7 @@ def choose(pairs: PairSet, settings: Settings, excluded: Mapping[str, str]) -> C
             licence = own.strip() if isinstance(own, str) else ""
             licence = licence or settings.licences.get(pair.source) or declared
             unlicensed[pair.source] += not licence
-            chosen.append(pair)
-            licences.append(licence)
+            chosen.append(Entry(pair, licence))
     if unknown:
         raise VlsbenchError(
             f"{pairs.name} has no pair {', '.join(sorted(unknown)[:3])}: the list of pairs to keep "
@@ -107,21 +94,19 @@ def choose(pairs: PairSet, settings: Settings, excluded: Mapping[str, str]) -> C
             f"{pairs.name}: no licence is known for images of these sources (pairs): {named}; give "
             "--source-licence 'SOURCE=LICENCE' for each, or [licences] in --config"
         )
-    answered = any(asdict(settings.content).values())
-    if not answered and not lab and any(pair.harmful for pair in chosen):
-        raise VlsbenchError(missing_content(["warning", "people", "minors", "personal_data"]))
     content = settings.content
-    if not answered:
+    if not any(asdict(content).values()):
+        if not lab and any(entry.pair.harmful for entry in chosen):
+            raise VlsbenchError(missing_content(list(asdict(content))))
         content = Content(**terms()["lab_content" if lab else "benign_content"])
-    simulated = lab or any(f"{pair.source}/".startswith(f"{LAB}/") for pair in chosen)
-    return Chosen(chosen, licences, content, simulated)
+    simulated = lab or any(f"{entry.pair.source}/".startswith(f"{LAB}/") for entry in chosen)
+    return chosen, content, simulated
 
 
 class Pool:
     """Images of a set, each once, in a folder and under the name of their content."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder."""
         folder.mkdir()
         self.folder = folder
         self.decoded: dict[str, Decoded] = {}
@@ -146,20 +131,18 @@ class Pool:
 
 
 def gather(
-    pairs: PairSet, chosen: Chosen, pool: Pool, *, skip_bad: bool, watch: Watch
+    pairs: PairSet, chosen: Sequence[Entry], pool: Pool, *, skip_bad: bool, watch: Watch
 ) -> tuple[list[Entry], Counter[str]]:
-    """Read every image that is to be released.
-
-    Returns:
-        The pairs, by id, and the rows of the set that cannot be used, counted by reason.
+    """Read every image; return the pairs by id, and by reason how many rows cannot be used.
 
     Raises:
         BadRows: Some images cannot be read, or some texts not be stored; lists every one.
     """
     bad: list[BadRow] = []
     found: list[Entry] = []
-    for done, (pair, licence) in enumerate(zip(chosen.pairs, chosen.licences, strict=True), 1):
-        watch("reading", done, len(chosen.pairs))
+    for done, entry in enumerate(chosen, 1):
+        watch("reading", done, len(chosen))
+        pair, licence = entry.pair, entry.licence
         meta = {key: value for key, value in pair.meta.items() if key != "image_licence"}
         texts = [getattr(pair, name, licence) for name in ABOUT]
         try:

@@ -1,101 +1,245 @@
-"""The records of a release, split by split, in both forms, in the order of their ids."""
+"""The records of a release, split by split and in the order of their ids, in both forms.
+
+The columns are the fields of a pair, and one for each key of `Pair.meta`. The Parquet files carry
+what makes `datasets` see images. No image is ever in two splits: a pair's is decided by its images.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.releasing._about import DATA, FOLDER, Column, Kind, Split
-from vlsbench.releasing._columns import ABOUT, ROWS, cell, columns_of, write_parquet
+from vlsbench.pairs import plain_value
+from vlsbench.releasing._about import ABOUT, DATA, FOLDER, Column, Kind, Split
 from vlsbench.releasing._pairs import Entry, Pool, Watch, place, twin_of
-from vlsbench.releasing._splits import assign_splits
+
+SALT = "vlsbench-split/1"
+"""Part of every hash that decides a split; another one would be another assignment."""
+ROWS = 32
+"""Rows of a Parquet group: readers hold a group's images at a time."""
+_RESERVED = frozenset(
+    (*ABOUT, "question", "prompt", "instruction", "text", "image", "image_path", "file_name",
+     "images", "file_names", "sub_category", "image_description", "safety_reason", "split")
+)  # fmt: skip
+"""Names that a reader of the generic form or of imagefolder would take for something else."""
+_TYPES = {
+    Kind.TEXT: "string", Kind.JSON: "string", Kind.BOOL: "bool", Kind.INT: "int64",
+    Kind.FLOAT: "float64",
+}  # fmt: skip
+"""Kind → its type, as Arrow and `datasets` both call it."""
 
 
-class Records:
-    """Writes the records."""
+def columns_of(entries: Iterable[Entry]) -> tuple[Column, ...]:
+    """Return all columns, those of every release first, the others in alphabetical order."""
+    image = Column("image", Kind.IMAGE, "the image, named by the SHA-256 of its bytes")
+    kinds: dict[str, set[Kind]] = {}
+    for entry in entries:
+        if len(entry.images) > 1:
+            image = Column("images", Kind.IMAGES, "the images in order, named by their SHA-256")
+        for key, value in entry.pair.meta.items():
+            found = kinds.setdefault(key, set())
+            if (kind := _kind(value)) is not None:
+                found.add(kind)
+    fixed = [
+        Column(name, Kind.BOOL if name == "harmful" else Kind.TEXT, about)
+        for name, about in ABOUT.items()
+    ]
+    taken = {column.name for column in fixed} | {image.name}
+    others = []
+    for key in sorted(kinds):
+        name = re.sub(r"\W", "_", key, flags=re.ASCII)[:60]
+        special = name in _RESERVED or name.endswith(("_file_name", "_file_names"))
+        if special or not name or not name[0].isalpha():
+            name = f"meta_{name}".replace("_file_name", "_filename")
+        unique, number = name, 2
+        while unique in taken:
+            unique, number = f"{name}_{number}", number + 1
+        taken.add(unique)
+        kind, *more = kinds[key] or {Kind.TEXT}
+        others.append(Column(unique, Kind.JSON if more else kind, "", key))
+    return (fixed[0], image, *fixed[1:], *others)
 
-    def __init__(self, folder: Path, pool: Pool, entries: Sequence[Entry], watch: Watch) -> None:
-        """Take the folder to fill, the images and the pairs, and who is told of progress."""
-        several = any(len(entry.images) > 1 for entry in entries)
-        self.columns = columns_of((entry.pair.meta for entry in entries), several)
-        self._folder, self._pool, self._entries = folder, pool, entries
-        self._watch, self._done = watch, 0
 
-    def write(self, shares: Mapping[str, float], shard_bytes: int) -> tuple[Split, ...]:
-        """Write all splits, moving images out of the pool.
+def _kind(value: object) -> Kind | None:
+    """Return the kind of column that a plain JSON value fits; None for null."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return Kind.BOOL
+        case int():
+            return Kind.INT if -(2**63) <= value < 2**63 else Kind.JSON
+        case float():
+            return Kind.FLOAT if math.isfinite(value) else None
+        case _:
+            return Kind.TEXT if isinstance(value, str) else Kind.JSON
 
-        Args:
-            shares: Split → share of the clusters of images.
-            shard_bytes: Bytes of images in one Parquet file, about.
 
-        Raises:
-            VlsbenchError: A split gets no pair.
-        """
-        assigned = assign_splits(
-            {entry.pair.id: entry.images for entry in self._entries},
-            {entry.pair.id: twin_of(entry.pair) for entry in self._entries},
-            shares,
-        )
-        splits = {
-            name: [entry for entry in self._entries if assigned[entry.pair.id] == name]
-            for name in shares
-        }
-        for name, entries in splits.items():
-            if not entries:
-                raise VlsbenchError(
-                    f"split {name}={shares[name]:g} gets none of {len(self._entries):,} pairs: "
-                    "give it a larger share, or leave it out"
-                )
-        (self._folder / DATA).mkdir()
-        return tuple(self._split(name, some, shard_bytes) for name, some in splits.items())
+def assign_splits(
+    images: Mapping[str, Sequence[str]], twins: Mapping[str, str], shares: Mapping[str, float]
+) -> dict[str, str]:
+    """Return the split of each pair.
 
-    def _split(self, split: str, entries: Sequence[Entry], shard_bytes: int) -> Split:
-        home = self._folder / FOLDER / split
-        used = sorted({name for entry in entries for name in entry.images})
+    Pairs that share an image, and a benign twin with the pair whose query it has, are one cluster
+    and go together. A cluster's place is a hash of its images' content (the least digest), so a
+    pair stays in its split when others come or go, unless they join its cluster.
+
+    Args:
+        images: Pair → digests of its images, one or more.
+        twins: Pair → the pair that it is a twin of; the latter need not be there.
+        shares: Split → share of the clusters; shares add up to 1.
+    """
+    above: dict[str, str] = {}
+
+    def root(digest: str) -> str:
+        while (parent := above.setdefault(digest, digest)) != digest:
+            # Halve the way for whoever comes next.
+            above[digest] = digest = above[parent]
+        return digest
+
+    for pair, (first, *others) in images.items():
+        if (twin := twins.get(pair, "")) in images:
+            others.append(images[twin][0])
+        for digest in others:
+            # The root is the least digest, and stands for the cluster.
+            least, most = sorted((root(first), root(digest)))
+            above[most] = least
+    return {pair: _split_of(root(digests[0]), shares) for pair, digests in images.items()}
+
+
+def _split_of(key: str, shares: Mapping[str, float]) -> str:
+    digest = hashlib.sha256(f"{SALT}:{key[:64]}".encode()).digest()
+    place = int.from_bytes(digest[:8]) / 2**64
+    reached = 0.0
+    for name, share in shares.items():
+        reached += share
+        if place < reached:
+            return name
+    return list(shares)[-1]
+
+
+def write_records(
+    folder: Path,
+    pool: Pool,
+    entries: Sequence[Entry],
+    shares: Mapping[str, float],
+    shard_bytes: int,
+    watch: Watch,
+) -> tuple[tuple[Column, ...], tuple[Split, ...]]:
+    """Write all splits, moving images out of the pool. The same records give the same bytes."""
+    assigned = assign_splits(
+        {entry.pair.id: entry.images for entry in entries},
+        {entry.pair.id: twin_of(entry.pair) for entry in entries},
+        shares,
+    )
+    members: dict[str, list[Entry]] = {name: [] for name in shares}
+    for entry in entries:
+        members[assigned[entry.pair.id]].append(entry)
+    for name, some in members.items():
+        if not some:
+            raise VlsbenchError(
+                f"split {name}={shares[name]:g} gets none of {len(entries):,} pairs: "
+                "give it a larger share, or leave it out"
+            )
+    columns, splits, written = columns_of(entries), [], 0
+    (folder / DATA).mkdir()
+    for split, some in members.items():
+        home = folder / FOLDER / split
+        used = sorted({name for entry in some for name in entry.images})
         for name in used:
             target = home / place(name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            (self._pool.folder / name).rename(target)
-        size = sum(self._pool.decoded[name].size for entry in entries for name in entry.images)
+            (pool.folder / name).rename(target)
+        size = sum(pool.decoded[name].size for entry in some for name in entry.images)
         # Shards end where row groups do.
-        rows = -(-len(entries) // max(1, -(-size // shard_bytes)) // ROWS) * ROWS
-        shards = [entries[start : start + rows] for start in range(0, len(entries), rows)]
-        names = [f"{DATA}/{split}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
+        rows = -(-len(some) // max(1, -(-size // shard_bytes)) // ROWS) * ROWS
+        shards = [some[start : start + rows] for start in range(0, len(some), rows)]
+        files = [f"{DATA}/{split}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
         with open(home / "metadata.jsonl", "w", encoding="utf-8", newline="\n") as lines:
-            for name, shard in zip(names, shards, strict=True):
-                write_parquet(
-                    self._folder / name,
-                    self.columns,
-                    self._rows(shard, lines),
-                    lambda name: (home / place(name)).read_bytes(),
+            for name, shard in zip(files, shards, strict=True):
+                for row in _write_shard(folder / name, columns, shard, home):
+                    lines.write(json.dumps(with_paths(row), ensure_ascii=False) + "\n")
+                    written += 1
+                    watch("writing", written, len(entries))
+        harmful = sum(entry.pair.harmful for entry in some)
+        splits.append(Split(split, len(some), harmful, len(used), tuple(files)))
+    return columns, tuple(splits)
+
+
+def _write_shard(
+    path: Path, columns: Sequence[Column], entries: Sequence[Entry], home: Path
+) -> Iterator[dict[str, Any]]:
+    """Write one Parquet file, yielding its rows with names for images."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def embedded(name: str) -> dict[str, Any]:
+        return {"bytes": (home / place(name)).read_bytes(), "path": name}
+
+    kind = schema(columns)
+    repeated = ["category", "subcategory", "source", "image_licence"]
+    plain = [c.name for c in columns if c.kind in _TYPES]
+    with pq.ParquetWriter(
+        path, kind, compression="zstd", use_dictionary=repeated, write_statistics=plain
+    ) as writer:
+        for start in range(0, len(entries), ROWS):
+            group = []
+            for entry in entries[start : start + ROWS]:
+                yield (row := _row(columns, entry))
+                images: dict[str, Any] = (
+                    {"images": [*map(embedded, entry.images)]}
+                    if "images" in row
+                    else {"image": embedded(entry.images[0])}
                 )
-        harmful = sum(entry.pair.harmful for entry in entries)
-        return Split(split, len(entries), harmful, len(used), tuple(names))
-
-    def _rows(self, entries: Sequence[Entry], lines: IO[str]) -> Iterator[dict[str, Any]]:
-        for entry in entries:
-            row = _row(self.columns, entry)
-            lines.write(json.dumps(with_paths(row), ensure_ascii=False) + "\n")
-            self._done += 1
-            self._watch("writing", self._done, len(self._entries))
-            yield row
+                group.append(row | images)
+            writer.write_table(pa.Table.from_pylist(group, schema=kind), row_group_size=ROWS)
 
 
-def _row(columns: Sequence[Column], entry: Entry) -> dict[str, Any]:
+def schema(columns: Sequence[Column]) -> Any:
+    """Return the Arrow schema, with what makes `datasets` see images rather than structs."""
+    import pyarrow as pa
+
+    image, feature = pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}
+    types: dict[str, Any] = {}
+    features: dict[str, Any] = {}
+    for column in columns:
+        if column.kind is Kind.IMAGE:
+            types[column.name], features[column.name] = image, feature
+        elif column.kind is Kind.IMAGES:
+            types[column.name] = pa.list_(pa.field("element", image))
+            features[column.name] = [feature]
+        else:
+            name = _TYPES[column.kind]
+            types[column.name] = pa.type_for_alias(name)
+            features[column.name] = {"dtype": name, "_type": "Value"}
+    about = json.dumps({"info": {"features": features}})
+    return pa.schema(list(types.items()), metadata={"huggingface": about})
+
+
+def _row(columns: Iterable[Column], entry: Entry) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for column in columns:
         if column.kind is Kind.IMAGE:
-            row[column.name] = entry.images[0]
+            value: Any = entry.images[0]
         elif column.kind is Kind.IMAGES:
-            row[column.name] = list(entry.images)
+            value = list(entry.images)
         elif column.name in ABOUT:
             # All but the licence are fields of the pair.
-            row[column.name] = getattr(entry.pair, column.name, entry.licence)
+            value = getattr(entry.pair, column.name, entry.licence)
         else:
-            row[column.name] = cell(column.kind, entry.pair.meta.get(column.origin))
+            value = plain_value(entry.pair.meta.get(column.origin))
+            if value is None and column.kind in (Kind.TEXT, Kind.JSON):
+                # Not null: imagefolder could not tell a split without any from another type.
+                value = ""
+            elif column.kind is Kind.JSON:
+                value = json.dumps(value, ensure_ascii=False, sort_keys=True)
+        row[column.name] = value
     return row
 
 

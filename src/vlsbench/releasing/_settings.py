@@ -18,8 +18,6 @@ from vlsbench.schemas import read_toml
 SPLITS = ("train", "validation", "test")
 """The names that Hugging Face's imagefolder tells from a folder's name."""
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +80,8 @@ class Settings:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Split → share of the clusters of images."""
-        return split_of(self.split)
+        """Split → share of the clusters of images. Raises `VlsbenchError`."""
+        return _shares(self.split)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,84 +123,70 @@ class ReleaseConfig(Settings):
 
 
 def checked(config: ReleaseConfig) -> ReleaseConfig:
-    """Return the configuration with today's date where it has none, and without stray blanks.
-
-    Raises:
-        VlsbenchError: A value is not what it has to be.
-    """
-    answers = {name: text.strip() for name, text in asdict(config.content).items()}
+    """Return the configuration with a date and without stray blanks. Raises `VlsbenchError`."""
+    said = {name: text.strip() for name, text in asdict(config.content).items()}
     found = replace(
         config,
         date=config.date or datetime.now(UTC).date().isoformat(),
         split=config.shares,
         licences={source: licence.strip() for source, licence in config.licences.items()},
-        content=Content(**answers),
+        content=Content(**said),
     )
-    _check(found)
-    return found
-
-
-def _check(settings: Settings) -> None:
     try:
-        json.dumps(record(settings), ensure_ascii=False).encode()
+        json.dumps(record(found), ensure_ascii=False).encode()
     except UnicodeError:
         raise VlsbenchError("release: a text given is not UTF-8") from None
-    if not settings.licence:
+    if not found.licence:
         raise VlsbenchError("a release needs a licence: give --licence, or licence in --config")
-    if not _NAME.fullmatch(settings.name) or "--" in settings.name or ".." in settings.name:
+    if not _NAME.fullmatch(found.name) or "--" in found.name or ".." in found.name:
         raise VlsbenchError(
-            f"name {settings.name!r}: letters, digits and single . _ - inside, 96 at most, as the "
+            f"name {found.name!r}: letters, digits and single . _ - inside, 96 at most, as the "
             "Hugging Face Hub has it"
         )
-    version_of(settings.version)
-    if not all(settings.licences.values()):
+    version_of(found.version)
+    if not all(found.licences.values()):
         raise VlsbenchError('release: licences is a table, [licences] with "SOURCE" = "LICENCE"')
-    said = asdict(settings.content)
     missing = [name for name, answer in said.items() if not answer]
     if 0 < len(missing) < len(said):
         raise VlsbenchError(missing_content(missing))
     try:
-        date.fromisoformat(settings.date)
+        date.fromisoformat(found.date)
     except ValueError:
-        raise VlsbenchError(f"date {settings.date!r}: expected one such as 2026-01-31") from None
-    if settings.homepage and not re.fullmatch(r"https?://[^\s<>\"']+", settings.homepage):
-        raise VlsbenchError(f"homepage {settings.homepage!r} is no web address")
-    for language in settings.languages:
-        if not _LANGUAGE.fullmatch(language):
+        raise VlsbenchError(f"date {found.date!r}: expected one such as 2026-01-31") from None
+    if found.homepage and not re.fullmatch(r"https?://[^\s<>\"']+", found.homepage):
+        raise VlsbenchError(f"homepage {found.homepage!r} is no web address")
+    for language in found.languages:
+        if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", language):
             raise VlsbenchError(f"language {language!r}: expected a code such as en or pt-BR")
+    return found
 
 
-def version_of(text: str) -> tuple[int, int, int]:
+def version_of(text: str) -> tuple[int, ...]:
     """Return a version's numbers. Raises `VlsbenchError` where it is not MAJOR.MINOR.PATCH."""
-    found = _VERSION.fullmatch(text)
+    found = re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", text)
     if not found:
         raise VlsbenchError(f"version {text!r}: expected MAJOR.MINOR.PATCH, such as 1.0.0")
-    major, minor, patch = (int(part) for part in found.groups())
-    return major, minor, patch
+    return tuple(map(int, found.groups()))
 
 
-def split_of(given: object) -> dict[str, float]:
-    """Return split → share, from a table or from `train=0.1,test=0.9`.
-
-    Raises:
-        VlsbenchError: A name is none of `SPLITS`, a share is no number above 0, or the shares do
-            not add up to 1.
-    """
+def _shares(given: str | Mapping[str, float]) -> dict[str, float]:
+    """Return split → share, from a table or from `train=0.1,test=0.9`."""
     if isinstance(given, str):
-        given = dict(part.partition("=")[::2] for part in given.split(","))
-    if not isinstance(given, Mapping) or not given:
+        parts: Mapping[str, Any] = dict(part.partition("=")[::2] for part in given.split(","))
+    else:
+        parts = given
+    if not parts:
         raise VlsbenchError(f"split {given!r}: expected train=0.1,test=0.9")
     shares = {}
-    for name, value in given.items():
+    for name, value in parts.items():
         if name not in SPLITS:
             raise VlsbenchError(f"split {name!r}: there are {', '.join(SPLITS)}")
         try:
-            shares[str(name)] = float(value)
+            shares[name] = float(value)
         except (TypeError, ValueError):
             raise VlsbenchError(f"split {name}={value!r}: expected a share, such as 0.1") from None
-    if any(not 0 < share <= 1 for share in shares.values()) or not math.isclose(
-        sum(shares.values()), 1.0, abs_tol=1e-6
-    ):
+    total = math.isclose(sum(shares.values()), 1.0, abs_tol=1e-6)
+    if not total or any(not 0 < share <= 1 for share in shares.values()):
         raise VlsbenchError(
             f"split {', '.join(f'{k}={v:g}' for k, v in shares.items())}: shares are above 0 and "
             "add up to 1"

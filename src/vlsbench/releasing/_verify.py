@@ -22,9 +22,8 @@ from vlsbench.releasing._about import (
     Split,
     read_release,
 )
-from vlsbench.releasing._columns import ROWS, schema
 from vlsbench.releasing._pairs import Watch, look
-from vlsbench.releasing._records import with_paths
+from vlsbench.releasing._records import ROWS, schema, with_paths
 from vlsbench.releasing._write import sha256
 
 
@@ -57,13 +56,13 @@ def verify(folder: Path, watch: Watch = lambda what, done, total: None) -> Verif
     wanted = (CARD, CHANGELOG, CHECKSUMS, CROISSANT, RELEASE_JSON)
     faults = [f"{name} is missing" for name in wanted if not (folder / name).is_file()]
     faults += _checksums(folder)
-    rows = _Rows(folder, about, watch)
-    faults += rows.check()
+    ids, images = Counter[str](), dict[str, str]()
+    faults += _rows(folder, about, watch, ids, images)
     faults += _card(folder, about)
     notes: list[str] = []
     faults += _croissant(folder, notes)
-    pairs, images = rows.ids.total(), len(rows.images)
-    return Verified(folder, about.name, about.version, pairs, images, tuple(faults), tuple(notes))
+    counts = (ids.total(), len(images))
+    return Verified(folder, about.name, about.version, *counts, tuple(faults), tuple(notes))
 
 
 def _checksums(folder: Path) -> Iterator[str]:
@@ -85,81 +84,73 @@ def _checksums(folder: Path) -> Iterator[str]:
             yield f"{name} is not what {CHECKSUMS} says (SHA-256)"
 
 
-class _Rows:
-    """Walks the records of both forms side by side."""
+def _rows(
+    folder: Path, about: Release, watch: Watch, ids: Counter[str], images: dict[str, str]
+) -> Iterator[str]:
+    """Walk the records of both forms side by side; fill ids, and image → split."""
+    harmful, decoded = 0, set[str]()
+    for split in about.splits:
+        metadata = f"{FOLDER}/{split.name}/metadata.jsonl"
+        lines, found = _lines(folder / metadata), Counter[str]()
+        for file in split.files:
+            for row in _shard(folder, file, about.columns):
+                if isinstance(row, str):
+                    yield row
+                    continue
+                id, several = row["id"], "images" in row
+                found.update(pairs=1, harmful=bool(row["harmful"]))
+                ids[id] += 1
+                watch("checking", ids.total(), about.pairs)
+                if ids[id] > 1:
+                    yield f"{file}: id {id!r} occurs twice"
+                embedded = row["images"] if several else [row["image"]]
+                names = [str(image["path"]) for image in embedded]
+                row |= {"images": names} if several else {"image": names[0]}
+                if next(lines, None) != with_paths(row):
+                    yield f"{metadata}: record {id!r} is not that of {file}"
+                for name, image in zip(names, embedded, strict=True):
+                    if images.setdefault(name, split.name) != split.name:
+                        yield f"image {name} is in the splits {images[name]} and {split.name}"
+                    try:
+                        data = ImageData.of(image["bytes"] or b"", name)
+                        if name not in decoded or name[:64] != data.sha256:
+                            if look(data, name).name != name:
+                                yield f"pair {id!r}: image {name} is not what its name says"
+                            decoded.add(name)
+                    except ImageError as error:
+                        yield f"pair {id!r}: {error}"
+        if next(lines, None) is not None:
+            yield f"{metadata} has more records than the Parquet"
+        found["images"] = [*images.values()].count(split.name)
+        yield from _counts(f"split {split.name}", split, found)
+        harmful += found["harmful"]
+    found = Counter(pairs=ids.total(), harmful=harmful, images=len(images))
+    yield from _counts("all", about, found)
+    if harmful and not about.gated:
+        yield f"harmful pairs, and {RELEASE_JSON} does not say that access is gated"
 
-    def __init__(self, folder: Path, about: Release, watch: Watch) -> None:
-        self._folder, self._about, self._watch = folder, about, watch
-        self.ids: Counter[str] = Counter()
-        self.images: dict[str, str] = {}
-        """Image → split."""
-        self._decoded: set[str] = set()
 
-    def check(self) -> Iterator[str]:
-        """Yield what is wrong."""
-        harmful = 0
-        for split in self._about.splits:
-            name, found = split.name, Counter[str]()
-            lines = self._lines(name)
-            for file in split.files:
-                for row in self._shard(file, self._about.columns):
-                    if isinstance(row, str):
-                        yield row
-                        continue
-                    found.update(pairs=1, harmful=bool(row["harmful"]))
-                    yield from self._record(name, file, row, next(lines, None))
-            if next(lines, None) is not None:
-                yield f"{FOLDER}/{name}/metadata.jsonl has more records than the Parquet"
-            found["images"] = [*self.images.values()].count(name)
-            yield from _counts(f"split {name}", split, found)
-            harmful += found["harmful"]
-        found = Counter(pairs=self.ids.total(), harmful=harmful, images=len(self.images))
-        yield from _counts("all", self._about, found)
-        if harmful and not self._about.gated:
-            yield f"harmful pairs, and {RELEASE_JSON} does not say that access is gated"
+def _shard(folder: Path, name: str, columns: tuple[Column, ...]) -> Iterator[dict[str, Any] | str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    def _shard(self, name: str, columns: tuple[Column, ...]) -> Iterator[dict[str, Any] | str]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    try:
+        with pq.ParquetFile(folder / name) as file:
+            if not file.schema_arrow.equals(schema(columns), check_metadata=True):
+                yield f"{name} has other columns than {RELEASE_JSON} says"
+                return
+            for batch in file.iter_batches(ROWS):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        yield f"{name} cannot be read ({error})"
 
-        try:
-            with pq.ParquetFile(self._folder / name) as file:
-                if not file.schema_arrow.equals(schema(columns), check_metadata=True):
-                    yield f"{name} has other columns than {RELEASE_JSON} says"
-                    return
-                for batch in file.iter_batches(ROWS):
-                    yield from batch.to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            yield f"{name} cannot be read ({error})"
 
-    def _lines(self, split: str) -> Iterator[Any]:
-        try:
-            with open(self._folder / FOLDER / split / "metadata.jsonl", encoding="utf-8") as file:
-                yield from map(json.loads, file)
-        except (OSError, ValueError):
-            return
-
-    def _record(self, split: str, file: str, row: dict[str, Any], line: Any) -> Iterator[str]:
-        id, several = row["id"], "images" in row
-        self.ids[id] += 1
-        self._watch("checking", self.ids.total(), self._about.pairs)
-        if self.ids[id] > 1:
-            yield f"{file}: id {id!r} occurs twice"
-        embedded = row["images"] if several else [row["image"]]
-        names = [str(image["path"]) for image in embedded]
-        if line != with_paths(row | ({"images": names} if several else {"image": names[0]})):
-            yield f"{FOLDER}/{split}/metadata.jsonl: record {id!r} is not that of {file}"
-        for name, image in zip(names, embedded, strict=True):
-            if self.images.setdefault(name, split) != split:
-                yield f"image {name} is in the splits {self.images[name]} and {split}"
-            try:
-                data = ImageData.of(image["bytes"] or b"", name)
-                if name not in self._decoded or name[:64] != data.sha256:
-                    if look(data, name).name != name:
-                        yield f"pair {id!r}: image {name} is not what its name says"
-                    self._decoded.add(name)
-            except ImageError as error:
-                yield f"pair {id!r}: {error}"
+def _lines(path: Path) -> Iterator[Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            yield from map(json.loads, file)
+    except (OSError, ValueError):
+        return
 
 
 def _counts(where: str, told: Release | Split, found: Mapping[str, int]) -> Iterator[str]:

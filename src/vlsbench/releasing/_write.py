@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -28,27 +28,28 @@ from vlsbench.releasing._about import (
     Release,
     read_release,
 )
-from vlsbench.releasing._card import card as card_of
-from vlsbench.releasing._card import changelog, context_of
-from vlsbench.releasing._changes import changes, version_before
-from vlsbench.releasing._croissant import croissant
-from vlsbench.releasing._findings import agreement, leakage
+from vlsbench.releasing._card import card, changelog, context_of, croissant
+from vlsbench.releasing._facts import (
+    Provenance,
+    agreement,
+    changes,
+    leakage,
+    statistics,
+    version_before,
+)
 from vlsbench.releasing._pairs import Pool, Watch, choose, gather
-from vlsbench.releasing._provenance import Provenance
-from vlsbench.releasing._records import Records
+from vlsbench.releasing._records import write_records
 from vlsbench.releasing._settings import ReleaseConfig, Settings, checked
-from vlsbench.releasing._statistics import statistics
 
 SHARD_BYTES = 500_000_000
 """Of images in one file, as the Hub recommends."""
-File = str | os.PathLike[str] | None
 
 
 def release(
     dataset: str | os.PathLike[str] | PairSet,
     *,
     out: str | os.PathLike[str],
-    config: File = None,
+    config: str | os.PathLike[str] | None = None,
     shard_bytes: int = SHARD_BYTES,
     watch: Watch = lambda what, done, total: None,
     **settings: Any,
@@ -86,7 +87,7 @@ def write_release(
     watch: Watch = lambda what, done, total: None,
 ) -> Release:
     """Do what `release` does, from its configuration; `pairs` in place of its `dataset`."""
-    settings, out = checked(config), config.out
+    settings, out, previous = checked(config), config.out, config.previous
     if pairs is None:
         columns = config.columns
         if isinstance(columns, str):
@@ -95,42 +96,18 @@ def write_release(
             config.dataset, data=config.data, skip_bad=config.skip_bad, columns=columns or None
         )
     _check_place(out, settings.name, config.force)
-    return _write(
-        *(pairs, out, settings, _excluded(pairs, config.review, config.leave_out)),
-        Provenance(config.provenance) if config.provenance else None,
-        config.previous,
-        {
-            "leakage": leakage(config.card, pairs.name) if config.card else None,
-            "agreement": agreement(config.agreement, pairs.name) if config.agreement else None,
-        },
-        skip_bad=config.skip_bad,
-        shard_bytes=shard_bytes,
-        watch=watch,
-    )
-
-
-def _write(
-    pairs: PairSet,
-    out: Path,
-    settings: Settings,
-    excluded: Mapping[str, str],
-    by: Provenance | None,
-    previous: Path | None,
-    found: Mapping[str, Any],
-    *,
-    skip_bad: bool,
-    shard_bytes: int,
-    watch: Watch,
-) -> Release:
+    excluded = _excluded(pairs, config.review, config.leave_out)
+    by = Provenance(config.provenance) if config.provenance else None
+    leaks = leakage(config.card, pairs.name) if config.card else None
+    agreed = agreement(config.agreement, pairs.name) if config.agreement else None
     before = version_before(previous, settings) if previous else ""
-    chosen = choose(pairs, settings, excluded)
+    chosen, content, simulated = choose(pairs, settings, excluded)
     if by:
-        by.check([pair.id for pair in chosen.pairs])
+        by.check([entry.pair.id for entry in chosen])
     with _folder_for(out) as (folder, work):
         pool = Pool(work / "pool")
-        entries, unusable = gather(pairs, chosen, pool, skip_bad=skip_bad, watch=watch)
-        records = Records(folder, pool, entries, watch)
-        splits = records.write(settings.shares, shard_bytes)
+        entries, unusable = gather(pairs, chosen, pool, skip_bad=config.skip_bad, watch=watch)
+        tables, splits = write_records(folder, pool, entries, settings.shares, shard_bytes, watch)
         ids = {entry.pair.id for entry in entries}
         harmful = sum(entry.pair.harmful for entry in entries)
         released = Release(
@@ -146,15 +123,16 @@ def _write(
             harmful=harmful,
             images=len({name for entry in entries for name in entry.images}),
             gated=bool(harmful),
-            simulated=chosen.simulated or bool(by and by.simulated),
-            content=chosen.content,
+            simulated=simulated or bool(by and by.simulated),
+            content=content,
             splits=splits,
-            columns=records.columns,
+            columns=tables,
             statistics=statistics(entries, pool.decoded),
             left_out=dict(Counter(excluded.values()) + unusable),
+            leakage=leaks,
+            agreement=agreed,
             made=by.write(folder / PROVENANCE, ids, excluded) if by else None,
             changes=changes(previous, before, folder) if previous else None,
-            **found,
         )
         _describe(folder, released, settings, previous)
     return released
@@ -165,24 +143,22 @@ def _check_place(out: Path, name: str, force: bool) -> None:
         return
     if not out.is_dir() or out.is_symlink():
         raise VlsbenchError(f"{out} is not a folder: choose another --out")
-    if not any(out.iterdir()):
-        return
-    if not force:
-        raise VlsbenchError(f"{out} is not empty: name another folder, or replace it with --force")
-    found = read_release(out).name
-    if found != name:
-        raise VlsbenchError(f"{out} holds the release {found}, not {name}: --force keeps it")
+    if any(out.iterdir()):
+        if not force:
+            raise VlsbenchError(
+                f"{out} is not empty: name another folder, or replace it with --force"
+            )
+        if (found := read_release(out).name) != name:
+            raise VlsbenchError(f"{out} holds the release {found}, not {name}: --force keeps it")
 
 
-def _excluded(pairs: PairSet, keep: File, leave_out: File) -> dict[str, str]:
+def _excluded(pairs: PairSet, keep: Path | None, leave_out: Path | None) -> dict[str, str]:
     """Return id → why it is not released."""
     found: dict[str, str] = {}
     if keep:
         kept, ids = read_drop(keep, pairs.name), {pair.id for pair in pairs}
         if unknown := sorted(kept - ids):
-            raise VlsbenchError(
-                f"{os.fspath(keep)} keeps {unknown[0]}, which is not a pair of {pairs.name}"
-            )
+            raise VlsbenchError(f"{keep} keeps {unknown[0]}, which is not a pair of {pairs.name}")
         found = dict.fromkeys(ids - kept, "not kept by review")
     if leave_out:
         left = read_drop(leave_out, pairs.name)
@@ -226,18 +202,16 @@ def _describe(folder: Path, released: Release, settings: Settings, previous: Pat
         CROISSANT: croissant(released, shards, context),
         RELEASE_JSON: json.dumps(asdict(released), indent=1, ensure_ascii=False) + "\n",
         CHANGELOG: changelog(released, previous / CHANGELOG if previous else None),
-        CARD: card_of(released, settings, context),
+        CARD: card(released, settings, context),
     }
     for name, text in texts.items():
         # Only what provenance tells may hold half surrogates; in JSON they stay escapes.
         (folder / name).write_text(text, "utf-8", "backslashreplace", "\n")
-    there = (path for path in folder.rglob("*") if path.is_file())
-    listed = sorted(path.relative_to(folder).as_posix() for path in there)
+    listed = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     lines = [f"{sha256(folder / name)}  {name}\n" for name in listed]
     (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

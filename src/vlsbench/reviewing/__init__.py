@@ -1,21 +1,36 @@
 """Human review: which pairs a benchmark keeps."""
 
-from vlsbench.reviewing._agreement import QuestionAgreement, agreement
-from vlsbench.reviewing._decide import Fate, decide, votes_needed
-from vlsbench.reviewing._export import export
-from vlsbench.reviewing._front import ReviewConfig, folder_for, review, serve_review
-from vlsbench.reviewing._label_studio import (
+from vlsbench.reviewing._decide import Fate, QuestionAgreement, agreement, decide, votes_needed
+from vlsbench.reviewing._exchange import (
+    export,
     export_tasks,
     import_tasks,
     labelling_config,
     read_tasks,
 )
-from vlsbench.reviewing._people import Person, invite
-from vlsbench.reviewing._questions import CODES, STEPS, Answer, Question, Said, Step, asked
 from vlsbench.reviewing._review import PersonProgress, Review, Status, open_review
-from vlsbench.reviewing._serve import serve
-from vlsbench.reviewing._store import FILE, Row, Store, StoreError
-from vlsbench.reviewing._verdicts import PersonVerdict, Role
+from vlsbench.reviewing._serve import (
+    Person,
+    ReviewConfig,
+    folder_for,
+    invite,
+    review,
+    serve,
+    serve_review,
+)
+from vlsbench.reviewing._store import FILE, Store, StoreError
+from vlsbench.reviewing._verdicts import (
+    CODES,
+    STEPS,
+    Answer,
+    PersonVerdict,
+    Question,
+    Role,
+    Row,
+    Said,
+    Step,
+    asked,
+)
 
 __all__ = [
     "CODES",

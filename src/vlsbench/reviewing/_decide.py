@@ -1,15 +1,17 @@
-"""Keep or drop: the majority's answers, and where there is none, the adjudicator's."""
+"""Keep or drop, by majority or else the adjudicator; and how well reviewers agree."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from vlsbench.pairs import Pair
-from vlsbench.reviewing._questions import Answer, Question, wanted
-from vlsbench.reviewing._verdicts import PersonVerdict, Role
+from vlsbench.reviewing._verdicts import Answer, PersonVerdict, Question, Role, wanted
+from vlsbench.stats import alpha_interval, disagreements, krippendorff_alpha
 
 
 class Fate(StrEnum):
@@ -35,7 +37,6 @@ class Decision:
     """Complete ones of reviewers."""
     disputed: tuple[Question, ...]
     """Questions that decide and have no majority, once there are verdicts enough."""
-    adjudicated: bool
 
 
 def votes_needed(reviewers: int) -> int:
@@ -58,57 +59,80 @@ def decide(pair: Pair, verdicts: Sequence[PersonVerdict], votes: int) -> Decisio
     want = wanted(pair)
     reviews = [v for v in verdicts if v.role is Role.REVIEWER and v.complete]
     ruled = [v for v in verdicts if v.role is Role.ADJUDICATOR]
-    said = {question: _counts(reviews, question) for question in want}
     enough = len(reviews) >= votes
-    answers: dict[Question, Answer] = {}
     why: list[str] = []
-    disputed: list[Question] = []
+    unsettled: list[Question] = []
     for question, answer in want.items():
         ruling = next((a for v in reversed(ruled) if _sure(a := v.answers.get(question))), None)
-        majority = _majority(said[question], len(reviews)) if enough else None
-        if settled := ruling or majority:
-            answers[question] = settled
-            if settled is not answer:
-                by = "adjudicated" if ruling else f"{said[question][settled]} of {len(reviews)}"
-                why.append(f"{question}: {settled} ({by})")
-        elif enough:
-            disputed.append(question)
-    if why:
-        fate, why = Fate.DROP, why + _codes(reviews + ruled)
-    elif len(answers) == len(want):
-        fate = Fate.KEEP
-    else:
-        fate = Fate.OPEN
-        waits = "disputed: " + ", ".join(disputed)
+        said = Counter(a for v in reviews if (a := _sure(v.answers.get(question))))
+        majority = next((a for a, n in said.items() if enough and 2 * n > len(reviews)), None)
+        settled = ruling or majority
+        if not settled:
+            unsettled.append(question)
+        elif settled is not answer:
+            by = "adjudicated" if ruling else f"{said[settled]} of {len(reviews)}"
+            why.append(f"{question}: {settled} ({by})")
+    fate = Fate.DROP if why else Fate.OPEN if unsettled else Fate.KEEP
+    if fate is Fate.DROP:
+        codes = Counter(code for verdict in reviews + ruled for code in verdict.codes)
+        why += [f"{code} ×{count}" if count > 1 else code for code, count in codes.items()]
+    elif fate is Fate.OPEN:
+        waits = "disputed: " + ", ".join(unsettled)
         why = [waits if enough else f"{len(reviews)} of {votes} verdicts"]
-    against = [v for v in reviews if _against(v, want)]
+    against = sum(
+        any((a := _sure(v.answers.get(question))) and a is not want[question] for question in want)
+        for v in reviews
+    )
     return Decision(
         pair=pair.id,
         fate=fate,
         why="; ".join(why),
-        against=len(against) / len(reviews) if reviews else 0.0,
+        against=against / len(reviews) if reviews else 0.0,
         verdicts=len(reviews),
-        disputed=() if fate is Fate.DROP else tuple(disputed),
-        adjudicated=bool(ruled),
+        disputed=tuple(unsettled) if fate is Fate.OPEN and enough else (),
     )
-
-
-def _against(verdict: PersonVerdict, want: Mapping[Question, Answer]) -> bool:
-    return any((said := _sure(verdict.answers.get(q))) and said is not want[q] for q in want)
 
 
 def _sure(answer: Answer | None) -> Answer | None:
     return None if answer is Answer.UNSURE else answer
 
 
-def _counts(verdicts: Iterable[PersonVerdict], question: Question) -> Counter[Answer]:
-    return Counter(answer for v in verdicts if (answer := _sure(v.answers.get(question))))
+@dataclass(frozen=True, slots=True)
+class QuestionAgreement:
+    """Agreement on one question, over the pairs that two reviewers or more were sure about."""
+
+    question: Question
+    n: int
+    """Pairs."""
+    agreement: float | None
+    """Mean share of a pair's reviewers, two by two, who say the same."""
+    alpha: float | None
+    """Krippendorff's, nominal; None where undefined, as when all answers are the same."""
+    low: float | None
+    """Bounds of the 95 % interval of alpha, by the bootstrap over pairs."""
+    high: float | None
 
 
-def _majority(counts: Counter[Answer], of: int) -> Answer | None:
-    return next((answer for answer, count in counts.items() if 2 * count > of), None)
+def agreement(verdicts: Iterable[PersonVerdict]) -> tuple[QuestionAgreement, ...]:
+    """Measure agreement on each question. Neither `unsure` nor adjudicators count."""
+    found: dict[Question, dict[str, list[int]]] = {question: {} for question in Question}
+    for verdict in verdicts:
+        if verdict.role is Role.REVIEWER:
+            for question, answer in verdict.answers.items():
+                if answer is not Answer.UNSURE:
+                    counts = found[question].setdefault(verdict.pair, [0, 0])
+                    counts[answer is Answer.YES] += 1
+    return tuple(_agreed(question, [*counts.values()]) for question, counts in found.items())
 
 
-def _codes(verdicts: Iterable[PersonVerdict]) -> list[str]:
-    counts = Counter(code for verdict in verdicts for code in verdict.codes)
-    return [f"{code} ×{count}" if count > 1 else code for code, count in counts.items()]
+def _agreed(question: Question, counts: list[list[int]]) -> QuestionAgreement:
+    rated = np.array([c for c in counts if sum(c) >= 2], dtype=np.int64).reshape(-1, 2)
+    interval = alpha_interval(rated)
+    return QuestionAgreement(
+        question,
+        n=len(rated),
+        agreement=1 - float(disagreements(rated).mean()) if len(rated) else None,
+        alpha=krippendorff_alpha(rated),
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+    )

@@ -13,22 +13,33 @@ from pathlib import Path
 from vlsbench.config import Sample
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.evaluation import Selection
-from vlsbench.pairs import Pair, PairSet, image_faults
-from vlsbench.reviewing._agreement import QuestionAgreement, agreement
-from vlsbench.reviewing._decide import Decision, Fate, decide, votes_needed
-from vlsbench.reviewing._images import Images
-from vlsbench.reviewing._questions import (
+from vlsbench.pairs import Image, ImageData, Pair, PairSet, image_faults
+from vlsbench.reviewing._decide import (
+    Decision,
+    Fate,
+    QuestionAgreement,
+    agreement,
+    decide,
+    votes_needed,
+)
+from vlsbench.reviewing._store import Store
+from vlsbench.reviewing._verdicts import (
     CODES,
     MAX_COMMENT,
     STEPS,
+    UNDO,
     Answer,
+    PersonVerdict,
     Question,
+    Role,
+    Row,
     Said,
     Step,
     asked,
+    check_name,
+    person_verdicts,
+    standing,
 )
-from vlsbench.reviewing._store import UNDO, Row, Store
-from vlsbench.reviewing._verdicts import PersonVerdict, Role, check_name, person_verdicts, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +89,6 @@ class Status:
     """Verdicts that do not count: their pair has changed since, or is not in the review."""
 
 
-def shown_digest(pair: Pair, images: Sequence[str]) -> str:
-    """Return the digest of what a person sees of a pair: a verdict counts for nothing else."""
-    seen = [pair.query, pair.category, pair.subcategory, list(images)]
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
-
-
 def open_review(
     pairs: PairSet,
     store: Store,
@@ -95,13 +100,8 @@ def open_review(
 ) -> Review:
     """Begin or resume the review of a benchmark.
 
-    Args:
-        pairs: The benchmark.
-        store: The review's record; open for reading is enough to look at it.
-        limit: Review a random sample of this many pairs; fixed when the review begins.
-        seed: Random seed of the sample.
-        votes: Verdicts that a pair needs; by default two where two people review, else one.
-        skip_bad: Leave pairs that cannot be shown out rather than raise.
+    The options are those of `ReviewConfig`; the sample is fixed when the review begins. To look at
+    a review, a store that is open for reading is enough.
 
     Raises:
         BadRows: Some pairs have no image, or a missing or broken one; lists every one.
@@ -140,9 +140,10 @@ class Review:
     ) -> None:
         self.bench = bench
         self.pairs = pairs
-        self.images = Images()
         self._store = store
         self._votes = votes
+        self._images: dict[str, Image] = {}
+        """Those that were shown so far, by their digests: nothing else can be asked for."""
         self._digests: dict[str, str] = {}
         self._by_id = {pair.id: pair for pair in pairs}
         self._names: frozenset[str] = frozenset()
@@ -174,11 +175,7 @@ class Review:
     # What is shown.
 
     def screen(self, person: str, role: Role) -> Screen | None:
-        """Return what a person is shown next, None where nothing is left.
-
-        Raises:
-            ImageError: The pair's image cannot be read any more.
-        """
+        """Return what a person is shown next, None where nothing is left. Raises `ImageError`."""
         if role is Role.ADJUDICATOR:
             return self._dispute(person)
         done: dict[str, set[str]] = {}
@@ -187,7 +184,7 @@ class Review:
         for number, pair in enumerate(self.pairs):
             left = [step for step in STEPS if step not in done.get(pair.id, ())]
             if left:
-                return self._screen(number, left[0], asked(pair, left[0]))
+                return Screen(number, left[0], pair, *self._show(pair), asked(pair, left[0]))
         return None
 
     def _dispute(self, person: str) -> Screen | None:
@@ -201,26 +198,29 @@ class Review:
                 others = [v for v in said if v.role is Role.REVIEWER and v.complete]
                 # By a digest of the pair too, so that a letter is not the same person throughout.
                 others.sort(key=lambda v: hashlib.sha256(f"{v.pair}\0{v.person}".encode()).digest())
-                return self._screen(number, Step.ADJUDICATION, left, tuple(others))
+                seen = self._show(pair)
+                return Screen(number, Step.ADJUDICATION, pair, *seen, left, tuple(others))
         return None
 
-    def _screen(
-        self,
-        number: int,
-        step: Step,
-        questions: tuple[Question, ...],
-        others: tuple[PersonVerdict, ...] = (),
-    ) -> Screen:
-        pair = self.pairs[number]
-        images = self.images.show(pair)
-        shown = self._digests[pair.id] = shown_digest(pair, images)
-        return Screen(number, step, pair, images, shown, questions, others)
+    def _show(self, pair: Pair) -> tuple[tuple[str, ...], str]:
+        """Return the digests of a pair's images, and that of all that a person sees of it."""
+        images = tuple(image.read().sha256 for image in pair.images)
+        self._images |= zip(images, pair.images, strict=True)
+        # A verdict counts for nothing else than what was shown.
+        seen = [pair.query, pair.category, pair.subcategory, list(images)]
+        shown = self._digests[pair.id] = hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+        return images, shown
+
+    def image(self, sha256: str) -> ImageData | None:
+        """Return an image that was shown, None where no such was. Raises `ImageError`."""
+        image = self._images.get(sha256)
+        data = image.read() if image else None
+        return data if data and data.sha256 == sha256 else None
 
     def shown(self, id: str) -> str | None:
         """Return the digest of what people see of a pair; None where it is not in the review."""
-        pair = self._by_id.get(id)
-        if pair and id not in self._digests:
-            self._digests[id] = shown_digest(pair, self.images.show(pair))
+        if id in self._by_id and id not in self._digests:
+            self._show(self._by_id[id])
         return self._digests.get(id)
 
     def _fresh(self, rows: Iterable[Row]) -> list[Row]:
@@ -231,9 +231,8 @@ class Review:
     def answer(self, person: str, role: Role, number: int, step: Step, said: Said) -> bool:
         """Record what a person says on the screen they are at; durable when it returns.
 
-        Returns:
-            False where that is not the screen they are at (a second click, another tab): nothing
-            is recorded.
+        Returns False, and records nothing, where that is not the screen they are at (a second
+        click, another tab).
 
         Raises:
             VlsbenchError: A question is not answered, or more is said than was asked.
@@ -253,14 +252,13 @@ class Review:
     def pass_on(self, person: str, number: int) -> bool:
         """Record that a reviewer would rather not look: unsure of all that is left of the pair.
 
-        Returns:
-            False where the person is at another pair, or has not answered on its query.
+        Returns False where the person is at another pair, or has not answered on its query.
         """
         with self._turn:
             at = self.screen(person, Role.REVIEWER)
             if at is None or at.number != number or at.step not in (Step.IMAGE, Step.PAIR):
                 return False
-            rows = []
+            rows: list[Row] = []
             for step in STEPS[STEPS.index(at.step) :]:
                 said = Said(dict.fromkeys(asked(at.pair, step), Answer.UNSURE))
                 rows.append(Row(person, Role.REVIEWER, at.pair.id, at.shown, step, said))
@@ -301,50 +299,46 @@ class Review:
         """Return how many pairs a person has done, and how many there are to do."""
         if role is Role.REVIEWER:
             own = person_verdicts(self._fresh(standing(self._store.rows(person))))
-            return self._progress(person, role, own, ())
+            return self._progress(person, role, own, set())
         verdicts, _ = self.current()
-        return self._progress(person, role, verdicts, self.decisions(verdicts))
+        disputed = {decision.pair for decision in self.decisions(verdicts) if decision.disputed}
+        return self._progress(person, role, verdicts, disputed)
 
     def _progress(
-        self,
-        person: str,
-        role: Role,
-        verdicts: Iterable[PersonVerdict],
-        decisions: Iterable[Decision],
+        self, person: str, role: Role, verdicts: Iterable[PersonVerdict], disputed: set[str]
     ) -> PersonProgress:
         own = {v.pair for v in verdicts if v.person == person and v.complete}
-        disputed = {decision.pair for decision in decisions if decision.disputed}
         total = len(self.pairs) if role is Role.REVIEWER else len(own | disputed)
         return PersonProgress(person, role, len(own), total)
 
     def status(self) -> Status:
         """Return progress, agreement and what is decided."""
-        rows = self._store.rows()
+        recorded = len(self._store.rows())
         # Pages that are open ask again and again; the bootstrap is worth keeping.
-        if self._status is None or self._status[0] != len(rows):
-            self._status = (len(rows), self._status_now())
-        return self._status[1]
-
-    def _status_now(self) -> Status:
+        if self._status and self._status[0] == recorded:
+            return self._status[1]
         verdicts, stale = self.current()
         decisions = self.decisions(verdicts)
         fates = Counter(decision.fate for decision in decisions)
+        disputed = {decision.pair for decision in decisions if decision.disputed}
         people = {v.person: v.role for v in verdicts} | dict.fromkeys(self._names, Role.REVIEWER)
-        return Status(
+        found = Status(
             bench=self.bench,
             pairs=len(self.pairs),
             votes=self.votes(verdicts),
             people=tuple(
-                self._progress(name, role, verdicts, decisions)
+                self._progress(name, role, verdicts, disputed)
                 for name, role in sorted(people.items())
             ),
             agreement=agreement(verdicts),
             keep=fates[Fate.KEEP],
             drop=fates[Fate.DROP],
             open=fates[Fate.OPEN],
-            disputed=sum(bool(decision.disputed) for decision in decisions),
+            disputed=len(disputed),
             stale=stale,
         )
+        self._status = (recorded, found)
+        return found
 
     def add(self, rows: Sequence[Row]) -> None:
         """Record rows from elsewhere, all or none."""

@@ -13,18 +13,16 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import Stopped, VlsbenchError
-from vlsbench.reviewing._questions import Said
+from vlsbench.reviewing._verdicts import Row, Said
 from vlsbench.schemas import decode_json
 
 FILE = "review.sqlite"
 SCHEMA_VERSION = 1
-UNDO = "undo"
-"""Step of a row that takes another one back."""
 
 _TABLES = """
 -- What is reviewed; set once.
@@ -64,23 +62,6 @@ class StoreError(Stopped):
     """A verdict could not be written; those before it are safe."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One thing that one person said, or took back."""
-
-    person: str
-    role: str
-    pair: str
-    shown: str
-    step: str
-    said: Said
-    undoes: int | None = None
-    number: int = 0
-    """Place in the record, from 1; 0 before it is added."""
-    at: float = 0.0
-    """Unix time; set when it is added."""
-
-
 class Store(AbstractContextManager["Store"]):
     """The record of one review; safe across threads and processes."""
 
@@ -113,12 +94,7 @@ class Store(AbstractContextManager["Store"]):
 
     @classmethod
     def write(cls, folder: Path) -> Store:
-        """Open the review in a folder, beginning it where there is none.
-
-        Raises:
-            StoreError: The disk cannot be written.
-            VlsbenchError: Another version wrote it.
-        """
+        """Open the review in a folder, beginning it where there is none. Raises `StoreError`."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

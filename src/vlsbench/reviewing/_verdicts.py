@@ -1,17 +1,121 @@
-"""From the rows of the record to what each person says of each pair now."""
+"""What reviewers are asked of a pair, what they may answer, and what each of them says now."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.reviewing._questions import CODES, Answer, Question, Step
-from vlsbench.reviewing._store import UNDO, Row
+from vlsbench.pairs import Pair
 
-_NAME = re.compile(r"[\w][\w .@+-]{0,39}")
+
+class Answer(StrEnum):
+    """What may be said to each question."""
+
+    YES = "yes"
+    NO = "no"
+    UNSURE = "unsure"
+    """A vote for neither, and no part of agreement."""
+
+
+class Question(StrEnum):
+    """What is asked of a pair."""
+
+    QUERY_HARMFUL = "query_harmful"
+    """Is the query harmful by itself? Asked before the image can be seen."""
+    IMAGE_HARMFUL = "image_harmful"
+    """Is the image harmful by itself? Noted; decides nothing."""
+    MATCHED = "matched"
+    """Do query and image belong together?"""
+    PAIR_HARMFUL = "pair_harmful"
+    """Are they harmful together?"""
+    CATEGORY_RIGHT = "category_right"
+    """Is the category the right one? Asked where the pair has one."""
+
+
+class Step(StrEnum):
+    """The screens of one review, in order; and adjudication, which has one screen."""
+
+    QUERY = "query"
+    IMAGE = "image"
+    PAIR = "pair"
+    ADJUDICATION = "adjudication"
+
+
+STEPS = (Step.QUERY, Step.IMAGE, Step.PAIR)
+
+CODES = MappingProxyType(
+    {
+        "text_tells": "The query alone tells the risk",
+        "unrelated": "Query and image have little to do with each other",
+        "harmless": "Nothing harmful, even together",
+        "unclear_query": "The query cannot be understood",
+        "bad_image": "The image is broken or cannot be recognised",
+        "wrong_category": "Another category fits better",
+        "too_graphic": "Too graphic to be released",
+        "personal": "Shows or names a private person",
+        "other": "Something else: see the comment",
+    }
+)
+"""Reason code → what it means. At most nine: each has a digit on the keyboard."""
+MAX_COMMENT = 2000
+"""Characters of a comment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a person answers on one screen."""
+
+    answers: Mapping[Question, Answer] = field(default_factory=dict)
+    codes: tuple[str, ...] = ()
+    comment: str = ""
+
+
+def asked(pair: Pair, step: Step) -> tuple[Question, ...]:
+    """Return the questions of one screen of a review; see `disputed` for adjudication."""
+    if step is Step.QUERY:
+        return (Question.QUERY_HARMFUL,)
+    if step is Step.IMAGE:
+        return (Question.IMAGE_HARMFUL,)
+    both = (Question.MATCHED, Question.PAIR_HARMFUL)
+    return (*both, Question.CATEGORY_RIGHT) if pair.category else both
+
+
+def wanted(pair: Pair) -> dict[Question, Answer]:
+    """Return the answers with which a pair is kept, by the question that decides.
+
+    A harmful pair is to be harmful only together; a benign control is to be harmless together.
+    """
+    answers = {
+        Question.QUERY_HARMFUL: Answer.NO,
+        Question.MATCHED: Answer.YES,
+        Question.PAIR_HARMFUL: Answer.YES if pair.harmful else Answer.NO,
+    }
+    return answers | {Question.CATEGORY_RIGHT: Answer.YES} if pair.category else answers
+
+
+UNDO = "undo"
+"""Step of a row that takes another one back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing that one person said, or took back."""
+
+    person: str
+    role: str
+    pair: str
+    shown: str
+    step: str
+    said: Said
+    undoes: int | None = None
+    number: int = 0
+    """Place in the record, from 1; 0 before it is added."""
+    at: float = 0.0
+    """Unix time; set when it is added."""
 
 
 class Role(StrEnum):
@@ -33,7 +137,7 @@ class PersonVerdict:
     role: Role
     pair: str
     shown: str
-    """Digest of what the person saw; see `shown_digest`."""
+    """Digest of what the person saw."""
     answers: Mapping[Question, Answer]
     codes: tuple[str, ...]
     comment: str
@@ -45,7 +149,7 @@ class PersonVerdict:
 
 def check_name(name: str) -> str:
     """Return a person's name. Raises `VlsbenchError` where it is not a valid name."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(r"\w[\w .@+-]{0,39}", name):
         raise VlsbenchError(
             f"name {name[:60]!r}: expected up to 40 letters, digits, spaces or . _ @ + -"
         )
@@ -69,20 +173,17 @@ def person_verdicts(rows: Iterable[Row]) -> list[PersonVerdict]:
     together: dict[tuple[str, str], list[Row]] = {}
     for row in standing(rows):
         together.setdefault((row.person, row.pair), []).append(row)
-    return [_merged(parts) for parts in together.values()]
-
-
-def _merged(rows: list[Row]) -> PersonVerdict:
-    last = rows[-1]
-    answers = {question: said for row in rows for question, said in row.said.answers.items()}
-    return PersonVerdict(
-        person=last.person,
-        role=Role(last.role),
-        pair=last.pair,
-        shown=last.shown,
-        answers=answers,
-        codes=tuple(code for code in CODES if any(code in r.said.codes for r in rows)),
-        comment="\n".join(row.said.comment for row in rows if row.said.comment),
-        at=last.at,
-        complete=any(row.step in (Step.PAIR, Step.ADJUDICATION) for row in rows),
-    )
+    return [
+        PersonVerdict(
+            person=person,
+            role=Role(parts[-1].role),
+            pair=pair,
+            shown=parts[-1].shown,
+            answers={question: a for row in parts for question, a in row.said.answers.items()},
+            codes=tuple(code for code in CODES if any(code in row.said.codes for row in parts)),
+            comment="\n".join(row.said.comment for row in parts if row.said.comment),
+            at=parts[-1].at,
+            complete=any(row.step in (Step.PAIR, Step.ADJUDICATION) for row in parts),
+        )
+        for (person, pair), parts in together.items()
+    ]

@@ -5,27 +5,44 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import ImageData, ImageError
-from vlsbench.reviewing._guard import Guard
-from vlsbench.reviewing._images import for_browser, veiled
-from vlsbench.reviewing._people import Person, find
-from vlsbench.reviewing._questions import CODES, MAX_COMMENT, Answer, Question, Said, Step
+from vlsbench.pairs import ImageData, ImageError, decode, encode
 from vlsbench.reviewing._review import Review
+from vlsbench.reviewing._serve import Person, find
 from vlsbench.reviewing._store import StoreError
-from vlsbench.reviewing._verdicts import Role
+from vlsbench.reviewing._verdicts import CODES, MAX_COMMENT, Answer, Question, Role, Said, Step
 
+VEIL_SIDE = 5
+"""Pixels of the longer side of a veiled image: colours, no content."""
 BREAK_EVERY = 25
 """Pairs after which a break is suggested."""
 _STRANGER = "Open the link that vlsbench review printed for you; it is a new one at each start."
+
+MAX_BODY = 32_768
+"""Bytes of a form: a comment, and little else."""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Not no-referrer: with it, browsers hide the origin of our own forms as well.
+    "Referrer-Policy": "same-origin",
+}
 
 router = APIRouter()
 
@@ -42,14 +59,10 @@ class Desk:
 def make_app(review: Review, people: Sequence[Person], port: int) -> FastAPI:
     """Return the application.
 
-    Args:
-        review: What is reviewed.
-        people: Who has a link; see `invite`.
-        port: Where it will listen. Part of the hosts it answers to, and of its cookie's name, since
-            browsers give the cookies of one port to all.
+    The port where it will listen is part of the hosts it answers to, and of its cookie's name,
+    since browsers give the cookies of one port to all.
 
-    Raises:
-        VlsbenchError: Someone took part in another role before; see `Review.join`.
+    Raises `VlsbenchError` where someone took part in another role before; see `Review.join`.
     """
     review.join({p.name: p.role for p in people if p.role is not Role.ORGANISER})
     app = FastAPI(title="vlsbench review", docs_url=None, redoc_url=None, openapi_url=None)
@@ -58,18 +71,64 @@ def make_app(review: Review, people: Sequence[Person], port: int) -> FastAPI:
     app.mount("/static", StaticFiles(packages=[("vlsbench.reviewing", "static")]))
     app.add_middleware(Guard, port=port)
     app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(VlsbenchError, _failed)
+    app.add_exception_handler(VlsbenchError, _refused)
     return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return PlainTextResponse(f"{error.detail}\n", error.status_code)
-
-
-async def _failed(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return PlainTextResponse(f"{error.detail}\n", error.status_code)
     status = 507 if isinstance(error, StoreError) else 422
     return PlainTextResponse(f"{_clean(str(error))}\n", status)
+
+
+class Guard:
+    """ASGI middleware that refuses requests from elsewhere and sets the headers of all replies.
+
+    The server listens on this machine only, but other sites that are open in the same browser can
+    still reach it; so a request must name this very host (DNS rebinding), and one that records
+    something must come from a page of ours (CSRF), which the forms' own secret says once more.
+    """
+
+    def __init__(self, app: ASGIApp, *, port: int) -> None:
+        self._app = app
+        self._hosts = frozenset((f"127.0.0.1:{port}", f"localhost:{port}"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            # Start and stop of the server; anything else, such as a web socket, is not spoken here.
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        if refused := self._refusal(scope["method"], Headers(scope=scope)):
+            status, why = refused
+            await PlainTextResponse(f"{why}\n", status)(scope, receive, guarded)
+        else:
+            await self._app(scope, receive, guarded)
+
+    def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
+        host, length = headers.get("host", ""), headers.get("content-length", "")
+        if host not in self._hosts:
+            return 421, "no such host here"
+        if method in ("GET", "HEAD"):
+            return None
+        if method != "POST":
+            return 405, "method not allowed"
+        site = headers.get("sec-fetch-site", "same-origin")
+        if headers.get("origin") != f"http://{host}" or site != "same-origin":
+            return 403, "this form is not one of ours"
+        if not length.isdecimal():
+            return 411, "length required"
+        return (413, "too long") if int(length) > MAX_BODY else None
 
 
 # Who asks.
@@ -106,9 +165,8 @@ async def _form(request: Request, person: Annotated[Person, Depends(_judge)]) ->
     for name, value in (await request.form()).multi_items():
         if isinstance(value, str):
             fields.setdefault(name, []).append(value)
-    if not secrets.compare_digest(
-        _one(fields, "form").encode("utf-8", "replace"), person.form.encode()
-    ):
+    given = _one(fields, "form").encode("utf-8", "replace")
+    if not secrets.compare_digest(given, person.form.encode()):
         raise HTTPException(403, "This form is not one of ours: open your link again.")
     return fields
 
@@ -129,22 +187,19 @@ def _clean(value: Any) -> Any:
     return value.encode("utf-8", "replace").decode() if type(value) is str else value
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("vlsbench.reviewing"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_clean,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"CODES": CODES, "MAX_COMMENT": MAX_COMMENT, "BREAK_EVERY": BREAK_EVERY}
-    return environment
+_TEMPLATES = Environment(
+    loader=PackageLoader("vlsbench.reviewing"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_clean,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.globals |= {"CODES": CODES, "MAX_COMMENT": MAX_COMMENT, "BREAK_EVERY": BREAK_EVERY}
 
 
 def _page(template: str, **context: Any) -> HTMLResponse:
-    return HTMLResponse(_environment().get_template(template).render(context))
+    return HTMLResponse(_TEMPLATES.get_template(template).render(context))
 
 
 @router.get("/enter/{link}")
@@ -156,7 +211,7 @@ def enter(desk: Served, link: str) -> Response:
     person = find(desk.people, link, "link")
     if person is None:
         raise HTTPException(401, _STRANGER)
-    response = _start(desk, person)
+    response = start(desk, person)
     response.set_cookie(desk.cookie, person.cookie, httponly=True, samesite="strict", path="/")
     return response
 
@@ -164,10 +219,6 @@ def enter(desk: Served, link: str) -> Response:
 @router.get("/")
 def start(desk: Served, person: Anyone) -> Response:
     """What this is, what to expect, how to stop; also where a break is taken."""
-    return _start(desk, person)
-
-
-def _start(desk: Desk, person: Person) -> HTMLResponse:
     done = None
     if person.role is not Role.ORGANISER:
         done = desk.review.progress(person.name, person.role)
@@ -177,10 +228,6 @@ def _start(desk: Desk, person: Person) -> HTMLResponse:
 @router.get("/review")
 def review(desk: Served, person: Judge, request: Request, reveal: str = "") -> Response:
     """What the person is at; the image is there once it was asked for by the pair's number."""
-    return _screen(desk, person, request, reveal)
-
-
-def _screen(desk: Desk, person: Person, request: Request, reveal: str) -> HTMLResponse:
     at = desk.review.screen(person.name, person.role)
     fragment = request.headers.get("hx-request") == "true"
     return _page(
@@ -195,7 +242,14 @@ def _screen(desk: Desk, person: Person, request: Request, reveal: str) -> HTMLRe
 @router.post("/answer")
 def answer(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
     """Record what was said on a screen, and show the next one."""
-    number, step, said = _said(fields)
+    number = _number(fields)
+    try:
+        step = Step(_one(fields, "step"))
+        answers = {q: Answer(_one(fields, q)) for q in Question if q in fields}
+    except ValueError:
+        raise HTTPException(400, "no such answer") from None
+    comment = _clean(_one(fields, "comment").replace("\r\n", "\n").strip())
+    said = Said(answers, tuple(fields.get("codes", ())), comment)
     recorded = desk.review.answer(person.name, person.role, number, step, said)
     # Whoever has just looked at the image has asked for it.
     return _next(desk, person, request, str(number) if recorded and step is Step.IMAGE else "")
@@ -218,7 +272,7 @@ def undo(desk: Served, person: Judge, fields: Form, request: Request) -> Respons
 
 def _next(desk: Desk, person: Person, request: Request, reveal: str = "") -> Response:
     if request.headers.get("hx-request") == "true":
-        return _screen(desk, person, request, reveal)
+        return review(desk, person, request, reveal)
     # So that a browser without script can reload the page without sending the form again.
     return RedirectResponse(f"/review?reveal={reveal}" if reveal else "/review", 303)
 
@@ -234,26 +288,12 @@ def _number(fields: _Fields) -> int:
     return int(text)
 
 
-def _said(fields: _Fields) -> tuple[int, Step, Said]:
-    try:
-        step = Step(_one(fields, "step"))
-        answers = {q: Answer(_one(fields, q)) for q in Question if q in fields}
-    except ValueError:
-        raise HTTPException(400, "no such answer") from None
-    comment = _clean(_one(fields, "comment").replace("\r\n", "\n").strip())
-    return _number(fields), step, Said(answers, tuple(fields.get("codes", ())), comment)
-
-
 @router.get("/overview")
-def overview(desk: Served, person: Organiser) -> Response:
-    """Progress and agreement."""
-    return _page("overview.html", status=desk.review.status())
-
-
 @router.get("/overview/figures")
-def figures(desk: Served, person: Organiser) -> Response:
-    """The figures alone, for a page that is open."""
-    return _page("_figures.html", status=desk.review.status())
+def overview(desk: Served, person: Organiser, request: Request) -> Response:
+    """Progress and agreement; the figures alone for a page that is open."""
+    alone = request.url.path.endswith("/figures")
+    return _page("_figures.html" if alone else "overview.html", status=desk.review.status())
 
 
 # Images and what belongs to the pages.
@@ -261,21 +301,21 @@ def figures(desk: Served, person: Organiser) -> Response:
 
 @router.get("/image/{sha256}")
 def image(desk: Served, person: Judge, sha256: str) -> Response:
-    """One image of a pair that was shown, by the digest of its content."""
-    return _drawn(desk, sha256, for_browser)
+    """One image of a pair that was shown, by the digest of its content; a TIFF becomes a PNG."""
+    return _drawn(desk, sha256, lambda data: data.portable)
 
 
 @router.get("/veil/{sha256}")
 def veil(desk: Served, person: Judge, sha256: str) -> Response:
     """The same image as a few patches of colour: nothing of it reaches the browser unasked."""
-    return _drawn(desk, sha256, veiled)
+    return _drawn(desk, sha256, lambda data: encode(decode(data, side=VEIL_SIDE), "veil"))
 
 
-def _drawn(desk: Desk, sha256: str, draw: Callable[[ImageData], tuple[bytes, str]]) -> Response:
+def _drawn(desk: Desk, sha256: str, draw: Callable[[ImageData], ImageData]) -> Response:
     try:
-        if data := desk.review.images.get(sha256):
-            content, mime = draw(data)
-            return Response(content, media_type=mime)
+        if data := desk.review.image(sha256):
+            drawn = draw(data)
+            return Response(drawn.data, media_type=drawn.mime)
     except ImageError:
         pass
     raise HTTPException(404, "no such image, or not readable")

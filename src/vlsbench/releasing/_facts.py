@@ -1,0 +1,238 @@
+"""What a release tells of its pairs: counts, findings, changes, and how each came about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlsbench.auditing import Card, caveats, read_card
+from vlsbench.errors import VlsbenchError
+from vlsbench.files import write_jsonl
+from vlsbench.pairs import Embedded, RowError, read_parquet
+from vlsbench.releasing._about import (
+    DATA,
+    Agreement,
+    Changes,
+    Figure,
+    Leakage,
+    Lengths,
+    Made,
+    SourceCount,
+    Statistics,
+    SubcategoryCount,
+    read_release,
+)
+from vlsbench.releasing._pairs import Decoded, Entry, twin_of
+from vlsbench.releasing._settings import Settings, version_of
+from vlsbench.reviewing import Role, Status
+from vlsbench.schemas import read_json, read_jsonl
+
+
+def statistics(entries: Sequence[Entry], decoded: Mapping[str, Decoded]) -> Statistics:
+    """Count pairs and images. All are counted; nothing is an estimate."""
+    pairs = [entry.pair for entry in entries]
+    ids = {pair.id for pair in pairs}
+    uses = Counter(name for entry in entries for name in set(entry.images))
+    used = [decoded[name] for name in uses]
+    by_area = sorted((f.width * f.height, f.width, f.height) for f in (one.facts for one in used))
+    kinds = Counter((pair.category, pair.subcategory, pair.harmful) for pair in pairs)
+    sources = Counter((entry.pair.source, entry.licence) for entry in entries)
+    lengths = []
+    for field in ("query", "description", "reason"):
+        if found := [len(text) for pair in pairs if (text := getattr(pair, field))]:
+            quartiles = np.quantile(found, (0, 0.25, 0.5, 0.75, 1), method="nearest")
+            lengths.append(Lengths(field, len(found), tuple(map(int, quartiles))))
+    return Statistics(
+        subcategories=tuple(
+            SubcategoryCount(*name, kinds[*name, True], kinds[*name, False])
+            for name in sorted({(pair.category, pair.subcategory) for pair in pairs})
+        ),
+        sources=tuple(SourceCount(*of, count) for of, count in sorted(sources.items())),
+        lengths=tuple(lengths),
+        formats=dict(Counter(sorted(one.mime for one in used))),
+        least_pixels=by_area[0][1:],
+        most_pixels=by_area[-1][1:],
+        image_bytes=sum(one.size for one in used),
+        exif=sum(one.facts.exif for one in used),
+        located=sum(one.facts.located for one in used),
+        shared=sum(count > 1 for count in uses.values()),
+        twins=sum(twin_of(pair) in ids and not pair.harmful for pair in pairs),
+    )
+
+
+def leakage(path: Path, bench: str) -> Leakage:
+    """Read the `card.json` of an audit of `bench`. Raises `VlsbenchError`."""
+    card = read_card(path)
+    if card.bench != bench and not card.bench.startswith(f"{bench} without "):
+        raise VlsbenchError(
+            f"{path} is the leakage card of {card.bench}, not of {bench}: run `vlsbench audit` on "
+            "the set that is released"
+        )
+    return Leakage(tuple(_figures(card)), card.pairs, card.made, card.simulated, caveats(card))
+
+
+def _figures(card: Card) -> Iterator[Figure]:
+    if card.overlap and (leak := card.leak):
+        name = "queries that name what their image shows (measure A, corrected)"
+        yield Figure(name, leak.value, leak.low, leak.high, leak.n)
+    if card.judged:
+        rate, corrected = card.judged.group.vsil, card.judged.group.corrected
+        name = "harmful pairs that are harmful by their text alone (measure B, corrected)"
+        yield Figure(name, corrected.value, corrected.low, corrected.high, rate.n)
+        yield Figure("the same, as judged", rate.rate, rate.low, rate.high, rate.n)
+    if card.behaviour and (gain := card.behaviour.gain):
+        name = f"safety rate gained by seeing the image, {card.behaviour.model} (measure C)"
+        yield Figure(name, gain.value, gain.low, gain.high, gain.n)
+
+
+def agreement(path: Path, bench: str) -> Agreement:
+    """Read what `vlsbench review status --json` printed of `bench`. Raises `VlsbenchError`."""
+    status = read_json(path, Status)
+    if status.bench != bench:
+        raise VlsbenchError(f"{path} is of the review of {status.bench}, not of {bench}")
+    found = tuple(
+        Figure(str(one.question), one.alpha, one.low, one.high, one.n, "alpha")
+        for one in status.agreement
+    )
+    return Agreement(
+        found, sum(one.role is Role.REVIEWER and one.done > 0 for one in status.people)
+    )
+
+
+def version_before(folder: Path, settings: Settings) -> str:
+    """Return the version of the release before. Raises `VlsbenchError` where it cannot be it."""
+    before = read_release(folder)
+    if before.name != settings.name:
+        raise VlsbenchError(f"--previous {folder} is {before.name}, not {settings.name}")
+    if version_of(before.version) >= version_of(settings.version):
+        raise VlsbenchError(
+            f"version {settings.version} does not come after {before.version} of --previous "
+            f"{folder}"
+        )
+    return before.version
+
+
+def changes(previous: Path, version: str, folder: Path) -> Changes:
+    """Return what is different from `previous`, which is of `version`. Raises `VlsbenchError`."""
+    old, new = (dict(_rows_of(one)) for one in (previous, folder))
+    before, now = ({name for row in rows.values() for name in row} for rows in (old, new))
+    changed = {
+        id: names
+        for id in sorted(old.keys() & new.keys())
+        if (names := tuple(n for n in sorted(before & now) if old[id].get(n) != new[id].get(n)))
+    }
+    return Changes(
+        previous=version,
+        added=tuple(sorted(new.keys() - old.keys())),
+        removed=tuple(sorted(old.keys() - new.keys())),
+        changed=changed,
+        columns_added=tuple(sorted(now - before)),
+        columns_removed=tuple(sorted(before - now)),
+    )
+
+
+def _rows_of(folder: Path) -> Iterator[tuple[str, dict[str, int]]]:
+    """Walk the rows of a release: id, and a digest of each value; images count by their names."""
+    for path in sorted((folder / DATA).glob("*.parquet")):
+        for label, row in read_parquet(path):
+            if isinstance(row, RowError) or not isinstance(row, dict):
+                raise VlsbenchError(f"{path}, row {label}: {row}")
+            digests = {
+                name: hash(repr(value.names if isinstance(value, Embedded) else value))
+                for name, value in row.items()
+            }
+            yield str(row["id"]), digests
+
+
+def _records_of(path: Path) -> Iterator[dict[str, Any]]:
+    for line in read_jsonl(path, dict[str, Any]):
+        if not isinstance(line.get("id"), str):
+            raise VlsbenchError(f"{path}: a record without an id")
+        yield line
+
+
+class Provenance:
+    """The provenance of a set, read once, to be written with a release."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._parents: dict[str, list[str]] = {}
+        """What a record was made from; of a twin, the pair that it is a twin of too."""
+        self._dropped: dict[str, str] = {}
+        """Stage and reason of a record that was dropped."""
+        self._models: Counter[str] = Counter()
+        self._cost: float | None = 0.0
+        self._calls: set[int] = set()
+        for number, line in enumerate(_records_of(path), start=1):
+            if line["id"] in self._parents:
+                raise VlsbenchError(f"{path}: record {line['id']} occurs twice")
+            try:
+                self._see(line)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise VlsbenchError(
+                    f"{path}, record {number}: not as `vlsbench build` writes it ({error!r})"
+                ) from None
+
+    def _see(self, line: Mapping[str, Any]) -> None:
+        above = [*(line.get("parents") or ()), line.get("twin_of")]
+        self._parents[line["id"]] = [str(parent) for parent in above if parent]
+        if line.get("ended") == "dropped":
+            why = ": ".join(str(line[key]) for key in ("stage", "reason") if line.get(key))
+            self._dropped[line["id"]] = why or "dropped"
+        for call in (call for step in line.get("steps") or () for call in step.get("calls") or ()):
+            # What a record was made from is in the lines of all its children: each call counts
+            # once. A number for the key, since there may be millions.
+            if (key := hash(call["key"])) not in self._calls:
+                self._calls.add(key)
+                self._models[str(call.get("model") or "unknown")] += 1
+                cost = call.get("cost")
+                self._cost = None if cost is None or self._cost is None else self._cost + cost
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a lab model took part."""
+        return any(model.startswith("lab/") for model in self._models)
+
+    def check(self, released: Collection[str]) -> None:
+        """Raise `VlsbenchError` where a released record has no line."""
+        if missing := sorted(set(released) - self._parents.keys()):
+            raise VlsbenchError(
+                f"{self._path} has no line for {len(missing):,} released pairs "
+                f"({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}): it is the "
+                "provenance of another set, or incomplete"
+            )
+
+    def write(self, to: Path, released: Collection[str], excluded: Mapping[str, str]) -> Made:
+        """Write the lines of released records, what they descend from, and what was dropped.
+
+        The line of a finished record that is `excluded` says why (`left_out`).
+        """
+        wanted: set[str] = set()
+        waiting = [*released, *excluded]
+        while waiting:
+            id = waiting.pop()
+            if id not in wanted:
+                wanted.add(id)
+                waiting += self._parents.get(id, ())
+        reasons: Counter[str] = Counter()
+
+        def lines() -> Iterator[dict[str, Any]]:
+            for line in _records_of(self._path):
+                id = line["id"]
+                if reason := self._dropped.get(id) or excluded.get(id):
+                    reasons[reason] += 1
+                if id in wanted or reason:
+                    yield line | ({"left_out": excluded[id]} if id in excluded else {})
+
+        written = write_jsonl(lines(), to)
+        return Made(
+            records=len(self._parents),
+            written=written,
+            dropped=dict(reasons.most_common()),
+            models=dict(self._models.most_common()),
+            cost=self._cost,
+        )

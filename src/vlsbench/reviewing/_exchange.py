@@ -1,0 +1,345 @@
+"""What leaves a review and comes into it: verdicts, lists of pairs, tasks of Label Studio.
+
+Label Studio's format: https://labelstud.io/guide/task_format and https://labelstud.io/tags/choices
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+
+from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.files import whole_file
+from vlsbench.pairs import DROP_COLUMNS, Pair
+from vlsbench.reviewing._decide import Fate
+from vlsbench.reviewing._review import Review
+from vlsbench.reviewing._verdicts import (
+    CODES,
+    MAX_COMMENT,
+    STEPS,
+    Answer,
+    PersonVerdict,
+    Question,
+    Role,
+    Row,
+    Said,
+    asked,
+)
+from vlsbench.schemas import SchemaError, convert, read_json
+from vlsbench.text import csv_cell, storable
+
+KEEP, DROP = "keep.csv", "drop.csv"
+COLUMNS = (
+    *("bench", "id", "person", "role", "complete", *map(str, Question)),
+    *("codes", "comment", "at", "shown"),
+)
+"""Those of the verdicts, in order."""
+CONFIG = "label-studio.xml"
+"""Label Studio's labelling interface, beside the tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The files of an export, and how much is in them."""
+
+    verdicts: Path
+    keep: Path
+    drop: Path
+    people: int
+    rows: int
+    kept: int
+    dropped: int
+    open: int
+    stale: int
+
+
+def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
+    """Write all verdicts that count, and `keep.csv` and `drop.csv` beside them.
+
+    Args:
+        review: The review.
+        out: File to write, `.csv` or `.jsonl`; one row for each person and pair.
+        anonymous: Number people rather than name them.
+
+    Raises:
+        VlsbenchError: The file's ending is neither, or it cannot be written.
+    """
+    if out.suffix.lower() not in (".csv", ".jsonl"):
+        raise VlsbenchError(f"{out}: expected a name that ends in .csv or .jsonl")
+    keep, drop = out.with_name(KEEP), out.with_name(DROP)
+    if out in (keep, drop):
+        raise VlsbenchError(f"{out} is written beside the verdicts: name those otherwise")
+    verdicts, stale = review.current()
+    names = {verdict.person: verdict.person for verdict in verdicts}
+    if anonymous:
+        for role in Role:
+            people = sorted({verdict.person for verdict in verdicts if verdict.role is role})
+            names |= {person: f"{role}-{n}" for n, person in enumerate(people, start=1)}
+    rows = [_row(review.bench, names[verdict.person], verdict) for verdict in verdicts]
+    decisions = review.decisions(verdicts)
+    kept, dropped = (
+        [(review.bench, d.pair, f"{d.against:.4f}", d.why) for d in decisions if d.fate is fate]
+        for fate in (Fate.KEEP, Fate.DROP)
+    )  # the score is the share of reviewers against
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.suffix.lower() == ".jsonl":
+            with whole_file(out) as part:
+                part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        else:
+            cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
+            _write_csv(out, COLUMNS, ([*map(csv_cell, row)] for row in cells))
+        _write_csv(keep, DROP_COLUMNS, kept)
+        _write_csv(drop, DROP_COLUMNS, dropped)
+    except OSError as error:
+        raise VlsbenchError(f"cannot write into {out.parent}: {error.strerror}") from None
+    undecided = len(decisions) - len(kept) - len(dropped)
+    counts = (len(names), len(rows), len(kept), len(dropped), undecided, stale)
+    return Exported(out, keep, drop, *counts)
+
+
+def _row(bench: str, person: str, verdict: PersonVerdict) -> dict[str, Any]:
+    answers = (str(verdict.answers.get(question, "")) for question in Question)
+    at = datetime.fromtimestamp(verdict.at, UTC).isoformat(timespec="seconds")
+    values = (
+        *(bench, verdict.pair, person, str(verdict.role), verdict.complete, *answers),
+        *(list(verdict.codes), verdict.comment, at, verdict.shown),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with (
+        whole_file(path) as part,
+        open(part, "w", encoding="utf-8", errors="surrogatepass", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def labelling_config() -> str:
+    """Return the labelling interface that goes with the tasks, as XML for Label Studio."""
+    loader = PackageLoader("vlsbench.reviewing")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(CONFIG).render(answers=list(Answer), codes=CODES) + "\n"
+
+
+def export_tasks(review: Review, out: Path) -> Path:
+    """Write a review's pairs as tasks, images within; return the path of the interface beside.
+
+    Raises:
+        VlsbenchError: An image cannot be read, a pair has several, or the disk cannot be written.
+    """
+    config = out.with_name(CONFIG)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(out) as part, open(part, "w", encoding="utf-8") as file:
+            # One task at a time: the images of a large set need not fit the memory.
+            for number, pair in enumerate(review.pairs):
+                if len(pair.images) > 1:
+                    raise VlsbenchError(
+                        f"{pair.id} has {len(pair.images)} images: a task shows one"
+                    )
+                image = pair.images[0].read().portable
+                category = " / ".join(filter(None, (pair.category, pair.subcategory)))
+                data = {
+                    "id": pair.id,
+                    "shown": review.shown(pair.id) or "",
+                    "query": pair.query,
+                    "category": category or "–",
+                    "image": f"data:{image.mime};base64,{image.base64.decode()}",
+                }
+                file.write("[\n" if number == 0 else ",\n")
+                file.write(json.dumps({"data": data}))
+            file.write("\n]\n")
+        with whole_file(config) as part:
+            part.write_text(labelling_config(), "utf-8", newline="\n")
+    except OSError as error:
+        raise VlsbenchError(f"cannot write {out}: {error.strerror}") from None
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    verdicts: int
+    """New, or changed since the last import."""
+    known: int
+    """The same as what is on record."""
+    skipped: int
+    """Cancelled by the annotator."""
+
+
+def import_tasks(review: Review, path: Path) -> Imported:
+    """Take over the annotations of an export of Label Studio (its format "JSON").
+
+    People are known by their numbers there. An annotation that was imported before is not taken
+    again; one that was changed since counts in place of the old one, which stays on record.
+
+    Raises:
+        BadRows: Some annotations cannot be used; lists every one, and nothing is imported.
+        VlsbenchError: The file is no such export, or the record cannot be written.
+    """
+    found, skipped = read_tasks(read_json(path, list[Any]), review, path.name)
+    standing = {
+        (v.person, v.pair): Said(v.answers, v.codes, v.comment)
+        for v in review.current()[0]
+        if v.complete
+    }
+    new = [one for one in found if standing.get((one.person, one.pair.id)) != one.said]
+    review.join({one.person: Role.REVIEWER for one in found})
+    review.add([row for one in new for row in one.rows()])
+    return Imported(len(new), len(found) - len(new), skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One person's verdict on one pair, as Label Studio has it."""
+
+    person: str
+    pair: Pair
+    shown: str
+    said: Said
+    at: float
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows that record it: one a screen, as if it had been given here."""
+        for step in STEPS:
+            last = step is STEPS[-1]
+            said = Said(
+                {question: self.said.answers[question] for question in asked(self.pair, step)},
+                self.said.codes if last else (),
+                self.said.comment if last else "",
+            )
+            id = self.pair.id
+            yield Row(self.person, Role.REVIEWER, id, self.shown, step, said, at=self.at)
+
+
+# The parts of an export that are read.
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    choices: tuple[str, ...] | str = ()
+    text: tuple[str, ...] | str = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    value: _Value
+    from_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    result: list[_Result]
+    completed_by: int | _Account
+    updated_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    id: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    data: _Data
+    annotations: list[Any] = field(default_factory=list)
+
+
+def read_tasks(tasks: Any, review: Review, file: str) -> tuple[list[Annotation], int]:
+    """Read the parsed JSON of an export of a review's tasks; `file` names it in errors.
+
+    Returns:
+        The annotations, the latest of each person and pair, and how many were cancelled.
+
+    Raises:
+        BadRows: Some cannot be used; lists every one.
+        VlsbenchError: It is no list of tasks.
+    """
+    if not isinstance(tasks, list):
+        raise VlsbenchError(f"{file}: no list of tasks; export it from Label Studio as JSON")
+    pairs = {pair.id: pair for pair in review.pairs}
+    found: dict[tuple[str, str], Annotation] = {}
+    bad: list[BadRow] = []
+    skipped = 0
+    for number, value in enumerate(tasks, start=1):
+        where = f"task {number}"
+        try:
+            task = convert(value, _Task, "", foreign=True)
+        except SchemaError as error:
+            why = f"{error}; export it from Label Studio as JSON, not JSON-MIN"
+            bad.append(BadRow(file, where, why))
+            continue
+        if (pair := pairs.get(task.data.id)) is None:
+            bad.append(BadRow(file, where, f"no pair {task.data.id[:60]!r} in this review"))
+            continue
+        if task.data.shown != review.shown(pair.id):
+            why = f"pair {pair.id} has changed since the task was exported"
+            bad.append(BadRow(file, where, why))
+            continue
+        for place, annotation in enumerate(task.annotations, start=1):
+            if isinstance(annotation, dict) and annotation.get("was_cancelled") is True:
+                skipped += 1
+                continue
+            try:
+                one = _annotation(annotation, pair, task.data.shown)
+            except VlsbenchError as error:
+                bad.append(BadRow(file, f"{where}, annotation {place}", str(error)))
+                continue
+            before = found.get((one.person, pair.id))
+            if before is None or before.at <= one.at:
+                found[one.person, pair.id] = one
+    if bad:
+        raise BadRows(file, bad)
+    return list(found.values()), skipped
+
+
+def _annotation(value: Any, pair: Pair, shown: str) -> Annotation:
+    given = convert(value, _Given, "", foreign=True)
+    answers: dict[Question, Answer] = {}
+    codes: tuple[str, ...] = ()
+    comment = ""
+    for item in given.result:
+        chosen = _texts(item.value.choices)
+        if item.from_name == "codes":
+            if not set(chosen) <= set(CODES):
+                raise VlsbenchError(f"codes: {', '.join(chosen)[:80]} are not all reason codes")
+            codes = tuple(code for code in CODES if code in chosen)
+        elif item.from_name == "comment":
+            comment = "\n".join(_texts(item.value.text))[:MAX_COMMENT]
+        elif item.from_name in list(Question):
+            if len(chosen) != 1 or chosen[0] not in list(Answer):
+                raise VlsbenchError(f"{item.from_name}: expected one of {', '.join(Answer)}")
+            answers[Question(item.from_name)] = Answer(chosen[0])
+    wanted = [question for step in STEPS for question in asked(pair, step)]
+    if missing := sorted(set(wanted) - set(answers)):
+        raise VlsbenchError(f"no answer to {', '.join(missing)}")
+    # By number only: names and addresses of accounts are nobody's business here.
+    by = given.completed_by
+    number = by.id if isinstance(by, _Account) else by
+    when = given.updated_at or given.created_at
+    if not 0 <= number < 10**12 or when is None:
+        raise VlsbenchError("completed_by and updated_at: expected the annotator's number and time")
+    said = Said({question: answers[question] for question in wanted}, codes, comment)
+    at = when.replace(tzinfo=when.tzinfo or UTC).timestamp()
+    return Annotation(f"label-studio-{number}", pair, shown, said, at)
+
+
+def _texts(value: Sequence[str]) -> list[str]:
+    return [storable(text) for text in ([value] if isinstance(value, str) else value)]
