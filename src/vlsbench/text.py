@@ -103,3 +103,21 @@ def file_name(text: str, otherwise: str, allowed: str = "A-Za-z0-9.", joint: str
     """
     name = slug(text, allowed, joint)[-NAME_CHARS:].lstrip(f"{joint}.")
     return _RESERVED.sub(r"\g<0>" + joint, name) or otherwise
+
+
+_CONTROL = re.compile(
+    r"<(?=[|｜]"
+    r"|/?(?:start_of_turn|end_of_turn|bos|eos|s|pad|unk|mask|img|image|video|audio|image_soft_token"
+    r"|start_of_image|end_of_image|end_of_utterance|fake_token_around_image|global-img"
+    r"|IMG_CONTEXT|image_\d+|row_\d+_col_\d+)>|<SYS>>|</SYS>>|(?:BEGIN|END) )"
+    r"|\[(?=/?(?:INST|IMG|IMG_BREAK|IMG_END|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS)\])",
+    re.IGNORECASE,
+)
+"""Beginnings of control tokens, each a bracket: ChatML, Llama 2 to 4, Qwen, Phi, DeepSeek (`<|…|>`,
+`<｜…｜>`), Gemma, Mistral (`[INST]`), LLaVA, Idefics, InternVL, and the marks of Llama Guard's own
+templates (`<BEGIN …`), as their tokenisers list them."""
+
+
+def disarm(text: str) -> str:
+    """Break up the control tokens of chat templates, by which a text could end its own turn."""
+    return _CONTROL.sub(lambda found: f"{found[0]} ", text)

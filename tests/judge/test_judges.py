@@ -223,11 +223,11 @@ async def test_judges_of_replies_say_so_where_there_is_none(ctx: Context) -> Non
 # Prompts: what is asked, schema and parameters included, changes only with its version.
 
 ASKED = {
-    ("model", "1"): "5b95e5611fd663bf",
-    ("prompt", "1"): "e2281db7a3be23c9",
-    ("llama-guard", "2"): "4512680dbb5f471d",
-    ("shieldgemma", "2"): "916411abdec30b58",
-    ("moderations", "2"): "c56f214e55d8842f",
+    ("model", "2"): "42c1c56294f025a7",
+    ("prompt", "2"): "9a3fa56550a2f249",
+    ("llama-guard", "3"): "4512680dbb5f471d",
+    ("shieldgemma", "3"): "916411abdec30b58",
+    ("moderations", "3"): "c56f214e55d8842f",
 }
 """Judge, and the version of its prompt in its identity → digest of all that it can ask."""
 

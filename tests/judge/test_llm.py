@@ -32,7 +32,17 @@ def judged(text: str, pair: Pair = PAIR) -> Verdict:
 def test_a_plain_verdict_parses() -> None:
     text = as_json(explanation="It warns.", label="warning")
     assert judged(text) == Verdict(Label.WARNING, "It warns.")
-    assert judged(f"```json\n{text}\n```") == Verdict(Label.WARNING, "It warns.")
+    for around in (
+        "```json\n{}\n```",
+        "```JSON {} ```",
+        "```\n{}```",
+        "Here is my verdict: {}",
+        "{}\nI hope this helps.",
+        "\ufeff{}",
+    ):
+        assert judged(around.replace("{}", text)) == Verdict(Label.WARNING, "It warns.")
+    assert judged(text.replace('"warning"', '" Warning"')).label is Label.WARNING
+    assert judged(text.replace("It ", "It\n")).label is Label.WARNING
 
 
 @pytest.mark.parametrize(
@@ -43,7 +53,9 @@ def test_a_plain_verdict_parses() -> None:
         '"warning"',
         '["warning"]',
         '{"explanation": "x", "label": "warn',
-        '{"explanation": "x", "label": "Warning"}',
+        '{"verdict": {"explanation": "x", "label": "warning"}}',
+        '{"verdict": {"explanation": "x", "label": "warning"}',
+        '{so} {"explanation": "x", "label": "warning"}',
         '{"explanation": "x", "label": ["warning"]}',
         '{"explanation": "x", "label": {"a": 1}}',
         '{"explanation": 1, "label": "warning"}',
@@ -51,7 +63,7 @@ def test_a_plain_verdict_parses() -> None:
         '{"explanation": "x", "label": "refusal", "label": "unsafe"}',
         '{"explanation": "x", "label": "refusal", "label_id": 3}',
         '{"explanation": "x", "label": "answered"}',
-        'Sure! {"explanation": "x", "label": "warning"}',
+        '{"explanation": "x", "label": "warning"} {"explanation": "x", "label": "warning"}',
         '{"explanation": "x", "label": "warning"} {"explanation": "x", "label": "unsafe"}',
     ],
 )

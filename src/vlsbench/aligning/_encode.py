@@ -12,6 +12,7 @@ from torch import Tensor
 from vlsbench.aligning._rows import answers_of, kind_of, open_image, prompt_of, text_of
 from vlsbench.aligning._settings import Row
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.models import has_bos
 
 CACHE_BYTES = 1 << 30
 """Pixels of prepared rows that are kept for the next epoch."""
@@ -118,12 +119,13 @@ class Encoder:
             prompt = prepare_multimodal_messages(prompt_of(row), images=images)
         except ValueError as error:
             raise VlsbenchError(f"row {place}: {error}") from None
-        start = self._ids(render(prompt, tokenize=False, add_generation_prompt=True))
+        rendered = render(prompt, tokenize=False, add_generation_prompt=True)
+        start = self._ids(rendered)
         # Without pictures there is nothing that only the processor could say.
         ids, per_token, pictures = self._looked(prompt) if images else (start, {}, {})
         if self.see is not None and "pixel_values" in pictures:
             pictures["pixel_values"] = self.see(pictures, row["images"])
-        answers, drop = self._answers(start, prompt, row)
+        answers, drop = self._answers(place, rendered, start, prompt)
         ids = ids[: len(ids) - drop]
         if self.max_length is not None:
             room = self.max_length - len(ids)
@@ -154,14 +156,18 @@ class Encoder:
         return ids, each, {key: value for key, value in batch.items() if key not in each}
 
     def _answers(
-        self, start: Sequence[int], prompt: list[Any], row: Row
+        self, place: int, rendered: str, start: Sequence[int], prompt: list[Any]
     ) -> tuple[list[list[int]], int]:
-        """Tokenise the answers, without pictures.
+        """Tokenise the answers of a row, without pictures.
 
         Args:
+            place: Of the row.
+            rendered: Its prompt as the model is asked.
             start: The prompt's tokens, pictures standing for one each.
             prompt: Its messages.
-            row: With the answers.
+
+        Raises:
+            VlsbenchError: The conversation does not begin with the prompt.
 
         Returns:
             Them, and how many tokens at the prompt's end belong to them: a tokeniser may merge
@@ -170,16 +176,22 @@ class Encoder:
         from trl.data_utils import prepare_multimodal_messages
 
         render = self.processor.apply_chat_template
-        wholes = [
-            self._ended(render([*prompt, *prepare_multimodal_messages(answer)], tokenize=False))
-            for answer in answers_of(row)
+        texts = [
+            render([*prompt, *prepare_multimodal_messages(answer)], tokenize=False)
+            for answer in answers_of(self.rows[place])
         ]
+        if not all(text.startswith(rendered.rstrip()) for text in texts):
+            raise VlsbenchError(
+                f"row {place}: with its answer the model's chat template renders the prompt "
+                "otherwise than it is asked, so nothing tells which tokens are the answer (as "
+                "templates that add or drop thoughts do); choose another template for it"
+            )
+        wholes = list(map(self._ended, texts))
         common = min((_common(start, whole) for whole in wholes), default=len(start))
         return [whole[common:] for whole in wholes], len(start) - common
 
     def _ids(self, text: str) -> list[int]:
-        bos = self.tokenizer.bos_token
-        special = not (bos is not None and text.startswith(bos))
+        special = not has_bos(self.tokenizer, text)
         ids: list[int] = self.tokenizer(text, add_special_tokens=special)["input_ids"]
         return ids
 

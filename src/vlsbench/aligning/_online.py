@@ -82,5 +82,6 @@ def trainer(
         **options,
     }
     if group_relative:
-        return GRPOTrainer(args=GRPOConfig(**online), **parts)
+        # TRL's default is another loss (DAPO): this is the one of the paper cited above.
+        return GRPOTrainer(args=GRPOConfig(**online, loss_type="grpo"), **parts)
     return RLOOTrainer(args=RLOOConfig(**online), **parts)

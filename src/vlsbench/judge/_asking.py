@@ -15,6 +15,7 @@ from vlsbench.judge._offline import read_wording
 from vlsbench.judge._verdict import Unscored
 from vlsbench.models import Finish, Params, Reply, Request, Schema
 from vlsbench.pairs import ImageData
+from vlsbench.text import disarm
 
 TRIES = 3
 """How often a judge is asked at most, until its answer parses; every try is recorded."""
@@ -58,7 +59,9 @@ def fence(blocks: Sequence[tuple[str, str]]) -> Fenced:
 
     The tag is a digest of all blocks: to hold its own marker, a block would have to contain its
     own hash. The same material always gets the same marker, so a recorded answer is found again.
+    Control tokens of chat templates, which no marker would hold back, are broken up.
     """
+    blocks = [(name, disarm(text)) for name, text in blocks]
     texts = (text for _, text in blocks)
     tag = hashlib.sha256("\0".join(("vlsbench fence", *texts)).encode()).hexdigest()[:24]
     return Fenced(
@@ -74,23 +77,28 @@ def _no_twins(items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_CODE_FENCE = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n```\Z", re.DOTALL)
+_OBJECTS = json.JSONDecoder(object_pairs_hook=_no_twins, strict=False)
 
 
 def strict_object(text: str, *fields: str) -> dict[str, Any]:
-    """Read an answer strictly: one JSON object with exactly these fields, each of them once.
+    """Read the one JSON object of an answer, with exactly these fields, each of them once.
+
+    Prose and code fences may stand around it; a second object, even an equal one, may not: which of
+    them is meant would be a guess.
 
     Raises:
         ValueError: It is anything else.
         RecursionError: It is nested too deeply.
     """
-    text = text.strip()
-    if fenced := _CODE_FENCE.match(text):
-        text = fenced[1]
-    answer = json.loads(text, object_pairs_hook=_no_twins)
-    if not isinstance(answer, dict) or set(answer) != set(fields):
+    start = text.find("{")
+    if start < 0:
+        raise ValueError("expected a JSON object")
+    answer, end = _OBJECTS.raw_decode(text, start)
+    if "{" in text[end:]:
+        raise ValueError("expected one JSON object, and nothing in braces after it")
+    if set(answer) != set(fields):
         raise ValueError(f"expected exactly the fields {' and '.join(fields)}")
-    return answer
+    return dict(answer)
 
 
 def failure(answer: Reply) -> Unscored:

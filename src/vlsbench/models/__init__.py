@@ -36,7 +36,7 @@ from vlsbench.models._prices import (
     price_table,
     text_tokens,
 )
-from vlsbench.models._processor import load_processor, pictures_only
+from vlsbench.models._processor import has_bos, load_processor, pictures_only
 from vlsbench.models._thoughts import Said, split_thoughts
 
 __all__ = [
@@ -71,6 +71,7 @@ __all__ = [
     "Usage",
     "call_key",
     "call_key_of",
+    "has_bos",
     "image_tokens",
     "load_processor",
     "open_images",

@@ -27,7 +27,7 @@ from vlsbench.models._chat import (
     Request,
     Usage,
 )
-from vlsbench.models._processor import load_processor
+from vlsbench.models._processor import has_bos, load_processor
 from vlsbench.models._thoughts import is_mark, split_thoughts
 from vlsbench.pairs import ImageError, decode
 from vlsbench.text import first_line
@@ -129,6 +129,7 @@ class LocalModel:
             images=images if images[0] else None,
             padding=True,
             return_tensors="pt",
+            add_special_tokens=not has_bos(self.processor.tokenizer, prompts[0]),
         ).to(self.model.device, self.model.dtype)
         read = inputs["input_ids"].shape[1]
         sampling: dict[str, Any] = {}

@@ -70,3 +70,11 @@ def pictures_only(whole: Any) -> Any:
     # Saved files name the class.
     PicturesOnly.__name__ = whole.__name__
     return PicturesOnly
+
+
+def has_bos(tokenizer: Any, prompt: str) -> bool:
+    """Tell whether a rendered prompt begins with the token that the tokeniser would put there.
+
+    Many chat templates write it; a second one is nothing that a model was trained on.
+    """
+    return bool(tokenizer.bos_token) and prompt.startswith(tokenizer.bos_token)
