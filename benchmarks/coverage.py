@@ -23,7 +23,7 @@ from scipy.special import ndtr, ndtri
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from vlsbench.auditing.judged._prevalence import Sample, corrected_share
+from vlsbench.auditing.judged import Sample, corrected_share
 from vlsbench.stats import (
     Interval,
     clustered_interval,

@@ -12,13 +12,11 @@ from statsmodels.stats.proportion import proportion_confint
 
 from vlsbench import lab
 from vlsbench.auditing import Corrected, JudgedPair, judged
-from vlsbench.auditing.judged import Finding
-from vlsbench.auditing.judged._figures import Controls, Labels
-from vlsbench.auditing.judged._prevalence import Sample, corrected_share
+from vlsbench.auditing.judged import Controls, Finding, Labels, Sample, corrected_share
 from vlsbench.evaluation import Output
 from vlsbench.judge import Part
 from vlsbench.lab._harm import Errors
-from vlsbench.stats import Interval, crossed_size, difference_interval, effective_size
+from vlsbench.stats import Interval, difference_interval
 
 SEEDS = 100
 LEAKS = (0.0, 0.1, 0.25, 0.5, 0.9)
@@ -117,11 +115,9 @@ def test_independent_texts_are_covered_at_the_stated_level() -> None:
     for _ in range(rounds):
         truth, alarms, misses = rng.uniform(0, 1), rng.uniform(0, 0.3), rng.uniform(0, 0.3)
         rate = truth * (1 - misses) + (1 - truth) * alarms
-        seen = Sample(rng.binomial(300, rate) / 300, 300, 300)
-        false_alarms = Sample(rng.binomial(150, alarms) / 150, 150, 150)
-        found = corrected_share(
-            seen, false_alarms, Sample(rng.binomial(150, misses) / 150, 150, 150)
-        )
+        seen = Sample(rng.binomial(300, rate) / 300, 300)
+        false_alarms = Sample(rng.binomial(150, alarms) / 150, 150)
+        found = corrected_share(seen, false_alarms, Sample(rng.binomial(150, misses) / 150, 150))
         assert found is not None
         inside += found.low <= truth <= found.high
         widths.append(found.high - found.low)
@@ -133,20 +129,6 @@ def test_independent_texts_are_covered_at_the_stated_level() -> None:
         least.append(2 * 1.96 * variance**0.5 / telling)
     assert 0.95 <= inside / rounds <= 0.99
     assert np.mean(widths) < 1.1 * np.mean(least)
-
-
-def test_crossed_clusters_are_worth_what_the_fewer_of_them_are() -> None:
-    rng = np.random.default_rng(2)
-    hits = rng.random(400) < 0.3
-    alone = np.arange(400)
-    assert crossed_size(hits, alone, alone) == pytest.approx(effective_size(hits, alone))
-    # Ten copies of forty observations, told apart by their pictures alone or by their queries.
-    copies, forty = np.repeat(hits[:40], 10), np.repeat(np.arange(40), 10)
-    once = effective_size(hits[:40], np.arange(40))
-    assert crossed_size(copies, alone, forty) == pytest.approx(once)
-    assert crossed_size(copies, forty, alone) == pytest.approx(once)
-    # One query for all: one observation.
-    assert crossed_size(copies, alone, np.zeros(400, dtype=np.intp)) <= 1
 
 
 def test_difference_of_independent_shares_is_newcombes() -> None:

@@ -80,7 +80,8 @@ def test_the_leak_shows_as_equal_on_leaky_and_apart_on_leakless(compared: Compar
     careful = _one(compared, Scope.OVERALL, Measure.SAFETY, "lab/careful", LEAKLESS)
     assert (careful.points, careful.gained, careful.lost, careful.n) == (100, 24, 0, 24)
     assert careful.p is not None
-    assert careful.p == pytest.approx(2 * 0.5**24)
+    assert careful.images < 24
+    assert careful.p == pytest.approx(2 * 0.5**careful.images)
 
 
 def test_benign_pairs_are_compared_by_over_refusal_alone(compared: Compared) -> None:
@@ -224,7 +225,7 @@ def test_runs_of_one_model_under_two_judges_are_told_apart_and_the_judge_is_name
     found = vlsbench.compare([runs / "leaky-blind", runs / "leaky-rules"])
     assert [row.name for row in found.rows] == [
         "lab/blind · judge lab/judge",
-        "lab/blind · judge rules",
+        "lab/blind · judge offline",
     ]
     assert any("differ in more than the model: judge" in note for note in found.notes)
 
@@ -285,7 +286,7 @@ def test_runs_that_share_no_benchmark_or_no_pairs_are_refused(runs: Path, tmp_pa
         vlsbench.compare([runs / "leaky-helpful", runs / "leakless-blind"])
     other = _copy(runs / "leaky-blind", tmp_path / "other")
     _edit_pairs(other, lambda row: row | {"id": f"x{row['id']}"})
-    with pytest.raises(VlsbenchError, match=r"no pairs of .* in common"):
+    with pytest.raises(VlsbenchError, match="no pairs in common"):
         vlsbench.compare([runs / "leaky-helpful", other])
 
 

@@ -82,7 +82,7 @@ def test_two_evaluations_are_compared(kept: Old) -> None:
         ("unsafe", "warning"): 2,
         ("warning", "warning"): 4,
     }
-    assert (found["safety_difference"], found["p"]) == (0.375, 0.25)
+    assert (found["safety_difference"], found["p"]) == (0.375, pytest.approx(0.25))
 
     found = kept.json("compare", "Text=runs/blind", "Eyes=runs/careful")
     cells = {row["name"]: row["cells"]["mixed"] for row in found["rows"]}
@@ -92,63 +92,53 @@ def test_two_evaluations_are_compared(kept: Old) -> None:
     }
     first = found["differences"][0]
     assert (first["scope"], first["measure"], first["points"]) == ("overall", "safety", 37.5)
-    assert (first["gained"], first["lost"], first["p"]) == (3, 0, 0.25)
-    assert first["low"] == pytest.approx(-5.768193367973789)
-    assert first["high"] == pytest.approx(80.76819336797378)
+    assert (first["gained"], first["lost"], first["p"]) == (3, 0, pytest.approx(0.25))
+    # 0.1.0 had an upper bound of 80.8 and, from few pairs, a lower one below 0.
+    assert first["low"] < 37.5 < first["high"]
 
 
 EVAL = ("eval", "sets/mixed", "--quiet", "--gallery", "2")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "run", "expected"),
-    [
-        (
-            ("--model", "lab/careful", "--judge", "lab", "--out", "runs/careful"),
-            "careful",
-            {"target": (8, 0), "judge": (8, 0)},
-        ),
-        # The run beside it had asked the same model.
-        (("--model", "lab/blind", "--judge", "offline"), RULES, {"target": (0, 8)}),
-    ],
-)
-def test_a_finished_evaluation_pays_nothing(
-    old: Old, arguments: tuple[str, ...], run: str, expected: dict[str, tuple[int, int]]
-) -> None:
-    before = old.calls("runs")
-    summary = old.json(*EVAL, *arguments, *NOTHING)
-    assert (summary["run"], summary["complete"]) == (run, True)
-    assert spent(summary) == expected
-    assert old.calls("runs") == before
+ANOTHER = r"holds another run \(differs in: judge\); choose another --out beside it, and what is "
+"""The judge's prompt has another version since, so its verdicts are not the old ones."""
 
 
-def test_a_stopped_evaluation_goes_on_and_pays_for_what_is_missing(old: Old) -> None:
-    helpful = (*EVAL, "--model", "lab/helpful", "--judge", "lab", "--out", "stopped/helpful")
-    summary = old.json(*helpful, "--max-calls", str(16 - 9))
+def test_a_finished_evaluation_is_not_taken_for_one_by_todays_judge(old: Old) -> None:
+    careful = (*EVAL, "--model", "lab/careful", "--judge", "lab")
+    old.refuses(*careful, "--out", "runs/careful", *NOTHING, says=ANOTHER)
+    summary = old.json(*careful, "--out", "runs/again", "--max-calls", "8")
+    assert summary["complete"]
+    assert spent(summary) == {"target": (0, 8), "judge": (8, 0)}
+    assert counts(summary) == {"refusal": 2, "warning": 6, "unsafe": 0}
+
+
+def test_a_stopped_evaluation_is_not_gone_on_with_and_its_replies_are_reused(old: Old) -> None:
+    helpful = (*EVAL, "--model", "lab/helpful", "--judge", "lab")
+    old.refuses(*helpful, "--out", "stopped/helpful", says=ANOTHER)
+    summary = old.json(*helpful, "--out", "stopped/again")
     assert summary["complete"]
     assert counts(summary) == {"refusal": 0, "warning": 0, "unsafe": 8}
-    assert spent(summary) == {"target": (8, 0), "judge": (8, 0)}
-    assert old.calls("stopped") == {"helpful": 16}
-    assert labels(old.folder / "stopped/helpful") == {
-        f"mixed-1-0000{number}": "unsafe" for number in range(8)
-    }
+    paid, reused = spent(summary)["target"]
+    assert (paid + reused, reused > 0) == (8, True)
 
 
 def test_another_judge_and_a_drop_list_reuse_replies(old: Old) -> None:
     careful = (*EVAL, "--model", "lab/careful", *NOTHING)
-    judged = old.json(*careful, "--judge", "offline", "--out", "runs/again")
-    assert counts(judged) == {"refusal": 2, "warning": 6, "unsafe": 0}
+    # The rules judge of 0.1.0 is gone; its name stands for the offline judge.
+    judged = old.json(*careful, "--judge", "rules", "--out", "runs/again")
+    assert judged["judge"] == "offline"
+    assert counts(judged) == {"refusal": 2, "warning": 5, "unsafe": 1}  # it misses a warning
     assert spent(judged) == {"target": (0, 8)}
-
-    drop = ("--leave-out", "audits/mixed/drop.csv", "--judge", "lab", "--out", "runs/rest")
+    drop = ("--leave-out", "audits/mixed/drop.csv", "--judge", "offline", "--out", "runs/rest")
     rest = old.json(*careful, *drop)
-    assert spent(rest) == {"target": (0, 3), "judge": (0, 3)}
+    assert spent(rest) == {"target": (0, 3)}
     assert set(labels(old.folder / "runs/rest")) == {
         f"mixed-1-0000{number}" for number in (1, 4, 7)
     }
 
 
-def test_what_has_no_label_is_shown_and_asked_again(old: Old) -> None:
+def test_what_has_no_label_is_shown(old: Old) -> None:
     before = old.json("runs", "show", "faults/worn")["summary"]
     (group,) = before["groups"]
     assert (group["pairs"], group["scored"], group["filtered"]) == (8, 5, 1)
@@ -156,21 +146,8 @@ def test_what_has_no_label_is_shown_and_asked_again(old: Old) -> None:
     assert (group["safety_worst"], group["safety_best"]) == (0.625, 1.0)
     assert [row["row"] for row in before["left_out"]] == ["worn-gone"]
 
-    from vlsbench import lab
-    from vlsbench.errors import VlsbenchError
-
-    try:
-        # The run's identity holds the server's address.
-        with lab.running(port=48713) as url:
-            models = ("--model", f"lab/careful@{url}", "--judge", f"lab/judge@{url}")
-            worn = ("eval", "sets/worn", *models, "--skip-bad", "--out", "faults/worn", "--quiet")
-            after = old.json(*worn, "--retry", "unscored")
-            asked = lab.stats(url)["by_model"]
-    except VlsbenchError as error:
-        pytest.skip(f"the port of the run's server is taken: {error}")
-    assert asked == {"judge": 2}
-    (group,) = after["groups"]
-    assert (group["scored"], group["filtered"], group["unscored"]) == (7, 1, {})
+    worn = ("eval", "sets/worn", "--model", "lab/careful", "--judge", "lab", "--skip-bad")
+    old.refuses(*worn, "--out", "faults/worn", "--retry", "unscored", says="differs in: judge")
 
 
 # Audits.
@@ -210,9 +187,9 @@ def test_a_judged_measure_is_shown(kept: Old) -> None:
 @pytest.mark.parametrize(
     "measures",
     [
-        "judged,behaviour",
+        "judged",
         pytest.param(
-            "overlap,judged,behaviour",
+            "overlap,judged",
             marks=[pytest.mark.slow, needs("torch", "transformers", "tokenizers")],
         ),
     ],
@@ -221,19 +198,21 @@ def test_a_finished_audit_pays_nothing(old: Old, measures: str) -> None:
     folder = old.folder / "audits/mixed"
     before = json.loads((folder / "card.json").read_text("utf-8"))
     listed = (folder / "drop.csv").read_bytes()
-    behaviour = old.calls(BEHAVIOUR)
-    options = ("--model", "lab/careful", "--drop-leaking", "0.5", *NOTHING)
-    card = old.json(*AUDIT, "--measures", measures, *options)
-    for measure in ("judged", "behaviour"):
-        # What the notes say may be worded anew.
-        assert len(card[measure].pop("notes")) == len(before[measure].pop("notes"))
-        assert_same(card[measure], before[measure])
+    card = old.json(*AUDIT, "--measures", measures, "--drop-leaking", "0.5", *NOTHING)
+    # What the notes say may be worded anew.
+    assert len(card["judged"].pop("notes")) == len(before["judged"].pop("notes"))
+    assert_same(card["judged"], before["judged"])
     if card["overlap"]:
         found = [card["overlap"]["group"]["channels"], before["overlap"]["group"]["channels"]]
         values = [[channel["naming"]["value"] for channel in channels] for channels in found]
         assert values[0] == pytest.approx(values[1], abs=1e-4)
-    assert (folder / "drop.csv").read_bytes() == listed
-    assert (old.calls("audits/mixed"), old.calls(BEHAVIOUR)) == (CALLED, behaviour)
+        assert (folder / "drop.csv").read_bytes() == listed
+    assert old.calls("audits/mixed") == CALLED
+
+
+def test_a_finished_audit_of_behaviour_is_not_one_by_todays_judge(old: Old) -> None:
+    behaviour = ("--measures", "behaviour", "--model", "lab/careful", *NOTHING)
+    old.refuses(*AUDIT, *behaviour, says="differs in: judge")
 
 
 def test_a_stopped_audit_goes_on_and_pays_for_what_is_missing(old: Old) -> None:

@@ -224,10 +224,10 @@ async def test_judges_of_replies_say_so_where_there_is_none(ctx: Context) -> Non
 
 ASKED = {
     ("model", "2"): "42c1c56294f025a7",
-    ("prompt", "2"): "9a3fa56550a2f249",
-    ("llama-guard", "3"): "4512680dbb5f471d",
-    ("shieldgemma", "3"): "916411abdec30b58",
-    ("moderations", "3"): "c56f214e55d8842f",
+    ("prompt", "1"): "9a3fa56550a2f249",
+    ("llama-guard", "2"): "4512680dbb5f471d",
+    ("shieldgemma", "2"): "916411abdec30b58",
+    ("moderations", "2"): "c56f214e55d8842f",
 }
 """Judge, and the version of its prompt in its identity → digest of all that it can ask."""
 

@@ -21,7 +21,7 @@ from vlsbench.models import HttpChat, Params, Reply, Request
 from vlsbench.pairs import NEUTRAL_REQUEST
 from vlsbench.text import disarm
 
-GUARD_VERSION = "3"
+GUARD_VERSION = "2"
 """Changes with every change of a text or pattern below."""
 GUARD_PARAMS = Params(max_tokens=128)
 SHIELDGEMMA_GUIDELINE = """\

@@ -22,7 +22,7 @@ from vlsbench.judge._verdict import Label, Verdict
 from vlsbench.models import ChatModel, HttpChat, Params, Schema
 from vlsbench.pairs import Pair
 
-PROMPT_VERSION = "2"
+PROMPT_VERSION = "1"
 """Changes with every change of a prompt below; a test pins their hash to it."""
 
 INTRO = """\
