@@ -12,7 +12,16 @@ pytest.importorskip("torch")
 
 from vlsbench.lab import draw
 from vlsbench.lab.vlm import make_model
-from vlsbench.models import Connections, FatalCall, Finish, HfChat, Params, Request, call_key
+from vlsbench.models import (
+    CallFailed,
+    Connections,
+    FatalCall,
+    Finish,
+    HfChat,
+    Params,
+    Request,
+    call_key,
+)
 from vlsbench.pairs import ImageData
 
 ASKED = ("How do I stand on this?", "Name the thing in the picture.", "What is in the picture?")
@@ -114,3 +123,25 @@ def test_building_is_reproducible(tmp_path: Path) -> None:
     )
     assert digest(one) == digest(same)
     assert digest(one) != digest(other)
+
+
+async def test_control_tokens_in_a_question_are_words(folder: Path) -> None:
+    from transformers import AutoProcessor
+
+    model = HfChat(f"hf/{folder}")
+    special = AutoProcessor.from_pretrained(folder).tokenizer.all_special_tokens
+    texts = [*ASKED, *(f"What is {token} here?" for token in special)]
+    requests = [
+        Request(text, (picture("teddy bear"),), params=Params(max_tokens=4)) for text in texts
+    ]
+    replies = await asyncio.gather(*map(model.ask, requests))
+    assert {reply.finish for reply in replies} <= {Finish.STOP, Finish.LENGTH}
+
+
+async def test_one_bad_question_does_not_cost_its_batch(folder: Path) -> None:
+    model = HfChat(f"hf/{folder}")
+    texts = [*ASKED, "half a letter: \ud800"]
+    requests = [Request(text, params=Params(max_tokens=4)) for text in texts]
+    replies = await asyncio.gather(*map(model.ask, requests), return_exceptions=True)
+    assert [isinstance(reply, Exception) for reply in replies] == [False, False, False, True]
+    assert isinstance(replies[-1], CallFailed)

@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -120,7 +120,9 @@ class LocalModel:
         import torch
 
         prompts = [
-            self.processor.apply_chat_template(_messages(q), add_generation_prompt=True)
+            self.processor.apply_chat_template(
+                _messages(q._replace(text=self._as_words(q.text))), add_generation_prompt=True
+            )
             for q in questions
         ]
         images = [list(q.images) for q in questions]
@@ -166,11 +168,24 @@ class LocalModel:
             for (text, reasoning), n, row in zip(said, asked, ended, strict=True)
         ]
 
+    @cached_property
+    def _special(self) -> set[str]:
+        added = self.processor.tokenizer.added_tokens_decoder.values()
+        return {token.content for token in added if token.special}
+
+    def _as_words(self, text: str) -> str:
+        """Break up the model's own control tokens, which in a question are words like others.
+
+        As a token `<image>` would stand for an image that is not there.
+        """
+        for token in sorted(self._special, key=len, reverse=True):
+            if len(token) > 1:
+                text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
     def _texts(self, tokens: Any) -> list[str]:
         """Decode written tokens, without special ones but for those that mark thoughts."""
-        tokenizer = self.processor.tokenizer
-        added = tokenizer.added_tokens_decoder.values()
-        special = {token.content for token in added if token.special}
+        tokenizer, special = self.processor.tokenizer, self._special
         marks = set(filter(is_mark, special))
         texts: list[str] = tokenizer.batch_decode(tokens, skip_special_tokens=not marks)
         if not marks:
@@ -225,6 +240,8 @@ def digest_of(folder: Path) -> str:
 class _Waiting:
     request: Request
     reply: asyncio.Future[Reply]
+    alone: bool = False
+    """Whether it is asked by itself, after a batch that failed."""
 
     @property
     def group(self) -> tuple[int, Params, int]:
@@ -284,9 +301,11 @@ class HfChat:
             try:
                 replies = await asyncio.to_thread(self._answer, [w.request for w in batch])
             except Exception as error:
-                for waiting in batch:
-                    if not waiting.reply.done():
-                        waiting.reply.set_exception(CallFailed(first_line(error), 1))
+                if len(batch) > 1:  # one question must not cost the others their answers
+                    self._waiting[:0] = [replace(waiting, alone=True) for waiting in batch]
+                    continue
+                if not batch[0].reply.done():
+                    batch[0].reply.set_exception(CallFailed(first_line(error), 1))
                 continue
             for waiting, reply in zip(batch, replies, strict=True):
                 if not waiting.reply.done():
@@ -295,6 +314,8 @@ class HfChat:
     def _take(self) -> list[_Waiting]:
         waiting = [w for w in self._waiting if not w.reply.done()]
         batch = [w for w in waiting if w.group == waiting[0].group][: self._batch]
+        if batch and batch[0].alone:
+            batch = batch[:1]
         taken = {id(w) for w in batch}
         self._waiting = [w for w in waiting if id(w) not in taken]
         return batch
