@@ -56,6 +56,10 @@ COMMANDS = {
         "vlsbench.cli.review:app",
         "People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
     ),
+    "plan-size": Place(
+        "vlsbench.cli.plan_size:plan_size",
+        "Say how many pairs, images and human labels a question needs.",
+    ),
     "plugins": Place(
         "vlsbench.cli.plugins:plugins",
         "List what is registered: benchmarks, models, judges and more, with where each comes from.",

@@ -17,6 +17,7 @@ from vlsbench.evaluation._settings import (
     identity_of,
     run_id,
 )
+from vlsbench.evaluation._size import Size, plan_size
 from vlsbench.evaluation._summary import (
     REPORT,
     SUMMARY,
@@ -45,6 +46,7 @@ __all__ = [
     "Published",
     "ReportRow",
     "Selection",
+    "Size",
     "Soundness",
     "Spend",
     "Summary",
@@ -57,6 +59,7 @@ __all__ = [
     "identity_of",
     "pair_rows",
     "plan",
+    "plan_size",
     "published_results",
     "read_pairs",
     "read_summary",

@@ -9,9 +9,9 @@ from enum import StrEnum
 
 import numpy as np
 
+from vlsbench.agreement import alpha_interval, disagreements, krippendorff_alpha
 from vlsbench.pairs import Pair
 from vlsbench.reviewing._verdicts import Answer, PersonVerdict, Question, Role, wanted
-from vlsbench.stats import alpha_interval, disagreements, krippendorff_alpha
 
 
 class Fate(StrEnum):

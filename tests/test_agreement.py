@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
-from vlsbench.stats import alpha_interval, krippendorff_alpha
+from vlsbench.agreement import alpha_interval, krippendorff_alpha
 
 
 def _counts(ratings: list[list[int | None]], values: int) -> NDArray[np.int64]:

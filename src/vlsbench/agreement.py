@@ -1,0 +1,96 @@
+"""How far people who labelled the same things agree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlsbench.stats import LEVEL, Interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def krippendorff_alpha(counts: NDArray[np.integer[Any]]) -> float | None:
+    """Return Krippendorff's alpha of nominal values: 1 is agreement, 0 what chance would give.
+
+    Args:
+        counts: Shape (n, k): how many raters gave unit i the value j. Units need not have equally
+            many raters; those with fewer than two say nothing of agreement and are left out.
+
+    Returns:
+        Alpha; None where it is undefined: no unit with two raters, or only one value in use.
+
+    Source: Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section D.
+    """
+    rated = counts[counts.sum(axis=1) >= 2]
+    return _alpha(disagreements(rated), rated, np.ones(len(rated)))
+
+
+def disagreements(counts: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Return the share of each unit's pairs of raters that disagree.
+
+    Args:
+        counts: Shape (n, k) as in `krippendorff_alpha`, two raters or more in each row.
+
+    Returns:
+        Shape (n,), in [0, 1].
+    """
+    raters = counts.sum(axis=1, dtype=float)
+    agreeing = (counts * (counts - 1.0)).sum(axis=1)
+    return np.asarray(1 - agreeing / (raters * (raters - 1)), dtype=float)
+
+
+def _alpha(
+    apart: NDArray[np.float64], counts: NDArray[np.integer[Any]], times: NDArray[np.float64]
+) -> float | None:
+    """Return alpha of units of which each occurs a number of times."""
+    values = times @ counts
+    total = float(values.sum())
+    by_chance = total**2 - float(values @ values)
+    if not by_chance:
+        return None
+    observed = float(times @ (apart * counts.sum(axis=1)))
+    return 1 - observed * (total - 1) / by_chance
+
+
+def alpha_interval(
+    counts: NDArray[np.integer[Any]], level: float = LEVEL, *, resamples: int = 1000, seed: int = 0
+) -> Interval | None:
+    """Return an interval for Krippendorff's alpha, by the bootstrap over units (percentiles).
+
+    Resamples in which alpha is undefined are left out. Where all raters agree on all units no
+    resample disagrees, and the interval would have no width; its lower bound is then the alpha that
+    holds if as many units are in dispute as n without one do not rule out (Clopper-Pearson).
+
+    Args:
+        counts: As in `krippendorff_alpha`.
+        level: Coverage.
+        resamples: Drawn with replacement, n units each.
+        seed: Of the draws.
+
+    Returns:
+        The bounds, at most 1 and possibly below 0; None where alpha is undefined in the sample or
+        in half of the resamples.
+    """
+    rated = counts[counts.sum(axis=1) >= 2]
+    n = len(rated)
+    alpha = krippendorff_alpha(rated)
+    if alpha is None:
+        return None
+    tail = (1 - level) / 2
+    apart = disagreements(rated)
+    if not apart.any():
+        values = rated.sum(axis=0, dtype=float)
+        total = float(values.sum())
+        expected = (total**2 - float(values @ values)) / (total * (total - 1))
+        return Interval(1 - (1 - tail ** (1 / n)) / expected, 1.0)
+    random = np.random.default_rng(seed)
+    drawn = (
+        np.bincount(random.integers(0, n, n), minlength=n).astype(float) for _ in range(resamples)
+    )
+    found = [value for times in drawn if (value := _alpha(apart, rated, times)) is not None]
+    if len(found) < resamples / 2:
+        return None
+    return Interval(*(float(bound) for bound in np.quantile(found, (tail, 1 - tail))))

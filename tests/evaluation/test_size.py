@@ -1,0 +1,65 @@
+"""How large a benchmark must be: against tables, simulation and the intervals themselves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import plan_size
+from vlsbench.stats import clustered_interval, paired_p
+
+
+@pytest.mark.parametrize(("rate", "points"), [(0.5, 3.0), (0.8, 3.0), (0.95, 1.0), (0.2, 10.0)])
+def test_an_interval_of_that_many_pairs_is_that_narrow(rate: float, points: float) -> None:
+    n = plan_size(half_width=points, rate=rate).pairs
+    hits = round(rate * n)
+    found = clustered_interval([True] * hits + [False] * (n - hits), range(n))
+    assert found is not None
+    assert (found.high - found.low) / 2 == pytest.approx(points / 100, rel=0.05)
+
+
+def test_a_difference_is_found_as_often_as_planned() -> None:
+    size = plan_size(detect=5, changing=0.2)
+    random = np.random.default_rng(3)
+    found = 0
+    for _ in range(300):
+        drawn = random.random(size.pairs)
+        before, after = drawn < 0.075, (drawn >= 0.075) & (drawn < 0.2)
+        found += paired_p(list(before), list(after), range(size.pairs)) <= 0.05
+    assert 0.72 <= found / 300 <= 0.88
+
+
+def test_pairs_that_share_an_image_count_less_and_a_judge_saves_labels() -> None:
+    alone, shared = (plan_size(half_width=3, per_image=m) for m in (1, 4))
+    assert shared.pairs == pytest.approx(alone.pairs * 2.5, rel=0.01)
+    assert shared.images < alone.images
+    assert alone.labels_with_judge < alone.labels
+    assert plan_size(half_width=3, agreement=0).labels_with_judge == alone.labels
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "give either --half-width or --detect"),
+        ({"half_width": 3.0, "detect": 5.0}, "give either"),
+        ({"half_width": 3.0, "rate": 80.0}, "--rate is a share between 0 and 1, not 80"),
+        ({"half_width": 0.0}, "above 0"),
+        ({"detect": 30.0}, "raise --changing above 0.2"),
+    ],
+)
+def test_what_cannot_be_planned_is_said(options: dict[str, float], says: str) -> None:
+    with pytest.raises(VlsbenchError, match=says):
+        plan_size(**options)  # type: ignore[arg-type]
+
+
+def test_the_command_prints_it() -> None:
+    command = [sys.executable, "-m", "vlsbench", "plan-size", "--half-width", "3", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert printed == {"pairs": 683, "images": 683, "labels": 683, "labels_with_judge": 427}
