@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVEL = 0.95
-PRIOR = 3.0
+PRIOR = 4.0
 """Clusters at either end that `effective_size` adds."""
 
 

@@ -132,7 +132,7 @@ def test_the_limit_can_be_raised(lab_build: Builder) -> None:
 
 
 def test_unreadable_answers_are_quarantined_and_can_be_asked_again(lab_build: Builder) -> None:
-    with lab.running(faults={"judge_prose": 0.9}) as url:
+    with lab.running(faults={"judge_cut": 0.9}) as url:
         bad = lab_build("out", lab=url)
     with lab.running() as url:
         assert lab_build("out", lab=url).summary.pairs == bad.summary.pairs

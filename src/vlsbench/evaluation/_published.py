@@ -38,8 +38,27 @@ class Published:
     source: str
 
 
+def differs(bench: str, view: str, judge: str, protocol: str) -> tuple[str, ...]:
+    """Say in what a run differs from the paper's; nothing where their figures can stand together.
+
+    Args:
+        bench: Name of the set, `vlsbench` for the whole one.
+        view: Of the run.
+        judge: Its spec.
+        protocol: What it was told of the labels: `vlsbench`, `paper`, or `own` for a user's text.
+    """
+    model = judge.partition("@")[0].rpartition("/")[2].lower()
+    found = (
+        (bench == "vlsbench", f"the set is {bench}"),
+        (view == "full", f"the view is {view}"),
+        (model.startswith("gpt-4o") and "mini" not in model, f"the judge is {judge}"),
+        (protocol == "paper", f"the judge's protocol is {protocol}"),
+    )
+    return tuple(said for same, said in found if not same)
+
+
 def published_results(bench: str, view: str) -> tuple[Published, ...]:
-    """Return the rows to show beside a run; none where no paper ran the same thing."""
+    """Return the paper's rows for a set and view; none where it ran no such thing."""
     if bench != "vlsbench" or view != "full":
         return ()
     cells = (line.split(" | ") for line in _VLSBENCH.strip().splitlines())

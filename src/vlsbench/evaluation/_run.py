@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from vlsbench import __version__
 from vlsbench.engine import CostBudget, Flow, Job, Ledger, Outcome, Record
 from vlsbench.evaluation._estimate import CostEstimate
-from vlsbench.evaluation._published import published_results
+from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
 from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
@@ -104,11 +104,14 @@ async def reopen_unscored(ledger: Ledger) -> int:
     return len(again)
 
 
-def _notes(plan: EvaluationPlan, simulated: bool, complete: bool) -> tuple[str, ...]:
+def _notes(
+    plan: EvaluationPlan, simulated: bool, complete: bool, apart: Sequence[str]
+) -> tuple[str, ...]:
     notes = (
         (SIMULATED_NOTE, simulated),
         (OFFLINE_NOTE, plan.judge is OFFLINE),
         (STOPPED_NOTE, not complete),
+        (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
     )
     return tuple(note for note, holds in notes if holds)
 
@@ -124,6 +127,10 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
     simulated = any(is_simulated(name) for name in served_by)
+    told = plan.judge.identity
+    protocol = "own" if "rubric" in told else str(told.get("protocol", "vlsbench"))
+    rows = published_results(pairs.name, str(plan.shown.view))
+    apart = differs(pairs.name, str(plan.shown.view), plan.judge.name, protocol) if rows else ()
     summary = Summary(
         schema=SCHEMA,
         vlsbench=__version__,
@@ -148,8 +155,9 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         categories=counts.categories(),
         subcategories=counts.subcategories(),
         spend=spend,
-        published=published_results(pairs.name, str(plan.shown.view)),
-        notes=_notes(plan, simulated, complete),
+        published=() if apart else rows,
+        published_differs=apart,
+        notes=_notes(plan, simulated, complete, apart),
     )
     write_json(summary, plan.folder / SUMMARY)
     return summary

@@ -122,6 +122,9 @@ class Summary:
     subcategories: tuple[Group, ...]
     spend: tuple[Spend, ...]
     published: tuple[Published, ...] = ()
+    """The paper's rows, where set, view, judge and protocol are the paper's."""
+    published_differs: tuple[str, ...] = ()
+    """What is not as in the paper, where it ran the set: why its rows are not here."""
     notes: tuple[str, ...] = field(default=())
     """Caveats to be shown beside the figures."""
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from vlsbench.judge._function import OFFLINE, Brought, as_judge
 from vlsbench.judge._guards import FORMS, harm_form
 from vlsbench.judge._harm import HarmJudge
 from vlsbench.judge._judge import Judge, Part, Question
-from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
+from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, JudgeProtocol, LLMJudge
 from vlsbench.judge._majority import MajorityJudge, majority
 from vlsbench.judge._offline import (
     BITS,
@@ -45,6 +45,7 @@ __all__ = [
     "Judge",
     "JudgeContext",
     "JudgeFormat",
+    "JudgeProtocol",
     "JudgeStage",
     "Judging",
     "LLMJudge",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from vlsbench import registry
 from vlsbench.config import Option
+from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import JudgeFormat
 from vlsbench.judge._function import Brought, as_judge
 from vlsbench.judge._guards import harm_form
 from vlsbench.judge._harm import HarmJudge
 from vlsbench.judge._judge import Judge
-from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
+from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, JudgeProtocol, LLMJudge
 from vlsbench.models import Connections, Params
 from vlsbench.registry import Kind
 
@@ -43,6 +45,22 @@ class Judging:
     max_tokens: Annotated[
         int, Option("Length limit of a verdict, in tokens.", flags=("--judge-max-tokens",), least=1)
     ] = JUDGE_PARAMS.max_tokens
+    protocol: Annotated[
+        JudgeProtocol,
+        Option(
+            "What the judge is told of the labels: `vlsbench`, or `paper` for the definitions of "
+            "arXiv 2411.19939 (image, query and reply; label 1, 2 or 3).",
+            flags=("--judge-protocol",),
+        ),
+    ] = JudgeProtocol.VLSBENCH
+    prompt: Annotated[
+        Path | None,
+        Option(
+            "Text file with your own definitions of the labels of harmful pairs; fences and the "
+            "form of the answer stay ours.",
+            flags=("--judge-prompt",),
+        ),
+    ] = None
     temperature: Annotated[
         float | None,
         Option(
@@ -80,7 +98,21 @@ def open_judge(
         judging.context or context,
         judging.format,
         Params(judging.max_tokens, judging.temperature),
+        protocol=judging.protocol,
+        rubric=_read(judging.prompt) if judging.prompt else "",
     )
+
+
+def _read(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise VlsbenchError(f"--judge-prompt {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise VlsbenchError(f"--judge-prompt {path}: not UTF-8 text; save it as UTF-8") from None
+    if not text:
+        raise VlsbenchError(f"--judge-prompt {path}: the file is empty")
+    return text
 
 
 def open_harm_judge(
