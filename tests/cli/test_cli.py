@@ -25,6 +25,7 @@ COMMANDS = (
     ("lab", "reproduce"),
     ("lab", "serve"),
     ("lab", "train"),
+    ("plan-size",),
     ("plugins",),
     ("release", "verify"),
     ("review", "export"),
