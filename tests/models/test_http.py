@@ -31,8 +31,9 @@ from vlsbench.models import (
     Schema,
     Server,
     call_key,
+    parse_answer,
+    parse_http_spec,
 )
-from vlsbench.models._http import parse_answer, parse_http_spec
 from vlsbench.pairs import ImageData, decode
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"a picture" + b"IEND" + b"\xaeB`\x82"

@@ -32,6 +32,10 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_text
 from vlsbench.schemas import read_json
 
+NAME_A_REWARD = (
+    "give --reward rm:PATH (a reward model), a judge's spec, offline, or a plug-in (docs/align.md "
+    "says what each rewards)"
+)
 RECORD = "align.json"
 METRICS = "metrics.jsonl"
 FORMAT = 1
@@ -71,10 +75,7 @@ def train(
     """
     method, settings, out = Method(method), settings or Settings(), Path(out)
     if method.online and reward is None:
-        raise VlsbenchError(
-            f"{method} learns from a reward, and none is named: give --reward rm:PATH (a reward "
-            "model), a judge's spec, offline, or a plug-in (docs/align.md says what each rewards)"
-        )
+        raise VlsbenchError(f"{method} learns from a reward, and none is named: {NAME_A_REWARD}")
     check_rows(method, rows, settings, name)
     need_extra()
     stay_quiet()

@@ -77,7 +77,7 @@ def compare(
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
     from vlsbench.comparing import compare as compare_runs
-    from vlsbench.comparing import difference_tables, legend, write_compared
+    from vlsbench.comparing import write_compared
 
     compared = compare_runs(
         runs,
@@ -90,17 +90,8 @@ def compare(
     if as_json:
         typer.echo(json.dumps(asdict(compared), ensure_ascii=False))
         return
+    _show(compared)
     console = Console()
-    for start in range(0, len(compared.columns), ACROSS):
-        console.print(_figures(compared, compared.columns[start : start + ACROSS]))
-    line = " ".join(["95 % intervals clustered by image.", *legend(compared)])
-    console.print(terminal(line), style="dim", highlight=False)
-    for table in difference_tables(compared):
-        if not table.folded:
-            console.print(_differences(table))
-            console.print(terminal(table.caption), style="dim", highlight=False)
-    for note in compared.notes:
-        console.print(terminal(note), style="yellow", highlight=False)
     if out:
         names = ", ".join(file.name for file in files)
         console.print(terminal(f"Files: {out}/ {names}"), highlight=False)
@@ -112,6 +103,22 @@ def compare(
             style="dim",
             highlight=False,
         )
+
+
+def _show(compared: Compared) -> None:
+    from vlsbench.comparing import difference_tables, legend
+
+    console = Console()
+    for start in range(0, len(compared.columns), ACROSS):
+        console.print(_figures(compared, compared.columns[start : start + ACROSS]))
+    line = " ".join(["95 % intervals clustered by image.", *legend(compared)])
+    console.print(terminal(line), style="dim", highlight=False)
+    for table in difference_tables(compared):
+        if not table.folded:
+            console.print(_differences(table))
+            console.print(terminal(table.caption), style="dim", highlight=False)
+    for note in compared.notes:
+        console.print(terminal(note), style="yellow", highlight=False)
 
 
 def _figures(compared: Compared, columns: Sequence[Column]) -> Table:

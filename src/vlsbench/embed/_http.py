@@ -17,8 +17,7 @@ import numpy as np
 
 from vlsbench.embed._text import Vectors
 from vlsbench.errors import VlsbenchError
-from vlsbench.models import FatalCall, RetryPolicy
-from vlsbench.models._http import parse_http_spec
+from vlsbench.models import FatalCall, RetryPolicy, parse_http_spec
 from vlsbench.text import first_line
 
 BATCH = 128

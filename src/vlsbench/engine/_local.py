@@ -131,18 +131,7 @@ async def run_local(
             finally:
                 work.done(made)
 
-    workers = [asyncio.create_task(worker()) for _ in range(width)]
-    stopping = asyncio.create_task(ctx.signal.wait())
-    try:
-        await _until_done(workers, stopping, ctx)
-    finally:
-        for task in (*workers, stopping):
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*workers, stopping, return_exceptions=True)
-    for task in workers:
-        if not task.cancelled() and (error := task.exception()):
-            raise error
+    await _until_done([asyncio.create_task(worker()) for _ in range(width)], ctx)
     if not ctx.signal:
         # Only a run that went all the way may close a record for want of an answer; a run that
         # stopped leaves it open, and the next one asks again.
@@ -155,7 +144,22 @@ async def run_local(
             )
 
 
-async def _until_done(
+async def _until_done(workers: Sequence[asyncio.Task[None]], ctx: Context) -> None:
+    """Wait for the workers, or until the run is to stop and they have drained; raise theirs."""
+    stopping = asyncio.create_task(ctx.signal.wait())
+    try:
+        await _drained(workers, stopping, ctx)
+    finally:
+        for task in (*workers, stopping):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*workers, stopping, return_exceptions=True)
+    for task in workers:
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+
+
+async def _drained(
     workers: Sequence[asyncio.Task[None]], stopping: asyncio.Task[None], ctx: Context
 ) -> None:
     everyone = asyncio.create_task(

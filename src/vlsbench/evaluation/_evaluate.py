@@ -27,7 +27,7 @@ from vlsbench.evaluation._settings import (
 )
 from vlsbench.evaluation._summary import REPORT, SUMMARY, Summary, read_summary
 from vlsbench.files import whole_file
-from vlsbench.judge import Brought, Judging, Label, open_judge
+from vlsbench.judge import Brought, Judge, Judging, Label, open_judge
 from vlsbench.models import ChatModel, Connections, Params, Price, price_of
 from vlsbench.pairs import Bench, ImageError, Pair, Shrink, View, load
 
@@ -105,14 +105,7 @@ def plan(
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
     spending = CostBudget.of(budget)
     limits = spending.settings
-    prices = {
-        target.spec: Price.parse(limits.price) if limits.price else price_of(target.spec),
-        asked.name: Price.parse(limits.judge_price)
-        if limits.judge_price
-        else price_of(asked.name)
-        if asked.model
-        else Price(0.0, 0.0),
-    }
+    prices = _prices(target, asked, limits)
     spending.need_prices(
         prices, "give --price or --judge-price INPUT,OUTPUT in dollars per million tokens"
     )
@@ -141,6 +134,15 @@ def plan(
         output=output,
     )
     return _looked_at(found)
+
+
+def _prices(target: ChatModel, judge: Judge, given: Budget) -> dict[str, Price | None]:
+    free = Price(0.0, 0.0)
+    of_judge = price_of(judge.name) if judge.model else free
+    return {
+        target.spec: Price.parse(given.price) if given.price else price_of(target.spec),
+        judge.name: Price.parse(given.judge_price) if given.judge_price else of_judge,
+    }
 
 
 def _looked_at(plan: EvaluationPlan) -> EvaluationPlan:

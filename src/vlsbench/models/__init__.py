@@ -1,5 +1,7 @@
 """Models: what goes to them, what comes back, and the ways to reach them."""
 
+from vlsbench.models._address import parse_http_spec
+from vlsbench.models._answers import parse_answer
 from vlsbench.models._chat import (
     DEFAULT_MAX_TOKENS,
     CallFailed,
@@ -75,6 +77,8 @@ __all__ = [
     "image_tokens",
     "load_processor",
     "open_images",
+    "parse_answer",
+    "parse_http_spec",
     "pictures_only",
     "price_of",
     "price_table",

@@ -8,35 +8,31 @@ of megabytes is never walked by a JSON encoder.
 from __future__ import annotations
 
 import json
-import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from vlsbench.errors import VlsbenchError
-from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
-from vlsbench.models._finish import read_finish
+from vlsbench.models._address import OPENAI_URL
+from vlsbench.models._answers import FILTER_CODES, parse_answer, read_error
+from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request
 from vlsbench.models._limits import Limiter
-from vlsbench.models._thoughts import read_content
 from vlsbench.pairs import ImageError
-from vlsbench.text import first_line, storable
+from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     import aiohttp
     import tenacity
 
-OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
 """An answer larger than this is a fault of the server."""
 CONNECT_TIMEOUT_S = 20
 MAX_RETRY_AFTER_S = 300.0
-DETAIL_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +121,6 @@ def _to_json(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _from_json(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except ValueError:  # not JSON, or lenient JSON: NaN, lone surrogates
-        return json.loads(body)
-
-
 def _retrying(patience: RetryPolicy, started: float) -> tenacity.AsyncRetrying:
     """Return what asks again: faults by number, overload by time since `started`."""
     import tenacity
@@ -171,71 +160,7 @@ def _retry_after(value: str | None) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except (TypeError, ValueError):
             return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
-
-
-def _error_of(body: bytes) -> tuple[str, str]:
-    """Return the message and the code of an error answer, whatever form it has."""
-    try:
-        error = json.loads(body)
-    except (ValueError, RecursionError):
-        return storable(body[:DETAIL_CHARS].decode("utf-8", "replace")), ""
-    if isinstance(error, dict):
-        error = error.get("error", error)
-    if isinstance(error, dict):
-        message = error.get("message") or error.get("detail") or json.dumps(error)
-        return storable(str(message))[:DETAIL_CHARS], str(
-            error.get("code") or error.get("type") or ""
-        )
-    return storable(str(error))[:DETAIL_CHARS], ""
-
-
-_FILTER_CODES = ("content_filter", "content_policy", "moderation", "safety")
-_AT_URL = re.compile(r"(.*?)@([a-z+]+://.*)", re.DOTALL)
-
-
-def _usage(answer: Mapping[str, Any]) -> Usage:
-    usage = answer.get("usage")
-    if not isinstance(usage, dict):
-        return Usage()
-    details = usage.get("completion_tokens_details")
-    counts = (
-        usage.get("prompt_tokens"),
-        usage.get("completion_tokens"),
-        details.get("reasoning_tokens") if isinstance(details, dict) else None,
-    )
-    return Usage(*(n if isinstance(n, int) and n >= 0 else None for n in counts))
-
-
-def parse_answer(body: bytes) -> Reply:
-    """Read a chat completion.
-
-    Raises:
-        ValueError: It is not one (cut JSON, an HTML page, no choice).
-    """
-    try:
-        answer = _from_json(body)
-    except RecursionError:
-        raise ValueError("answer is nested too deeply") from None
-    try:
-        choice = answer["choices"][0]
-        message = choice["message"]
-        reported = message.get("reasoning_content") or message.get("reasoning")
-        text, reasoning = read_content(message.get("content"), reported)
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise ValueError("answer has no choices[0].message") from None
-    refusal = storable(message.get("refusal"))
-    finish, detail = read_finish(choice.get("finish_reason"))
-    if refusal and not text.strip():
-        text, finish, detail = refusal, Finish.REFUSAL, ""
-    return Reply(
-        text=text,
-        finish=finish,
-        reasoning=reasoning,
-        usage=_usage(answer),
-        served_by=storable(answer.get("model")),
-        detail=detail,
-    )
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S) if isfinite(seconds) else None
 
 
 class HttpChat:
@@ -415,7 +340,7 @@ class HttpChat:
 
     def _not_ok(self, status: int, body: bytes, retry_after: str | None) -> Reply:
         """Sort an HTTP error: passing (raises), final for the run (raises), or of this request."""
-        message, code = _error_of(body)
+        message, code = read_error(body)
         message = self._server.redact(message)
         if status in (429, 503, 529):
             if code == "insufficient_quota":
@@ -431,46 +356,9 @@ class HttpChat:
             raise FatalCall(f"{self.spec}: no such model or path at {self.endpoint} ({message})")
         if 300 <= status < 400:
             raise FatalCall(f"{self.spec}: {self.endpoint} redirects; give the final address")
-        filtered = any(mark in f"{code} {message}".lower() for mark in _FILTER_CODES)
+        filtered = any(mark in f"{code} {message}".lower() for mark in FILTER_CODES)
         return Reply(
             text="",
             finish=Finish.FILTERED if filtered else Finish.REJECTED,
             detail=f"http {status}: {message}",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class HttpSpec:
-    """A parsed `openai/NAME` or `NAME@URL`."""
-
-    name: str
-    url: str
-    api_key: str | None
-
-
-def parse_http_spec(spec: str, environ: Mapping[str, str] = os.environ) -> HttpSpec | None:
-    """Read a model spec; None where it is of another kind.
-
-    Keys come from the environment only: `OPENAI_API_KEY` goes to `openai/…` and nowhere else,
-    `VLSBENCH_API_KEY` to servers named by URL.
-
-    Raises:
-        VlsbenchError: The spec is malformed, or a key is missing.
-    """
-    if at := _AT_URL.match(spec):
-        name, url = at.groups()
-        parts = urlsplit(url)
-        if parts.username or parts.password or parts.query:
-            raise VlsbenchError(
-                f"model {name}@…: no key or password in the address; put it into VLSBENCH_API_KEY"
-            )
-        if parts.scheme not in ("http", "https") or not parts.hostname or not name:
-            raise VlsbenchError(f"model {spec!r}: expected NAME@http://host:port/v1")
-        return HttpSpec(name, url, environ.get("VLSBENCH_API_KEY"))
-    if spec.startswith("openai/"):
-        url = environ.get("OPENAI_BASE_URL") or OPENAI_URL
-        key = environ.get("OPENAI_API_KEY")
-        if not key and url == OPENAI_URL:
-            raise VlsbenchError(f"model {spec}: set OPENAI_API_KEY in the environment")
-        return HttpSpec(spec.removeprefix("openai/"), url, key)
-    return None

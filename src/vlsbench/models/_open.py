@@ -5,10 +5,11 @@ from __future__ import annotations
 from vlsbench import registry
 from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
+from vlsbench.models._address import parse_http_spec
 from vlsbench.models._chat import ChatModel
 from vlsbench.models._hf import PREFIX as HF_PREFIX
 from vlsbench.models._hf import HfChat
-from vlsbench.models._http import HttpChat, RetryPolicy, Server, parse_http_spec
+from vlsbench.models._http import HttpChat, RetryPolicy, Server
 from vlsbench.models._inspect import PREFIX, InspectChat
 from vlsbench.registry import Kind
 

@@ -87,7 +87,7 @@ def behaviour(
         raise VlsbenchError(f"{opened.name} holds no image to hide")
     if unknown := set(views) - set(VIEWS):
         raise VlsbenchError(f"invalid view {', '.join(sorted(unknown))}: choose {', '.join(VIEWS)}")
-    wanted = [str(View.FULL), *(v for v in dict.fromkeys(map(str, views)) if v != View.FULL)]
+    wanted = list(dict.fromkeys((str(View.FULL), *map(str, views))))
     identity = {
         "bench": opened.name,
         "view": "behaviour",
@@ -100,8 +100,7 @@ def behaviour(
     folder = output.out or RUNS / run_id(identity, *names)
     folder.mkdir(parents=True, exist_ok=True)
     runs: dict[tuple[str, str], Evaluation] = {}
-    not_run: list[NotRun] = []
-    stopped = ""
+    not_run, stopped = list[NotRun](), ""
     for key, pairs, view, missing in _jobs(opened, benign, wanted, sample.seed, sample.skip_bad):
         if missing:
             not_run.append(NotRun(pairs.name, view, missing))

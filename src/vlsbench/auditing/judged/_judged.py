@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from typing import Any
 
 from vlsbench import __version__
 from vlsbench.auditing.judged._figures import (
@@ -40,6 +41,11 @@ LEAKING = 50
 """Leaking pairs in `judged.json`; `judged.jsonl` has all pairs."""
 ALARMING = 0.2
 """False-alarm rate from which the figures carry a warning."""
+
+NO_CONTROLS = (
+    "a judge's labels mean nothing without its false alarms: give benign controls like the "
+    "benchmark's queries (mossbench, xstest, vlguard:safe_safes, lab/benign)"
+)
 
 
 def judged(
@@ -86,41 +92,19 @@ def judged(
         VlsbenchError: No controls, or anything else that the caller can mend.
     """
     if not controls:
-        raise VlsbenchError(
-            "a judge's labels mean nothing without its false alarms: give benign controls like "
-            "the benchmark's queries (mossbench, xstest, vlguard:safe_safes, lab/benign)"
-        )
+        raise VlsbenchError(NO_CONTROLS)
     sample, output = sample or Sample(), output or Output()
     connection, spending = connection or Connection(), CostBudget.of(budget)
     asked = open_harm_judge(judge, Connections.of(connection), form=form, sees=sees)
     sees = sees and asked.sees
-    given = spending.settings.judge_price
-    price = Price.parse(given) if given else price_of(asked.name)
-    if asked.model:
-        spending.need_prices(
-            {asked.name: price}, "give --judge-price INPUT,OUTPUT in dollars per million tokens"
-        )
-    opened = load(bench, skip_bad=sample.skip_bad)
-    folded = [("bench", opened)]
-    folded += [("benign", load(control, skip_bad=sample.skip_bad)) for control in controls]
-    folded += [
-        ("positive", load(control, skip_bad=sample.skip_bad)) for control in positive_controls
-    ]
+    price = _price(asked, spending)
+    sources = [("bench", bench), *(("benign", control) for control in controls)]
+    sources += [("positive", control) for control in positive_controls]
     sets = tuple(
-        _prepare(f"{number}-{kind}", kind, pairs, sample, sees=sees)
-        for number, (kind, pairs) in enumerate(folded)
+        _prepare(f"{n}-{kind}", kind, load(one, skip_bad=sample.skip_bad), sample, sees=sees)
+        for n, (kind, one) in enumerate(sources)
     )
-    identity = {
-        "measure": "judged",
-        "bench": opened.name,
-        "view": "judged",
-        "sets": [
-            [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]] for s in sets
-        ],
-        "limit": sample.limit,
-        "seed": sample.seed,
-        "judge": dict(asked.identity),
-    }
+    identity = _identity(sets, sample, asked)
     folder = output.out or RUNS / run_id(identity, asked.name, _form(asked))
     with Ledger.write(folder) as ledger:
         check_same_run(ledger, identity)
@@ -138,14 +122,36 @@ def judged(
             questions=sum(1 for s in sets for _ in s.questions()),
             ended=len(ledger.ended()),
         )
-        stopped = ""
-        if ledger.meta("complete") is None:
-            before(plan)
-            signal = plan.job().run(ledger)
-            if signal.error:
-                raise signal.error
-            stopped = signal.reason or ""
-        return _conclude(plan, ledger, stopped)
+        if ledger.meta("complete") is not None:
+            return _conclude(plan, ledger, "")
+        before(plan)
+        signal = plan.job().run(ledger)
+        if signal.error:
+            raise signal.error
+        return _conclude(plan, ledger, signal.reason or "")
+
+
+def _price(judge: Judge, budget: CostBudget) -> Price | None:
+    given = budget.settings.judge_price
+    price = Price.parse(given) if given else price_of(judge.name)
+    if judge.model:
+        remedy = "give --judge-price INPUT,OUTPUT in dollars per million tokens"
+        budget.need_prices({judge.name: price}, remedy)
+    return price
+
+
+def _identity(sets: Sequence[JudgedSet], sample: Sample, judge: Judge) -> dict[str, Any]:
+    return {
+        "measure": "judged",
+        "bench": sets[0].name,
+        "view": "judged",
+        "sets": [
+            [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]] for s in sets
+        ],
+        "limit": sample.limit,
+        "seed": sample.seed,
+        "judge": dict(judge.identity),
+    }
 
 
 def _form(judge: Judge) -> str:
