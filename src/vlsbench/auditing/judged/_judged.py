@@ -87,8 +87,7 @@ def judged(
 
     Raises:
         BadRows: Some pairs cannot be shown; lists every one.
-        FatalCall: The model cannot work (key, name, address).
-        LedgerError: The disk cannot be written.
+        FatalCall, LedgerError: The model cannot work (key, name, address), or the disk.
         VlsbenchError: No controls, or anything else that the caller can mend.
     """
     if not controls:
