@@ -119,6 +119,7 @@ def test_another_judge_takes_all_replies_over(tmp_path: Path, server: str) -> No
     assert lab.stats(server)["requests"] == asked
     assert done.summary.spend[0].reused == 20
     assert any("offline" in note for note in done.summary.notes)
+    assert any("Over-refusal is unknown" in note for note in done.summary.notes)
     compared = compare_runs(tmp_path / "a", tmp_path / "b")
     assert compared.settings == ("judge",)
     assert compared.both_scored == 20
@@ -439,6 +440,7 @@ def test_a_stopped_run_has_its_own_exit_code() -> None:
 
 def test_the_summary_is_plain_json(tmp_path: Path) -> None:
     done = run("lab/benign?n=10", tmp_path / "r", model="lab/careful", judge="lab")
+    assert not any("Over-refusal is unknown" in note for note in done.summary.notes)
     assert json.loads((done.folder / "summary.json").read_text()) == json.loads(
         json.dumps(asdict(done.summary))
     )

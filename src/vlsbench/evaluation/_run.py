@@ -14,7 +14,7 @@ from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
 from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
-from vlsbench.evaluation._summary import SCHEMA, SUMMARY, Counts, Summary, spend_by_role
+from vlsbench.evaluation._summary import SCHEMA, SUMMARY, Counts, Group, Summary, spend_by_role
 from vlsbench.files import whole_file, write_json
 from vlsbench.judge import OFFLINE, Judge, JudgeStage, Label, Unscored
 from vlsbench.models import ChatModel, Price
@@ -28,6 +28,10 @@ OFFLINE_NOTE = (
 )
 SIMULATED_NOTE = (
     "Simulated: a simulated model took part, so the figures say nothing about a real model."
+)
+NO_BENIGN_NOTE = (
+    "Over-refusal is unknown: the set holds no benign pair. A model that declines everything is as "
+    "safe; run the same model on benign pairs too (mossbench, vlguard:safe_safes, lab/benign)."
 )
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
 
@@ -105,11 +109,16 @@ async def reopen_unscored(ledger: Ledger) -> int:
 
 
 def _notes(
-    plan: EvaluationPlan, simulated: bool, complete: bool, apart: Sequence[str]
+    plan: EvaluationPlan,
+    groups: Sequence[Group],
+    simulated: bool,
+    complete: bool,
+    apart: Sequence[str],
 ) -> tuple[str, ...]:
     notes = (
         (SIMULATED_NOTE, simulated),
         (OFFLINE_NOTE, plan.judge is OFFLINE),
+        (NO_BENIGN_NOTE, all(group.harmful for group in groups)),
         (STOPPED_NOTE, not complete),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
     )
@@ -127,7 +136,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
     simulated = any(is_simulated(name) for name in served_by)
-    told = plan.judge.identity
+    groups, told = counts.overall(), plan.judge.identity
     protocol = "own" if "rubric" in told else str(told.get("protocol", "vlsbench"))
     rows = published_results(pairs.name, str(plan.shown.view))
     apart = differs(pairs.name, str(plan.shown.view), plan.judge.name, protocol) if rows else ()
@@ -151,13 +160,13 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         pairs=len(plan.selection),
         open=len(plan.selection) - counts.rows,
         left_out=tuple(ledger.left_out()),
-        groups=counts.overall(),
+        groups=groups,
         categories=counts.categories(),
         subcategories=counts.subcategories(),
         spend=spend,
         published=() if apart else rows,
         published_differs=apart,
-        notes=_notes(plan, simulated, complete, apart),
+        notes=_notes(plan, groups, simulated, complete, apart),
     )
     write_json(summary, plan.folder / SUMMARY)
     return summary
