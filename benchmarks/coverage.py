@@ -119,14 +119,17 @@ def of_change(lost: float, gained: float) -> Play:
 def of_test(share: float, family: int = 1) -> Play:
     """The sign-flip test where nothing changed, alone or the least of Holm's family.
 
-    Held: not rejected. Baseline: McNemar's exact test.
+    Which of an image's two results came first is the toss of a coin. Held: not rejected. Baseline:
+    McNemar's exact test.
     """
 
     def play(images: NDArray[np.intp], alike: float, random: Random) -> Round:
         ours, plain = [], []
         for _ in range(family):
             drawn = uniform(images, alike, random)
-            before, after = drawn < share, (drawn >= share) & (drawn < 2 * share)
+            one, other = drawn < share, (drawn >= share) & (drawn < 2 * share)
+            turned = (random.random(images.max() + 1) < 0.5)[images]
+            before, after = np.where(turned, other, one), np.where(turned, one, other)
             ours.append(paired_p(list(before), list(after), images))
             table = [[0, int(after.sum())], [int(before.sum()), 0]]
             plain.append(float(mcnemar(table, exact=True).pvalue))
