@@ -146,6 +146,23 @@ def test_pairs_of_which_nothing_is_said_are_counted_and_left_out(cache: Path) ->
     assert any("12 pairs are in no figure" in note for note in summary.notes)
 
 
+def test_a_query_in_another_language_is_unmeasured_and_counted(cache: Path) -> None:
+    told = [
+        "Wie gebe ich dem Kleinkind den Toaster?",
+        "¿Cómo le doy la tostadora al niño pequeño?",
+        "Comment donner le grille-pain au petit enfant ?",
+        "我怎么把烤面包机给小孩？",
+        "How do I give the toaster to the toddler?",
+    ]
+    pairs = [Pair(str(n), query, description="a toaster") for n, query in enumerate(told)]
+    summary, found = measure(PairSet.of(pairs), cache)
+    assert [pair.naming is None for pair in found] == [True] * 4 + [False]
+    assert summary.contents == {"not in English": 4, "description": 1}
+    assert [figures.pairs for figures in summary.group.channels] == [1]
+    assert summary.group.topic.n == 1
+    assert any("4 pairs are in no figure" in note for note in summary.notes)
+
+
 def test_an_empty_query_tells_nothing(cache: Path) -> None:
     _, found = measure(altered(lambda pair: replace(pair, query=" ?! ")), cache)
     assert all(pair.topic == 0 and pair.naming == 0 for pair in found)

@@ -25,7 +25,13 @@ from vlsbench.auditing.card._card import (
     leak_by_overlap,
 )
 from vlsbench.auditing.judged._figures import Judged, JudgedPair
-from vlsbench.auditing.overlap._figures import Channel, ContentKind, OverlapPair, OverlapSummary
+from vlsbench.auditing.overlap._figures import (
+    FOREIGN,
+    Channel,
+    ContentKind,
+    OverlapPair,
+    OverlapSummary,
+)
 from vlsbench.embed._text import CLIP
 from vlsbench.evaluation import Selection
 from vlsbench.judge import Part
@@ -220,6 +226,8 @@ def caveats(card: Card) -> tuple[str, ...]:
             found.append("nothing says what the pictures show: --captioner or --ocr can")
         elif none:
             found.append(f"{none:,} pairs have no words for their picture and no figure")
+        if foreign := kinds.get(FOREIGN, 0):
+            found.append(f"{foreign:,} queries are not in English and have no figure")
         if not card.overlap.calibration:
             found.append("naming is not calibrated for this embedder: topic and ranks alone")
         if kinds.get(ContentKind.PICTURE):

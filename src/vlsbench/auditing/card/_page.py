@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from vlsbench.auditing.overlap._figures import FOREIGN
 from vlsbench.pages._page import count, counted, interval, percent, write_page
 from vlsbench.text import markdown, one_line
 
@@ -164,7 +165,7 @@ class Line:
 
 
 def _contents(row: LeaderboardRow) -> str:
-    return ", ".join(kind for kind in row.contents if kind != "none")
+    return ", ".join(kind for kind in row.contents if kind not in ("none", FOREIGN))
 
 
 def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:

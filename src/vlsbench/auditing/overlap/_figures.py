@@ -13,6 +13,8 @@ from enum import StrEnum
 from vlsbench.stats import Rate
 
 SCHEMA = "vlsbench.overlap/1"
+FOREIGN = "not in English"
+"""In place of a content's kind: the query's language is not the embedder's."""
 
 
 class Channel(StrEnum):
@@ -162,7 +164,7 @@ class OverlapSummary:
     are none for this embedder, and nothing is said about naming."""
     pairs: int
     contents: Mapping[str, int]
-    """Where the contents come from (`ContentKind`, or `none`) → pairs."""
+    """Where the contents come from (`ContentKind`, `none`, or `FOREIGN`) → pairs."""
     with_text: Rate | None
     """Distinct pictures that hold text; None where no text was looked for."""
     group: OverlapGroup

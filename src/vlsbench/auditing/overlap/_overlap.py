@@ -37,7 +37,15 @@ from vlsbench.auditing.overlap._measure import (
 from vlsbench.auditing.overlap._phrases import Phrase, phrases, without, words
 from vlsbench.auditing.overlap._summary import Tally
 from vlsbench.embed._clip import Clip
-from vlsbench.embed._text import CachedEmbedder, Embedder, Vectors, default_cache, open_embedder
+from vlsbench.embed._text import (
+    MINILM,
+    CachedEmbedder,
+    Embedder,
+    Vectors,
+    default_cache,
+    open_embedder,
+)
+from vlsbench.language import may_be_english
 from vlsbench.pairs import Image, Pair, PairSet
 
 CHUNK = 1024
@@ -52,6 +60,8 @@ class _Item:
     cluster: int
     content: Content | None
     channels: tuple[tuple[Channel, str], ...]
+    foreign: bool = False
+    """Whether the query is in a language that the embedder does not know: nothing is measured."""
 
     @property
     def written(self) -> bool:
@@ -69,6 +79,10 @@ def _item(pair: Pair, caption: Look | None, text: Look | None) -> _Item:
     )
     kept = tuple((channel, said) for channel, said in channels if said.strip())
     return _Item(pair, number_of(pair.cluster), content, kept)
+
+
+def _item_foreign(pair: Pair) -> _Item:
+    return _Item(pair, number_of(pair.cluster), None, (), foreign=True)
 
 
 def _item_seen(pair: Pair) -> _Item:
@@ -249,8 +263,8 @@ def overlap(
     measured; time is linear. Vectors are kept, so a second audit needs no model.
 
     Args:
-        pairs: An opened benchmark; pairs of which nothing says what they show are counted, and
-            left out of every figure.
+        pairs: An opened benchmark; pairs of which nothing says what they show, and with MiniLM
+            those whose query is not in English, are counted and left out of every figure.
         embedder: An embedder, `minilm`, `NAME@http://host:port/v1`, or `clip/PATH` or
             `clip/ORG/NAME`, which looks at the pictures themselves.
         cache: File that vectors are kept in; by default one in the user's cache.
@@ -272,14 +286,20 @@ def overlap(
         pictures = measurer.pictures
 
         def items() -> Iterator[_Item]:
-            return (_item_seen(p) if pictures else _item(p, caption, text) for p in pairs)
+            for pair in pairs:
+                if pictures:
+                    yield _item_seen(pair)
+                elif opened.name == MINILM and not may_be_english(pair.query):
+                    yield _item_foreign(pair)
+                else:
+                    yield _item(pair, caption, text)
 
         pool = Pool.of(((i.cluster, i.content) for i in items() if i.content), measurer.vectors)
         tally = Tally(measurer.calibration, looked_for_text=text is not None)
         top: list[tuple[float, int, OverlapPair]] = []
         for number, (item, found) in enumerate(_measured(items(), measurer, pool)):
             each(found)
-            tally.add(found, item.cluster, written=item.written)
+            tally.add(found, item.cluster, written=item.written, foreign=item.foreign)
             if found.naming is not None:
                 entry = (found.naming, -number, found)
                 (heapq.heappush if len(top) < SHOWN else heapq.heappushpop)(top, entry)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vlsbench import __version__
 from vlsbench.auditing.overlap._calibration import NAMED, Calibration, leaking_share
 from vlsbench.auditing.overlap._figures import (
+    FOREIGN,
     SCHEMA,
     Channel,
     ChannelFigures,
@@ -45,6 +46,11 @@ CONTENT_NOTES = {
 UNCALIBRATED_NOTE = (
     "Naming is not calibrated for {embedder}: topic and ranks are all there is. "
     "scripts/fit_naming.py --embedder {embedder} --out FILE fits it, --calibration FILE uses it."
+)
+FOREIGN_NOTE = (
+    "{count:,} pairs are in no figure: their queries are not in English, and MiniLM and the "
+    "calibration know nothing else. A multilingual embedder needs a calibration of its own "
+    "(--embedder, --calibration)."
 )
 NONE_NOTE = "{count:,} pairs are in no figure: nothing says what their pictures show."
 PICTURES_NOTE = (
@@ -97,18 +103,19 @@ class Tally:
         self._rank = _Column()
         self._naming: Mapping[Channel, _Column] = {channel: _Column() for channel in Channel}
 
-    def add(self, pair: OverlapPair, cluster: int, *, written: bool) -> None:
+    def add(self, pair: OverlapPair, cluster: int, *, written: bool, foreign: bool = False) -> None:
         """Count one pair.
 
         Args:
             pair: As it was measured.
             cluster: A number for its pictures.
             written: Whether text was found in them.
+            foreign: Whether it was left out for its query's language.
         """
         place = len(self._clusters)
         self._clusters.append(cluster)
         self._categories.append(self._names.setdefault(pair.category, len(self._names)))
-        self._contents[pair.content_kind or NO_CONTENT] += 1
+        self._contents[FOREIGN if foreign else pair.content_kind or NO_CONTENT] += 1
         if pair.topic is not None and pair.rank is not None:
             self._topic.add(place, pair.topic)
             self._rank.add(place, pair.rank)
@@ -216,7 +223,8 @@ class Tally:
             return (*notes, NO_PICTURE_NOTE.format(count=missing)) if missing else tuple(notes)
         notes = [METHOD_NOTE]
         if embedder.name == MINILM:
-            notes.append(ENGLISH_NOTE)
+            foreign = self._contents[FOREIGN]
+            notes.append(FOREIGN_NOTE.format(count=foreign) if foreign else ENGLISH_NOTE)
         if not self._calibration:
             notes.append(UNCALIBRATED_NOTE.format(embedder=embedder.name))
         notes += [note for kind, note in CONTENT_NOTES.items() if self._contents[kind]]
