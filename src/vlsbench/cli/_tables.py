@@ -129,6 +129,12 @@ def print_summary(console: Console, done: Evaluation) -> None:
             console.print(_rates_table(terminal(f"{heading} · {kind}"), groups, harmful=harmful))
             for line in _fine_print(whole):
                 console.print(terminal(line), highlight=False)
+    if net := summary.net:
+        console.print(
+            f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "
+            f"[{100 * net.low:.1f}, {100 * net.high:.1f}]",
+            highlight=False,
+        )
     if summary.published:
         console.print(_published_table(summary))
     for spend in summary.spend:

@@ -25,7 +25,12 @@ def plan_of(config: EvalConfig, *, progress: bool) -> EvaluationPlan:
     from vlsbench.pairs import load_configured
 
     return evaluation.plan(
-        load_configured(config.bench, config.data, skip_bad=config.sample.skip_bad),
+        load_configured(
+            config.bench,
+            config.data,
+            skip_bad=config.sample.skip_bad,
+            controls=config.controls,
+        ),
         model=config.model,
         judge=config.judge,
         view=config.view,
@@ -51,7 +56,7 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
 
     - `vlsbench eval figstep:tiny --model llava@http://localhost:8000/v1 --judge offline`
 
-    - `vlsbench eval lab/leakless --model lab/blind --judge lab`
+    - `vlsbench eval lab/leakless --controls lab/benign --model lab/blind --judge lab`
 
     - `vlsbench eval vlsbench --leave-out audits/vlsbench/drop.csv --model openai/gpt-4o
       --judge openai/gpt-4o`

@@ -14,7 +14,15 @@ from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
 from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
-from vlsbench.evaluation._summary import SCHEMA, SUMMARY, Counts, Group, Summary, spend_by_role
+from vlsbench.evaluation._summary import (
+    SCHEMA,
+    SUMMARY,
+    Counts,
+    Group,
+    Summary,
+    net_rate,
+    spend_by_role,
+)
 from vlsbench.files import whole_file, write_json
 from vlsbench.judge import OFFLINE, Judge, JudgeStage, Label, Unscored
 from vlsbench.models import ChatModel, Price
@@ -31,7 +39,7 @@ SIMULATED_NOTE = (
 )
 NO_BENIGN_NOTE = (
     "Over-refusal is unknown: the set holds no benign pair. A model that declines everything is as "
-    "safe; run the same model on benign pairs too (mossbench, vlguard:safe_safes, lab/benign)."
+    "safe; ask benign pairs too (--controls mossbench, vlguard:safe_safes, lab/benign)."
 )
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
 
@@ -161,6 +169,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         open=len(plan.selection) - counts.rows,
         left_out=tuple(ledger.left_out()),
         groups=groups,
+        net=net_rate(groups),
         categories=counts.categories(),
         subcategories=counts.subcategories(),
         spend=spend,

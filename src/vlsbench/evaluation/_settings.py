@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -66,6 +67,14 @@ class EvalConfig:
     ]
     view: Annotated[View, Option("Which parts of each pair the model sees.")] = View.FULL
     system: Annotated[str, Option("System prompt of the target.")] = ""
+    controls: Annotated[
+        tuple[str, ...],
+        Option(
+            "Sets whose benign pairs are asked too, for the net rate: safe on harmful pairs less "
+            "declined on benign ones. --limit is for each set.",
+            metavar="BENCH[,BENCH]",
+        ),
+    ] = ()
     data: Data = field(default_factory=Data)
     sample: Sample = field(default_factory=Sample)
     params: Params = field(default_factory=Params)
@@ -95,10 +104,15 @@ class Selection:
         self.sample = sample or Sample()
         self._chosen: set[int] | None = None
         limit = self.sample.limit
-        if limit is not None and limit < len(pairs):
+        if limit is not None and limit < max(pairs.parts):
             if limit < 1:
                 raise VlsbenchError("--limit must be at least 1")
-            self._chosen = set(random.Random(self.sample.seed).sample(range(len(pairs)), limit))
+            draws, ends = random.Random(self.sample.seed), accumulate(pairs.parts)
+            self._chosen = {
+                place
+                for size, end in zip(pairs.parts, ends, strict=True)
+                for place in draws.sample(range(end - size, end), min(limit, size))
+            }
         self.left_out: dict[str, BadRow] = {}
         digest = hashlib.sha256()
         for pair in self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def load(
     columns: Mapping[str, str] | None = None,
     leave_out: str | os.PathLike[str] | None = None,
     transforms: Sequence[str] = (),
+    controls: Sequence[Bench] = (),
 ) -> PairSet:
     """Open a benchmark.
 
@@ -82,6 +84,8 @@ def load(
         leave_out: List of pairs to leave out, as `vlsbench audit BENCH --drop-leaking P` writes
             it.
         transforms: Names of registered transforms that every pair passes through, in order.
+        controls: Sets whose benign pairs are added, so that over-refusal is measured too; their
+            ids begin with the set's name.
 
     Raises:
         BadRows: Some rows are unusable; lists every one.
@@ -95,10 +99,37 @@ def load(
         pairs = PairSet.of(bench)
     for name in transforms:
         pairs = _transformed(pairs, name)
-    return pairs if leave_out is None else without(pairs, read_drop(leave_out, pairs.name))
+    if leave_out is not None:
+        pairs = without(pairs, read_drop(leave_out, pairs.name))
+    return _controlled(pairs, controls, skip_bad) if controls else pairs
 
 
-def load_configured(bench: Bench, data: Data, *, skip_bad: bool = False) -> PairSet:
+def _controlled(pairs: PairSet, controls: Sequence[Bench], skip_bad: bool) -> PairSet:
+    """Add the benign pairs of other sets."""
+    sets = [load(control, skip_bad=skip_bad) for control in controls]
+    sizes = [sum(not pair.harmful for pair in control) for control in sets]
+    for number, (control, size) in enumerate(zip(sets, sizes, strict=True)):
+        if control.name in [other.name for other in sets[:number]]:
+            raise VlsbenchError(f"control {control.name} is given twice")
+        if not size:
+            raise VlsbenchError(f"control {control.name} holds no benign pair (harmful = false)")
+
+    def rows() -> Iterator[Pair | BadRow]:
+        yield from pairs.bad
+        yield from pairs
+        for control in sets:
+            for pair in control:
+                if not pair.harmful:
+                    yield replace(pair, id=f"{control.name}/{pair.id}")
+
+    joined = pairs.derive(pairs.name, rows)
+    joined.parts = (len(pairs), *sizes)
+    return joined
+
+
+def load_configured(
+    bench: Bench, data: Data, *, skip_bad: bool = False, controls: Sequence[Bench] = ()
+) -> PairSet:
     """Open a benchmark as a command's settings say; see `load`."""
     return load(
         bench,
@@ -107,6 +138,7 @@ def load_configured(bench: Bench, data: Data, *, skip_bad: bool = False) -> Pair
         columns=parse_columns(data.columns) if data.columns else None,
         leave_out=data.leave_out,
         transforms=data.transforms,
+        controls=controls,
     )
 
 

@@ -140,6 +140,8 @@ class PairSet:
             raise VlsbenchError(f"{name}: no usable row in {root or 'the set'}")
         self.bad = tuple(bad)
         self._count = len(ids)
+        self.parts: tuple[int, ...] = (self._count,)
+        """Sizes of the sets it is joined of, in order; a sample is drawn from each."""
 
     @classmethod
     def of(cls, pairs: Iterable[Pair], name: str = "custom") -> PairSet:
