@@ -50,7 +50,7 @@ def draw_figure(
     _sweep(right, [curve for curve in sweep if curve.arm in colours], colours, measures)
     over = f"{seeds} seeds, 95 % t-intervals" if seeds > 1 else "1 seed"
     figure.suptitle(
-        f"Textual and multimodal alignment with and without leaks\n({SIMULATED}; {over})",
+        f"Textual and multimodal alignment with and without leaks\n({SIMULATED.replace('; ', f'; {over};' + chr(10), 1)})",
         fontsize=10,
     )
     paths = [folder / f"{FIGURE}.png", folder / f"{FIGURE}.svg"]

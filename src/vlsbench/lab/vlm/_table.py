@@ -14,7 +14,10 @@ from vlsbench.lab.vlm._measures import Leak
 from vlsbench.lab.vlm._sets import BENIGN, LEAKLESS, LEAKY, TEXT, TEXT_BENIGN, leaking, risks
 from vlsbench.stats import LEVEL, t_quantile
 
-SIMULATED = "simulated, closed world: a model of 0.5 M parameters, labels by wording"
+SIMULATED = (
+    "simulated, closed world: a model of 0.5 M parameters, labels by wording; the arms differ in "
+    "what their rows teach, not in modality alone (docs/reproduction.md)"
+)
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
