@@ -49,8 +49,9 @@ def draw_figure(
     _bars(left, [line for line in found if line.arm in colours], colours)
     _sweep(right, [curve for curve in sweep if curve.arm in colours], colours, measures)
     over = f"{seeds} seeds, 95 % t-intervals" if seeds > 1 else "1 seed"
+    what, caveat = SIMULATED.split("; ")
     figure.suptitle(
-        f"Textual and multimodal alignment with and without leaks\n({SIMULATED.replace('; ', f'; {over};' + chr(10), 1)})",
+        f"Textual and multimodal alignment with and without leaks\n({what}; {over};\n{caveat})",
         fontsize=10,
     )
     paths = [folder / f"{FIGURE}.png", folder / f"{FIGURE}.svg"]
