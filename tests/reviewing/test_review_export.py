@@ -10,6 +10,7 @@ from review_examples import GOOD, NO, begin, pair, say
 import vlsbench
 from vlsbench import lab
 from vlsbench.errors import VlsbenchError
+from vlsbench.pairs import read_drop
 from vlsbench.reviewing import Question, Role, Said, Step, Store, export, open_review
 
 UNMATCHED = {**GOOD, Question.MATCHED: NO}
@@ -91,6 +92,18 @@ def test_a_spreadsheet_runs_nothing_that_a_person_wrote(tmp_path: Path, comment:
     assert (row["comment"], row["id"]) == ("'" + comment, "'=toast()")
     (line,) = export(review, tmp_path / "verdicts.jsonl").verdicts.read_text("utf-8").splitlines()
     assert (json.loads(line)["comment"], json.loads(line)["id"]) == (comment, "=toast()")
+
+
+@pytest.mark.parametrize("odd", ["=toast()", "'=toast()", "-1", "@a", "plain"])
+def test_lists_are_read_back_whatever_the_ids_are(tmp_path: Path, odd: str) -> None:
+    pairs = [pair(0, id=odd), pair(1)]
+    review = begin(tmp_path / "r", pairs)
+    for _ in pairs:
+        say(review, "ann", UNMATCHED)
+    found = export(review, tmp_path / "verdicts.csv")
+    (row, _) = sorted(_rows(found.drop), key=lambda row: row["id"] == "toast-1")
+    assert not row["id"].startswith(("=", "-", "@"))
+    assert set(read_drop(found.drop, "toast")) == {odd, "toast-1"}
 
 
 def test_people_can_be_numbered(tmp_path: Path) -> None:

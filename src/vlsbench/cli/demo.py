@@ -23,7 +23,7 @@ DEFAULT_PAIRS = 200
 TITLE = "Visual leakage hides what a text-only safety model cannot see"
 INTRO = """\
 Three rule-made models answer the lab's three benchmarks. helpful always answers; blind is a \
-perfect safety model of text that never looks at a image; careful looks.
+perfect safety model of text that never looks at an image; careful looks.
 
 Where the query names the danger (leaky), blind is as safe as careful, so a leaking benchmark \
 cannot tell them apart. Where only the image shows it (leakless), blind is never safe. Neither \

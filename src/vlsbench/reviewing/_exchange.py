@@ -95,7 +95,7 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
                 part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         else:
             cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
-            _write_csv(out, COLUMNS, ([*map(csv_cell, row)] for row in cells))
+            _write_csv(out, COLUMNS, cells)
         _write_csv(keep, DROP_COLUMNS, kept)
         _write_csv(drop, DROP_COLUMNS, dropped)
     except OSError as error:
@@ -115,14 +115,14 @@ def _row(bench: str, person: str, verdict: PersonVerdict) -> dict[str, Any]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     with (
         whole_file(path) as part,
         open(part, "w", encoding="utf-8", errors="surrogatepass", newline="") as file,
     ):
         writer = csv.writer(file)
         writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows(map(csv_cell, row) for row in rows)
 
 
 def labelling_config() -> str:
