@@ -282,6 +282,8 @@ def test_a_judge_is_named_or_brought() -> None:
     connections = Connections()
     registry.judge("by-length")(by_length)
     registry.judge("brief")(Brief)
+    with pytest.raises(VlsbenchError, match=r"no judge 'rulez': there are .*offline"):
+        open_judge("rulez", connections)
     assert open_judge("offline", connections) is OFFLINE
     assert open_judge("rules", connections) is OFFLINE  # its name in 0.1
     assert open_judge("by-length", connections).name == "by-length"

@@ -142,7 +142,13 @@ def _given(judge: str | Brought, role: str) -> Judge | str:
         return as_judge(judge)
     entry = registry.find(Kind.JUDGE, judge) if judge.isidentifier() or "-" in judge else None
     if entry is None:
-        return judge
+        bare = judge.partition("/")[0]
+        if "@" in judge or "/" in judge or registry.find(Kind.MODEL, bare):
+            return judge
+        raise VlsbenchError(
+            f"no judge {judge!r}: there are {', '.join(registry.names(Kind.JUDGE))}, or a model's "
+            "spec (openai/NAME, NAME@http://host:port/v1, hf/PATH, inspect/PROVIDER/NAME)"
+        )
     if spec := entry.declaration.get(role):
         return str(spec)
     return as_judge(entry.target, judge)
