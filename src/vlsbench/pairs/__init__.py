@@ -5,6 +5,7 @@ from vlsbench.pairs._decode import (
     ImageData,
     ImageError,
     ImageFacts,
+    Shrink,
     decode,
     encode,
     image_facts,
@@ -12,7 +13,6 @@ from vlsbench.pairs._decode import (
     sniff_mime,
 )
 from vlsbench.pairs._describe import Description, Oddity, describe
-from vlsbench.pairs._drop import DROP_COLUMNS, read_drop, without
 from vlsbench.pairs._fetch import (
     PIN,
     Fetchable,
@@ -23,24 +23,33 @@ from vlsbench.pairs._fetch import (
     read_pin,
 )
 from vlsbench.pairs._generic import parse_columns, plain_value
-from vlsbench.pairs._image import FileImage, Image, MadeImage, ParquetImage, ParquetImages
-from vlsbench.pairs._load import Bench, find_source, load, load_configured
-from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._load import (
+    DROP_COLUMNS,
+    Bench,
+    find_source,
+    load,
+    load_configured,
+    read_drop,
+    without,
+)
+from vlsbench.pairs._pair import FileImage, Image, MadeImage, Pair
+from vlsbench.pairs._parquet import Embedded, Labelled, ParquetImage, read_parquet
 from vlsbench.pairs._rows import (
-    Embedded,
-    Labelled,
+    Fields,
     MissingFile,
     RowError,
+    Rows,
     file_image,
     find,
     folder_of,
+    inside,
+    pairs_from,
     read_json,
     read_jsonl,
-    read_parquet,
+    read_pairs,
+    read_text,
 )
-from vlsbench.pairs._rows import Row as Fields
-from vlsbench.pairs._shrink import Shrink
-from vlsbench.pairs._source import Home, PairSet, Rows, Source, image_faults, list_sources
+from vlsbench.pairs._source import Home, PairSet, Source, image_faults, list_sources
 from vlsbench.pairs._view import NEUTRAL_REQUEST, Shown, Swapper, View, show
 
 __all__ = [
@@ -66,7 +75,6 @@ __all__ = [
     "Pair",
     "PairSet",
     "ParquetImage",
-    "ParquetImages",
     "Pin",
     "RowError",
     "Rows",
@@ -88,16 +96,20 @@ __all__ = [
     "image_facts",
     "image_faults",
     "image_size",
+    "inside",
     "list_sources",
     "load",
     "load_configured",
+    "pairs_from",
     "parse_columns",
     "plain_value",
     "read_drop",
     "read_json",
     "read_jsonl",
+    "read_pairs",
     "read_parquet",
     "read_pin",
+    "read_text",
     "show",
     "sniff_mime",
     "without",

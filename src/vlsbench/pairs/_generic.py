@@ -13,19 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.pairs._image import Image
-from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._pair import Image, Pair
+from vlsbench.pairs._parquet import Embedded
 from vlsbench.pairs._rows import (
-    Embedded,
-    Labelled,
-    Row,
+    READERS,
+    Fields,
     RowError,
     csv_header,
     file_image,
     pairs_from,
-    read_csv,
-    read_jsonl,
-    read_parquet,
 )
 from vlsbench.pairs._source import PairSet
 
@@ -44,11 +40,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 RELEASE = "release.json"
 """Marks a folder that `vlsbench release` wrote: its pairs are in `data/`."""
-FORMS: Mapping[str, Callable[[Path], Labelled]] = {
-    ".jsonl": read_jsonl,
-    ".csv": read_csv,
-    ".parquet": read_parquet,
-}
+FORMS = (".jsonl", ".csv", ".parquet")
 _Names = Mapping[str, tuple[str, ...]]
 _TRUTH = {
     "true": True, "1": True, "yes": True, "harmful": True, "unsafe": True,
@@ -139,7 +131,7 @@ def _rows(files: list[Path], names: _Names) -> Iterator[Pair | BadRow]:
         # Finding the columns costs more than reading a row; most sets have one kind of row.
         columns = lru_cache(maxsize=64)(partial(_columns, names))
         make = partial(_pair, file.parent, columns, prefix)
-        yield from pairs_from(file.name, FORMS[form](file), make)
+        yield from pairs_from(file.name, READERS[form](file), make)
 
 
 def _need_query(file: Path, header: list[str], names: tuple[str, ...]) -> None:
@@ -176,13 +168,12 @@ def _pair(
     folder: Path,
     columns: Callable[[tuple[str, ...]], tuple[dict[str, str], tuple[str, ...]]],
     prefix: str,
-    label: str,
-    row: Row,
+    row: Fields,
 ) -> Pair:
     fields = row.fields
     column, others = columns(tuple(fields))
     return Pair(
-        id=row.id(column["id"]) if "id" in column else prefix + label,
+        id=row.id(column["id"]) if "id" in column else prefix + row.label,
         query=row.text(column["query"]),
         images=_images(folder, fields[column["image"]]) if "image" in column else (),
         category=_word(row, column, "category"),
@@ -195,7 +186,7 @@ def _pair(
     )
 
 
-def _word(row: Row, column: Mapping[str, str], field: str) -> str:
+def _word(row: Fields, column: Mapping[str, str], field: str) -> str:
     """Return an optional text; class labels are often whole numbers."""
     if field not in column:
         return ""

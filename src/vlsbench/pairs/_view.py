@@ -14,8 +14,7 @@ from functools import lru_cache, partial
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs._decode import encode, image_size
-from vlsbench.pairs._image import Image, MadeImage
-from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._pair import Image, MadeImage, Pair
 
 NEUTRAL_REQUEST = "What does this image show?"
 """Text of the `image` view: asks for nothing but a look."""
