@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from vlsbench import __version__
 from vlsbench.config import Budget as BudgetSettings
@@ -31,25 +30,10 @@ from vlsbench.engine._session import (
 )
 from vlsbench.engine._stage import Record, Stage
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.models import Price
+from vlsbench.models import Model, Price
 
 SLACK = 8
 """Records under way beyond the connections: their images are read while others wait for answers."""
-
-
-class Model(Protocol):
-    """What a job needs to know of a model."""
-
-    @property
-    def spec(self) -> str:
-        """How the user names it."""
-
-    @property
-    def endpoint(self) -> str:
-        """What its calls share a rate limit with."""
-
-    async def close(self) -> None:
-        """Release connections."""
 
 
 @dataclass(frozen=True)

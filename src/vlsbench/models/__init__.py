@@ -8,6 +8,7 @@ from vlsbench.models._chat import (
     ChatModel,
     FatalCall,
     Finish,
+    Model,
     Params,
     Reply,
     Request,
@@ -18,13 +19,12 @@ from vlsbench.models._chat import (
 )
 from vlsbench.models._finish import FINISHES, read_finish
 from vlsbench.models._hf import Answer, HfChat, LocalModel, Question
-from vlsbench.models._http import HttpChat, RetryPolicy, Server
+from vlsbench.models._http import HttpChat, RetryPolicy, Server, to_json
 from vlsbench.models._images import (
     DIFFUSERS,
     Drawing,
     Drawn,
     HttpImages,
-    ImageGenerations,
     ImageModel,
     open_images,
 )
@@ -56,11 +56,11 @@ __all__ = [
     "HfChat",
     "HttpChat",
     "HttpImages",
-    "ImageGenerations",
     "ImageModel",
     "InspectChat",
     "Limiter",
     "LocalModel",
+    "Model",
     "Params",
     "Price",
     "Question",
@@ -85,4 +85,5 @@ __all__ = [
     "read_finish",
     "split_thoughts",
     "text_tokens",
+    "to_json",
 ]

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import pybase64
 
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.models._chat import FatalCall, Finish, Params, Reply, Request, Usage
+from vlsbench.models._chat import FatalCall, Finish, Model, Params, Reply, Request, Usage
 from vlsbench.models._http import HttpChat
 from vlsbench.models._open import Connections
 from vlsbench.pairs import ImageData, ImageError, encode
@@ -57,31 +57,16 @@ class Drawn:
         return replace(self.reply, extra=extra)
 
 
-class ImageModel(Protocol):
+class ImageModel(Model, Protocol):
     """A model that draws."""
 
-    @property
-    def spec(self) -> str:
-        """How the user names it."""
-
-    @property
-    def endpoint(self) -> str:
-        """What its calls share a rate limit with."""
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """What of the model could change a picture; plain JSON, no secrets."""
-
     async def draw(self, drawing: Drawing) -> Drawn:
-        """Draw one picture, retrying what passes.
+        """Draw one image, retrying what passes.
 
         Raises:
             CallFailed: The server gave no answer after all retries.
             FatalCall: No request can succeed.
         """
-
-    async def close(self) -> None:
-        """Release connections or memory."""
 
 
 def parse_generation(body: bytes) -> Reply:
@@ -107,11 +92,16 @@ def parse_generation(body: bytes) -> Reply:
     )
 
 
-class ImageGenerations(HttpChat):
-    """The endpoint for pictures of an OpenAI-compatible server."""
+class HttpImages(HttpChat):
+    """An image model on an OpenAI-compatible server; implements `ImageModel`."""
 
     path = "/images/generations"
     read = staticmethod(parse_generation)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Server and model name."""
+        return {**super().identity, "kind": "openai-images"}
 
     def body(self, request: Request, content: list[dict[str, Any]]) -> dict[str, Any]:
         """Write a request; the size stands in the system prompt's place."""
@@ -127,21 +117,6 @@ class ImageGenerations(HttpChat):
             body["seed"] = request.params.seed
         return body
 
-
-class HttpImages:
-    """An image model on an OpenAI-compatible server; implements `ImageModel`."""
-
-    def __init__(self, chat: HttpChat) -> None:
-        """Take the endpoint for pictures."""
-        self._chat = chat
-        self.spec = chat.spec
-        self.endpoint = chat.endpoint
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """Server and model name."""
-        return {**self._chat.identity, "kind": "openai-images"}
-
     async def draw(self, drawing: Drawing) -> Drawn:
         """Draw; see `ImageModel.draw`."""
         request = Request(
@@ -149,7 +124,7 @@ class HttpImages:
             system=drawing.size,
             params=Params(max_tokens=1, temperature=None, seed=drawing.seed),
         )
-        reply = await self._chat.ask(request)
+        reply = await self.ask(request)
         if reply.finish is not Finish.STOP:
             return Drawn(reply)
         extra = dict(reply.extra)
@@ -159,15 +134,7 @@ class HttpImages:
             data = pybase64.b64decode(encoded, validate=True)
             return Drawn(reply, ImageData.of(data, "of the image model"))
         except (binascii.Error, ValueError, ImageError) as error:
-            return Drawn(replace(reply, finish=Finish.REJECTED, detail=f"no picture: {error}"))
-
-    async def listed(self) -> bool | None:
-        """Ask the server whether it has the model; see `HttpChat.listed`."""
-        return await self._chat.listed()
-
-    async def close(self) -> None:
-        """Close the server's connections."""
-        await self._chat.close()
+            return Drawn(replace(reply, finish=Finish.REJECTED, detail=f"no image: {error}"))
 
 
 class DiffusersImages:
@@ -282,10 +249,10 @@ def open_images(spec: str, connections: Connections, *, filtered: bool) -> Image
     """
     if spec.startswith(DIFFUSERS):
         return DiffusersImages(spec, filtered=filtered)
-    model = connections.open(spec, ImageGenerations)
-    if not isinstance(model, HttpChat):
+    model = connections.open(spec, HttpImages)
+    if not isinstance(model, HttpImages):
         raise VlsbenchError(
             f"image model {spec!r} is of no known form: openai/NAME, NAME@http://host:port/v1, "
             f"{DIFFUSERS}ORG/NAME"
         )
-    return HttpImages(model)
+    return model
