@@ -366,21 +366,3 @@ class Images:
         int | None,
         Option("Shrink heavier images, in bytes.", flags=("--max-image-bytes",), least=1024),
     ] = None
-
-
-__all__ = [
-    "MISSING",
-    "NONE",
-    "Budget",
-    "Connection",
-    "Data",
-    "Images",
-    "Limits",
-    "Option",
-    "Sample",
-    "Setting",
-    "record",
-    "resolve",
-    "settings_of",
-    "to_toml",
-]
