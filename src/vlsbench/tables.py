@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
-from types import NoneType, TracebackType
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -75,12 +75,7 @@ class RowWriter(Generic[Row]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
             self._rows.clear()
         self.close()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from vlsbench import registry
 from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.files import cache_folder, file_sha256
 from vlsbench.registry import Kind
 from vlsbench.text import first_line, storable
 
@@ -64,8 +63,7 @@ class Embedder(Protocol):
 def _checked(folder: Path) -> Path:
     for name, expected in SHA256.items():
         try:
-            with open(folder / name, "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = file_sha256(folder / name)
         except OSError as error:
             raise VlsbenchError(f"{folder / name}: {error.strerror}; install it again") from None
         if found != expected:
@@ -216,12 +214,7 @@ class CachedEmbedder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._db.close()
 
     def _key(self, text: str) -> bytes:
@@ -271,9 +264,7 @@ class CachedEmbedder:
 
 def default_cache() -> Path:
     """Return where vectors are kept: in `$VLSBENCH_HOME`, or the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    home = os.environ.get("VLSBENCH_HOME") or Path(cache) / "vlsbench"
-    return Path(home).expanduser() / "embeddings.sqlite"
+    return cache_folder() / "embeddings.sqlite"
 
 
 def open_embedder(spec: str | Embedder = "minilm", **connection: Any) -> Embedder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vlsbench.engine._ledger import Call, Ledger
@@ -97,7 +97,7 @@ class Budget:
         self.calls = 0
         self.spent = 0.0
         self._reserved = 0.0
-        self._waiting: list[asyncio.Future[None]] = []
+        self._freed = asyncio.Event()
 
     def cost(self, spec: str, reply: Reply) -> float | None:
         """Price an answered call."""
@@ -134,9 +134,8 @@ class Budget:
                     f"(spent ${self.spent:.4f}; the next may cost ${worst:.4f})"
                 )
                 raise Halted
-            freed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(freed)
-            await freed
+            self._freed.clear()
+            await self._freed.wait()
         self.calls += 1
         self._reserved += worst
         return worst
@@ -147,10 +146,7 @@ class Budget:
         if self._reserved < 1e-12:
             self._reserved = 0.0
         self.spent += cost or 0.0
-        waiting, self._waiting = self._waiting, []
-        for freed in waiting:
-            if not freed.done():
-                freed.set_result(None)
+        self._freed.set()
 
 
 @dataclass
@@ -179,8 +175,6 @@ class Context:
         budget: Budget,
         signal: StopSignal,
         tally: Tally,
-        *,
-        keep_paid: Callable[[Reply], bool] = lambda _: True,
     ) -> None:
         """Gather a run's parts.
 
@@ -190,7 +184,6 @@ class Context:
             budget: Bounds new calls.
             signal: Says when to make no new call.
             tally: Counted up here.
-            keep_paid: Which replies of siblings are worth taking over.
         """
         self.ledger = ledger
         self.signal = signal
@@ -198,8 +191,7 @@ class Context:
         self._siblings = siblings
         self._budget = budget
         self._breaker = Breaker(signal)
-        self._keep_paid = keep_paid
-        self._in_flight: dict[str, list[asyncio.Future[Reply]]] = {}
+        self._in_flight: dict[str, asyncio.Future[Reply]] = {}
 
     def epoch(self, record: str, stage: str) -> int:
         """Return how often a record was sent back to a stage: 0 on the first way through."""
@@ -218,26 +210,22 @@ class Context:
         key = call_key(model.identity, request)
         if known := self.ledger.call(key):
             return known.reply
-        if (twins := self._in_flight.get(key)) is not None:
-            twin: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-            twins.append(twin)
-            return await twin
-        twins = self._in_flight[key] = []
+        if twin := self._in_flight.get(key):
+            return await asyncio.shield(twin)
+        twin = self._in_flight[key] = asyncio.get_running_loop().create_future()
         try:
             reply = await self._settle(key, role, model, request)
+            twin.set_result(reply)
+            return reply
+        except asyncio.CancelledError:
+            twin.cancel()
+            raise
         except BaseException as error:
-            for twin in twins:
-                if isinstance(error, asyncio.CancelledError):
-                    twin.cancel()
-                elif not twin.done():
-                    twin.set_exception(error)
+            twin.set_exception(error)
+            twin.exception()  # read once: that nobody else waits for it is no fault
             raise
         finally:
             del self._in_flight[key]
-        for twin in twins:
-            if not twin.done():
-                twin.set_result(reply)
-        return reply
 
     async def _settle(self, key: str, role: str, model: ChatModel, request: Request) -> Reply:
         if found := self._from_siblings(key, role):
@@ -272,6 +260,7 @@ class Context:
     def _from_siblings(self, key: str, role: str) -> Call | None:
         for sibling in self._siblings:
             call = sibling.call(key)
-            if call and self._keep_paid(call.reply):
+            # What was rejected there may be mended by now.
+            if call and call.reply.finish is not Finish.REJECTED:
                 return replace(call, role=role, reused_from=call.reused_from or sibling.folder.name)
         return None

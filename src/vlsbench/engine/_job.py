@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,6 @@ from vlsbench.engine._session import (
     handle_sigint,
     open_siblings,
     run_async,
-    worth_taking,
 )
 from vlsbench.engine._stage import Record, Stage
 from vlsbench.errors import BadRow, VlsbenchError
@@ -151,9 +150,10 @@ class Job:
             if self.reuse is not None:
                 specs = {model.spec for model in self.models}
                 siblings = open_siblings(ledger.folder, self.reuse, specs, stack)
-            ctx = Context(ledger, siblings, budget, signal, tally, keep_paid=worth_taking)
+            ctx = Context(ledger, siblings, budget, signal, tally)
             stack.enter_context(handle_sigint(signal, tally))
-            stack.enter_context(watch(tally, self.progress))
+            if self.progress:
+                stack.enter_context(progress_bar(tally))
             try:
                 self.prepare()
                 for step in self.steps:
@@ -190,15 +190,6 @@ class Job:
         for error in await asyncio.gather(*flows, return_exceptions=True):
             if error is not None:
                 raise error
-
-
-def watch(tally: Tally, progress: bool) -> AbstractContextManager[None]:
-    """Show a tally on standard error while it grows, where that is wanted."""
-    if not progress:
-        return nullcontext()
-    from rich.console import Console
-
-    return progress_bar(tally, Console(stderr=True))
 
 
 def _now() -> str:

@@ -36,7 +36,7 @@ class _Work:
         self._source = records
         self._made: deque[_Item] = deque()
         self._busy = 0
-        self._waiting: list[asyncio.Future[None]] = []
+        self._changed = asyncio.Event()
 
     async def take(self) -> _Item | None:
         """Return the next item, None when there is and will be none."""
@@ -50,19 +50,15 @@ class _Work:
                 return _Item(record, 0)
             if self._busy == 0:
                 return None
-            changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(changed)
-            await changed
+            self._changed.clear()
+            await self._changed.wait()
 
     def done(self, made: Sequence[_Item] = ()) -> None:
         """Give an item back, with what it became."""
         self._busy -= 1
         self._made.extend(reversed(made))
         if made or self._busy == 0:
-            waiting, self._waiting = self._waiting, []
-            for changed in waiting:
-                if not changed.done():
-                    changed.set_result(None)
+            self._changed.set()
 
 
 async def run_local(

@@ -38,8 +38,9 @@ def _facts(tally: Tally, seconds: float) -> str:
 
 
 @contextmanager
-def progress_bar(tally: Tally, console: Console) -> Iterator[None]:
-    """Show a tally while it grows: a bar on a terminal, now and then a line elsewhere."""
+def progress_bar(tally: Tally) -> Iterator[None]:
+    """Show a tally on standard error while it grows: a bar on a terminal, else a line at times."""
+    console = Console(stderr=True)
     started = time.monotonic()
     over = threading.Event()
     bar = Progress(

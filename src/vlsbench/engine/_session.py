@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import signal
-import threading
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from vlsbench.engine._context import StopSignal, Tally
 from vlsbench.engine._ledger import FILE, Ledger
 from vlsbench.errors import Interrupted, VlsbenchError
-from vlsbench.models import Finish, Reply
 
 INTERRUPTED = "interrupted"
 
@@ -66,11 +65,6 @@ def open_siblings(
         else:
             sibling.close()
     return found
-
-
-def worth_taking(reply: Reply) -> bool:
-    """Tell whether another run's answer is worth taking over: a rejection may be mended by now."""
-    return reply.finish is not Finish.REJECTED
 
 
 @contextlib.contextmanager
@@ -126,18 +120,5 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return run()
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def apart() -> None:
-        try:
-            result.append(run())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=apart, name="vlsbench")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
+    with ThreadPoolExecutor(1, thread_name_prefix="vlsbench") as pool:
+        return pool.submit(run).result()

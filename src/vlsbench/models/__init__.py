@@ -1,7 +1,9 @@
 """Models: what goes to them, what comes back, and the ways to reach them."""
 
 from vlsbench.models._address import parse_http_spec as parse_http_spec
+from vlsbench.models._answers import FINISHES as FINISHES
 from vlsbench.models._answers import parse_answer as parse_answer
+from vlsbench.models._answers import read_finish as read_finish
 from vlsbench.models._chat import DEFAULT_MAX_TOKENS as DEFAULT_MAX_TOKENS
 from vlsbench.models._chat import CallFailed as CallFailed
 from vlsbench.models._chat import ChatModel as ChatModel
@@ -15,8 +17,6 @@ from vlsbench.models._chat import Schema as Schema
 from vlsbench.models._chat import Usage as Usage
 from vlsbench.models._chat import call_key as call_key
 from vlsbench.models._chat import call_key_of as call_key_of
-from vlsbench.models._finish import FINISHES as FINISHES
-from vlsbench.models._finish import read_finish as read_finish
 from vlsbench.models._hf import Answer as Answer
 from vlsbench.models._hf import HfChat as HfChat
 from vlsbench.models._hf import LocalModel as LocalModel

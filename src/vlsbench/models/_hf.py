@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsbench.errors import MissingExtra
+from vlsbench.files import file_sha256
 from vlsbench.models._chat import (
     CallFailed,
     FatalCall,
@@ -224,10 +225,7 @@ def digest_of(folder: Path) -> str:
     whole = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in DIGESTED and path.name not in NOT_DIGESTED:
-            with open(path, "rb") as file:
-                whole.update(
-                    f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
-                )
+            whole.update(f"{path.name} {file_sha256(path)}\n".encode())
     adapter = folder / "adapter_config.json"
     if adapter.is_file():
         base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
