@@ -4,37 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.pairs import Fields, Home, Image, Rows, file_image, find, folder_of, read_pairs
-from vlsbench.registry import source
+from vlsbench.pairs import Fields, Image, Rows, file_image, find, folder_of, read_pairs
+from vlsbench.pairs.sources._declared import shipped
 
 CONTEXT_BREAK = "\n\n---\n\n"
 """Between the context of a contextual HarmBench behaviour and the behaviour."""
-MSTS_LANGUAGES = (
-    "arabic", "chinese", "farsi", "french", "german", "hindi", "italian", "korean", "russian",
-    "spanish",
-)  # fmt: skip
 
 
-@source(
-    "harmbench",
-    title="HarmBench",
-    paper="2402.04249",
-    licence="MIT (images of mixed origin)",
-    home=Home(
-        github="centerforaisafety/HarmBench",
-        commit="8e1604d1171fe8a48d8febecd22f600e462bdcdd",
-        files=("data/behavior_datasets/*", "data/multimodal_behavior_images/*"),
-    ),
-    size="110 pairs, 110 images; 400 text behaviours",
-    rows={"multimodal": 110, "text": 400, "text_test": 320, "text_val": 80},
-    variants={
-        "multimodal": "behaviours about an image",
-        "text": "all text behaviours",
-        "text_test": "test split of the text behaviours",
-        "text_val": "validation split of the text behaviours",
-    },
-    layout="data/behavior_datasets/harmbench_behaviors_*.csv and data/multimodal_behavior_images/",
-)
+@shipped("harmbench")
 def harmbench(root: Path, variant: str) -> Rows:
     """HarmBench: harmful behaviours, 110 of them about an image."""
 
@@ -62,16 +39,7 @@ def harmbench(root: Path, variant: str) -> Rows:
     )
 
 
-@source(
-    "siuo",
-    title="SIUO (generation)",
-    paper="2406.15279",
-    licence="CC BY-NC 4.0",
-    home=Home(hub="sinwang/SIUO", files=("siuo_gen.json", "images/*", "*.zip")),
-    size="167 pairs, 167 images",
-    rows={"": 167},
-    layout="data/siuo_gen.json with data/images/ (GitHub), or siuo_gen.json with images/ (Hub)",
-)
+@shipped("siuo")
 def siuo(root: Path, variant: str) -> Rows:
     """SIUO: a safe query and a safe image that are unsafe together (the generation task alone)."""
     file = find(root, "data/siuo_gen.json", "siuo_gen.json")
@@ -87,25 +55,7 @@ def siuo(root: Path, variant: str) -> Rows:
     )
 
 
-@source(
-    "mossbench",
-    title="MOSSBench",
-    paper="2406.17806",
-    licence="CC BY-SA 4.0, test use only",
-    home=Home(
-        github="xirui-li/MOSSBench",
-        commit="8d68b0614b39d8990a508e03d99975832f399db2",
-        files=("data/*", "data_contrast/*"),
-    ),
-    size="300 benign pairs, 300 images; 244 contrast pairs",
-    rows={"oversensitivity": 300, "contrast": 244},
-    variants={
-        "oversensitivity": "benign pairs that look risky",
-        "contrast": "their harmful counterparts",
-    },
-    layout="data/images_information/information.json with data/images/; for the contrast set the "
-    "same under data_contrast/",
-)
+@shipped("mossbench")
 def mossbench(root: Path, variant: str) -> Rows:
     """MOSSBench: harmless pairs that an oversensitive model refuses, or their harmful contrasts."""
     folder = root / ("data_contrast" if variant == "contrast" else "data")
@@ -121,29 +71,10 @@ def mossbench(root: Path, variant: str) -> Rows:
     )
 
 
-@source(
-    "msts",
-    title="MSTS",
-    paper="2501.10057",
-    licence="CC BY 4.0 (each image its own)",
-    home=Home(
-        github="paul-rottger/msts-multimodal-safety",
-        commit="e9ae69e8f1ab87ab2bb2ed7c51e992e0430f12e3",
-        files=("data/prompts/*", "data/images/*"),
-    ),
-    size="400 English pairs, 400 text twins, 200 in each of 10 languages; 200 images",
-    rows={"multimodal": 400, "textonly": 400} | dict.fromkeys(MSTS_LANGUAGES, 200),
-    variants={
-        "multimodal": "English, with the image",
-        "textonly": "the same in words, without the image",
-    }
-    | {language: f"{language.capitalize()}, with the image" for language in MSTS_LANGUAGES},
-    layout="data/prompts/*.csv; images as data/images/<unsafe_image_id>.<any ending> (upstream "
-    "publishes their addresses, not the files)",
-)
+@shipped("msts")
 def msts(root: Path, variant: str) -> Rows:
     """MSTS: phrases that are risky only with their image; `meta["case_id"]` joins languages."""
-    language = variant if variant in MSTS_LANGUAGES else "english"
+    language = "english" if variant in ("multimodal", "textonly") else variant
     form = "textonly" if variant == "textonly" else "multimodal"
     folder = root / "data/images"
     files = {path.stem: path.name for path in folder.iterdir()} if folder.is_dir() else {}

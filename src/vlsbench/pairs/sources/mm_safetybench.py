@@ -7,7 +7,6 @@ from pathlib import Path
 from vlsbench.errors import BadRow
 from vlsbench.pairs import (
     Fields,
-    Home,
     Image,
     MissingFile,
     Rows,
@@ -16,7 +15,7 @@ from vlsbench.pairs import (
     read_json,
     read_pairs,
 )
-from vlsbench.registry import source
+from vlsbench.pairs.sources._declared import shipped
 
 SCENARIOS = (
     "01-Illegal_Activitiy",
@@ -41,27 +40,9 @@ SETTINGS = {
     "text": ("Text_only", "Changed Question"),
 }
 """Variant → folder of its images (the Hub's split), and key of its wording in the JSON files."""
-_ABOUT = {
-    "sd_typo": "a generated image with the key phrase set below it",
-    "sd": "a generated image of the key phrase",
-    "typo": "the key phrase as typeset text",
-    "text": "the explicit question, no image",
-}
 
 
-@source(
-    "mm-safetybench",
-    title="MM-SafetyBench",
-    paper="2311.17600",
-    licence="CC BY-NC 4.0",
-    home=Home(hub="PKU-Alignment/MM-SafetyBench", files=("data/*", "TinyVersion_ID_List.json")),
-    size="1,680 questions, 3 images each, 13 scenarios; 168 tiny",
-    rows=dict.fromkeys(SETTINGS, 1680) | {f"{name}_tiny": 168 for name in SETTINGS},
-    variants=_ABOUT | {f"{name}_tiny": f"the tiny version of {name}" for name in SETTINGS},
-    layout="data/processed_questions/<NN-Scenario>.json with data/imgs/<NN-Scenario>/<SD|SD_TYPO|"
-    "TYPO>/<id>.jpg; or the Hub's data/<Scenario>/<SD|SD_TYPO|TYPO|Text_only>-*.parquet; the tiny "
-    "variants also need TinyVersion_ID_List.json",
-)
+@shipped("mm-safetybench")
 def mm_safetybench(root: Path, variant: str) -> Rows:
     """Yield one setting of every scenario that is there; ids are `<NN-Scenario>/<id>`."""
     split, wording = SETTINGS[variant.removesuffix("_tiny")]

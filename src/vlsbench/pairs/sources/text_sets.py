@@ -6,7 +6,6 @@ from pathlib import Path
 
 from vlsbench.pairs import (
     Fields,
-    Home,
     Image,
     RowError,
     Rows,
@@ -15,23 +14,10 @@ from vlsbench.pairs import (
     read_jsonl,
     read_pairs,
 )
-from vlsbench.registry import source
+from vlsbench.pairs.sources._declared import shipped
 
 
-@source(
-    "xstest",
-    title="XSTest",
-    paper="2308.01263",
-    licence="CC BY 4.0",
-    home=Home(
-        github="paul-rottger/xstest",
-        commit="d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d",
-        files=("xstest_prompts.csv",),
-    ),
-    size="450 prompts (250 safe, 200 unsafe), no images",
-    rows={"": 450},
-    layout="xstest_prompts.csv",
-)
+@shipped("xstest")
 def xstest(root: Path, variant: str) -> Rows:
     """XSTest: safe prompts that look unsafe, which are benign, and their unsafe contrasts."""
 
@@ -52,38 +38,14 @@ def xstest(root: Path, variant: str) -> Rows:
     )
 
 
-@source(
-    "advbench",
-    title="AdvBench harmful behaviours",
-    paper="2307.15043",
-    licence="MIT",
-    home=Home(
-        github="llm-attacks/llm-attacks",
-        commit="a62d1307e38b3a076e614b20781c785fd860d813",
-        files=("data/advbench/harmful_behaviors.csv",),
-    ),
-    size="520 prompts, no images",
-    rows={"": 520},
-    layout="data/advbench/harmful_behaviors.csv (or the file alone)",
-)
+@shipped("advbench")
 def advbench(root: Path, variant: str) -> Rows:
     """AdvBench: goals; ids are row numbers from 1."""
     file = find(root, "data/advbench/harmful_behaviors.csv", "harmful_behaviors.csv")
     return read_pairs(file, query="goal")
 
 
-@source(
-    "strongreject",
-    title="StrongREJECT",
-    paper="2402.10260",
-    licence="MIT",
-    home=Home(github="alexandrasouly/strongreject", files=("strongreject_dataset/*.csv",)),
-    size="313 prompts; 60 in the small set; no images",
-    rows={"full": 313, "small": 60},
-    variants={"full": "all prompts", "small": "the small set"},
-    layout="strongreject_dataset.csv and strongreject_small_dataset.csv (or both in "
-    "strongreject_dataset/)",
-)
+@shipped("strongreject")
 def strongreject(root: Path, variant: str) -> Rows:
     """StrongREJECT: forbidden prompts; ids are row numbers from 1."""
     name = "strongreject_dataset.csv" if variant == "full" else "strongreject_small_dataset.csv"
@@ -97,20 +59,7 @@ def strongreject(root: Path, variant: str) -> Rows:
     )
 
 
-@source(
-    "simplesafetytests",
-    title="SimpleSafetyTests",
-    paper="2311.08370",
-    licence="CC BY 4.0",
-    home=Home(
-        github="bertiev/SimpleSafetyTests",
-        commit="d7aee9a9422a5a5488f478fd79c2479c891c0f3b",
-        files=("SimpleSafetyTests - test cases.csv",),
-    ),
-    size="100 prompts, no images",
-    rows={"": 100},
-    layout="SimpleSafetyTests - test cases.csv",
-)
+@shipped("simplesafetytests")
 def simplesafetytests(root: Path, variant: str) -> Rows:
     """SimpleSafetyTests: its test cases."""
     return read_pairs(
@@ -123,20 +72,7 @@ def simplesafetytests(root: Path, variant: str) -> Rows:
     )
 
 
-@source(
-    "alpaca-seed",
-    title="Alpaca seed tasks (benign)",
-    paper="2212.10560",
-    licence="Apache-2.0; read as non-commercial where in doubt",
-    home=Home(
-        github="tatsu-lab/stanford_alpaca",
-        commit="761dc5bfbdeeffa89b8bff5d038781a4055f796a",
-        files=("seed_tasks.jsonl",),
-    ),
-    size="175 harmless instructions, no images",
-    rows={"": 175},
-    layout="seed_tasks.jsonl",
-)
+@shipped("alpaca-seed")
 def alpaca_seed(root: Path, variant: str) -> Rows:
     """Alpaca's seed tasks: instructions, each with the input of its first instance."""
 
@@ -151,25 +87,7 @@ def alpaca_seed(root: Path, variant: str) -> Rows:
     return read_pairs(file, id="id", query=query, harmful=False, meta=("name",))
 
 
-@source(
-    "llava-coco",
-    title="LLaVA-Bench (COCO) (benign)",
-    paper="2304.08485",
-    licence="CC BY 4.0 (captions), Apache-2.0 (repository)",
-    home=Home(
-        github="haotian-liu/LLaVA",
-        commit="c121f0432da27facab705978f83c4ada465e46fd",
-        files=(
-            "playground/data/coco2014_val_qa_eval/qa90_questions.jsonl",
-            "llava/eval/table/*.jsonl",
-        ),
-    ),
-    size="90 pairs over 30 images (COCO val2014, not in the repository); 80 text questions",
-    rows={"images": 90, "text": 80},
-    variants={"images": "questions about COCO images", "text": "questions without an image"},
-    layout="playground/data/coco2014_val_qa_eval/qa90_questions.jsonl and "
-    "llava/eval/table/{caps_boxes_coco2014_val_80,question}.jsonl; COCO images in images/",
-)
+@shipped("llava-coco")
 def llava_coco(root: Path, variant: str) -> Rows:
     """LLaVA-Bench: harmless questions; an image's first caption is its description."""
     captions: dict[str, str] = {}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from vlsbench.pairs import (
     Fields,
-    Home,
     Pair,
     RowError,
     Rows,
@@ -17,7 +16,7 @@ from vlsbench.pairs import (
     pairs_from,
     read_json,
 )
-from vlsbench.registry import source
+from vlsbench.pairs.sources._declared import shipped
 
 _KEYS = {
     "unsafes": "instruction",
@@ -27,22 +26,7 @@ _KEYS = {
 """Subset → key of its instruction in `instr-resp`."""
 
 
-@source(
-    "vlguard",
-    title="VLGuard (test)",
-    paper="2402.02207",
-    licence="none stated; research use, access on request",
-    home=Home(hub="ys-zong/VLGuard", files=("test.json", "test.zip")),
-    size="1,558 pairs in three subsets, 1,000 images",
-    rows={"all": 1558, "unsafes": 442, "safe_unsafes": 558, "safe_safes": 558},
-    variants={
-        "all": "the three subsets together",
-        "unsafes": "unsafe image",
-        "safe_unsafes": "safe image, unsafe instruction",
-        "safe_safes": "safe image, safe instruction (benign)",
-    },
-    layout="test.json, and the images of test.zip in test/ or beside it",
-)
+@shipped("vlguard")
 def vlguard(root: Path, variant: str) -> Rows:
     """Yield the chosen subsets; ids are `<id>/<subset>`, equal in every variant."""
     file = find(root, "test.json")

@@ -11,7 +11,6 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import (
     Fields,
     FileImage,
-    Home,
     Image,
     RowError,
     Rows,
@@ -20,24 +19,10 @@ from vlsbench.pairs import (
     inside,
     read_pairs,
 )
-from vlsbench.registry import source
+from vlsbench.pairs.sources._declared import shipped
 
 
-@source(
-    "vlsbench",
-    title="VLSBench",
-    paper="2411.19939",
-    licence="Apache-2.0",
-    home=Home(
-        hub="Foreshhh/vlsbench",
-        revision="b56f6f6aad102fdb53f46e35fec96836bbe13001",
-        sha256={"data.json": "a42245e79ab67fc9a08e4e35d3a4eba5ae85151d5ca5cd45821c53b22b175fdf"},
-        files=("data.json", "imgs.tar"),
-    ),
-    size="2,241 pairs, 1,957 images (2.45 GB)",
-    rows={"": 2241},
-    layout="data.json with imgs/ or imgs.tar beside it; or the Parquet files (in . or data/)",
-)
+@shipped("vlsbench")
 def vlsbench(root: Path, variant: str) -> Rows:
     """Yield the released pairs; an empty instruction is kept, as the published 2,241 have one."""
     shards = sorted(root.glob("*.parquet")) or sorted(root.glob("data/*.parquet"))
