@@ -10,12 +10,12 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from vlsbench.embed._text import Vectors
+from vlsbench.engine import run_async
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import (
     CallFailed,
@@ -85,9 +85,7 @@ class HttpEmbedder:
         """
         if not texts:
             return np.empty((0, 0), np.float32)
-        # A thread of its own, because a notebook's loop is already running in this one.
-        with ThreadPoolExecutor(1) as pool:
-            parts = pool.submit(asyncio.run, self._all(texts)).result()
+        parts = run_async(lambda: self._all(texts))
         if len({part.shape[1] for part in parts}) != 1:
             raise VlsbenchError(f"{self.name}: embeddings of different lengths")
         return np.concatenate(parts)

@@ -267,14 +267,13 @@ def default_cache() -> Path:
     return cache_folder() / "embeddings.sqlite"
 
 
-def open_embedder(spec: str | Embedder = "minilm", **connection: Any) -> Embedder:
+def open_embedder(spec: str | Embedder = "minilm") -> Embedder:
     """Return the embedder that a spec names; an embedder is returned as it is.
 
     Args:
         spec: `minilm`, `NAME@http://host:port/v1` for a server that speaks `/v1/embeddings`, or
             `clip/PATH` or `clip/ORG/NAME` for a model that sees pictures, or `NAME` or `NAME/REST`
             of a registered one.
-        connection: Arguments of `HttpEmbedder` other than the spec.
 
     Raises:
         MissingExtra: The spec names a model of pictures, and its libraries are not installed.
@@ -291,7 +290,7 @@ def open_embedder(spec: str | Embedder = "minilm", **connection: Any) -> Embedde
     if "@" in spec:
         from vlsbench.embed._http import HttpEmbedder
 
-        return HttpEmbedder(spec, **connection)
+        return HttpEmbedder(spec)
     plugin = registry.find(Kind.EMBEDDER, spec.partition("/")[0])
     if plugin and "form" not in plugin.declaration:
         embedder: Embedder = plugin.open(spec)

@@ -142,29 +142,18 @@ async def run_local(
 
 async def _until_done(workers: Sequence[asyncio.Task[None]], ctx: Context) -> None:
     """Wait for the workers, or until the run is to stop and they have drained; raise theirs."""
+    everyone = asyncio.gather(*workers)
     stopping = asyncio.create_task(ctx.signal.wait())
+    both: set[asyncio.Future[Any]] = {everyone, stopping}
     try:
-        await _drained(workers, stopping, ctx)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        # Drain. After an error of ours there is no point in waiting long; after Ctrl-C or a
+        # spent budget the calls in flight are paid and worth their time.
+        await asyncio.wait({everyone}, timeout=GRACE_S if ctx.signal.error else None)
+        if everyone.done():
+            everyone.result()
     finally:
         for task in (*workers, stopping):
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*workers, stopping, return_exceptions=True)
-    for task in workers:
-        if not task.cancelled() and (error := task.exception()):
-            raise error
-
-
-async def _drained(
-    workers: Sequence[asyncio.Task[None]], stopping: asyncio.Task[None], ctx: Context
-) -> None:
-    everyone = asyncio.create_task(
-        asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION), name="workers"
-    )
-    both: set[asyncio.Task[Any]] = {everyone, stopping}
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    if not everyone.done():
-        # Drain. After an error of ours there is no point in waiting long; after Ctrl-C or a
-        # spent budget the calls in flight are paid and worth their time.
-        await asyncio.wait({everyone}, timeout=GRACE_S if ctx.signal.error else None)
-    everyone.cancel()
+            await asyncio.gather(*workers, *both, return_exceptions=True)

@@ -1,6 +1,5 @@
 """Models: what goes to them, what comes back, and the ways to reach them."""
 
-from vlsbench.models._address import parse_http_spec as parse_http_spec
 from vlsbench.models._answers import FINISHES as FINISHES
 from vlsbench.models._answers import parse_answer as parse_answer
 from vlsbench.models._answers import read_finish as read_finish
@@ -34,6 +33,7 @@ from vlsbench.models._images import open_images as open_images
 from vlsbench.models._inspect import InspectChat as InspectChat
 from vlsbench.models._limits import Limiter as Limiter
 from vlsbench.models._open import Connections as Connections
+from vlsbench.models._open import parse_http_spec as parse_http_spec
 from vlsbench.models._prices import Price as Price
 from vlsbench.models._prices import image_tokens as image_tokens
 from vlsbench.models._prices import price_of as price_of

@@ -7,7 +7,9 @@ of megabytes is never walked by a JSON encoder.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +20,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from vlsbench.models._address import OPENAI_URL
 from vlsbench.models._answers import FILTER_CODES, parse_answer, read_error
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request
 from vlsbench.models._limits import Limiter
@@ -27,8 +28,8 @@ from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     import aiohttp
-    import tenacity
 
+OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
 """An answer larger than this is a fault of the server."""
 CONNECT_TIMEOUT_S = 20
@@ -113,31 +114,22 @@ class Server:
             CallFailed: The server gave no answer after all retries.
             FatalCall: No request can succeed.
         """
-        attempts = 0
-
-        async def once() -> Reply:
-            nonlocal attempts
-            attempts += 1
-            async with self.limiter:
-                reply = await self._once(spec, path, pieces, read)
-            return replace(reply, attempts=attempts)
-
-        started = time.monotonic()
-        try:
-            return await once()
-        except _Passing as error:
-            failed: list[_Passing] = [error]
-
-        async def again() -> Reply:
-            # The first attempt was made before tenacity, which costs more than an answer does.
-            if failed:
-                raise failed.pop()
-            return await once()
-
-        try:
-            return await _retrying(self.patience, started)(again)
-        except _Passing as error:
-            raise CallFailed(str(error), attempts) from None
+        patience, started, attempt, faults = self.patience, time.monotonic(), 0, 0
+        while True:
+            attempt += 1
+            try:
+                async with self.limiter:
+                    reply = await self._once(spec, path, pieces, read)
+                return replace(reply, attempts=attempt)
+            except _Passing as error:
+                # Faults are bounded by number, overload by time.
+                faults += not error.overload
+                late = error.overload and time.monotonic() - started > patience.overload_s
+                if late or faults > patience.retries:
+                    raise CallFailed(str(error), attempt) from None
+                pause = min(patience.backoff_s * 2 ** min(attempt - 1, 32), patience.max_backoff_s)
+                pause += random.uniform(0, patience.backoff_s)
+                await asyncio.sleep(pause if error.after_s is None else error.after_s + pause / 10)
 
     async def _once(
         self, spec: str, path: str, pieces: Sequence[bytes], read: Callable[[bytes], Reply]
@@ -231,34 +223,6 @@ def to_json(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except (UnicodeEncodeError, OverflowError):  # lone surrogates, integers over 64 bits
         return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _retrying(patience: RetryPolicy, started: float) -> tenacity.AsyncRetrying:
-    """Return what asks again: faults by number, overload by time since `started`."""
-    import tenacity
-
-    faults = 0
-
-    def stop(state: tenacity.RetryCallState) -> bool:
-        nonlocal faults
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, _Passing) and error.overload:
-            return time.monotonic() - started > patience.overload_s
-        faults += 1
-        return faults > patience.retries
-
-    backoff = tenacity.wait_exponential(
-        multiplier=patience.backoff_s, max=patience.max_backoff_s
-    ) + tenacity.wait_random(0, patience.backoff_s)
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        after = error.after_s if isinstance(error, _Passing) else None
-        return backoff(state) if after is None else after + backoff(state) * 0.1
-
-    return tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(_Passing), stop=stop, wait=wait, reraise=True
-    )
 
 
 def _retry_after(value: str | None) -> float | None:

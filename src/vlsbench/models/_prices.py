@@ -66,7 +66,8 @@ def price_of(spec: str) -> Price | None:
     """Look a model spec up; None where the price is unknown. What runs here costs nothing."""
     name = spec.partition("@")[0].partition("/")[0]
     for kind in (Kind.MODEL, Kind.JUDGE):
-        if (entry := registry.known(kind, name)) and entry.declaration.get("free"):
+        entry = registry.find(kind, name, announced=True)
+        if entry and entry.declaration.get("free"):
             return Price(0.0, 0.0)
     return price_table().prices.get(spec.removeprefix("inspect/"))
 
