@@ -36,7 +36,7 @@ MAX_TOKENS = 256
 BATCH_TOKENS = 4096
 """Of one pass through the model; more only costs memory."""
 CLIP = "clip/"
-"""How specs of models that see pictures begin."""
+"""How specs of models that see images begin."""
 LOOKUP = 500
 """Keys of one query, below SQLite's limit on variables."""
 
@@ -272,11 +272,11 @@ def open_embedder(spec: str | Embedder = "minilm") -> Embedder:
 
     Args:
         spec: `minilm`, `NAME@http://host:port/v1` for a server that speaks `/v1/embeddings`, or
-            `clip/PATH` or `clip/ORG/NAME` for a model that sees pictures, or `NAME` or `NAME/REST`
+            `clip/PATH` or `clip/ORG/NAME` for a model that sees images, or `NAME` or `NAME/REST`
             of a registered one.
 
     Raises:
-        MissingExtra: The spec names a model of pictures, and its libraries are not installed.
+        MissingExtra: The spec names a model of images, and its libraries are not installed.
         VlsbenchError: The spec is of no known form, or names no model that can be had.
     """
     if not isinstance(spec, str):

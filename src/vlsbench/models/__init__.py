@@ -40,7 +40,7 @@ from vlsbench.models._prices import price_of as price_of
 from vlsbench.models._prices import price_table as price_table
 from vlsbench.models._prices import text_tokens as text_tokens
 from vlsbench.models._processor import has_bos as has_bos
+from vlsbench.models._processor import images_only as images_only
 from vlsbench.models._processor import load_processor as load_processor
-from vlsbench.models._processor import pictures_only as pictures_only
 from vlsbench.models._thoughts import Said as Said
 from vlsbench.models._thoughts import split_thoughts as split_thoughts

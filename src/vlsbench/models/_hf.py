@@ -1,7 +1,7 @@
-"""Models in this process: `hf/PATH` or `hf/ORG/NAME`, any that transformers takes pictures with.
+"""Models in this process: `hf/PATH` or `hf/ORG/NAME`, any that transformers takes images with.
 
 Questions that come while others are being answered wait and are answered together, in batches of
-one size of picture list and one set of parameters. Needs the extra `align`.
+one number of images and one set of parameters. Needs the extra `align`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ NOT_DIGESTED = ("align.json", "trainer_state.json")
 
 
 class Question(NamedTuple):
-    """What a model is shown: pictures in order, then the text."""
+    """What a model is shown: images in order, then the text."""
 
     text: str
     images: Sequence[Image.Image] = ()
@@ -81,7 +81,7 @@ class LocalModel:
 
         Raises:
             MissingExtra: transformers or torch is not installed.
-            FatalCall: There is no such model, or it takes no pictures.
+            FatalCall: There is no such model, or it takes no images.
         """
         try:
             import torch
@@ -115,7 +115,7 @@ class LocalModel:
         """Answer questions in one batch.
 
         Args:
-            questions: All with the same number of pictures.
+            questions: All with the same number of images.
             params: Temperature 0 decodes greedily, None as the model's own settings say.
         """
         import torch
@@ -147,7 +147,7 @@ class LocalModel:
                 **inputs,
                 **sampling,
                 max_new_tokens=max(1, min(params.max_tokens, self._context - read)),
-                # A written image token would stand for a picture that is not there.
+                # A written image token would stand for an image that is not there.
                 suppress_tokens=self._image_tokens,
                 pad_token_id=self.processor.tokenizer.pad_token_id,
             )[:, read:]
@@ -319,7 +319,7 @@ class HfChat:
         return batch
 
     def _answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer a batch; a picture that cannot be decoded is its own question's fault alone."""
+        """Answer a batch; an image that cannot be decoded is its own question's fault alone."""
         replies: list[Reply | None] = []
         questions: list[Question] = []
         for request in requests:

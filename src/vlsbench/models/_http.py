@@ -1,7 +1,7 @@
 """Chat models behind any OpenAI-compatible HTTP server.
 
 Format: https://platform.openai.com/docs/api-reference/chat (vLLM, SGLang, Ollama, llama.cpp and
-gateways speak the same). The image's base64 is spliced into the request's JSON, so that a picture
+gateways speak the same). The image's base64 is spliced into the request's JSON, so that an image
 of megabytes is never walked by a JSON encoder.
 """
 
@@ -319,7 +319,7 @@ class HttpChat:
         return pieces
 
     def body(self, request: Request, content: list[dict[str, Any]]) -> dict[str, Any]:
-        """Write a request's JSON around its pictures."""
+        """Write a request's JSON around its images."""
         text = {"type": "text", "text": request.text}
         params = request.params
         rest: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Text-to-image models: any `/v1/images/generations` server, or diffusers in this process.
 
-Format: https://platform.openai.com/docs/api-reference/images/create. The picture comes back as
+Format: https://platform.openai.com/docs/api-reference/images/create. The image comes back as
 base64 inside the answer; addresses are never followed.
 """
 
@@ -28,7 +28,7 @@ from vlsbench.text import first_line, storable
 DIFFUSERS = "diffusers/"
 """Prefix of models in this process."""
 ONE_IMAGE = Usage(input_tokens=0, output_tokens=1)
-"""A picture counts as one output token, so that a price for each picture is a price like others."""
+"""An image counts as one output token, so that a price for each image is a price like others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +37,21 @@ class Drawing:
 
     prompt: str
     seed: int
-    """Equal ones give equal pictures where the server heeds seeds at all."""
+    """Equal ones give equal images where the server heeds seeds at all."""
     size: str
     """`WIDTHxHEIGHT` in pixels."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture, or why there is none, in the form that the ledger keeps."""
+    """An image, or why there is none, in the form that the ledger keeps."""
 
     reply: Reply
     """With `finish` other than `stop` where the backend filtered or rejected the prompt."""
     image: ImageData | None = field(default=None, repr=False)
 
     def kept(self) -> Reply:
-        """Return the reply with the picture's digest in place of the picture."""
+        """Return the reply with the image's digest in place of the image."""
         assert self.image is not None
         extra = {**self.reply.extra, "image": self.image.sha256, "mime": self.image.mime}
         return replace(self.reply, extra=extra)
@@ -73,7 +73,7 @@ def parse_generation(body: bytes) -> Reply:
     """Read an answer of `/v1/images/generations`; its base64 stands in `extra["b64_json"]`.
 
     Raises:
-        ValueError: It holds no picture in base64 (a cut answer, an HTML page, an address).
+        ValueError: It holds no image in base64 (a cut answer, an HTML page, an address).
     """
     try:
         answer = json.loads(body)
@@ -138,9 +138,9 @@ class HttpImages(HttpChat):
 
 
 class DiffusersImages:
-    """A diffusers pipeline in this process, one picture at a time; implements `ImageModel`.
+    """A diffusers pipeline in this process, one image at a time; implements `ImageModel`.
 
-    Stable Diffusion 3.5 and its like; wants a GPU. Loaded before the first picture.
+    Stable Diffusion 3.5 and its like; wants a GPU. Loaded before the first image.
     """
 
     endpoint = "diffusers"
@@ -168,7 +168,7 @@ class DiffusersImages:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Name and steps; `filtered` changes which pictures come back."""
+        """Name and steps; `filtered` changes which images come back."""
         return {
             "kind": "diffusers",
             "name": self._name,

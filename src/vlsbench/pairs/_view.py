@@ -1,7 +1,7 @@
 """Views: what of a pair is shown. They know no model.
 
 A view hides or swaps one modality, so that the same pair can be asked with and without its
-picture (PAPER.md: visual safety information leakage is the gap between the two).
+image (PAPER.md: visual safety information leakage is the gap between the two).
 """
 
 from __future__ import annotations
