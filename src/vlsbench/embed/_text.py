@@ -37,8 +37,6 @@ BATCH_TOKENS = 4096
 """Of one pass through the model; more only costs memory."""
 CLIP = "clip/"
 """How specs of models that see images begin."""
-LOOKUP = 500
-"""Keys of one query, below SQLite's limit on variables."""
 
 
 class Embedder(Protocol):
@@ -224,14 +222,9 @@ class CachedEmbedder:
 
     def known(self, keys: Iterable[bytes]) -> dict[bytes, Vectors]:
         """Return the vectors, each of shape (d,), of those keys that have one."""
-        wanted = list(keys)
-        found: dict[bytes, Vectors] = {}
-        for start in range(0, len(wanted), LOOKUP):
-            part = wanted[start : start + LOOKUP]
-            marks = ",".join("?" * len(part))
-            rows = self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", part)
-            found.update((key, np.frombuffer(row, np.float16)) for key, row in rows)
-        return found
+        select = "SELECT vector FROM vectors WHERE key = ?"
+        rows = ((key, self._db.execute(select, (key,)).fetchone()) for key in keys)
+        return {key: np.frombuffer(row[0], np.float16) for key, row in rows if row}
 
     def keep(self, keys: Sequence[bytes], vectors: Vectors) -> dict[bytes, Vectors]:
         """Remember vectors of shape (keys, d); return them as they will be known, rounded.

@@ -1,4 +1,4 @@
-"""The only road from a stage to a model: paid once, recorded before it is believed."""
+"""Stages, and their only road to a model: paid once, recorded before it is believed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from vlsbench.engine._ledger import Call, Ledger
 from vlsbench.errors import VlsbenchError
@@ -264,3 +265,61 @@ class Context:
             if call and call.reply.finish is not Finish.REJECTED:
                 return replace(call, role=role, reused_from=call.reused_from or sibling.folder.name)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What travels through stages: an id that is stable across runs, and whatever it carries."""
+
+    id: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Continue to the next stage with `value`; from the last stage, plain JSON for the ledger."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The record ends here, by decision."""
+
+    reason: str
+    value: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The record ends here because something is wrong with it; a later run may try again."""
+
+    reason: str
+    value: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Other records continue in this one's place. Their ids must not depend on scheduling."""
+
+    records: Sequence[Record]
+    dropped: Sequence[tuple[str, Drop]] = ()
+    """Those that do not: id and reason. Each ends in a separate outcome at this stage."""
+
+
+Result = Keep | Drop | Quarantine | Children
+
+
+class Stage(Protocol):
+    """One step. Holds no state about records: what it must remember lies in the ledger."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its run."""
+
+    @property
+    def version(self) -> str:
+        """Covers prompt, model and parameters: a change makes old outcomes stale."""
+
+    async def run(self, record: Record, ctx: Context) -> Result:
+        """Decide about one record. Every model call goes through `ctx.call`."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from vlsbench import __version__
 from vlsbench.config import Budget as BudgetSettings
 from vlsbench.config import Limits
-from vlsbench.engine._context import Budget, Context, StopSignal, Tally
+from vlsbench.engine._context import Budget, Context, Record, Stage, StopSignal, Tally
 from vlsbench.engine._ledger import Ledger, Outcome
 from vlsbench.engine._local import run_local
 from vlsbench.engine._progress import progress_bar
@@ -27,7 +27,6 @@ from vlsbench.engine._session import (
     open_siblings,
     run_async,
 )
-from vlsbench.engine._stage import Record, Stage
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.models import Model, Price
 

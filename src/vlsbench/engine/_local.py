@@ -8,9 +8,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from vlsbench.engine._context import Context, Halted
+from vlsbench.engine._context import (
+    Children,
+    Context,
+    Drop,
+    Halted,
+    Keep,
+    Quarantine,
+    Record,
+    Stage,
+)
 from vlsbench.engine._ledger import Outcome
-from vlsbench.engine._stage import Children, Drop, Keep, Quarantine, Record, Stage
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import CallFailed
 

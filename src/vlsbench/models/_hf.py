@@ -255,12 +255,11 @@ class HfChat:
     the request's seed and sample number alone, so they are drawn one at a time.
     """
 
-    def __init__(self, spec: str, batch: int = BATCH) -> None:
+    def __init__(self, spec: str) -> None:
         """Load the model.
 
         Args:
             spec: `hf/PATH` of a folder in Hugging Face format, or `hf/ORG/NAME` of the Hub.
-            batch: Questions answered together, at most.
 
         Raises:
             MissingExtra: transformers or torch is not installed.
@@ -268,7 +267,6 @@ class HfChat:
         """
         self.spec = spec
         self.endpoint = spec
-        self._batch = batch
         name = spec.removeprefix(PREFIX)
         self._local = LocalModel.load(name)
         folder = Path(name)
@@ -311,7 +309,7 @@ class HfChat:
 
     def _take(self) -> list[_Waiting]:
         waiting = [w for w in self._waiting if not w.reply.done()]
-        batch = [w for w in waiting if w.group == waiting[0].group][: self._batch]
+        batch = [w for w in waiting if w.group == waiting[0].group][:BATCH]
         if batch and batch[0].alone:
             batch = batch[:1]
         taken = {id(w) for w in batch}

@@ -27,6 +27,8 @@ from vlsbench.text import first_line, storable
 
 DIFFUSERS = "diffusers/"
 """Prefix of models in this process."""
+STEPS = 28
+"""Of denoising."""
 ONE_IMAGE = Usage(input_tokens=0, output_tokens=1)
 """An image counts as one output token, so that a price for each image is a price like others."""
 
@@ -145,14 +147,13 @@ class DiffusersImages:
 
     endpoint = "diffusers"
 
-    def __init__(self, spec: str, *, filtered: bool, steps: int = 28) -> None:
+    def __init__(self, spec: str, *, filtered: bool) -> None:
         """Take a `diffusers/ORG/NAME` or `diffusers/PATH`.
 
         Args:
             spec: As the user gave it.
             filtered: The recipe says that the backend filters what it draws: a pipeline without a
                 safety checker is then refused.
-            steps: Of denoising.
 
         Raises:
             MissingExtra: diffusers or torch is not installed.
@@ -162,7 +163,6 @@ class DiffusersImages:
         self.spec = spec
         self._name = spec.removeprefix(DIFFUSERS)
         self._filtered = filtered
-        self._steps = steps
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="diffusers")
         self._pipeline: Any = None
 
@@ -172,7 +172,7 @@ class DiffusersImages:
         return {
             "kind": "diffusers",
             "name": self._name,
-            "steps": self._steps,
+            "steps": STEPS,
             "filtered": self._filtered,
         }
 
@@ -211,7 +211,7 @@ class DiffusersImages:
                 prompt=drawing.prompt,
                 width=width,
                 height=height,
-                num_inference_steps=self._steps,
+                num_inference_steps=STEPS,
                 generator=torch.Generator("cpu").manual_seed(drawing.seed),
             )
         except (RuntimeError, ValueError) as error:  # of memory, or of a size it cannot draw

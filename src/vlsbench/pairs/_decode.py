@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,6 +41,16 @@ _WHITES = (1.0, 255.0, 65535.0)
 """Values that may stand for white where a file does not say which does (32-bit TIFF)."""
 
 
+_STARTS = {
+    "image/png": rb"\x89PNG\r\n\x1a\n",
+    "image/jpeg": rb"\xff\xd8\xff",
+    "image/gif": rb"GIF8[79]a",
+    "image/webp": rb"RIFF....WEBP",
+    "image/bmp": rb"BM",
+    "image/tiff": rb"II\*\x00|MM\x00\*",
+}
+
+
 class ImageError(VlsbenchError):
     """An image that is missing, empty, cut off, too large or no image."""
 
@@ -49,19 +60,7 @@ def sniff_mime(header: bytes) -> str | None:
 
     File names lie (a WebP saved as `.png` is common on the web); content does not.
     """
-    if header.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if header.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if header[:6] in (b"GIF87a", b"GIF89a"):
-        return "image/gif"
-    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
-        return "image/webp"
-    if header.startswith(b"BM"):
-        return "image/bmp"
-    if header[:4] in (b"II*\x00", b"MM\x00*"):
-        return "image/tiff"
-    return None
+    return next((mime for mime, start in _STARTS.items() if re.match(start, header, re.S)), None)
 
 
 def fault_of(ref: str, header: bytes, tail: bytes) -> str | None:
@@ -157,6 +156,8 @@ def decode(
         ImageError: It is cut off, broken, of no known kind, or of more than `MAX_PIXELS`; the
             message names it.
     """
+    from PIL import ImageOps
+
     name, opened = _opened(image, ref)
     try:
         if opened is image:
@@ -165,7 +166,9 @@ def decode(
             # Twice the size wanted leaves something to smooth.
             opened.draft(None, (2 * side, 2 * side))
         opened.load()
-        found = _rgb(_upright(opened))
+        with suppress(Exception):  # broken metadata turn nothing
+            ImageOps.exif_transpose(opened, in_place=True)
+        found = _rgb(opened)
         if side:
             found.thumbnail((side, side), reducing_gap=1.0)
     except Exception as error:  # decoders raise whatever they come upon in broken bytes
@@ -253,14 +256,6 @@ def _opened(image: ImageData | bytes | Pillow.Image, ref: str) -> tuple[str, Pil
     if width * height > MAX_PIXELS:
         raise ImageError(f"image {name} has more than {MAX_PIXELS:,} pixels ({width} × {height})")
     return name, opened
-
-
-def _upright(image: Pillow.Image) -> Pillow.Image:
-    from PIL import ImageOps
-
-    with suppress(Exception):  # broken metadata turn nothing
-        ImageOps.exif_transpose(image, in_place=True)
-    return image
 
 
 def _rgb(image: Pillow.Image) -> Pillow.Image:

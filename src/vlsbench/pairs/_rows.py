@@ -20,6 +20,7 @@ import msgspec
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._pair import FileImage, Image, Pair
 from vlsbench.pairs._parquet import Embedded, Labelled, ParquetImage, read_parquet
+from vlsbench.text import storable
 
 Rows = Iterator[Pair | BadRow]
 
@@ -44,9 +45,7 @@ class Fields:
         """Return a required text. Raises `RowError` if it is absent, empty or no text."""
         if key not in self.fields:
             raise RowError(f"no {key!r}")
-        value = self.fields[key]
-        if not isinstance(value, str):
-            raise RowError(f"{key!r} is {type(value).__name__}, not text")
+        value = self.maybe(key)
         if not value or value.isspace():
             raise RowError(f"{key!r} is empty")
         return value
@@ -327,20 +326,10 @@ def read_csv(path: Path, *required: str) -> Labelled:
             number += 1
             if len(cells) != len(header):
                 yield str(number), RowError(f"{len(cells)} fields, the header has {len(header)}")
-            elif _half("".join(cells)):
+            elif (line := "".join(cells)) != storable(line):
                 yield str(number), RowError("not UTF-8")
             else:
                 yield str(number), dict(zip(header, cells, strict=True))
-
-
-def _half(text: str) -> bool:
-    if text.isascii():
-        return False
-    try:
-        text.encode()
-    except UnicodeError:
-        return True
-    return False
 
 
 READERS: Mapping[str, Callable[[Path], Labelled]] = {
