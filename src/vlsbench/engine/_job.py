@@ -20,11 +20,11 @@ from vlsbench.config import Limits
 from vlsbench.engine._context import Budget, Context, Record, Stage, StopSignal, Tally
 from vlsbench.engine._ledger import Ledger, Outcome
 from vlsbench.engine._local import run_local
-from vlsbench.engine._progress import progress_bar
 from vlsbench.engine._session import (
     check_same_run,
     handle_sigint,
     open_siblings,
+    progress_bar,
     run_async,
 )
 from vlsbench.errors import BadRow, VlsbenchError

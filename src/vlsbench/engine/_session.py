@@ -1,4 +1,4 @@
-"""What every job does around its executor: keep to its folder, find answers, heed Ctrl-C."""
+"""What every job does around its executor: find answers, heed Ctrl-C, show progress."""
 
 from __future__ import annotations
 
@@ -6,17 +6,32 @@ import asyncio
 import contextlib
 import json
 import signal
+import threading
+import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
 from vlsbench.engine._context import StopSignal, Tally
 from vlsbench.engine._ledger import FILE, Ledger
 from vlsbench.errors import Interrupted, VlsbenchError
 
 INTERRUPTED = "interrupted"
+REFRESH_S = 0.5
+LINE_S = 15.0
+"""Pause between lines where the output is no terminal."""
 
 T = TypeVar("T")
 
@@ -122,3 +137,62 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return run()
     with ThreadPoolExecutor(1, thread_name_prefix="vlsbench") as pool:
         return pool.submit(run).result()
+
+
+def _facts(tally: Tally, seconds: float) -> str:
+    rate = tally.calls / seconds if seconds > 0 else 0.0
+    cost = f"${tally.cost:.2f}" if tally.cost_known else "cost unknown"
+    parts = [f"{rate:.1f} calls/s", cost, f"{tally.outcomes['unscored']} unscored"]
+    if tally.outcomes["filtered"]:
+        parts.append(f"{tally.outcomes['filtered']} filtered")
+    if tally.reused:
+        parts.append(f"{tally.reused} reused")
+    if tally.note:
+        parts.append(tally.note)
+    return " · ".join(parts)
+
+
+@contextlib.contextmanager
+def progress_bar(tally: Tally) -> Iterator[None]:
+    """Show a tally on standard error while it grows: a bar on a terminal, else a line at times."""
+    console = Console(stderr=True)
+    started = time.monotonic()
+    over = threading.Event()
+    bar = Progress(
+        TextColumn("pairs"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[facts]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        auto_refresh=False,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("pairs", total=tally.total, completed=tally.done, facts="")
+
+    def update() -> str:
+        facts = _facts(tally, time.monotonic() - started)
+        bar.update(task, total=tally.total, completed=tally.done, facts=facts, refresh=True)
+        return facts
+
+    def watch() -> None:
+        last_line = time.monotonic()
+        while not over.wait(REFRESH_S):
+            facts = update()
+            if not console.is_terminal and time.monotonic() - last_line >= LINE_S:
+                last_line = time.monotonic()
+                console.print(f"{tally.done:,} of {tally.total:,} pairs · {facts}", highlight=False)
+
+    watcher = threading.Thread(target=watch, name="progress", daemon=True)
+    with bar:
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+            facts = update()
+    if not console.is_terminal:
+        console.print(f"{tally.done:,} of {tally.total:,} pairs · {facts}", highlight=False)

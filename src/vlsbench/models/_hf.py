@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -234,12 +234,10 @@ def digest_of(folder: Path) -> str:
     return whole.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Waiting:
     request: Request
     reply: asyncio.Future[Reply]
-    alone: bool = False
-    """Whether it is asked by itself, after a batch that failed."""
 
     @property
     def group(self) -> tuple[int, Params, int]:
@@ -294,27 +292,29 @@ class HfChat:
     async def _work(self) -> None:
         await asyncio.sleep(GATHER_S)
         while batch := self._take():
-            try:
-                replies = await asyncio.to_thread(self._answer, [w.request for w in batch])
-            except Exception as error:
-                if len(batch) > 1:  # one question must not cost the others their answers
-                    self._waiting[:0] = [replace(waiting, alone=True) for waiting in batch]
-                    continue
-                if not batch[0].reply.done():
-                    batch[0].reply.set_exception(CallFailed(first_line(error), 1))
-                continue
+            replies = await asyncio.to_thread(self._answer_all, [w.request for w in batch])
             for waiting, reply in zip(batch, replies, strict=True):
-                if not waiting.reply.done():
+                if waiting.reply.done():
+                    continue
+                if isinstance(reply, CallFailed):
+                    waiting.reply.set_exception(reply)
+                else:
                     waiting.reply.set_result(reply)
 
     def _take(self) -> list[_Waiting]:
         waiting = [w for w in self._waiting if not w.reply.done()]
         batch = [w for w in waiting if w.group == waiting[0].group][:BATCH]
-        if batch and batch[0].alone:
-            batch = batch[:1]
-        taken = {id(w) for w in batch}
-        self._waiting = [w for w in waiting if id(w) not in taken]
+        self._waiting = [w for w in waiting if w not in batch]
         return batch
+
+    def _answer_all(self, requests: Sequence[Request]) -> list[Reply | CallFailed]:
+        try:
+            return [*self._answer(requests)]
+        except Exception as error:
+            if len(requests) == 1:
+                return [CallFailed(first_line(error), 1)]
+            # One question must not cost the others their answers.
+            return [reply for request in requests for reply in self._answer_all([request])]
 
     def _answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer a batch; an image that cannot be decoded is its own question's fault alone."""
