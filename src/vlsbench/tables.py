@@ -66,19 +66,13 @@ class RowWriter(Generic[Row]):
         self._writer.write_table(table)
         self._rows.clear()
 
-    def close(self) -> None:
-        """Write what is left."""
-        if self._rows:
-            self._flush()
-        self._writer.close()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            self._rows.clear()
-        self.close()
+        if kind is None and self._rows:
+            self._flush()
+        self._writer.close()
 
 
 def read_rows(path: Path, kind: type[Row], *, remedy: str = "") -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -112,7 +112,8 @@ class Clip:
         rows: list[Vectors] = []
         # Texts of like length go together, so that little is padding.
         order = sorted(range(len(clean)), key=lambda place: len(clean[place]))
-        for batch in _batches(order, BATCH):
+        for start in range(0, len(order), BATCH):
+            batch = order[start : start + BATCH]
             inputs = tokenizer(
                 [clean[place] for place in batch],
                 padding="max_length" if full else True,
@@ -160,10 +161,6 @@ class Clip:
         if not np.isfinite(rows).all():
             raise VlsbenchError(f"embedder {self.name}: its vectors are not finite")
         return rows
-
-
-def _batches(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (places[start : start + size] for start in range(0, len(places), size))
 
 
 def _folder_of(spec: str) -> Path:

@@ -19,7 +19,6 @@ from vlsbench.pairs._rows import (
     READERS,
     Fields,
     RowError,
-    csv_header,
     file_image,
     pairs_from,
 )
@@ -125,29 +124,21 @@ def _files(path: Path) -> list[Path]:
 def _rows(files: list[Path], names: _Names) -> Iterator[Pair | BadRow]:
     for file in files:
         form = file.suffix.lower()
-        if form == ".csv":
-            _need_query(file, csv_header(file), names["query"])
+        table = None if form == ".jsonl" else file
         prefix = f"{file.stem}/" if len(files) > 1 else ""
         # Finding the columns costs more than reading a row; most sets have one kind of row.
-        columns = lru_cache(maxsize=64)(partial(_columns, names))
+        columns = lru_cache(maxsize=64)(partial(_columns, names, table))
         make = partial(_pair, file.parent, columns, prefix)
         yield from pairs_from(file.name, READERS[form](file), make)
 
 
-def _need_query(file: Path, header: list[str], names: tuple[str, ...]) -> None:
-    """Say once what would else be said of every row."""
-    if not any(name in header for name in names):
-        raise VlsbenchError(f"{file}: {_no_query(names)} (has {', '.join(header)})")
-
-
-def _no_query(names: tuple[str, ...]) -> str:
-    return f"no column {' or '.join(names)}; name it with --columns query=COLUMN"
-
-
-def _columns(names: _Names, keys: tuple[str, ...]) -> tuple[dict[str, str], tuple[str, ...]]:
+def _columns(
+    names: _Names, table: Path | None, keys: tuple[str, ...]
+) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return field → column (absent ones left out), and the columns that are no field's.
 
     Raises:
+        VlsbenchError: There is no query in a file whose rows all have the same columns.
         RowError: There is no query, or not a column that the user named: left out in silence, a
             slip in `--columns image=` would run the set without its images.
     """
@@ -157,7 +148,10 @@ def _columns(names: _Names, keys: tuple[str, ...]) -> tuple[dict[str, str], tupl
         if (name := next((name for name in wanted if name in keys), None)) is not None
     }
     if "query" not in found:
-        raise RowError(_no_query(names["query"]))
+        what = f"no column {' or '.join(names['query'])}; name it with --columns query=COLUMN"
+        if table:
+            raise VlsbenchError(f"{table}: {what} (has {', '.join(keys)})")
+        raise RowError(what)
     for field, wanted in names.items():
         if field not in found and wanted != COLUMNS[field]:
             raise RowError(f"no column {wanted[0]} for {field}, as --columns has it")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 
@@ -274,28 +274,6 @@ def _open(path: Path) -> Any:
         raise VlsbenchError(f"{path}: {error.strerror}") from None
 
 
-def csv_header(path: Path) -> list[str]:
-    """Return the column names of a CSV file. Raises `VlsbenchError` if it has none."""
-    with _open_csv(path) as file:
-        return _header(path, csv.reader(file))
-
-
-def _open_csv(path: Path) -> TextIO:
-    return open(path, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
-    try:
-        header = next(rows, [])
-    except csv.Error as error:
-        raise VlsbenchError(f"{path}, line 1: not CSV ({error})") from None
-    if not header:
-        raise VlsbenchError(f"{path}: no header line")
-    if len(set(header)) < len(header):
-        raise VlsbenchError(f"{path}: a column name occurs twice in the header")
-    return header
-
-
 def read_csv(path: Path, *required: str) -> Labelled:
     """Read a CSV file with a header, labelled by data row from 1; blank rows are skipped.
 
@@ -304,11 +282,19 @@ def read_csv(path: Path, *required: str) -> Labelled:
         required: Columns that must be there.
 
     Raises:
-        VlsbenchError: A required column is missing; names it and those there are.
+        VlsbenchError: There is no header, or a required column is missing; names it and those there
+            are.
     """
-    with _open_csv(path) as file:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file)
-        header = _header(path, reader)
+        try:
+            header = next(reader, [])
+        except csv.Error as error:
+            raise VlsbenchError(f"{path}, line 1: not CSV ({error})") from None
+        if not header:
+            raise VlsbenchError(f"{path}: no header line")
+        if len(set(header)) < len(header):
+            raise VlsbenchError(f"{path}: a column name occurs twice in the header")
         if absent := [name for name in required if name not in header]:
             raise VlsbenchError(f"{path}: no column {', '.join(absent)} (has {', '.join(header)})")
         number = 0
