@@ -118,11 +118,11 @@ def read_pairs(
     id: Column = "",
     images: Callable[[Fields], Sequence[Image]] = lambda row: (),
     category: Column = "",
-    subcategory: str = "",
+    subcategory: Column = "",
     harmful: bool | Callable[[Fields], bool] = True,
     description: Column = "",
-    reason: str = "",
-    source: str = "",
+    reason: Column = "",
+    source: Column = "",
     meta: Sequence[str] | Callable[[Fields], dict[str, Any]] = (),
     needs: Sequence[str] = (),
 ) -> Rows:
@@ -151,17 +151,21 @@ def read_pairs(
     def text(row: Fields, column: Column) -> str:
         return column(row) if callable(column) else row.text(column)
 
+    def maybe(row: Fields, column: Column) -> str:
+        # Without a name it is no column: pandas writes one of row numbers that has none.
+        return column(row) if callable(column) else row.maybe(column) if column else ""
+
     def make(row: Fields) -> Pair:
         return Pair(
             id=row.label if not id else row.id(id) if isinstance(id, str) else id(row),
             query=text(row, query),
             images=tuple(images(row)),
             category=text(row, category) if category else "",
-            subcategory=row.maybe(subcategory),
+            subcategory=maybe(row, subcategory),
             harmful=harmful(row) if callable(harmful) else harmful,
-            description=description(row) if callable(description) else row.maybe(description),
-            reason=row.maybe(reason),
-            source=row.maybe(source),
+            description=maybe(row, description),
+            reason=maybe(row, reason),
+            source=maybe(row, source),
             meta=meta(row) if callable(meta) else row.only(*meta),
         )
 
