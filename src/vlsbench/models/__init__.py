@@ -16,7 +16,6 @@ from vlsbench.models._chat import Schema as Schema
 from vlsbench.models._chat import Usage as Usage
 from vlsbench.models._chat import call_key as call_key
 from vlsbench.models._chat import call_key_of as call_key_of
-from vlsbench.models._hf import Answer as Answer
 from vlsbench.models._hf import HfChat as HfChat
 from vlsbench.models._hf import LocalModel as LocalModel
 from vlsbench.models._hf import Question as Question

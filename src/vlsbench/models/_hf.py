@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,18 +52,6 @@ class Question(NamedTuple):
     text: str
     images: Sequence[Image.Image] = ()
     system: str = ""
-
-
-class Answer(NamedTuple):
-    """What it said, without the thoughts before it, and how much was read and written."""
-
-    text: str
-    input_tokens: int
-    output_tokens: int
-    cut: bool
-    """Whether it was stopped by the limit rather than by itself."""
-    reasoning: str = ""
-    """The thoughts."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +99,7 @@ class LocalModel:
             tokenizer.pad_token = tokenizer.eos_token
         return cls(model.eval(), processor)
 
-    def answer(self, questions: Sequence[Question], params: Params) -> list[Answer]:
+    def answer(self, questions: Sequence[Question], params: Params) -> list[Reply]:
         """Answer questions in one batch.
 
         Args:
@@ -158,13 +146,12 @@ class LocalModel:
         ]
         asked = inputs["attention_mask"].sum(1).tolist()
         return [
-            # Everything after the first end is padding.
-            Answer(
+            Reply(
                 text.strip(),
-                n,
-                int(row.int().argmax()) + 1 if row.any() else len(row),
-                not row.any(),
+                Finish.STOP if row.any() else Finish.LENGTH,
                 reasoning,
+                # Everything after the first end is padding.
+                Usage(n, int(row.int().argmax()) + 1 if row.any() else len(row)),
             )
             for (text, reasoning), n, row in zip(said, asked, ended, strict=True)
         ]
@@ -338,19 +325,9 @@ class HfChat:
             # Each sample of the same question is another draw, whatever else was asked before.
             seed = (params.seed or 0) * 1_000_003 + first.sample
             params = Params(params.max_tokens, params.temperature, seed)
-        answers = self._local.answer(questions, params)
+        replies = self._local.answer(questions, params)
         took = time.perf_counter() - started
-        return [
-            Reply(
-                answer.text,
-                Finish.LENGTH if answer.cut else Finish.STOP,
-                answer.reasoning,
-                usage=Usage(answer.input_tokens, answer.output_tokens),
-                latency_s=took,
-                served_by=self.spec,
-            )
-            for answer in answers
-        ]
+        return [replace(reply, latency_s=took, served_by=self.spec) for reply in replies]
 
     async def close(self) -> None:
         """Nothing is held open between calls."""
