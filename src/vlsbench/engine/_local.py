@@ -31,12 +31,6 @@ class _Item(NamedTuple):
     stage: int
 
 
-class _Unanswered(NamedTuple):
-    record: str
-    stage: str
-    reason: str
-
-
 class _Work:
     """Hands out records: first what stages made, then the source, which is read as it is used."""
 
@@ -88,7 +82,7 @@ async def run_local(
         tag: Names an outcome for the tally.
     """
     ended = ctx.ledger.ended()
-    unanswered: list[_Unanswered] = []
+    unanswered: list[tuple[Stage, str, str]] = []
     work = _Work(iter(records))
 
     async def finish(stage: Stage, record: Record, result: Keep | Drop | Quarantine) -> None:
@@ -106,7 +100,7 @@ async def run_local(
             try:
                 result = await stage.run(record, ctx)
             except CallFailed as error:
-                unanswered.append(_Unanswered(record.id, stage.name, error.reason))
+                unanswered.append((stage, record.id, error.reason))
                 return []
             match result:
                 case Keep(value) if place + 1 < len(stages):
@@ -139,13 +133,9 @@ async def run_local(
     if not ctx.signal:
         # Only a run that went all the way may close a record for want of an answer; a run that
         # stopped leaves it open, and the next one asks again.
-        names = {stage.name: stage for stage in stages}
-        for lost in unanswered:
-            await finish(
-                names[lost.stage],
-                Record(lost.record, None),
-                Quarantine("unanswered", {"detail": lost.reason}),
-            )
+        for stage, name, reason in unanswered:
+            lost = Quarantine("unanswered", {"detail": reason})
+            await finish(stage, Record(name, None), lost)
 
 
 async def _until_done(workers: Sequence[asyncio.Task[None]], ctx: Context) -> None:
