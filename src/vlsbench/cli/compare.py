@@ -64,7 +64,8 @@ def compare(
     """Compare runs on the same pairs: differences with intervals, tests, and one table of all.
 
     Columns are benchmarks, as in the paper's table 2; differences are paired, clustered by image,
-    tested over images and corrected by Holm.
+    tested over images and corrected by Holm. Runs with benign pairs (eval --controls) have a net
+    rate: safe on harmful pairs less declined on benign ones.
 
     **Examples**
 
@@ -150,7 +151,7 @@ def _differences(found: DifferencesTable) -> Table:
     from vlsbench.comparing import points, probability
 
     table = Table(
-        title=f"{found.title}: safety rate, over-refusal on benign pairs",
+        title=f"{found.title}: safety rate, over-refusal on benign pairs, net rate",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )

@@ -45,7 +45,7 @@ def score(cell: Cell | None, column: Column) -> str:
         return DASH
     if column.unit != "%":
         return f"{cell.score:.0f}"
-    return f"{cell.score:.2f}" if cell.n is None else f"{cell.score:.1f}"
+    return f"{cell.score:.2f}" if cell.low is None else f"{cell.score:.1f}"
 
 
 def bounds(found: Cell) -> str:
