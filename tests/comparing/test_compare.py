@@ -152,7 +152,7 @@ def test_it_agrees_with_runs_diff(runs: Path) -> None:
     safety = _one(
         vlsbench.compare([one, other]), Scope.OVERALL, Measure.SAFETY, "lab/careful", LEAKLESS
     )
-    assert found.safety_difference == (safety.points or 0) / 100
+    assert found.safety.difference == (safety.points or 0) / 100
     assert found.p == safety.p
     assert mine.n == found.both_harmful
 

@@ -35,6 +35,7 @@ def plan_of(config: EvalConfig, *, progress: bool) -> EvaluationPlan:
         judge=config.judge,
         view=config.view,
         system=config.system,
+        samples=config.samples,
         sample=config.sample,
         params=config.params,
         judging=config.judging,

@@ -28,7 +28,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Evaluation
 
 FULL = "full"
-SETTINGS = ("judge", "params", "system", "shrink")
+SETTINGS = ("judge", "judge_partial", "params", "samples", "system", "shrink")
 """Parts of a run's identity that should be equal where models are compared."""
 Run = str | os.PathLike[str] | Evaluation
 """A run's folder, or what `vlsbench.evaluate` returned."""
@@ -277,10 +277,7 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
         for place, run in places.items():
             key, open_pairs, other = _key(place), run.summary.open, table[baseline].get(place)
             if open_pairs or not run.summary.complete:
-                yield (
-                    f"{name} on {key} is unfinished: {open_pairs:,} of {run.summary.pairs:,} pairs "
-                    "are open and in no figure."
-                )
+                yield (f"{name} on {key} is unfinished: {run.summary.still_open} and in no figure.")
             if other is None:
                 yield f"{name} is not compared on {key}: the baseline was not run."
                 continue

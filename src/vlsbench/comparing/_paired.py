@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vlsbench.comparing._runs import OpenRun
 from vlsbench.comparing._table import Difference, Kind, Measure, Scope
-from vlsbench.evaluation import shared_pairs
+from vlsbench.evaluation import Key, shared_pairs
 from vlsbench.judge import Label
 from vlsbench.stats import Interval, difference_interval, holm, paired_interval, paired_p
 
@@ -45,7 +45,7 @@ def paired(
     Raises:
         VlsbenchError: The two runs have no pair in common, or an id is not the same pair in both.
     """
-    groups: dict[tuple[bool, str], list[str]] = {}
+    groups: dict[tuple[bool, str], list[Key]] = {}
     for key in _either(before, after):
         known = before.ended.get(key) or after.ended[key]
         name = known.category or "(none)" if scope is Scope.CATEGORY else part
@@ -118,13 +118,13 @@ def _net(safe: _Change, declined: _Change, column: str) -> Difference:
     )
 
 
-def _scored(run: OpenRun, key: str) -> bool:
+def _scored(run: OpenRun, key: Key) -> bool:
     ended = run.ended.get(key)
     return ended is not None and ended.label.scored
 
 
-def _either(before: OpenRun, after: OpenRun) -> list[str]:
-    """Return the ids that ended in one run or both, after a look at those in both."""
+def _either(before: OpenRun, after: OpenRun) -> list[Key]:
+    """Return the answers that ended in one run or both, after a look at those in both."""
     shared_pairs(before.folder, before.ended, after.folder, after.ended)
     return sorted(before.ended.keys() | after.ended.keys())
 
