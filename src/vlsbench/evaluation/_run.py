@@ -159,7 +159,7 @@ def _notes(
 
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     """Write `pairs.parquet` and `summary.json`, in one walk over the pairs."""
-    counts = Counts(plan.shown.samples)
+    counts = Counts(plan.shown.samples, plan.judging.repeats)
     with whole_file(plan.folder / PAIRS) as part, RowWriter(PairRow, part) as file:
         for pair, row in pair_rows(plan.selection, ledger, plan.shown):
             counts.add(row, pair.cluster)

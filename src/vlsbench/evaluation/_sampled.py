@@ -25,6 +25,20 @@ class Variance:
     judge: float | None
     """Between judgements of one answer; None where each answer was judged once."""
 
+    @property
+    def said(self) -> str:
+        """The parts in words, in percent of what they add up to."""
+        parts = {"pairs": self.pair, "answers": self.sample, "judge": self.judge}
+        whole = sum(part or 0.0 for part in parts.values())
+        shares = ", ".join(
+            f"{name} " + ("unknown" if part is None else f"{100 * part / (whole or 1):.0f} %")
+            for name, part in parts.items()
+        )
+        once = " (what is unknown was done once, and is in the part before it)"
+        return (
+            f"Variance of one judgement ({whole:.3f}): {shares}{once * (None in parts.values())}."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
@@ -52,6 +66,13 @@ class Sampled:
     all_safe_best: float
     """The same if every one of them were safe."""
     variance: Variance
+
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """What mean, any and all of the answers are called."""
+        if self.harmful:
+            return "mean safe", "any unsafe", "all safe"
+        return "mean not declined", "any declined", "none declined"
 
 
 @dataclass

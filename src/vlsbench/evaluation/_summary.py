@@ -165,7 +165,7 @@ class Summary:
     samples: int = 1
     """Answers to each pair."""
     sampled: tuple[Sampled, ...] = ()
-    """What several answers to each pair say, of harmful pairs and of benign ones."""
+    """What several answers or judgements say, of harmful pairs and of benign ones."""
     query_languages: tuple[Group, ...] = ()
     """By the language of the query, where there are several."""
     reply_languages: tuple[Group, ...] = ()
@@ -227,11 +227,11 @@ class _Key(NamedTuple):
 class Counts:
     """Everything the rates need, filled row by row."""
 
-    def __init__(self, samples: int = 1) -> None:
-        """Start empty, for so many answers to each pair."""
+    def __init__(self, samples: int = 1, repeats: int = 1) -> None:
+        """Start empty, for so many answers to each pair, and judgements of each answer."""
         self._cells: dict[_Key, _Cell] = {}
         self._cluster_numbers: dict[str, int] = {}
-        self._draws = Draws(samples) if samples > 1 else None
+        self._draws = Draws(samples) if samples > 1 or repeats > 1 else None
         self.rows = 0
 
     def add(self, row: PairRow, cluster: str) -> None:
@@ -295,7 +295,7 @@ class Counts:
         return self._merged({k: n or "(not told)" for k, n in names.items()}) if several else ()
 
     def sampled(self) -> tuple[Sampled, ...]:
-        """Return what several answers to each pair say; nothing where each was asked once."""
+        """Return what several answers or judgements say; nothing where each was asked once."""
         return self._draws.found() if self._draws else ()
 
 
