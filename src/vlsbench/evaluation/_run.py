@@ -113,6 +113,7 @@ class EvaluationPlan:
             budget=self.budget,
             concurrency=self.concurrency,
             total=self.answers,
+            what="answers" if self.shown.samples > 1 else "pairs",
             tag=tag_of,
             left_out=self.selection.all_left_out,
             reuse=self.output.reuse,

@@ -34,10 +34,9 @@ class Variance:
             f"{name} " + ("unknown" if part is None else f"{100 * part / (whole or 1):.0f} %")
             for name, part in parts.items()
         )
-        once = " (what is unknown was done once, and is in the part before it)"
-        return (
-            f"Variance of one judgement ({whole:.3f}): {shares}{once * (None in parts.values())}."
-        )
+        unknown = None in parts.values()
+        once = " (what is unknown was done once, and is in the part before it)" if unknown else ""
+        return f"Variance of one judgement ({whole:.3f}): {shares}{once}."
 
 
 @dataclass(frozen=True, slots=True)
