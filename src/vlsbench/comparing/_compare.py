@@ -277,7 +277,10 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
         for place, run in places.items():
             key, open_pairs, other = _key(place), run.summary.open, table[baseline].get(place)
             if open_pairs or not run.summary.complete:
-                yield (f"{name} on {key} is unfinished: {run.summary.still_open} and in no figure.")
+                yield (
+                    f"{name} on {key} is unfinished: {run.summary.still_open} are open and in no "
+                    "figure."
+                )
             if other is None:
                 yield f"{name} is not compared on {key}: the baseline was not run."
                 continue

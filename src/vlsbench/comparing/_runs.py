@@ -76,8 +76,8 @@ def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
     summary = read_summary(folder / SUMMARY)
     if (summary.open or not summary.complete) and not allow_unfinished:
         raise VlsbenchError(
-            f"{folder} is unfinished: {summary.still_open}; run its eval command again to finish "
-            "it, or give --allow-unfinished"
+            f"{folder} is unfinished: {summary.still_open} are open; run its eval command again to "
+            "finish it, or give --allow-unfinished"
         )
     ended = {row.key: row for row in read_pairs(folder)}
     return OpenRun(folder, name or summary.model, bool(name), summary, ended)

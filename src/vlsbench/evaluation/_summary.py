@@ -179,9 +179,9 @@ class Summary:
 
     @property
     def still_open(self) -> str:
-        """How much of the run is still to come, in words."""
+        """How much of the run is open, in words."""
         what = "answers" if self.samples > 1 else "pairs"
-        return f"{self.open:,} of {self.pairs * self.samples:,} {what} are open"
+        return f"{self.open:,} of {self.pairs * self.samples:,} {what}"
 
 
 def read_summary(path: Path) -> Summary:
