@@ -222,10 +222,15 @@ def test_runs_are_compared_answer_by_answer_as_far_as_both_have_them(tmp_path: P
     found = compare_runs(one.folder, other.folder)
     assert (found.safety.pairs, found.only_one, found.safety.agreeing) == (4, 2, 2)
     assert found.safety.difference == 0.5
-    compared = vlsbench.compare({"one": one, "other": other})
+    compared = vlsbench.compare({"one": one, "other": other}, out=tmp_path / "compared")
     (safety,) = [d for d in compared.differences if d.measure == "safety" and d.scope == "overall"]
     assert (safety.points, safety.n, safety.images, safety.left_out) == (50.0, 4, 2, 2)
     assert any("differ in more than the model: samples" in note for note in compared.notes)
+    (cell,) = compared.rows[0].cells.values()
+    assert (cell.n, cell.pairs, cell.samples) == (6, 6, 3)
+    page = (tmp_path / "compared/compare.html").read_text("utf-8")
+    assert "n 6 of 6 answers" in page
+    assert "2 pairs" in page
 
 
 class Moody:

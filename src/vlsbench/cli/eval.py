@@ -59,6 +59,9 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
 
     - `vlsbench eval lab/leakless --controls lab/benign --model lab/blind --judge lab`
 
+    - `vlsbench eval vlsbench --model openai/gpt-4o --judge openai/gpt-4o --samples 4
+      --temperature 1 --judge-repeats 3`
+
     - `vlsbench eval vlsbench --leave-out audits/vlsbench/drop.csv --model openai/gpt-4o
       --judge openai/gpt-4o`
 

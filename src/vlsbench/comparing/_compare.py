@@ -172,6 +172,7 @@ def _figures(table: Table) -> tuple[list[Column], dict[str, dict[str, Cell]]]:
         for place, run in places.items():
             blank = Cell(
                 None,
+                samples=run.summary.samples,
                 simulated=run.simulated,
                 open=run.summary.open,
                 source=str(run.folder),

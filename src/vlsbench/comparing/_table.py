@@ -79,6 +79,8 @@ class Cell:
     """Hits and scored pairs; None where the source does not say, and for net rates."""
     pairs: int | None = None
     """Pairs of the run's selection in this group, unscored ones included."""
+    samples: int = 1
+    """Answers to each pair; `k`, `n` and `pairs` then count answers."""
     simulated: bool = False
     open: int = 0
     """Pairs still open in the run: an unfinished one."""

@@ -158,7 +158,7 @@ def table_csv(compared: Compared) -> str:
     ]
     names = (
         *("row", "baseline", "published", "column", "kind", "unit", "score", "low", "high"),
-        *("k", "n", "pairs", "open", "simulated", "source"),
+        *("k", "n", "pairs", "samples", "open", "simulated", "source"),
     )
     return _csv(names, rows)
 
