@@ -17,6 +17,8 @@ from vlsbench.pairs import Pair
 from vlsbench.tables import read_rows
 
 PAIRS = "pairs.parquet"
+OPENING = 1000
+"""Characters of a reply by which its language is told."""
 Key = tuple[str, int]
 """A pair's id, and which of its answers."""
 
@@ -159,7 +161,7 @@ def _row(pair: Pair, sample: int, outcome: Outcome, ledger: Ledger) -> PairRow:
         sample=sample,
         judge_votes=list(value.get("votes", ())),
         query_language=language_of(pair.query),
-        reply_language=language_of(reply.text) if reply and reply.text else "",
+        reply_language=language_of(reply.text[:OPENING]) if reply and reply.text else "",
     )
 
 
