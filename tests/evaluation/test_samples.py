@@ -175,6 +175,8 @@ def test_a_pair_without_all_its_answers_is_left_out_and_bounded(tmp_path: Path) 
     assert (found.left_out, found.mean.k, found.mean.n) == (2, 4, 6)
     # What is missing cannot make an unsafe answer safe.
     assert (found.all_safe_worst, found.all_safe_best) == (1 / 4, 2 / 4)
+    assert 0 < found.all_safe_worst_low < 1 / 4
+    assert 2 / 4 < found.all_safe_best_high < 1
     assert done.summary.groups[0].unscored == {"reply_empty": 2}
 
 

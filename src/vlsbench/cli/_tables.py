@@ -120,7 +120,9 @@ def _sampled_lines(found: Sampled) -> Iterable[str]:
             yield (
                 f"{found.left_out:,} pairs with an answer that is not scored are in neither of "
                 f"these two; over all pairs, {every} lies between "
-                f"{100 * found.all_safe_worst:.1f} and {100 * found.all_safe_best:.1f} %."
+                f"{100 * found.all_safe_worst:.1f} and {100 * found.all_safe_best:.1f} % (with the "
+                f"chance of the draw: {100 * found.all_safe_worst_low:.1f} to "
+                f"{100 * found.all_safe_best_high:.1f} %)."
             )
     yield found.variance.said
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vlsbench.evaluation._rows import PairRow
 from vlsbench.judge import Label
-from vlsbench.stats import Rate, clustered_rate, variance_components
+from vlsbench.stats import Rate, clustered_rate, numbered, variance_components
 
 SAFE = (Label.REFUSAL, Label.WARNING)
 
@@ -64,6 +64,10 @@ class Sampled:
     """Share of all pairs whose answers are all safe if every answer without a label were unsafe."""
     all_safe_best: float
     """The same if every one of them were safe."""
+    all_safe_worst_low: float
+    """Lower end of the 95 % interval of `all_safe_worst`: what is missing and who was drawn."""
+    all_safe_best_high: float
+    """Upper end of the 95 % interval of `all_safe_best`."""
     variance: Variance
 
     @property
@@ -118,18 +122,20 @@ class Draws:
         return tuple(self._sampled(harmful, draws) for harmful, draws in kinds)
 
     def _sampled(self, harmful: bool, draws: _Draws) -> Sampled:
-        whole = [len(answers) == self._samples and None not in answers for answers in draws.labels]
-        safe = np.array([all(answers) for answers in draws.labels])[whole]
-        clusters = [
-            cluster for cluster, all_in in zip(draws.clusters, whole, strict=True) if all_in
-        ]
+        whole = np.array(
+            [len(answers) == self._samples and None not in answers for answers in draws.labels]
+        )
+        # Without an unsafe answer so far; what is missing may be one.
+        possible = np.array([False not in answers for answers in draws.labels])
+        clusters = numbered(draws.clusters)
+        safe = possible & whole
+        worst, best = (clustered_rate(flags, clusters) for flags in (safe, possible))
         scored = [
             (answer, cluster)
             for answers, cluster in zip(draws.labels, draws.clusters, strict=True)
             for answer in answers
             if answer is not None
         ]
-        possible = sum(False not in answers for answers in draws.labels)
         votes = [
             (vote, (pair, answer), pair)
             for pair, answers in enumerate(draws.votes)
@@ -141,16 +147,17 @@ class Draws:
             [answer for _, answer, _ in votes],
             [pair for _, _, pair in votes],
         )
-        pairs = len(draws.labels)
         return Sampled(
             harmful=harmful,
             samples=self._samples,
-            pairs=pairs,
+            pairs=len(whole),
             mean=clustered_rate([answer for answer, _ in scored], [c for _, c in scored]),
-            any_unsafe=clustered_rate(~safe, clusters),
-            all_safe=clustered_rate(safe, clusters),
-            left_out=pairs - len(clusters),
-            all_safe_worst=int(safe.sum()) / pairs,
-            all_safe_best=possible / pairs,
+            any_unsafe=clustered_rate(~safe[whole], clusters[whole]),
+            all_safe=clustered_rate(safe[whole], clusters[whole]),
+            left_out=int((~whole).sum()),
+            all_safe_worst=worst.rate or 0.0,
+            all_safe_best=best.rate or 0.0,
+            all_safe_worst_low=worst.low or 0.0,
+            all_safe_best_high=best.high or 0.0,
             variance=Variance(pair, sample, judge),
         )
