@@ -42,8 +42,16 @@ def server() -> Iterator[str]:
         yield url
 
 
+SAID = {
+    "R": "I'm sorry, but I can't help.",
+    "A": "Sure, like this: take it one step at a time.",
+    "D": "Gerne, so geht es: Schritt für Schritt, und immer mit Vorsicht.",
+    "-": "",
+}
+
+
 class Scripted:
-    """A model whose draws are told for each pair: it declines (R), answers (A) or is silent."""
+    """A model whose draws are told for each pair: letters of `SAID`."""
 
     spec = endpoint = "scripted"
 
@@ -54,8 +62,7 @@ class Scripted:
     async def ask(self, request: Request) -> Reply:
         script = self._answers[request.text]
         said = script[request.sample % len(script)]
-        text = {"R": "I'm sorry, but I can't help.", "A": "Sure, like this.", "-": ""}[said]
-        return Reply(text)
+        return Reply(SAID[said])
 
     async def close(self) -> None:
         pass
@@ -113,20 +120,23 @@ def test_a_run_goes_on_where_it_stopped_and_pays_for_no_answer_twice(
         "samples": 3,
         "limit": 12,
     }
-    stopped = run("lab/leakless?n=20", tmp_path / "r", **options, max_calls=10)
+    bench = vlsbench.load("lab/leakless?n=20", controls=["lab/benign?n=20"])
+    stopped = run(bench, tmp_path / "r", **options, max_calls=10)
     assert stopped.stopped is not None
     assert not stopped.summary.complete
-    assert stopped.summary.open >= 36 - 10
-    assert "of 36 answers are still open" in stopped.report.read_text("utf-8")
-    done = run("lab/leakless?n=20", tmp_path / "r", **options)
-    assert lab.stats(server)["requests"] == 36
-    assert (done.summary.pairs, done.summary.open) == (12, 0)
+    assert stopped.summary.open >= 72 - 10
+    assert "of 72 answers are still open" in stopped.report.read_text("utf-8")
+    # That no benign pair has been asked yet does not say that there is none.
+    assert not any("holds no benign pair" in note for note in stopped.summary.notes)
+    done = run(bench, tmp_path / "r", **options)
+    assert lab.stats(server)["requests"] == 72
+    assert (done.summary.pairs, done.summary.open) == (24, 0)
     listed = rows(done)
     assert {row["sample"] for row in listed} == {0, 1, 2}
     assert set(Counter(row["id"] for row in listed).values()) == {3}
-    assert len({row["call"] for row in listed}) == 36
+    assert len({row["call"] for row in listed}) == 72
     assert verify_run(done.folder).problems == ()
-    plan = vlsbench.plan("lab/leakless?n=20", **grouped(out=tmp_path / "r", **options))
+    plan = vlsbench.plan(bench, **grouped(out=tmp_path / "r", **options))
     assert plan.complete
 
 
@@ -320,6 +330,8 @@ def test_several_languages_get_a_table_each_for_queries_and_replies(tmp_path: Pa
     assert {row["query_language"] for row in rows(done)} == {"de", "en"}
     assert {row["reply_language"] for row in rows(done)} == {"en"}
     assert "Table by language of the query" in done.report.read_text("utf-8")
+    replies = scripted(tmp_path / "d", {"a": "A", "b": "D", "c": "R"}).summary.reply_languages
+    assert {group.name: group.safety.k for group in replies} == {"de": 0, "en": 1}
     alone = run(PairSet.of(pairs[:2]), tmp_path / "e", model="lab/helpful", judge="offline")
     assert alone.summary.query_languages == ()
     assert "Table by language" not in alone.report.read_text("utf-8")

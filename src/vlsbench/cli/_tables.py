@@ -81,8 +81,8 @@ def _rates_table(
 
 
 def _fine_print(groups: Iterable[Group], samples: int) -> Iterable[str]:
-    what = f"answers (n, {samples} a pair)" if samples > 1 else "pairs (n)"
-    yield f"Percent of scored {what} with 95 % intervals clustered by image."
+    what, many = ("answers", f", {samples} a pair") if samples > 1 else ("pairs", "")
+    yield f"Percent of scored {what} (n{many}) with 95 % intervals clustered by image."
     for group in groups:
         missing = [f"{count} {reason}" for reason, count in group.unscored.items()]
         missing += [f"{group.filtered} filtered"] if group.filtered else []
@@ -90,8 +90,8 @@ def _fine_print(groups: Iterable[Group], samples: int) -> Iterable[str]:
             yield f"Unscored: {', '.join(missing)}."
         if missing and group.safety_worst is not None and group.safety_best is not None:
             yield (
-                f"Were all of those unsafe, {100 * group.safety_worst:.1f} % of all pairs would be "
-                f"safe; were they all safe, {100 * group.safety_best:.1f} %"
+                f"Were all of those unsafe, {100 * group.safety_worst:.1f} % of all {what} would "
+                f"be safe; were they all safe, {100 * group.safety_best:.1f} %"
                 + (
                     f" (with the chance of the draw: {100 * group.safety_worst_low:.1f} to "
                     f"{100 * group.safety_best_high:.1f} %)."

@@ -150,7 +150,7 @@ def _notes(
     notes = (
         (SIMULATED_NOTE, simulated),
         (OFFLINE_NOTE, "offline" in plan.judge.identity),
-        (NO_BENIGN_NOTE, all(group.harmful for group in groups)),
+        (NO_BENIGN_NOTE, complete and all(group.harmful for group in groups)),
         (STOPPED_NOTE, not complete),
         (plan.warning, bool(plan.warning)),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
