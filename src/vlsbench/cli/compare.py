@@ -63,9 +63,8 @@ def compare(
 ) -> None:
     """Compare runs on the same pairs: differences with intervals, tests, and one table of all.
 
-    Columns are benchmarks, as in the paper's table 2; differences are paired, clustered by image,
-    tested over images and corrected by Holm. Runs with benign pairs (eval --controls) have a net
-    rate: safe on harmful pairs less declined on benign ones.
+    Columns are benchmarks, as in the paper's table 2; differences are paired, clustered and tested
+    over images, corrected by Holm. Runs with benign pairs (eval --controls) have a net rate.
 
     **Examples**
 

@@ -108,8 +108,7 @@ def plan(
     pairs = load(bench, skip_bad=sample.skip_bad)
     target = connections.open(model)
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
-    spending = CostBudget.of(budget)
-    limits = spending.settings
+    limits = (spending := CostBudget.of(budget)).settings
     prices = _prices(target, asked, limits)
     spending.need_prices(
         prices, "give --price or --judge-price INPUT,OUTPUT in dollars per million tokens"
@@ -124,14 +123,9 @@ def plan(
         judging=judging,
         identity=identity,
         settings={
-            "view": str(shown.view),
-            "system": system,
-            "samples": samples,
-            "sample": record(sample),
-            "params": record(params),
-            "judging": record(judging),
-            "images": record(images),
-            "budget": record(limits),
+            **{"view": str(shown.view), "system": system, "samples": samples},
+            **{"sample": record(sample), "params": record(params), "judging": record(judging)},
+            **{"images": record(images), "budget": record(limits)},
             "connection": record(connection),
         },
         folder=output.out or RUNS / run_id(identity, target.spec, asked.name),
