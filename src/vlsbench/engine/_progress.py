@@ -43,7 +43,7 @@ def progress_bar(tally: Tally, console: Console) -> Iterator[None]:
     started = time.monotonic()
     over = threading.Event()
     bar = Progress(
-        TextColumn("pairs"),
+        TextColumn(tally.what),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[facts]}"),
@@ -54,7 +54,10 @@ def progress_bar(tally: Tally, console: Console) -> Iterator[None]:
         auto_refresh=False,
         disable=not console.is_terminal,
     )
-    task = bar.add_task("pairs", total=tally.total, completed=tally.done, facts="")
+    task = bar.add_task(tally.what, total=tally.total, completed=tally.done, facts="")
+
+    def said(facts: str) -> str:
+        return f"{tally.done:,} of {tally.total:,} {tally.what} · {facts}"
 
     def update() -> str:
         facts = _facts(tally, time.monotonic() - started)
@@ -67,7 +70,7 @@ def progress_bar(tally: Tally, console: Console) -> Iterator[None]:
             facts = update()
             if not console.is_terminal and time.monotonic() - last_line >= LINE_S:
                 last_line = time.monotonic()
-                console.print(f"{tally.done:,} of {tally.total:,} pairs · {facts}", highlight=False)
+                console.print(said(facts), highlight=False)
 
     watcher = threading.Thread(target=watch, name="progress", daemon=True)
     with bar:
@@ -79,4 +82,4 @@ def progress_bar(tally: Tally, console: Console) -> Iterator[None]:
             watcher.join()
             facts = update()
     if not console.is_terminal:
-        console.print(f"{tally.done:,} of {tally.total:,} pairs · {facts}", highlight=False)
+        console.print(said(facts), highlight=False)
