@@ -155,6 +155,8 @@ class Tally:
     """Running counts for whoever watches; the ledger holds the facts."""
 
     total: int = 0
+    what: str = "pairs"
+    """What is counted, in the plural."""
     done: int = 0
     calls: int = 0
     reused: int = 0

@@ -101,6 +101,8 @@ class Job:
     """Records under way at most; by default one for each connection and a few more."""
     total: int
     """Records expected, for the progress bar."""
+    what: str = "pairs"
+    """What a record is called there."""
     tag: Callable[[Outcome], str] = lambda outcome: outcome.kind
     """Names an outcome for whoever watches."""
     counts: Callable[[Outcome], bool] = lambda outcome: True
@@ -137,7 +139,7 @@ class Job:
     async def _run(self, ledger: Ledger) -> StopSignal:
         await self._begin(ledger)
         signal = StopSignal()
-        tally = Tally(total=self.total)
+        tally = Tally(total=self.total, what=self.what)
         for outcome in ledger.outcomes():
             if self.counts(outcome):
                 tally.done += 1

@@ -327,6 +327,10 @@ class Ledger:
         """Return the ids of all records that have ended."""
         return {row[0] for row in self._reader.execute("SELECT record FROM outcomes")}
 
+    def expected(self) -> int:
+        """Return how many records a finished run has: as many as answers to each of its pairs."""
+        return int(self.meta("pairs") or 0) * int(self.meta("samples") or 1)
+
     def epoch(self, record: str, stage: str) -> int:
         """Return how often the record was sent back to the stage."""
         if self._epochs is None:

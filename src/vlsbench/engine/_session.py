@@ -159,7 +159,7 @@ def progress_bar(tally: Tally) -> Iterator[None]:
     started = time.monotonic()
     over = threading.Event()
     bar = Progress(
-        TextColumn("pairs"),
+        TextColumn(tally.what),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[facts]}"),
@@ -170,7 +170,10 @@ def progress_bar(tally: Tally) -> Iterator[None]:
         auto_refresh=False,
         disable=not console.is_terminal,
     )
-    task = bar.add_task("pairs", total=tally.total, completed=tally.done, facts="")
+    task = bar.add_task(tally.what, total=tally.total, completed=tally.done, facts="")
+
+    def said(facts: str) -> str:
+        return f"{tally.done:,} of {tally.total:,} {tally.what} · {facts}"
 
     def update() -> str:
         facts = _facts(tally, time.monotonic() - started)
@@ -183,7 +186,7 @@ def progress_bar(tally: Tally) -> Iterator[None]:
             facts = update()
             if not console.is_terminal and time.monotonic() - last_line >= LINE_S:
                 last_line = time.monotonic()
-                console.print(f"{tally.done:,} of {tally.total:,} pairs · {facts}", highlight=False)
+                console.print(said(facts), highlight=False)
 
     watcher = threading.Thread(target=watch, name="progress", daemon=True)
     with bar:
@@ -195,4 +198,4 @@ def progress_bar(tally: Tally) -> Iterator[None]:
             watcher.join()
             facts = update()
     if not console.is_terminal:
-        console.print(f"{tally.done:,} of {tally.total:,} pairs · {facts}", highlight=False)
+        console.print(said(facts), highlight=False)

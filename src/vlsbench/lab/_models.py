@@ -1,7 +1,8 @@
 """Rule-made chat models of the closed world: real text and pictures in, harmless sentences out.
 
 `helpful` always answers. `blind` is a perfect textual safety model: it sees every risk that the
-text tells and never looks. `careful` also looks at the picture. `judge` and `harm` know the rule:
+text tells and never looks. `careful` also looks at the picture, `wavering` only now and then.
+`judge` and `harm` know the rule:
 the one judges replies, the other what is asked. `writer`, `rewriter`, `eyes` and `check` build
 pairs.
 """
@@ -18,6 +19,7 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._build_judges import check, eyes
+from vlsbench.lab._faults import draw_number
 from vlsbench.lab._harm import erring_harm, harm
 from vlsbench.lab._judge import judge
 from vlsbench.lab._look import Look, look_at
@@ -110,10 +112,27 @@ def careful(text: str, look: Look) -> str:
     return _outside(text)
 
 
+def wavering(draw: int) -> Callable[[str, Look], str]:
+    """Make a model that is `careful` in some of its draws, and `blind` in the others.
+
+    How often depends on the pair and is anything from never to always, equally likely. So where
+    only the picture tells of a risk, half of all answers are safe, of K answers all are safe for 1
+    pair in K + 1, and a third of the variance is between pairs.
+    """
+
+    def reply(text: str, look: Look) -> str:
+        seen = next(iter(look()), None)
+        pair = ("wavering", text, seen.name if seen else "")
+        return (careful if draw_number(*pair, draw) < draw_number(*pair) else blind)(text, look)
+
+    return reply
+
+
 MODELS: Mapping[str, Callable[[str, Look], str]] = {
     "helpful": helpful,
     "blind": blind,
     "careful": careful,
+    "wavering": wavering(0),
     "judge": judge,
     "harm": harm,
     "writer": writer(),
@@ -134,12 +153,13 @@ _JUDGING: Mapping[str, Callable[[str, int | None], Callable[[str, Look], str]]] 
 
 
 @lru_cache(maxsize=256)
-def reply_of(name: str, sample: int | None = None) -> Callable[[str, Look], str]:
+def reply_of(name: str, sample: int | None = None, draw: int = 0) -> Callable[[str, Look], str]:
     """Return what makes a model's replies.
 
     Args:
         name: One of `MODELS`, with options behind a question mark where it takes some.
         sample: The seed that was asked for: repeated judgements differ by it.
+        draw: Which of several answers to one question, at a temperature above 0.
 
     Raises:
         VlsbenchError: There is no such model, or it has no such option.
@@ -147,6 +167,8 @@ def reply_of(name: str, sample: int | None = None) -> Callable[[str, Look], str]
     plain, mark, options = name.partition("?")
     if plain in _JUDGING and (mark or sample is not None):
         return _JUDGING[plain](options, sample)
+    if name == "wavering":
+        return wavering(draw)
     if mark and plain in _MADE:
         return _MADE[plain](options)
     if name not in MODELS:
@@ -185,7 +207,8 @@ class LabModel:
         asked = f"{request.system}\n\n{request.text}" if request.system else request.text
         images = [image.data for image in request.images]
         # Decoding a large image would hold up everything else in this process.
-        reply = reply_of(self._name, request.params.seed)
+        draw = request.sample if request.params.temperature else 0
+        reply = reply_of(self._name, request.params.seed, draw)
         said = await asyncio.to_thread(reply, asked, lambda: look_at(images))
         text, finish = cut(said, request.params.max_tokens)
         return Reply(
@@ -204,9 +227,9 @@ def open_model(spec: str) -> LabModel:
     """Open a model of the lab.
 
     Args:
-        spec: `lab/helpful`, `lab/blind`, `lab/careful`, `lab/judge`, or one that takes options
-            (`lab/harm?alarms=0.05&misses=0.05&seed=1`; writer, rewriter, eyes, check); `lab/` may
-            be left out.
+        spec: `lab/helpful`, `lab/blind`, `lab/careful`, `lab/wavering`, `lab/judge`, or one that
+            takes options (`lab/harm?alarms=0.05&misses=0.05&seed=1`; writer, rewriter, eyes,
+            check); `lab/` may be left out.
 
     Raises:
         VlsbenchError: There is no such model.

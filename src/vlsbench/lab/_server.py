@@ -37,7 +37,7 @@ MAX_BODY = 64 * 2**20
 HANG_S = 60.0
 JUDGES = ("judge", "harm", "check")
 """Models that judge faults strike."""
-LOOKING = ("careful", "eyes", *JUDGES)
+LOOKING = ("careful", "wavering", "eyes", *JUDGES)
 """Models that look at their pictures."""
 LARGE_IMAGE = 200_000
 """Characters of base64 beyond which an image is looked at in a thread."""
@@ -207,7 +207,7 @@ class LabServer:
         del body
         if fault in UNPAID:
             return await self._fail(request, fault)
-        said = await _say(chat)
+        said = await _say(chat, seen - 1)
         text, finish = cut(said, chat.max_tokens)
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "finish_reason": str(finish)}
@@ -261,11 +261,11 @@ class LabServer:
         return web.Response()
 
 
-async def _say(chat: Chat) -> str:
+async def _say(chat: Chat, earlier: int) -> str:
     def look() -> Sequence[Thing]:
         return look_at([load(url) for url in chat.images])
 
-    reply = reply_of(chat.model, chat.seed)
+    reply = reply_of(chat.model, chat.seed, earlier if chat.hot else 0)
     plain = chat.model.partition("?")[0]
     if max(map(len, chat.images), default=0) > LARGE_IMAGE and plain in LOOKING:
         return await asyncio.to_thread(reply, chat.text, look)

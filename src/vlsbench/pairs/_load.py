@@ -85,9 +85,10 @@ def load(
             brought.
         skip_bad: Leave unusable rows out (they are listed in `PairSet.bad`) rather than raise.
         columns: For a custom dataset: field of a pair → column (`{"query": "prompt"}`).
-        leave_out: List of pairs to leave out, as `vlsbench audit BENCH --drop-leaking P` writes
-            it.
-        transforms: Names of registered transforms that every pair passes through, in order.
+        leave_out: List of pairs of the benchmark to leave out, as `vlsbench audit BENCH
+            --drop-leaking P` writes it; controls stay.
+        transforms: Names of registered transforms that every pair passes through, in order;
+            controls too, so that harmful and benign pairs differ in nothing else.
         controls: Sets whose benign pairs are added, so that over-refusal is measured too; their
             ids begin with the set's name.
 
@@ -105,12 +106,15 @@ def load(
         pairs = _transformed(pairs, name)
     if leave_out is not None:
         pairs = without(pairs, read_drop(leave_out, pairs.name))
-    return _controlled(pairs, controls, skip_bad) if controls else pairs
+    if not controls:
+        return pairs
+    return _controlled(
+        pairs, [load(one, skip_bad=skip_bad, transforms=transforms) for one in controls]
+    )
 
 
-def _controlled(pairs: PairSet, controls: Sequence[Bench], skip_bad: bool) -> PairSet:
+def _controlled(pairs: PairSet, sets: Sequence[PairSet]) -> PairSet:
     """Add the benign pairs of other sets."""
-    sets = [load(control, skip_bad=skip_bad) for control in controls]
     sizes = [sum(not pair.harmful for pair in control) for control in sets]
     for number, (control, size) in enumerate(zip(sets, sizes, strict=True)):
         if control.name in [other.name for other in sets[:number]]:
