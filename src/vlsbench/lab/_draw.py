@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import random
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from vlsbench.lab._pictures import PICTURES
-from vlsbench.lab._shapes import INK, Shape
+from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -28,6 +28,30 @@ GROUNDS = {
     "orange": (250, 224, 199),
 }
 """Name → colour of the background, pale so that every thing stands out."""
+
+
+class Shape(NamedTuple):
+    """One primitive of a drawing, as `drawings.toml` describes them."""
+
+    kind: str
+    fill: str
+    width: float
+    at: tuple[float, ...]
+
+
+_FILE = tomllib.loads(files("vlsbench.lab").joinpath("drawings.toml").read_text("utf-8"))
+_COLOURS: Mapping[str, str] = _FILE["colours"]
+
+
+def _shape(line: str) -> Shape:
+    kind, fill, width, *at = line.split()
+    return Shape(kind, _COLOURS.get(fill, fill), float(width), tuple(map(float, at)))
+
+
+DRAWINGS: Mapping[str, Sequence[Shape]] = {
+    name: [_shape(line) for line in lines.splitlines()] for name, lines in _FILE["drawings"].items()
+}
+"""Thing → its shapes. Tests check that it draws every thing of the world and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +103,7 @@ def paint(name: str, pose: Pose, side: int) -> Image.Image:
     pen = ImageDraw.Draw(canvas)
     unit = big * pose.scale / 100
     left, top = (big * (0.5 + shift) - 50 * unit for shift in pose.shift)
-    for shape in PICTURES[name]:
+    for shape in DRAWINGS[name]:
         _put(pen, shape, unit, left, top)
     centre = (left + 50 * unit, top + 50 * unit)
     return canvas.rotate(pose.turn, center=centre, fillcolor=pose.shade).reduce(SMOOTH)
@@ -92,7 +116,7 @@ def _put(pen: ImageDraw.ImageDraw, shape: Shape, unit: float, left: float, top: 
         for place, part in enumerate(shape.at[:points])
     ]
     width = max(1, round(shape.width * unit))
-    outline = INK if shape.width else None
+    outline = _COLOURS["ink"] if shape.width else None
     match shape.kind:
         case "box":
             pen.rounded_rectangle(at, shape.at[4] * unit, shape.fill, outline, width)
