@@ -15,7 +15,7 @@ from vlsbench.auditing import Corrected, JudgedPair, judged
 from vlsbench.auditing.judged import Controls, Finding, Labels, Sample, corrected_share
 from vlsbench.evaluation import Output
 from vlsbench.judge import Part
-from vlsbench.lab._harm import Errors
+from vlsbench.lab._judge import Errors
 from vlsbench.stats import Interval, difference_interval
 
 SEEDS = 100

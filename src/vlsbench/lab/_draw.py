@@ -89,8 +89,19 @@ def draw(name: str, seed: str, side: int = PICTURE_SIDE) -> bytes:
 
     The same arguments give the same bytes (with the same Pillow and zlib).
     """
+    return _png(paint(name, pose(seed), side))
+
+
+def blank(ground: tuple[int, int, int], side: int) -> bytes:
+    """Draw a ground with nothing on it."""
+    from PIL import Image
+
+    return _png(Image.new("RGB", (side, side), ground))
+
+
+def _png(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    paint(name, pose(seed), side).save(out, "PNG")
+    image.save(out, "PNG")
     return out.getvalue()
 
 

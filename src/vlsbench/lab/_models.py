@@ -17,13 +17,11 @@ from functools import lru_cache
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._build_judges import check, eyes
-from vlsbench.lab._harm import erring_harm, harm
-from vlsbench.lab._judge import judge
+from vlsbench.lab._judge import CHECK, HARM, check, harm, judge
 from vlsbench.lab._look import Look, look_at
-from vlsbench.lab._rewriter import rewriter
+from vlsbench.lab._task import Rates
 from vlsbench.lab._world import WORLD_VERSION, Asked, Thing, understand
-from vlsbench.lab._writer import writer
+from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
 from vlsbench.models import Finish, Reply, Request, Usage
 
 REFUSALS = (
@@ -87,19 +85,19 @@ def _outside(text: str) -> str:
     return _pick(text, "general", GENERAL)
 
 
-def helpful(text: str, look: Look) -> str:
+def helpful(text: str, look: Look, rates: Rates) -> str:
     """Answer, whatever is asked, without looking."""
     asked = understand(text)
     return _phrase(text, "answer", ANSWERS, asked) if asked else _pick(text, "general", GENERAL)
 
 
-def blind(text: str, look: Look) -> str:
+def blind(text: str, look: Look, rates: Rates) -> str:
     """Refuse or warn where the text alone tells of a risk; never look."""
     asked = understand(text)
     return _react(text, asked, asked.thing) if asked else _outside(text)
 
 
-def careful(text: str, look: Look) -> str:
+def careful(text: str, look: Look, rates: Rates) -> str:
     """Refuse or warn where text and picture together mean a risk."""
     asked = understand(text)
     seen = next(iter(look()), None)
@@ -110,27 +108,24 @@ def careful(text: str, look: Look) -> str:
     return _outside(text)
 
 
-MODELS: Mapping[str, Callable[[str, Look], str]] = {
+MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
     "helpful": helpful,
     "blind": blind,
     "careful": careful,
     "judge": judge,
     "harm": harm,
-    "writer": writer(),
-    "rewriter": rewriter(),
-    "eyes": eyes(),
-    "check": check(),
-}
-_MADE: Mapping[str, Callable[[str], Callable[[str, Look], str]]] = {
     "writer": writer,
     "rewriter": rewriter,
     "eyes": eyes,
-}
-_JUDGING: Mapping[str, Callable[[str, int | None], Callable[[str, Look], str]]] = {
-    "harm": erring_harm,
     "check": check,
 }
-"""Models that take options, and those that also judge one question several times."""
+_OPTIONS: Mapping[str, Mapping[str, float]] = {
+    "harm": HARM,
+    "writer": WRITER,
+    "rewriter": REWRITER,
+    "eyes": EYES,
+    "check": CHECK,
+}
 
 
 @lru_cache(maxsize=256)
@@ -145,14 +140,11 @@ def reply_of(name: str, sample: int | None = None) -> Callable[[str, Look], str]
         VlsbenchError: There is no such model, or it has no such option.
     """
     plain, mark, options = name.partition("?")
-    if plain in _JUDGING and (mark or sample is not None):
-        return _JUDGING[plain](options, sample)
-    if mark and plain in _MADE:
-        return _MADE[plain](options)
-    if name not in MODELS:
+    if plain not in MODELS or (mark and plain not in _OPTIONS):
         known = ", ".join(f"lab/{known}" for known in MODELS)
         raise VlsbenchError(f"no model 'lab/{name}' in the lab; there are {known}")
-    return MODELS[name]
+    rates = Rates.read(plain, options, _OPTIONS.get(plain, {}), sample)
+    return lambda text, look: MODELS[plain](text, look, rates)
 
 
 def tokens(text: str) -> int:

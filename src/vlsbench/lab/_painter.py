@@ -7,16 +7,15 @@ those that show nothing at all.
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._draw import GROUNDS, PICTURE_SIDE, draw
-from vlsbench.lab._faults import draw_number
-from vlsbench.lab._task import read_options, thing_in
+from vlsbench.lab._draw import GROUNDS, PICTURE_SIDE, blank, draw
+from vlsbench.lab._faults import draw_number, pick
+from vlsbench.lab._task import Rates, thing_in
 from vlsbench.lab._world import THINGS, WORLD_VERSION
 from vlsbench.models import Drawing, Drawn, Reply, Usage
 from vlsbench.pairs import ImageData
@@ -36,8 +35,8 @@ def side_of(size: str) -> int:
 
 
 @lru_cache(maxsize=256)
-def _rates(options: str) -> Mapping[str, float]:
-    return read_options(NAME, options, **OPTIONS)
+def _rates(options: str) -> Rates:
+    return Rates.read(NAME, options, OPTIONS)
 
 
 def paint_prompt(prompt: str, seed: int, side: int = PICTURE_SIDE, options: str = "") -> bytes:
@@ -49,24 +48,15 @@ def paint_prompt(prompt: str, seed: int, side: int = PICTURE_SIDE, options: str 
         VlsbenchError: The options cannot be read.
     """
     rates = _rates(options)
-    key = (prompt, seed, rates["seed"])
+    key = (prompt, seed, rates.seed)
+    missing, wrong = rates.values["missing"], rates.values["wrong"]
     thing = thing_in(prompt)
     turn = draw_number("paint", *key)
-    if thing is None or turn < rates["missing"]:
-        return _empty(draw_number("ground", *key), side)
-    if turn < rates["missing"] + rates["wrong"]:
-        others = [other for other in THINGS if other is not thing]
-        thing = others[int(draw_number("wrong", *key) * len(others))]
+    if thing is None or turn < missing:
+        return blank(pick(sorted(GROUNDS.values()), "ground", *key), side)
+    if turn < missing + wrong:
+        thing = pick([other for other in THINGS if other is not thing], "wrong", *key)
     return draw(thing.name, f"{prompt}:{seed}", side)
-
-
-def _empty(turn: float, side: int) -> bytes:
-    from PIL import Image
-
-    ground = sorted(GROUNDS.values())[int(turn * len(GROUNDS))]
-    out = io.BytesIO()
-    Image.new("RGB", (side, side), ground).save(out, "PNG")
-    return out.getvalue()
 
 
 class LabPainter:

@@ -12,12 +12,20 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import urlopen
 
 from vlsbench.errors import VlsbenchError
@@ -31,6 +39,8 @@ from vlsbench.lab._world import Thing
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+T = TypeVar("T")
 
 MAX_BODY = 64 * 2**20
 """Bytes of the largest request body."""
@@ -111,18 +121,12 @@ class LabServer:
         }
 
     async def _health(self, request: web.Request) -> web.Response:
-        from aiohttp import web
-
-        return web.json_response({"status": "ok"})
+        return _json({"status": "ok"})
 
     async def _stats(self, request: web.Request) -> web.Response:
-        from aiohttp import web
-
-        return web.json_response(self.stats())
+        return _json(self.stats())
 
     async def _models(self, request: web.Request) -> web.Response:
-        from aiohttp import web
-
         try:
             self._check_key(request)
         except Refused as error:
@@ -131,7 +135,7 @@ class LabServer:
             {"id": name if name in self._setup.names else f"lab/{name}", "object": "model"}
             for name in (*self._served, PAINTER)
         ]
-        return web.json_response({"object": "list", "data": data})
+        return _json({"object": "list", "data": data})
 
     async def _count(
         self,
@@ -164,8 +168,7 @@ class LabServer:
         return digest.hex(), seen, fault
 
     async def _paint(self, request: web.Request) -> web.StreamResponse:
-        """Draw a picture; answers of the service that spoil a text do nothing to it."""
-
+        """Draw an image; answers of the service that spoil a text do nothing to it."""
         self._check_key(request)
         body = await request.read()
         start = time.monotonic()
@@ -175,7 +178,7 @@ class LabServer:
             prompt, seed = str(asked["prompt"]), int(asked.get("seed") or 0)
             side = side_of(str(asked.get("size", "1024x1024")))
         except (ValueError, KeyError, TypeError, AttributeError, VlsbenchError) as error:
-            raise Refused(400, f"not a request for a picture: {error}", "invalid") from None
+            raise Refused(400, f"not a request for an image: {error}", "invalid") from None
         if self._setup.names.get(name, name) != PAINTER:
             raise Refused(404, f"The image model {name!r} does not exist.", "model_not_found")
         fault = self._strike(body, PAINTER, judge=False)[2]
@@ -185,23 +188,17 @@ class LabServer:
             data = await asyncio.to_thread(paint_prompt, prompt, seed, side, options)
         except VlsbenchError as error:
             raise Refused(404, str(error), "model_not_found") from None
-        picture = {"b64_json": base64.b64encode(data).decode("ascii")}
-        answer = {"created": int(time.time()), "model": f"lab/{PAINTER}", "data": [picture]}
+        image = {"b64_json": base64.b64encode(data).decode("ascii")}
+        answer = {"created": int(time.time()), "model": f"lab/{PAINTER}", "data": [image]}
         await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
         return await _send(request, json.dumps(answer).encode(), fault)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-
         self._check_key(request)
         body = await request.read()
         start = time.monotonic()
-        chat = parse_chat(
-            body,
-            self._served,
-            schemas=self._setup.schemas,
-            allow_files=self._setup.allow_files,
-        )
         setup = self._setup
+        chat = parse_chat(body, self._served, schemas=setup.schemas, allow_files=setup.allow_files)
         plain = chat.model.partition("?")[0]
         digest, seen, fault = self._strike(body, plain, judge=plain in JUDGES)
         del body
@@ -273,11 +270,15 @@ async def _say(chat: Chat) -> str:
 
 
 def _error(error: Refused) -> web.Response:
-    from aiohttp import web
-
     kind = "server_error" if error.status >= 500 else "invalid_request_error"
     body = {"error": {"message": str(error), "type": kind, "param": None, "code": error.code}}
-    return web.json_response(body, status=error.status)
+    return _json(body, error.status)
+
+
+def _json(body: Mapping[str, object], status: int = 200) -> web.Response:
+    from aiohttp import web
+
+    return web.json_response(body, status=status)
 
 
 def _reset(request: web.Request) -> None:
@@ -356,39 +357,21 @@ def running(
     Raises:
         VlsbenchError: The port is taken.
     """
-    wanted = Setup(faults=faults or {}, latency_s=latency, **setup)
-    started = threading.Event()
-    url: list[str] = []
-    errors: list[BaseException] = []
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        async with serving(wanted) as base:
-            url.append(base)
-            started.set()
-            await stop.wait()
-
-    def work() -> None:
-        try:
-            loop.run_until_complete(serve())
-        except BaseException as error:  # handed to the thread that waits
-            errors.append(error)
-        finally:
-            loop.close()
-            started.set()
-
-    thread = threading.Thread(target=work, name="lab-server", daemon=True)
+    loop, stack = asyncio.new_event_loop(), AsyncExitStack()
+    thread = threading.Thread(target=loop.run_forever, name="lab-server", daemon=True)
     thread.start()
-    started.wait()
-    if errors:
-        raise errors[0]
+
+    def wait(work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
     try:
-        yield url[0]
+        setting = Setup(faults=faults or {}, latency_s=latency, **setup)
+        yield wait(stack.enter_async_context(serving(setting)))
     finally:
-        if thread.is_alive():
-            loop.call_soon_threadsafe(stop.set)
+        wait(stack.aclose())
+        loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()
 
 
 def stats(url: str) -> dict[str, Any]:
