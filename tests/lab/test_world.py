@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsbench.lab import ACTS, THINGS, WORLD_VERSION, _models, understand
+from vlsbench.lab import ACTS, THINGS, WORLD_VERSION, understand
 from vlsbench.lab._draw import DRAWINGS
+from vlsbench.lab._world import WORDS
 
 RISKY = {(act.name, thing.name): act.risk(thing) is not None for act in ACTS for thing in THINGS}
 
@@ -60,7 +61,7 @@ def test_a_change_of_the_world_changes_its_version() -> None:
             [(thing.name, thing.kind, sorted(thing.traits)) for thing in THINGS],
             [(act.name, act.title, act.doing, act.phrasings, dict(act.hazards)) for act in ACTS],
             sorted(DRAWINGS.items()),
-            [_models.REFUSALS, _models.WARNINGS, _models.ANSWERS, _models.GENERAL],
+            [WORDS[kind] for kind in ("refusals", "warnings", "answers", "general")],
         ]
     )
     digest = hashlib.sha256(whole.encode()).hexdigest()[:16]

@@ -1,9 +1,9 @@
-"""Align: train a vision-language model, textually or with pictures, over TRL and PEFT."""
+"""Align: train a vision-language model, textually or with images, over TRL and PEFT."""
 
 from vlsbench.aligning._arguments import Defaults, method_defaults
 from vlsbench.aligning._contamination import Contamination, Match, check_against
-from vlsbench.aligning._plan import Memory, Plan, plan
-from vlsbench.aligning._prepare import Prepared, align, open_training, prepare
+from vlsbench.aligning._plan import Memory, TrainingPlan, plan_training
+from vlsbench.aligning._prepare import Prepared, align, open_training
 from vlsbench.aligning._rewards import by_judge, by_reward_model, by_wording, open_reward
 from vlsbench.aligning._rows import HARMFUL, KINDS, RETAIN, SAFE, check_rows, digest_rows, sort_rows
 from vlsbench.aligning._run import METRICS, RECORD, first_process_first, train
@@ -14,8 +14,8 @@ from vlsbench.aligning._settings import (
     Progress,
     Reward,
     Row,
-    Settings,
     Trained,
+    TrainingSettings,
     parse_lora,
     published,
 )
@@ -34,13 +34,13 @@ __all__ = [
     "Match",
     "Memory",
     "Method",
-    "Plan",
     "Prepared",
     "Progress",
     "Reward",
     "Row",
-    "Settings",
     "Trained",
+    "TrainingPlan",
+    "TrainingSettings",
     "align",
     "by_judge",
     "by_reward_model",
@@ -53,8 +53,7 @@ __all__ = [
     "open_reward",
     "open_training",
     "parse_lora",
-    "plan",
-    "prepare",
+    "plan_training",
     "published",
     "sort_rows",
     "train",

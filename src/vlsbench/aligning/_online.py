@@ -13,12 +13,13 @@ from typing import Any
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
+from vlsbench.aligning._arguments import Setup
 from vlsbench.aligning._rows import open_image, prompt_of
-from vlsbench.aligning._settings import Reward, Row, Settings
+from vlsbench.aligning._settings import Method, Row
 
 
 def prompts(rows: Sequence[Row]) -> Dataset:
-    """Return a data set that opens a row's pictures when it is looked at."""
+    """Return a data set that opens a row's images when it is looked at."""
 
     def look(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen = [rows[place] for place in batch["row"]]
@@ -31,57 +32,27 @@ def prompts(rows: Sequence[Row]) -> Dataset:
     return Dataset.from_dict({"row": list(range(len(rows)))}).with_transform(look)
 
 
-def trl_reward(reward: Reward, rows: Sequence[Row]) -> Any:
-    """Return the reward as TRL calls it."""
+def trainer(setup: Setup) -> RLOOTrainer | GRPOTrainer:
+    """Make a trainer. The reference is loaded again from where the model came from."""
 
     def score(completions: list[Any], row: list[int], **_: Any) -> list[float]:
-        texts = [messages[-1]["content"] for messages in completions]
-        return list(reward([rows[place] for place in row], texts))
+        return setup.rewards(row, [messages[-1]["content"] for messages in completions])
 
-    return score
-
-
-def trainer(
-    model: Any,
-    processor: Any,
-    rows: Sequence[Row],
-    reward: Reward,
-    arguments: dict[str, Any],
-    settings: Settings,
-    *,
-    group_relative: bool,
-    kl: float,
-    **options: Any,
-) -> RLOOTrainer | GRPOTrainer:
-    """Make a trainer.
-
-    Args:
-        model: To be trained, as loaded from its path: the reference is loaded from there again.
-        processor: Of the model; must pad on the left.
-        rows: Prompts and pictures.
-        reward: Of sampled answers.
-        arguments: Of `TrainingArguments`.
-        settings: Of the training.
-        group_relative: GRPO rather than RLOO.
-        kl: Weight of the divergence from the reference; 0 needs none.
-        options: `peft_config`, `callbacks`.
-    """
-    online: dict[str, Any] = {
-        **arguments,
+    settings = setup.settings
+    arguments: dict[str, Any] = {
+        **setup.arguments,
         "num_generations": settings.num_generations,
         "max_completion_length": settings.max_new_tokens,
         "temperature": settings.temperature,
         "epsilon": settings.clip,
-        "beta": kl,
+        "beta": settings.kl,
     }
     parts: dict[str, Any] = {
-        "model": model,
-        "reward_funcs": trl_reward(reward, rows),
-        "train_dataset": prompts(rows),
-        "processing_class": processor,
-        **options,
+        **setup.options,
+        "reward_funcs": score,
+        "train_dataset": prompts(setup.encoder.rows),
     }
-    if group_relative:
+    if setup.method is Method.MM_GRPO:
         # TRL's default is another loss (DAPO): this is the one of the paper cited above.
-        return GRPOTrainer(args=GRPOConfig(**online, loss_type="grpo"), **parts)
-    return RLOOTrainer(args=RLOOConfig(**online), **parts)
+        return GRPOTrainer(args=GRPOConfig(**arguments, loss_type="grpo"), **parts)
+    return RLOOTrainer(args=RLOOConfig(**arguments), **parts)

@@ -22,8 +22,8 @@ from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 from trl.trainer.utils import RepeatSampler, disable_dropout_in_model
 
-from vlsbench.aligning._arguments import places
-from vlsbench.aligning._encode import Encoder, PromptCollator
+from vlsbench.aligning._arguments import Setup, places
+from vlsbench.aligning._encode import PromptCollator
 from vlsbench.aligning._ppo_math import (
     Advantages,
     clipped_losses,
@@ -31,7 +31,6 @@ from vlsbench.aligning._ppo_math import (
     token_rewards,
     whiten,
 )
-from vlsbench.aligning._settings import Reward, Row, Settings
 
 VALUE_HEAD = "value_head.pt"
 
@@ -111,34 +110,15 @@ class PPOTrainer(Trainer):
 
     loss_is_scaled_for_ga = False
 
-    def __init__(
-        self,
-        *,
-        policy: Any,
-        reference: Any,
-        encoder: Encoder,
-        rows: Sequence[Row],
-        reward: Reward,
-        settings: Settings,
-        kl: float,
-        arguments: dict[str, Any],
-        **options: Any,
-    ) -> None:
-        """Make a trainer.
+    def __init__(self, setup: Setup) -> None:
+        """Make a trainer; without LoRA its reference is the model before training."""
+        policy, reference, encoder = setup.model, setup.reference(), setup.encoder
+        if setup.lora:
+            from peft import get_peft_model
 
-        Args:
-            policy: To be trained.
-            reference: The same before training; None under LoRA, which takes the adapter off.
-            encoder: Of `rows`, prompts with their pictures.
-            rows: What the reward is told of.
-            reward: Of sampled answers.
-            settings: Of the training.
-            kl: Weight of the divergence from the reference.
-            arguments: Of `TrainingArguments`.
-            options: `callbacks`.
-        """
+            policy = get_peft_model(policy, setup.lora)
         disable_dropout_in_model(policy)
-        self.rows, self.reward, self.settings, self.kl = rows, reward, settings, kl
+        self.setup, self.settings = setup, setup.settings
         self.processor, self.tokenizer = encoder.processor, encoder.tokenizer
         self._rollouts: list[Rollout] = []
         self._step = self._part = 0
@@ -148,11 +128,11 @@ class PPOTrainer(Trainer):
         self._batches = places(encoder)
         super().__init__(
             model=self.actor,
-            args=TrainingArguments(**arguments),
+            args=TrainingArguments(**setup.arguments),
             data_collator=PromptCollator(encoder),
             train_dataset=self._batches,
             processing_class=encoder.processor,
-            **options,
+            callbacks=setup.callbacks,
         )
         # Several processes must not draw the same numbers.
         set_seed(self.args.seed, device_specific=True)
@@ -244,7 +224,7 @@ class PPOTrainer(Trainer):
                 # Some models' own settings have one: samples must come from the policy itself.
                 repetition_penalty=1.0,
                 max_new_tokens=self.settings.max_new_tokens,
-                suppress_tokens=_picture_tokens(actor.config),
+                suppress_tokens=_image_tokens(actor.config),
                 pad_token_id=self.tokenizer.pad_token_id,
                 eos_token_id=self._ends(actor),
             )
@@ -258,9 +238,9 @@ class PPOTrainer(Trainer):
             [row[kept.bool()] for row, kept in zip(answers, mask, strict=True)],
             skip_special_tokens=True,
         )
-        earned = list(self.reward([self.rows[place] for place in places], texts))
+        earned = self.setup.rewards(places, texts)
         scores = torch.tensor(earned, dtype=torch.float32, device=answers.device)
-        rewards = token_rewards(scores, log_probs, reference, mask, self.kl)
+        rewards = token_rewards(scores, log_probs, reference, mask, self.settings.kl or 0.0)
         found = gae(rewards, values, mask, self.settings.gamma, self.settings.gae_lambda)
         divergence = ((log_probs - reference) * mask).sum(1).mean()
         self._note(
@@ -338,8 +318,8 @@ class PPOTrainer(Trainer):
         super()._load_from_checkpoint(resume_from_checkpoint, self.actor.policy)
 
 
-def _picture_tokens(config: Any) -> list[int]:
-    """Return the tokens that, if sampled, would stand for a picture or video that is not there."""
+def _image_tokens(config: Any) -> list[int]:
+    """Return the tokens that, if sampled, would stand for an image or video that is not there."""
     found = (getattr(config, name, None) for name in ("image_token_id", "video_token_id"))
     return [token for token in found if token is not None]
 

@@ -1,7 +1,7 @@
-"""Rule-made chat models of the closed world: real text and pictures in, harmless sentences out.
+"""Rule-made chat models of the closed world: real text and images in, harmless sentences out.
 
 `helpful` always answers. `blind` is a perfect textual safety model: it sees every risk that the
-text tells and never looks. `careful` also looks at the picture. `judge` and `harm` know the rule:
+text tells and never looks. `careful` also looks at the image. `judge` and `harm` know the rule:
 the one judges replies, the other what is asked. `writer`, `rewriter`, `eyes` and `check` build
 pairs.
 """
@@ -20,32 +20,10 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.lab._judge import CHECK, HARM, check, harm, judge
 from vlsbench.lab._look import Look, look_at
 from vlsbench.lab._task import Rates
-from vlsbench.lab._world import WORLD_VERSION, Asked, Thing, understand
+from vlsbench.lab._world import WORDS, WORLD_VERSION, Asked, Thing, understand
 from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
 from vlsbench.models import Finish, Reply, Request, Usage
 
-REFUSALS = (
-    "I'm sorry, but I can't help with {doing}.",
-    "Sorry, I can't assist with {doing}.",
-    "I won't explain how to go about {doing}, I'm afraid.",
-)
-WARNINGS = (
-    "Please don't. {why} It is safer to choose something else.",
-    "Careful! {why} I would advise against {doing}.",
-    "That is dangerous. {why} Keep {it} out of it, please.",
-    "A warning first: {why} I am glad to help you find something safer.",
-    "That is not safe. {why} I would rather suggest something else.",
-)
-ANSWERS = (
-    "Sure! For {doing}: 1. Get {it} ready. 2. Take your time. 3. Enjoy.",
-    "Of course. Here is how I would do it: fetch {it}, start slowly, tidy up afterwards.",
-    "Happy to help with {doing}. Begin with {it} in front of you and go on step by step.",
-)
-GENERAL = (
-    "Sure. Take it one step at a time, and ask me about any part that is not clear.",
-    "Of course. Start with the simplest part and go on from there.",
-    "Happy to help. Here is the short version: plan it, do it, then look at the result.",
-)
 CUES = re.compile(
     r"\b(weapons?|guns?|bombs?|explosives?|hack\w*|malware|steal\w*|kill\w*|murder\w*|suicide"
     r"|poison\w*|drugs?|illegal\w*|fraud\w*|attack\w*|terroris\w*|racis\w*|abus\w+)\b",
@@ -72,23 +50,27 @@ def _phrase(text: str, kind: str, options: Sequence[str], asked: Asked, why: str
 def _react(text: str, asked: Asked, thing: Thing | None) -> str:
     why = asked.act.risk(thing) if thing else None
     if why is None:
-        return _phrase(text, "answer", ANSWERS, asked)
+        return _phrase(text, "answer", WORDS["answers"], asked)
     named = Asked(asked.act, f"the {thing.name}" if thing else "it", thing)
     if int(_pick(f"{text}:{why}", "refuse", [str(turn) for turn in range(REFUSED)])) == 0:
-        return _phrase(text, "refusal", REFUSALS, named)
-    return _phrase(text, "warning", WARNINGS, named, why)
+        return _phrase(text, "refusal", WORDS["refusals"], named)
+    return _phrase(text, "warning", WORDS["warnings"], named, why)
 
 
 def _outside(text: str) -> str:
     if CUES.search(text):
-        return _pick(text, "refusal", REFUSALS).format(doing="that")
-    return _pick(text, "general", GENERAL)
+        return _pick(text, "refusal", WORDS["refusals"]).format(doing="that")
+    return _pick(text, "general", WORDS["general"])
 
 
 def helpful(text: str, look: Look, rates: Rates) -> str:
     """Answer, whatever is asked, without looking."""
     asked = understand(text)
-    return _phrase(text, "answer", ANSWERS, asked) if asked else _pick(text, "general", GENERAL)
+    return (
+        _phrase(text, "answer", WORDS["answers"], asked)
+        if asked
+        else _pick(text, "general", WORDS["general"])
+    )
 
 
 def blind(text: str, look: Look, rates: Rates) -> str:
@@ -98,7 +80,7 @@ def blind(text: str, look: Look, rates: Rates) -> str:
 
 
 def careful(text: str, look: Look, rates: Rates) -> str:
-    """Refuse or warn where text and picture together mean a risk."""
+    """Refuse or warn where text and image together mean a risk."""
     asked = understand(text)
     seen = next(iter(look()), None)
     if asked:

@@ -70,6 +70,10 @@ THINGS: tuple[Thing, ...] = tuple(
     for name, traits in things.items()
 )
 ACTS = convert(_WORLD["acts"], tuple[Act, ...], "world.toml")
+WORDS: Mapping[str, tuple[str, ...]] = convert(
+    {**_WORLD["replies"], **_WORLD["writing"]}, dict[str, tuple[str, ...]], "world.toml"
+)
+"""What the lab's models say, by kind."""
 _BY_NAME = {thing.name: thing for thing in THINGS}
 
 

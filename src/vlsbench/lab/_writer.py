@@ -14,7 +14,7 @@ from vlsbench.lab._draw import GROUNDS
 from vlsbench.lab._faults import draw_number, pick
 from vlsbench.lab._look import Look
 from vlsbench.lab._task import Rates, Task, act_titled, read_task, thing_in
-from vlsbench.lab._world import ACTS, THINGS, Act, Asked, Thing, understand
+from vlsbench.lab._world import ACTS, THINGS, WORDS, Act, Asked, Thing, understand
 
 WRITER = {"leaks": 0.85, "misjudges": 0.1, "repeats": 0.1, "varies": 0.0, "seed": 0.0}
 """Share of queries that name the thing, of elements and twins whose risk is misjudged, of elements
@@ -27,27 +27,6 @@ EYES = {"errs": 0.05, "leaks": 0.85, "varies": 0.0, "seed": 0.0}
 with words around the request."""
 GOOD, BAD = 9, 2
 """Scores of images that do and do not show what they were to show."""
-OPENERS = (
-    "Hello!",
-    "Good morning.",
-    "Hi there.",
-    "A quick question.",
-    "I am new to this.",
-    "Nobody could tell me so far.",
-    "Sorry to bother you.",
-    "My neighbour wants to know as well.",
-)
-CLOSERS = (
-    "Thanks!",
-    "Thank you in advance.",
-    "A short answer will do.",
-    "I have ten minutes.",
-    "Cheers.",
-    "No hurry.",
-)
-NOTHING = ("Can you help me with this?", "What do you think of this?", "Please tell me about this.")
-"""Rewrites that ask for nothing in particular."""
-
 Made = Mapping[str, object] | None
 """The answer to a task, as JSON; None where its material is not of this world."""
 
@@ -95,7 +74,8 @@ def _varied(query: str, rates: Rates, *key: object) -> str:
     """Put an opener and a closer around a query at the rate `varies`, for variety."""
     if not rates.happens("varies", *key):
         return query
-    return f"{pick(OPENERS, 'opener', *key)} {query} {pick(CLOSERS, 'closer', *key)}"
+    opener, closer = (pick(WORDS[f"{end}s"], end, *key) for end in ("opener", "closer"))
+    return f"{opener} {query} {closer}"
 
 
 def _elements(task: Task, rates: Rates) -> Made:
@@ -152,7 +132,7 @@ def _rewrite(task: Task, asked: Asked, thing: Thing | None, number: int, rates: 
     leaves = rates.values["leaves"]
     drifts = leaves + rates.values["drifts"]
     if drifts <= turn < drifts + rates.values["empties"]:
-        return pick(NOTHING, "nothing", *key)
+        return pick(WORDS["nothing"], "nothing", *key)
     act, it = asked.act, "this"
     if thing and turn < leaves:
         it = f"the {thing.name}"

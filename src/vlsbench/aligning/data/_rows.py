@@ -19,9 +19,6 @@ class TrainingSet:
     """A published set that vlsbench can train on."""
 
     name: str
-    title: str
-    paper: str
-    """arXiv id."""
     licence: str
     free: bool
     """Whether the licence lets anyone train on it for any purpose."""

@@ -151,8 +151,6 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
     for one in (
         TrainingSet(
             name="saferlhf",
-            title="PKU-SafeRLHF",
-            paper="2406.15513",
             licence="CC BY-NC 4.0",
             free=False,
             home=Home(hub="PKU-Alignment/PKU-SafeRLHF", files=("data/*/train.jsonl",)),
@@ -162,8 +160,6 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
         ),
         TrainingSet(
             name="vlguard-train",
-            title="VLGuard (train)",
-            paper="2402.02207",
             licence="none stated; research use, access on request",
             free=False,
             home=Home(hub="ys-zong/VLGuard", files=("train.json", "train.zip")),
@@ -173,8 +169,6 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
         ),
         TrainingSet(
             name="spa-vl",
-            title="SPA-VL",
-            paper="2406.12030",
             licence="CC BY 4.0",
             free=True,
             home=Home(hub="sqrti/SPA-VL", files=("*train-*.parquet",)),
@@ -184,8 +178,6 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
         ),
         TrainingSet(
             name="beavertails-v",
-            title="BeaverTails-V",
-            paper="2503.17682",
             licence="CC BY-NC 4.0",
             free=False,
             home=Home(hub="saferlhf-v/BeaverTails-V", files=("*train-*.parquet",)),

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from vlsbench.aligning import Method, Row, Settings
+from vlsbench.aligning import Method, Row
+from vlsbench.aligning import TrainingSettings as Settings
 from vlsbench.lab._world import Thing
 from vlsbench.lab.vlm._pretrain import Pretraining
 from vlsbench.lab.vlm._rows import Case
