@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
@@ -20,7 +20,11 @@ from vlsbench.aligning._model import (
     open_processor,
     weights_dtype,
 )
+from vlsbench.aligning._rows import open_image, prompt_of
 from vlsbench.aligning._settings import Method, Progress, Reward, Row, TrainingSettings
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 class Notes(TrainerCallback):
@@ -90,9 +94,7 @@ def _made(setup: Setup) -> Any:
 
         return PPOTrainer(setup)
     if setup.method.online:
-        from vlsbench.aligning import _online
-
-        return _online.trainer(setup)
+        return _online(setup)
     if setup.method.form == "unlearning":
         from vlsbench.aligning._unlearning import UnlearningTrainer
 
@@ -131,3 +133,51 @@ def _dpo(setup: Setup, options: dict[str, Any]) -> Any:
         data_collator=PreferenceCollator(setup.encoder),
         **options,
     )
+
+
+def _online(setup: Setup) -> Any:
+    """Make the trainer for RLOO (Ahmadian et al. 2024, arXiv 2402.14740) or GRPO (Shao et al. 2024,
+    arXiv 2402.03300): sample several answers to a prompt, and reward the better ones.
+
+    Both need a model that already gives a rewarded answer now and then (a cold start by SFT): where
+    all samples of a prompt earn the same, nothing is learnt. TRL suppresses the image token while
+    sampling, and loads the reference again from where the model came from.
+    """
+    from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+
+    def score(completions: list[Any], row: list[int], **_: Any) -> list[float]:
+        return setup.rewards(row, [messages[-1]["content"] for messages in completions])
+
+    settings = setup.settings
+    arguments: dict[str, Any] = {
+        **setup.arguments,
+        "num_generations": settings.num_generations,
+        "max_completion_length": settings.max_new_tokens,
+        "temperature": settings.temperature,
+        "epsilon": settings.clip,
+        "beta": settings.kl,
+    }
+    parts: dict[str, Any] = {
+        **setup.options,
+        "reward_funcs": score,
+        "train_dataset": _prompts(setup.encoder.rows),
+    }
+    if setup.method is Method.MM_GRPO:
+        # TRL's default is another loss (DAPO): this is the one of the paper cited above.
+        return GRPOTrainer(args=GRPOConfig(**arguments, loss_type="grpo"), **parts)
+    return RLOOTrainer(args=RLOOConfig(**arguments), **parts)
+
+
+def _prompts(rows: Sequence[Row]) -> Dataset:
+    """Return a data set that opens a row's images when it is looked at."""
+    from datasets import Dataset
+
+    def look(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        chosen = [rows[place] for place in batch["row"]]
+        return {
+            "row": batch["row"],
+            "prompt": [prompt_of(row) for row in chosen],
+            "images": [[open_image(image) for image in row.get("images") or ()] for row in chosen],
+        }
+
+    return Dataset.from_dict({"row": list(range(len(rows)))}).with_transform(look)

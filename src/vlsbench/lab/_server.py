@@ -97,7 +97,7 @@ class LabServer:
         from aiohttp import web
 
         app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_post("/v1/chat/completions", partial(self._count, self._handle))
+        app.router.add_post("/v1/chat/completions", partial(self._count, self._chat))
         app.router.add_post("/v1/images/generations", partial(self._count, self._paint))
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/healthz", self._health)
@@ -169,9 +169,7 @@ class LabServer:
 
     async def _paint(self, request: web.Request) -> web.StreamResponse:
         """Draw an image; answers of the service that spoil a text do nothing to it."""
-        self._check_key(request)
-        body = await request.read()
-        start = time.monotonic()
+        start, body = await self._body(request)
         try:
             asked = json.loads(body)
             name, _, options = str(asked["model"]).removeprefix("lab/").partition("?")
@@ -190,27 +188,25 @@ class LabServer:
             raise Refused(404, str(error), "model_not_found") from None
         image = {"b64_json": base64.b64encode(data).decode("ascii")}
         answer = {"created": int(time.time()), "model": f"lab/{PAINTER}", "data": [image]}
-        await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
-        return await _send(request, json.dumps(answer).encode(), fault)
+        return await self._answer(request, answer, fault, start)
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        self._check_key(request)
-        body = await request.read()
-        start = time.monotonic()
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
         setup = self._setup
+        start, body = await self._body(request)
         chat = parse_chat(body, self._served, schemas=setup.schemas, allow_files=setup.allow_files)
         plain = chat.model.partition("?")[0]
         digest, seen, fault = self._strike(body, plain, judge=plain in JUDGES)
         del body
         if fault in UNPAID:
             return await self._fail(request, fault)
-        said = await _say(chat)
-        text, finish = cut(said, chat.max_tokens)
+        text, finish = cut(await _say(chat), chat.max_tokens)
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "finish_reason": str(finish)}
-        turn = draw_number(setup.seed, digest, seen, "turn")
-        spoil(choice, fault, turn)
-        used = tokens(chat.text) + IMAGE_TOKENS * len(chat.images)
+        spoil(choice, fault, draw_number(setup.seed, digest, seen, "turn"))
+        usage = {
+            "prompt_tokens": tokens(chat.text) + IMAGE_TOKENS * len(chat.images),
+            "completion_tokens": tokens(text),
+        }
         answer = {
             "id": f"chatcmpl-{digest[:16]}-{seen}",
             "object": "chat.completion",
@@ -218,13 +214,20 @@ class LabServer:
             # Not the name it was asked for: whoever reads the answer must see that it is simulated.
             "model": f"lab/{plain}",
             "choices": [choice],
-            "usage": {
-                "prompt_tokens": used,
-                "completion_tokens": tokens(text),
-                "total_tokens": used + tokens(text),
-            },
+            "usage": {**usage, "total_tokens": sum(usage.values())},
         }
-        await asyncio.sleep(max(0.0, start + setup.latency_s - time.monotonic()))
+        return await self._answer(request, answer, fault, start)
+
+    async def _body(self, request: web.Request) -> tuple[float, bytes]:
+        """Return when a request had come in whole, and what it holds."""
+        self._check_key(request)
+        body = await request.read()
+        return time.monotonic(), body
+
+    async def _answer(
+        self, request: web.Request, answer: object, fault: str | None, start: float
+    ) -> web.StreamResponse:
+        await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
         return await _send(request, json.dumps(answer).encode(), fault)
 
     def _check_key(self, request: web.Request) -> None:
