@@ -75,7 +75,7 @@ def recomputes(settings: TrainingSettings, parameters: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Setup:
+class TrainerParts:
     """What every trainer is made of."""
 
     method: Method

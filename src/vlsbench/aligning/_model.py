@@ -77,7 +77,7 @@ def open_processor(model: str | Path) -> Any:
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise VlsbenchError(f"{model}: no processor ({first_line(error)})") from None
     if getattr(processor, "tokenizer", None) is None:
-        raise VlsbenchError(f"{model} is no vision-language model: it has only a tokenizer")
+        raise VlsbenchError(f"{model} is not a vision-language model: it has only a tokenizer")
     if not processor.chat_template:
         raise VlsbenchError(f"{model}: its processor has no chat template; add one and save it")
     if processor.tokenizer.pad_token_id is None:

@@ -22,7 +22,7 @@ from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 from trl.trainer.utils import RepeatSampler, disable_dropout_in_model
 
-from vlsbench.aligning._arguments import Setup, places
+from vlsbench.aligning._arguments import TrainerParts, places
 from vlsbench.aligning._encode import PromptCollator
 from vlsbench.aligning._ppo_math import (
     Advantages,
@@ -110,15 +110,15 @@ class PPOTrainer(Trainer):
 
     loss_is_scaled_for_ga = False
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, parts: TrainerParts) -> None:
         """Make a trainer; without LoRA its reference is the model before training."""
-        policy, reference, encoder = setup.model, setup.reference(), setup.encoder
-        if setup.lora:
+        policy, reference, encoder = parts.model, parts.reference(), parts.encoder
+        if parts.lora:
             from peft import get_peft_model
 
-            policy = get_peft_model(policy, setup.lora)
+            policy = get_peft_model(policy, parts.lora)
         disable_dropout_in_model(policy)
-        self.setup, self.settings = setup, setup.settings
+        self.parts, self.settings = parts, parts.settings
         self.processor, self.tokenizer = encoder.processor, encoder.tokenizer
         self._rollouts: list[Rollout] = []
         self._step = self._part = 0
@@ -128,11 +128,11 @@ class PPOTrainer(Trainer):
         self._batches = places(encoder)
         super().__init__(
             model=self.actor,
-            args=TrainingArguments(**setup.arguments),
+            args=TrainingArguments(**parts.arguments),
             data_collator=PromptCollator(encoder),
             train_dataset=self._batches,
             processing_class=encoder.processor,
-            callbacks=setup.callbacks,
+            callbacks=parts.callbacks,
         )
         # Several processes must not draw the same numbers.
         set_seed(self.args.seed, device_specific=True)
@@ -238,7 +238,7 @@ class PPOTrainer(Trainer):
             [row[kept.bool()] for row, kept in zip(answers, mask, strict=True)],
             skip_special_tokens=True,
         )
-        earned = self.setup.rewards(places, texts)
+        earned = self.parts.rewards(places, texts)
         scores = torch.tensor(earned, dtype=torch.float32, device=answers.device)
         rewards = token_rewards(scores, log_probs, reference, mask, self.settings.kl or 0.0)
         found = gae(rewards, values, mask, self.settings.gamma, self.settings.gae_lambda)

@@ -163,7 +163,7 @@ def open_image(image: object) -> Image.Image:
     try:
         return decode(image_bytes(image), shown)
     except (OSError, ImageError) as error:
-        raise VlsbenchError(f"{error}; mend or remove the row") from None
+        raise VlsbenchError(f"{error}; replace the image or remove the row") from None
 
 
 def image_bytes(image: object) -> bytes:

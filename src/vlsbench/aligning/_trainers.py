@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
-from vlsbench.aligning._arguments import Setup, common_arguments, filled, places
+from vlsbench.aligning._arguments import TrainerParts, common_arguments, filled, places
 from vlsbench.aligning._encode import CACHE_BYTES, Collator, Encoder, PreferenceCollator
 from vlsbench.aligning._model import (
     Parameters,
@@ -70,7 +70,7 @@ def open_trainer(
         cache_bytes=0 if settings.workers else CACHE_BYTES,
     )
     encoder.check("rows")
-    setup = Setup(
+    parts = TrainerParts(
         method=method,
         model=model,
         path=path,
@@ -81,37 +81,37 @@ def open_trainer(
         callbacks=[notes],
         reward=reward,
     )
-    made = _made(setup)
+    made = _made(parts)
     # It prints every log entry; `Notes` keeps them.
     made.remove_callback(PrinterCallback)
     return made, count(made.model, parameters.frozen_vision)
 
 
-def _made(setup: Setup) -> Any:
+def _made(parts: TrainerParts) -> Any:
     """Make the trainer of a method, importing no other."""
-    if setup.method is Method.MM_PPO:
+    if parts.method is Method.MM_PPO:
         from vlsbench.aligning._ppo import PPOTrainer
 
-        return PPOTrainer(setup)
-    if setup.method.online:
-        return _online(setup)
-    if setup.method.form == "unlearning":
+        return PPOTrainer(parts)
+    if parts.method.online:
+        return _online(parts)
+    if parts.method.form == "unlearning":
         from vlsbench.aligning._unlearning import UnlearningTrainer
 
-        return UnlearningTrainer(setup)
-    lengths = "length_column_name" in setup.arguments
-    options = {**setup.options, "train_dataset": places(setup.encoder, lengths=lengths)}
-    return _dpo(setup, options) if setup.method.preference else _sft(setup, options)
+        return UnlearningTrainer(parts)
+    lengths = "length_column_name" in parts.arguments
+    options = {**parts.options, "train_dataset": places(parts.encoder, lengths=lengths)}
+    return _dpo(parts, options) if parts.method.preference else _sft(parts, options)
 
 
-def _sft(setup: Setup, options: dict[str, Any]) -> Any:
+def _sft(parts: TrainerParts, options: dict[str, Any]) -> Any:
     from trl import SFTConfig, SFTTrainer
 
-    config = SFTConfig(**setup.arguments, max_length=None)
-    return SFTTrainer(args=config, data_collator=Collator(setup.encoder), **options)
+    config = SFTConfig(**parts.arguments, max_length=None)
+    return SFTTrainer(args=config, data_collator=Collator(parts.encoder), **options)
 
 
-def _dpo(setup: Setup, options: dict[str, Any]) -> Any:
+def _dpo(parts: TrainerParts, options: dict[str, Any]) -> Any:
     """Make the trainer for DPO (Rafailov et al. 2023, arXiv 2305.18290).
 
     It adds the likelihood of the chosen answer to the loss (as in RPO, Pang et al. 2024, arXiv
@@ -120,52 +120,49 @@ def _dpo(setup: Setup, options: dict[str, Any]) -> Any:
     """
     from trl import DPOConfig, DPOTrainer
 
-    both = setup.settings.sft_weight > 0
+    both = parts.settings.sft_weight > 0
     return DPOTrainer(
-        ref_model=setup.reference(),
+        ref_model=parts.reference(),
         args=DPOConfig(
-            **setup.arguments,
-            beta=setup.settings.beta or 0.0,
+            **parts.arguments,
+            beta=parts.settings.beta or 0.0,
             loss_type=["sigmoid", "sft"] if both else ["sigmoid"],
-            loss_weights=[1.0, setup.settings.sft_weight] if both else None,
+            loss_weights=[1.0, parts.settings.sft_weight] if both else None,
             max_length=None,
         ),
-        data_collator=PreferenceCollator(setup.encoder),
+        data_collator=PreferenceCollator(parts.encoder),
         **options,
     )
 
 
-def _online(setup: Setup) -> Any:
-    """Make the trainer for RLOO (Ahmadian et al. 2024, arXiv 2402.14740) or GRPO (Shao et al. 2024,
-    arXiv 2402.03300): sample several answers to a prompt, and reward the better ones.
+def _online(parts: TrainerParts) -> Any:
+    """Make the trainer for RLOO or GRPO: several samples to a prompt, the better ones rewarded.
 
-    Both need a model that already gives a rewarded answer now and then (a cold start by SFT): where
-    all samples of a prompt earn the same, nothing is learnt. TRL suppresses the image token while
+    RLOO: Ahmadian et al. 2024, arXiv 2402.14740. GRPO: Shao et al. 2024, arXiv 2402.03300. Both
+    need a model that already gives a rewarded answer now and then (a cold start by SFT): where all
+    samples of a prompt earn the same, nothing is learnt. TRL suppresses the image token while
     sampling, and loads the reference again from where the model came from.
     """
     from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
     def score(completions: list[Any], row: list[int], **_: Any) -> list[float]:
-        return setup.rewards(row, [messages[-1]["content"] for messages in completions])
+        return parts.rewards(row, [messages[-1]["content"] for messages in completions])
 
-    settings = setup.settings
+    settings = parts.settings
     arguments: dict[str, Any] = {
-        **setup.arguments,
+        **parts.arguments,
         "num_generations": settings.num_generations,
         "max_completion_length": settings.max_new_tokens,
         "temperature": settings.temperature,
         "epsilon": settings.clip,
         "beta": settings.kl,
     }
-    parts: dict[str, Any] = {
-        **setup.options,
-        "reward_funcs": score,
-        "train_dataset": _prompts(setup.encoder.rows),
-    }
-    if setup.method is Method.MM_GRPO:
+    rows = _prompts(parts.encoder.rows)
+    options: dict[str, Any] = {**parts.options, "reward_funcs": score, "train_dataset": rows}
+    if parts.method is Method.MM_GRPO:
         # TRL's default is another loss (DAPO): this is the one of the paper cited above.
-        return GRPOTrainer(args=GRPOConfig(**arguments, loss_type="grpo"), **parts)
-    return RLOOTrainer(args=RLOOConfig(**arguments), **parts)
+        return GRPOTrainer(args=GRPOConfig(**arguments, loss_type="grpo"), **options)
+    return RLOOTrainer(args=RLOOConfig(**arguments), **options)
 
 
 def _prompts(rows: Sequence[Row]) -> Dataset:

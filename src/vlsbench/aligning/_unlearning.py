@@ -24,7 +24,7 @@ from torch.nn.functional import logsigmoid
 from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
-from vlsbench.aligning._arguments import Setup, places
+from vlsbench.aligning._arguments import TrainerParts, places
 from vlsbench.aligning._encode import Collator, Encoder
 from vlsbench.aligning._rows import HARMFUL, KINDS, kind_of
 from vlsbench.aligning._settings import Method
@@ -98,22 +98,22 @@ class UnlearningTrainer(SFTTrainer):
 
     loss_is_scaled_for_ga: bool | None = False  # type: ignore[assignment]
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, parts: TrainerParts) -> None:
         """Make a trainer, and note how likely harmful answers are before training."""
-        settings, self.encoder = setup.settings, setup.encoder
+        settings, self.encoder = parts.settings, parts.encoder
         self.reference: dict[int, float] = {}
-        self.safe = setup.method is Method.T_SAFE_UNLEARNING
+        self.safe = parts.method is Method.T_SAFE_UNLEARNING
         self.alpha = settings.alpha if self.safe else 1.0
         self.beta = settings.beta or 0.0
         self.theta = settings.theta if self.safe else 1.0
         # The cost of a blind guess.
-        guess = math.log(setup.model.config.get_text_config().vocab_size)
+        guess = math.log(parts.model.config.get_text_config().vocab_size)
         self.bound = guess if settings.bound is None else settings.bound
         super().__init__(
-            args=SFTConfig(**setup.arguments, max_length=None),
+            args=SFTConfig(**parts.arguments, max_length=None),
             data_collator=_KindCollator(self.encoder, self.reference),
             train_dataset=places(self.encoder),
-            **setup.options,
+            **parts.options,
         )
         self._remember_reference()
 

@@ -7,7 +7,7 @@ from vlsbench.lab._benchmarks import BENCHMARKS, benchmark, write
 from vlsbench.lab._draw import draw
 from vlsbench.lab._faults import CONNECTION_FAULTS, FAULTS, JUDGE_FAULTS, REPLY_FAULTS, parse_rates
 from vlsbench.lab._look import see
-from vlsbench.lab._models import MODELS, LabModel, open_model
+from vlsbench.lab._models import MODELS, open_model
 from vlsbench.lab._painter import NAME as PAINTER
 from vlsbench.lab._painter import LabPainter
 from vlsbench.lab._server import Setup, running, serving, stats
@@ -26,7 +26,6 @@ __all__ = [
     "WORLD_VERSION",
     "Act",
     "Asked",
-    "LabModel",
     "LabPainter",
     "Setup",
     "Thing",

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-PICTURE_SIDE = 96
-"""Pixels of a picture's side unless told otherwise."""
+IMAGE_SIDE = 96
+"""Pixels of an image's side unless told otherwise."""
 SMOOTH = 3
-"""Pictures are drawn this many times larger and reduced, for smooth edges."""
+"""Images are drawn this many times larger and reduced, for smooth edges."""
 GROUNDS = {
     "white": (246, 246, 246),
     "grey": (214, 216, 219),
@@ -56,12 +56,12 @@ DRAWINGS: Mapping[str, Sequence[Shape]] = {
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How a picture is arranged."""
+    """How an image is arranged."""
 
     ground: str
     shade: tuple[int, int, int]
     scale: float
-    """Share of the picture's side that the thing's square takes."""
+    """Share of the image's side that the thing's square takes."""
     turn: float
     """Degrees, anticlockwise."""
     shift: tuple[float, float]
@@ -69,7 +69,7 @@ class Pose:
 
 
 def pose(seed: str) -> Pose:
-    """Arrange a picture by its seed."""
+    """Arrange an image by its seed."""
     rng = random.Random(f"pose:{seed}")
     ground = rng.choice(sorted(GROUNDS))
     shade = tuple(max(0, min(255, part + rng.randint(-6, 6))) for part in GROUNDS[ground])
@@ -84,7 +84,7 @@ def pose(seed: str) -> Pose:
     )
 
 
-def draw(name: str, seed: str, side: int = PICTURE_SIDE) -> bytes:
+def draw(name: str, seed: str, side: int = IMAGE_SIDE) -> bytes:
     """Draw the thing called `name` as a PNG of `side` by `side` pixels.
 
     The same arguments give the same bytes (with the same Pillow and zlib).

@@ -146,11 +146,14 @@ class LabModel:
 
     endpoint = "lab"
 
-    def __init__(self, name: str) -> None:
-        """Take a model by its name and options; raises what `reply_of` does."""
-        reply_of(name)
-        self._name = name
-        self.spec = f"lab/{name}"
+    def __init__(self, spec: str) -> None:
+        """Take a model by its name, such as `lab/careful` or `lab/harm?alarms=0.05&seed=1`.
+
+        `lab/` may be left out. Raises `VlsbenchError` where there is no such model or option.
+        """
+        self._name = spec.removeprefix("lab/")
+        reply_of(self._name)
+        self.spec = f"lab/{self._name}"
         self.identity: Mapping[str, Any] = {"model": self.spec, "world": WORLD_VERSION}
 
     async def ask(self, request: Request) -> Reply:
@@ -174,15 +177,4 @@ class LabModel:
         """Nothing is open."""
 
 
-def open_model(spec: str) -> LabModel:
-    """Open a model of the lab.
-
-    Args:
-        spec: `lab/helpful`, `lab/blind`, `lab/careful`, `lab/judge`, or one that takes options
-            (`lab/harm?alarms=0.05&misses=0.05&seed=1`; writer, rewriter, eyes, check); `lab/` may
-            be left out.
-
-    Raises:
-        VlsbenchError: There is no such model.
-    """
-    return LabModel(spec.removeprefix("lab/"))
+open_model = LabModel

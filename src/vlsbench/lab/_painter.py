@@ -1,6 +1,6 @@
 """The lab's painter: draws the thing that a prompt names, or errs as it is told.
 
-`lab/painter?wrong=0.2&missing=0.1&seed=0`: share of its pictures that show another thing, and of
+`lab/painter?wrong=0.2&missing=0.1&seed=0`: share of its images that show another thing, and of
 those that show nothing at all.
 """
 
@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._draw import GROUNDS, PICTURE_SIDE, blank, draw
+from vlsbench.lab._draw import GROUNDS, IMAGE_SIDE, blank, draw
 from vlsbench.lab._faults import draw_number, pick
 from vlsbench.lab._task import Rates, thing_in
 from vlsbench.lab._world import THINGS, WORLD_VERSION
@@ -23,7 +23,7 @@ from vlsbench.pairs import ImageData
 NAME = "painter"
 OPTIONS = {"wrong": 0.2, "missing": 0.1, "seed": 0.0}
 MOST_SIDE = 256
-"""Pixels; a larger picture of the lab shows nothing more."""
+"""Pixels; a larger image of the lab shows nothing more."""
 
 
 def side_of(size: str) -> int:
@@ -39,7 +39,7 @@ def _rates(options: str) -> Rates:
     return Rates.read(NAME, options, OPTIONS)
 
 
-def paint_prompt(prompt: str, seed: int, side: int = PICTURE_SIDE, options: str = "") -> bytes:
+def paint_prompt(prompt: str, seed: int, side: int = IMAGE_SIDE, options: str = "") -> bytes:
     """Draw what a prompt names, as a PNG of `side` by `side` pixels.
 
     The same arguments give the same bytes.

@@ -48,7 +48,7 @@ HANG_S = 60.0
 JUDGES = ("judge", "harm", "check")
 """Models that judge faults strike."""
 LOOKING = ("careful", "eyes", *JUDGES)
-"""Models that look at their pictures."""
+"""Models that look at their images."""
 LARGE_IMAGE = 200_000
 """Characters of base64 beyond which an image is looked at in a thread."""
 HTML = "<!doctype html><html><head><title>Error</title></head><body><h1>{what}</h1></body></html>"

@@ -73,7 +73,7 @@ def made(file: str, rows: Labelled, make: Callable[[Fields], Iterator[Row]]) -> 
             if isinstance(fields, RowError):
                 raise fields
             if not isinstance(fields, dict):
-                raise RowError("is no object")
+                raise RowError("must be an object")
             yield from list(make(Fields(fields)))
         except RowError as error:
             yield BadRow(file, label, str(error))
