@@ -29,14 +29,10 @@ LARGE = 1_000_000_000
 
 def need_extra() -> None:
     """Raise `MissingExtra` where what trains is not installed."""
-    try:
-        import accelerate  # noqa: F401
-        import datasets  # noqa: F401
-        import peft  # noqa: F401
-        import torch  # noqa: F401
-        import trl  # noqa: F401
-    except ImportError:
-        raise MissingExtra("vlsbench align", "align") from None
+    from importlib.util import find_spec
+
+    if not all(map(find_spec, ("accelerate", "datasets", "peft", "torch", "trl"))):
+        raise MissingExtra("vlsbench align", "align")
 
 
 def stay_quiet() -> None:

@@ -45,9 +45,7 @@ def open_data(
     """Open one or more sets as the rows that a method learns from.
 
     Args:
-        specs: Of each: `NAME` (fetched from the Hub if need be), `NAME=FOLDER` for a copy, or in
-            TRL's conversational format `hub:OWNER/NAME[@REVISION][:SPLIT]` or the path of a JSONL
-            or Parquet file or of a folder of them.
+        specs: As `AlignConfig.data` takes them.
         method: Decides which rows are made of a published set.
         accept_licence: Take sets whose licence restricts training.
         skip_bad: Leave unusable rows out rather than raise.
