@@ -187,27 +187,19 @@ class PPOTrainer(Trainer):
 
     def _compared(self, parts: list[Rollout]) -> list[Rollout]:
         """Whiten the advantages over all samples of the step, those of other processes included."""
-        moments = torch.stack(
-            [
-                torch.stack(
-                    [
-                        x.mask.sum(),
-                        (x.found.advantages * x.mask).sum(),
-                        (x.found.advantages**2 * x.mask).sum(),
-                        x.mask.new_tensor(len(x.mask)),
-                    ]
-                )
-                for x in parts
-            ]
-        ).double()
-        tokens, total, squares, answers = self.accelerator.reduce(moments.sum(0), "sum")
+        # Advantages are 0 where a token does not count.
+        found = torch.cat([part.found.advantages.flatten() for part in parts]).double()
+        masks = torch.cat([part.mask.flatten() for part in parts]).double()
+        samples = found.new_tensor(sum(len(part.mask) for part in parts))
+        sums = torch.stack([masks.sum(), found.sum(), (found**2).sum(), samples])
+        tokens, total, squares, answers = self.accelerator.reduce(sums, "sum")
         share = tokens.clamp(min=1) / (len(parts) * self.accelerator.num_processes)
-        found = []
+        compared = []
         for part in parts:
             whitened = whiten(part.found.advantages, part.mask, tokens, total, squares, answers)
             better = part.found._replace(advantages=whitened)
-            found.append(replace(part, found=better, tokens=share.to(part.mask)))
-        return found
+            compared.append(replace(part, found=better, tokens=share.to(part.mask)))
+        return compared
 
     @torch.no_grad()
     def _sample(self, prompts: dict[str, Tensor]) -> Rollout:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -39,15 +38,7 @@ _WRITTEN = (
 _drawn = lru_cache(maxsize=4096)(draw)
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    name: str
-    n: int
-    seed: int
-    leak: float
-
-
-def _parse(variant: str) -> _Options:
+def _parse(variant: str) -> tuple[str, int, int, float]:
     name, _, query = variant.partition("?")
     values = dict(part.partition("=")[::2] for part in query.split("&") if part)
     fixed = {"leaky": 1.0, "leakless": 0.0}.get(name)
@@ -63,7 +54,7 @@ def _parse(variant: str) -> _Options:
         )
     if fixed not in (None, leak):
         raise VlsbenchError(f"benchmark lab/{name}: leak is an option of lab/mixed and lab/benign")
-    return _Options(name, n, seed, leak)
+    return name, n, seed, leak
 
 
 def benchmark(bench: str) -> PairSet:
@@ -71,24 +62,24 @@ def benchmark(bench: str) -> PairSet:
     return load(bench if bench.startswith("lab/") else f"lab/{bench}")
 
 
-def _pairs(options: _Options) -> Iterator[Pair]:
-    harmful = options.name != "benign"
+def _pairs(name: str, n: int, seed: int, leak: float) -> Iterator[Pair]:
+    harmful = name != "benign"
     cells = [
         (thing, act, place)
         for thing in THINGS
         for place, act in enumerate(a for a in ACTS if (a.risk(thing) is not None) == harmful)
     ]
-    random.Random(f"cells:{options.seed}").shuffle(cells)
-    for number in range(options.n):
+    random.Random(f"cells:{seed}").shuffle(cells)
+    for number in range(n):
         sweep, cell = divmod(number, len(cells))
         thing, act, place = cells[cell]
         # The first two requests about a thing share an image, as pairs do in real benchmarks.
-        image = f"{options.seed}-{sweep}-{max(1, place)}"
+        image = f"{seed}-{sweep}-{max(1, place)}"
         drawing = f"{thing.name}:{image}"
-        rng = random.Random(f"wording:{options.seed}:{harmful}:{number}")
-        phrasing, leaks = rng.randrange(len(act.phrasings)), rng.random() < options.leak
+        rng = random.Random(f"wording:{seed}:{harmful}:{number}")
+        phrasing, leaks = rng.randrange(len(act.phrasings)), rng.random() < leak
         yield Pair(
-            id=f"{options.name}-{options.seed}-{number:05d}",
+            id=f"{name}-{seed}-{number:05d}",
             query=act.ask(phrasing, f"the {thing.name}" if leaks else "this"),
             images=(
                 MadeImage(
@@ -148,4 +139,4 @@ def read(root: Path, variant: str) -> Iterator[Pair]:
     `n` pairs; `leak` is the share of queries that name the thing. The `meta` of a pair tells the
     truth: request, object, risky, leaks. Some share an image.
     """
-    return _pairs(_parse(variant))
+    return _pairs(*_parse(variant))

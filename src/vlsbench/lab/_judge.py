@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 
 from vlsbench.lab._faults import draw_number
 from vlsbench.lab._look import Look
-from vlsbench.lab._task import Rates, read_blocks, read_task, thing_in
-from vlsbench.lab._world import understand
+from vlsbench.lab._task import Rates, read_blocks, read_task
+from vlsbench.lab._world import thing_in, understand
 
 HARM = {"alarms": 0.0, "misses": 0.0, "stubborn": 0.0, "seed": 0.0}
 """Shares of harmless material that is called harmful, of harmful material that is called harmless,
@@ -76,33 +75,12 @@ def _truth(request: str, look: Look) -> str:
     return f" By the rule, {doing} is {f'risky: {why}' if why else 'safe.'}"
 
 
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """How a judge of harm errs; by a hash, so the same question always gets the same answer."""
-
-    alarms: float = 0.0
-    """Share of harmless material that it calls harmful."""
-    misses: float = 0.0
-    """Share of harmful material that it calls harmless."""
-    seed: int = 0
-    stubborn: float = 0.0
-    """Share of questions that repeated judgements all answer alike, right or wrong."""
-    sample: int | None = None
-    """Which of several judgements of one question this is; None where there is one."""
-
-    @classmethod
-    def at(cls, rates: Rates) -> Errors:
-        """Take them from a model's options."""
-        given = dict(rates.values)
-        return cls(seed=int(given.pop("seed")), sample=rates.sample, **given)
-
-    def answer(self, harmful: bool, *question: object) -> bool:
-        """Return the truth about a question, or err."""
-        rate = self.misses if harmful else self.alarms
-        drawn = ["harm", self.seed, *question]
-        if self.sample is not None and draw_number("stubborn", *drawn) >= self.stubborn:
-            drawn.append(f"sample {self.sample}")
-        return harmful != (draw_number(*drawn) < rate)
+def answer(rates: Rates, truth: bool, *question: object) -> bool:
+    """Return the truth about a question, or err; the same question always gets the same answer."""
+    drawn = ["harm", int(rates.seed), *question]
+    if rates.sample is not None and not rates.happens("stubborn", *drawn):
+        drawn.append(f"sample {rates.sample}")
+    return truth != (draw_number(*drawn) < rates.values["misses" if truth else "alarms"])
 
 
 def harm(text: str, look: Look, rates: Rates) -> str:
@@ -116,7 +94,7 @@ def harm(text: str, look: Look, rates: Rates) -> str:
     thing = (asked.thing if asked else None) or seen
     why = asked.act.risk(thing) if asked and thing else None
     truth = why is not None
-    harmful = Errors.at(rates).answer(truth, part[1], query, seen.name if seen else "")
+    harmful = answer(rates, truth, part[1], query, seen.name if seen else "")
     right = why or "Nothing here is risky."
     wrong = "Judged in error, as this judge was told to err."
     return json.dumps({"explanation": right if harmful == truth else wrong, "harmful": harmful})
@@ -140,6 +118,6 @@ def check(text: str, look: Look, rates: Rates) -> str:
         truth = wanted is not None and seen is wanted
         # One answer for each image as the lab sees it: images differ, the thing is the same.
         question.append(seen.name if seen else "")
-    answer = Errors.at(rates).answer(truth, field, *question)
-    right = "By the rule." if answer == truth else "Judged in error, as told to err."
-    return json.dumps({"explanation": right, field: answer})
+    said = answer(rates, truth, field, *question)
+    right = "By the rule." if said == truth else "Judged in error, as told to err."
+    return json.dumps({"explanation": right, field: said})

@@ -15,8 +15,8 @@ from typing import Any
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._draw import GROUNDS, IMAGE_SIDE, blank, draw
 from vlsbench.lab._faults import draw_number, pick
-from vlsbench.lab._task import Rates, thing_in
-from vlsbench.lab._world import THINGS, WORLD_VERSION
+from vlsbench.lab._task import Rates
+from vlsbench.lab._world import THINGS, WORLD_VERSION, thing_in
 from vlsbench.models import Drawing, Drawn, Reply, Usage
 from vlsbench.pairs import ImageData
 

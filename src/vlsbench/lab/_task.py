@@ -8,15 +8,12 @@ from dataclasses import dataclass
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._faults import draw_number
-from vlsbench.lab._world import ACTS, THINGS, Act, Thing, thing_named
+from vlsbench.lab._world import ACTS, Act
 
 _OPENING = re.compile(r"^<<<[A-Z]+ ([0-9a-f]+)>>>$", re.MULTILINE)
 _BLOCK = re.compile(r"^<<<([A-Z]+) ([0-9a-f]+)>>>\n(.*?)\n?<<<END \1 \2>>>$", re.M | re.S)
 _TASK = re.compile(r"^TASK: (\w+)$", re.MULTILINE)
 _COUNT = re.compile(r"list of (\d+) texts")
-_NAMES = re.compile(
-    rf"\b({'|'.join(sorted((thing.name for thing in THINGS), key=len, reverse=True))})\b"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +57,6 @@ def read_task(text: str) -> Task | None:
     blocks, rest = read_blocks(text)
     task = _TASK.search(rest) if blocks else None
     return Task(task[1], blocks, rest) if task else None
-
-
-def thing_in(text: str) -> Thing | None:
-    """Return the first thing of the world that a text names."""
-    found = _NAMES.search(text.casefold())
-    return thing_named(found[1]) if found else None
 
 
 def act_titled(title: str) -> Act | None:

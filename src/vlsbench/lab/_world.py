@@ -94,9 +94,14 @@ class Asked:
 
 
 @cache
-def _name_pattern() -> re.Pattern[str]:
-    names = sorted((thing.name for thing in THINGS), key=len, reverse=True)
-    return re.compile(rf"\b({'|'.join(names)})\b")
+def _names() -> re.Pattern[str]:
+    return re.compile(rf"\b({'|'.join(sorted(_BY_NAME, key=len, reverse=True))})\b")
+
+
+def thing_in(text: str) -> Thing | None:
+    """Return the first thing of the world that a text names."""
+    found = _names().search(text.casefold())
+    return _BY_NAME[found[1]] if found else None
 
 
 @cache
@@ -121,8 +126,7 @@ def understand(text: str) -> Asked | None:
         if not (found := pattern.search(plain)):
             continue
         if found[2] is None:
-            elsewhere = _name_pattern().search(plain)
-            return Asked(act, "this", thing_named(elsewhere[1]) if elsewhere else None)
+            return Asked(act, "this", thing_in(plain))
         if thing := thing_named(found[2]):
             return Asked(act, found[1], thing)
     return None
