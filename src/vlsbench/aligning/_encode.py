@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -181,7 +182,8 @@ class Encoder:
                 "templates that add or drop thoughts do); choose another template for it"
             )
         wholes = list(map(self._ended, texts))
-        common = min((_common(start, whole) for whole in wholes), default=len(start))
+        alike = takewhile(lambda ids: len({*ids}) == 1, zip(start, *wholes, strict=False))
+        common = len(list(alike))
         return [whole[common:] for whole in wholes], len(start) - common
 
     def _ids(self, text: str) -> list[int]:
@@ -199,11 +201,6 @@ class Encoder:
 def _words(row: Row) -> str:
     turns = (prompt_of(row), *answers_of(row))
     return " ".join(text_of(message) for turn in turns for message in turn)
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    length = min(len(one), len(other))
-    return next((at for at in range(length) if one[at] != other[at]), length)
 
 
 class Collator:

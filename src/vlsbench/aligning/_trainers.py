@@ -101,10 +101,8 @@ def _made(parts: TrainerParts) -> Any:
         return UnlearningTrainer(parts)
     lengths = "length_column_name" in parts.arguments
     options = {**parts.options, "train_dataset": places(parts.encoder, lengths=lengths)}
-    return _dpo(parts, options) if parts.method.preference else _sft(parts, options)
-
-
-def _sft(parts: TrainerParts, options: dict[str, Any]) -> Any:
+    if parts.method.preference:
+        return _dpo(parts, options)
     from trl import SFTConfig, SFTTrainer
 
     config = SFTConfig(**parts.arguments, max_length=None)

@@ -71,18 +71,15 @@ def read_folder(root: Path, split: str = TRAIN) -> Rows:
     if pin:
         names = map(PurePosixPath, pin.files)
     files = sorted(name for name in names if name.suffix in SUFFIXES)
-    chosen = [name for name in files if any(_is_of(part, split) for part in name.parts)]
+    of_split = re.compile(rf"{re.escape(split)}(?![a-zA-Z])")
+    chosen = [name for name in files if any(map(of_split.match, name.parts))]
     if not chosen and split == TRAIN:
-        chosen = [name for name in files if not any(SPLITS.match(part) for part in name.parts)]
+        chosen = [name for name in files if not any(map(SPLITS.match, name.parts))]
     if not chosen:
         held = f"; it holds {', '.join(map(str, files[:5]))}" if files else ""
         raise MissingFile(f"no {' or '.join(SUFFIXES)} file of the split {split!r} in {root}{held}")
     for name in chosen:
         yield from _read(root / name, str(name))
-
-
-def _is_of(part: str, split: str) -> bool:
-    return re.match(rf"{re.escape(split)}(?![a-zA-Z])", part) is not None
 
 
 def _read(path: Path, name: str) -> Rows:
