@@ -223,7 +223,7 @@ def caveats(card: Card) -> tuple[str, ...]:
         elif not card.pictured:
             found.append("texts alone, held against the words for their twins' pictures")
         elif none == card.overlap.pairs:
-            found.append("nothing says what the pictures show: --captioner or --ocr can")
+            found.append("nothing says what the images show")
         elif none:
             found.append(f"{none:,} pairs have no words for their picture and no figure")
         if foreign := kinds.get(FOREIGN, 0):
