@@ -243,7 +243,7 @@ def test_which_categories_are_blurred(category: str, subcategory: str, blurred: 
 
 def test_caveats_say_what_a_comparison_must_know() -> None:
     assert caveats(_card()) == ()
-    assert "nothing says what the pictures show" in caveats(_card(leak=None))[0]
+    assert "nothing says what the images show" in caveats(_card(leak=None))[0]
     assert caveats(_card(pictured=0))[0].startswith("texts alone, held against")
     assert caveats(_card(leak=None, pictured=0))[0].startswith("texts alone: there is no picture")
     benign = caveats(_card(bench="lab/benign?n=50"))
