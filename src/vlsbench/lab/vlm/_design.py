@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from vlsbench.aligning import Method, Row, Settings
+from vlsbench.aligning import Method, Row, TrainingSettings
 from vlsbench.lab._world import Thing
 from vlsbench.lab.vlm._pretrain import Pretraining
 from vlsbench.lab.vlm._rows import Case
@@ -58,7 +58,7 @@ class Arm:
     method: Method
     rows: Callable[[int], list[Row]]
     """Makes the data from a seed."""
-    settings: Settings
+    settings: TrainingSettings
     after: str = ""
     """The arm whose model this one starts from; empty starts from vanilla."""
     ablation: bool = False
@@ -69,7 +69,7 @@ class Arm:
         cost = 5.0 if self.method.online else 3.0 if self.method.preference else 1.0
         return cost * (self.settings.max_steps or 1) * (1 if self.method.textual else 2)
 
-    def settings_for(self, seed: int) -> Settings:
+    def settings_for(self, seed: int) -> TrainingSettings:
         """Return its settings with a seed."""
         return replace(self.settings, seed=seed)
 
@@ -84,7 +84,7 @@ def arms_of(design: Design) -> list[Arm]:
     def arm(
         method: Method,
         make: Callable[[list[Case]], list[Row]],
-        settings: Settings,
+        settings: TrainingSettings,
         *,
         name: str = "",
         after: str = "",
@@ -97,7 +97,7 @@ def arms_of(design: Design) -> list[Arm]:
 
         return Arm(name or str(method), method, rows, settings, after, ablation=bool(name))
 
-    sft = Settings(
+    sft = TrainingSettings(
         max_steps=design.sft_steps,
         learning_rate=design.rate,
         batch_size=design.batch,

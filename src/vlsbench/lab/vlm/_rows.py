@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from vlsbench.lab._draw import PICTURE_SIDE, paint, pose
+from vlsbench.lab._draw import IMAGE_SIDE, paint, pose
 from vlsbench.lab._world import Act, Thing
 from vlsbench.lab.vlm._words import (
     KNOWN,
@@ -72,7 +72,7 @@ class Case:
 @lru_cache(maxsize=8192)
 def drawing(thing: str, seed: str) -> Image.Image:
     """Draw a thing as the lab's benchmarks do, at their size."""
-    return paint(thing, pose(f"{thing}:{seed}"), PICTURE_SIDE)
+    return paint(thing, pose(f"{thing}:{seed}"), IMAGE_SIDE)
 
 
 def pretraining(
