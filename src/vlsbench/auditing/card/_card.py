@@ -201,6 +201,10 @@ class LeaderboardRow:
     caveats: tuple[str, ...]
     card: str
     """Folder of the card beside the table."""
+    coverage: float | None = None
+    """Share of the pairs that measure A could be taken of."""
+    words: float | None = None
+    """Median words of what their images show."""
 
 
 @dataclass(frozen=True, slots=True)

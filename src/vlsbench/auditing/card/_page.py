@@ -248,19 +248,25 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
     yield ""
 
 
+def size(row: LeaderboardRow) -> tuple[str, str]:
+    """Write how long a row's contents are, and what share of its pairs has one."""
+    words = "–" if row.words is None else f"{row.words:.0f}"
+    return words, "–" if row.coverage is None else percent(row.coverage)
+
+
 def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     """Return the leaderboard in Markdown: figures only, no text of any pair."""
     judged = any(row.vsil for row in leaderboard.rows)
     gain = any(row.gain for row in leaderboard.rows)
     names = ["benchmark", "n", "leaking pairs", "typographic", "topic, bits", "median rank"]
     names += ["VSIL, judged"] * judged + ["cross-modal gain"] * gain
-    names += ["words for the picture", "caveats"]
+    names += ["words for the image", "their number", "measured", "caveats"]
     rows = []
     for row in leaderboard.rows:
         n = row.leak.n if row.leak else row.pairs
         cells = [markdown(row.bench), count(n), share(row.leak), share(row.typographic)]
         cells += [bits(row.topic), share(row.rank)]
         cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
-        cells += [markdown(_contents(row)) or "none", markdown("; ".join(row.caveats))]
+        cells += [markdown(_contents(row)) or "none", *size(row), markdown("; ".join(row.caveats))]
         rows.append(cells)
     return "\n".join(_table(names, rows))

@@ -175,5 +175,7 @@ class OverlapSummary:
     """Those of them most likely to leak by their content channel, with their telling words."""
     notes: tuple[str, ...] = ()
     """Caveats to be shown beside the figures."""
+    words: float | None = None
+    """Median words of the contents of those pairs; None where there are none."""
     benign: OverlapGroup | None = None
     """The benign pairs of a set that has harmful ones too: never mixed with them."""

@@ -101,6 +101,7 @@ class Tally:
         self._names: dict[str, int] = {}
         self._contents: Counter[str] = Counter()
         self._written = array("q")
+        self._words = _Column()
         self._topic = _Column()
         self._rank = _Column()
         self._naming: Mapping[Channel, _Column] = {channel: _Column() for channel in Channel}
@@ -122,6 +123,8 @@ class Tally:
         if pair.topic is not None and pair.rank is not None:
             self._topic.add(place, pair.topic)
             self._rank.add(place, pair.rank)
+        if content := pair.reading(Channel.CONTENT):
+            self._words.add(place, len(content.text.split()))
         if written:
             self._written.append(cluster)
         for reading in pair.readings:
@@ -168,6 +171,7 @@ class Tally:
                 if (here := chosen & (categories == number)).any()
             ),
             leaking=leaking,
+            words=float(np.median(words)) if len(words := self._words.of(chosen)[1]) else None,
             notes=self._notes(embedder, unread),
         )
 
