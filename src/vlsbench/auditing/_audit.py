@@ -21,7 +21,6 @@ from vlsbench.auditing.card import (
     DropList,
     Leaderboard,
     Measure,
-    card_markdown,
     leaderboard_markdown,
     leak_score,
     make_card,
@@ -46,7 +45,6 @@ from vlsbench.text import file_name
 AUDITS = Path("audits")
 """Where audits go unless told otherwise."""
 CARD_HTML = "card.html"
-CARD_MD = "card.md"
 LEADERBOARD_HTML = "leaderboard.html"
 LEADERBOARD_MD = "leaderboard.md"
 
@@ -108,7 +106,7 @@ def audit(
         say: Is told what is about to be asked of whom.
 
     Returns:
-        The folder, with card.html, card.md, card.json and pairs.parquet, and the card.
+        The folder, with card.html, card.json and pairs.parquet, and the card.
 
     Raises:
         BadRows: Some pairs cannot be used; lists every one.
@@ -277,5 +275,4 @@ def _audit(pairs: PairSet, folder: Path, plan: AuditPlan, say: Say) -> Audit:
     )
     write_json(card, folder / CARD_JSON)
     write_card(card, folder / CARD_HTML)
-    write_text(card_markdown(card), folder / CARD_MD)
     return Audit(folder, card)

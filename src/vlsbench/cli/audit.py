@@ -28,7 +28,7 @@ ENDS = 3
 def _audit(config: AuditConfig, *, as_json: bool, quiet: bool) -> None:
     """Measure how much of the images' risk the texts of a benchmark tell.
 
-    Writes a leakage card (card.html, card.md, card.json) and pairs.parquet with every pair's
+    Writes a leakage card (card.html, card.json) and pairs.parquet with every pair's
     scores; several benchmarks also a leaderboard. The same command again goes on where it
     stopped.
 
@@ -122,7 +122,7 @@ def _print_card(console: Console, done: Audit) -> None:
     if card.leaking:
         console.print(_leaking(card))
     _print_caveats(console, card)
-    console.print(terminal(f"Files: {done.folder}/ card.html, card.md, card.json, pairs.parquet"))
+    console.print(terminal(f"Files: {done.folder}/ card.html, card.json, pairs.parquet"))
     if card.dropped:
         _print_dropped(console, card, card.dropped, done.folder / card.dropped.file)
     console.print(terminal(f"Next: open {done.page}"), style="dim", highlight=False)
