@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,11 @@ def draw(name: str, seed: str, side: int = PICTURE_SIDE) -> bytes:
 
 def paint(name: str, pose: Pose, side: int) -> Image.Image:
     """Draw the thing called `name` in a pose."""
+    return paint_shapes(PICTURES[name], pose, side)
+
+
+def paint_shapes(shapes: Iterable[Shape], pose: Pose, side: int) -> Image.Image:
+    """Draw shapes in a pose, the first one at the back."""
     from PIL import Image, ImageDraw
 
     big = side * SMOOTH
@@ -79,7 +85,7 @@ def paint(name: str, pose: Pose, side: int) -> Image.Image:
     pen = ImageDraw.Draw(canvas)
     unit = big * pose.scale / 100
     left, top = (big * (0.5 + shift) - 50 * unit for shift in pose.shift)
-    for shape in PICTURES[name]:
+    for shape in shapes:
         _put(pen, shape, unit, left, top)
     centre = (left + 50 * unit, top + 50 * unit)
     return canvas.rotate(pose.turn, center=centre, fillcolor=pose.shade).reduce(SMOOTH)
