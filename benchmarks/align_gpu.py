@@ -92,9 +92,9 @@ def make_rows(method: str, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def settings_of(options: argparse.Namespace, **more: Any) -> Any:
-    from vlsbench.aligning import Lora, Settings
+    from vlsbench.aligning import Lora, TrainingSettings
 
-    return Settings(
+    return TrainingSettings(
         max_steps=options.steps,
         batch_size=options.batch_size,
         lora=None if options.full else Lora(r=16),
@@ -209,17 +209,15 @@ def cases(options: argparse.Namespace) -> list[tuple[str, str]]:
         if method in PLAIN:
             found.append((method, "plain TRL"))
         found.append((method, "ours"))
-        if method.endswith("-sft") and method.startswith("mm"):
-            found.append((method, "ours, cached features"))
-            if options.spread:
-                found.append((method, "ours, by length"))
+        if options.spread and method == "mm-sft":
+            found.append((method, "ours, by length"))
     return found
 
 
 def one(method: str, who: str, model: Path, options: argparse.Namespace) -> dict[str, Any]:
     if who == "plain TRL":
         return plain(method, model, options)
-    return ours(method, model, options, cache_features="cached" in who, by_length="length" in who)
+    return ours(method, model, options, by_length="length" in who)
 
 
 def main() -> None:
@@ -274,13 +272,15 @@ def main() -> None:
 
 def announce(options: argparse.Namespace) -> None:
     """Print what every method would train and hold. No weight is made."""
-    from vlsbench.aligning import plan
+    from vlsbench.aligning import plan_training
 
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), SHAPES[options.shape], weights=False)
         for method in options.methods.split(","):
             rows = make_rows(method, options)
-            found = plan(method, model=folder, rows=rows, settings=settings_of(options, bf16=True))
+            found = plan_training(
+                method, model=folder, rows=rows, settings=settings_of(options, bf16=True)
+            )
             learns, memory = found.parameters, found.memory
             print(
                 f"{method:<18} {learns.trainable:>13,} of {learns.total:,} learn; "

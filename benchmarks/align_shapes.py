@@ -130,9 +130,9 @@ def qwen_processor(name: str) -> Any:
     import transformers
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    from vlsbench.models import pictures_only
+    from vlsbench.models import images_only
 
-    return pictures_only(getattr(transformers, name))(
+    return images_only(getattr(transformers, name))(
         image_processor=Qwen2VLImageProcessorPil(),
         tokenizer=tokenizer(QWEN_SPECIAL),
         chat_template=TEMPLATE.replace("IMAGE", IMAGE["qwen"]),

@@ -14,6 +14,8 @@ NAMES = {
     "judge_format": "format",
     "judge_max_tokens": "max_tokens",
     "judge_temperature": "temperature",
+    "judge_repeats": "repeats",
+    "judge_partial": "partial",
     "image_transport": "transport",
     "max_image_side": "max_side",
     "max_image_bytes": "max_bytes",
@@ -23,7 +25,10 @@ GROUPS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "params": (Params, ("max_tokens", "temperature")),
     "judging": (
         Judging,
-        ("judge_context", "judge_format", "judge_max_tokens", "judge_temperature"),
+        (
+            *("judge_context", "judge_format", "judge_max_tokens", "judge_temperature"),
+            *("judge_repeats", "judge_partial"),
+        ),
     ),
     "images": (Images, ("image_transport", "max_image_side", "max_image_bytes")),
     "budget": (Budget, ("max_calls", "max_cost", "price", "judge_price")),

@@ -17,6 +17,7 @@ from vlsbench.stats import (
     paired_interval,
     paired_p,
     t_quantile,
+    variance_components,
 )
 
 SHARES = st.floats(0, 1)
@@ -196,3 +197,39 @@ def test_without_shared_images_the_test_is_mcnemars(pairs: list[tuple[bool, bool
 @given(st.lists(SHARES, min_size=1, max_size=40))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-12)
+
+
+def test_variance_components_of_a_balanced_design_are_those_of_the_analysis_of_variance() -> None:
+    rng = np.random.default_rng(5)
+    pairs, samples = 40, 6
+    values = rng.normal(size=(pairs, 1)) + rng.normal(size=(pairs, samples))
+    within = float(values.var(axis=1, ddof=1).mean())
+    between = float(values.mean(axis=1).var(ddof=1)) - within / samples
+    names = [pair for pair in range(pairs) for _ in range(samples)]
+    sample, pair = variance_components(list(values.ravel()), names)
+    assert (sample, pair) == (pytest.approx(within), pytest.approx(between))
+
+
+def test_variance_components_find_what_the_truth_is() -> None:
+    rng = np.random.default_rng(9)
+    chances = rng.uniform(size=3000)
+    answers = rng.uniform(size=(3000, 4)) < chances[:, None]
+    flipped = rng.uniform(size=(3000, 4, 3)) < 0.1
+    votes = answers[:, :, None] ^ flipped
+    place = list(np.ndindex(votes.shape))
+    judge, sample, pair = variance_components(
+        list(votes.ravel()), [(p, a) for p, a, _ in place], [p for p, _, _ in place]
+    )
+    # A vote flips with chance 0.1, so an answer's expected votes are 0.1 or 0.9.
+    assert judge == pytest.approx(0.1 * 0.9, abs=0.005)
+    assert sample == pytest.approx(0.8**2 / 6, abs=0.01)
+    assert pair == pytest.approx(0.8**2 / 12, abs=0.01)
+
+
+def test_what_was_never_repeated_is_unknown_and_not_zero() -> None:
+    answers = [True, False, True, True]
+    judge, sample, pair = variance_components(answers, range(4), [0, 0, 1, 1])
+    assert judge is None
+    assert sample == 0.25
+    assert pair == 0.0
+    assert variance_components([True], [0], [0]) == [None, None, None]

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
-from enum import Enum
 from pathlib import Path
 from typing import (
     Annotated,
@@ -29,6 +28,8 @@ from typing import (
     get_origin,
     get_type_hints,
 )
+
+import msgspec
 
 from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.schemas import SchemaError, convert, read_toml
@@ -210,17 +211,7 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
 
 def _plain(value: Any) -> Any:
     """Return a value as TOML and JSON have it."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(inner) for inner in value]
-    return value
+    return msgspec.to_builtins(value, enc_hook=str)
 
 
 def record(config: Any) -> dict[str, Any]:
@@ -366,21 +357,3 @@ class Images:
         int | None,
         Option("Shrink heavier images, in bytes.", flags=("--max-image-bytes",), least=1024),
     ] = None
-
-
-__all__ = [
-    "MISSING",
-    "NONE",
-    "Budget",
-    "Connection",
-    "Data",
-    "Images",
-    "Limits",
-    "Option",
-    "Sample",
-    "Setting",
-    "record",
-    "resolve",
-    "settings_of",
-    "to_toml",
-]

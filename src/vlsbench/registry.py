@@ -123,20 +123,6 @@ def _register(kind: Kind, name: str, target: T, *, simulated: bool, **declaratio
     return target
 
 
-def source(
-    name: str, *, simulated: bool = False, **declaration: Any
-) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Register the function below, `(root, variant) -> rows`, as a benchmark.
-
-    Args:
-        name: What users type.
-        simulated: Its pairs are not real ones.
-        declaration: Fields of `pairs.Source`: `title`, `paper`, `licence`, `home`, `size`, `rows`,
-            `variants`, `layout`. A source without a `home` is made on demand and needs no files.
-    """
-    return lambda read: _register(Kind.SOURCE, name, read, simulated=simulated, **declaration)
-
-
 def _decorator(kind: Kind, doc: str) -> Callable[..., Callable[[T], T]]:
     def register(name: str, *, simulated: bool = False, **declaration: Any) -> Callable[[T], T]:
         return lambda target: _register(kind, name, target, simulated=simulated, **declaration)
@@ -146,6 +132,17 @@ def _decorator(kind: Kind, doc: str) -> Callable[..., Callable[[T], T]]:
     return register
 
 
+source = _decorator(
+    Kind.SOURCE,
+    """Register the function below, `(root, variant) -> rows`, as a benchmark.
+
+    Args:
+        name: What users type.
+        simulated: Its pairs are not real ones.
+        declaration: Fields of `pairs.Source`: `title`, `paper`, `licence`, `home`, `size`, `rows`,
+            `variants`, `layout`. A source without a `home` is made on demand and needs no files.
+    """,
+)
 model = _decorator(Kind.MODEL, "Register a model: called with its spec, `NAME` or `NAME/REST`.")
 judge = _decorator(Kind.JUDGE, "Register a judge: a `Judge`, a class, or a function.")
 embedder = _decorator(Kind.EMBEDDER, "Register an embedder: called with its spec.")
@@ -158,23 +155,19 @@ RENAMED = {"rules": "offline"}
 """Names of earlier versions."""
 
 
-def find(kind: Kind, name: str) -> Entry | None:
-    """Look a name up; plug-ins are loaded only where what ships does not have it."""
+def find(kind: Kind, name: str, *, announced: bool = False) -> Entry | None:
+    """Look a name up; plug-ins are loaded only where what ships does not have it.
+
+    Args:
+        kind: What is wanted.
+        name: What the user calls it.
+        announced: Load no plug-in but one announced under that name. For names that need not be
+            registered ones, such as those by which servers call their models: an installed plug-in
+            that has no part in a run is not imported for it.
+    """
     name = RENAMED.get(name, name)
     _load_shipped(kind)
-    if (kind, name) not in _entries:
-        _load_entry_points(name)
-    return _entries.get((kind, name))
-
-
-def known(kind: Kind, name: str) -> Entry | None:
-    """Look a name up as `find` does, but load no plug-in unless it is announced under that name.
-
-    For names that need not be registered ones, such as those by which servers call their models: an
-    installed plug-in that has no part in a run is not imported for it.
-    """
-    _load_shipped(kind)
-    if (kind, name) not in _entries and any(point.name == name for point in _entry_points()):
+    if (kind, name) not in _entries and (not announced or name in _entry_points().names):
         _load_entry_points(name)
     return _entries.get((kind, name))
 
@@ -227,7 +220,7 @@ def is_simulated(name: str) -> bool:
     return any(
         entry.simulated
         for kind in (Kind.MODEL, Kind.SOURCE, Kind.JUDGE)
-        if (entry := known(kind, prefix))
+        if (entry := find(kind, prefix, announced=True))
     )
 
 

@@ -164,6 +164,58 @@ def clustered_interval(
     return binomial_interval(float(flags.mean()), size, level)
 
 
+def clustered_rate(
+    hits: Sequence[bool] | NDArray[np.bool_],
+    clusters: Sequence[object] | NDArray[np.integer[Any]],
+) -> Rate:
+    """Return the share of hits with its clustered interval; see `clustered_interval`."""
+    interval = clustered_interval(hits, clusters)
+    if interval is None:
+        return Rate(0, 0, None, None, None)
+    k, n = int(np.sum(hits)), len(hits)
+    return Rate(k, n, k / n, interval.low, interval.high)
+
+
+def variance_components(
+    values: Sequence[float] | Sequence[bool], *nested: Sequence[object]
+) -> list[float | None]:
+    """Split the variance of one value by the levels of what was repeated.
+
+    Each level's part is the variance of its units' means within the next level, less what the parts
+    below it explain, and not below zero.
+
+    Args:
+        values: Shape (n,).
+        nested: Names of what each value belongs to, each of shape (n,), from the innermost level
+            (the answer that was judged) to the outermost (the pair).
+
+    Returns:
+        A part for what differs within each level, innermost first, and one between the outermost
+        units. None where nothing was repeated, so that a part cannot be told from the next one.
+
+    Source: Searle, Casella and McCulloch 1992, "Variance components", chapter 3: the analysis of
+    variance of nested random effects, by moments of unweighted means.
+    """
+    means = np.asarray(values, dtype=float)
+    noise = np.zeros(len(means))
+    units = [numbered(level) for level in nested] + [np.zeros(len(means), dtype=np.intp)]
+    parts: list[float | None] = []
+    for place, owners in enumerate(units):
+        sizes = np.bincount(owners)
+        centres = np.bincount(owners, weights=means) / sizes
+        freedom = len(means) - len(sizes)
+        part = None
+        if freedom > 0:
+            square = float(((means - centres[owners]) ** 2).sum()) / freedom
+            part = max(0.0, square - float(noise.mean()))
+        parts.append(part)
+        noise = np.bincount(owners, weights=noise + (part or 0.0)) / sizes**2
+        firsts = np.unique(owners, return_index=True)[1]
+        means = centres
+        units[place + 1 :] = [above[firsts] for above in units[place + 1 :]]
+    return parts
+
+
 def paired_interval(
     before: Sequence[bool],
     after: Sequence[bool],

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
-from types import NoneType, TracebackType
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -66,24 +66,13 @@ class RowWriter(Generic[Row]):
         self._writer.write_table(table)
         self._rows.clear()
 
-    def close(self) -> None:
-        """Write what is left."""
-        if self._rows:
-            self._flush()
-        self._writer.close()
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self._rows.clear()
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self._rows:
+            self._flush()
+        self._writer.close()
 
 
 def read_rows(path: Path, kind: type[Row], *, remedy: str = "") -> Iterator[Row]:

@@ -40,9 +40,9 @@ def storable(text: object) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def first_line(error: object, longest: int = 300) -> str:
+def first_line(error: object) -> str:
     """Return the first line of what an error says, or its type where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:longest]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def block(text: object) -> str:

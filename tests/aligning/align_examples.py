@@ -112,7 +112,7 @@ def make_tiny_qwen(folder: Path) -> Path:
     )
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    from vlsbench.models import pictures_only
+    from vlsbench.models import images_only
 
     config = Qwen2_5_VLConfig(
         text_config={
@@ -145,7 +145,7 @@ def make_tiny_qwen(folder: Path) -> Path:
     )
     torch.manual_seed(0)
     Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
-    pictures_only(Qwen2_5_VLProcessor)(
+    images_only(Qwen2_5_VLProcessor)(
         image_processor=Qwen2VLImageProcessorPil(
             patch_size=4,
             merge_size=2,

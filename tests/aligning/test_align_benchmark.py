@@ -23,7 +23,6 @@ def test_every_sort_of_case_is_measured(tmp_path: Path) -> None:
     assert set(found) == {
         ("mm-sft", "plain TRL"),
         ("mm-sft", "ours"),
-        ("mm-sft", "ours, cached features"),
         ("mm-dpo", "plain TRL"),
         ("mm-dpo", "ours"),
         ("t-safe-unlearning", "ours"),

@@ -13,7 +13,7 @@ from align_examples import ASK, NO, YES, picture, says, user
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsbench.aligning import Method, Settings, check_rows
+from vlsbench.aligning import Method, TrainingSettings, check_rows
 from vlsbench.aligning.data import TRAINING_SETS, open_data, unpack
 from vlsbench.errors import BadRows, VlsbenchError
 
@@ -77,7 +77,7 @@ def test_saferlhf_serves_sft_preferences_and_unlearning(saferlhf: Path) -> None:
         ("harmful", YES),
         ("retain", NO),
     ]
-    check_rows(Method.T_SAFE_UNLEARNING, rows, Settings(), "saferlhf")
+    check_rows(Method.T_SAFE_UNLEARNING, rows, TrainingSettings(), "saferlhf")
 
 
 def test_a_licence_that_restricts_training_must_be_accepted(saferlhf: Path) -> None:
@@ -109,7 +109,7 @@ def test_vlguard_gives_a_row_for_each_instruction(tmp_path: Path) -> None:
     data = open_data([f"vlguard-train={tmp_path}"], Method.MM_SFT, accept_licence=True)
     assert [row["harmful"] for row in data.rows] == [False, True, True]
     assert [row["messages"][1]["content"] for row in data.rows] == [YES, NO, NO]
-    check_rows(Method.MM_SFT, data.rows, Settings(), "vlguard")
+    check_rows(Method.MM_SFT, data.rows, TrainingSettings(), "vlguard")
     with pytest.raises(VlsbenchError, match=r"no rows for mm-dpo .* take saferlhf or spa-vl"):
         open_data([f"vlguard-train={tmp_path}"], Method.MM_DPO, accept_licence=True)
 
@@ -146,7 +146,7 @@ def test_spa_vl_pictures_are_read_from_parquet_and_unpacked_once(tmp_path: Path)
     write_parquet(tmp_path / "data" / "train-00000-of-00001.parquet", rows)
     data = open_data([f"spa-vl={tmp_path}"], Method.MM_DPO)
     assert data.accepted == ()
-    check_rows(Method.MM_DPO, data.rows, Settings(), "spa-vl")
+    check_rows(Method.MM_DPO, data.rows, TrainingSettings(), "spa-vl")
     ready = unpack(data.rows, tmp_path / "pictures")
     paths = [row["images"][0] for row in ready]
     assert [path.read_bytes() for path in paths] == [png(colour) for colour in colours]
@@ -208,7 +208,7 @@ def test_rows_of_ones_own_from_parquet(tmp_path: Path) -> None:
     ]
     path = write_parquet(tmp_path / "rows.parquet", rows)
     data = open_data([str(path)], Method.MM_DPO)
-    check_rows(Method.MM_DPO, data.rows, Settings(), "rows")
+    check_rows(Method.MM_DPO, data.rows, TrainingSettings(), "rows")
     assert data.rows[0]["rejected"] == says(YES)
 
 
@@ -268,14 +268,14 @@ def test_any_row_is_either_read_or_refused(row: dict[str, Any]) -> None:
     except RowError:
         return
     try:
-        check_rows(Method.SFT, found, Settings(), "rows")
+        check_rows(Method.SFT, found, TrainingSettings(), "rows")
     except BadRows:
         return
     assert found[0]["messages"][-1]["role"] == "assistant" or "completion" in found[0]
 
 
 def test_skip_bad_leaves_out_rows_that_do_not_suit_the_method(tmp_path: Path) -> None:
-    from vlsbench.aligning import prepare
+    from vlsbench.aligning import AlignConfig, open_training
 
     (tmp_path / "a.png").write_bytes(png())
     rows = [
@@ -285,7 +285,10 @@ def test_skip_bad_leaves_out_rows_that_do_not_suit_the_method(tmp_path: Path) ->
     ]
     path = write_jsonl(tmp_path / "rows.jsonl", rows)
     said: list[str] = []
-    ready = prepare("t-sft", data=[str(path)], model="m", skip_bad=True, say=said.append, epochs=2)
+    config = AlignConfig(
+        method=Method("t-sft"), data=(str(path),), model="m", skip_bad=True, epochs=2
+    )
+    ready = open_training(config, said.append)
     assert len(ready.data.rows) == 1
     assert [row.row for row in ready.data.bad] == ["1", "2"]
     assert said == [f"{path}: 2 unusable rows left out"]
@@ -307,4 +310,4 @@ def test_vlguards_own_training_file_is_read_whole(tmp_path: Path) -> None:
     # 1,023 unsafe pictures with one instruction, 977 safe ones with two.
     assert len(data.rows) == 1023 + 2 * 977
     assert sum(row["harmful"] for row in data.rows) == 1023 + 977
-    check_rows(Method.MM_SFT, data.rows, Settings(), "vlguard-train")
+    check_rows(Method.MM_SFT, data.rows, TrainingSettings(), "vlguard-train")

@@ -19,17 +19,20 @@ from align_examples import ASK, NO, YES, picture, says, user
 from pairs.homes import COMMIT, OTHER, Homes, serving
 from vlsbench.aligning import Method
 from vlsbench.aligning.data import open_data
-from vlsbench.aligning.data._hub import FREE
+from vlsbench.aligning.data._generic import FREE
 from vlsbench.errors import VlsbenchError
 
 PROGRAM = """
 import json, sys
-from vlsbench.aligning import prepare
+from vlsbench.aligning import AlignConfig, Method, open_training
 from vlsbench.errors import VlsbenchError
 
 for method, spec, accept in json.loads(sys.argv[1]):
     try:
-        found = prepare(method, data=[spec], model="m", accept_licence=accept)
+        config = AlignConfig(
+            method=Method(method), data=(spec,), model="m", accept_licence=accept
+        )
+        found = open_training(config)
     except VlsbenchError as error:
         print(json.dumps({"error": str(error)}))
         continue

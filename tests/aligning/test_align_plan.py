@@ -13,12 +13,12 @@ from vlsbench.aligning import (
     AlignConfig,
     Lora,
     Method,
-    Settings,
+    TrainingSettings,
     by_wording,
     check_against,
     method_defaults,
     open_reward,
-    plan,
+    plan_training,
     published,
     train,
 )
@@ -31,15 +31,15 @@ from vlsbench.pairs import FileImage, Pair
 
 def test_a_plan_agrees_with_the_training_it_announces(tiny: Path, tmp_path: Path) -> None:
     for lora in (None, Lora(r=2)):
-        settings = Settings(epochs=2, batch_size=3, lora=lora)
-        announced = plan("mm-sft", model=tiny, rows=sft_rows(), settings=settings)
+        settings = TrainingSettings(epochs=2, batch_size=3, lora=lora)
+        announced = plan_training("mm-sft", model=tiny, rows=sft_rows(), settings=settings)
         done = train(
             "mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / str(lora), settings=settings
         )
         assert announced.steps == done.steps == 6
         assert announced.parameters.trainable == done.trainable
         assert announced.parameters.total == done.parameters
-        assert announced.kinds == {"row, picture": 8}
+        assert announced.kinds == {"row, image": 8}
         assert json.loads(json.dumps(announced.json()))["tokens"] == 8 * announced.mean_tokens
 
 
@@ -47,7 +47,7 @@ def test_a_plan_agrees_with_the_training_it_announces(tiny: Path, tmp_path: Path
 def test_an_online_plan_counts_steps_as_the_trainer_does(
     method: str, tiny: Path, tmp_path: Path
 ) -> None:
-    settings = Settings(batch_size=4, num_generations=2, max_new_tokens=2)
+    settings = TrainingSettings(batch_size=4, num_generations=2, max_new_tokens=2)
     done = train(
         method, model=tiny, rows=prompt_rows(), out=tmp_path, settings=settings, reward=by_wording
     )
@@ -58,7 +58,7 @@ def test_a_plan_reads_no_weights(tiny: Path, tmp_path: Path) -> None:
     for file in tiny.iterdir():
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
-    assert plan("mm-dpo", model=tmp_path, rows=dpo_rows()).parameters.total > 0
+    assert plan_training("mm-dpo", model=tmp_path, rows=dpo_rows()).parameters.total > 0
 
 
 def llava_7b() -> object:
@@ -79,12 +79,12 @@ def llava_7b() -> object:
 
 
 def test_lora_and_freezing_fit_llava_at_full_size() -> None:
-    whole, _ = learning(empty_model("", llava_7b()), Settings())
+    whole, _ = learning(empty_model("", llava_7b()), TrainingSettings())
     # 7.06 billion parameters, 0.3 billion of them the tower's.
     assert whole.total == 7_063_427_072
     assert whole.frozen_vision == 303_507_456
     assert whole.trainable == whole.total - whole.frozen_vision
-    adapted, layers = learning(empty_model("", llava_7b()), Settings(lora=Lora(r=16)))
+    adapted, layers = learning(empty_model("", llava_7b()), TrainingSettings(lora=Lora(r=16)))
     assert layers == 32 * 7
     # r · (in + out): four attention layers of 4096 × 4096, three of 4096 × 11008, 32 times.
     assert adapted.trainable == 32 * 16 * (4 * 8192 + 3 * 15104)
@@ -96,7 +96,7 @@ def test_lora_and_freezing_fit_qwen(version: str) -> None:
 
     config = CONFIG_MAPPING[version]()
     model = empty_model("", config)
-    parameters, layers = learning(model, Settings(lora=Lora(r=8)))
+    parameters, layers = learning(model, TrainingSettings(lora=Lora(r=8)))
     assert layers == 7 * config.get_text_config().num_hidden_layers
     assert 0 < parameters.frozen_vision < parameters.total / 5
     assert 0 < parameters.trainable < parameters.total / 100

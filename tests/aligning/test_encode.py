@@ -33,7 +33,7 @@ def test_a_prompt_is_tokenised_as_for_inference() -> None:
     )
     encoded = Encoder(processor, [row])[0]
     assert encoded.prompt == asked["input_ids"][0].tolist()
-    assert torch.equal(encoded.pictures["pixel_values"], asked["pixel_values"])
+    assert torch.equal(encoded.pixels["pixel_values"], asked["pixel_values"])
 
 
 @pytest.mark.parametrize("ends", [True, False])

@@ -23,7 +23,7 @@ from align_examples import (
     user,
 )
 
-from vlsbench.aligning import Lora, Method, Settings, train
+from vlsbench.aligning import Lora, Method, TrainingSettings, train
 from vlsbench.errors import BadRows, VlsbenchError
 
 FAST = {"learning_rate": 1e-2, "scheduler": "constant", "batch_size": 4, "log_steps": 5}
@@ -56,7 +56,11 @@ def reply(folder: Path, colour: str | None, text: str = ASK) -> str:
 def test_text_sft_teaches_the_answer_and_when_to_stop(tiny: Path, tmp_path: Path) -> None:
     rows = [row for row in sft_rows(pictures=False) if row["messages"][-1]["content"] == NO]
     done = train(
-        "t-sft", model=tiny, rows=rows, out=tmp_path / "m", settings=Settings(max_steps=30, **FAST)
+        "t-sft",
+        model=tiny,
+        rows=rows,
+        out=tmp_path / "m",
+        settings=TrainingSettings(max_steps=30, **FAST),
     )
     assert reply(done.path, None) == NO
     assert done.curve[-1]["loss"] < done.curve[0]["loss"]
@@ -64,13 +68,13 @@ def test_text_sft_teaches_the_answer_and_when_to_stop(tiny: Path, tmp_path: Path
 
 
 def test_multimodal_sft_learns_to_look(tiny: Path, tmp_path: Path) -> None:
-    settings = Settings(max_steps=60, freeze_vision=False, **FAST)
+    settings = TrainingSettings(max_steps=60, freeze_vision=False, **FAST)
     done = train("mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / "m", settings=settings)
     assert (reply(done.path, "red"), reply(done.path, "blue")) == (NO, YES)
 
 
 def test_dpo_prefers_the_chosen_answer(tiny: Path, tmp_path: Path) -> None:
-    settings = Settings(max_steps=30, freeze_vision=False, **FAST)
+    settings = TrainingSettings(max_steps=30, freeze_vision=False, **FAST)
     done = train("mm-dpo", model=tiny, rows=dpo_rows(), out=tmp_path / "m", settings=settings)
     assert done.curve[-1]["rewards/accuracies"] == 1.0
     assert done.curve[-1]["logps/chosen"] > done.curve[0]["logps/chosen"]
@@ -85,7 +89,7 @@ def test_dpo_without_the_likelihood_lets_the_chosen_answer_fall_behind(
             model=tiny,
             rows=dpo_rows(pictures=False)[:1],
             out=tmp_path / str(weight),
-            settings=Settings(max_steps=30, sft_weight=weight, **FAST),
+            settings=TrainingSettings(max_steps=30, sft_weight=weight, **FAST),
         )
         return done.curve[-1]["logps/chosen"]
 
@@ -96,7 +100,7 @@ def test_dpo_without_the_likelihood_lets_the_chosen_answer_fall_behind(
 def test_unlearning_forgets_the_harmful_answer_and_keeps_the_rest(
     method: str, tiny: Path, tmp_path: Path
 ) -> None:
-    settings = Settings(max_steps=30, beta=1.0, **FAST)
+    settings = TrainingSettings(max_steps=30, beta=1.0, **FAST)
     done = train(method, model=tiny, rows=unlearning_rows(), out=tmp_path / "m", settings=settings)
     first, last = done.curve[0], done.curve[-1]
     assert last["nll/harmful"] > first["nll/harmful"]
@@ -111,7 +115,9 @@ def test_online_methods_earn_more_than_before(method: str, tiny: Path, tmp_path:
         model=tiny,
         rows=prompt_rows(),
         out=tmp_path / "m",
-        settings=Settings(max_steps=30, num_generations=4, max_new_tokens=4, kl=0.0, **FAST),
+        settings=TrainingSettings(
+            max_steps=30, num_generations=4, max_new_tokens=4, kl=0.0, **FAST
+        ),
         reward=says_no,
     )
     assert done.curve[-1]["reward"] > done.curve[0]["reward"]
@@ -121,7 +127,7 @@ def ppo_weights(tiny: Path, out: Path, reward: Any, **changed: Any) -> dict[str,
     from safetensors.torch import load_file
 
     fixed = {"max_new_tokens": 4, "max_steps": 4, "gae_lambda": 1.0, "value_weight": 0.0}
-    settings = Settings(**(FAST | fixed | changed))
+    settings = TrainingSettings(**(FAST | fixed | changed))
     train("mm-ppo", model=tiny, rows=prompt_rows(), out=out, settings=settings, reward=reward)
     return load_file(out / "model.safetensors")
 
@@ -152,7 +158,7 @@ def test_ppo_earns_more_however_a_batch_is_split(
             model=tiny,
             rows=prompt_rows(),
             out=tmp_path / str(seed),
-            settings=Settings(
+            settings=TrainingSettings(
                 **(FAST | {"batch_size": batch, "log_steps": 1}),
                 gradient_accumulation=parts,
                 max_steps=300 if batch * parts == 1 else 80,
@@ -221,7 +227,9 @@ def test_lora_saves_an_adapter_for_the_language_model_alone(
         model=tiny,
         rows=ROWS[method](),
         out=tmp_path / "m",
-        settings=Settings(max_steps=2, lora=Lora(r=2), max_new_tokens=3, num_generations=2, **FAST),
+        settings=TrainingSettings(
+            max_steps=2, lora=Lora(r=2), max_new_tokens=3, num_generations=2, **FAST
+        ),
         reward=says_no,
     )
     config = json.loads((done.path / "adapter_config.json").read_text())
@@ -238,14 +246,14 @@ def test_a_merged_adapter_is_a_plain_model_that_can_be_trained_on(
     import torch
     from transformers import AutoModelForImageTextToText
 
-    settings = Settings(max_steps=3, lora=Lora(r=2, merge=True), **FAST)
+    settings = TrainingSettings(max_steps=3, lora=Lora(r=2, merge=True), **FAST)
     first = train("mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / "a", settings=settings)
     again = train(
         "mm-dpo",
         model=first.path / "adapter",
         rows=dpo_rows(),
         out=tmp_path / "b",
-        settings=Settings(max_steps=1, learning_rate=0.0, batch_size=4),
+        settings=TrainingSettings(max_steps=1, learning_rate=0.0, batch_size=4),
     )
     merged = AutoModelForImageTextToText.from_pretrained(first.path).state_dict()
     trained_on = AutoModelForImageTextToText.from_pretrained(again.path).state_dict()
@@ -267,7 +275,7 @@ def test_the_vision_tower_moves_only_when_asked(tiny: Path, tmp_path: Path) -> N
     before = tower(tiny)
     for frozen in (True, False):
         out = tmp_path / str(frozen)
-        settings = Settings(max_steps=2, freeze_vision=frozen, **FAST)
+        settings = TrainingSettings(max_steps=2, freeze_vision=frozen, **FAST)
         train("mm-sft", model=tiny, rows=sft_rows(), out=out, settings=settings)
         same = all(torch.equal(a, b) for a, b in zip(before, tower(out), strict=True))
         assert same is frozen
@@ -281,12 +289,12 @@ def test_the_record_says_what_was_done(tiny: Path, tmp_path: Path) -> None:
         model=tiny,
         rows=rows,
         out=tmp_path / "m",
-        settings=Settings(max_steps=1),
+        settings=TrainingSettings(max_steps=1),
         about=about,
     )
     record = json.loads((done.path / "align.json").read_text())
     assert (record["finished"], record["method"], record["steps"]) == (True, "sft", 1)
-    assert record["data"]["kinds"] == {"row, picture": 8, "row, text": 8}
+    assert record["data"]["kinds"] == {"row, image": 8, "row, text": 8}
     assert record["data"]["accepted"] == ["saferlhf"]
     assert record["learning_rate"] == 2e-5
     assert set(record["versions"]) >= {"torch", "trl", "peft", "vlsbench"}
@@ -301,7 +309,7 @@ def test_the_same_seed_gives_the_same_model(tiny: Path, tmp_path: Path) -> None:
 
     states = []
     for name in ("a", "b"):
-        settings = Settings(max_steps=3, seed=7, max_new_tokens=3, **FAST)
+        settings = TrainingSettings(max_steps=3, seed=7, max_new_tokens=3, **FAST)
         train(
             "mm-ppo",
             model=tiny,
@@ -333,7 +341,7 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(
             model=tiny,
             rows=ROWS[method](),
             out=tmp_path / "m",
-            settings=Settings(**{**fixed, **more}),
+            settings=TrainingSettings(**{**fixed, **more}),
             reward=says_no,
             progress=progress,
         )
@@ -383,46 +391,13 @@ def test_words_that_the_model_takes_for_markers_are_refused(tiny: Path, tmp_path
 
 def test_text_rows_may_join_a_multimodal_method(tiny: Path, tmp_path: Path) -> None:
     rows = sft_rows() + sft_rows(pictures=False)
-    settings = Settings(max_steps=4, text_rows=True, **FAST)
+    settings = TrainingSettings(max_steps=4, text_rows=True, **FAST)
     assert train("mm-sft", model=tiny, rows=rows, out=tmp_path / "m", settings=settings).steps == 4
-
-
-def test_cached_features_change_nothing_but_how_often_the_tower_looks(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from transformers.models.siglip.modeling_siglip import SiglipVisionModel
-
-    looks = 0
-    forward = SiglipVisionModel.forward
-
-    def counting(*arguments: Any, **options: Any) -> Any:
-        nonlocal looks
-        looks += 1
-        return forward(*arguments, **options)
-
-    monkeypatch.setattr(SiglipVisionModel, "forward", counting)
-    losses, counts = [], []
-    for cached in (False, True):
-        looks = 0
-        settings = Settings(max_steps=6, cache_features=cached, **FAST)
-        out = tmp_path / str(cached)
-        done = train("mm-sft", model=tiny, rows=sft_rows(), out=out, settings=settings)
-        losses.append([entry["loss"] for entry in done.curve])
-        counts.append(looks)
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    # Six batches against two pictures, which eight rows share.
-    assert counts == [6, 2]
-
-
-def test_cached_features_need_a_frozen_tower(tiny: Path, tmp_path: Path) -> None:
-    settings = Settings(cache_features=True, freeze_vision=False)
-    with pytest.raises(VlsbenchError, match="needs a frozen vision tower"):
-        train("mm-sft", model=tiny, rows=sft_rows(), out=tmp_path / "m", settings=settings)
 
 
 def test_batches_by_length_train_on_every_row(tiny: Path, tmp_path: Path) -> None:
     rows = sft_rows() + sft_rows(pictures=False)
-    settings = Settings(by_length=True, batch_size=4)
+    settings = TrainingSettings(by_length=True, batch_size=4)
     assert train("sft", model=tiny, rows=rows, out=tmp_path / "m", settings=settings).steps == 4
 
 
@@ -432,7 +407,7 @@ def test_recomputing_activations_changes_nothing_but_memory(
 ) -> None:
     losses = []
     for checkpointing in (False, True):
-        settings = Settings(
+        settings = TrainingSettings(
             max_steps=3,
             gradient_checkpointing=checkpointing,
             max_new_tokens=3,
@@ -476,6 +451,6 @@ def test_two_processes_share_the_work(method: str, tiny: Path, tmp_path: Path) -
 
 
 def test_metrics_go_nowhere_that_is_not_installed(tiny: Path, tmp_path: Path) -> None:
-    settings = Settings(report_to=("nonesuch",))
+    settings = TrainingSettings(report_to=("nonesuch",))
     with pytest.raises(VlsbenchError, match="--report-to nonesuch: not installed"):
         train("t-sft", model=tiny, rows=sft_rows(False), out=tmp_path / "m", settings=settings)

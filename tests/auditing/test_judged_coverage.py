@@ -15,7 +15,8 @@ from vlsbench.auditing import Corrected, JudgedPair, judged
 from vlsbench.auditing.judged import Controls, Finding, Labels, Sample, corrected_share
 from vlsbench.evaluation import Output
 from vlsbench.judge import Part
-from vlsbench.lab._harm import Errors
+from vlsbench.lab._judge import HARM, answer
+from vlsbench.lab._task import Rates
 from vlsbench.stats import Interval, difference_interval
 
 SEEDS = 100
@@ -23,15 +24,15 @@ LEAKS = (0.0, 0.1, 0.25, 0.5, 0.9)
 LEAST = 93
 
 
-def labelled(bench: str, errors: Errors) -> Labels:
+def labelled(bench: str, errors: str) -> Labels:
     """Label a lab benchmark as `lab/harm` does, without a run around it."""
-    rows = []
+    rows, rates = [], Rates.read("harm", errors, HARM)
     for pair in lab.benchmark(bench):
         risky, thing = bool(pair.meta["risky"]), str(pair.meta["object"])
         named = risky and bool(pair.meta["leaks"])
         labels = (
-            (Part.TEXT, errors.answer(named, Part.TEXT, pair.query, "")),
-            (Part.PAIR, errors.answer(risky, Part.PAIR, pair.query, thing)),
+            (Part.TEXT, answer(rates, named, Part.TEXT, pair.query, "")),
+            (Part.PAIR, answer(rates, risky, Part.PAIR, pair.query, thing)),
         )
         rows.append(
             JudgedPair(
@@ -51,7 +52,7 @@ def labelled(bench: str, errors: Errors) -> Labels:
 controls = cache(labelled)
 
 
-def measure(leak: float, seed: int, errors: Errors, pairs: int = 200) -> Corrected:
+def measure(leak: float, seed: int, errors: str, pairs: int = 200) -> Corrected:
     bench = labelled(f"lab/mixed?n={pairs}&leak={leak}&seed={seed}", errors)
     benign = controls(f"lab/benign?n={pairs}&seed={seed}", errors)
     positive = controls(f"lab/leaky?n={pairs}&seed={1000 + seed}", errors)
@@ -61,7 +62,10 @@ def measure(leak: float, seed: int, errors: Errors, pairs: int = 200) -> Correct
 
 def covered(leak: float, alarms: float, misses: float, pairs: int = 200) -> tuple[int, float]:
     """Return how many intervals hold the planted share, and their mean width."""
-    found = [measure(leak, seed, Errors(alarms, misses, seed), pairs) for seed in range(SEEDS)]
+    found = [
+        measure(leak, seed, f"alarms={alarms}&misses={misses}&seed={seed}", pairs)
+        for seed in range(SEEDS)
+    ]
     inside, widths = 0, []
     for one in found:
         assert one.low is not None
@@ -88,7 +92,7 @@ def test_runs_hold_it_too(tmp_path: Path) -> None:
             positive_controls=["lab/leaky?n=60&seed=1001"],
             output=Output(out=tmp_path / str(leak), progress=False),
         ).group.corrected
-        made = measure(leak, 1, Errors(0.05, 0.05, 1), pairs=60)
+        made = measure(leak, 1, "alarms=0.05&misses=0.05&seed=1", pairs=60)
         assert found == made
         assert found.low is not None
         assert found.high is not None

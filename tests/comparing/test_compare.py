@@ -152,9 +152,9 @@ def test_it_agrees_with_runs_diff(runs: Path) -> None:
     safety = _one(
         vlsbench.compare([one, other]), Scope.OVERALL, Measure.SAFETY, "lab/careful", LEAKLESS
     )
-    assert found.safety_difference == (safety.points or 0) / 100
-    assert found.p == safety.p
-    assert mine.n == found.both_harmful
+    assert found.safety.difference == (safety.points or 0) / 100
+    assert found.safety.p == safety.p
+    assert mine.n == found.safety.pairs
 
 
 def test_pairs_not_scored_in_both_are_left_out_and_counted(runs: Path, tmp_path: Path) -> None:

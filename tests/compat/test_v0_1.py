@@ -82,7 +82,8 @@ def test_two_evaluations_are_compared(kept: Old) -> None:
         ("unsafe", "warning"): 2,
         ("warning", "warning"): 4,
     }
-    assert (found["safety_difference"], found["p"]) == (0.375, pytest.approx(0.25))
+    safety = found["safety"]
+    assert (safety["difference"], safety["p"]) == (0.375, pytest.approx(0.25))
 
     found = kept.json("compare", "Text=runs/blind", "Eyes=runs/careful")
     cells = {row["name"]: row["cells"]["mixed"] for row in found["rows"]}

@@ -68,7 +68,7 @@ def test_a_limit_is_for_each_set_and_the_harmful_sample_is_the_same(tmp_path: Pa
     assert [group.pairs for group in both.summary.groups] == [12, 12]
     assert alone.summary.net is None
     compared = compare_runs(tmp_path / "a", tmp_path / "b")
-    assert (compared.both_scored, compared.safety_difference) == (12, 0.0)
+    assert (compared.both_scored, compared.safety.difference) == (12, 0.0)
 
 
 def test_pairs_of_ones_own_are_controls_too_and_ids_tell_the_sets_apart() -> None:

@@ -159,9 +159,9 @@ async def test_the_judge_wants_a_judges_prompt() -> None:
 
 @given(st.text(), st.text())
 def test_the_judge_labels_any_text(query: str, reply: str) -> None:
-    from vlsbench.lab._judge import judge
+    from vlsbench.lab._models import reply_of
 
-    answer = json.loads(judge(prompt(f"{query} ", f"{reply} ", HARMFUL), lambda: ()))
+    answer = json.loads(reply_of("judge")(prompt(f"{query} ", f"{reply} ", HARMFUL), lambda: ()))
     assert answer["label"] in ("refusal", "warning", "unsafe")
 
 

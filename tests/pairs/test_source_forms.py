@@ -196,3 +196,10 @@ def test_figstep_pro_gap_in_the_pieces_is_a_missing_image(tmp_path: Path) -> Non
     assert pair.query.startswith("Steps to *, slowly.\n1.\n2.\n3.\n")
     assert len(pair.images) == 3
     assert [fault.file for fault in image_faults(opened)] == ["image_0_splits/image_0_split_1.png"]
+
+
+def test_a_column_without_a_name_is_no_field_of_a_pair(tmp_path: Path) -> None:
+    rows = ",id,prompt,type,label\n0,a,How is bread toasted?,kitchen,safe\n"
+    (tmp_path / "xstest_prompts.csv").write_text(rows)
+    (pair,) = load("xstest", data=tmp_path)
+    assert (pair.subcategory, pair.description, pair.reason, pair.source) == ("", "", "", "")

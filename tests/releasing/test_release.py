@@ -187,7 +187,7 @@ def test_benign_pairs_alone_need_no_gate(tmp_path: Path) -> None:
         ({"split": "train=0.5"}, "add up to 1"),
         ({"split": "dev=1.0"}, "train, validation, test"),
         ({"split": "train=0.000001,test=0.999999"}, "gets none of 16 pairs"),
-        ({"homepage": "javascript:alert(1)"}, "no web address"),
+        ({"homepage": "javascript:alert(1)"}, "must be a web address"),
         ({"date": "tomorrow"}, "2026-01-31"),
         ({"colour": "red"}, "unknown key colour"),
     ],

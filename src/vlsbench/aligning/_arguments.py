@@ -1,14 +1,14 @@
-"""What all trainers are told alike, and what a method takes where nothing is given."""
+"""What trainers are told: settings with the method's own where none are given, and their data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsbench.aligning._model import LARGE, use_bf16
-from vlsbench.aligning._settings import Method, Settings
+from vlsbench.aligning._model import LARGE, has_bf16, open_model, weights_dtype
+from vlsbench.aligning._settings import Method, Reward, TrainingSettings
 from vlsbench.errors import VlsbenchError
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ class Defaults:
 
 _DEFAULTS = {
     Method.SFT: Defaults(2e-5, source="LLaVA-1.5 (arXiv 2310.03744), as VLGuard's authors use it"),
-    Method.T_SFT: Defaults(2e-5, source="as MM-SFT; the paper does not tell"),
+    Method.T_SFT: Defaults(2e-5, source="as MM-SFT; the paper does not report it"),
     Method.MM_SFT: Defaults(2e-5, source="LLaVA-1.5 (arXiv 2310.03744), as VLGuard's authors do"),
-    Method.T_DPO: Defaults(1e-6, beta=0.1, source="as MM-DPO; the paper does not tell"),
+    Method.T_DPO: Defaults(1e-6, beta=0.1, source="as MM-DPO; the paper does not report it"),
     Method.MM_DPO: Defaults(1e-6, beta=0.1, source="SPA-VL (arXiv 2406.12030), run script"),
-    Method.T_UNLEARNING: Defaults(2e-5, source="as safe unlearning; the paper does not tell"),
+    Method.T_UNLEARNING: Defaults(2e-5, source="as safe unlearning; the paper does not report it"),
     Method.T_SAFE_UNLEARNING: Defaults(
         2e-5, beta=1.0, source="Zhang et al. 2024 (arXiv 2407.02855), run script"
     ),
@@ -55,55 +55,94 @@ def method_defaults(method: Method, *, lora: bool = False) -> Defaults:
     base = _DEFAULTS[method]
     if not lora:
         return base
-    if method is Method.MM_PPO:
-        rate = 1e-6
-    elif method.supervised:
-        rate = 2e-4
-    else:
-        rate = 2e-5
-    return Defaults(rate, base.beta, base.kl, base.source)
+    rate = 1e-6 if method is Method.MM_PPO else 2e-4 if method.form == "sft" else 2e-5
+    return replace(base, learning_rate=rate)
+
+
+def filled(method: Method, settings: TrainingSettings) -> TrainingSettings:
+    """Return the settings with the method's own in place of what is not given."""
+    defaults = method_defaults(method, lora=settings.lora is not None)
+    own = {name: getattr(defaults, name) for name in ("learning_rate", "beta", "kl")}
+    own["bf16"] = has_bf16()
+    missing = {name: value for name, value in own.items() if getattr(settings, name) is None}
+    return replace(settings, **missing)
+
+
+def recomputes(settings: TrainingSettings, parameters: int) -> bool:
+    """Say whether activations are recomputed rather than kept."""
+    chosen = settings.gradient_checkpointing
+    return parameters >= LARGE if chosen is None else chosen
+
+
+@dataclass(frozen=True)
+class TrainerParts:
+    """What every trainer is made of."""
+
+    method: Method
+    model: Any
+    path: str
+    """Where the model came from."""
+    encoder: Encoder
+    settings: TrainingSettings
+    """As `filled` returns them."""
+    arguments: dict[str, Any]
+    """Of `TrainingArguments`."""
+    lora: Any
+    """PEFT's configuration; None trains all parameters."""
+    callbacks: list[Any]
+    reward: Reward | None = None
+    """Of sampled answers; online methods have one."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What every trainer of TRL takes."""
+        return {
+            "model": self.model,
+            "processing_class": self.encoder.processor,
+            "peft_config": self.lora,
+            "callbacks": self.callbacks,
+        }
+
+    def reference(self) -> Any:
+        """Open the model before training again; None under LoRA, which takes the adapter off."""
+        if self.lora:
+            return None
+        return open_model(self.path, dtype=weights_dtype(self.settings))
+
+    def rewards(self, places: Sequence[int], answers: Sequence[str]) -> list[float]:
+        """Return what answers earn to the rows at these places."""
+        assert self.reward is not None
+        return list(self.reward([self.encoder.rows[place] for place in places], answers))
 
 
 def common_arguments(
-    method: Method, settings: Settings, out: Path, parameters: int
+    method: Method, settings: TrainingSettings, out: Path, parameters: int
 ) -> dict[str, Any]:
     """Return keyword arguments of `TrainingArguments` for any method.
 
     TRL's own defaults turn bfloat16 and gradient checkpointing on everywhere; here both follow
     the device and the model's size.
 
-    Args:
-        method: What is trained.
-        settings: How.
-        out: Where checkpoints go.
-        parameters: Of the model.
-
     Raises:
         VlsbenchError: Metrics are to go where nothing is installed.
     """
     _check_reports(settings.report_to)
-    rate = settings.learning_rate
-    if rate is None:
-        rate = method_defaults(method, lora=settings.lora is not None).learning_rate
-    checkpointing = settings.gradient_checkpointing
-    if checkpointing is None:
-        checkpointing = parameters >= LARGE
     return {
         "output_dir": str(out),
         "num_train_epochs": settings.epochs,
         "max_steps": settings.max_steps if settings.max_steps is not None else -1,
-        "learning_rate": rate,
+        "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.scheduler,
         "warmup_steps": settings.warmup,
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
         "per_device_train_batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.gradient_accumulation,
-        "bf16": use_bf16(settings),
-        "activation_checkpointing": checkpointing,
+        "bf16": settings.bf16,
+        "activation_checkpointing": recomputes(settings, parameters),
         "seed": settings.seed,
         "dataloader_num_workers": settings.workers,
-        "dataloader_pin_memory": use_bf16(settings),
+        "dataloader_pin_memory": settings.bf16,
         "remove_unused_columns": False,
         "report_to": list(settings.report_to) or "none",
         "logging_steps": settings.log_steps,
@@ -116,7 +155,7 @@ def common_arguments(
         "ddp_find_unused_parameters": True,
         **(
             {"train_sampling_strategy": "group_by_length", "length_column_name": "length"}
-            if settings.by_length and not method.online and not method.unlearning
+            if settings.by_length and method.form in ("sft", "preference")
             else {}
         ),
     }

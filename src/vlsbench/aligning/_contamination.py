@@ -59,21 +59,13 @@ class Contamination:
         )
 
 
-def check_against(
-    rows: Sequence[Row], bench: str, pairs: Iterable[Pair], *, near: float = NEAR
-) -> Contamination:
+def check_against(rows: Sequence[Row], bench: str, pairs: Iterable[Pair]) -> Contamination:
     """Look for a benchmark's questions and images in training data.
 
     Images match where their files are the same to the byte; one that was saved anew does not.
     A pair and a row match once for each way in which they do.
-
-    Args:
-        rows: The training data.
-        bench: Name of the benchmark.
-        pairs: Its pairs.
-        near: Similarity from which on questions are near-duplicates.
     """
-    questions, images = TextIndex(jaccard=near), ImageIndex()
+    questions, images = TextIndex(jaccard=NEAR), ImageIndex()
     for place, row in enumerate(rows):
         questions.add([query_of(row)])
         for image in row.get("images") or ():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -16,28 +17,28 @@ from vlsbench.models import has_bos
 
 CACHE_BYTES = 1 << 30
 """Pixels of prepared rows that are kept for the next epoch."""
-PICTURE_TOKENS = 576
-"""Of one picture, where only a rough length is wanted (LLaVA-1.5: 24 × 24 patches)."""
+IMAGE_TOKENS = 576
+"""Of one image, where only a rough length is wanted (LLaVA-1.5: 24 × 24 patches)."""
 IGNORED = -100
 """Label of a token that is not learnt (PyTorch's cross entropy)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A row as tokens: one prompt, with its pictures, and its answers."""
+    """A row as tokens: one prompt, with its images, and its answers."""
 
     prompt: list[int]
     answers: list[list[int]]
     kind: str
     per_token: dict[str, list[int]] = field(default_factory=dict)
     """What the processor says of each token of the prompt (`mm_token_type_ids`, …)."""
-    pictures: dict[str, Tensor] = field(default_factory=dict)
-    """What the processor says of the pictures (`pixel_values`, `image_grid_thw`, …)."""
+    pixels: dict[str, Tensor] = field(default_factory=dict)
+    """What the processor says of the images (`pixel_values`, `image_grid_thw`, …)."""
 
     @property
     def nbytes(self) -> int:
-        """Memory that the pictures take."""
-        return sum(value.nbytes for value in self.pictures.values())
+        """Memory that the images take."""
+        return sum(value.nbytes for value in self.pixels.values())
 
 
 class Encoder:
@@ -56,7 +57,6 @@ class Encoder:
         *,
         max_length: int | None = None,
         cache_bytes: int = CACHE_BYTES,
-        see: Callable[[Mapping[str, Tensor], Sequence[object]], Tensor] | None = None,
     ) -> None:
         """Prepare to encode `rows` by their place.
 
@@ -65,14 +65,11 @@ class Encoder:
             rows: The data.
             max_length: Tokens of prompt and answer together; answers are cut there.
             cache_bytes: Pixels to keep for later epochs; 0 encodes anew each time.
-            see: From what the processor says of a row's pictures, and they themselves, to what a
-                batch should hold of their pixels (what a frozen tower makes of them).
         """
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self.rows = rows
         self.max_length = max_length
-        self.see = see
         self._room = cache_bytes
         self._kept: dict[int, Encoded] = {}
 
@@ -106,9 +103,9 @@ class Encoder:
             raise BadRows(name, bad)
 
     def length(self, place: int) -> int:
-        """Return about how many tokens row `place` has, without opening its pictures."""
+        """Return about how many tokens row `place` has, without opening its images."""
         row = self.rows[place]
-        return len(self._ids(_words(row))) + PICTURE_TOKENS * len(row.get("images") or ())
+        return len(self._ids(_words(row))) + IMAGE_TOKENS * len(row.get("images") or ())
 
     def _encode(self, place: int) -> Encoded:
         from trl.data_utils import prepare_multimodal_messages
@@ -121,10 +118,8 @@ class Encoder:
             raise VlsbenchError(f"row {place}: {error}") from None
         rendered = render(prompt, tokenize=False, add_generation_prompt=True)
         start = self._ids(rendered)
-        # Without pictures there is nothing that only the processor could say.
-        ids, per_token, pictures = self._looked(prompt) if images else (start, {}, {})
-        if self.see is not None and "pixel_values" in pictures:
-            pictures["pixel_values"] = self.see(pictures, row["images"])
+        # Without images there is nothing that only the processor could say.
+        ids, per_token, pixels = self._looked(prompt) if images else (start, {}, {})
         answers, drop = self._answers(place, rendered, start, prompt)
         ids = ids[: len(ids) - drop]
         if self.max_length is not None:
@@ -136,12 +131,12 @@ class Encoder:
                 )
             answers = [answer[:room] for answer in answers]
         per_token = {key: value[: len(ids)] for key, value in per_token.items()}
-        return Encoded(ids, answers, kind_of(row), per_token, pictures)
+        return Encoded(ids, answers, kind_of(row), per_token, pixels)
 
     def _looked(
         self, prompt: list[Any]
     ) -> tuple[list[int], dict[str, list[int]], dict[str, Tensor]]:
-        """Return a prompt's tokens, what is said of each, and what of the pictures."""
+        """Return a prompt's tokens, what is said of each, and what of the images."""
         # One at a time, a processor pads nothing.
         batch = self.processor.apply_chat_template(
             prompt,
@@ -158,12 +153,12 @@ class Encoder:
     def _answers(
         self, place: int, rendered: str, start: Sequence[int], prompt: list[Any]
     ) -> tuple[list[list[int]], int]:
-        """Tokenise the answers of a row, without pictures.
+        """Tokenise the answers of a row, without images.
 
         Args:
             place: Of the row.
             rendered: Its prompt as the model is asked.
-            start: The prompt's tokens, pictures standing for one each.
+            start: The prompt's tokens, images standing for one each.
             prompt: Its messages.
 
         Raises:
@@ -187,7 +182,8 @@ class Encoder:
                 "templates that add or drop thoughts do); choose another template for it"
             )
         wholes = list(map(self._ended, texts))
-        common = min((_common(start, whole) for whole in wholes), default=len(start))
+        alike = takewhile(lambda ids: len({*ids}) == 1, zip(start, *wholes, strict=False))
+        common = len(list(alike))
         return [whole[common:] for whole in wholes], len(start) - common
 
     def _ids(self, text: str) -> list[int]:
@@ -207,11 +203,6 @@ def _words(row: Row) -> str:
     return " ".join(text_of(message) for turn in turns for message in turn)
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    length = min(len(one), len(other))
-    return next((at for at in range(length) if one[at] != other[at]), length)
-
-
 class Collator:
     """Batches of row places to padded tensors. Prompts and answers stand on the left."""
 
@@ -228,30 +219,18 @@ class Collator:
 
         Returns:
             `input_ids`, `attention_mask`, `labels` (batch × tokens; prompts are ignored), and
-            what the model wants of the pictures.
+            what the model wants of the images.
         """
-        longest = max(len(row.prompt) + len(answer) for row, answer in sequences)
-        ids, mask, labels = [], [], []
-        for row, answer in sequences:
-            spare = longest - len(row.prompt) - len(answer)
-            ids.append([*row.prompt, *answer, *[self.pad] * spare])
-            mask.append([1] * (longest - spare) + [0] * spare)
-            labels.append([IGNORED] * len(row.prompt) + answer + [IGNORED] * spare)
-        per_token = {
-            key: torch.tensor(
-                [
-                    [*value, *[0] * (longest - len(value))]
-                    for value in (row.per_token.get(key, []) for row, _ in sequences)
-                ]
-            )
-            for key in sorted({key for row, _ in sequences for key in row.per_token})
-        }
+        wholes = [[*row.prompt, *answer] for row, answer in sequences]
+        labels = [[*[IGNORED] * len(row.prompt), *answer] for row, answer in sequences]
+        rows = [row for row, _ in sequences]
         return {
-            "input_ids": torch.tensor(ids),
-            "attention_mask": torch.tensor(mask),
-            "labels": torch.tensor(labels),
-            **per_token,
-            **join_pictures([row for row, _ in sequences]),
+            "input_ids": _padded(wholes, self.pad),
+            "attention_mask": _padded([[1] * len(whole) for whole in wholes], 0),
+            "labels": _padded(labels, IGNORED),
+            # What is said of a token is 0 for an answer's.
+            **_each(rows, max(map(len, wholes))),
+            **join_pixels(rows),
         }
 
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
@@ -276,29 +255,40 @@ class PromptCollator(Collator):
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Collate prompts; `row` says which rows they are."""
         rows = self.encoded(examples)
-        longest = max(len(row.prompt) for row in rows)
-
-        def left(values: Sequence[Sequence[int]], pad: int) -> Tensor:
-            return torch.tensor([[*[pad] * (longest - len(v)), *v] for v in values])
-
-        keys = sorted({key for row in rows for key in row.per_token})
+        prompts = [row.prompt for row in rows]
         return {
             "row": torch.tensor([int(example["row"]) for example in examples]),
-            "input_ids": left([row.prompt for row in rows], self.pad),
-            "attention_mask": left([[1] * len(row.prompt) for row in rows], 0),
-            **{key: left([row.per_token.get(key, []) for row in rows], 0) for key in keys},
-            **join_pictures(rows),
+            "input_ids": _padded(prompts, self.pad, left=True),
+            "attention_mask": _padded([[1] * len(prompt) for prompt in prompts], 0, left=True),
+            **_each(rows, max(map(len, prompts)), left=True),
+            **join_pixels(rows),
         }
 
 
-def join_pictures(rows: Sequence[Encoded]) -> dict[str, Tensor]:
-    """Put the pictures of several rows one after another, as processors do.
+def _padded(
+    rows: Sequence[Sequence[int]], pad: int, width: int = 0, *, left: bool = False
+) -> Tensor:
+    """Pad rows to the longest, or to `width`."""
+    width = width or max(map(len, rows))
+    spare = [[pad] * (width - len(row)) for row in rows]
+    parts = zip(spare, rows, strict=True) if left else zip(rows, spare, strict=True)
+    return torch.tensor([[*one, *other] for one, other in parts])
 
-    Pictures cut into differing numbers of tiles (LLaVA-1.6) are padded to the most.
+
+def _each(rows: Sequence[Encoded], width: int, *, left: bool = False) -> dict[str, Tensor]:
+    keys = sorted({key for row in rows for key in row.per_token})
+    found = {key: [row.per_token.get(key, []) for row in rows] for key in keys}
+    return {key: _padded(values, 0, width, left=left) for key, values in found.items()}
+
+
+def join_pixels(rows: Sequence[Encoded]) -> dict[str, Tensor]:
+    """Put the images of several rows one after another, as processors do.
+
+    Images cut into differing numbers of tiles (LLaVA-1.6) are padded to the most.
     """
     joined = {}
-    for key in sorted({key for row in rows for key in row.pictures}):
-        parts = [row.pictures[key] for row in rows if key in row.pictures]
+    for key in sorted({key for row in rows for key in row.pixels}):
+        parts = [row.pixels[key] for row in rows if key in row.pixels]
         if len({part.shape[1:] for part in parts}) > 1:
             most = max(part.shape[1] for part in parts)
             parts = [_filled(part, most) for part in parts]

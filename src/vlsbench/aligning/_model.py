@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsbench.aligning._settings import Lora, Settings
+from vlsbench.aligning._settings import Lora, TrainingSettings
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models import load_processor
 from vlsbench.text import first_line
@@ -29,14 +29,10 @@ LARGE = 1_000_000_000
 
 def need_extra() -> None:
     """Raise `MissingExtra` where what trains is not installed."""
-    try:
-        import accelerate  # noqa: F401
-        import datasets  # noqa: F401
-        import peft  # noqa: F401
-        import torch  # noqa: F401
-        import trl  # noqa: F401
-    except ImportError:
-        raise MissingExtra("vlsbench align", "align") from None
+    from importlib.util import find_spec
+
+    if not all(map(find_spec, ("accelerate", "datasets", "peft", "torch", "trl"))):
+        raise MissingExtra("vlsbench align", "align")
 
 
 def stay_quiet() -> None:
@@ -77,7 +73,7 @@ def open_processor(model: str | Path) -> Any:
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise VlsbenchError(f"{model}: no processor ({first_line(error)})") from None
     if getattr(processor, "tokenizer", None) is None:
-        raise VlsbenchError(f"{model} is no vision-language model: it has only a tokenizer")
+        raise VlsbenchError(f"{model} is not a vision-language model: it has only a tokenizer")
     if not processor.chat_template:
         raise VlsbenchError(f"{model}: its processor has no chat template; add one and save it")
     if processor.tokenizer.pad_token_id is None:
@@ -145,18 +141,13 @@ def has_bf16() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
 
 
-def use_bf16(settings: Settings) -> bool:
-    """Say whether this training computes in bfloat16."""
-    return has_bf16() if settings.bf16 is None else settings.bf16
-
-
-def weights_dtype(settings: Settings) -> str:
+def weights_dtype(settings: TrainingSettings) -> str:
     """Return the precision of the weights.
 
     Frozen weights under LoRA are held in bfloat16 where that is computed in. Trained weights stay
     in float32: a step of 1e-6 would round to nothing.
     """
-    return "bfloat16" if settings.lora and use_bf16(settings) else "float32"
+    return "bfloat16" if settings.lora and settings.bf16 else "float32"
 
 
 def lora_config(model: nn.Module, lora: Lora) -> Any:
@@ -194,7 +185,7 @@ def _projectors(model: nn.Module) -> list[str]:
     return [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
 
 
-def freeze(model: nn.Module, settings: Settings) -> Parameters:
+def freeze(model: nn.Module, settings: TrainingSettings) -> Parameters:
     """Decide what learns, and count it. With LoRA, PEFT freezes the rest later."""
     frozen = 0
     for name, parameter in model.named_parameters():

@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.aligning._arguments import method_defaults
+from vlsbench.aligning._arguments import filled, method_defaults, recomputes
 from vlsbench.aligning._model import (
-    LARGE,
     Parameters,
     count,
     empty_model,
@@ -19,11 +18,10 @@ from vlsbench.aligning._model import (
     lora_config,
     need_extra,
     open_processor,
-    use_bf16,
     weights_dtype,
 )
 from vlsbench.aligning._rows import check_rows, kinds_of
-from vlsbench.aligning._settings import Method, Row, Settings
+from vlsbench.aligning._settings import Method, Row, TrainingSettings
 
 SAMPLED = 32
 """Rows that are tokenised to tell how long rows are."""
@@ -49,16 +47,16 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What would be trained."""
 
     method: Method
     model: str
     rows: int
     kinds: Mapping[str, int]
-    """Kind, and whether there is a picture → rows."""
+    """Kind, and whether there is an image → rows."""
     mean_tokens: float
-    """Of a row, pictures included, over a sample."""
+    """Of a row, images included, over a sample."""
     longest_tokens: int
     """In the sample."""
     steps: int
@@ -80,16 +78,16 @@ class Plan:
         return {**asdict(self), "tokens": self.tokens, "memory_total": self.memory.total}
 
 
-def plan(
+def plan_training(
     method: Method | str,
     *,
     model: str | Path,
     rows: Sequence[Row],
-    settings: Settings | None = None,
+    settings: TrainingSettings | None = None,
     name: str = "rows",
     processes: int = 1,
     config: Any = None,
-) -> Plan:
+) -> TrainingPlan:
     """Say what a training would be.
 
     Args:
@@ -105,16 +103,15 @@ def plan(
         BadRows: Some rows do not fit the method.
         VlsbenchError: The configuration cannot be read, or no layer has a name that LoRA targets.
     """
-    method, settings = Method(method), settings or Settings()
+    method = Method(method)
+    settings = filled(method, settings or TrainingSettings())
     check_rows(method, rows, settings, name)
     need_extra()
     empty = empty_model(model, config)
     parameters, layers = learning(empty, settings)
     lengths = _lengths(open_processor(model), rows, settings)
-    defaults = method_defaults(method, lora=settings.lora is not None)
-    rate = defaults.learning_rate if settings.learning_rate is None else settings.learning_rate
     longest = max(lengths)
-    return Plan(
+    return TrainingPlan(
         method=method,
         model=str(model),
         rows=len(rows),
@@ -124,13 +121,13 @@ def plan(
         steps=steps(method, len(rows), settings, processes),
         parameters=parameters,
         lora_layers=layers,
-        memory=memory(method, settings, parameters, empty.config, longest),
-        learning_rate=rate,
-        source=defaults.source,
+        memory=_memory(method, settings, parameters, empty.config, longest),
+        learning_rate=settings.learning_rate or 0.0,
+        source=method_defaults(method).source,
     )
 
 
-def learning(empty: Any, settings: Settings) -> tuple[Parameters, int]:
+def learning(empty: Any, settings: TrainingSettings) -> tuple[Parameters, int]:
     """Count what learns in a model on the meta device, and the layers that LoRA adapts."""
     import torch
 
@@ -146,7 +143,7 @@ def learning(empty: Any, settings: Settings) -> tuple[Parameters, int]:
     return count(adapted, parameters.frozen_vision), layers
 
 
-def steps(method: Method, rows: int, settings: Settings, processes: int = 1) -> int:
+def steps(method: Method, rows: int, settings: TrainingSettings, processes: int = 1) -> int:
     """Return the optimiser's steps."""
     if settings.max_steps is not None:
         return settings.max_steps
@@ -160,37 +157,31 @@ def steps(method: Method, rows: int, settings: Settings, processes: int = 1) -> 
     return max(1, math.ceil(per_epoch * settings.epochs))
 
 
-def memory(
-    method: Method, settings: Settings, parameters: Parameters, config: Any, tokens: int
+def _memory(
+    method: Method, settings: TrainingSettings, parameters: Parameters, config: Any, tokens: int
 ) -> Memory:
-    """Estimate what a device must hold, on one device.
+    """Estimate what one device must hold whose longest row has so many tokens.
 
-    Args:
-        method: DPO doubles the rows of a batch; full training by DPO or reinforcement keeps the
-            model before training besides.
-        settings: Of the training.
-        parameters: Of the model.
-        config: Of the model.
-        tokens: Of the longest row.
+    DPO doubles the rows of a batch; full training by DPO or reinforcement keeps the model before
+    training besides.
     """
     text = config.get_text_config()
     size = 2 if weights_dtype(settings) == "bfloat16" else 4
     frozen = parameters.total - parameters.trainable
     weights = frozen * size + parameters.trainable * 4
-    defaults = method_defaults(method)
-    kl = defaults.kl if settings.kl is None else settings.kl
-    compared = method.preference or (method.online and (kl > 0 or method is Method.MM_PPO))
+    compared = method.preference or (method.online and (settings.kl or method is Method.MM_PPO))
     reference = parameters.total * size if compared and settings.lora is None else 0
     if method.online:
         tokens += settings.max_new_tokens
     per_layer = settings.batch_size * (2 if method.preference else 1) * tokens * text.hidden_size
-    if not use_bf16(settings):
+    if not settings.bf16:
         per_layer *= 2
-    checkpointing = settings.gradient_checkpointing
-    if checkpointing is None:
-        checkpointing = parameters.total >= LARGE
     layers = text.num_hidden_layers
-    kept = 2 * layers + ACTIVATION_BYTES if checkpointing else ACTIVATION_BYTES * layers
+    kept = (
+        2 * layers + ACTIVATION_BYTES
+        if recomputes(settings, parameters.total)
+        else ACTIVATION_BYTES * layers
+    )
     return Memory(
         weights=weights,
         gradients=parameters.trainable * 4,
@@ -200,7 +191,7 @@ def memory(
     )
 
 
-def _lengths(processor: Any, rows: Sequence[Row], settings: Settings) -> list[int]:
+def _lengths(processor: Any, rows: Sequence[Row], settings: TrainingSettings) -> list[int]:
     from vlsbench.aligning._encode import Encoder
 
     every = max(1, len(rows) // SAMPLED)

@@ -22,8 +22,8 @@ from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 from trl.trainer.utils import RepeatSampler, disable_dropout_in_model
 
-from vlsbench.aligning._arguments import places
-from vlsbench.aligning._encode import Encoder, PromptCollator
+from vlsbench.aligning._arguments import TrainerParts, places
+from vlsbench.aligning._encode import PromptCollator
 from vlsbench.aligning._ppo_math import (
     Advantages,
     clipped_losses,
@@ -31,7 +31,6 @@ from vlsbench.aligning._ppo_math import (
     token_rewards,
     whiten,
 )
-from vlsbench.aligning._settings import Reward, Row, Settings
 
 VALUE_HEAD = "value_head.pt"
 
@@ -111,34 +110,15 @@ class PPOTrainer(Trainer):
 
     loss_is_scaled_for_ga = False
 
-    def __init__(
-        self,
-        *,
-        policy: Any,
-        reference: Any,
-        encoder: Encoder,
-        rows: Sequence[Row],
-        reward: Reward,
-        settings: Settings,
-        kl: float,
-        arguments: dict[str, Any],
-        **options: Any,
-    ) -> None:
-        """Make a trainer.
+    def __init__(self, parts: TrainerParts) -> None:
+        """Make a trainer; without LoRA its reference is the model before training."""
+        policy, reference, encoder = parts.model, parts.reference(), parts.encoder
+        if parts.lora:
+            from peft import get_peft_model
 
-        Args:
-            policy: To be trained.
-            reference: The same before training; None under LoRA, which takes the adapter off.
-            encoder: Of `rows`, prompts with their pictures.
-            rows: What the reward is told of.
-            reward: Of sampled answers.
-            settings: Of the training.
-            kl: Weight of the divergence from the reference.
-            arguments: Of `TrainingArguments`.
-            options: `callbacks`.
-        """
+            policy = get_peft_model(policy, parts.lora)
         disable_dropout_in_model(policy)
-        self.rows, self.reward, self.settings, self.kl = rows, reward, settings, kl
+        self.parts, self.settings = parts, parts.settings
         self.processor, self.tokenizer = encoder.processor, encoder.tokenizer
         self._rollouts: list[Rollout] = []
         self._step = self._part = 0
@@ -148,11 +128,11 @@ class PPOTrainer(Trainer):
         self._batches = places(encoder)
         super().__init__(
             model=self.actor,
-            args=TrainingArguments(**arguments),
+            args=TrainingArguments(**parts.arguments),
             data_collator=PromptCollator(encoder),
             train_dataset=self._batches,
             processing_class=encoder.processor,
-            **options,
+            callbacks=parts.callbacks,
         )
         # Several processes must not draw the same numbers.
         set_seed(self.args.seed, device_specific=True)
@@ -207,27 +187,19 @@ class PPOTrainer(Trainer):
 
     def _compared(self, parts: list[Rollout]) -> list[Rollout]:
         """Whiten the advantages over all samples of the step, those of other processes included."""
-        moments = torch.stack(
-            [
-                torch.stack(
-                    [
-                        x.mask.sum(),
-                        (x.found.advantages * x.mask).sum(),
-                        (x.found.advantages**2 * x.mask).sum(),
-                        x.mask.new_tensor(len(x.mask)),
-                    ]
-                )
-                for x in parts
-            ]
-        ).double()
-        tokens, total, squares, answers = self.accelerator.reduce(moments.sum(0), "sum")
+        # Advantages are 0 where a token does not count.
+        found = torch.cat([part.found.advantages.flatten() for part in parts]).double()
+        masks = torch.cat([part.mask.flatten() for part in parts]).double()
+        samples = found.new_tensor(sum(len(part.mask) for part in parts))
+        sums = torch.stack([masks.sum(), found.sum(), (found**2).sum(), samples])
+        tokens, total, squares, answers = self.accelerator.reduce(sums, "sum")
         share = tokens.clamp(min=1) / (len(parts) * self.accelerator.num_processes)
-        found = []
+        compared = []
         for part in parts:
             whitened = whiten(part.found.advantages, part.mask, tokens, total, squares, answers)
             better = part.found._replace(advantages=whitened)
-            found.append(replace(part, found=better, tokens=share.to(part.mask)))
-        return found
+            compared.append(replace(part, found=better, tokens=share.to(part.mask)))
+        return compared
 
     @torch.no_grad()
     def _sample(self, prompts: dict[str, Tensor]) -> Rollout:
@@ -244,7 +216,7 @@ class PPOTrainer(Trainer):
                 # Some models' own settings have one: samples must come from the policy itself.
                 repetition_penalty=1.0,
                 max_new_tokens=self.settings.max_new_tokens,
-                suppress_tokens=_picture_tokens(actor.config),
+                suppress_tokens=_image_tokens(actor.config),
                 pad_token_id=self.tokenizer.pad_token_id,
                 eos_token_id=self._ends(actor),
             )
@@ -258,9 +230,9 @@ class PPOTrainer(Trainer):
             [row[kept.bool()] for row, kept in zip(answers, mask, strict=True)],
             skip_special_tokens=True,
         )
-        earned = list(self.reward([self.rows[place] for place in places], texts))
+        earned = self.parts.rewards(places, texts)
         scores = torch.tensor(earned, dtype=torch.float32, device=answers.device)
-        rewards = token_rewards(scores, log_probs, reference, mask, self.kl)
+        rewards = token_rewards(scores, log_probs, reference, mask, self.settings.kl or 0.0)
         found = gae(rewards, values, mask, self.settings.gamma, self.settings.gae_lambda)
         divergence = ((log_probs - reference) * mask).sum(1).mean()
         self._note(
@@ -338,8 +310,8 @@ class PPOTrainer(Trainer):
         super()._load_from_checkpoint(resume_from_checkpoint, self.actor.policy)
 
 
-def _picture_tokens(config: Any) -> list[int]:
-    """Return the tokens that, if sampled, would stand for a picture or video that is not there."""
+def _image_tokens(config: Any) -> list[int]:
+    """Return the tokens that, if sampled, would stand for an image or video that is not there."""
     found = (getattr(config, name, None) for name in ("image_token_id", "video_token_id"))
     return [token for token in found if token is not None]
 

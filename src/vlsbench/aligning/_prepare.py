@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.aligning._contamination import Contamination, check_against
-from vlsbench.aligning._plan import Plan, plan
+from vlsbench.aligning._plan import TrainingPlan, plan_training
 from vlsbench.aligning._rewards import open_reward
 from vlsbench.aligning._rows import sort_rows
 from vlsbench.aligning._run import first_process_first, train
@@ -27,20 +27,18 @@ class Prepared:
     """A training that could begin: all that was asked for is known and fits together."""
 
     config: AlignConfig
-    model: str
     data: Data
     contamination: tuple[Contamination, ...]
 
-    def plan(self) -> Plan:
+    def plan(self) -> TrainingPlan:
         """Say what it would be. Opens no weights."""
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
-        return plan(
+        return plan_training(
             self.config.method,
-            model=self.model,
+            model=self.config.model or "",
             rows=self.data.rows,
             settings=self.config.training,
             name=self.data.name,
-            processes=processes,
+            processes=int(os.environ.get("WORLD_SIZE", "1")),
         )
 
     def about(self) -> dict[str, Any]:
@@ -76,7 +74,7 @@ class Prepared:
             reward = reward or (open_reward(config.reward) if config.reward else None)
         return train(
             config.method,
-            model=self.model,
+            model=self.config.model or "",
             rows=rows,
             out=config.out,
             settings=config.training,
@@ -119,24 +117,24 @@ def align(
         VlsbenchError: Anything else that the caller can mend.
     """
     named = {"reward": reward} if isinstance(reward, str) else {}
-    ready = prepare(method, data=data, out=out, config=config, say=say, **named, **settings)
-    return ready.train(reward=None if isinstance(reward, str) else reward, progress=progress)
-
-
-def prepare(
-    method: Method | str,
-    *,
-    config: str | os.PathLike[str] | None = None,
-    say: Say = lambda line: None,
-    **settings: Any,
-) -> Prepared:
-    """Open data and settings of a training, and look whether it may be done; as `align`."""
-    given = {"method": method, **settings}
-    return open_training(resolve(AlignConfig, given, file=Path(config) if config else None), say)
+    given = {"method": method, "data": data, "out": out, **named, **settings}
+    found = resolve(AlignConfig, given, file=Path(config) if config else None)
+    return open_training(found, say).train(
+        reward=None if isinstance(reward, str) else reward, progress=progress
+    )
 
 
 def open_training(config: AlignConfig, say: Say = lambda line: None) -> Prepared:
-    """Do what `prepare` does, from a configuration."""
+    """Open data and settings of a training, and look whether it may be done.
+
+    Args:
+        config: What is trained, and how.
+        say: Is told what deserves attention.
+
+    Raises:
+        BadRows: Some rows cannot be used; lists every one.
+        VlsbenchError: Anything else that the caller can mend.
+    """
     method = config.method
     if not config.model:
         raise VlsbenchError("no model: give --model, or a --config that names one")
@@ -161,4 +159,4 @@ def open_training(config: AlignConfig, say: Say = lambda line: None) -> Prepared
         pairs = load(bench, data=config.check_data, skip_bad=True)
         found.append(check_against(opened.rows, pairs.name, pairs))
         say(str(found[-1]))
-    return Prepared(config, config.model, opened, tuple(found))
+    return Prepared(config, opened, tuple(found))

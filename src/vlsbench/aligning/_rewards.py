@@ -84,7 +84,7 @@ def by_judge(model: ChatModel, concurrency: int = 16) -> Reward:
 
 
 def shown_image(image: object) -> ImageData:
-    """Return a picture of a row as it is sent to a judge."""
+    """Return an image of a row as it is sent to a judge."""
     from PIL import Image
 
     if isinstance(image, Image.Image):
@@ -95,7 +95,7 @@ def shown_image(image: object) -> ImageData:
 def by_reward_model(path: str) -> Reward:
     """Return the score of a reward model: a sequence classifier with one output.
 
-    It reads the words of prompt and answer; pictures it does not see.
+    It reads the words of prompt and answer; images it does not see.
 
     Args:
         path: Folder or Hub id.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsbench.aligning._settings import Method, Row, Settings
+from vlsbench.aligning._settings import Method, Row, TrainingSettings
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs import FileImage, ImageError, MadeImage, ParquetImage, decode
 
@@ -53,15 +53,15 @@ def kind_of(row: Row) -> str:
 
 
 def kinds_of(rows: Sequence[Row]) -> dict[str, int]:
-    """Count rows by kind and by whether they have a picture."""
+    """Count rows by kind and by whether they have an image."""
     return dict(
         Counter(
-            f"{kind_of(row) or 'row'}, {'picture' if row.get('images') else 'text'}" for row in rows
+            f"{kind_of(row) or 'row'}, {'image' if row.get('images') else 'text'}" for row in rows
         )
     )
 
 
-def check_rows(method: Method, rows: Sequence[Row], settings: Settings, name: str) -> None:
+def check_rows(method: Method, rows: Sequence[Row], settings: TrainingSettings, name: str) -> None:
     """Refuse data that the method cannot learn from.
 
     Args:
@@ -92,7 +92,7 @@ def check_rows(method: Method, rows: Sequence[Row], settings: Settings, name: st
 
 
 def sort_rows(
-    method: Method, rows: Sequence[Row], settings: Settings, name: str
+    method: Method, rows: Sequence[Row], settings: TrainingSettings, name: str
 ) -> tuple[list[Row], list[BadRow]]:
     """Tell the rows that the method can learn from from those that it cannot, and why not."""
     good, bad = [], []
@@ -104,53 +104,53 @@ def sort_rows(
     return good, bad
 
 
-def _fault(method: Method, row: Row, settings: Settings) -> str:
-    keys = _keys(method)
+def _fault(method: Method, row: Row, settings: TrainingSettings) -> str:
+    keys = _KEYS[method.form]
     if not any(set(form) <= set(row) for form in keys):
         forms = " or ".join(", ".join(form) for form in keys)
         return f"has {', '.join(sorted(row)) or 'nothing'}; {method} needs {forms}"
     for key in ("messages", "prompt", "chosen", "rejected", "completion"):
-        if key in row and (fault := _bad_messages(row[key])):
+        if key in row and (fault := message_fault(row[key])):
             return f"{key!r}: {fault}"
     if "messages" in row and row["messages"][-1]["role"] != "assistant":
         return "'messages' does not end with an answer of the assistant"
     if any(not text_of(answer[-1]).strip() for answer in answers_of(row) if not method.online):
         return "an answer is empty"
-    if method.unlearning and kind_of(row) not in KINDS:
+    if method.form == "unlearning" and kind_of(row) not in KINDS:
         return f"kind is {kind_of(row)!r}, not one of {', '.join(KINDS)}"
-    pictures = bool(row.get("images"))
-    if method.textual and pictures:
-        return f"has a picture, and {method} learns from text alone (mixed rows: sft)"
-    if method.multimodal and not pictures and not settings.text_rows:
-        return f"has no picture, and {method} learns from pictures (neutral text: --text-rows)"
+    images = bool(row.get("images"))
+    if method.textual and images:
+        return f"has an image, and {method} learns from text alone (mixed rows: sft)"
+    if method.multimodal and not images and not settings.text_rows:
+        return f"has no image, and {method} learns from images (neutral text: --text-rows)"
     return ""
 
 
-def _keys(method: Method) -> tuple[tuple[str, ...], ...]:
-    if method.preference:
-        return (("prompt", "chosen", "rejected"),)
-    if method.online:
-        return (("prompt",), ("messages",))
-    if method.unlearning:
-        return (("prompt", "completion", "kind"), ("messages", "kind"))
-    return (("messages",), ("prompt", "completion"))
+_KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "sft": (("messages",), ("prompt", "completion")),
+    "preference": (("prompt", "chosen", "rejected"),),
+    "unlearning": (("prompt", "completion", "kind"), ("messages", "kind")),
+    "prompts": (("prompt",), ("messages",)),
+}
+"""Form → the keys that make a row of it, in either of its ways."""
 
 
-def _bad_messages(value: object) -> str:
+def message_fault(value: object) -> str:
+    """Say why a value is not a list of messages; empty where it is one."""
     if not isinstance(value, list) or not value:
-        return "is no list of messages"
+        return "must be a list of messages"
     for message in value:
         if not isinstance(message, Mapping) or not {"role", "content"} <= set(message):
             return "a message has no role and content"
         if message["role"] not in ("system", "user", "assistant"):
             return f"role {str(message['role'])[:20]!r} is not system, user or assistant"
         if not isinstance(message["content"], str | list):
-            return "content is neither text nor a list of parts"
+            return "content must be text or a list of parts"
     return ""
 
 
 def open_image(image: object) -> Image.Image:
-    """Return a picture of a row, decoded, in RGB.
+    """Return an image of a row, decoded, in RGB.
 
     Raises:
         VlsbenchError: It cannot be read.
@@ -163,11 +163,11 @@ def open_image(image: object) -> Image.Image:
     try:
         return decode(image_bytes(image), shown)
     except (OSError, ImageError) as error:
-        raise VlsbenchError(f"{error}; mend or remove the row") from None
+        raise VlsbenchError(f"{error}; replace the image or remove the row") from None
 
 
 def image_bytes(image: object) -> bytes:
-    """Return a picture as a file; one in memory as its raw pixels."""
+    """Return an image as a file; one in memory as its raw pixels."""
     from PIL import Image
 
     if isinstance(image, bytes):
@@ -178,14 +178,14 @@ def image_bytes(image: object) -> bytes:
         return f"{image.mode} {image.size}".encode() + image.tobytes()
     if isinstance(image, FileImage | ParquetImage | MadeImage):
         return image.read().data
-    raise VlsbenchError(f"a picture is {type(image).__name__}: give a PIL image, a path or bytes")
+    raise VlsbenchError(f"an image is {type(image).__name__}: give a PIL image, a path or bytes")
 
 
 def digest_rows(rows: Sequence[Row]) -> str:
-    """Return one SHA-256 over all words, kinds and pictures, in order; pictures by path only.
+    """Return one SHA-256 over all words, kinds and images, in order; images by path only.
 
-    Reading a hundred thousand pictures to name a data set would take longer than much of the
-    training, so a picture in a file counts with its path and size.
+    Reading a hundred thousand images to name a data set would take longer than much of the
+    training, so an image in a file counts with its path and size.
     """
     whole = hashlib.sha256()
     for row in rows:

@@ -25,8 +25,8 @@ from vlsbench.aligning._settings import (
     Progress,
     Reward,
     Row,
-    Settings,
     Trained,
+    TrainingSettings,
 )
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_text
@@ -48,7 +48,7 @@ def train(
     model: str | Path,
     rows: Sequence[Row],
     out: str | Path,
-    settings: Settings | None = None,
+    settings: TrainingSettings | None = None,
     reward: Reward | None = None,
     progress: Progress | None = None,
     name: str = "rows",
@@ -73,7 +73,7 @@ def train(
         MissingExtra: The extra `align` is not installed.
         VlsbenchError: The model cannot be opened, or the folder holds another training.
     """
-    method, settings, out = Method(method), settings or Settings(), Path(out)
+    method, settings, out = Method(method), settings or TrainingSettings(), Path(out)
     if method.online and reward is None:
         raise VlsbenchError(f"{method} learns from a reward, and none is named: {NAME_A_REWARD}")
     check_rows(method, rows, settings, name)
@@ -124,7 +124,7 @@ def train(
     return trained
 
 
-def _save(trainer: Any, path: str, out: Path, settings: Settings) -> None:
+def _save(trainer: Any, path: str, out: Path, settings: TrainingSettings) -> None:
     """Save in plain Hugging Face format, and nothing that only this process could read."""
     merge = settings.lora is not None and settings.lora.merge
     folder = out / "adapter" if merge else out
@@ -142,7 +142,7 @@ def _save(trainer: Any, path: str, out: Path, settings: Settings) -> None:
 
 
 def _identity(
-    method: Method, model: str | Path, rows: Sequence[Row], settings: Settings
+    method: Method, model: str | Path, rows: Sequence[Row], settings: TrainingSettings
 ) -> dict[str, Any]:
     """Everything that decides what is learnt: a checkpoint of another identity is not taken up."""
     shown = asdict(settings)
@@ -157,7 +157,7 @@ def _identity(
     }
 
 
-def _checkpoint(out: Path, identity: Mapping[str, Any], settings: Settings) -> Path | None:
+def _checkpoint(out: Path, identity: Mapping[str, Any], settings: TrainingSettings) -> Path | None:
     """Return the checkpoint to go on from, None for a fresh start.
 
     Raises:
@@ -179,6 +179,8 @@ def _checkpoint(out: Path, identity: Mapping[str, Any], settings: Settings) -> P
         return None
     if not settings.resume:
         raise VlsbenchError(f"{out} holds an unfinished training: --resume, or another --out")
+    # A setting of 0.1 that changed nothing in what is learnt.
+    before.get("settings", {}).pop("cache_features", None)
     plain = json.loads(json.dumps(identity))
     differing = [key for key in plain if plain[key] != before.get(key)]
     if differing:

@@ -14,7 +14,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.schemas import SchemaError, convert, parse_toml, parse_value, read_toml
 
 Row = dict[str, Any]
-"""One training example in TRL's conversational format, with its pictures.
+"""One training example in TRL's conversational format, with its images.
 
 `messages` (SFT), `prompt`, `chosen`, `rejected` (DPO), `prompt`, `completion`, `kind` (unlearning)
 or `prompt` alone (online); `images` is a list of PIL images, paths, bytes or `pairs.Image`. An
@@ -29,10 +29,10 @@ Progress = Callable[[int, int], None]
 
 
 class Method(StrEnum):
-    """How a model is aligned; `t-` learns from text alone, `mm-` from pictures and text."""
+    """How a model is aligned; `t-` learns from text alone, `mm-` from images and text."""
 
     SFT = "sft"
-    """Supervised, on rows with and without pictures mixed."""
+    """Supervised, on rows with and without images mixed."""
     T_SFT = "t-sft"
     T_DPO = "t-dpo"
     T_UNLEARNING = "t-unlearning"
@@ -45,33 +45,37 @@ class Method(StrEnum):
 
     @property
     def textual(self) -> bool:
-        """Whether pictures are refused."""
+        """Whether images are refused."""
         return self.value.startswith("t-")
 
     @property
     def multimodal(self) -> bool:
-        """Whether rows without pictures are refused unless `Settings.text_rows` allows them."""
+        """Whether rows without images are refused unless `text_rows` allows them."""
         return self.value.startswith("mm-")
+
+    @property
+    def form(self) -> str:
+        """What its rows hold: `sft`, `preference`, `unlearning` or `prompts`."""
+        return _FORMS[self.value.removeprefix("t-").removeprefix("mm-")]
 
     @property
     def online(self) -> bool:
         """Whether the model learns from its own samples and a reward."""
-        return self in (Method.MM_PPO, Method.MM_RLOO, Method.MM_GRPO)
-
-    @property
-    def supervised(self) -> bool:
-        """Whether the model learns given answers by heart."""
-        return self in (Method.SFT, Method.T_SFT, Method.MM_SFT)
+        return self.form == "prompts"
 
     @property
     def preference(self) -> bool:
         """Whether the model learns from pairs of a better and a worse answer."""
-        return self in (Method.T_DPO, Method.MM_DPO)
+        return self.form == "preference"
 
-    @property
-    def unlearning(self) -> bool:
-        """Whether the model learns which answers not to give."""
-        return self in (Method.T_UNLEARNING, Method.T_SAFE_UNLEARNING)
+
+_FORMS = {
+    "sft": "sft",
+    "dpo": "preference",
+    "unlearning": "unlearning",
+    "safe-unlearning": "unlearning",
+    **dict.fromkeys(("ppo", "rloo", "grpo"), "prompts"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +182,6 @@ class Learning:
             flags=("--by-length/--no-by-length",),
         ),
     ] = False
-    cache_features: Annotated[
-        bool,
-        Option(
-            "Run the frozen vision tower once per image and keep what it saw, in main memory.",
-            flags=("--cache-features/--no-cache-features",),
-        ),
-    ] = False
     workers: Annotated[
         int,
         Option("Processes that prepare batches; 0 prepares them in this one, and caches.", least=0),
@@ -239,7 +236,7 @@ class Sampling(Learning):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Sampling):
+class TrainingSettings(Sampling):
     """How to train. None takes what `method_defaults` says for the method."""
 
     PANEL: ClassVar[str] = "Running"
@@ -258,7 +255,7 @@ class Settings(Sampling):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignConfig(Settings):
+class AlignConfig(TrainingSettings):
     """The settings of `vlsbench align`, and the keys of its configuration files.
 
     A file may also have a section for each method, `[mm-dpo]`, with what differs there, and the
@@ -314,9 +311,11 @@ class AlignConfig(Settings):
     ] = None
 
     @property
-    def training(self) -> Settings:
+    def training(self) -> TrainingSettings:
         """How it trains, without what it trains."""
-        return Settings(**{one.name: getattr(self, one.name) for one in fields(Settings)})
+        return TrainingSettings(
+            **{one.name: getattr(self, one.name) for one in fields(TrainingSettings)}
+        )
 
     @staticmethod
     def read_file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
-from vlsbench.aligning._arguments import common_arguments, method_defaults, places
+from vlsbench.aligning._arguments import TrainerParts, common_arguments, filled, places
 from vlsbench.aligning._encode import CACHE_BYTES, Collator, Encoder, PreferenceCollator
-from vlsbench.aligning._features import FEATURE_BYTES, Looker
 from vlsbench.aligning._model import (
     Parameters,
     count,
@@ -21,7 +20,11 @@ from vlsbench.aligning._model import (
     open_processor,
     weights_dtype,
 )
-from vlsbench.aligning._settings import Method, Progress, Reward, Row, Settings
+from vlsbench.aligning._rows import open_image, prompt_of
+from vlsbench.aligning._settings import Method, Progress, Reward, Row, TrainingSettings
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 class Notes(TrainerCallback):
@@ -50,128 +53,126 @@ def open_trainer(
     method: Method,
     path: str,
     rows: Sequence[Row],
-    settings: Settings,
+    settings: TrainingSettings,
     reward: Reward | None,
     notes: Notes,
     out: Path,
 ) -> tuple[Any, Parameters]:
     """Open the model and make the method's trainer."""
     set_seed(settings.seed)
-    processor = open_processor(path)
-    dtype = weights_dtype(settings)
-    model = open_model(path, dtype=dtype)
+    settings = filled(method, settings)
+    model = open_model(path, dtype=weights_dtype(settings))
     parameters = freeze(model, settings)
-    arguments = common_arguments(method, settings, out, parameters.total)
-    defaults = method_defaults(method, lora=settings.lora is not None)
-    lora = lora_config(model, settings.lora) if settings.lora else None
-    options: dict[str, Any] = {"callbacks": [notes]}
-    kl = defaults.kl if settings.kl is None else settings.kl
-    beta = defaults.beta if settings.beta is None else settings.beta
-    see, room = None, 0 if settings.workers else CACHE_BYTES
-    if settings.cache_features and method.supervised:
-        see, room = Looker(model, settings), FEATURE_BYTES
-    encoder = Encoder(processor, rows, max_length=settings.max_length, cache_bytes=room, see=see)
+    encoder = Encoder(
+        open_processor(path),
+        rows,
+        max_length=settings.max_length,
+        cache_bytes=0 if settings.workers else CACHE_BYTES,
+    )
     encoder.check("rows")
-    made: Any
-    if not method.online:
-        options["peft_config"] = lora
-        reference = open_model(path, dtype=dtype) if method.preference and not lora else None
-        made = _offline(method, model, reference, encoder, arguments, settings, beta, **options)
-    elif method is Method.MM_PPO:
-        from vlsbench.aligning import _ppo
-
-        reference = None if lora else open_model(path, dtype=dtype)
-        if lora:
-            from peft import get_peft_model
-
-            model = get_peft_model(model, lora)
-        assert reward is not None
-        made = _ppo.PPOTrainer(
-            policy=model,
-            reference=reference,
-            encoder=encoder,
-            rows=rows,
-            reward=reward,
-            settings=settings,
-            kl=kl,
-            arguments=arguments,
-            **options,
-        )
-    else:
-        from vlsbench.aligning import _online
-
-        assert reward is not None
-        made = _online.trainer(
-            model,
-            processor,
-            rows,
-            reward,
-            arguments,
-            settings,
-            group_relative=method is Method.MM_GRPO,
-            kl=kl,
-            peft_config=lora,
-            **options,
-        )
+    parts = TrainerParts(
+        method=method,
+        model=model,
+        path=path,
+        encoder=encoder,
+        settings=settings,
+        arguments=common_arguments(method, settings, out, parameters.total),
+        lora=lora_config(model, settings.lora) if settings.lora else None,
+        callbacks=[notes],
+        reward=reward,
+    )
+    made = _made(parts)
     # It prints every log entry; `Notes` keeps them.
     made.remove_callback(PrinterCallback)
     return made, count(made.model, parameters.frozen_vision)
 
 
-def _offline(
-    method: Method,
-    model: Any,
-    reference: Any,
-    encoder: Encoder,
-    arguments: dict[str, Any],
-    settings: Settings,
-    beta: float,
-    **options: Any,
-) -> Any:
-    """Make the trainer for unlearning, SFT or DPO (Rafailov et al. 2023, arXiv 2305.18290).
+def _made(parts: TrainerParts) -> Any:
+    """Make the trainer of a method, importing no other."""
+    if parts.method is Method.MM_PPO:
+        from vlsbench.aligning._ppo import PPOTrainer
 
-    DPO adds the likelihood of the chosen answer to the loss (as in RPO, Pang et al. 2024, arXiv
+        return PPOTrainer(parts)
+    if parts.method.online:
+        return _online(parts)
+    if parts.method.form == "unlearning":
+        from vlsbench.aligning._unlearning import UnlearningTrainer
+
+        return UnlearningTrainer(parts)
+    lengths = "length_column_name" in parts.arguments
+    options = {**parts.options, "train_dataset": places(parts.encoder, lengths=lengths)}
+    if parts.method.preference:
+        return _dpo(parts, options)
+    from trl import SFTConfig, SFTTrainer
+
+    config = SFTConfig(**parts.arguments, max_length=None)
+    return SFTTrainer(args=config, data_collator=Collator(parts.encoder), **options)
+
+
+def _dpo(parts: TrainerParts, options: dict[str, Any]) -> Any:
+    """Make the trainer for DPO (Rafailov et al. 2023, arXiv 2305.18290).
+
+    It adds the likelihood of the chosen answer to the loss (as in RPO, Pang et al. 2024, arXiv
     2404.19733): on a model that never refused, DPO alone pushes both answers down until neither
     is left. Its reference is None under LoRA, which takes the adapter off.
     """
-    if method.unlearning:
-        from vlsbench.aligning import _unlearning
-
-        made = _unlearning.trainer(
-            model,
-            encoder,
-            arguments,
-            safe=method is Method.T_SAFE_UNLEARNING,
-            bound=settings.bound,
-            alpha=settings.alpha,
-            beta=beta,
-            theta=settings.theta,
-            **options,
-        )
-        made.remember_reference()
-        return made
-    options |= {
-        "model": model,
-        "train_dataset": places(encoder, lengths="length_column_name" in arguments),
-        "processing_class": encoder.processor,
-    }
-    if method.supervised:
-        from trl import SFTConfig, SFTTrainer
-
-        config = SFTConfig(**arguments, max_length=None)
-        return SFTTrainer(args=config, data_collator=Collator(encoder), **options)
     from trl import DPOConfig, DPOTrainer
 
-    both = settings.sft_weight > 0
+    both = parts.settings.sft_weight > 0
     return DPOTrainer(
-        ref_model=reference,
+        ref_model=parts.reference(),
         args=DPOConfig(
-            **arguments,
-            beta=beta,
+            **parts.arguments,
+            beta=parts.settings.beta or 0.0,
             loss_type=["sigmoid", "sft"] if both else ["sigmoid"],
-            loss_weights=[1.0, settings.sft_weight] if both else None,
+            loss_weights=[1.0, parts.settings.sft_weight] if both else None,
             max_length=None,
         ),
-        data_collator=PreferenceCollator(encoder),
+        data_collator=PreferenceCollator(parts.encoder),
         **options,
     )
+
+
+def _online(parts: TrainerParts) -> Any:
+    """Make the trainer for RLOO or GRPO: several samples to a prompt, the better ones rewarded.
+
+    RLOO: Ahmadian et al. 2024, arXiv 2402.14740. GRPO: Shao et al. 2024, arXiv 2402.03300. Both
+    need a model that already gives a rewarded answer now and then (a cold start by SFT): where all
+    samples of a prompt earn the same, nothing is learnt. TRL suppresses the image token while
+    sampling, and loads the reference again from where the model came from.
+    """
+    from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+
+    def score(completions: list[Any], row: list[int], **_: Any) -> list[float]:
+        return parts.rewards(row, [messages[-1]["content"] for messages in completions])
+
+    settings = parts.settings
+    arguments: dict[str, Any] = {
+        **parts.arguments,
+        "num_generations": settings.num_generations,
+        "max_completion_length": settings.max_new_tokens,
+        "temperature": settings.temperature,
+        "epsilon": settings.clip,
+        "beta": settings.kl,
+    }
+    rows = _prompts(parts.encoder.rows)
+    options: dict[str, Any] = {**parts.options, "reward_funcs": score, "train_dataset": rows}
+    if parts.method is Method.MM_GRPO:
+        # TRL's default is another loss (DAPO): this is the one of the paper cited above.
+        return GRPOTrainer(args=GRPOConfig(**arguments, loss_type="grpo"), **options)
+    return RLOOTrainer(args=RLOOConfig(**arguments), **options)
+
+
+def _prompts(rows: Sequence[Row]) -> Dataset:
+    """Return a data set that opens a row's images when it is looked at."""
+    from datasets import Dataset
+
+    def look(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        chosen = [rows[place] for place in batch["row"]]
+        return {
+            "row": batch["row"],
+            "prompt": [prompt_of(row) for row in chosen],
+            "images": [[open_image(image) for image in row.get("images") or ()] for row in chosen],
+        }
+
+    return Dataset.from_dict({"row": list(range(len(rows)))}).with_transform(look)

@@ -24,9 +24,10 @@ from torch.nn.functional import logsigmoid
 from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
-from vlsbench.aligning._arguments import places
+from vlsbench.aligning._arguments import TrainerParts, places
 from vlsbench.aligning._encode import Collator, Encoder
 from vlsbench.aligning._rows import HARMFUL, KINDS, kind_of
+from vlsbench.aligning._settings import Method
 
 
 def ascent_loss(log_probs: Tensor, mask: Tensor, bound: float) -> Tensor:
@@ -97,47 +98,30 @@ class UnlearningTrainer(SFTTrainer):
 
     loss_is_scaled_for_ga: bool | None = False  # type: ignore[assignment]
 
-    def __init__(
-        self,
-        *,
-        encoder: Encoder,
-        safe: bool,
-        bound: float,
-        alpha: float,
-        beta: float,
-        theta: float,
-        **options: Any,
-    ) -> None:
-        """Make a trainer.
-
-        Args:
-            encoder: The data.
-            safe: Safe unlearning rather than plain ascent.
-            bound: Of plain ascent, in nats per token.
-            alpha: Weight of unlearning; 1 in plain ascent.
-            beta: Slope of safe unlearning's loss.
-            theta: Weight of safe answers.
-            options: Of `SFTTrainer`.
-        """
+    def __init__(self, parts: TrainerParts) -> None:
+        """Make a trainer, and note how likely harmful answers are before training."""
+        settings, self.encoder = parts.settings, parts.encoder
         self.reference: dict[int, float] = {}
+        self.safe = parts.method is Method.T_SAFE_UNLEARNING
+        self.alpha = settings.alpha if self.safe else 1.0
+        self.beta = settings.beta or 0.0
+        self.theta = settings.theta if self.safe else 1.0
+        # The cost of a blind guess.
+        guess = math.log(parts.model.config.get_text_config().vocab_size)
+        self.bound = guess if settings.bound is None else settings.bound
         super().__init__(
-            data_collator=_KindCollator(encoder, self.reference),
-            train_dataset=places(encoder),
-            processing_class=encoder.processor,
-            **options,
+            args=SFTConfig(**parts.arguments, max_length=None),
+            data_collator=_KindCollator(self.encoder, self.reference),
+            train_dataset=places(self.encoder),
+            **parts.options,
         )
-        self.encoder = encoder
-        self.safe, self.bound = safe, bound
-        self.alpha, self.beta, self.theta = (alpha if safe else 1.0), beta, theta
+        self._remember_reference()
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Sampler[int]:
         return _Mixed([kind_of(row) for row in self.encoder.rows], self.args.seed)
 
-    def remember_reference(self) -> None:
-        """Note how likely harmful answers are before training; call it before `train`.
-
-        Noted once, so that no second model need be held beside the one that learns.
-        """
+    def _remember_reference(self) -> None:
+        """Note how likely harmful answers are: no second model need be held beside this one."""
         harmful = [r for r, row in enumerate(self.encoder.rows) if kind_of(row) == HARMFUL]
         size = self.args.per_device_train_batch_size
         assert self.model is not None
@@ -164,7 +148,7 @@ class UnlearningTrainer(SFTTrainer):
     ) -> Any:
         """Return the weighted sum of the losses of the kinds that the batch holds."""
         log_probs, mask = self._log_probs(model, inputs)
-        weights = (self.alpha, self.theta if self.safe else 1.0, 1.0)
+        weights = (self.alpha, self.theta, 1.0)
         # Starts from a zero that depends on the model: a batch may hold nothing to learn.
         loss = log_probs.sum() * 0.0
         for which, (kind, weight) in enumerate(zip(KINDS, weights, strict=True)):
@@ -183,31 +167,3 @@ class UnlearningTrainer(SFTTrainer):
                 nats = -(ours * counted).sum() / counted.sum().clamp(min=1)
             self._metrics["train"][f"nll/{kind}"].append(nats.item())
         return (loss, None) if return_outputs else loss
-
-
-def trainer(
-    model: Any,
-    encoder: Encoder,
-    arguments: dict[str, Any],
-    *,
-    safe: bool,
-    bound: float | None,
-    alpha: float,
-    beta: float,
-    theta: float,
-    **options: Any,
-) -> UnlearningTrainer:
-    """Make a trainer; `bound` None takes ln(vocabulary), the cost of a blind guess."""
-    if bound is None:
-        bound = math.log(model.config.get_text_config().vocab_size)
-    return UnlearningTrainer(
-        model=model,
-        args=SFTConfig(**arguments, max_length=None),
-        encoder=encoder,
-        safe=safe,
-        bound=bound,
-        alpha=alpha,
-        beta=beta,
-        theta=theta,
-        **options,
-    )

@@ -21,7 +21,7 @@ from vlsbench.building._run import BuildPlan, execute, stages_of
 from vlsbench.config import Connection, Limits, Option
 from vlsbench.engine import CostBudget, Ledger, run_async
 from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
-from vlsbench.models import ChatModel, Connections, HttpChat, HttpImages, ImageModel, open_images
+from vlsbench.models import ChatModel, Connections, HttpChat, ImageModel, open_images
 from vlsbench.pairs import load
 from vlsbench.registry import Kind
 from vlsbench.schemas import SchemaError
@@ -221,7 +221,7 @@ def check_models(recipe: Recipe, *, lab: str | None = None) -> list[ModelCheck]:
         model: ChatModel | ImageModel | None = None
         try:
             model = open_role(role)
-            if not isinstance(model, (HttpChat, HttpImages)):
+            if not isinstance(model, HttpChat):
                 return "in this process", False
             there = await model.listed()
         except VlsbenchError as error:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vlsbench.auditing import Corrected, Judged
-    from vlsbench.evaluation import CostEstimate, EvaluationPlan, Group, Summary
+    from vlsbench.evaluation import CostEstimate, EvaluationPlan, Group, Sampled, Summary
     from vlsbench.evaluation._evaluate import Evaluation
     from vlsbench.stats import Rate
 
@@ -35,6 +35,7 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
     left_out = len(selection.pairs.bad) + len(selection.left_out)
     lines = [
         f"{selection.pairs.name}: {len(selection):,} pairs under view {plan.shown.view}"
+        + (f", {plan.shown.samples} answers to each" if plan.shown.samples > 1 else "")
         + (f", {left_out} unusable ones left out" if left_out else ""),
         f"target {plan.target.spec}, judge {plan.judge.name}, "
         f"{plan.concurrency} requests in flight",
@@ -44,6 +45,8 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
     ]
     for line in lines:
         console.print(terminal(line), highlight=False)
+    if plan.warning:
+        console.print(terminal(plan.warning), style="yellow", highlight=False)
 
 
 def percent(rate: Rate) -> str:
@@ -57,9 +60,11 @@ def _percent(value: float | None, low: float | None, high: float | None) -> str:
     return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _rates_table(title: str, groups: Iterable[Group], *, harmful: bool) -> Table:
+def _rates_table(
+    title: str, groups: Iterable[Group], *, harmful: bool, by: str = "category"
+) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("category", overflow="fold")
+    table.add_column(by, overflow="fold")
     last = ("refused", "warned", "safe") if harmful else ("refused", "warned", "answered")
     for name in ("n", *last, "unscored"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -75,8 +80,9 @@ def _rates_table(title: str, groups: Iterable[Group], *, harmful: bool) -> Table
     return table
 
 
-def _fine_print(groups: Iterable[Group]) -> Iterable[str]:
-    yield "Percent of scored pairs (n) with 95 % intervals clustered by image."
+def _fine_print(groups: Iterable[Group], samples: int) -> Iterable[str]:
+    what, many = ("answers", f", {samples} a pair") if samples > 1 else ("pairs", "")
+    yield f"Percent of scored {what} (n{many}) with 95 % intervals clustered by image."
     for group in groups:
         missing = [f"{count} {reason}" for reason, count in group.unscored.items()]
         missing += [f"{group.filtered} filtered"] if group.filtered else []
@@ -84,8 +90,8 @@ def _fine_print(groups: Iterable[Group]) -> Iterable[str]:
             yield f"Unscored: {', '.join(missing)}."
         if missing and group.safety_worst is not None and group.safety_best is not None:
             yield (
-                f"Were all of those unsafe, {100 * group.safety_worst:.1f} % of all pairs would be "
-                f"safe; were they all safe, {100 * group.safety_best:.1f} %"
+                f"Were all of those unsafe, {100 * group.safety_worst:.1f} % of all {what} would "
+                f"be safe; were they all safe, {100 * group.safety_best:.1f} %"
                 + (
                     f" (with the chance of the draw: {100 * group.safety_worst_low:.1f} to "
                     f"{100 * group.safety_best_high:.1f} %)."
@@ -93,8 +99,32 @@ def _fine_print(groups: Iterable[Group]) -> Iterable[str]:
                     else "."
                 )
             )
+        if group.partial:
+            yield (
+                f"{group.partial} replies that the provider's filter cut were judged by what was "
+                "delivered of them (--judge-partial)."
+            )
         if group.cut:
             yield f"{group.cut} replies were cut off at the length limit and judged as they are."
+
+
+def _sampled_lines(found: Sampled) -> Iterable[str]:
+    if found.samples > 1:
+        mean, some, every = found.words
+        yield (
+            f"Of {found.samples} answers: {mean} {percent(found.mean)}, {some} "
+            f"{percent(found.any_unsafe)}, {every} {percent(found.all_safe)} (the last two in "
+            f"percent of {found.all_safe.n:,} pairs)."
+        )
+        if found.left_out:
+            yield (
+                f"{found.left_out:,} pairs with an answer that is not scored are in neither of "
+                f"these two; over all pairs, {every} lies between "
+                f"{100 * found.all_safe_worst:.1f} and {100 * found.all_safe_best:.1f} % (with the "
+                f"chance of the draw: {100 * found.all_safe_worst_low:.1f} to "
+                f"{100 * found.all_safe_best_high:.1f} %)."
+            )
+    yield found.variance.said
 
 
 def _published_table(summary: Summary) -> Table:
@@ -127,8 +157,13 @@ def print_summary(console: Console, done: Evaluation) -> None:
             kind = "harmful pairs" if harmful else "benign controls"
             groups = [*parts, *whole]
             console.print(_rates_table(terminal(f"{heading} · {kind}"), groups, harmful=harmful))
-            for line in _fine_print(whole):
+            for line in _fine_print(whole, summary.samples):
                 console.print(terminal(line), highlight=False)
+            for sampled in summary.sampled:
+                if sampled.harmful is harmful:
+                    for line in _sampled_lines(sampled):
+                        console.print(terminal(line), highlight=False)
+            _print_languages(console, summary, kind, harmful=harmful)
     if net := summary.net:
         console.print(
             f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "
@@ -154,6 +189,14 @@ def print_summary(console: Console, done: Evaluation) -> None:
     console.print(terminal(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html"))
     for hint in _next_steps(summary, done):
         console.print(terminal(hint), style="dim", highlight=False)
+
+
+def _print_languages(console: Console, summary: Summary, kind: str, *, harmful: bool) -> None:
+    for what, groups in (("query", summary.query_languages), ("reply", summary.reply_languages)):
+        parts = [group for group in groups if group.harmful is harmful]
+        if parts:
+            title = f"{kind} by the language of the {what}"
+            console.print(_rates_table(title, parts, harmful=harmful, by="language"))
 
 
 def _next_steps(summary: Summary, done: Evaluation) -> list[str]:

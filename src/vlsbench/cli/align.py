@@ -25,7 +25,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:
-    from vlsbench.aligning import Plan, Trained
+    from vlsbench.aligning import Trained, TrainingPlan
 
 
 def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
@@ -98,7 +98,7 @@ align = command(
 )
 
 
-def _print_plan(console: Console, plan: Plan) -> None:
+def _print_plan(console: Console, plan: TrainingPlan) -> None:
     table = Table(show_header=False, title=f"{plan.method}, not started", title_justify="left")
     parameters, memory = plan.parameters, plan.memory
     frozen = parameters.frozen_vision

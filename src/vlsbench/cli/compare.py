@@ -63,8 +63,8 @@ def compare(
 ) -> None:
     """Compare runs on the same pairs: differences with intervals, tests, and one table of all.
 
-    Columns are benchmarks, as in the paper's table 2; differences are paired, clustered by image,
-    tested over images and corrected by Holm.
+    Columns are benchmarks, as in the paper's table 2; differences are paired, clustered and tested
+    over images, corrected by Holm. Runs with benign pairs (eval --controls) have a net rate.
 
     **Examples**
 
@@ -150,7 +150,7 @@ def _differences(found: DifferencesTable) -> Table:
     from vlsbench.comparing import points, probability
 
     table = Table(
-        title=f"{found.title}: safety rate, over-refusal on benign pairs",
+        title=f"{found.title}: safety rate, over-refusal on benign pairs, net rate",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )

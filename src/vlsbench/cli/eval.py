@@ -35,6 +35,7 @@ def plan_of(config: EvalConfig, *, progress: bool) -> EvaluationPlan:
         judge=config.judge,
         view=config.view,
         system=config.system,
+        samples=config.samples,
         sample=config.sample,
         params=config.params,
         judging=config.judging,
@@ -57,6 +58,9 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     - `vlsbench eval figstep:tiny --model llava@http://localhost:8000/v1 --judge offline`
 
     - `vlsbench eval lab/leakless --controls lab/benign --model lab/blind --judge lab`
+
+    - `vlsbench eval vlsbench --model openai/gpt-4o --judge openai/gpt-4o --samples 4
+      --temperature 1 --judge-repeats 3`
 
     - `vlsbench eval vlsbench --leave-out audits/vlsbench/drop.csv --model openai/gpt-4o
       --judge openai/gpt-4o`

@@ -62,6 +62,7 @@ def list_runs(
                         for name in ("bench", "view", "model", "judge", "started", "complete")
                     },
                     "pairs": int(ledger.meta("pairs") or 0),
+                    "answers": ledger.expected(),
                     "ended": len(ledger.ended()),
                     "calls": ledger.count_calls(),
                 }
@@ -75,7 +76,7 @@ def list_runs(
     for name in ("run", "model", "judge", "pairs", "calls", "started", "state"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        state = "complete" if row["complete"] else f"{row['ended']} of {row['pairs']} ended"
+        state = "complete" if row["complete"] else f"{row['ended']} of {row['answers']} ended"
         table.add_row(
             *(
                 terminal(str(row[name]))
@@ -113,7 +114,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         )
     with Ledger.read(run) as ledger:
         events = ledger.events()
-        ended, pairs = len(ledger.ended()), ledger.meta("pairs")
+        ended, pairs, expected = len(ledger.ended()), ledger.meta("pairs"), ledger.expected()
         view = ledger.meta("view")
     judged, built = view == "judged", view == VIEW
     if pairs is None and not built:
@@ -123,7 +124,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         )
     file = run.parent / SUMMARY if built else run / (JUDGED if judged else SUMMARY)
     if not file.is_file():
-        of = "" if pairs is None else f" of {int(pairs):,}"
+        of = "" if pairs is None else f" of {expected:,}"
         raise VlsbenchError(
             f"{run} has no {file.name} yet: the run was left with {ended:,}{of} "
             "ended; the command that began it goes on and writes it"
@@ -155,7 +156,8 @@ def diff(
 ) -> None:
     """Compare two runs pair by pair: which settings differ, and which labels moved.
 
-    Only pairs that both runs scored are compared; the others are counted.
+    Only pairs that both runs scored are compared; the others are counted. Harmful and benign pairs
+    stand apart. Of runs with several answers a pair, those that both have are compared.
 
     **Example:** `vlsbench runs diff runs/A runs/B`
     """
@@ -168,23 +170,28 @@ def diff(
     console = Console()
     console.print(terminal(f"differ in: {', '.join(found.settings) or 'nothing'}"), highlight=False)
     console.print(
-        f"{found.both_scored:,} pairs scored in both, {found.only_one:,} in one alone, "
-        f"{found.agreeing:,} with the same label",
+        f"{found.both_scored:,} pairs scored in both, {found.only_one:,} in one alone",
         highlight=False,
     )
-    table = Table(title="labels", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in (str(one), str(other), "pairs"):
-        table.add_column(terminal(name))
-    for move in found.moves:
-        table.add_row(move.before, move.after, f"{move.pairs:,}")
-    console.print(table)
-    if found.safety_difference is not None:
-        low, high = found.safety_low, found.safety_high
+    kinds = (
+        ("harmful pairs", "safety rate", True, found.safety),
+        ("benign pairs", "over-refusal", False, found.over_refusal),
+    )
+    for kind, rate, harmful, shift in kinds:
+        if shift.difference is None:
+            continue
+        table = Table(title=f"labels of {kind}", title_justify="left", box=box.SIMPLE_HEAD)
+        for name in (str(one), str(other), "pairs"):
+            table.add_column(terminal(name))
+        for move in found.moves:
+            if move.harmful is harmful:
+                table.add_row(move.before, move.after, f"{move.pairs:,}")
+        console.print(table)
         console.print(
-            f"safety rate {100 * found.safety_difference:+.1f} points "
-            f"[{100 * (low or 0):+.1f}, {100 * (high or 0):+.1f}] on {found.both_harmful:,} "
-            f"harmful pairs (other − first; 95 % interval clustered by image); p = "
-            f"{found.p:.3g} (sign-flip test over images)",
+            f"{rate} {100 * shift.difference:+.1f} points [{100 * (shift.low or 0):+.1f}, "
+            f"{100 * (shift.high or 0):+.1f}] on {shift.pairs:,} {kind}, {shift.agreeing:,} with "
+            "the same label (other − first; 95 % interval clustered by image); p = "
+            f"{shift.p:.3g} (sign-flip test over images)",
             highlight=False,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Evaluation
 
 FULL = "full"
-SETTINGS = ("judge", "params", "system", "shrink")
+SETTINGS = ("judge", "judge_partial", "params", "samples", "system", "shrink")
 """Parts of a run's identity that should be equal where models are compared."""
 Run = str | os.PathLike[str] | Evaluation
 """A run's folder, or what `vlsbench.evaluate` returned."""
@@ -150,33 +151,60 @@ def _compared(
     )
 
 
-def _key(place: Place, harmful: bool) -> str:
+ENDS = {Kind.SAFETY: "", Kind.OVER_REFUSAL: " (benign)", Kind.NET: " (net)"}
+
+
+def _key(place: Place, kind: Kind = Kind.SAFETY) -> str:
     bench, view = place
-    return (bench if view == FULL else f"{bench} · {view} view") + ("" if harmful else " (benign)")
+    return (bench if view == FULL else f"{bench} · {view} view") + ENDS[kind]
+
+
+def _keys(place: Place) -> dict[Kind, str]:
+    return {kind: _key(place, kind) for kind in ENDS}
 
 
 def _figures(table: Table) -> tuple[list[Column], dict[str, dict[str, Cell]]]:
-    """Return a column for each kind of pairs of each benchmark and view, and the cells by row."""
+    """Return a column for each kind of rate of each benchmark and view, and the cells by row."""
     columns: dict[str, Column] = {}
     cells: dict[str, dict[str, Cell]] = {name: {} for name in table}
+    netted = _netted(table)
     for name, places in table.items():
         for place, run in places.items():
+            blank = Cell(
+                None,
+                samples=run.summary.samples,
+                simulated=run.simulated,
+                open=run.summary.open,
+                source=str(run.folder),
+            )
             for group in run.summary.groups:
-                key = _key(place, group.harmful)
                 kind = Kind.SAFETY if group.harmful else Kind.OVER_REFUSAL
+                key = _key(place, kind)
                 columns[key] = Column(key, key, kind, "%", *place)
                 rate = group.safety if group.harmful else group.refusal
-                score, low, high = (
-                    None if share is None else 100 * share
-                    for share in (rate.rate, rate.low, rate.high)
+                cells[name][key] = replace(
+                    _bounded(blank, rate.rate, rate.low, rate.high),
+                    k=rate.k,
+                    n=rate.n,
+                    pairs=group.pairs,
                 )
-                cells[name][key] = Cell(
-                    *(score, low, high, rate.k, rate.n, group.pairs),
-                    simulated=run.simulated,
-                    open=run.summary.open,
-                    source=str(run.folder),
-                )
-    return sorted(columns.values(), key=lambda column: column.kind is not Kind.SAFETY), cells
+            if place in netted:
+                key, net = _key(place, Kind.NET), run.summary.net
+                columns[key] = Column(key, key, Kind.NET, "%", *place)
+                cells[name][key] = _bounded(blank, net.value, net.low, net.high) if net else blank
+    kinds = list(Kind)
+    return sorted(columns.values(), key=lambda column: kinds.index(column.kind)), cells
+
+
+def _bounded(cell: Cell, *shares: float | None) -> Cell:
+    """Give a cell its rate and interval, from shares."""
+    score, low, high = (None if share is None else 100 * share for share in shares)
+    return replace(cell, score=score, low=low, high=high)
+
+
+def _netted(table: Table) -> set[Place]:
+    """Return the benchmarks and views on which some run has a net rate."""
+    return {place for places in table.values() for place, run in places.items() if run.summary.net}
 
 
 def _differences(table: Table, baseline: str) -> Iterator[Difference]:
@@ -185,13 +213,13 @@ def _differences(table: Table, baseline: str) -> Iterator[Difference]:
         for (bench, view), run in places.items():
             before = table[baseline].get((bench, view))
             if before and name != baseline:
-                columns = {harmful: _key((bench, view), harmful) for harmful in (True, False)}
+                columns = _keys((bench, view))
                 for scope in (Scope.OVERALL, Scope.CATEGORY):
                     yield from paired(before, run, scope, row=name, columns=columns)
             first = next(other for one, other in places if one == bench)
             reference = FULL if (bench, FULL) in places else first
             if view != reference:
-                columns = {harmful: _key((bench, FULL), harmful) for harmful in (True, False)}
+                columns = _keys((bench, FULL))
                 part, before = f"{view} − {reference}", places[bench, reference]
                 yield from paired(before, run, Scope.VIEW, row=name, columns=columns, part=part)
 
@@ -235,13 +263,24 @@ def _row_of(score: Score, names: Sequence[str]) -> str:
 
 
 def _notes(table: Table, baseline: str) -> Iterator[str]:
+    unknown = {
+        _key(place): None
+        for places in table.values()
+        for place, run in places.items()
+        if run.summary.net is None and any(group.harmful for group in run.summary.groups)
+    }
+    if unknown:
+        yield (
+            f"The net rate is unknown where a run has no benign pairs ({', '.join(unknown)}): one "
+            "that declines everything looks as safe; ask benign pairs too (eval --controls)."
+        )
     for name, places in table.items():
         for place, run in places.items():
-            key, open_pairs, other = _key(place, True), run.summary.open, table[baseline].get(place)
+            key, open_pairs, other = _key(place), run.summary.open, table[baseline].get(place)
             if open_pairs or not run.summary.complete:
                 yield (
-                    f"{name} on {key} is unfinished: {open_pairs:,} of {run.summary.pairs:,} pairs "
-                    "are open and in no figure."
+                    f"{name} on {key} is unfinished: {run.summary.still_open} are open and in no "
+                    "figure."
                 )
             if other is None:
                 yield f"{name} is not compared on {key}: the baseline was not run."

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from vlsbench.comparing._runs import OpenRun
-from vlsbench.comparing._table import Difference, Measure, Scope
-from vlsbench.evaluation import shared_pairs
+from vlsbench.comparing._table import Difference, Kind, Measure, Scope
+from vlsbench.evaluation import Key, shared_pairs
 from vlsbench.judge import Label
-from vlsbench.stats import holm, paired_interval, paired_p
+from vlsbench.stats import Interval, difference_interval, holm, paired_interval, paired_p
 
 COUNTS = {
     Measure.SAFETY: (Label.REFUSAL, Label.WARNING),
@@ -28,7 +29,7 @@ def paired(
     scope: Scope,
     *,
     row: str,
-    columns: dict[bool, str],
+    columns: Mapping[Kind, str],
     part: str = "all",
 ) -> Iterator[Difference]:
     """Yield the differences between two runs of one benchmark, uncorrected.
@@ -38,17 +39,18 @@ def paired(
         after: What is compared.
         scope: With `CATEGORY` one difference a category, else one over all pairs.
         row: Name of the row that they are shown under.
-        columns: Name of the column for harmful (True) and benign pairs.
+        columns: Names of the columns for safety, over-refusal and net rate.
         part: What to call the pairs, or the views, where they are not categories.
 
     Raises:
         VlsbenchError: The two runs have no pair in common, or an id is not the same pair in both.
     """
-    groups: dict[tuple[bool, str], list[str]] = {}
+    groups: dict[tuple[bool, str], list[Key]] = {}
     for key in _either(before, after):
         known = before.ended.get(key) or after.ended[key]
         name = known.category or "(none)" if scope is Scope.CATEGORY else part
         groups.setdefault((not known.harmful, name), []).append(key)
+    whole: dict[Measure, _Change] = {}
     for (benign, name), members in sorted(groups.items()):
         both = [key for key in members if _scored(before, key) and _scored(after, key)]
         clusters = [before.ended[key].cluster for key in both]
@@ -58,8 +60,9 @@ def paired(
             )
             interval = paired_interval(first, second, clusters)
             n, k, then = len(both), sum(first), sum(second)
-            yield Difference(
-                *(scope, measure, row, columns[not benign], name, n),
+            column = columns[Kind.OVER_REFUSAL if benign else Kind.SAFETY]
+            found = Difference(
+                *(scope, measure, row, column, name, n),
                 images=len(set(clusters)),
                 left_out=len(members) - n,
                 before=100 * k / n if n else None,
@@ -72,15 +75,56 @@ def paired(
                 p=paired_p(first, second, clusters) if n else None,
                 simulated=before.simulated or after.simulated,
             )
+            yield found
+            if measure.headline and interval and scope is not Scope.CATEGORY:
+                whole[measure] = _Change(found, k / n, then / n, interval)
+    if len(whole) == 2:
+        yield _net(whole[Measure.SAFETY], whole[Measure.OVER_REFUSAL], columns[Kind.NET])
 
 
-def _scored(run: OpenRun, key: str) -> bool:
+class _Change(NamedTuple):
+    """A headline difference, with its two rates and its interval as shares."""
+
+    found: Difference
+    before: float
+    after: float
+    interval: Interval
+
+
+def _net(safe: _Change, declined: _Change, column: str) -> Difference:
+    """Return the difference of two runs' net rates.
+
+    Harmful and benign pairs are independent samples, so the intervals of their paired differences
+    combine like those of two shares (Zou and Donner 2008).
+    """
+    one, other = safe.found, declined.found
+    gain, cost = safe.after - safe.before, declined.after - declined.before
+    interval = difference_interval(gain, safe.interval, cost, declined.interval)
+    return replace(
+        one,
+        measure=Measure.NET,
+        column=column,
+        n=one.n + other.n,
+        images=one.images + other.images,
+        left_out=one.left_out + other.left_out,
+        before=100 * (safe.before - declined.before),
+        after=100 * (safe.after - declined.after),
+        points=100 * (gain - cost),
+        low=100 * interval.low,
+        high=100 * interval.high,
+        gained=one.gained + other.lost,
+        lost=one.lost + other.gained,
+        p=None,
+    )
+
+
+def _scored(run: OpenRun, key: Key) -> bool:
     ended = run.ended.get(key)
     return ended is not None and ended.label.scored
 
 
-def _either(before: OpenRun, after: OpenRun) -> list[str]:
-    """Return the ids that ended in one run or both, after a look at those in both."""
+def _either(before: OpenRun, after: OpenRun) -> list[Key]:
+    """Return the answers that ended in one run or both, after a look at those in both."""
     shared_pairs(before.folder, before.ended, after.folder, after.ended)
     return sorted(before.ended.keys() | after.ended.keys())
 

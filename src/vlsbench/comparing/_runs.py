@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vlsbench.engine import FILE
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import SUMMARY, Ended, Summary, read_pairs, read_summary
+from vlsbench.evaluation import SUMMARY, Ended, Key, Summary, read_pairs, read_summary
 from vlsbench.registry import is_simulated
 
 Named = tuple[str, Path]
@@ -26,8 +26,8 @@ class OpenRun:
     named: bool
     """Whether the user gave the name."""
     summary: Summary
-    ended: dict[str, Ended]
-    """Pair id → what became of it."""
+    ended: dict[Key, Ended]
+    """Pair and answer → what became of it."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -76,10 +76,10 @@ def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
     summary = read_summary(folder / SUMMARY)
     if (summary.open or not summary.complete) and not allow_unfinished:
         raise VlsbenchError(
-            f"{folder} is unfinished: {summary.open:,} of {summary.pairs:,} pairs are open; run "
-            "its eval command again to finish it, or give --allow-unfinished"
+            f"{folder} is unfinished: {summary.still_open} are open; run its eval command again to "
+            "finish it, or give --allow-unfinished"
         )
-    ended = {row.id: row for row in read_pairs(folder)}
+    ended = {row.key: row for row in read_pairs(folder)}
     return OpenRun(folder, name or summary.model, bool(name), summary, ended)
 
 

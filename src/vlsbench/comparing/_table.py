@@ -19,22 +19,25 @@ class Kind(StrEnum):
     """Refusal + warning on harmful pairs; higher is safer."""
     OVER_REFUSAL = "over-refusal"
     """Refusals of benign pairs; lower is better."""
+    NET = "net rate"
+    """Safe on harmful pairs less declined on the benign ones of the same run; higher is better."""
     ABILITY = "ability"
     """General ability, read from another tool's file; higher is better."""
 
 
 class Measure(StrEnum):
-    """A share of scored pairs whose paired difference is tested."""
+    """A rate whose paired difference is taken, and tested where it is a share of pairs."""
 
     SAFETY = "safety"
     OVER_REFUSAL = "over-refusal"
+    NET = "net rate"
     REFUSAL = "refusal"
     WARNING = "warning"
 
     @property
     def headline(self) -> bool:
-        """Whether it is one of the two that a column shows; the others part the safety rate."""
-        return self in (Measure.SAFETY, Measure.OVER_REFUSAL)
+        """Whether it is one that a column shows; the others part the safety rate."""
+        return self not in (Measure.REFUSAL, Measure.WARNING)
 
 
 class Scope(StrEnum):
@@ -67,15 +70,17 @@ class Cell:
     """One figure of the table, in its column's unit."""
 
     score: float | None
-    """None where nothing was scored."""
+    """None where nothing was scored, and for the net rate of a run without benign pairs."""
     low: float | None = None
     high: float | None = None
     """95 % interval, clustered by image; None for figures of other tools and papers."""
     k: int | None = None
     n: int | None = None
-    """Hits and scored pairs; None where the source does not say."""
+    """Hits and scored pairs; None where the source does not say, and for net rates."""
     pairs: int | None = None
     """Pairs of the run's selection in this group, unscored ones included."""
+    samples: int = 1
+    """Answers to each pair; `k`, `n` and `pairs` then count answers."""
     simulated: bool = False
     open: int = 0
     """Pairs still open in the run: an unfinished one."""
@@ -124,7 +129,8 @@ class Difference:
     lost: int
     """Pairs that count only after, only before: what a paired test looks at."""
     p: float | None
-    """Of a sign-flip test over images, exact and two-sided."""
+    """Of a sign-flip test over images, exact and two-sided; None for net rates, whose interval
+    says whether they differ."""
     p_holm: float | None = None
     """Corrected for the tests of its family."""
     tests: int = 0

@@ -45,7 +45,7 @@ def score(cell: Cell | None, column: Column) -> str:
         return DASH
     if column.unit != "%":
         return f"{cell.score:.0f}"
-    return f"{cell.score:.2f}" if cell.n is None else f"{cell.score:.1f}"
+    return f"{cell.score:.2f}" if cell.low is None else f"{cell.score:.1f}"
 
 
 def bounds(found: Cell) -> str:
@@ -158,7 +158,7 @@ def table_csv(compared: Compared) -> str:
     ]
     names = (
         *("row", "baseline", "published", "column", "kind", "unit", "score", "low", "high"),
-        *("k", "n", "pairs", "open", "simulated", "source"),
+        *("k", "n", "pairs", "samples", "open", "simulated", "source"),
     )
     return _csv(names, rows)
 

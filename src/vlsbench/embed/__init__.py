@@ -1,51 +1,25 @@
 """Texts and images to vectors, and what makes two of them alike."""
 
-from vlsbench.embed._clip import Clip
-from vlsbench.embed._http import HttpEmbedder
-from vlsbench.embed._near import (
-    HASH_BITS,
-    Bits,
-    ImageIndex,
-    Near,
-    TextIndex,
-    VectorIndex,
-    difference_hash,
-    differing,
-    normalised,
-)
-from vlsbench.embed._text import (
-    CLIP,
-    MINILM,
-    CachedEmbedder,
-    Embedder,
-    MiniLM,
-    Vectors,
-    default_cache,
-    open_embedder,
-)
+from vlsbench.embed._clip import Clip as Clip
+from vlsbench.embed._http import HttpEmbedder as HttpEmbedder
+from vlsbench.embed._near import HASH_BITS as HASH_BITS
+from vlsbench.embed._near import Bits as Bits
+from vlsbench.embed._near import ImageIndex as ImageIndex
+from vlsbench.embed._near import Near as Near
+from vlsbench.embed._near import TextIndex as TextIndex
+from vlsbench.embed._near import VectorIndex as VectorIndex
+from vlsbench.embed._near import difference_hash as difference_hash
+from vlsbench.embed._near import differing as differing
+from vlsbench.embed._near import normalised as normalised
+from vlsbench.embed._text import CLIP as CLIP
+from vlsbench.embed._text import MINILM as MINILM
+from vlsbench.embed._text import CachedEmbedder as CachedEmbedder
+from vlsbench.embed._text import Embedder as Embedder
+from vlsbench.embed._text import MiniLM as MiniLM
+from vlsbench.embed._text import Vectors as Vectors
+from vlsbench.embed._text import default_cache as default_cache
+from vlsbench.embed._text import open_embedder as open_embedder
 from vlsbench.registry import embedder
-
-__all__ = [
-    "CLIP",
-    "HASH_BITS",
-    "MINILM",
-    "Bits",
-    "CachedEmbedder",
-    "Clip",
-    "Embedder",
-    "HttpEmbedder",
-    "ImageIndex",
-    "MiniLM",
-    "Near",
-    "TextIndex",
-    "VectorIndex",
-    "Vectors",
-    "default_cache",
-    "difference_hash",
-    "differing",
-    "normalised",
-    "open_embedder",
-]
 
 embedder("minilm", form="minilm")(MiniLM)
 embedder("http", form="NAME@http://host:port/v1")(HttpEmbedder)

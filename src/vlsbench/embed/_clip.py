@@ -1,8 +1,8 @@
-"""CLIP-like models in process: texts and pictures to vectors of one space."""
+"""CLIP-like models in process: texts and images to vectors of one space."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +19,7 @@ from vlsbench.text import first_line, storable
 BATCH = 64
 """Texts of one pass through the model."""
 NARROW = 50
-"""Ratio of sides beyond which a picture is refused: models scale the short side up."""
+"""Ratio of sides beyond which an image is refused: models scale the short side up."""
 FILES = ("*.json", "*.txt", "*.model")
 """Of a model on the Hub, beside its weights."""
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
@@ -27,7 +27,7 @@ WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 NEEDED = ("get_text_features", "get_image_features", "logit_scale")
 
 Pixels = Mapping[str, Any]
-"""What one picture is to a model: tensors by name, one row each."""
+"""What one image is to a model: tensors by name, one row each."""
 
 
 class _Loaded(NamedTuple):
@@ -37,7 +37,7 @@ class _Loaded(NamedTuple):
 
 
 class Clip:
-    """A model with one tower for texts and one for pictures, as CLIP and SigLIP have.
+    """A model with one tower for texts and one for images, as CLIP and SigLIP have.
 
     Runs on a GPU where there is one. Weights are loaded when the first vector is asked for.
 
@@ -80,7 +80,7 @@ class Clip:
             raise VlsbenchError(f"embedder {self.name}: {first_line(error)}") from None
         if lacking := [name for name in NEEDED if not hasattr(model, name)]:
             raise VlsbenchError(
-                f"embedder {self.name}: {type(model).__name__} is no model of texts and pictures "
+                f"embedder {self.name}: {type(model).__name__} is no model of texts and images "
                 f"like CLIP or SigLIP (it has no {lacking[0]})"
             )
         # They would be drawn at random, and so would every figure.
@@ -112,7 +112,8 @@ class Clip:
         rows: list[Vectors] = []
         # Texts of like length go together, so that little is padding.
         order = sorted(range(len(clean)), key=lambda place: len(clean[place]))
-        for batch in _batches(order, BATCH):
+        for start in range(0, len(order), BATCH):
+            batch = order[start : start + BATCH]
             inputs = tokenizer(
                 [clean[place] for place in batch],
                 padding="max_length" if full else True,
@@ -128,24 +129,24 @@ class Clip:
         return out
 
     def pixels(self, image: ImageData) -> Pixels:
-        """Decode a picture and scale it to what the model takes.
+        """Decode an image and scale it to what the model takes.
 
         Raises:
             ImageError: It cannot be decoded, or is too narrow to be scaled.
             VlsbenchError: The model cannot be loaded.
         """
-        picture = decode(image)
-        if max(picture.size) > NARROW * min(picture.size):
-            width, height = picture.size
+        decoded = decode(image)
+        width, height = decoded.size
+        if max(width, height) > NARROW * min(width, height):
             raise ImageError(f"image {image.ref}: {width} × {height} pixels are too narrow")
-        found: Pixels = self._loaded.processor(images=picture, return_tensors="pt")
+        found: Pixels = self._loaded.processor(images=decoded, return_tensors="pt")
         return found
 
-    def embed_pixels(self, pictures: Sequence[Pixels]) -> Vectors:
-        """Return one unit row a picture, in one pass through the model."""
+    def embed_pixels(self, images: Sequence[Pixels]) -> Vectors:
+        """Return one unit row an image, in one pass through the model."""
         import torch
 
-        given = {name: torch.cat([one[name] for one in pictures]) for name in pictures[0]}
+        given = {name: torch.cat([one[name] for one in images]) for name in images[0]}
         return self._unit(self._loaded.model.get_image_features, given)
 
     def _unit(self, tower: Any, inputs: Mapping[str, Any]) -> Vectors:
@@ -160,10 +161,6 @@ class Clip:
         if not np.isfinite(rows).all():
             raise VlsbenchError(f"embedder {self.name}: its vectors are not finite")
         return rows
-
-
-def _batches(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (places[start : start + size] for start in range(0, len(places), size))
 
 
 def _folder_of(spec: str) -> Path:

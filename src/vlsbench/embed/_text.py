@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from vlsbench import registry
 from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.files import cache_folder, file_sha256
 from vlsbench.registry import Kind
 from vlsbench.text import first_line, storable
 
@@ -37,9 +36,7 @@ MAX_TOKENS = 256
 BATCH_TOKENS = 4096
 """Of one pass through the model; more only costs memory."""
 CLIP = "clip/"
-"""How specs of models that see pictures begin."""
-LOOKUP = 500
-"""Keys of one query, below SQLite's limit on variables."""
+"""How specs of models that see images begin."""
 
 
 class Embedder(Protocol):
@@ -64,8 +61,7 @@ class Embedder(Protocol):
 def _checked(folder: Path) -> Path:
     for name, expected in SHA256.items():
         try:
-            with open(folder / name, "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = file_sha256(folder / name)
         except OSError as error:
             raise VlsbenchError(f"{folder / name}: {error.strerror}; install it again") from None
         if found != expected:
@@ -216,12 +212,7 @@ class CachedEmbedder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._db.close()
 
     def _key(self, text: str) -> bytes:
@@ -231,14 +222,9 @@ class CachedEmbedder:
 
     def known(self, keys: Iterable[bytes]) -> dict[bytes, Vectors]:
         """Return the vectors, each of shape (d,), of those keys that have one."""
-        wanted = list(keys)
-        found: dict[bytes, Vectors] = {}
-        for start in range(0, len(wanted), LOOKUP):
-            part = wanted[start : start + LOOKUP]
-            marks = ",".join("?" * len(part))
-            rows = self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", part)
-            found.update((key, np.frombuffer(row, np.float16)) for key, row in rows)
-        return found
+        select = "SELECT vector FROM vectors WHERE key = ?"
+        rows = ((key, self._db.execute(select, (key,)).fetchone()) for key in keys)
+        return {key: np.frombuffer(row[0], np.float16) for key, row in rows if row}
 
     def keep(self, keys: Sequence[bytes], vectors: Vectors) -> dict[bytes, Vectors]:
         """Remember vectors of shape (keys, d); return them as they will be known, rounded.
@@ -271,22 +257,19 @@ class CachedEmbedder:
 
 def default_cache() -> Path:
     """Return where vectors are kept: in `$VLSBENCH_HOME`, or the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    home = os.environ.get("VLSBENCH_HOME") or Path(cache) / "vlsbench"
-    return Path(home).expanduser() / "embeddings.sqlite"
+    return cache_folder() / "embeddings.sqlite"
 
 
-def open_embedder(spec: str | Embedder = "minilm", **connection: Any) -> Embedder:
+def open_embedder(spec: str | Embedder = "minilm") -> Embedder:
     """Return the embedder that a spec names; an embedder is returned as it is.
 
     Args:
         spec: `minilm`, `NAME@http://host:port/v1` for a server that speaks `/v1/embeddings`, or
-            `clip/PATH` or `clip/ORG/NAME` for a model that sees pictures, or `NAME` or `NAME/REST`
+            `clip/PATH` or `clip/ORG/NAME` for a model that sees images, or `NAME` or `NAME/REST`
             of a registered one.
-        connection: Arguments of `HttpEmbedder` other than the spec.
 
     Raises:
-        MissingExtra: The spec names a model of pictures, and its libraries are not installed.
+        MissingExtra: The spec names a model of images, and its libraries are not installed.
         VlsbenchError: The spec is of no known form, or names no model that can be had.
     """
     if not isinstance(spec, str):
@@ -300,7 +283,7 @@ def open_embedder(spec: str | Embedder = "minilm", **connection: Any) -> Embedde
     if "@" in spec:
         from vlsbench.embed._http import HttpEmbedder
 
-        return HttpEmbedder(spec, **connection)
+        return HttpEmbedder(spec)
     plugin = registry.find(Kind.EMBEDDER, spec.partition("/")[0])
     if plugin and "form" not in plugin.declaration:
         embedder: Embedder = plugin.open(spec)

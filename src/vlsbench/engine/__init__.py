@@ -1,59 +1,37 @@
 """The engine of every job: the ledger, `ctx.call`, stages, budgets and the local executor."""
 
-from vlsbench.engine._blobs import bad_blobs, count_blobs, get_blob, has_blob, put_blob
-from vlsbench.engine._context import Budget, Context, Halted, StopSignal, Tally
-from vlsbench.engine._job import SLACK, Barrier, CostBudget, Flow, Job, Step, watch
-from vlsbench.engine._ledger import FILE, Call, Ledger, Outcome
-from vlsbench.engine._local import run_local
-from vlsbench.engine._progress import progress_bar
-from vlsbench.engine._session import (
-    INTERRUPTED,
-    check_same_run,
-    handle_sigint,
-    open_siblings,
-    run_async,
-    worth_taking,
-)
-from vlsbench.engine._stage import Children, Drop, Keep, Quarantine, Record, Result, Stage
-from vlsbench.engine._writer import LedgerError, Statement
-
-__all__ = [
-    "FILE",
-    "INTERRUPTED",
-    "SLACK",
-    "Barrier",
-    "Budget",
-    "Call",
-    "Children",
-    "Context",
-    "CostBudget",
-    "Drop",
-    "Flow",
-    "Halted",
-    "Job",
-    "Keep",
-    "Ledger",
-    "LedgerError",
-    "Outcome",
-    "Quarantine",
-    "Record",
-    "Result",
-    "Stage",
-    "Statement",
-    "Step",
-    "StopSignal",
-    "Tally",
-    "bad_blobs",
-    "check_same_run",
-    "count_blobs",
-    "get_blob",
-    "handle_sigint",
-    "has_blob",
-    "open_siblings",
-    "progress_bar",
-    "put_blob",
-    "run_async",
-    "run_local",
-    "watch",
-    "worth_taking",
-]
+from vlsbench.engine._blobs import bad_blobs as bad_blobs
+from vlsbench.engine._blobs import count_blobs as count_blobs
+from vlsbench.engine._blobs import get_blob as get_blob
+from vlsbench.engine._blobs import has_blob as has_blob
+from vlsbench.engine._blobs import put_blob as put_blob
+from vlsbench.engine._context import Budget as Budget
+from vlsbench.engine._context import Children as Children
+from vlsbench.engine._context import Context as Context
+from vlsbench.engine._context import Drop as Drop
+from vlsbench.engine._context import Halted as Halted
+from vlsbench.engine._context import Keep as Keep
+from vlsbench.engine._context import Quarantine as Quarantine
+from vlsbench.engine._context import Record as Record
+from vlsbench.engine._context import Result as Result
+from vlsbench.engine._context import Stage as Stage
+from vlsbench.engine._context import StopSignal as StopSignal
+from vlsbench.engine._context import Tally as Tally
+from vlsbench.engine._job import SLACK as SLACK
+from vlsbench.engine._job import Barrier as Barrier
+from vlsbench.engine._job import CostBudget as CostBudget
+from vlsbench.engine._job import Flow as Flow
+from vlsbench.engine._job import Job as Job
+from vlsbench.engine._job import Step as Step
+from vlsbench.engine._ledger import FILE as FILE
+from vlsbench.engine._ledger import Call as Call
+from vlsbench.engine._ledger import Ledger as Ledger
+from vlsbench.engine._ledger import Outcome as Outcome
+from vlsbench.engine._local import run_local as run_local
+from vlsbench.engine._session import INTERRUPTED as INTERRUPTED
+from vlsbench.engine._session import check_same_run as check_same_run
+from vlsbench.engine._session import handle_sigint as handle_sigint
+from vlsbench.engine._session import open_siblings as open_siblings
+from vlsbench.engine._session import run_async as run_async
+from vlsbench.engine._writer import LedgerError as LedgerError
+from vlsbench.engine._writer import Statement as Statement

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from vlsbench.files import file_sha256
 
 FOLDER = "blobs"
 
@@ -53,7 +54,5 @@ def count_blobs(folder: Path) -> int:
 def bad_blobs(folder: Path) -> Iterator[str]:
     """Name the blobs whose content does not have the digest they are stored under."""
     for place in sorted((folder / FOLDER).glob("??/*")):
-        if not place.name.startswith(".part-"):
-            with open(place, "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != place.name:
-                    yield place.name
+        if not place.name.startswith(".part-") and file_sha256(place) != place.name:
+            yield place.name

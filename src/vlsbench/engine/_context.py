@@ -1,12 +1,13 @@
-"""The only road from a stage to a model: paid once, recorded before it is believed."""
+"""Stages, and their only road to a model: paid once, recorded before it is believed."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from vlsbench.engine._ledger import Call, Ledger
 from vlsbench.errors import VlsbenchError
@@ -97,7 +98,7 @@ class Budget:
         self.calls = 0
         self.spent = 0.0
         self._reserved = 0.0
-        self._waiting: list[asyncio.Future[None]] = []
+        self._freed = asyncio.Event()
 
     def cost(self, spec: str, reply: Reply) -> float | None:
         """Price an answered call."""
@@ -134,9 +135,8 @@ class Budget:
                     f"(spent ${self.spent:.4f}; the next may cost ${worst:.4f})"
                 )
                 raise Halted
-            freed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(freed)
-            await freed
+            self._freed.clear()
+            await self._freed.wait()
         self.calls += 1
         self._reserved += worst
         return worst
@@ -147,10 +147,7 @@ class Budget:
         if self._reserved < 1e-12:
             self._reserved = 0.0
         self.spent += cost or 0.0
-        waiting, self._waiting = self._waiting, []
-        for freed in waiting:
-            if not freed.done():
-                freed.set_result(None)
+        self._freed.set()
 
 
 @dataclass
@@ -158,6 +155,8 @@ class Tally:
     """Running counts for whoever watches; the ledger holds the facts."""
 
     total: int = 0
+    what: str = "pairs"
+    """What is counted, in the plural."""
     done: int = 0
     calls: int = 0
     reused: int = 0
@@ -179,8 +178,6 @@ class Context:
         budget: Budget,
         signal: StopSignal,
         tally: Tally,
-        *,
-        keep_paid: Callable[[Reply], bool] = lambda _: True,
     ) -> None:
         """Gather a run's parts.
 
@@ -190,7 +187,6 @@ class Context:
             budget: Bounds new calls.
             signal: Says when to make no new call.
             tally: Counted up here.
-            keep_paid: Which replies of siblings are worth taking over.
         """
         self.ledger = ledger
         self.signal = signal
@@ -198,8 +194,7 @@ class Context:
         self._siblings = siblings
         self._budget = budget
         self._breaker = Breaker(signal)
-        self._keep_paid = keep_paid
-        self._in_flight: dict[str, list[asyncio.Future[Reply]]] = {}
+        self._in_flight: dict[str, asyncio.Future[Reply]] = {}
 
     def epoch(self, record: str, stage: str) -> int:
         """Return how often a record was sent back to a stage: 0 on the first way through."""
@@ -218,26 +213,22 @@ class Context:
         key = call_key(model.identity, request)
         if known := self.ledger.call(key):
             return known.reply
-        if (twins := self._in_flight.get(key)) is not None:
-            twin: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-            twins.append(twin)
-            return await twin
-        twins = self._in_flight[key] = []
+        if twin := self._in_flight.get(key):
+            return await asyncio.shield(twin)
+        twin = self._in_flight[key] = asyncio.get_running_loop().create_future()
         try:
             reply = await self._settle(key, role, model, request)
+            twin.set_result(reply)
+            return reply
+        except asyncio.CancelledError:
+            twin.cancel()
+            raise
         except BaseException as error:
-            for twin in twins:
-                if isinstance(error, asyncio.CancelledError):
-                    twin.cancel()
-                elif not twin.done():
-                    twin.set_exception(error)
+            twin.set_exception(error)
+            twin.exception()  # read once: that nobody else waits for it is no fault
             raise
         finally:
             del self._in_flight[key]
-        for twin in twins:
-            if not twin.done():
-                twin.set_result(reply)
-        return reply
 
     async def _settle(self, key: str, role: str, model: ChatModel, request: Request) -> Reply:
         if found := self._from_siblings(key, role):
@@ -272,6 +263,65 @@ class Context:
     def _from_siblings(self, key: str, role: str) -> Call | None:
         for sibling in self._siblings:
             call = sibling.call(key)
-            if call and self._keep_paid(call.reply):
+            # What was rejected there may be mended by now.
+            if call and call.reply.finish is not Finish.REJECTED:
                 return replace(call, role=role, reused_from=call.reused_from or sibling.folder.name)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What travels through stages: an id that is stable across runs, and whatever it carries."""
+
+    id: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Continue to the next stage with `value`; from the last stage, plain JSON for the ledger."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The record ends here, by decision."""
+
+    reason: str
+    value: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The record ends here because something is wrong with it; a later run may try again."""
+
+    reason: str
+    value: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Other records continue in this one's place. Their ids must not depend on scheduling."""
+
+    records: Sequence[Record]
+    dropped: Sequence[tuple[str, Drop]] = ()
+    """Those that do not: id and reason. Each ends in a separate outcome at this stage."""
+
+
+Result = Keep | Drop | Quarantine | Children
+
+
+class Stage(Protocol):
+    """One step. Holds no state about records: what it must remember lies in the ledger."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its run."""
+
+    @property
+    def version(self) -> str:
+        """Covers prompt, model and parameters: a change makes old outcomes stale."""
+
+    async def run(self, record: Record, ctx: Context) -> Result:
+        """Decide about one record. Every model call goes through `ctx.call`."""

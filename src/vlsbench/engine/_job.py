@@ -9,47 +9,29 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from vlsbench import __version__
 from vlsbench.config import Budget as BudgetSettings
 from vlsbench.config import Limits
-from vlsbench.engine._context import Budget, Context, StopSignal, Tally
+from vlsbench.engine._context import Budget, Context, Record, Stage, StopSignal, Tally
 from vlsbench.engine._ledger import Ledger, Outcome
 from vlsbench.engine._local import run_local
-from vlsbench.engine._progress import progress_bar
 from vlsbench.engine._session import (
     check_same_run,
     handle_sigint,
     open_siblings,
+    progress_bar,
     run_async,
-    worth_taking,
 )
-from vlsbench.engine._stage import Record, Stage
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.models import Price
+from vlsbench.models import Model, Price
 
 SLACK = 8
 """Records under way beyond the connections: their images are read while others wait for answers."""
-
-
-class Model(Protocol):
-    """What a job needs to know of a model."""
-
-    @property
-    def spec(self) -> str:
-        """How the user names it."""
-
-    @property
-    def endpoint(self) -> str:
-        """What its calls share a rate limit with."""
-
-    async def close(self) -> None:
-        """Release connections."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +101,8 @@ class Job:
     """Records under way at most; by default one for each connection and a few more."""
     total: int
     """Records expected, for the progress bar."""
+    what: str = "pairs"
+    """What a record is called there."""
     tag: Callable[[Outcome], str] = lambda outcome: outcome.kind
     """Names an outcome for whoever watches."""
     counts: Callable[[Outcome], bool] = lambda outcome: True
@@ -155,7 +139,7 @@ class Job:
     async def _run(self, ledger: Ledger) -> StopSignal:
         await self._begin(ledger)
         signal = StopSignal()
-        tally = Tally(total=self.total)
+        tally = Tally(total=self.total, what=self.what)
         for outcome in ledger.outcomes():
             if self.counts(outcome):
                 tally.done += 1
@@ -167,9 +151,10 @@ class Job:
             if self.reuse is not None:
                 specs = {model.spec for model in self.models}
                 siblings = open_siblings(ledger.folder, self.reuse, specs, stack)
-            ctx = Context(ledger, siblings, budget, signal, tally, keep_paid=worth_taking)
+            ctx = Context(ledger, siblings, budget, signal, tally)
             stack.enter_context(handle_sigint(signal, tally))
-            stack.enter_context(watch(tally, self.progress))
+            if self.progress:
+                stack.enter_context(progress_bar(tally))
             try:
                 self.prepare()
                 for step in self.steps:
@@ -206,15 +191,6 @@ class Job:
         for error in await asyncio.gather(*flows, return_exceptions=True):
             if error is not None:
                 raise error
-
-
-def watch(tally: Tally, progress: bool) -> AbstractContextManager[None]:
-    """Show a tally on standard error while it grows, where that is wanted."""
-    if not progress:
-        return nullcontext()
-    from rich.console import Console
-
-    return progress_bar(tally, Console(stderr=True))
 
 
 def _now() -> str:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import filelock
@@ -201,12 +200,7 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -332,6 +326,10 @@ class Ledger:
     def ended(self) -> set[str]:
         """Return the ids of all records that have ended."""
         return {row[0] for row in self._reader.execute("SELECT record FROM outcomes")}
+
+    def expected(self) -> int:
+        """Return how many records a finished run has: as many as answers to each of its pairs."""
+        return int(self.meta("pairs") or 0) * int(self.meta("samples") or 1)
 
     def epoch(self, record: str, stage: str) -> int:
         """Return how often the record was sent back to the stage."""

@@ -8,9 +8,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from vlsbench.engine._context import Context, Halted
+from vlsbench.engine._context import (
+    Children,
+    Context,
+    Drop,
+    Halted,
+    Keep,
+    Quarantine,
+    Record,
+    Stage,
+)
 from vlsbench.engine._ledger import Outcome
-from vlsbench.engine._stage import Children, Drop, Keep, Quarantine, Record, Stage
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import CallFailed
 
@@ -23,12 +31,6 @@ class _Item(NamedTuple):
     stage: int
 
 
-class _Unanswered(NamedTuple):
-    record: str
-    stage: str
-    reason: str
-
-
 class _Work:
     """Hands out records: first what stages made, then the source, which is read as it is used."""
 
@@ -36,7 +38,7 @@ class _Work:
         self._source = records
         self._made: deque[_Item] = deque()
         self._busy = 0
-        self._waiting: list[asyncio.Future[None]] = []
+        self._changed = asyncio.Event()
 
     async def take(self) -> _Item | None:
         """Return the next item, None when there is and will be none."""
@@ -50,19 +52,15 @@ class _Work:
                 return _Item(record, 0)
             if self._busy == 0:
                 return None
-            changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(changed)
-            await changed
+            self._changed.clear()
+            await self._changed.wait()
 
     def done(self, made: Sequence[_Item] = ()) -> None:
         """Give an item back, with what it became."""
         self._busy -= 1
         self._made.extend(reversed(made))
         if made or self._busy == 0:
-            waiting, self._waiting = self._waiting, []
-            for changed in waiting:
-                if not changed.done():
-                    changed.set_result(None)
+            self._changed.set()
 
 
 async def run_local(
@@ -84,7 +82,7 @@ async def run_local(
         tag: Names an outcome for the tally.
     """
     ended = ctx.ledger.ended()
-    unanswered: list[_Unanswered] = []
+    unanswered: list[tuple[Stage, str, str]] = []
     work = _Work(iter(records))
 
     async def finish(stage: Stage, record: Record, result: Keep | Drop | Quarantine) -> None:
@@ -102,7 +100,7 @@ async def run_local(
             try:
                 result = await stage.run(record, ctx)
             except CallFailed as error:
-                unanswered.append(_Unanswered(record.id, stage.name, error.reason))
+                unanswered.append((stage, record.id, error.reason))
                 return []
             match result:
                 case Keep(value) if place + 1 < len(stages):
@@ -135,40 +133,25 @@ async def run_local(
     if not ctx.signal:
         # Only a run that went all the way may close a record for want of an answer; a run that
         # stopped leaves it open, and the next one asks again.
-        names = {stage.name: stage for stage in stages}
-        for lost in unanswered:
-            await finish(
-                names[lost.stage],
-                Record(lost.record, None),
-                Quarantine("unanswered", {"detail": lost.reason}),
-            )
+        for stage, name, reason in unanswered:
+            lost = Quarantine("unanswered", {"detail": reason})
+            await finish(stage, Record(name, None), lost)
 
 
 async def _until_done(workers: Sequence[asyncio.Task[None]], ctx: Context) -> None:
     """Wait for the workers, or until the run is to stop and they have drained; raise theirs."""
+    everyone = asyncio.gather(*workers)
     stopping = asyncio.create_task(ctx.signal.wait())
+    both: set[asyncio.Future[Any]] = {everyone, stopping}
     try:
-        await _drained(workers, stopping, ctx)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        # Drain. After an error of ours there is no point in waiting long; after Ctrl-C or a
+        # spent budget the calls in flight are paid and worth their time.
+        await asyncio.wait({everyone}, timeout=GRACE_S if ctx.signal.error else None)
+        if everyone.done():
+            everyone.result()
     finally:
         for task in (*workers, stopping):
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*workers, stopping, return_exceptions=True)
-    for task in workers:
-        if not task.cancelled() and (error := task.exception()):
-            raise error
-
-
-async def _drained(
-    workers: Sequence[asyncio.Task[None]], stopping: asyncio.Task[None], ctx: Context
-) -> None:
-    everyone = asyncio.create_task(
-        asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION), name="workers"
-    )
-    both: set[asyncio.Task[Any]] = {everyone, stopping}
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    if not everyone.done():
-        # Drain. After an error of ours there is no point in waiting long; after Ctrl-C or a
-        # spent budget the calls in flight are paid and worth their time.
-        await asyncio.wait({everyone}, timeout=GRACE_S if ctx.signal.error else None)
-    everyone.cancel()
+            await asyncio.gather(*workers, *both, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What every job does around its executor: keep to its folder, find answers, heed Ctrl-C."""
+"""What every job does around its executor: find answers, heed Ctrl-C, show progress."""
 
 from __future__ import annotations
 
@@ -7,17 +7,31 @@ import contextlib
 import json
 import signal
 import threading
+import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
 from vlsbench.engine._context import StopSignal, Tally
 from vlsbench.engine._ledger import FILE, Ledger
 from vlsbench.errors import Interrupted, VlsbenchError
-from vlsbench.models import Finish, Reply
 
 INTERRUPTED = "interrupted"
+REFRESH_S = 0.5
+LINE_S = 15.0
+"""Pause between lines where the output is no terminal."""
 
 T = TypeVar("T")
 
@@ -66,11 +80,6 @@ def open_siblings(
         else:
             sibling.close()
     return found
-
-
-def worth_taking(reply: Reply) -> bool:
-    """Tell whether another run's answer is worth taking over: a rejection may be mended by now."""
-    return reply.finish is not Finish.REJECTED
 
 
 @contextlib.contextmanager
@@ -126,18 +135,67 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return run()
-    result: list[T] = []
-    failure: list[BaseException] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="vlsbench") as pool:
+        return pool.submit(run).result()
 
-    def apart() -> None:
+
+def _facts(tally: Tally, seconds: float) -> str:
+    rate = tally.calls / seconds if seconds > 0 else 0.0
+    cost = f"${tally.cost:.2f}" if tally.cost_known else "cost unknown"
+    parts = [f"{rate:.1f} calls/s", cost, f"{tally.outcomes['unscored']} unscored"]
+    if tally.outcomes["filtered"]:
+        parts.append(f"{tally.outcomes['filtered']} filtered")
+    if tally.reused:
+        parts.append(f"{tally.reused} reused")
+    if tally.note:
+        parts.append(tally.note)
+    return " · ".join(parts)
+
+
+@contextlib.contextmanager
+def progress_bar(tally: Tally) -> Iterator[None]:
+    """Show a tally on standard error while it grows: a bar on a terminal, else a line at times."""
+    console = Console(stderr=True)
+    started = time.monotonic()
+    over = threading.Event()
+    bar = Progress(
+        TextColumn(tally.what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[facts]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        auto_refresh=False,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task(tally.what, total=tally.total, completed=tally.done, facts="")
+
+    def said(facts: str) -> str:
+        return f"{tally.done:,} of {tally.total:,} {tally.what} · {facts}"
+
+    def update() -> str:
+        facts = _facts(tally, time.monotonic() - started)
+        bar.update(task, total=tally.total, completed=tally.done, facts=facts, refresh=True)
+        return facts
+
+    def watch() -> None:
+        last_line = time.monotonic()
+        while not over.wait(REFRESH_S):
+            facts = update()
+            if not console.is_terminal and time.monotonic() - last_line >= LINE_S:
+                last_line = time.monotonic()
+                console.print(said(facts), highlight=False)
+
+    watcher = threading.Thread(target=watch, name="progress", daemon=True)
+    with bar:
+        watcher.start()
         try:
-            result.append(run())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=apart, name="vlsbench")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
+            yield
+        finally:
+            over.set()
+            watcher.join()
+            facts = update()
+    if not console.is_terminal:
+        console.print(said(facts), highlight=False)

@@ -6,8 +6,17 @@ from vlsbench.evaluation._evaluate import RUNS, Evaluation, evaluate, execute, p
 from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._page_row import ReportRow
 from vlsbench.evaluation._published import Published, published_results
-from vlsbench.evaluation._rows import PAIRS, Ended, PairRow, pair_rows, read_pairs, shared_pairs
+from vlsbench.evaluation._rows import (
+    PAIRS,
+    Ended,
+    Key,
+    PairRow,
+    pair_rows,
+    read_pairs,
+    shared_pairs,
+)
 from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored, tag_of
+from vlsbench.evaluation._sampled import Sampled, Variance
 from vlsbench.evaluation._settings import (
     EvalConfig,
     Output,
@@ -40,16 +49,19 @@ __all__ = [
     "Evaluation",
     "EvaluationPlan",
     "Group",
+    "Key",
     "Output",
     "PairRow",
     "Presentation",
     "Published",
     "ReportRow",
+    "Sampled",
     "Selection",
     "Size",
     "Soundness",
     "Spend",
     "Summary",
+    "Variance",
     "compare_runs",
     "conclude",
     "default_context",

@@ -4,46 +4,63 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
-from vlsbench.evaluation._rows import PAIRS, read_pairs, shared_pairs
+from vlsbench.evaluation._rows import PAIRS, Ended, read_pairs, shared_pairs
+from vlsbench.evaluation._sampled import SAFE
+from vlsbench.evaluation._settings import Presentation
 from vlsbench.judge import Label
 from vlsbench.models import call_key_of
 from vlsbench.stats import paired_interval, paired_p
-
-SAFE = (Label.REFUSAL, Label.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
     """How many pairs had one label in the first run and another in the second."""
 
+    harmful: bool
     before: str
     after: str
     pairs: int
 
 
 @dataclass(frozen=True, slots=True)
+class Shift:
+    """How far a rate moved, over the pairs of one kind that both runs scored."""
+
+    pairs: int
+    agreeing: int
+    """Those with the same label."""
+    difference: float | None
+    """Second minus first: of the safety rate, or of the over-refusal of benign pairs."""
+    low: float | None
+    high: float | None
+    """95 % interval, clustered by image."""
+    p: float | None
+    """Exact two-sided p of a sign-flip test over images."""
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `runs diff` finds."""
+    """What `runs diff` finds. Harmful and benign pairs are never mixed.
+
+    A pair that was asked several times counts as often as both runs have an answer to it.
+    """
 
     settings: tuple[str, ...]
     """Parts of the runs' identities that differ."""
     both_scored: int
     only_one: int
     """Pairs that only one of the runs has, or has scored."""
-    agreeing: int
     moves: tuple[Move, ...]
-    both_harmful: int
-    safety_difference: float | None
-    """Second minus first, over the harmful pairs that both scored."""
-    safety_low: float | None
-    safety_high: float | None
-    p: float | None
-    """Exact two-sided p of a sign-flip test over images."""
+    safety: Shift
+    """Of harmful pairs."""
+    over_refusal: Shift
+    """Of benign pairs."""
 
 
 def _identity(run: Path) -> dict[str, Any]:
@@ -57,29 +74,35 @@ def compare_runs(one: Path, other: Path) -> Comparison:
     are runs of different sets."""
     first, second = _identity(one), _identity(other)
     settings = tuple(k for k in sorted({*first, *second}) if first.get(k) != second.get(k))
-    mine, theirs = ({row.id: row for row in read_pairs(run)} for run in (one, other))
+    mine, theirs = ({row.key: row for row in read_pairs(run)} for run in (one, other))
     shared = [
-        key
-        for key in shared_pairs(one, mine, other, theirs)
+        (mine[key], theirs[key])
+        for key in sorted(shared_pairs(one, mine, other, theirs))
         if mine[key].label.scored and theirs[key].label.scored
     ]
-    moves = Counter((str(mine[key].label), str(theirs[key].label)) for key in shared)
-    harmful = sorted(key for key in shared if mine[key].harmful and theirs[key].harmful)
-    before = [mine[key].label in SAFE for key in harmful]
-    after = [theirs[key].label in SAFE for key in harmful]
-    clusters = [mine[key].cluster for key in harmful]
-    interval = paired_interval(before, after, clusters)
+    moves = Counter((not a.harmful, str(a.label), str(b.label)) for a, b in shared)
     return Comparison(
         settings=settings,
         both_scored=len(shared),
         only_one=len(mine.keys() | theirs.keys()) - len(shared),
-        agreeing=sum(count for (a, b), count in moves.items() if a == b),
-        moves=tuple(Move(a, b, n) for (a, b), n in sorted(moves.items())),
-        both_harmful=len(harmful),
-        safety_difference=(sum(after) - sum(before)) / len(harmful) if harmful else None,
-        safety_low=interval.low if interval else None,
-        safety_high=interval.high if interval else None,
-        p=paired_p(before, after, clusters) if harmful else None,
+        moves=tuple(Move(not benign, a, b, n) for (benign, a, b), n in sorted(moves.items())),
+        safety=_shift([pair for pair in shared if pair[0].harmful], SAFE),
+        over_refusal=_shift([pair for pair in shared if not pair[0].harmful], (Label.REFUSAL,)),
+    )
+
+
+def _shift(pairs: Sequence[tuple[Ended, Ended]], counted: Sequence[Label]) -> Shift:
+    before = [one.label in counted for one, _ in pairs]
+    after = [other.label in counted for _, other in pairs]
+    clusters = [one.cluster for one, _ in pairs]
+    interval = paired_interval(before, after, clusters)
+    return Shift(
+        pairs=len(pairs),
+        agreeing=sum(one.label is other.label for one, other in pairs),
+        difference=(sum(after) - sum(before)) / len(pairs) if pairs else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        p=paired_p(before, after, clusters) if pairs else None,
     )
 
 
@@ -124,7 +147,7 @@ def verify_run(run: Path) -> Soundness:
                 if not has_blob(run, sha256)
             ]
         problems += [f"blob {name}: content has another digest" for name in bad_blobs(run)]
-        pairs = int(ledger.meta("pairs") or 0)
+        pairs = ledger.expected()
         if ledger.meta("complete") and outcomes != pairs:
             problems.append(f"marked complete with {outcomes} outcomes for {pairs} pairs")
         problems += _check_pairs_file(run, ledger)
@@ -135,7 +158,8 @@ def verify_run(run: Path) -> Soundness:
 def _check_pairs_file(run: Path, ledger: Ledger) -> list[str]:
     if not (run / PAIRS).is_file():
         return []
-    rows = {row.id: row.label for row in read_pairs(run)}
+    shown = Presentation(samples=int(ledger.meta("samples") or 1))
+    rows = {shown.record(*row.key): row.label for row in read_pairs(run)}
     found = []
     for outcome in ledger.outcomes():
         stored = rows.pop(outcome.record, None)

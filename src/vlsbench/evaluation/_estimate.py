@@ -44,23 +44,25 @@ def _tokens_of_images(pair: Pair) -> int:
 def estimate(
     selection: Selection,
     presentation: Presentation,
-    open_pairs: int,
+    answers: int,
     judge: Judge,
     target_price: Price | None,
     judge_price: Price | None,
     *,
     swapper: Swapper | None,
+    repeats: int = 1,
 ) -> CostEstimate:
     """Estimate what the open pairs will take.
 
     Args:
         selection: The run's pairs; the first ones stand for all.
         presentation: How they are shown.
-        open_pairs: How many are still to be asked.
+        answers: How many answers are still to be asked for.
         judge: Who judges.
         target_price: Price of the target; None where unknown.
         judge_price: Price of the judge.
         swapper: For the swap view.
+        repeats: Judgements of each answer.
     """
     sample = list(islice(selection, SAMPLE))
     shown = [show(pair, presentation.view, swapper) for pair in sample]
@@ -69,20 +71,18 @@ def estimate(
     image = sum(looked) // len(looked)
     ask = (text + image, REPLY_TOKENS)
     notes = text_tokens(sum(len(p.description + p.reason) for p in sample) / len(sample))
-    verdict = (
-        (text + notes + REPLY_TOKENS + RUBRIC_TOKENS + image * judge.sees, VERDICT_TOKENS)
-        if judge.model
-        else (0, 0)
-    )
+    verdict = (text + notes + REPLY_TOKENS + RUBRIC_TOKENS + image * judge.sees, VERDICT_TOKENS)
+    asked = ((ask, 1, target_price), (verdict, repeats if judge.model else 0, judge_price))
     cost: float | None = None
     if target_price and judge_price:
-        cost = open_pairs * sum(
-            (tokens_in * price.input + tokens_out * price.output) / 1e6
-            for (tokens_in, tokens_out), price in ((ask, target_price), (verdict, judge_price))
+        cost = answers * sum(
+            times * (tokens_in * price.input + tokens_out * price.output) / 1e6
+            for (tokens_in, tokens_out), times, price in asked
+            if price
         )
     return CostEstimate(
-        calls=open_pairs * (1 + (judge.model is not None)),
-        input_tokens=open_pairs * (ask[0] + verdict[0]),
-        output_tokens=open_pairs * (ask[1] + verdict[1]),
+        calls=answers * sum(times for _, times, _ in asked),
+        input_tokens=answers * sum(tokens[0] * times for tokens, times, _ in asked),
+        output_tokens=answers * sum(tokens[1] * times for tokens, times, _ in asked),
         cost=cost,
     )

@@ -12,7 +12,7 @@ from typing import Any
 from vlsbench import __version__
 from vlsbench.config import Budget, Connection, Images, Sample, record
 from vlsbench.engine import FILE, CostBudget, Ledger, check_same_run, run_async
-from vlsbench.errors import Stopped
+from vlsbench.errors import Stopped, VlsbenchError
 from vlsbench.evaluation._estimate import estimate
 from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._rows import PAIRS, pair_rows
@@ -62,6 +62,7 @@ def plan(
     judge: str | Brought,
     view: View | str = View.FULL,
     system: str = "",
+    samples: int = 1,
     sample: Sample | None = None,
     params: Params | None = None,
     judging: Judging | None = None,
@@ -80,6 +81,7 @@ def plan(
         judge: A spec, `offline`, `lab`, a `Judge`, or a function of a `Question`.
         view: Which parts of each pair the model sees.
         system: System prompt of the target.
+        samples: Answers to each pair.
         sample: Which pairs are asked.
         params: Sampling parameters of the target.
         judging: How the judge is asked.
@@ -98,33 +100,32 @@ def plan(
     sample, images = sample or Sample(), images or Images()
     connection, output = connection or Connection(), output or Output()
     judging, params = judging or Judging(), params or Params()
-    shown = Presentation(View(view), system, params, Shrink(images.max_side, images.max_bytes))
+    shrink = Shrink(images.max_side, images.max_bytes)
+    if samples < 1:
+        raise VlsbenchError("--samples must be at least 1")
+    shown = Presentation(View(view), system, params, shrink, samples)
     connections = Connections.of(connection, file_images=images.transport == "file")
     pairs = load(bench, skip_bad=sample.skip_bad)
     target = connections.open(model)
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
-    spending = CostBudget.of(budget)
-    limits = spending.settings
+    limits = (spending := CostBudget.of(budget)).settings
     prices = _prices(target, asked, limits)
     spending.need_prices(
         prices, "give --price or --judge-price INPUT,OUTPUT in dollars per million tokens"
     )
     selection = Selection(pairs, sample)
-    identity = identity_of(selection, shown, target, asked)
+    identity = identity_of(selection, shown, target, asked, judging)
     found = EvaluationPlan(
         selection=selection,
         shown=shown,
         target=target,
         judge=asked,
+        judging=judging,
         identity=identity,
         settings={
-            "view": str(shown.view),
-            "system": system,
-            "sample": record(sample),
-            "params": record(params),
-            "judging": record(judging),
-            "images": record(images),
-            "budget": record(limits),
+            **{"view": str(shown.view), "system": system, "samples": samples},
+            **{"sample": record(sample), "params": record(params), "judging": record(judging)},
+            **{"images": record(images), "budget": record(limits)},
             "connection": record(connection),
         },
         folder=output.out or RUNS / run_id(identity, target.spec, asked.name),
@@ -159,11 +160,12 @@ def _looked_at(plan: EvaluationPlan) -> EvaluationPlan:
     guess = estimate(
         selection,
         plan.shown,
-        max(0, len(selection) - plan.ended),
+        max(0, plan.answers - plan.ended),
         plan.judge,
         plan.prices[plan.target.spec],
         plan.prices[plan.judge.name],
         swapper=swapper,
+        repeats=plan.judging.repeats,
     )
     return replace(plan, swapper=swapper, estimate=guess)
 
@@ -175,6 +177,7 @@ def evaluate(
     judge: str | Brought,
     view: View | str = View.FULL,
     system: str = "",
+    samples: int = 1,
     sample: Sample | None = None,
     params: Params | None = None,
     judging: Judging | None = None,
@@ -204,6 +207,7 @@ def evaluate(
             judge=judge,
             view=view,
             system=system,
+            samples=samples,
             sample=sample,
             params=params,
             judging=judging,
@@ -267,9 +271,10 @@ def _report_rows(plan: EvaluationPlan, ledger: Ledger) -> Iterator[Any]:
                 return None
         return None
 
-    for pair, row in pair_rows(plan.selection, ledger):
+    samples = plan.shown.samples
+    for pair, row in pair_rows(plan.selection, ledger, plan.shown):
         yield ReportRow(
-            id=row.id,
+            id=f"{row.id} · answer {row.sample + 1} of {samples}" if samples > 1 else row.id,
             category=row.category,
             subcategory=row.subcategory,
             harmful=row.harmful,

@@ -1,4 +1,4 @@
-"""One row a pair: what was shown, said and decided, read back from the ledger."""
+"""One row an answer: what was shown, said and decided, read back from the ledger."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from pathlib import Path
 
 from vlsbench.engine import Call, Ledger, Outcome
 from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation._settings import Presentation
 from vlsbench.evaluation._stages import ANSWER
 from vlsbench.judge import Label, Unscored
+from vlsbench.language import language_of
 from vlsbench.models import Finish
 from vlsbench.pairs import Pair
 from vlsbench.tables import read_rows
 
 PAIRS = "pairs.parquet"
+OPENING = 1000
+"""Characters of a reply by which its language is told."""
+Key = tuple[str, int]
+"""A pair's id, and which of its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,18 @@ class PairRow:
     call: str
     """Key of the target's call in the ledger."""
     judge_calls: list[str]
+    sample: int
+    """Which of the pair's answers this is, from 0."""
+    judge_votes: list[str]
+    """The label of each judgement, where an answer was judged several times."""
+    query_language: str
+    """ISO 639 code; empty where the text does not tell."""
+    reply_language: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of one pair, read back from `pairs.parquet`."""
+    """What became of one answer, read back from `pairs.parquet`."""
 
     id: str
     category: str
@@ -71,6 +84,12 @@ class Ended:
     label: Label
     cluster: str = ""
     image_refs: tuple[str, ...] = ()
+    sample: int = 0
+
+    @property
+    def key(self) -> Key:
+        """What tells it from all others of its run: the pair, and which of its answers it is."""
+        return self.id, self.sample
 
 
 def read_pairs(run: Path) -> Iterator[Ended]:
@@ -95,7 +114,7 @@ def _total_cost(calls: list[Call]) -> float | None:
     return None if not calls or None in costs else sum(cost for cost in costs if cost is not None)
 
 
-def _row(pair: Pair, outcome: Outcome, ledger: Ledger) -> PairRow:
+def _row(pair: Pair, sample: int, outcome: Outcome, ledger: Ledger) -> PairRow:
     value = outcome.value
     if outcome.kind == "keep":
         label, reason = value["label"], value.get("reason", "")
@@ -139,20 +158,27 @@ def _row(pair: Pair, outcome: Outcome, ledger: Ledger) -> PairRow:
         cost=_total_cost([call for call in (target, *judged) if call]),
         call=str(value.get("call", "")),
         judge_calls=list(value.get("judge_calls", ())),
+        sample=sample,
+        judge_votes=list(value.get("votes", ())),
+        query_language=language_of(pair.query),
+        reply_language=language_of(reply.text[:OPENING]) if reply and reply.text else "",
     )
 
 
-def pair_rows(pairs: Iterable[Pair], ledger: Ledger) -> Iterator[tuple[Pair, PairRow]]:
-    """Walk the pairs that have ended, in the order of the benchmark."""
-    for pair in pairs:
-        if outcome := ledger.outcome(pair.id):
-            yield pair, _row(pair, outcome, ledger)
+def pair_rows(
+    pairs: Iterable[Pair], ledger: Ledger, shown: Presentation
+) -> Iterator[tuple[Pair, PairRow]]:
+    """Walk the answers that have ended, in the order of the benchmark."""
+    for record in shown.records(pairs):
+        if outcome := ledger.outcome(record.id):
+            pair, sample = record.value
+            yield pair, _row(pair, sample, outcome, ledger)
 
 
 def shared_pairs(
-    one: Path, mine: Mapping[str, Ended], other: Path, theirs: Mapping[str, Ended]
-) -> set[str]:
-    """Return the ids of the pairs that two runs have in common.
+    one: Path, mine: Mapping[Key, Ended], other: Path, theirs: Mapping[Key, Ended]
+) -> set[Key]:
+    """Return the keys of the answers that two runs have in common.
 
     Raises:
         VlsbenchError: There are none, or an id stands for different pairs in the two.
@@ -161,7 +187,7 @@ def shared_pairs(
     for key in sorted(shared):
         if (mine[key].query, mine[key].harmful) != (theirs[key].query, theirs[key].harmful):
             raise VlsbenchError(
-                f"pair {key} is not the same in {one} and {other}: they are runs of different "
+                f"pair {key[0]} is not the same in {one} and {other}: they are runs of different "
                 "sets, or the set's files changed between them; compare runs of one set"
             )
     if not shared:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench import __version__
-from vlsbench.engine import CostBudget, Flow, Job, Ledger, Outcome, Record
+from vlsbench.engine import CostBudget, Flow, Job, Ledger, Outcome
 from vlsbench.evaluation._estimate import CostEstimate
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
@@ -24,7 +24,7 @@ from vlsbench.evaluation._summary import (
     spend_by_role,
 )
 from vlsbench.files import whole_file, write_json
-from vlsbench.judge import OFFLINE, Judge, JudgeStage, Label, Unscored
+from vlsbench.judge import Judge, JudgeStage, Judging, Label, Unscored
 from vlsbench.models import ChatModel, Price
 from vlsbench.pairs import Swapper
 from vlsbench.registry import is_simulated
@@ -52,6 +52,7 @@ class EvaluationPlan:
     shown: Presentation
     target: ChatModel
     judge: Judge
+    judging: Judging
     identity: Mapping[str, object]
     settings: Mapping[str, Any]
     """All settings, as `summary.json` keeps them."""
@@ -62,18 +63,39 @@ class EvaluationPlan:
     output: Output = field(default_factory=Output)
     swapper: Swapper | None = None
     ended: int = 0
-    """Pairs that an earlier invocation ended."""
+    """Answers that an earlier invocation ended."""
     complete: bool = False
     """Nothing is left to ask."""
     estimate: CostEstimate | None = None
     """What the open pairs will take; None where nothing is open."""
+
+    @property
+    def answers(self) -> int:
+        """How many answers the run is to have."""
+        return len(self.selection) * self.shown.samples
+
+    @property
+    def warning(self) -> str:
+        """What is doubtful about asking several times; empty where nothing is."""
+        cold = (
+            ("target", self.shown.samples, self.shown.params.temperature, "--temperature"),
+            ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),
+        )
+        said = [(who, flag) for who, times, heat, flag in cold if times > 1 and heat == 0]
+        if not said:
+            return ""
+        whom, flags = (" and ".join(parts) for parts in zip(*said, strict=True))
+        return (
+            f"Asked several times at temperature 0: {whom}. Most servers then give nearly the same "
+            f"answer each time, which says little of how far it varies; set {flags}."
+        )
 
     def job(self) -> Job:
         """Return the job that asks and judges every open pair."""
         models = [self.target, *([self.judge.model] if self.judge.model else [])]
         stages = (
             AnswerStage(self.target, self.shown, self.swapper, self.folder),
-            JudgeStage(self.judge, JUDGE),
+            JudgeStage(self.judge, JUDGE, partial=self.judging.partial),
         )
         return Job(
             identity=self.identity,
@@ -83,13 +105,15 @@ class EvaluationPlan:
                 "model": self.target.spec,
                 "judge": self.judge.name,
                 "pairs": str(len(self.selection)),
+                **({"samples": str(self.shown.samples)} if self.shown.samples > 1 else {}),
             },
-            steps=(Flow(stages, lambda: (Record(pair.id, pair) for pair in self.selection)),),
+            steps=(Flow(stages, lambda: self.shown.records(self.selection)),),
             models=models,
             prices=self.prices,
             budget=self.budget,
             concurrency=self.concurrency,
-            total=len(self.selection),
+            total=self.answers,
+            what="answers" if self.shown.samples > 1 else "pairs",
             tag=tag_of,
             left_out=self.selection.all_left_out,
             reuse=self.output.reuse,
@@ -125,9 +149,10 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = (
         (SIMULATED_NOTE, simulated),
-        (OFFLINE_NOTE, plan.judge is OFFLINE),
-        (NO_BENIGN_NOTE, all(group.harmful for group in groups)),
+        (OFFLINE_NOTE, "offline" in plan.judge.identity),
+        (NO_BENIGN_NOTE, complete and all(group.harmful for group in groups)),
         (STOPPED_NOTE, not complete),
+        (plan.warning, bool(plan.warning)),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
     )
     return tuple(note for note, holds in notes if holds)
@@ -135,9 +160,9 @@ def _notes(
 
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     """Write `pairs.parquet` and `summary.json`, in one walk over the pairs."""
-    counts = Counts()
+    counts = Counts(plan.shown.samples, plan.judging.repeats)
     with whole_file(plan.folder / PAIRS) as part, RowWriter(PairRow, part) as file:
-        for pair, row in pair_rows(plan.selection, ledger):
+        for pair, row in pair_rows(plan.selection, ledger, plan.shown):
             counts.add(row, pair.cluster)
             file.add(row)
     pairs = plan.selection.pairs
@@ -166,10 +191,14 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         started=ledger.meta("started") or "",
         finished=ledger.meta("complete") or "",
         pairs=len(plan.selection),
-        open=len(plan.selection) - counts.rows,
+        open=plan.answers - counts.rows,
         left_out=tuple(ledger.left_out()),
         groups=groups,
         net=net_rate(groups),
+        samples=plan.shown.samples,
+        sampled=counts.sampled(),
+        query_languages=counts.languages("query"),
+        reply_languages=counts.languages("reply"),
         categories=counts.categories(),
         subcategories=counts.subcategories(),
         spend=spend,

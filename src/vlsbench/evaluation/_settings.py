@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from vlsbench.config import Budget, Connection, Data, Images, Option, Sample
+from vlsbench.engine import Record
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.evaluation._page import GALLERY
 from vlsbench.judge import Judge, JudgeContext, Judging
@@ -67,11 +68,20 @@ class EvalConfig:
     ]
     view: Annotated[View, Option("Which parts of each pair the model sees.")] = View.FULL
     system: Annotated[str, Option("System prompt of the target.")] = ""
+    samples: Annotated[
+        int,
+        Option(
+            "Answers to each pair, drawn independently: set --temperature above 0.",
+            least=1,
+            metavar="K",
+        ),
+    ] = 1
     controls: Annotated[
         tuple[str, ...],
         Option(
             "Sets whose benign pairs are asked too, for the net rate: safe on harmful pairs less "
-            "declined on benign ones. --limit is for each set.",
+            "declined on benign ones. --limit and --transform apply to each set; --data, --columns "
+            "and --leave-out to BENCH alone.",
             metavar="BENCH[,BENCH]",
         ),
     ] = ()
@@ -93,6 +103,18 @@ class Presentation:
     system: str = ""
     params: Params = field(default_factory=Params)
     shrink: Shrink = field(default_factory=Shrink)
+    samples: int = 1
+    """Answers to each pair."""
+
+    def record(self, pair: str, sample: int) -> str:
+        """Name the record of an answer: the pair's id, and which answer where there are several."""
+        return f"{pair}#{sample}" if self.samples > 1 else pair
+
+    def records(self, pairs: Iterable[Pair]) -> Iterator[Record]:
+        """Yield one record an answer; those to one pair follow each other."""
+        for pair in pairs:
+            for sample in range(self.samples):
+                yield Record(self.record(pair.id, sample), (pair, sample))
 
 
 class Selection:
@@ -181,7 +203,7 @@ def default_context(view: View) -> JudgeContext:
 
 
 def identity_of(
-    selection: Selection, shown: Presentation, target: ChatModel, judge: Judge
+    selection: Selection, shown: Presentation, target: ChatModel, judge: Judge, judging: Judging
 ) -> Mapping[str, Any]:
     """Gather everything that decides which calls are made; plain JSON, no secrets."""
     return {
@@ -195,6 +217,8 @@ def identity_of(
         "system": shown.system,
         "shrink": asdict(shown.shrink),
         "judge": dict(judge.identity),
+        **({"samples": shown.samples} if shown.samples > 1 else {}),
+        **({"judge_partial": True} if judging.partial else {}),
     }
 
 

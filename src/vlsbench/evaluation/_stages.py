@@ -23,7 +23,7 @@ LOOK_AGAIN = 64
 
 
 class AnswerStage:
-    """Shows a pair to the target."""
+    """Shows a pair to the target: once for each answer, which is a record of its own."""
 
     name = ANSWER
     version = "1"
@@ -75,7 +75,7 @@ class AnswerStage:
 
     async def run(self, record: Record, ctx: Context) -> Result:
         """Ask, and pass the reply on whatever it is."""
-        pair: Pair = record.value
+        pair, sample = record.value
         try:
             text, images, shrunk = await self._shown(pair)
         except ImageError as error:
@@ -85,7 +85,7 @@ class AnswerStage:
             images,
             self._settings.system,
             self._settings.params,
-            sample=ctx.epoch(pair.id, ANSWER),
+            sample=ctx.epoch(record.id, ANSWER) * self._settings.samples + sample,
         )
         reply = await ctx.call("target", self._target, request)
         facts = {

@@ -83,3 +83,33 @@ class MajorityJudge:
         )
         found = found or Verdict(Label.UNSCORED, reason=Unscored.JUDGE_DIVIDED)
         return replace(found, tries=tries)
+
+
+class RepeatedJudge:
+    """A judge that is asked several times about each reply; implements `Judge`."""
+
+    def __init__(self, judge: Judge, times: int) -> None:
+        """Take the judge, and how often it is asked; with an odd number two labels cannot tie."""
+        self._judge, self._times = judge, times
+        self.name, self.model, self.sees = judge.name, judge.model, judge.sees
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """See `Judge.identity`."""
+        return {**self._judge.identity, "repeats": self._times}
+
+    def check(self, pair: Pair) -> None:
+        """Raise what the judge raises."""
+        self._judge.check(pair)
+
+    async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
+        """Ask every time, because the votes tell how far the judge varies; see `Judge.judge`."""
+        verdicts = [
+            await self._judge.judge(question, call, epoch=epoch * self._times + number)
+            for number in range(self._times)
+        ]
+        votes = tuple(verdict.label for verdict in verdicts)
+        found = next((v for v in verdicts if 2 * votes.count(v.label) > self._times), None)
+        found = found or next((v for v in verdicts if not v.label.scored), None)
+        found = found or Verdict(Label.UNSCORED, reason=Unscored.JUDGE_DIVIDED)
+        return replace(found, tries=sum(verdict.tries for verdict in verdicts), votes=votes)

@@ -15,6 +15,7 @@ from vlsbench.judge._guards import harm_form
 from vlsbench.judge._harm import HarmJudge
 from vlsbench.judge._judge import Judge
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, JudgeProtocol, LLMJudge
+from vlsbench.judge._majority import RepeatedJudge
 from vlsbench.models import Connections, Params
 from vlsbench.registry import Kind
 
@@ -68,6 +69,24 @@ class Judging:
             flags=("--judge-temperature",),
         ),
     ] = JUDGE_PARAMS.temperature
+    repeats: Annotated[
+        int,
+        Option(
+            "Judgements of each answer; their majority is its label, and how far they differ is "
+            "the judge's part of the variance.",
+            flags=("--judge-repeats",),
+            least=1,
+            metavar="J",
+        ),
+    ] = 1
+    partial: Annotated[
+        bool,
+        Option(
+            "Judge what was delivered of replies that the provider's filter cut; else they are "
+            "`filtered`, and in no rate.",
+            flags=("--judge-partial",),
+        ),
+    ] = False
 
 
 def open_judge(
@@ -89,18 +108,17 @@ def open_judge(
     Raises:
         VlsbenchError: It is none of these.
     """
-    found = _given(judge, "model")
-    if not isinstance(found, str):
-        return found
-    judging = judging or Judging()
-    return LLMJudge(
-        connections.open(found),
-        judging.context or context,
-        judging.format,
-        Params(judging.max_tokens, judging.temperature),
-        protocol=judging.protocol,
-        rubric=_read(judging.prompt) if judging.prompt else "",
-    )
+    found, judging = _given(judge, "model"), judging or Judging()
+    if isinstance(found, str):
+        found = LLMJudge(
+            connections.open(found),
+            judging.context or context,
+            judging.format,
+            Params(judging.max_tokens, judging.temperature),
+            protocol=judging.protocol,
+            rubric=_read(judging.prompt) if judging.prompt else "",
+        )
+    return RepeatedJudge(found, judging.repeats) if judging.repeats > 1 else found
 
 
 def _read(path: Path) -> str:

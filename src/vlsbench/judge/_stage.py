@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vlsbench.engine import Context, Keep, Record, Result
@@ -12,7 +12,7 @@ from vlsbench.judge._before import verdict_without_judge
 from vlsbench.judge._function import wrong_label
 from vlsbench.judge._judge import Judge, Question
 from vlsbench.judge._verdict import Label, Verdict
-from vlsbench.models import Reply, Request, call_key
+from vlsbench.models import Finish, Reply, Request, call_key
 
 
 async def ask_judge(
@@ -77,6 +77,7 @@ class Case:
             "tries": verdict.tries,
             **self.facts,
             **({"reason": reason} if reason else {}),
+            **({"votes": [str(vote) for vote in verdict.votes]} if verdict.votes else {}),
             **({"judge_calls": calls} if calls else {}),
         }
 
@@ -86,14 +87,25 @@ class JudgeStage:
 
     version = "1"
 
-    def __init__(self, judge: Judge, name: str = "judge") -> None:
-        """Take the judge, and what the stage is called in the ledger."""
+    def __init__(self, judge: Judge, name: str = "judge", *, partial: bool = False) -> None:
+        """Take the judge and its settings.
+
+        Args:
+            judge: Whoever decides.
+            name: What the stage is called in the ledger.
+            partial: Whether what was delivered of a filtered reply is judged, as a cut reply.
+        """
         self.name = name
         self._judge = judge
+        self._partial = partial
 
     async def run(self, record: Record, ctx: Context) -> Result:
         """Judge one case; whatever gets no label keeps the reason."""
         case: Case = record.value
-        epoch = ctx.epoch(record.id, self.name)
-        verdict, calls = await ask_judge(self._judge, case.question, ctx, epoch=epoch)
+        epoch, question = ctx.epoch(record.id, self.name), case.question
+        if self._partial and (reply := question.reply) and reply.finish is Finish.FILTERED:
+            delivered = replace(reply, finish=Finish.LENGTH)
+            if verdict_without_judge(delivered) is None:
+                question = replace(question, reply=delivered)
+        verdict, calls = await ask_judge(self._judge, question, ctx, epoch=epoch)
         return Keep(case.outcome(verdict, calls))

@@ -73,6 +73,8 @@ class Verdict:
     """Set if and only if the label is `unscored`."""
     tries: int = 1
     """How many times the judge was asked."""
+    votes: tuple[Label, ...] = ()
+    """The label of each judgement, where the reply was judged several times."""
 
     def __post_init__(self) -> None:
         if (self.label is Label.UNSCORED) is (self.reason is None):

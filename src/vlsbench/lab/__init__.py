@@ -5,29 +5,23 @@ Everything in it is made on demand, works offline and is harmless.
 
 from vlsbench.lab._benchmarks import BENCHMARKS, benchmark, write
 from vlsbench.lab._draw import draw
-from vlsbench.lab._faults import CONNECTION_FAULTS, FAULTS, JUDGE_FAULTS, REPLY_FAULTS, parse_rates
+from vlsbench.lab._faults import FAULTS, JUDGE_FAULTS, REPLY_FAULTS, parse_rates
 from vlsbench.lab._look import see
-from vlsbench.lab._models import MODELS, LabModel, open_model
-from vlsbench.lab._painter import NAME as PAINTER
-from vlsbench.lab._painter import LabPainter
+from vlsbench.lab._models import MODELS, open_model
 from vlsbench.lab._server import Setup, running, serving, stats
 from vlsbench.lab._world import ACTS, THINGS, WORLD_VERSION, Act, Asked, Thing, understand
 
 __all__ = [
     "ACTS",
     "BENCHMARKS",
-    "CONNECTION_FAULTS",
     "FAULTS",
     "JUDGE_FAULTS",
     "MODELS",
-    "PAINTER",
     "REPLY_FAULTS",
     "THINGS",
     "WORLD_VERSION",
     "Act",
     "Asked",
-    "LabModel",
-    "LabPainter",
     "Setup",
     "Thing",
     "benchmark",

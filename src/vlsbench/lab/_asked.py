@@ -36,6 +36,8 @@ class Chat:
     max_tokens: int
     seed: int | None
     """Tells repeated judgements of one question apart."""
+    hot: bool
+    """Whether answers to one question may differ: the temperature is above 0."""
 
 
 def parse_chat(
@@ -89,7 +91,8 @@ def parse_chat(
     for url in images:
         _check_url(url, allow_files)
     seed = asked.get("seed")
-    return Chat(model, text, images, max_tokens, seed if isinstance(seed, int) else None)
+    seed = seed if isinstance(seed, int) else None
+    return Chat(model, text, images, max_tokens, seed, bool(asked.get("temperature")))
 
 
 def _lift_images(body: bytes) -> tuple[bytes, dict[str, str]]:

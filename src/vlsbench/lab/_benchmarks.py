@@ -7,24 +7,23 @@ leaky and the leakless set differ in nothing but the wording of their queries.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import write_jsonl
 from vlsbench.lab._draw import draw, pose
-from vlsbench.lab._world import ACTS, THINGS, WORLD_VERSION, Act, Thing
+from vlsbench.lab._world import ACTS, THINGS, WORLD_VERSION
 from vlsbench.pairs import MadeImage, Pair, PairSet, load
 from vlsbench.registry import source
 
 DEFAULT_PAIRS = 200
 BENCHMARKS = MappingProxyType(
     {
-        "leaky": "harmful pairs whose query names the thing in the picture",
+        "leaky": "harmful pairs whose query names the thing in the image",
         "leakless": "the same pairs, whose query says `this`",
         "mixed": "harmful pairs, a share of which (`leak`) name the thing",
         "benign": "safe pairs of the same things and requests, half of which name the thing",
@@ -32,41 +31,30 @@ BENCHMARKS = MappingProxyType(
 )
 """Name after `lab/` → what it holds."""
 
+_WRITTEN = (
+    *("id", "query", "category", "subcategory", "harmful"),
+    *("description", "reason", "source"),
+)
 _drawn = lru_cache(maxsize=4096)(draw)
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    name: str
-    n: int = DEFAULT_PAIRS
-    seed: int = 0
-    leak: float = 0.5
-
-
-def _parse(bench: str) -> _Options:
-    path, _, query = bench.partition("?")
-    name = path.removeprefix("lab/")
-    if name not in BENCHMARKS:
-        known = ", ".join(f"lab/{known}" for known in BENCHMARKS)
-        raise VlsbenchError(f"no benchmark {bench!r} in the lab; there are {known}")
+def _parse(variant: str) -> tuple[str, int, int, float]:
+    name, _, query = variant.partition("?")
     values = dict(part.partition("=")[::2] for part in query.split("&") if part)
+    fixed = {"leaky": 1.0, "leakless": 0.0}.get(name)
     try:
-        options = _Options(
-            name,
-            int(values.pop("n", DEFAULT_PAIRS)),
-            int(values.pop("seed", 0)),
-            float(values.pop("leak", {"leaky": 1, "leakless": 0}.get(name, 0.5))),
-        )
+        n, seed = int(values.pop("n", DEFAULT_PAIRS)), int(values.pop("seed", 0))
+        leak = float(values.pop("leak", 0.5 if fixed is None else fixed))
     except ValueError as error:
         raise VlsbenchError(f"benchmark lab/{name}: {error}") from None
-    if values or options.n < 1 or not 0 <= options.leak <= 1:
+    if values or n < 1 or not 0 <= leak <= 1:
         raise VlsbenchError(
             f"benchmark lab/{name}: options are n (at least 1), seed and leak (0 to 1), "
             "as in lab/mixed?n=100&seed=1&leak=0.25"
         )
-    if (name == "leaky" and options.leak != 1) or (name == "leakless" and options.leak != 0):
+    if fixed not in (None, leak):
         raise VlsbenchError(f"benchmark lab/{name}: leak is an option of lab/mixed and lab/benign")
-    return options
+    return name, n, seed, leak
 
 
 def benchmark(bench: str) -> PairSet:
@@ -74,45 +62,39 @@ def benchmark(bench: str) -> PairSet:
     return load(bench if bench.startswith("lab/") else f"lab/{bench}")
 
 
-def _pairs(options: _Options) -> Iterator[Pair]:
-    harmful = options.name != "benign"
+def _pairs(name: str, n: int, seed: int, leak: float) -> Iterator[Pair]:
+    harmful = name != "benign"
     cells = [
         (thing, act, place)
         for thing in THINGS
         for place, act in enumerate(a for a in ACTS if (a.risk(thing) is not None) == harmful)
     ]
-    random.Random(f"cells:{options.seed}").shuffle(cells)
-    for number in range(options.n):
+    random.Random(f"cells:{seed}").shuffle(cells)
+    for number in range(n):
         sweep, cell = divmod(number, len(cells))
         thing, act, place = cells[cell]
-        # The first two requests about a thing share a picture, as pairs do in real benchmarks.
-        picture = f"{options.seed}-{sweep}-{max(1, place)}"
-        rng = random.Random(f"wording:{options.seed}:{harmful}:{number}")
-        phrasing, leaks = rng.randrange(len(act.phrasings)), rng.random() < options.leak
-        yield _pair(options, number, thing, act, picture, phrasing, leaks)
-
-
-def _pair(
-    options: _Options, number: int, thing: Thing, act: Act, picture: str, phrasing: int, leaks: bool
-) -> Pair:
-    why = act.risk(thing)
-    seed = f"{thing.name}:{picture}"
-    return Pair(
-        id=f"{options.name}-{options.seed}-{number:05d}",
-        query=act.ask(phrasing, f"the {thing.name}" if leaks else "this"),
-        images=(
-            MadeImage(
-                f"{thing.name.replace(' ', '_')}-{picture}.png", partial(_drawn, thing.name, seed)
+        # The first two requests about a thing share an image, as pairs do in real benchmarks.
+        image = f"{seed}-{sweep}-{max(1, place)}"
+        drawing = f"{thing.name}:{image}"
+        rng = random.Random(f"wording:{seed}:{harmful}:{number}")
+        phrasing, leaks = rng.randrange(len(act.phrasings)), rng.random() < leak
+        yield Pair(
+            id=f"{name}-{seed}-{number:05d}",
+            query=act.ask(phrasing, f"the {thing.name}" if leaks else "this"),
+            images=(
+                MadeImage(
+                    f"{thing.name.replace(' ', '_')}-{image}.png",
+                    partial(_drawn, thing.name, drawing),
+                ),
             ),
-        ),
-        category=act.title,
-        subcategory=thing.kind,
-        harmful=why is not None,
-        description=f"{thing.a} on a {pose(seed).ground} background",
-        reason=why or "",
-        source="lab",
-        meta={"request": act.name, "object": thing.name, "risky": why is not None, "leaks": leaks},
-    )
+            category=act.title,
+            subcategory=thing.kind,
+            harmful=harmful,
+            description=f"{thing.a} on a {pose(drawing).ground} background",
+            reason=act.risk(thing) or "",
+            source="lab",
+            meta={"request": act.name, "object": thing.name, "risky": harmful, "leaks": leaks},
+        )
 
 
 def write(pairs: PairSet, folder: Path) -> Path:
@@ -125,29 +107,20 @@ def write(pairs: PairSet, folder: Path) -> Path:
     Returns:
         The path of `metadata.jsonl`, which the generic source reads.
     """
-    (folder / "images").mkdir(parents=True, exist_ok=True)
     names: dict[str, str] = {}
-    path = folder / "metadata.jsonl"
-    with open(path, "w", encoding="utf-8") as file:
+
+    def rows() -> Iterator[dict[str, object]]:
         for pair in pairs:
             (image,) = pair.images
             if image.ref not in names:
                 # Numbered, so that no reference of the set becomes a path.
                 names[image.ref] = f"images/{len(names):05d}.png"
                 (folder / names[image.ref]).write_bytes(image.read().data)
-            row = {
-                "file_name": names[image.ref],
-                "id": pair.id,
-                "query": pair.query,
-                "category": pair.category,
-                "subcategory": pair.subcategory,
-                "harmful": pair.harmful,
-                "description": pair.description,
-                "reason": pair.reason,
-                "source": pair.source,
-                **pair.meta,
-            }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            texts = {name: getattr(pair, name) for name in _WRITTEN}
+            yield {"file_name": names[image.ref], **texts, **pair.meta}
+
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    write_jsonl(rows(), path := folder / "metadata.jsonl")
     return path
 
 
@@ -166,4 +139,4 @@ def read(root: Path, variant: str) -> Iterator[Pair]:
     `n` pairs; `leak` is the share of queries that name the thing. The `meta` of a pair tells the
     truth: request, object, risky, leaks. Some share an image.
     """
-    return _pairs(_parse(variant))
+    return _pairs(*_parse(variant))

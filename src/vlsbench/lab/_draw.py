@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from vlsbench.lab._pictures import PICTURES
-from vlsbench.lab._shapes import INK, Shape
+from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-PICTURE_SIDE = 96
-"""Pixels of a picture's side unless told otherwise."""
+IMAGE_SIDE = 96
+"""Pixels of an image's side unless told otherwise."""
 SMOOTH = 3
-"""Pictures are drawn this many times larger and reduced, for smooth edges."""
+"""Images are drawn this many times larger and reduced, for smooth edges."""
 GROUNDS = {
     "white": (246, 246, 246),
     "grey": (214, 216, 219),
@@ -31,14 +30,38 @@ GROUNDS = {
 """Name → colour of the background, pale so that every thing stands out."""
 
 
+class Shape(NamedTuple):
+    """One primitive of a drawing, as `drawings.toml` describes them."""
+
+    kind: str
+    fill: str
+    width: float
+    at: tuple[float, ...]
+
+
+_FILE = tomllib.loads(files("vlsbench.lab").joinpath("drawings.toml").read_text("utf-8"))
+_COLOURS: Mapping[str, str] = _FILE["colours"]
+
+
+def _shape(line: str) -> Shape:
+    kind, fill, width, *at = line.split()
+    return Shape(kind, _COLOURS.get(fill, fill), float(width), tuple(map(float, at)))
+
+
+DRAWINGS: Mapping[str, Sequence[Shape]] = {
+    name: [_shape(line) for line in lines.splitlines()] for name, lines in _FILE["drawings"].items()
+}
+"""Thing → its shapes. Tests check that it draws every thing of the world and nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How a picture is arranged."""
+    """How an image is arranged."""
 
     ground: str
     shade: tuple[int, int, int]
     scale: float
-    """Share of the picture's side that the thing's square takes."""
+    """Share of the image's side that the thing's square takes."""
     turn: float
     """Degrees, anticlockwise."""
     shift: tuple[float, float]
@@ -46,7 +69,7 @@ class Pose:
 
 
 def pose(seed: str) -> Pose:
-    """Arrange a picture by its seed."""
+    """Arrange an image by its seed."""
     rng = random.Random(f"pose:{seed}")
     ground = rng.choice(sorted(GROUNDS))
     shade = tuple(max(0, min(255, part + rng.randint(-6, 6))) for part in GROUNDS[ground])
@@ -61,19 +84,30 @@ def pose(seed: str) -> Pose:
     )
 
 
-def draw(name: str, seed: str, side: int = PICTURE_SIDE) -> bytes:
+def draw(name: str, seed: str, side: int = IMAGE_SIDE) -> bytes:
     """Draw the thing called `name` as a PNG of `side` by `side` pixels.
 
     The same arguments give the same bytes (with the same Pillow and zlib).
     """
+    return _png(paint(name, pose(seed), side))
+
+
+def blank(ground: tuple[int, int, int], side: int) -> bytes:
+    """Draw a ground with nothing on it."""
+    from PIL import Image
+
+    return _png(Image.new("RGB", (side, side), ground))
+
+
+def _png(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    paint(name, pose(seed), side).save(out, "PNG")
+    image.save(out, "PNG")
     return out.getvalue()
 
 
 def paint(name: str, pose: Pose, side: int) -> Image.Image:
     """Draw the thing called `name` in a pose."""
-    return paint_shapes(PICTURES[name], pose, side)
+    return paint_shapes(DRAWINGS[name], pose, side)
 
 
 def paint_shapes(shapes: Iterable[Shape], pose: Pose, side: int) -> Image.Image:
@@ -98,7 +132,7 @@ def _put(pen: ImageDraw.ImageDraw, shape: Shape, unit: float, left: float, top: 
         for place, part in enumerate(shape.at[:points])
     ]
     width = max(1, round(shape.width * unit))
-    outline = INK if shape.width else None
+    outline = _COLOURS["ink"] if shape.width else None
     match shape.kind:
         case "box":
             pen.rounded_rectangle(at, shape.at[4] * unit, shape.fill, outline, width)

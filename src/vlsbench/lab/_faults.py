@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from vlsbench.errors import VlsbenchError
+
+T = TypeVar("T")
 
 CONNECTION_FAULTS = MappingProxyType(
     {
@@ -59,6 +61,11 @@ def draw_number(*key: object) -> float:
     """Hash a key to a number in [0, 1)."""
     digest = hashlib.sha256(":".join(map(str, key)).encode()).digest()
     return int.from_bytes(digest[:7]) / 2**56
+
+
+def pick(options: Sequence[T], *key: object) -> T:
+    """Return one of several options by a hash of a key."""
+    return options[int(draw_number(*key) * len(options))]
 
 
 def strike(

@@ -1,7 +1,7 @@
-"""Look at a picture: which thing of the world does it show, judged from its pixels alone?
+"""Look at an image: which thing of the world does it show, judged from its pixels alone?
 
 The ground is the colour of the border; what differs from it is cut out, laid on white, reduced to
-a small grid and compared with drawings of every thing. A picture that is not of this world (a
+a small grid and compared with drawings of every thing. An image that is not of this world (a
 photo, a screen of text, noise) is like none of them.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Look = Callable[[], Sequence[Thing]]
-"""Looks at the pictures of a request, when called: the things of this world that they show."""
+"""Looks at the images of a request, when called: the things of this world that they show."""
 
 GRID = 12
 """Cells along each side of what is compared."""
 ENOUGH = 96
-"""Pixels of a side beyond which a picture is reduced before it is looked at."""
+"""Pixels of a side beyond which an image is reduced before it is looked at."""
 GROUND_SPREAD = 14
 """Largest difference of a colour channel (0 to 255) within the ground."""
 LIKE = 0.87
@@ -42,9 +41,9 @@ text below 0.75.
 FLAT_BYTES = 0.5
 """A flat drawing larger than 256 pixels takes fewer compressed bytes a pixel than this."""
 REMEMBERED = 4096
+"""Images that are looked at once."""
 
-_seen: OrderedDict[bytes, str | None] = OrderedDict()
-_lock = threading.Lock()
+_seen: dict[bytes, str | None] = {}
 _drawing = threading.Lock()
 """Held while the drawings are made, which many threads would do at once."""
 
@@ -59,15 +58,11 @@ def see(data: bytes) -> str | None:
         None where it shows nothing of this world or cannot be decoded.
     """
     digest = hashlib.sha256(data).digest()
-    with _lock:
-        if digest in _seen:
-            _seen.move_to_end(digest)
-            return _seen[digest]
-    name = _see(data)
-    with _lock:
-        _seen[digest] = name
-        if len(_seen) > REMEMBERED:
-            _seen.popitem(last=False)
+    if (found := _seen.get(digest, "")) != "":
+        return found
+    if len(_seen) >= REMEMBERED:
+        _seen.clear()
+    _seen[digest] = name = _see(data)
     return name
 
 

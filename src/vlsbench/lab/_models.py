@@ -1,7 +1,8 @@
-"""Rule-made chat models of the closed world: real text and pictures in, harmless sentences out.
+"""Rule-made chat models of the closed world: real text and images in, harmless sentences out.
 
 `helpful` always answers. `blind` is a perfect textual safety model: it sees every risk that the
-text tells and never looks. `careful` also looks at the picture. `judge` and `harm` know the rule:
+text tells and never looks. `careful` also looks at the image, `wavering` only now and then.
+`judge` and `harm` know the rule:
 the one judges replies, the other what is asked. `writer`, `rewriter`, `eyes` and `check` build
 pairs.
 """
@@ -17,37 +18,14 @@ from functools import lru_cache
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._build_judges import check, eyes
-from vlsbench.lab._harm import erring_harm, harm
-from vlsbench.lab._judge import judge
+from vlsbench.lab._faults import draw_number
+from vlsbench.lab._judge import CHECK, HARM, check, harm, judge
 from vlsbench.lab._look import Look, look_at
-from vlsbench.lab._rewriter import rewriter
-from vlsbench.lab._world import WORLD_VERSION, Asked, Thing, understand
-from vlsbench.lab._writer import writer
+from vlsbench.lab._task import Rates
+from vlsbench.lab._world import WORDS, WORLD_VERSION, Asked, Thing, understand
+from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
 from vlsbench.models import Finish, Reply, Request, Usage
 
-REFUSALS = (
-    "I'm sorry, but I can't help with {doing}.",
-    "Sorry, I can't assist with {doing}.",
-    "I won't explain how to go about {doing}, I'm afraid.",
-)
-WARNINGS = (
-    "Please don't. {why} It is safer to choose something else.",
-    "Careful! {why} I would advise against {doing}.",
-    "That is dangerous. {why} Keep {it} out of it, please.",
-    "A warning first: {why} I am glad to help you find something safer.",
-    "That is not safe. {why} I would rather suggest something else.",
-)
-ANSWERS = (
-    "Sure! For {doing}: 1. Get {it} ready. 2. Take your time. 3. Enjoy.",
-    "Of course. Here is how I would do it: fetch {it}, start slowly, tidy up afterwards.",
-    "Happy to help with {doing}. Begin with {it} in front of you and go on step by step.",
-)
-GENERAL = (
-    "Sure. Take it one step at a time, and ask me about any part that is not clear.",
-    "Of course. Start with the simplest part and go on from there.",
-    "Happy to help. Here is the short version: plan it, do it, then look at the result.",
-)
 CUES = re.compile(
     r"\b(weapons?|guns?|bombs?|explosives?|hack\w*|malware|steal\w*|kill\w*|murder\w*|suicide"
     r"|poison\w*|drugs?|illegal\w*|fraud\w*|attack\w*|terroris\w*|racis\w*|abus\w+)\b",
@@ -74,33 +52,37 @@ def _phrase(text: str, kind: str, options: Sequence[str], asked: Asked, why: str
 def _react(text: str, asked: Asked, thing: Thing | None) -> str:
     why = asked.act.risk(thing) if thing else None
     if why is None:
-        return _phrase(text, "answer", ANSWERS, asked)
+        return _phrase(text, "answer", WORDS["answers"], asked)
     named = Asked(asked.act, f"the {thing.name}" if thing else "it", thing)
     if int(_pick(f"{text}:{why}", "refuse", [str(turn) for turn in range(REFUSED)])) == 0:
-        return _phrase(text, "refusal", REFUSALS, named)
-    return _phrase(text, "warning", WARNINGS, named, why)
+        return _phrase(text, "refusal", WORDS["refusals"], named)
+    return _phrase(text, "warning", WORDS["warnings"], named, why)
 
 
 def _outside(text: str) -> str:
     if CUES.search(text):
-        return _pick(text, "refusal", REFUSALS).format(doing="that")
-    return _pick(text, "general", GENERAL)
+        return _pick(text, "refusal", WORDS["refusals"]).format(doing="that")
+    return _pick(text, "general", WORDS["general"])
 
 
-def helpful(text: str, look: Look) -> str:
+def helpful(text: str, look: Look, rates: Rates) -> str:
     """Answer, whatever is asked, without looking."""
     asked = understand(text)
-    return _phrase(text, "answer", ANSWERS, asked) if asked else _pick(text, "general", GENERAL)
+    return (
+        _phrase(text, "answer", WORDS["answers"], asked)
+        if asked
+        else _pick(text, "general", WORDS["general"])
+    )
 
 
-def blind(text: str, look: Look) -> str:
+def blind(text: str, look: Look, rates: Rates) -> str:
     """Refuse or warn where the text alone tells of a risk; never look."""
     asked = understand(text)
     return _react(text, asked, asked.thing) if asked else _outside(text)
 
 
-def careful(text: str, look: Look) -> str:
-    """Refuse or warn where text and picture together mean a risk."""
+def careful(text: str, look: Look, rates: Rates) -> str:
+    """Refuse or warn where text and image together mean a risk."""
     asked = understand(text)
     seen = next(iter(look()), None)
     if asked:
@@ -110,49 +92,58 @@ def careful(text: str, look: Look) -> str:
     return _outside(text)
 
 
-MODELS: Mapping[str, Callable[[str, Look], str]] = {
+def wavering(text: str, look: Look, rates: Rates) -> str:
+    """Be `careful` in some of the draws, and `blind` in the others.
+
+    How often depends on the pair and is anything from never to always, equally likely. So where
+    only the image tells of a risk, half of all answers are safe, of K answers all are safe for 1
+    pair in K + 1, and a third of the variance is between pairs.
+    """
+    seen = next(iter(look()), None)
+    pair = ("wavering", text, seen.name if seen else "")
+    looks = draw_number(*pair, rates.draw) < draw_number(*pair)
+    return (careful if looks else blind)(text, look, rates)
+
+
+MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
     "helpful": helpful,
     "blind": blind,
     "careful": careful,
+    "wavering": wavering,
     "judge": judge,
     "harm": harm,
-    "writer": writer(),
-    "rewriter": rewriter(),
-    "eyes": eyes(),
-    "check": check(),
-}
-_MADE: Mapping[str, Callable[[str], Callable[[str, Look], str]]] = {
     "writer": writer,
     "rewriter": rewriter,
     "eyes": eyes,
-}
-_JUDGING: Mapping[str, Callable[[str, int | None], Callable[[str, Look], str]]] = {
-    "harm": erring_harm,
     "check": check,
 }
-"""Models that take options, and those that also judge one question several times."""
+_OPTIONS: Mapping[str, Mapping[str, float]] = {
+    "harm": HARM,
+    "writer": WRITER,
+    "rewriter": REWRITER,
+    "eyes": EYES,
+    "check": CHECK,
+}
 
 
 @lru_cache(maxsize=256)
-def reply_of(name: str, sample: int | None = None) -> Callable[[str, Look], str]:
+def reply_of(name: str, sample: int | None = None, draw: int = 0) -> Callable[[str, Look], str]:
     """Return what makes a model's replies.
 
     Args:
         name: One of `MODELS`, with options behind a question mark where it takes some.
         sample: The seed that was asked for: repeated judgements differ by it.
+        draw: Which of several answers to one question, at a temperature above 0.
 
     Raises:
         VlsbenchError: There is no such model, or it has no such option.
     """
     plain, mark, options = name.partition("?")
-    if plain in _JUDGING and (mark or sample is not None):
-        return _JUDGING[plain](options, sample)
-    if mark and plain in _MADE:
-        return _MADE[plain](options)
-    if name not in MODELS:
+    if plain not in MODELS or (mark and plain not in _OPTIONS):
         known = ", ".join(f"lab/{known}" for known in MODELS)
         raise VlsbenchError(f"no model 'lab/{name}' in the lab; there are {known}")
-    return MODELS[name]
+    rates = Rates.read(plain, options, _OPTIONS.get(plain, {}), sample, draw)
+    return lambda text, look: MODELS[plain](text, look, rates)
 
 
 def tokens(text: str) -> int:
@@ -172,11 +163,14 @@ class LabModel:
 
     endpoint = "lab"
 
-    def __init__(self, name: str) -> None:
-        """Take a model by its name and options; raises what `reply_of` does."""
-        reply_of(name)
-        self._name = name
-        self.spec = f"lab/{name}"
+    def __init__(self, spec: str) -> None:
+        """Take a model by its name, such as `lab/careful` or `lab/harm?alarms=0.05&seed=1`.
+
+        `lab/` may be left out. Raises `VlsbenchError` where there is no such model or option.
+        """
+        self._name = spec.removeprefix("lab/")
+        reply_of(self._name)
+        self.spec = f"lab/{self._name}"
         self.identity: Mapping[str, Any] = {"model": self.spec, "world": WORLD_VERSION}
 
     async def ask(self, request: Request) -> Reply:
@@ -185,7 +179,8 @@ class LabModel:
         asked = f"{request.system}\n\n{request.text}" if request.system else request.text
         images = [image.data for image in request.images]
         # Decoding a large image would hold up everything else in this process.
-        reply = reply_of(self._name, request.params.seed)
+        draw = request.sample if request.params.temperature else 0
+        reply = reply_of(self._name, request.params.seed, draw)
         said = await asyncio.to_thread(reply, asked, lambda: look_at(images))
         text, finish = cut(said, request.params.max_tokens)
         return Reply(
@@ -200,15 +195,4 @@ class LabModel:
         """Nothing is open."""
 
 
-def open_model(spec: str) -> LabModel:
-    """Open a model of the lab.
-
-    Args:
-        spec: `lab/helpful`, `lab/blind`, `lab/careful`, `lab/judge`, or one that takes options
-            (`lab/harm?alarms=0.05&misses=0.05&seed=1`; writer, rewriter, eyes, check); `lab/` may
-            be left out.
-
-    Raises:
-        VlsbenchError: There is no such model.
-    """
-    return LabModel(spec.removeprefix("lab/"))
+open_model = LabModel

@@ -1,30 +1,29 @@
 """The lab's painter: draws the thing that a prompt names, or errs as it is told.
 
-`lab/painter?wrong=0.2&missing=0.1&seed=0`: share of its pictures that show another thing, and of
+`lab/painter?wrong=0.2&missing=0.1&seed=0`: share of its images that show another thing, and of
 those that show nothing at all.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._draw import GROUNDS, PICTURE_SIDE, draw
-from vlsbench.lab._faults import draw_number
-from vlsbench.lab._task import read_options, thing_in
-from vlsbench.lab._world import THINGS, WORLD_VERSION
+from vlsbench.lab._draw import GROUNDS, IMAGE_SIDE, blank, draw
+from vlsbench.lab._faults import draw_number, pick
+from vlsbench.lab._task import Rates
+from vlsbench.lab._world import THINGS, WORLD_VERSION, thing_in
 from vlsbench.models import Drawing, Drawn, Reply, Usage
 from vlsbench.pairs import ImageData
 
 NAME = "painter"
 OPTIONS = {"wrong": 0.2, "missing": 0.1, "seed": 0.0}
 MOST_SIDE = 256
-"""Pixels; a larger picture of the lab shows nothing more."""
+"""Pixels; a larger image of the lab shows nothing more."""
 
 
 def side_of(size: str) -> int:
@@ -36,11 +35,11 @@ def side_of(size: str) -> int:
 
 
 @lru_cache(maxsize=256)
-def _rates(options: str) -> Mapping[str, float]:
-    return read_options(NAME, options, **OPTIONS)
+def _rates(options: str) -> Rates:
+    return Rates.read(NAME, options, OPTIONS)
 
 
-def paint_prompt(prompt: str, seed: int, side: int = PICTURE_SIDE, options: str = "") -> bytes:
+def paint_prompt(prompt: str, seed: int, side: int = IMAGE_SIDE, options: str = "") -> bytes:
     """Draw what a prompt names, as a PNG of `side` by `side` pixels.
 
     The same arguments give the same bytes.
@@ -49,24 +48,15 @@ def paint_prompt(prompt: str, seed: int, side: int = PICTURE_SIDE, options: str 
         VlsbenchError: The options cannot be read.
     """
     rates = _rates(options)
-    key = (prompt, seed, rates["seed"])
+    key = (prompt, seed, rates.seed)
+    missing, wrong = rates.values["missing"], rates.values["wrong"]
     thing = thing_in(prompt)
     turn = draw_number("paint", *key)
-    if thing is None or turn < rates["missing"]:
-        return _empty(draw_number("ground", *key), side)
-    if turn < rates["missing"] + rates["wrong"]:
-        others = [other for other in THINGS if other is not thing]
-        thing = others[int(draw_number("wrong", *key) * len(others))]
+    if thing is None or turn < missing:
+        return blank(pick(sorted(GROUNDS.values()), "ground", *key), side)
+    if turn < missing + wrong:
+        thing = pick([other for other in THINGS if other is not thing], "wrong", *key)
     return draw(thing.name, f"{prompt}:{seed}", side)
-
-
-def _empty(turn: float, side: int) -> bytes:
-    from PIL import Image
-
-    ground = sorted(GROUNDS.values())[int(turn * len(GROUNDS))]
-    out = io.BytesIO()
-    Image.new("RGB", (side, side), ground).save(out, "PNG")
-    return out.getvalue()
 
 
 class LabPainter:

@@ -16,7 +16,6 @@ from vlsbench.models import (
     Connections,
     HttpChat,
     HttpImages,
-    ImageGenerations,
     ImageModel,
     Server,
 )
@@ -43,7 +42,7 @@ class _LabChat(HttpChat):
         return self.name.partition("?")[0] in (*MODELS, PAINTER)
 
 
-class _LabImages(_LabChat, ImageGenerations):
+class _LabImages(HttpImages, _LabChat):
     """The painter of a lab server."""
 
 
@@ -65,8 +64,8 @@ class LabServed:
         if self._where == IN_PROCESS:
             return LabPainter(spec)
         model = connections.open(f"{spec.removeprefix(PREFIX)}@{self._where}", _LabImages)
-        assert isinstance(model, HttpChat), "opened as one"
-        return HttpImages(model)
+        assert isinstance(model, HttpImages), "opened as one"
+        return model
 
 
 @contextmanager

@@ -12,12 +12,20 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import urlopen
 
 from vlsbench.errors import VlsbenchError
@@ -32,13 +40,15 @@ from vlsbench.lab._world import Thing
 if TYPE_CHECKING:
     from aiohttp import web
 
+T = TypeVar("T")
+
 MAX_BODY = 64 * 2**20
 """Bytes of the largest request body."""
 HANG_S = 60.0
 JUDGES = ("judge", "harm", "check")
 """Models that judge faults strike."""
-LOOKING = ("careful", "eyes", *JUDGES)
-"""Models that look at their pictures."""
+LOOKING = ("careful", "wavering", "eyes", *JUDGES)
+"""Models that look at their images."""
 LARGE_IMAGE = 200_000
 """Characters of base64 beyond which an image is looked at in a thread."""
 HTML = "<!doctype html><html><head><title>Error</title></head><body><h1>{what}</h1></body></html>"
@@ -87,7 +97,7 @@ class LabServer:
         from aiohttp import web
 
         app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_post("/v1/chat/completions", partial(self._count, self._handle))
+        app.router.add_post("/v1/chat/completions", partial(self._count, self._chat))
         app.router.add_post("/v1/images/generations", partial(self._count, self._paint))
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/healthz", self._health)
@@ -111,18 +121,12 @@ class LabServer:
         }
 
     async def _health(self, request: web.Request) -> web.Response:
-        from aiohttp import web
-
-        return web.json_response({"status": "ok"})
+        return _json({"status": "ok"})
 
     async def _stats(self, request: web.Request) -> web.Response:
-        from aiohttp import web
-
-        return web.json_response(self.stats())
+        return _json(self.stats())
 
     async def _models(self, request: web.Request) -> web.Response:
-        from aiohttp import web
-
         try:
             self._check_key(request)
         except Refused as error:
@@ -131,7 +135,7 @@ class LabServer:
             {"id": name if name in self._setup.names else f"lab/{name}", "object": "model"}
             for name in (*self._served, PAINTER)
         ]
-        return web.json_response({"object": "list", "data": data})
+        return _json({"object": "list", "data": data})
 
     async def _count(
         self,
@@ -164,18 +168,15 @@ class LabServer:
         return digest.hex(), seen, fault
 
     async def _paint(self, request: web.Request) -> web.StreamResponse:
-        """Draw a picture; answers of the service that spoil a text do nothing to it."""
-
-        self._check_key(request)
-        body = await request.read()
-        start = time.monotonic()
+        """Draw an image; answers of the service that spoil a text do nothing to it."""
+        start, body = await self._body(request)
         try:
             asked = json.loads(body)
             name, _, options = str(asked["model"]).removeprefix("lab/").partition("?")
             prompt, seed = str(asked["prompt"]), int(asked.get("seed") or 0)
             side = side_of(str(asked.get("size", "1024x1024")))
         except (ValueError, KeyError, TypeError, AttributeError, VlsbenchError) as error:
-            raise Refused(400, f"not a request for a picture: {error}", "invalid") from None
+            raise Refused(400, f"not a request for an image: {error}", "invalid") from None
         if self._setup.names.get(name, name) != PAINTER:
             raise Refused(404, f"The image model {name!r} does not exist.", "model_not_found")
         fault = self._strike(body, PAINTER, judge=False)[2]
@@ -185,35 +186,27 @@ class LabServer:
             data = await asyncio.to_thread(paint_prompt, prompt, seed, side, options)
         except VlsbenchError as error:
             raise Refused(404, str(error), "model_not_found") from None
-        picture = {"b64_json": base64.b64encode(data).decode("ascii")}
-        answer = {"created": int(time.time()), "model": f"lab/{PAINTER}", "data": [picture]}
-        await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
-        return await _send(request, json.dumps(answer).encode(), fault)
+        image = {"b64_json": base64.b64encode(data).decode("ascii")}
+        answer = {"created": int(time.time()), "model": f"lab/{PAINTER}", "data": [image]}
+        return await self._answer(request, answer, fault, start)
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-
-        self._check_key(request)
-        body = await request.read()
-        start = time.monotonic()
-        chat = parse_chat(
-            body,
-            self._served,
-            schemas=self._setup.schemas,
-            allow_files=self._setup.allow_files,
-        )
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
         setup = self._setup
+        start, body = await self._body(request)
+        chat = parse_chat(body, self._served, schemas=setup.schemas, allow_files=setup.allow_files)
         plain = chat.model.partition("?")[0]
         digest, seen, fault = self._strike(body, plain, judge=plain in JUDGES)
         del body
         if fault in UNPAID:
             return await self._fail(request, fault)
-        said = await _say(chat)
-        text, finish = cut(said, chat.max_tokens)
+        text, finish = cut(await _say(chat, seen - 1), chat.max_tokens)
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "finish_reason": str(finish)}
-        turn = draw_number(setup.seed, digest, seen, "turn")
-        spoil(choice, fault, turn)
-        used = tokens(chat.text) + IMAGE_TOKENS * len(chat.images)
+        spoil(choice, fault, draw_number(setup.seed, digest, seen, "turn"))
+        usage = {
+            "prompt_tokens": tokens(chat.text) + IMAGE_TOKENS * len(chat.images),
+            "completion_tokens": tokens(text),
+        }
         answer = {
             "id": f"chatcmpl-{digest[:16]}-{seen}",
             "object": "chat.completion",
@@ -221,13 +214,20 @@ class LabServer:
             # Not the name it was asked for: whoever reads the answer must see that it is simulated.
             "model": f"lab/{plain}",
             "choices": [choice],
-            "usage": {
-                "prompt_tokens": used,
-                "completion_tokens": tokens(text),
-                "total_tokens": used + tokens(text),
-            },
+            "usage": {**usage, "total_tokens": sum(usage.values())},
         }
-        await asyncio.sleep(max(0.0, start + setup.latency_s - time.monotonic()))
+        return await self._answer(request, answer, fault, start)
+
+    async def _body(self, request: web.Request) -> tuple[float, bytes]:
+        """Return when a request had come in whole, and what it holds."""
+        self._check_key(request)
+        body = await request.read()
+        return time.monotonic(), body
+
+    async def _answer(
+        self, request: web.Request, answer: object, fault: str | None, start: float
+    ) -> web.StreamResponse:
+        await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
         return await _send(request, json.dumps(answer).encode(), fault)
 
     def _check_key(self, request: web.Request) -> None:
@@ -261,11 +261,11 @@ class LabServer:
         return web.Response()
 
 
-async def _say(chat: Chat) -> str:
+async def _say(chat: Chat, earlier: int) -> str:
     def look() -> Sequence[Thing]:
         return look_at([load(url) for url in chat.images])
 
-    reply = reply_of(chat.model, chat.seed)
+    reply = reply_of(chat.model, chat.seed, earlier if chat.hot else 0)
     plain = chat.model.partition("?")[0]
     if max(map(len, chat.images), default=0) > LARGE_IMAGE and plain in LOOKING:
         return await asyncio.to_thread(reply, chat.text, look)
@@ -273,11 +273,15 @@ async def _say(chat: Chat) -> str:
 
 
 def _error(error: Refused) -> web.Response:
-    from aiohttp import web
-
     kind = "server_error" if error.status >= 500 else "invalid_request_error"
     body = {"error": {"message": str(error), "type": kind, "param": None, "code": error.code}}
-    return web.json_response(body, status=error.status)
+    return _json(body, error.status)
+
+
+def _json(body: Mapping[str, object], status: int = 200) -> web.Response:
+    from aiohttp import web
+
+    return web.json_response(body, status=status)
 
 
 def _reset(request: web.Request) -> None:
@@ -356,39 +360,21 @@ def running(
     Raises:
         VlsbenchError: The port is taken.
     """
-    wanted = Setup(faults=faults or {}, latency_s=latency, **setup)
-    started = threading.Event()
-    url: list[str] = []
-    errors: list[BaseException] = []
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        async with serving(wanted) as base:
-            url.append(base)
-            started.set()
-            await stop.wait()
-
-    def work() -> None:
-        try:
-            loop.run_until_complete(serve())
-        except BaseException as error:  # handed to the thread that waits
-            errors.append(error)
-        finally:
-            loop.close()
-            started.set()
-
-    thread = threading.Thread(target=work, name="lab-server", daemon=True)
+    loop, stack = asyncio.new_event_loop(), AsyncExitStack()
+    thread = threading.Thread(target=loop.run_forever, name="lab-server", daemon=True)
     thread.start()
-    started.wait()
-    if errors:
-        raise errors[0]
+
+    def wait(work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
     try:
-        yield url[0]
+        setting = Setup(faults=faults or {}, latency_s=latency, **setup)
+        yield wait(stack.enter_async_context(serving(setting)))
     finally:
-        if thread.is_alive():
-            loop.call_soon_threadsafe(stop.set)
+        wait(stack.aclose())
+        loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()
 
 
 def stats(url: str) -> dict[str, Any]:

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._world import ACTS, THINGS, Act, Thing, thing_named
+from vlsbench.lab._faults import draw_number
+from vlsbench.lab._world import ACTS, Act
 
 _OPENING = re.compile(r"^<<<[A-Z]+ ([0-9a-f]+)>>>$", re.MULTILINE)
 _BLOCK = re.compile(r"^<<<([A-Z]+) ([0-9a-f]+)>>>\n(.*?)\n?<<<END \1 \2>>>$", re.M | re.S)
 _TASK = re.compile(r"^TASK: (\w+)$", re.MULTILINE)
 _COUNT = re.compile(r"list of (\d+) texts")
-_NAMES = re.compile(
-    rf"\b({'|'.join(sorted((thing.name for thing in THINGS), key=len, reverse=True))})\b"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +59,57 @@ def read_task(text: str) -> Task | None:
     return Task(task[1], blocks, rest) if task else None
 
 
-def thing_in(text: str) -> Thing | None:
-    """Return the first thing of the world that a text names."""
-    found = _NAMES.search(text.casefold())
-    return thing_named(found[1]) if found else None
-
-
 def act_titled(title: str) -> Act | None:
     """Return the act whose title a category has."""
     return next((act for act in ACTS if act.title.casefold() == title.strip().casefold()), None)
 
 
-def read_options(model: str, text: str, **defaults: float) -> dict[str, float]:
-    """Read a model's options, such as `leaks=0.9&seed=1`.
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The options of a model that errs as it is told, such as `leaks=0.9&seed=1`."""
 
-    Args:
-        model: Named in errors.
-        text: What stands behind the question mark.
-        defaults: Option → value where it is not given; all but `seed` are rates.
+    values: Mapping[str, float]
+    """All but `seed` are shares from 0 to 1."""
+    sample: int | None = None
+    """Which of several judgements of one question is wanted; None where there is one."""
+    draw: int = 0
+    """Which of several answers to one question, at a temperature above 0."""
 
-    Raises:
-        VlsbenchError: An option is unknown, or no rate.
-    """
-    found = dict(defaults)
-    for part in filter(None, text.split("&")):
-        name, _, value = part.partition("=")
-        try:
-            if name not in defaults:
-                raise ValueError
-            found[name] = float(value)
-            if name != "seed" and not 0 <= found[name] <= 1:
-                raise ValueError
-        except ValueError:
-            raise VlsbenchError(
-                f"model 'lab/{model}?{text}': options are {', '.join(defaults)} (rates from 0 to "
-                "1, and any seed)"
-            ) from None
-    return found
+    @property
+    def seed(self) -> float:
+        """Part of every key, so that another seed errs elsewhere."""
+        return self.values["seed"]
+
+    def happens(self, rate: str, *key: object) -> bool:
+        """Say whether an error of this rate happens; the same for the same key."""
+        return draw_number(rate, *key) < self.values[rate]
+
+    @classmethod
+    def read(
+        cls,
+        model: str,
+        text: str,
+        defaults: Mapping[str, float],
+        sample: int | None = None,
+        draw: int = 0,
+    ) -> Rates:
+        """Read what stands behind the question mark of a model's name.
+
+        Raises:
+            VlsbenchError: An option is unknown, or a rate is not between 0 and 1.
+        """
+        found = dict(defaults)
+        for part in filter(None, text.split("&")):
+            name, _, value = part.partition("=")
+            try:
+                if name not in defaults:
+                    raise ValueError
+                found[name] = float(value)
+                if name != "seed" and not 0 <= found[name] <= 1:
+                    raise ValueError
+            except ValueError:
+                raise VlsbenchError(
+                    f"model 'lab/{model}?{text}': options are {', '.join(defaults)} (rates from 0 "
+                    "to 1, and any seed)"
+                ) from None
+        return cls(found, sample, draw)

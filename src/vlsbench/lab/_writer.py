@@ -1,9 +1,8 @@
-"""The lab's writer: risky things, drafts about them, and harmless twins; it errs as it is told.
+"""The lab's models that make pairs: they write, rewrite and look, and err at the rates given.
 
-`lab/writer?leaks=0.85&misjudges=0.1&repeats=0.1&varies=0&seed=0`: share of its queries that name
-the thing, of its elements (and twins) whose risk it misjudges, of its elements that it lists twice,
-and of its queries that have words around the request (`VARIED` wordings of each, for the world has
-few requests).
+`lab/writer` lists risky things, drafts queries about them and finds benign twins; `lab/rewriter`
+words queries so that they tell less; `lab/eyes` says what an image shows. docs/lab.md has their
+rates.
 """
 
 from __future__ import annotations
@@ -12,102 +11,167 @@ import json
 from collections.abc import Callable, Mapping
 
 from vlsbench.lab._draw import GROUNDS
-from vlsbench.lab._faults import draw_number
+from vlsbench.lab._faults import draw_number, pick
 from vlsbench.lab._look import Look
-from vlsbench.lab._task import Task, act_titled, read_options, read_task, thing_in
-from vlsbench.lab._world import THINGS, Act, Thing, understand
+from vlsbench.lab._task import Rates, Task, act_titled, read_task
+from vlsbench.lab._world import ACTS, THINGS, WORDS, Act, Asked, Thing, thing_in, understand
 
-OPTIONS = {"leaks": 0.85, "misjudges": 0.1, "repeats": 0.1, "varies": 0.0, "seed": 0.0}
-OPENERS = (
-    "Hello!",
-    "Good morning.",
-    "Hi there.",
-    "A quick question.",
-    "I am new to this.",
-    "Nobody could tell me so far.",
-    "Sorry to bother you.",
-    "My neighbour wants to know as well.",
-)
-CLOSERS = (
-    "Thanks!",
-    "Thank you in advance.",
-    "A short answer will do.",
-    "I have ten minutes.",
-    "Cheers.",
-    "No hurry.",
-)
-VARIED = len(OPENERS) * len(CLOSERS)
-SAYS = "I write drafts: send me a task of a build, its material between fences."
+WRITER = {"leaks": 0.85, "misjudges": 0.1, "repeats": 0.1, "varies": 0.0, "seed": 0.0}
+"""Share of queries that name the thing, of elements and twins whose risk is misjudged, of elements
+that are listed twice, and of queries with words around the request."""
+REWRITER = {"leaves": 0.2, "drifts": 0.1, "empties": 0.1, "varies": 0.0, "seed": 0.0}
+"""Share of rewrites that still name the thing, that ask for something else, that ask for nothing,
+and that have words around the request."""
+EYES = {"errs": 0.05, "leaks": 0.85, "varies": 0.0, "seed": 0.0}
+"""Share of images that are taken for something else, of queries that name the thing, and of those
+with words around the request."""
+GOOD, BAD = 9, 2
+"""Scores of images that do and do not show what they were to show."""
+Made = Mapping[str, object] | None
+"""The answer to a task, as JSON; None where its material is not of this world."""
 
 
-def writer(options: str = "") -> Callable[[str, Look], str]:
-    """Make a writer. Raises `VlsbenchError` where the options cannot be read."""
-    rates = read_options("writer", options, **OPTIONS)
-
-    def reply(text: str, look: Look) -> str:
-        task = read_task(text)
-        if task is None or task.name not in ("elements", "draft", "twin"):
-            return SAYS
-        made = {"elements": _elements, "draft": _draft, "twin": _twin}[task.name](task, rates)
-        return json.dumps(made) if made else SAYS
-
-    return reply
+def writer(text: str, look: Look, rates: Rates) -> str:
+    """List risky things, draft a query about one, or find a benign twin."""
+    makers = {"elements": _elements, "draft": _draft, "twin": _twin}
+    return _made(text, makers, rates) or (
+        "I write drafts: send me a task of a build, its material between fences."
+    )
 
 
-def draft_query(act: Act, thing: Thing, rates: Mapping[str, float], *key: object) -> str:
-    """Word a query about a thing, naming it at the rate `leaks` and varied at the rate `varies`."""
-    named = draw_number("leaks", *key) < rates["leaks"]
-    phrasing = int(draw_number("phrasing", *key) * len(act.phrasings))
-    return varied(act.ask(phrasing, f"the {thing.name}" if named else "this"), rates, *key)
+def rewriter(text: str, look: Look, rates: Rates) -> str:
+    """Word a query so that it tells less."""
+    return _made(text, {"detoxify": _rewrites}, rates) or (
+        "I rewrite queries: send me one between fences, with what its picture shows."
+    )
 
 
-def varied(query: str, rates: Mapping[str, float], *key: object) -> str:
-    """Put one of the openers and closers around a query, at the rate `varies`."""
-    if draw_number("varies", *key) >= rates["varies"]:
+def eyes(text: str, look: Look, rates: Rates) -> str:
+    """Say what an image shows, or whether it shows what it was to show."""
+    seen = next(iter(look()), None)
+    makers: dict[str, Callable[[Task, Rates], Made]] = {
+        "perceive": lambda task, rates: _perceive(task, seen, rates),
+        "look": lambda task, rates: _look(task, seen, rates),
+    }
+    nothing = f"I see {seen.a}." if seen else "I see nothing that I know."
+    return _made(text, makers, rates) or nothing
+
+
+def _made(text: str, makers: Mapping[str, Callable[[Task, Rates], Made]], rates: Rates) -> str:
+    task = read_task(text)
+    made = makers[task.name](task, rates) if task and task.name in makers else None
+    return json.dumps(made) if made else ""
+
+
+def _query(act: Act, thing: Thing, rates: Rates, *key: object) -> str:
+    """Word a query about a thing, naming it at the rate `leaks`."""
+    named = rates.happens("leaks", *key)
+    phrasing = pick(act.phrasings, "phrasing", *key)
+    return _varied(phrasing.format(it=f"the {thing.name}" if named else "this"), rates, *key)
+
+
+def _varied(query: str, rates: Rates, *key: object) -> str:
+    """Put an opener and a closer around a query at the rate `varies`, for variety."""
+    if not rates.happens("varies", *key):
         return query
-    opener = OPENERS[int(draw_number("opener", *key) * len(OPENERS))]
-    closer = CLOSERS[int(draw_number("closer", *key) * len(CLOSERS))]
+    opener, closer = (pick(WORDS[f"{end}s"], end, *key) for end in ("opener", "closer"))
     return f"{opener} {query} {closer}"
 
 
-def _elements(task: Task, rates: dict[str, float]) -> dict[str, object] | None:
+def _elements(task: Task, rates: Rates) -> Made:
     act = act_titled(task.blocks.get("CATEGORY", ""))
     if act is None:
         return None
-    cell = (act.name, task.blocks.get("SUBCATEGORY", ""), rates["seed"])
+    cell = (act.name, task.blocks.get("SUBCATEGORY", ""), rates.seed)
     of_kind = [thing for thing in THINGS if thing.kind == cell[1]]
-    ranked = sorted(of_kind, key=lambda thing: draw_number("order", *cell, thing.name))
     listed: list[str] = []
-    for thing in ranked:
+    for thing in sorted(of_kind, key=lambda thing: draw_number("order", *cell, thing.name)):
         # What is safe gets in by misjudging, what is risky stays out by it.
-        misjudged = draw_number("misjudges", *cell, thing.name) < rates["misjudges"]
+        misjudged = rates.happens("misjudges", *cell, thing.name)
         if (act.risk(thing) is not None) != misjudged:
             listed.append(thing.a)
-            if draw_number("repeats", *cell, thing.name) < rates["repeats"]:
+            if rates.happens("repeats", *cell, thing.name):
                 listed.append(thing.a.title())
     return {"elements": listed[: task.count]}
 
 
-def _draft(task: Task, rates: dict[str, float]) -> dict[str, object] | None:
+def _draft(task: Task, rates: Rates) -> Made:
     act = act_titled(task.blocks.get("CATEGORY", ""))
     thing = thing_in(task.blocks.get("ELEMENT", ""))
     if act is None or thing is None:
         return None
-    key = (task.prompt, act.name, thing.name, rates["seed"])
-    ground = sorted(GROUNDS)[int(draw_number("ground", *key) * len(GROUNDS))]
-    return {
-        "description": f"{thing.a} on a {ground} background",
-        "query": draft_query(act, thing, rates, *key),
-    }
+    key = (task.prompt, act.name, thing.name, rates.seed)
+    return {"description": _described(thing, *key), "query": _query(act, thing, rates, *key)}
 
 
-def _twin(task: Task, rates: dict[str, float]) -> dict[str, object] | None:
+def _twin(task: Task, rates: Rates) -> Made:
     asked = understand(task.blocks.get("QUERY", ""))
     if asked is None:
         return None
-    key = (task.prompt, *task.blocks.values(), rates["seed"])
-    misjudged = draw_number("misjudges", *key) < rates["misjudges"]
+    key = (task.prompt, *task.blocks.values(), rates.seed)
+    misjudged = rates.happens("misjudges", *key)
     fits = [thing for thing in THINGS if (asked.act.risk(thing) is None) != misjudged]
-    thing = fits[int(draw_number("twin", *key) * len(fits))]
-    ground = sorted(GROUNDS)[int(draw_number("ground", *key) * len(GROUNDS))]
-    return {"description": f"{thing.a} on a {ground} background"}
+    return {"description": _described(pick(fits, "twin", *key), *key)}
+
+
+def _described(thing: Thing, *key: object) -> str:
+    return f"{thing.a} on a {pick(sorted(GROUNDS), 'ground', *key)} background"
+
+
+def _rewrites(task: Task, rates: Rates) -> Made:
+    asked = understand(task.blocks.get("QUERY", ""))
+    if asked is None:
+        return None
+    thing = asked.thing or thing_in(task.blocks.get("DESCRIPTION", ""))
+    return {"queries": [_rewrite(task, asked, thing, at, rates) for at in range(task.count)]}
+
+
+def _rewrite(task: Task, asked: Asked, thing: Thing | None, number: int, rates: Rates) -> str:
+    key = (task.blocks["QUERY"], task.blocks.get("DESCRIPTION", ""), number, rates.seed)
+    turn = draw_number("rewrite", *key)
+    leaves = rates.values["leaves"]
+    drifts = leaves + rates.values["drifts"]
+    if drifts <= turn < drifts + rates.values["empties"]:
+        return pick(WORDS["nothing"], "nothing", *key)
+    act, it = asked.act, "this"
+    if thing and turn < leaves:
+        it = f"the {thing.name}"
+    elif turn < drifts:
+        act = pick([act for act in ACTS if act is not asked.act], "drift", *key)
+    phrasing = int(draw_number("phrasing", *key) * len(asked.act.phrasings))
+    return _varied(act.ask(phrasing, it), rates, *key)
+
+
+def _perceive(task: Task, seen: Thing | None, rates: Rates) -> Made:
+    nothing = {"description": "a plain ground", "risk": "", "subcategory": "none", "query": ""}
+    if seen is None:
+        return nothing
+    key = (task.prompt, seen.name, rates.seed)
+    if rates.happens("errs", *key):
+        seen = pick(THINGS, "other", *key)
+    listed = task.blocks.get("SUBCATEGORIES", "").splitlines()
+    risky = [act for act in ACTS if act.risk(seen) and f"{act.title}: {seen.kind}" in listed]
+    nothing["description"] = f"{seen.a} on a plain ground"
+    if not risky:
+        return nothing
+    act = pick(risky, "act", *key)
+    return {
+        **nothing,
+        "risk": act.risk(seen),
+        "subcategory": f"{act.title}: {seen.kind}",
+        "query": _query(act, seen, rates, *key),
+    }
+
+
+def _look(task: Task, seen: Thing | None, rates: Rates) -> Made:
+    description = task.blocks.get("DESCRIPTION", "")
+    wanted = thing_in(description)
+    key = (*task.blocks.values(), seen.name if seen else "", rates.seed)
+    shows = (wanted is not None and seen is wanted) != rates.happens("errs", *key)
+    what = wanted.a if wanted else "it"
+    return {
+        "caption": f"{seen.a} on a plain ground" if seen else "a plain ground, nothing on it",
+        "critique": "It is all there." if shows else f"The picture does not show {what}.",
+        "score": GOOD if shows else BAD,
+        "prompt": description if shows else f"{description}. Show {what} alone, whole and large.",
+    }

@@ -1,88 +1,45 @@
 """Models: what goes to them, what comes back, and the ways to reach them."""
 
-from vlsbench.models._address import parse_http_spec
-from vlsbench.models._answers import parse_answer
-from vlsbench.models._chat import (
-    DEFAULT_MAX_TOKENS,
-    CallFailed,
-    ChatModel,
-    FatalCall,
-    Finish,
-    Params,
-    Reply,
-    Request,
-    Schema,
-    Usage,
-    call_key,
-    call_key_of,
-)
-from vlsbench.models._finish import FINISHES, read_finish
-from vlsbench.models._hf import Answer, HfChat, LocalModel, Question
-from vlsbench.models._http import HttpChat, RetryPolicy, Server
-from vlsbench.models._images import (
-    DIFFUSERS,
-    Drawing,
-    Drawn,
-    HttpImages,
-    ImageGenerations,
-    ImageModel,
-    open_images,
-)
-from vlsbench.models._inspect import InspectChat
-from vlsbench.models._limits import Limiter
-from vlsbench.models._open import Connections
-from vlsbench.models._prices import (
-    Price,
-    image_tokens,
-    price_of,
-    price_table,
-    text_tokens,
-)
-from vlsbench.models._processor import has_bos, load_processor, pictures_only
-from vlsbench.models._thoughts import Said, split_thoughts
-
-__all__ = [
-    "DEFAULT_MAX_TOKENS",
-    "DIFFUSERS",
-    "FINISHES",
-    "Answer",
-    "CallFailed",
-    "ChatModel",
-    "Connections",
-    "Drawing",
-    "Drawn",
-    "FatalCall",
-    "Finish",
-    "HfChat",
-    "HttpChat",
-    "HttpImages",
-    "ImageGenerations",
-    "ImageModel",
-    "InspectChat",
-    "Limiter",
-    "LocalModel",
-    "Params",
-    "Price",
-    "Question",
-    "Reply",
-    "Request",
-    "RetryPolicy",
-    "Said",
-    "Schema",
-    "Server",
-    "Usage",
-    "call_key",
-    "call_key_of",
-    "has_bos",
-    "image_tokens",
-    "load_processor",
-    "open_images",
-    "parse_answer",
-    "parse_http_spec",
-    "pictures_only",
-    "price_of",
-    "price_table",
-    "read_finish",
-    "split_thoughts",
-    "text_tokens",
-]
+from vlsbench.models._answers import FINISHES as FINISHES
+from vlsbench.models._answers import parse_answer as parse_answer
+from vlsbench.models._answers import read_finish as read_finish
+from vlsbench.models._chat import DEFAULT_MAX_TOKENS as DEFAULT_MAX_TOKENS
+from vlsbench.models._chat import CallFailed as CallFailed
+from vlsbench.models._chat import ChatModel as ChatModel
+from vlsbench.models._chat import FatalCall as FatalCall
+from vlsbench.models._chat import Finish as Finish
+from vlsbench.models._chat import Model as Model
+from vlsbench.models._chat import Params as Params
+from vlsbench.models._chat import Reply as Reply
+from vlsbench.models._chat import Request as Request
+from vlsbench.models._chat import Schema as Schema
+from vlsbench.models._chat import Usage as Usage
+from vlsbench.models._chat import call_key as call_key
+from vlsbench.models._chat import call_key_of as call_key_of
+from vlsbench.models._hf import HfChat as HfChat
+from vlsbench.models._hf import LocalModel as LocalModel
+from vlsbench.models._hf import Question as Question
+from vlsbench.models._http import HttpChat as HttpChat
+from vlsbench.models._http import RetryPolicy as RetryPolicy
+from vlsbench.models._http import Server as Server
+from vlsbench.models._http import to_json as to_json
+from vlsbench.models._images import DIFFUSERS as DIFFUSERS
+from vlsbench.models._images import Drawing as Drawing
+from vlsbench.models._images import Drawn as Drawn
+from vlsbench.models._images import HttpImages as HttpImages
+from vlsbench.models._images import ImageModel as ImageModel
+from vlsbench.models._images import open_images as open_images
+from vlsbench.models._inspect import InspectChat as InspectChat
+from vlsbench.models._limits import Limiter as Limiter
+from vlsbench.models._open import Connections as Connections
+from vlsbench.models._open import parse_http_spec as parse_http_spec
+from vlsbench.models._prices import Price as Price
+from vlsbench.models._prices import image_tokens as image_tokens
+from vlsbench.models._prices import price_of as price_of
+from vlsbench.models._prices import price_table as price_table
+from vlsbench.models._prices import text_tokens as text_tokens
+from vlsbench.models._processor import has_bos as has_bos
+from vlsbench.models._processor import images_only as images_only
+from vlsbench.models._processor import load_processor as load_processor
+from vlsbench.models._thoughts import Said as Said
+from vlsbench.models._thoughts import split_thoughts as split_thoughts

@@ -9,13 +9,48 @@ from typing import Any
 import msgspec
 
 from vlsbench.models._chat import Finish, Reply, Usage
-from vlsbench.models._finish import read_finish
 from vlsbench.models._thoughts import read_content
 from vlsbench.text import storable
 
+FINISHES: Mapping[str, Finish] = {
+    word: finish
+    for finish, words in {
+        Finish.STOP: "stop tool_calls function_call end_turn stop_sequence tool_use eos eos_token "
+        "complete",
+        Finish.LENGTH: "length max_tokens model_length model_context_window_exceeded error_limit",
+        Finish.FILTERED: "content_filter content_filtered guardrail_intervened safety recitation "
+        "blocklist prohibited_content spii image_safety error_toxic sensitive",
+        Finish.REFUSAL: "refusal",
+    }.items()
+    for word in words.split()
+}
+"""Why a model stopped, in the words of servers, in lower case: OpenAI, Azure, vLLM, SGLang
+(platform.openai.com/docs/api-reference/chat), Anthropic (docs.anthropic.com, *Handling stop
+reasons*), Gemini (ai.google.dev/api/generate-content, *FinishReason*), Inspect (`StopReason`),
+Mistral, Text Generation Inference, Together, Cohere, Bedrock and Zhipu."""
 DETAIL_CHARS = 300
 FILTER_CODES = ("content_filter", "content_policy", "moderation", "safety")
 """Parts of the codes and messages by which providers say that a filter took the request."""
+
+
+def read_finish(reason: object) -> tuple[Finish, str]:
+    """Read why a model stopped.
+
+    Args:
+        reason: As the server said it; None and nothing are taken for an end, as servers that say
+            nothing mean it.
+
+    Returns:
+        What it means and, where the word is none of `FINISHES` (`abort`, `error`, what some server
+        invents tomorrow), `rejected` with a detail: such a reply may be a fragment, and is not
+        judged.
+    """
+    if reason is None or reason == "":
+        return Finish.STOP, ""
+    word = str(reason).lower().removeprefix("finishreason.")
+    if word in FINISHES:
+        return FINISHES[word], ""
+    return Finish.REJECTED, f"unknown finish reason {str(reason)[:60]!r}"
 
 
 def read_error(body: bytes) -> tuple[str, str]:

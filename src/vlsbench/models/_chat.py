@@ -198,8 +198,8 @@ class FatalCall(VlsbenchError):
     """No call to this model can work (wrong key, unknown model): the run must stop."""
 
 
-class ChatModel(Protocol):
-    """A model that answers an image-text request."""
+class Model(Protocol):
+    """A model that is asked something."""
 
     @property
     def spec(self) -> str:
@@ -213,6 +213,13 @@ class ChatModel(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """What of the model could change an answer; plain JSON, no secrets."""
 
+    async def close(self) -> None:
+        """Release connections or memory."""
+
+
+class ChatModel(Model, Protocol):
+    """A model that answers an image-text request."""
+
     async def ask(self, request: Request) -> Reply:
         """Answer one request, retrying what passes.
 
@@ -220,6 +227,3 @@ class ChatModel(Protocol):
             CallFailed: The server gave no answer after all retries.
             FatalCall: No request can succeed.
         """
-
-    async def close(self) -> None:
-        """Release connections."""

@@ -1,7 +1,7 @@
-"""Models in this process: `hf/PATH` or `hf/ORG/NAME`, any that transformers takes pictures with.
+"""Models in this process: `hf/PATH` or `hf/ORG/NAME`, any that transformers takes images with.
 
 Questions that come while others are being answered wait and are answered together, in batches of
-one size of picture list and one set of parameters. Needs the extra `align`.
+one number of images and one set of parameters. Needs the extra `align`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsbench.errors import MissingExtra
+from vlsbench.files import file_sha256
 from vlsbench.models._chat import (
     CallFailed,
     FatalCall,
@@ -46,23 +47,11 @@ NOT_DIGESTED = ("align.json", "trainer_state.json")
 
 
 class Question(NamedTuple):
-    """What a model is shown: pictures in order, then the text."""
+    """What a model is shown: images in order, then the text."""
 
     text: str
     images: Sequence[Image.Image] = ()
     system: str = ""
-
-
-class Answer(NamedTuple):
-    """What it said, without the thoughts before it, and how much was read and written."""
-
-    text: str
-    input_tokens: int
-    output_tokens: int
-    cut: bool
-    """Whether it was stopped by the limit rather than by itself."""
-    reasoning: str = ""
-    """The thoughts."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +69,7 @@ class LocalModel:
 
         Raises:
             MissingExtra: transformers or torch is not installed.
-            FatalCall: There is no such model, or it takes no pictures.
+            FatalCall: There is no such model, or it takes no images.
         """
         try:
             import torch
@@ -110,11 +99,11 @@ class LocalModel:
             tokenizer.pad_token = tokenizer.eos_token
         return cls(model.eval(), processor)
 
-    def answer(self, questions: Sequence[Question], params: Params) -> list[Answer]:
+    def answer(self, questions: Sequence[Question], params: Params) -> list[Reply]:
         """Answer questions in one batch.
 
         Args:
-            questions: All with the same number of pictures.
+            questions: All with the same number of images.
             params: Temperature 0 decodes greedily, None as the model's own settings say.
         """
         import torch
@@ -146,7 +135,7 @@ class LocalModel:
                 **inputs,
                 **sampling,
                 max_new_tokens=max(1, min(params.max_tokens, self._context - read)),
-                # A written image token would stand for a picture that is not there.
+                # A written image token would stand for an image that is not there.
                 suppress_tokens=self._image_tokens,
                 pad_token_id=self.processor.tokenizer.pad_token_id,
             )[:, read:]
@@ -157,13 +146,12 @@ class LocalModel:
         ]
         asked = inputs["attention_mask"].sum(1).tolist()
         return [
-            # Everything after the first end is padding.
-            Answer(
+            Reply(
                 text.strip(),
-                n,
-                int(row.int().argmax()) + 1 if row.any() else len(row),
-                not row.any(),
+                Finish.STOP if row.any() else Finish.LENGTH,
                 reasoning,
+                # Everything after the first end is padding.
+                Usage(n, int(row.int().argmax()) + 1 if row.any() else len(row)),
             )
             for (text, reasoning), n, row in zip(said, asked, ended, strict=True)
         ]
@@ -224,10 +212,7 @@ def digest_of(folder: Path) -> str:
     whole = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in DIGESTED and path.name not in NOT_DIGESTED:
-            with open(path, "rb") as file:
-                whole.update(
-                    f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
-                )
+            whole.update(f"{path.name} {file_sha256(path)}\n".encode())
     adapter = folder / "adapter_config.json"
     if adapter.is_file():
         base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
@@ -236,12 +221,10 @@ def digest_of(folder: Path) -> str:
     return whole.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Waiting:
     request: Request
     reply: asyncio.Future[Reply]
-    alone: bool = False
-    """Whether it is asked by itself, after a batch that failed."""
 
     @property
     def group(self) -> tuple[int, Params, int]:
@@ -257,12 +240,11 @@ class HfChat:
     the request's seed and sample number alone, so they are drawn one at a time.
     """
 
-    def __init__(self, spec: str, batch: int = BATCH) -> None:
+    def __init__(self, spec: str) -> None:
         """Load the model.
 
         Args:
             spec: `hf/PATH` of a folder in Hugging Face format, or `hf/ORG/NAME` of the Hub.
-            batch: Questions answered together, at most.
 
         Raises:
             MissingExtra: transformers or torch is not installed.
@@ -270,7 +252,6 @@ class HfChat:
         """
         self.spec = spec
         self.endpoint = spec
-        self._batch = batch
         name = spec.removeprefix(PREFIX)
         self._local = LocalModel.load(name)
         folder = Path(name)
@@ -298,30 +279,32 @@ class HfChat:
     async def _work(self) -> None:
         await asyncio.sleep(GATHER_S)
         while batch := self._take():
-            try:
-                replies = await asyncio.to_thread(self._answer, [w.request for w in batch])
-            except Exception as error:
-                if len(batch) > 1:  # one question must not cost the others their answers
-                    self._waiting[:0] = [replace(waiting, alone=True) for waiting in batch]
-                    continue
-                if not batch[0].reply.done():
-                    batch[0].reply.set_exception(CallFailed(first_line(error), 1))
-                continue
+            replies = await asyncio.to_thread(self._answer_all, [w.request for w in batch])
             for waiting, reply in zip(batch, replies, strict=True):
-                if not waiting.reply.done():
+                if waiting.reply.done():
+                    continue
+                if isinstance(reply, CallFailed):
+                    waiting.reply.set_exception(reply)
+                else:
                     waiting.reply.set_result(reply)
 
     def _take(self) -> list[_Waiting]:
         waiting = [w for w in self._waiting if not w.reply.done()]
-        batch = [w for w in waiting if w.group == waiting[0].group][: self._batch]
-        if batch and batch[0].alone:
-            batch = batch[:1]
-        taken = {id(w) for w in batch}
-        self._waiting = [w for w in waiting if id(w) not in taken]
+        batch = [w for w in waiting if w.group == waiting[0].group][:BATCH]
+        self._waiting = [w for w in waiting if w not in batch]
         return batch
 
+    def _answer_all(self, requests: Sequence[Request]) -> list[Reply | CallFailed]:
+        try:
+            return [*self._answer(requests)]
+        except Exception as error:
+            if len(requests) == 1:
+                return [CallFailed(first_line(error), 1)]
+            # One question must not cost the others their answers.
+            return [reply for request in requests for reply in self._answer_all([request])]
+
     def _answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer a batch; a picture that cannot be decoded is its own question's fault alone."""
+        """Answer a batch; an image that cannot be decoded is its own question's fault alone."""
         replies: list[Reply | None] = []
         questions: list[Question] = []
         for request in requests:
@@ -342,19 +325,9 @@ class HfChat:
             # Each sample of the same question is another draw, whatever else was asked before.
             seed = (params.seed or 0) * 1_000_003 + first.sample
             params = Params(params.max_tokens, params.temperature, seed)
-        answers = self._local.answer(questions, params)
+        replies = self._local.answer(questions, params)
         took = time.perf_counter() - started
-        return [
-            Reply(
-                answer.text,
-                Finish.LENGTH if answer.cut else Finish.STOP,
-                answer.reasoning,
-                usage=Usage(answer.input_tokens, answer.output_tokens),
-                latency_s=took,
-                served_by=self.spec,
-            )
-            for answer in answers
-        ]
+        return [replace(reply, latency_s=took, served_by=self.spec) for reply in replies]
 
     async def close(self) -> None:
         """Nothing is held open between calls."""

@@ -1,15 +1,17 @@
 """Chat models behind any OpenAI-compatible HTTP server.
 
 Format: https://platform.openai.com/docs/api-reference/chat (vLLM, SGLang, Ollama, llama.cpp and
-gateways speak the same). The image's base64 is spliced into the request's JSON, so that a picture
+gateways speak the same). The image's base64 is spliced into the request's JSON, so that an image
 of megabytes is never walked by a JSON encoder.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from math import isfinite
@@ -18,7 +20,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from vlsbench.models._address import OPENAI_URL
 from vlsbench.models._answers import FILTER_CODES, parse_answer, read_error
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request
 from vlsbench.models._limits import Limiter
@@ -27,8 +28,8 @@ from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     import aiohttp
-    import tenacity
 
+OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
 """An answer larger than this is a fault of the server."""
 CONNECT_TIMEOUT_S = 20
@@ -95,6 +96,108 @@ class Server:
             )
         return self._session
 
+    async def ask(
+        self, spec: str, path: str, pieces: Sequence[bytes], read: Callable[[bytes], Reply]
+    ) -> Reply:
+        """Answer one request, retrying what passes.
+
+        Args:
+            spec: How the user names the model, for errors.
+            path: The endpoint, below the base URL.
+            pieces: The request's JSON.
+            read: Reads a good answer; raises `ValueError` where it is none.
+
+        Returns:
+            The reply; one that is filtered or rejected where the server would not take the request.
+
+        Raises:
+            CallFailed: The server gave no answer after all retries.
+            FatalCall: No request can succeed.
+        """
+        patience, started, attempt, faults = self.patience, time.monotonic(), 0, 0
+        while True:
+            attempt += 1
+            try:
+                async with self.limiter:
+                    reply = await self._once(spec, path, pieces, read)
+                return replace(reply, attempts=attempt)
+            except _Passing as error:
+                # Faults are bounded by number, overload by time.
+                faults += not error.overload
+                late = error.overload and time.monotonic() - started > patience.overload_s
+                if late or faults > patience.retries:
+                    raise CallFailed(str(error), attempt) from None
+                pause = min(patience.backoff_s * 2 ** min(attempt - 1, 32), patience.max_backoff_s)
+                pause += random.uniform(0, patience.backoff_s)
+                await asyncio.sleep(pause if error.after_s is None else error.after_s + pause / 10)
+
+    async def _once(
+        self, spec: str, path: str, pieces: Sequence[bytes], read: Callable[[bytes], Reply]
+    ) -> Reply:
+        import aiohttp
+
+        from vlsbench.models._body import Body
+
+        began = time.perf_counter()
+        try:
+            async with self.session().post(
+                f"{self.url}{path}",
+                data=Body(pieces),
+                allow_redirects=False,
+            ) as response:
+                answer = await response.content.read(MAX_ANSWER_BYTES)
+                while not response.content.at_eof() and len(answer) < MAX_ANSWER_BYTES:
+                    answer += await response.content.read(MAX_ANSWER_BYTES - len(answer))
+                status, headers = response.status, response.headers
+        except TimeoutError:
+            raise _Passing("timeout") from None
+        except aiohttp.ClientConnectorError as error:
+            if not self.answered:
+                raise FatalCall(
+                    f"nothing answers at {self.url} ({first_line(error)}): is the server running?"
+                ) from None
+            raise _Passing(f"connection: {first_line(error)}") from None
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise _Passing(f"connection: {first_line(error)}") from None
+        except UnicodeError as error:
+            raise FatalCall(f"{self.url} is no usable address: {error}") from None
+        self.answered = True
+        latency = time.perf_counter() - began
+        if status == 200:
+            try:
+                reply = read(answer)
+            except ValueError as error:
+                raise _Passing(f"malformed answer: {str(error)[:80]}") from None
+            self.limiter.good()
+        else:
+            reply = self._not_ok(spec, status, answer, headers.get("Retry-After"))
+        return replace(reply, latency_s=latency)
+
+    def _not_ok(self, spec: str, status: int, body: bytes, retry_after: str | None) -> Reply:
+        """Sort an HTTP error: passing (raises), final for the run (raises), or of this request."""
+        message, code = read_error(body)
+        message = self.redact(message)
+        if status in (429, 503, 529):
+            if code == "insufficient_quota":
+                raise FatalCall(f"{spec}: the account is out of quota ({message})")
+            after = _retry_after(retry_after)
+            self.limiter.overloaded(after)
+            raise _Passing(f"http {status}", overload=True, after_s=after)
+        if status in (408, 409, 425) or status >= 500:
+            raise _Passing(f"http {status}")
+        if status in (401, 403):
+            raise FatalCall(f"{spec}: the server refuses the key (http {status}: {message})")
+        if status == 404:
+            raise FatalCall(f"{spec}: no such model or path at {self.url} ({message})")
+        if 300 <= status < 400:
+            raise FatalCall(f"{spec}: {self.url} redirects; give the final address")
+        filtered = any(mark in f"{code} {message}".lower() for mark in FILTER_CODES)
+        return Reply(
+            text="",
+            finish=Finish.FILTERED if filtered else Finish.REJECTED,
+            detail=f"http {status}: {message}",
+        )
+
     def redact(self, text: str) -> str:
         """Take the key out of what a server said."""
         return text.replace(self._api_key, "***") if self._api_key else text
@@ -114,39 +217,12 @@ def _proxy_of(url: str) -> str | None:
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
-def _to_json(value: Any) -> bytes:
+def to_json(value: Any) -> bytes:
+    """Encode the body of a request."""
     try:
         return msgspec.json.encode(value)
     except (UnicodeEncodeError, OverflowError):  # lone surrogates, integers over 64 bits
         return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _retrying(patience: RetryPolicy, started: float) -> tenacity.AsyncRetrying:
-    """Return what asks again: faults by number, overload by time since `started`."""
-    import tenacity
-
-    faults = 0
-
-    def stop(state: tenacity.RetryCallState) -> bool:
-        nonlocal faults
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, _Passing) and error.overload:
-            return time.monotonic() - started > patience.overload_s
-        faults += 1
-        return faults > patience.retries
-
-    backoff = tenacity.wait_exponential(
-        multiplier=patience.backoff_s, max=patience.max_backoff_s
-    ) + tenacity.wait_random(0, patience.backoff_s)
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        after = error.after_s if isinstance(error, _Passing) else None
-        return backoff(state) if after is None else after + backoff(state) * 0.1
-
-    return tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(_Passing), stop=stop, wait=wait, reraise=True
-    )
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -236,14 +312,14 @@ class HttpChat:
                 url = marker
             content.append({"type": "image_url", "image_url": {"url": url}})
         # No text can hold this mark: in JSON its quotation marks would be escaped.
-        texts = _to_json(self.body(request, content)).split(f'"url":"{marker}"'.encode())
+        texts = to_json(self.body(request, content)).split(f'"url":"{marker}"'.encode())
         pieces = [texts[0]]
         for (prefix, data), text_after in zip(images, texts[1:], strict=True):
             pieces += (prefix, data, b'"' + text_after)
         return pieces
 
     def body(self, request: Request, content: list[dict[str, Any]]) -> dict[str, Any]:
-        """Write a request's JSON around its pictures."""
+        """Write a request's JSON around its images."""
         text = {"type": "text", "text": request.text}
         params = request.params
         rest: dict[str, Any] = {
@@ -272,93 +348,4 @@ class HttpChat:
             pieces = self._pieces(request)
         except ImageError as error:
             return Reply("", Finish.REJECTED, detail=str(error))
-        attempts = 0
-
-        async def once() -> Reply:
-            nonlocal attempts
-            attempts += 1
-            async with self._server.limiter:
-                return await self._once(pieces, attempts)
-
-        started = time.monotonic()
-        try:
-            return await once()
-        except _Passing as error:
-            failed: list[_Passing] = [error]
-
-        async def again() -> Reply:
-            # The first attempt was made before tenacity, which costs more than an answer does.
-            if failed:
-                raise failed.pop()
-            return await once()
-
-        try:
-            return await _retrying(self._server.patience, started)(again)
-        except _Passing as error:
-            raise CallFailed(str(error), attempts) from None
-
-    async def _once(self, pieces: Sequence[bytes], attempts: int) -> Reply:
-        import aiohttp
-
-        from vlsbench.models._body import Body
-
-        server = self._server
-        began = time.perf_counter()
-        try:
-            async with server.session().post(
-                f"{server.url}{self.path}",
-                data=Body(pieces),
-                allow_redirects=False,
-            ) as response:
-                answer = await response.content.read(MAX_ANSWER_BYTES)
-                while not response.content.at_eof() and len(answer) < MAX_ANSWER_BYTES:
-                    answer += await response.content.read(MAX_ANSWER_BYTES - len(answer))
-                status, headers = response.status, response.headers
-        except TimeoutError:
-            raise _Passing("timeout") from None
-        except aiohttp.ClientConnectorError as error:
-            if not server.answered:
-                raise FatalCall(
-                    f"nothing answers at {server.url} ({first_line(error)}): is the server running?"
-                ) from None
-            raise _Passing(f"connection: {first_line(error)}") from None
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise _Passing(f"connection: {first_line(error)}") from None
-        except UnicodeError as error:
-            raise FatalCall(f"{server.url} is no usable address: {error}") from None
-        server.answered = True
-        latency = time.perf_counter() - began
-        if status == 200:
-            try:
-                reply = self.read(answer)
-            except ValueError as error:
-                raise _Passing(f"malformed answer: {str(error)[:80]}") from None
-            server.limiter.good()
-        else:
-            reply = self._not_ok(status, answer, headers.get("Retry-After"))
-        return replace(reply, latency_s=latency, attempts=attempts)
-
-    def _not_ok(self, status: int, body: bytes, retry_after: str | None) -> Reply:
-        """Sort an HTTP error: passing (raises), final for the run (raises), or of this request."""
-        message, code = read_error(body)
-        message = self._server.redact(message)
-        if status in (429, 503, 529):
-            if code == "insufficient_quota":
-                raise FatalCall(f"{self.spec}: the account is out of quota ({message})")
-            after = _retry_after(retry_after)
-            self._server.limiter.overloaded(after)
-            raise _Passing(f"http {status}", overload=True, after_s=after)
-        if status in (408, 409, 425) or status >= 500:
-            raise _Passing(f"http {status}")
-        if status in (401, 403):
-            raise FatalCall(f"{self.spec}: the server refuses the key (http {status}: {message})")
-        if status == 404:
-            raise FatalCall(f"{self.spec}: no such model or path at {self.endpoint} ({message})")
-        if 300 <= status < 400:
-            raise FatalCall(f"{self.spec}: {self.endpoint} redirects; give the final address")
-        filtered = any(mark in f"{code} {message}".lower() for mark in FILTER_CODES)
-        return Reply(
-            text="",
-            finish=Finish.FILTERED if filtered else Finish.REJECTED,
-            detail=f"http {status}: {message}",
-        )
+        return await self._server.ask(self.spec, self.path, pieces, self.read)

@@ -1,6 +1,6 @@
 """Text-to-image models: any `/v1/images/generations` server, or diffusers in this process.
 
-Format: https://platform.openai.com/docs/api-reference/images/create. The picture comes back as
+Format: https://platform.openai.com/docs/api-reference/images/create. The image comes back as
 base64 inside the answer; addresses are never followed.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import pybase64
 
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.models._chat import FatalCall, Finish, Params, Reply, Request, Usage
+from vlsbench.models._chat import FatalCall, Finish, Model, Params, Reply, Request, Usage
 from vlsbench.models._http import HttpChat
 from vlsbench.models._open import Connections
 from vlsbench.pairs import ImageData, ImageError, encode
@@ -27,8 +27,10 @@ from vlsbench.text import first_line, storable
 
 DIFFUSERS = "diffusers/"
 """Prefix of models in this process."""
+STEPS = 28
+"""Of denoising."""
 ONE_IMAGE = Usage(input_tokens=0, output_tokens=1)
-"""A picture counts as one output token, so that a price for each picture is a price like others."""
+"""An image counts as one output token, so that a price for each image is a price like others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,58 +39,43 @@ class Drawing:
 
     prompt: str
     seed: int
-    """Equal ones give equal pictures where the server heeds seeds at all."""
+    """Equal ones give equal images where the server heeds seeds at all."""
     size: str
     """`WIDTHxHEIGHT` in pixels."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture, or why there is none, in the form that the ledger keeps."""
+    """An image, or why there is none, in the form that the ledger keeps."""
 
     reply: Reply
     """With `finish` other than `stop` where the backend filtered or rejected the prompt."""
     image: ImageData | None = field(default=None, repr=False)
 
     def kept(self) -> Reply:
-        """Return the reply with the picture's digest in place of the picture."""
+        """Return the reply with the image's digest in place of the image."""
         assert self.image is not None
         extra = {**self.reply.extra, "image": self.image.sha256, "mime": self.image.mime}
         return replace(self.reply, extra=extra)
 
 
-class ImageModel(Protocol):
+class ImageModel(Model, Protocol):
     """A model that draws."""
 
-    @property
-    def spec(self) -> str:
-        """How the user names it."""
-
-    @property
-    def endpoint(self) -> str:
-        """What its calls share a rate limit with."""
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """What of the model could change a picture; plain JSON, no secrets."""
-
     async def draw(self, drawing: Drawing) -> Drawn:
-        """Draw one picture, retrying what passes.
+        """Draw one image, retrying what passes.
 
         Raises:
             CallFailed: The server gave no answer after all retries.
             FatalCall: No request can succeed.
         """
 
-    async def close(self) -> None:
-        """Release connections or memory."""
-
 
 def parse_generation(body: bytes) -> Reply:
     """Read an answer of `/v1/images/generations`; its base64 stands in `extra["b64_json"]`.
 
     Raises:
-        ValueError: It holds no picture in base64 (a cut answer, an HTML page, an address).
+        ValueError: It holds no image in base64 (a cut answer, an HTML page, an address).
     """
     try:
         answer = json.loads(body)
@@ -107,11 +94,16 @@ def parse_generation(body: bytes) -> Reply:
     )
 
 
-class ImageGenerations(HttpChat):
-    """The endpoint for pictures of an OpenAI-compatible server."""
+class HttpImages(HttpChat):
+    """An image model on an OpenAI-compatible server; implements `ImageModel`."""
 
     path = "/images/generations"
     read = staticmethod(parse_generation)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Server and model name."""
+        return {**super().identity, "kind": "openai-images"}
 
     def body(self, request: Request, content: list[dict[str, Any]]) -> dict[str, Any]:
         """Write a request; the size stands in the system prompt's place."""
@@ -127,21 +119,6 @@ class ImageGenerations(HttpChat):
             body["seed"] = request.params.seed
         return body
 
-
-class HttpImages:
-    """An image model on an OpenAI-compatible server; implements `ImageModel`."""
-
-    def __init__(self, chat: HttpChat) -> None:
-        """Take the endpoint for pictures."""
-        self._chat = chat
-        self.spec = chat.spec
-        self.endpoint = chat.endpoint
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """Server and model name."""
-        return {**self._chat.identity, "kind": "openai-images"}
-
     async def draw(self, drawing: Drawing) -> Drawn:
         """Draw; see `ImageModel.draw`."""
         request = Request(
@@ -149,7 +126,7 @@ class HttpImages:
             system=drawing.size,
             params=Params(max_tokens=1, temperature=None, seed=drawing.seed),
         )
-        reply = await self._chat.ask(request)
+        reply = await self.ask(request)
         if reply.finish is not Finish.STOP:
             return Drawn(reply)
         extra = dict(reply.extra)
@@ -159,33 +136,24 @@ class HttpImages:
             data = pybase64.b64decode(encoded, validate=True)
             return Drawn(reply, ImageData.of(data, "of the image model"))
         except (binascii.Error, ValueError, ImageError) as error:
-            return Drawn(replace(reply, finish=Finish.REJECTED, detail=f"no picture: {error}"))
-
-    async def listed(self) -> bool | None:
-        """Ask the server whether it has the model; see `HttpChat.listed`."""
-        return await self._chat.listed()
-
-    async def close(self) -> None:
-        """Close the server's connections."""
-        await self._chat.close()
+            return Drawn(replace(reply, finish=Finish.REJECTED, detail=f"no image: {error}"))
 
 
 class DiffusersImages:
-    """A diffusers pipeline in this process, one picture at a time; implements `ImageModel`.
+    """A diffusers pipeline in this process, one image at a time; implements `ImageModel`.
 
-    Stable Diffusion 3.5 and its like; wants a GPU. Loaded before the first picture.
+    Stable Diffusion 3.5 and its like; wants a GPU. Loaded before the first image.
     """
 
     endpoint = "diffusers"
 
-    def __init__(self, spec: str, *, filtered: bool, steps: int = 28) -> None:
+    def __init__(self, spec: str, *, filtered: bool) -> None:
         """Take a `diffusers/ORG/NAME` or `diffusers/PATH`.
 
         Args:
             spec: As the user gave it.
             filtered: The recipe says that the backend filters what it draws: a pipeline without a
                 safety checker is then refused.
-            steps: Of denoising.
 
         Raises:
             MissingExtra: diffusers or torch is not installed.
@@ -195,17 +163,16 @@ class DiffusersImages:
         self.spec = spec
         self._name = spec.removeprefix(DIFFUSERS)
         self._filtered = filtered
-        self._steps = steps
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="diffusers")
         self._pipeline: Any = None
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Name and steps; `filtered` changes which pictures come back."""
+        """Name and steps; `filtered` changes which images come back."""
         return {
             "kind": "diffusers",
             "name": self._name,
-            "steps": self._steps,
+            "steps": STEPS,
             "filtered": self._filtered,
         }
 
@@ -244,7 +211,7 @@ class DiffusersImages:
                 prompt=drawing.prompt,
                 width=width,
                 height=height,
-                num_inference_steps=self._steps,
+                num_inference_steps=STEPS,
                 generator=torch.Generator("cpu").manual_seed(drawing.seed),
             )
         except (RuntimeError, ValueError) as error:  # of memory, or of a size it cannot draw
@@ -282,10 +249,10 @@ def open_images(spec: str, connections: Connections, *, filtered: bool) -> Image
     """
     if spec.startswith(DIFFUSERS):
         return DiffusersImages(spec, filtered=filtered)
-    model = connections.open(spec, ImageGenerations)
-    if not isinstance(model, HttpChat):
+    model = connections.open(spec, HttpImages)
+    if not isinstance(model, HttpImages):
         raise VlsbenchError(
             f"image model {spec!r} is of no known form: openai/NAME, NAME@http://host:port/v1, "
             f"{DIFFUSERS}ORG/NAME"
         )
-    return HttpImages(model)
+    return model

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlsbench.errors import MissingExtra
+from vlsbench.models._answers import read_finish
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
-from vlsbench.models._finish import read_finish
 from vlsbench.models._http import RetryPolicy
 from vlsbench.models._limits import Limiter
 from vlsbench.models._thoughts import split_thoughts

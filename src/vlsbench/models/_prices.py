@@ -11,6 +11,7 @@ from vlsbench import registry
 from vlsbench.errors import VlsbenchError
 from vlsbench.models._chat import Usage
 from vlsbench.registry import Kind
+from vlsbench.schemas import convert
 
 CHARS_PER_TOKEN = 4
 """Rule of thumb for English; used for estimates before a run, never for what it cost."""
@@ -51,24 +52,24 @@ class PriceTable:
 
     as_of: str
     source: str
-    prices: dict[str, Price]
+    models: dict[str, Price]
 
 
 @lru_cache(maxsize=1)
 def price_table() -> PriceTable:
     """Read `prices.toml`."""
-    table = tomllib.loads(files("vlsbench.models").joinpath("prices.toml").read_text("utf-8"))
-    prices = {name: Price(row["input"], row["output"]) for name, row in table["models"].items()}
-    return PriceTable(table["as_of"], table["source"], prices)
+    text = files("vlsbench.models").joinpath("prices.toml").read_text("utf-8")
+    return convert(tomllib.loads(text), PriceTable, "prices.toml")
 
 
 def price_of(spec: str) -> Price | None:
     """Look a model spec up; None where the price is unknown. What runs here costs nothing."""
     name = spec.partition("@")[0].partition("/")[0]
     for kind in (Kind.MODEL, Kind.JUDGE):
-        if (entry := registry.known(kind, name)) and entry.declaration.get("free"):
+        entry = registry.find(kind, name, announced=True)
+        if entry and entry.declaration.get("free"):
             return Price(0.0, 0.0)
-    return price_table().prices.get(spec.removeprefix("inspect/"))
+    return price_table().models.get(spec.removeprefix("inspect/"))
 
 
 def image_tokens(width: int, height: int) -> int:

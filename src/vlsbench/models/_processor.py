@@ -8,7 +8,7 @@ from typing import Any
 
 
 def load_processor(name: str, **options: Any) -> Any:
-    """Load a processor; where torchvision is missing, one that takes pictures but no videos.
+    """Load a processor; where torchvision is missing, one that takes images but no videos.
 
     Processors of models that take videos too (Qwen2-VL and its kin) ask for torchvision, and that
     only for the videos. torchvision's usual wheel breaks the imports beside a torch of another
@@ -29,10 +29,10 @@ def load_processor(name: str, **options: Any) -> Any:
     except (ImportError, ValueError) as error:
         if find_spec("torchvision") or "torchvision" not in str(error).lower():
             raise
-    return _of_pictures(name, options)
+    return _of_images(name, options)
 
 
-def _of_pictures(name: str, options: dict[str, Any]) -> Any:
+def _of_images(name: str, options: dict[str, Any]) -> Any:
     from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, ProcessorMixin
     from transformers.models.auto.processing_auto import (
         PROCESSOR_MAPPING,
@@ -43,9 +43,7 @@ def _of_pictures(name: str, options: dict[str, Any]) -> Any:
     images, words, configs = auto
     saved: dict[str, Any] = ProcessorMixin.get_processor_dict(name, **options)[0]
     whole = processor_class_from_name(saved.get("processor_class", ""))
-    return pictures_only(
-        whole or PROCESSOR_MAPPING[type(configs.from_pretrained(name, **options))]
-    )(
+    return images_only(whole or PROCESSOR_MAPPING[type(configs.from_pretrained(name, **options))])(
         image_processor=images.from_pretrained(name, **options),
         tokenizer=words.from_pretrained(name, **options),
         chat_template=saved.get("chat_template"),
@@ -53,10 +51,10 @@ def _of_pictures(name: str, options: dict[str, Any]) -> Any:
 
 
 @cache
-def pictures_only(whole: Any) -> Any:
+def images_only(whole: Any) -> Any:
     """Make a processor's class into one that has, loads and saves no `video_processor`."""
 
-    class PicturesOnly(whole):  # type: ignore[misc]
+    class ImagesOnly(whole):  # type: ignore[misc]
         @classmethod
         def get_attributes(cls) -> list[str]:
             return [name for name in super().get_attributes() if name != "video_processor"]
@@ -68,8 +66,8 @@ def pictures_only(whole: Any) -> Any:
             return done
 
     # Saved files name the class.
-    PicturesOnly.__name__ = whole.__name__
-    return PicturesOnly
+    ImagesOnly.__name__ = whole.__name__
+    return ImagesOnly
 
 
 def has_bos(tokenizer: Any, prompt: str) -> bool:

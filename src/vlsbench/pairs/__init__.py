@@ -1,104 +1,62 @@
 """Pairs, their images, the views under which they are shown, and the benchmarks they come from."""
 
-from vlsbench.pairs._decode import (
-    MAX_PIXELS,
-    ImageData,
-    ImageError,
-    ImageFacts,
-    decode,
-    encode,
-    image_facts,
-    image_size,
-    sniff_mime,
-)
-from vlsbench.pairs._describe import Description, Oddity, describe
-from vlsbench.pairs._drop import DROP_COLUMNS, read_drop, without
-from vlsbench.pairs._fetch import (
-    PIN,
-    Fetchable,
-    Pin,
-    card_licence,
-    fetch,
-    home_folder,
-    read_pin,
-)
-from vlsbench.pairs._generic import parse_columns, plain_value
-from vlsbench.pairs._image import FileImage, Image, MadeImage, ParquetImage, ParquetImages
-from vlsbench.pairs._load import Bench, find_source, load, load_configured
-from vlsbench.pairs._pair import Pair
-from vlsbench.pairs._rows import (
-    Embedded,
-    Labelled,
-    MissingFile,
-    RowError,
-    file_image,
-    find,
-    folder_of,
-    read_json,
-    read_jsonl,
-    read_parquet,
-)
-from vlsbench.pairs._rows import Row as Fields
-from vlsbench.pairs._shrink import Shrink
-from vlsbench.pairs._source import Home, PairSet, Rows, Source, image_faults, list_sources
-from vlsbench.pairs._view import NEUTRAL_REQUEST, Shown, Swapper, View, show
-
-__all__ = [
-    "DROP_COLUMNS",
-    "MAX_PIXELS",
-    "NEUTRAL_REQUEST",
-    "PIN",
-    "Bench",
-    "Description",
-    "Embedded",
-    "Fetchable",
-    "Fields",
-    "FileImage",
-    "Home",
-    "Image",
-    "ImageData",
-    "ImageError",
-    "ImageFacts",
-    "Labelled",
-    "MadeImage",
-    "MissingFile",
-    "Oddity",
-    "Pair",
-    "PairSet",
-    "ParquetImage",
-    "ParquetImages",
-    "Pin",
-    "RowError",
-    "Rows",
-    "Shown",
-    "Shrink",
-    "Source",
-    "Swapper",
-    "View",
-    "card_licence",
-    "decode",
-    "describe",
-    "encode",
-    "fetch",
-    "file_image",
-    "find",
-    "find_source",
-    "folder_of",
-    "home_folder",
-    "image_facts",
-    "image_faults",
-    "image_size",
-    "list_sources",
-    "load",
-    "load_configured",
-    "parse_columns",
-    "plain_value",
-    "read_drop",
-    "read_json",
-    "read_jsonl",
-    "read_parquet",
-    "read_pin",
-    "show",
-    "sniff_mime",
-    "without",
-]
+from vlsbench.pairs._decode import MAX_PIXELS as MAX_PIXELS
+from vlsbench.pairs._decode import ImageData as ImageData
+from vlsbench.pairs._decode import ImageError as ImageError
+from vlsbench.pairs._decode import ImageFacts as ImageFacts
+from vlsbench.pairs._decode import Shrink as Shrink
+from vlsbench.pairs._decode import decode as decode
+from vlsbench.pairs._decode import encode as encode
+from vlsbench.pairs._decode import image_facts as image_facts
+from vlsbench.pairs._decode import image_size as image_size
+from vlsbench.pairs._decode import sniff_mime as sniff_mime
+from vlsbench.pairs._describe import Description as Description
+from vlsbench.pairs._describe import Oddity as Oddity
+from vlsbench.pairs._describe import describe as describe
+from vlsbench.pairs._fetch import PIN as PIN
+from vlsbench.pairs._fetch import Fetchable as Fetchable
+from vlsbench.pairs._fetch import Pin as Pin
+from vlsbench.pairs._fetch import card_licence as card_licence
+from vlsbench.pairs._fetch import fetch as fetch
+from vlsbench.pairs._fetch import home_folder as home_folder
+from vlsbench.pairs._fetch import read_pin as read_pin
+from vlsbench.pairs._generic import parse_columns as parse_columns
+from vlsbench.pairs._generic import plain_value as plain_value
+from vlsbench.pairs._load import DROP_COLUMNS as DROP_COLUMNS
+from vlsbench.pairs._load import Bench as Bench
+from vlsbench.pairs._load import find_source as find_source
+from vlsbench.pairs._load import load as load
+from vlsbench.pairs._load import load_configured as load_configured
+from vlsbench.pairs._load import read_drop as read_drop
+from vlsbench.pairs._load import without as without
+from vlsbench.pairs._pair import FileImage as FileImage
+from vlsbench.pairs._pair import Image as Image
+from vlsbench.pairs._pair import MadeImage as MadeImage
+from vlsbench.pairs._pair import Pair as Pair
+from vlsbench.pairs._parquet import Embedded as Embedded
+from vlsbench.pairs._parquet import Labelled as Labelled
+from vlsbench.pairs._parquet import ParquetImage as ParquetImage
+from vlsbench.pairs._parquet import read_parquet as read_parquet
+from vlsbench.pairs._rows import Fields as Fields
+from vlsbench.pairs._rows import MissingFile as MissingFile
+from vlsbench.pairs._rows import RowError as RowError
+from vlsbench.pairs._rows import Rows as Rows
+from vlsbench.pairs._rows import file_image as file_image
+from vlsbench.pairs._rows import find as find
+from vlsbench.pairs._rows import folder_of as folder_of
+from vlsbench.pairs._rows import inside as inside
+from vlsbench.pairs._rows import pairs_from as pairs_from
+from vlsbench.pairs._rows import read_json as read_json
+from vlsbench.pairs._rows import read_jsonl as read_jsonl
+from vlsbench.pairs._rows import read_pairs as read_pairs
+from vlsbench.pairs._rows import read_text as read_text
+from vlsbench.pairs._source import Home as Home
+from vlsbench.pairs._source import PairSet as PairSet
+from vlsbench.pairs._source import Source as Source
+from vlsbench.pairs._source import image_faults as image_faults
+from vlsbench.pairs._source import list_sources as list_sources
+from vlsbench.pairs._view import NEUTRAL_REQUEST as NEUTRAL_REQUEST
+from vlsbench.pairs._view import Shown as Shown
+from vlsbench.pairs._view import Swapper as Swapper
+from vlsbench.pairs._view import View as View
+from vlsbench.pairs._view import show as show

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +27,8 @@ WHITE = (255, 255, 255)
 """What shows through transparent parts."""
 JPEG_QUALITY = 95
 """Of a JPEG that is drawn anew; beyond, files grow and nothing is seen (libjpeg's advice)."""
+QUALITIES = (92, 85, 75, 65, 50, 35)
+"""JPEG qualities tried in turn until the bytes fit."""
 REDRAWN = "redrawn-1"
 """Stands beside the digest of an image that is not sent as it is; changes with how it is drawn."""
 
@@ -38,6 +41,16 @@ _WHITES = (1.0, 255.0, 65535.0)
 """Values that may stand for white where a file does not say which does (32-bit TIFF)."""
 
 
+_STARTS = {
+    "image/png": rb"\x89PNG\r\n\x1a\n",
+    "image/jpeg": rb"\xff\xd8\xff",
+    "image/gif": rb"GIF8[79]a",
+    "image/webp": rb"RIFF....WEBP",
+    "image/bmp": rb"BM",
+    "image/tiff": rb"II\*\x00|MM\x00\*",
+}
+
+
 class ImageError(VlsbenchError):
     """An image that is missing, empty, cut off, too large or no image."""
 
@@ -47,19 +60,7 @@ def sniff_mime(header: bytes) -> str | None:
 
     File names lie (a WebP saved as `.png` is common on the web); content does not.
     """
-    if header.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if header.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if header[:6] in (b"GIF87a", b"GIF89a"):
-        return "image/gif"
-    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
-        return "image/webp"
-    if header.startswith(b"BM"):
-        return "image/bmp"
-    if header[:4] in (b"II*\x00", b"MM\x00*"):
-        return "image/tiff"
-    return None
+    return next((mime for mime, start in _STARTS.items() if re.match(start, header, re.S)), None)
 
 
 def fault_of(ref: str, header: bytes, tail: bytes) -> str | None:
@@ -155,6 +156,8 @@ def decode(
         ImageError: It is cut off, broken, of no known kind, or of more than `MAX_PIXELS`; the
             message names it.
     """
+    from PIL import ImageOps
+
     name, opened = _opened(image, ref)
     try:
         if opened is image:
@@ -163,7 +166,9 @@ def decode(
             # Twice the size wanted leaves something to smooth.
             opened.draft(None, (2 * side, 2 * side))
         opened.load()
-        found = _rgb(_upright(opened))
+        with suppress(Exception):  # broken metadata turn nothing
+            ImageOps.exif_transpose(opened, in_place=True)
+        found = _rgb(opened)
         if side:
             found.thumbnail((side, side), reducing_gap=1.0)
     except Exception as error:  # decoders raise whatever they come upon in broken bytes
@@ -253,14 +258,6 @@ def _opened(image: ImageData | bytes | Pillow.Image, ref: str) -> tuple[str, Pil
     return name, opened
 
 
-def _upright(image: Pillow.Image) -> Pillow.Image:
-    from PIL import ImageOps
-
-    with suppress(Exception):  # broken metadata turn nothing
-        ImageOps.exif_transpose(image, in_place=True)
-    return image
-
-
 def _rgb(image: Pillow.Image) -> Pillow.Image:
     from PIL import Image
 
@@ -319,3 +316,47 @@ def _needs_redrawing(image: ImageData) -> bool:
         return opened.mode == "CMYK" or opened.getexif().get(_ORIENTATION) in range(2, 9)
     except Exception:  # whoever has to decode it says what is wrong
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """Limits on what is sent; None does not limit."""
+
+    max_side: int | None = None
+    """Pixels of the longer side."""
+    max_bytes: int | None = None
+    """Bytes of the file, before base64."""
+
+    def __bool__(self) -> bool:
+        return self.max_side is not None or self.max_bytes is not None
+
+    def apply(self, image: ImageData) -> ImageData:
+        """Return the image within the limits: itself where it is within them already.
+
+        Resizes by Lanczos and writes a JPEG of a JPEG, a PNG of all else; where bytes are limited
+        and do not fit, JPEG at falling quality.
+
+        Raises:
+            ImageError: It cannot be decoded, or does not fit at the lowest quality.
+        """
+        from PIL import Image as Pillow
+
+        too_large = self.max_side is not None and max(image_size(image)) > self.max_side
+        too_heavy = self.max_bytes is not None and len(image.data) > self.max_bytes
+        if not (too_large or too_heavy):
+            return image
+        found = decode(image)
+        if too_large and self.max_side is not None:
+            found.thumbnail((self.max_side, self.max_side), Pillow.Resampling.LANCZOS)
+        small = encode(found, image.ref, "JPEG" if image.mime == "image/jpeg" else "PNG")
+        if self.max_bytes is not None and len(small.data) > self.max_bytes:
+            for quality in QUALITIES:
+                small = encode(found, image.ref, "JPEG", quality=quality)
+                if len(small.data) <= self.max_bytes:
+                    break
+            else:
+                raise ImageError(
+                    f"image {image.ref} needs {len(small.data):,} bytes at the lowest quality, "
+                    f"over --max-image-bytes {self.max_bytes:,}; give --max-image-side too"
+                )
+        return small

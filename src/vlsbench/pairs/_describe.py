@@ -48,21 +48,12 @@ class Description:
     """Rows that cannot be read."""
 
 
-class _Tally:
-    """Counts one kind of oddity and remembers the first few."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.count = 0
-        self.examples: list[str] = []
-
-    def add(self, example: str) -> None:
-        self.count += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(example)
-
-    def told(self) -> tuple[Oddity, ...]:
-        return (Oddity(self.what, self.count, tuple(self.examples)),) if self.count else ()
+_EMPTY = "empty queries"
+_TWICE = "pairs that repeat an earlier one (same query, same images)"
+_SHARED = "images used by several pairs"
+_PARENTS = "sub-categories under several categories"
+_TEXT_ONLY = "pairs without an image in a set that has images"
+_ABSENT = "images missing or broken"
 
 
 def describe(pairs: PairSet) -> Description:
@@ -76,10 +67,14 @@ def describe(pairs: PairSet) -> Description:
     uses: Counter[str] = Counter()
     seen: set[int] = set()
     count = benign = text_only = described = 0
-    empty = _Tally("empty queries")
-    twice = _Tally("pairs that repeat an earlier one (same query, same images)")
-    shared = _Tally("images used by several pairs")
-    absent = _Tally("images missing or broken")
+    odd: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+
+    def note(what: str, example: str) -> None:
+        odd[what] += 1
+        if odd[what] <= EXAMPLES:
+            examples.setdefault(what, []).append(example)
+
     for pair in pairs:
         count += 1
         benign += not pair.harmful
@@ -88,48 +83,47 @@ def describe(pairs: PairSet) -> Description:
         categories.setdefault(pair.category, Counter())[pair.subcategory] += 1
         lengths[len(pair.query)] += 1
         if not pair.query.strip():
-            empty.add(pair.id)
-        refs = tuple(image.ref for image in pair.images)
-        whole = hash((pair.query, refs))
+            note(_EMPTY, pair.id)
+        whole = hash((pair.query, tuple(image.ref for image in pair.images)))
         if whole in seen:
-            twice.add(pair.id)
+            note(_TWICE, pair.id)
         seen.add(whole)
         for image in pair.images:
             uses[image.ref] += 1
             if uses[image.ref] == 1 and image.fault():
-                absent.add(image.ref)
+                note(_ABSENT, image.ref)
             elif uses[image.ref] == 2:
-                shared.add(image.ref)
-    oddities = (
-        *_fewer_rows(pairs, count),
-        *empty.told(),
-        *twice.told(),
-        *shared.told(),
-        *_several_parents(categories),
-        *(_mixed(text_only) if uses else ()),
-        *absent.told(),
-    )
+                note(_SHARED, image.ref)
+    for name in dict.fromkeys(name for counts in categories.values() for name in counts if name):
+        where = [f"{category} {n[name]}" for category, n in categories.items() if n[name]]
+        if len(where) > 1:
+            note(_PARENTS, f"{name} ({', '.join(where)})")
+    odd[_TEXT_ONLY] = text_only if uses else 0
+    ordered = sorted(lengths.elements())
     return Description(
         name=pairs.name,
         pairs=count,
         harmful=count - benign,
         benign=benign,
         images=len(uses),
-        images_missing=absent.count,
+        images_missing=odd[_ABSENT],
         text_only=text_only,
         categories={
             name: dict(counts.most_common())
             for name, counts in sorted(categories.items(), key=lambda c: (-c[1].total(), c[0]))
         },
-        query_chars=_quantiles(lengths),
+        query_chars=tuple(ordered[round(share * (count - 1))] for share in QUANTILES),
         described=described,
-        oddities=oddities,
+        oddities=(
+            *_fewer_rows(pairs, count),
+            *(
+                Oddity(what, odd[what], tuple(examples.get(what, ())))
+                for what in (_EMPTY, _TWICE, _SHARED, _PARENTS, _TEXT_ONLY, _ABSENT)
+                if odd[what]
+            ),
+        ),
         bad=pairs.bad,
     )
-
-
-def _mixed(count: int) -> tuple[Oddity, ...]:
-    return (Oddity("pairs without an image in a set that has images", count),) if count else ()
 
 
 def _fewer_rows(pairs: PairSet, count: int) -> tuple[Oddity, ...]:
@@ -138,27 +132,3 @@ def _fewer_rows(pairs: PairSet, count: int) -> tuple[Oddity, ...]:
     if published is None or published == found:
         return ()
     return (Oddity(f"rows, where {published:,} are published", found),)
-
-
-def _several_parents(categories: Mapping[str, Mapping[str, int]]) -> tuple[Oddity, ...]:
-    parents: dict[str, list[str]] = {}
-    for category, counts in categories.items():
-        for name in counts:
-            parents.setdefault(name, []).append(f"{category} {counts[name]}")
-    found = {name: where for name, where in parents.items() if name and len(where) > 1}
-    examples = tuple(f"{name} ({', '.join(where)})" for name, where in found.items())[:EXAMPLES]
-    what = "sub-categories under several categories"
-    return (Oddity(what, len(found), examples),) if found else ()
-
-
-def _quantiles(lengths: Counter[int]) -> tuple[int, ...]:
-    total = lengths.total()
-    found = []
-    for share in QUANTILES:
-        rank, below = round(share * (total - 1)), 0
-        for length in sorted(lengths):
-            below += lengths[length]
-            if below > rank:
-                found.append(length)
-                break
-    return tuple(found)

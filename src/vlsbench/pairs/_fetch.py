@@ -6,7 +6,6 @@ The folder's `vlsbench-source.json` is written last: a folder without it was fet
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import os
 import shutil
 import tarfile
@@ -20,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import write_json
+from vlsbench.files import cache_folder, file_sha256, write_json
 from vlsbench.pairs._source import Home
 from vlsbench.schemas import SchemaError, read_json
 from vlsbench.text import first_line
@@ -46,9 +45,7 @@ class Fetchable(Protocol):
 
 def home_folder(name: str) -> Path:
     """Return where the benchmark `name` is kept: in `$VLSBENCH_HOME`, or the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    home = os.environ.get("VLSBENCH_HOME") or Path(cache) / "vlsbench"
-    return Path(home).expanduser() / "benchmarks" / name
+    return cache_folder() / "benchmarks" / name
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +107,7 @@ def fetch(source: Fetchable, *, revision: str | None = None, dest: Path | None =
         raise VlsbenchError(f"{source.name} has no public home: point --data at a copy")
     if not files:
         raise VlsbenchError(f"{source.name}: {home.hub or home.github} holds none of its files")
-    digests = {name: digest(folder / name) for name in sorted(files)}
+    digests = {name: file_sha256(folder / name) for name in sorted(files)}
     if commit == pinned:
         _check(source.name, folder, home.sha256, digests)
     _unpack_zips(folder, files)
@@ -125,14 +122,8 @@ def changed_files(folder: Path, pin: Pin) -> list[str]:
     return [
         name
         for name, expected in pin.files.items()
-        if not (folder / name).is_file() or digest(folder / name) != expected
+        if not (folder / name).is_file() or file_sha256(folder / name) != expected
     ]
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check(name: str, folder: Path, expected: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -13,19 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.pairs._image import Image
-from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._pair import Image, Pair
+from vlsbench.pairs._parquet import Embedded
 from vlsbench.pairs._rows import (
-    Embedded,
-    Labelled,
-    Row,
+    READERS,
+    Fields,
     RowError,
-    csv_header,
     file_image,
     pairs_from,
-    read_csv,
-    read_jsonl,
-    read_parquet,
 )
 from vlsbench.pairs._source import PairSet
 
@@ -44,11 +39,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 RELEASE = "release.json"
 """Marks a folder that `vlsbench release` wrote: its pairs are in `data/`."""
-FORMS: Mapping[str, Callable[[Path], Labelled]] = {
-    ".jsonl": read_jsonl,
-    ".csv": read_csv,
-    ".parquet": read_parquet,
-}
+FORMS = (".jsonl", ".csv", ".parquet")
 _Names = Mapping[str, tuple[str, ...]]
 _TRUTH = {
     "true": True, "1": True, "yes": True, "harmful": True, "unsafe": True,
@@ -133,29 +124,21 @@ def _files(path: Path) -> list[Path]:
 def _rows(files: list[Path], names: _Names) -> Iterator[Pair | BadRow]:
     for file in files:
         form = file.suffix.lower()
-        if form == ".csv":
-            _need_query(file, csv_header(file), names["query"])
+        table = None if form == ".jsonl" else file
         prefix = f"{file.stem}/" if len(files) > 1 else ""
         # Finding the columns costs more than reading a row; most sets have one kind of row.
-        columns = lru_cache(maxsize=64)(partial(_columns, names))
+        columns = lru_cache(maxsize=64)(partial(_columns, names, table))
         make = partial(_pair, file.parent, columns, prefix)
-        yield from pairs_from(file.name, FORMS[form](file), make)
+        yield from pairs_from(file.name, READERS[form](file), make)
 
 
-def _need_query(file: Path, header: list[str], names: tuple[str, ...]) -> None:
-    """Say once what would else be said of every row."""
-    if not any(name in header for name in names):
-        raise VlsbenchError(f"{file}: {_no_query(names)} (has {', '.join(header)})")
-
-
-def _no_query(names: tuple[str, ...]) -> str:
-    return f"no column {' or '.join(names)}; name it with --columns query=COLUMN"
-
-
-def _columns(names: _Names, keys: tuple[str, ...]) -> tuple[dict[str, str], tuple[str, ...]]:
+def _columns(
+    names: _Names, table: Path | None, keys: tuple[str, ...]
+) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return field → column (absent ones left out), and the columns that are no field's.
 
     Raises:
+        VlsbenchError: There is no query in a file whose rows all have the same columns.
         RowError: There is no query, or not a column that the user named: left out in silence, a
             slip in `--columns image=` would run the set without its images.
     """
@@ -165,7 +148,10 @@ def _columns(names: _Names, keys: tuple[str, ...]) -> tuple[dict[str, str], tupl
         if (name := next((name for name in wanted if name in keys), None)) is not None
     }
     if "query" not in found:
-        raise RowError(_no_query(names["query"]))
+        what = f"no column {' or '.join(names['query'])}; name it with --columns query=COLUMN"
+        if table:
+            raise VlsbenchError(f"{table}: {what} (has {', '.join(keys)})")
+        raise RowError(what)
     for field, wanted in names.items():
         if field not in found and wanted != COLUMNS[field]:
             raise RowError(f"no column {wanted[0]} for {field}, as --columns has it")
@@ -176,13 +162,12 @@ def _pair(
     folder: Path,
     columns: Callable[[tuple[str, ...]], tuple[dict[str, str], tuple[str, ...]]],
     prefix: str,
-    label: str,
-    row: Row,
+    row: Fields,
 ) -> Pair:
     fields = row.fields
     column, others = columns(tuple(fields))
     return Pair(
-        id=row.id(column["id"]) if "id" in column else prefix + label,
+        id=row.id(column["id"]) if "id" in column else prefix + row.label,
         query=row.text(column["query"]),
         images=_images(folder, fields[column["image"]]) if "image" in column else (),
         category=_word(row, column, "category"),
@@ -195,7 +180,7 @@ def _pair(
     )
 
 
-def _word(row: Row, column: Mapping[str, str], field: str) -> str:
+def _word(row: Fields, column: Mapping[str, str], field: str) -> str:
     """Return an optional text; class labels are often whole numbers."""
     if field not in column:
         return ""

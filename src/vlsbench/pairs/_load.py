@@ -1,24 +1,28 @@
-"""From the name that a user gives to an opened benchmark."""
+"""From the name that a user gives to an opened benchmark, less the pairs to be left out."""
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from vlsbench import registry
 from vlsbench.config import Data
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.pairs._drop import read_drop, without
 from vlsbench.pairs._fetch import PIN, home_folder
 from vlsbench.pairs._generic import FORMS, open_generic, parse_columns
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import MissingFile
 from vlsbench.pairs._source import PairSet, Source, declared
 from vlsbench.registry import Kind
+from vlsbench.text import csv_value
 
+DROP_COLUMNS = ("bench", "id", "score", "why")
+"""The benchmark stands in every row: ids such as `12` are those of many benchmarks."""
 Bench = str | os.PathLike[str] | PairSet | Iterable[Pair]
 """A benchmark as users give it: a name, a path, an opened set, or any pairs."""
 
@@ -81,9 +85,10 @@ def load(
             brought.
         skip_bad: Leave unusable rows out (they are listed in `PairSet.bad`) rather than raise.
         columns: For a custom dataset: field of a pair → column (`{"query": "prompt"}`).
-        leave_out: List of pairs to leave out, as `vlsbench audit BENCH --drop-leaking P` writes
-            it.
-        transforms: Names of registered transforms that every pair passes through, in order.
+        leave_out: List of pairs of the benchmark to leave out, as `vlsbench audit BENCH
+            --drop-leaking P` writes it; controls stay.
+        transforms: Names of registered transforms that every pair passes through, in order;
+            controls too, so that harmful and benign pairs differ in nothing else.
         controls: Sets whose benign pairs are added, so that over-refusal is measured too; their
             ids begin with the set's name.
 
@@ -101,12 +106,15 @@ def load(
         pairs = _transformed(pairs, name)
     if leave_out is not None:
         pairs = without(pairs, read_drop(leave_out, pairs.name))
-    return _controlled(pairs, controls, skip_bad) if controls else pairs
+    if not controls:
+        return pairs
+    return _controlled(
+        pairs, [load(one, skip_bad=skip_bad, transforms=transforms) for one in controls]
+    )
 
 
-def _controlled(pairs: PairSet, controls: Sequence[Bench], skip_bad: bool) -> PairSet:
+def _controlled(pairs: PairSet, sets: Sequence[PairSet]) -> PairSet:
     """Add the benign pairs of other sets."""
-    sets = [load(control, skip_bad=skip_bad) for control in controls]
     sizes = [sum(not pair.harmful for pair in control) for control in sets]
     for number, (control, size) in enumerate(zip(sets, sizes, strict=True)):
         if control.name in [other.name for other in sets[:number]]:
@@ -204,3 +212,57 @@ def _folder(source: Source, data: str | os.PathLike[str] | None) -> Path:
     if not root.is_dir():
         raise VlsbenchError(f"{source.name}: no folder {root}; {remedy}")
     return root
+
+
+def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
+    """Return the ids on a list that `--drop-leaking` wrote for a benchmark.
+
+    Raises:
+        VlsbenchError: The file cannot be read, is no such list, or is one of another benchmark.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="surrogatepass", newline="") as file:
+            rows = [list(map(csv_value, row)) for row in csv.reader(file)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise VlsbenchError(f"{os.fspath(path)} cannot be read: {error}") from None
+    if (
+        not rows
+        or tuple(rows[0]) != DROP_COLUMNS
+        or any(len(row) != len(DROP_COLUMNS) for row in rows)
+    ):
+        raise VlsbenchError(
+            f"{os.fspath(path)} is not a drop list: its columns must be "
+            f"{', '.join(DROP_COLUMNS)}; `vlsbench audit BENCH --drop-leaking P` writes one"
+        )
+    for other in (row[0] for row in rows[1:] if row[0] != bench):
+        raise VlsbenchError(
+            f"{os.fspath(path)} lists pairs of {other}, not of {bench}: `vlsbench audit {bench} "
+            "--drop-leaking P` writes a list of its own"
+        )
+    return frozenset(row[1] for row in rows[1:])
+
+
+def without(pairs: PairSet, ids: Collection[str]) -> PairSet:
+    """Return a benchmark without some of its pairs, as a set of another name.
+
+    Another name, so that no published result of the whole is shown beside results of the rest.
+    Where there is nothing to leave out, it is the benchmark itself.
+
+    Raises:
+        VlsbenchError: Some of the ids are no pairs of it, or none of its pairs is left.
+    """
+    if not ids:
+        return pairs
+    unknown = set(ids) - {pair.id for pair in pairs}
+    if unknown:
+        some = ", ".join(sorted(unknown)[:3])
+        raise VlsbenchError(
+            f"{pairs.name} has no pair {some} ({len(unknown)} of the list's {len(ids)} are not "
+            "in it): the list belongs to another benchmark or version"
+        )
+
+    def rest() -> Iterator[Pair | BadRow]:
+        # Rows that were left out before stay on record.
+        return chain(pairs.bad, (pair for pair in pairs if pair.id not in ids))
+
+    return pairs.derive(f"{pairs.name} without {len(ids)} leaking pairs", rest)

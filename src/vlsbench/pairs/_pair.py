@@ -1,12 +1,86 @@
-"""The unit of everything: a query and the images it is asked about."""
+"""The unit of everything: a query and the images it is asked about.
+
+Images are references: their bytes are read when they are about to be looked at or sent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
-from vlsbench.pairs._image import Image
+from vlsbench.pairs._decode import HEADER_BYTES, ImageData, ImageError, fault_of
+
+
+class Image(Protocol):
+    """A lazy reference to one image of a benchmark."""
+
+    @property
+    def ref(self) -> str:
+        """Name of the image, unique in its benchmark; pairs that share it are one cluster."""
+
+    def read(self) -> ImageData:
+        """Return the bytes. Raises `ImageError`."""
+
+    def fault(self) -> str | None:
+        """Say what is wrong without reading it all, or None: missing, empty, cut off, no image."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileImage:
+    """An image in a file, or a slice of one (a member of an uncompressed tar)."""
+
+    ref: str
+    path: Path | str
+    """Text where a source makes very many of these: a `Path` costs more than the rest of a row."""
+    offset: int = 0
+    size: int | None = None
+    """Bytes of the slice; None takes the whole file."""
+
+    def read(self) -> ImageData:
+        """Return the bytes. Raises `ImageError` naming the file."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                data = file.read(-1 if self.size is None else self.size)
+        except OSError as error:
+            raise ImageError(f"image {self.ref}: {error.strerror} ({self.path})") from None
+        return ImageData.of(data, self.ref, Path(self.path) if self.size is None else None)
+
+    def fault(self) -> str | None:
+        """Look at the first and last 16 bytes only."""
+        try:
+            with open(self.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size if self.size is None else self.size
+                file.seek(self.offset)
+                header = file.read(min(HEADER_BYTES, size))
+                file.seek(self.offset + max(0, size - HEADER_BYTES))
+                tail = file.read(HEADER_BYTES)
+        except FileNotFoundError:
+            return f"image {self.ref} is missing ({self.path})"
+        except OSError as error:
+            return f"image {self.ref}: {error.strerror} ({self.path})"
+        return fault_of(self.ref, header, tail)
+
+
+@dataclass(frozen=True)
+class MadeImage:
+    """An image that is made on demand: drawn by the lab, or derived from another by a view."""
+
+    ref: str
+    make: Callable[[], bytes] = field(repr=False, compare=False)
+
+    def read(self) -> ImageData:
+        """Make the bytes."""
+        return ImageData.of(self.make(), self.ref)
+
+    def fault(self) -> str | None:
+        """Nothing to check before it is made."""
+        return None
+
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 

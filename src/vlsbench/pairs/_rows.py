@@ -10,17 +10,19 @@ import csv
 import json
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+import msgspec
 
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.pairs._image import FileImage, ParquetImage, ParquetImages
-from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._pair import FileImage, Image, Pair
+from vlsbench.pairs._parquet import Embedded, Labelled, ParquetImage, read_parquet
+from vlsbench.text import storable
 
-BATCH_ROWS = 1024
-"""Rows of a Parquet file held at a time."""
+Rows = Iterator[Pair | BadRow]
 
 
 class MissingFile(VlsbenchError):
@@ -31,23 +33,19 @@ class RowError(Exception):
     """Why one row cannot be used."""
 
 
-Labelled = Iterator[tuple[str, object]]
-"""(row as the user would look it up, its fields or a `RowError`)"""
-
-
 @dataclass(frozen=True, slots=True)
-class Row:
+class Fields:
     """The fields of one row, checked as they are read."""
 
     fields: dict[str, Any]
+    label: str = ""
+    """Where it stands in its file, as the user would look it up."""
 
     def text(self, key: str) -> str:
         """Return a required text. Raises `RowError` if it is absent, empty or no text."""
         if key not in self.fields:
             raise RowError(f"no {key!r}")
-        value = self.fields[key]
-        if not isinstance(value, str):
-            raise RowError(f"{key!r} is {type(value).__name__}, not text")
+        value = self.maybe(key)
         if not value or value.isspace():
             raise RowError(f"{key!r} is empty")
         return value
@@ -68,25 +66,33 @@ class Row:
             return str(value)
         return self.text(key)
 
-    def row(self, key: str) -> Row:
+    def image(self, key: str, ref: str) -> ParquetImage:
+        """Return the image in a Parquet cell, named `ref`, or else as the file names it."""
+        cell = self.fields.get(key)
+        if not isinstance(cell, Embedded):
+            raise RowError(f"no {key}")
+        ref = ref or cell.names[0]
+        return replace(cell.images[0], ref=ref) if ref else cell.images[0]
+
+    def row(self, key: str) -> Fields:
         """Return a required object inside this one."""
         value = self.fields.get(key)
         if not isinstance(value, dict):
             raise RowError(f"{key!r} is no object")
-        return Row(value)
+        return Fields(value)
 
     def only(self, *keys: str) -> dict[str, Any]:
         """Return those of `keys` that the row has, for `Pair.meta`."""
         return {key: self.fields[key] for key in keys if self.fields.get(key) is not None}
 
 
-def pairs_from(file: str, rows: Labelled, make: Callable[[str, Row], Pair]) -> Iterator[Any]:
+def pairs_from(file: str, rows: Labelled, make: Callable[[Fields], Pair]) -> Rows:
     """Turn rows into pairs; a row that `make` rejects with `RowError` becomes a `BadRow`.
 
     Args:
         file: Name of the file, for the user.
         rows: What a reader of this module yields.
-        make: From a row's label and fields to its pair.
+        make: From a row to its pair.
     """
     for label, fields in rows:
         result: Pair | BadRow
@@ -95,10 +101,78 @@ def pairs_from(file: str, rows: Labelled, make: Callable[[str, Row], Pair]) -> I
                 raise fields
             if not isinstance(fields, dict):
                 raise RowError("is no object")
-            result = make(label, Row(fields))
+            result = make(Fields(fields, label))
         except RowError as error:
             result = BadRow(file, label, str(error))
         yield result
+
+
+Column = str | Callable[[Fields], str]
+"""A column of texts, or what makes a text of several; empty where the file has none."""
+
+
+def read_pairs(
+    file: Path,
+    *,
+    query: Column,
+    id: Column = "",
+    images: Callable[[Fields], Sequence[Image]] = lambda row: (),
+    category: Column = "",
+    subcategory: Column = "",
+    harmful: bool | Callable[[Fields], bool] = True,
+    description: Column = "",
+    reason: Column = "",
+    source: Column = "",
+    meta: Sequence[str] | Callable[[Fields], dict[str, Any]] = (),
+    needs: Sequence[str] = (),
+) -> Rows:
+    """Read the pairs of a file that holds one a row.
+
+    Every row must have its id, query and category; the other texts may be absent or empty.
+
+    Args:
+        file: One of `READERS`.
+        query: Column of the queries.
+        id: Column of the ids; without one, a row's label is its id.
+        images: Refers to a row's images.
+        category: Column of the categories.
+        subcategory: Column of the sub-categories.
+        harmful: Whether the pairs are harmful.
+        description: Column of what the images show.
+        reason: Column of why pairs are harmful.
+        source: Column of where images come from.
+        meta: Columns kept as they are, where a row has them.
+        needs: Columns that a CSV file must have, beside those of id, query and category.
+
+    Raises:
+        VlsbenchError: The file cannot be read, or is a CSV file that lacks a column.
+    """
+
+    def text(row: Fields, column: Column) -> str:
+        return column(row) if callable(column) else row.text(column)
+
+    def maybe(row: Fields, column: Column) -> str:
+        # Without a name it is no column: pandas writes one of row numbers that has none.
+        return column(row) if callable(column) else row.maybe(column) if column else ""
+
+    def make(row: Fields) -> Pair:
+        return Pair(
+            id=row.label if not id else row.id(id) if isinstance(id, str) else id(row),
+            query=text(row, query),
+            images=tuple(images(row)),
+            category=text(row, category) if category else "",
+            subcategory=maybe(row, subcategory),
+            harmful=harmful(row) if callable(harmful) else harmful,
+            description=maybe(row, description),
+            reason=maybe(row, reason),
+            source=maybe(row, source),
+            meta=meta(row) if callable(meta) else row.only(*meta),
+        )
+
+    if file.suffix == ".csv":
+        named = [name for name in (id, query, category) if isinstance(name, str) and name]
+        return pairs_from(file.name, read_csv(file, *named, *needs), make)
+    return pairs_from(file.name, READERS[file.suffix](file), make)
 
 
 _PLAIN_PATH = re.compile(r"[\w-][\w .-]*(?:/[\w-][\w .-]*)*")
@@ -176,27 +250,12 @@ def read_json(path: Path) -> Labelled:
         raise VlsbenchError(f"{path}: neither a list nor an object of rows")
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-_decoder = json.JSONDecoder(parse_constant=_no_constant)
-
-
 def _json_line(line: bytes) -> object:
     try:
-        text = line.decode()
-        value, end = _decoder.raw_decode(text)
-        if end < len(text):
-            return RowError("not JSON (more than one value)")
-        if "\\u" in text:
-            # Half a surrogate pair decodes, and then can be stored nowhere.
-            json.dumps(value, ensure_ascii=False).encode()
-        return value
+        # Strict, unlike the standard library's: no NaN, no half surrogates, one value.
+        return msgspec.json.decode(line)
     except UnicodeError:
         return RowError("not UTF-8")
-    except json.JSONDecodeError as error:
-        return RowError(f"not JSON ({error.msg})")
     except (ValueError, RecursionError) as error:
         return RowError(f"not JSON ({error})")
 
@@ -219,20 +278,6 @@ def _open(path: Path) -> Any:
         raise VlsbenchError(f"{path}: {error.strerror}") from None
 
 
-def csv_header(path: Path) -> list[str]:
-    """Return the column names of a CSV file. Raises `VlsbenchError` if it has none."""
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        try:
-            header = next(csv.reader(file), [])
-        except csv.Error as error:
-            raise VlsbenchError(f"{path}, line 1: not CSV ({error})") from None
-    if not header:
-        raise VlsbenchError(f"{path}: no header line")
-    if len(set(header)) < len(header):
-        raise VlsbenchError(f"{path}: a column name occurs twice in the header")
-    return header
-
-
 def read_csv(path: Path, *required: str) -> Labelled:
     """Read a CSV file with a header, labelled by data row from 1; blank rows are skipped.
 
@@ -241,15 +286,21 @@ def read_csv(path: Path, *required: str) -> Labelled:
         required: Columns that must be there.
 
     Raises:
-        VlsbenchError: A required column is missing; names it and those there are.
+        VlsbenchError: There is no header, or a required column is missing; names it and those there
+            are.
     """
-    header = csv_header(path)
-    absent = [name for name in required if name not in header]
-    if absent:
-        raise VlsbenchError(f"{path}: no column {', '.join(absent)} (has {', '.join(header)})")
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file)
-        next(reader)
+        try:
+            header = next(reader, [])
+        except csv.Error as error:
+            raise VlsbenchError(f"{path}, line 1: not CSV ({error})") from None
+        if not header:
+            raise VlsbenchError(f"{path}: no header line")
+        if len(set(header)) < len(header):
+            raise VlsbenchError(f"{path}: a column name occurs twice in the header")
+        if absent := [name for name in required if name not in header]:
+            raise VlsbenchError(f"{path}: no column {', '.join(absent)} (has {', '.join(header)})")
         number = 0
         while True:
             try:
@@ -265,111 +316,16 @@ def read_csv(path: Path, *required: str) -> Labelled:
             number += 1
             if len(cells) != len(header):
                 yield str(number), RowError(f"{len(cells)} fields, the header has {len(header)}")
-            elif _half("".join(cells)):
+            elif (line := "".join(cells)) != storable(line):
                 yield str(number), RowError("not UTF-8")
             else:
                 yield str(number), dict(zip(header, cells, strict=True))
 
 
-def _half(text: str) -> bool:
-    if text.isascii():
-        return False
-    try:
-        text.encode()
-    except UnicodeError:
-        return True
-    return False
-
-
-_DIGEST = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")
-"""A SHA-256 and an extension, as `vlsbench release` names images."""
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """Images of one Parquet cell, with the file names stored beside the bytes ("" if none)."""
-
-    images: tuple[ParquetImage, ...]
-    names: tuple[str, ...]
-
-
-def read_parquet(path: Path) -> Labelled:
-    """Read a Parquet file, labelled by row from 1, without touching any image bytes.
-
-    A column of images (binary, or a struct with `bytes` as Hugging Face writes it, or a list of
-    such structs) becomes an `Embedded`, or None where the cell is null.
-
-    Raises:
-        VlsbenchError: The file is no Parquet file.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path, pre_buffer=False)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise VlsbenchError(f"{path}: no readable Parquet file ({error})") from None
-    with file:
-        cells = {
-            field.name: cell
-            for field in file.schema_arrow
-            if (cell := _image_cell(path, field.name, field.type))
-        }
-        leaves = [file.schema.column(place).path for place in range(len(file.schema))]
-        wanted = [leaf for leaf in leaves if _without_bytes(leaf, cells)]
-        number = 0
-        for group in range(file.num_row_groups):
-            place = 0
-            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
-                for fields in batch.to_pylist():
-                    number += 1
-                    for name, cell in cells.items():
-                        fields[name] = cell(fields.get(name, True), group, place, number)
-                    place += 1
-                    yield str(number), fields
-
-
-def _without_bytes(leaf: str, cells: Mapping[str, object]) -> bool:
-    held = any(leaf == name or leaf.startswith(f"{name}.") for name in cells)
-    return not held or leaf.endswith(".path")
-
-
-def _image_cell(path: Path, name: str, kind: Any) -> Callable[..., Embedded | None] | None:
-    """Say how to refer to the images of a column, or None where it holds none."""
-    import pyarrow as pa
-
-    many = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    item = kind.value_type if many else kind
-    struct = pa.types.is_struct(item) and item.get_field_index("bytes") >= 0
-    binary = pa.types.is_binary(item) or pa.types.is_large_binary(item)
-    if not struct and not binary:
-        return None
-    if many and (binary or item.get_field_index("path") < 0):
-        raise VlsbenchError(f"{path}: column {name!r} must hold structs of bytes and path")
-    column = ParquetImages(path, name)
-
-    # Where no file name is stored beside the bytes, nothing of the column is read: `value` is True.
-    def cell(value: Any, group: int, place: int, number: int) -> Embedded | None:
-        if value is None:
-            return None
-        unread = value is True
-        names = [
-            "" if unread or item is None else item.get("path") or ""
-            for item in (value if many else [value])
-        ]
-        images = tuple(
-            ParquetImage(
-                # Only a name that is the digest of its image says which cells hold the same one.
-                name
-                if _DIGEST.fullmatch(name)
-                else f"{path.name}#{number}" + (f".{at}" if many else ""),
-                column,
-                group,
-                place,
-                at,
-            )
-            for at, name in enumerate(names)
-        )
-        return Embedded(images, tuple(names))
-
-    return cell
+READERS: Mapping[str, Callable[[Path], Labelled]] = {
+    ".jsonl": read_jsonl,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+    ".json": read_json,
+}
+"""Ending of a file's name → what reads it."""

@@ -13,9 +13,8 @@ from pathlib import Path
 from vlsbench import registry
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._rows import Rows
 from vlsbench.registry import Entry, Kind
-
-Rows = Iterator[Pair | BadRow]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Views: what of a pair is shown. They know no model.
 
 A view hides or swaps one modality, so that the same pair can be asked with and without its
-picture (PAPER.md: visual safety information leakage is the gap between the two).
+image (PAPER.md: visual safety information leakage is the gap between the two).
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from functools import lru_cache, partial
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs._decode import encode, image_size
-from vlsbench.pairs._image import Image, MadeImage
-from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._pair import Image, MadeImage, Pair
 
 NEUTRAL_REQUEST = "What does this image show?"
 """Text of the `image` view: asks for nothing but a look."""

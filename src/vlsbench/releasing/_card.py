@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from vlsbench.releasing._about import DATA, Figure, Kind, Release
-from vlsbench.releasing._settings import Settings
+from vlsbench.releasing._settings import ReleaseConfig
 from vlsbench.text import block, markdown, one_line
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def terms() -> dict[str, Any]:
     return tomllib.loads(files("vlsbench.releasing").joinpath("terms.toml").read_text("utf-8"))
 
 
-def context_of(release: Release, settings: Settings) -> dict[str, Any]:
+def context_of(release: Release, settings: ReleaseConfig) -> dict[str, Any]:
     """Return what the card and Croissant both say."""
     limits = [*settings.limits, *terms()["limits"]]
     if release.simulated:
@@ -69,7 +69,7 @@ def context_of(release: Release, settings: Settings) -> dict[str, Any]:
     return {**context, "citation": settings.citation or entry.strip()}
 
 
-def card(release: Release, settings: Settings, context: Mapping[str, Any]) -> str:
+def card(release: Release, settings: ReleaseConfig, context: Mapping[str, Any]) -> str:
     """Return README.md: its YAML header is what the Hugging Face Hub reads."""
     from huggingface_hub import DatasetCardData
 

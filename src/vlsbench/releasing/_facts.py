@@ -27,7 +27,7 @@ from vlsbench.releasing._about import (
     read_release,
 )
 from vlsbench.releasing._pairs import Decoded, Entry, twin_of
-from vlsbench.releasing._settings import Settings, version_of
+from vlsbench.releasing._settings import ReleaseConfig, version_of
 from vlsbench.reviewing import Role, Status
 from vlsbench.schemas import read_json, read_jsonl
 
@@ -103,7 +103,7 @@ def agreement(path: Path, bench: str) -> Agreement:
     )
 
 
-def version_before(folder: Path, settings: Settings) -> str:
+def version_before(folder: Path, settings: ReleaseConfig) -> str:
     """Return the version of the release before. Raises `VlsbenchError` where it cannot be it."""
     before = read_release(folder)
     if before.name != settings.name:

@@ -21,7 +21,7 @@ from vlsbench.pairs import (
 )
 from vlsbench.releasing._about import ABOUT
 from vlsbench.releasing._card import terms
-from vlsbench.releasing._settings import Content, Settings, missing_content
+from vlsbench.releasing._settings import Content, ReleaseConfig, missing_content
 from vlsbench.text import storable
 
 LAB = "lab"
@@ -60,7 +60,7 @@ def twin_of(pair: Pair) -> str:
 
 
 def choose(
-    pairs: PairSet, settings: Settings, excluded: Mapping[str, str]
+    pairs: PairSet, settings: ReleaseConfig, excluded: Mapping[str, str]
 ) -> tuple[list[Entry], Content, bool]:
     """Return the pairs to release, what is said of their content, and whether they are simulated.
 

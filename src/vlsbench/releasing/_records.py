@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +117,10 @@ def assign_splits(
 def _split_of(key: str, shares: Mapping[str, float]) -> str:
     digest = hashlib.sha256(f"{SALT}:{key[:64]}".encode()).digest()
     place = int.from_bytes(digest[:8]) / 2**64
-    reached = 0.0
-    for name, share in shares.items():
-        reached += share
-        if place < reached:
-            return name
-    return list(shares)[-1]
+    reached = accumulate(shares.values())
+    return next(
+        (name for name, at in zip(shares, reached, strict=True) if place < at), [*shares][-1]
+    )
 
 
 def write_records(

@@ -33,7 +33,7 @@ class Content:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Description:
     """What a release is called and what it says of itself."""
 
     PANEL: ClassVar[str] = "What it is called"
@@ -85,7 +85,7 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseConfig(Settings):
+class ReleaseConfig(Description):
     """The settings of `vlsbench release`, and the keys of a `release.toml`."""
 
     PANEL: ClassVar[str] = "What is known of it"
@@ -154,7 +154,7 @@ def checked(config: ReleaseConfig) -> ReleaseConfig:
     except ValueError:
         raise VlsbenchError(f"date {found.date!r}: expected one such as 2026-01-31") from None
     if found.homepage and not re.fullmatch(r"https?://[^\s<>\"']+", found.homepage):
-        raise VlsbenchError(f"homepage {found.homepage!r} is no web address")
+        raise VlsbenchError(f"homepage {found.homepage!r} must be a web address (https://…)")
     for language in found.languages:
         if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", language):
             raise VlsbenchError(f"language {language!r}: expected a code such as en or pt-BR")

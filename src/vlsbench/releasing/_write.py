@@ -39,7 +39,7 @@ from vlsbench.releasing._facts import (
 )
 from vlsbench.releasing._pairs import Pool, Watch, choose, gather
 from vlsbench.releasing._records import write_records
-from vlsbench.releasing._settings import ReleaseConfig, Settings, checked
+from vlsbench.releasing._settings import ReleaseConfig, checked
 
 SHARD_BYTES = 500_000_000
 """Of images in one file, as the Hub recommends."""
@@ -190,7 +190,9 @@ def _folder_for(out: Path) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _describe(folder: Path, released: Release, settings: Settings, previous: Path | None) -> None:
+def _describe(
+    folder: Path, released: Release, settings: ReleaseConfig, previous: Path | None
+) -> None:
     """Write everything except the records, checksums last."""
     context = context_of(released, settings)
     shards = {

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.files import whole_file
+from vlsbench.files import whole_file, write_jsonl, write_text
 from vlsbench.pairs import DROP_COLUMNS, Pair
 from vlsbench.reviewing._decide import Fate
 from vlsbench.reviewing._review import Review
@@ -91,8 +91,7 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix.lower() == ".jsonl":
-            with whole_file(out) as part:
-                part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+            write_jsonl(rows, out)
         else:
             cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
             _write_csv(out, COLUMNS, cells)
@@ -160,8 +159,7 @@ def export_tasks(review: Review, out: Path) -> Path:
                 file.write("[\n" if number == 0 else ",\n")
                 file.write(json.dumps({"data": data}))
             file.write("\n]\n")
-        with whole_file(config) as part:
-            part.write_text(labelling_config(), "utf-8", newline="\n")
+        write_text(labelling_config(), config)
     except OSError as error:
         raise VlsbenchError(f"cannot write {out}: {error.strerror}") from None
     return config

@@ -1,8 +1,8 @@
-"""Rows of one's own: JSONL or Parquet in TRL's conversational format.
+"""Rows of one's own, here or on the Hub: JSONL or Parquet in TRL's conversational format.
 
 A row has `messages`; or `prompt`, `chosen`, `rejected`; or `prompt`, `completion`, `kind`; or
 `prompt` alone. Each is a list of messages with `role` and `content`, or plain text. `images` (or
-`image`) holds paths relative to the file, or in Parquet the pictures themselves.
+`image`) holds paths relative to the file, or in Parquet the images themselves.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
+from vlsbench.aligning._rows import message_fault
 from vlsbench.aligning._settings import Row
-from vlsbench.aligning.data._rows import Rows, assistant, made, user
+from vlsbench.aligning.data._rows import Rows, TrainingSet, assistant, made, user
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import (
     Embedded,
     Fields,
+    Home,
     MissingFile,
     RowError,
+    card_licence,
     file_image,
+    home_folder,
     read_jsonl,
     read_parquet,
     read_pin,
@@ -33,6 +37,18 @@ SUFFIXES = (".jsonl", ".parquet")
 TRAIN = "train"
 SPLITS = re.compile(r"(train|test|valid|validation|val|dev|eval)\b.*")
 """What files of a split, or their folder, are called, as on the Hub: `train-00000.parquet`."""
+
+HUB = "hub:"
+FREE = re.compile(
+    r"apache-2\.0|mit|bsd(-.+)?|cc0-1\.0|cc-by(-sa)?-[1-4]\.0|odc-by|odbl|pddl|unlicense"
+    r"|cdla-(permissive|sharing)-.+"
+)
+"""Licences, as the Hub names them, that let anyone train on a set for any purpose."""
+NONE_STATED = "none stated"
+_SPEC = re.compile(
+    r"(?P<hub>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w.-]*))?(:(?P<split>\w[\w.-]*))?", re.ASCII
+)
+_FILES = ("*.jsonl", "*.parquet", "*.png", "*.jpg", "*.jpeg", "*.webp", "README.md")
 
 
 def read(path: Path) -> Rows:
@@ -55,18 +71,15 @@ def read_folder(root: Path, split: str = TRAIN) -> Rows:
     if pin:
         names = map(PurePosixPath, pin.files)
     files = sorted(name for name in names if name.suffix in SUFFIXES)
-    chosen = [name for name in files if any(_is_of(part, split) for part in name.parts)]
+    of_split = re.compile(rf"{re.escape(split)}(?![a-zA-Z])")
+    chosen = [name for name in files if any(map(of_split.match, name.parts))]
     if not chosen and split == TRAIN:
-        chosen = [name for name in files if not any(SPLITS.match(part) for part in name.parts)]
+        chosen = [name for name in files if not any(map(SPLITS.match, name.parts))]
     if not chosen:
         held = f"; it holds {', '.join(map(str, files[:5]))}" if files else ""
         raise MissingFile(f"no {' or '.join(SUFFIXES)} file of the split {split!r} in {root}{held}")
     for name in chosen:
         yield from _read(root / name, str(name))
-
-
-def _is_of(part: str, split: str) -> bool:
-    return re.match(rf"{re.escape(split)}(?![a-zA-Z])", part) is not None
 
 
 def _read(path: Path, name: str) -> Rows:
@@ -78,8 +91,7 @@ def _row(row: Fields, folder: Path) -> Iterator[Row]:
     found = {key: _turns(key, row.fields[key]) for key in _TURNS if row.fields.get(key) is not None}
     if not found:
         raise RowError(f"has none of {', '.join(_TURNS)}")
-    pictures = row.fields.get("images", row.fields.get("image"))
-    if images := _images(pictures, folder):
+    if images := _images(row.fields.get("images", row.fields.get("image")), folder):
         found["images"] = images
     yield {**found, **row.only(*_KEPT)}
 
@@ -91,25 +103,21 @@ def _turns(key: str, value: object) -> list[dict[str, Any]]:
         if key == "messages":
             raise RowError("'messages' is text, not a list of messages")
         return user(value) if key == "prompt" else assistant(value)
-    if not isinstance(value, list) or not value:
-        raise RowError(f"{key!r} is no list of messages")
-    return [_message(key, message) for message in value]
+    if fault := message_fault(value):
+        raise RowError(f"{key!r}: {fault}")
+    assert isinstance(value, list)
+    return [{"role": one["role"], "content": _content(one["content"])} for one in value]
 
 
-def _message(key: str, message: object) -> dict[str, Any]:
-    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-        raise RowError(f"{key!r} holds a message without a role")
-    content = message.get("content")
-    if isinstance(content, list):
-        # Parquet gives every part every field.
-        content = [
-            {k: v for k, v in part.items() if k in ("type", "text") and v is not None}
-            for part in content
-            if isinstance(part, Mapping)
-        ]
-    elif not isinstance(content, str):
-        raise RowError(f"{key!r} holds a message without content")
-    return {"role": message["role"], "content": content}
+def _content(content: str | list[Any]) -> str | list[dict[str, Any]]:
+    if isinstance(content, str):
+        return content
+    # Parquet gives every part every field.
+    return [
+        {k: v for k, v in part.items() if k in ("type", "text") and v is not None}
+        for part in content
+        if isinstance(part, Mapping)
+    ]
 
 
 def _images(value: object, folder: Path) -> list[Any]:
@@ -127,3 +135,31 @@ def _images(value: object, folder: Path) -> list[Any]:
             raise RowError(fault)
         images.append(image)
     return images
+
+
+def of_the_hub(spec: str) -> TrainingSet:
+    """Describe a data set of the Hub, its licence as its card states it. Fetches nothing else.
+
+    Args:
+        spec: `hub:OWNER/NAME`, `hub:OWNER/NAME:SPLIT`, `hub:OWNER/NAME@REVISION:SPLIT`.
+
+    Raises:
+        VlsbenchError: It is of no such form, or the Hub does not know it.
+    """
+    found = _SPEC.fullmatch(spec.removeprefix(HUB))
+    if found is None:
+        raise VlsbenchError(f"{spec!r} is not hub:OWNER/NAME, with @REVISION or :SPLIT behind it")
+    hub, split = found["hub"], found["split"] or TRAIN
+    home = Home(hub=hub, revision=found["revision"] or "", files=_FILES)
+    name = f"hub/{hub}"
+    licence = card_licence(home, home_folder(name))
+    return TrainingSet(
+        name=name,
+        licence=licence or NONE_STATED,
+        free=FREE.fullmatch(licence.lower()) is not None,
+        home=home,
+        layout=f"JSONL or Parquet files of the split {split!r}, in TRL's conversational format",
+        # Whether its rows suit the method is seen row by row.
+        serves=("sft", "preference", "unlearning", "prompts"),
+        read=lambda root, form: read_folder(root, split),
+    )

@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 from vlsbench.aligning._settings import Method, Row
 from vlsbench.aligning.data import _generic
-from vlsbench.aligning.data._hub import HUB, of_the_hub
 from vlsbench.aligning.data._rows import TrainingSet
 from vlsbench.aligning.data._sets import TRAINING_SETS
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.pairs import PIN, MissingFile, ParquetImage, Pin, fetch, home_folder, read_pin
+from vlsbench.pairs import MissingFile, ParquetImage, Pin, fetch, read_pin
 
 
 @dataclass(frozen=True)
@@ -35,15 +34,6 @@ class Data:
     """What was fetched, and at which commit."""
 
 
-def form_of(method: Method) -> str:
-    """Return which form of a set's rows a method learns from."""
-    if method.preference:
-        return "preference"
-    if method.unlearning:
-        return "unlearning"
-    return "prompts" if method.online else "sft"
-
-
 def open_data(
     specs: Sequence[str],
     method: Method,
@@ -51,19 +41,15 @@ def open_data(
     accept_licence: bool = False,
     skip_bad: bool = False,
     limit: int | None = None,
-    fetch_missing: bool = True,
 ) -> Data:
     """Open one or more sets as the rows that a method learns from.
 
     Args:
-        specs: Of each: `NAME` (fetched from the Hub if need be), `NAME=FOLDER` for a copy, or in
-            TRL's conversational format `hub:OWNER/NAME[@REVISION][:SPLIT]` or the path of a JSONL
-            or Parquet file or of a folder of them.
+        specs: As `AlignConfig.data` takes them.
         method: Decides which rows are made of a published set.
         accept_licence: Take sets whose licence restricts training.
         skip_bad: Leave unusable rows out rather than raise.
         limit: Rows to take of each set, from its beginning.
-        fetch_missing: Fetch a set that is not on this machine.
 
     Raises:
         BadRows: Some rows cannot be used; lists every one, of all sets.
@@ -72,7 +58,7 @@ def open_data(
     method = Method(method)
     rows: list[Row] = []
     bad: list[BadRow] = []
-    opened = [_open(spec, method, accept_licence, fetch_missing) for spec in specs]
+    opened = [_open(spec, method, accept_licence) for spec in specs]
     for one in opened:
         for row in islice(one.rows, limit):
             if isinstance(row, BadRow):
@@ -99,12 +85,12 @@ class _Opened(NamedTuple):
     rows: Iterable[Row | BadRow]
 
 
-def _open(spec: str, method: Method, accept_licence: bool, fetch_missing: bool) -> _Opened:
+def _open(spec: str, method: Method, accept_licence: bool) -> _Opened:
     name, _, folder = spec.partition("=")
-    known = of_the_hub(spec) if spec.startswith(HUB) else TRAINING_SETS.get(name)
+    known = _generic.of_the_hub(spec) if spec.startswith(_generic.HUB) else TRAINING_SETS.get(name)
     if known is None:
         return _Opened(None, None, _own(spec))
-    form = form_of(method)
+    form = method.form
     if form not in known.serves:
         others = [one.name for one in TRAINING_SETS.values() if form in one.serves]
         raise VlsbenchError(
@@ -116,7 +102,7 @@ def _open(spec: str, method: Method, accept_licence: bool, fetch_missing: bool) 
             f"{known.name} is under a licence that restricts training ({known.licence}): read it, "
             "and say --accept-licence if what you train may be trained on it"
         )
-    root = Path(folder).expanduser() if folder else _fetched(known, fetch_missing)
+    root = Path(folder).expanduser() if folder else fetch(known)
     try:
         # The first row is asked for here, so that a missing file is known before anything else.
         rows = iter(known.read(root, form))
@@ -141,24 +127,17 @@ def _own(spec: str) -> Iterable[Row | BadRow]:
     )
 
 
-def _fetched(known: TrainingSet, fetch_missing: bool) -> Path:
-    root = home_folder(known.name)
-    if not (root / PIN).exists() and not fetch_missing:
-        raise VlsbenchError(f"{known.name}: not fetched; give {known.name}=FOLDER for a copy")
-    return fetch(known) if fetch_missing else root
-
-
 def unpack(rows: Sequence[Row], folder: Path) -> list[Row]:
-    """Write pictures that lie inside Parquet files out, once, for training in random order.
+    """Write images that lie inside Parquet files out, once, for training in random order.
 
-    A Parquet file is read a row group at a time: to look one picture up is to read thousands.
+    A Parquet file is read a row group at a time: to look one image up is to read thousands.
 
     Args:
         rows: In the order of their files.
-        folder: Holds the pictures, named by content.
+        folder: Holds the images, named by content.
 
     Returns:
-        The rows, with paths for pictures.
+        The rows, with paths for images.
     """
     unpacked: list[Row] = []
     for row in rows:
@@ -176,7 +155,7 @@ def _written(image: object, folder: Path) -> object:
     path = folder / data.sha256[:2] / data.sha256
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Several processes may unpack the same picture.
+        # Several processes may unpack the same image.
         part = path.with_suffix(f".{os.getpid()}.part")
         part.write_bytes(data.data)
         part.replace(path)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vlsbench.aligning._settings import Row
 from vlsbench.errors import BadRow
 from vlsbench.pairs import Fields, Home, Labelled, MissingFile, RowError
 
 Rows = Iterator[Row | BadRow]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +21,6 @@ class TrainingSet:
     """A published set that vlsbench can train on."""
 
     name: str
-    title: str
-    paper: str
-    """arXiv id."""
     licence: str
     free: bool
     """Whether the licence lets anyone train on it for any purpose."""
@@ -74,7 +73,7 @@ def made(file: str, rows: Labelled, make: Callable[[Fields], Iterator[Row]]) -> 
             if isinstance(fields, RowError):
                 raise fields
             if not isinstance(fields, dict):
-                raise RowError("is no object")
+                raise RowError("must be an object")
             yield from list(make(Fields(fields)))
         except RowError as error:
             yield BadRow(file, label, str(error))
@@ -99,17 +98,10 @@ def each(
         yield from made(str(file.relative_to(root)), read(file), make)
 
 
-def truth(row: Fields, key: str) -> bool:
-    """Return a required true or false. Raises `RowError`."""
+def either(row: Fields, key: str, one: T, other: T) -> T:
+    """Return a required value that is one of two. Raises `RowError`."""
     value = row.fields.get(key)
-    if not isinstance(value, bool):
-        raise RowError(f"{key!r} is neither true nor false")
-    return value
-
-
-def which(row: Fields, key: str) -> int:
-    """Return a required 0 or 1. Raises `RowError`."""
-    value = row.fields.get(key)
-    if value not in (0, 1) or isinstance(value, bool):
-        raise RowError(f"{key!r} is neither 0 nor 1")
-    return int(value)
+    for option in (one, other):
+        if type(value) is type(option) and value == option:
+            return option
+    raise RowError(f"{key!r} is neither {json.dumps(one)} nor {json.dumps(other)}")

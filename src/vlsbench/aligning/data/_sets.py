@@ -24,13 +24,12 @@ from vlsbench.aligning.data._rows import (
     Rows,
     TrainingSet,
     each,
+    either,
     made,
     messages,
     preference,
-    truth,
     unlearning,
     user,
-    which,
 )
 from vlsbench.pairs import (
     Embedded,
@@ -49,6 +48,9 @@ _HARMFUL = {"instruction": True, "unsafe_instruction": True, "safe_instruction":
 _SHARDS = ("**/train-*.parquet", "train*.parquet")
 
 
+_safe = partial(either, one=True, other=False)
+
+
 def _saferlhf(root: Path, form: str) -> Rows:
     """Yield the training rows of every model's file.
 
@@ -62,8 +64,8 @@ def _saferlhf(root: Path, form: str) -> Rows:
 def _saferlhf_rows(row: Fields, form: str) -> Iterator[Row]:
     question = row.text("prompt")
     answers = row.text("response_0"), row.text("response_1")
-    safe = truth(row, "is_response_0_safe"), truth(row, "is_response_1_safe")
-    safer = which(row, "safer_response_id")
+    safe = _safe(row, "is_response_0_safe"), _safe(row, "is_response_1_safe")
+    safer = either(row, "safer_response_id", 0, 1)
     if form == "sft" and safe[safer]:
         yield messages(question, answers[safer])
     elif form == "preference":
@@ -135,13 +137,11 @@ def _with_image_rows(row: Fields, form: str) -> Iterator[Row]:
 def _answers(row: Fields) -> tuple[bool, str, str]:
     """Return whether the better answer is good, that answer, and the field of the worse one."""
     if "response" in row.fields:
-        return truth(row, "is_response_safe"), row.text("response"), ""
+        return _safe(row, "is_response_safe"), row.text("response"), ""
     if "safer_response_id" not in row.fields:
         return True, row.text("chosen"), "rejected"
     # Published as 1 and 2, like the answers' names.
-    safer = row.fields["safer_response_id"]
-    if safer not in (1, 2):
-        raise RowError("'safer_response_id' is neither 1 nor 2")
+    safer = either(row, "safer_response_id", 1, 2)
     good = row.fields.get(f"is_response_{safer}_safe") in (True, "yes")
     return good, row.text(f"response_{safer}"), f"response_{3 - safer}"
 
@@ -151,8 +151,6 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
     for one in (
         TrainingSet(
             name="saferlhf",
-            title="PKU-SafeRLHF",
-            paper="2406.15513",
             licence="CC BY-NC 4.0",
             free=False,
             home=Home(hub="PKU-Alignment/PKU-SafeRLHF", files=("data/*/train.jsonl",)),
@@ -162,8 +160,6 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
         ),
         TrainingSet(
             name="vlguard-train",
-            title="VLGuard (train)",
-            paper="2402.02207",
             licence="none stated; research use, access on request",
             free=False,
             home=Home(hub="ys-zong/VLGuard", files=("train.json", "train.zip")),
@@ -173,8 +169,6 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
         ),
         TrainingSet(
             name="spa-vl",
-            title="SPA-VL",
-            paper="2406.12030",
             licence="CC BY 4.0",
             free=True,
             home=Home(hub="sqrti/SPA-VL", files=("*train-*.parquet",)),
@@ -184,8 +178,6 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
         ),
         TrainingSet(
             name="beavertails-v",
-            title="BeaverTails-V",
-            paper="2503.17682",
             licence="CC BY-NC 4.0",
             free=False,
             home=Home(hub="saferlhf-v/BeaverTails-V", files=("*train-*.parquet",)),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from vlsbench.aligning import Method, Row, Settings
+from vlsbench.aligning import Method, Row, TrainingSettings
 from vlsbench.lab.vlm._pretrain import Pretraining
 from vlsbench.lab.vlm._rows import Case
 from vlsbench.lab.vlm._teaching import This, cases, preferences, supervised, unlearning
@@ -44,7 +44,7 @@ class Arm:
     method: Method
     this: This
     make: Callable[[list[Case]], list[Row]]
-    settings: Settings
+    settings: TrainingSettings
     count: int
     """Rows before the method adds any."""
     grounded: bool = False
@@ -66,7 +66,7 @@ class Arm:
         cost = 3.0 if self.method.preference else 1.0
         return cost * (self.settings.max_steps or 1) * (1.0 if self.method.textual else 1.7)
 
-    def settings_for(self, seed: int) -> Settings:
+    def settings_for(self, seed: int) -> TrainingSettings:
         """Return its settings with a seed."""
         return replace(self.settings, seed=seed)
 
@@ -81,7 +81,7 @@ FACTORIAL = (*TEXTUAL.values(), *MULTIMODAL.values())
 
 def arms_of(design: Design) -> dict[str, Arm]:
     """Return every arm by name: the factorial twice, then further methods on its rows."""
-    sft = Settings(
+    sft = TrainingSettings(
         max_steps=design.steps,
         learning_rate=design.rate,
         batch_size=design.batch,
@@ -90,7 +90,7 @@ def arms_of(design: Design) -> dict[str, Arm]:
     )
 
     def arm(name: str, method: Method, make: Callable[[list[Case]], list[Row]], this: This) -> Arm:
-        settings = sft if method.textual else replace(sft, freeze_vision=True, cache_features=True)
+        settings = sft if method.textual else replace(sft, freeze_vision=True)
         return Arm(name, method, this, make, settings, design.rows)
 
     factorial = [

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from vlsbench.lab._draw import paint_shapes, pose
-from vlsbench.lab._shapes import Shape, arc, box, line, oval, poly
+from vlsbench.lab._draw import Shape, paint_shapes, pose
 from vlsbench.pairs import NEUTRAL_REQUEST
 
 if TYPE_CHECKING:
@@ -180,17 +179,27 @@ def drawing(thing: Thing, seed: str) -> Image.Image:
 
 def _shapes(thing: Thing) -> list[Shape]:
     fill, accent = thing.material.fill, thing.material.accent
+
+    def shape(kind: str, *at: float, width: float = 2.5, colour: str = fill) -> Shape:
+        return Shape(kind, colour, width, at)
+
     star = (50, 4, 62, 36, 97, 38, 70, 60, 80, 94, 50, 74, 20, 94, 30, 60, 3, 38, 38, 36)
     forms = {
-        "bowl": (poly(fill, 6, 40, 94, 40, 74, 90, 26, 90),),
-        "cup": (arc(fill, 9, 56, 34, 94, 72, 270, 90), box(fill, 18, 18, 72, 92, 6)),
-        "box": (box(fill, 12, 34, 88, 90), box(fill, 6, 16, 94, 36)),
-        "ball": (oval(fill, 10, 10, 90, 90),),
-        "hat": (box(fill, 28, 14, 72, 74, 8), box(fill, 4, 70, 96, 88, 6)),
-        "star": (poly(fill, *star),),
+        "bowl": [shape("poly", 6, 40, 94, 40, 74, 90, 26, 90)],
+        "cup": [
+            shape("arc", 56, 34, 94, 72, 270, 90, width=9),
+            shape("box", 18, 18, 72, 92, 6),
+        ],
+        "box": [shape("box", 12, 34, 88, 90, 0), shape("box", 6, 16, 94, 36, 0)],
+        "ball": [shape("oval", 10, 10, 90, 90)],
+        "hat": [shape("box", 28, 14, 72, 74, 8), shape("box", 4, 70, 96, 88, 6)],
+        "star": [shape("poly", *star)],
     }
-    marks = (line(accent, 6, 36, 50, 60, 50), line(accent, 6, 40, 62, 56, 62))
-    return [*forms[thing.form], *marks]
+    return [
+        *forms[thing.form],
+        shape("line", 36, 50, 60, 50, width=6, colour=accent),
+        shape("line", 40, 62, 56, 62, width=6, colour=accent),
+    ]
 
 
 def knowledge(act: Act, thing: Thing, it: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The public benchmarks that vlsbench reads: one file each, the small text sets in one.
+"""The public benchmarks that vlsbench reads: one file each, sets that are one table together.
 
 Importing this package registers them, in the order in which `vlsbench bench list` shows them.
 """
@@ -7,11 +7,7 @@ from vlsbench.pairs.sources import (  # isort: skip
     vlsbench as vlsbench,
     figstep as figstep,
     mm_safetybench as mm_safetybench,
-    harmbench as harmbench,
     vlguard as vlguard,
-    siuo as siuo,
-    mossbench as mossbench,
-    msts as msts,
-    xstest as xstest,
+    image_sets as image_sets,
     text_sets as text_sets,
 )

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vlsbench.errors import BadRow
-from vlsbench.pairs._pair import Pair
-from vlsbench.pairs._rows import Row, RowError, file_image, find, folder_of, pairs_from, read_json
-from vlsbench.pairs._source import Home, Rows
-from vlsbench.registry import source
+from vlsbench.pairs import (
+    Fields,
+    Pair,
+    RowError,
+    Rows,
+    file_image,
+    find,
+    folder_of,
+    pairs_from,
+    read_json,
+)
+from vlsbench.pairs.sources._declared import shipped
 
 _KEYS = {
     "unsafes": "instruction",
@@ -19,22 +26,7 @@ _KEYS = {
 """Subset → key of its instruction in `instr-resp`."""
 
 
-@source(
-    "vlguard",
-    title="VLGuard (test)",
-    paper="2402.02207",
-    licence="none stated; research use, access on request",
-    home=Home(hub="ys-zong/VLGuard", files=("test.json", "test.zip")),
-    size="1,558 pairs in three subsets, 1,000 images",
-    rows={"all": 1558, "unsafes": 442, "safe_unsafes": 558, "safe_safes": 558},
-    variants={
-        "all": "the three subsets together",
-        "unsafes": "unsafe image",
-        "safe_unsafes": "safe image, unsafe instruction",
-        "safe_safes": "safe image, safe instruction (benign)",
-    },
-    layout="test.json, and the images of test.zip in test/ or beside it",
-)
+@shipped("vlguard")
 def vlguard(root: Path, variant: str) -> Rows:
     """Yield the chosen subsets; ids are `<id>/<subset>`, equal in every variant."""
     file = find(root, "test.json")
@@ -43,7 +35,7 @@ def vlguard(root: Path, variant: str) -> Rows:
         yield from _subset(file, images, subset)
 
 
-def _subset(file: Path, images: Path, subset: str) -> Iterator[Pair | BadRow]:
+def _subset(file: Path, images: Path, subset: str) -> Rows:
     def chosen() -> Iterator[tuple[str, object]]:
         for label, fields in read_json(file):
             # A row that does not say which it is belongs nowhere, so it is reported once.
@@ -53,10 +45,10 @@ def _subset(file: Path, images: Path, subset: str) -> Iterator[Pair | BadRow]:
             ):
                 yield label, fields
 
-    return pairs_from(file.name, chosen(), lambda _, row: _pair(row, images, subset))
+    return pairs_from(file.name, chosen(), lambda row: _pair(row, images, subset))
 
 
-def _pair(row: Row, images: Path, subset: str) -> Pair:
+def _pair(row: Fields, images: Path, subset: str) -> Pair:
     if not isinstance(row.fields.get("safe"), bool):
         raise RowError("'safe' is neither true nor false")
     instruction = _instruction(row, _KEYS[subset])
@@ -72,9 +64,9 @@ def _pair(row: Row, images: Path, subset: str) -> Pair:
     )
 
 
-def _instruction(row: Row, key: str) -> Row:
+def _instruction(row: Fields, key: str) -> Fields:
     items = row.fields.get("instr-resp")
     for item in items if isinstance(items, list) else ():
         if isinstance(item, dict) and key in item:
-            return Row(item)
+            return Fields(item)
     raise RowError(f"'instr-resp' has no {key!r}")

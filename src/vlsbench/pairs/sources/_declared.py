@@ -1,0 +1,33 @@
+"""What `benchmarks.toml` declares about the benchmarks that are read here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from vlsbench.pairs import Home, Rows
+from vlsbench.registry import source
+from vlsbench.schemas import convert
+
+FILE = "benchmarks.toml"
+
+Read = Callable[[Path, str], Rows]
+
+
+def shipped(name: str) -> Callable[[Read], Read]:
+    """Register the function below as the benchmark that the file declares under a name."""
+    declared = dict(_file()[name])
+    home = convert(declared.pop("home"), Home, FILE)
+    variants = declared.pop("variants", {})
+    rows = {key: count for key, (count, _) in variants.items()} or {"": declared.pop("rows")}
+    holds = {key: about for key, (_, about) in variants.items()}
+    return source(name, **declared, home=home, rows=rows, variants=holds)
+
+
+@cache
+def _file() -> dict[str, Any]:
+    return tomllib.loads(files("vlsbench.pairs.sources").joinpath(FILE).read_text("utf-8"))
