@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from vlsbench.lab.vlm import Reproduction
 
 
+SHOWN = 6
+"""Columns that a terminal has room for; the others are in table.md."""
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[str, float, float], None]]:
     """Show a progress bar with the time left, on stderr; yields what moves it."""
@@ -40,10 +44,10 @@ def show(result: Reproduction) -> None:
     table = Table(
         title="What rows with and without images teach", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    for place, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if place else "left")
+    for place, heading in enumerate(HEADINGS[:SHOWN]):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
     for row in rows_of(result.lines):
-        table.add_row(*(cell.strip("*") for cell in row))
+        table.add_row(*(cell.strip("*") for cell in row[:SHOWN]))
     Console().print(table)
     typer.echo(note(len(result.seeds)))
     for difference in result.differences:

@@ -89,7 +89,9 @@ def _train(out: Path, seeds: int) -> Reproduction | None:
         from vlsbench.lab import vlm
 
         with progress() as tell:
-            result = vlm.reproduce(out, seeds=range(seeds), methods=vlm.QUICK, tell=tell)
+            result = vlm.reproduce(
+                out, seeds=range(seeds), methods=vlm.QUICK, design=vlm.QUICK_DESIGN, tell=tell
+            )
     except MissingExtra as error:
         Console(stderr=True).print(terminal(f"Nothing was trained: {error}"))
         return None

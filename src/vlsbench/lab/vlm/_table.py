@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from vlsbench.lab.vlm._design import GROUNDED, HEADLINE, MULTIMODAL, TEXTUAL, VANILLA
+from vlsbench.lab.vlm._design import GROUNDED, HEADLINE, MULTIMODAL, TEXTUAL
 from vlsbench.lab.vlm._experiment import Cell
 from vlsbench.lab.vlm._sets import (
     BENIGN,
@@ -239,10 +239,11 @@ def _by_arm(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 def percent(mean: Mean | Equivalence) -> str:
     """Write a mean with its interval in percent, as `96 [91, 100]`."""
     value = mean.value if isinstance(mean, Mean) else mean.difference
-    shown = f"{100 * value:.0f}"
-    if mean.low is None or mean.high is None:
-        return shown
-    return f"{shown} [{100 * mean.low:.0f}, {100 * mean.high:.0f}]"
+    # A zero has no sign.
+    shown = [
+        f"{round(100 * part) + 0:d}" for part in (value, mean.low, mean.high) if part is not None
+    ]
+    return shown[0] if len(shown) < 3 else f"{shown[0]} [{shown[1]}, {shown[2]}]"
 
 
 HEADINGS = (
@@ -342,8 +343,3 @@ def as_csv(cells: Sequence[Cell]) -> str:
                 + [getattr(cell, name) for name in own]
             )
     return out.getvalue()
-
-
-def vanilla(arm: str) -> bool:
-    """Tell whether a model is not aligned."""
-    return arm.removeprefix(GROUNDED) == VANILLA
