@@ -18,6 +18,7 @@ from vlsbench.aligning import train
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_json
 from vlsbench.lab.vlm._design import DESIGN_VERSION, GROUNDED, VANILLA, Arm, Design, arms_of
+from vlsbench.lab.vlm._make import one_thread
 from vlsbench.lab.vlm._pretrain import pretrain
 from vlsbench.lab.vlm._sets import (
     SETS,
@@ -106,7 +107,8 @@ def run(
             step(0, 1)
             folder, digest = out / f"seed-{seed}" / name, _digest(design, name, arm, seed)
             cell = _finished(folder, digest)
-            cells.append(cell or _make(folder, seed, name, arm, design, digest, step))
+            with one_thread():
+                cells.append(cell or _make(folder, seed, name, arm, design, digest, step))
             done += work[name]
             step(1, 1)
     return cells
