@@ -46,5 +46,5 @@ def test_a_review_is_served_until_it_is_stopped(tmp_path: Path) -> None:
 
 
 def test_a_setting_that_there_is_not_is_named(tmp_path: Path) -> None:
-    with pytest.raises(VlsbenchError, match="unknown key reviewer; there are dataset, reviewers"):
+    with pytest.raises(VlsbenchError, match="unknown key reviewer; there are dataset, data"):
         vlsbench.review(pair_set([pair(0)]), reviewer=["ann"], out=tmp_path)

@@ -4,56 +4,37 @@ The stages are in `_writing.py`, `_drawing.py` and `_filters.py`, the barriers i
 `_run.py` puts them together. docs/build.md has the map.
 """
 
-from vlsbench.building._barriers import contaminated, near_duplicates, over_quota
-from vlsbench.building._build import Build, BuildConfig, build, check_models, plan_build
-from vlsbench.building._content import forbidden_category, forbidden_text
-from vlsbench.building._estimate import BuildEstimate
-from vlsbench.building._files import SUMMARY, BuildSummary, read_build
-from vlsbench.building._items import Item, Step, drop, keep, quarantine
-from vlsbench.building._recipe import (
-    SHIPPED,
-    Contamination,
-    NearDuplicates,
-    Quota,
-    Recipe,
-    read_recipe,
-)
-from vlsbench.building._roles import RULES
-from vlsbench.building._run import STAGES, VIEW, BuildPlan, stages_of
+from vlsbench.building._barriers import contaminated as contaminated
+from vlsbench.building._barriers import near_duplicates as near_duplicates
+from vlsbench.building._barriers import over_quota as over_quota
+from vlsbench.building._build import Build as Build
+from vlsbench.building._build import BuildConfig as BuildConfig
+from vlsbench.building._build import build as build
+from vlsbench.building._build import check_models as check_models
+from vlsbench.building._build import plan_build as plan_build
+from vlsbench.building._content import forbidden_category as forbidden_category
+from vlsbench.building._content import forbidden_text as forbidden_text
+from vlsbench.building._estimate import BuildEstimate as BuildEstimate
+from vlsbench.building._files import SUMMARY as SUMMARY
+from vlsbench.building._files import BuildSummary as BuildSummary
+from vlsbench.building._files import read_build as read_build
+from vlsbench.building._items import Item as Item
+from vlsbench.building._items import Step as Step
+from vlsbench.building._items import drop as drop
+from vlsbench.building._items import keep as keep
+from vlsbench.building._items import quarantine as quarantine
+from vlsbench.building._recipe import SHIPPED as SHIPPED
+from vlsbench.building._recipe import Contamination as Contamination
+from vlsbench.building._recipe import NearDuplicates as NearDuplicates
+from vlsbench.building._recipe import Quota as Quota
+from vlsbench.building._recipe import Recipe as Recipe
+from vlsbench.building._recipe import read_recipe as read_recipe
+from vlsbench.building._roles import RULES as RULES
+from vlsbench.building._run import STAGES as STAGES
+from vlsbench.building._run import VIEW as VIEW
+from vlsbench.building._run import BuildPlan as BuildPlan
+from vlsbench.building._run import stages_of as stages_of
 from vlsbench.registry import stage
-
-__all__ = [
-    "RULES",
-    "SHIPPED",
-    "STAGES",
-    "SUMMARY",
-    "VIEW",
-    "Build",
-    "BuildConfig",
-    "BuildEstimate",
-    "BuildPlan",
-    "BuildSummary",
-    "Contamination",
-    "Item",
-    "NearDuplicates",
-    "Quota",
-    "Recipe",
-    "Step",
-    "build",
-    "check_models",
-    "contaminated",
-    "drop",
-    "forbidden_category",
-    "forbidden_text",
-    "keep",
-    "near_duplicates",
-    "over_quota",
-    "plan_build",
-    "quarantine",
-    "read_build",
-    "read_recipe",
-    "stages_of",
-]
 
 for shipped in STAGES:
     stage(shipped.name)(shipped)

@@ -144,22 +144,26 @@ def command(
     dry_run_flags: tuple[str, ...] = ("--dry-run",),
     dry_run_help: str = "Print the plan with a cost estimate and stop.",
     config_help: str = "Read settings from a TOML file.",
+    quiet: bool = True,
 ) -> Callable[..., None]:
     """Make a command of a function that takes a configuration.
 
     Args:
         config: Its class; every setting becomes an option.
-        work: Called with the resolved configuration, and with `as_json`, `quiet` and, where
-            asked for, `dry_run`. Its docstring is the command's help.
+        work: Called with the resolved configuration, and with `as_json` and, where asked for,
+            `quiet` and `dry_run`. Its docstring is the command's help.
         complete: Key of a setting → what completes it on the shell.
         dry_run: Whether the command takes `--dry-run`.
         dry_run_flags: Its spellings.
         dry_run_help: What it does.
         config_help: What `--config` takes.
+        quiet: Whether the command takes `--quiet`.
     """
     names = {setting.key.replace(".", "__"): setting for setting in settings_of(config)}
     where = typer.Option("--config", help=config_help, rich_help_panel="Configuration")
     common = {"config": Annotated[Path | None, where], **_COMMON}
+    if not quiet:
+        del common["quiet"]
     if dry_run:
         option = typer.Option(*dry_run_flags, help=dry_run_help, rich_help_panel=_OUTPUT)
         common["dry_run"] = Annotated[bool, option]

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from vlsbench.text import terminal
+from vlsbench.cli._print import Listing, say
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vlsbench.auditing import Corrected, Judged
-    from vlsbench.evaluation import CostEstimate, EvaluationPlan, Group, Sampled, Summary
-    from vlsbench.evaluation._evaluate import Evaluation
+    from vlsbench.evaluation import (
+        CostEstimate,
+        Evaluation,
+        EvaluationPlan,
+        Group,
+        Sampled,
+        Summary,
+    )
     from vlsbench.stats import Rate
 
 
@@ -25,15 +29,14 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
     from vlsbench.models import price_table
 
     selection = plan.selection
+    unpriced = ", ".join(name for name, price in plan.prices.items() if price is None)
     cost = (
-        f"about ${guess.cost:,.2f} (prices of {price_table().as_of} or as given)"
-        if guess.cost is not None
-        else "cost unknown (no price for "
-        + ", ".join(name for name, price in plan.prices.items() if price is None)
-        + ")"
+        f"cost unknown (no price for {unpriced})"
+        if guess.cost is None
+        else f"about ${guess.cost:,.2f} (prices of {price_table().as_of} or as given)"
     )
     left_out = len(selection.pairs.bad) + len(selection.left_out)
-    lines = [
+    say(
         f"{selection.pairs.name}: {len(selection):,} pairs under view {plan.shown.view}"
         + (f", {plan.shown.samples} answers to each" if plan.shown.samples > 1 else "")
         + (f", {left_out} unusable ones left out" if left_out else ""),
@@ -42,11 +45,10 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
         f"at most {guess.calls:,} calls, about {guess.input_tokens:,} tokens in and "
         f"{guess.output_tokens:,} out, {cost}",
         f"into {plan.folder}",
-    ]
-    for line in lines:
-        console.print(terminal(line), highlight=False)
+        console=console,
+    )
     if plan.warning:
-        console.print(terminal(plan.warning), style="yellow", highlight=False)
+        say(plan.warning, style="yellow", console=console)
 
 
 def percent(rate: Rate) -> str:
@@ -62,21 +64,13 @@ def _percent(value: float | None, low: float | None, high: float | None) -> str:
 
 def _rates_table(
     title: str, groups: Iterable[Group], *, harmful: bool, by: str = "category"
-) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(by, overflow="fold")
-    last = ("refused", "warned", "safe") if harmful else ("refused", "warned", "answered")
-    for name in ("n", *last, "unscored"):
-        table.add_column(name, justify="right", no_wrap=True)
+) -> Listing:
+    last = "safe" if harmful else "answered"
+    table = Listing([by], ("n", "refused", "warned", last, "unscored"), title)
     for group in groups:
         rates = (group.refusal, group.warning, group.safety if harmful else group.answered)
-        table.add_row(
-            terminal(group.name),
-            f"{group.scored:,}",
-            *(percent(rate) for rate in rates),
-            f"{group.pairs - group.scored:,}",
-            style="bold" if group.name == "all" else None,
-        )
+        cells = (group.scored, *map(percent, rates), group.pairs - group.scored)
+        table.line(group.name, *cells, style="bold" if group.name == "all" else None)
     return table
 
 
@@ -127,68 +121,52 @@ def _sampled_lines(found: Sampled) -> Iterable[str]:
     yield found.variance.said
 
 
-def _published_table(summary: Summary) -> Table:
-    source = summary.published[0].source
-    table = Table(
-        title=f"Published results, percent ({source})", title_justify="left", box=box.SIMPLE_HEAD
-    )
-    table.add_column("model", overflow="fold")
-    for name in ("refused", "warned", "safe"):
-        table.add_column(name, justify="right")
+def _published_table(summary: Summary) -> Listing:
+    title = f"Published results, percent ({summary.published[0].source})"
+    table = Listing(["model"], ("refused", "warned", "safe"), title)
     for row in sorted(summary.published, key=lambda row: row.safety):
-        table.add_row(row.model, f"{row.refusal:.2f}", f"{row.warning:.2f}", f"{row.safety:.2f}")
+        table.line(row.model, *(f"{n:.2f}" for n in (row.refusal, row.warning, row.safety)))
     for group in summary.groups:
         if group.harmful:
-            rates = (group.refusal, group.warning, group.safety)
-            table.add_row(
-                terminal(f"{summary.model} (this run)"), *(percent(r) for r in rates), style="bold"
-            )
+            rates = map(percent, (group.refusal, group.warning, group.safety))
+            table.line(f"{summary.model} (this run)", *rates, style="bold")
     return table
 
 
-def print_summary(console: Console, done: Evaluation) -> None:
+def print_summary(done: Evaluation) -> None:
     """Print rates by category, what was left unscored and why, what it cost, and where it is."""
-    summary = done.summary
+    summary, console = done.summary, Console()
     heading = f"{summary.bench} · view {summary.view} · {summary.model} judged by {summary.judge}"
     for harmful in (True, False):
         whole = [group for group in summary.groups if group.harmful is harmful]
         parts = [group for group in summary.categories if group.harmful is harmful]
         if whole:
             kind = "harmful pairs" if harmful else "benign controls"
-            groups = [*parts, *whole]
-            console.print(_rates_table(terminal(f"{heading} · {kind}"), groups, harmful=harmful))
-            for line in _fine_print(whole, summary.samples):
-                console.print(terminal(line), highlight=False)
+            console.print(_rates_table(f"{heading} · {kind}", [*parts, *whole], harmful=harmful))
+            say(*_fine_print(whole, summary.samples))
             for sampled in summary.sampled:
                 if sampled.harmful is harmful:
-                    for line in _sampled_lines(sampled):
-                        console.print(terminal(line), highlight=False)
+                    say(*_sampled_lines(sampled))
             _print_languages(console, summary, kind, harmful=harmful)
     if net := summary.net:
-        console.print(
+        say(
             f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "
-            f"[{100 * net.low:.1f}, {100 * net.high:.1f}]",
-            highlight=False,
+            f"[{100 * net.low:.1f}, {100 * net.high:.1f}]"
         )
     if summary.published:
         console.print(_published_table(summary))
     for spend in summary.spend:
         cost = "cost unknown" if spend.cost is None else f"${spend.cost:.4f}"
-        console.print(
-            terminal(
-                f"{spend.role} {spend.model}: {spend.calls:,} calls ({spend.requests:,} requests, "
-                f"{spend.reused:,} reused), {spend.input_tokens:,} tokens in, "
-                f"{spend.output_tokens:,} out, {cost}"
-            ),
-            highlight=False,
+        say(
+            f"{spend.role} {spend.model}: {spend.calls:,} calls ({spend.requests:,} requests, "
+            f"{spend.reused:,} reused), {spend.input_tokens:,} tokens in, "
+            f"{spend.output_tokens:,} out, {cost}"
         )
-    for note in summary.notes:
-        console.print(terminal(note), style="yellow", highlight=False)
+    say(*summary.notes, style="yellow")
     if summary.left_out:
-        console.print(f"{len(summary.left_out)} pairs left out (summary.json lists them)")
-    console.print(terminal(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html"))
-    for hint in _next_steps(summary, done):
-        console.print(terminal(hint), style="dim", highlight=False)
+        say(f"{len(summary.left_out)} pairs left out (summary.json lists them)")
+    say(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html")
+    say(*_next_steps(summary, done), style="dim")
 
 
 def _print_languages(console: Console, summary: Summary, kind: str, *, harmful: bool) -> None:
@@ -210,35 +188,23 @@ def _next_steps(summary: Summary, done: Evaluation) -> list[str]:
     return hints
 
 
-def print_judged(console: Console, found: Judged, folder: Path) -> None:
+def print_judged(found: Judged, folder: Path) -> None:
     """Print measure B of an audit: the VSIL rate with the judge's errors, and the patterns."""
-    judge, group = found.judge, found.group
-    heading = f"{found.bench} · harmful by its text alone, judged by {judge}"
-    table = Table(title=terminal(heading), title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("category", overflow="fold")
-    for name in ("n", "VSIL as judged", "corrected"):
-        table.add_column(name, justify="right", no_wrap=True)
+    group = found.group
+    heading = f"{found.bench} · harmful by its text alone, judged by {found.judge}"
+    table = Listing(["category"], ("n", "VSIL as judged", "corrected"), heading)
     for one in (*found.categories, group):
-        style = "bold" if one is group else None
         share = one.corrected
         corrected = _percent(share.value, share.low, share.high)
-        table.add_row(
-            terminal(one.name), f"{one.vsil.n:,}", percent(one.vsil), corrected, style=style
-        )
-    console.print(table)
-    for line in _judged_fine_print(group.corrected):
-        console.print(terminal(line), highlight=False)
-    shown = {name: rate for name, rate in group.patterns.items() if rate.k}
-    if shown:
-        console.print(
-            "Text, image, pair as judged (S safe, U unsafe): "
-            + ", ".join(f"{name} {rate.k:,}" for name, rate in shown.items())
-            + (f"; {group.incomplete:,} pairs lack a label" if group.incomplete else ""),
-            highlight=False,
-        )
-    for note in found.notes:
-        console.print(terminal(note), style="yellow", highlight=False)
-    console.print(terminal(f"Files: {folder}/ judged.json, judged.jsonl"))
+        style = "bold" if one is group else None
+        table.line(one.name, one.vsil.n, percent(one.vsil), corrected, style=style)
+    Console().print(table)
+    say(*_judged_fine_print(group.corrected))
+    if shown := [f"{name} {rate.k:,}" for name, rate in group.patterns.items() if rate.k]:
+        lacking = f"; {group.incomplete:,} pairs lack a label" if group.incomplete else ""
+        say(f"Text, image, pair as judged (S safe, U unsafe): {', '.join(shown)}{lacking}")
+    say(*found.notes, style="yellow")
+    say(f"Files: {folder}/ judged.json, judged.jsonl")
 
 
 def _judged_fine_print(corrected: Corrected) -> Iterable[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,6 +20,7 @@ from rich.table import Table
 
 from vlsbench.aligning._settings import AlignConfig
 from vlsbench.cli._config import command
+from vlsbench.cli._print import print_json, say
 from vlsbench.errors import VlsbenchError
 from vlsbench.text import terminal
 
@@ -55,16 +55,13 @@ def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     alone = os.environ.get("RANK", "0") == "0"
     console = Console(stderr=True, soft_wrap=True, quiet=not alone)
 
-    def say(line: str) -> None:
-        console.print(terminal(line), highlight=False, style="yellow")
-
     if config.out is None and not dry_run:
         raise VlsbenchError("no folder for the model: give --out DIR (or --dry-run)")
-    prepared = open_training(config, say)
+    prepared = open_training(config, partial(say, style="yellow", console=console))
     if dry_run:
         found = prepared.plan()
         if as_json:
-            typer.echo(json.dumps(found.json()))
+            print_json(found.json())
         else:
             _print_plan(Console(), found)
         return
@@ -83,9 +80,9 @@ def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     if not alone:
         return
     if as_json:
-        typer.echo(json.dumps({**asdict(trained), "path": str(trained.path)}))
+        print_json({**asdict(trained), "path": trained.path})
     else:
-        _print_trained(Console(), trained)
+        _print_trained(trained)
 
 
 align = command(
@@ -131,19 +128,14 @@ def gib(size: int) -> str:
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
 
 
-def _print_trained(console: Console, trained: Trained) -> None:
-    console.print(
+def _print_trained(trained: Trained) -> None:
+    say(
         f"{trained.steps:,} steps in {trained.seconds:,.0f} s; {trained.trainable:,} of "
-        f"{trained.parameters:,} parameters learnt",
-        highlight=False,
+        f"{trained.parameters:,} parameters learnt"
     )
     for name in ("loss", "reward"):
         # PPO samples, and so has a reward, in one of several steps.
         if found := [entry[name] for entry in trained.curve if name in entry]:
-            console.print(f"{name} {found[0]:.3f} → {found[-1]:.3f}", highlight=False)
-    console.print(terminal(f"Files: {trained.path}/ align.json, metrics.jsonl, and the model"))
-    console.print(
-        terminal(f"Next: vlsbench eval BENCH --model hf/{trained.path}"),
-        style="dim",
-        highlight=False,
-    )
+            say(f"{name} {found[0]:.3f} → {found[-1]:.3f}")
+    say(f"Files: {trained.path}/ align.json, metrics.jsonl, and the model")
+    say(f"Next: vlsbench eval BENCH --model hf/{trained.path}", style="dim")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vlsbench.cli._config import AsJson
+from vlsbench.cli._print import print_json, say
 from vlsbench.pairs import (
     Description,
     PairSet,
@@ -40,7 +40,7 @@ def list_benchmarks(as_json: AsJson = False) -> None:
     - `vlsbench bench list --json`
     """
     if as_json:
-        _print_json([_declared(source) for source in list_sources().values()])
+        print_json([_declared(source) for source in list_sources().values()], indent=1)
         return
     table = Table.grid(padding=(0, 2))
     for source in list_sources().values():
@@ -49,11 +49,8 @@ def list_benchmarks(as_json: AsJson = False) -> None:
         if source.variants:
             lines.append(f"variants: {', '.join(source.variants)}")
         table.add_row(f"[bold]{source.name}[/]", "\n".join(lines))
-    console = Console()
-    console.print(table)
-    console.print(
-        "Give NAME or NAME:VARIANT; the first variant is what NAME alone stands for.", style="dim"
-    )
+    Console().print(table)
+    say("Give NAME or NAME:VARIANT; the first variant is what NAME alone stands for.", style="dim")
 
 
 @app.command("show")
@@ -81,7 +78,7 @@ def show_benchmark(
     found = describe(opened)
     if as_json:
         declared = _declared(opened.source) if opened.source else None
-        _print_json({"source": declared, "root": str(opened.root), **asdict(found)})
+        print_json({"source": declared, "root": str(opened.root), **asdict(found)}, indent=1)
     else:
         _print_description(opened, found)
 
@@ -116,10 +113,6 @@ def fetch_benchmark(
     console.print(f"next: vlsbench bench show {source.name}{where}", markup=False, soft_wrap=True)
 
 
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
-
-
 def _declared(source: Source) -> dict[str, Any]:
     """Return the declaration of a source as plain JSON values."""
     return {
@@ -144,7 +137,7 @@ def _print_description(opened: PairSet, found: Description) -> None:
         if home := source.home:
             place = home.hub or f"github.com/{home.github}"
             revision = home.revision or home.commit or "pinned at the first fetch"
-            console.print(f"{place} @ {revision}", markup=False, highlight=False)
+            say(f"{place} @ {revision}")
     console.print(
         f"{found.pairs:,} pairs ({found.harmful:,} harmful, {found.benign:,} benign), "
         f"{found.images:,} distinct images ({found.images_missing:,} missing), "
@@ -165,8 +158,7 @@ def _print_description(opened: PairSet, found: Description) -> None:
     for oddity in found.oddities:
         shown = f": {', '.join(oddity.examples)}" if oddity.examples else ""
         more = ", …" if len(oddity.examples) < oddity.count and oddity.examples else ""
-        console.print(terminal(f"oddity: {oddity.count:,} {oddity.what}{shown}{more}"))
-    for row in found.bad[:BAD_ROWS_SHOWN]:
-        console.print(terminal(f"unreadable: {row}"), style="red")
+        say(f"oddity: {oddity.count:,} {oddity.what}{shown}{more}")
+    say(*(f"unreadable: {row}" for row in found.bad[:BAD_ROWS_SHOWN]), style="red")
     if (hidden := len(found.bad) - BAD_ROWS_SHOWN) > 0:
         console.print(f"unreadable: … and {hidden:,} more", style="red")

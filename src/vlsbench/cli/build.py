@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Column, Table
 
 from vlsbench.building import BuildConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.text import terminal
+from vlsbench.cli._print import Listing, print_json, say
 
 if TYPE_CHECKING:
     from vlsbench.building import Build, BuildEstimate, BuildPlan, Recipe
@@ -50,13 +46,13 @@ def _build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     def before(made: BuildPlan, guess: BuildEstimate) -> None:
         if not quiet:
             _print_estimate(console, made.recipe, guess)
-            console.print(terminal(f"into {made.folder}"), highlight=False)
+            say(f"into {made.folder}", console=console)
 
     done = building.build(**vars(config), progress=not quiet, before=before)
     if as_json:
-        typer.echo(json.dumps(asdict(done.summary)))
+        print_json(done.summary)
     else:
-        print_build(Console(), done)
+        print_build(done)
     end_if_stopped(console, done.stopped)
 
 
@@ -70,22 +66,16 @@ def _plan(config: BuildConfig, as_json: bool) -> None:
     checks = building.check_models(read, lab=config.lab)
     if as_json:
         found = {**asdict(guess), "calls": guess.calls, "cost": guess.cost}
-        typer.echo(json.dumps({**found, "models": [asdict(check) for check in checks]}))
+        print_json({**found, "models": [asdict(check) for check in checks]})
     else:
         _print_estimate(Console(), read, guess)
-        table = _table(("role", "model", "state"))
+        table = Listing(("role", "model", "state"))
         for check in checks:
-            style = "red" if check.wrong else ""
-            table.add_row(check.role, terminal(check.model), terminal(check.state), style=style)
+            style = "red" if check.wrong else None
+            table.line(check.role, check.model, check.state, style=style)
         Console().print(table)
     if any(check.wrong for check in checks):
         raise typer.Exit(1)
-
-
-def _table(texts: Sequence[str], numbers: Sequence[str] = (), title: str | None = None) -> Table:
-    columns = [Column(name, overflow="fold") for name in texts]
-    columns += [Column(name, justify="right") for name in numbers]
-    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
 
 
 def _dollars(cost: float | None) -> str:
@@ -93,48 +83,42 @@ def _dollars(cost: float | None) -> str:
 
 
 def _print_estimate(console: Console, recipe: Recipe, guess: BuildEstimate) -> None:
-    line = (
+    say(
         f"{recipe.name}: {len(recipe.taxonomy)} sub-categories, {guess.drafts:,} drafts, "
-        f"{guess.images:,} images, about {guess.pairs:,} pairs"
+        f"{guess.images:,} images, about {guess.pairs:,} pairs",
+        console=console,
     )
-    console.print(terminal(line), highlight=False)
-    table = _table(("stage", "role", "model"), ("calls", "cost"))
+    table = Listing(("stage", "role", "model"), ("calls", "cost"))
     for row in guess.stages:
-        calls = f"{row.calls:,}"
-        table.add_row(row.stage, row.role, terminal(row.model), calls, _dollars(row.cost))
-    table.add_row("all", "", "", f"{guess.calls:,}", _dollars(guess.cost), style="bold")
+        table.line(row.stage, row.role, row.model, row.calls, _dollars(row.cost))
+    table.line("all", "", "", guess.calls, _dollars(guess.cost), style="bold")
     console.print(table)
     console.print("calls and cost are estimates: how many records pass a filter is assumed")
 
 
-def print_build(console: Console, done: Build) -> None:
+def print_build(done: Build) -> None:
     """Show what a build made, stage by stage, and what to do next."""
-    summary = done.summary
+    summary, console = done.summary, Console()
     flows = {"pairs": summary.stages, "benign twins": summary.twin_stages}
     for title, stages in flows.items():
-        table = _table(("stage",), ("entered", "went on"), title)
+        table = Listing(["stage"], ("entered", "went on"), title)
         table.add_column("dropped", overflow="fold")
         for row in stages:
             reasons = [f"{reason} {n:,}" for reason, n in row.dropped.items()]
             reasons += [f"({reason} {n:,})" for reason, n in row.quarantined.items()]
-            why = terminal(", ".join(reasons))
-            table.add_row(row.stage, f"{row.entered:,}", f"{row.left:,}", why)
+            table.line(row.stage, row.entered, row.left, ", ".join(reasons))
         if stages or title == "pairs":
             console.print(table)
     rate = summary.yield_
     if rate.rate is not None:
-        console.print(
+        say(
             f"{summary.pairs:,} pairs and {summary.twins:,} benign twins; yield "
             f"{100 * rate.rate:.1f} % [{100 * (rate.low or 0):.1f}, {100 * (rate.high or 0):.1f}] "
-            f"of {rate.n:,} begun (95 %, clustered by element or image)",
-            highlight=False,
+            f"of {rate.n:,} begun (95 %, clustered by element or image)"
         )
     costs = [row.cost for row in summary.spend]
     spent = "cost unknown" if None in costs else _dollars(sum(cost or 0 for cost in costs))
-    calls = sum(row.calls for row in summary.spend)
-    console.print(f"{calls:,} calls, {spent}", highlight=False)
-    for note in summary.notes:
-        console.print(terminal(note), style="yellow", highlight=False)
+    say(f"{sum(row.calls for row in summary.spend):,} calls, {spent}")
+    say(*summary.notes, style="yellow")
     next_steps = f"next: vlsbench audit {done.pairs} · vlsbench review {done.pairs}"
-    found = terminal(f"{done.pairs}\n{done.provenance}\n{next_steps}")
-    console.print(found, highlight=False, soft_wrap=True)
+    say(str(done.pairs), str(done.provenance), next_steps, console=Console(soft_wrap=True))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
+from vlsbench.cli._print import print_json
 from vlsbench.evaluation import EvalConfig
 
 if TYPE_CHECKING:
@@ -19,30 +18,15 @@ if TYPE_CHECKING:
 
 def plan_of(config: EvalConfig, *, progress: bool) -> EvaluationPlan:
     """Return what a configuration asks for, ready to run."""
-    from dataclasses import replace
-
     from vlsbench import evaluation
     from vlsbench.pairs import load_configured
 
+    settings = dict(vars(config))
+    bench, data, controls = (settings.pop(name) for name in ("bench", "data", "controls"))
+    settings["output"] = replace(config.output, progress=progress)
+    skip_bad = config.sample.skip_bad
     return evaluation.plan(
-        load_configured(
-            config.bench,
-            config.data,
-            skip_bad=config.sample.skip_bad,
-            controls=config.controls,
-        ),
-        model=config.model,
-        judge=config.judge,
-        view=config.view,
-        system=config.system,
-        samples=config.samples,
-        sample=config.sample,
-        params=config.params,
-        judging=config.judging,
-        images=config.images,
-        budget=config.budget,
-        connection=config.connection,
-        output=replace(config.output, progress=progress),
+        load_configured(bench, data, skip_bad=skip_bad, controls=controls), **settings
     )
 
 
@@ -83,9 +67,9 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
         return
     done = evaluation.execute(plan)
     if as_json:
-        typer.echo(json.dumps(asdict(done.summary)))
+        print_json(done.summary)
     else:
-        print_summary(Console(), done)
+        print_summary(done)
     end_if_stopped(Console(stderr=True), done.stopped)
 
 

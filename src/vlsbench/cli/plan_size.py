@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from vlsbench.cli._config import AsJson
+from vlsbench.cli._print import print_json
 
 
 def plan_size(
@@ -61,7 +60,7 @@ def plan_size(
         agreement=agreement,
     )
     if as_json:
-        typer.echo(json.dumps(asdict(size)))
+        print_json(size)
         return
     typer.echo(f"{size.pairs:,} pairs of {size.images:,} images")
     typer.echo(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from vlsbench.cli._config import AsJson
-from vlsbench.text import terminal
+from vlsbench.cli._print import Listing, print_json, say
 
 if TYPE_CHECKING:
     from vlsbench.registry import Entry
@@ -45,17 +41,13 @@ def plugins(as_json: AsJson = False) -> None:
             }
             for entry in found
         ]
-        typer.echo(json.dumps({"entries": rows, "broken": dict(broken)}, ensure_ascii=False))
+        print_json({"entries": rows, "broken": dict(broken)})
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("kind", "name", "origin", "summary"):
-        table.add_column(name, overflow="fold")
+    table = Listing(("kind", "name", "origin", "summary"))
     for entry in found:
-        table.add_row(*map(terminal, (str(entry.kind), entry.name, entry.origin, _summary(entry))))
-    console = Console()
-    console.print(table)
-    for why in broken.values():
-        console.print(terminal(why), style="red", highlight=False, soft_wrap=True)
+        table.line(entry.kind, entry.name, entry.origin, _summary(entry))
+    Console().print(table)
+    say(*broken.values(), style="red", console=Console(soft_wrap=True))
 
 
 def _summary(entry: Entry) -> str:

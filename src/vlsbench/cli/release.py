@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from vlsbench.cli._config import AsJson, Quiet, command
 from vlsbench.cli._default import default_command
+from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.errors import EXIT_ERROR
 from vlsbench.releasing import ReleaseConfig
-from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.releasing import Release, Watch
@@ -55,7 +53,7 @@ def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
     with _progress(quiet or as_json) as watch:
         made = write_release(config, watch=watch)
     if as_json:
-        typer.echo(json.dumps(asdict(made), ensure_ascii=False))
+        print_json(made)
     else:
         _print_release(made, config.out)
 
@@ -92,21 +90,14 @@ def verify_release(
     with _progress(quiet or as_json) as watch:
         found = verify(folder, watch)
     if as_json:
-        typer.echo(json.dumps({**asdict(found), "folder": str(folder), "sound": found.sound}))
+        print_json({**asdict(found), "folder": folder, "sound": found.sound})
     else:
         console = Console(soft_wrap=True)
-        for fault in found.faults:
-            console.print(f"wrong: {terminal(fault)}", style="red", highlight=False)
-        for note in found.notes:
-            console.print(terminal(note), style="yellow", highlight=False)
+        say(*(f"wrong: {fault}" for fault in found.faults), style="red", console=console)
+        say(*found.notes, style="yellow", console=console)
         state = "sound" if found.sound else f"{len(found.faults):,} things are wrong"
-        console.print(
-            terminal(
-                f"{found.name} {found.version}: {found.pairs:,} pairs, {found.images:,} images; "
-                f"{state}"
-            ),
-            highlight=False,
-        )
+        counts = f"{found.pairs:,} pairs, {found.images:,} images"
+        say(f"{found.name} {found.version}: {counts}; {state}", console=console)
     if not found.sound:
         raise typer.Exit(EXIT_ERROR)
 
@@ -137,36 +128,30 @@ def _progress(quiet: bool) -> Iterator[Watch]:
 
 def _print_release(made: Release, out: Path) -> None:
     console = Console(soft_wrap=True)
-    table = Table("split", box=None)
-    for column in ("pairs", "harmful", "images", "files"):
-        table.add_column(column, justify="right")
-    for split in made.splits:
-        counts = (split.pairs, split.harmful, split.images, len(split.files))
-        table.add_row(split.name, *(f"{count:,}" for count in counts))
-    console.print(
-        terminal(f"{made.name} {made.version}: {made.pairs:,} pairs, {made.images:,} images"),
-        highlight=False,
+    say(
+        f"{made.name} {made.version}: {made.pairs:,} pairs, {made.images:,} images", console=console
     )
+    table = Listing(["split"], ("pairs", "harmful", "images", "files"))
+    for split in made.splits:
+        table.line(split.name, split.pairs, split.harmful, split.images, len(split.files))
     console.print(table)
     for reason, count in made.left_out.items():
-        console.print(terminal(f"left out: {count:,} {reason}"), highlight=False)
+        say(f"left out: {count:,} {reason}", console=console)
     if changes := made.changes:
-        console.print(
-            terminal(
-                f"since {changes.previous}: {len(changes.added):,} added, "
-                f"{len(changes.removed):,} removed, {len(changes.changed):,} changed"
-            ),
-            highlight=False,
-        )
-    if made.statistics.located:
-        console.print(
-            f"{made.statistics.located:,} images tell where they were taken (EXIF)", style="yellow"
-        )
-    for what, there in (("leakage card", made.leakage), ("agreement", made.agreement)):
-        if there is None:
-            console.print(f"no {what}: the dataset card says so", style="yellow", highlight=False)
-    if made.simulated:
-        console.print("Simulated pairs: the card says so.", style="yellow")
+        counts = (len(changes.added), len(changes.removed), len(changes.changed))
+        changed = "{:,} added, {:,} removed, {:,} changed".format(*counts)
+        say(f"since {changes.previous}: {changed}", console=console)
+    cautions = (
+        (
+            made.statistics.located,
+            f"{made.statistics.located:,} images tell where they were taken (EXIF)",
+        ),
+        (made.leakage is None, "no leakage card: the dataset card says so"),
+        (made.agreement is None, "no agreement: the dataset card says so"),
+        (made.simulated, "Simulated pairs: the card says so."),
+    )
+    say(*(said for holds, said in cautions if holds), style="yellow", console=console)
     if made.gated:
-        console.print("Switch gated access on at the Hub before the set is public.", style="bold")
-    console.print(terminal(f"Next: vlsbench release verify {out}"), style="dim", highlight=False)
+        said = "Switch gated access on at the Hub before the set is public."
+        say(said, style="bold", console=console)
+    say(f"Next: vlsbench release verify {out}", style="dim", console=console)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from vlsbench.cli._config import AsJson
+from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.errors import VlsbenchError
-from vlsbench.text import terminal
 
 app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
 
@@ -49,41 +46,26 @@ def list_runs(
     """
     from vlsbench.engine import FILE, Ledger
 
-    rows = []
+    rows: list[dict[str, Any]] = []
+    told = ("bench", "view", "model", "judge", "started", "complete")
     found = {path.parent.name: path.parent for path in root.glob(f"*/{FILE}")}
     found |= {path.parents[1].name: path.parent for path in root.glob(f"*/{BUILD_RUN}/{FILE}")}
     for run, folder in sorted(found.items()):
         with Ledger.read(folder) as ledger:
-            rows.append(
-                {
-                    "run": run,
-                    **{
-                        name: ledger.meta(name) or ""
-                        for name in ("bench", "view", "model", "judge", "started", "complete")
-                    },
-                    "pairs": int(ledger.meta("pairs") or 0),
-                    "answers": ledger.expected(),
-                    "ended": len(ledger.ended()),
-                    "calls": ledger.count_calls(),
-                }
-            )
+            row = {"run": run, **{name: ledger.meta(name) or "" for name in told}}
+            counts = {"answers": ledger.expected(), "ended": len(ledger.ended())}
+            pairs = int(ledger.meta("pairs") or 0)
+            rows.append({**row, "pairs": pairs, **counts, "calls": ledger.count_calls()})
     if as_json:
-        typer.echo(json.dumps(rows))
+        print_json(rows)
         return
     if not rows:
         raise VlsbenchError(f"{root} holds no run")
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("run", "model", "judge", "pairs", "calls", "started", "state"):
-        table.add_column(name, overflow="fold")
+    shown = ("run", "model", "judge", "pairs", "calls", "started")
+    table = Listing((*shown, "state"))
     for row in rows:
         state = "complete" if row["complete"] else f"{row['ended']} of {row['answers']} ended"
-        table.add_row(
-            *(
-                terminal(str(row[name]))
-                for name in ("run", "model", "judge", "pairs", "calls", "started")
-            ),
-            state,
-        )
+        table.line(*(row[name] for name in shown), state)
     Console().print(table)
 
 
@@ -102,8 +84,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     from vlsbench.cli._tables import print_judged, print_summary
     from vlsbench.cli.build import print_build
     from vlsbench.engine import FILE, Ledger
-    from vlsbench.evaluation import SUMMARY, Summary, read_summary
-    from vlsbench.evaluation._evaluate import Evaluation
+    from vlsbench.evaluation import SUMMARY, Evaluation, Summary, read_summary
 
     run = _ledger_of(run)
     parts = [] if (run / FILE).is_file() else sorted(run.glob(f"*/{FILE}"))
@@ -133,19 +114,18 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     found: BuildSummary | Judged | Summary = read(file)
     if as_json:
         listed = [{"at": at, "kind": kind, **detail} for at, kind, detail in events]
-        typer.echo(json.dumps({"summary": asdict(found), "events": listed}))
+        print_json({"summary": asdict(found), "events": listed})
         return
-    console = Console()
     if isinstance(found, Judged):
-        print_judged(console, found, run)
+        print_judged(found, run)
     elif isinstance(found, BuildSummary):
-        print_build(console, Build(run.parent, found))
+        print_build(Build(run.parent, found))
     else:
-        print_summary(console, Evaluation(run, found))
+        print_summary(Evaluation(run, found))
     for at, kind, detail in events[-20:]:
         when = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
         facts = " ".join(f"{k}={v}" for k, v in detail.items() if v != "")
-        console.print(terminal(f"{when} {kind} {facts}"), highlight=False)
+        say(f"{when} {kind} {facts}")
 
 
 @app.command()
@@ -165,13 +145,11 @@ def diff(
 
     found = compare_runs(one, other)
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        print_json(found)
         return
-    console = Console()
-    console.print(terminal(f"differ in: {', '.join(found.settings) or 'nothing'}"), highlight=False)
-    console.print(
+    say(
+        f"differ in: {', '.join(found.settings) or 'nothing'}",
         f"{found.both_scored:,} pairs scored in both, {found.only_one:,} in one alone",
-        highlight=False,
     )
     kinds = (
         ("harmful pairs", "safety rate", True, found.safety),
@@ -180,19 +158,16 @@ def diff(
     for kind, rate, harmful, shift in kinds:
         if shift.difference is None:
             continue
-        table = Table(title=f"labels of {kind}", title_justify="left", box=box.SIMPLE_HEAD)
-        for name in (str(one), str(other), "pairs"):
-            table.add_column(terminal(name))
+        table = Listing((str(one), str(other)), ["pairs"], f"labels of {kind}")
         for move in found.moves:
             if move.harmful is harmful:
-                table.add_row(move.before, move.after, f"{move.pairs:,}")
-        console.print(table)
-        console.print(
+                table.line(move.before, move.after, move.pairs)
+        Console().print(table)
+        say(
             f"{rate} {100 * shift.difference:+.1f} points [{100 * (shift.low or 0):+.1f}, "
             f"{100 * (shift.high or 0):+.1f}] on {shift.pairs:,} {kind}, {shift.agreeing:,} with "
             "the same label (other − first; 95 % interval clustered by image); p = "
-            f"{shift.p:.3g} (sign-flip test over images)",
-            highlight=False,
+            f"{shift.p:.3g} (sign-flip test over images)"
         )
 
 
@@ -208,16 +183,13 @@ def verify(run: Folder, as_json: AsJson = False) -> None:
 
     found = verify_run(_ledger_of(run))
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        print_json(found)
     else:
-        console = Console()
-        console.print(
+        say(
             f"{found.calls:,} calls, {found.outcomes:,} outcomes, {found.blobs:,} blobs, "
-            f"{found.open:,} records open",
-            highlight=False,
+            f"{found.open:,} records open"
         )
-        for problem in found.problems:
-            console.print(terminal(problem), style="red", highlight=False)
-        console.print("sound" if not found.problems else f"{len(found.problems)} problems")
+        say(*found.problems, style="red")
+        say("sound" if not found.problems else f"{len(found.problems)} problems")
     if found.problems:
         raise typer.Exit(1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 from vlsbench import __version__
 from vlsbench.comparing._ability import ABILITIES, Score, read_abilities
-from vlsbench.comparing._page import write_compared
+from vlsbench.comparing._output import write_compared
 from vlsbench.comparing._paired import corrected, paired
 from vlsbench.comparing._published import PAPER, SWAPPED, published_rows
 from vlsbench.comparing._runs import Named, OpenRun, open_runs, split_name
@@ -24,6 +25,7 @@ from vlsbench.comparing._table import (
     Row,
     Scope,
 )
+from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Evaluation
 
@@ -36,6 +38,44 @@ Place = tuple[str, str]
 """Benchmark and view."""
 Table = Mapping[str, Mapping[Place, OpenRun]]
 """Row → place → run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """The settings of `vlsbench compare`, and the keys of its configuration file."""
+
+    runs: Annotated[
+        tuple[str, ...],
+        Option(
+            "Folders of runs, or NAME=FOLDER; runs of one name (or model) share a row.",
+            metavar="RUN",
+            argument=True,
+            whole=True,
+        ),
+    ]
+    baseline: Annotated[
+        str, Option("Run or name that the others are compared with.", unset="the first")
+    ] = ""
+    ability: Annotated[
+        tuple[str, ...],
+        Option(
+            "Scores of MME, MMMU, MMStar, MMVet as lmms-eval or VLMEvalKit write them.",
+            metavar="[NAME=]FILE_OR_DIR",
+            whole=True,
+        ),
+    ] = ()
+    published: Annotated[
+        tuple[str, ...],
+        Option(
+            "Show the paper's rows of a model too, as `llava-v1.5-7b`; `all`.",
+            metavar="MODEL",
+            whole=True,
+        ),
+    ] = ()
+    allow_unfinished: Annotated[bool, Option("Take runs with open pairs, and say so.")] = False
+    out: Annotated[
+        Path | None, Option("Write a page, LaTeX, CSV, JSON and the figure into this folder.")
+    ] = None
 
 
 def compare(
@@ -159,15 +199,14 @@ def _key(place: Place, kind: Kind = Kind.SAFETY) -> str:
     return (bench if view == FULL else f"{bench} · {view} view") + ENDS[kind]
 
 
-def _keys(place: Place) -> dict[Kind, str]:
-    return {kind: _key(place, kind) for kind in ENDS}
-
-
 def _figures(table: Table) -> tuple[list[Column], dict[str, dict[str, Cell]]]:
     """Return a column for each kind of rate of each benchmark and view, and the cells by row."""
     columns: dict[str, Column] = {}
     cells: dict[str, dict[str, Cell]] = {name: {} for name in table}
-    netted = _netted(table)
+    # Benchmarks and views on which some run has a net rate.
+    netted = {
+        place for places in table.values() for place, run in places.items() if run.summary.net
+    }
     for name, places in table.items():
         for place, run in places.items():
             blank = Cell(
@@ -202,24 +241,19 @@ def _bounded(cell: Cell, *shares: float | None) -> Cell:
     return replace(cell, score=score, low=low, high=high)
 
 
-def _netted(table: Table) -> set[Place]:
-    """Return the benchmarks and views on which some run has a net rate."""
-    return {place for places in table.values() for place, run in places.items() if run.summary.net}
-
-
 def _differences(table: Table, baseline: str) -> Iterator[Difference]:
     """Yield those between rows and the baseline, and those between views of one row."""
     for name, places in table.items():
         for (bench, view), run in places.items():
             before = table[baseline].get((bench, view))
             if before and name != baseline:
-                columns = _keys((bench, view))
+                columns = {kind: _key((bench, view), kind) for kind in ENDS}
                 for scope in (Scope.OVERALL, Scope.CATEGORY):
                     yield from paired(before, run, scope, row=name, columns=columns)
             first = next(other for one, other in places if one == bench)
             reference = FULL if (bench, FULL) in places else first
             if view != reference:
-                columns = _keys((bench, FULL))
+                columns = {kind: _key((bench, FULL), kind) for kind in ENDS}
                 part, before = f"{view} − {reference}", places[bench, reference]
                 yield from paired(before, run, Scope.VIEW, row=name, columns=columns, part=part)
 

@@ -1,85 +1,40 @@
 """Evaluate: from a pair to a verdict, and from verdicts to rates."""
 
-from vlsbench.evaluation._compare import Comparison, Soundness, compare_runs, verify_run
-from vlsbench.evaluation._estimate import CostEstimate, estimate
-from vlsbench.evaluation._evaluate import RUNS, Evaluation, evaluate, execute, plan
-from vlsbench.evaluation._page import write_report
-from vlsbench.evaluation._page_row import ReportRow
-from vlsbench.evaluation._published import Published, published_results
-from vlsbench.evaluation._rows import (
-    PAIRS,
-    Ended,
-    Key,
-    PairRow,
-    pair_rows,
-    read_pairs,
-    shared_pairs,
-)
-from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored, tag_of
-from vlsbench.evaluation._sampled import Sampled, Variance
-from vlsbench.evaluation._settings import (
-    EvalConfig,
-    Output,
-    Presentation,
-    Selection,
-    default_context,
-    identity_of,
-    run_id,
-)
-from vlsbench.evaluation._size import Size, plan_size
-from vlsbench.evaluation._summary import (
-    REPORT,
-    SUMMARY,
-    Group,
-    Spend,
-    Summary,
-    read_summary,
-    spend_by_role,
-)
-
-__all__ = [
-    "PAIRS",
-    "REPORT",
-    "RUNS",
-    "SUMMARY",
-    "Comparison",
-    "CostEstimate",
-    "Ended",
-    "EvalConfig",
-    "Evaluation",
-    "EvaluationPlan",
-    "Group",
-    "Key",
-    "Output",
-    "PairRow",
-    "Presentation",
-    "Published",
-    "ReportRow",
-    "Sampled",
-    "Selection",
-    "Size",
-    "Soundness",
-    "Spend",
-    "Summary",
-    "Variance",
-    "compare_runs",
-    "conclude",
-    "default_context",
-    "estimate",
-    "evaluate",
-    "execute",
-    "identity_of",
-    "pair_rows",
-    "plan",
-    "plan_size",
-    "published_results",
-    "read_pairs",
-    "read_summary",
-    "reopen_unscored",
-    "run_id",
-    "shared_pairs",
-    "spend_by_role",
-    "tag_of",
-    "verify_run",
-    "write_report",
-]
+from vlsbench.evaluation._compare import Comparison as Comparison
+from vlsbench.evaluation._compare import Soundness as Soundness
+from vlsbench.evaluation._compare import compare_runs as compare_runs
+from vlsbench.evaluation._compare import verify_run as verify_run
+from vlsbench.evaluation._estimate import CostEstimate as CostEstimate
+from vlsbench.evaluation._estimate import estimate as estimate
+from vlsbench.evaluation._evaluate import RUNS as RUNS
+from vlsbench.evaluation._evaluate import Evaluation as Evaluation
+from vlsbench.evaluation._evaluate import evaluate as evaluate
+from vlsbench.evaluation._evaluate import execute as execute
+from vlsbench.evaluation._evaluate import plan as plan
+from vlsbench.evaluation._page import write_report as write_report
+from vlsbench.evaluation._page_row import ReportRow as ReportRow
+from vlsbench.evaluation._published import Published as Published
+from vlsbench.evaluation._published import published_results as published_results
+from vlsbench.evaluation._rows import PAIRS as PAIRS
+from vlsbench.evaluation._rows import Ended as Ended
+from vlsbench.evaluation._rows import Key as Key
+from vlsbench.evaluation._rows import PairRow as PairRow
+from vlsbench.evaluation._rows import read_pairs as read_pairs
+from vlsbench.evaluation._rows import shared_pairs as shared_pairs
+from vlsbench.evaluation._run import EvaluationPlan as EvaluationPlan
+from vlsbench.evaluation._run import reopen_unscored as reopen_unscored
+from vlsbench.evaluation._run import tag_of as tag_of
+from vlsbench.evaluation._sampled import Sampled as Sampled
+from vlsbench.evaluation._settings import EvalConfig as EvalConfig
+from vlsbench.evaluation._settings import Output as Output
+from vlsbench.evaluation._settings import Selection as Selection
+from vlsbench.evaluation._settings import run_id as run_id
+from vlsbench.evaluation._size import Size as Size
+from vlsbench.evaluation._size import plan_size as plan_size
+from vlsbench.evaluation._summary import REPORT as REPORT
+from vlsbench.evaluation._summary import SUMMARY as SUMMARY
+from vlsbench.evaluation._summary import Group as Group
+from vlsbench.evaluation._summary import Spend as Spend
+from vlsbench.evaluation._summary import Summary as Summary
+from vlsbench.evaluation._summary import read_summary as read_summary
+from vlsbench.evaluation._summary import spend_by_role as spend_by_role

@@ -1,73 +1,42 @@
 """Judges: from a reply to a verdict, and whether a text, an image or both are harmful."""
 
-from vlsbench.judge._asking import (
-    AGAIN,
-    Asking,
-    Caller,
-    Failed,
-    JudgeFormat,
-    fence,
-    strict_object,
-)
-from vlsbench.judge._before import verdict_without_judge
-from vlsbench.judge._function import OFFLINE, Brought, as_judge
-from vlsbench.judge._guards import FORMS, harm_form
-from vlsbench.judge._harm import HarmJudge
-from vlsbench.judge._judge import Judge, Part, Question
-from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, JudgeProtocol, LLMJudge
-from vlsbench.judge._majority import MajorityJudge, majority
-from vlsbench.judge._offline import (
-    BITS,
-    OFFLINE_VERSION,
-    Wording,
-    judge_offline,
-    read_wording,
-    wording_features,
-)
-from vlsbench.judge._open import Judging, open_harm_judge, open_judge
-from vlsbench.judge._stage import Case, JudgeStage, ask_judge
-from vlsbench.judge._verdict import Label, Unscored, Verdict
+from vlsbench.judge._asking import AGAIN as AGAIN
+from vlsbench.judge._asking import Asking as Asking
+from vlsbench.judge._asking import Caller as Caller
+from vlsbench.judge._asking import Failed as Failed
+from vlsbench.judge._asking import JudgeFormat as JudgeFormat
+from vlsbench.judge._asking import fence as fence
+from vlsbench.judge._asking import strict_object as strict_object
+from vlsbench.judge._before import verdict_without_judge as verdict_without_judge
+from vlsbench.judge._function import OFFLINE as OFFLINE
+from vlsbench.judge._function import Brought as Brought
+from vlsbench.judge._function import as_judge as as_judge
+from vlsbench.judge._guards import FORMS as FORMS
+from vlsbench.judge._guards import harm_form as harm_form
+from vlsbench.judge._harm import HarmJudge as HarmJudge
+from vlsbench.judge._judge import Judge as Judge
+from vlsbench.judge._judge import Part as Part
+from vlsbench.judge._judge import Question as Question
+from vlsbench.judge._llm import JudgeContext as JudgeContext
+from vlsbench.judge._llm import JudgeProtocol as JudgeProtocol
+from vlsbench.judge._llm import LLMJudge as LLMJudge
+from vlsbench.judge._majority import MajorityJudge as MajorityJudge
+from vlsbench.judge._majority import majority as majority
+from vlsbench.judge._offline import BITS as BITS
+from vlsbench.judge._offline import OFFLINE_VERSION as OFFLINE_VERSION
+from vlsbench.judge._offline import Wording as Wording
+from vlsbench.judge._offline import judge_offline as judge_offline
+from vlsbench.judge._offline import read_wording as read_wording
+from vlsbench.judge._offline import wording_features as wording_features
+from vlsbench.judge._open import Judging as Judging
+from vlsbench.judge._open import open_harm_judge as open_harm_judge
+from vlsbench.judge._open import open_judge as open_judge
+from vlsbench.judge._stage import Case as Case
+from vlsbench.judge._stage import JudgeStage as JudgeStage
+from vlsbench.judge._stage import ask_judge as ask_judge
+from vlsbench.judge._verdict import Label as Label
+from vlsbench.judge._verdict import Unscored as Unscored
+from vlsbench.judge._verdict import Verdict as Verdict
 from vlsbench.registry import judge as register
-
-__all__ = [
-    "AGAIN",
-    "BITS",
-    "FORMS",
-    "JUDGE_PARAMS",
-    "OFFLINE",
-    "OFFLINE_VERSION",
-    "Asking",
-    "Brought",
-    "Caller",
-    "Case",
-    "Failed",
-    "HarmJudge",
-    "Judge",
-    "JudgeContext",
-    "JudgeFormat",
-    "JudgeProtocol",
-    "JudgeStage",
-    "Judging",
-    "LLMJudge",
-    "Label",
-    "MajorityJudge",
-    "Part",
-    "Question",
-    "Unscored",
-    "Verdict",
-    "Wording",
-    "as_judge",
-    "ask_judge",
-    "fence",
-    "harm_form",
-    "judge_offline",
-    "majority",
-    "open_harm_judge",
-    "open_judge",
-    "read_wording",
-    "strict_object",
-    "verdict_without_judge",
-    "wording_features",
-]
 
 register("offline", free=True)(OFFLINE)

@@ -1,24 +1,10 @@
 """HTML pages: templates, charts and thumbnails. Knows no job."""
 
-from vlsbench.pages._page import (
-    clean,
-    count,
-    counted,
-    interval,
-    percent,
-    without_address,
-    write_page,
-)
-from vlsbench.pages._thumbnail import MIME, thumbnail
-
-__all__ = [
-    "MIME",
-    "clean",
-    "count",
-    "counted",
-    "interval",
-    "percent",
-    "thumbnail",
-    "without_address",
-    "write_page",
-]
+from vlsbench.pages._page import clean as clean
+from vlsbench.pages._page import count as count
+from vlsbench.pages._page import counted as counted
+from vlsbench.pages._page import interval as interval
+from vlsbench.pages._page import percent as percent
+from vlsbench.pages._page import write_page as write_page
+from vlsbench.pages._thumbnail import MIME as MIME
+from vlsbench.pages._thumbnail import thumbnail as thumbnail

@@ -73,17 +73,47 @@ Ready = Callable[[str, Review, Sequence[Person]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewConfig:
-    """The settings of `vlsbench review`, and the keys of its configuration file."""
+class ReviewedSet:
+    """The set that is reviewed."""
 
     PANEL: ClassVar[str] = "The review"
 
     dataset: Annotated[
         str,
         Option(
-            "Name, lab/NAME, or the path of a set of your own, such as OUT/pairs.", argument=True
+            "Name, lab/NAME, or the path of a custom dataset, such as OUT/pairs.", argument=True
         ),
     ]
+    data: Annotated[Path | None, Option("Folder with the benchmark's official files.")] = None
+    columns: Annotated[
+        str, Option("For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md).")
+    ] = ""
+    skip_bad: Annotated[
+        bool, Option("Leave unusable pairs out and record them, rather than stop.")
+    ] = False
+
+    def load(self) -> PairSet:
+        """Open the set."""
+        columns = parse_columns(self.columns) or None
+        return load(self.dataset, data=self.data, skip_bad=self.skip_bad, columns=columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Votes:
+    """What decides a pair."""
+
+    PANEL: ClassVar[str] = "The review"
+
+    votes: Annotated[
+        int | None,
+        Option("Verdicts that decide a pair, at least.", least=1, unset="2; with one reviewer 1"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewConfig(Votes, ReviewedSet):
+    """The settings of `vlsbench review`, and the keys of its configuration file."""
+
     reviewers: Annotated[
         tuple[str, ...],
         Option(
@@ -110,17 +140,6 @@ class ReviewConfig:
         int | None, Option("Use a random sample of this many pairs.", least=1, metavar="N")
     ] = None
     seed: Annotated[int, Option("Random seed for sampling.")] = 0
-    votes: Annotated[
-        int | None,
-        Option("Verdicts that decide a pair, at least.", least=1, unset="2; with one reviewer 1"),
-    ] = None
-    data: Annotated[Path | None, Option("Folder with the benchmark's official files.")] = None
-    columns: Annotated[
-        str, Option("For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md).")
-    ] = ""
-    skip_bad: Annotated[
-        bool, Option("Leave unusable pairs out and record them, rather than stop.")
-    ] = False
 
     @property
     def folder(self) -> Path:
@@ -174,8 +193,7 @@ def serve_review(
     reviewers = config.reviewers or (() if config.adjudicators else ("reviewer",))
     people = invite(reviewers, config.adjudicators)
     if pairs is None:
-        columns = parse_columns(config.columns) or None
-        pairs = load(config.dataset, data=config.data, skip_bad=config.skip_bad, columns=columns)
+        pairs = config.load()
     with Store.write(config.folder) as store:
         opened = open_review(
             pairs,

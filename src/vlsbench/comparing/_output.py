@@ -1,18 +1,31 @@
-"""A comparison of runs as text: its figures in words, LaTeX and CSV."""
+"""What a comparison of runs is written as: a page, LaTeX, CSV, JSON and a figure."""
 
 from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
+from itertools import product
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from vlsbench.comparing._table import Cell, Column, Compared, Difference, Kind
-from vlsbench.pages._page import clean
+from vlsbench.files import write_json, write_text
+from vlsbench.pages import clean, write_page
 from vlsbench.text import block, csv_cell
 
+PAGE = "compare.html"
+TITLES = {
+    "overall": "Differences to the baseline",
+    "view": "Differences between views",
+    "category": "Differences to the baseline by category",
+}
+PARTS = {"category": "category", "view": "views"}
+"""Scope → heading of the column that tells the lines of a row apart."""
 DASH = "–"
 SIMULATED = "†"
 LEGEND = {
@@ -55,20 +68,32 @@ def bounds(found: Cell) -> str:
     return f"{found.low:.1f}, {found.high:.1f}"
 
 
-def points(found: Difference) -> str:
-    """Write a difference with its interval, as `+12.5 [3.1, 21.9]`."""
-    if found.points is None:
-        return DASH
-    if found.low is None or found.high is None:
-        return f"{found.points:+.1f}"
-    return f"{found.points:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
-
-
 def probability(p: float | None) -> str:
     """Write a p value; exact ones are in the CSV and the JSON."""
     if p is None:
         return DASH
     return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def difference_cells(found: Difference, part: str = "") -> dict[str, str]:
+    """Return a difference as all tables show it: heading → cell.
+
+    Args:
+        found: The difference.
+        part: Heading of its category or views; empty where the table has none.
+    """
+    points = DASH if found.points is None else f"{found.points:+.1f}"
+    if found.low is not None and found.high is not None:
+        points += f" [{found.low:+.1f}, {found.high:+.1f}]"
+    before, after = (DASH if r is None else f"{r:.1f}" for r in (found.before, found.after))
+    return {
+        **{"model": found.row, "benchmark": found.column},
+        **({part: found.part} if part else {}),
+        **{"measure": str(found.measure), "n": f"{found.n:,}", "left out": f"{found.left_out:,}"},
+        **{"before": before, "after": after, "difference": points + SIMULATED * found.simulated},
+        "gained, lost": f"{found.gained:,}, {found.lost:,}",
+        **{"p": probability(found.p), "p, Holm": probability(found.p_holm)},
+    }
 
 
 def heading(column: Column) -> str:
@@ -88,8 +113,7 @@ def family(differences: Sequence[Difference]) -> str:
 
 
 WORDS = {
-    one.__name__: one
-    for one in (bounds, family, heading, legend, marks, points, probability, score)
+    one.__name__: one for one in (bounds, difference_cells, family, heading, legend, marks, score)
 } | {"LEGEND": LEGEND}
 """What templates call."""
 
@@ -109,11 +133,6 @@ def rendered(template: str, finalize: Callable[[Any], Any], **context: Any) -> s
         keep_trailing_newline=True,
     )
     return environment.get_template(template).render(context, **WORDS)
-
-
-def latex(compared: Compared, headline: Sequence[Difference]) -> str:
-    """Write the table, and the overall differences, for a paper (package booktabs)."""
-    return rendered("compare.tex", tex, compared=compared, differences=headline)
 
 
 def figure(compared: Compared, charts: Mapping[Kind, Sequence[Column]]) -> str:
@@ -166,3 +185,93 @@ def table_csv(compared: Compared) -> str:
 def differences_csv(differences: Sequence[Difference]) -> str:
     """Write every difference: one line each, p values in full."""
     return _csv([field.name for field in fields(Difference)], map(asdict, differences))
+
+
+@dataclass(frozen=True, slots=True)
+class DifferencesTable:
+    """Differences that were corrected together."""
+
+    title: str
+    caption: str
+    texts: int
+    """Columns with words, on the left; the others are numbers."""
+    cells: Sequence[Mapping[str, str]]
+    """Heading → cell, for each line."""
+    folded: bool
+    """Shown on demand: many lines, or secondary ones."""
+
+
+def difference_tables(compared: Compared) -> list[DifferencesTable]:
+    """Return the tables of differences in the order to show them, one for each family of tests."""
+    tables = []
+    for headline, scope in product((True, False), TITLES):
+        lines = [
+            one
+            for one in compared.differences
+            if one.scope == scope and one.measure.headline is headline
+        ]
+        if lines:
+            title = TITLES[scope] + ("" if headline else ": refusal and warning")
+            folded = scope == "category" or not headline
+            part = PARTS.get(scope, "")
+            cells = [difference_cells(line, part) for line in lines]
+            texts = 3 + bool(part)
+            tables.append(DifferencesTable(title, family(lines), texts, cells, folded))
+    return tables
+
+
+def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
+    """Write a comparison as HTML, JSON, CSV, LaTeX and a figure.
+
+    Returns:
+        The files, the page first.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
+    charts = _charts(compared)
+    texts = {
+        "table.csv": table_csv(compared),
+        "differences.csv": differences_csv(compared.differences),
+        # The table and the overall differences, for a paper (package booktabs).
+        "compare.tex": rendered("compare.tex", tex, compared=compared, differences=headline),
+    }
+    if charts:
+        texts["figure.svg"] = figure(compared, charts)
+    for name, text in texts.items():
+        write_text(text, folder / name)
+    write_json(compared, folder / "compare.json")
+    tables, links = difference_tables(compared), _links(compared, folder)
+    context = {"compared": compared, "tables": tables, "charts": charts, "links": links}
+    write_page(folder / PAGE, "comparing/compare.html", {**context, **WORDS})
+    return tuple(folder / name for name in (PAGE, "compare.json", *texts))
+
+
+def _links(compared: Compared, folder: Path) -> Mapping[str, str]:
+    """Return run folder → address of its report, seen from `folder`, where there is one."""
+    from vlsbench.evaluation import REPORT
+
+    own = (row for row in compared.rows if not row.published)
+    runs = {cell.source for row in own for cell in row.cells.values() if cell.pairs is not None}
+    return {
+        run: quote(Path(os.path.relpath(report, folder)).as_posix(), errors="replace")
+        for run in runs
+        if (report := Path(run) / REPORT).is_file()
+    }
+
+
+def _charts(compared: Compared) -> dict[Kind, list[Column]]:
+    """Return the columns to draw by what they show: those of which a run here has a figure."""
+    drawn = {
+        key
+        for row in compared.rows
+        for key, cell in row.cells.items()
+        if not row.published and cell.score is not None
+    }
+    charts = {
+        kind: [one for one in compared.columns if one.kind is kind and one.key in drawn]
+        for kind in (Kind.SAFETY, Kind.OVER_REFUSAL)
+    }
+    return {kind: columns for kind, columns in charts.items() if columns}
