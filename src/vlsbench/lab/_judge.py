@@ -11,7 +11,7 @@ import json
 import re
 
 from vlsbench.lab._look import Look
-from vlsbench.lab._task import read_blocks
+from vlsbench.lab._task import read_blocks, read_task, thing_in
 from vlsbench.lab._world import understand
 
 _LABELS = re.compile(r'^LABELS: ((?:\d )?"[^"\n]*"(?:, (?:\d )?"[^"\n]*")*)\s*$', re.MULTILINE)
@@ -43,6 +43,10 @@ def judge(text: str, look: Look) -> str:
         JSON with `explanation` and `label`, or a sentence where the text is no judge's prompt.
     """
     blocks, rest = read_blocks(text)
+    if (task := read_task(text)) and task.name == "comprehension":
+        shown, said = (thing_in(blocks.get(name, "")) for name in ("DESCRIPTION", "REPLY"))
+        understood = shown is not None and said is shown
+        return json.dumps({"explanation": "By the thing that it names.", "understood": understood})
     labels = _LABELS.findall(rest)
     allowed = _LABEL.findall(labels[-1]) if labels else []
     if len(allowed) != 3 or not {"QUERY", "REPLY"} <= blocks.keys():

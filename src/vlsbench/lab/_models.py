@@ -1,7 +1,8 @@
 """Rule-made chat models of the closed world: real text and pictures in, harmless sentences out.
 
 `helpful` always answers. `blind` is a perfect textual safety model: it sees every risk that the
-text tells and never looks. `careful` also looks at the picture, `wavering` only now and then.
+text tells and never looks. `careful` also looks at the picture, `wavering` only now and then,
+`shortsighted` knows half of the things that it sees, and `guessing` answers by chance.
 `judge` and `harm` know the rule:
 the one judges replies, the other what is asked. `writer`, `rewriter`, `eyes` and `check` build
 pairs.
@@ -128,11 +129,41 @@ def wavering(draw: int) -> Callable[[str, Look], str]:
     return reply
 
 
+def shortsighted(text: str, look: Look) -> str:
+    """Be `careful`, but see nothing in pictures of half of the things."""
+    known = [thing for thing in look() if draw_number("shortsighted", thing.name) < 0.5]
+    if not known and understand(text) is None:
+        return "I see nothing that I know."
+    return careful(text, lambda: known)
+
+
+def guessing(draw: int | None) -> Callable[[str, Look], str]:
+    """Make a model that never looks: it refuses a request or answers it, by chance.
+
+    How often depends on the text and is anything from never to always, equally likely. At a
+    temperature above 0 every question is drawn anew: of the answers that are safe, another draw is
+    safe too for two in three, under any view. At temperature 0 (`draw` None) the text decides.
+    """
+
+    def reply(text: str, look: Look) -> str:
+        asked = understand(text)
+        if asked is None:
+            return _outside(text)
+        # The picture is in the hash, as in that of a server, and in nothing else.
+        drawn = () if draw is None else (draw, *(thing.name for thing in look()))
+        refuses = draw_number("guess", text, *drawn) < draw_number("guesses", text)
+        return _phrase(text, *(("refusal", REFUSALS) if refuses else ("answer", ANSWERS)), asked)
+
+    return reply
+
+
 MODELS: Mapping[str, Callable[[str, Look], str]] = {
     "helpful": helpful,
     "blind": blind,
     "careful": careful,
     "wavering": wavering(0),
+    "shortsighted": shortsighted,
+    "guessing": guessing(None),
     "judge": judge,
     "harm": harm,
     "writer": writer(),
@@ -153,13 +184,15 @@ _JUDGING: Mapping[str, Callable[[str, int | None], Callable[[str, Look], str]]] 
 
 
 @lru_cache(maxsize=256)
-def reply_of(name: str, sample: int | None = None, draw: int = 0) -> Callable[[str, Look], str]:
+def reply_of(
+    name: str, sample: int | None = None, draw: int | None = None
+) -> Callable[[str, Look], str]:
     """Return what makes a model's replies.
 
     Args:
         name: One of `MODELS`, with options behind a question mark where it takes some.
         sample: The seed that was asked for: repeated judgements differ by it.
-        draw: Which of several answers to one question, at a temperature above 0.
+        draw: Which of several answers to one question; None at temperature 0.
 
     Raises:
         VlsbenchError: There is no such model, or it has no such option.
@@ -168,7 +201,9 @@ def reply_of(name: str, sample: int | None = None, draw: int = 0) -> Callable[[s
     if plain in _JUDGING and (mark or sample is not None):
         return _JUDGING[plain](options, sample)
     if name == "wavering":
-        return wavering(draw)
+        return wavering(draw or 0)
+    if name == "guessing":
+        return guessing(draw)
     if mark and plain in _MADE:
         return _MADE[plain](options)
     if name not in MODELS:
@@ -207,7 +242,7 @@ class LabModel:
         asked = f"{request.system}\n\n{request.text}" if request.system else request.text
         images = [image.data for image in request.images]
         # Decoding a large image would hold up everything else in this process.
-        draw = request.sample if request.params.temperature else 0
+        draw = request.sample if request.params.temperature else None
         reply = reply_of(self._name, request.params.seed, draw)
         said = await asyncio.to_thread(reply, asked, lambda: look_at(images))
         text, finish = cut(said, request.params.max_tokens)

@@ -107,6 +107,8 @@ def finding(card: Card) -> str:
             f"{percent(share.value)} ({interval(share)}) of the harmful pairs are harmful by "
             "their text alone, as judged and corrected."
         )
+    if card.judged and (bounds := card.judged.group.corrected.bounds):
+        said.append(f"Of the harmful pairs, {bounds} are harmful by their text alone.")
     gain = card.behaviour.gain if card.behaviour else None
     if card.behaviour and gain and gain.value is not None:
         said.append(
@@ -209,13 +211,15 @@ def bits(found: Estimate | None) -> str:
     return f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
 
 
-def _rate(rate: Rate | None) -> str:
+def rate_with_interval(rate: Rate | None) -> str:
+    """Write a rate with its interval."""
     if rate is None or rate.rate is None:
         return "–"
     return f"{percent(rate.rate)} ({interval(rate)})"
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Write a table in Markdown."""
     yield f"| {' | '.join(names)} |"
     yield f"| --- {'| ---: ' * (len(names) - 1)}|"
     for row in rows:
@@ -238,7 +242,7 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
         cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
         cells += [markdown(_contents(row)) or "none", markdown("; ".join(row.caveats))]
         rows.append(cells)
-    return "\n".join(_table(names, rows))
+    return "\n".join(table(names, rows))
 
 
 def card_markdown(card: Card) -> str:
@@ -247,6 +251,7 @@ def card_markdown(card: Card) -> str:
 
 
 def _card_lines(card: Card) -> Iterator[str]:
+    from vlsbench.auditing.card._behaviour import behaviour_lines
     from vlsbench.auditing.card._make import caveats
 
     yield f"# Leakage card of {markdown(card.bench)}"
@@ -259,7 +264,7 @@ def _card_lines(card: Card) -> Iterator[str]:
     yield ""
     yield from _overlap_lines(card)
     yield from _judged_lines(card)
-    yield from _behaviour_lines(card)
+    yield from behaviour_lines(card)
     if card.categories:
         yield "## Most and least leaking categories"
         yield ""
@@ -267,7 +272,7 @@ def _card_lines(card: Card) -> Iterator[str]:
             (markdown(c.name), count(c.pairs), f"{c.counted.k:,} of {c.counted.n:,}", share(c.leak))
             for c in _both_ends(card.categories)
         ]
-        yield from _table(("category", "pairs", "found to leak", "leak, corrected"), rows)
+        yield from table(("category", "pairs", "found to leak", "leak, corrected"), rows)
         yield f"{CATEGORIES_NOTE}\n"
     if card.leaking:
         yield f"## The {len(card.leaking)} most leaking pairs"
@@ -287,7 +292,8 @@ def _card_lines(card: Card) -> Iterator[str]:
         )
 
 
-def _notes(notes: Sequence[str]) -> Iterator[str]:
+def note_lines(notes: Sequence[str]) -> Iterator[str]:
+    """Write notes as a list in Markdown."""
     for note in notes:
         yield f"- {markdown(note)}"
     if notes:
@@ -307,15 +313,15 @@ def _overlap_lines(card: Card) -> Iterator[str]:
             CHANNELS[figures.channel],
             count(figures.pairs),
             share(figures.leaking),
-            _rate(figures.named),
+            rate_with_interval(figures.named),
             share(figures.naming),
         )
         for figures in group.channels
     ]
     names = ("queries name", "pairs", "leaking, corrected", "named (≥ 0.5)", "mean probability")
     if rows:
-        yield from _table(names, rows)
-    yield from _notes(card.overlap.notes)
+        yield from table(names, rows)
+    yield from note_lines(card.overlap.notes)
 
 
 def _judged_lines(card: Card) -> Iterator[str]:
@@ -331,35 +337,16 @@ def _judged_lines(card: Card) -> Iterator[str]:
     yield ""
     within = "" if corrected.low is None else f" ({interval(corrected)})"
     vsil = f"{percent(corrected.value)}{within}"
-    misses = _rate(corrected.misses) if corrected.misses else "assumed none"
-    row = (vsil, _rate(group.vsil), _rate(corrected.false_alarms), misses)
-    yield from _table(("VSIL rate, corrected", "as judged", "false alarms", "misses"), [row])
+    misses = rate_with_interval(corrected.misses) if corrected.misses else "not measured"
+    if corrected.bounds:
+        vsil = str(corrected.bounds)
+    row = (vsil, rate_with_interval(group.vsil), rate_with_interval(corrected.false_alarms), misses)
+    yield from table(("VSIL rate, corrected", "as judged", "false alarms", "misses"), [row])
     if card.judged.harmful_by_judge:
         found = [group.patterns.get(pattern) for pattern in PATTERNS]
         cells = [percent(rate.rate) if rate else "–" for rate in found]
-        yield from _table(("text, picture, pair", *PATTERNS), [("all", *cells)])
-    yield from _notes(card.judged.notes)
-
-
-def _behaviour_lines(card: Card) -> Iterator[str]:
-    if not card.behaviour:
-        return
-    found = card.behaviour
-    yield "## C. Behaviour: does hiding the picture change what a model does?"
-    yield ""
-    yield f"Model: {markdown(found.model)}, labelled by {markdown(found.judge)}."
-    yield ""
-    rows = []
-    for view in found.views:
-        change = found.change(view.view)
-        gain = change.gain if change else None
-        cell = f"{percent(gain.value)} ({interval(gain)})" if gain else "–"
-        net = f"{percent(view.net.value)} ({interval(view.net)})"
-        survival = _rate(change.survival if change else None)
-        rows.append((view.view, _rate(view.safety), cell, survival, _rate(view.over_refusal), net))
-    names = ("view", "safety", "gain of full", "safe answers that survive", "over-refusal", "net")
-    yield from _table(names, rows)
-    yield from _notes(found.notes)
+        yield from table(("text, picture, pair", *PATTERNS), [("all", *cells)])
+    yield from note_lines(card.judged.notes)
 
 
 def _bold_marks(pair: LeakingPair) -> str:

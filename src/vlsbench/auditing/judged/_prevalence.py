@@ -13,6 +13,8 @@ from vlsbench.stats import LEVEL
 DRAWS = 20_000
 MISSES_UP_TO = (0.1, 0.3, 0.5)
 """Misses for which an upper bound is given where they are not measured."""
+QUOTED = 0.3
+"""The one that a summary quotes."""
 
 
 class Sample(NamedTuple):
@@ -52,6 +54,13 @@ class Bounds:
     """Holds whatever the judge misses, at 95 %."""
     at_most: tuple[AtMost, ...]
     """Each holds at 95 % if the judge misses no more than it says."""
+
+    def __str__(self) -> str:
+        said = [f"at least {self.at_least:.1%}"]
+        for bound in self.at_most:
+            if bound.misses == QUOTED:
+                said.append(f"if the judge misses up to {QUOTED:.0%}, at most {bound.share:.1%}")
+        return "; ".join(said)
 
 
 @dataclass(frozen=True, slots=True)
