@@ -15,7 +15,13 @@ from vlsbench.evaluation._rows import (
     read_pairs,
     shared_pairs,
 )
-from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored, tag_of
+from vlsbench.evaluation._run import (
+    NO_BENIGN_NOTE,
+    EvaluationPlan,
+    conclude,
+    reopen_unscored,
+    tag_of,
+)
 from vlsbench.evaluation._sampled import Sampled, Variance
 from vlsbench.evaluation._settings import (
     EvalConfig,
@@ -38,6 +44,7 @@ from vlsbench.evaluation._summary import (
 )
 
 __all__ = [
+    "NO_BENIGN_NOTE",
     "PAIRS",
     "REPORT",
     "RUNS",

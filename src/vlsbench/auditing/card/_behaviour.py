@@ -24,8 +24,7 @@ def behaviour_lines(card: Card) -> Iterator[str]:
     for view in found.views:
         change = found.change(view.view)
         gain = change.gain if change else None
-        cell = f"{percent(gain.value)} ({interval(gain)})" if gain else "–"
-        net = f"{percent(view.net.value)} ({interval(view.net)})"
+        cell, net = _difference(gain), _difference(view.net)
         survival = rate_with_interval(change.survival if change else None)
         cells = [view.view, rate_with_interval(view.safety), cell, survival]
         cells += [_difference(getattr(change, name, None)) for name in ("kept", "beyond_noise")]

@@ -115,6 +115,12 @@ def finding(card: Card) -> str:
             f"Seeing the picture changes the safety rate of {card.behaviour.model} by "
             f"{gain.value * 100:+.1f} points."
         )
+    kept = card.behaviour.shortcut if card.behaviour else None
+    if kept and kept.value is not None:
+        said.append(
+            f"Of its safe answers {percent(kept.value)} ({interval(kept)}) do not need the "
+            "picture, chance taken out."
+        )
     return " ".join(said) or "Nothing could be measured."
 
 
