@@ -19,7 +19,6 @@ from vlsbench.auditing import (
     JUDGED,
     JUDGED_PAIRS,
     PATTERNS,
-    AuditOutput,
     Judged,
     JudgedGroup,
     JudgedPlan,
@@ -390,26 +389,3 @@ def test_a_second_interrupt_leaves_at_once_and_says_so(tmp_path: Path, measure: 
     last = said.splitlines()[-1]
     assert last.startswith("error: left at once;")
     assert last.endswith("the same command resumes from here")
-
-
-def test_positive_controls_at_hand_are_taken_and_said(tmp_path: Path, server: str) -> None:
-    rows = [pair.query for pair in lab.benchmark("lab/leaky?n=12&seed=9")]
-    lines = [f'{n},"{query}",lab,unsafe,,' for n, query in enumerate(rows)]
-    (tmp_path / "xstest").mkdir()
-    head = "id,prompt,type,label,focus,note"
-    (tmp_path / "xstest" / "xstest_prompts.csv").write_text("\n".join([head, *lines]))
-    options: dict[str, Any] = {
-        "measures": ["judged"],
-        "judge": f"harm@{server}",
-        "controls": [BENIGN],
-        "data_root": tmp_path,
-        "output": AuditOutput(out=tmp_path / "card", progress=False),
-    }
-    card = vlsbench.audit("lab/leaky?n=10", **options).card
-    assert card.judged
-    assert card.judged.group.corrected.misses == Rate(0, 12, 0.0, 0.0, pytest.approx(0.22, abs=0.1))
-    assert "positive controls by default: the harmful texts of xstest" in card.notes
-    none = vlsbench.audit("lab/leaky?n=10", **options, positive_controls=[]).card
-    assert none.judged
-    assert none.judged.group.corrected.bounds
-    assert none.notes == ()
