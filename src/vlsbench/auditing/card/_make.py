@@ -238,6 +238,8 @@ def caveats(card: Card) -> tuple[str, ...]:
             found.append("contents are what is written in the pictures")
         if kinds.get(ContentKind.KEY_PHRASE):
             found.append("contents are key phrases, which name the risk and nothing else")
+    if card.judged and (bounds := card.judged.group.corrected.bounds):
+        found.append(f"the judge's misses are not measured: {bounds} are harmful by text alone")
     if card.harmful == 0:
         found.append("benign pairs: a query that names its picture gives no risk away")
     if card.leak and card.leak.n < FEW:

@@ -116,11 +116,19 @@ def finding(card: Card) -> str:
             f"{percent(judged.value)} ({interval(judged)}) of the harmful pairs are harmful by "
             "their text alone, as judged and corrected."
         )
+    if card.judged and (bounds := card.judged.group.corrected.bounds):
+        said.append(f"Of the harmful pairs, {bounds} are harmful by their text alone.")
     gain = card.behaviour.gain if card.behaviour else None
     if card.behaviour and gain and gain.value is not None:
         said.append(
             f"Seeing the picture changes the safety rate of {card.behaviour.model} by "
             f"{gain.value * 100:+.1f} points."
+        )
+    kept = card.behaviour.shortcut if card.behaviour else None
+    if kept and kept.value is not None:
+        said.append(
+            f"Of its safe answers {percent(kept.value)} ({interval(kept)}) do not need the "
+            "picture, chance taken out."
         )
     if said and card.overlap and leak:
         said.append(SCALE)
@@ -234,13 +242,15 @@ def bits(found: Estimate | None) -> str:
     return f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
 
 
-def _rate(rate: Rate | None) -> str:
+def rate_with_interval(rate: Rate | None) -> str:
+    """Write a rate with its interval."""
     if rate is None or rate.rate is None:
         return "–"
     return f"{percent(rate.rate)} ({interval(rate)})"
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Write a table in Markdown."""
     yield f"| {' | '.join(names)} |"
     yield f"| --- {'| ---: ' * (len(names) - 1)}|"
     for row in rows:
@@ -269,4 +279,4 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
         cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
         cells += [markdown(_contents(row)) or "none", *size(row), markdown("; ".join(row.caveats))]
         rows.append(cells)
-    return "\n".join(_table(names, rows))
+    return "\n".join(table(names, rows))
