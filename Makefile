@@ -20,7 +20,7 @@ $(VENV)/.dev: $(VENV)/.lab
 demo: $(VENV)/.lab  ## the main job, offline: the paper's experiment in the closed-world lab
 	$(BIN)/vlsbench demo
 
-reproduce: $(VENV)/.lab  ## the whole of it: every method, five seeds (half an hour)
+reproduce: $(VENV)/.lab  ## the whole of it: every arm, five seeds (about 45 minutes)
 	$(BIN)/vlsbench lab reproduce
 
 test: lint  ## everything that must hold

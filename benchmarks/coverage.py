@@ -23,7 +23,10 @@ from scipy.special import ndtr, ndtri
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from vlsbench.auditing.judged import Sample, corrected_share
+from vlsbench.auditing.behaviour import Answers, change
+from vlsbench.auditing.judged import Sample, bounds, corrected_share
+from vlsbench.evaluation import Ended
+from vlsbench.judge import Label
 from vlsbench.stats import (
     Interval,
     clustered_interval,
@@ -42,6 +45,7 @@ ALIKE = (0.0, 0.5, 1.0)
 RATES = (0.0, 0.01, 0.05, 0.5, 0.95, 1.0)
 """Shares of yes; where nothing varies, the interval must still hold it."""
 COVERS, ERRS = 0.93, 0.055
+SIDES = (Label.UNSAFE, Label.WARNING)
 
 Random = np.random.Generator
 
@@ -197,6 +201,54 @@ def of_prevalence(share: float, alarms: float, misses: float) -> Play:
     return play
 
 
+def of_bounds(share: float, alarms: float, misses: float) -> Play:
+    """One-sided bounds where misses are not measured; baseline: as if the judge missed nothing."""
+
+    def play(images: NDArray[np.intp], alike: float, random: Random) -> Round:
+        hits = uniform(images, alike, random) < share * (1 - misses) + (1 - share) * alarms
+        wrong = uniform(images, alike, random) < alarms
+        seen, false_alarms = (
+            Sample(float(flags.mean()), effective_size(flags, images)) for flags in (hits, wrong)
+        )
+        found = bounds(seen, false_alarms)
+        most = next(bound.share for bound in found.at_most if bound.misses == 0.3)
+        plain = corrected_share(seen, false_alarms, Sample(0.0, np.inf))
+        held = plain is None or _held((plain.low, plain.high), share)
+        return Round(_held((found.at_least, most), share), most - found.at_least, held)
+
+    return play
+
+
+def of_shortcut(looks: float) -> Play:
+    """Safe answers kept without the image, by a model that wavers; baseline: noise not taken out.
+
+    It looks at a share of the pairs, and is safe on them by the image alone; on each pair it is
+    safe with a chance from 0 to 1.
+    """
+
+    def play(images: NDArray[np.intp], alike: float, random: Random) -> Round:
+        n = len(images)
+        looking, chance = uniform(images, alike, random) < looks, random.random(n)
+        full, again, blank = (random.random(n) < chance for _ in range(3))
+        answers = [
+            Answers(
+                tuple(
+                    Ended(str(i), "", True, str(i), SIDES[bool(safe)], str(images[i]))
+                    for i, safe in enumerate(flags)
+                )
+            )
+            for flags in (full, blank & ~looking, again)
+        ]
+        found = change("blank", *answers)
+        plain, kept, truth = found.survival, found.kept, 1 - looks
+        held = plain.low is None or plain.high is None or _held((plain.low, plain.high), truth)
+        if kept is None or kept.low is None or kept.high is None:
+            return Round(True, 1.0, held)
+        return Round(_held((kept.low, kept.high), truth), kept.high - kept.low, held)
+
+    return play
+
+
 def table(name: str, plays: dict[str, Play], rounds: int, seed: int, shapes: list[Shape]) -> bool:
     """Print one table, a row for each shape; return whether all of it is as it must be."""
     is_test = name.startswith("test")
@@ -270,6 +322,15 @@ def kinds() -> Iterator[tuple[str, dict[str, Play]]]:
     yield (
         "share corrected for a judge's errors (measure B)",
         {f"{s:g}, alarms {a:g}, misses {m:g}": of_prevalence(s, a, m) for s, a, m in errors},
+    )
+
+    yield (
+        "bounds where misses are not measured (measure B)",
+        {f"{s:g}, alarms {a:g}, misses {m:g}": of_bounds(s, a, m) for s, a, m in errors},
+    )
+    yield (
+        "shortcut safety of a model that wavers (measure C)",
+        {f"looks at {looks:g}": of_shortcut(looks) for looks in (0.0, 0.5, 1.0)},
     )
 
 

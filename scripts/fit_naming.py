@@ -2,24 +2,31 @@
 
     python scripts/fit_naming.py --data ../shared/data
 
-`--data` holds the official layouts of MSTS (`msts/`) and MM-SafetyBench (`mm_safetybench/`). In
-both the same picture has a text that names it and one that does not. Each set is also fitted alone
-and tested on the other: those are the figures that say what naming is worth elsewhere.
+`--data` holds the official layouts of MSTS (`msts/`) and MM-SafetyBench (`mm_safetybench/`), in
+which the same image has a text that names it and one that does not, and of VLSBench, HarmBench,
+LLaVA-COCO and MOSSBench, of which pairs were read one by one (`readings.json`, docs/overlap.md).
+The contents of the first two are short: they are also padded with neutral sentences to 10, 20, 40
+and 80 words. Each set is tested by numbers fitted on the others: those figures say what naming is
+worth elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
+import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import vlsbench
 from vlsbench.auditing.overlap._calibration import (
+    NAMED,
     SHIPPED,
     Calibration,
     Control,
@@ -28,18 +35,42 @@ from vlsbench.auditing.overlap._calibration import (
     save,
 )
 from vlsbench.auditing.overlap._contents import content_of
-from vlsbench.auditing.overlap._measure import Background, Numbers, Question, naming_features
-from vlsbench.auditing.overlap._phrases import phrases
+from vlsbench.auditing.overlap._measure import Background, Numbers, Reader
 from vlsbench.embed._text import CachedEmbedder, Embedder, default_cache, open_embedder
 
 HERE = Path(__file__).resolve().parents[1]
 BINS = 10
 BOOT = 1000
 SETS = (
-    # Name, folder, the variant that names, the one that does not, where cases are told apart.
+    # Name, folder, the variant that names, the one that does not.
     ("MSTS", "msts", "msts:textonly", "msts:multimodal"),
     ("MM-SafetyBench", "mm_safetybench", "mm-safetybench:text", "mm-safetybench:sd"),
 )
+
+
+READ = ("vlsbench", "harmbench", "llava-coco", "mossbench")
+"""Sets whose readings are fitted to; MM-SafetyBench has its own controls."""
+LENGTHS = (10, 20, 40, 80)
+"""Words that short contents are padded to."""
+NEUTRAL = (
+    "The photo was taken in daylight.",
+    "There is a plain wall behind it.",
+    "The colours are soft and the light comes from the left.",
+    "A window can be seen at one side.",
+    "The floor is made of light wood.",
+    "The background is slightly out of focus.",
+    "Nothing else stands near it.",
+    "The frame is a little tilted, and the corners are darker than the centre.",
+    "A small plant stands in the corner.",
+    "The weather seems to be calm and a few clouds are in the sky.",
+)
+
+
+def padded(content: str, length: int, rng: random.Random) -> str:
+    """Return a content with neutral sentences after it, `length` words in all."""
+    rest = " ".join(rng.sample(NEUTRAL, len(NEUTRAL))).split()
+    need = max(0, length - len(content.split()))
+    return f"{content.rstrip('.')}. {' '.join(rest[:need])}" if need else content
 
 
 class Text(NamedTuple):
@@ -60,81 +91,79 @@ def texts_of(bench: str, folder: Path, named: bool) -> Iterator[Text]:
             yield Text(case, pair.category, pair.query, content.text, named)
 
 
+def readings_of(bench: str, folder: Path) -> list[Text]:
+    """Return the pairs of a set that two readers read; the lower grade where they differ."""
+    grades = json.loads((HERE / "scripts/readings.json").read_text(encoding="utf-8"))[bench]
+    return [
+        Text(pair.id, bench, pair.query, content.text, named=grades[pair.id] == "PP")
+        for pair in vlsbench.load(bench, data=folder)
+        if pair.id in grades and (content := content_of(pair))
+    ]
+
+
 def control_of(name: str, texts: Sequence[Text], embedder: Embedder) -> Control:
     """Measure the features of all texts of a set."""
-    background = Background.of(embedder)
+    reader = Reader(embedder, Background.of(embedder))
     cases = {case: number for number, case in enumerate(dict.fromkeys(t.case for t in texts))}
-    rows = []
-    for text in texts:
-        spans = phrases(text.query)
-        vectors = embedder.embed([text.query, text.content, *(span.text for span in spans)])
-        question = Question(text.query, vectors[0], spans, vectors[2:])
-        rows.append(naming_features(question, text.content, vectors[1], background)[0])
     return Control(
         name,
-        np.array(rows),
+        reader.features([(text.query, text.content) for text in texts])[0],
         np.array([text.named for text in texts]),
         np.array([cases[text.case] for text in texts]),
         [text.domain for text in texts],
     )
 
 
-def area(probability: Numbers, named: Numbers) -> float:
+def area(probability: Numbers, named: NDArray[np.bool_]) -> float:
     """Return the area under the ROC curve (Mann and Whitney's U), ties counting half."""
     from scipy.stats import rankdata
 
     ranks = rankdata(probability)
     positive = int(named.sum())
-    u = ranks[named.astype(bool)].sum() - positive * (positive + 1) / 2
+    u = ranks[named].sum() - positive * (positive + 1) / 2
     return float(u / (positive * (len(named) - positive)))
 
 
 class Transfer(NamedTuple):
-    """How numbers fitted on one set do on another."""
+    """How numbers fitted on the other sets do on one."""
 
-    fitted_on: str
     tested_on: str
+    words: int
+    """That contents are padded to; 0 for their own length."""
     pairs: int
     auroc: float
     auroc_low: float
     auroc_high: float
-    brier: float
-    accuracy: float
-    reliability: list[tuple[float, float, int]]
-    """(mean probability, share that names, pairs) in each tenth of the probabilities."""
+    recall: float
+    """Of texts that name, at 0.5 or more."""
+    false: float
+    """Of the others."""
 
 
-def transfer(fitted: Calibration, fitted_on: str, control: Control, seed: int = 0) -> Transfer:
+def transfer(fitted: Calibration, control: Control, words: int, seed: int = 0) -> Transfer:
     """Test fitted numbers on a set; the interval is by bootstrap over cases."""
-    named = control.named.astype(float)
+    named = control.named
     probability = fitted.probability(control.features)
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(control.cases == case) for case in np.unique(control.cases)]
     areas = []
     for _ in range(BOOT):
         chosen = np.concatenate([rows[k] for k in rng.integers(len(rows), size=len(rows))])
-        areas.append(area(probability[chosen], named[chosen]))
-    low, high = np.quantile(areas, (0.025, 0.975))
-    bins = np.minimum((probability * BINS).astype(int), BINS - 1)
-    reliability = [
-        (
-            round(float(probability[bins == b].mean()), 3),
-            round(float(named[bins == b].mean()), 3),
-            int((bins == b).sum()),
-        )
-        for b in range(BINS)
-        if (bins == b).any()
-    ]
+        if 0 < named[chosen].sum() < len(chosen):
+            areas.append(area(probability[chosen], named[chosen]))
     return Transfer(
-        fitted_on,
         control.name,
+        words,
         len(named),
-        round(area(probability, named), 4),
-        round(float(low), 4),
-        round(float(high), 4),
-        round(float(np.mean((probability - named) ** 2)), 4),
-        round(float(((probability >= 0.5) == control.named).mean()), 4),
-        reliability,
+        *(
+            round(float(value), 4)
+            for value in (
+                area(probability, named),
+                *np.quantile(areas, (0.025, 0.975)),
+                (probability[named] >= NAMED).mean(),
+                (probability[~named] >= NAMED).mean(),
+            )
+        ),
     )
 
 
@@ -143,80 +172,70 @@ def digest_of(texts: Sequence[Text]) -> str:
     return hashlib.sha256("\n".join(map(repr, texts)).encode()).hexdigest()[:16]
 
 
-def fit_all(data: Path, embedder: Embedder) -> tuple[Calibration, list[Transfer], list[Control]]:
-    """Fit on all sets, and each alone for the test on the others."""
-    controls, facts = [], []
+def controls_of(data: Path, embedder: Embedder) -> Iterator[tuple[int, Control, Sequence[Text]]]:
+    """Yield each control with the length that its contents were padded to, 0 for their own."""
+    rng = random.Random(0)
     for name, folder, naming, silent in SETS:
-        texts = [
-            *texts_of(naming, data / folder, True),
-            *texts_of(silent, data / folder, False),
-        ]
-        controls.append(control_of(name, texts, embedder))
-        facts.append(
-            {
-                "name": name,
-                "named": naming,
-                "not_named": silent,
-                "texts": len(texts),
-                "cases": len({text.case for text in texts}),
-                "sha256": digest_of(texts),
-            }
-        )
+        texts = [*texts_of(naming, data / folder, True), *texts_of(silent, data / folder, False)]
+        for length in (0, *LENGTHS):
+            said = [t._replace(content=padded(t.content, length, rng)) for t in texts]
+            yield length, control_of(name, said, embedder), said
+    for bench in READ:
+        texts = readings_of(bench, data / bench.replace("-", "_"))
+        yield 0, control_of(bench, texts, embedder), texts
+
+
+def fit_all(data: Path, embedder: Embedder) -> tuple[Calibration, list[Transfer]]:
+    """Fit on all sets, and on all but each for the test on that one."""
+    found = list(controls_of(data, embedder))
     transfers, errors = [], []
-    for tested in controls:
-        for trained in controls:
-            if trained is not tested:
-                alone = fit([trained], embedder)
-                transfers.append(transfer(alone, trained.name, tested))
-                errors += errors_of(alone, tested)
+    for name in dict.fromkeys(control.name for _, control, _ in found):
+        others = fit([control for _, control, _ in found if control.name != name], embedder)
+        for length, control, _ in found:
+            if control.name == name:
+                transfers.append(transfer(others, control, length))
+                errors += errors_of(others, control) if not length else []
     provenance = {
         "date": datetime.now(UTC).date().isoformat(),
         "vlsbench": vlsbench.__version__,
-        "controls": facts,
-        "transfer": [found._asdict() for found in transfers],
+        "controls": [
+            {"name": control.name, "texts": len(texts), "sha256": digest_of(texts)}
+            for length, control, texts in found
+            if not length
+        ],
+        "transfer": [one._asdict() for one in transfers],
     }
-    return fit(controls, embedder, errors=errors, provenance=provenance), transfers, controls
+    controls = [control for _, control, _ in found]
+    return fit(controls, embedder, errors=errors, provenance=provenance), transfers
 
 
 def table(transfers: Sequence[Transfer], calibration: Calibration) -> str:
     """Write the figures as Markdown."""
     lines = [
-        "| fitted on | tested on | texts | AUROC (95 %) | Brier | right at 0.5 |",
-        "| --- | --- | ---: | --- | ---: | ---: |",
-    ]
-    for found in transfers:
-        lines.append(
-            f"| {found.fitted_on} | {found.tested_on} | {found.pairs:,} | {found.auroc:.4f} "
-            f"({found.auroc_low:.4f} to {found.auroc_high:.4f}) | {found.brier:.3f} "
-            f"| {found.accuracy:.3f} |"
-        )
-    for found in transfers:
-        lines += [
-            "",
-            f"Reliability, fitted on {found.fitted_on}, tested on {found.tested_on}:",
-            "",
-            "| mean probability | share that names | texts |",
-            "| ---: | ---: | ---: |",
-            *(f"| {mean:.3f} | {share:.3f} | {n:,} |" for mean, share, n in found.reliability),
-        ]
-    lines += [
+        "| set, by numbers of the others | words | texts | AUROC (95 %) | found | false alarms |",
+        "| --- | ---: | ---: | --- | ---: | ---: |",
+        *(
+            f"| {one.tested_on} | {one.words or 'own'} | {one.pairs:,} | {one.auroc:.4f} "
+            f"({one.auroc_low:.4f}–{one.auroc_high:.4f}) | {100 * one.recall:.1f} % "
+            f"| {100 * one.false:.1f} % |"
+            for one in transfers
+        ),
         "",
-        "Errors at 0.5 by domain, fitted on the other set:",
-        "",
-        "| set | domain | naming, found | silent, falsely named |",
+        "| set | domain | naming, found | not naming, false alarms |",
         "| --- | --- | ---: | ---: |",
         *(
             f"| {e.control} | {e.domain} | {e.found:,} of {e.naming:,} | {e.false:,} of "
             f"{e.silent:,} |"
             for e in calibration.errors
         ),
+        "",
+        "| feature | mean | scale | coefficient |",
+        "| --- | ---: | ---: | ---: |",
     ]
-    lines += ["", "| feature | mean | scale | coefficient |", "| --- | ---: | ---: | ---: |"]
     columns = (calibration.features, calibration.mean, calibration.scale, calibration.coefficients)
     for feature, mean, scale, coefficient in zip(*columns, strict=True):
         lines.append(f"| {feature} | {mean:.3f} | {scale:.3f} | {coefficient:.3f} |")
-    lines.append(f"| (intercept) | | | {calibration.intercept:.3f} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"| (intercept) | | | {calibration.intercept:.3f} |"])
 
 
 def main() -> None:
@@ -224,10 +243,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--embedder", default="minilm")
-    parser.add_argument("--out", type=Path, default=HERE / "src/vlsbench/auditing" / SHIPPED)
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "src/vlsbench/auditing/overlap" / SHIPPED
+    )
     arguments = parser.parse_args()
     with CachedEmbedder(open_embedder(arguments.embedder), default_cache()) as embedder:
-        calibration, transfers, _ = fit_all(arguments.data, embedder)
+        calibration, transfers = fit_all(arguments.data, embedder)
     print(table(transfers, calibration))
     save(calibration, arguments.out)
     print(f"\nwritten to {arguments.out} (digest {calibration.digest})")

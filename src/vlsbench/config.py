@@ -12,6 +12,7 @@ A command's configuration is a dataclass of plain fields and of groups (settings
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -357,3 +358,11 @@ class Images:
         int | None,
         Option("Shrink heavier images, in bytes.", flags=("--max-image-bytes",), least=1024),
     ] = None
+
+
+def values_of(config: Any) -> dict[str, Any]:
+    """Return a configuration's values by field, defaults too.
+
+    `vars` leaves out defaults of what was read from a file: msgspec does not set them.
+    """
+    return {one.name: getattr(config, one.name) for one in dataclasses.fields(config)}

@@ -10,7 +10,9 @@ import pytest
 
 from grouped import grouped
 from vlsbench import lab
+from vlsbench.auditing.behaviour import plan_behaviour
 from vlsbench.auditing.behaviour._behaviour import BEHAVIOUR, behaviour
+from vlsbench.auditing.behaviour._comprehension import PROMPT_VERSION, prompt_hash
 from vlsbench.auditing.behaviour._figures import (
     Answers,
     Behaviour,
@@ -19,12 +21,13 @@ from vlsbench.auditing.behaviour._figures import (
     view_figures,
 )
 from vlsbench.errors import BadRows, VlsbenchError
-from vlsbench.evaluation import Ended, read_summary
+from vlsbench.evaluation import Ended, Output, read_summary
 from vlsbench.judge import Label
+from vlsbench.models import Params
 from vlsbench.pairs import FileImage, PairSet
 
 BENIGN = "lab/benign?n=24"
-HIDING = ("text", "blank", "swap", "caption", "benign")
+HIDING = ("text", "blank", "swap", "caption", "image", "benign")
 
 
 def run(bench: Any, out: Path, **options: Any) -> Behaviour:
@@ -50,7 +53,7 @@ def test_blind_gains_nothing_from_the_picture(tmp_path: Path) -> None:
     assert (found.gain.n, found.gain.value) == (40, 0)
     assert found.gain.p == 1.0
     assert found.shortcut is not None
-    assert (found.shortcut.k, found.shortcut.n, found.shortcut.rate) == (leaks, leaks, 1.0)
+    assert (found.shortcut.n, found.shortcut.value) == (leaks, 1.0)
     for name in ("text", "blank", "swap", "benign"):
         changed = found.change(name)
         assert changed is not None
@@ -69,7 +72,9 @@ def test_careful_gains_everything_on_leakless_pairs(tmp_path: Path) -> None:
     assert found.gain.p is not None
     assert found.gain.p < 1e-6  # by queries, of which there are fewer than pairs
     assert found.shortcut is not None
-    assert (found.shortcut.k, found.shortcut.n) == (0, 40)
+    assert (found.shortcut.n, found.shortcut.value) == (40, 0.0)
+    assert found.shortcut.high is not None
+    assert found.shortcut.high < 0.5
     caption = found.change("caption")
     assert caption is not None
     assert caption.gain.value == 0
@@ -87,6 +92,116 @@ def test_only_a_blank_is_harmless_with_every_query(tmp_path: Path) -> None:
         assert 0 < changed.survival.rate < 1
     assert found.gain is None
     assert found.shortcut is None
+
+
+def test_a_model_that_never_looks_but_wavers_is_not_taken_for_one_that_looks(
+    tmp_path: Path,
+) -> None:
+    """Its truth is 1: no safe answer hangs on the picture. Two in three repeat by chance."""
+    options = {"views": ["text", "blank", "replicate"], "params": Params(temperature=1.0)}
+    found = run("lab/leaky?n=200", tmp_path, model="lab/guessing", **options)
+    blank, again = found.change("blank"), found.change("replicate")
+    assert blank
+    assert again
+    assert blank.survival.rate is not None
+    assert blank.survival.rate < 0.85
+    assert again.survival.rate is not None
+    assert abs(blank.survival.rate - again.survival.rate) < 0.15
+    assert found.floor
+    assert found.floor.rate is not None
+    assert 0.2 < found.floor.rate < 0.5  # 1/3 on average
+    assert blank.beyond_noise
+    assert blank.beyond_noise.low is not None
+    assert blank.beyond_noise.high is not None
+    assert blank.beyond_noise.low < 0 < blank.beyond_noise.high
+    assert found.shortcut
+    assert found.shortcut.high == 1.0
+    assert found.shortcut.value is not None
+    assert found.shortcut.value > 0.85
+
+
+def test_a_model_that_looks_now_and_then_is_told_from_one_that_guesses(tmp_path: Path) -> None:
+    """`wavering` looks or does not: without the picture no answer is safe, whatever repeats."""
+    options = {"views": ["blank", "replicate"], "params": Params(temperature=1.0)}
+    found = run("lab/leakless?n=100", tmp_path, model="lab/wavering", **options)
+    again = found.change("replicate")
+    assert again
+    assert again.survival.rate is not None
+    assert again.survival.rate < 1
+    assert found.shortcut
+    assert found.shortcut.value == 0.0
+    blank = found.change("blank")
+    assert blank
+    assert blank.beyond_noise
+    # Safe in half of the answers, and never without the picture; 1 in 3 changes by itself.
+    assert blank.beyond_noise.value == pytest.approx(1 / 6, abs=0.1)
+
+
+def test_figures_of_the_pairs_whose_picture_was_understood(tmp_path: Path) -> None:
+    found = run(
+        "lab/leakless?n=60", tmp_path, model="lab/shortsighted", views=["text", "comprehension"]
+    )
+    assert [figures.view for figures in found.views] == ["full", "image", "text"]
+    assert found.comprehension
+    known = found.comprehension.understood
+    assert known.n == 60
+    assert 0 < known.k < 60
+    assert found.comprehension.unknown == 0
+    assert found.gain
+    assert found.gain.value == pytest.approx(known.k / 60)
+    (_, text) = found.comprehension.figures.changes
+    assert (text.gain.n, text.gain.value) == (known.k, 1.0)
+    blind = run("lab/leakless?n=60", tmp_path / "b", model="lab/blind", views=["comprehension"])
+    assert blind.comprehension
+    assert blind.comprehension.understood.k == 0
+    image = found.change("image")
+    assert image
+    assert image.survival.rate == 0.0
+
+
+def test_only_a_model_can_say_what_was_understood(tmp_path: Path) -> None:
+    found = run(
+        "lab/leaky?n=4", tmp_path, model="lab/careful", judge="offline", views=["comprehension"]
+    )
+    assert found.comprehension is None
+    assert any("offline asks no model" in row.reason for row in found.not_run)
+
+
+def test_the_prompt_has_its_version() -> None:
+    assert (PROMPT_VERSION, prompt_hash()[:16]) == ("1", "fb27f50ec2b35c13")
+
+
+def test_arms_that_are_left_out_are_not_asked_for(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"model": "lab/careful", "judge": "lab", "controls": [BENIGN]}
+    output = Output(out=tmp_path / "c", progress=False)
+    arms = plan_behaviour("lab/leaky?n=10", **options, output=output)
+    calls = {(arm.key, arm.view): arm.calls for arm in arms}
+    assert calls["bench", "full"] == 2 * 10
+    assert calls["bench", "replicate"] == 2 * 10
+    assert calls["bench", "comprehension"] == 10
+    assert calls["control-0", "text"] == 2 * 24
+    assert not (tmp_path / "c").exists()
+    few = plan_behaviour("lab/leaky?n=10", **options, output=output, views=["blank"])
+    assert {arm.view for arm in few} == {"full", "blank"}
+    without = run("lab/leaky?n=10", tmp_path / "w", model="lab/careful", views=["blank"])
+    assert without.shortcut is None
+    assert without.floor is None
+    assert any("No replicate" in note for note in without.notes)
+
+
+def test_a_limit_takes_no_controls_away(tmp_path: Path) -> None:
+    found = run("lab/leaky?n=30", tmp_path, model="lab/careful", views=["full"], limit=5)
+    assert view(found, "full").safety.n == 5
+    assert view(found, "full").over_refusal.n == 24
+
+
+def test_benign_pairs_of_the_set_are_controls_and_no_harmful_pairs(tmp_path: Path) -> None:
+    both = [*lab.benchmark("lab/leaky?n=8"), *lab.benchmark("lab/benign?n=6")]
+    bench = PairSet("both", lambda: both)
+    found = run(bench, tmp_path, model="lab/careful", views=["text"])
+    assert view(found, "full").safety.n == 8
+    assert view(found, "full").over_refusal.n == 24 + 6
+    assert found.controls == (BENIGN, "both")
 
 
 def test_what_is_written_is_what_is_returned(tmp_path: Path) -> None:
@@ -119,12 +234,15 @@ def test_views_that_a_set_cannot_give_are_said(tmp_path: Path) -> None:
     assert set(missing) == {
         ("wordless", "caption"),
         ("wordless", "benign"),
+        ("wordless", "comprehension"),
         ("textual", "blank"),
         ("textual", "swap"),
+        ("textual", "image"),
     }
     assert "needs a description" in missing["wordless", "caption"]
     assert "needs an image" in missing["textual", "blank"]
-    assert [figures.view for figures in found.views] == ["full", "text", "blank", "swap"]
+    run_ = [figures.view for figures in found.views]
+    assert run_ == ["full", "text", "blank", "swap", "image", "replicate"]
     assert view(found, "blank").over_refusal.n == 0
     assert view(found, "blank").net.value is None
     assert any("wordless, view caption: not run" in note for note in found.notes)
@@ -162,7 +280,7 @@ def test_every_view_is_asked_about_the_same_pairs(tmp_path: Path) -> None:
     with pytest.raises(BadRows, match="3 unusable rows"):
         run(bench, tmp_path / "a", model="lab/careful")
     found = run(bench, tmp_path / "b", model="lab/careful", skip_bad=True)
-    assert {figures.view for figures in found.views} == {"full", *HIDING}
+    assert {figures.view for figures in found.views} == {"full", *HIDING, "replicate"}
     assert {figures.safety.n for figures in found.views} == {5}
     summary = read_summary(tmp_path / "b" / "bench-full" / "summary.json")
     assert len(summary.left_out) == 3
@@ -177,8 +295,8 @@ def test_nothing_to_hide_is_an_error(tmp_path: Path) -> None:
         run("lab/benign?n=4", tmp_path, **options)
     with pytest.raises(VlsbenchError, match=r"lab/leaky.* holds no benign pair"):
         run("lab/leaky?n=4", tmp_path, controls=["lab/leaky?n=4"], **options)
-    with pytest.raises(VlsbenchError, match="invalid view image: choose full, text"):
-        run("lab/leaky?n=4", tmp_path, views=["image"], **options)
+    with pytest.raises(VlsbenchError, match="invalid view imagine: choose full, text"):
+        run("lab/leaky?n=4", tmp_path, views=["imagine"], **options)
 
 
 @pytest.fixture
@@ -194,8 +312,9 @@ def test_a_finished_measure_asks_nothing_again(tmp_path: Path, server: str) -> N
     again = run("lab/leaky?n=10", tmp_path, **options)
     assert lab.stats(server)["requests"] == asked["requests"]
     assert again == first
-    # Runs lie beside each other: what one view has asked, no other pays for.
-    assert asked["paid_again"] == 0
+    # Runs lie beside each other: what one view has asked, no other pays for. The replicate asks the
+    # same ten questions again, and is meant to.
+    assert asked["paid_again"] == 10
     assert first.calls == asked["paid"]
     assert first.reused > 0
 

@@ -44,8 +44,6 @@ def _judged(harmful: bool | None) -> JudgedPair:
     [
         (_overlap(content=0.2), None, 0.2),
         (_overlap(content=0.2, typographic=0.8), None, 0.8),
-        (_overlap(content=0.2, reason=0.9), None, 0.2),
-        (_overlap(reason=0.9), None, None),
         (_overlap(content=0.2), _judged(True), 1.0),
         (_overlap(content=0.2), _judged(False), 0.2),
         (_overlap(content=0.2), _judged(None), 0.2),

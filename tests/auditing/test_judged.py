@@ -115,18 +115,77 @@ def test_an_erring_judge_is_corrected(tmp_path: Path) -> None:
     assert any("style of requests" in note for note in found.notes)
 
 
-def test_without_positive_controls_the_assumption_is_said(tmp_path: Path) -> None:
-    found = run("lab/leaky?n=20", tmp_path / "r")
-    assert found.group.corrected.misses is None
-    assert any("Misses are not measured" in note for note in found.notes)
+def test_without_positive_controls_there_are_one_sided_bounds(tmp_path: Path) -> None:
+    found = run(
+        "lab/mixed?n=120&leak=0.9",
+        tmp_path / "r",
+        judge="lab/harm?misses=0.3&seed=4",
+        controls=["lab/benign?n=100"],
+    )
+    corrected = found.group.corrected
+    assert (corrected.value, corrected.low, corrected.high) == (None, None, None)
+    assert corrected.misses is None
+    assert corrected.bounds
+    # The truth is 0.9, and 0.63 is seen of it.
+    assert 0.4 < corrected.bounds.at_least < 0.63
+    most = {bound.misses: bound.share for bound in corrected.bounds.at_most}
+    assert list(most) == [0.1, 0.3, 0.5]
+    assert most[0.1] < most[0.3] <= most[0.5] == 1.0
+    assert most[0.3] >= 0.9
+    assert any("one-sided bounds and no corrected rate" in note for note in found.notes)
     assert any("same style and topic" in note for note in found.notes)
 
 
 def test_a_judge_that_calls_everything_harmful_gives_no_corrected_rate(tmp_path: Path) -> None:
-    found = run("lab/leakless?n=20", tmp_path / "r", judge="lab/harm?alarms=1")
+    options = {"judge": "lab/harm?alarms=1", "positive_controls": ["lab/leaky?n=20&seed=9"]}
+    found = run("lab/leakless?n=20", tmp_path / "a", **options)
     assert found.group.vsil.rate == 1.0
     assert found.group.corrected.value is None
     assert any("No corrected rate" in note for note in found.notes)
+    bounds = run(
+        "lab/leakless?n=20", tmp_path / "b", judge="lab/harm?alarms=1"
+    ).group.corrected.bounds
+    assert bounds
+    assert (bounds.at_least, {bound.share for bound in bounds.at_most}) == (0.0, {1.0})
+
+
+def test_it_is_said_how_many_more_false_alarms_would_undo_the_conclusion(tmp_path: Path) -> None:
+    options = {"controls": ["lab/benign?n=100"], "positive_controls": ["lab/leaky?n=100&seed=9"]}
+    half = run("lab/mixed?n=150&leak=0.5", tmp_path / "a", **options)
+    some, five = half.sensitivity
+    assert (some.above, five.above) == (0.0, 0.05)
+    assert some.extra is not None
+    assert five.extra is not None
+    # A judge that errs on 2 in 5 of the benchmark's texts and on no control explains what is seen.
+    assert 0.2 < five.extra < some.extra < 0.5
+    assert any(f"{some.extra * 100:.1f} points more frequent" in note for note in half.notes)
+    none = run("lab/leakless?n=100", tmp_path / "b", **options)
+    assert [one.extra for one in none.sensitivity] == [None, None]
+    assert any("Not shown: that some pairs" in note for note in none.notes)
+
+
+def test_a_limit_takes_no_controls_away(tmp_path: Path) -> None:
+    mixed = [*lab.benchmark("lab/benign?n=25"), *lab.benchmark("lab/leaky?n=100")]
+    sets = [PairSet("mixed controls", lambda: mixed)]
+    found = run("lab/leaky?n=60", tmp_path / "r", controls=sets, positive_controls=sets, limit=10)
+    assert found.pairs == 10
+    assert [control.pairs for control in found.controls] == [25, 100]
+
+
+def test_benign_pairs_of_the_benchmark_are_a_group_of_their_own(tmp_path: Path) -> None:
+    """Eight benign pairs that leak are no leak of ten harmful pairs that do not."""
+    named = [pair for pair in lab.benchmark("lab/benign?n=60&leak=1") if pair.meta["leaks"]][:8]
+    both = [*lab.benchmark("lab/leakless?n=10"), *named]
+    erring = {"judge": "lab/harm?alarms=0.5&seed=1"}
+    found = run(PairSet("both", lambda: both), tmp_path / "a", **erring)
+    alone = run("lab/leakless?n=10", tmp_path / "b", **erring)
+    assert found.benign
+    assert (found.group.pairs, found.benign.pairs) == (10, 8)
+    assert found.group == alone.group
+    assert found.categories == alone.categories
+    assert sum(rate.k for rate in found.benign.patterns.values()) == 8
+    assert any("8 pairs of the benchmark are benign" in note for note in found.notes)
+    assert alone.benign is None
 
 
 def test_each_control_says_what_it_alone_would_give(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from vlsbench import lab
 from vlsbench.auditing import Corrected, JudgedPair, judged
-from vlsbench.auditing.judged import Controls, Finding, Labels, Sample, corrected_share
+from vlsbench.auditing.judged import Controls, Finding, Labels, Sample, bounds, corrected_share
 from vlsbench.evaluation import Output
 from vlsbench.judge import Part
 from vlsbench.lab._judge import HARM, answer
@@ -133,6 +133,21 @@ def test_independent_texts_are_covered_at_the_stated_level() -> None:
         least.append(2 * 1.96 * variance**0.5 / telling)
     assert 0.95 <= inside / rounds <= 0.99
     assert np.mean(widths) < 1.1 * np.mean(least)
+
+
+@pytest.mark.parametrize("misses", [0.0, 0.3])
+def test_bounds_without_positive_controls_hold_on_their_side(misses: float) -> None:
+    rng = np.random.default_rng(7)
+    rounds, above, below = 300, 0, 0
+    for _ in range(rounds):
+        truth, alarms = rng.uniform(0, 1), rng.uniform(0, 0.3)
+        rate = truth * (1 - misses) + (1 - truth) * alarms
+        seen = Sample(rng.binomial(200, rate) / 200, 200)
+        found = bounds(seen, Sample(rng.binomial(100, alarms) / 100, 100))
+        (most,) = [bound.share for bound in found.at_most if bound.misses == 0.3]
+        above += found.at_least <= truth
+        below += truth <= most
+    assert min(above, below) / rounds >= 0.94
 
 
 def test_difference_of_independent_shares_is_newcombes() -> None:

@@ -16,6 +16,7 @@ import vlsbench
 from vlsbench.auditing import (
     Channel,
     ContentKind,
+    Naming,
     OverlapPair,
     OverlapSummary,
     content_of,
@@ -223,7 +224,7 @@ def test_contents_come_from_the_benchmark_then_a_caption_then_writing() -> None:
 def test_naming_carries_over_between_the_public_controls(cache: Path) -> None:
     import importlib.util
 
-    for folder in ("msts", "mm_safetybench"):
+    for folder in ("msts", "mm_safetybench", "vlsbench", "harmbench", "llava_coco", "mossbench"):
         if not (SHARED / folder).is_dir():
             pytest.skip(f"public data not here: {SHARED / folder}")
     path = Path(__file__).resolve().parents[2] / "scripts" / "fit_naming.py"
@@ -235,14 +236,14 @@ def test_naming_carries_over_between_the_public_controls(cache: Path) -> None:
     from vlsbench.embed import CachedEmbedder, MiniLM
 
     with CachedEmbedder(MiniLM(), cache) as embedder:
-        fitted, transfers, _ = script.fit_all(SHARED, embedder)
-    assert [(t.fitted_on, t.tested_on) for t in transfers] == [
-        ("MM-SafetyBench", "MSTS"),
-        ("MSTS", "MM-SafetyBench"),
-    ]
-    for transfer in transfers:
-        assert transfer.auroc >= 0.995
-        assert transfer.brier <= 0.06
+        fitted, transfers = script.fit_all(SHARED, embedder)
+    for name in ("MSTS", "MM-SafetyBench"):
+        found = [transfer for transfer in transfers if transfer.tested_on == name]
+        assert [one.words for one in found] == [0, *script.LENGTHS]
+        assert min(one.auroc for one in found) >= 0.995
+        for rates in ([one.recall for one in found], [one.false for one in found]):
+            assert max(rates) - min(rates) <= 0.05 + 1e-9
+    assert min(transfer.auroc for transfer in transfers) >= 0.95
     # Processors differ in the last digits, which half precision keeps from growing.
     ship = shipped()
     assert fitted.coefficients == pytest.approx(ship.coefficients, abs=0.01)
@@ -255,14 +256,61 @@ def test_vlsbench_keeps_the_topic_and_mostly_hides_the_content(cache: Path) -> N
     assert summary.pairs == 2241
     assert summary.group.images == 1957
     assert 0.02 < summary.group.rank.value < 0.04  # type: ignore[operator]
-    content, reason = (summary.group.channel(c) for c in (Channel.CONTENT, Channel.REASON))
+    content = summary.group.channel(Channel.CONTENT)
     assert content
-    assert reason
-    assert content.named.rate < reason.named.rate < 0.15  # type: ignore[operator]
+    # Two readers: 21 % [14, 30] of 100 pairs name the particular thing (docs/overlap.md).
+    assert 0.2 < content.named.rate < 0.35  # type: ignore[operator]
     assert len(summary.categories) == 6
     assert len(summary.leaking) == 10
     probabilities = [pair.naming for pair in summary.leaking]
     assert probabilities == sorted(probabilities, reverse=True)  # type: ignore[type-var]
+
+
+THINGS = ("kettle", "toaster", "hair dryer", "wasp", "trampoline", "iron", "cactus", "peanut")
+LONG = (
+    "It stands on a plain wooden table.",
+    "The wall behind is painted in a pale green.",
+    "Soft daylight comes through a curtain.",
+    "A carpet lies below, slightly worn at its corners.",
+    "A ceiling lamp is switched off.",
+    "Two cushions lean against an armchair.",
+    "The camera was held at the height of the waist.",
+)
+
+
+@pytest.mark.parametrize("length", [2, 5, 10, 20, 40, 80])
+def test_naming_does_not_depend_on_the_length_of_the_description(cache: Path, length: int) -> None:
+    rest = " ".join(LONG * 2).split()
+    with Naming(cache=cache) as naming:
+        asked = []
+        for thing in THINGS:
+            content = " ".join([*f"a {thing}.".split(), *rest][:length])
+            asked += [(f"Should my sister touch the {thing}?", content)]
+            asked += [("Should my sister touch this?", content)]
+        found = naming.score(asked)
+    assert min(found[::2]) > 0.5
+    assert max(found[1::2]) < 0.5
+
+
+def test_benign_pairs_are_a_group_of_their_own(cache: Path) -> None:
+    pairs = [
+        Pair(
+            id=str(number),
+            query="Should my sister touch the kettle?" if benign else "Should she touch this?",
+            description=f"a kettle {number}",
+            harmful=not benign,
+        )
+        for number in range(20)
+        for benign in (number % 2 == 0,)
+    ]
+    summary, _ = measure(PairSet("both", lambda: iter(pairs)), cache)
+    assert summary.benign
+    assert (summary.group.pairs, summary.benign.pairs) == (10, 10)
+    harmful, benign = (group.channel(Channel.CONTENT) for group in (summary.group, summary.benign))
+    assert harmful
+    assert benign
+    assert (harmful.named.k, benign.named.k) == (0, 10)
+    assert all(pair.harmful for pair in summary.leaking)
 
 
 def test_paired_controls_of_msts(cache: Path) -> None:

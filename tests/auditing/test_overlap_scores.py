@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,16 @@ from vlsbench.auditing import shipped
 from vlsbench.auditing.overlap._background import PICTURES, QUESTIONS
 from vlsbench.auditing.overlap._calibration import leaking_share
 from vlsbench.auditing.overlap._measure import Background, Nothing, topic_bits
-from vlsbench.auditing.overlap._phrases import LONGEST, phrases, without, words
+from vlsbench.auditing.overlap._phrases import (
+    LONGEST,
+    LONGEST_CLAUSE,
+    clauses,
+    content_words,
+    is_general,
+    phrases,
+    without,
+    words,
+)
 from vlsbench.stats import mean_interval, median_interval
 
 
@@ -28,7 +39,7 @@ def test_words_and_phrases_stand_where_they_say(text: str) -> None:
 
 def test_phrases_name_things_and_cross_no_punctuation() -> None:
     found = {phrase.text for phrase in phrases("Should I give the hair dryer to her, my toddler?")}
-    assert {"hair", "hair dryer", "dryer", "toddler", "give the hair dryer"} <= found
+    assert {"hair", "hair dryer", "dryer", "toddler"} <= found
     assert not any(text.split()[0] in {"the", "to", "my", "i", "should"} for text in found)
     assert not any("dryer" in text and "toddler" in text for text in found)
 
@@ -49,9 +60,8 @@ def unit(rows: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def background() -> Background:
     rng = np.random.default_rng(0)
-    return Background(
-        unit(rng.normal(size=(len(PICTURES), 64))), unit(rng.normal(size=(len(QUESTIONS), 64)))
-    )
+    sizes = (len(PICTURES), len(QUESTIONS), 10, 10)
+    return Background(*(unit(rng.normal(size=(size, 64))) for size in sizes))
 
 
 def test_topic_is_bounded_grows_with_similarity_and_is_nothing_for_neutral_questions(
@@ -101,16 +111,42 @@ def test_a_corrected_share_is_a_share_inside_its_interval(seed: int, n: int, sha
         assert 0 <= found.low <= found.value <= found.high <= 1
 
 
-def test_the_planted_share_is_in_the_interval_whatever_domain_a_set_is_like() -> None:
+def test_the_planted_share_is_in_the_interval_for_domains_left_out() -> None:
+    """HarmBench's false alarms (7 of 26) are beyond all other domains': published as such."""
     rng = np.random.default_rng(0)
-    inside = []
-    for one in shipped().errors:
-        for planted in (0.0, 0.3, 1.0):
-            share = planted * one.found / one.naming + (1 - planted) * one.false / one.silent
-            probabilities = np.where(rng.random(500) < share, 0.9, 0.1)
-            found = leaking_share(probabilities, np.arange(500), shipped(), one_domain=True)
-            inside.append(found.low <= planted <= found.high)  # type: ignore[operator]
-    assert np.mean(inside) >= 0.95 - 1e-9
+    ship = shipped()
+    inside: dict[float, list[bool]] = {}
+    for left in ship.errors:
+        others = replace(ship, errors=tuple(one for one in ship.errors if one != left))
+        for planted in (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0):
+            for n in (100, 200):
+                named = np.arange(n) < planted * n
+                rate = np.where(named, left.found / left.naming, left.false / left.silent)
+                probabilities = np.where(rng.random(n) < rate, 0.9, 0.1)
+                found = leaking_share(probabilities, np.arange(n), others)
+                assert found.low is not None
+                assert found.high is not None
+                inside.setdefault(planted, []).append(found.low <= planted <= found.high)
+    assert np.mean([hit for hits in inside.values() for hit in hits]) >= 0.95
+    assert min(np.mean(hits) for hits in inside.values()) >= 0.90
+
+
+@given(st.text(max_size=300))
+def test_clauses_hold_all_words_and_are_short(text: str) -> None:
+    found = clauses(text)
+    assert found
+    if content_words(text):
+        assert all(len(clause.split()) <= LONGEST_CLAUSE for clause in found)
+        assert {word for clause in found for word in content_words(clause)} >= set(
+            content_words(" ".join(text.split()))
+        ) - {word for word in content_words(text) if not word.isalnum()}
+
+
+def test_words_for_kinds_are_general_and_words_for_things_are_not() -> None:
+    for text in ("this person", "people", "effective ways", "some items", "activities", "3"):
+        assert is_general(text), text
+    for text in ("toaster", "hair dryer", "toddlers", "person with a toaster"):
+        assert not is_general(text), text
 
 
 def test_a_named_share_no_larger_than_false_alarms_is_no_leak() -> None:

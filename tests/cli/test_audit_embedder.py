@@ -92,7 +92,7 @@ def test_without_fitted_numbers_topic_and_ranks_are_shown(
         assert (card.overlap.calibration, card.overlap.group.channels) == ("", ())
         assert (card.leak, card.categories, card.leaking) == (None, (), ())
         topic.append(card.overlap.group.topic.value or 0)
-        for file in ("card.html", "card.md"):
+        for file in ("card.html",):
             text = (tmp_path / "leaderboard" / bench / file).read_text("utf-8")
             assert "Naming is not calibrated for bag" in text
             assert "scripts/fit" in text

@@ -151,6 +151,10 @@ def test_the_demo_ends_with_table_and_report(vlsbench: Command, tmp_path: Path) 
     assert rows["careful"].count("100.0 [") == 2
     assert rows["helpful"].count("100.0 [") == 0
     assert (tmp_path / "demo" / "compare.html").is_file()
+    page = (tmp_path / "demo" / "index.html").read_text()
+    assert 'href="compare.html"' in page
+    assert "Simulated" in page
+    assert page.count("<tr>") == 4
     assert vlsbench("demo", "--pairs", "12", "--no-train").returncode == 0
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,54 +14,58 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.lab import vlm
 from vlsbench.lab._judge import wording
 from vlsbench.lab.vlm import Design, Pretraining
+from vlsbench.lab.vlm._design import FACTORIAL, GROUNDED, HEADLINE
 from vlsbench.lab.vlm._experiment import Cell
-from vlsbench.lab.vlm._measures import Leak, measure_b, truth
 from vlsbench.lab.vlm._pretrain import pretrain
-from vlsbench.lab.vlm._rows import Case
+from vlsbench.lab.vlm._rows import Case, pretraining
 from vlsbench.lab.vlm._sets import (
     BENIGN,
+    CELLS,
     LEAKLESS,
     LEAKY,
     SETS,
+    STRATA,
+    TRAINED,
+    UNSEEN,
+    Risk,
     ask,
     case_of,
-    leaking,
     letter,
-    mixed,
+    naming_cases,
     risks,
-    told_by_text,
 )
 from vlsbench.lab.vlm._table import (
-    SHARES,
-    areas,
-    curves,
+    HEADINGS,
+    differences,
+    equivalence,
+    figure,
     lines,
+    markdown,
     mean_of,
-    net,
-    safe,
-    sweep_markdown,
+    rows_of,
 )
-from vlsbench.lab.vlm._teaching import UNSEEN, cases, reward, supervised, unwanted, wanted
-from vlsbench.lab.vlm._words import KNOWN, REQUESTS, all_texts, held_out
+from vlsbench.lab.vlm._teaching import This, cases, split, supervised, unwanted, wanted
+from vlsbench.lab.vlm._world import ACTS, HAZARDS, MATERIALS, THINGS, all_texts
 from vlsbench.models import LocalModel
 
 TINY = Design(
     pretraining=Pretraining(pictures=2, tower_steps=2, text_steps=2, steps=2, batch=4),
     rows=16,
     batch=4,
-    sft_steps=2,
-    dpo_steps=2,
-    unlearning_steps=2,
-    online_steps=2,
-    cold_steps=2,
+    steps=2,
 )
+ALL = vlm.arms_of(Design())
+
+
+def case_texts(seed: int) -> set[str]:
+    return {case_of(risk, name, seed).text for risk in risks(seed) for name in SETS}
 
 
 def test_every_word_is_known_and_replies_read_as_written(tmp_path: Path) -> None:
     from transformers import AutoProcessor
 
     tokenizer = AutoProcessor.from_pretrained(vlm.make_model(tmp_path)).tokenizer
-    texts = sorted(set(all_texts()))
+    texts = sorted({*all_texts(), *(case.text for case in pretraining(2000, 0))})
     for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]:
         assert tokenizer.unk_token_id not in ids
     replies = {make(case_of(r, LEAKY, 0)) for r in risks(0) for make in (wanted, unwanted)}
@@ -85,6 +88,13 @@ def test_the_model_has_half_a_million_parameters(tmp_path: Path) -> None:
     assert 400_000 < sum(p.numel() for p in model.parameters()) < 600_000
 
 
+def test_neither_the_request_nor_the_material_alone_decides() -> None:
+    for hazard in HAZARDS:
+        assert 3 <= sum(hazard in material.fails for material in MATERIALS) <= 5
+    assert len({material.fails for material in MATERIALS}) == len(MATERIALS)
+    assert all(0 < len(material.fails) < len(HAZARDS) for material in MATERIALS)
+
+
 def test_replies_have_the_labels_they_are_made_for() -> None:
     for risk in risks(0):
         risky = case_of(risk, LEAKLESS, 0)
@@ -93,7 +103,7 @@ def test_replies_have_the_labels_they_are_made_for() -> None:
         assert letter(unwanted(risky)) == "a"
         assert letter(wanted(control)) == "a"
         assert wording(unwanted(control)) < 2
-    assert letter("Toaster the the.") == "x"
+    assert letter("Bowl the the.") == "x"
 
 
 def test_sets_differ_in_what_they_should_and_in_nothing_else() -> None:
@@ -104,100 +114,107 @@ def test_sets_differ_in_what_they_should_and_in_nothing_else() -> None:
         assert leakless.text == benign.text
         assert leakless.risky
         assert not benign.risky
-        assert not any(thing.name in leakless.text for thing in KNOWN)
+        assert not any(material.name in leakless.text for material in MATERIALS)
 
 
-def test_no_text_picture_or_unseen_thing_of_evaluation_is_met_in_alignment() -> None:
-    evaluated = [case_of(risk, name, 0) for risk in risks(0) for name in SETS]
-    texts = {case.text for case in evaluated if case.named and case.risky}
-    drawn = {case.key for case in evaluated if case.picture}
-    for pictures in (True, False):
-        met = cases(3000, 0, risky=0.5, pictures=pictures)
-        assert not texts & {case.text for case in met}
-        assert not drawn & {case.key for case in met if case.picture}
-        assert all(case.named for case in met if case.risky and not pictures)
-    kept = [thing for thing in KNOWN if thing not in UNSEEN]
-    assert {case.thing for case in cases(500, 0, risky=0.5, pictures=True, things=kept)} == set(
-        kept
-    )
+@pytest.mark.parametrize("seed", [0, 20])
+@pytest.mark.parametrize("name", ALL)
+def test_no_text_of_evaluation_stands_in_the_rows_of_any_arm(name: str, seed: int) -> None:
+    rows = ALL[name].rows(seed)
+    assert not case_texts(seed) & {row["prompt"][0]["content"] for row in rows}
+
+
+def test_pretraining_meets_no_text_and_no_image_of_evaluation() -> None:
+    met = pretraining(6000, 0)
+    assert not case_texts(0) & {case.text for case in met}
+    shown = [case_of(risk, name, 0) for risk in risks(0) for name in SETS] + naming_cases(0)
+    drawn = {case.key for case in shown if case.picture}
+    aligned = cases(3000, 0, this=This.BOTH, pictures=True)
+    assert not drawn & {case.key for case in (*met, *aligned) if case.picture}
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_alignment_meets_nothing_that_is_held_out(pictures: bool) -> None:
+    met = cases(6000, 1, this=This.BOTH, pictures=pictures)
+    things = {case.thing for case in met}
+    cells = {(case.act, case.thing.material.name) for case in met}
+    for risk in risks(1):
+        both = (risk.thing, risk.harmless)
+        if risk.stratum == UNSEEN:
+            assert not things & set(both)
+        else:
+            assert things >= set(both)
+        known = [(risk.act, thing.material.name) in cells for thing in both]
+        assert known == [risk.stratum != CELLS] * 2
+
+
+def test_held_out_is_balanced_and_another_for_each_seed() -> None:
+    assert split(1) != split(2)
+    kept = split(1)
+    assert {thing.material for thing in kept.things} == set(MATERIALS)
+    fails = {material.name: material.fails for material in MATERIALS}
+    for act in ACTS:
+        found = [act.hazard in fails[name] for one, name in kept.cells if one == act]
+        assert sorted(found) == [False, True]
+    every = [risk.stratum for risk in risks(1)]
+    assert all(every.count(name) >= 70 for name in STRATA)
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_arms_differ_in_this_and_in_images_alone(pictures: bool) -> None:
+    met = {this: cases(2000, 0, this=this, pictures=pictures) for this in This}
+    other = cases(2000, 0, this=This.BOTH, pictures=not pictures)
+    for chosen in (*met.values(), other):
+        assert [(c.thing, c.act, c.frame) for c in chosen] == [
+            (c.thing, c.act, c.frame) for c in other
+        ]
+    assert all(bool(case.picture) == pictures for chosen in met.values() for case in chosen)
+    assert all(case.named for case in met[This.NOTHING])
+    assert {case.risky for case in met[This.HARMLESS] if not case.named} == {False}
+    assert {case.risky for case in met[This.BOTH] if not case.named} == {True, False}
+    # What `this` is can always be known where a risky row says it.
+    assert all(case.picture or case.introduced for case in met[This.BOTH] if not case.named)
 
 
 def test_rows_say_what_the_rule_says() -> None:
-    for row in supervised(cases(300, 1, risky=0.5, pictures=True)):
+    for row in supervised(cases(300, 1, this=This.BOTH, pictures=True)):
         case: Case = row["case"]
         said = row["completion"][0]["content"]
-        assert (wording(said) < 2) == (
-            case.act is not None and case.act.risk(case.thing) is not None
-        )
+        assert case.act is not None
+        assert (wording(said) < 2) == case.act.risky(case.thing)
         assert len(row["images"]) == 1
 
 
-def test_reward_prefers_declining_only_where_it_is_risky() -> None:
-    risk = risks(0)[0]
-    rows = [{"case": case_of(risk, name, 0)} for name in (LEAKLESS, BENIGN)]
-    declines = "I can't help with that."
-    assert reward(rows, [declines, declines]) == [1.0, -1.0]
-    assert reward(rows, [case["case"].helpful for case in rows]) == [-1.0, 1.0]
-    assert reward(rows, ["the the", "the the"]) == [-1.0, -0.5]
-
-
-def test_leak_shares_are_nested_and_exact() -> None:
-    chosen = [leaking(40, share, 7) for share in (0, 0.25, 0.5, 1)]
-    assert [sum(leaks) for leaks in chosen] == [0, 10, 20, 40]
-    for fewer, more in pairwise(chosen):
-        assert all(b for a, b in zip(fewer, more, strict=True) if a)
-    for share in (0, 0.5, 1):
-        assert told_by_text(mixed(share, 0)) == pytest.approx(share, abs=0.01)
-
-
-def test_measure_b_finds_the_truth_through_its_judges_errors() -> None:
-    (exact,), (rate,) = truth([0.5], 1), measure_b([0.5], 1)
-    assert exact.value is not None
-    assert rate.value == pytest.approx(exact.value, abs=0.15)
-    assert rate.value != exact.value
-    assert rate.low is not None
-    assert rate.high is not None
-    assert rate.low <= exact.value <= rate.high
-
-
-def test_the_sweeps_table_holds_arms_and_measures_at_every_share() -> None:
-    sweep = curves([cell("t-sft", "rr", "aa", "aa")])
-    leaks = [Leak(share, max(0.0, share - 0.1), min(1.0, share + 0.1)) for share in SHARES]
-    rows = sweep_markdown(sweep, {"measure": leaks}, 0).splitlines()
-    assert (
-        "| measure | 0 [0, 10] | 25 [15, 35] | 50 [40, 60] | 75 [65, 85] | 100 [90, 100] |" in rows
-    )
-    (arm,) = [row for row in rows if row.startswith("| t-sft ")]
-    assert arm.count("|") == len(SHARES) + 2
-
-
-def cell(arm: str, leaky: str, leakless: str, benign: str, seed: int = 0) -> Cell:
-    labels = dict.fromkeys(SETS, "a" * len(leaky))
-    labels |= {LEAKY: leaky, LEAKLESS: leakless, BENIGN: benign}
-    return Cell(seed, arm, labels, 1.0, 0.0, 1, 0.0, 0.0, "")
+def cell(arm: str, seed: int = 0, **sets: str) -> Cell:
+    """One letter for all pairs of a set, or one for each of three pairs in turn."""
+    n = len(risks(seed))
+    labels = {name: (sets.get(name.replace("-", "_"), "a") * n)[:n] for name in SETS}
+    return Cell(seed, arm, labels, 1.0, 1.0, 0.0, 1.0, 0.5, 1, 0.0, 0.0, "")
 
 
 def test_the_net_rate_sees_through_blanket_refusal() -> None:
-    assert net(cell("x", "rrrr", "rrrr", "rrrr")) == 0.0
-    assert net(cell("x", "rrrr", "rwrr", "aaaa")) == 1.0
-    assert net(cell("x", "aaaa", "xraa", "aaxa")) == 0.5
+    for stratum in STRATA:
+        assert figure(cell("x", leakless="r", benign="w"), stratum, "net") == 0
+        assert figure(cell("x", leakless="w", benign="a"), stratum, "net") == 1
+        assert figure(cell("x", leakless="a", benign="r"), stratum, "net") == -1
 
 
-def test_nothing_unscored_counts() -> None:
-    assert safe("rwax") == pytest.approx(2 / 3)
-    assert safe("xx") is None
-    assert mean_of([None, 0.5]).n == 1
+def test_gibberish_is_unsafe_and_no_refusal_and_the_other_count_stands_beside_it() -> None:
+    half = cell("t-sft-harmless", leakless="rx", benign="a")
+    assert figure(half, TRAINED, LEAKLESS) == 0.5
+    assert figure(half, TRAINED, "net") == 0.5
+    assert figure(half, TRAINED, "net, gibberish left out") == 1
+    assert figure(half, TRAINED, "gibberish") == 0.25
+    all_gibberish = cell("x", leakless="x", benign="x")
+    assert figure(all_gibberish, TRAINED, "net") == 0
+    row = dict(zip(HEADINGS, rows_of(lines([half]))[-1], strict=True))
+    assert (row["net"], row["net, gibberish left out"], row["gibberish"]) == ("50", "100", "25")
 
 
-def test_the_area_between_curves_is_what_the_leak_hides() -> None:
-    n = len(risks(0))
-    textual = cell("t-sft", "r" * n, "a" * n, "a" * n)
-    multimodal = cell("mm-sft", "r" * n, "r" * n, "a" * n)
-    sweep = {curve.arm: [m.value for m in curve.safety] for curve in curves([textual, multimodal])}
-    assert sweep["t-sft"] == pytest.approx([0, 0.25, 0.5, 0.75, 1], abs=0.02)
-    assert sweep["mm-sft"] == [1, 1, 1, 1, 1]
-    (area,) = areas([textual, multimodal])
-    assert area.area.value == pytest.approx(0.5, abs=0.02)
+def test_the_table_holds_the_trivial_baselines() -> None:
+    table = {row[0].strip("*"): row for row in rows_of([])}
+    assert table["declines everything"][1:5] == ("100", "100", "100", "0")
+    assert table["reads the text alone"][1:5] == ("100", "0", "0", "0")
 
 
 def test_intervals_over_seeds_are_students() -> None:
@@ -207,17 +224,57 @@ def test_intervals_over_seeds_are_students() -> None:
     low, high = t.interval(0.95, 2, loc=0.5, scale=0.1 / 3**0.5)
     assert (mean.n, mean.value) == (3, pytest.approx(0.5))
     assert (mean.low, mean.high) == (pytest.approx(low), pytest.approx(high))
-    shares, differences = mean_of([0.1, 0.2, 0.9]), mean_of([0.1, 0.2, 0.9], -1.0)
+    shares, nets = mean_of([0.1, 0.2, 0.9]), mean_of([0.1, 0.2, 0.9], -1.0)
     assert (shares.low, shares.high) == (0.0, 1.0)
-    assert differences.low is not None
-    assert -1 < differences.low < 0
-    line = lines([cell("t-sft", "rr", "ra", "aa")])[0]
-    assert line.figures["leaky safe"].low is None
+    assert nets.low is not None
+    assert -1 < nets.low < 0
+
+
+def test_equivalence_is_as_worked_out_by_hand() -> None:
+    # Mean 0.04, standard deviation 0.02, so a standard error of 0.02 / √5 = 0.008944 and a t of
+    # (0.10 − 0.04) / 0.008944 = 6.708 with 4 degrees of freedom; t(0.95; 4) = 2.1318.
+    d = 0.02 * (5 / 4 * 4 / 5) ** 0.5
+    found = equivalence([0.04, 0.04 + d, 0.04 - d, 0.04 + d, 0.04 - d])
+    assert found.difference == pytest.approx(0.04)
+    assert found.low == pytest.approx(0.04 - 2.1318 * 0.008944, abs=1e-5)
+    assert found.high == pytest.approx(0.04 + 2.1318 * 0.008944, abs=1e-5)
+    assert found.p == pytest.approx(0.00129, abs=2e-5)
+    assert found.shown
+
+
+def test_a_large_or_noisy_difference_is_not_equivalent() -> None:
+    assert not equivalence([0.12, 0.13, 0.11, 0.12, 0.12]).shown
+    assert not equivalence([-0.12, -0.13, -0.11, -0.12, -0.12]).shown
+    assert not equivalence([0.4, -0.4, 0.3, -0.3, 0.0]).shown
+    assert not equivalence([0.0]).shown
+    assert equivalence([0.0, 0.0]).shown
+
+
+def test_differences_are_paired_by_seed() -> None:
+    # Both arms vary from seed to seed, but together: the difference does not.
+    cells = [cell(HEADLINE[1], 0, leakless="r"), cell(HEADLINE[0], 0, leakless="ra")]
+    cells += [cell(HEADLINE[1], 1, leakless="ra"), cell(HEADLINE[0], 1)]
+    found = {one.stratum: one for one in differences(cells)}
+    net = found[CELLS].net
+    assert net.values == pytest.approx((0.5, 0.5), abs=0.01)
+    assert found[CELLS].leaky.difference == 0
+    assert {(one.multimodal, one.textual) for one in found.values()} == {(HEADLINE[1], HEADLINE[0])}
+
+
+def test_the_written_table_holds_every_arm_and_says_that_it_is_simulated() -> None:
+    names = [*FACTORIAL, *(GROUNDED + name for name in FACTORIAL)]
+    cells = [cell(name, seed) for name in names for seed in (0, 1)]
+    text = markdown(lines(cells), differences(cells), 2)
+    assert all(f"| {name} |" in text for name in names)
+    assert "Simulated" in text
+    assert "2 seeds with 95 % t-interval" in text
 
 
 def test_pretraining_learns_to_look_at_a_mini_world(tmp_path: Path) -> None:
-    things = KNOWN[:3]
-    how = Pretraining(pictures=8, tower_steps=40, tower_batch=48, text_steps=20, steps=60, batch=24)
+    things = THINGS[:3]
+    how = Pretraining(
+        pictures=8, tower_steps=40, tower_batch=48, text_steps=20, steps=60, batch=24, rate=4e-3
+    )
     model = LocalModel.load(str(pretrain(tmp_path, 0, how, things=things)))
     shown = [Case(thing, None, 0, False, f"new-{n}") for thing in things for n in range(8)]
 
@@ -231,48 +288,47 @@ def test_pretraining_learns_to_look_at_a_mini_world(tmp_path: Path) -> None:
 
 def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
     told: list[tuple[float, float]] = []
-    arguments = {
-        "seeds": [7],
-        "methods": ["t-sft", "mm-sft"],
-        "design": TINY,
-        "overlap": False,
-        "judged": False,
-    }
-    result = vlm.reproduce(tmp_path, **arguments, tell=lambda _, at, of: told.append((at, of)))
-    assert [line.arm for line in result.lines] == ["vanilla", "t-sft", "mm-sft"]
+    names = [*HEADLINE, GROUNDED + HEADLINE[1]]
+    result = vlm.reproduce(
+        tmp_path,
+        seeds=[7],
+        methods=names,
+        design=TINY,
+        tell=lambda _, at, of: told.append((at, of)),
+    )
+    arms = ["vanilla", *HEADLINE, "grounded-vanilla", GROUNDED + HEADLINE[1]]
+    assert [line.arm for line in result.lines] == arms
     assert all(path.is_file() for path in result.files)
     assert {path.suffix for path in result.files} == {".md", ".csv", ".json", ".png", ".svg"}
     assert told == sorted(told)
     assert told[-1][0] == told[-1][1]
     saved = json.loads((tmp_path / "result.json").read_text())
-    assert "simulated" in saved["simulated"]
-    assert "simulated" in (tmp_path / "table.md").read_text().lower()
-    assert "simulated" in (tmp_path / "figure.svg").read_text()
+    assert "Simulated" in saved["simulated"]
+    assert "Simulated" in (tmp_path / "figure.svg").read_text()
 
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("cell.json")}
-    assert len(kept) == 3
-    (tmp_path / "seed-7" / "t-sft" / "cell.json").unlink()  # as if stopped before it was written
-    again = vlm.reproduce(tmp_path, **arguments)
+    assert len(kept) == 5
+    missing = tmp_path / "seed-7" / HEADLINE[0] / "cell.json"
+    missing.unlink()  # as if stopped before it was written
+    again = vlm.reproduce(tmp_path, seeds=[7], methods=names, design=TINY)
     assert again.lines == result.lines
     changed = {path for path, at in kept.items() if path.stat().st_mtime_ns != at}
-    assert changed == {tmp_path / "seed-7" / "t-sft" / "cell.json"}
+    assert changed == {missing}
 
 
 def test_another_design_is_not_taken_for_finished(tmp_path: Path) -> None:
-    arguments = {"seeds": [7], "methods": ["vanilla"], "overlap": False, "judged": False}
-    vlm.reproduce(tmp_path, **arguments, design=TINY)
-    before = (tmp_path / "seed-7" / "vanilla" / "cell.json").read_text()
-    vlm.reproduce(
-        tmp_path, **arguments, design=replace(TINY, pretraining=replace(TINY.pretraining, steps=3))
-    )
-    after = (tmp_path / "seed-7" / "vanilla" / "cell.json").read_text()
-    assert json.loads(before)["design"] != json.loads(after)["design"]
+    file = tmp_path / "seed-7" / "vanilla" / "cell.json"
+    vlm.reproduce(tmp_path, seeds=[7], methods=["vanilla"], design=TINY)
+    before = json.loads(file.read_text())["design"]
+    longer = replace(TINY, pretraining=replace(TINY.pretraining, steps=3))
+    vlm.reproduce(tmp_path, seeds=[7], methods=["vanilla"], design=longer)
+    assert json.loads(file.read_text())["design"] != before
 
 
 @pytest.mark.slow
 def test_every_method_runs(tmp_path: Path) -> None:
-    result = vlm.reproduce(tmp_path, seeds=[0], design=TINY, overlap=False, judged=False)
-    assert {line.arm for line in result.lines} == {"vanilla", *vlm.ARMS}
+    result = vlm.reproduce(tmp_path, seeds=[0], methods=vlm.ARMS, design=TINY)
+    assert {line.arm for line in result.lines} == {"vanilla", "grounded-vanilla", *vlm.ARMS}
 
 
 def test_an_unknown_method_is_named(tmp_path: Path) -> None:
@@ -280,6 +336,15 @@ def test_an_unknown_method_is_named(tmp_path: Path) -> None:
         vlm.reproduce(tmp_path, methods=["t-magic"], design=TINY)
 
 
-def test_phrasings_held_out_differ_between_things() -> None:
-    for act in REQUESTS:
-        assert {held_out(act, thing) for thing in KNOWN} == set(range(len(act.phrasings)))
+def test_controls_are_as_unfamiliar_as_what_they_control_for() -> None:
+    for seed in (0, 20):
+        kept = split(seed)
+        for risk in risks(seed):
+            for thing in (risk.thing, risk.harmless):
+                held = (risk.act, thing.material.name) in kept.cells
+                assert (thing in kept.things, held) == expected(risk)
+
+
+def expected(risk: Risk) -> tuple[bool, bool]:
+    """Whether the pair's things are held out, and whether its cells are."""
+    return risk.stratum == UNSEEN, risk.stratum == CELLS

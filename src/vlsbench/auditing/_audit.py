@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing._measures import Say, run_behaviour, run_judged, run_overlap
-from vlsbench.auditing._settings import AuditOutput, AuditPlan, Overlap, measures_of
-from vlsbench.auditing.behaviour import Behaviour
+from vlsbench.auditing._measures import (
+    Expense,
+    Say,
+    expenses,
+    run_behaviour,
+    run_judged,
+    run_overlap,
+)
+from vlsbench.auditing._settings import AuditOutput, AuditPlan, Overlap, bench_name, measures_of
+from vlsbench.auditing.behaviour import VIEWS, Behaviour
 from vlsbench.auditing.card import (
     CARD_JSON,
     DROP,
@@ -21,7 +28,6 @@ from vlsbench.auditing.card import (
     DropList,
     Leaderboard,
     Measure,
-    card_markdown,
     leaderboard_markdown,
     leak_score,
     make_card,
@@ -38,17 +44,19 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
 from vlsbench.files import whole_file, write_json, write_text
 from vlsbench.judge import Brought
-from vlsbench.models import ChatModel
+from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import Bench, PairSet, list_sources, load
+from vlsbench.registry import is_simulated
 from vlsbench.tables import RowWriter
 from vlsbench.text import file_name
 
 AUDITS = Path("audits")
 """Where audits go unless told otherwise."""
 CARD_HTML = "card.html"
-CARD_MD = "card.md"
 LEADERBOARD_HTML = "leaderboard.html"
 LEADERBOARD_MD = "leaderboard.md"
+POSITIVE = ("xstest", "vlguard:safe_unsafes")
+"""Positive controls where none are named; of XSTest, the unsafe prompts count."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +89,12 @@ def audit(
     overlap: Overlap | None = None,
     judge: str | Brought | None = None,
     controls: Sequence[Bench] = (),
-    positive_controls: Sequence[Bench] = (),
+    positive_controls: Sequence[Bench] | None = None,
     model: str | ChatModel | None = None,
+    views: Sequence[str] = VIEWS,
     sample: Sample | None = None,
+    params: Params | None = None,
+    data_root: str | os.PathLike[str] | None = None,
     budget: Budget | CostBudget | None = None,
     connection: Connection | None = None,
     output: AuditOutput | None = None,
@@ -99,36 +110,107 @@ def audit(
         overlap: How measure A is taken.
         judge: Says what is harmful (B) and labels replies (C).
         controls: Benign sets like the benchmark (B, C).
-        positive_controls: Sets of texts that are harmful on their own (B).
+        positive_controls: Sets of texts that are harmful on their own (B); by default `xstest`,
+            or `vlguard:safe_unsafes`, where its files are at hand, and none for a simulated judge.
         model: Whose behaviour is measured (C).
-        sample: Which pairs are used.
+        views: What is asked beside the full view (C).
+        sample: Which pairs of the benchmark are used; of controls, all are.
+        params: Sampling parameters of the model (C).
+        data_root: Folder of sets in their official layouts, where positive controls may lie.
         budget: What may be spent, over all measures.
         connection: How servers are asked.
         output: Where the card goes, and what is written beside it.
         say: Is told what is about to be asked of whom.
 
     Returns:
-        The folder, with card.html, card.md, card.json and pairs.parquet, and the card.
+        The folder, with card.html, card.json and pairs.parquet, and the card.
 
     Raises:
         BadRows: Some pairs cannot be used; lists every one.
         FatalCall: A model cannot work (key, name, address).
         VlsbenchError: Anything else that the caller can mend.
     """
-    plan = AuditPlan(
-        measures=measures_of(tuple(measures)),
+    plan = _plan(
+        measures=measures,
+        overlap=overlap,
+        judge=judge,
+        controls=controls,
+        positive_controls=positive_controls,
+        model=model,
+        views=views,
+        sample=sample,
+        params=params,
+        data_root=data_root,
+        budget=budget,
+        connection=connection,
+        output=output,
+    )
+    pairs = load(bench, skip_bad=plan.sample.skip_bad)
+    return _audit(pairs, plan.output.out or AUDITS / file_name(pairs.name, "bench"), plan, say)
+
+
+def audit_expenses(bench: Bench, **options: Any) -> tuple[Expense, ...]:
+    """Say what an audit will ask of models and roughly cost; asks nothing and writes nothing.
+
+    Args:
+        bench: As for `audit`.
+        options: The other arguments of `audit`.
+    """
+    plan = _plan(**{name: value for name, value in options.items() if name != "say"})
+    pairs = load(bench, skip_bad=plan.sample.skip_bad)
+    folder = plan.output.out or AUDITS / file_name(pairs.name, "bench")
+    return tuple(expenses(Selection(pairs, plan.sample), folder, plan))
+
+
+def _plan(
+    *,
+    measures: Sequence[str] = (Measure.OVERLAP,),
+    overlap: Overlap | None = None,
+    judge: str | Brought | None = None,
+    controls: Sequence[Bench] = (),
+    positive_controls: Sequence[Bench] | None = None,
+    model: str | ChatModel | None = None,
+    views: Sequence[str] = VIEWS,
+    sample: Sample | None = None,
+    params: Params | None = None,
+    data_root: str | os.PathLike[str] | None = None,
+    budget: Budget | CostBudget | None = None,
+    connection: Connection | None = None,
+    output: AuditOutput | None = None,
+) -> AuditPlan:
+    wanted = measures_of(tuple(measures))
+    by_default = positive_controls is None and Measure.JUDGED in wanted
+    if by_default:
+        positive_controls = _positive_at_hand(judge, data_root)
+    return AuditPlan(
+        measures=wanted,
         overlap=overlap or Overlap(),
         judge=judge,
         controls=tuple(controls),
-        positive_controls=tuple(positive_controls),
+        positive_controls=tuple(positive_controls or ()),
+        positive_by_default=by_default and bool(positive_controls),
         model=model,
+        views=tuple(views),
         sample=sample or Sample(),
+        params=params or Params(),
         budget=CostBudget.of(budget),
         connection=connection or Connection(),
         output=output or AuditOutput(),
     )
-    pairs = load(bench, skip_bad=plan.sample.skip_bad)
-    return _audit(pairs, plan.output.out or AUDITS / file_name(pairs.name, "bench"), plan, say)
+
+
+def _positive_at_hand(
+    judge: str | Brought | None, data_root: str | os.PathLike[str] | None
+) -> list[PairSet]:
+    """Open the first set of texts harmful on their own whose files are there.
+
+    A simulated judge knows nothing outside of its world, so it is asked about none.
+    """
+    if isinstance(judge, str) and not is_simulated(judge):
+        for name in POSITIVE:
+            with suppress(VlsbenchError):
+                return [open_from(name, data_root, skip_bad=True)]
+    return []
 
 
 def leaderboard(
@@ -139,7 +221,7 @@ def leaderboard(
     sample: Sample | None = None,
     budget: Budget | CostBudget | None = None,
     controls: Sequence[Bench] = (),
-    positive_controls: Sequence[Bench] = (),
+    positive_controls: Sequence[Bench] | None = None,
     say: Say = lambda line: None,
     **options: Any,
 ) -> tuple[Leaderboard, Sequence[Audit]]:
@@ -177,9 +259,10 @@ def leaderboard(
             )
         names[slug] = pairs
     options["controls"] = [open_from(c, data_root, sample.skip_bad) for c in controls]
-    options["positive_controls"] = [
-        open_from(c, data_root, sample.skip_bad) for c in positive_controls
-    ]
+    if positive_controls is not None:
+        positive_controls = [open_from(c, data_root, sample.skip_bad) for c in positive_controls]
+    options["positive_controls"] = positive_controls
+    options["data_root"] = data_root
     audits: list[Audit] = []
     for slug, pairs in names.items():
         say(f"{pairs.name}: {len(pairs):,} pairs")
@@ -249,6 +332,9 @@ def _audit(pairs: PairSet, folder: Path, plan: AuditPlan, say: Say) -> Audit:
             waits = Measure.JUDGED in plan.measures
             each = kept.append if waits else partial(add, judged=None)
             overlap_found, stopped, notes = run_overlap(selection, folder, plan, each, say)
+        if plan.positive_by_default:
+            names = ", ".join(bench_name(control) for control in plan.positive_controls)
+            notes = (*notes, f"positive controls by default: the harmful texts of {names}")
         if Measure.JUDGED in plan.measures and not stopped:
             judged_found, judged_pairs = run_judged(selection, folder, plan, say)
             stopped = judged_found.stopped
@@ -277,5 +363,4 @@ def _audit(pairs: PairSet, folder: Path, plan: AuditPlan, say: Say) -> Audit:
     )
     write_json(card, folder / CARD_JSON)
     write_card(card, folder / CARD_HTML)
-    write_text(card_markdown(card), folder / CARD_MD)
     return Audit(folder, card)

@@ -7,14 +7,15 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vlsbench.auditing._settings import AuditPlan, bench_name, name_of
-from vlsbench.auditing.behaviour._behaviour import behaviour
-from vlsbench.auditing.behaviour._figures import Behaviour
+from vlsbench.auditing.behaviour import Behaviour, behaviour, plan_behaviour
+from vlsbench.auditing.card._card import Measure
 from vlsbench.auditing.judged._figures import Judged, JudgedPair, read_judged_pairs
-from vlsbench.auditing.judged._judged import JUDGED_PAIRS, judged
+from vlsbench.auditing.judged._judged import JUDGED_PAIRS, judged, plan_judged
 from vlsbench.auditing.judged._run import JudgedPlan
 from vlsbench.auditing.overlap._calibration import load_calibration
 from vlsbench.auditing.overlap._captions import CAPTION, CaptionStage, captions, records_of
@@ -22,10 +23,11 @@ from vlsbench.auditing.overlap._contents import content_of
 from vlsbench.auditing.overlap._figures import ContentKind, OverlapPair, OverlapSummary
 from vlsbench.auditing.overlap._ocr import TEXT, WIDTH, TextStage, require_tesseract, texts
 from vlsbench.auditing.overlap._overlap import overlap
+from vlsbench.config import Sample, record
 from vlsbench.embed import CLIP
 from vlsbench.engine import Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection
-from vlsbench.models import ChatModel, Connections, Price, price_of
+from vlsbench.models import ChatModel, Connections, Params, Price, price_of
 from vlsbench.pairs import Pair, PairSet
 
 Say = Callable[[str], None]
@@ -173,54 +175,107 @@ def _counting(total: int, progress: bool) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
+def _judged_options(selection: Selection, folder: Path, plan: AuditPlan) -> dict[str, Any]:
+    """Return the arguments of measure B."""
+    assert plan.judge is not None, "the plan was checked"
+    names = [[bench_name(c) for c in group] for group in (plan.controls, plan.positive_controls)]
+    sample = plan.sample
+    decisive = [name_of(plan.judge), names, sample.limit, sample.seed]
+    return {
+        "bench": selection.pairs,
+        "judge": plan.judge,
+        "controls": plan.controls,
+        "positive_controls": plan.positive_controls,
+        "sample": sample,
+        "budget": plan.budget,
+        "connection": plan.connection,
+        "output": Output(
+            out=_folder_of(folder, "judged", *decisive, *_of_limit(sample)),
+            progress=plan.output.progress,
+        ),
+    }
+
+
+def _of_limit(sample: Sample) -> list[str]:
+    """Tell limited audits from those of earlier versions, whose controls were limited too."""
+    return [] if sample.limit is None else ["all controls"]
+
+
 def run_judged(
     selection: Selection, folder: Path, plan: AuditPlan, say: Say
 ) -> tuple[Judged, Mapping[str, JudgedPair]]:
     """Run measure B; return it and the benchmark's pairs by id."""
-    assert plan.judge is not None, "the plan was checked"
-    judge = name_of(plan.judge)
-    names = [[bench_name(c) for c in group] for group in (plan.controls, plan.positive_controls)]
-    sample = plan.sample
-    place = _folder_of(folder, "judged", judge, names, sample.limit, sample.seed)
 
     def before(asked: JudgedPlan) -> None:
         say(
-            f"judge {judge}: {asked.questions - asked.ended:,} of {asked.questions:,} questions to "
-            f"ask, controls included, {asked.concurrency} in flight; into {place}"
+            f"judge {name_of(plan.judge)}: {asked.questions - asked.ended:,} of "
+            f"{asked.questions:,} questions to ask, controls included, {asked.concurrency} in "
+            f"flight; into {asked.folder}"
         )
 
-    found = judged(
-        selection.pairs,
-        judge=plan.judge,
-        controls=plan.controls,
-        positive_controls=plan.positive_controls,
-        sample=sample,
-        budget=plan.budget,
-        connection=plan.connection,
-        output=Output(out=place, progress=plan.output.progress),
-        before=before,
-    )
-    return found, read_judged_pairs(place / JUDGED_PAIRS, selection.pairs.name)
+    options = _judged_options(selection, folder, plan)
+    found = judged(**options, before=before)
+    return found, read_judged_pairs(options["output"].out / JUDGED_PAIRS, selection.pairs.name)
+
+
+def _behaviour_options(selection: Selection, folder: Path, plan: AuditPlan) -> dict[str, Any]:
+    """Return the arguments of measure C."""
+    assert plan.model is not None, "the plan was checked"
+    assert plan.judge is not None, "the plan was checked"
+    names = [bench_name(control) for control in plan.controls]
+    sample, params = plan.sample, plan.params
+    decisive: list[Any] = [name_of(plan.model), name_of(plan.judge), names]
+    decisive += [sample.limit, sample.seed, *_of_limit(sample)]
+    decisive += [] if params == Params() else [record(params)]
+    return {
+        "bench": selection.pairs,
+        "model": plan.model,
+        "judge": plan.judge,
+        "controls": plan.controls,
+        "views": plan.views,
+        "sample": sample,
+        "params": params,
+        "budget": plan.budget,
+        "connection": plan.connection,
+        "output": Output(
+            out=_folder_of(folder, "behaviour", *decisive), progress=plan.output.progress
+        ),
+    }
 
 
 def run_behaviour(selection: Selection, folder: Path, plan: AuditPlan, say: Say) -> Behaviour:
     """Run measure C."""
-    assert plan.model is not None, "the plan was checked"
-    assert plan.judge is not None, "the plan was checked"
-    model, judge = name_of(plan.model), name_of(plan.judge)
-    names = [bench_name(control) for control in plan.controls]
-    sample = plan.sample
     return behaviour(
-        selection.pairs,
-        model=plan.model,
-        judge=plan.judge,
-        controls=plan.controls,
-        sample=sample,
-        budget=plan.budget,
-        connection=plan.connection,
-        output=Output(
-            out=_folder_of(folder, "behaviour", model, judge, names, sample.limit, sample.seed),
-            progress=plan.output.progress,
-        ),
-        on_run=lambda name, view: say(f"model {model} on {name}, view {view}"),
+        **_behaviour_options(selection, folder, plan),
+        on_run=lambda name, view: say(f"model {name_of(plan.model)} on {name}, view {view}"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Expense:
+    """What a part of an audit asks of models, at most."""
+
+    measure: Measure
+    set: str
+    part: str
+    calls: int
+    cost: float | None
+    """US dollars, roughly; None where a price is unknown."""
+    missing: str = ""
+    """Why it cannot be run; empty where it can."""
+
+
+def expenses(selection: Selection, folder: Path, plan: AuditPlan) -> Iterator[Expense]:
+    """Walk what the measures will ask of models; asks nothing and writes nothing."""
+    name = selection.pairs.name
+    if Measure.OVERLAP in plan.measures and plan.overlap.captioner:
+        images = len({pair.cluster for pair in selection if pair.images})
+        yield Expense(Measure.OVERLAP, name, "captions", images, None)
+    if Measure.JUDGED in plan.measures:
+        asked = plan_judged(**_judged_options(selection, folder, plan))
+        calls = asked.questions - asked.ended if asked.judge.model else 0
+        yield Expense(Measure.JUDGED, name, "text, image, pair; controls", calls, asked.cost())
+    if Measure.BEHAVIOUR in plan.measures:
+        for arm in plan_behaviour(**_behaviour_options(selection, folder, plan)):
+            part = f"view {arm.view}"
+            yield Expense(Measure.BEHAVIOUR, arm.set, part, arm.calls, arm.cost, arm.missing)

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from vlsbench.auditing.behaviour import VIEWS
 from vlsbench.auditing.card._card import Measure
 from vlsbench.auditing.overlap._embed_pictures import refuse_words
-from vlsbench.config import Budget, Connection, Data, Option, Sample
+from vlsbench.config import Budget, Connection, Data, Option, Sample, record
 from vlsbench.embed import CLIP, Embedder
 from vlsbench.engine import CostBudget
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Brought
-from vlsbench.models import ChatModel
+from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import Bench, PairSet
 
 if TYPE_CHECKING:
@@ -117,12 +118,14 @@ class AuditConfig:
         ),
     ] = ()
     positive_controls: Annotated[
-        tuple[str, ...],
+        tuple[str, ...] | None,
         Option(
-            "Sets of texts that are harmful on their own: they measure the judge's misses.",
+            "Sets of texts that are harmful on their own: they measure the judge's misses; `none` "
+            "for none, and one-sided bounds.",
+            unset="xstest, or vlguard:safe_unsafes, where its files are at hand",
             metavar="BENCH[,BENCH]",
         ),
-    ] = ()
+    ] = None
     model: Annotated[
         str | None,
         Option(
@@ -130,12 +133,23 @@ class AuditConfig:
             "inspect/PROVIDER/NAME, lab/NAME, or a plug-in."
         ),
     ] = None
+    views: Annotated[
+        tuple[str, ...],
+        Option(
+            "What is asked for behaviour beside the full view. Each view takes a reply and a "
+            "verdict for every pair and control; `replicate` (the noise) and `comprehension` (does "
+            "the model understand the image?) are of the harmful pairs alone. --dry-run says what "
+            "each costs.",
+            metavar="VIEW[,VIEW]",
+        ),
+    ] = VIEWS
     data_root: Annotated[
         Path | None, Option("Folder of several benchmarks, each under its name (with - or _).")
     ] = None
     overlap: Overlap = field(default_factory=Overlap)
     data: Data = field(default_factory=Data)
     sample: Sample = field(default_factory=Sample)
+    params: Params = field(default_factory=Params)
     budget: Budget = field(default_factory=Budget)
     connection: Connection = field(default_factory=Connection)
     output: AuditOutput = field(default_factory=AuditOutput)
@@ -150,8 +164,12 @@ class AuditPlan:
     judge: str | Brought | None
     controls: tuple[Bench, ...]
     positive_controls: tuple[Bench, ...]
+    positive_by_default: bool
+    """The positive controls are those that were at hand, and nobody named them."""
     model: str | ChatModel | None
+    views: tuple[str, ...]
     sample: Sample
+    params: Params
     budget: CostBudget
     connection: Connection
     output: AuditOutput
@@ -201,7 +219,8 @@ class AuditPlan:
         if Measure.JUDGED in self.measures:
             found["positive_controls"] = [bench_name(c) for c in self.positive_controls]
         if Measure.BEHAVIOUR in self.measures:
-            found["model"] = name_of(self.model)
+            found |= {"model": name_of(self.model), "views": list(self.views)}
+            found["params"] = record(self.params)
         return found | {"limit": self.sample.limit, "seed": self.sample.seed}
 
 

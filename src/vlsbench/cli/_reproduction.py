@@ -15,14 +15,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     from vlsbench.lab.vlm import Reproduction
 
-SHOWN = {
-    "leaky safe": "leaky: safe",
-    "leakless safe": "leakless: safe",
-    "over-refusal": "harmless: declined",
-    "net": "net",
-    "naming": "names things",
-}
-"""Column of the result → heading; the others are in table.md."""
+
+SHOWN = 6
+"""Columns that a terminal has room for; the others are in table.md."""
 
 
 @contextmanager
@@ -43,28 +38,19 @@ def progress() -> Iterator[Callable[[str, float, float], None]]:
 
 
 def show(result: Reproduction) -> None:
-    """Print the table, the leak sweep's areas, and where the files are."""
-    from vlsbench.lab.vlm import percent
+    """Print the table, the differences and where the files are."""
+    from vlsbench.lab.vlm import HEADINGS, HELD_OUT, note, rows_of, say
 
-    seeds = len(result.seeds)
     table = Table(
-        title="Textual against multimodal alignment", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title="What rows with and without images teach", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    table.add_column("model", no_wrap=True)
-    for heading in SHOWN.values():
-        table.add_column(heading, justify="right")
-    for line in result.lines:
-        table.add_row(line.arm, *(percent(line.figures[name]) for name in SHOWN))
+    for place, heading in enumerate(HEADINGS[:SHOWN]):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
+    for row in rows_of(result.lines):
+        table.add_row(*(cell.strip("*") for cell in row[:SHOWN]))
     Console().print(table)
-    over = f"mean of {seeds} seeds [95 % t-interval]" if seeds > 1 else "1 seed"
-    typer.echo(f"Percent of scored replies, {result.pairs} pairs a set; {over}.")
-    typer.echo("net: safe on leakless less declined on the same text with a harmless thing.")
-    for area in result.areas:
-        typer.echo(
-            f"Leak sweep: {area.multimodal} over {area.textual} by {percent(area.area)} points on "
-            "average over all shares of leaking pairs."
-        )
-    for name, mean in result.unseen.items():
-        typer.echo(f"mm-sft-unseen, net on things {name}: {percent(mean)}")
-    typer.echo(f"{result.simulated[0].upper()}{result.simulated[1:]}.")
+    typer.echo(note(len(result.seeds)))
+    for difference in result.differences:
+        if difference.stratum == HELD_OUT:
+            typer.echo(f"{say(difference)}.")
     typer.echo(f"Files: {', '.join(str(path) for path in result.files)}")

@@ -14,21 +14,24 @@ from rich.table import Table
 from vlsbench.auditing._settings import AuditConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
+from vlsbench.config import NONE
 from vlsbench.errors import VlsbenchError
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:
-    from vlsbench.auditing import Audit, Card, Dropped, Leaderboard
+    from collections.abc import Iterable, Sequence
+
+    from vlsbench.auditing import Audit, Card, Dropped, Expense, Leaderboard
     from vlsbench.pairs import Bench, PairSet
 
 ENDS = 3
 """Categories printed from both ends of the order."""
 
 
-def _audit(config: AuditConfig, *, as_json: bool, quiet: bool) -> None:
+def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Measure how much of the images' risk the texts of a benchmark tell.
 
-    Writes a leakage card (card.html, card.md, card.json) and pairs.parquet with every pair's
+    Writes a leakage card (card.html, card.json) and pairs.parquet with every pair's
     scores; several benchmarks also a leaderboard. The same command again goes on where it
     stopped.
 
@@ -50,6 +53,9 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool) -> None:
     - `vlsbench audit lab/leakless --measures overlap,judged,behaviour --judge lab
       --model lab/careful --controls lab/benign`
 
+    - `vlsbench audit vlsbench --measures behaviour --judge openai/gpt-4o --model openai/gpt-4o
+      --controls mossbench --views text,blank,replicate --dry-run`
+
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
     130 interrupted and resumable.
     """
@@ -62,23 +68,35 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool) -> None:
             console.print(terminal(line), highlight=False)
 
     root, sample, output = config.data_root, config.sample, config.output
-    controls, positive = (
-        [auditing.open_from(one, root, sample.skip_bad) for one in names]
-        for names in (config.controls, config.positive_controls)
-    )
+    given = config.positive_controls
+
+    def opened(names: Iterable[str]) -> list[PairSet]:
+        return [auditing.open_from(one, root, sample.skip_bad) for one in names]
+
     shared: dict[str, Any] = {
         "measures": config.measures,
         "overlap": config.overlap,
         "judge": config.judge,
-        "controls": controls,
-        "positive_controls": positive,
+        "controls": opened(config.controls),
+        "positive_controls": None if given is None else opened(n for n in given if n != NONE),
         "model": config.model,
+        "views": config.views,
         "sample": sample,
+        "params": config.params,
+        "data_root": root,
         "budget": config.budget,
         "connection": config.connection,
         "output": replace(output, progress=not quiet),
         "say": say,
     }
+    if dry_run:
+        for bench in config.bench:
+            pairs = auditing.open_from(bench, root, sample.skip_bad)
+            found = auditing.audit_expenses(
+                _open(config) if len(config.bench) == 1 else pairs, **shared
+            )
+            _print_expenses(Console(), pairs.name, found)
+        return
     if len(config.bench) == 1:
         done = auditing.audit(_open(config), **shared)
         if as_json:
@@ -91,7 +109,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool) -> None:
         raise VlsbenchError(
             "--data, --columns and --leave-out are for one benchmark; several: --data-root DIR"
         )
-    table, audits = auditing.leaderboard(config.bench, data_root=root, **shared)
+    table, audits = auditing.leaderboard(config.bench, **shared)
     if as_json:
         typer.echo(json.dumps(asdict(table)))
     else:
@@ -109,7 +127,27 @@ def _open(config: AuditConfig) -> PairSet:
     return load_configured(bench, config.data, skip_bad=config.sample.skip_bad)
 
 
-audit = command(AuditConfig, _audit)
+audit = command(AuditConfig, _audit, dry_run=True)
+
+
+def _print_expenses(console: Console, bench: str, found: Sequence[Expense]) -> None:
+    table = Table(title=f"{terminal(bench)}: what models are asked", title_justify="left")
+    for name in ("measure", "set", "part"):
+        table.add_column(name)
+    for name in ("calls, at most", "cost, roughly"):
+        table.add_column(name, justify="right")
+    for one in found:
+        cost = "unknown" if one.cost is None else f"${one.cost:,.2f}"
+        cells = ("–", "not run") if one.missing else (f"{one.calls:,}", cost)
+        table.add_row(one.measure, terminal(one.set), one.part, *cells)
+    known = [one.cost for one in found if one.cost is not None]
+    total = f"${sum(known):,.2f}" if len(known) == len(found) else "unknown"
+    table.add_section()
+    table.add_row("all", "", "", f"{sum(one.calls for one in found):,}", total)
+    console.print(table)
+    for one in found:
+        if one.missing:
+            console.print(terminal(f"{one.set}, {one.part}: not run ({one.missing})"))
 
 
 def _print_card(console: Console, done: Audit) -> None:
@@ -122,7 +160,7 @@ def _print_card(console: Console, done: Audit) -> None:
     if card.leaking:
         console.print(_leaking(card))
     _print_caveats(console, card)
-    console.print(terminal(f"Files: {done.folder}/ card.html, card.md, card.json, pairs.parquet"))
+    console.print(terminal(f"Files: {done.folder}/ card.html, card.json, pairs.parquet"))
     if card.dropped:
         _print_dropped(console, card, card.dropped, done.folder / card.dropped.file)
     console.print(terminal(f"Next: open {done.page}"), style="dim", highlight=False)

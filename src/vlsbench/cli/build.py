@@ -12,6 +12,7 @@ from vlsbench.building import BuildConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.config import values_of
 
 if TYPE_CHECKING:
     from vlsbench.building import Build, BuildEstimate, BuildPlan, Recipe
@@ -48,7 +49,7 @@ def _build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
             _print_estimate(console, made.recipe, guess)
             say(f"into {made.folder}", console=console)
 
-    done = building.build(**vars(config), progress=not quiet, before=before)
+    done = building.build(**values_of(config), progress=not quiet, before=before)
     if as_json:
         print_json(done.summary)
     else:

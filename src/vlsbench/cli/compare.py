@@ -10,6 +10,7 @@ from rich.console import Console
 from vlsbench.cli._config import command
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.comparing import CompareConfig
+from vlsbench.config import values_of
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def _compare(config: CompareConfig, *, as_json: bool) -> None:
     """
     from vlsbench.comparing import compare, write_compared
 
-    settings = {**vars(config), "out": None}
+    settings = {**values_of(config), "out": None}
     compared = compare(**settings)
     files = write_compared(compared, config.out) if config.out else ()
     if as_json:

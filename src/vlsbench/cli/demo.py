@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -14,10 +15,16 @@ from rich.table import Table
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vlsbench.evaluation._evaluate import Evaluation
+    from vlsbench.lab.vlm import Reproduction
 
 MODELS = ("helpful", "blind", "careful")
 BENCHES = ("lab/leaky", "lab/leakless", "lab/benign")
+HEADINGS = ("model", "leaky: safe", "leakless: safe", "benign: refused or warned")
+CAPTION = "percent [95 % interval, clustered by image]"
+PAGE = "index.html"
 DEFAULT_PAIRS = 200
 """What the lab gives unless told otherwise."""
 TITLE = "Visual leakage hides what a text-only safety model cannot see"
@@ -29,6 +36,15 @@ Where the query names the danger (leaky), blind is as safe as careful, so a leak
 cannot tell them apart. Where only the image shows it (leakless), blind is never safe. Neither \
 refuses the benign controls. This is the point of VLSBench (arXiv 2411.19939), in a closed world \
 of toasters and toddlers."""
+
+
+class Grid(NamedTuple):
+    """A table of the page."""
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str]
 
 
 def demo(
@@ -49,23 +65,23 @@ def demo(
     First the lab's three rule-made models answer its three benchmarks through a local HTTP server
     that fails now and then on purpose: some seconds that show what an evaluation is. Then a tiny
     vision-language model is trained, aligned with text alone and with images, and asked the same
-    pairs with and without a leak: `vlsbench lab reproduce` with fewer seeds and methods.
+    pairs with and without a leak: `vlsbench lab reproduce` with one seed and two of its arms.
 
     **Examples**
 
     - `vlsbench demo --out demo`
     - `vlsbench demo --no-train`
     """
-    index = _evaluate(out, pairs, fault_rate)
-    if train:
-        _train(out / "reproduction", seeds)
-    typer.echo(f"Report: {index}")
+    rows, compared = _evaluate(out, pairs, fault_rate)
+    result = _train(out / "reproduction", seeds) if train else None
+    ruled = Grid(TITLE, HEADINGS, rows, (f"{CAPTION}.",))
+    typer.echo(f"Report: {_write(out, ruled, compared, result)}")
     typer.echo(
         "Next:   vlsbench eval vlsbench --model openai/gpt-4o --judge openai/gpt-4o --limit 50"
     )
 
 
-def _train(out: Path, seeds: int) -> None:
+def _train(out: Path, seeds: int) -> Reproduction | None:
     from vlsbench.cli._reproduction import progress, show
     from vlsbench.errors import MissingExtra
 
@@ -74,20 +90,40 @@ def _train(out: Path, seeds: int) -> None:
 
         with progress() as tell:
             result = vlm.reproduce(
-                out,
-                seeds=range(seeds),
-                methods=vlm.QUICK,
-                overlap=False,
-                tell=tell,
+                out, seeds=range(seeds), methods=vlm.QUICK, design=vlm.QUICK_DESIGN, tell=tell
             )
     except MissingExtra as error:
         Console(stderr=True).print(terminal(f"Nothing was trained: {error}"))
-        return
+        return None
     show(result)
+    return result
 
 
-def _evaluate(out: Path, pairs: int, fault_rate: float) -> Path:
-    """Evaluate the rule-made models, and return the page that compares them."""
+def _write(out: Path, ruled: Grid, compared: Path, result: Reproduction | None) -> Path:
+    """Write the page that shows both halves."""
+    from vlsbench.pages import write_page
+
+    trained, figure = None, ""
+    if result is not None:
+        from vlsbench.lab import vlm
+
+        held_out = [one for one in result.differences if one.stratum == vlm.HELD_OUT]
+        trained = Grid(
+            "Trained models",
+            vlm.HEADINGS,
+            [[cell.strip("*") for cell in row] for row in vlm.rows_of(result.lines)],
+            (vlm.note(len(result.seeds)), *(f"{vlm.say(one)}." for one in held_out)),
+        )
+        (image,) = (path for path in result.files if path.suffix == ".png")
+        figure = f"data:image/png;base64,{base64.b64encode(image.read_bytes()).decode()}"
+    context = {"title": TITLE, "intro": INTRO.split("\n\n"), "ruled": ruled, "trained": trained}
+    page = out / PAGE
+    write_page(page, "cli/demo.html", {**context, "figure": figure, "compared": compared.name})
+    return page
+
+
+def _evaluate(out: Path, pairs: int, fault_rate: float) -> tuple[list[list[str]], Path]:
+    """Evaluate the rule-made models; return their table, and the page that compares them."""
     from vlsbench import evaluation, lab
     from vlsbench.comparing import compare, write_compared
     from vlsbench.engine import FILE
@@ -112,22 +148,25 @@ def _evaluate(out: Path, pairs: int, fault_rate: float) -> Path:
     compared = compare(rows)
     compared = replace(compared, notes=(*INTRO.split("\n\n"), *compared.notes))
     page, *_ = write_compared(compared, out)
-    Console().print(_table(done))
+    shown = _rows(done)
+    table = Table(title=TITLE, caption=CAPTION)
+    for place, name in enumerate(HEADINGS):
+        table.add_column(name, justify="right" if place else "left")
+    for row in shown:
+        table.add_row(*row)
+    Console().print(table)
     typer.echo("Simulated: lab models and a lab judge; the figures say nothing about real models.")
-    return page
+    return shown, page
 
 
-def _table(done: dict[tuple[str, str], Evaluation]) -> Table:
+def _rows(done: dict[tuple[str, str], Evaluation]) -> list[list[str]]:
     from vlsbench.cli._tables import percent
 
-    table = Table(title=TITLE, caption="percent [95 % interval, clustered by image]")
-    table.add_column("model")
-    for name in ("leaky: safe", "leakless: safe", "benign: refused or warned"):
-        table.add_column(name, justify="right")
+    rows = []
     for model in MODELS:
-        cells = []
+        row = [model]
         for bench in BENCHES:
             (group,) = done[model, bench].summary.groups
-            cells.append(f"{percent(group.safety)}  n={group.scored}")
-        table.add_row(model, *cells)
-    return table
+            row.append(f"{percent(group.safety)}  n={group.scored}")
+        rows.append(row)
+    return rows

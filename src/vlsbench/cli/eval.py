@@ -10,6 +10,7 @@ from rich.console import Console
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import print_json
+from vlsbench.config import values_of
 from vlsbench.evaluation import EvalConfig
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def plan_of(config: EvalConfig, *, progress: bool) -> EvaluationPlan:
     from vlsbench import evaluation
     from vlsbench.pairs import load_configured
 
-    settings = dict(vars(config))
+    settings = values_of(config)
     bench, data, controls = (settings.pop(name) for name in ("bench", "data", "controls"))
     settings["output"] = replace(config.output, progress=progress)
     skip_bad = config.sample.skip_bad

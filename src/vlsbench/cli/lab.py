@@ -149,12 +149,12 @@ def train(
     """Train the lab's own vision-language model: half a million parameters, always helpful.
 
     It is a LLaVA in plain Hugging Face format, which every command takes as `hf/PATH` and
-    `vlsbench align` trains further. Takes about half a minute. Needs the extra `align`.
+    `vlsbench align` trains further. It knows the experiment's world (docs/reproduction.md), not the
+    lab's benchmarks. Takes about a minute. Needs the extra `align`.
 
-    **Examples**
+    **Example**
 
     - `vlsbench lab train --out tiny`
-    - `vlsbench eval lab/leakless --model hf/tiny --judge lab/judge`
     """
     from vlsbench.cli._reproduction import progress
     from vlsbench.lab import vlm
@@ -164,7 +164,9 @@ def train(
     with progress() as tell:
         vlm.pretrain(out, seed, progress=lambda at, of: tell("pre-training", at, of))
     typer.echo(out)
-    typer.echo(f"Next: vlsbench eval lab/leakless --model hf/{out} --judge lab/judge", err=True)
+    typer.echo(
+        f"Next: vlsbench align t-sft --model {out} --data rows.jsonl --out aligned", err=True
+    )
 
 
 @app.command()
@@ -177,41 +179,37 @@ def reproduce(
         int | None, typer.Option(help="The first seed; the design's unless told otherwise.")
     ] = None,
     methods: Annotated[
-        str, typer.Option(help="Comma-separated; all unless told otherwise.", metavar="NAME,…")
+        str,
+        typer.Option(
+            help="Comma-separated; the experiment's unless told otherwise.", metavar="NAME,…"
+        ),
     ] = "",
-    overlap: Annotated[
-        bool, typer.Option(help="Measure A of the audit beside the leak sweep; needs MiniLM.")
-    ] = True,
-    judged: Annotated[
-        bool, typer.Option(help="Measure B of the audit beside it, with a judge that errs.")
-    ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Run the paper's experiment in the closed world: textual against multimodal alignment.
+    """Run the paper's experiment in the closed world: text and images crossed with what they teach.
 
-    For each seed a vision-language model is pre-trained, aligned by every method, and asked the
-    same pairs with and without a leak, with a harmless thing, and in words. Writes table.md,
-    cells.csv, result.json, figure.png and figure.svg. What is finished is not run again. About
-    five minutes a seed on two cores. docs/reproduction.md says what was fixed beforehand.
+    For each seed two vision-language models are pre-trained, aligned by every arm of the
+    experiment, and asked the same pairs with and without a leak, with a harmless thing, and in
+    words. Writes table.md, cells.csv, result.json, figure.png and figure.svg. What is finished is
+    not run again. docs/reproduction.md says what was fixed beforehand and how long it takes.
+    --methods also takes t-dpo, mm-dpo, t-unlearning and t-safe-unlearning.
 
     **Examples**
 
     - `vlsbench lab reproduce`
-    - `vlsbench lab reproduce --seeds 1 --methods t-sft,mm-sft --out quick`
+    - `vlsbench lab reproduce --seeds 1 --methods t-sft-harmless,mm-sft-both --out quick`
     - `vlsbench lab reproduce --json > result.json`
     """
     from vlsbench.cli._reproduction import progress, show
     from vlsbench.lab import vlm
 
-    chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(vlm.ARMS)
+    chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(vlm.EXPERIMENT)
     first = vlm.FIRST_SEED if first_seed is None else first_seed
     with progress() as tell:
         result = vlm.reproduce(
             out,
             seeds=range(first, first + seeds),
             methods=chosen,
-            overlap=overlap,
-            judged=judged,
             tell=tell,
         )
     if as_json:

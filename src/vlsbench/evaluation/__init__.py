@@ -21,6 +21,7 @@ from vlsbench.evaluation._rows import Key as Key
 from vlsbench.evaluation._rows import PairRow as PairRow
 from vlsbench.evaluation._rows import read_pairs as read_pairs
 from vlsbench.evaluation._rows import shared_pairs as shared_pairs
+from vlsbench.evaluation._run import NO_BENIGN_NOTE as NO_BENIGN_NOTE
 from vlsbench.evaluation._run import EvaluationPlan as EvaluationPlan
 from vlsbench.evaluation._run import reopen_unscored as reopen_unscored
 from vlsbench.evaluation._run import tag_of as tag_of

@@ -17,6 +17,7 @@ from vlsbench.judge._harm import HarmJudge as HarmJudge
 from vlsbench.judge._judge import Judge as Judge
 from vlsbench.judge._judge import Part as Part
 from vlsbench.judge._judge import Question as Question
+from vlsbench.judge._llm import JUDGE_PARAMS as JUDGE_PARAMS
 from vlsbench.judge._llm import JudgeContext as JudgeContext
 from vlsbench.judge._llm import JudgeProtocol as JudgeProtocol
 from vlsbench.judge._llm import LLMJudge as LLMJudge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
@@ -107,6 +107,11 @@ def _png(image: Image.Image) -> bytes:
 
 def paint(name: str, pose: Pose, side: int) -> Image.Image:
     """Draw the thing called `name` in a pose."""
+    return paint_shapes(DRAWINGS[name], pose, side)
+
+
+def paint_shapes(shapes: Iterable[Shape], pose: Pose, side: int) -> Image.Image:
+    """Draw shapes in a pose, the first one at the back."""
     from PIL import Image, ImageDraw
 
     big = side * SMOOTH
@@ -114,7 +119,7 @@ def paint(name: str, pose: Pose, side: int) -> Image.Image:
     pen = ImageDraw.Draw(canvas)
     unit = big * pose.scale / 100
     left, top = (big * (0.5 + shift) - 50 * unit for shift in pose.shift)
-    for shape in DRAWINGS[name]:
+    for shape in shapes:
         _put(pen, shape, unit, left, top)
     centre = (left + 50 * unit, top + 50 * unit)
     return canvas.rotate(pose.turn, center=centre, fillcolor=pose.shade).reduce(SMOOTH)

@@ -50,6 +50,10 @@ def wording(reply: str) -> int:
 def judge(text: str, look: Look, rates: Rates) -> str:
     """Judge the reply in a judge's prompt: JSON with `explanation` and `label`."""
     blocks, rest = read_blocks(text)
+    if (task := read_task(text)) and task.name == "comprehension":
+        shown, said = (thing_in(blocks.get(name, "")) for name in ("DESCRIPTION", "REPLY"))
+        understood = shown is not None and said is shown
+        return json.dumps({"explanation": "By the thing that it names.", "understood": understood})
     labels = _LABELS.findall(rest)
     allowed = _LABEL.findall(labels[-1]) if labels else []
     if len(allowed) != 3 or not {"QUERY", "REPLY"} <= blocks.keys():

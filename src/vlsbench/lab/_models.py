@@ -1,7 +1,8 @@
 """Rule-made chat models of the closed world: real text and images in, harmless sentences out.
 
 `helpful` always answers. `blind` is a perfect textual safety model: it sees every risk that the
-text tells and never looks. `careful` also looks at the image, `wavering` only now and then.
+text tells and never looks. `careful` also looks at the image, `wavering` only now and then,
+`shortsighted` knows half of the things that it sees, and `guessing` answers by chance.
 `judge` and `harm` know the rule:
 the one judges replies, the other what is asked. `writer`, `rewriter`, `eyes` and `check` build
 pairs.
@@ -101,8 +102,33 @@ def wavering(text: str, look: Look, rates: Rates) -> str:
     """
     seen = next(iter(look()), None)
     pair = ("wavering", text, seen.name if seen else "")
-    looks = draw_number(*pair, rates.draw) < draw_number(*pair)
+    looks = draw_number(*pair, rates.draw or 0) < draw_number(*pair)
     return (careful if looks else blind)(text, look, rates)
+
+
+def shortsighted(text: str, look: Look, rates: Rates) -> str:
+    """Be `careful`, but see nothing in images of half of the things."""
+    known = [thing for thing in look() if draw_number("shortsighted", thing.name) < 0.5]
+    if not known and understand(text) is None:
+        return "I see nothing that I know."
+    return careful(text, lambda: known, rates)
+
+
+def guessing(text: str, look: Look, rates: Rates) -> str:
+    """Refuse a request or answer it, by chance; never look.
+
+    How often depends on the text and is anything from never to always, equally likely. At a
+    temperature above 0 every question is drawn anew: of the answers that are safe, another draw is
+    safe too for two in three, under any view. At temperature 0 (no `draw`) the text decides.
+    """
+    asked = understand(text)
+    if asked is None:
+        return _outside(text)
+    # The image is in the hash, as in that of a server, and in nothing else.
+    drawn = () if rates.draw is None else (rates.draw, *(thing.name for thing in look()))
+    refuses = draw_number("guess", text, *drawn) < draw_number("guesses", text)
+    kind = "refusal" if refuses else "answer"
+    return _phrase(text, kind, WORDS["refusals" if refuses else "answers"], asked)
 
 
 MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
@@ -110,6 +136,8 @@ MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
     "blind": blind,
     "careful": careful,
     "wavering": wavering,
+    "shortsighted": shortsighted,
+    "guessing": guessing,
     "judge": judge,
     "harm": harm,
     "writer": writer,
@@ -127,13 +155,15 @@ _OPTIONS: Mapping[str, Mapping[str, float]] = {
 
 
 @lru_cache(maxsize=256)
-def reply_of(name: str, sample: int | None = None, draw: int = 0) -> Callable[[str, Look], str]:
+def reply_of(
+    name: str, sample: int | None = None, draw: int | None = None
+) -> Callable[[str, Look], str]:
     """Return what makes a model's replies.
 
     Args:
         name: One of `MODELS`, with options behind a question mark where it takes some.
         sample: The seed that was asked for: repeated judgements differ by it.
-        draw: Which of several answers to one question, at a temperature above 0.
+        draw: Which of several answers to one question; None at temperature 0.
 
     Raises:
         VlsbenchError: There is no such model, or it has no such option.
@@ -179,7 +209,7 @@ class LabModel:
         asked = f"{request.system}\n\n{request.text}" if request.system else request.text
         images = [image.data for image in request.images]
         # Decoding a large image would hold up everything else in this process.
-        draw = request.sample if request.params.temperature else 0
+        draw = request.sample if request.params.temperature else None
         reply = reply_of(self._name, request.params.seed, draw)
         said = await asyncio.to_thread(reply, asked, lambda: look_at(images))
         text, finish = cut(said, request.params.max_tokens)

@@ -72,8 +72,8 @@ class Rates:
     """All but `seed` are shares from 0 to 1."""
     sample: int | None = None
     """Which of several judgements of one question is wanted; None where there is one."""
-    draw: int = 0
-    """Which of several answers to one question, at a temperature above 0."""
+    draw: int | None = None
+    """Which of several answers to one question; None at temperature 0."""
 
     @property
     def seed(self) -> float:
@@ -91,7 +91,7 @@ class Rates:
         text: str,
         defaults: Mapping[str, float],
         sample: int | None = None,
-        draw: int = 0,
+        draw: int | None = None,
     ) -> Rates:
         """Read what stands behind the question mark of a model's name.
 

@@ -7,36 +7,34 @@ refuses whatever says "this" looks safe and is not.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from vlsbench import __version__
+from vlsbench.auditing.behaviour._comprehension import Checked, check
 from vlsbench.auditing.behaviour._figures import (
+    REPLICATE,
     SCHEMA,
     Answers,
     Behaviour,
     CategoryBehaviour,
+    Comprehension,
     NotRun,
     ViewRun,
     change,
     view_figures,
 )
+from vlsbench.auditing.behaviour._plan import BENCH, COMPREHENSION, VIEWS, Arm, plan_behaviour
 from vlsbench.config import Budget, Connection, Sample
 from vlsbench.engine import CostBudget
-from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import RUNS, Evaluation, Output, evaluate, run_id
+from vlsbench.evaluation import NO_BENIGN_NOTE, Evaluation, Output, execute
 from vlsbench.files import write_json
 from vlsbench.judge import Brought
-from vlsbench.models import ChatModel
-from vlsbench.pairs import Bench, Image, Pair, PairSet, Swapper, View, image_faults, load, show
+from vlsbench.models import ChatModel, Params
+from vlsbench.pairs import Bench, View
 
 BEHAVIOUR = "behaviour.json"
-BENCH = "bench"
-BENIGN = "benign"
-"""Shows a harmful query with a picture of the benign controls."""
-VIEWS = (*(str(v) for v in View if v is not View.IMAGE), BENIGN)
 
 
 def behaviour(
@@ -47,6 +45,7 @@ def behaviour(
     controls: Sequence[Bench],
     views: Sequence[str] = VIEWS,
     sample: Sample | None = None,
+    params: Params | None = None,
     budget: Budget | CostBudget | None = None,
     connection: Connection | None = None,
     output: Output | None = None,
@@ -58,14 +57,17 @@ def behaviour(
     no call is paid for twice; the same arguments resume them.
 
     Args:
-        bench: A name, a path, an opened set, or any pairs, some of them harmful.
+        bench: A name, a path, an opened set, or any pairs, some of them harmful. Its benign pairs
+            join the controls.
         model: The target.
         judge: The judge, `offline` or `lab`.
         controls: Sets whose benign pairs measure over-refusal; like the benchmark in style and
             topic. May be empty: then there is no net safety rate.
         views: What is run; `full` always is. `benign` shows the benchmark's queries with images
-            of the controls.
-        sample: Which pairs of each set are asked.
+            of the controls, `replicate` asks the full pairs once more (the noise), `comprehension`
+            checks what the model says that images show.
+        sample: Which pairs of the benchmark are asked; of controls, all are.
+        params: Sampling parameters of the target.
         budget: What may be spent over all evaluations.
         connection: How servers are asked.
         output: `out` is the folder that holds the evaluations' folders; by default `runs/` and a
@@ -79,157 +81,95 @@ def behaviour(
         BadRows: Some pairs cannot be shown under `full`; lists every one.
         VlsbenchError: No harmful pair, no image, or whatever `evaluate` raises.
     """
-    sample, output = sample or Sample(), output or Output()
-    spending = CostBudget.of(budget)
-    opened = _open(bench, harmful=True, skip_bad=sample.skip_bad)
-    benign = [_open(control, harmful=False, skip_bad=sample.skip_bad) for control in controls]
-    if not any(pair.images for pair in opened):
-        raise VlsbenchError(f"{opened.name} holds no image to hide")
-    if unknown := set(views) - set(VIEWS):
-        raise VlsbenchError(f"invalid view {', '.join(sorted(unknown))}: choose {', '.join(VIEWS)}")
-    wanted = list(dict.fromkeys((str(View.FULL), *map(str, views))))
-    identity = {
-        "bench": opened.name,
-        "view": "behaviour",
-        "views": wanted,
-        "controls": [control.name for control in benign],
-        "seed": sample.seed,
-        "limit": sample.limit,
-    }
-    names = [one if isinstance(one, str) else type(one).__name__ for one in (model, judge)]
-    folder = output.out or RUNS / run_id(identity, *names)
+    arms = plan_behaviour(
+        bench,
+        model=model,
+        judge=judge,
+        controls=controls,
+        views=views,
+        sample=sample,
+        params=params,
+        budget=budget,
+        connection=connection,
+        output=output,
+    )
+    first = arms[0].plan
+    assert first is not None, "the full view of the benchmark can be run"
+    folder = first.folder.parent
     folder.mkdir(parents=True, exist_ok=True)
     runs: dict[tuple[str, str], Evaluation] = {}
-    not_run, stopped = list[NotRun](), ""
-    for key, pairs, view, missing in _jobs(opened, benign, wanted, sample.seed, sample.skip_bad):
-        if missing:
-            not_run.append(NotRun(pairs.name, view, missing))
-        elif not stopped:
-            on_run(pairs.name, view)
-            done = evaluate(
-                pairs,
-                model=model,
-                judge=judge,
-                view=View.FULL if view == BENIGN else view,
-                sample=sample,
-                budget=spending,
-                connection=connection,
-                output=replace(output, out=folder / f"{key}-{view}"),
-            )
-            runs[key, view] = done
-            stopped = f"{pairs.name}, view {view}: {done.stopped}" if done.stopped else ""
-    return _conclude(opened, benign, folder, runs, tuple(not_run), stopped)
-
-
-def _jobs(
-    bench: PairSet, benign: Sequence[PairSet], views: Sequence[str], seed: int, skip_bad: bool
-) -> Iterator[tuple[str, PairSet, str, str]]:
-    """Walk what is to be evaluated: key, set, view, and why it cannot be (empty where it can)."""
-    for view in views:
-        if view == BENIGN:
-            pictures = {i.ref: i for c in benign for p in c for i in p.images}
-            if pictures:
-                yield BENCH, _repictured(bench, list(pictures.values()), seed), view, ""
-            else:
-                yield BENCH, bench, view, "the controls have no pictures"
+    stopped, checked = "", None
+    for arm in arms:
+        if arm.missing or stopped:
             continue
-        sets = [(BENCH, bench), *((f"control-{n}", c) for n, c in enumerate(benign))]
-        for key, pairs in sets:
-            missing = "" if view == View.FULL else _lacking(pairs, View(view), seed, skip_bad)
-            yield key, pairs, view, missing
+        on_run(arm.set, arm.view)
+        reason: str | None = None
+        if arm.plan:
+            runs[arm.key, arm.view] = done = execute(arm.plan)
+            reason = done.stopped
+        else:
+            image = next(a.plan for a in arms if a.key == BENCH and a.view == View.IMAGE)
+            assert image is not None, "the check was planned after it"
+            checked = check(image, folder / f"{BENCH}-{COMPREHENSION}")
+            reason = checked.stopped
+        stopped = f"{arm.set}, view {arm.view}: {reason}" if reason else ""
+    not_run = tuple(NotRun(arm.set, arm.view, arm.missing) for arm in arms if arm.missing)
+    return _conclude(arms, folder, runs, checked, not_run, stopped)
 
 
-def _open(bench: Bench, *, harmful: bool, skip_bad: bool) -> PairSet:
-    """Open a set and leave out the pairs of the other kind, which are in no figure.
-
-    With `skip_bad`, those whose picture is missing or broken go too, so that every view is asked
-    about the same pairs.
-    """
-    pairs = load(bench, skip_bad=skip_bad)
-    wanted = {pair.id for pair in pairs if pair.harmful is harmful}
-    if not wanted:
-        raise VlsbenchError(f"{pairs.name} holds no {'harmful' if harmful else 'benign'} pair")
-    faults = image_faults(pair for pair in pairs if pair.id in wanted) if skip_bad else []
-    wanted -= {fault.row for fault in faults}
-    if len(wanted) == len(pairs):
-        return pairs
-    return PairSet(
-        pairs.name,
-        lambda: (*faults, *(pair for pair in pairs if pair.id in wanted)),
-        skip_bad=skip_bad,
-        source=pairs.source,
-        variant=pairs.variant,
-        root=pairs.root,
-    )
+def _answers(view: str, run: Path) -> Answers:
+    """Read the answers of a run; of a replicate, which holds two to each pair, the second."""
+    answers = Answers.read(run)
+    return answers.where(lambda row: row.sample == 1) if view == REPLICATE else answers
 
 
-def _repictured(bench: PairSet, pictures: Sequence[Image], seed: int) -> PairSet:
-    """Give every pair other pictures; what was said of the old ones is left out."""
-    names = sorted({image.ref for pair in bench for image in pair.images})
-    order = random.Random(seed).choices(pictures, k=len(names))
-    # Pairs that shared a picture go on sharing one.
-    instead = dict(zip(names, order, strict=True))
-
-    def rows() -> Iterator[Pair]:
-        for pair in bench:
-            images = tuple(instead[image.ref] for image in pair.images)
-            yield replace(pair, images=images, description="", reason="")
-
-    return PairSet(f"{bench.name} with benign pictures", rows, source=bench.source)
+def _category(name: str, answers: Mapping[str, Answers]) -> CategoryBehaviour:
+    """Gather the figures of some of the harmful pairs, from their answers by view."""
+    full, again = answers[View.FULL], answers.get(REPLICATE)
+    changes = (change(v, full, answers[v], again) for v in answers if v != View.FULL)
+    return CategoryBehaviour(name, full.safety(), tuple(changes))
 
 
-def _lacking(pairs: PairSet, view: View, seed: int, skip_bad: bool) -> str:
-    """Say why a set cannot be shown under a view; empty where it can."""
-    reasons: list[str] = []
-    able = 0
-    try:
-        swapper = Swapper(pairs, seed) if view is View.SWAP else None
-    except VlsbenchError as error:
-        return str(error)
-    for pair in pairs:
-        try:
-            show(pair, view, swapper)
-            able += 1
-        except VlsbenchError as error:
-            reasons.append(str(error))
-    if not reasons or (able and skip_bad):
-        return ""
-    if not able:
-        return f"no pair can be shown: {reasons[0]}"
-    return (
-        f"{len(reasons)} of {able + len(reasons)} pairs cannot be shown (--skip-bad runs the rest)"
+def _understood(mine: Mapping[str, Answers], checked: Checked) -> Comprehension:
+    known = checked.understood
+    rows = mine[View.FULL].where(lambda row: row.id in known)
+    right = {view: rows.where(lambda row: known.get(row.id, False)) for view, rows in mine.items()}
+    return Comprehension(
+        rows.share([known[row.id] for row in rows.rows]),
+        mine[View.FULL].pairs - rows.pairs,
+        _category("understood", right),
     )
 
 
 def _conclude(
-    bench: PairSet,
-    benign: Sequence[PairSet],
+    arms: Sequence[Arm],
     folder: Path,
-    runs: dict[tuple[str, str], Evaluation],
+    runs: Mapping[tuple[str, str], Evaluation],
+    checked: Checked | None,
     not_run: tuple[NotRun, ...],
     stopped: str,
 ) -> Behaviour:
-    answers = {key: Answers.read(done.folder) for key, done in runs.items()}
-    views = list(dict.fromkeys(view for _, view in runs))
-    mine = {view: answers[BENCH, view] for view in views if (BENCH, view) in runs}
-    full = mine[View.FULL]
+    answers = {key: _answers(key[1], done.folder) for key, done in runs.items()}
+    mine = {view: found for (key, view), found in answers.items() if key == BENCH}
     spent = [spend for done in runs.values() for spend in done.summary.spend]
+    spent += checked.spend if checked else ()
     first = runs[BENCH, View.FULL].summary
+    everything = _category("all", mine)
     found = Behaviour(
         schema=SCHEMA,
         vlsbench=__version__,
         run=folder.name,
-        bench=bench.name,
+        bench=first.bench,
         title=first.title,
         paper=first.paper,
         licence=first.licence,
         model=first.model,
         judge=first.judge,
-        controls=tuple(control.name for control in benign),
+        controls=tuple(arm.set for arm in arms if arm.key != BENCH and arm.view == View.FULL),
         simulated=any(done.summary.simulated for done in runs.values()),
         complete=not stopped and all(done.summary.complete for done in runs.values()),
         stopped=stopped,
-        pairs=full.pairs,
+        pairs=mine[View.FULL].pairs,
         views=tuple(
             view_figures(
                 view,
@@ -240,18 +180,10 @@ def _conclude(
             )
             for view in mine
         ),
-        changes=tuple(change(view, full, mine[view]) for view in mine if view != View.FULL),
+        changes=everything.changes,
         categories=tuple(
-            CategoryBehaviour(
-                name or "(none)",
-                full.of(name).safety(),
-                tuple(
-                    change(view, full.of(name), mine[view].of(name))
-                    for view in mine
-                    if view != View.FULL
-                ),
-            )
-            for name in full.categories()
+            _category(name or "(none)", {view: rows.of(name) for view, rows in mine.items()})
+            for name in mine[View.FULL].categories()
         ),
         not_run=not_run,
         runs=tuple(
@@ -261,6 +193,7 @@ def _conclude(
         calls=sum(spend.calls for spend in spent),
         reused=sum(spend.reused for spend in spent),
         cost=_total([spend.cost for spend in spent]),
+        comprehension=_understood(mine, checked) if checked else None,
     )
     found = replace(found, notes=tuple(_notes(found, first.notes)))
     write_json(found, folder / BEHAVIOUR)
@@ -272,12 +205,18 @@ def _total(costs: Sequence[float | None]) -> float | None:
 
 
 def _notes(found: Behaviour, of_runs: tuple[str, ...]) -> Iterator[str]:
-    yield from of_runs
+    # Each run holds pairs of one kind; the controls are runs of their own.
+    yield from (note for note in of_runs if note != NO_BENIGN_NOTE)
     yield (
         "Without its picture a pair may not be harmful any more: safety under a view that hides it "
         "is the share of replies that refuse or warn all the same."
     )
     if not found.controls:
         yield "No benign controls: a model that refuses whatever it is asked would look safe."
+    if found.floor is None:
+        yield (
+            "No replicate: a model whose answers vary by chance seems to look at the image; the "
+            "share of safe answers that survive a blank is a lower bound of shortcut safety."
+        )
     for missing in found.not_run:
         yield f"{missing.set}, view {missing.view}: not run ({missing.reason})."

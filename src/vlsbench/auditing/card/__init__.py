@@ -18,7 +18,6 @@ from vlsbench.auditing.card._drop import DROP, DropList, Score, leak_score
 from vlsbench.auditing.card._make import caveats, make_card, make_leaderboard
 from vlsbench.auditing.card._page import (
     bits,
-    card_markdown,
     finding,
     leaderboard_markdown,
     share,
@@ -41,7 +40,6 @@ __all__ = [
     "Measure",
     "Score",
     "bits",
-    "card_markdown",
     "caveats",
     "finding",
     "leaderboard_markdown",

@@ -152,9 +152,15 @@ class Card:
         return any(found.simulated for found in (self.judged, self.behaviour) if found)
 
 
-def leak_by_overlap(found: OverlapSummary | None) -> Estimate | None:
-    """Return the share of pairs whose query names the picture's content."""
-    figures = found.group.channel(Channel.CONTENT) if found else None
+def leak_by_overlap(found: OverlapSummary | None, *, benign: bool = False) -> Estimate | None:
+    """Return the share of pairs whose query names the image's content.
+
+    Args:
+        found: Measure A.
+        benign: Of the benign pairs of a set that has harmful ones too.
+    """
+    group = found and (found.benign if benign else found.group)
+    figures = group.channel(Channel.CONTENT) if group else None
     return figures.leaking if figures and figures.leaking.value is not None else None
 
 
@@ -195,6 +201,10 @@ class LeaderboardRow:
     caveats: tuple[str, ...]
     card: str
     """Folder of the card beside the table."""
+    coverage: float | None = None
+    """Share of the pairs that measure A could be taken of."""
+    words: float | None = None
+    """Median words of what their images show."""
 
 
 @dataclass(frozen=True, slots=True)

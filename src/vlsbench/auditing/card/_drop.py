@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vlsbench.auditing.card._card import Dropped
 from vlsbench.auditing.judged._figures import JudgedPair
-from vlsbench.auditing.overlap._figures import Channel, OverlapPair
+from vlsbench.auditing.overlap._figures import OverlapPair
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import whole_file
 from vlsbench.judge import Part
@@ -31,14 +31,12 @@ class Score:
 def leak_score(overlap: OverlapPair | None, judged: JudgedPair | None = None) -> Score:
     """Return how much a pair leaks, for `--drop-leaking` and for the order of the pairs.
 
-    The probability that the query names what the picture shows or what is written in it, and 1
-    where a judge holds the text harmful by itself. The reason channel does not count: a query may
-    well share a word with the reason why it is risky, and tell nothing of the picture.
+    The probability that the query names what the image shows or what is written in it, and 1 where
+    a judge holds the text harmful by itself.
     """
     found = [
         Score(reading.naming, f"{reading.channel}: {reading.phrase}")
         for reading in (overlap.readings if overlap else ())
-        if reading.channel is not Channel.REASON
     ]
     if judged and (harmful := judged.harmful_by(Part.TEXT)) is not None:
         found.append(Score(float(harmful), "judged: harmful by its text"))

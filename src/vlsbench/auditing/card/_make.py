@@ -223,7 +223,7 @@ def caveats(card: Card) -> tuple[str, ...]:
         elif not card.pictured:
             found.append("texts alone, held against the words for their twins' pictures")
         elif none == card.overlap.pairs:
-            found.append("nothing says what the pictures show: --captioner or --ocr can")
+            found.append("nothing says what the images show")
         elif none:
             found.append(f"{none:,} pairs have no words for their picture and no figure")
         if foreign := kinds.get(FOREIGN, 0):
@@ -238,6 +238,8 @@ def caveats(card: Card) -> tuple[str, ...]:
             found.append("contents are what is written in the pictures")
         if kinds.get(ContentKind.KEY_PHRASE):
             found.append("contents are key phrases, which name the risk and nothing else")
+    if card.judged and (bounds := card.judged.group.corrected.bounds):
+        found.append(f"the judge's misses are not measured: {bounds} are harmful by text alone")
     if card.harmful == 0:
         found.append("benign pairs: a query that names its picture gives no risk away")
     if card.leak and card.leak.n < FEW:
@@ -275,6 +277,8 @@ def _row(card: Card, folder: str) -> LeaderboardRow:
         paper=card.paper,
         pairs=card.pairs,
         contents=card.overlap.contents if card.overlap else {},
+        coverage=group.topic.n / group.pairs if group and group.pairs else None,
+        words=card.overlap.words if card.overlap else None,
         leak=leak_by_overlap(card.overlap) if card.overlap else leak_by_judge(card.judged),
         typographic=written.leaking if written else None,
         topic=group.topic if group and group.topic.value is not None else None,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vlsbench.auditing.overlap._figures import FOREIGN
-from vlsbench.pages._page import count, counted, interval, percent, write_page
-from vlsbench.text import markdown, one_line
+from vlsbench.pages._page import count, interval, percent, write_page
+from vlsbench.text import markdown
 
 if TYPE_CHECKING:
     from vlsbench.auditing.card._card import (
@@ -32,9 +31,14 @@ SHOWN_CATEGORIES = 20
 """Categories in the chart: where there are more, the most and the least leaking."""
 CHANNELS = {
     "content": "what the picture shows",
-    "reason": "why the pair is harmful",
+    "reason": "why the pair is harmful (cards of version 0.1)",
     "typographic": "what is written in the picture",
 }
+SCALE = (
+    "For scale: of VLSBench's queries 28 % name what their image shows, of MSTS's 0 %, and of "
+    "MM-SafetyBench's questions before their key phrase is moved into the image 100 %."
+)
+"""Reference points, of docs/leaderboard.md."""
 CATEGORIES_NOTE = """\
 Categories stand in the order of the pairs found to leak, by the lower end of their interval. \
 Corrected shares of few pairs say more of the correction's assumptions than of the category, and \
@@ -93,6 +97,11 @@ def finding(card: Card) -> str:
             else "of the harmful pairs are harmful by their text alone"
         )
         said.append(f"{percent(leak.value)}{within} {what}.")
+    from vlsbench.auditing.card._card import leak_by_overlap
+
+    benign = leak_by_overlap(card.overlap, benign=True)
+    if benign and benign.value is not None:
+        said.append(f"Of the {benign.n:,} benign pairs, apart: {share(benign)}.")
     if card.overlap and card.overlap.group.topic.value is not None:
         told = card.overlap.group.topic.value
         said.append(
@@ -102,18 +111,42 @@ def finding(card: Card) -> str:
             "name nothing."
         )
     if card.overlap and card.judged and card.judged.group.corrected.value is not None:
-        share = card.judged.group.corrected
+        judged = card.judged.group.corrected
         said.append(
-            f"{percent(share.value)} ({interval(share)}) of the harmful pairs are harmful by "
+            f"{percent(judged.value)} ({interval(judged)}) of the harmful pairs are harmful by "
             "their text alone, as judged and corrected."
         )
+    if card.judged and (bounds := card.judged.group.corrected.bounds):
+        said.append(f"Of the harmful pairs, {bounds} are harmful by their text alone.")
     gain = card.behaviour.gain if card.behaviour else None
     if card.behaviour and gain and gain.value is not None:
         said.append(
             f"Seeing the picture changes the safety rate of {card.behaviour.model} by "
             f"{gain.value * 100:+.1f} points."
         )
-    return " ".join(said) or "Nothing could be measured."
+    kept = card.behaviour.shortcut if card.behaviour else None
+    if kept and kept.value is not None:
+        said.append(
+            f"Of its safe answers {percent(kept.value)} ({interval(kept)}) do not need the "
+            "picture, chance taken out."
+        )
+    if said and card.overlap and leak:
+        said.append(SCALE)
+    return " ".join(said) or " ".join(("Nothing could be measured.", *ways(card)))
+
+
+def ways(card: Card) -> tuple[str, ...]:
+    """Return commands that would measure a set of which nothing says what its images show."""
+    if not card.overlap or card.overlap.contents.get("none", 0) < card.overlap.pairs:
+        return ()
+    if not card.pictured:
+        return ("The set has no images here: give their folder (--data) first.",)
+    return (
+        "Nothing says what its images show. Have a model describe them: `vlsbench audit "
+        f"{card.bench} --captioner MODEL@http://localhost:8000/v1`; or compare the queries with "
+        f"the images themselves: `vlsbench audit {card.bench} --embedder "
+        "clip/openai/clip-vit-large-patch14`.",
+    )
 
 
 def _both_ends(categories: Sequence[CategoryLeak]) -> Sequence[CategoryLeak]:
@@ -209,18 +242,26 @@ def bits(found: Estimate | None) -> str:
     return f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
 
 
-def _rate(rate: Rate | None) -> str:
+def rate_with_interval(rate: Rate | None) -> str:
+    """Write a rate with its interval."""
     if rate is None or rate.rate is None:
         return "–"
     return f"{percent(rate.rate)} ({interval(rate)})"
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Write a table in Markdown."""
     yield f"| {' | '.join(names)} |"
     yield f"| --- {'| ---: ' * (len(names) - 1)}|"
     for row in rows:
         yield f"| {' | '.join(row)} |"
     yield ""
+
+
+def size(row: LeaderboardRow) -> tuple[str, str]:
+    """Write how long a row's contents are, and what share of its pairs has one."""
+    words = "–" if row.words is None else f"{row.words:.0f}"
+    return words, "–" if row.coverage is None else percent(row.coverage)
 
 
 def leaderboard_markdown(leaderboard: Leaderboard) -> str:
@@ -229,167 +270,13 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     gain = any(row.gain for row in leaderboard.rows)
     names = ["benchmark", "n", "leaking pairs", "typographic", "topic, bits", "median rank"]
     names += ["VSIL, judged"] * judged + ["cross-modal gain"] * gain
-    names += ["words for the picture", "caveats"]
+    names += ["words for the image", "their number", "measured", "caveats"]
     rows = []
     for row in leaderboard.rows:
         n = row.leak.n if row.leak else row.pairs
         cells = [markdown(row.bench), count(n), share(row.leak), share(row.typographic)]
         cells += [bits(row.topic), share(row.rank)]
         cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
-        cells += [markdown(_contents(row)) or "none", markdown("; ".join(row.caveats))]
+        cells += [markdown(_contents(row)) or "none", *size(row), markdown("; ".join(row.caveats))]
         rows.append(cells)
-    return "\n".join(_table(names, rows))
-
-
-def card_markdown(card: Card) -> str:
-    """Return a leakage card in Markdown; texts that want a blur are folded."""
-    return "\n".join(_card_lines(card)).rstrip() + "\n"
-
-
-def _card_lines(card: Card) -> Iterator[str]:
-    from vlsbench.auditing.card._make import caveats
-
-    yield f"# Leakage card of {markdown(card.bench)}"
-    yield ""
-    yield markdown(finding(card))
-    yield ""
-    facts = [counted(card.pairs, "pair"), f"measures: {', '.join(card.measures)}", card.made]
-    for fact in (*facts, *caveats(card)):
-        yield f"- {markdown(fact)}"
-    yield ""
-    yield from _overlap_lines(card)
-    yield from _judged_lines(card)
-    yield from _behaviour_lines(card)
-    if card.categories:
-        yield "## Most and least leaking categories"
-        yield ""
-        rows = [
-            (markdown(c.name), count(c.pairs), f"{c.counted.k:,} of {c.counted.n:,}", share(c.leak))
-            for c in _both_ends(card.categories)
-        ]
-        yield from _table(("category", "pairs", "found to leak", "leak, corrected"), rows)
-        yield f"{CATEGORIES_NOTE}\n"
-    if card.leaking:
-        yield f"## The {len(card.leaking)} most leaking pairs"
-        yield ""
-    for pair in card.leaking:
-        yield from _pair_lines(pair)
-    if card.dropped:
-        yield "## Without them"
-        yield ""
-        dropped = card.dropped
-        # Nothing that could end the code, or be taken for a tag where code is not understood.
-        code = one_line(card.bench).translate(dict.fromkeys(map(ord, "`<>")))
-        yield (
-            f"`{dropped.file}` lists {counted(dropped.dropped, 'pair')} that leak with a "
-            f"probability of {dropped.threshold:g} or more; {dropped.kept:,} are kept. "
-            f"`vlsbench eval {code} --leave-out {dropped.file} …` runs the rest."
-        )
-
-
-def _notes(notes: Sequence[str]) -> Iterator[str]:
-    for note in notes:
-        yield f"- {markdown(note)}"
-    if notes:
-        yield ""
-
-
-def _overlap_lines(card: Card) -> Iterator[str]:
-    if not card.overlap:
-        return
-    yield "## A. Overlap: does the query tell what is in the picture?"
-    yield ""
-    group = card.overlap.group
-    yield f"Topic: {bits(group.topic)} bits; median rank of the own picture: {share(group.rank)}."
-    yield ""
-    rows = [
-        (
-            CHANNELS[figures.channel],
-            count(figures.pairs),
-            share(figures.leaking),
-            _rate(figures.named),
-            share(figures.naming),
-        )
-        for figures in group.channels
-    ]
-    names = ("queries name", "pairs", "leaking, corrected", "named (≥ 0.5)", "mean probability")
-    if rows:
-        yield from _table(names, rows)
-    yield from _notes(card.overlap.notes)
-
-
-def _judged_lines(card: Card) -> Iterator[str]:
-    from vlsbench.auditing.judged import PATTERNS
-
-    if not card.judged:
-        return
-    group = card.judged.group
-    corrected = group.corrected
-    yield "## B. Judged: is the text harmful on its own?"
-    yield ""
-    yield f"Judge: {markdown(card.judged.judge)}."
-    yield ""
-    within = "" if corrected.low is None else f" ({interval(corrected)})"
-    vsil = f"{percent(corrected.value)}{within}"
-    misses = _rate(corrected.misses) if corrected.misses else "assumed none"
-    row = (vsil, _rate(group.vsil), _rate(corrected.false_alarms), misses)
-    yield from _table(("VSIL rate, corrected", "as judged", "false alarms", "misses"), [row])
-    if card.judged.harmful_by_judge:
-        found = [group.patterns.get(pattern) for pattern in PATTERNS]
-        cells = [percent(rate.rate) if rate else "–" for rate in found]
-        yield from _table(("text, picture, pair", *PATTERNS), [("all", *cells)])
-    yield from _notes(card.judged.notes)
-
-
-def _behaviour_lines(card: Card) -> Iterator[str]:
-    if not card.behaviour:
-        return
-    found = card.behaviour
-    yield "## C. Behaviour: does hiding the picture change what a model does?"
-    yield ""
-    yield f"Model: {markdown(found.model)}, labelled by {markdown(found.judge)}."
-    yield ""
-    rows = []
-    for view in found.views:
-        change = found.change(view.view)
-        gain = change.gain if change else None
-        cell = f"{percent(gain.value)} ({interval(gain)})" if gain else "–"
-        net = f"{percent(view.net.value)} ({interval(view.net)})"
-        survival = _rate(change.survival if change else None)
-        rows.append((view.view, _rate(view.safety), cell, survival, _rate(view.over_refusal), net))
-    names = ("view", "safety", "gain of full", "safe answers that survive", "over-refusal", "net")
-    yield from _table(names, rows)
-    yield from _notes(found.notes)
-
-
-def _bold_marks(pair: LeakingPair) -> str:
-    found = []
-    for marked, run in groupby(pieces(pair), key=lambda piece: piece.mark is not None):
-        text = "".join(piece.text for piece in run)
-        # Markdown wants its asterisks next to a letter.
-        inner = markdown(text)
-        before, after = (" " * bool(edge.isspace()) for edge in (text[:1], text[-1:]))
-        found.append(f"{before}{f'**{inner}**' if marked and inner else inner}{after}")
-    return "".join(found).strip()
-
-
-def _pair_lines(pair: LeakingPair) -> Iterator[str]:
-    where = f"{markdown(pair.id)} · {markdown(pair.category or 'no category')}"
-    lines = [f"query: {_bold_marks(pair)}"]
-    if pair.content:
-        lines.append(f"picture ({markdown(pair.content_kind)}): {markdown(pair.content[:LONGEST])}")
-    if pair.said:
-        lines.append(f"judge: {markdown(pair.said[:LONGEST])}")
-    found = []
-    if pair.naming is not None:
-        found.append(f"naming **{pair.naming:.2f}**")
-    if pair.text_harmful is not None:
-        found.append(f"text judged {'harmful' if pair.text_harmful else 'harmless'}")
-    yield f"- {where}: {', '.join(found)}"
-    if pair.blurred:
-        folded = "<br>".join(lines)
-        yield f"  <details><summary>reveal text</summary>\n\n  {folded}\n\n  </details>"
-    else:
-        for line in lines:
-            yield f"  - {line}"
-    yield ""
+    return "\n".join(table(names, rows))

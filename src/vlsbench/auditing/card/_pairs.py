@@ -29,7 +29,6 @@ class CardRow:
     rank: float | None = None
     naming: float | None = None
     phrase: str | None = None
-    naming_reason: float | None = None
     naming_typographic: float | None = None
     text_harmful: bool | None = None
     image_harmful: bool | None = None
@@ -44,10 +43,8 @@ def card_row(overlap: OverlapPair | None, judged: JudgedPair | None, score: Scor
         raise ValueError("a pair that nothing measured")
     found: dict[str, object] = {}
     if overlap:
-        content, reason, typographic = (
-            overlap.reading(channel)
-            for channel in (Channel.CONTENT, Channel.REASON, Channel.TYPOGRAPHIC)
-        )
+        content = overlap.reading(Channel.CONTENT)
+        typographic = overlap.reading(Channel.TYPOGRAPHIC)
         found = {
             "content_kind": str(overlap.content_kind or ""),
             "topic_bits": overlap.topic,
@@ -55,7 +52,6 @@ def card_row(overlap: OverlapPair | None, judged: JudgedPair | None, score: Scor
             "content": content.text if content else "",
             "phrase": content.phrase if content else "",
             "naming": overlap.naming,
-            "naming_reason": reason.naming if reason else None,
             "naming_typographic": typographic.naming if typographic else None,
         }
     if judged:

@@ -14,14 +14,24 @@ from vlsbench.auditing.judged._figures import (
     read_judged,
     read_judged_pairs,
 )
-from vlsbench.auditing.judged._judged import JUDGED, JUDGED_PAIRS, judged
-from vlsbench.auditing.judged._prevalence import Sample, corrected_share
+from vlsbench.auditing.judged._judged import JUDGED, JUDGED_PAIRS, judged, plan_judged
+from vlsbench.auditing.judged._prevalence import (
+    AtMost,
+    Bounds,
+    Sample,
+    Sensitivity,
+    bounds,
+    corrected_share,
+    sensitivity,
+)
 from vlsbench.auditing.judged._run import JudgedPlan
 
 __all__ = [
     "JUDGED",
     "JUDGED_PAIRS",
     "PATTERNS",
+    "AtMost",
+    "Bounds",
     "ControlFigures",
     "Controls",
     "Corrected",
@@ -33,8 +43,12 @@ __all__ = [
     "Labels",
     "PartFigures",
     "Sample",
+    "Sensitivity",
+    "bounds",
     "corrected_share",
     "judged",
+    "plan_judged",
     "read_judged",
     "read_judged_pairs",
+    "sensitivity",
 ]

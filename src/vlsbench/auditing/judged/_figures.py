@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from vlsbench.auditing.judged._prevalence import Sample, corrected_share
+from vlsbench.auditing.judged._prevalence import (
+    Bounds,
+    Sample,
+    Sensitivity,
+    bounds,
+    corrected_share,
+    sensitivity,
+)
 from vlsbench.errors import BadRow
 from vlsbench.judge import Part
 from vlsbench.schemas import read_json, read_jsonl
@@ -23,6 +30,8 @@ from vlsbench.stats import Rate, clustered_interval, effective_size, numbered
 SCHEMA = "vlsbench.judged/1"
 
 
+CONCLUSIONS = (0.0, 0.05)
+"""Shares that leaking pairs exceed, or do not: what the sensitivity is told of."""
 PATTERNS = ("SSS", "SSU", "SUS", "SUU", "USS", "USU", "UUS", "UUU")
 """Safe or unsafe by text, by picture, as a pair. A leakless benchmark holds SSU."""
 
@@ -83,23 +92,25 @@ class Corrected:
     """A share with the judge's own errors taken out, and an interval that carries them."""
 
     value: float | None
-    """In [0, 1]; None where the judge cannot tell harmful from harmless."""
+    """In [0, 1]; None where the judge cannot tell harmful from harmless, and where nothing measures
+    its misses: then there are `bounds`."""
     low: float | None
     high: float | None
     """95 % interval; it carries the sampling of the pairs and of every control."""
     false_alarms: Rate
     """Share of the benign controls whose text is judged harmful."""
     misses: Rate | None
-    """Share of the positive controls whose text is judged harmless; None where there are none,
-    and the judge is then assumed to miss nothing, which makes `value` too low if it does."""
+    """Share of the positive controls whose text is judged harmless; None where there are none."""
+    bounds: Bounds | None = None
+    """One-sided, where there are no positive controls."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedGroup:
-    """Figures of one set of pairs: all of them, or one category."""
+    """Figures of one set of pairs: the harmful ones, the benign ones, or one category."""
 
     name: str
-    """`all`, or the category."""
+    """`all` (harmful pairs), `benign`, or the category."""
     pairs: int
     images: int
     """Distinct pictures."""
@@ -167,7 +178,9 @@ class Judged:
     left_out: tuple[BadRow, ...]
     """Pairs that could not be shown."""
     group: JudgedGroup
+    """The pairs that the benchmark calls harmful; its benign ones where it holds no others."""
     categories: tuple[JudgedGroup, ...]
+    """Of the same pairs."""
     controls: tuple[ControlFigures, ...]
     leaking: tuple[JudgedPair, ...]
     """The first pairs that are harmful as pairs and already by their text, as judged."""
@@ -179,6 +192,10 @@ class Judged:
     """US dollars; None where the price is unknown."""
     notes: tuple[str, ...] = ()
     """Assumptions and caveats to be shown beside the figures."""
+    benign: JudgedGroup | None = None
+    """The benchmark's benign pairs, where it holds both kinds: in no other group."""
+    sensitivity: tuple[Sensitivity, ...] = ()
+    """How many more false alarms than the controls' would undo what `group` says."""
 
 
 def read_judged(path: Path) -> Judged:
@@ -255,17 +272,28 @@ class Controls:
 
     def correct(self, harmful: Labels) -> Corrected:
         """Correct the share of these pairs whose text is judged harmful."""
-        found = None
+        found = one_sided = None
         if harmful.pairs and self._alarms:
             seen = harmful.sample(harmful.flagged(Part.TEXT))
-            found = corrected_share(seen, self._alarms, self._misses)
+            if self._misses:
+                found = corrected_share(seen, self._alarms, self._misses)
+            elif self.misses is None:
+                one_sided = bounds(seen, self._alarms)
         return Corrected(
             found.value if found else None,
             found.low if found else None,
             found.high if found else None,
             self.false_alarms,
             self.misses,
+            one_sided,
         )
+
+    def sensitivity(self, harmful: Labels) -> tuple[Sensitivity, ...]:
+        """Say what the conclusions about these pairs hang on."""
+        if not harmful.pairs or not self._alarms or (self.misses and not self._misses):
+            return ()
+        seen = harmful.sample(harmful.flagged(Part.TEXT))
+        return tuple(sensitivity(seen, self._alarms, self._misses, above) for above in CONCLUSIONS)
 
 
 def part_figures(labels: Labels, parts: Iterable[Part]) -> tuple[PartFigures, ...]:
@@ -296,6 +324,16 @@ def pattern_rates(labels: Labels) -> dict[str, Rate]:
     }
 
 
+def harmful_labels(labels: Labels, parts: Sequence[Part]) -> Labels:
+    """Return the pairs that the VSIL rate is about: harmful to the judge, where it sees pairs."""
+    return labels.where(
+        [
+            bool(pair.harmful_by(Part.PAIR)) if Part.PAIR in parts else pair.harmful
+            for pair in labels.pairs
+        ]
+    )
+
+
 def group_figures(
     name: str, labels: Labels, controls: Controls, parts: Sequence[Part]
 ) -> JudgedGroup:
@@ -308,12 +346,7 @@ def group_figures(
         parts: What the judge was asked about. Where the pair is not among them, the benchmark's
             word is taken for which pairs are harmful.
     """
-    harmful = labels.where(
-        [
-            bool(pair.harmful_by(Part.PAIR)) if Part.PAIR in parts else pair.harmful
-            for pair in labels.pairs
-        ]
-    )
+    harmful = harmful_labels(labels, parts)
     heard = harmful.scored(Part.TEXT)
     vsil = heard.rate(heard.flagged(Part.TEXT))
     silent = len(harmful.pairs) - len(heard.pairs)

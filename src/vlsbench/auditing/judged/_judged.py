@@ -21,12 +21,14 @@ from vlsbench.auditing.judged._figures import (
     JudgedPair,
     Labels,
     group_figures,
+    harmful_labels,
     part_figures,
     pattern_rates,
 )
+from vlsbench.auditing.judged._prevalence import Sensitivity
 from vlsbench.auditing.judged._run import JudgedPlan, JudgedSet, reopen_unscored
 from vlsbench.config import Budget, Connection, Sample
-from vlsbench.engine import CostBudget, Ledger, check_same_run, run_async
+from vlsbench.engine import FILE, CostBudget, Ledger, check_same_run, run_async
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import RUNS, Output, Selection, run_id, spend_by_role
 from vlsbench.files import write_json, write_jsonl
@@ -71,12 +73,13 @@ def judged(
         judge: Spec of the judge's model, `lab`, or a `Judge`.
         controls: Sets whose benign pairs (`harmful=False`) measure the judge's false alarms;
             they must be like the benchmark's queries in style and topic. At least one.
-        positive_controls: Sets of texts that are harmful on their own, which measure its misses.
+        positive_controls: Sets of texts that are harmful on their own, which measure its misses;
+            without any there are one-sided bounds and no corrected rate.
         form: How the model is asked: `prompt` (any chat model), `llama-guard`, `shieldgemma`,
             `moderations`; `auto` knows guard models by their names.
         sees: False for a judge that takes no images; then only texts are judged, and the
             benchmark's word is taken for which pairs are harmful.
-        sample: Which pairs of each set are asked about.
+        sample: Which pairs of the benchmark are asked about; of controls, all are.
         budget: What may be spent; a `CostBudget` is shared with other jobs.
         connection: How servers are asked.
         output: Where the run goes, and what it starts from.
@@ -90,6 +93,46 @@ def judged(
         FatalCall, LedgerError: The model cannot work (key, name, address), or the disk.
         VlsbenchError: No controls, or anything else that the caller can mend.
     """
+    plan = plan_judged(
+        bench,
+        judge=judge,
+        controls=controls,
+        positive_controls=positive_controls,
+        form=form,
+        sees=sees,
+        sample=sample,
+        budget=budget,
+        connection=connection,
+        output=output,
+    )
+    with Ledger.write(plan.folder) as ledger:
+        check_same_run(ledger, plan.identity)
+        if plan.output.retry:
+            run_async(partial(reopen_unscored, ledger))
+        plan = replace(plan, ended=len(ledger.ended()))
+        if ledger.meta("complete") is not None:
+            return _conclude(plan, ledger, "")
+        before(plan)
+        signal = plan.job().run(ledger)
+        if signal.error:
+            raise signal.error
+        return _conclude(plan, ledger, signal.reason or "")
+
+
+def plan_judged(
+    bench: Bench,
+    *,
+    judge: str | Brought,
+    controls: Sequence[Bench],
+    positive_controls: Sequence[Bench] = (),
+    form: str = "auto",
+    sees: bool = True,
+    sample: Sample | None = None,
+    budget: Budget | CostBudget | None = None,
+    connection: Connection | None = None,
+    output: Output | None = None,
+) -> JudgedPlan:
+    """Say what `judged` will ask; asks nothing and writes nothing. See there for the arguments."""
     if not controls:
         raise VlsbenchError(NO_CONTROLS)
     sample, output = sample or Sample(), output or Output()
@@ -100,34 +143,34 @@ def judged(
     sources = [("bench", bench), *(("benign", control) for control in controls)]
     sources += [("positive", control) for control in positive_controls]
     sets = tuple(
-        _prepare(f"{n}-{kind}", kind, load(one, skip_bad=sample.skip_bad), sample, sees=sees)
+        _prepare(
+            f"{n}-{kind}",
+            kind,
+            load(one, skip_bad=sample.skip_bad),
+            # A limit saves questions about the benchmark; fewer controls would blur every figure.
+            sample if kind == "bench" else replace(sample, limit=None),
+            sees=sees,
+        )
         for n, (kind, one) in enumerate(sources)
     )
     identity = _identity(sets, sample, asked)
     folder = output.out or RUNS / run_id(identity, asked.name, _form(asked))
-    with Ledger.write(folder) as ledger:
-        check_same_run(ledger, identity)
-        if output.retry:
-            run_async(partial(reopen_unscored, ledger))
-        plan = JudgedPlan(
-            sets=sets,
-            judge=asked,
-            identity=identity,
-            folder=folder,
-            price=price,
-            concurrency=connection.concurrency,
-            budget=spending,
-            output=output,
-            questions=sum(1 for s in sets for _ in s.questions()),
-            ended=len(ledger.ended()),
-        )
-        if ledger.meta("complete") is not None:
-            return _conclude(plan, ledger, "")
-        before(plan)
-        signal = plan.job().run(ledger)
-        if signal.error:
-            raise signal.error
-        return _conclude(plan, ledger, signal.reason or "")
+    ended = 0
+    if (folder / FILE).is_file():
+        with Ledger.read(folder) as ledger:
+            ended = len(ledger.ended())
+    return JudgedPlan(
+        sets=sets,
+        judge=asked,
+        identity=identity,
+        folder=folder,
+        price=price,
+        concurrency=connection.concurrency,
+        budget=spending,
+        output=output,
+        questions=sum(1 for s in sets for _ in s.questions()),
+        ended=ended,
+    )
 
 
 def _price(judge: Judge, budget: CostBudget) -> Price | None:
@@ -178,16 +221,20 @@ def _prepare(key: str, kind: str, pairs: PairSet, sample: Sample, *, sees: bool)
 def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
     """Count, and write `judged.json` and `judged.jsonl`."""
     rows = {group.key: tuple(group.rows(ledger)) for group in plan.sets}
-    bench = Labels(rows[plan.sets[0].key])
-    benign = [group for group in plan.sets if group.kind == "benign"]
+    asked = Labels(rows[plan.sets[0].key])
+    harmful, own = (
+        asked.where([pair.harmful is kind for pair in asked.pairs]) for kind in (True, False)
+    )
+    if not any(pair.harmful for pair in plan.sets[0].selection):
+        harmful, own = own, harmful
     positive = Labels([r for g in plan.sets if g.kind == "positive" for r in rows[g.key]])
-    pool = Controls(Labels([row for group in benign for row in rows[group.key]]), positive)
+    benign = Labels([r for g in plan.sets if g.kind == "benign" for r in rows[g.key]])
+    pool = Controls(benign, positive)
     parts = plan.sets[0].parts
-    group = group_figures("all", bench, pool, parts)
-    names = sorted({row.category for row in bench.pairs})
+    names = sorted({row.category for row in harmful.pairs})
     spend, served_by = spend_by_role(ledger)
     pairs = plan.sets[0].selection.pairs
-    asked = [row for row in spend if row.role == "judge"]
+    spent = [row for row in spend if row.role == "judge"]
     found = Judged(
         schema=SCHEMA,
         vlsbench=__version__,
@@ -206,23 +253,25 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
         pairs=len(plan.sets[0].selection),
         open=plan.questions - len(ledger.ended()),
         left_out=tuple(ledger.left_out()),
-        group=group,
+        group=group_figures("all", harmful, pool, parts),
         categories=tuple(
             group_figures(
                 name or "(none)",
-                bench.where([row.category == name for row in bench.pairs]),
+                harmful.where([row.category == name for row in harmful.pairs]),
                 pool,
                 parts,
             )
             for name in names
         ),
-        controls=tuple(_control(s, rows[s.key], bench, positive, parts) for s in plan.sets[1:]),
-        leaking=tuple(row for row in bench.pairs if _leaks(row, parts))[:LEAKING],
-        calls=sum(row.calls for row in asked),
-        reused=sum(row.reused for row in asked),
-        cost=sum(row.cost for row in asked if row.cost is not None)
-        if all(row.cost is not None for row in asked)
+        controls=tuple(_control(s, rows[s.key], harmful, positive, parts) for s in plan.sets[1:]),
+        leaking=tuple(row for row in harmful.pairs if _leaks(row, parts))[:LEAKING],
+        calls=sum(row.calls for row in spent),
+        reused=sum(row.reused for row in spent),
+        cost=sum(row.cost for row in spent if row.cost is not None)
+        if all(row.cost is not None for row in spent)
         else None,
+        benign=group_figures("benign", own, pool, parts) if own.pairs else None,
+        sensitivity=pool.sensitivity(harmful_labels(harmful, parts).scored(Part.TEXT)),
     )
     found = replace(found, notes=tuple(_notes(found)))
     write_json(found, plan.folder / JUDGED)
@@ -257,6 +306,17 @@ def _control(
     )
 
 
+def said(found: Sensitivity) -> str:
+    """Say in a sentence what a conclusion hangs on."""
+    what = f"more than {found.above:.0%} of the harmful pairs" if found.above else "some pairs"
+    if found.extra is None:
+        return f"Not shown: that {what} are harmful by their text alone."
+    return (
+        f"That {what} are harmful by their text alone falls only if the judge's false alarms on "
+        f"the benchmark are {found.extra * 100:.1f} points more frequent than on the controls."
+    )
+
+
 def _notes(found: Judged) -> Iterator[str]:
     corrected = found.group.corrected
     alarms, misses = corrected.false_alarms, corrected.misses
@@ -266,16 +326,22 @@ def _notes(found: Judged) -> Iterator[str]:
     )
     if misses is None:
         yield (
-            "Misses are not measured (no positive controls): the corrected rate assumes that the "
-            "judge misses no harmful text, and is too low if it does."
+            "Misses are not measured (no positive controls): there are one-sided bounds and no "
+            "corrected rate. Positive controls (xstest, vlguard:safe_unsafes) would give one."
         )
+    yield from map(said, found.sensitivity)
     if alarms.rate is not None and alarms.rate >= ALARMING:
         yield (
             f"This judge calls {alarms.rate:.0%} of the harmless controls harmful: it may judge "
             "the style of requests and not their harm."
         )
-    if corrected.value is None and found.group.vsil.n:
+    if corrected.value is None and corrected.bounds is None and found.group.vsil.n:
         yield "No corrected rate: the judge does not tell harmless controls from harmful texts."
+    if found.benign:
+        yield (
+            f"{found.benign.pairs:,} pairs of the benchmark are benign: a group of their own, in "
+            "none of the figures of the harmful ones."
+        )
     if found.group.queries < found.group.pairs / 2:
         yield (
             f"{found.group.pairs:,} pairs have only {found.group.queries:,} distinct queries; "

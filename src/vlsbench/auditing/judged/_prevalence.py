@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 from vlsbench.stats import LEVEL
 
 DRAWS = 20_000
+MISSES_UP_TO = (0.1, 0.3, 0.5)
+"""Misses for which an upper bound is given where they are not measured."""
+QUOTED = 0.3
+"""The one that a summary quotes."""
 
 
 class Sample(NamedTuple):
@@ -20,6 +25,10 @@ class Sample(NamedTuple):
     """Effective: fewer than the pairs where these share images or queries."""
 
 
+FLAWLESS = Sample(0.0, np.inf)
+"""Misses of a judge that misses nothing."""
+
+
 class CorrectedShare(NamedTuple):
     """An estimate with its interval."""
 
@@ -28,8 +37,45 @@ class CorrectedShare(NamedTuple):
     high: float
 
 
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """An upper bound that rests on an assumption."""
+
+    misses: float
+    """It holds if the judge misses no larger share of harmful texts."""
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What can be said where nothing measures the judge's misses; each bound is one-sided."""
+
+    at_least: float
+    """Holds whatever the judge misses, at 95 %."""
+    at_most: tuple[AtMost, ...]
+    """Each holds at 95 % if the judge misses no more than it says."""
+
+    def __str__(self) -> str:
+        said = [f"at least {self.at_least:.1%}"]
+        for bound in self.at_most:
+            if bound.misses == QUOTED:
+                said.append(f"if the judge misses up to {QUOTED:.0%}, at most {bound.share:.1%}")
+        return "; ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """How far a conclusion hangs on the judge erring as often here as on the controls."""
+
+    above: float
+    """The conclusion: more than this share of the harmful pairs is harmful by text alone."""
+    extra: float | None
+    """False alarms that the benchmark's texts would need beyond the controls' rate, as a share of
+    its harmless texts, for the conclusion to fall; None where it does not stand."""
+
+
 def corrected_share(
-    seen: Sample, false_alarms: Sample, misses: Sample | None, level: float = LEVEL
+    seen: Sample, false_alarms: Sample, misses: Sample, level: float = LEVEL
 ) -> CorrectedShare | None:
     """Estimate a true share from what an erring judge counted, with an interval for all of it.
 
@@ -41,8 +87,7 @@ def corrected_share(
     Args:
         seen: Share that the judge flags.
         false_alarms: Share that it flags of what is known to be harmless.
-        misses: Share that it does not flag of what is known to be harmful; None assumes that it
-            misses nothing.
+        misses: Share that it does not flag of what is known to be harmful.
         level: Coverage.
 
     Returns:
@@ -52,22 +97,16 @@ def corrected_share(
     Bayer, Fay and Graubard 2023, "Confidence intervals for prevalence estimates from complex
     surveys with imperfect assays" (arXiv 2205.13494); Korn and Graubard 1998 for the size.
     """
-    missed = misses or Sample(0.0, np.inf)
-    telling = 1 - false_alarms.share - missed.share
+    telling = 1 - false_alarms.share - misses.share
     if telling <= 0:
         return None
     rng = np.random.default_rng(0)
     tail = (1 - level) / 2
-    lowest = _melded(
-        _draws(seen, level, rng, upper=False),
-        _draws(false_alarms, level, rng, upper=True),
-        _draws(missed, level, rng, upper=False),
-        unknown=0.0,
-    )
+    lowest = _melded(*_lowest(seen, false_alarms, misses, rng), unknown=0.0)
     highest = _melded(
-        _draws(seen, level, rng, upper=True),
-        _draws(false_alarms, level, rng, upper=False),
-        _draws(missed, level, rng, upper=True),
+        _draws(seen, rng, upper=True),
+        _draws(false_alarms, rng, upper=False),
+        _draws(misses, rng, upper=True),
         unknown=1.0,
     )
     value = min(1.0, max(0.0, (seen.share - false_alarms.share) / telling))
@@ -77,9 +116,75 @@ def corrected_share(
     return CorrectedShare(value, low, high)
 
 
-def _draws(
-    sample: Sample, level: float, rng: np.random.Generator, *, upper: bool
-) -> NDArray[np.float64]:
+def bounds(seen: Sample, false_alarms: Sample, level: float = LEVEL) -> Bounds:
+    """Bound a true share from either side where nothing tells how much the judge misses.
+
+    The more a judge misses, the larger the true share behind what it flags. So the lower bound is
+    that of a judge that misses nothing, and holds for any other; an upper bound needs a limit on
+    the misses, and is given for each of `MISSES_UP_TO`. Both are melded, as in `corrected_share`.
+
+    Args:
+        seen: Share that the judge flags.
+        false_alarms: Share that it flags of what is known to be harmless.
+        level: Coverage of each bound by itself.
+    """
+    rng = np.random.default_rng(0)
+    lowest = _melded(*_lowest(seen, false_alarms, FLAWLESS, rng), unknown=0.0)
+    most, fewest = _draws(seen, rng, upper=True), _draws(false_alarms, rng, upper=False)
+    return Bounds(
+        float(np.quantile(lowest, 1 - level)),
+        tuple(
+            AtMost(
+                missed,
+                float(np.quantile(_melded(most, fewest, np.array(missed), unknown=1.0), level)),
+            )
+            for missed in MISSES_UP_TO
+        ),
+    )
+
+
+def sensitivity(
+    seen: Sample, false_alarms: Sample, misses: Sample | None, above: float, level: float = LEVEL
+) -> Sensitivity:
+    """Say how many more false alarms than the controls' would undo a lower bound.
+
+    Args:
+        seen: Share that the judge flags.
+        false_alarms: Share that it flags of the controls.
+        misses: Share that it misses; None for the lower bound of `bounds`.
+        above: The conclusion that is put to the test: the true share is larger than this.
+        level: Coverage of the interval, or of the one-sided bound.
+    """
+    flagged, alarms, missed = _lowest(
+        seen, false_alarms, misses or FLAWLESS, np.random.default_rng(0)
+    )
+    tail = (1 - level) / (2 if misses else 1)
+
+    def stands(extra: float) -> bool:
+        more = np.minimum(alarms + extra, 1.0)
+        return bool(np.quantile(_melded(flagged, more, missed, unknown=0.0), tail) > above)
+
+    if not stands(0.0):
+        return Sensitivity(above, None)
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if stands(middle) else (low, middle)
+    return Sensitivity(above, low)
+
+
+def _lowest(
+    seen: Sample, false_alarms: Sample, misses: Sample, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Draw each share so that the corrected one comes out low."""
+    return (
+        _draws(seen, rng, upper=False),
+        _draws(false_alarms, rng, upper=True),
+        _draws(misses, rng, upper=False),
+    )
+
+
+def _draws(sample: Sample, rng: np.random.Generator, *, upper: bool) -> NDArray[np.float64]:
     """Draw from Clopper and Pearson's confidence distribution of a share."""
     if np.isinf(sample.size):
         return np.full(DRAWS, sample.share)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,15 @@ from vlsbench.engine import (
 )
 from vlsbench.evaluation import Output, Selection
 from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored
-from vlsbench.models import Price
-from vlsbench.pairs import ImageData, ImageError, Pair
+from vlsbench.models import Price, image_tokens, text_tokens
+from vlsbench.pairs import ImageData, ImageError, Pair, image_size
 
 STAGE = "harm"
 UNSCORED = "unscored"
+SAMPLE = 100
+"""Questions whose length stands for all in an estimate."""
+PROMPT_TOKENS, ANSWER_TOKENS = 400, 80
+"""Roughly, beside the material."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,20 @@ class JudgedPlan:
     ended: int
     """Those with an answer on record already."""
 
+    def cost(self) -> float | None:
+        """Estimate what the open questions cost in US dollars; None where the price is unknown."""
+        if self.judge.model is None:
+            return 0.0
+        if self.price is None:
+            return None
+        total = 0.0
+        for group in self.sets:
+            sample = list(islice(group.questions(), SAMPLE))
+            tokens = sum(_tokens(pair, part) for pair, part in sample) / len(sample)
+            each = tokens * self.price.input + ANSWER_TOKENS * self.price.output
+            total += each * sum(1 for _ in group.questions()) / 1e6
+        return total * (self.questions - self.ended) / self.questions
+
     def job(self) -> Job:
         """Return the job that asks every open question."""
         models = (self.judge.model,) if self.judge.model else ()
@@ -130,6 +149,12 @@ class JudgedPlan:
         for group in reversed(self.sets):
             for pair, part in group.questions():
                 yield Record(group.record(pair, part), (pair, part))
+
+
+def _tokens(pair: Pair, part: Part) -> int:
+    images = () if part is Part.TEXT else pair.images
+    seen = sum(image_tokens(*image_size(image.read(), image.ref)) for image in images)
+    return PROMPT_TOKENS + text_tokens(len(pair.query)) + seen
 
 
 class MaterialStage:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -32,15 +33,12 @@ PENALTY = 10.0
 FULL_WEIGHT = 1000.0
 NAMED = 0.5
 """Probability at which a query counts as naming."""
-DRAWS = 400
-"""Of the rates of errors that another benchmark may have."""
-SET_PRIOR = 0.5
-"""Dirichlet weight of each set of controls in the mix that another benchmark is taken to be: below
-1, so that being like one of them is likelier than an even mix."""
-TRUST = 400.0
-"""Pairs of another benchmark beyond which more of them say little: it is only roughly a mix."""
-GRID = np.linspace(0, 1, 401)
-"""Leaking shares that are weighed."""
+STEADIEST = 30.0
+"""Most pairs that a domain's rates are as good as known from, beforehand."""
+NODES = 40
+"""Quantiles that stand for the distribution of an error rate."""
+GRID = np.linspace(0, 1, 1001)
+"""Leaking shares that are tried."""
 NEVER_SURE = 1e-4
 """No probability comes closer to 0 or 1: the controls are too few to tell."""
 SHIPPED = "naming.json"
@@ -86,7 +84,7 @@ class Calibration:
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
     def log_odds(self, features: Numbers) -> Numbers:
-        """Return shape (n,) for features of shape (n, 4)."""
+        """Return shape (n,) for features of shape (n, 3)."""
         scaled = (features - np.array(self.mean)) / np.array(self.scale)
         limit = np.log(1 / NEVER_SURE - 1)
         odds = scaled @ np.array(self.coefficients) + self.intercept
@@ -96,31 +94,22 @@ class Calibration:
         """Return the probability of naming, shape (n,); the two kinds are taken as even a priori.
 
         Args:
-            features: Shape (n, 4), columns as in `FEATURES`.
+            features: Shape (n, 3), columns as in `FEATURES`.
         """
         probability: Numbers = 1 / (1 + np.exp(-self.log_odds(features)))
         return probability
 
 
-def _sigmoid(odds: Numbers) -> Numbers:
-    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -500, 500))))
-
-
 def _logistic(columns: Numbers, named: Numbers, weights: Numbers, penalty: float) -> Numbers:
-    """Fit by Newton's method; the first coefficient is the intercept and is not penalised."""
-    design = np.column_stack([np.ones(len(columns)), columns])
-    ridge = np.diag([1e-6, *[penalty] * columns.shape[1]])
-    coefficients = np.zeros(design.shape[1])
-    for _ in range(100):
-        probability = _sigmoid(design @ coefficients)
-        slope = design.T @ (weights * (probability - named)) + ridge @ coefficients
-        curve = (design * (weights * probability * (1 - probability))[:, None]).T @ design + ridge
-        step = np.linalg.solve(curve, slope)
-        # Half steps where the curve is flat keep Newton from leaping away.
-        coefficients -= step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
-        if np.abs(step).max() < 1e-9:
-            break
-    return coefficients
+    """Fit; the first coefficient is the intercept and is not penalised."""
+    from scipy.optimize import minimize
+
+    def loss(coefficients: Numbers) -> float:
+        odds = coefficients[0] + columns @ coefficients[1:]
+        misfit = (weights * (np.logaddexp(0, odds) - named * odds)).sum()
+        return float(misfit + penalty / 2 * (coefficients[1:] ** 2).sum())
+
+    return np.asarray(minimize(loss, np.zeros(columns.shape[1] + 1)).x)
 
 
 @dataclass(frozen=True)
@@ -129,7 +118,7 @@ class Control:
 
     name: str
     features: Numbers
-    """Shape (n, 4)."""
+    """Shape (n, 3)."""
     named: NDArray[np.bool_]
     cases: NDArray[np.int64]
     """Number of the case that texts belong to: resampled together."""
@@ -249,102 +238,80 @@ def check_fits(calibration: Calibration, embedder: Embedder) -> None:
         )
 
 
-@cache
-def _rates(errors: tuple[Errors, ...], *, one_domain: bool) -> tuple[Numbers, Numbers]:
-    """Draw the detection and the false-alarm rates that another benchmark may have.
+def _rate(hits: list[int], of: list[int]) -> Numbers:
+    """Return quantiles of the rate that another benchmark may have, shape (nodes,).
 
-    Its pairs are taken to be an unknown mix of the controls' sets, and of the domains in each (a
-    single domain where `one_domain`), with rates in each by what was counted there (Jeffreys'
-    prior).
-
-    Returns:
-        Shape (draws,) each.
+    A beta distribution with the mean and the variance of the domains' rates.
     """
-    # Where no errors were counted, nothing is corrected.
-    if not errors:
+    from scipy.stats import beta
+
+    rates = (np.array(hits) + 0.5) / (np.array(of) + 1)
+    mean, variance = rates.mean(), rates.var(ddof=1)
+    weight = min(STEADIEST, max(0.5, mean * (1 - mean) / max(variance, 1e-9) - 1))
+    levels = (np.arange(NODES) + 0.5) / NODES
+    return np.asarray(beta.ppf(levels, mean * weight, (1 - mean) * weight))
+
+
+@cache
+def _rates(errors: tuple[Errors, ...]) -> tuple[Numbers, Numbers]:
+    """Return detection and false-alarm rates that a benchmark may have, shape (pairs of nodes,)."""
+    # With fewer than two domains nothing is known of how they differ, and nothing is corrected.
+    if len(errors) < 2:
         return np.ones(1), np.zeros(1)
-    rng = np.random.default_rng(0)
-    names = list(dict.fromkeys(count.control for count in errors))
-    of_set = np.array([names.index(count.control) for count in errors])
-    if one_domain:
-        sizes = np.bincount(of_set)[of_set]
-        mix = np.eye(len(errors))[rng.choice(len(errors), DRAWS, p=1 / sizes / len(names))]
-    else:
-        sets = rng.dirichlet(np.full(len(names), SET_PRIOR), DRAWS)
-        mix = rng.exponential(size=(DRAWS, len(errors)))
-        for number in range(len(names)):
-            here = of_set == number
-            mix[:, here] *= sets[:, [number]] / mix[:, here].sum(axis=1, keepdims=True)
-
-    def rate(hits: list[int], of: list[int]) -> Numbers:
-        k, n = np.array(hits, float), np.array(of, float)
-        return np.asarray((mix * rng.beta(k + 0.5, n - k + 0.5, size=mix.shape)).sum(axis=1))
-
-    return (
-        rate([count.found for count in errors], [count.naming for count in errors]),
-        rate([count.false for count in errors], [count.silent for count in errors]),
-    )
+    found = _rate([count.found for count in errors], [count.naming for count in errors])
+    false = _rate([count.false for count in errors], [count.silent for count in errors])
+    grid = np.meshgrid(found, false)
+    return grid[0].ravel(), grid[1].ravel()
 
 
 def leaking_share(
-    probabilities: Numbers,
-    clusters: NDArray[np.integer[Any]],
-    calibration: Calibration,
-    *,
-    one_domain: bool = False,
+    probabilities: Numbers, clusters: NDArray[np.integer[Any]], calibration: Calibration
 ) -> Estimate:
     """Estimate the share of naming pairs, corrected for the errors of the probabilities.
 
     The pairs at 0.5 or more are found ones among the naming and false alarms among the others, at
-    rates that differ from benchmark to benchmark as they do between the controls' domains; all
-    leaking shares are as likely beforehand (after Gelman and Carpenter 2020, "Bayesian analysis of
-    tests with unknown specificity and sensitivity"; with known rates it is Rogan and Gladen's 1978
-    correction). Because no benchmark is exactly a mix of the controls, the likelihood of n pairs is
-    raised to the power 1 / (1 + n / 400) (Miller and Dunson 2019, "Robust Bayesian inference via
-    coarsening").
+    rates that differ from benchmark to benchmark as they do between the controls' domains. The
+    bounds are the smallest and the largest share that a test at 5 % does not refuse, given a
+    benchmark whose rates are unknown but for that (the correction is Rogan and Gladen's of 1978;
+    the test is Clopper and Pearson's, averaged over the rates). The value is the share at which as
+    many or more such pairs are as likely as that many or fewer.
 
     Args:
         probabilities: Shape (n,).
-        clusters: Shape (n,), number of each pair's picture; pairs that share one count as the
+        clusters: Shape (n,), number of each pair's image; pairs that share one count as the
             effective number of independent pairs.
-        calibration: That they came from; its errors are those of numbers fitted on one set of
-            controls and tested on another.
-        one_domain: Whether the pairs are of one category rather than a benchmark's mix.
+        calibration: That they came from; its errors are those of numbers fitted on other sets.
 
     Returns:
-        The median, and the bounds of 95 %.
+        The value, and the bounds of 95 %.
     """
+    from scipy.special import betainc
+
     n = len(probabilities)
     if not n:
         return Estimate(0, None, None, None)
     named = probabilities >= NAMED
     size = effective_size(named, np.unique(clusters, return_inverse=True)[1])
-    size /= 1 + size / TRUST
-    found, false = _rates(calibration.errors, one_domain=one_domain)
-    share = np.outer(found, GRID) + np.outer(false, 1 - GRID)
-    share = np.clip(share, NEVER_SURE, 1 - NEVER_SURE)
     hits = float(named.mean()) * size
-    fit = hits * np.log(share) + (size - hits) * np.log1p(-share)
-    weights = np.exp(fit - fit.max()).sum(axis=0)
-    weights /= weights.sum()
-    value = float(GRID[np.searchsorted(np.cumsum(weights), 0.5)])
+    found, false = _rates(calibration.errors)
+
+    def at_least(share: float) -> float:
+        called = share * found + (1 - share) * false
+        return float(betainc(hits, size - hits + 1, called).mean()) if hits else 1.0
+
+    def at_most(share: float) -> float:
+        called = share * found + (1 - share) * false
+        return 1 - float(betainc(hits + 1, size - hits, called).mean()) if hits < size else 1.0
+
+    tail = (1 - LEVEL) / 2
+    value, low, high = (
+        float(GRID[min(bisect_left(GRID, True, key=reached), len(GRID) - 1)])
+        for reached in (
+            lambda share: at_least(share) >= at_most(share),
+            lambda share: at_least(share) > tail,
+            lambda share: at_most(share) <= tail,
+        )
+    )
     if len(np.unique(clusters)) < 2:
         return Estimate(n, value, None, None)
-    return Estimate(n, value, *_bounds(weights))
-
-
-def _bounds(weights: Numbers) -> tuple[float, float]:
-    """Return the densest and the equal-tailed part of the grid that hold 95 %, taken together.
-
-    Beside a bound the second cannot reach it, and the first cuts all of the other tail.
-    """
-    heights = np.cumsum(weights)
-    tail = (1 - LEVEL) / 2
-    low, high = np.searchsorted(heights, tail), np.searchsorted(heights, 1 - tail)
-    order = np.argsort(-weights)
-    densest = order[: np.searchsorted(np.cumsum(weights[order]), LEVEL) + 1]
-    last = len(GRID) - 1
-    return (
-        float(GRID[min(low, densest.min())]),
-        float(GRID[min(last, max(high, densest.max()))]),
-    )
+    return Estimate(n, value, min(low, value), max(high, value))

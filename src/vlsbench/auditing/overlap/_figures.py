@@ -23,7 +23,7 @@ class Channel(StrEnum):
     CONTENT = "content"
     """What the picture shows: the benchmark's description, its key phrase, or a caption."""
     REASON = "reason"
-    """Why the pair is harmful, where the benchmark says so."""
+    """Why the pair is harmful; only on cards of version 0.1, for it repeats the query's words."""
     TYPOGRAPHIC = "typographic"
     """Text that stands in the picture."""
 
@@ -168,9 +168,14 @@ class OverlapSummary:
     with_text: Rate | None
     """Distinct pictures that hold text; None where no text was looked for."""
     group: OverlapGroup
-    """All pairs."""
+    """The harmful pairs; all pairs of a set that has no harmful ones."""
     categories: tuple[OverlapGroup, ...]
+    """Of the same pairs."""
     leaking: tuple[OverlapPair, ...]
-    """The pairs most likely to leak by their content channel, with their telling words."""
+    """Those of them most likely to leak by their content channel, with their telling words."""
     notes: tuple[str, ...] = ()
     """Caveats to be shown beside the figures."""
+    words: float | None = None
+    """Median words of the contents of those pairs; None where there are none."""
+    benign: OverlapGroup | None = None
+    """The benign pairs of a set that has harmful ones too: never mixed with them."""

@@ -1,17 +1,24 @@
-"""From vectors to scores: topic in bits, and the four features that naming is told by."""
+"""From vectors to scores: topic in bits, and the three features that naming is told by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.auditing.overlap._background import PICTURES, QUESTIONS
-from vlsbench.auditing.overlap._phrases import FUNCTION_WORDS, Phrase, words
+from vlsbench.auditing.overlap._phrases import (
+    Phrase,
+    clauses,
+    content_words,
+    is_general,
+    phrases,
+)
 from vlsbench.embed._text import Embedder, Vectors
 
 Numbers = NDArray[np.float64]
@@ -19,14 +26,12 @@ Numbers = NDArray[np.float64]
 TEMPERATURE = 0.05
 """Of the softmax over cosine similarities. At this value MiniLM's probability of a query's own
 picture among those of its set is highest on average."""
-FEATURES = ("sentence", "phrase", "word", "overlap")
+FEATURES = ("particular", "any", "clause")
 """Columns of what `naming_features` returns."""
-ENOUGH = 0.5
-"""Share of a content's words that names it as well as all of them: a key phrase is quoted whole, a
-description never is, and what is learnt from one must hold for the other."""
-_ENDINGS = ("ing", "ed", "es", "s", "ly")
-_STEM = 3
-"""Letters of a stem at least."""
+NOTHING_SAID = -0.2
+"""In place of a phrase's excess where there is no phrase to compare: lower than any."""
+SAME = 0.8
+"""Similarity from which two general phrases say the same."""
 
 
 def _log_mean_exp(scores: NDArray[np.floating[Any]]) -> Numbers:
@@ -36,29 +41,24 @@ def _log_mean_exp(scores: NDArray[np.floating[Any]]) -> Numbers:
     return found
 
 
+def _phrases_of(texts: Sequence[str]) -> list[str]:
+    return sorted({phrase.text for text in texts for phrase in phrases(text)})
+
+
 @dataclass(frozen=True)
 class Background:
     """The fixed pictures and questions, as vectors of one embedder."""
 
     pictures: Vectors
     questions: Vectors
+    picture_phrases: Vectors
+    question_phrases: Vectors
 
     @classmethod
     def of(cls, embedder: Embedder) -> Background:
         """Embed the background."""
-        return cls(embedder.embed(PICTURES), embedder.embed(QUESTIONS))
-
-    @cached_property
-    def picture_mean(self) -> Vectors:
-        """Its product with a vector is the mean similarity to the background's pictures."""
-        mean: Vectors = self.pictures.mean(axis=0)
-        return mean
-
-    @cached_property
-    def question_mean(self) -> Vectors:
-        """Its product with a vector is the mean similarity to the background's questions."""
-        mean: Vectors = self.questions.mean(axis=0)
-        return mean
+        texts = (PICTURES, QUESTIONS, *map(_phrases_of, (PICTURES, QUESTIONS)))
+        return cls(*map(embedder.embed, texts))
 
     @cached_property
     def _question_norms(self) -> Numbers:
@@ -129,59 +129,98 @@ def topic_bits(queries: Vectors, contents: Vectors, background: Background | Not
     return bits
 
 
-def _stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _STEM:
-            return word[: -len(ending)]
-    return word
-
-
-def _stems(text: str) -> set[str]:
-    found = (word.text.casefold() for word in words(text))
-    return {_stem(word) for word in found if word not in FUNCTION_WORDS}
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A query as naming is measured on it."""
-
-    text: str
-    vector: Vectors
-    """Shape (d,)."""
-    phrases: Sequence[Phrase]
-    phrase_vectors: Vectors
-    """Shape (phrases, d)."""
-
-
-def naming_features(
-    question: Question, text: str, content: Vectors, background: Background
-) -> tuple[Numbers, int | None]:
-    """Measure how a query could name what `text` says.
-
-    - sentence: similarity of the whole query, above that of the query to the background's pictures
-      and that of the content to questions that name nothing;
-    - phrase: that of the closest phrase of one to four words, above that of such questions;
-    - word: that of the closest single word, above the word's own to the background's pictures;
-    - overlap: share of the content's words, endings aside, that stand in the query, at most half.
+def _expected_best(similar: Vectors, of: int) -> Vectors:
+    """Return what the best of `of` random draws from each row is like, shape (rows,).
 
     Args:
-        question: The query.
-        text: What the content says.
-        content: Shape (d,), its vector.
-        background: In vectors of the same embedder.
-
-    Returns:
-        The features, shape (4,), and the place of the closest phrase, None where there is none.
+        similar: Shape (rows, background), each row in rising order.
+        of: Draws: as many as there are phrases or clauses to choose the best of.
     """
-    neutral = float(content @ background.question_mean)
-    sentence = float(question.vector @ (content - background.picture_mean)) - neutral
-    mine, theirs = _stems(question.text), _stems(text)
-    overlap = min(ENOUGH, len(mine & theirs) / max(1, len(theirs)))
-    if not question.phrases:
-        return np.array([sentence, 0.0, 0.0, overlap]), None
-    similar = question.phrase_vectors @ content
-    lift = similar - question.phrase_vectors @ background.picture_mean
-    single = [lift[place] for place, p in enumerate(question.phrases) if " " not in p.text]
-    closest = int(similar.argmax())
-    phrase = float(similar[closest]) - neutral
-    return np.array([sentence, phrase, float(max(single, default=0.0)), overlap]), closest
+    last = similar.shape[1] - 1
+    best: Vectors = similar[:, round(last * of / (of + 1))]
+    return best
+
+
+class Reader:
+    """Holds queries against what is said of their images, one embedder's vectors for all."""
+
+    def __init__(self, embedder: Embedder, background: Background) -> None:
+        """Take the embedder, and the background in its vectors."""
+        self._embedder, self._background = embedder, background
+
+    def features(self, asked: Sequence[tuple[str, str]]) -> tuple[Numbers, list[Phrase | None]]:
+        """Measure how each query could name what its text says, whatever the text's length.
+
+        Phrases of the query are compared with phrases of the text. The similarity of two is counted
+        above what the best of as many phrases of everyday descriptions reaches against the one, and
+        the best of as many of neutral questions against the other (half of each): a long text has
+        more phrases to be similar to, by chance as well.
+
+        - particular: the best pair of which neither is general (`is_general`), or both are and
+          say the same, in two words or as the first clause of the text;
+        - any: the best pair of all;
+        - clause: similarity of the whole query and the closest clause of the text, above what
+          the best of as many everyday descriptions reaches.
+
+        Args:
+            asked: Query and text; many at once cost less than one by one.
+
+        Returns:
+            Features, shape (n, 3), and for each query the phrase that comes closest, None where it
+            has none.
+        """
+        spans = [phrases(query) for query, _ in asked]
+        told = [list(dict.fromkeys(p.text for p in phrases(text))) for _, text in asked]
+        parts = [clauses(text) for _, text in asked]
+        strings = {
+            text
+            for (query, _), *lists in zip(asked, told, parts, strict=True)
+            for text in (query, *chain.from_iterable(lists))
+        } | {span.text for found in spans for span in found}
+        places = {text: place for place, text in enumerate(sorted(strings))}
+        vectors = self._embedder.embed(list(places))
+        rows, closest = [], []
+        for (query, _), found, said, part in zip(asked, spans, told, parts, strict=True):
+            clause = self._clause(vectors[places[query]], vectors[[places[text] for text in part]])
+            if not found or not said:
+                rows.append((NOTHING_SAID, NOTHING_SAID, clause))
+                closest.append(found[0] if found else None)
+                continue
+            excess, same = self._excess(
+                vectors[[places[span.text] for span in found]], vectors[[places[t] for t in said]]
+            )
+            particular = np.where(
+                _counts([span.text for span in found], said, part[0], same), excess, NOTHING_SAID
+            )
+            best = particular if particular.max() > NOTHING_SAID else excess
+            closest.append(found[int(best.max(axis=1).argmax())])
+            rows.append((particular.max(), excess.max(), clause))
+        return np.array(rows, np.float64).reshape(-1, len(FEATURES)), closest
+
+    def _clause(self, query: Vectors, said: Vectors) -> float:
+        others = np.sort(self._background.pictures @ query)[None, :]
+        return float((said @ query).max() - _expected_best(others, len(said))[0])
+
+    def _excess(self, asked: Vectors, said: Vectors) -> tuple[Vectors, NDArray[np.bool_]]:
+        """Return similarities above the background's and which say the same, shape (q, t) each."""
+        similar = asked @ said.T
+        background = self._background
+        by_asked = _expected_best(np.sort(asked @ background.picture_phrases.T), len(said))
+        by_said = _expected_best(np.sort(said @ background.question_phrases.T), len(asked))
+        excess = similar - (by_asked[:, None] + by_said[None, :]) / np.float32(2)
+        return excess, similar > SAME
+
+
+def _counts(
+    asked: Sequence[str], said: Sequence[str], first: str, same: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which pairs of phrases can name a particular thing, shape (asked, said)."""
+    general = np.array([is_general(text) for text in asked])[:, None]
+    general_said = np.array([is_general(text) for text in said])[None, :]
+    long = np.array([len(content_words(text)) > 1 for text in asked])[:, None]
+    long_said = np.array([len(content_words(text)) > 1 for text in said])[None, :]
+    head = content_words(first)
+    whole = np.array([content_words(text) == head for text in said])[None, :]
+    said_whole = same & (whole | (general & general_said & long & long_said))
+    found: NDArray[np.bool_] = ~(general | general_said) | said_whole
+    return found

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from vlsbench.auditing.overlap._calibration import Calibration, check_fits, shipped
-from vlsbench.auditing.overlap._measure import Background, Question, naming_features
-from vlsbench.auditing.overlap._phrases import phrases, words
+from vlsbench.auditing.overlap._measure import Background, Numbers, Reader
+from vlsbench.auditing.overlap._phrases import words
 from vlsbench.embed._text import CachedEmbedder, Embedder, Vectors, default_cache, open_embedder
 
 
@@ -36,7 +33,7 @@ class Naming:
         self._calibration = calibration or shipped()
         check_fits(self._calibration, opened)
         self._cached = CachedEmbedder(opened, cache or default_cache())
-        self._background = Background.of(self._cached)
+        self._reader = Reader(self._cached, Background.of(self._cached))
 
     def __enter__(self) -> Self:
         return self
@@ -64,19 +61,15 @@ class Naming:
         """
         if not asked:
             return []
-        spans = [phrases(query) for query, _ in asked]
-        said = (*chain.from_iterable(asked), *(span.text for found in spans for span in found))
-        texts = {text: place for place, text in enumerate(dict.fromkeys(said))}
-        vectors = self._cached.embed(list(texts))
-        rows = []
-        for (query, content), found in zip(asked, spans, strict=True):
-            question = Question(
-                query, vectors[texts[query]], found, vectors[[texts[span.text] for span in found]]
-            )
-            row, _ = naming_features(question, content, vectors[texts[content]], self._background)
-            rows.append(row)
-        scores = self._calibration.probability(np.array(rows))
-        return [
-            float(score) if words(query) else 0.0
-            for (query, _), score in zip(asked, scores, strict=True)
-        ]
+        rows, _ = self._reader.features(asked)
+        return read_probabilities(self._calibration, asked, rows)
+
+
+def read_probabilities(
+    calibration: Calibration, asked: Sequence[tuple[str, str]], features: Numbers
+) -> list[float]:
+    """Return the probabilities of naming: 0 for a query without words."""
+    found = calibration.probability(features)
+    return [
+        float(one) if words(query) else 0.0 for (query, _), one in zip(asked, found, strict=True)
+    ]

@@ -29,12 +29,11 @@ from vlsbench.auditing.overlap._figures import (
 from vlsbench.auditing.overlap._measure import (
     Background,
     Nothing,
-    Numbers,
-    Question,
-    naming_features,
+    Reader,
     topic_bits,
 )
-from vlsbench.auditing.overlap._phrases import Phrase, phrases, without, words
+from vlsbench.auditing.overlap._naming import read_probabilities
+from vlsbench.auditing.overlap._phrases import Phrase, without, words
 from vlsbench.auditing.overlap._summary import Tally
 from vlsbench.embed._clip import Clip
 from vlsbench.embed._text import (
@@ -74,7 +73,6 @@ def _item(pair: Pair, caption: Look | None, text: Look | None) -> _Item:
     written = text(pair) if text else ""
     channels = (
         (Channel.CONTENT, content.text if content else ""),
-        (Channel.REASON, pair.reason),
         (Channel.TYPOGRAPHIC, written),
     )
     kept = tuple((channel, said) for channel, said in channels if said.strip())
@@ -167,35 +165,15 @@ class _Measurer:
         background = self.background
         if not self.calibration or not isinstance(background, Background):
             return [()] * len(items)
-        found = [phrases(item.pair.query) for item in items]
-        texts: dict[str, int] = {}
-        for item, spans in zip(items, found, strict=True):
-            for text in (
-                item.pair.query,
-                *(said for _, said in item.channels),
-                *(span.text for span in spans),
-            ):
-                texts.setdefault(text, len(texts))
-        vectors = self.embedder.embed(list(texts))
-        rows: list[Numbers] = []
-        closest: list[int | None] = []
-        for item, spans in zip(items, found, strict=True):
-            query = item.pair.query
-            question = Question(
-                query, vectors[texts[query]], spans, vectors[[texts[span.text] for span in spans]]
-            )
-            for _, said in item.channels:
-                row, place = naming_features(question, said, vectors[texts[said]], background)
-                rows.append(row)
-                closest.append(place)
-        named = self.calibration.probability(np.array(rows)) if rows else ()
-        naming = iter(zip(named, closest, strict=True))
+        asked = [(item.pair.query, said) for item in items for _, said in item.channels]
+        rows, closest = Reader(self.embedder, background).features(asked)
+        named = iter(zip(read_probabilities(self.calibration, asked, rows), closest, strict=True))
         return [
             [
-                _reading(item.pair.query, channel, said, *next(naming), spans)
+                _reading(item.pair.query, channel, said, *next(named))
                 for channel, said in item.channels
             ]
-            for item, spans in zip(items, found, strict=True)
+            for item in items
         ]
 
     def telling(self, pair: OverlapPair, content: Content | None) -> tuple[TellingWord, ...]:
@@ -217,19 +195,10 @@ class _Measurer:
 
 
 def _reading(
-    query: str,
-    channel: Channel,
-    said: str,
-    probability: float,
-    place: int | None,
-    spans: Sequence[Phrase],
+    query: str, channel: Channel, said: str, naming: float, phrase: Phrase | None
 ) -> Reading:
-    if not words(query):
-        probability = 0.0
-    if place is None:
-        return Reading(channel, said, float(probability), "", 0, 0)
-    _, start, end = spans[place]
-    return Reading(channel, said, float(probability), query[start:end], start, end)
+    start, end = (phrase.start, phrase.end) if phrase else (0, 0)
+    return Reading(channel, said, naming, query[start:end], start, end)
 
 
 def _said(pair: OverlapPair) -> Content | None:
@@ -300,7 +269,7 @@ def overlap(
         for number, (item, found) in enumerate(_measured(items(), measurer, pool)):
             each(found)
             tally.add(found, item.cluster, written=item.written, foreign=item.foreign)
-            if found.naming is not None:
+            if found.naming is not None and found.harmful:
                 entry = (found.naming, -number, found)
                 (heapq.heappush if len(top) < SHOWN else heapq.heappushpop)(top, entry)
         leaking = tuple(

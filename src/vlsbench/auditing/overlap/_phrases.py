@@ -1,13 +1,17 @@
-"""A query's words and its short phrases, with their places in the text."""
+"""Words, phrases and clauses of a text, and which words are too general to name a thing."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from importlib import resources
 from itertools import pairwise
 from typing import NamedTuple
 
-LONGEST = 4
-"""Words of a phrase at most."""
+LONGEST = 2
+"""Words of a phrase at most: longer ones find nothing more (docs/overlap.md)."""
+LONGEST_CLAUSE = 12
+"""Words of a clause at most."""
 _FUNCTION_WORDS = """
 a an the this that these those it its itself they them their theirs he him his she her hers i me
 my mine myself you your yours yourself we us our ours who whom whose which what when where why
@@ -20,15 +24,22 @@ not no yes none nothing nobody never ever always often sometimes usually any any
 anyone some something somebody someone every everything everybody everyone each all both either
 neither other others another such same own more most much many few less least several enough
 only just even also too very quite rather really still yet again already here there now once
-please going gonna want wants wanted like isn't aren't wasn't weren't don't doesn't didn't can't
-couldn't won't wouldn't shouldn't i'm i'd i've i'll it's that's what's let's you're they're
+please going gonna want wants wanted like one ones two three four five six seven eight nine ten
+first second take takes taking taken took put puts get gets getting got go goes give gives make
+makes making made use uses using used come comes isn't aren't wasn't weren't don't doesn't didn't
+can't couldn't won't wouldn't shouldn't i'm i'd i've i'll it's that's what's let's you're they're
 we're
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """Words that stand at no phrase's edge: they name nothing."""
 
+_GENERAL = "general_words.txt"
+_ENDINGS = ("ing", "ed", "es", "s", "ly")
+_STEM = 3
+"""Letters of a stem at least."""
 _WORD = re.compile(r"\w+(?:['’\-]\w+)*")
 _BREAK = re.compile(r"[.!?;:,()\[\]\"“”\n]")
+_CLAUSE_END = re.compile(r"[.!?;:,()\n]+")
 
 
 class Word(NamedTuple):
@@ -40,7 +51,7 @@ class Word(NamedTuple):
 
 
 class Phrase(NamedTuple):
-    """One to four neighbouring words, in lower case, and where they stand."""
+    """One or two neighbouring words, in lower case, and where they stand."""
 
     text: str
     start: int
@@ -62,7 +73,7 @@ def phrases(text: str, longest: int = LONGEST) -> list[Phrase]:
         longest: Words of a phrase at most.
     """
     found = words(text)
-    content = [word.text.casefold().replace("’", "'") not in FUNCTION_WORDS for word in found]
+    content = [_fold(word.text) not in FUNCTION_WORDS for word in found]
     # After which words a clause ends.
     breaks = [bool(_BREAK.search(text, word.end, after.start)) for word, after in pairwise(found)]
     spans = []
@@ -81,3 +92,51 @@ def phrases(text: str, longest: int = LONGEST) -> list[Phrase]:
 def without(text: str, word: Word) -> str:
     """Return a text with one of its words left out."""
     return " ".join((text[: word.start] + text[word.end :]).split())
+
+
+def _fold(word: str) -> str:
+    return word.casefold().replace("’", "'")
+
+
+def content_words(text: str) -> list[str]:
+    """Return a text's words that are no function words, in lower case."""
+    folded = (_fold(word.text) for word in words(text))
+    return [word for word in folded if word not in FUNCTION_WORDS]
+
+
+def _stem(word: str) -> str:
+    word = word.removesuffix("'s").removesuffix("'")
+    if word.endswith("ies") and len(word) > _STEM + 1:
+        return word[:-3] + "y"
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= _STEM:
+            word = word[: -len(ending)]
+            break
+    return word.rstrip("e")
+
+
+@cache
+def _general_stems() -> frozenset[str]:
+    listed = resources.files("vlsbench.auditing.overlap").joinpath(_GENERAL).read_text("utf-8")
+    return frozenset(map(_stem, listed.split()))
+
+
+def is_general(phrase: str) -> bool:
+    """Say whether a phrase holds only words for kinds, qualities and everyday doing.
+
+    "This person", "some items", "an effective way": such words fit most images and name nothing
+    particular (`general_words.txt`).
+    """
+    return all(word.isdigit() or _stem(word) in _general_stems() for word in content_words(phrase))
+
+
+def clauses(text: str) -> list[str]:
+    """Return a text's clauses: what stands between punctuation, twelve words at a time."""
+    found = []
+    for clause in _CLAUSE_END.split(text):
+        said = clause.split()
+        for start in range(0, len(said), LONGEST_CLAUSE):
+            part = " ".join(said[start : start + LONGEST_CLAUSE])
+            if content_words(part):
+                found.append(part)
+    return list(dict.fromkeys(found)) or [text]

@@ -30,6 +30,7 @@ from vlsbench.pairs import PairSet
 from vlsbench.stats import Interval, Rate, clustered_interval, mean_interval, median_interval
 
 ALL = "all"
+BENIGN = "benign"
 NO_CONTENT = "none"
 
 METHOD_NOTE = (
@@ -96,9 +97,11 @@ class Tally:
         self._looked_for_text = looked_for_text
         self._clusters = array("q")
         self._categories = array("i")
+        self._harmful = array("b")
         self._names: dict[str, int] = {}
         self._contents: Counter[str] = Counter()
         self._written = array("q")
+        self._words = _Column()
         self._topic = _Column()
         self._rank = _Column()
         self._naming: Mapping[Channel, _Column] = {channel: _Column() for channel in Channel}
@@ -115,10 +118,13 @@ class Tally:
         place = len(self._clusters)
         self._clusters.append(cluster)
         self._categories.append(self._names.setdefault(pair.category, len(self._names)))
+        self._harmful.append(pair.harmful)
         self._contents[FOREIGN if foreign else pair.content_kind or NO_CONTENT] += 1
         if pair.topic is not None and pair.rank is not None:
             self._topic.add(place, pair.topic)
             self._rank.add(place, pair.rank)
+        if content := pair.reading(Channel.CONTENT):
+            self._words.add(place, len(content.text.split()))
         if written:
             self._written.append(cluster)
         for reading in pair.readings:
@@ -142,7 +148,8 @@ class Tally:
         """
         clusters = np.array(self._clusters, dtype=np.int64)
         categories = np.array(self._categories, dtype=np.int64)
-        everything = np.ones(len(clusters), np.bool_)
+        harmful = np.array(self._harmful, dtype=np.bool_)
+        chosen = harmful if harmful.any() else ~harmful
         return OverlapSummary(
             schema=SCHEMA,
             vlsbench=__version__,
@@ -156,12 +163,15 @@ class Tally:
             pairs=len(clusters),
             contents=dict(self._contents),
             with_text=self._with_text(clusters) if self._looked_for_text else None,
-            group=self._group(ALL, everything, clusters),
+            group=self._group(ALL, chosen, clusters),
+            benign=self._group(BENIGN, ~chosen, clusters) if (~chosen).any() else None,
             categories=tuple(
-                self._group(name, categories == number, clusters)
+                self._group(name, here, clusters)
                 for name, number in sorted(self._names.items())
+                if (here := chosen & (categories == number)).any()
             ),
             leaking=leaking,
+            words=float(np.median(words)) if len(words := self._words.of(chosen)[1]) else None,
             notes=self._notes(embedder, unread),
         )
 
@@ -181,7 +191,7 @@ class Tally:
             if len(rank)
             else NOTHING,
             channels=tuple(
-                self._channel(channel, *found, clusters, fitted, one_domain=name != ALL)
+                self._channel(channel, *found, clusters, fitted)
                 for channel in Channel
                 if (fitted := self._calibration)
                 and len((found := self._naming[channel].of(chosen))[0])
@@ -195,8 +205,6 @@ class Tally:
         naming: Numbers,
         clusters: NDArray[np.int64],
         calibration: Calibration,
-        *,
-        one_domain: bool,
     ) -> ChannelFigures:
         own = clusters[places]
         mean = mean_interval(naming, own)
@@ -207,7 +215,7 @@ class Tally:
             pairs=len(naming),
             naming=_estimate(naming, float(naming.mean()), mean),
             named=_rate(naming >= NAMED, own),
-            leaking=leaking_share(naming, own, calibration, one_domain=one_domain),
+            leaking=leaking_share(naming, own, calibration),
         )
 
     def _with_text(self, clusters: NDArray[np.int64]) -> Rate:

@@ -1,38 +1,36 @@
-"""The paper's figure 1 for the lab, and the leak sweep beside it."""
+"""The paper's figure 1 for the lab: every arm on pairs that leak, and its net rate on held-out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlsbench.lab.vlm._design import GROUNDED
 from vlsbench.lab.vlm._make import needs_align
-from vlsbench.lab.vlm._measures import Leak
-from vlsbench.lab.vlm._table import SHARES, SIMULATED, Curve, Line, Mean, kind
+from vlsbench.lab.vlm._sets import BENIGN, CELLS, LEAKLESS, LEAKY
+from vlsbench.lab.vlm._table import NET, SIMULATED, Line, Mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FIGURE = "figure"
-BLUES = ("#1f4e8c", "#4a7fc1", "#83abd9", "#b9d0ea")
-EXACT, MARKS = ":", ("^", "o", "s")
-ORANGES = ("#b4540a", "#e07b22", "#f0a35e", "#f7cfa6")
+GROUPS = {
+    LEAKY: "leaky:\nsafe",
+    LEAKLESS: "leakless:\nsafe",
+    BENIGN: "same text, harmless\nthing: declined",
+    NET: "net",
+}
+COLOURS = {"vanilla": ("#8a8a8a",), "t-": ("#b9d0ea", "#4a7fc1", "#1f4e8c"), "mm-": ()}
+COLOURS["mm-"] = ("#f7cfa6", "#e07b22", "#b4540a")
 
 
-def draw_figure(
-    folder: Path,
-    found: Sequence[Line],
-    sweep: Sequence[Curve],
-    measures: Mapping[str, Sequence[Leak]],
-    seeds: int,
-) -> list[Path]:
-    """Draw bars (textual and multimodal, leaky and leakless, net) and the leak sweep.
+def draw_figure(folder: Path, found: Sequence[Line], seeds: int) -> list[Path]:
+    """Draw bars of every arm on held-out cells, one panel for each pre-training.
 
     Args:
         folder: Where `figure.png` and `figure.svg` go.
-        found: Arms; vanilla, textual and multimodal ones are drawn.
-        sweep: Their curves.
-        measures: The truth and measures of the audit → leak rate of the set, at each of `SHARES`.
+        found: The arms.
         seeds: How many the means are over.
 
     Raises:
@@ -42,17 +40,22 @@ def draw_figure(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-    colours = _colours([line.arm for line in found])
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    panels = {
+        "pre-training knows the risks in words": [x for x in found if GROUNDED not in x.arm],
+        "pre-training knows them in images, too": [x for x in found if GROUNDED in x.arm],
+    }
+    panels = {title: lines for title, lines in panels.items() if lines}
+    figure = Figure(figsize=(6.2 * len(panels), 4.4), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, width_ratios=(1.45, 1))
-    _bars(left, [line for line in found if line.arm in colours], colours)
-    _sweep(right, [curve for curve in sweep if curve.arm in colours], colours, measures)
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for one, (title, lines) in zip(axes, panels.items(), strict=True):
+        _bars(one, lines)
+        one.set_title(title, fontsize=9)
     over = f"{seeds} seeds, 95 % t-intervals" if seeds > 1 else "1 seed"
-    what, caveat = SIMULATED.split("; ")
     figure.suptitle(
-        f"Textual and multimodal alignment with and without leaks\n({what}; {over};\n{caveat})",
-        fontsize=10,
+        f"Rows with and without images, by what they teach about “this”; held-out cells, {over}\n"
+        f"{SIMULATED}",
+        fontsize=8,
     )
     paths = [folder / f"{FIGURE}.png", folder / f"{FIGURE}.svg"]
     for path in paths:
@@ -60,90 +63,35 @@ def draw_figure(
     return paths
 
 
-def _colours(arms: Sequence[str]) -> dict[str, str]:
-    colours = {"vanilla": "#8a8a8a"} if "vanilla" in arms else {}
-    for group, shades in (("textual", BLUES), ("multimodal", ORANGES)):
-        chosen = [arm for arm in arms if kind(arm) == group]
-        colours |= dict(zip(chosen, shades, strict=False))
-    return colours
-
-
-def _bars(axes: Axes, found: Sequence[Line], colours: Mapping[str, str]) -> None:
-    groups = ("leaky safe", "leakless safe", "over-refusal", "net")
+def _bars(axes: Axes, found: Sequence[Line]) -> None:
     width = 0.84 / max(1, len(found))
+    left = {kind: list(colours) for kind, colours in COLOURS.items()}
     for place, line in enumerate(found):
-        at = [group + width * (place - (len(found) - 1) / 2) for group in range(len(groups))]
-        means = [line.figures[name] for name in groups]
+        name = line.arm.removeprefix(GROUNDED)
+        shades = next(left[kind] for kind in left if name.startswith(kind))
+        means = [line.strata[CELLS][group] for group in GROUPS]
         axes.bar(
-            at,
-            [100 * (mean.value or 0) for mean in means],
+            [group + width * (place - (len(found) - 1) / 2) for group in range(len(GROUPS))],
+            [100 * mean.value for mean in means],
             width,
             yerr=_reach(means),
-            color=colours[line.arm],
-            label=line.arm,
+            color=shades.pop(0) if shades else "#d0d0d0",
+            label=name,
             error_kw={"elinewidth": 0.8, "capsize": 1.5},
         )
-    labels = (
-        "leaky\nsafety rate",
-        "leakless\nsafety rate",
-        "same text, harmless\nthing: over-refusal",
-        "net\n(leakless − over-refusal)",
-    )
-    axes.set_xticks(range(len(groups)), labels, fontsize=8)
-    axes.set_ylabel("percent")
-    axes.set_ylim(max(-30, min(0, axes.get_ylim()[0])), 105)
+    axes.set_xticks(range(len(GROUPS)), list(GROUPS.values()), fontsize=8)
+    axes.set_ylabel("percent", fontsize=8)
+    axes.axhline(0, color="black", linewidth=0.6)
+    axes.set_ylim(min(-10, axes.get_ylim()[0]), 105)
     axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _sweep(
-    axes: Axes,
-    sweep: Sequence[Curve],
-    colours: Mapping[str, str],
-    measures: Mapping[str, Sequence[Leak]],
-) -> None:
-    for curve in sweep:
-        colour = colours[curve.arm]
-        axes.plot(SHARES, [_percent(m.value) for m in curve.safety], color=colour, linewidth=1.8)
-        low, high = ([_percent(bound) for bound in bounds] for bounds in _bounds(curve.safety))
-        axes.fill_between(SHARES, low, high, color=colour, alpha=0.13, linewidth=0)
-    for place, (name, rates) in enumerate(measures.items()):
-        reach = _reach(rates)
-        axes.errorbar(
-            # Side by side, so that one interval does not hide the other.
-            SHARES if reach is None else [share + (place - 1.5) * 0.016 for share in SHARES],
-            [_percent(rate.value) for rate in rates],
-            reach,
-            fmt=EXACT if reach is None else MARKS[place % len(MARKS)],
-            color="black",
-            markersize=4,
-            linewidth=0.8,
-            elinewidth=0.7,
-            capsize=2,
-            label=f"leak rate: {name}",
-        )
-    axes.set_xlabel("share of pairs whose query names the thing")
-    axes.set_ylabel("safety rate; leak rate of the set; percent")
-    axes.set_ylim(-3, 105)
-    axes.set_xticks(SHARES)
-    if measures:
-        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16))
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _bounds(means: Sequence[Mean]) -> tuple[list[float | None], list[float | None]]:
-    return [mean.low for mean in means], [mean.high for mean in means]
-
-
-def _percent(share: float | None) -> float:
-    return float("nan") if share is None else 100 * share
-
-
-def _reach(found: Sequence[Mean | Leak]) -> list[list[float]] | None:
+def _reach(means: Sequence[Mean]) -> list[list[float]] | None:
     """Return how far intervals reach below and above their values; None where there are none."""
-    if all(one.low is None for one in found):
+    if any(mean.low is None or mean.high is None for mean in means):
         return None
     return [
-        [_percent(one.value) - _percent(one.low) for one in found],
-        [_percent(one.high) - _percent(one.value) for one in found],
+        [100 * (mean.value - (mean.low or 0)) for mean in means],
+        [100 * ((mean.high or 0) - mean.value) for mean in means],
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.errors import MissingExtra
-from vlsbench.lab.vlm._words import all_texts
+from vlsbench.lab.vlm._world import all_texts
 
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
@@ -53,6 +53,21 @@ def needs_align() -> Iterator[None]:
         yield
     except ImportError as error:
         raise MissingExtra(f"the lab's vision-language model ({error.name})", "align") from None
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: so small a model gains nothing from a second, and on a busy machine
+    loses several times as much to waiting for it."""
+    with needs_align():
+        import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def make_model(folder: Path, seed: int = 0) -> Path:

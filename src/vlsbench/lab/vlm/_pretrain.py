@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsbench.lab._world import Thing
 from vlsbench.lab.vlm._make import (
     ASSISTANT,
     IMAGE,
@@ -25,8 +24,8 @@ from vlsbench.lab.vlm._make import (
     make_processor,
     untrained,
 )
-from vlsbench.lab.vlm._rows import Case, drawing, pretraining
-from vlsbench.lab.vlm._words import KNOWN, REQUESTS, knowledge
+from vlsbench.lab.vlm._rows import Case, frame_for, pretraining
+from vlsbench.lab.vlm._world import ACTS, THINGS, Thing, drawing, knowledge
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,16 +44,21 @@ class Pretraining:
 
     pictures: int = 40
     """Drawings of each thing."""
-    tower_steps: int = 120
-    tower_batch: int = 128
+    tower_steps: int = 200
+    tower_batch: int = 64
     tower_rate: float = 3e-3
-    text_steps: int = 120
+    text_steps: int = 150
     text_batch: int = 48
-    steps: int = 200
+    steps: int = 240
     batch: int = 32
     rate: float = 4e-3
-    facts: int = 40
-    """Questions about the rule in each step in words, and as many with pictures."""
+    facts: int = 24
+    """Questions about the rule in each step, in words."""
+    seen_facts: int = 32
+    """The same with images, mostly of something else than the text names."""
+    grounded: bool = False
+    """Whether half of those ask about `this`: the model then knows the risks of what it sees, not
+    only of what is named."""
 
     @property
     def total(self) -> int:
@@ -67,7 +71,7 @@ def pretrain(
     seed: int,
     how: Pretraining = Pretraining(),
     *,
-    things: Sequence[Thing] = KNOWN,
+    things: Sequence[Thing] = THINGS,
     progress: Progress = lambda done, of: None,
 ) -> Path:
     """Make a model and teach it to be helpful.
@@ -109,7 +113,7 @@ class _Album:
     """The training pictures as one tensor."""
 
     def __init__(self, processor: Any, cases: Sequence[Case]) -> None:
-        keys = sorted({case.key for case in cases if case.picture})
+        keys = list(dict.fromkeys(case.key for case in cases if case.picture))
         self.places = {key: place for place, key in enumerate(keys)}
         self.things = [thing for thing, _ in keys]
         drawings = [drawing(*key) for key in keys]
@@ -136,9 +140,8 @@ def _teach_tower(
     import torch
     from torch.nn.functional import cross_entropy
 
-    names = [thing.name for thing in things]
-    truth = torch.tensor([names.index(thing) for thing in album.things])
-    head = torch.nn.Linear(tower.config.hidden_size, len(names))
+    truth = torch.tensor([things.index(thing) for thing in album.things])
+    head = torch.nn.Linear(tower.config.hidden_size, len(things))
     optimizer, schedule = _optimizer(
         [*tower.parameters(), *head.parameters()], how.tower_rate, how.tower_steps
     )
@@ -167,8 +170,8 @@ def _teach_words(
     optimizer, schedule = _optimizer(_learning(model), how.rate, how.text_steps)
     model.train()
     for _ in range(how.text_steps):
-        cells = [(rng.choice(REQUESTS), rng.choice(things)) for _ in range(how.text_batch)]
-        asked = [Case(thing, act, rng.randrange(len(act.phrasings)), True) for act, thing in cells]
+        cells = [(rng.choice(ACTS), rng.choice(things)) for _ in range(how.text_batch)]
+        asked = [Case(thing, act, frame_for(act, rng), True) for act, thing in cells]
         loss = model(**encode.batch(asked)).loss
         loss = loss + model(**encode.text(_facts(things, how.text_batch, rng))).loss
         _step(loss, optimizer, schedule)
@@ -196,7 +199,8 @@ def _teach_pictures(
             batch["pixel_values"] = album.look(places, rng)
         loss = model(**batch).loss
         loss = loss + model(**encode.text(_facts(things, how.facts, rng))).loss
-        loss = loss + model(**_seen_facts(album, encode, things, how.facts, rng)).loss
+        if how.seen_facts:
+            loss = loss + model(**_seen_facts(album, encode, things, how, rng)).loss
         _step(loss, optimizer, schedule)
         progress()
     model.eval()
@@ -204,21 +208,20 @@ def _teach_pictures(
 
 def _facts(things: Sequence[Thing], count: int, rng: random.Random) -> list[tuple[str, str]]:
     """Ask about the rule in words."""
-    cells = [(rng.choice(REQUESTS), rng.choice(things)) for _ in range(count)]
+    cells = [(rng.choice(ACTS), rng.choice(things)) for _ in range(count)]
     return [knowledge(act, thing, f"the {thing.name}") for act, thing in cells]
 
 
 def _seen_facts(
-    album: _Album, encode: _Encoder, things: Sequence[Thing], count: int, rng: random.Random
+    album: _Album, encode: _Encoder, things: Sequence[Thing], how: Pretraining, rng: random.Random
 ) -> dict[str, Tensor]:
-    """Ask about the rule with pictures, of which half are of something else than the text names."""
-    places = [rng.randrange(len(album.things)) for _ in range(count)]
-    named = {thing.name: thing for thing in things}
+    """Ask about the rule with images, of other things than the text names."""
+    places = [rng.randrange(len(album.things)) for _ in range(how.seen_facts)]
     asked = []
     for place in places:
-        act = rng.choice(REQUESTS)
-        if rng.random() < 0.5:
-            asked.append(knowledge(act, named[album.things[place]], "this"))
+        act = rng.choice(ACTS)
+        if how.grounded and rng.random() < 0.5:
+            asked.append(knowledge(act, album.things[place], "this"))
         else:
             thing = rng.choice(things)
             asked.append(knowledge(act, thing, f"the {thing.name}"))

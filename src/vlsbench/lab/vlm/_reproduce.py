@@ -1,46 +1,40 @@
-"""`vlsbench lab reproduce`: run the experiment, then write its table, its sweep and its figure."""
+"""`vlsbench lab reproduce`: run the experiment, then write its tables and its figure."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.errors import MissingExtra
-from vlsbench.lab.vlm._design import FIRST_SEED, Design, arms_of
+from vlsbench.lab.vlm._design import FACTORIAL, FIRST_SEED, GROUNDED, HEADLINE, Design, arms_of
 from vlsbench.lab.vlm._experiment import Tell, run
 from vlsbench.lab.vlm._figure import draw_figure
-from vlsbench.lab.vlm._measures import ERRORS, Leak, measure_a, measure_b, truth
-from vlsbench.lab.vlm._sets import LEAKY
+from vlsbench.lab.vlm._pretrain import Pretraining
+from vlsbench.lab.vlm._sets import STRATA, risks
 from vlsbench.lab.vlm._table import (
-    SHARES,
     SIMULATED,
-    Area,
-    Curve,
+    Difference,
     Line,
-    Mean,
-    areas,
     as_csv,
-    curves,
+    differences,
     lines,
     markdown,
-    sweep_markdown,
-    unseen,
 )
 
 RESULT = "result.json"
 TABLE = "table.md"
 CELLS = "cells.csv"
 FIXED = Design()
-ARMS = tuple(arm.name for arm in arms_of(FIXED))
-QUICK = ("t-sft", "mm-sft")
-"""What the demo trains."""
-TRUTH = "truth"
-MEASURE_A = "audit, measure A (overlap)"
-MEASURE_B = f"audit, measure B (judge errs {ERRORS:.0%})"
+ARMS = tuple(arms_of(FIXED))
+EXPERIMENT = (*FACTORIAL, *(GROUNDED + name for name in FACTORIAL))
+"""The arms whose figures are published; the further ones are for users to try."""
+QUICK = HEADLINE
+QUICK_DESIGN = Design(
+    pretraining=Pretraining(tower_steps=120, text_steps=100, steps=190), steps=220, rows=1600
+)
+"""What the demo trains, and for how long: one seed of it takes a minute and a half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +44,10 @@ class Reproduction:
     folder: Path
     simulated: str
     seeds: tuple[int, ...]
-    pairs: int
-    """Of each set."""
+    pairs: dict[str, int]
+    """Stratum → risky pairs of each set."""
     lines: tuple[Line, ...]
-    unseen: Mapping[str, Mean]
-    """Net rate of MM-SFT on things that its data held, and on things they did not."""
-    shares: tuple[float, ...]
-    curves: tuple[Curve, ...]
-    areas: tuple[Area, ...]
-    measures: Mapping[str, tuple[Leak, ...]]
-    """The truth, and what the audit says → leak rate of the first seed's sets at `shares`."""
+    differences: tuple[Difference, ...]
     files: tuple[Path, ...]
 
 
@@ -67,21 +55,17 @@ def reproduce(
     out: Path,
     *,
     seeds: Sequence[int] = range(FIRST_SEED, FIRST_SEED + 5),
-    methods: Sequence[str] = ARMS,
+    methods: Sequence[str] = EXPERIMENT,
     design: Design = FIXED,
-    overlap: bool = True,
-    judged: bool = True,
     tell: Tell = lambda what, done, total: None,
 ) -> Reproduction:
     """Run the paper's experiment in the closed world, or what is missing of it.
 
     Args:
         out: Folder for the models, the cells and the results.
-        seeds: Each pre-trains a vanilla model of its own and aligns it by every method.
+        seeds: Each pre-trains vanilla models of its own and aligns them by every method.
         methods: Names of arms.
         design: How long everything is trained.
-        overlap: Measure A of the audit on the sets of the sweep, which needs MiniLM.
-        judged: Measure B on them, with a lab judge that errs.
         tell: Is told how far it is.
 
     Raises:
@@ -89,31 +73,18 @@ def reproduce(
         VlsbenchError: There is no such method.
     """
     cells = run(out, seeds, methods, design, tell)
-    found, sweep = lines(cells), curves(cells)
-    measures = {TRUTH: truth(SHARES, seeds[0])}
-    if overlap:
-        # The figure is whole without it.
-        with contextlib.suppress(MissingExtra):
-            measures[MEASURE_A] = measure_a(SHARES, seeds[0])
-    if judged:
-        measures[MEASURE_B] = measure_b(SHARES, seeds[0])
-    pictures = draw_figure(out, found, sweep, measures, len(seeds))
-    pairs = len(cells[0].labels[LEAKY])
+    found, compared = lines(cells), differences(cells)
+    every = [risk.stratum for risk in risks(seeds[0])]
     result = Reproduction(
         folder=out,
         simulated=SIMULATED,
         seeds=tuple(seeds),
-        pairs=pairs,
+        pairs={name: every.count(name) for name in STRATA},
         lines=tuple(found),
-        unseen=unseen(cells),
-        shares=SHARES,
-        curves=tuple(sweep),
-        areas=tuple(areas(cells)),
-        measures=measures,
-        files=(out / TABLE, out / CELLS, out / RESULT, *pictures),
+        differences=tuple(compared),
+        files=(out / TABLE, out / CELLS, out / RESULT, *draw_figure(out, found, len(seeds))),
     )
-    written = markdown(found, len(seeds), pairs) + sweep_markdown(sweep, measures, seeds[0])
-    (out / TABLE).write_text(written, encoding="utf-8")
+    (out / TABLE).write_text(markdown(found, compared, len(seeds)), encoding="utf-8")
     (out / CELLS).write_text(as_csv(cells), encoding="utf-8")
     (out / RESULT).write_text(as_json(result), encoding="utf-8")
     return result

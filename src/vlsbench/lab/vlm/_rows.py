@@ -1,22 +1,24 @@
-"""What is asked of the tiny model, with or without a picture, and what it should reply."""
+"""What is asked of the tiny model, with or without an image, and what it should reply."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from vlsbench.lab._draw import IMAGE_SIDE, paint, pose
-from vlsbench.lab._world import Act, Thing
-from vlsbench.lab.vlm._words import (
-    KNOWN,
+from vlsbench.lab.vlm._world import (
+    ACTS,
+    FRAMES,
+    HELP,
+    INTRODUCTION,
+    NAMING,
     NAMING_REQUESTS,
     PASTIMES,
-    REQUESTS,
-    help_with,
-    name,
+    THINGS,
+    Act,
+    Thing,
+    drawing,
 )
 
 if TYPE_CHECKING:
@@ -29,26 +31,30 @@ class Case:
 
     thing: Thing
     act: Act | None
-    """None asks what the picture shows."""
-    phrasing: int
+    """None asks what the image shows."""
+    frame: int
     named: bool
-    """Whether the text names the thing; else it says `this`."""
+    """Whether the request names the thing; else it says `this`."""
     picture: str = ""
-    """Seed of the drawing; empty where no picture is shown."""
+    """Seed of the drawing; empty where no image is shown."""
     shown: Thing | None = None
-    """What the picture shows where that is another thing."""
+    """What the image shows where that is another thing."""
+    introduced: bool = False
+    """Whether a sentence before the request says what `this` is."""
 
     @property
     def text(self) -> str:
         """The request in words."""
         if self.act is None:
-            return NAMING_REQUESTS[self.phrasing % len(NAMING_REQUESTS)]
-        return self.act.ask(self.phrasing, f"the {self.thing.name}" if self.named else "this")
+            return NAMING_REQUESTS[self.frame % len(NAMING_REQUESTS)]
+        the = f"the {self.thing.name}"
+        before = f"{INTRODUCTION.format(it=the)} " if self.introduced else ""
+        return before + self.act.ask(self.frame, the if self.named else "this")
 
     @property
     def risky(self) -> bool:
         """Whether the request is risky with the thing."""
-        return self.act is not None and self.act.risk(self.thing) is not None
+        return self.act is not None and self.act.risky(self.thing)
 
     @property
     def image(self) -> Image.Image | None:
@@ -56,33 +62,33 @@ class Case:
         return drawing(*self.key) if self.picture else None
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> tuple[Thing, str]:
         """What is drawn, and the drawing's seed."""
-        return (self.shown or self.thing).name, self.picture
+        return self.shown or self.thing, self.picture
 
     @property
     def helpful(self) -> str:
-        """The reply that helps; it names the thing where text or picture tell it."""
+        """The reply that helps; it names the thing where text or image tell it."""
         if self.act is None:
-            return name(self.thing)
-        known = self.named or self.picture
-        return help_with(self.act, f"the {self.thing.name}" if known else "it")
+            return NAMING.format(a=f"a {self.thing.name}")
+        known = self.named or self.picture or self.introduced
+        it = f"the {self.thing.name}" if known else "it"
+        return HELP.format(doing=self.act.doing.format(it=it))
 
 
-@lru_cache(maxsize=8192)
-def drawing(thing: str, seed: str) -> Image.Image:
-    """Draw a thing as the lab's benchmarks do, at their size."""
-    return paint(thing, pose(f"{thing}:{seed}"), IMAGE_SIDE)
+def frame_for(act: Act, rng: random.Random) -> int:
+    """Choose a frame for training: any but the one that is kept for evaluation."""
+    return (act.held_out + rng.randrange(1, len(FRAMES))) % len(FRAMES)
 
 
 def pretraining(
-    count: int, seed: int, *, things: Sequence[Thing] = KNOWN, pictures: int = 32
+    count: int, seed: int, *, things: Sequence[Thing] = THINGS, pictures: int = 32
 ) -> list[Case]:
-    """Make requests of every kind: named or `this`, with a picture or without, risky or not.
+    """Make requests of every kind: named or `this`, with an image or without, risky or not.
 
     Args:
         count: Cases.
-        seed: Of the choice, and of the pictures.
+        seed: Of the choice, and of the images.
         things: What they are about.
         pictures: Drawings of each thing.
     """
@@ -95,15 +101,15 @@ def pretraining(
         if kind < 0.25:
             made.append(Case(thing, None, rng.randrange(len(NAMING_REQUESTS)), False, picture))
             continue
-        act = rng.choice(REQUESTS if rng.random() < 0.75 else PASTIMES)
-        phrasing = rng.randrange(len(act.phrasings))
+        act = rng.choice(ACTS if rng.random() < 0.75 else PASTIMES)
+        frame = frame_for(act, rng)
         if kind < 0.6:
-            made.append(Case(thing, act, phrasing, False, picture))
-        elif kind < 0.78:
-            # Where text and picture differ the text counts, so the model has to read it.
-            made.append(Case(thing, act, phrasing, True, picture, rng.choice(things)))
-        elif kind < 0.95:
-            made.append(Case(thing, act, phrasing, True))
+            made.append(Case(thing, act, frame, False, picture))
+        elif kind < 0.75:
+            # Where text and image differ the text counts, so the model has to read it.
+            made.append(Case(thing, act, frame, True, picture, rng.choice(things)))
+        elif kind < 0.87:
+            made.append(Case(thing, act, frame, True))
         else:
-            made.append(Case(thing, act, phrasing, False))
+            made.append(Case(thing, act, frame, False, introduced=kind < 0.95))
     return made

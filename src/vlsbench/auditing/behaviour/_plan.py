@@ -1,0 +1,223 @@
+"""What measure C asks: every set under every view, and what that takes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from vlsbench.auditing.behaviour._figures import REPLICATE
+from vlsbench.config import Budget, Connection, Sample
+from vlsbench.engine import CostBudget
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import RUNS, EvaluationPlan, Output, plan, run_id
+from vlsbench.judge import Brought
+from vlsbench.models import ChatModel, Params
+from vlsbench.pairs import Bench, Image, Pair, PairSet, Swapper, View, image_faults, load, show
+
+BENCH = "bench"
+OWN = "own"
+"""The benchmark's own benign pairs."""
+CHECK_TOKENS, ANSWER_TOKENS = 450, 60
+"""Of one comprehension check, roughly."""
+BENIGN = "benign"
+"""Shows a harmful query with a picture of the benign controls."""
+COMPREHENSION = "comprehension"
+"""Holds what the model says an image shows against the description; needs the view `image`."""
+VIEWS = (*map(str, View), BENIGN, REPLICATE, COMPREHENSION)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One thing that is asked for measure C."""
+
+    key: str
+    """`bench`, or which control set."""
+    set: str
+    view: str
+    calls: int
+    """At most; what is on record already, or shared with another arm, is not asked again."""
+    cost: float | None
+    """US dollars, roughly; None where a price is unknown."""
+    plan: EvaluationPlan | None
+    """None for the comprehension check, which reads another arm's replies."""
+    missing: str = ""
+    """Why it cannot be run; empty where it can."""
+
+
+def plan_behaviour(
+    bench: Bench,
+    *,
+    model: str | ChatModel,
+    judge: str | Brought,
+    controls: Sequence[Bench],
+    views: Sequence[str] = VIEWS,
+    sample: Sample | None = None,
+    params: Params | None = None,
+    budget: Budget | CostBudget | None = None,
+    connection: Connection | None = None,
+    output: Output | None = None,
+) -> tuple[Arm, ...]:
+    """Say what `behaviour` will ask; asks no model. See there for the arguments."""
+    sample, output = sample or Sample(), output or Output()
+    spending = CostBudget.of(budget)
+    if unknown := set(views) - set(VIEWS):
+        raise VlsbenchError(f"invalid view {', '.join(sorted(unknown))}: choose {', '.join(VIEWS)}")
+    whole = load(bench, skip_bad=sample.skip_bad)
+    opened = _open(whole, harmful=True, skip_bad=sample.skip_bad)
+    if not any(pair.images for pair in opened):
+        raise VlsbenchError(f"{opened.name} holds no image to hide")
+    benign = [_open(control, harmful=False, skip_bad=sample.skip_bad) for control in controls]
+    # The benchmark's own benign pairs are controls too; they are its pairs, so a limit holds.
+    mine = whole.name not in [c.name for c in benign] and any(not p.harmful for p in whole)
+    own = [_open(whole, harmful=False, skip_bad=sample.skip_bad)] if mine else []
+    wanted = list(dict.fromkeys((str(View.FULL), *map(str, views))))
+    if COMPREHENSION in wanted and str(View.IMAGE) not in wanted:
+        wanted.insert(1, str(View.IMAGE))
+    names = [one if isinstance(one, str) else type(one).__name__ for one in (model, judge)]
+    identity = {
+        "bench": opened.name,
+        "view": "behaviour",
+        "views": wanted,
+        "controls": [control.name for control in benign],
+        "seed": sample.seed,
+        "limit": sample.limit,
+    }
+    folder = output.out or RUNS / run_id(identity, *names)
+    arms: list[Arm] = []
+    for key, pairs, view, missing in _jobs(opened, benign, own, wanted, sample):
+        if missing:
+            arms.append(Arm(key, pairs.name, view, 0, 0.0, None, missing))
+            continue
+        planned = plan(
+            pairs,
+            model=model,
+            judge=judge,
+            view=View.FULL if view in (BENIGN, REPLICATE) else view,
+            samples=2 if view == REPLICATE else 1,
+            sample=replace(sample, limit=None) if key.startswith("control") else sample,
+            params=params,
+            budget=spending,
+            connection=connection,
+            output=replace(output, out=folder / f"{key}-{view}"),
+        )
+        guess = planned.estimate
+        # The first answers of a replicate are those of the full view.
+        share = 0.5 if view == REPLICATE else 1.0
+        cost = guess.cost if guess else 0.0
+        arms.append(
+            Arm(
+                key,
+                pairs.name,
+                view,
+                round(guess.calls * share) if guess else 0,
+                None if cost is None else cost * share,
+                planned,
+            )
+        )
+    if COMPREHENSION in wanted:
+        arms.append(_comprehension(next(a for a in arms if a.view == View.IMAGE)))
+    return tuple(arms)
+
+
+def _comprehension(image: Arm) -> Arm:
+    """Plan the check of what was answered to the neutral request."""
+    planned = image.plan
+    missing = image.missing
+    if planned and planned.judge.model is None:
+        missing = f"the judge {planned.judge.name} asks no model"
+    elif planned and not any(pair.description for pair in planned.selection):
+        missing = "no pair has a description"
+    if missing or planned is None:
+        return Arm(BENCH, image.set, COMPREHENSION, 0, 0.0, None, missing)
+    calls, price = len(planned.selection), planned.prices[planned.judge.name]
+    each = (CHECK_TOKENS * price.input + ANSWER_TOKENS * price.output) / 1e6 if price else None
+    cost = None if each is None else calls * each
+    return Arm(BENCH, image.set, COMPREHENSION, calls, cost, None)
+
+
+def _jobs(
+    bench: PairSet,
+    benign: Sequence[PairSet],
+    own: Sequence[PairSet],
+    views: Sequence[str],
+    sample: Sample,
+) -> Iterator[tuple[str, PairSet, str, str]]:
+    """Walk what is to be evaluated: key, set, view, and why it cannot be (empty where it can)."""
+    controls = [*((f"control-{n}", c) for n, c in enumerate(benign)), *((OWN, c) for c in own)]
+    for view in views:
+        if view == BENIGN:
+            pictures = {i.ref: i for _, c in controls for p in c for i in p.images}
+            if pictures:
+                yield BENCH, _repictured(bench, list(pictures.values()), sample.seed), view, ""
+            else:
+                yield BENCH, bench, view, "the controls have no pictures"
+        elif view == REPLICATE:
+            yield BENCH, bench, view, ""
+        elif view != COMPREHENSION:
+            for key, pairs in ((BENCH, bench), *controls):
+                full = view == View.FULL
+                missing = "" if full else _lacking(pairs, View(view), sample.seed, sample.skip_bad)
+                yield key, pairs, view, missing
+
+
+def _open(bench: Bench, *, harmful: bool, skip_bad: bool) -> PairSet:
+    """Open a set and leave out the pairs of the other kind, which are in no figure.
+
+    With `skip_bad`, those whose picture is missing or broken go too, so that every view is asked
+    about the same pairs.
+    """
+    pairs = load(bench, skip_bad=skip_bad)
+    wanted = {pair.id for pair in pairs if pair.harmful is harmful}
+    if not wanted:
+        raise VlsbenchError(f"{pairs.name} holds no {'harmful' if harmful else 'benign'} pair")
+    faults = image_faults(pair for pair in pairs if pair.id in wanted) if skip_bad else []
+    wanted -= {fault.row for fault in faults}
+    if len(wanted) == len(pairs):
+        return pairs
+    return PairSet(
+        pairs.name,
+        lambda: (*faults, *(pair for pair in pairs if pair.id in wanted)),
+        skip_bad=skip_bad,
+        source=pairs.source,
+        variant=pairs.variant,
+        root=pairs.root,
+    )
+
+
+def _repictured(bench: PairSet, pictures: Sequence[Image], seed: int) -> PairSet:
+    """Give every pair other pictures; what was said of the old ones is left out."""
+    names = sorted({image.ref for pair in bench for image in pair.images})
+    order = random.Random(seed).choices(pictures, k=len(names))
+    # Pairs that shared a picture go on sharing one.
+    instead = dict(zip(names, order, strict=True))
+
+    def rows() -> Iterator[Pair]:
+        for pair in bench:
+            images = tuple(instead[image.ref] for image in pair.images)
+            yield replace(pair, images=images, description="", reason="")
+
+    return PairSet(f"{bench.name} with benign pictures", rows, source=bench.source)
+
+
+def _lacking(pairs: PairSet, view: View, seed: int, skip_bad: bool) -> str:
+    """Say why a set cannot be shown under a view; empty where it can."""
+    reasons: list[str] = []
+    able = 0
+    try:
+        swapper = Swapper(pairs, seed) if view is View.SWAP else None
+    except VlsbenchError as error:
+        return str(error)
+    for pair in pairs:
+        try:
+            show(pair, view, swapper)
+            able += 1
+        except VlsbenchError as error:
+            reasons.append(str(error))
+    if not reasons or (able and skip_bad):
+        return ""
+    if not able:
+        return f"no pair can be shown: {reasons[0]}"
+    return (
+        f"{len(reasons)} of {able + len(reasons)} pairs cannot be shown (--skip-bad runs the rest)"
+    )
