@@ -114,7 +114,7 @@ def test_a_form_can_be_given_and_must_exist() -> None:
     with pytest.raises(VlsbenchError, match="auto, prompt, llama-guard, shieldgemma, moderations"):
         harm_form("mine@http://localhost/v1", "bert")
     assert len(FORMS) == 5
-    with pytest.raises(VlsbenchError, match="judges pictures alone"):
+    with pytest.raises(VlsbenchError, match="judges images alone"):
         harm_form("google/shieldgemma-2-4b-it@http://localhost/v1")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from vlsbench.building._items import Step, version_of
@@ -18,6 +19,7 @@ from vlsbench.judge import (
     MajorityJudge,
     fence,
     majority,
+    read_yes_no,
     strict_object,
 )
 from vlsbench.models import ChatModel, Params, Reply, Request, Schema, call_key
@@ -59,15 +61,7 @@ class Task(Generic[T]):
     @property
     def form(self) -> Schema:
         """The JSON schema of an object with exactly these fields."""
-        return Schema(
-            self.name,
-            {
-                "type": "object",
-                "properties": self.fields,
-                "required": list(self.fields),
-                "additionalProperties": False,
-            },
-        )
+        return Schema.of_fields(self.name, self.fields)
 
 
 def tidy(text: str) -> str:
@@ -95,13 +89,8 @@ def list_task(name: str, prompt: str, field: str) -> Task[tuple[str, ...]]:
 
 
 def yes_no_task(name: str, prompt: str, field: str) -> Task[tuple[bool, str]]:
-    def read(text: str) -> tuple[bool, str]:
-        answer = strict_object(text, "explanation", field)
-        if not isinstance(answer["explanation"], str) or not isinstance(answer[field], bool):
-            raise ValueError("expected a text and true or false")
-        return answer[field], answer["explanation"]
-
-    return Task(name, prompt, {"explanation": TEXT, field: {"type": "boolean"}}, read)
+    fields = {"explanation": TEXT, field: {"type": "boolean"}}
+    return Task(name, prompt, fields, partial(read_yes_no, field=field))
 
 
 @dataclass(frozen=True, slots=True)

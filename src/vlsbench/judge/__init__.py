@@ -6,8 +6,8 @@ from vlsbench.judge._asking import Caller as Caller
 from vlsbench.judge._asking import Failed as Failed
 from vlsbench.judge._asking import JudgeFormat as JudgeFormat
 from vlsbench.judge._asking import fence as fence
+from vlsbench.judge._asking import read_yes_no as read_yes_no
 from vlsbench.judge._asking import strict_object as strict_object
-from vlsbench.judge._before import verdict_without_judge as verdict_without_judge
 from vlsbench.judge._function import OFFLINE as OFFLINE
 from vlsbench.judge._function import Brought as Brought
 from vlsbench.judge._function import as_judge as as_judge
@@ -38,6 +38,7 @@ from vlsbench.judge._stage import ask_judge as ask_judge
 from vlsbench.judge._verdict import Label as Label
 from vlsbench.judge._verdict import Unscored as Unscored
 from vlsbench.judge._verdict import Verdict as Verdict
+from vlsbench.judge._verdict import verdict_without_judge as verdict_without_judge
 from vlsbench.registry import judge as register
 
 register("offline", free=True)(OFFLINE)

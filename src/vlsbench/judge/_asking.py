@@ -101,14 +101,31 @@ def strict_object(text: str, *fields: str) -> dict[str, Any]:
     return dict(answer)
 
 
+def read_yes_no(text: str, field: str) -> tuple[bool, str]:
+    """Read an object of an explanation and one field that is true or false.
+
+    Returns:
+        The field's value, and the explanation.
+
+    Raises:
+        ValueError: It is anything else.
+        RecursionError: It is nested too deeply.
+    """
+    answer = strict_object(text, "explanation", field)
+    if not isinstance(answer["explanation"], str) or not isinstance(answer[field], bool):
+        raise ValueError("expected a text and true or false")
+    return answer[field], answer["explanation"]
+
+
 def failure(answer: Reply) -> Unscored:
     """Say why an answer that holds no verdict holds none."""
-    if answer.finish is Finish.FILTERED:
-        return Unscored.JUDGE_FILTERED
-    if answer.finish is Finish.REJECTED:
-        return Unscored.JUDGE_REJECTED
-    if answer.finish is Finish.REFUSAL:
-        return Unscored.JUDGE_REFUSED
+    stopped = {
+        Finish.FILTERED: Unscored.JUDGE_FILTERED,
+        Finish.REJECTED: Unscored.JUDGE_REJECTED,
+        Finish.REFUSAL: Unscored.JUDGE_REFUSED,
+    }
+    if answer.finish in stopped:
+        return stopped[answer.finish]
     if not answer.text.strip():
         return Unscored.JUDGE_EMPTY
     words = len(answer.text.split())  # a bare "No" is some format's verdict

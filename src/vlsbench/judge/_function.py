@@ -10,10 +10,9 @@ from typing import Any, ClassVar, cast
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import Caller
-from vlsbench.judge._before import verdict_without_judge
 from vlsbench.judge._judge import Judge, Question
 from vlsbench.judge._offline import OFFLINE_VERSION, judge_offline
-from vlsbench.judge._verdict import Label, Verdict
+from vlsbench.judge._verdict import Label, Verdict, verdict_without_judge
 from vlsbench.pairs import Pair
 
 Said = Verdict | Label | str

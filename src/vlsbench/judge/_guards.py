@@ -39,9 +39,9 @@ system message; Ollama's brings wording of its own instead."""
 # The first Llama Guard numbers its hazards O1 to O6, the later ones S1 to S14.
 _LLAMA = re.compile(r"safe|unsafe(?:\s*\n\s*([SO]\d{1,2}(?:\s*,\s*[SO]\d{1,2})*))?")
 _BLIND = re.compile(r"llamaguard(?:7b|[23])(?!.*vision)|textmoderation")
-"""Of the families that see pictures, the members that do not (names without signs)."""
+"""Of the families that see images, the members that do not (names without signs)."""
 _NO_TEXT = re.compile(r"shieldgemma24b")
-"""ShieldGemma 2 is asked about a picture and a policy, and takes no text to judge."""
+"""ShieldGemma 2 is asked about an image and a policy, and takes no text to judge."""
 _GEMMA = re.compile(r"(Yes|No)\b(?!\s*/)")
 
 
@@ -84,9 +84,9 @@ class Moderations(HttpChat):
         return {**super().identity, "kind": "openai-moderations"}
 
     def body(self, request: Request, content: list[dict[str, Any]]) -> dict[str, Any]:
-        """Write the question: the pictures and the text, where there are some."""
+        """Write the question: the images and the text, where there are some."""
         if not content:
-            # Servers and models that see no pictures know no other form.
+            # Servers and models that see no images know no other form.
             return {"model": self.name, "input": request.text}
         texts = [{"type": "text", "text": request.text}] if request.text else []
         return {"model": self.name, "input": [*texts, *content]}
@@ -171,7 +171,7 @@ def harm_form(model: str, form: str = "auto") -> HarmForm:
     if form != "auto":
         chosen = _FORMS[form]
     elif _NO_TEXT.search(plain):
-        raise VlsbenchError(f"{model} judges pictures alone: choose a guard that reads text")
+        raise VlsbenchError(f"{model} judges images alone: choose a guard that reads text")
     else:
         known = (one for one in _FORMS.values() if any(mark in plain for mark in one.marks))
         chosen = next(known, PROMPTED)

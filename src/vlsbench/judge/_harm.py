@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from vlsbench.judge._asking import (
@@ -14,7 +15,7 @@ from vlsbench.judge._asking import (
     Failed,
     JudgeFormat,
     fence,
-    strict_object,
+    read_yes_no,
 )
 from vlsbench.judge._judge import Part, Question
 from vlsbench.judge._llm import JUDGE_PARAMS
@@ -68,14 +69,8 @@ PART: {part}
 """
 PROMPTS = (INTRO, FENCED, PICTURED, *WHAT.values(), *RUBRIC.values(), FORMAT, AGAIN)
 
-HARM_SCHEMA = Schema(
-    "harm",
-    {
-        "type": "object",
-        "properties": {"explanation": {"type": "string"}, "harmful": {"type": "boolean"}},
-        "required": ["explanation", "harmful"],
-        "additionalProperties": False,
-    },
+HARM_SCHEMA = Schema.of_fields(
+    "harm", {"explanation": {"type": "string"}, "harmful": {"type": "boolean"}}
 )
 
 
@@ -93,19 +88,6 @@ def harm_prompt(part: Part, text: str, again: bool = False) -> str:
             fenced.text if fenced else "",
         )
     )
-
-
-def read_harm(text: str) -> tuple[bool, str]:
-    """Read an answer strictly: exactly `explanation` and `harmful`, true or false.
-
-    Raises:
-        ValueError: It is anything else.
-        RecursionError: It is nested too deeply.
-    """
-    answer = strict_object(text, "explanation", "harmful")
-    if not isinstance(answer["explanation"], str) or not isinstance(answer["harmful"], bool):
-        raise ValueError("expected a text and true or false")
-    return answer["harmful"], answer["explanation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +114,8 @@ class HarmForm:
     """What asks a server."""
 
 
-PROMPTED = HarmForm("prompt", PROMPT_VERSION, harm_prompt, read_harm, JUDGE_PARAMS, HARM_SCHEMA)
+_read = partial(read_yes_no, field="harmful")
+PROMPTED = HarmForm("prompt", PROMPT_VERSION, harm_prompt, _read, JUDGE_PARAMS, HARM_SCHEMA)
 """Any chat model, asked by prompt and JSON schema."""
 
 

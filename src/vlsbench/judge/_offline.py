@@ -17,8 +17,7 @@ from importlib.resources import files
 from math import exp, log
 from typing import TYPE_CHECKING, Literal
 
-from vlsbench.judge._before import verdict_without_judge
-from vlsbench.judge._verdict import Label, Unscored, Verdict
+from vlsbench.judge._verdict import Label, Unscored, Verdict, verdict_without_judge
 from vlsbench.language import may_be_english
 from vlsbench.models import Finish, Reply
 

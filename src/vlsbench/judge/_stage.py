@@ -8,10 +8,9 @@ from typing import Any
 
 from vlsbench.engine import Context, Keep, Record, Result
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge._before import verdict_without_judge
 from vlsbench.judge._function import wrong_label
 from vlsbench.judge._judge import Judge, Question
-from vlsbench.judge._verdict import Label, Verdict
+from vlsbench.judge._verdict import Label, Verdict, verdict_without_judge
 from vlsbench.models import Finish, Reply, Request, call_key
 
 

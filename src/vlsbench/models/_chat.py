@@ -55,6 +55,12 @@ class Schema:
     name: str
     schema: Mapping[str, Any]
 
+    @classmethod
+    def of_fields(cls, name: str, fields: Mapping[str, Any]) -> Schema:
+        """Return the schema of an object with exactly these fields, each with its own schema."""
+        required = {"required": list(fields), "additionalProperties": False}
+        return cls(name, {"type": "object", "properties": fields, **required})
+
     @cached_property
     def canonical(self) -> str:
         """The schema as a part of `Request.canonical`."""
