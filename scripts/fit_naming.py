@@ -36,6 +36,7 @@ from vlsbench.auditing.overlap._calibration import (
 )
 from vlsbench.auditing.overlap._contents import content_of
 from vlsbench.auditing.overlap._measure import Background, Numbers, Reader
+from vlsbench.auditing.overlap._phrases import content_words
 from vlsbench.embed._text import CachedEmbedder, Embedder, default_cache, open_embedder
 
 HERE = Path(__file__).resolve().parents[1]
@@ -50,6 +51,8 @@ SETS = (
 
 READ = ("vlsbench", "harmbench", "llava-coco", "mossbench")
 """Sets whose readings are fitted to; MM-SafetyBench has its own controls."""
+FRESH = (("vlsbench", "vlsbench"), ("mossbench", "mossbench"), ("mossbench:contrast", "mossbench"))
+"""Sets of which other pairs were read when the measure was done."""
 LENGTHS = (10, 20, 40, 80)
 """Words that short contents are padded to."""
 NEUTRAL = (
@@ -91,9 +94,16 @@ def texts_of(bench: str, folder: Path, named: bool) -> Iterator[Text]:
             yield Text(case, pair.category, pair.query, content.text, named)
 
 
-def readings_of(bench: str, folder: Path) -> list[Text]:
-    """Return the pairs of a set that two readers read; the lower grade where they differ."""
-    grades = json.loads((HERE / "scripts/readings.json").read_text(encoding="utf-8"))[bench]
+def readings_of(kind: str, bench: str, folder: Path) -> list[Text]:
+    """Return the pairs of a set that two readers read; the lower grade where they differ.
+
+    Args:
+        kind: `fitted`, or `fresh`: read when the measure was done, and never fitted to.
+        bench: The set.
+        folder: Its files.
+    """
+    readings = json.loads((HERE / "scripts/readings.json").read_text(encoding="utf-8"))
+    grades = readings[kind][bench]
     return [
         Text(pair.id, bench, pair.query, content.text, named=grades[pair.id] == "PP")
         for pair in vlsbench.load(bench, data=folder)
@@ -124,8 +134,13 @@ def area(probability: Numbers, named: NDArray[np.bool_]) -> float:
     return float(u / (positive * (len(named) - positive)))
 
 
+def shares_a_word(texts: Sequence[Text]) -> NDArray[np.bool_]:
+    """Say which queries share a word with their content, function words aside: the baseline."""
+    return np.array([bool({*content_words(t.query)} & {*content_words(t.content)}) for t in texts])
+
+
 class Transfer(NamedTuple):
-    """How numbers fitted on the other sets do on one."""
+    """How numbers that were not fitted on a set do on it, beside matching words."""
 
     tested_on: str
     words: int
@@ -138,11 +153,17 @@ class Transfer(NamedTuple):
     """Of texts that name, at 0.5 or more."""
     false: float
     """Of the others."""
+    words_recall: float
+    """Of those that name, the share that shares a word with the content."""
+    words_false: float
+    """Of the others."""
 
 
-def transfer(fitted: Calibration, control: Control, words: int, seed: int = 0) -> Transfer:
+def transfer(
+    fitted: Calibration, control: Control, texts: Sequence[Text], words: int = 0, seed: int = 0
+) -> Transfer:
     """Test fitted numbers on a set; the interval is by bootstrap over cases."""
-    named = control.named
+    named, baseline = control.named, shares_a_word(texts)
     probability = fitted.probability(control.features)
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(control.cases == case) for case in np.unique(control.cases)]
@@ -162,6 +183,8 @@ def transfer(fitted: Calibration, control: Control, words: int, seed: int = 0) -
                 *np.quantile(areas, (0.025, 0.975)),
                 (probability[named] >= NAMED).mean(),
                 (probability[~named] >= NAMED).mean(),
+                baseline[named].mean(),
+                baseline[~named].mean(),
             )
         ),
     )
@@ -181,7 +204,7 @@ def controls_of(data: Path, embedder: Embedder) -> Iterator[tuple[int, Control, 
             said = [t._replace(content=padded(t.content, length, rng)) for t in texts]
             yield length, control_of(name, said, embedder), said
     for bench in READ:
-        texts = readings_of(bench, data / bench.replace("-", "_"))
+        texts = readings_of("fitted", bench, data / bench.replace("-", "_"))
         yield 0, control_of(bench, texts, embedder), texts
 
 
@@ -191,9 +214,9 @@ def fit_all(data: Path, embedder: Embedder) -> tuple[Calibration, list[Transfer]
     transfers, errors = [], []
     for name in dict.fromkeys(control.name for _, control, _ in found):
         others = fit([control for _, control, _ in found if control.name != name], embedder)
-        for length, control, _ in found:
+        for length, control, texts in found:
             if control.name == name:
-                transfers.append(transfer(others, control, length))
+                transfers.append(transfer(others, control, texts, length))
                 errors += errors_of(others, control) if not length else []
     provenance = {
         "date": datetime.now(UTC).date().isoformat(),
@@ -206,18 +229,24 @@ def fit_all(data: Path, embedder: Embedder) -> tuple[Calibration, list[Transfer]
         "transfer": [one._asdict() for one in transfers],
     }
     controls = [control for _, control, _ in found]
-    return fit(controls, embedder, errors=errors, provenance=provenance), transfers
+    fitted = fit(controls, embedder, errors=errors, provenance=provenance)
+    for bench, folder in FRESH:
+        texts = readings_of("fresh", bench, data / folder)
+        control = control_of(f"{bench}, fresh", texts, embedder)
+        transfers.append(transfer(fitted, control, texts))
+    return fitted, transfers
 
 
 def table(transfers: Sequence[Transfer], calibration: Calibration) -> str:
     """Write the figures as Markdown."""
     lines = [
-        "| set, by numbers of the others | words | texts | AUROC (95 %) | found | false alarms |",
-        "| --- | ---: | ---: | --- | ---: | ---: |",
+        "| set | words | texts | AUROC (95 %) | found | false | word, found | word, false |",
+        "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
         *(
             f"| {one.tested_on} | {one.words or 'own'} | {one.pairs:,} | {one.auroc:.4f} "
             f"({one.auroc_low:.4f}–{one.auroc_high:.4f}) | {100 * one.recall:.1f} % "
-            f"| {100 * one.false:.1f} % |"
+            f"| {100 * one.false:.1f} % | {100 * one.words_recall:.1f} % "
+            f"| {100 * one.words_false:.1f} % |"
             for one in transfers
         ),
         "",

@@ -245,7 +245,7 @@ def test_caveats_say_what_a_comparison_must_know() -> None:
     assert caveats(_card()) == ()
     assert "nothing says what the images show" in caveats(_card(leak=None))[0]
     assert caveats(_card(pictured=0))[0].startswith("texts alone, held against")
-    assert caveats(_card(leak=None, pictured=0))[0].startswith("texts alone: there is no picture")
+    assert caveats(_card(leak=None, pictured=0))[0].startswith("texts alone: there is no image")
     benign = caveats(_card(bench="lab/benign?n=50"))
     assert any("benign pairs" in caveat for caveat in benign)
     sample = caveats(_card(limit=50, stopped="the budget of 3 calls is spent"))

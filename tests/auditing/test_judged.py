@@ -238,7 +238,7 @@ def test_a_judge_that_sees_nothing_takes_the_benchmarks_word(tmp_path: Path) -> 
     assert not found.harmful_by_judge
     assert (found.group.vsil.k, found.group.vsil.n) == (leaks, 40)
     assert found.group.patterns == {}
-    assert any("sees no pictures" in note for note in found.notes)
+    assert any("sees no images" in note for note in found.notes)
 
 
 def naming(question: Question) -> Label:

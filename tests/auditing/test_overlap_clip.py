@@ -189,7 +189,7 @@ def test_pictures_that_cannot_be_read_are_counted_and_in_no_figure(
     assert summary.contents == {"the picture itself": 1, "none": 5}
     assert summary.group.topic.n == 1
     assert [pair.id for pair in found if pair.topic is not None] == ["good"]
-    assert "Pictures that cannot be read: 3, such as broken.png." in summary.notes
+    assert "Images that cannot be read: 3, such as broken.png." in summary.notes
     assert any("5 pairs are in no figure" in note for note in summary.notes)
     lost, _ = measure(set_of(pairs[1]))
     assert (lost.contents, lost.group.topic.n) == ({"none": 1}, 0)
@@ -268,8 +268,8 @@ def test_a_leaderboard_says_by_which_model_and_that_naming_is_not_calibrated(
         for file in ("card.html",):
             text = (one.folder / file).read_text("utf-8")
             assert "Naming is not calibrated for it" in text
-            assert "Nothing says what the pictures show" not in text
-            assert "the pictures themselves" in text
+            assert "Nothing says what the images show" not in text
+            assert "the images themselves" in text
             assert "bits" in text
 
 

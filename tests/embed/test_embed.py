@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 import vlsbench
 from vlsbench.auditing import Calibration, Channel, overlap
 from vlsbench.auditing.overlap._calibration import Control, fit, load_calibration, save
-from vlsbench.auditing.overlap._measure import Background, Question, naming_features
-from vlsbench.auditing.overlap._phrases import phrases
+from vlsbench.auditing.overlap._measure import Background, Reader
 from vlsbench.embed import CachedEmbedder, HttpEmbedder, MiniLM
 from vlsbench.embed._http import parse_vectors
 from vlsbench.embed._text import SHA256, open_embedder
@@ -30,7 +29,8 @@ from vlsbench.models import FatalCall, RetryPolicy
 
 KEY = "a-key-for-this-test"
 SOON = RetryPolicy(timeout_s=5.0, retries=2, backoff_s=0.01, max_backoff_s=0.02)
-SIDE = 256
+SIDE = 2048
+"""Of a bag of words by their hash: large enough that the lab's words do not collide."""
 
 
 def bag(text: str) -> list[float]:
@@ -204,18 +204,15 @@ def test_an_unknown_embedder_is_named() -> None:
 
 def calibrated(embedder: HttpEmbedder | Counting) -> Calibration:
     """Fit naming for an embedder on the lab's twins."""
-    background = Background.of(embedder)
-    rows, named = [], []
-    for bench in ("lab/leaky?n=60&seed=1", "lab/leakless?n=60&seed=1"):
-        for pair in vlsbench.load(bench):
-            spans = phrases(pair.query)
-            vectors = embedder.embed([pair.query, pair.description, *(span.text for span in spans)])
-            question = Question(pair.query, vectors[0], spans, vectors[2:])
-            rows.append(naming_features(question, pair.description, vectors[1], background)[0])
-            named.append(bool(pair.meta["leaks"]))
-    control = Control(
-        "lab", np.array(rows), np.array(named), np.arange(len(rows)) % 60, ["lab"] * len(rows)
-    )
+    reader = Reader(embedder, Background.of(embedder))
+    pairs = [
+        pair
+        for bench in ("lab/leaky?n=60&seed=1", "lab/leakless?n=60&seed=1")
+        for pair in vlsbench.load(bench)
+    ]
+    rows, _ = reader.features([(pair.query, pair.description) for pair in pairs])
+    named = [bool(pair.meta["leaks"]) for pair in pairs]
+    control = Control("lab", rows, np.array(named), np.arange(len(rows)) % 60, ["lab"] * len(rows))
     return fit([control], embedder)
 
 

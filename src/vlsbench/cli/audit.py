@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from vlsbench.auditing._settings import AuditConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
+from vlsbench.cli._print import print_json
 from vlsbench.config import NONE
 from vlsbench.errors import VlsbenchError
 from vlsbench.text import terminal
@@ -100,7 +99,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     if len(config.bench) == 1:
         done = auditing.audit(_open(config), **shared)
         if as_json:
-            typer.echo(json.dumps(asdict(done.card)))
+            print_json(done.card)
         else:
             _print_card(Console(), done)
         end_if_stopped(console, done.stopped)
@@ -111,7 +110,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         )
     table, audits = auditing.leaderboard(config.bench, **shared)
     if as_json:
-        typer.echo(json.dumps(asdict(table)))
+        print_json(table)
     else:
         _print_leaderboard(Console(), table, output.out or auditing.AUDITS)
     end_if_stopped(console, next((one.stopped for one in audits if one.stopped), None))

@@ -36,8 +36,8 @@ LEFT_OUT_ROWS = 200
 
 VIEW_NOTES: dict[str, str] = {
     View.TEXT: "The model was given the text alone: it saw no image.",
-    View.BLANK: "The model was given a grey image; the pictures here are the pairs' own.",
-    View.SWAP: "The model was given another pair's image; the pictures here are the pairs' own.",
+    View.BLANK: "The model was given a grey image; the images here are the pairs' own.",
+    View.SWAP: "The model was given another pair's image; the images here are the pairs' own.",
     View.CAPTION: "The model was given the image's description in words, and no image.",
     View.IMAGE: "The model was given the image with a neutral request in place of the query.",
 }
@@ -67,7 +67,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A row of the gallery with its picture."""
+    """A row of the gallery with its image."""
 
     row: ReportRow
     picture: str
@@ -122,7 +122,7 @@ def _picture(row: ReportRow) -> tuple[str, str]:
             return "", "Image not available"
         small = base64.b64encode(thumbnail(data, f"of pair {row.id}")).decode()
     except (VlsbenchError, OSError) as error:
-        # The figures stand without this picture, so it must not cost the reader the report.
+        # The figures stand without this image, so it must not cost the reader the report.
         return "", f"Image not readable ({error})"
     return f"data:{MIME};base64,{small}", ""
 

@@ -93,6 +93,6 @@ class AnswerStage:
             "images": [image.sha256 for image in images],
             **({"shrunk": shrunk} if shrunk else {}),
         }
-        # A grey picture tells the judge nothing; it reads the description instead.
+        # A grey image tells the judge nothing; it reads the description instead.
         seen = () if self._settings.view is View.BLANK else images
         return Keep(Case(Question(pair, text, seen, reply), facts))

@@ -7,9 +7,7 @@ of megabytes is never walked by a JSON encoder.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +26,7 @@ from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     import aiohttp
+    import tenacity
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
@@ -60,6 +59,37 @@ class _Passing(Exception):
         super().__init__(reason)
         self.overload = overload
         self.after_s = after_s
+
+
+def _retrying(patience: RetryPolicy) -> tenacity.AsyncRetrying:
+    """Return what asks again: faults are bounded by number, overload by time."""
+    import tenacity
+
+    started, faults = time.monotonic(), 0
+
+    def failure(state: tenacity.RetryCallState) -> BaseException | None:
+        return state.outcome.exception() if state.outcome else None
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        nonlocal faults
+        error = failure(state)
+        overload = isinstance(error, _Passing) and error.overload
+        faults += not overload
+        late = overload and time.monotonic() - started > patience.overload_s
+        return late or faults > patience.retries
+
+    backoff = tenacity.wait_exponential(
+        multiplier=patience.backoff_s, max=patience.max_backoff_s
+    ) + tenacity.wait_random(0, patience.backoff_s)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = failure(state)
+        after = error.after_s if isinstance(error, _Passing) else None
+        return backoff(state) if after is None else after + backoff(state) / 10
+
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(_Passing), stop=stop, wait=wait, reraise=True
+    )
 
 
 class Server:
@@ -114,22 +144,19 @@ class Server:
             CallFailed: The server gave no answer after all retries.
             FatalCall: No request can succeed.
         """
-        patience, started, attempt, faults = self.patience, time.monotonic(), 0, 0
-        while True:
-            attempt += 1
-            try:
-                async with self.limiter:
-                    reply = await self._once(spec, path, pieces, read)
-                return replace(reply, attempts=attempt)
-            except _Passing as error:
-                # Faults are bounded by number, overload by time.
-                faults += not error.overload
-                late = error.overload and time.monotonic() - started > patience.overload_s
-                if late or faults > patience.retries:
-                    raise CallFailed(str(error), attempt) from None
-                pause = min(patience.backoff_s * 2 ** min(attempt - 1, 32), patience.max_backoff_s)
-                pause += random.uniform(0, patience.backoff_s)
-                await asyncio.sleep(pause if error.after_s is None else error.after_s + pause / 10)
+        attempts = 0
+
+        async def once() -> Reply:
+            nonlocal attempts
+            attempts += 1
+            async with self.limiter:
+                reply = await self._once(spec, path, pieces, read)
+            return replace(reply, attempts=attempts)
+
+        try:
+            return await _retrying(self.patience)(once)
+        except _Passing as error:
+            raise CallFailed(str(error), attempts) from None
 
     async def _once(
         self, spec: str, path: str, pieces: Sequence[bytes], read: Callable[[bytes], Reply]

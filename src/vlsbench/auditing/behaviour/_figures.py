@@ -38,7 +38,7 @@ class Difference:
     value: float | None
     low: float | None
     high: float | None
-    """95 % interval; None where there are too few pictures to tell."""
+    """95 % interval; None where there are too few images to tell."""
     p: float | None = None
     """Exact two-sided p of a sign-flip test over images, where the shares are of the same pairs."""
 

@@ -21,7 +21,7 @@ OWN = "own"
 CHECK_TOKENS, ANSWER_TOKENS = 450, 60
 """Of one comprehension check, roughly."""
 BENIGN = "benign"
-"""Shows a harmful query with a picture of the benign controls."""
+"""Shows a harmful query with an image of the benign controls."""
 COMPREHENSION = "comprehension"
 """Holds what the model says an image shows against the description; needs the view `image`."""
 VIEWS = (*map(str, View), BENIGN, REPLICATE, COMPREHENSION)
@@ -151,7 +151,7 @@ def _jobs(
             if pictures:
                 yield BENCH, _repictured(bench, list(pictures.values()), sample.seed), view, ""
             else:
-                yield BENCH, bench, view, "the controls have no pictures"
+                yield BENCH, bench, view, "the controls have no images"
         elif view == REPLICATE:
             yield BENCH, bench, view, ""
         elif view != COMPREHENSION:
@@ -164,7 +164,7 @@ def _jobs(
 def _open(bench: Bench, *, harmful: bool, skip_bad: bool) -> PairSet:
     """Open a set and leave out the pairs of the other kind, which are in no figure.
 
-    With `skip_bad`, those whose picture is missing or broken go too, so that every view is asked
+    With `skip_bad`, those whose image is missing or broken go too, so that every view is asked
     about the same pairs.
     """
     pairs = load(bench, skip_bad=skip_bad)
@@ -186,10 +186,10 @@ def _open(bench: Bench, *, harmful: bool, skip_bad: bool) -> PairSet:
 
 
 def _repictured(bench: PairSet, pictures: Sequence[Image], seed: int) -> PairSet:
-    """Give every pair other pictures; what was said of the old ones is left out."""
+    """Give every pair other images; what was said of the old ones is left out."""
     names = sorted({image.ref for pair in bench for image in pair.images})
     order = random.Random(seed).choices(pictures, k=len(names))
-    # Pairs that shared a picture go on sharing one.
+    # Pairs that shared an image go on sharing one.
     instead = dict(zip(names, order, strict=True))
 
     def rows() -> Iterator[Pair]:

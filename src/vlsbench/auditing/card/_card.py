@@ -29,16 +29,16 @@ class Measure(StrEnum):
     """The three questions of an audit."""
 
     OVERLAP = "overlap"
-    """Does the query tell what is in the picture?"""
+    """Does the query tell what is in the image?"""
     JUDGED = "judged"
     """Is the text harmful on its own?"""
     BEHAVIOUR = "behaviour"
-    """Does hiding the picture change what a model does?"""
+    """Does hiding the image change what a model does?"""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A part of a query that tells of its picture; start and end in characters."""
+    """A part of a query that tells of its image; start and end in characters."""
 
     start: int
     end: int
@@ -59,12 +59,12 @@ class LeakingPair:
     marks: tuple[Mark, ...]
     """In order, none overlapping another."""
     naming: float | None
-    """Probability that the query names the picture's content; None where that was not measured."""
+    """Probability that the query names the image's content; None where that was not measured."""
     text_harmful: bool | None
     """Whether a judge holds the text harmful by itself; None where none was asked or it is
     unscored."""
     content: str
-    """What the picture shows, in the words that the query was held against."""
+    """What the image shows, in the words that the query was held against."""
     content_kind: str
     """Where those words come from; empty where only a judge's label counts."""
     said: str
@@ -116,7 +116,7 @@ class Card:
     harmful: int
     """Pairs that are no benign controls."""
     pictured: int
-    """Pairs that have a picture."""
+    """Pairs that have an image."""
     limit: int | None
     """Size of the random sample, where not all pairs were audited."""
     seed: int
@@ -185,15 +185,15 @@ class LeaderboardRow:
     paper: str
     pairs: int
     contents: Mapping[str, int]
-    """Where the words for the pictures come from → pairs."""
+    """Where the words for the images come from → pairs."""
     leak: Estimate | None
     """Of the content channel, or by the judge where that alone was run."""
     typographic: Estimate | None
-    """Share of pairs whose query names what is written in the picture."""
+    """Share of pairs whose query names what is written in the image."""
     topic: Estimate | None
     """Mean bits."""
     rank: Estimate | None
-    """Median rank of the own picture, as a share of the set's."""
+    """Median rank of the own image, as a share of the set's."""
     vsil: Estimate | None
     """Corrected VSIL rate, where a judge was asked."""
     gain: Estimate | None

@@ -60,7 +60,7 @@ def now() -> str:
 
 
 def marks(pair: OverlapPair) -> tuple[Mark, ...]:
-    """Return the parts of a query that tell of its picture, in order and without overlap.
+    """Return the parts of a query that tell of its image, in order and without overlap.
 
     They are the phrase that comes closest to naming the content, and the words that carry most of
     the topic.
@@ -217,31 +217,31 @@ def caveats(card: Card) -> tuple[str, ...]:
         kinds = card.overlap.contents
         none = kinds.get("none", 0)
         if none == card.overlap.pairs and not card.pictured:
-            found.append("texts alone: there is no picture to tell of")
+            found.append("texts alone: there is no image to tell of")
         elif none and card.overlap.embedder.startswith(CLIP):
-            found.append(f"{none:,} pairs have no picture, or none to be read, and no figure")
+            found.append(f"{none:,} pairs have no image, or none to be read, and no figure")
         elif not card.pictured:
-            found.append("texts alone, held against the words for their twins' pictures")
+            found.append("texts alone, held against the words for their twins' images")
         elif none == card.overlap.pairs:
             found.append("nothing says what the images show")
         elif none:
-            found.append(f"{none:,} pairs have no words for their picture and no figure")
+            found.append(f"{none:,} pairs have no words for their image and no figure")
         if foreign := kinds.get(FOREIGN, 0):
             found.append(f"{foreign:,} queries are not in English and have no figure")
         if not card.overlap.calibration:
             found.append("naming is not calibrated for this embedder: topic and ranks alone")
         if kinds.get(ContentKind.PICTURE):
-            found.append("pictures looked at themselves: bits are of this embedder alone")
+            found.append("images looked at themselves: bits are of this embedder alone")
         if kinds.get(ContentKind.CAPTION):
             found.append("contents are captions by a model")
         if kinds.get(ContentKind.TYPOGRAPHIC):
-            found.append("contents are what is written in the pictures")
+            found.append("contents are what is written in the images")
         if kinds.get(ContentKind.KEY_PHRASE):
             found.append("contents are key phrases, which name the risk and nothing else")
     if card.judged and (bounds := card.judged.group.corrected.bounds):
         found.append(f"the judge's misses are not measured: {bounds} are harmful by text alone")
     if card.harmful == 0:
-        found.append("benign pairs: a query that names its picture gives no risk away")
+        found.append("benign pairs: a query that names its image gives no risk away")
     if card.leak and card.leak.n < FEW:
         found.append(f"only {card.leak.n} pairs")
     if card.left_out:

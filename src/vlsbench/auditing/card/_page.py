@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote as quote_shell
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -30,27 +31,28 @@ LONGEST = 4000
 SHOWN_CATEGORIES = 20
 """Categories in the chart: where there are more, the most and the least leaking."""
 CHANNELS = {
-    "content": "what the picture shows",
+    "content": "what the image shows",
     "reason": "why the pair is harmful (cards of version 0.1)",
-    "typographic": "what is written in the picture",
+    "typographic": "what is written in the image",
 }
 SCALE = (
-    "For scale: of VLSBench's queries 28 % name what their image shows, of MSTS's 0 %, and of "
-    "MM-SafetyBench's questions before their key phrase is moved into the image 100 %."
+    "For scale: VLSBench 26.2 % (4.0–31.5) of 2,241 queries, HarmBench 76.1 % (63.8–88.1) of 110, "
+    "MM-SafetyBench's questions before their key phrase moves into the image 100.0 % (99.5–100.0) "
+    "of 855."
 )
-"""Reference points, of docs/leaderboard.md."""
+"""Reference points, rows of docs/leaderboard.md."""
 CATEGORIES_NOTE = """\
 Categories stand in the order of the pairs found to leak, by the lower end of their interval. \
 Corrected shares of few pairs say more of the correction's assumptions than of the category, and \
 do not average to the share of the whole."""
 INTRO = """\
-A pair leaks when its query already tells what its picture shows: a model can then be safe without \
+A pair leaks when its query already tells what its image shows: a model can then be safe without \
 looking, and a benchmark of such pairs does not measure cross-modal safety (VLSBench, arXiv \
 2411.19939).
 
-"Leaking pairs" is the share of queries that name their picture's content, corrected for the \
-errors of the measure; "topic" is how many bits a query tells of which picture it belongs to. Both \
-compare the query with words for the picture, or with the picture where a model like CLIP looks at \
+"Leaking pairs" is the share of queries that name their image's content, corrected for the \
+errors of the measure; "topic" is how many bits a query tells of which image it belongs to. Both \
+compare the query with words for the image, or with the image where a model like CLIP looks at \
 it; neither asks for harm. Rows rest on different contents: read the caveats before comparing \
 two."""
 
@@ -92,7 +94,7 @@ def finding(card: Card) -> str:
     if leak and leak.value is not None:
         within = f" (95 % interval {interval(leak)})" if leak.low is not None else ""
         what = (
-            "of the queries name what their picture shows"
+            "of the queries name what their image shows"
             if card.overlap
             else "of the harmful pairs are harmful by their text alone"
         )
@@ -105,9 +107,9 @@ def finding(card: Card) -> str:
     if card.overlap and card.overlap.group.topic.value is not None:
         told = card.overlap.group.topic.value
         said.append(
-            f"On average a query tells {told:.2f} bits of which picture it belongs to."
+            f"On average a query tells {told:.2f} bits of which image it belongs to."
             if told > 0
-            else "On average the queries tell no more of their pictures than questions that "
+            else "On average the queries tell no more of their images than questions that "
             "name nothing."
         )
     if card.overlap and card.judged and card.judged.group.corrected.value is not None:
@@ -121,14 +123,14 @@ def finding(card: Card) -> str:
     gain = card.behaviour.gain if card.behaviour else None
     if card.behaviour and gain and gain.value is not None:
         said.append(
-            f"Seeing the picture changes the safety rate of {card.behaviour.model} by "
+            f"Seeing the image changes the safety rate of {card.behaviour.model} by "
             f"{gain.value * 100:+.1f} points."
         )
     kept = card.behaviour.shortcut if card.behaviour else None
     if kept and kept.value is not None:
         said.append(
             f"Of its safe answers {percent(kept.value)} ({interval(kept)}) do not need the "
-            "picture, chance taken out."
+            "image, chance taken out."
         )
     if said and card.overlap and leak:
         said.append(SCALE)
@@ -140,11 +142,12 @@ def ways(card: Card) -> tuple[str, ...]:
     if not card.overlap or card.overlap.contents.get("none", 0) < card.overlap.pairs:
         return ()
     if not card.pictured:
-        return ("The set has no images here: give their folder (--data) first.",)
+        return ("The set has no images here: give their folder (--data-root) first.",)
+    bench = quote_shell(card.bench)
     return (
         "Nothing says what its images show. Have a model describe them: `vlsbench audit "
-        f"{card.bench} --captioner MODEL@http://localhost:8000/v1`; or compare the queries with "
-        f"the images themselves: `vlsbench audit {card.bench} --embedder "
+        f"{bench} --captioner MODEL@http://localhost:8000/v1`; or compare the queries with "
+        f"the images themselves: `vlsbench audit {bench} --embedder "
         "clip/openai/clip-vit-large-patch14`.",
     )
 

@@ -33,7 +33,7 @@ SCHEMA = "vlsbench.judged/1"
 CONCLUSIONS = (0.0, 0.05)
 """Shares that leaking pairs exceed, or do not: what the sensitivity is told of."""
 PATTERNS = ("SSS", "SSU", "SUS", "SUU", "USS", "USU", "UUS", "UUU")
-"""Safe or unsafe by text, by picture, as a pair. A leakless benchmark holds SSU."""
+"""Safe or unsafe by text, by image, as a pair. A leakless benchmark holds SSU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class JudgedPair:
     harmful: bool
     """As its benchmark says."""
     cluster: str
-    """Pairs that share it share their pictures."""
+    """Pairs that share it share their images."""
     query: str
     findings: tuple[Finding, ...]
 
@@ -71,7 +71,7 @@ class JudgedPair:
 
     @property
     def pattern(self) -> str | None:
-        """Three letters, S or U, for text, picture and pair; None where one is missing."""
+        """Three letters, S or U, for text, image and pair; None where one is missing."""
         labels = [self.harmful_by(part) for part in Part]
         return None if None in labels else "".join("U" if label else "S" for label in labels)
 
@@ -82,7 +82,7 @@ class PartFigures:
 
     part: Part
     harmful: Rate
-    """Share judged harmful, of those scored; clustered by picture and by query."""
+    """Share judged harmful, of those scored; clustered by image and by query."""
     unscored: Mapping[str, int]
     """Reason → pairs."""
 
@@ -113,7 +113,7 @@ class JudgedGroup:
     """`all` (harmful pairs), `benign`, or the category."""
     pairs: int
     images: int
-    """Distinct pictures."""
+    """Distinct images."""
     queries: int
     """Distinct queries: equal ones get one label, so they are one observation."""
     parts: tuple[PartFigures, ...]
@@ -140,7 +140,7 @@ class ControlFigures:
     """Its texts are harmful on their own, and measure misses; else harmless: false alarms."""
     pairs: int
     parts: tuple[PartFigures, ...]
-    """The text, and the other parts where the set has pictures and the judge sees."""
+    """The text, and the other parts where the set has images and the judge sees."""
     patterns: Mapping[str, Rate]
     corrected: Corrected | None
     """The benchmark's VSIL rate if this were the only benign set: how much hangs on the choice."""
@@ -165,7 +165,7 @@ class Judged:
     identity: Mapping[str, Any]
     """Everything that decides which calls are made."""
     harmful_by_judge: bool
-    """Whether the judge says which pairs are harmful. False for judges that see no pictures: the
+    """Whether the judge says which pairs are harmful. False for judges that see no images: the
     benchmark's word is then taken, and there are no patterns."""
     simulated: bool
     """True where a lab model judged: the figures say nothing about a real model."""
@@ -214,10 +214,10 @@ def read_judged_pairs(path: Path, bench: str) -> Mapping[str, JudgedPair]:
 
 
 class Labels:
-    """Pairs with the numbers of their pictures and queries, by which they hang together."""
+    """Pairs with the numbers of their images and queries, by which they hang together."""
 
     def __init__(self, pairs: Sequence[JudgedPair]) -> None:
-        """Number the pictures and the queries."""
+        """Number the images and the queries."""
         self.pairs = pairs
         self.images = numbered(f"{pair.set}|{pair.cluster}" for pair in pairs)
         self.queries = numbered(pair.query for pair in pairs)

@@ -1,7 +1,7 @@
 """Measure B: how many of a benchmark's harmful pairs are harmful by their text alone?
 
 The VSIL rate is that of PAPER.md (arXiv 2411.19939, section 3): among the pairs that a judge calls
-harmful given picture and text, the share that it also calls harmful given the text alone. It is
+harmful given image and text, the share that it also calls harmful given the text alone. It is
 never shown without the judge's own false alarms on harmless controls, and never uncorrected alone.
 """
 
@@ -349,7 +349,7 @@ def _notes(found: Judged) -> Iterator[str]:
         )
     if not found.harmful_by_judge:
         yield (
-            "The judge sees no pictures: the benchmark's word is taken for which pairs are "
+            "The judge sees no images: the benchmark's word is taken for which pairs are "
             "harmful, and there is no safety-pattern table."
         )
     if found.simulated:

@@ -45,7 +45,7 @@ class JudgedSet:
     """`bench`, `benign` or `positive`."""
     selection: Selection
     parts: tuple[Part, ...]
-    """What its pairs with pictures are judged by; the others by their text."""
+    """What its pairs with images are judged by; the others by their text."""
 
     @property
     def name(self) -> str:

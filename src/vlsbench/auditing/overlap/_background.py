@@ -1,6 +1,6 @@
-"""What similarities are held against: everyday pictures in words, and questions that name nothing.
+"""What similarities are held against: everyday images in words, and questions that name nothing.
 
-Embedders that see pictures get pictures that show nothing instead of the words. Fixed, so that a
+Embedders that see images get images that show nothing instead of the words. Fixed, so that a
 score means the same in every benchmark, whatever its size or subject. All of it is made up here
 and harmless. To change a line is to change every score: `scripts/fit_naming.py`
 must then fit the numbers anew, and refuses to ship numbers fitted to another background.
@@ -111,26 +111,26 @@ def _listed(text: str) -> list[str]:
 
 def _background_pictures() -> tuple[str, ...]:
     things = _listed(_THINGS)
-    # Short and long, as descriptions of pictures are: similarity depends on length.
+    # Short and long, as descriptions of images are: similarity depends on length.
     placed = [f"{thing} {_PLACES[number % len(_PLACES)]}" for number, thing in enumerate(things)]
     return (*things, *placed, *_listed(_SCENES))
 
 
 PICTURES = _background_pictures()
-"""Descriptions of everyday pictures."""
+"""Descriptions of everyday images."""
 
 QUESTIONS = tuple(form.format(deed=deed) for form in _QUESTIONS for deed in _listed(_DEEDS))
-"""Questions and plans that could go with any picture."""
+"""Questions and plans that could go with any image."""
 
 DIGEST = hashlib.sha256("\n".join([*PICTURES, "", *QUESTIONS]).encode()).hexdigest()[:16]
 """Names this background in the fitted numbers."""
 
 PATCHES = (1, 2, 3, 4, 8, 16, 32, 64)
-"""Patches along a side of a picture that shows nothing: from one colour to noise."""
+"""Patches along a side of an image that shows nothing: from one colour to noise."""
 EMPTY = 64
-"""Pictures that show nothing."""
+"""Images that show nothing."""
 _SIDE = 64
-"""Of such a picture, in pixels; models enlarge it to what they take."""
+"""Of such an image, in pixels; models enlarge it to what they take."""
 
 
 def _patches(number: int) -> bytes:
@@ -144,7 +144,7 @@ def _patches(number: int) -> bytes:
 
 
 def empty_pictures() -> tuple[MadeImage, ...]:
-    """Return pictures that show nothing: patches of colour that run into each other."""
+    """Return images that show nothing: patches of colour that run into each other."""
     return tuple(
         MadeImage(f"empty-{number}.png", partial(_patches, number)) for number in range(EMPTY)
     )

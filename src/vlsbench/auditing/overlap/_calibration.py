@@ -1,6 +1,6 @@
 """From features to probabilities, and from probabilities to the share of a set that leaks.
 
-Fitted on public paired controls, where the same picture has a text that names it and one that does
+Fitted on public paired controls, where the same image has a text that names it and one that does
 not; `scripts/fit_naming.py` fits anew and says how well it carries over from one set to another.
 """
 

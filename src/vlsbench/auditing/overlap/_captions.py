@@ -1,4 +1,4 @@
-"""What a picture shows, from a model that is asked to say so: for benchmarks that do not."""
+"""What an image shows, from a model that is asked to say so: for benchmarks that do not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def prompt_hash() -> str:
 
 
 def records_of(kind: str, pairs: Iterable[Pair]) -> Iterator[Record]:
-    """Yield one record for each distinct set of pictures."""
+    """Yield one record for each distinct set of images."""
     seen: set[str] = set()
     for pair in pairs:
         if pair.images and pair.cluster not in seen:
@@ -37,7 +37,7 @@ def records_of(kind: str, pairs: Iterable[Pair]) -> Iterator[Record]:
 
 
 def found(ledger: Ledger, kind: str) -> Callable[[Pair], str]:
-    """Return a look-up of what a stage read from a pair's pictures; empty where it read nothing."""
+    """Return a look-up of what a stage read from a pair's images; empty where it read nothing."""
 
     def look_up(pair: Pair) -> str:
         outcome = ledger.outcome(f"{kind}:{pair.cluster}") if pair.images else None
@@ -47,7 +47,7 @@ def found(ledger: Ledger, kind: str) -> Callable[[Pair], str]:
 
 
 class CaptionStage:
-    """Asks for the caption of one pair's pictures."""
+    """Asks for the caption of one pair's images."""
 
     name = CAPTION
     version = PROMPT_VERSION

@@ -1,4 +1,4 @@
-"""What stands for a picture, and the sample of a set's pictures that ranks are taken among."""
+"""What stands for an image, and the sample of a set's images that ranks are taken among."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vlsbench.embed._text import Vectors
 from vlsbench.pairs import Image, Pair
 
 POOL = 2048
-"""Pictures of the set that a rank is taken among: all of a smaller set, else a sample."""
+"""Images of the set that a rank is taken among: all of a smaller set, else a sample."""
 TIE = 1e-5
 """Similarities closer than this are equal: vectors are kept in half precision."""
 
@@ -25,7 +25,7 @@ Look = Callable[[Pair], str]
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a picture shows, in words, and who says so; or the picture itself."""
+    """What an image shows, in words, and who says so; or the image itself."""
 
     kind: ContentKind
     text: str = ""
@@ -37,20 +37,20 @@ Embed = Callable[[Sequence[Content]], tuple[Vectors, NDArray[np.bool_]]]
 
 
 def content_of(pair: Pair, caption: Look | None = None, text: Look | None = None) -> Content | None:
-    """Return what a pair's picture shows: as the benchmark says, else a caption, else its text.
+    """Return what a pair's image shows: as the benchmark says, else a caption, else its text.
 
     Args:
         pair: Any pair.
         caption: Looks a caption up; see `vlsbench.auditing.captions`.
-        text: Looks up the text that stands in the pictures; see `vlsbench.auditing.texts`.
+        text: Looks up the text that stands in the images; see `vlsbench.auditing.texts`.
     """
     said = (
         (ContentKind.DESCRIPTION, pair.description),
-        # MM-SafetyBench: what was moved from the question into the picture.
+        # MM-SafetyBench: what was moved from the question into the image.
         (ContentKind.KEY_PHRASE, str(pair.meta.get("Key Phrase", ""))),
         (ContentKind.CAPTION, caption(pair) if caption else ""),
         (ContentKind.TYPOGRAPHIC, text(pair) if text else ""),
-        # FigStep: the sentence that its pictures show.
+        # FigStep: the sentence that its images show.
         (ContentKind.TYPOGRAPHIC, str(pair.meta.get("instruction", "")) if pair.images else ""),
     )
     return next((Content(kind, words) for kind, words in said if words.strip()), None)
@@ -64,12 +64,12 @@ def number_of(cluster: str) -> int:
 
 @dataclass(frozen=True)
 class Pool:
-    """A sample of the set's pictures: those with the smallest hashes, so no order matters."""
+    """A sample of the set's images: those with the smallest hashes, so no order matters."""
 
     numbers: NDArray[np.int64]
     vectors: Vectors
     images: int
-    """Distinct pictures in the whole set."""
+    """Distinct images in the whole set."""
 
     @classmethod
     def of(cls, contents: Iterable[tuple[int, Content]], embed: Embed) -> Pool:
@@ -97,7 +97,7 @@ class Pool:
         return cls(numbers[known], vectors[known], len(images))
 
     def ranks(self, queries: Vectors, contents: Vectors, clusters: Sequence[int]) -> Numbers:
-        """Return the share of the set's pictures that fit each query as well as its own."""
+        """Return the share of the set's images that fit each query as well as its own."""
         own = np.einsum("nd,nd->n", queries, contents)[:, None]
         others = queries @ self.vectors.T
         different = self.numbers[None, :] != np.array(clusters, dtype=np.int64)[:, None]

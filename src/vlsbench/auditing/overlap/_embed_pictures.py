@@ -1,4 +1,4 @@
-"""Pairs' pictures to vectors: read a few at a time, and remembered by what is in their files."""
+"""Pairs' images to vectors: read a few at a time, and remembered by what is in their files."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import Image, ImageData, ImageError
 
 BATCH = 32
-"""Pictures whose files are in memory at a time, and of one pass through the model."""
+"""Images whose files are in memory at a time, and of one pass through the model."""
 THREADS = 4
-"""That read and decode: no more pictures than that are in memory at full size."""
+"""That read and decode: no more images than that are in memory at full size."""
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
 class Pictures:
-    """Gives the vectors of pairs' pictures, and keeps account of those that cannot be read."""
+    """Gives the vectors of pairs' images, and keeps account of those that cannot be read."""
 
     def __init__(self, clip: Clip, cached: CachedEmbedder) -> None:
         """Take the model, and the same model behind a cache.
@@ -37,7 +37,7 @@ class Pictures:
         """
         self._clip, self._cached = clip, cached
         self.unread: set[str] = set()
-        """Names (`Image.ref`) of pictures that cannot be read."""
+        """Names (`Image.ref`) of images that cannot be read."""
         empty = self._rows(empty_pictures())
         self.background = Nothing(
             picture=np.stack(list(empty.values())).mean(axis=0, dtype=np.float32),
@@ -46,10 +46,10 @@ class Pictures:
         )
 
     def embed(self, shown: Sequence[Sequence[Image]]) -> tuple[Vectors, NDArray[np.bool_]]:
-        """Return a vector for what each pair shows: of several pictures, their mean direction.
+        """Return a vector for what each pair shows: of several images, their mean direction.
 
         Returns:
-            Vectors, shape (pairs, d), and which pairs' pictures could all be read, shape (pairs,);
+            Vectors, shape (pairs, d), and which pairs' images could all be read, shape (pairs,);
             the vectors of the others are 0.
         """
         distinct = {image.ref: image for images in shown for image in images}
@@ -64,7 +64,7 @@ class Pictures:
         return vectors, whole
 
     def _rows(self, images: Iterable[Image]) -> dict[str, Vectors]:
-        """Return a vector, shape (d,), for every picture that can be read, by its name."""
+        """Return a vector, shape (d,), for every image that can be read, by its name."""
         wanted = list(images)
         found: dict[str, Vectors] = {}
         with ThreadPoolExecutor(THREADS) as pool:
@@ -89,7 +89,7 @@ class Pictures:
     def _try(
         self, make: Callable[[Given], Made], given: dict[str, Given], pool: ThreadPoolExecutor
     ) -> dict[str, Made]:
-        """Make something of each picture; those of which it cannot be made are left out."""
+        """Make something of each image; those of which it cannot be made are left out."""
 
         def one(ref: str) -> Made | None:
             try:
@@ -115,6 +115,6 @@ def refuse_words(embedder: str, **given: object) -> None:
     """
     if useless := [f"--{name}" for name, value in given.items() if value]:
         raise VlsbenchError(
-            f"{embedder} looks at the pictures themselves and measures topic and ranks: "
+            f"{embedder} looks at the images themselves and measures topic and ranks: "
             f"{' and '.join(useless)} cannot help it; leave it out, or take an embedder of texts"
         )

@@ -1,4 +1,4 @@
-"""The documented shape of measure A: what the queries of a benchmark tell of its pictures.
+"""The documented shape of measure A: what the queries of a benchmark tell of its images.
 
 `overlap.json` is `dataclasses.asdict` of `OverlapSummary`, and a line of `overlap.jsonl` that of
 `OverlapPair`; docs/overlap.md says how every figure is made and what it assumes.
@@ -21,23 +21,23 @@ class Channel(StrEnum):
     """What of a pair the query is held against."""
 
     CONTENT = "content"
-    """What the picture shows: the benchmark's description, its key phrase, or a caption."""
+    """What the image shows: the benchmark's description, its key phrase, or a caption."""
     REASON = "reason"
     """Why the pair is harmful; only on cards of version 0.1, for it repeats the query's words."""
     TYPOGRAPHIC = "typographic"
-    """Text that stands in the picture."""
+    """Text that stands in the image."""
 
 
 class ContentKind(StrEnum):
-    """Where a picture's content comes from, as the query is held against it."""
+    """Where an image's content comes from, as the query is held against it."""
 
     DESCRIPTION = "description"
     KEY_PHRASE = "key phrase"
     CAPTION = "caption"
     TYPOGRAPHIC = "text in the picture"
-    """Nothing else says what the picture shows, so what is written in it has to."""
+    """Nothing else says what the image shows, so what is written in it has to."""
     PICTURE = "the picture itself"
-    """The embedder sees pictures and needs no words for them."""
+    """The embedder sees images and needs no words for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +81,21 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class OverlapPair:
-    """What one query tells of its picture."""
+    """What one query tells of its image."""
 
     id: str
     category: str
     subcategory: str
     harmful: bool
     cluster: str
-    """Pairs that share it share their pictures."""
+    """Pairs that share it share their images."""
     query: str
     content_kind: ContentKind | None
-    """None where nothing says what the picture shows; topic, rank and words are then empty."""
+    """None where nothing says what the image shows; topic, rank and words are then empty."""
     topic: float | None
-    """Bits by which the query narrows down the picture, against the fixed background."""
+    """Bits by which the query narrows down the image, against the fixed background."""
     rank: float | None
-    """Share of the set's pictures that fit the query at least as well, in (0, 1]."""
+    """Share of the set's images that fit the query at least as well, in (0, 1]."""
     readings: tuple[Reading, ...] = ()
     words: tuple[TellingWord, ...] = ()
     """Words that carry the topic, the most telling first; filled in where asked for."""
@@ -106,7 +106,7 @@ class OverlapPair:
 
     @property
     def naming(self) -> float | None:
-        """The probability that the query names the picture's content."""
+        """The probability that the query names the image's content."""
         reading = self.reading(Channel.CONTENT)
         return reading.naming if reading else None
 
@@ -134,11 +134,11 @@ class OverlapGroup:
     """`all`, or the category."""
     pairs: int
     images: int
-    """Distinct pictures: the clusters of the intervals."""
+    """Distinct images: the clusters of the intervals."""
     topic: Estimate
     """Mean bits."""
     rank: Estimate
-    """Median rank of the own picture, as a share of the set's pictures; 0.5 is chance."""
+    """Median rank of the own image, as a share of the set's images; 0.5 is chance."""
     channels: tuple[ChannelFigures, ...]
 
     def channel(self, channel: Channel) -> ChannelFigures | None:
@@ -166,7 +166,7 @@ class OverlapSummary:
     contents: Mapping[str, int]
     """Where the contents come from (`ContentKind`, `none`, or `FOREIGN`) → pairs."""
     with_text: Rate | None
-    """Distinct pictures that hold text; None where no text was looked for."""
+    """Distinct images that hold text; None where no text was looked for."""
     group: OverlapGroup
     """The harmful pairs; all pairs of a set that has no harmful ones."""
     categories: tuple[OverlapGroup, ...]

@@ -25,7 +25,7 @@ Numbers = NDArray[np.float64]
 
 TEMPERATURE = 0.05
 """Of the softmax over cosine similarities. At this value MiniLM's probability of a query's own
-picture among those of its set is highest on average."""
+image among those of its set is highest on average."""
 FEATURES = ("particular", "any", "clause")
 """Columns of what `naming_features` returns."""
 NOTHING_SAID = -0.2
@@ -47,7 +47,7 @@ def _phrases_of(texts: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Background:
-    """The fixed pictures and questions, as vectors of one embedder."""
+    """The fixed images and questions, as vectors of one embedder."""
 
     pictures: Vectors
     questions: Vectors
@@ -65,7 +65,7 @@ class Background:
         return self.picture_norms(self.questions)
 
     def picture_norms(self, queries: Vectors) -> Numbers:
-        """Return the log of the mean weight that each query gives the background's pictures."""
+        """Return the log of the mean weight that each query gives the background's images."""
         return _log_mean_exp(queries @ self.pictures.T / TEMPERATURE)
 
     def pull(self, contents: Vectors) -> Numbers:
@@ -75,7 +75,7 @@ class Background:
     def lift(self, queries: Vectors, contents: Vectors) -> Numbers:
         """Return the log of what each query multiplies its content's weight by, shape (n,).
 
-        Against its mean weight for the background's pictures; what questions that name nothing do
+        Against its mean weight for the background's images; what questions that name nothing do
         for this content is taken off: on average they multiply its weight by 1.
         """
         own = np.einsum("nd,nd->n", queries, contents, dtype=np.float64) / TEMPERATURE
@@ -84,35 +84,35 @@ class Background:
 
 @dataclass(frozen=True)
 class Nothing:
-    """What an embedder of pictures makes of pictures that show and questions that name nothing."""
+    """What an embedder of images makes of images that show and questions that name nothing."""
 
     picture: Vectors
-    """Shape (d,): the mean of such pictures' vectors."""
+    """Shape (d,): the mean of such images' vectors."""
     question: Vectors
     """Shape (d,): the mean of such questions' vectors."""
     scale: float
     """What the embedder multiplies similarities by to get log odds."""
 
     def lift(self, queries: Vectors, contents: Vectors) -> Numbers:
-        """Return the log odds ratio of each query and its picture against nothing, shape (n,).
+        """Return the log odds ratio of each query and its image against nothing, shape (n,).
 
-        With s the scaled similarity, q the query, v the picture, and the mean over questions n and
-        pictures b of nothing: `s(q, v) - s(q, b) - s(n, v) + s(n, b)`. A model that is trained to
-        match pictures and texts gives `s = log p(q, v) / (p(q) p(v))` up to a constant (van den
+        With s the scaled similarity, q the query, v the image, and the mean over questions n and
+        images b of nothing: `s(q, v) - s(q, b) - s(n, v) + s(n, b)`. A model that is trained to
+        match images and texts gives `s = log p(q, v) / (p(q) p(v))` up to a constant (van den
         Oord et al. 2018, arXiv 1807.03748). How common q and v are cancels out, and so does the gap
-        between the vectors of texts and of pictures; a question that names nothing has 0 on
-        average, whatever the picture.
+        between the vectors of texts and of images; a question that names nothing has 0 on
+        average, whatever the image.
         """
         own = np.einsum("nd,nd->n", queries - self.question, contents - self.picture)
         return np.asarray(self.scale * own, np.float64)
 
 
 def topic_bits(queries: Vectors, contents: Vectors, background: Background | Nothing) -> Numbers:
-    """Say how far each query narrows its picture down among N = 322 others.
+    """Say how far each query narrows its image down among N = 322 others.
 
-    The picture stands among N that the query fits no better than the background; a softmax gives
+    The image stands among N that the query fits no better than the background; a softmax gives
     the probability p that the query means it, against 1 / (N + 1) for a query that tells nothing:
-    `log2(p (N + 1))`, at most log2(N + 1) = 8.3 bits. Below 0 the query points to other pictures.
+    `log2(p (N + 1))`, at most log2(N + 1) = 8.3 bits. Below 0 the query points to other images.
 
     Args:
         queries: Shape (n, d).

@@ -1,4 +1,4 @@
-"""Measure A for one query at a time: the probability that it names what its picture shows."""
+"""Measure A for one query at a time: the probability that it names what its image shows."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Naming:
         """Return for each query and content the probability that the query names the content.
 
         Args:
-            asked: Query, and what its picture shows; many at once cost less than one by one.
+            asked: Query, and what its image shows; many at once cost less than one by one.
 
         Returns:
             Probabilities in [0, 1], in the same order.

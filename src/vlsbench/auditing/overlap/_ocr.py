@@ -1,4 +1,4 @@
-"""Text that stands in pictures, read by Tesseract: the typographic channel."""
+"""Text that stands in images, read by Tesseract: the typographic channel."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ LETTERS = 2
 """A shorter run of letters is more often an edge than a word."""
 TIMEOUT_S = 60
 WIDTH = 2
-"""Pictures read at a time; every one keeps a core busy."""
+"""Images read at a time; every one keeps a core busy."""
 
 
 def require_tesseract() -> None:
-    """Raise where text cannot be read from pictures.
+    """Raise where text cannot be read from images.
 
     Raises:
         MissingExtra: pytesseract is not installed.
         VlsbenchError: The program is not.
     """
     if not find_spec("pytesseract"):
-        raise MissingExtra("reading text in pictures", "audit")
+        raise MissingExtra("reading text in images", "audit")
     if not shutil.which("tesseract"):
         raise VlsbenchError(
-            "reading text in pictures needs the program tesseract "
+            "reading text in images needs the program tesseract "
             "(Debian, Ubuntu: apt install tesseract-ocr); --no-ocr leaves the channel out"
         )
 
 
 def read_text(image: ImageData) -> str:
-    """Return the words in a picture that Tesseract is sure of, in reading order.
+    """Return the words in an image that Tesseract is sure of, in reading order.
 
     Raises:
-        ImageError: The picture cannot be decoded, or reading takes too long.
+        ImageError: The image cannot be decoded, or reading takes too long.
     """
     import pytesseract
 
@@ -66,7 +66,7 @@ def _read(image: Image) -> str:
 
 
 class TextStage:
-    """Reads the text of one pair's pictures."""
+    """Reads the text of one pair's images."""
 
     name = TEXT
     version = "1"
@@ -82,5 +82,5 @@ class TextStage:
 
 
 def texts(ledger: Ledger) -> Callable[[Pair], str]:
-    """Return a look-up of texts in pictures, for `overlap(text=...)`."""
+    """Return a look-up of texts in images, for `overlap(text=...)`."""
     return found(ledger, TEXT)

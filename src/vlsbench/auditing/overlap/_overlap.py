@@ -1,4 +1,4 @@
-"""Measure A: what the queries of a benchmark tell of its pictures, from embeddings.
+"""Measure A: what the queries of a benchmark tell of its images, from embeddings.
 
 No model is asked and no judgement is made; docs/overlap.md says what that can and cannot show.
 """
@@ -64,7 +64,7 @@ class _Item:
 
     @property
     def written(self) -> bool:
-        """Whether text was found in its pictures."""
+        """Whether text was found in its images."""
         return any(channel is Channel.TYPOGRAPHIC for channel, _ in self.channels)
 
 
@@ -97,12 +97,12 @@ class _Measurer:
         calibration: Calibration | None,
         pictures: Pictures | None,
     ) -> None:
-        """Take what turns texts and pictures into vectors.
+        """Take what turns texts and images into vectors.
 
         Args:
-            embedder: Of queries, and of the words for pictures.
+            embedder: Of queries, and of the words for images.
             calibration: Without it nothing is said about naming.
-            pictures: Of the pictures themselves, where the embedder sees them.
+            images: Of the images themselves, where the embedder sees them.
         """
         if calibration:
             check_fits(calibration, embedder)
@@ -226,7 +226,7 @@ def overlap(
     text: Look | None = None,
     each: Callable[[OverlapPair], None] = lambda pair: None,
 ) -> OverlapSummary:
-    """Measure how much the queries of a benchmark tell of its pictures.
+    """Measure how much the queries of a benchmark tell of its images.
 
     Walks the set twice and holds a bounded number of pairs, so that sets of any size can be
     measured; time is linear. Vectors are kept, so a second audit needs no model.
@@ -235,12 +235,12 @@ def overlap(
         pairs: An opened benchmark; pairs of which nothing says what they show, and with MiniLM
             those whose query is not in English, are counted and left out of every figure.
         embedder: An embedder, `minilm`, `NAME@http://host:port/v1`, or `clip/PATH` or
-            `clip/ORG/NAME`, which looks at the pictures themselves.
+            `clip/ORG/NAME`, which looks at the images themselves.
         cache: File that vectors are kept in; by default one in the user's cache.
         calibration: Numbers fitted for this embedder; by default those shipped, for MiniLM. For
             another embedder without any, topic and ranks are all that is measured.
-        caption: Looks up what a picture shows, for pairs without a description.
-        text: Looks up the text that stands in a picture.
+        caption: Looks up what an image shows, for pairs without a description.
+        text: Looks up the text that stands in an image.
         each: Is given every pair as it is measured, in the order of the set.
 
     Raises:
@@ -302,7 +302,7 @@ def telling_words(
         embedder: As for `overlap`.
         cache: As for `overlap`.
         calibration: As for `overlap`.
-        images: Looks up a pair's pictures, for an embedder that sees them.
+        images: Looks up a pair's images, for an embedder that sees them.
     """
     opened = open_embedder(embedder)
     with _measuring(opened, cache, calibration) as measurer:

@@ -35,13 +35,13 @@ NO_CONTENT = "none"
 
 METHOD_NOTE = (
     "Overlap compares words. It does not judge harm: a query that names a harmless thing in the "
-    "picture counts, and a risk that is told in words far from the description's does not."
+    "image counts, and a risk that is told in words far from the description's does not."
 )
 ENGLISH_NOTE = "MiniLM and the calibration know English; read nothing from other languages."
 CONTENT_NOTES = {
     ContentKind.CAPTION: "Contents are captions of a model where the benchmark has no "
     "description: what the captioner misses cannot be named.",
-    ContentKind.TYPOGRAPHIC: "Where nothing says what a picture shows, the text in it stands for "
+    ContentKind.TYPOGRAPHIC: "Where nothing says what an image shows, the text in it stands for "
     "its content.",
 }
 UNCALIBRATED_NOTE = (
@@ -53,16 +53,16 @@ FOREIGN_NOTE = (
     "calibration know nothing else. A multilingual embedder needs a calibration of its own "
     "(--embedder, --calibration)."
 )
-NONE_NOTE = "{count:,} pairs are in no figure: nothing says what their pictures show."
+NONE_NOTE = "{count:,} pairs are in no figure: nothing says what their images show."
 PICTURES_NOTE = (
-    "{embedder} holds queries against the pictures themselves. It does not judge harm, its bits "
+    "{embedder} holds queries against the images themselves. It does not judge harm, its bits "
     "compare with no other embedder's, and it reads no more than the beginning of a long query. "
     "Read bits beside ranks: above 0 at a median rank of 50 %, they come from what all queries and "
-    "all pictures of the set have in common. Naming is not calibrated for it: topic and ranks are "
-    "all there is. Text in pictures and reasons are left to embedders of texts."
+    "all images of the set have in common. Naming is not calibrated for it: topic and ranks are "
+    "all there is. Text in images and reasons are left to embedders of texts."
 )
-UNREAD_NOTE = "Pictures that cannot be read: {count:,}, such as {one}."
-NO_PICTURE_NOTE = "{count:,} pairs are in no figure: they have no picture, or none to be read."
+UNREAD_NOTE = "Images that cannot be read: {count:,}, such as {one}."
+NO_PICTURE_NOTE = "{count:,} pairs are in no figure: they have no image, or none to be read."
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Tally:
 
         Args:
             calibration: That the probabilities came from; None where there are none.
-            looked_for_text: Whether text in pictures was looked for at all.
+            looked_for_text: Whether text in images was looked for at all.
         """
         self._calibration = calibration
         self._looked_for_text = looked_for_text
@@ -111,7 +111,7 @@ class Tally:
 
         Args:
             pair: As it was measured.
-            cluster: A number for its pictures.
+            cluster: A number for its images.
             written: Whether text was found in them.
             foreign: Whether it was left out for its query's language.
         """
@@ -144,7 +144,7 @@ class Tally:
             pairs: The set that was measured.
             embedder: That it was measured with.
             leaking: The pairs to show.
-            unread: Names of pictures that could not be read.
+            unread: Names of images that could not be read.
         """
         clusters = np.array(self._clusters, dtype=np.int64)
         categories = np.array(self._categories, dtype=np.int64)
