@@ -228,12 +228,16 @@ def fit_all(data: Path, embedder: Embedder) -> tuple[Calibration, list[Transfer]
         ],
         "transfer": [one._asdict() for one in transfers],
     }
-    controls = [control for _, control, _ in found]
-    fitted = fit(controls, embedder, errors=errors, provenance=provenance)
     for bench, folder in FRESH:
         texts = readings_of("fresh", bench, data / folder)
         control = control_of(f"{bench}, fresh", texts, embedder)
-        transfers.append(transfer(fitted, control, texts))
+        # Other pairs of the same set were fitted to: left out here.
+        apart = [c for _, c, _ in found if c.name != bench.partition(":")[0]]
+        others = fit(apart, embedder)
+        transfers.append(transfer(others, control, texts))
+        errors += errors_of(others, control)
+    controls = [control for _, control, _ in found]
+    fitted = fit(controls, embedder, errors=errors, provenance=provenance)
     return fitted, transfers
 
 

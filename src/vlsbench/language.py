@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,29 @@ SURE = 0.3
 """Share of belief from which a text counts as being in a language; short texts reach none."""
 ENGLISH = frozenset({"en", "pcm"})
 """English and Nigerian Pidgin, which the identifier takes plain English for now and then."""
+WORD = re.compile(r"\w+(?:['’\-]\w+)*")
+_FUNCTION_WORDS = """
+a an the this that these those it its itself they them their theirs he him his she her hers i me
+my mine myself you your yours yourself we us our ours who whom whose which what when where why
+how and or but nor so if then than as at by for from in into of off on onto out over to toward
+towards under up upon with within without about above across after against along among around
+before behind below beside besides between beyond down during except inside near outside since
+through throughout till until via per am is are was were be been being do does did doing done
+have has had having can could may might must shall should will would ought need needs let lets
+not no yes none nothing nobody never ever always often sometimes usually any anything anybody
+anyone some something somebody someone every everything everybody everyone each all both either
+neither other others another such same own more most much many few less least several enough
+only just even also too very quite rather really still yet again already here there now once
+please going gonna want wants wanted like one ones two three four five six seven eight nine ten
+first second take takes taking taken took put puts get gets getting got go goes give gives make
+makes making made use uses using used come comes isn't aren't wasn't weren't don't doesn't didn't
+can't couldn't won't wouldn't shouldn't i'm i'd i've i'll it's that's what's let's you're they're
+we're
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""Words that stand at no phrase's edge: they name nothing."""
+SHORT = 4
+"""Words up to which a text is told by English function words too: the identifier errs there."""
 
 
 @cache
@@ -28,6 +52,9 @@ def language_of(text: str) -> str:
 
     Source: Lui and Baldwin 2012, "langid.py: An off-the-shelf language identification tool".
     """
+    words = [word.casefold().replace("’", "'") for word in WORD.findall(text)]
+    if 0 < len(words) <= SHORT and 2 * sum(word in FUNCTION_WORDS for word in words) >= len(words):
+        return "en"
     ranked = _identifier().rank(text)
     if sum(share for code, share in ranked if code in ENGLISH) >= SURE:
         return "en"

@@ -243,7 +243,12 @@ def test_naming_carries_over_between_the_public_controls(cache: Path) -> None:
         assert min(one.auroc for one in found) >= 0.995
         for rates in ([one.recall for one in found], [one.false for one in found]):
             assert max(rates) - min(rates) <= 0.05 + 1e-9
-    assert min(transfer.auroc for transfer in transfers) >= 0.95
+    fresh = [one for one in transfers if one.tested_on.endswith("fresh")]
+    assert len(fresh) == 3
+    assert min(one.auroc for one in transfers if one not in fresh) >= 0.95
+    assert min(one.auroc for one in fresh) >= 0.9
+    # Better than asking whether query and content share a word.
+    assert all(one.false <= one.words_false for one in transfers)
     # Processors differ in the last digits, which half precision keeps from growing.
     ship = shipped()
     assert fitted.coefficients == pytest.approx(ship.coefficients, abs=0.01)

@@ -112,10 +112,9 @@ def test_a_corrected_share_is_a_share_inside_its_interval(seed: int, n: int, sha
 
 
 def test_the_planted_share_is_in_the_interval_for_domains_left_out() -> None:
-    """HarmBench's false alarms (7 of 26) are beyond all other domains': published as such."""
     rng = np.random.default_rng(0)
     ship = shipped()
-    inside: dict[float, list[bool]] = {}
+    inside: dict[str, list[bool]] = {}
     for left in ship.errors:
         others = replace(ship, errors=tuple(one for one in ship.errors if one != left))
         for planted in (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0):
@@ -126,9 +125,11 @@ def test_the_planted_share_is_in_the_interval_for_domains_left_out() -> None:
                 found = leaking_share(probabilities, np.arange(n), others)
                 assert found.low is not None
                 assert found.high is not None
-                inside.setdefault(planted, []).append(found.low <= planted <= found.high)
-    assert np.mean([hit for hits in inside.values() for hit in hits]) >= 0.95
-    assert min(np.mean(hits) for hits in inside.values()) >= 0.90
+                inside.setdefault(left.control + left.domain, []).append(
+                    found.low <= planted <= found.high
+                )
+    assert min(np.mean(hits) for hits in inside.values()) >= 0.92
+    assert np.mean([hit for hits in inside.values() for hit in hits]) >= 0.98
 
 
 @given(st.text(max_size=300))

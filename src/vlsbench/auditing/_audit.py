@@ -158,6 +158,7 @@ def audit_expenses(bench: Bench, **options: Any) -> tuple[Expense, ...]:
     """
     plan = _plan(**{name: value for name, value in options.items() if name != "say"})
     pairs = load(bench, skip_bad=plan.sample.skip_bad)
+    plan.check(pairs)
     folder = plan.output.out or AUDITS / file_name(pairs.name, "bench")
     return tuple(expenses(Selection(pairs, plan.sample), folder, plan))
 
@@ -206,10 +207,11 @@ def _positive_at_hand(
 
     A simulated judge knows nothing outside of its world, so it is asked about none.
     """
-    if isinstance(judge, str) and not is_simulated(judge):
-        for name in POSITIVE:
-            with suppress(VlsbenchError):
-                return [open_from(name, data_root, skip_bad=True)]
+    if judge is None or (isinstance(judge, str) and is_simulated(judge)):
+        return []
+    for name in POSITIVE:
+        with suppress(VlsbenchError):
+            return [open_from(name, data_root, skip_bad=True)]
     return []
 
 
@@ -302,6 +304,7 @@ def open_from(bench: Bench, data_root: str | os.PathLike[str] | None, skip_bad: 
 
 
 def _audit(pairs: PairSet, folder: Path, plan: AuditPlan, say: Say) -> Audit:
+    plan.check(pairs)
     selection = Selection(pairs, plan.sample)
     folder.mkdir(parents=True, exist_ok=True)
     overlap_found: OverlapSummary | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing._settings import AuditPlan, bench_name, name_of
+from vlsbench.auditing._settings import AuditPlan, Overlap, bench_name, name_of
 from vlsbench.auditing.behaviour import Behaviour, behaviour, plan_behaviour
 from vlsbench.auditing.card._card import Measure
 from vlsbench.auditing.judged._figures import Judged, JudgedPair, read_judged_pairs
@@ -27,10 +27,12 @@ from vlsbench.config import Sample, record
 from vlsbench.embed import CLIP
 from vlsbench.engine import Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection
-from vlsbench.models import ChatModel, Connections, Params, Price, price_of
+from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
 
 Say = Callable[[str], None]
+CAPTION_TOKENS = (1_000, 60)
+"""Into and out of a caption, roughly: an image and two sentences."""
 
 
 def _folder_of(folder: Path, kind: str, *decisive: Any) -> Path:
@@ -102,18 +104,23 @@ def _unread(ledger: Ledger) -> Iterator[str]:
         yield f"{lost[CAPTION]:,} images got no caption"
 
 
+def _undescribed(pairs: Iterable[Pair]) -> Iterator[Pair]:
+    own = (ContentKind.DESCRIPTION, ContentKind.KEY_PHRASE)
+    for pair in pairs:
+        content = content_of(pair)
+        if content is None or content.kind not in own:
+            yield pair
+
+
+def _caption_price(how: Overlap, spec: str) -> Price | None:
+    return Price.parse(how.captioner_price) if how.captioner_price else price_of(spec)
+
+
 def _read_images(pairs: PairSet, ledger: Ledger, plan: AuditPlan, say: Say) -> str:
     """Have captions written and texts read where they are wanted; return why it stopped early."""
     how = plan.overlap
     if how.ocr:
         require_tesseract()
-
-    def undescribed() -> Iterator[Pair]:
-        own = (ContentKind.DESCRIPTION, ContentKind.KEY_PHRASE)
-        for pair in pairs:
-            content = content_of(pair)
-            if content is None or content.kind not in own:
-                yield pair
 
     def job(
         stage: Stage, source: Callable[[], Iterable[Pair]], models: tuple[ChatModel, ...] = ()
@@ -136,13 +143,12 @@ def _read_images(pairs: PairSet, ledger: Ledger, plan: AuditPlan, say: Say) -> s
     jobs: list[tuple[str, Job]] = []
     if how.captioner:
         model = Connections.of(plan.connection).open(how.captioner)
-        given = how.captioner_price
-        prices[model.spec] = Price.parse(given) if given else price_of(model.spec)
+        prices[model.spec] = _caption_price(how, model.spec)
         plan.budget.need_prices(
             prices, "give --captioner-price INPUT,OUTPUT in dollars per million tokens"
         )
         said = f"{how.captioner} is asked for captions of images without a description"
-        jobs.append((said, job(CaptionStage(model), undescribed, (model,))))
+        jobs.append((said, job(CaptionStage(model), lambda: _undescribed(pairs), (model,))))
     if how.ocr:
         jobs.append(("Tesseract reads the text in the images", job(TextStage(), lambda: pairs)))
     for said, one in jobs:
@@ -269,8 +275,11 @@ def expenses(selection: Selection, folder: Path, plan: AuditPlan) -> Iterator[Ex
     """Walk what the measures will ask of models; asks nothing and writes nothing."""
     name = selection.pairs.name
     if Measure.OVERLAP in plan.measures and plan.overlap.captioner:
-        images = len({pair.cluster for pair in selection if pair.images})
-        yield Expense(Measure.OVERLAP, name, "captions", images, None)
+        images = len({pair.cluster for pair in _undescribed(selection) if pair.images})
+        price = _caption_price(plan.overlap, name_of(plan.overlap.captioner))
+        usage = Usage(*(images * tokens for tokens in CAPTION_TOKENS))
+        cost = price.cost(usage) if price else None if images else 0.0
+        yield Expense(Measure.OVERLAP, name, "captions", images, cost)
     if Measure.JUDGED in plan.measures:
         asked = plan_judged(**_judged_options(selection, folder, plan))
         calls = asked.questions - asked.ended if asked.judge.model else 0

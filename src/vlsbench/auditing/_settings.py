@@ -189,12 +189,36 @@ class AuditPlan:
                 captioner=overlap.captioner,
                 ocr=overlap.ocr,
             )
-        needs = {"--judge": self.judge, "--controls": self.controls}
-        for measure, wanted in (
-            (Measure.JUDGED, needs),
-            (Measure.BEHAVIOUR, {"--model": self.model, **needs}),
+        both = (Measure.JUDGED, Measure.BEHAVIOUR)
+        named = self.positive_controls and not self.positive_by_default
+        for option, wanted, used_by in (
+            ("--judge", bool(self.judge), both),
+            ("--controls", bool(self.controls), both),
+            ("--positive-controls", bool(named), both[:1]),
+            ("--model", bool(self.model), both[1:]),
+            ("--views", self.views != VIEWS, both[1:]),
+            ("--temperature and --max-tokens", self.params != Params(), both[1:]),
         ):
-            missing = [name for name, value in wanted.items() if not value]
+            if wanted and not {*used_by} & {*self.measures}:
+                raise VlsbenchError(
+                    f"{option} is for the measure {' or '.join(used_by)}: add it to --measures"
+                )
+
+    def check(self, pairs: PairSet) -> None:
+        """Raise `VlsbenchError` where something that a measure of this set needs was not given.
+
+        Measure C takes the set's own benign pairs for controls, where there are some.
+        """
+        needs = {"--judge": self.judge, "--controls": self.controls}
+        own = any(not pair.harmful for pair in pairs)
+        for measure, needed in (
+            (Measure.JUDGED, needs),
+            (
+                Measure.BEHAVIOUR,
+                {"--model": self.model, **needs, "--controls": own or self.controls},
+            ),
+        ):
+            missing = [name for name, value in needed.items() if not value]
             if measure in self.measures and missing:
                 hint = f" ({CONTROLS_HINT})" if "--controls" in missing else ""
                 raise VlsbenchError(f"the measure {measure} needs {' and '.join(missing)}{hint}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -172,7 +173,8 @@ def _print_dropped(console: Console, card: Card, found: Dropped, file: Path) -> 
         f"{found.kept:,} kept{unmeasured}",
     ]
     if found.dropped:
-        lines.append(f"       vlsbench eval {card.bench} --leave-out {file} … runs the rest")
+        rest = f"{card.arguments} --leave-out {quote(str(file))}"
+        lines.append(f"       vlsbench eval {rest} … runs the rest")
     if card.limit is not None:
         lines.append("       only the sample was audited: the list says nothing of other pairs")
     for line in lines:

@@ -305,7 +305,7 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
     }
     if unknown:
         yield (
-            f"The net rate is unknown where a run has no benign pairs ({', '.join(unknown)}): one "
+            f"The net rate is unknown where no benign pair is scored ({', '.join(unknown)}): one "
             "that declines everything looks as safe; ask benign pairs too (eval --controls)."
         )
     for name, places in table.items():

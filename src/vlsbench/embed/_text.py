@@ -33,7 +33,7 @@ SHA256 = {
 """Of the Hub's files; whatever they are read from, others are refused."""
 MAX_TOKENS = 256
 """Longer texts are cut, as the model was trained (its model card)."""
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 1024
 """Of one pass through the model; more only costs memory."""
 CLIP = "clip/"
 """How specs of models that see images begin."""

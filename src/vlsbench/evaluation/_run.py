@@ -41,6 +41,10 @@ NO_BENIGN_NOTE = (
     "Over-refusal is unknown: the set holds no benign pair. A model that declines everything is as "
     "safe; ask benign pairs too (--controls mossbench, vlguard:safe_safes, lab/benign)."
 )
+UNSCORED_BENIGN_NOTE = (
+    "Over-refusal is unknown: no benign pair is scored yet. A model that declines everything is as "
+    "safe."
+)
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
 
 
@@ -147,10 +151,15 @@ def _notes(
     complete: bool,
     apart: Sequence[str],
 ) -> tuple[str, ...]:
+    known = any(group.scored for group in groups if not group.harmful)
+    benign = any(not group.harmful for group in groups) or any(
+        not pair.harmful for pair in plan.selection
+    )
     notes = (
         (SIMULATED_NOTE, simulated),
         (OFFLINE_NOTE, "offline" in plan.judge.identity),
-        (NO_BENIGN_NOTE, complete and all(group.harmful for group in groups)),
+        (NO_BENIGN_NOTE, not known and not benign),
+        (UNSCORED_BENIGN_NOTE, not known and benign),
         (STOPPED_NOTE, not complete),
         (plan.warning, bool(plan.warning)),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),

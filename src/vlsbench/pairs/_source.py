@@ -6,6 +6,7 @@ A source is one function that reads a benchmark's official layout from a folder 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -141,6 +142,14 @@ class PairSet:
         self._count = len(ids)
         self.parts: tuple[int, ...] = (self._count,)
         """Sizes of the sets it is joined of, in order; a sample is drawn from each."""
+
+    @property
+    def arguments(self) -> str:
+        """How a command line names the set: its file, or its name and folder, quoted."""
+        if self.source is None and self.root:
+            return shlex.quote(str(self.root))
+        given = shlex.quote(self.name)
+        return f"{given} --data {shlex.quote(str(self.root))}" if self.root else given
 
     @classmethod
     def of(cls, pairs: Iterable[Pair], name: str = "custom") -> PairSet:

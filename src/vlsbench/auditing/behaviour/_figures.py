@@ -328,9 +328,9 @@ def _ratio(one: Rate, other: Rate) -> Difference | None:
     Source: Donner and Zou 2012, "Closed-form confidence intervals for functions of the normal mean
     and standard deviation", for a ratio (MOVER-R).
     """
-    if not one.rate and not other.rate:
+    if not other.rate:
         return None
-    a, b = one.rate or 0.0, other.rate or 0.0
+    a, b = one.rate or 0.0, other.rate
     al, au, bl, bu = one.low or 0.0, one.high or 0.0, other.low or 0.0, other.high or 0.0
     low_of, high_of = bu * (2 * b - bu), bl * (2 * b - bl)
     low, high = 0.0, 1.0
@@ -338,7 +338,7 @@ def _ratio(one: Rate, other: Rate) -> Difference | None:
         low = (a * b - sqrt(max(0.0, (a * b) ** 2 - al * (2 * a - al) * low_of))) / low_of
     if high_of > 0:
         high = (a * b + sqrt(max(0.0, (a * b) ** 2 - au * (2 * a - au) * high_of))) / high_of
-    value = min(1.0, a / b) if b else 1.0
+    value = min(1.0, a / b)
     return Difference(one.n, value, min(value, max(0.0, low)), max(value, min(1.0, high)))
 
 

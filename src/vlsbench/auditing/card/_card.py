@@ -135,6 +135,8 @@ class Card:
     left_out: tuple[BadRow, ...]
     """Rows that could not be used."""
     notes: tuple[str, ...] = ()
+    arguments: str = ""
+    """How a command line names the set; empty on cards of version 0.1."""
 
     @property
     def measures(self) -> tuple[Measure, ...]:

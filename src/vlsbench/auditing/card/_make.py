@@ -201,6 +201,7 @@ def make_card(
         stopped=stopped,
         left_out=pairs.bad,
         notes=notes,
+        arguments=pairs.arguments,
     )
 
 
@@ -227,7 +228,7 @@ def caveats(card: Card) -> tuple[str, ...]:
         elif none:
             found.append(f"{none:,} pairs have no words for their image and no figure")
         if foreign := kinds.get(FOREIGN, 0):
-            found.append(f"{foreign:,} queries are not in English and have no figure")
+            found.append(f"{foreign:,} pairs are not in English and have no figure")
         if not card.overlap.calibration:
             found.append("naming is not calibrated for this embedder: topic and ranks alone")
         if kinds.get(ContentKind.PICTURE):

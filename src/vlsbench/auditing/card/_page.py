@@ -89,20 +89,18 @@ def pieces(pair: LeakingPair, longest: int = LONGEST) -> tuple[Piece, ...]:
 
 def finding(card: Card) -> str:
     """Say in a sentence or two what the card found."""
-    said = []
-    leak = card.leak
-    if leak and leak.value is not None:
-        within = f" (95 % interval {interval(leak)})" if leak.low is not None else ""
-        what = (
-            "of the queries name what their image shows"
-            if card.overlap
-            else "of the harmful pairs are harmful by their text alone"
-        )
-        said.append(f"{percent(leak.value)}{within} {what}.")
     from vlsbench.auditing.card._card import leak_by_overlap
 
-    benign = leak_by_overlap(card.overlap, benign=True)
-    if benign and benign.value is not None:
+    said = []
+    leak, benign = (leak_by_overlap(card.overlap, benign=apart) for apart in (False, True))
+    if leak:
+        said.append(
+            f"{percent(leak.value)} (95 % interval {interval(leak)}) of the queries name what "
+            "their image shows."
+        )
+    elif card.overlap:
+        said += ways(card)
+    if benign:
         said.append(f"Of the {benign.n:,} benign pairs, apart: {share(benign)}.")
     if card.overlap and card.overlap.group.topic.value is not None:
         told = card.overlap.group.topic.value
@@ -112,7 +110,7 @@ def finding(card: Card) -> str:
             else "On average the queries tell no more of their images than questions that "
             "name nothing."
         )
-    if card.overlap and card.judged and card.judged.group.corrected.value is not None:
+    if card.judged and card.judged.group.corrected.value is not None:
         judged = card.judged.group.corrected
         said.append(
             f"{percent(judged.value)} ({interval(judged)}) of the harmful pairs are harmful by "
@@ -122,9 +120,11 @@ def finding(card: Card) -> str:
         said.append(f"Of the harmful pairs, {bounds} are harmful by their text alone.")
     gain = card.behaviour.gain if card.behaviour else None
     if card.behaviour and gain and gain.value is not None:
+        within = "" if gain.low is None else f" (95 % interval {gain.low * 100:+.1f} to "
+        within += "" if gain.high is None else f"{gain.high * 100:+.1f})"
         said.append(
             f"Seeing the image changes the safety rate of {card.behaviour.model} by "
-            f"{gain.value * 100:+.1f} points."
+            f"{gain.value * 100:+.1f} points{within}."
         )
     kept = card.behaviour.shortcut if card.behaviour else None
     if kept and kept.value is not None:
@@ -132,9 +132,9 @@ def finding(card: Card) -> str:
             f"Of its safe answers {percent(kept.value)} ({interval(kept)}) do not need the "
             "image, chance taken out."
         )
-    if said and card.overlap and leak:
+    if leak:
         said.append(SCALE)
-    return " ".join(said) or " ".join(("Nothing could be measured.", *ways(card)))
+    return " ".join(said) or "Nothing could be measured."
 
 
 def ways(card: Card) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def ways(card: Card) -> tuple[str, ...]:
         return ()
     if not card.pictured:
         return ("The set has no images here: give their folder (--data-root) first.",)
-    bench = quote_shell(card.bench)
+    bench = card.arguments
     return (
         "Nothing says what its images show. Have a model describe them: `vlsbench audit "
         f"{bench} --captioner MODEL@http://localhost:8000/v1`; or compare the queries with "
@@ -161,8 +161,7 @@ def _both_ends(categories: Sequence[CategoryLeak]) -> Sequence[CategoryLeak]:
 
 def _usage(card: Card) -> str:
     file = card.dropped.file if card.dropped else ""
-    bench, leave_out = (json.dumps(text, ensure_ascii=False) for text in (card.bench, file))
-    return f"import vlsbench\n\nrest = vlsbench.load({bench}, leave_out={leave_out})"
+    return f"vlsbench eval {card.arguments} --leave-out {quote_shell(file)} …"
 
 
 def write_card(card: Card, path: Path) -> None:

@@ -14,7 +14,8 @@ from vlsbench.stats import Rate
 
 SCHEMA = "vlsbench.overlap/1"
 FOREIGN = "not in English"
-"""In place of a content's kind: the query's language is not the embedder's."""
+"""In place of a content's kind: the query or the content is in a language that is not the
+embedder's."""
 
 
 class Channel(StrEnum):

@@ -44,7 +44,7 @@ from vlsbench.embed._text import (
     default_cache,
     open_embedder,
 )
-from vlsbench.language import may_be_english
+from vlsbench.language import SHORT, may_be_english
 from vlsbench.pairs import Image, Pair, PairSet
 
 CHUNK = 1024
@@ -60,7 +60,8 @@ class _Item:
     content: Content | None
     channels: tuple[tuple[Channel, str], ...]
     foreign: bool = False
-    """Whether the query is in a language that the embedder does not know: nothing is measured."""
+    """Whether the query or what is said of its image is in a language that the embedder does not
+    know: nothing is measured."""
 
     @property
     def written(self) -> bool:
@@ -77,6 +78,13 @@ def _item(pair: Pair, caption: Look | None, text: Look | None) -> _Item:
     )
     kept = tuple((channel, said) for channel, said in channels if said.strip())
     return _Item(pair, number_of(pair.cluster), content, kept)
+
+
+def _foreign(item: _Item) -> bool:
+    """Tell whether the query or its content is not in English; a few words do not tell."""
+    content = item.content.text if item.content else ""
+    sentence = content if len(content.split()) > SHORT else ""
+    return not (may_be_english(item.pair.query) and may_be_english(sentence))
 
 
 def _item_foreign(pair: Pair) -> _Item:
@@ -258,10 +266,9 @@ def overlap(
             for pair in pairs:
                 if pictures:
                     yield _item_seen(pair)
-                elif opened.name == MINILM and not may_be_english(pair.query):
-                    yield _item_foreign(pair)
-                else:
-                    yield _item(pair, caption, text)
+                    continue
+                item = _item(pair, caption, text)
+                yield _item_foreign(pair) if opened.name == MINILM and _foreign(item) else item
 
         pool = Pool.of(((i.cluster, i.content) for i in items() if i.content), measurer.vectors)
         tally = Tally(measurer.calibration, looked_for_text=text is not None)

@@ -8,36 +8,16 @@ from importlib import resources
 from itertools import pairwise
 from typing import NamedTuple
 
+from vlsbench.language import FUNCTION_WORDS, WORD
+
 LONGEST = 2
 """Words of a phrase at most: longer ones find nothing more (docs/overlap.md)."""
 LONGEST_CLAUSE = 12
 """Words of a clause at most."""
-_FUNCTION_WORDS = """
-a an the this that these those it its itself they them their theirs he him his she her hers i me
-my mine myself you your yours yourself we us our ours who whom whose which what when where why
-how and or but nor so if then than as at by for from in into of off on onto out over to toward
-towards under up upon with within without about above across after against along among around
-before behind below beside besides between beyond down during except inside near outside since
-through throughout till until via per am is are was were be been being do does did doing done
-have has had having can could may might must shall should will would ought need needs let lets
-not no yes none nothing nobody never ever always often sometimes usually any anything anybody
-anyone some something somebody someone every everything everybody everyone each all both either
-neither other others another such same own more most much many few less least several enough
-only just even also too very quite rather really still yet again already here there now once
-please going gonna want wants wanted like one ones two three four five six seven eight nine ten
-first second take takes taking taken took put puts get gets getting got go goes give gives make
-makes making made use uses using used come comes isn't aren't wasn't weren't don't doesn't didn't
-can't couldn't won't wouldn't shouldn't i'm i'd i've i'll it's that's what's let's you're they're
-we're
-"""
-FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
-"""Words that stand at no phrase's edge: they name nothing."""
-
 _GENERAL = "general_words.txt"
 _ENDINGS = ("ing", "ed", "es", "s", "ly")
 _STEM = 3
 """Letters of a stem at least."""
-_WORD = re.compile(r"\w+(?:['’\-]\w+)*")
 _BREAK = re.compile(r"[.!?;:,()\[\]\"“”\n]")
 _CLAUSE_END = re.compile(r"[.!?;:,()\n]+")
 
@@ -60,7 +40,7 @@ class Phrase(NamedTuple):
 
 def words(text: str) -> list[Word]:
     """Return the words of a text."""
-    return [Word(found[0], found.start(), found.end()) for found in _WORD.finditer(text)]
+    return [Word(found[0], found.start(), found.end()) for found in WORD.finditer(text)]
 
 
 def phrases(text: str, longest: int = LONGEST) -> list[Phrase]:

@@ -49,9 +49,9 @@ UNCALIBRATED_NOTE = (
     "scripts/fit_naming.py --embedder {embedder} --out FILE fits it, --calibration FILE uses it."
 )
 FOREIGN_NOTE = (
-    "{count:,} pairs are in no figure: their queries are not in English, and MiniLM and the "
-    "calibration know nothing else. A multilingual embedder needs a calibration of its own "
-    "(--embedder, --calibration)."
+    "{count:,} pairs are in no figure: their queries, or what is said of their images, are not in "
+    "English, and MiniLM and the calibration know nothing else. A multilingual embedder needs a "
+    "calibration of its own (--embedder, --calibration)."
 )
 NONE_NOTE = "{count:,} pairs are in no figure: nothing says what their images show."
 PICTURES_NOTE = (
