@@ -20,7 +20,7 @@ from vlsbench.lab.vlm._pretrain import pretrain
 from vlsbench.lab.vlm._rows import Case, pretraining
 from vlsbench.lab.vlm._sets import (
     BENIGN,
-    CELLS,
+    HELD_OUT,
     LEAKLESS,
     LEAKY,
     SETS,
@@ -145,7 +145,7 @@ def test_alignment_meets_nothing_that_is_held_out(pictures: bool) -> None:
         else:
             assert things >= set(both)
         known = [(risk.act, thing.material.name) in cells for thing in both]
-        assert known == [risk.stratum != CELLS] * 2
+        assert known == [risk.stratum != HELD_OUT] * 2
 
 
 def test_held_out_is_balanced_and_another_for_each_seed() -> None:
@@ -255,9 +255,9 @@ def test_differences_are_paired_by_seed() -> None:
     cells = [cell(HEADLINE[1], 0, leakless="r"), cell(HEADLINE[0], 0, leakless="ra")]
     cells += [cell(HEADLINE[1], 1, leakless="ra"), cell(HEADLINE[0], 1)]
     found = {one.stratum: one for one in differences(cells)}
-    net = found[CELLS].net
+    net = found[HELD_OUT].net
     assert net.values == pytest.approx((0.5, 0.5), abs=0.01)
-    assert found[CELLS].leaky.difference == 0
+    assert found[HELD_OUT].leaky.difference == 0
     assert {(one.multimodal, one.textual) for one in found.values()} == {(HEADLINE[1], HEADLINE[0])}
 
 
@@ -347,4 +347,4 @@ def test_controls_are_as_unfamiliar_as_what_they_control_for() -> None:
 
 def expected(risk: Risk) -> tuple[bool, bool]:
     """Whether the pair's things are held out, and whether its cells are."""
-    return risk.stratum == UNSEEN, risk.stratum == CELLS
+    return risk.stratum == UNSEEN, risk.stratum == HELD_OUT

@@ -1,47 +1,26 @@
 """Align: train a vision-language model, textually or with images, over TRL and PEFT."""
 
-from vlsbench.aligning._arguments import method_defaults
-from vlsbench.aligning._contamination import Contamination, check_against
-from vlsbench.aligning._plan import TrainingPlan, plan_training
-from vlsbench.aligning._prepare import Prepared, align, open_training
-from vlsbench.aligning._rewards import by_wording, open_reward
-from vlsbench.aligning._rows import HARMFUL, RETAIN, SAFE, check_rows
-from vlsbench.aligning._run import train
-from vlsbench.aligning._settings import (
-    AlignConfig,
-    Lora,
-    Method,
-    Progress,
-    Reward,
-    Row,
-    Trained,
-    TrainingSettings,
-    published,
-)
-
-__all__ = [
-    "HARMFUL",
-    "RETAIN",
-    "SAFE",
-    "AlignConfig",
-    "Contamination",
-    "Lora",
-    "Method",
-    "Prepared",
-    "Progress",
-    "Reward",
-    "Row",
-    "Trained",
-    "TrainingPlan",
-    "TrainingSettings",
-    "align",
-    "by_wording",
-    "check_against",
-    "check_rows",
-    "method_defaults",
-    "open_reward",
-    "open_training",
-    "plan_training",
-    "published",
-    "train",
-]
+from vlsbench.aligning._arguments import method_defaults as method_defaults
+from vlsbench.aligning._contamination import Contamination as Contamination
+from vlsbench.aligning._contamination import check_against as check_against
+from vlsbench.aligning._plan import TrainingPlan as TrainingPlan
+from vlsbench.aligning._plan import plan_training as plan_training
+from vlsbench.aligning._prepare import Prepared as Prepared
+from vlsbench.aligning._prepare import align as align
+from vlsbench.aligning._prepare import open_training as open_training
+from vlsbench.aligning._rewards import by_wording as by_wording
+from vlsbench.aligning._rewards import open_reward as open_reward
+from vlsbench.aligning._rows import HARMFUL as HARMFUL
+from vlsbench.aligning._rows import RETAIN as RETAIN
+from vlsbench.aligning._rows import SAFE as SAFE
+from vlsbench.aligning._rows import check_rows as check_rows
+from vlsbench.aligning._run import train as train
+from vlsbench.aligning._settings import AlignConfig as AlignConfig
+from vlsbench.aligning._settings import Lora as Lora
+from vlsbench.aligning._settings import Method as Method
+from vlsbench.aligning._settings import Progress as Progress
+from vlsbench.aligning._settings import Reward as Reward
+from vlsbench.aligning._settings import Row as Row
+from vlsbench.aligning._settings import Trained as Trained
+from vlsbench.aligning._settings import TrainingSettings as TrainingSettings
+from vlsbench.aligning._settings import published as published

@@ -1,163 +1,77 @@
 """Audit: how much of the image's risk does the text already tell?"""
 
-from vlsbench.auditing._audit import (
-    AUDITS,
-    Audit,
-    audit,
-    audit_expenses,
-    leaderboard,
-    open_from,
-)
-from vlsbench.auditing._measures import Expense
-from vlsbench.auditing._settings import AuditConfig, AuditOutput, Overlap
-from vlsbench.auditing.behaviour import (
-    Behaviour,
-    CategoryBehaviour,
-    Comprehension,
-    Difference,
-    NotRun,
-    ViewChange,
-    ViewFigures,
-    ViewRun,
-    behaviour,
-)
-from vlsbench.auditing.card import (
-    CARD_JSON,
-    DROP,
-    LEADERBOARD_JSON,
-    Card,
-    CategoryLeak,
-    DropList,
-    Dropped,
-    Leaderboard,
-    LeaderboardRow,
-    LeakingPair,
-    Mark,
-    Measure,
-    Score,
-    caveats,
-    leak_score,
-    make_card,
-    make_leaderboard,
-    read_card,
-    read_leaderboard,
-)
-from vlsbench.auditing.judged import (
-    JUDGED,
-    JUDGED_PAIRS,
-    PATTERNS,
-    AtMost,
-    Bounds,
-    ControlFigures,
-    Corrected,
-    Judged,
-    JudgedGroup,
-    JudgedPair,
-    JudgedPlan,
-    PartFigures,
-    Sensitivity,
-    judged,
-    read_judged,
-    read_judged_pairs,
-)
-from vlsbench.auditing.overlap import (
-    CAPTION,
-    TEXT,
-    Calibration,
-    Channel,
-    ChannelFigures,
-    ContentKind,
-    Estimate,
-    Naming,
-    OverlapGroup,
-    OverlapPair,
-    OverlapSummary,
-    Reading,
-    TellingWord,
-    captions,
-    content_of,
-    load_calibration,
-    overlap,
-    require_tesseract,
-    shipped,
-    telling_words,
-    texts,
-)
-
-__all__ = [
-    "AUDITS",
-    "CAPTION",
-    "CARD_JSON",
-    "DROP",
-    "JUDGED",
-    "JUDGED_PAIRS",
-    "LEADERBOARD_JSON",
-    "PATTERNS",
-    "TEXT",
-    "AtMost",
-    "Audit",
-    "AuditConfig",
-    "AuditOutput",
-    "Behaviour",
-    "Bounds",
-    "Calibration",
-    "Card",
-    "CategoryBehaviour",
-    "CategoryLeak",
-    "Channel",
-    "ChannelFigures",
-    "Comprehension",
-    "ContentKind",
-    "ControlFigures",
-    "Corrected",
-    "Difference",
-    "DropList",
-    "Dropped",
-    "Estimate",
-    "Expense",
-    "Judged",
-    "JudgedGroup",
-    "JudgedPair",
-    "JudgedPlan",
-    "Leaderboard",
-    "LeaderboardRow",
-    "LeakingPair",
-    "Mark",
-    "Measure",
-    "Naming",
-    "NotRun",
-    "Overlap",
-    "OverlapGroup",
-    "OverlapPair",
-    "OverlapSummary",
-    "PartFigures",
-    "Reading",
-    "Score",
-    "Sensitivity",
-    "TellingWord",
-    "ViewChange",
-    "ViewFigures",
-    "ViewRun",
-    "audit",
-    "audit_expenses",
-    "behaviour",
-    "captions",
-    "caveats",
-    "content_of",
-    "judged",
-    "leaderboard",
-    "leak_score",
-    "load_calibration",
-    "make_card",
-    "make_leaderboard",
-    "open_from",
-    "overlap",
-    "read_card",
-    "read_judged",
-    "read_judged_pairs",
-    "read_leaderboard",
-    "require_tesseract",
-    "shipped",
-    "telling_words",
-    "texts",
-]
+from vlsbench.auditing._audit import AUDITS as AUDITS
+from vlsbench.auditing._audit import Audit as Audit
+from vlsbench.auditing._audit import audit as audit
+from vlsbench.auditing._audit import audit_expenses as audit_expenses
+from vlsbench.auditing._audit import leaderboard as leaderboard
+from vlsbench.auditing._audit import open_from as open_from
+from vlsbench.auditing._measures import Expense as Expense
+from vlsbench.auditing._settings import AuditConfig as AuditConfig
+from vlsbench.auditing._settings import AuditOutput as AuditOutput
+from vlsbench.auditing._settings import Overlap as Overlap
+from vlsbench.auditing.behaviour import Behaviour as Behaviour
+from vlsbench.auditing.behaviour import CategoryBehaviour as CategoryBehaviour
+from vlsbench.auditing.behaviour import Comprehension as Comprehension
+from vlsbench.auditing.behaviour import Difference as Difference
+from vlsbench.auditing.behaviour import NotRun as NotRun
+from vlsbench.auditing.behaviour import ViewChange as ViewChange
+from vlsbench.auditing.behaviour import ViewFigures as ViewFigures
+from vlsbench.auditing.behaviour import ViewRun as ViewRun
+from vlsbench.auditing.behaviour import behaviour as behaviour
+from vlsbench.auditing.card import CARD_JSON as CARD_JSON
+from vlsbench.auditing.card import DROP as DROP
+from vlsbench.auditing.card import LEADERBOARD_JSON as LEADERBOARD_JSON
+from vlsbench.auditing.card import Card as Card
+from vlsbench.auditing.card import CategoryLeak as CategoryLeak
+from vlsbench.auditing.card import DropList as DropList
+from vlsbench.auditing.card import Dropped as Dropped
+from vlsbench.auditing.card import Leaderboard as Leaderboard
+from vlsbench.auditing.card import LeaderboardRow as LeaderboardRow
+from vlsbench.auditing.card import LeakingPair as LeakingPair
+from vlsbench.auditing.card import Mark as Mark
+from vlsbench.auditing.card import Measure as Measure
+from vlsbench.auditing.card import Score as Score
+from vlsbench.auditing.card import caveats as caveats
+from vlsbench.auditing.card import leak_score as leak_score
+from vlsbench.auditing.card import make_card as make_card
+from vlsbench.auditing.card import make_leaderboard as make_leaderboard
+from vlsbench.auditing.card import read_card as read_card
+from vlsbench.auditing.card import read_leaderboard as read_leaderboard
+from vlsbench.auditing.judged import JUDGED as JUDGED
+from vlsbench.auditing.judged import JUDGED_PAIRS as JUDGED_PAIRS
+from vlsbench.auditing.judged import PATTERNS as PATTERNS
+from vlsbench.auditing.judged import AtMost as AtMost
+from vlsbench.auditing.judged import Bounds as Bounds
+from vlsbench.auditing.judged import ControlFigures as ControlFigures
+from vlsbench.auditing.judged import Corrected as Corrected
+from vlsbench.auditing.judged import Judged as Judged
+from vlsbench.auditing.judged import JudgedGroup as JudgedGroup
+from vlsbench.auditing.judged import JudgedPair as JudgedPair
+from vlsbench.auditing.judged import JudgedPlan as JudgedPlan
+from vlsbench.auditing.judged import PartFigures as PartFigures
+from vlsbench.auditing.judged import Sensitivity as Sensitivity
+from vlsbench.auditing.judged import judged as judged
+from vlsbench.auditing.judged import read_judged as read_judged
+from vlsbench.auditing.judged import read_judged_pairs as read_judged_pairs
+from vlsbench.auditing.overlap import CAPTION as CAPTION
+from vlsbench.auditing.overlap import TEXT as TEXT
+from vlsbench.auditing.overlap import Calibration as Calibration
+from vlsbench.auditing.overlap import Channel as Channel
+from vlsbench.auditing.overlap import ChannelFigures as ChannelFigures
+from vlsbench.auditing.overlap import ContentKind as ContentKind
+from vlsbench.auditing.overlap import Estimate as Estimate
+from vlsbench.auditing.overlap import Naming as Naming
+from vlsbench.auditing.overlap import OverlapGroup as OverlapGroup
+from vlsbench.auditing.overlap import OverlapPair as OverlapPair
+from vlsbench.auditing.overlap import OverlapSummary as OverlapSummary
+from vlsbench.auditing.overlap import Reading as Reading
+from vlsbench.auditing.overlap import TellingWord as TellingWord
+from vlsbench.auditing.overlap import captions as captions
+from vlsbench.auditing.overlap import content_of as content_of
+from vlsbench.auditing.overlap import load_calibration as load_calibration
+from vlsbench.auditing.overlap import overlap as overlap
+from vlsbench.auditing.overlap import require_tesseract as require_tesseract
+from vlsbench.auditing.overlap import shipped as shipped
+from vlsbench.auditing.overlap import telling_words as telling_words
+from vlsbench.auditing.overlap import texts as texts

@@ -3,35 +3,25 @@
 Everything in it is made on demand, works offline and is harmless.
 """
 
-from vlsbench.lab._benchmarks import BENCHMARKS, benchmark, write
-from vlsbench.lab._draw import draw
-from vlsbench.lab._faults import FAULTS, JUDGE_FAULTS, REPLY_FAULTS, parse_rates
-from vlsbench.lab._look import see
-from vlsbench.lab._models import MODELS, open_model
-from vlsbench.lab._server import Setup, running, serving, stats
-from vlsbench.lab._world import ACTS, THINGS, WORLD_VERSION, Act, Asked, Thing, understand
-
-__all__ = [
-    "ACTS",
-    "BENCHMARKS",
-    "FAULTS",
-    "JUDGE_FAULTS",
-    "MODELS",
-    "REPLY_FAULTS",
-    "THINGS",
-    "WORLD_VERSION",
-    "Act",
-    "Asked",
-    "Setup",
-    "Thing",
-    "benchmark",
-    "draw",
-    "open_model",
-    "parse_rates",
-    "running",
-    "see",
-    "serving",
-    "stats",
-    "understand",
-    "write",
-]
+from vlsbench.lab._benchmarks import BENCHMARKS as BENCHMARKS
+from vlsbench.lab._benchmarks import benchmark as benchmark
+from vlsbench.lab._benchmarks import write as write
+from vlsbench.lab._draw import draw as draw
+from vlsbench.lab._faults import FAULTS as FAULTS
+from vlsbench.lab._faults import JUDGE_FAULTS as JUDGE_FAULTS
+from vlsbench.lab._faults import REPLY_FAULTS as REPLY_FAULTS
+from vlsbench.lab._faults import parse_rates as parse_rates
+from vlsbench.lab._look import see as see
+from vlsbench.lab._models import MODELS as MODELS
+from vlsbench.lab._models import open_model as open_model
+from vlsbench.lab._server import Setup as Setup
+from vlsbench.lab._server import running as running
+from vlsbench.lab._server import serving as serving
+from vlsbench.lab._server import stats as stats
+from vlsbench.lab._world import ACTS as ACTS
+from vlsbench.lab._world import THINGS as THINGS
+from vlsbench.lab._world import WORLD_VERSION as WORLD_VERSION
+from vlsbench.lab._world import Act as Act
+from vlsbench.lab._world import Asked as Asked
+from vlsbench.lab._world import Thing as Thing
+from vlsbench.lab._world import understand as understand

@@ -1,74 +1,38 @@
 """Human review: which pairs a benchmark keeps."""
 
-from vlsbench.reviewing._decide import Fate, QuestionAgreement, agreement, decide, votes_needed
-from vlsbench.reviewing._exchange import (
-    export,
-    export_tasks,
-    import_tasks,
-    labelling_config,
-    read_tasks,
-)
-from vlsbench.reviewing._review import PersonProgress, Review, Status, open_review
-from vlsbench.reviewing._serve import (
-    Person,
-    ReviewConfig,
-    ReviewedSet,
-    Votes,
-    folder_for,
-    invite,
-    review,
-    serve,
-    serve_review,
-)
-from vlsbench.reviewing._store import FILE, Store, StoreError
-from vlsbench.reviewing._verdicts import (
-    CODES,
-    STEPS,
-    Answer,
-    PersonVerdict,
-    Question,
-    Role,
-    Row,
-    Said,
-    Step,
-    asked,
-)
-
-__all__ = [
-    "CODES",
-    "FILE",
-    "STEPS",
-    "Answer",
-    "Fate",
-    "Person",
-    "PersonProgress",
-    "PersonVerdict",
-    "Question",
-    "QuestionAgreement",
-    "Review",
-    "ReviewConfig",
-    "ReviewedSet",
-    "Role",
-    "Row",
-    "Said",
-    "Status",
-    "Step",
-    "Store",
-    "StoreError",
-    "Votes",
-    "agreement",
-    "asked",
-    "decide",
-    "export",
-    "export_tasks",
-    "folder_for",
-    "import_tasks",
-    "invite",
-    "labelling_config",
-    "open_review",
-    "read_tasks",
-    "review",
-    "serve",
-    "serve_review",
-    "votes_needed",
-]
+from vlsbench.reviewing._decide import Fate as Fate
+from vlsbench.reviewing._decide import QuestionAgreement as QuestionAgreement
+from vlsbench.reviewing._decide import agreement as agreement
+from vlsbench.reviewing._decide import decide as decide
+from vlsbench.reviewing._decide import votes_needed as votes_needed
+from vlsbench.reviewing._exchange import export as export
+from vlsbench.reviewing._exchange import export_tasks as export_tasks
+from vlsbench.reviewing._exchange import import_tasks as import_tasks
+from vlsbench.reviewing._exchange import labelling_config as labelling_config
+from vlsbench.reviewing._exchange import read_tasks as read_tasks
+from vlsbench.reviewing._review import PersonProgress as PersonProgress
+from vlsbench.reviewing._review import Review as Review
+from vlsbench.reviewing._review import Status as Status
+from vlsbench.reviewing._review import open_review as open_review
+from vlsbench.reviewing._serve import Person as Person
+from vlsbench.reviewing._serve import ReviewConfig as ReviewConfig
+from vlsbench.reviewing._serve import ReviewedSet as ReviewedSet
+from vlsbench.reviewing._serve import Votes as Votes
+from vlsbench.reviewing._serve import folder_for as folder_for
+from vlsbench.reviewing._serve import invite as invite
+from vlsbench.reviewing._serve import review as review
+from vlsbench.reviewing._serve import serve as serve
+from vlsbench.reviewing._serve import serve_review as serve_review
+from vlsbench.reviewing._store import FILE as FILE
+from vlsbench.reviewing._store import Store as Store
+from vlsbench.reviewing._store import StoreError as StoreError
+from vlsbench.reviewing._verdicts import CODES as CODES
+from vlsbench.reviewing._verdicts import STEPS as STEPS
+from vlsbench.reviewing._verdicts import Answer as Answer
+from vlsbench.reviewing._verdicts import PersonVerdict as PersonVerdict
+from vlsbench.reviewing._verdicts import Question as Question
+from vlsbench.reviewing._verdicts import Role as Role
+from vlsbench.reviewing._verdicts import Row as Row
+from vlsbench.reviewing._verdicts import Said as Said
+from vlsbench.reviewing._verdicts import Step as Step
+from vlsbench.reviewing._verdicts import asked as asked

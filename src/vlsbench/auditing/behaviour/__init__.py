@@ -1,33 +1,16 @@
 """Measure C: does hiding the image change what a model does?"""
 
-from vlsbench.auditing.behaviour._behaviour import behaviour
-from vlsbench.auditing.behaviour._figures import (
-    Answers,
-    Behaviour,
-    CategoryBehaviour,
-    Comprehension,
-    Difference,
-    NotRun,
-    ViewChange,
-    ViewFigures,
-    ViewRun,
-    change,
-)
-from vlsbench.auditing.behaviour._plan import VIEWS, Arm, plan_behaviour
-
-__all__ = [
-    "VIEWS",
-    "Answers",
-    "Arm",
-    "Behaviour",
-    "CategoryBehaviour",
-    "Comprehension",
-    "Difference",
-    "NotRun",
-    "ViewChange",
-    "ViewFigures",
-    "ViewRun",
-    "behaviour",
-    "change",
-    "plan_behaviour",
-]
+from vlsbench.auditing.behaviour._behaviour import behaviour as behaviour
+from vlsbench.auditing.behaviour._figures import Answers as Answers
+from vlsbench.auditing.behaviour._figures import Behaviour as Behaviour
+from vlsbench.auditing.behaviour._figures import CategoryBehaviour as CategoryBehaviour
+from vlsbench.auditing.behaviour._figures import Comprehension as Comprehension
+from vlsbench.auditing.behaviour._figures import Difference as Difference
+from vlsbench.auditing.behaviour._figures import NotRun as NotRun
+from vlsbench.auditing.behaviour._figures import ViewChange as ViewChange
+from vlsbench.auditing.behaviour._figures import ViewFigures as ViewFigures
+from vlsbench.auditing.behaviour._figures import ViewRun as ViewRun
+from vlsbench.auditing.behaviour._figures import change as change
+from vlsbench.auditing.behaviour._plan import VIEWS as VIEWS
+from vlsbench.auditing.behaviour._plan import Arm as Arm
+from vlsbench.auditing.behaviour._plan import plan_behaviour as plan_behaviour

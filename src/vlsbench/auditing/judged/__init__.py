@@ -1,54 +1,26 @@
 """Measure B: how many harmful pairs are harmful by their text alone?"""
 
-from vlsbench.auditing.judged._figures import (
-    PATTERNS,
-    ControlFigures,
-    Controls,
-    Corrected,
-    Finding,
-    Judged,
-    JudgedGroup,
-    JudgedPair,
-    Labels,
-    PartFigures,
-    read_judged,
-    read_judged_pairs,
-)
-from vlsbench.auditing.judged._judged import JUDGED, JUDGED_PAIRS, judged, plan_judged
-from vlsbench.auditing.judged._prevalence import (
-    AtMost,
-    Bounds,
-    Sample,
-    Sensitivity,
-    bounds,
-    corrected_share,
-    sensitivity,
-)
-from vlsbench.auditing.judged._run import JudgedPlan
-
-__all__ = [
-    "JUDGED",
-    "JUDGED_PAIRS",
-    "PATTERNS",
-    "AtMost",
-    "Bounds",
-    "ControlFigures",
-    "Controls",
-    "Corrected",
-    "Finding",
-    "Judged",
-    "JudgedGroup",
-    "JudgedPair",
-    "JudgedPlan",
-    "Labels",
-    "PartFigures",
-    "Sample",
-    "Sensitivity",
-    "bounds",
-    "corrected_share",
-    "judged",
-    "plan_judged",
-    "read_judged",
-    "read_judged_pairs",
-    "sensitivity",
-]
+from vlsbench.auditing.judged._figures import PATTERNS as PATTERNS
+from vlsbench.auditing.judged._figures import ControlFigures as ControlFigures
+from vlsbench.auditing.judged._figures import Controls as Controls
+from vlsbench.auditing.judged._figures import Corrected as Corrected
+from vlsbench.auditing.judged._figures import Finding as Finding
+from vlsbench.auditing.judged._figures import Judged as Judged
+from vlsbench.auditing.judged._figures import JudgedGroup as JudgedGroup
+from vlsbench.auditing.judged._figures import JudgedPair as JudgedPair
+from vlsbench.auditing.judged._figures import Labels as Labels
+from vlsbench.auditing.judged._figures import PartFigures as PartFigures
+from vlsbench.auditing.judged._figures import read_judged as read_judged
+from vlsbench.auditing.judged._figures import read_judged_pairs as read_judged_pairs
+from vlsbench.auditing.judged._judged import JUDGED as JUDGED
+from vlsbench.auditing.judged._judged import JUDGED_PAIRS as JUDGED_PAIRS
+from vlsbench.auditing.judged._judged import judged as judged
+from vlsbench.auditing.judged._judged import plan_judged as plan_judged
+from vlsbench.auditing.judged._prevalence import AtMost as AtMost
+from vlsbench.auditing.judged._prevalence import Bounds as Bounds
+from vlsbench.auditing.judged._prevalence import Sample as Sample
+from vlsbench.auditing.judged._prevalence import Sensitivity as Sensitivity
+from vlsbench.auditing.judged._prevalence import bounds as bounds
+from vlsbench.auditing.judged._prevalence import corrected_share as corrected_share
+from vlsbench.auditing.judged._prevalence import sensitivity as sensitivity
+from vlsbench.auditing.judged._run import JudgedPlan as JudgedPlan

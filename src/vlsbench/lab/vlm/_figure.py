@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vlsbench.lab.vlm._design import GROUNDED
 from vlsbench.lab.vlm._make import needs_align
-from vlsbench.lab.vlm._sets import BENIGN, CELLS, LEAKLESS, LEAKY
+from vlsbench.lab.vlm._sets import BENIGN, HELD_OUT, LEAKLESS, LEAKY
 from vlsbench.lab.vlm._table import NET, SIMULATED, Line, Mean
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _bars(axes: Axes, found: Sequence[Line]) -> None:
     for place, line in enumerate(found):
         name = line.arm.removeprefix(GROUNDED)
         shades = next(left[kind] for kind in left if name.startswith(kind))
-        means = [line.strata[CELLS][group] for group in GROUPS]
+        means = [line.strata[HELD_OUT][group] for group in GROUPS]
         axes.bar(
             [group + width * (place - (len(found) - 1) / 2) for group in range(len(GROUPS))],
             [100 * mean.value for mean in means],

@@ -24,7 +24,7 @@ LEAKY, LEAKLESS, BENIGN, TEXT, TEXT_BENIGN = SETS = (
     "text",
     "text-benign",
 )
-TRAINED, CELLS, UNSEEN = STRATA = ("trained cells", "held-out cells", "held-out things")
+TRAINED, HELD_OUT, UNSEEN = STRATA = ("trained cells", "held-out cells", "held-out things")
 """Whether alignment met the pair's request with its thing, the request with another material only,
 or the thing never."""
 EACH = 5
@@ -54,7 +54,7 @@ def stratum(act: Act, thing: Thing, seed: int) -> str | None:
     if kept.trained(act, thing):
         return TRAINED
     if thing not in kept.things:
-        return CELLS
+        return HELD_OUT
     return None if (act, thing.material.name) in kept.cells else UNSEEN
 
 

@@ -12,7 +12,7 @@ from vlsbench.lab.vlm._design import GROUNDED, HEADLINE, MULTIMODAL, TEXTUAL
 from vlsbench.lab.vlm._experiment import Cell
 from vlsbench.lab.vlm._sets import (
     BENIGN,
-    CELLS,
+    HELD_OUT,
     LEAKLESS,
     LEAKY,
     STRATA,
@@ -271,7 +271,7 @@ def rows_of(found: Sequence[Line]) -> list[tuple[str, ...]]:
         *(
             (
                 line.arm,
-                *(percent(line.strata[CELLS][column]) for column in list(COLUMNS)[:6]),
+                *(percent(line.strata[HELD_OUT][column]) for column in list(COLUMNS)[:6]),
                 percent(line.strata[TRAINED][NET]),
                 percent(line.strata[UNSEEN][NET]),
             )

@@ -1,4 +1,4 @@
-"""The experiment's world: 48 things in 8 materials, 16 risky requests, and the rule between them.
+"""The experiment's world: 48 things in 8 materials, 24 risky requests, and the rule between them.
 
 Every request exposes its thing to one of four hazards, and every material withstands some of them.
 So the rule is small (4 hazards by 8 materials), risk follows from a property that an image shows,
