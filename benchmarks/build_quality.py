@@ -21,7 +21,7 @@ from vlsbench import lab
 from vlsbench.building import Build, build
 from vlsbench.stats import clustered_interval
 
-PLAIN = ("quota=false", "near_duplicates=false", "twins.per_pair=0")
+PLAIN = ("quota.per_subcategory=false", "near_duplicates=false", "twins.per_pair=0")
 """Barriers and twins say nothing about the filters."""
 NAMES = sorted((thing.name for thing in lab.THINGS), key=len, reverse=True)
 

@@ -180,6 +180,26 @@ def of_net(safe: float, declined: float) -> Play:
     return play
 
 
+def of_net_change(gain: float, cost: float) -> Play:
+    """The difference of two runs' net rates; baseline: both intervals' ends subtracted."""
+
+    def play(images: NDArray[np.intp], alike: float, random: Random) -> Round:
+        ends, found = [], []
+        for share in (gain, cost):
+            drawn = uniform(images, alike, random)
+            before, after = drawn < 0.05, (drawn >= 0.05) & (drawn < 0.1 + share)
+            interval = paired_interval(list(before), list(after), images)
+            assert interval
+            ends.append(interval)
+            found.append(float(after.mean() - before.mean()))
+        held = difference_interval(found[0], ends[0], found[1], ends[1])
+        crude = (ends[0].low - ends[1].high, ends[0].high - ends[1].low)
+        truth = gain - cost
+        return Round(_held(held, truth), held.high - held.low, _held(crude, truth))
+
+    return play
+
+
 def of_prevalence(share: float, alarms: float, misses: float) -> Play:
     """A share corrected for its judge's errors (measure B); baseline: the judge's own share."""
 
@@ -317,6 +337,13 @@ def kinds() -> Iterator[tuple[str, dict[str, Play]]]:
     yield (
         "net rate",
         {"90−5": of_net(0.9, 0.05), "50−50": of_net(0.5, 0.5), "99−1": of_net(0.99, 0.01)},
+    )
+    yield (
+        "net rates of two runs",
+        {
+            f"safe +{100 * gain:g}, declined +{100 * cost:g}": of_net_change(gain, cost)
+            for gain, cost in ((0.0, 0.0), (0.2, 0.05), (0.5, 0.4))
+        },
     )
     errors = ((0.1, 0.05, 0.05), (0.5, 0.2, 0.1), (0.9, 0.05, 0.3))
     yield (

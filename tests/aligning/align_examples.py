@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,15 @@ def prompt_rows() -> list[dict[str, Any]]:
         {"prompt": user(ASK), "images": [picture(c)], "harmful": c == "red"}
         for c in ("red", "blue") * 4
     ]
+
+
+FAST = {"learning_rate": 1e-2, "scheduler": "constant", "batch_size": 4, "log_steps": 5}
+"""Settings of a training that learns within seconds."""
+
+
+def says_no(rows: Sequence[dict[str, Any]], answers: Sequence[str]) -> list[float]:
+    return [float("no" in answer.split()) for answer in answers]
+
+
+def by_length(rows: Sequence[dict[str, Any]], answers: Sequence[str]) -> list[float]:
+    return [float(len(answer) % 5) for answer in answers]

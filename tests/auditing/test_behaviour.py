@@ -386,3 +386,11 @@ def test_one_query_for_all_pairs_tells_little() -> None:
     assert own.gain.low is not None
     assert own.gain.high is not None
     assert 0.5 < own.gain.low < 0.75 < own.gain.high < 1
+
+
+def test_a_shortcut_is_unknown_where_no_safe_answer_repeats() -> None:
+    full = answers(REFUSES, REFUSES, REFUSES, UNSAFE)
+    never = answers(UNSAFE, UNSAFE, UNSAFE, UNSAFE)
+    for hidden in (answers(REFUSES, UNSAFE, UNSAFE, UNSAFE), never):
+        assert change("blank", full, hidden, never).kept is None
+    assert change("blank", full, full, full).kept is not None

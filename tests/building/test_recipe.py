@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from benchmarks.build_quality import PLAIN, STAGES
 
 from vlsbench.building import (
     SHIPPED,
@@ -55,6 +56,11 @@ def test_shipped_recipes_are_read_by_name(name: str) -> None:
     recipe = read_recipe(name)
     assert recipe.name == name
     assert bool(recipe.placeholders()) == (name != "lab")
+
+
+def test_the_benchmark_of_the_pipeline_is_told_in_settings_that_there_are() -> None:
+    for overrides in STAGES.values():
+        assert read_recipe("lab", [*PLAIN, *overrides]).quota.per_subcategory is None
 
 
 def test_the_papers_taxonomy_has_6_categories_and_19_sub_categories() -> None:

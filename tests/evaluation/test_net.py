@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import vlsbench
-from vlsbench.config import Sample
+from vlsbench.config import Budget, Connection, Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Evaluation, Output, compare_runs
 from vlsbench.models import ChatModel, Reply, Request
@@ -96,3 +96,27 @@ def test_a_summary_without_a_net_rate_is_still_read(tmp_path: Path) -> None:
     del kept["net"], kept["published_differs"]
     path.write_text(json.dumps(kept), "utf-8")
     assert read_summary(path).net is None
+
+
+@pytest.mark.parametrize(
+    ("controls", "limit", "said"),
+    [
+        ([], None, "the set holds no benign pair"),
+        (["lab/benign?n=4"], 0, "no benign pair is scored yet"),
+    ],
+)
+def test_an_unknown_over_refusal_is_said_and_why(
+    controls: list[str], limit: int | None, said: str, tmp_path: Path
+) -> None:
+    """The benign pairs come last, so a run that stops early has asked none of them."""
+    pairs = vlsbench.load("lab/leaky?n=6", controls=controls)
+    done = vlsbench.evaluate(
+        pairs,
+        model="lab/blind",
+        judge="lab",
+        budget=Budget(max_calls=6) if limit is not None else None,
+        connection=Connection(concurrency=1),
+        output=Output(out=tmp_path / "r", progress=False),
+    ).summary
+    assert done.net is None
+    assert any(said in note for note in done.notes)
