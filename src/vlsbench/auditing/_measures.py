@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.auditing._settings import AuditPlan, Overlap, bench_name, name_of
-from vlsbench.auditing.behaviour import Behaviour, behaviour, plan_behaviour
+from vlsbench.auditing.behaviour import Behaviour, plan_behaviour
+from vlsbench.auditing.behaviour._behaviour import execute as execute_behaviour
+from vlsbench.auditing.behaviour._plan import Arm
 from vlsbench.auditing.card._card import Measure
 from vlsbench.auditing.judged._figures import Judged, JudgedPair, read_judged_pairs
-from vlsbench.auditing.judged._judged import JUDGED_PAIRS, judged, plan_judged
+from vlsbench.auditing.judged._judged import JUDGED_PAIRS, plan_judged
+from vlsbench.auditing.judged._judged import execute as execute_judged
 from vlsbench.auditing.judged._run import JudgedPlan
 from vlsbench.auditing.overlap._calibration import load_calibration
 from vlsbench.auditing.overlap._captions import CAPTION, CaptionStage, captions, records_of
@@ -181,51 +184,43 @@ def _counting(total: int, progress: bool) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _judged_options(selection: Selection, folder: Path, plan: AuditPlan) -> dict[str, Any]:
-    """Return the arguments of measure B."""
-    assert plan.judge is not None, "the plan was checked"
-    names = [[bench_name(c) for c in group] for group in (plan.controls, plan.positive_controls)]
-    sample = plan.sample
-    decisive = [name_of(plan.judge), names, sample.limit, sample.seed]
-    return {
-        "bench": selection.pairs,
-        "judge": plan.judge,
-        "controls": plan.controls,
-        "positive_controls": plan.positive_controls,
-        "sample": sample,
-        "budget": plan.budget,
-        "connection": plan.connection,
-        "output": Output(
-            out=_folder_of(folder, "judged", *decisive, *_of_limit(sample)),
-            progress=plan.output.progress,
-        ),
-    }
-
-
 def _of_limit(sample: Sample) -> list[str]:
     """Tell limited audits from those of earlier versions, whose controls were limited too."""
     return [] if sample.limit is None else ["all controls"]
+
+
+def _plan_judged(selection: Selection, folder: Path, plan: AuditPlan) -> JudgedPlan:
+    assert plan.judge is not None, "the plan was checked"
+    names = [[bench_name(c) for c in group] for group in (plan.controls, plan.positive_controls)]
+    sample = plan.sample
+    decisive = [name_of(plan.judge), names, sample.limit, sample.seed, *_of_limit(sample)]
+    return plan_judged(
+        selection.pairs,
+        judge=plan.judge,
+        controls=plan.controls,
+        positive_controls=plan.positive_controls,
+        sample=sample,
+        budget=plan.budget,
+        connection=plan.connection,
+        output=Output(out=_folder_of(folder, "judged", *decisive), progress=plan.output.progress),
+    )
 
 
 def run_judged(
     selection: Selection, folder: Path, plan: AuditPlan, say: Say
 ) -> tuple[Judged, Mapping[str, JudgedPair]]:
     """Run measure B; return it and the benchmark's pairs by id."""
-
-    def before(asked: JudgedPlan) -> None:
+    asked = _plan_judged(selection, folder, plan)
+    if left := asked.questions - asked.ended:
         say(
-            f"judge {name_of(plan.judge)}: {asked.questions - asked.ended:,} of "
-            f"{asked.questions:,} questions to ask, controls included, {asked.concurrency} in "
-            f"flight; into {asked.folder}"
+            f"judge {name_of(plan.judge)}: {left:,} of {asked.questions:,} questions to ask, "
+            f"controls included, {asked.concurrency} in flight; into {asked.folder}"
         )
-
-    options = _judged_options(selection, folder, plan)
-    found = judged(**options, before=before)
-    return found, read_judged_pairs(options["output"].out / JUDGED_PAIRS, selection.pairs.name)
+    found = execute_judged(asked)
+    return found, read_judged_pairs(asked.folder / JUDGED_PAIRS, selection.pairs.name)
 
 
-def _behaviour_options(selection: Selection, folder: Path, plan: AuditPlan) -> dict[str, Any]:
-    """Return the arguments of measure C."""
+def _plan_behaviour(selection: Selection, folder: Path, plan: AuditPlan) -> tuple[Arm, ...]:
     assert plan.model is not None, "the plan was checked"
     assert plan.judge is not None, "the plan was checked"
     names = [bench_name(control) for control in plan.controls]
@@ -233,27 +228,27 @@ def _behaviour_options(selection: Selection, folder: Path, plan: AuditPlan) -> d
     decisive: list[Any] = [name_of(plan.model), name_of(plan.judge), names]
     decisive += [sample.limit, sample.seed, *_of_limit(sample)]
     decisive += [] if params == Params() else [record(params)]
-    return {
-        "bench": selection.pairs,
-        "model": plan.model,
-        "judge": plan.judge,
-        "controls": plan.controls,
-        "views": plan.views,
-        "sample": sample,
-        "params": params,
-        "budget": plan.budget,
-        "connection": plan.connection,
-        "output": Output(
+    return plan_behaviour(
+        selection.pairs,
+        model=plan.model,
+        judge=plan.judge,
+        controls=plan.controls,
+        views=plan.views,
+        sample=sample,
+        params=params,
+        budget=plan.budget,
+        connection=plan.connection,
+        output=Output(
             out=_folder_of(folder, "behaviour", *decisive), progress=plan.output.progress
         ),
-    }
+    )
 
 
 def run_behaviour(selection: Selection, folder: Path, plan: AuditPlan, say: Say) -> Behaviour:
     """Run measure C."""
-    return behaviour(
-        **_behaviour_options(selection, folder, plan),
-        on_run=lambda name, view: say(f"model {name_of(plan.model)} on {name}, view {view}"),
+    return execute_behaviour(
+        _plan_behaviour(selection, folder, plan),
+        lambda name, view: say(f"model {name_of(plan.model)} on {name}, view {view}"),
     )
 
 
@@ -281,10 +276,10 @@ def expenses(selection: Selection, folder: Path, plan: AuditPlan) -> Iterator[Ex
         cost = price.cost(usage) if price else None if images else 0.0
         yield Expense(Measure.OVERLAP, name, "captions", images, cost)
     if Measure.JUDGED in plan.measures:
-        asked = plan_judged(**_judged_options(selection, folder, plan))
+        asked = _plan_judged(selection, folder, plan)
         calls = asked.questions - asked.ended if asked.judge.model else 0
         yield Expense(Measure.JUDGED, name, "text, image, pair; controls", calls, asked.cost())
     if Measure.BEHAVIOUR in plan.measures:
-        for arm in plan_behaviour(**_behaviour_options(selection, folder, plan)):
+        for arm in _plan_behaviour(selection, folder, plan):
             part = f"view {arm.view}"
             yield Expense(Measure.BEHAVIOUR, arm.set, part, arm.calls, arm.cost, arm.missing)

@@ -28,7 +28,8 @@ from vlsbench.auditing.behaviour._figures import (
 from vlsbench.auditing.behaviour._plan import BENCH, COMPREHENSION, VIEWS, Arm, plan_behaviour
 from vlsbench.config import Budget, Connection, Sample
 from vlsbench.engine import CostBudget
-from vlsbench.evaluation import NO_BENIGN_NOTE, Evaluation, Output, execute
+from vlsbench.evaluation import NO_BENIGN_NOTE, Evaluation, Output
+from vlsbench.evaluation import execute as evaluate
 from vlsbench.files import write_json
 from vlsbench.judge import Brought
 from vlsbench.models import ChatModel, Params
@@ -93,6 +94,13 @@ def behaviour(
         connection=connection,
         output=output,
     )
+    return execute(arms, on_run)
+
+
+def execute(
+    arms: Sequence[Arm], on_run: Callable[[str, str], None] = lambda name, view: None
+) -> Behaviour:
+    """Ask what was planned; see `behaviour`."""
     first = arms[0].plan
     assert first is not None, "the full view of the benchmark can be run"
     folder = first.folder.parent
@@ -105,7 +113,7 @@ def behaviour(
         on_run(arm.set, arm.view)
         reason: str | None = None
         if arm.plan:
-            runs[arm.key, arm.view] = done = execute(arm.plan)
+            runs[arm.key, arm.view] = done = evaluate(arm.plan)
             reason = done.stopped
         else:
             image = next(a.plan for a in arms if a.key == BENCH and a.view == View.IMAGE)

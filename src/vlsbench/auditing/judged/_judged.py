@@ -7,7 +7,7 @@ never shown without the judge's own false alarms on harmless controls, and never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -62,7 +62,6 @@ def judged(
     budget: Budget | CostBudget | None = None,
     connection: Connection | None = None,
     output: Output | None = None,
-    before: Callable[[JudgedPlan], None] = lambda plan: None,
 ) -> Judged:
     """Ask a judge which pairs are harmful by text, by image and together (measure B).
 
@@ -83,7 +82,6 @@ def judged(
         budget: What may be spent; a `CostBudget` is shared with other jobs.
         connection: How servers are asked.
         output: Where the run goes, and what it starts from.
-        before: Called with the plan before anything is asked.
 
     Returns:
         The figures, which `judged.json` in the run's folder holds too.
@@ -105,6 +103,11 @@ def judged(
         connection=connection,
         output=output,
     )
+    return execute(plan)
+
+
+def execute(plan: JudgedPlan) -> Judged:
+    """Ask what was planned; see `judged`."""
     with Ledger.write(plan.folder) as ledger:
         check_same_run(ledger, plan.identity)
         if plan.output.retry:
@@ -112,7 +115,6 @@ def judged(
         plan = replace(plan, ended=len(ledger.ended()))
         if ledger.meta("complete") is not None:
             return _conclude(plan, ledger, "")
-        before(plan)
         signal = plan.job().run(ledger)
         if signal.error:
             raise signal.error
