@@ -25,8 +25,9 @@ from vlsbench.auditing import (
     PartFigures,
     judged,
 )
+from vlsbench.auditing.judged import plan_judged
 from vlsbench.errors import EXIT_INTERRUPTED, BadRows, VlsbenchError
-from vlsbench.evaluation import verify_run
+from vlsbench.evaluation import Output, verify_run
 from vlsbench.judge import Label, Part, Question
 from vlsbench.pairs import FileImage, Pair, PairSet
 from vlsbench.stats import Rate
@@ -353,13 +354,18 @@ def test_the_unscored_are_asked_again_on_demand(tmp_path: Path) -> None:
     assert again.group.vsil.k == again.group.vsil.n == 4
 
 
-def test_the_caller_hears_what_will_be_asked(tmp_path: Path) -> None:
-    told: list[JudgedPlan] = []
-    run("lab/leaky?n=20", tmp_path / "r", before=told.append)
-    (plan,) = told
+def test_a_plan_says_what_will_be_asked_and_what_is_left(tmp_path: Path) -> None:
+    def planned() -> JudgedPlan:
+        output = Output(out=tmp_path / "r", progress=False)
+        return plan_judged("lab/leaky?n=20", judge="lab", controls=[BENIGN], output=output)
+
+    plan = planned()
     assert plan.questions == 3 * 50
     assert plan.ended == 0
     assert [group.name for group in plan.sets] == ["lab/leaky?n=20", BENIGN]
+    assert not (tmp_path / "r").exists()
+    assert run("lab/leaky?n=20", tmp_path / "r").complete
+    assert planned().ended == 3 * 50
 
 
 @pytest.mark.parametrize("measure", ["judged", "behaviour"])
