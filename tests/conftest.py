@@ -17,9 +17,6 @@ from selenium.webdriver.chrome.service import Service
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Hypothesis makes its table of characters once a folder, in more than a second: before any test, or
-# the first one to draw a text would be refused as slow.
-strategies.text().validate()
 
 TORCH = (
     "aligning/",
@@ -39,6 +36,15 @@ TORCH = (
 )
 """Tests that need torch, or another process that imports it: left out of `make check`."""
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def characters() -> None:
+    """Have Hypothesis make its table of characters, once a folder and in more than a second.
+
+    The first test to draw a text would be refused as slow.
+    """
+    strategies.text().validate()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
