@@ -45,6 +45,7 @@ from vlsbench.evaluation import Selection
 from vlsbench.files import whole_file, write_json, write_text
 from vlsbench.judge import Brought
 from vlsbench.models import ChatModel, Params
+from vlsbench.pages import counted
 from vlsbench.pairs import Bench, PairSet, list_sources, load
 from vlsbench.registry import is_simulated
 from vlsbench.tables import RowWriter
@@ -267,7 +268,7 @@ def leaderboard(
     options["data_root"] = data_root
     audits: list[Audit] = []
     for slug, pairs in names.items():
-        say(f"{pairs.name}: {len(pairs):,} pairs")
+        say(f"{pairs.name}: {counted(len(pairs), 'pair')}")
         audits.append(
             audit(
                 pairs,

@@ -35,6 +35,7 @@ from vlsbench.auditing.overlap._figures import (
 from vlsbench.embed._text import CLIP
 from vlsbench.evaluation import Selection
 from vlsbench.judge import Part
+from vlsbench.pages import counted
 from vlsbench.pairs import PairSet
 
 SHOWN = 10
@@ -211,7 +212,7 @@ def caveats(card: Card) -> tuple[str, ...]:
     if card.stopped:
         found.append(f"stopped early: {card.stopped}")
     if card.limit is not None:
-        found.append(f"a random sample of {card.limit:,} pairs")
+        found.append(f"a random sample of {counted(card.limit, 'pair')}")
     if card.simulated:
         found.append("a lab model took part")
     if card.overlap:
@@ -220,15 +221,15 @@ def caveats(card: Card) -> tuple[str, ...]:
         if none == card.overlap.pairs and not card.pictured:
             found.append("texts alone: there is no image to tell of")
         elif none and card.overlap.embedder.startswith(CLIP):
-            found.append(f"{none:,} pairs have no image, or none to be read, and no figure")
+            found.append(f"no image, or none to be read, and no figure: {counted(none, 'pair')}")
         elif not card.pictured:
             found.append("texts alone, held against the words for their twins' images")
         elif none == card.overlap.pairs:
             found.append("nothing says what the images show")
         elif none:
-            found.append(f"{none:,} pairs have no words for their image and no figure")
+            found.append(f"no words for the image and no figure: {counted(none, 'pair')}")
         if foreign := kinds.get(FOREIGN, 0):
-            found.append(f"{foreign:,} pairs are not in English and have no figure")
+            found.append(f"not in English and no figure: {counted(foreign, 'pair')}")
         if not card.overlap.calibration:
             found.append("naming is not calibrated for this embedder: topic and ranks alone")
         if kinds.get(ContentKind.PICTURE):
@@ -244,7 +245,7 @@ def caveats(card: Card) -> tuple[str, ...]:
     if card.harmful == 0:
         found.append("benign pairs: a query that names its image gives no risk away")
     if card.leak and card.leak.n < FEW:
-        found.append(f"only {card.leak.n} pairs")
+        found.append(f"only {counted(card.leak.n, 'pair')}")
     if card.left_out:
         found.append(f"{len(card.left_out):,} rows could not be used")
     return (*found, *card.notes)

@@ -26,6 +26,7 @@ from vlsbench.auditing.overlap._figures import (
 from vlsbench.auditing.overlap._measure import Numbers
 from vlsbench.embed._clip import Clip
 from vlsbench.embed._text import MINILM, Embedder
+from vlsbench.pages import counted
 from vlsbench.pairs import PairSet
 from vlsbench.stats import Interval, Rate, clustered_interval, mean_interval, median_interval
 
@@ -49,11 +50,11 @@ UNCALIBRATED_NOTE = (
     "scripts/fit_naming.py --embedder {embedder} --out FILE fits it, --calibration FILE uses it."
 )
 FOREIGN_NOTE = (
-    "{count:,} pairs are in no figure: their queries, or what is said of their images, are not in "
-    "English, and MiniLM and the calibration know nothing else. A multilingual embedder needs a "
-    "calibration of its own (--embedder, --calibration)."
+    "In no figure, because the query or the description is not English: {count}. MiniLM and "
+    "the calibration know nothing else; a multilingual embedder needs a calibration of its own "
+    "(--embedder, --calibration)."
 )
-NONE_NOTE = "{count:,} pairs are in no figure: nothing says what their images show."
+NONE_NOTE = "In no figure, because nothing says what the image shows: {count}."
 PICTURES_NOTE = (
     "{embedder} holds queries against the images themselves. It does not judge harm, its bits "
     "compare with no other embedder's, and it reads no more than the beginning of a long query. "
@@ -62,7 +63,7 @@ PICTURES_NOTE = (
     "all there is. Text in images and reasons are left to embedders of texts."
 )
 UNREAD_NOTE = "Images that cannot be read: {count:,}, such as {one}."
-NO_PICTURE_NOTE = "{count:,} pairs are in no figure: they have no image, or none to be read."
+NO_PICTURE_NOTE = "In no figure, because there is no image, or none to be read: {count}."
 
 
 @dataclass
@@ -223,21 +224,21 @@ class Tally:
         return _rate(np.isin(images, np.array(self._written, dtype=np.int64)), images)
 
     def _notes(self, embedder: Embedder, unread: Collection[str]) -> tuple[str, ...]:
-        missing = self._contents[NO_CONTENT]
+        missing, foreign = self._contents[NO_CONTENT], self._contents[FOREIGN]
+        lost, abroad = counted(missing, "pair"), counted(foreign, "pair")
         if isinstance(embedder, Clip):
             notes = [PICTURES_NOTE.format(embedder=embedder.name)]
             if unread:
                 notes.append(UNREAD_NOTE.format(count=len(unread), one=min(unread)))
-            return (*notes, NO_PICTURE_NOTE.format(count=missing)) if missing else tuple(notes)
+            return (*notes, NO_PICTURE_NOTE.format(count=lost)) if missing else tuple(notes)
         notes = [METHOD_NOTE]
         if embedder.name == MINILM:
-            foreign = self._contents[FOREIGN]
-            notes.append(FOREIGN_NOTE.format(count=foreign) if foreign else ENGLISH_NOTE)
+            notes.append(FOREIGN_NOTE.format(count=abroad) if foreign else ENGLISH_NOTE)
         if not self._calibration:
             notes.append(UNCALIBRATED_NOTE.format(embedder=embedder.name))
         notes += [note for kind, note in CONTENT_NOTES.items() if self._contents[kind]]
         if missing:
-            notes.append(NONE_NOTE.format(count=missing))
+            notes.append(NONE_NOTE.format(count=lost))
         return tuple(notes)
 
 
