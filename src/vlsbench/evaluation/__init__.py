@@ -11,8 +11,8 @@ from vlsbench.evaluation._evaluate import Evaluation as Evaluation
 from vlsbench.evaluation._evaluate import evaluate as evaluate
 from vlsbench.evaluation._evaluate import execute as execute
 from vlsbench.evaluation._evaluate import plan as plan
+from vlsbench.evaluation._gallery import Gallery as Gallery
 from vlsbench.evaluation._page import write_report as write_report
-from vlsbench.evaluation._page_row import ReportRow as ReportRow
 from vlsbench.evaluation._published import Published as Published
 from vlsbench.evaluation._published import published_results as published_results
 from vlsbench.evaluation._rows import PAIRS as PAIRS
