@@ -81,4 +81,4 @@ def _complete_bench(text: str) -> list[str]:
     return [name for name in names if name.startswith(text)]
 
 
-evaluate = command(EvalConfig, _evaluate, complete={"bench": _complete_bench}, dry_run=True)
+eval = command(EvalConfig, _evaluate, complete={"bench": _complete_bench}, dry_run=True)

@@ -31,6 +31,7 @@ from vlsbench.evaluation._settings import Output as Output
 from vlsbench.evaluation._settings import Selection as Selection
 from vlsbench.evaluation._settings import run_id as run_id
 from vlsbench.evaluation._size import Size as Size
+from vlsbench.evaluation._size import SizeConfig as SizeConfig
 from vlsbench.evaluation._size import plan_size as plan_size
 from vlsbench.evaluation._summary import REPORT as REPORT
 from vlsbench.evaluation._summary import SUMMARY as SUMMARY
