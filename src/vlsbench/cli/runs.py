@@ -52,10 +52,10 @@ def list_runs(
     found |= {path.parents[1].name: path.parent for path in root.glob(f"*/{BUILD_RUN}/{FILE}")}
     for run, folder in sorted(found.items()):
         with Ledger.read(folder) as ledger:
-            row = {"run": run, **{name: ledger.meta(name) or "" for name in told}}
-            counts = {"answers": ledger.expected(), "ended": len(ledger.ended())}
-            pairs = int(ledger.meta("pairs") or 0)
-            rows.append({**row, "pairs": pairs, **counts, "calls": ledger.count_calls()})
+            row: dict[str, Any] = {"run": run, **{name: ledger.meta(name) or "" for name in told}}
+            row |= {"answers": ledger.expected(), "ended": len(ledger.ended())}
+            row |= {"pairs": int(ledger.meta("pairs") or 0), "calls": ledger.count_calls()}
+        rows.append(row)
     if as_json:
         print_json(rows)
         return

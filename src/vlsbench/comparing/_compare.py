@@ -112,7 +112,7 @@ def compare(
         raise VlsbenchError(
             "give at least one run's folder, as in `vlsbench compare runs/A runs/B`"
         )
-    wanted = os.fspath(_folder(baseline)) if baseline else ""
+    wanted = os.fspath(baseline.folder if isinstance(baseline, Evaluation) else baseline)
     folders = [folder.resolve() for _, folder in given]
     if wanted and Path(wanted).is_dir() and Path(wanted).resolve() not in folders:
         given.insert(0, ("", Path(wanted)))
@@ -131,10 +131,6 @@ def compare(
     return compared
 
 
-def _folder(run: Run) -> str | os.PathLike[str]:
-    return run.folder if isinstance(run, Evaluation) else run
-
-
 def _named(runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]]) -> Iterator[Named]:
     if not isinstance(runs, Mapping):
         for run in runs:
@@ -142,7 +138,7 @@ def _named(runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]]) -> Iterator[
         return
     for name, some in runs.items():
         for run in [some] if isinstance(some, (str, os.PathLike, Evaluation)) else some:
-            yield name, Path(_folder(run))
+            yield name, run.folder if isinstance(run, Evaluation) else Path(run)
 
 
 def _baseline(runs: Sequence[OpenRun], wanted: str) -> str:
