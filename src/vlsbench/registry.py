@@ -206,8 +206,12 @@ def entries(kind: Kind | None = None) -> list[Entry]:
     for one in kinds:
         _load_shipped(one)
     _load_entry_points()
-    found = [entry for entry in _entries.values() if entry.kind in kinds]
-    return sorted(found, key=lambda entry: (kinds.index(entry.kind), entry.origin != OWN))
+
+    def place(entry: Entry) -> tuple[int, bool]:
+        ships = entry.target.__module__.startswith(_SHIPPED.get(entry.kind, OWN))
+        return kinds.index(entry.kind), not ships
+
+    return sorted((entry for entry in _entries.values() if entry.kind in kinds), key=place)
 
 
 def is_simulated(name: str) -> bool:
