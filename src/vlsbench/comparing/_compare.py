@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +27,8 @@ from vlsbench.comparing._table import (
 )
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Evaluation
+from vlsbench.evaluation import Evaluation, Net
+from vlsbench.stats import Rate
 
 FULL = "full"
 SETTINGS = ("judge", "judge_partial", "params", "samples", "system", "shrink")
@@ -203,38 +204,27 @@ def _figures(table: Table) -> tuple[list[Column], dict[str, dict[str, Cell]]]:
     netted = {
         place for places in table.values() for place, run in places.items() if run.summary.net
     }
+
+    def add(run: OpenRun, kind: Kind, rate: Rate | Net | None, **counts: int) -> dict[str, Cell]:
+        key = _key(run.place, kind)
+        columns[key] = Column(key, key, kind, "%", *run.place)
+        value = rate.value if isinstance(rate, Net) else rate.rate if rate else None
+        shares = (value, rate.low, rate.high) if rate else (None, None, None)
+        score, low, high = (None if share is None else 100 * share for share in shares)
+        given = {"samples": run.summary.samples, "open": run.summary.open, **counts}
+        where = str(run.folder)
+        return {key: Cell(score, low, high, **given, simulated=run.simulated, source=where)}
+
     for name, places in table.items():
         for place, run in places.items():
-            blank = Cell(
-                None,
-                samples=run.summary.samples,
-                simulated=run.simulated,
-                open=run.summary.open,
-                source=str(run.folder),
-            )
             for group in run.summary.groups:
                 kind = Kind.SAFETY if group.harmful else Kind.OVER_REFUSAL
-                key = _key(place, kind)
-                columns[key] = Column(key, key, kind, "%", *place)
                 rate = group.safety if group.harmful else group.refusal
-                cells[name][key] = replace(
-                    _bounded(blank, rate.rate, rate.low, rate.high),
-                    k=rate.k,
-                    n=rate.n,
-                    pairs=group.pairs,
-                )
+                cells[name] |= add(run, kind, rate, k=rate.k, n=rate.n, pairs=group.pairs)
             if place in netted:
-                key, net = _key(place, Kind.NET), run.summary.net
-                columns[key] = Column(key, key, Kind.NET, "%", *place)
-                cells[name][key] = _bounded(blank, net.value, net.low, net.high) if net else blank
+                cells[name] |= add(run, Kind.NET, run.summary.net)
     kinds = list(Kind)
     return sorted(columns.values(), key=lambda column: kinds.index(column.kind)), cells
-
-
-def _bounded(cell: Cell, *shares: float | None) -> Cell:
-    """Give a cell its rate and interval, from shares."""
-    score, low, high = (None if share is None else 100 * share for share in shares)
-    return replace(cell, score=score, low=low, high=high)
 
 
 def _differences(table: Table, baseline: str) -> Iterator[Difference]:

@@ -1,11 +1,8 @@
 """Evaluate: from a pair to a verdict, and from verdicts to rates."""
 
-from vlsbench.evaluation._compare import Comparison as Comparison
-from vlsbench.evaluation._compare import Soundness as Soundness
 from vlsbench.evaluation._compare import compare_runs as compare_runs
 from vlsbench.evaluation._compare import verify_run as verify_run
 from vlsbench.evaluation._estimate import CostEstimate as CostEstimate
-from vlsbench.evaluation._estimate import estimate as estimate
 from vlsbench.evaluation._evaluate import RUNS as RUNS
 from vlsbench.evaluation._evaluate import Evaluation as Evaluation
 from vlsbench.evaluation._evaluate import evaluate as evaluate
@@ -36,6 +33,7 @@ from vlsbench.evaluation._size import plan_size as plan_size
 from vlsbench.evaluation._summary import REPORT as REPORT
 from vlsbench.evaluation._summary import SUMMARY as SUMMARY
 from vlsbench.evaluation._summary import Group as Group
+from vlsbench.evaluation._summary import Net as Net
 from vlsbench.evaluation._summary import Spend as Spend
 from vlsbench.evaluation._summary import Summary as Summary
 from vlsbench.evaluation._summary import read_summary as read_summary
