@@ -16,7 +16,7 @@ import dataclasses
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import (
     Annotated,
@@ -168,18 +168,10 @@ def resolve(
         elif setting.default is MISSING:
             how = setting.name.upper() if setting.option.argument else setting.flags[0]
             raise UsageError(f"{how} is missing: give it, or {setting.key!r} in a --config file")
-    made = _with_defaults(config, tree)
-    return convert(made, config, where)
-
-
-def _with_defaults(config: type[Any], tree: dict[str, Any]) -> dict[str, Any]:
-    """Lay a group's own defaults in this configuration under what was given."""
-    for one in fields(config):
-        default = _default(one)
-        inner = tree.get(one.name)
-        if is_dataclass(default) and not isinstance(default, type) and isinstance(inner, dict):
-            tree[one.name] = {**record(asdict(default)), **inner}
-    return tree
+        elif setting.group in tree:
+            # A configuration may have other defaults for a group than the group's class has.
+            section[setting.name] = record(setting.default)
+    return convert(tree, config, where)
 
 
 def _no_unknown(tree: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> None:

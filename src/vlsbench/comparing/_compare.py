@@ -248,16 +248,16 @@ def _abilities(
     files: Sequence[Named], names: Sequence[str]
 ) -> tuple[dict[str, dict[str, Score]], list[str]]:
     """Read the files of abilities: row → key → score, and what is to be said of them."""
-    found: dict[str, dict[str, Score]] = {}
+    found: dict[str, dict[str, Score]] = {name: {} for name in names}
     notes = []
     for given, path in files:
         for key, score in read_abilities(path).items():
             row = given or _row_of(score, names)
-            if row not in names:
+            if row not in found:
                 raise VlsbenchError(
                     f"--ability {path}: no row is named {row!r}; choose one of {', '.join(names)}"
                 )
-            before = found.setdefault(row, {}).setdefault(key, score)
+            before = found[row].setdefault(key, score)
             if before.score != score.score:
                 raise VlsbenchError(
                     f"{before.file} and {score.file} give different scores of {key} for {row!r}; "
