@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from runs import QUIET, labels, only, rows, run
 
 import vlsbench
-from grouped import grouped
+from tests.evaluation.runs import QUIET, labels, only, rows, run
+from tests.grouped import grouped
 from vlsbench import lab
 from vlsbench.engine import Ledger, count_blobs
 from vlsbench.errors import EXIT_STOPPED, BadRows, VlsbenchError
