@@ -151,6 +151,17 @@ def test_the_cheap_judge_agrees(tmp_path: Path, server: str, context: str) -> No
     assert only(done).safety.rate == 1.0
 
 
+def test_every_view_is_judged_with_the_same_context(tmp_path: Path, server: str) -> None:
+    contexts = {
+        view: vlsbench.plan(
+            "lab/leakless?n=4", model=f"careful@{server}", judge=f"judge@{server}", view=view
+        ).judge.identity["context"]
+        for view in ("full", "text", "caption", "image", "blank", "swap")
+    }
+    assert contexts.pop("swap") == "image"
+    assert set(contexts.values()) == {"both"}
+
+
 def folder_set(folder: Path, pairs: int = 4) -> Path:
     bench = lab.benchmark(f"lab/leaky?n={pairs}")
     lab.write(bench, folder)
