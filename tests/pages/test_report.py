@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import report_examples as examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.pages import report_examples as examples
 from vlsbench.errors import BadRow
 from vlsbench.evaluation import PairRow, Published, Spend, write_report
 from vlsbench.judge import Label
@@ -60,7 +60,7 @@ def _hostile(value: Any) -> Any:
 
 def test_markup_in_any_text_stays_text(tmp_path: Path) -> None:
     row = examples.row()
-    texts = {
+    texts: dict[str, Any] = {
         field.name: HOSTILE
         for field in fields(row)
         if field.name != "label" and isinstance(getattr(row, field.name), str)
@@ -192,7 +192,7 @@ def test_rates_stand_with_their_interval_and_their_n(tmp_path: Path) -> None:
 
 
 def test_what_is_not_in_the_rates_is_counted_with_reasons_and_bounds(tmp_path: Path) -> None:
-    unscored = {"label": Label.UNSCORED, "unscored_reason": "judge_refused"}
+    unscored: dict[str, Any] = {"label": Label.UNSCORED, "unscored_reason": "judge_refused"}
     page = _write(
         tmp_path,
         [

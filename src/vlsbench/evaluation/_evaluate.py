@@ -25,6 +25,7 @@ from vlsbench.evaluation._settings import (
 from vlsbench.evaluation._summary import REPORT, Summary
 from vlsbench.judge import Brought, Judge, Judging, open_judge
 from vlsbench.models import ChatModel, Connections, Params, Price, price_of
+from vlsbench.pages import framed
 from vlsbench.pairs import Bench, Shrink, View, load
 
 P = ParamSpec("P")
@@ -51,6 +52,9 @@ class Evaluation:
     def pairs(self) -> Path:
         """`pairs.parquet`: one row a pair."""
         return self.folder / PAIRS
+
+    def _repr_html_(self) -> str:
+        return framed(self.report)
 
 
 def plan(
