@@ -192,6 +192,7 @@ evaluate = _carried_out(plan)
 def execute(plan: EvaluationPlan) -> Evaluation:
     """Run a plan; see `evaluate`."""
     with Ledger.write(plan.folder) as ledger:
+        check_same_run(ledger, plan.identity)
         reopened = run_async(partial(reopen_unscored, ledger)) if plan.output.retry else 0
         if ledger.meta("complete") and not reopened:
             plan.selection.leave_out(ledger.left_out())
