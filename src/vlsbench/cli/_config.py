@@ -65,16 +65,12 @@ def _number(text: str) -> str | float:
         raise typer.BadParameter(f"{text!r} is not a number; or use `none`") from None
 
 
-def _listed(setting: Setting) -> bool:
-    return get_origin(setting.kind) in (tuple, list)
-
-
 def _typer_type(setting: Setting) -> tuple[Any, dict[str, Any]]:
     """Return the type that typer reads a setting as, and how."""
     kind = setting.kind
     if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
         return kind, {}
-    if _listed(setting) or get_origin(kind) is Mapping:
+    if get_origin(kind) in (tuple, list, Mapping):
         return list[str], {}
     if setting.option.parse:
         return str, {}
@@ -197,7 +193,7 @@ def _given(setting: Setting, value: Any) -> Any:
                 raise UsageError(f"{setting.flags[0]} {one!r} is not NAME=VALUE")
             entries[name.strip()] = said.strip()
         return entries
-    if not _listed(setting):
+    if get_origin(setting.kind) not in (tuple, list):
         return value
     if setting.option.whole:
         return value or None
