@@ -109,9 +109,7 @@ def write_provenance(path: Path, model: str = "writer") -> Path:
     return path
 
 
-def test_provenance_is_cut_to_what_is_released_and_what_was_dropped(
-    source: Path, tmp_path: Path
-) -> None:
+def test_provenance_goes_out_without_what_was_quarantined(source: Path, tmp_path: Path) -> None:
     provenance = write_provenance(tmp_path / "provenance.jsonl")
     drop = write_list(tmp_path / "drop.csv", ["pair-002"])
     out = tmp_path / "out"
@@ -155,7 +153,10 @@ def test_provenance_that_misses_a_released_pair_is_refused(source: Path, tmp_pat
         ("{", "line 1 is not valid JSON"),
         ("[]\n", "line 1: must be a table"),
         (lines[0] * 2, "twice"),
-        ('{"id": "a", "steps": [{"calls": [{}]}]}\n', "record 1: not as"),
+        (
+            '{"id": "a", "steps": [{"calls": [{}]}]}\n',
+            r"record 1: missing key steps\[0\].calls\[0\].key",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(VlsbenchError, match=message):

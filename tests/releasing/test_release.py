@@ -11,10 +11,10 @@ import kitchen
 import pytest
 
 import vlsbench
-from vlsbench.config import resolve, to_toml
+from vlsbench.config import resolve, to_toml, values_of
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import Output
-from vlsbench.releasing import ReleaseConfig, verify, write_release
+from vlsbench.releasing import ReleaseConfig, verify
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ def test_the_resolved_settings_are_a_release_toml(source: Path, tmp_path: Path) 
     settings = resolve(ReleaseConfig, {**options, "limits": ["Small, and only toasters."]})
     (tmp_path / "release.toml").write_text(to_toml(settings))
     assert resolve(ReleaseConfig, {}, file=tmp_path / "release.toml") == settings
-    made = write_release(settings)
+    made = vlsbench.release(**values_of(settings))
     assert [split.name for split in made.splits] == ["train", "test"]
     assert "Small, and only toasters." in (tmp_path / "out" / "README.md").read_text()
 

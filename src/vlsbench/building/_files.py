@@ -5,7 +5,6 @@ docs/build.md describes their fields.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from vlsbench.building._items import Item, Step
 from vlsbench.building._recipe import Recipe
 from vlsbench.engine import Ledger, Outcome
 from vlsbench.evaluation import Spend, spend_by_role
-from vlsbench.files import write_json, write_jsonl
+from vlsbench.files import whole_folder, write_json, write_jsonl
 from vlsbench.registry import is_simulated
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_interval
@@ -42,9 +41,6 @@ def _write_pairs(ledger: Ledger, folder: Path) -> None:
     Equal sets are equal byte for byte: nothing in them depends on when or in which order they
     were made.
     """
-    part, place, old = (folder / name for name in (f".{PAIRS}.part", PAIRS, f".{PAIRS}.old"))
-    shutil.rmtree(part, ignore_errors=True)
-    (part / "images").mkdir(parents=True)
 
     def rows() -> Iterator[dict[str, Any]]:
         for twins in (False, True):
@@ -68,12 +64,9 @@ def _write_pairs(ledger: Ledger, folder: Path) -> None:
             **{field: getattr(item, field) for field in (*fields, "image_prompt", "pattern")},
         }
 
-    write_jsonl(rows(), part / "metadata.jsonl")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    part.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
+    with whole_folder(folder / PAIRS) as part:
+        (part / "images").mkdir()
+        write_jsonl(rows(), part / "metadata.jsonl")
 
 
 def write_files(

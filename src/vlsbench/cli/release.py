@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vlsbench.cli._config import AsJson, Quiet, command
 from vlsbench.cli._default import default_command
 from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.config import values_of
 from vlsbench.errors import EXIT_ERROR
 from vlsbench.releasing import ReleaseConfig
 
@@ -48,10 +49,10 @@ def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
-    from vlsbench.releasing import write_release
+    from vlsbench.releasing import release
 
     with _progress(quiet or as_json) as watch:
-        made = write_release(config, watch=watch)
+        made = release(**values_of(config), watch=watch)
     if as_json:
         print_json(made)
     else:

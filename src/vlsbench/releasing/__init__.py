@@ -8,4 +8,3 @@ from vlsbench.releasing._settings import ReleaseConfig as ReleaseConfig
 from vlsbench.releasing._verify import Verified as Verified
 from vlsbench.releasing._verify import verify as verify
 from vlsbench.releasing._write import release as release
-from vlsbench.releasing._write import write_release as write_release

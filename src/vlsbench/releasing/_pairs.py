@@ -40,6 +40,14 @@ class Decoded:
     """Bytes."""
     facts: ImageFacts
 
+    @classmethod
+    def of(cls, image: ImageData, ref: str) -> Decoded:
+        """Decode an image whole. Raises `ImageError`, which names it, where that is impossible."""
+        decode(image, ref)
+        # The extensions by which imagefolder knows a file for an image.
+        name = f"{image.sha256}.{image.mime.removeprefix('image/').replace('jpeg', 'jpg')}"
+        return cls(name, image.mime, len(image.data), image_facts(image, ref))
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -59,19 +67,16 @@ def twin_of(pair: Pair) -> str:
     return twin if isinstance(twin, str) else ""
 
 
-def choose(
-    pairs: PairSet, settings: ReleaseConfig, excluded: Mapping[str, str]
-) -> tuple[list[Entry], Content, bool]:
-    """Return the pairs to release, what is said of their content, and whether they are simulated.
+def choose(pairs: PairSet, settings: ReleaseConfig, excluded: Mapping[str, str]) -> list[Entry]:
+    """Return the pairs to release.
 
     Raises:
-        VlsbenchError: A source has no licence, a question about harmful pairs is unanswered, an id
-            to leave out is not in the set, or no pair is left.
+        VlsbenchError: A source has no licence, an id to leave out is not in the set, or no pair is
+            left.
     """
     unlicensed: Counter[str] = Counter()
     unknown = set(excluded)
     chosen: list[Entry] = []
-    lab = pairs.source is not None and pairs.source.name == LAB
     declared = pairs.source.licence if pairs.source else ""
     for pair in pairs:
         unknown.discard(pair.id)
@@ -94,13 +99,17 @@ def choose(
             f"{pairs.name}: no licence is known for images of these sources (pairs): {named}; give "
             "--source-licence 'SOURCE=LICENCE' for each, or [licences] in --config"
         )
-    content = settings.content
-    if not any(asdict(content).values()):
-        if not lab and any(entry.pair.harmful for entry in chosen):
-            raise VlsbenchError(missing_content(list(asdict(content))))
-        content = Content(**terms()["lab_content" if lab else "benign_content"])
-    simulated = lab or any(f"{entry.pair.source}/".startswith(f"{LAB}/") for entry in chosen)
-    return chosen, content, simulated
+    return chosen
+
+
+def content_of(pairs: PairSet, settings: ReleaseConfig, chosen: Sequence[Entry]) -> Content:
+    """Return what is said of the pairs' content. Raises `VlsbenchError` where that is nothing."""
+    if any(asdict(settings.content).values()):
+        return settings.content
+    lab = pairs.source is not None and pairs.source.name == LAB
+    if not lab and any(entry.pair.harmful for entry in chosen):
+        raise VlsbenchError(missing_content(list(asdict(settings.content))))
+    return Content(**terms()["lab_content" if lab else "benign_content"])
 
 
 class Pool:
@@ -116,18 +125,21 @@ class Pool:
         """Return the name of an image. Raises `ImageError` where it cannot be decoded."""
         if image.ref not in self._by_ref:
             try:
-                data = image.read()
-                found = look(data, image.ref)
-                if found.name not in self.decoded:
-                    self.decoded[found.name] = found
-                    (self.folder / found.name).write_bytes(data.data)
-                self._by_ref[image.ref] = found.name
+                self._by_ref[image.ref] = self._add(image)
             except ImageError as error:
                 self._by_ref[image.ref] = error
         known = self._by_ref[image.ref]
         if isinstance(known, ImageError):
             raise known
         return known
+
+    def _add(self, image: Image) -> str:
+        data = image.read()
+        found = Decoded.of(data, image.ref)
+        if found.name not in self.decoded:
+            self.decoded[found.name] = found
+            (self.folder / found.name).write_bytes(data.data)
+        return found.name
 
 
 def gather(
@@ -163,14 +175,6 @@ def gather(
         raise VlsbenchError(f"{pairs.name}: no pair is left to release")
     unusable = Counter({"unusable row": len(bad) + len(pairs.bad)})
     return sorted(found, key=lambda entry: entry.pair.id), unusable
-
-
-def look(image: ImageData, ref: str) -> Decoded:
-    """Decode an image whole. Raises `ImageError`, which names it, where that cannot be done."""
-    decode(image, ref)
-    # The extensions by which imagefolder knows a file for an image.
-    name = f"{image.sha256}.{image.mime.removeprefix('image/').replace('jpeg', 'jpg')}"
-    return Decoded(name, image.mime, len(image.data), image_facts(image, ref))
 
 
 def place(name: str) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -168,6 +169,7 @@ def write_records(
                     watch("writing", written, len(entries))
         harmful = sum(entry.pair.harmful for entry in some)
         splits.append(Split(split, len(some), harmful, len(used), tuple(files)))
+    shutil.rmtree(pool.folder)  # images of pairs that could not be used
     return columns, tuple(splits)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlsbench.files import file_sha256
 from vlsbench.pairs import ImageData, ImageError
 from vlsbench.releasing._about import (
     CARD,
@@ -22,9 +23,8 @@ from vlsbench.releasing._about import (
     Split,
     read_release,
 )
-from vlsbench.releasing._pairs import Watch, look
+from vlsbench.releasing._pairs import Decoded, Watch
 from vlsbench.releasing._records import ROWS, schema, with_paths
-from vlsbench.releasing._write import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _checksums(folder: Path) -> Iterator[str]:
     yield from (f"{name} is listed but missing" for name in sorted(listed.keys() - there))
     yield from (f"{name} is not listed" for name in sorted(there - listed.keys() - {CHECKSUMS}))
     for name in sorted(listed.keys() & there):
-        if sha256(folder / name) != listed[name]:
+        if file_sha256(folder / name) != listed[name]:
             yield f"{name} is not what {CHECKSUMS} says (SHA-256)"
 
 
@@ -114,7 +114,7 @@ def _rows(
                     try:
                         data = ImageData.of(image["bytes"] or b"", name)
                         if name not in decoded or name[:64] != data.sha256:
-                            if look(data, name).name != name:
+                            if Decoded.of(data, name).name != name:
                                 yield f"pair {id!r}: image {name} is not what its name says"
                             decoded.add(name)
                     except ImageError as error:
@@ -188,7 +188,7 @@ def _croissant(folder: Path, notes: list[str]) -> Iterator[str]:
         return
     for part in content.get("distribution", ()):
         file = folder / part.get("contentUrl", "")
-        if "sha256" in part and file.is_file() and sha256(file) != part["sha256"]:
+        if "sha256" in part and file.is_file() and file_sha256(file) != part["sha256"]:
             yield f"{CROISSANT}: SHA-256 of {part['@id']} is another"
     try:
         import mlcroissant

@@ -35,7 +35,8 @@ from vlsbench.reviewing._verdicts import (
 from vlsbench.schemas import SchemaError, convert, read_json
 from vlsbench.text import csv_cell, storable
 
-KEEP, DROP = "keep.csv", "drop.csv"
+KEEP, DROP, UNDECIDED = "keep.csv", "drop.csv", "undecided.csv"
+"""Lists of pairs, in the format of `--leave-out`."""
 COLUMNS = (
     *("bench", "id", "person", "role", "complete", *map(str, Question)),
     *("codes", "comment", "at", "shown"),
