@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, ClassVar, Protocol, cast
@@ -19,9 +18,9 @@ from vlsbench.building._filters import Scorer
 from vlsbench.building._recipe import Recipe, read_recipe
 from vlsbench.building._run import BuildPlan, execute, stages_of
 from vlsbench.config import Connection, Limits, Option
-from vlsbench.engine import CostBudget, Ledger, run_async
-from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
-from vlsbench.models import ChatModel, Connections, HttpChat, ImageModel, open_images
+from vlsbench.engine import CostBudget, Ledger
+from vlsbench.errors import MissingExtra, Stopped
+from vlsbench.models import ChatModel, Connections, ImageModel, open_images
 from vlsbench.pairs import load
 from vlsbench.registry import Kind
 from vlsbench.schemas import SchemaError
@@ -195,49 +194,6 @@ def plan_build(
     """
     read = read_recipe(Path(recipe), overrides)
     return read, estimate_build(read, limit)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCheck:
-    """What is known of a recipe's model before anything is asked of it."""
-
-    role: str
-    model: str
-    state: str
-    wrong: bool
-
-
-def check_models(recipe: Recipe, *, lab: str | None = None) -> list[ModelCheck]:
-    """Ask the servers whether they have the recipe's models; costs nothing.
-
-    Args:
-        recipe: Read; its models may still be placeholders, which are reported.
-        lab: See `build`.
-    """
-
-    async def state(open_role: OpenRole, role: str, spec: str) -> tuple[str, bool]:
-        if "<" in spec:
-            return f"models.{role} is still a placeholder", True
-        model: ChatModel | ImageModel | None = None
-        try:
-            model = open_role(role)
-            if not isinstance(model, HttpChat):
-                return "in this process", False
-            there = await model.listed()
-        except VlsbenchError as error:
-            return str(error), True
-        finally:
-            if model:
-                await model.close()
-        known = {True: "there", False: "not on its server's list", None: "server has no list"}
-        return known[there], there is False
-
-    async def check(open_role: OpenRole) -> list[ModelCheck]:
-        specs = recipe.specs().items()
-        return [ModelCheck(r, spec, *await state(open_role, r, spec)) for r, spec in specs]
-
-    with ExitStack() as stack:
-        return run_async(partial(check, _opened(recipe, Connections(1), lab, stack)))
 
 
 def _opened(
