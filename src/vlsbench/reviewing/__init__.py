@@ -4,7 +4,6 @@ from vlsbench.reviewing._decide import Fate as Fate
 from vlsbench.reviewing._decide import QuestionAgreement as QuestionAgreement
 from vlsbench.reviewing._decide import agreement as agreement
 from vlsbench.reviewing._decide import decide as decide
-from vlsbench.reviewing._decide import votes_needed as votes_needed
 from vlsbench.reviewing._exchange import DROP as DROP
 from vlsbench.reviewing._exchange import UNDECIDED as UNDECIDED
 from vlsbench.reviewing._exchange import export as export

@@ -39,11 +39,6 @@ class Decision:
     """Questions that decide and have no majority, once there are verdicts enough."""
 
 
-def votes_needed(reviewers: int) -> int:
-    """Return how many verdicts a pair needs unless told otherwise: two, if there are two people."""
-    return 2 if reviewers > 1 else 1
-
-
 def decide(pair: Pair, verdicts: Sequence[PersonVerdict], votes: int) -> Decision:
     """Decide on one pair.
 

@@ -20,7 +20,6 @@ from vlsbench.reviewing._decide import (
     QuestionAgreement,
     agreement,
     decide,
-    votes_needed,
 )
 from vlsbench.reviewing._store import Store
 from vlsbench.reviewing._verdicts import (
@@ -146,7 +145,6 @@ class Review:
         """Those that were shown so far, by their digests: nothing else can be asked for."""
         self._digests: dict[str, str] = {}
         self._by_id = {pair.id: pair for pair in pairs}
-        self._names: frozenset[str] = frozenset()
         self._turn = threading.Lock()
         self._status: tuple[int, Status] | None = None
 
@@ -169,8 +167,8 @@ class Review:
                 raise VlsbenchError(
                     f"{name} is {roles[name]} of this review: choose another person as {role}"
                 )
+        self._store.invite(name for name, role in people.items() if role is Role.REVIEWER)
         self._status = None
-        self._names = frozenset(name for name, role in people.items() if role is Role.REVIEWER)
 
     # What is shown.
 
@@ -287,8 +285,13 @@ class Review:
 
     def votes(self, verdicts: Iterable[PersonVerdict]) -> int:
         """Return how many verdicts a pair needs."""
-        reviewers = {v.person for v in verdicts if v.role is Role.REVIEWER} | self._names
-        return self._votes or votes_needed(len(reviewers))
+        people = self._people(verdicts).values()
+        return self._votes or (2 if sum(role is Role.REVIEWER for role in people) > 1 else 1)
+
+    def _people(self, verdicts: Iterable[PersonVerdict]) -> dict[str, Role]:
+        """Return everybody who was invited to review or said something."""
+        invited = dict.fromkeys(self._store.invited(), Role.REVIEWER)
+        return invited | {v.person: v.role for v in verdicts}
 
     def decisions(self, verdicts: Sequence[PersonVerdict]) -> list[Decision]:
         """Decide on every pair, in the order of the review."""
@@ -297,19 +300,13 @@ class Review:
 
     def progress(self, person: str, role: Role) -> PersonProgress:
         """Return how many pairs a person has done, and how many there are to do."""
+        verdicts = person_verdicts(self._fresh(standing(self._store.rows(person))))
+        done = {verdict.pair for verdict in verdicts if verdict.complete}
         if role is Role.REVIEWER:
-            own = person_verdicts(self._fresh(standing(self._store.rows(person))))
-            return self._progress(person, role, own, set())
-        verdicts, _ = self.current()
-        disputed = {decision.pair for decision in self.decisions(verdicts) if decision.disputed}
-        return self._progress(person, role, verdicts, disputed)
-
-    def _progress(
-        self, person: str, role: Role, verdicts: Iterable[PersonVerdict], disputed: set[str]
-    ) -> PersonProgress:
-        own = {v.pair for v in verdicts if v.person == person and v.complete}
-        total = len(self.pairs) if role is Role.REVIEWER else len(own | disputed)
-        return PersonProgress(person, role, len(own), total)
+            return PersonProgress(person, role, len(done), len(self.pairs))
+        decisions = self.decisions(self.current()[0])
+        total = done | {decision.pair for decision in decisions if decision.disputed}
+        return PersonProgress(person, role, len(done), len(total))
 
     def status(self) -> Status:
         """Return progress, agreement and what is decided."""
@@ -320,21 +317,18 @@ class Review:
         verdicts, stale = self.current()
         decisions = self.decisions(verdicts)
         fates = Counter(decision.fate for decision in decisions)
-        disputed = {decision.pair for decision in decisions if decision.disputed}
-        people = {v.person: v.role for v in verdicts} | dict.fromkeys(self._names, Role.REVIEWER)
         found = Status(
             bench=self.bench,
             pairs=len(self.pairs),
             votes=self.votes(verdicts),
             people=tuple(
-                self._progress(name, role, verdicts, disputed)
-                for name, role in sorted(people.items())
+                self.progress(name, role) for name, role in sorted(self._people(verdicts).items())
             ),
             agreement=agreement(verdicts),
             keep=fates[Fate.KEEP],
             drop=fates[Fate.DROP],
             open=fates[Fate.OPEN],
-            disputed=len(disputed),
+            disputed=sum(bool(decision.disputed) for decision in decisions),
             stale=stale,
         )
         self._status = (recorded, found)
