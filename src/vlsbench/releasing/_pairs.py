@@ -45,7 +45,7 @@ class Decoded:
         """Decode an image whole. Raises `ImageError`, which names it, where that is impossible."""
         decode(image, ref)
         # The extensions by which imagefolder knows a file for an image.
-        name = f"{image.sha256}.{image.mime.removeprefix('image/').replace('jpeg', 'jpg')}"
+        name = f"{image.sha256}.{image.extension}"
         return cls(name, image.mime, len(image.data), image_facts(image, ref))
 
 
