@@ -15,7 +15,7 @@ from rich.console import Console
 from vlsbench.cli._config import command
 from vlsbench.cli._default import default_command
 from vlsbench.cli._print import Listing, print_json, say
-from vlsbench.config import Option
+from vlsbench.config import Option, values_of
 from vlsbench.reviewing import ReviewConfig, ReviewedSet, Votes, folder_for
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
             _print_links(review, people, address, config.folder)
         sys.stdout.flush()
 
-    reviewing.serve_review(config, ready=ready)
+    reviewing.review(**values_of(config), ready=ready)
     if not as_json:
         following = ["vlsbench", "review", "status", config.dataset, "--review", str(config.folder)]
         typer.echo(f"Next: {shlex.join(following)}")

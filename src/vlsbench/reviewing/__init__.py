@@ -23,7 +23,6 @@ from vlsbench.reviewing._serve import folder_for as folder_for
 from vlsbench.reviewing._serve import invite as invite
 from vlsbench.reviewing._serve import review as review
 from vlsbench.reviewing._serve import serve as serve
-from vlsbench.reviewing._serve import serve_review as serve_review
 from vlsbench.reviewing._store import FILE as FILE
 from vlsbench.reviewing._store import Store as Store
 from vlsbench.reviewing._store import StoreError as StoreError

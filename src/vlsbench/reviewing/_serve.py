@@ -180,30 +180,19 @@ def review(
     named = dataset.name if isinstance(dataset, PairSet) else os.fspath(dataset)
     given = {**settings, "dataset": named}
     found = resolve(ReviewConfig, given, file=Path(config) if config else None)
-    return serve_review(found, pairs=dataset if isinstance(dataset, PairSet) else None, ready=ready)
-
-
-def serve_review(
-    config: ReviewConfig,
-    *,
-    pairs: PairSet | None = None,
-    ready: Ready = lambda address, review, people: None,
-) -> Status:
-    """Do what `review` does, from its configuration; `pairs` in place of its `dataset`."""
-    reviewers = config.reviewers or (() if config.adjudicators else ("reviewer",))
-    people = invite(reviewers, config.adjudicators)
-    if pairs is None:
-        pairs = config.load()
-    with Store.write(config.folder) as store:
+    reviewers = found.reviewers or (() if found.adjudicators else ("reviewer",))
+    people = invite(reviewers, found.adjudicators)
+    pairs = dataset if isinstance(dataset, PairSet) else found.load()
+    with Store.write(found.folder) as store:
         opened = open_review(
             pairs,
             store,
-            limit=config.limit,
-            seed=config.seed,
-            votes=config.votes,
-            skip_bad=config.skip_bad,
+            limit=found.limit,
+            seed=found.seed,
+            votes=found.votes,
+            skip_bad=found.skip_bad,
         )
-        serve(opened, people, port=config.port, ready=lambda url: ready(url, opened, people))
+        serve(opened, people, port=found.port, ready=lambda url: ready(url, opened, people))
         return opened.status()
 
 
