@@ -51,6 +51,17 @@ def test_only_what_reviewers_kept_and_nothing_on_the_drop_list(
     assert verify(tmp_path / "out").sound
 
 
+def test_pairs_that_no_reviewer_was_to_see_are_counted_apart(source: Path, tmp_path: Path) -> None:
+    ids = ids_in(source)
+    keep = write_list(tmp_path / "keep.csv", ids[:2])
+    write_list(tmp_path / "drop.csv", ids[2:3])
+    write_list(tmp_path / "undecided.csv", ids[3:5])
+    made = kitchen.released(source, tmp_path / "out", review=keep)
+    assert made.left_out == {"not in the review": 11, "not kept by review": 3}
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "11 not in the review; 3 not kept by review" in card
+
+
 def test_lists_of_other_sets_are_refused(source: Path, tmp_path: Path) -> None:
     other = write_list(tmp_path / "other.csv", ["pair-001"], bench="bathroom")
     stranger = write_list(tmp_path / "stranger.csv", ["pair-001", "pair-999"])

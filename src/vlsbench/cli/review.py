@@ -153,9 +153,9 @@ def _status(config: StatusConfig, *, as_json: bool) -> None:
 
 
 def _export(config: ExportConfig, *, as_json: bool) -> None:
-    """Write all verdicts, and beside them keep.csv and drop.csv, which --leave-out takes.
+    """Write all verdicts; beside them keep.csv and drop.csv, which --leave-out takes.
 
-    A pair that is not decided is on neither list.
+    A pair of the review that is not decided is in undecided.csv.
 
     **Examples**
 
@@ -191,7 +191,7 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
     typer.echo(f"{found.verdicts}: {found.rows:,} verdicts of {found.people} people")
     typer.echo(f"{found.keep}: {found.kept:,} pairs")
     typer.echo(f"{found.drop}: {found.dropped:,} pairs")
-    typer.echo(f"not decided, on neither list: {found.open:,} pairs")
+    typer.echo(f"not decided: {found.open:,} pairs")
     if found.stale:
         typer.echo(f"{found.stale:,} verdicts do not count: their pair has changed since")
     if found.dropped:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlsbench.config import Sample
-from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
-from vlsbench.pairs import Image, ImageData, Pair, PairSet, image_faults
+from vlsbench.pairs import Image, ImageData, Pair, PairSet, View
 from vlsbench.reviewing._decide import (
     Decision,
     Fate,
@@ -121,14 +121,9 @@ def open_review(
             f"{'all pairs' if begun is None else f'a sample of {begun}'}: leave --limit out to "
             "resume it, or choose another --out"
         )
-    chosen = list(Selection(pairs, Sample(limit=begun, seed=begun_seed)))
-    bad = [BadRow(pairs.name, p.id, "has no image to review") for p in chosen if not p.images]
-    bad += image_faults(chosen)
-    left_out = {row.row for row in bad}
-    if bad and not (skip_bad and len(left_out) < len(chosen)):
-        raise BadRows(pairs.name, bad)
-    chosen = [pair for pair in chosen if pair.id not in left_out]
-    return Review(pairs.name, chosen, store, votes)
+    chosen = Selection(pairs, Sample(limit=begun, seed=begun_seed, skip_bad=skip_bad))
+    chosen.check(View.IMAGE)
+    return Review(pairs.name, list(chosen), store, votes)
 
 
 class Review:
