@@ -53,18 +53,6 @@ def test_load_dataset_gives_pictures_texts_and_splits(source: Path, tmp_path: Pa
         assert row["image_licence"] == "CC0-1.0"
 
 
-def test_imagefolder_holds_the_same_records(source: Path, tmp_path: Path) -> None:
-    kitchen.released(source, tmp_path / "out", split="train=0.5,test=0.5")
-    embedded = opened(str(tmp_path / "out"), tmp_path)
-    files = opened("imagefolder", tmp_path, data_dir=str(tmp_path / "out" / "imagefolder"))
-    assert set(files) == set(embedded) == {"train", "test"}
-    for split in embedded:
-        assert set(files[split].column_names) == set(embedded[split].column_names)
-        for one, other in zip(files[split], embedded[split], strict=True):
-            assert one.pop("image").tobytes() == other.pop("image").tobytes()
-            assert one == other
-
-
 def test_several_images_a_pair(tmp_path: Path) -> None:
     rows = kitchen.rows(8)
     for number, row in enumerate(rows):
@@ -76,9 +64,6 @@ def test_several_images_a_pair(tmp_path: Path) -> None:
     assert "images" in {column.name for column in made.columns}
     found = opened(str(tmp_path / "out"), tmp_path)["test"]
     assert [len(row["images"]) for row in found] == [1, 2] * 4
-    files = opened("imagefolder", tmp_path, data_dir=str(tmp_path / "out" / "imagefolder"))["test"]
-    for one, other in zip(files, found, strict=True):
-        assert [i.tobytes() for i in one["images"]] == [i.tobytes() for i in other["images"]]
     assert verify(tmp_path / "out").sound
     assert [len(pair.images) for pair in vlsbench.load(tmp_path / "out")] == [1, 2] * 4
 

@@ -1,4 +1,4 @@
-"""Releasing a set: Parquet and imagefolder, with a card, Croissant, checksums and provenance."""
+"""Releasing a set: Parquet with a card, Croissant, checksums and provenance."""
 
 from vlsbench.releasing._about import Release as Release
 from vlsbench.releasing._pairs import Watch as Watch

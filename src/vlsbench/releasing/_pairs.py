@@ -6,12 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs import (
     Image,
-    ImageData,
     ImageError,
     ImageFacts,
     Pair,
@@ -33,6 +31,7 @@ Watch = Callable[[str, int, int], None]
 class Decoded:
     """What decoding one image told."""
 
+    image: Image
     name: str
     """SHA-256 of the bytes, and the extension of what they are."""
     mime: str
@@ -41,12 +40,12 @@ class Decoded:
     facts: ImageFacts
 
     @classmethod
-    def of(cls, image: ImageData, ref: str) -> Decoded:
+    def of(cls, image: Image) -> Decoded:
         """Decode an image whole. Raises `ImageError`, which names it, where that is impossible."""
-        decode(image, ref)
-        # The extensions by which imagefolder knows a file for an image.
-        name = f"{image.sha256}.{image.extension}"
-        return cls(name, image.mime, len(image.data), image_facts(image, ref))
+        data = image.read()
+        decode(data, image.ref)
+        name = f"{data.sha256}.{data.extension}"
+        return cls(image, name, data.mime, len(data.data), image_facts(data, image.ref))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +111,21 @@ def content_of(pairs: PairSet, settings: ReleaseConfig, chosen: Sequence[Entry])
     return Content(**terms()["lab_content" if lab else "benign_content"])
 
 
-class Pool:
-    """Images of a set, each once, in a folder and under the name of their content."""
+class Decoder:
+    """Decodes every image of a set once."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self.folder = folder
+    def __init__(self) -> None:
         self.decoded: dict[str, Decoded] = {}
+        """By name; equal images have one."""
         self._by_ref: dict[str, str | ImageError] = {}
 
     def name(self, image: Image) -> str:
         """Return the name of an image. Raises `ImageError` where it cannot be decoded."""
         if image.ref not in self._by_ref:
             try:
-                self._by_ref[image.ref] = self._add(image)
+                found = Decoded.of(image)
+                self.decoded.setdefault(found.name, found)
+                self._by_ref[image.ref] = found.name
             except ImageError as error:
                 self._by_ref[image.ref] = error
         known = self._by_ref[image.ref]
@@ -133,17 +133,9 @@ class Pool:
             raise known
         return known
 
-    def _add(self, image: Image) -> str:
-        data = image.read()
-        found = Decoded.of(data, image.ref)
-        if found.name not in self.decoded:
-            self.decoded[found.name] = found
-            (self.folder / found.name).write_bytes(data.data)
-        return found.name
-
 
 def gather(
-    pairs: PairSet, chosen: Sequence[Entry], pool: Pool, *, skip_bad: bool, watch: Watch
+    pairs: PairSet, chosen: Sequence[Entry], decoder: Decoder, *, skip_bad: bool, watch: Watch
 ) -> tuple[list[Entry], Counter[str]]:
     """Read every image; return the pairs by id, and by reason how many rows cannot be used.
 
@@ -161,7 +153,7 @@ def gather(
             if not pair.images:
                 raise ImageError("has no image; only image-text pairs are released")
             json.dumps([*texts, meta], ensure_ascii=False).encode()
-            images = tuple(map(pool.name, pair.images))
+            images = tuple(map(decoder.name, pair.images))
             found.append(Entry(replace(pair, images=(), meta=meta), licence, images))
         except ImageError as error:
             file = pair.images[0].ref if pair.images else pairs.name
@@ -175,11 +167,3 @@ def gather(
         raise VlsbenchError(f"{pairs.name}: no pair is left to release")
     unusable = Counter({"unusable row": len(bad) + len(pairs.bad)})
     return sorted(found, key=lambda entry: entry.pair.id), unusable
-
-
-def place(name: str) -> str:
-    """Return where an image stands below its split's folder.
-
-    A folder for each first byte of the digest, since the Hub wants at most 10,000 files in one.
-    """
-    return f"images/{name[:2]}/{name}"

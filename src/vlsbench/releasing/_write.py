@@ -35,7 +35,7 @@ from vlsbench.releasing._facts import (
     statistics,
     version_before,
 )
-from vlsbench.releasing._pairs import Pool, Watch, choose, content_of, gather
+from vlsbench.releasing._pairs import Decoder, Watch, choose, content_of, gather
 from vlsbench.releasing._records import write_records
 from vlsbench.releasing._settings import ReleaseConfig, checked
 from vlsbench.reviewing import DROP, UNDECIDED
@@ -53,7 +53,7 @@ def release(
     watch: Watch = lambda what, done, total: None,
     **settings: Any,
 ) -> Release:
-    """Write a set out as a release: Parquet, imagefolder, dataset card, Croissant, checksums.
+    """Write a set out as a release: Parquet, dataset card, Croissant, checksums.
 
     Args:
         dataset: What `load` opens, or an opened set.
@@ -84,9 +84,11 @@ def release(
     content = content_of(pairs, found, chosen)
     try:
         with whole_folder(found.out) as folder:
-            pool = Pool(folder / ".pool")
-            entries, unusable = gather(pairs, chosen, pool, skip_bad=found.skip_bad, watch=watch)
-            columns, splits = write_records(folder, pool, entries, found.shares, shard_bytes, watch)
+            decoder = Decoder()
+            entries, unusable = gather(pairs, chosen, decoder, skip_bad=found.skip_bad, watch=watch)
+            columns, splits = write_records(
+                folder, entries, decoder.decoded, found.shares, shard_bytes, watch
+            )
             ids = {entry.pair.id for entry in entries}
             made = None
             if found.provenance:
@@ -110,7 +112,7 @@ def release(
                 content=content,
                 splits=splits,
                 columns=columns,
-                statistics=statistics(entries, pool.decoded),
+                statistics=statistics(entries, decoder.decoded),
                 left_out=dict(sorted((Counter(excluded.values()) + unusable).items())),
                 leakage=leaks,
                 agreement=agreed,
