@@ -33,7 +33,7 @@ def opened(kind: str, tmp_path: Path, **options: Any) -> Any:
     return datasets.load_dataset(kind, cache_dir=str(tmp_path / "cache"), **options)
 
 
-def test_load_dataset_gives_pictures_texts_and_splits(source: Path, tmp_path: Path) -> None:
+def test_load_dataset_gives_images_texts_and_splits(source: Path, tmp_path: Path) -> None:
     from PIL import Image as Pillow
 
     made = kitchen.released(source, tmp_path / "out", split="train=0.5,test=0.5")
@@ -278,14 +278,14 @@ def test_release_json_is_what_was_returned(source: Path, tmp_path: Path) -> None
     assert found["statistics"]["formats"] == {"image/png": 8}
 
 
-def test_places_where_pictures_were_taken_are_counted(tmp_path: Path) -> None:
+def test_places_where_images_were_taken_are_counted(tmp_path: Path) -> None:
     from PIL import Image as Pillow
 
     exif = Pillow.Exif()
     exif[0x010F] = "A camera"
     exif.get_ifd(0x8825)[1] = "N"
     source = kitchen.write(tmp_path / "pairs", kitchen.rows(4))
-    (source / "images" / "red.png").write_bytes(kitchen.picture("red", "JPEG", exif=exif))
+    (source / "images" / "red.png").write_bytes(kitchen.image_bytes("red", "JPEG", exif=exif))
     made = kitchen.released(source, tmp_path / "out")
     assert (made.statistics.exif, made.statistics.located) == (1, 1)
     assert made.statistics.formats == {"image/jpeg": 1, "image/png": 1}

@@ -49,7 +49,7 @@ NASTY = (
 
 def one_pair(tmp_path: Path, **fields: Any) -> PairSet:
     values: dict[str, Any] = {"id": "one", "query": "May the toddler?", **fields}
-    pair = Pair(images=(MadeImage("toaster.png", kitchen.picture),), **values)
+    pair = Pair(images=(MadeImage("toaster.png", kitchen.image_bytes),), **values)
     return PairSet("made", lambda: [pair])
 
 
@@ -65,7 +65,7 @@ def test_any_text_of_a_pair_comes_back(fields: dict[str, str], tmp_path: Path) -
     out = release(one_pair(tmp_path, **fields), tmp_path / "out")
     (pair,) = vlsbench.load(out)
     assert {name: getattr(pair, name) for name in (*FIELDS, "id")} == fields
-    assert pair.images[0].read().data == kitchen.picture()
+    assert pair.images[0].read().data == kitchen.image_bytes()
     assert verify(out).sound
 
 
@@ -78,7 +78,7 @@ def test_any_metadata_comes_back_in_a_column_of_its_own(
         one.pop("image_licence", None)
         one.pop("twin_of", None)
     pairs = [
-        Pair(str(number), "May I?", (MadeImage("a.png", kitchen.picture),), meta=one)
+        Pair(str(number), "May I?", (MadeImage("a.png", kitchen.image_bytes),), meta=one)
         for number, one in enumerate(meta)
     ]
     out = release(PairSet("made", lambda: pairs), tmp_path / "out")
@@ -190,7 +190,7 @@ def test_the_header_is_yaml_whatever_it_says(nasty: str, tmp_path: Path) -> None
 
 def test_hostile_references_and_ids_are_no_paths(tmp_path: Path) -> None:
     pairs = [
-        Pair(name, "May I?", (MadeImage(name, kitchen.picture),))
+        Pair(name, "May I?", (MadeImage(name, kitchen.image_bytes),))
         for name in ("../../escaped", "/etc/hosts", "a\0b", "C:\\x")
     ]
     out = release(PairSet("made", lambda: pairs), tmp_path / "deep" / "er" / "out")

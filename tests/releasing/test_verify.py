@@ -99,7 +99,7 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "another image": (
         lambda out: edit_shard(
-            out, lambda rows: rows[0]["image"].update(bytes=kitchen.picture("pink"))
+            out, lambda rows: rows[0]["image"].update(bytes=kitchen.image_bytes("pink"))
         ),
         "is not what its name says",
     ),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from review_examples import GOOD, NO, UNSURE, YES, begin, pair, pair_set, picture, say
+from review_examples import GOOD, NO, UNSURE, YES, begin, image_bytes, pair, pair_set, say
 
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.pairs import MadeImage
@@ -155,7 +155,7 @@ def test_a_verdict_counts_only_for_what_was_seen(tmp_path: Path) -> None:
     review = begin(tmp_path)
     say(review, "ann")
     say(review, "ann")
-    repainted = MadeImage("toaster-0.png", lambda: picture("red"))
+    repainted = MadeImage("toaster-0.png", lambda: image_bytes("red"))
     changed = begin(tmp_path, [pair(0, images=(repainted,)), pair(1), pair(2)])
     assert _at(changed, "ann") == (0, Step.QUERY)
     assert changed.status().stale == 1
