@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +15,9 @@ from vlsbench.building._estimate import BuildEstimate, estimate_build
 from vlsbench.building._files import PAIRS, PROVENANCE, BuildSummary, write_files
 from vlsbench.building._filters import Scorer
 from vlsbench.building._recipe import Recipe, read_recipe
-from vlsbench.building._run import BuildPlan, execute, stages_of
+from vlsbench.building._run import BuildPlan, execute, is_complete
 from vlsbench.config import Connection, Limits, Option
-from vlsbench.engine import CostBudget, Ledger
+from vlsbench.engine import CostBudget, Ledger, StopSignal
 from vlsbench.errors import MissingExtra, Stopped
 from vlsbench.models import ChatModel, Connections, ImageModel, open_images
 from vlsbench.pairs import load
@@ -162,9 +161,7 @@ def build(
     spending.need_prices(read.known_prices(), "state it in the recipe under [prices]")
     with ExitStack() as stack:
         open_role = _opened(read, Connections.of(connection), lab, stack)
-        scorer = Scorer() if read.needs_embeddings else None
-        if scorer:
-            stack.callback(scorer.close)
+        scorer = stack.enter_context(closing(Scorer())) if read.needs_embeddings else None
         plan = BuildPlan(
             recipe=read,
             models={
@@ -180,7 +177,21 @@ def build(
             retry_quarantined=retry_quarantined,
             progress=progress,
         )
-        return _run(plan, overrides, before)
+        ledger = stack.enter_context(Ledger.write(plan.run))
+        signal = StopSignal()
+        if retry_quarantined or not is_complete(plan, ledger):
+            before(plan, estimate_build(read, limit))
+            signal = execute(plan, ledger)
+        try:
+            summary = write_files(ledger, plan.folder, read, overrides)
+        except OSError as error:
+            raise signal.error or Stopped(
+                f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "
+                "free up disk space and run the same command again"
+            ) from None
+        if signal.error:
+            raise signal.error
+        return Build(plan.folder, summary, signal.reason)
 
 
 def plan_build(
@@ -226,33 +237,3 @@ class Served(Protocol):
     def open(self, spec: str, connections: Connections) -> ChatModel: ...
 
     def painter(self, spec: str, connections: Connections) -> ImageModel: ...
-
-
-def _run(
-    plan: BuildPlan, overrides: Sequence[str], before: Callable[[BuildPlan, BuildEstimate], None]
-) -> Build:
-    recipe = plan.recipe
-
-    def write() -> BuildSummary:
-        return write_files(ledger, plan.folder, recipe, overrides)
-
-    with Ledger.write(plan.run) as ledger:
-        same = (
-            ledger.meta("versions") == json.dumps(stages_of(plan).versions)
-            and json.loads(ledger.meta("identity") or "{}").get("recipe") == recipe.digest
-            and ledger.meta("limit") == str(plan.limit or "")
-        )
-        if same and ledger.meta("complete") is not None and not plan.retry_quarantined:
-            return Build(plan.folder, write())
-        before(plan, estimate_build(recipe, plan.limit))
-        signal = execute(plan, ledger)
-        try:
-            summary = write()
-        except OSError as error:
-            raise signal.error or Stopped(
-                f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "
-                "free up disk space and run the same command again"
-            ) from None
-        if signal.error:
-            raise signal.error
-        return Build(plan.folder, summary, signal.reason)
