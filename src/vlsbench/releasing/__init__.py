@@ -1,7 +1,6 @@
 """Releasing a set: Parquet with a card, Croissant, checksums and provenance."""
 
 from vlsbench.releasing._about import Release as Release
-from vlsbench.releasing._pairs import Watch as Watch
 from vlsbench.releasing._records import assign_splits as assign_splits
 from vlsbench.releasing._settings import Content as Content
 from vlsbench.releasing._settings import ReleaseConfig as ReleaseConfig

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs import (
@@ -23,8 +27,15 @@ from vlsbench.releasing._settings import Content, ReleaseConfig, missing_content
 from vlsbench.text import storable
 
 LAB = "lab"
-Watch = Callable[[str, int, int], None]
-"""Is told what is done, how much of it, and how much there is."""
+
+T = TypeVar("T")
+
+
+def tracked(items: Iterable[T], what: str, total: int | None, *, progress: bool) -> Iterator[T]:
+    """Pass items on, and show how far that is where a person is looking."""
+    console = Console(stderr=True)
+    quiet = not (progress and console.is_terminal)
+    yield from track(items, what, total, console=console, transient=True, disable=quiet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +146,7 @@ class Decoder:
 
 
 def gather(
-    pairs: PairSet, chosen: Sequence[Entry], decoder: Decoder, *, skip_bad: bool, watch: Watch
+    pairs: PairSet, chosen: Sequence[Entry], decoder: Decoder, *, skip_bad: bool, progress: bool
 ) -> tuple[list[Entry], Counter[str]]:
     """Read every image; return the pairs by id, and by reason how many rows cannot be used.
 
@@ -144,8 +155,7 @@ def gather(
     """
     bad: list[BadRow] = []
     found: list[Entry] = []
-    for done, entry in enumerate(chosen, 1):
-        watch("reading", done, len(chosen))
+    for entry in tracked(chosen, "reading", len(chosen), progress=progress):
         pair, licence = entry.pair, entry.licence
         meta = {key: value for key, value in pair.meta.items() if key != "image_licence"}
         texts = [getattr(pair, name, licence) for name in ABOUT]

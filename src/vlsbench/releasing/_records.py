@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import plain_value
 from vlsbench.releasing._about import ABOUT, DATA, Column, Kind, Split
-from vlsbench.releasing._pairs import Decoded, Entry, Watch, twin_of
+from vlsbench.releasing._pairs import Decoded, Entry, tracked, twin_of
 
 SALT = "vlsbench-split/1"
 """Part of every hash that decides a split; another one would be another assignment."""
@@ -129,7 +129,8 @@ def write_records(
     decoded: Mapping[str, Decoded],
     shares: Mapping[str, float],
     shard_bytes: int,
-    watch: Watch,
+    *,
+    progress: bool,
 ) -> tuple[tuple[Column, ...], tuple[Split, ...]]:
     """Write all splits. The same records give the same bytes."""
     assigned = assign_splits(
@@ -148,7 +149,6 @@ def write_records(
             )
     columns, splits = columns_of(entries), []
     (folder / DATA).mkdir()
-    written = 0
     for split, some in members.items():
         size = sum(decoded[name].size for entry in some for name in entry.images)
         # Shards end where row groups do.
@@ -156,9 +156,9 @@ def write_records(
         shards = [some[start : start + rows] for start in range(0, len(some), rows)]
         files = [f"{DATA}/{split}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
         for name, shard in zip(files, shards, strict=True):
-            for group in _write_shard(folder / name, columns, shard, decoded):
-                written += group
-                watch("writing", written, len(entries))
+            groups = range(0, len(shard), ROWS)
+            starts = tracked(groups, f"writing {name}", len(groups), progress=progress)
+            _write_shard(folder / name, columns, shard, decoded, starts)
         harmful = sum(entry.pair.harmful for entry in some)
         images = len({name for entry in some for name in entry.images})
         splits.append(Split(split, len(some), harmful, images, tuple(files)))
@@ -170,8 +170,9 @@ def _write_shard(
     columns: Sequence[Column],
     entries: Sequence[Entry],
     decoded: Mapping[str, Decoded],
-) -> Iterator[int]:
-    """Write one Parquet file, saying of each group of rows how many it holds."""
+    starts: Iterable[int],
+) -> None:
+    """Write one Parquet file, a group of rows from each start."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -184,10 +185,9 @@ def _write_shard(
     with pq.ParquetWriter(
         path, kind, compression="zstd", use_dictionary=repeated, write_statistics=plain
     ) as writer:
-        for start in range(0, len(entries), ROWS):
+        for start in starts:
             group = [_row(columns, one, embedded) for one in entries[start : start + ROWS]]
             writer.write_table(pa.Table.from_pylist(group, schema=kind), row_group_size=ROWS)
-            yield len(group)
 
 
 def schema(columns: Sequence[Column]) -> Any:

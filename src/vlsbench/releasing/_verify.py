@@ -23,7 +23,7 @@ from vlsbench.releasing._about import (
     Split,
     read_release,
 )
-from vlsbench.releasing._pairs import Watch
+from vlsbench.releasing._pairs import tracked
 from vlsbench.releasing._records import ROWS, schema
 
 
@@ -46,7 +46,7 @@ class Verified:
         return not self.faults
 
 
-def verify(folder: Path, watch: Watch = lambda what, done, total: None) -> Verified:
+def verify(folder: Path, *, progress: bool = True) -> Verified:
     """Check a release, and list everything that is wrong with it.
 
     Raises:
@@ -57,7 +57,7 @@ def verify(folder: Path, watch: Watch = lambda what, done, total: None) -> Verif
     faults = [f"{name} is missing" for name in wanted if not (folder / name).is_file()]
     faults += _checksums(folder)
     ids, images = Counter[str](), dict[str, str]()
-    faults += _rows(folder, about, watch, ids, images)
+    faults += _rows(folder, about, ids, images, progress=progress)
     notes: list[str] = []
     faults += _croissant(folder, notes)
     counts = (ids.total(), len(images))
@@ -84,21 +84,26 @@ def _checksums(folder: Path) -> Iterator[str]:
 
 
 def _rows(
-    folder: Path, about: Release, watch: Watch, ids: Counter[str], images: dict[str, str]
+    folder: Path,
+    about: Release,
+    ids: Counter[str],
+    images: dict[str, str],
+    *,
+    progress: bool,
 ) -> Iterator[str]:
     """Walk the records; fill ids, and image → split."""
     harmful, decoded = 0, set[str]()
     for split in about.splits:
         found = Counter[str]()
         for file in split.files:
-            for row in _shard(folder, file, about.columns):
+            rows = _shard(folder, file, about.columns)
+            for row in tracked(rows, f"checking {file}", None, progress=progress):
                 if isinstance(row, str):
                     yield row
                     continue
                 id = row["id"]
                 found.update(pairs=1, harmful=bool(row["harmful"]))
                 ids[id] += 1
-                watch("checking", ids.total(), about.pairs)
                 if ids[id] > 1:
                     yield f"{file}: id {id!r} occurs twice"
                 for image in row["images"] if "images" in row else [row["image"]]:

@@ -35,7 +35,7 @@ from vlsbench.releasing._facts import (
     statistics,
     version_before,
 )
-from vlsbench.releasing._pairs import Decoder, Watch, choose, content_of, gather
+from vlsbench.releasing._pairs import Decoder, choose, content_of, gather
 from vlsbench.releasing._records import write_records
 from vlsbench.releasing._settings import ReleaseConfig, checked
 from vlsbench.reviewing import DROP, UNDECIDED
@@ -50,7 +50,7 @@ def release(
     out: str | os.PathLike[str],
     config: str | os.PathLike[str] | None = None,
     shard_bytes: int = SHARD_BYTES,
-    watch: Watch = lambda what, done, total: None,
+    progress: bool = True,
     **settings: Any,
 ) -> Release:
     """Write a set out as a release: Parquet, dataset card, Croissant, checksums.
@@ -60,7 +60,7 @@ def release(
         out: Folder of the release; must be empty or not be there.
         config: A `release.toml`.
         shard_bytes: Bytes of images in one Parquet file, about.
-        watch: Is told what is done, how much of it, and how much there is.
+        progress: Show a progress bar on standard error.
         settings: Fields of `releasing.ReleaseConfig` (`name`, `version`, `licence`, `content`,
             `licences`, `review`, `card`, …); they go before `config`.
 
@@ -85,9 +85,11 @@ def release(
     try:
         with whole_folder(found.out) as folder:
             decoder = Decoder()
-            entries, unusable = gather(pairs, chosen, decoder, skip_bad=found.skip_bad, watch=watch)
+            entries, unusable = gather(
+                pairs, chosen, decoder, skip_bad=found.skip_bad, progress=progress
+            )
             columns, splits = write_records(
-                folder, entries, decoder.decoded, found.shares, shard_bytes, watch
+                folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
             )
             ids = {entry.pair.id for entry in entries}
             made = None
