@@ -120,19 +120,13 @@ def build(
 ) -> Build:
     """Make a benchmark by a recipe.
 
-    The same arguments go on where the build stopped; what is recorded is never asked again. A
-    changed recipe asks anew only what the change concerns.
+    The same arguments resume where the build stopped; what is recorded is never asked again. A
+    changed recipe asks anew only what the change concerns. The arguments are the settings of
+    `BuildConfig`; besides:
 
     Args:
-        recipe: A path, the name of a recipe that ships (`lab`, `vlsbench`, `custom`), or one read.
-        overrides: `section.key=VALUE`, in TOML, each in place of what the recipe says.
-        lab: Where the recipe's `lab/` models are: None serves them over HTTP from a thread, a base
-            URL finds them on a server, `in-process` asks them without HTTP.
-        limit: Drafts begun on each path at most; may be raised later.
-        out: The build's folder; by default `builds/` and a name made of what it is.
-        retry_quarantined: Ask again about records of which no answer could be read.
-        budget: What may be spent.
-        connection: How servers are asked.
+        recipe: May be one that was read.
+        budget: May be one that is being spent.
         progress: Show a progress bar on standard error.
         before: Called with the plan and its estimate before anything is asked.
 

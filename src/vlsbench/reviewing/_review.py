@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,16 +181,17 @@ class Review:
         return None
 
     def _dispute(self, person: str) -> Screen | None:
-        current, _ = self.current()
-        groups, votes = _by_pair(current), self.votes(current)
-        for number, pair in enumerate(self.pairs):
-            said = groups.get(pair.id, [])
+        verdicts, _ = self.current()
+        for number, decision in enumerate(self.decisions(verdicts)):
+            if not decision.disputed:
+                continue
+            said = [verdict for verdict in verdicts if verdict.pair == decision.pair]
             mine = {q for v in said if v.person == person for q in v.answers}
-            disputed = decide(pair, said, votes).disputed
-            if left := tuple(question for question in disputed if question not in mine):
+            if left := tuple(question for question in decision.disputed if question not in mine):
                 others = [v for v in said if v.role is Role.REVIEWER and v.complete]
                 # By a digest of the pair too, so that a letter is not the same person throughout.
                 others.sort(key=lambda v: hashlib.sha256(f"{v.pair}\0{v.person}".encode()).digest())
+                pair = self.pairs[number]
                 seen = self._show(pair)
                 return Screen(number, Step.ADJUDICATION, pair, *seen, left, tuple(others))
         return None
@@ -288,10 +289,12 @@ class Review:
         invited = dict.fromkeys(self._store.invited(), Role.REVIEWER)
         return invited | {v.person: v.role for v in verdicts}
 
-    def decisions(self, verdicts: Sequence[PersonVerdict]) -> list[Decision]:
+    def decisions(self, verdicts: Iterable[PersonVerdict]) -> list[Decision]:
         """Decide on every pair, in the order of the review."""
-        groups, votes = _by_pair(verdicts), self.votes(verdicts)
-        return [decide(pair, groups.get(pair.id, ()), votes) for pair in self.pairs]
+        votes, by_pair = self.votes(verdicts), defaultdict[str, list[PersonVerdict]](list)
+        for verdict in verdicts:
+            by_pair[verdict.pair].append(verdict)
+        return [decide(pair, by_pair[pair.id], votes) for pair in self.pairs]
 
     def progress(self, person: str, role: Role) -> PersonProgress:
         """Return how many pairs a person has done, and how many there are to do."""
@@ -332,10 +335,3 @@ class Review:
     def add(self, rows: Sequence[Row]) -> None:
         """Record rows from elsewhere, all or none."""
         self._store.add(*rows)
-
-
-def _by_pair(verdicts: Iterable[PersonVerdict]) -> dict[str, list[PersonVerdict]]:
-    groups: dict[str, list[PersonVerdict]] = {}
-    for verdict in verdicts:
-        groups.setdefault(verdict.pair, []).append(verdict)
-    return groups
