@@ -20,7 +20,7 @@ class Fate(StrEnum):
     KEEP = "keep"
     DROP = "drop"
     OPEN = "open"
-    """Not decided: it is on neither list."""
+    """Not decided."""
 
 
 @dataclass(frozen=True, slots=True)
