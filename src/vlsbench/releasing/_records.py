@@ -28,7 +28,7 @@ _RESERVED = frozenset(
     (*ABOUT, "question", "prompt", "instruction", "text", "image", "image_path", "file_name",
      "images", "file_names", "sub_category", "image_description", "safety_reason", "split")
 )  # fmt: skip
-"""Names that a reader of the generic form or of imagefolder would take for something else."""
+"""Names that a reader of the generic form would take for something else."""
 _TYPES = {
     Kind.TEXT: "string", Kind.JSON: "string", Kind.BOOL: "bool", Kind.INT: "int64",
     Kind.FLOAT: "float64",
@@ -55,9 +55,8 @@ def columns_of(entries: Iterable[Entry]) -> tuple[Column, ...]:
     others = []
     for key in sorted(kinds):
         name = re.sub(r"\W", "_", key, flags=re.ASCII)[:60]
-        special = name in _RESERVED or name.endswith(("_file_name", "_file_names"))
-        if special or not name or not name[0].isalpha():
-            name = f"meta_{name}".replace("_file_name", "_filename")
+        if name in _RESERVED or not name[:1].isalpha():
+            name = f"meta_{name}"
         unique, number = name, 2
         while unique in taken:
             unique, number = f"{name}_{number}", number + 1
