@@ -16,7 +16,8 @@ from vlsbench.cli._config import command
 from vlsbench.cli._default import default_command
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.config import Option, values_of
-from vlsbench.reviewing import ReviewConfig, ReviewedSet, Votes, folder_for
+from vlsbench.pairs import DatasetSettings
+from vlsbench.reviewing import ReviewConfig, Votes, folder_for
 
 if TYPE_CHECKING:
     from vlsbench.reviewing import Person, Review, Status, Store
@@ -29,7 +30,7 @@ app = typer.Typer(
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeptReview(ReviewedSet):
+class KeptReview(DatasetSettings):
     """A review that is there."""
 
     PANEL: ClassVar[str] = "The review"

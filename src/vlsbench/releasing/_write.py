@@ -13,7 +13,7 @@ from vlsbench import __version__
 from vlsbench.config import resolve
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import file_sha256, whole_folder
-from vlsbench.pairs import PairSet, load, parse_columns, read_drop
+from vlsbench.pairs import PairSet, read_drop
 from vlsbench.registry import is_simulated
 from vlsbench.releasing._about import (
     CARD,
@@ -74,7 +74,7 @@ def release(
     named = dataset.name if isinstance(dataset, PairSet) else os.fspath(dataset)
     given = {**settings, "dataset": named, "out": os.fspath(out)}
     found = checked(resolve(ReleaseConfig, given, file=Path(config) if config else None))
-    pairs = dataset if isinstance(dataset, PairSet) else _load(found)
+    pairs = dataset if isinstance(dataset, PairSet) else found.load()
     _check_place(found.out, found.name, found.force)
     excluded = _excluded(pairs, found.review, found.leave_out)
     leaks = leakage(found.card, pairs.name) if found.card else None
@@ -125,13 +125,6 @@ def release(
     except OSError as error:
         raise VlsbenchError(f"{found.out} cannot be written: {error}") from None
     return released
-
-
-def _load(config: ReleaseConfig) -> PairSet:
-    columns = config.columns
-    if isinstance(columns, str):
-        columns = parse_columns(columns)
-    return load(config.dataset, data=config.data, skip_bad=config.skip_bad, columns=columns or None)
 
 
 def _check_place(out: Path, name: str, force: bool) -> None:

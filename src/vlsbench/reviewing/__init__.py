@@ -17,7 +17,6 @@ from vlsbench.reviewing._review import Status as Status
 from vlsbench.reviewing._review import open_review as open_review
 from vlsbench.reviewing._serve import Person as Person
 from vlsbench.reviewing._serve import ReviewConfig as ReviewConfig
-from vlsbench.reviewing._serve import ReviewedSet as ReviewedSet
 from vlsbench.reviewing._serve import Votes as Votes
 from vlsbench.reviewing._serve import folder_for as folder_for
 from vlsbench.reviewing._serve import invite as invite

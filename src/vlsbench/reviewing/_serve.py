@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 
 from vlsbench.config import Option, resolve
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.pairs import PairSet, load, parse_columns
+from vlsbench.pairs import DatasetSettings, PairSet
 from vlsbench.reviewing._review import Review, Status, open_review
 from vlsbench.reviewing._store import Store
 from vlsbench.reviewing._verdicts import Role, check_name
@@ -73,32 +73,6 @@ Ready = Callable[[str, Review, Sequence[Person]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewedSet:
-    """The set that is reviewed."""
-
-    PANEL: ClassVar[str] = "The review"
-
-    dataset: Annotated[
-        str,
-        Option(
-            "Name, lab/NAME, or the path of a custom dataset, such as OUT/pairs.", argument=True
-        ),
-    ]
-    data: Annotated[Path | None, Option("Folder with the benchmark's official files.")] = None
-    columns: Annotated[
-        str, Option("For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md).")
-    ] = ""
-    skip_bad: Annotated[
-        bool, Option("Leave unusable pairs out and record them, rather than stop.")
-    ] = False
-
-    def load(self) -> PairSet:
-        """Open the set."""
-        columns = parse_columns(self.columns) or None
-        return load(self.dataset, data=self.data, skip_bad=self.skip_bad, columns=columns)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Votes:
     """What decides a pair."""
 
@@ -111,7 +85,7 @@ class Votes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewConfig(Votes, ReviewedSet):
+class ReviewConfig(Votes, DatasetSettings):
     """The settings of `vlsbench review`, and the keys of its configuration file."""
 
     reviewers: Annotated[
