@@ -13,6 +13,7 @@ import numpy as np
 from vlsbench.auditing import Card, caveats, read_card
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_jsonl
+from vlsbench.pairs import Embedded, read_parquet
 from vlsbench.releasing._about import (
     DATA,
     Agreement,
@@ -137,18 +138,15 @@ def changes(previous: Path, version: str, folder: Path) -> Changes:
 
 def _rows_of(folder: Path) -> dict[str, dict[str, Any]]:
     """Return id → row of a release, with the names of its images in place of the images."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     rows: dict[str, dict[str, Any]] = {}
     for path in sorted((folder / DATA).glob("*.parquet")):
-        try:
-            with pq.ParquetFile(path) as file:
-                leaves = [file.schema.column(number).path for number in range(len(file.schema))]
-                wanted = [leaf for leaf in leaves if not leaf.endswith(".bytes")]
-                rows |= {row["id"]: row for row in file.read(wanted).to_pylist()}
-        except (pa.ArrowException, OSError, KeyError) as error:
-            raise VlsbenchError(f"{path} cannot be read: {error}") from None
+        for label, row in read_parquet(path):
+            if not isinstance(row, dict):
+                raise VlsbenchError(f"{path}, row {label}: {row}")
+            rows[str(row["id"])] = {
+                name: value.names if isinstance(value, Embedded) else value
+                for name, value in row.items()
+            }
     return rows
 
 
