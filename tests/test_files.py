@@ -25,9 +25,8 @@ def test_a_new_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
 def test_what_fails_half_way_leaves_the_old_folder_alone(tmp_path: Path) -> None:
     place = tmp_path / "kitchen"
     _fill(place, "old")
-    with pytest.raises(RuntimeError), whole_folder(place) as folder:
-        (folder / "kettle.txt").write_text("half")
-        raise RuntimeError
+    with pytest.raises(FileNotFoundError), whole_folder(place) as folder:
+        (folder / "no such folder" / "kettle.txt").write_text("half")
     assert [path.name for path in tmp_path.rglob("*")] == ["kitchen", "toaster.txt"]
 
 
