@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from grouped import grouped
+from tests.grouped import grouped
 from vlsbench import lab
 from vlsbench.auditing.behaviour import plan_behaviour
 from vlsbench.auditing.behaviour._behaviour import BEHAVIOUR, behaviour

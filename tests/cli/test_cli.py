@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from typed import Command
 
+from tests.cli.typed import Command
 from vlsbench import __version__, lab
 
 GROUPS = ((), ("bench",), ("lab",), ("release",), ("review",), ("runs",))

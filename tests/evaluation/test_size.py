@@ -54,7 +54,7 @@ def test_pairs_that_share_an_image_count_less_and_a_judge_saves_labels() -> None
 )
 def test_what_cannot_be_planned_is_said(options: dict[str, float], says: str) -> None:
     with pytest.raises(VlsbenchError, match=says):
-        plan_size(**options)  # type: ignore[arg-type]
+        plan_size(**options)
 
 
 def test_the_command_prints_it() -> None:

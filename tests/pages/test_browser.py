@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import report_examples as examples
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
+from tests.pages import report_examples as examples
 from vlsbench.errors import BadRow
 from vlsbench.evaluation import ReportRow, write_report
 from vlsbench.judge import Label

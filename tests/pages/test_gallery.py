@@ -4,11 +4,12 @@ import hashlib
 import tracemalloc
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from random import Random
 
-import report_examples as examples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.pages import report_examples as examples
 from vlsbench.evaluation import ReportRow
 from vlsbench.evaluation._gallery import choose
 from vlsbench.judge import Label
@@ -64,7 +65,9 @@ def test_no_label_in_a_category_is_short_while_another_has_more(
 
 
 @given(rows=some_rows, size=st.integers(0, 40), random=st.randoms(use_true_random=False))
-def test_the_order_in_which_pairs_finished_changes_nothing(rows, size, random) -> None:
+def test_the_order_in_which_pairs_finished_changes_nothing(
+    rows: list[ReportRow], size: int, random: Random
+) -> None:
     shuffled = random.sample(rows, len(rows))
 
     assert choose(shuffled, size) == choose(rows, size)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import report_examples as examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.pages import report_examples as examples
 from vlsbench.errors import BadRow
 from vlsbench.evaluation import Published, ReportRow, Spend, write_report
 from vlsbench.judge import Label
@@ -61,7 +61,7 @@ def _hostile(value: Any) -> Any:
 
 def test_markup_in_any_text_stays_text(tmp_path: Path) -> None:
     row = examples.row()
-    texts = {
+    texts: dict[str, Any] = {
         field.name: HOSTILE
         for field in fields(row)
         if field.name != "label" and isinstance(getattr(row, field.name), str)

@@ -197,9 +197,11 @@ class Selection:
 
 
 def default_context(view: View) -> JudgeContext:
-    """The judge sees what the target saw; where that is no image, it reads about it."""
-    shows_image = view in (View.FULL, View.SWAP, View.IMAGE)
-    return JudgeContext.IMAGE if shows_image else JudgeContext.BOTH
+    """What a judge is told is the same in every view, so that views differ in their replies alone.
+
+    A swapped image is not the one that the description tells of.
+    """
+    return JudgeContext.IMAGE if view is View.SWAP else JudgeContext.BOTH
 
 
 def identity_of(
