@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from vlsbench.lab._models import MODELS, open_model
-from vlsbench.lab._painter import NAME as PAINTER
+from vlsbench.lab._models import open_model
 from vlsbench.lab._painter import LabPainter
 from vlsbench.lab._server import running
 from vlsbench.lab._world import WORLD_VERSION
@@ -35,11 +34,6 @@ class _LabChat(HttpChat):
     def identity(self) -> Mapping[str, Any]:
         """Name and world; see `HttpChat.identity`."""
         return {"model": self.spec, "world": WORLD_VERSION}
-
-    async def listed(self) -> bool | None:
-        """Find out that somebody is there; the lab lists its models without their options."""
-        await super().listed()
-        return self.name.partition("?")[0] in (*MODELS, PAINTER)
 
 
 class _LabImages(HttpImages, _LabChat):
