@@ -192,7 +192,6 @@ def reproduce(
     experiment, and asked the same pairs with and without a leak, with a harmless thing, and in
     words. Writes table.md, cells.csv, result.json, figure.png and figure.svg. What is finished is
     not run again. docs/reproduction.md says what was fixed beforehand and how long it takes.
-    --methods also takes t-dpo, mm-dpo, t-unlearning and t-safe-unlearning.
 
     **Examples**
 
@@ -203,7 +202,7 @@ def reproduce(
     from vlsbench.cli._reproduction import progress, show
     from vlsbench.lab import vlm
 
-    chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(vlm.EXPERIMENT)
+    chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(vlm.ARMS)
     first = vlm.FIRST_SEED if first_seed is None else first_seed
     with progress() as tell:
         result = vlm.reproduce(
@@ -213,6 +212,6 @@ def reproduce(
             tell=tell,
         )
     if as_json:
-        typer.echo(vlm.as_json(result))
+        typer.echo(result.json())
     else:
         show(result)
