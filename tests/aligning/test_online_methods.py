@@ -1,4 +1,4 @@
-"""Online methods earn their reward, however a batch is split."""
+"""PPO earns its reward, however a batch is split."""
 
 from __future__ import annotations
 
@@ -17,16 +17,13 @@ from align_examples import (
 from vlsbench.aligning import TrainingSettings, train
 
 
-@pytest.mark.parametrize("method", ["mm-ppo", "mm-rloo", "mm-grpo"])
-def test_online_methods_earn_more_than_before(method: str, tiny: Path, tmp_path: Path) -> None:
+def test_ppo_earns_more_than_before(tiny: Path, tmp_path: Path) -> None:
     done = train(
-        method,
+        "mm-ppo",
         model=tiny,
         rows=prompt_rows(),
         out=tmp_path / "m",
-        settings=TrainingSettings(
-            max_steps=30, num_generations=4, max_new_tokens=4, kl=0.0, **FAST
-        ),
+        settings=TrainingSettings(max_steps=30, max_new_tokens=4, kl=0.0, **FAST),
         reward=says_no,
     )
     assert done.curve[-1]["reward"] > done.curve[0]["reward"]

@@ -22,7 +22,7 @@ from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 from trl.trainer.utils import RepeatSampler, disable_dropout_in_model
 
-from vlsbench.aligning._arguments import TrainerParts, places
+from vlsbench.aligning._arguments import TrainerParts
 from vlsbench.aligning._encode import PromptCollator
 from vlsbench.aligning._ppo_math import (
     Advantages,
@@ -125,7 +125,7 @@ class PPOTrainer(Trainer):
         self._noted: dict[str, list[float]] = defaultdict(list)
         # The model as it is, whatever wraps it later.
         self.actor = ActorCritic(policy)
-        self._batches = places(encoder)
+        self._batches = parts.places()
         super().__init__(
             model=self.actor,
             args=TrainingArguments(**parts.arguments),
@@ -230,7 +230,8 @@ class PPOTrainer(Trainer):
             [row[kept.bool()] for row, kept in zip(answers, mask, strict=True)],
             skip_special_tokens=True,
         )
-        earned = self.parts.rewards(places, texts)
+        assert self.parts.reward is not None
+        earned = self.parts.reward([self.parts.encoder.rows[place] for place in places], texts)
         scores = torch.tensor(earned, dtype=torch.float32, device=answers.device)
         rewards = token_rewards(scores, log_probs, reference, mask, self.settings.kl or 0.0)
         found = gae(rewards, values, mask, self.settings.gamma, self.settings.gae_lambda)

@@ -40,8 +40,6 @@ class Method(StrEnum):
     MM_SFT = "mm-sft"
     MM_DPO = "mm-dpo"
     MM_PPO = "mm-ppo"
-    MM_RLOO = "mm-rloo"
-    MM_GRPO = "mm-grpo"
 
     @property
     def textual(self) -> bool:
@@ -74,7 +72,7 @@ _FORMS = {
     "dpo": "preference",
     "unlearning": "unlearning",
     "safe-unlearning": "unlearning",
-    **dict.fromkeys(("ppo", "rloo", "grpo"), "prompts"),
+    "ppo": "prompts",
 }
 
 
@@ -130,7 +128,7 @@ class Learning:
     weight_decay: Annotated[float, Option("Of AdamW.")] = 0.0
     max_grad_norm: Annotated[float, Option("Gradients are clipped to this norm.")] = 1.0
     batch_size: Annotated[
-        int, Option("Rows (online: samples) per device and backward pass.", least=1)
+        int, Option("Rows (PPO: samples) per device and backward pass.", least=1)
     ] = 8
     gradient_accumulation: Annotated[int, Option("Backward passes per step.", least=1)] = 1
     lora: Annotated[
@@ -211,11 +209,10 @@ class Learning:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Learning):
-    """How methods that learn from their own samples do."""
+    """How PPO learns from the model's own samples."""
 
-    PANEL: ClassVar[str] = "Online methods (mm-ppo, mm-rloo, mm-grpo)"
+    PANEL: ClassVar[str] = "PPO"
 
-    num_generations: Annotated[int, Option("RLOO, GRPO: samples for one prompt.", least=2)] = 4
     max_new_tokens: Annotated[int, Option("Tokens of a sample.", least=1)] = 128
     temperature: Annotated[float, Option("Of the samples.")] = 1.0
     kl: Annotated[
@@ -223,15 +220,13 @@ class Sampling(Learning):
         Option("Weight of the divergence from the model before training.", unset="the method's"),
     ] = None
     clip: Annotated[float, Option("How far a probability may move on one batch of samples.")] = 0.2
-    inner_epochs: Annotated[
-        int, Option("PPO: times one batch of samples is learnt from.", least=1)
-    ] = 2
-    gamma: Annotated[float, Option("PPO: discount.")] = 1.0
-    gae_lambda: Annotated[float, Option("PPO: of generalised advantage estimation.")] = 0.95
-    value_weight: Annotated[float, Option("PPO: weight of the value loss.")] = 0.1
-    value_clip: Annotated[float, Option("PPO: how far a value may move.")] = 0.2
+    inner_epochs: Annotated[int, Option("Times one batch of samples is learnt from.", least=1)] = 2
+    gamma: Annotated[float, Option("Discount.")] = 1.0
+    gae_lambda: Annotated[float, Option("Of generalised advantage estimation.")] = 0.95
+    value_weight: Annotated[float, Option("Weight of the value loss.")] = 0.1
+    value_clip: Annotated[float, Option("How far a value may move.")] = 0.2
     value_learning_rate: Annotated[
-        float, Option("PPO: of the value head, which starts from nothing.")
+        float, Option("Of the value head, which starts from nothing.")
     ] = 1e-4
 
 
@@ -304,18 +299,11 @@ class AlignConfig(TrainingSettings):
     reward: Annotated[
         str | None,
         Option(
-            "Of online methods: rm:PATH (a reward model), a judge's spec, offline (wording that "
+            "Of PPO: rm:PATH (a reward model), a judge's spec, offline (wording that "
             "refuses or warns; easily fooled), or a plug-in.",
-            unset="none: online methods need one",
+            unset="none: mm-ppo needs one",
         ),
     ] = None
-
-    @property
-    def training(self) -> TrainingSettings:
-        """How it trains, without what it trains."""
-        return TrainingSettings(
-            **{one.name: getattr(self, one.name) for one in fields(TrainingSettings)}
-        )
 
     @staticmethod
     def read_file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:

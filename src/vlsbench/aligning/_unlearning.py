@@ -24,7 +24,7 @@ from torch.nn.functional import logsigmoid
 from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
-from vlsbench.aligning._arguments import TrainerParts, places
+from vlsbench.aligning._arguments import TrainerParts
 from vlsbench.aligning._encode import Collator, Encoder
 from vlsbench.aligning._rows import HARMFUL, KINDS, kind_of
 from vlsbench.aligning._settings import Method
@@ -112,7 +112,6 @@ class UnlearningTrainer(SFTTrainer):
         super().__init__(
             args=SFTConfig(**parts.arguments, max_length=None),
             data_collator=_KindCollator(self.encoder, self.reference),
-            train_dataset=places(self.encoder),
             **parts.options,
         )
         self._remember_reference()
