@@ -80,11 +80,7 @@ def train(
         "format": FORMAT,
         "method": str(method),
         "model": str(model),
-        "settings": {
-            key: value
-            for key, value in asdict(settings).items()
-            if key in _DECISIVE
-        },
+        "settings": {key: value for key, value in asdict(settings).items() if key in _DECISIVE},
         "data_sha256": digest_rows(rows),
     }
     checkpoint = _checkpoint(out, identity, resume=settings.resume)

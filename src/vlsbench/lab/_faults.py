@@ -92,25 +92,23 @@ def strike(
     return clearest[1] if clearest[0] < 1 else None
 
 
-def parse_rates(settings: Iterable[str], each: float = 0.0) -> dict[str, float]:
-    """Read `NAME=RATE` settings over a common rate.
+def parse_rates(settings: Iterable[str]) -> dict[str, float]:
+    """Read `NAME=RATE` settings. Raises `VlsbenchError` where one cannot be read."""
+    try:
+        rates = {name: float(rate) for name, _, rate in (one.partition("=") for one in settings)}
+    except ValueError:
+        raise VlsbenchError("faults are given as NAME=RATE, such as 429=0.1") from None
+    return check_rates(rates)
 
-    Raises:
-        VlsbenchError: Unknown fault, or a rate that is not between 0 and 1.
-    """
-    rates = dict.fromkeys(FAULTS, each)
-    for setting in settings:
-        name, _, rate = setting.partition("=")
+
+def check_rates(rates: Mapping[str, float]) -> dict[str, float]:
+    """Return rates as they are, or raise `VlsbenchError`: a fault or a rate there is not."""
+    for name, rate in rates.items():
         if name not in FAULTS:
             raise VlsbenchError(f"no fault {name!r}; there are {', '.join(FAULTS)}")
-        try:
-            rates[name] = float(rate)
-        except ValueError:
-            raise VlsbenchError(f"fault {setting!r}: write NAME=RATE, as in 429=0.1") from None
-    for name, value in rates.items():
-        if not 0 <= value <= 1:
-            raise VlsbenchError(f"fault {name}: the rate {value} is not between 0 and 1")
-    return {name: value for name, value in rates.items() if value}
+        if not 0 <= rate <= 1:
+            raise VlsbenchError(f"fault {name}: the rate {rate} is not between 0 and 1")
+    return dict(rates)
 
 
 def spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
