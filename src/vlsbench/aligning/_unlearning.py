@@ -31,13 +31,7 @@ from vlsbench.aligning._settings import Method
 
 
 def ascent_loss(log_probs: Tensor, mask: Tensor, bound: float) -> Tensor:
-    """Return how far harmful tokens are from being unlearnt, in nats per token.
-
-    Args:
-        log_probs: Of the answers' tokens (rows × tokens).
-        mask: Which tokens count.
-        bound: Nats from which on a token counts as unlearnt.
-    """
+    """Return how far harmful tokens (rows × tokens) are from costing `bound`, in nats per token."""
     missing = (bound + log_probs).clamp(min=0) * mask
     return missing.sum() / mask.sum().clamp(min=1)
 
