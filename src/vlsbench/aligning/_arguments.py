@@ -126,9 +126,6 @@ def common_arguments(
 
     TRL's own defaults turn bfloat16 and gradient checkpointing on everywhere; here both follow
     the device and the model's size.
-
-    Raises:
-        VlsbenchError: Metrics are to go where nothing is installed.
     """
     _check_reports(settings.report_to)
     by_length = settings.by_length and method.form in ("sft", "preference")

@@ -56,11 +56,8 @@ class Encoder:
     ) -> None:
         """Prepare to encode `rows` by their place.
 
-        Args:
-            processor: Of the model.
-            rows: The data.
-            max_length: Tokens of prompt and answer together; answers are cut there.
-            cache_bytes: Pixels to keep for later epochs; 0 encodes anew each time.
+        Answers are cut where prompt and answer together reach `max_length` tokens; so many
+        `cache_bytes` of pixels are kept for later epochs.
         """
         self.processor = processor
         self.tokenizer = processor.tokenizer
@@ -148,12 +145,8 @@ class Encoder:
     ) -> tuple[list[list[int]], int]:
         """Tokenise the answers of a row, without images, where its prompt is rendered and `start`.
 
-        Returns:
-            Them, and how many of the prompt's tokens are common to all: a tokeniser may merge the
-            prompt's last character with the answer's first.
-
-        Raises:
-            VlsbenchError: The conversation does not begin with the prompt.
+        Return them, and how many of the prompt's tokens are common to all: a tokeniser may merge
+        the prompt's last character with the answer's first.
         """
         from trl.data_utils import prepare_multimodal_messages
 

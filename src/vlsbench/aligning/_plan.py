@@ -158,8 +158,7 @@ def _memory(
 ) -> Memory:
     """Estimate what one device must hold whose longest row has so many tokens.
 
-    DPO doubles the rows of a batch; full training by DPO or PPO keeps the model before training
-    besides.
+    DPO doubles the rows of a batch; in full, DPO and PPO keep the model before training, too.
     """
     text = config.get_text_config()
     size = 2 if weights_dtype(settings) == "bfloat16" else 4

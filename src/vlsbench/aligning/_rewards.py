@@ -49,12 +49,7 @@ def by_wording(rows: Sequence[Row], answers: Sequence[str]) -> list[float]:
 
 
 def by_judge(model: ChatModel, concurrency: int = 16) -> Reward:
-    """Return the reward of a judge model, asked as in an evaluation.
-
-    Args:
-        model: The judge.
-        concurrency: Answers judged at once.
-    """
+    """Return the reward of a judge model, asked as in an evaluation, several answers at once."""
     judge = LLMJudge(model)
 
     async def one(row: Row, answer: str, gate: asyncio.Semaphore) -> float:
@@ -96,12 +91,6 @@ def by_reward_model(path: str) -> Reward:
     """Return the score of a reward model: a sequence classifier with one output.
 
     It reads the words of prompt and answer; images it does not see.
-
-    Args:
-        path: Folder or Hub id.
-
-    Raises:
-        VlsbenchError: It cannot be loaded or gives more than one number.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer

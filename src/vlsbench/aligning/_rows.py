@@ -150,11 +150,7 @@ def message_fault(value: object) -> str:
 
 
 def open_image(image: object) -> Image.Image:
-    """Return an image of a row, decoded, in RGB.
-
-    Raises:
-        VlsbenchError: It cannot be read.
-    """
+    """Return an image of a row, decoded, in RGB; raises `VlsbenchError` where it cannot."""
     from PIL import Image
 
     if isinstance(image, Image.Image):

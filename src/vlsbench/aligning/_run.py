@@ -149,8 +149,7 @@ def _save(trainer: Any, path: str, out: Path, settings: TrainingSettings) -> Non
 def _checkpoint(out: Path, identity: Mapping[str, Any], *, resume: bool) -> str | None:
     """Return the checkpoint to resume from, None for a fresh start.
 
-    Raises:
-        VlsbenchError: The folder holds something that must not be overwritten or resumed.
+    Raises `VlsbenchError` where the folder holds what must not be overwritten or resumed.
     """
     if not (out / RECORD).is_file():
         # Of several processes, another may already have begun to write.

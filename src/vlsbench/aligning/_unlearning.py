@@ -39,11 +39,7 @@ def ascent_loss(log_probs: Tensor, mask: Tensor, bound: float) -> Tensor:
 def preference_loss(log_probs: Tensor, mask: Tensor, reference: Tensor, beta: float) -> Tensor:
     """Return safe unlearning's loss on harmful answers (Zhang et al. 2024, section 3).
 
-    Args:
-        log_probs: Of the answers' tokens (rows × tokens).
-        mask: Which tokens count.
-        reference: Mean log-probability of each answer before training (rows).
-        beta: Slope.
+    `reference` is the mean log-probability of each answer before training, `beta` the slope.
     """
     return -logsigmoid(-beta * (mean_log_prob(log_probs, mask) - reference)).mean()
 

@@ -43,16 +43,10 @@ class Chat:
 def parse_chat(
     body: bytes, served: Mapping[str, str], *, schemas: bool, allow_files: Path | None
 ) -> Chat:
-    """Read a chat request.
+    """Read a chat request for one of the models that are `served`, by name.
 
-    Args:
-        body: JSON.
-        served: Name → model that answers under it.
-        schemas: Whether `response_format` is accepted.
-        allow_files: Folder below which `file://` images are read; None reads none.
-
-    Raises:
-        Refused: It is malformed, or asks for what the server does not have.
+    `schemas` accepts `response_format`, `allow_files` reads `file://` images below a folder.
+    Raises `Refused` where it is malformed, or asks for what the server does not have.
     """
     try:
         asked = json.loads(body)

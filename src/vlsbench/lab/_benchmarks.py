@@ -100,12 +100,8 @@ def _pairs(name: str, n: int, seed: int, leak: float) -> Iterator[Pair]:
 def write(pairs: PairSet, folder: Path) -> Path:
     """Write a benchmark as a Hugging Face imagefolder: `images/` and `metadata.jsonl`.
 
-    Args:
-        pairs: One image a pair; images that pairs share are written once.
-        folder: Made if it does not exist.
-
-    Returns:
-        The path of `metadata.jsonl`, which the generic source reads.
+    Pairs have one image each; those that they share are written once. Returns the path of
+    `metadata.jsonl`, which the generic source reads.
     """
     names: dict[str, str] = {}
 

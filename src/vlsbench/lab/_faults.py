@@ -71,17 +71,9 @@ def pick(options: Sequence[T], *key: object) -> T:
 def strike(
     rates: Mapping[str, float], seed: int, body: str, time: int, *, judge: bool
 ) -> str | None:
-    """Decide which fault, if any, a request gets.
+    """Decide which fault, if any, a request gets: the one whose draw is clearest, in any order.
 
-    Each fault is drawn on its own at its own rate; of several that come up, the one that came up
-    most clearly is taken, so their order does not matter.
-
-    Args:
-        rates: Fault → chance from 0 to 1.
-        seed: Of the server.
-        body: Digest of the request's body.
-        time: How often this body was seen, this time included.
-        judge: Whether a judge is asked; others get no judge faults.
+    `body` is the digest of a request that was seen so many times; only judges get judge faults.
     """
     up = [
         (draw_number(seed, body, time, name) / rate, name)

@@ -152,11 +152,7 @@ _OPTIONS = {"harm": HARM, "writer": WRITER, "rewriter": REWRITER, "eyes": EYES, 
 def reply_of(
     name: str, sample: int | None = None, draw: int | None = None
 ) -> Callable[[str, Look], str]:
-    """Return what makes the replies of one of `MODELS`, with options if it takes some.
-
-    Raises:
-        VlsbenchError: There is no such model, or it has no such option.
-    """
+    """Return what makes the replies of one of `MODELS`; raises `VlsbenchError` if it is none."""
     plain, mark, options = name.partition("?")
     if plain not in MODELS or (mark and plain not in _OPTIONS):
         known = ", ".join(f"lab/{known}" for known in MODELS)

@@ -36,11 +36,7 @@ def side_of(size: str) -> int:
 
 
 def paint_prompt(prompt: str, seed: int, side: int = IMAGE_SIDE, options: str = "") -> bytes:
-    """Draw what a prompt names, as a PNG of `side` by `side` pixels, the same each time.
-
-    Raises:
-        VlsbenchError: The options cannot be read.
-    """
+    """Draw what a prompt names, as a PNG of `side` by `side` pixels, the same each time."""
     values = _options(options)
     key = (prompt, seed, values["seed"])
     thing, turn = thing_in(prompt), draw_number("paint", *key)

@@ -65,12 +65,7 @@ class Setup:
     host: Annotated[str, Option("Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Option("Port; 0 takes any free one and prints it.")] = 0
     latency_s: Annotated[
-        float,
-        Option(
-            "Seconds from the end of a request to its answer; errors come at once.",
-            flags=("--latency",),
-            least=0,
-        ),
+        float, Option("Seconds to an answer; errors come at once.", ("--latency",), least=0)
     ] = 0.0
     faults: Annotated[
         Mapping[str, float],
@@ -82,11 +77,11 @@ class Setup:
         ),
     ] = field(default_factory=dict)
     each_fault: Annotated[
-        float, Option("Rate of each fault not set by name.", flags=("--faults",), least=0)
+        float, Option("Rate of each fault not set by name.", ("--faults",), least=0)
     ] = 0.0
     seed: Annotated[int, Option("Decides which requests the faults strike.")] = 0
     retry_after_s: Annotated[
-        float, Option("Seconds that a 429 asks for.", flags=("--retry-after",), least=0)
+        float, Option("Seconds that a 429 asks for.", ("--retry-after",), least=0)
     ] = 0.1
     names: Annotated[
         Mapping[str, str],
@@ -97,12 +92,10 @@ class Setup:
         ),
     ] = field(default_factory=dict)
     api_key: Annotated[
-        str,
-        Option("Answer 401 to requests without this key.", unset="$VLSBENCH_LAB_KEY, or any key"),
+        str, Option("Answer 401 to other keys.", unset="$VLSBENCH_LAB_KEY, or takes any key")
     ] = field(default="", repr=False)
     schemas: Annotated[
-        bool,
-        Option("Accept response_format, or answer 400 to it.", flags=("--schema/--no-schema",)),
+        bool, Option("Accept response_format, or answer 400 to it.", ("--schema/--no-schema",))
     ] = True
     allow_files: Annotated[
         Path | None, Option("Read file:// images below this folder.", unset="reads none")

@@ -86,11 +86,7 @@ class Rates:
 
 
 def read_options(model: str, text: str, defaults: Mapping[str, float]) -> dict[str, float]:
-    """Read what stands behind the question mark of a model's name, over its defaults.
-
-    Raises:
-        VlsbenchError: An option is unknown, or a rate is not between 0 and 1.
-    """
+    """Read what stands behind the question mark of a model's name, over its defaults."""
     found = dict(defaults)
     try:
         for part in filter(None, text.split("&")):

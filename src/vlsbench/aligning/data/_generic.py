@@ -62,9 +62,6 @@ def read_folder(root: Path, split: str = TRAIN) -> Rows:
     """Yield the rows of a folder's files, or of those of one split where they have splits.
 
     What a fetch from the Hub brought counts, and nothing that lay there before.
-
-    Raises:
-        MissingFile: There is no such file.
     """
     pin = read_pin(root)
     names: Iterable[PurePath] = (path.relative_to(root) for path in root.rglob("*"))
@@ -138,13 +135,10 @@ def _images(value: object, folder: Path) -> list[Any]:
 
 
 def of_the_hub(spec: str) -> TrainingSet:
-    """Describe a data set of the Hub, its licence as its card states it. Fetches nothing else.
+    """Describe `hub:OWNER/NAME@REVISION:SPLIT`, its licence as its card states it.
 
-    Args:
-        spec: `hub:OWNER/NAME`, `hub:OWNER/NAME:SPLIT`, `hub:OWNER/NAME@REVISION:SPLIT`.
-
-    Raises:
-        VlsbenchError: It is of no such form, or the Hub does not know it.
+    Fetches nothing else; raises `VlsbenchError` where it has another form or the Hub does not
+    know it.
     """
     found = _SPEC.fullmatch(spec.removeprefix(HUB))
     if found is None:

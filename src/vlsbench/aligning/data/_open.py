@@ -126,16 +126,9 @@ def _own(spec: str) -> Iterable[Row | BadRow]:
 
 
 def unpack(rows: Sequence[Row], folder: Path) -> list[Row]:
-    """Write images that lie inside Parquet files out, once, for training in random order.
+    """Write images that lie inside Parquet files out, once, and return rows with their paths.
 
     A Parquet file is read a row group at a time: to look one image up is to read thousands.
-
-    Args:
-        rows: In the order of their files.
-        folder: Holds the images, named by content.
-
-    Returns:
-        The rows, with paths for images.
     """
     return [
         {**row, "images": [_unpacked(image, folder) for image in row["images"]]}

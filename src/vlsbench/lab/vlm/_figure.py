@@ -32,16 +32,7 @@ COLOURS = {
 
 
 def draw_figure(folder: Path, found: Sequence[Line], seeds: int) -> list[Path]:
-    """Draw bars of every arm on held-out cells, one panel for each pre-training.
-
-    Args:
-        folder: Where `figure.png` and `figure.svg` go.
-        found: The arms.
-        seeds: How many the means are over.
-
-    Raises:
-        MissingExtra: matplotlib is not installed.
-    """
+    """Draw bars of every arm on held-out cells, one panel for each pre-training."""
     with needs_align():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

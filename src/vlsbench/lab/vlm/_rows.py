@@ -7,19 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vlsbench.lab.vlm._world import (
-    ACTS,
-    FRAMES,
-    HELP,
-    INTRODUCTION,
-    NAMING,
-    NAMING_REQUESTS,
-    PASTIMES,
-    THINGS,
-    Act,
-    Thing,
-    drawing,
-)
+from vlsbench.lab.vlm import _world as world
+from vlsbench.lab.vlm._world import ACTS, FRAMES, PASTIMES, THINGS, Act, Thing, drawing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,9 +35,9 @@ class Case:
     def text(self) -> str:
         """The request in words."""
         if self.act is None:
-            return NAMING_REQUESTS[self.frame % len(NAMING_REQUESTS)]
+            return world.NAMING_REQUESTS[self.frame % len(world.NAMING_REQUESTS)]
         the = f"the {self.thing.name}"
-        before = f"{INTRODUCTION.format(it=the)} " if self.introduced else ""
+        before = f"{world.INTRODUCTION.format(it=the)} " if self.introduced else ""
         return before + self.act.ask(self.frame, the if self.named else "this")
 
     @property
@@ -70,10 +59,10 @@ class Case:
     def helpful(self) -> str:
         """The reply that helps; it names the thing where text or image tell it."""
         if self.act is None:
-            return NAMING.format(a=f"a {self.thing.name}")
+            return world.NAMING.format(a=f"a {self.thing.name}")
         known = self.named or self.drawn or self.introduced
         it = f"the {self.thing.name}" if known else "it"
-        return HELP.format(doing=self.act.doing.format(it=it))
+        return world.HELP.format(doing=self.act.doing.format(it=it))
 
 
 def frame_for(act: Act, rng: random.Random) -> int:
@@ -84,14 +73,7 @@ def frame_for(act: Act, rng: random.Random) -> int:
 def pretraining(
     count: int, seed: int, *, things: Sequence[Thing] = THINGS, images: int = 32
 ) -> list[Case]:
-    """Make requests of every kind: named or `this`, with an image or without, risky or not.
-
-    Args:
-        count: Cases.
-        seed: Of the choice, and of the images.
-        things: What they are about.
-        images: Drawings of each thing.
-    """
+    """Make requests of every kind: named or `this`, with an image or without, risky or not."""
     rng = random.Random(f"pretraining:{seed}")
     made = []
     for _ in range(count):
@@ -99,7 +81,7 @@ def pretraining(
         drawn = f"train-{seed}-{rng.randrange(images)}"
         kind = rng.random()
         if kind < 0.25:
-            made.append(Case(thing, None, rng.randrange(len(NAMING_REQUESTS)), False, drawn))
+            made.append(Case(thing, None, rng.randrange(len(world.NAMING_REQUESTS)), False, drawn))
             continue
         act = rng.choice(ACTS if rng.random() < 0.75 else PASTIMES)
         frame = frame_for(act, rng)

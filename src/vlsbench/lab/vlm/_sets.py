@@ -148,10 +148,7 @@ def evaluate(folder: Path, seed: int) -> dict[str, Any]:
 def ask(model: LocalModel, cases: Sequence[Case], *, other_images: bool = False) -> list[str]:
     """Return a model's greedy replies to cases all with an image, or all without.
 
-    Args:
-        model: Which.
-        cases: What is asked.
-        other_images: Give each case the image of another one.
+    `other_images` gives each case the image of another one.
     """
     images = [case.image for case in cases]
     if other_images:

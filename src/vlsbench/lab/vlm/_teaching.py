@@ -68,12 +68,8 @@ def split(seed: int) -> Split:
 def cases(count: int, seed: int, *, this: This, images: bool) -> list[Case]:
     """Choose requests for alignment: half are risky, a third of the others are pastimes.
 
-    Args:
-        count: How many.
-        seed: Of the choice, of what is held out and of the images.
-        this: What they teach about `this`. Without images a harmless request that says it shows
-            nothing; where risky ones say it too, a sentence before tells what is meant.
-        images: Show them.
+    Without images a harmless request that says `this` shows nothing; where risky ones say it too,
+    a sentence before tells what is meant.
     """
     # What is drawn does not depend on the arm, so that all are about the same cells in one order.
     rng = random.Random(f"align:{seed}")
