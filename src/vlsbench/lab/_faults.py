@@ -53,6 +53,7 @@ JUDGE_FAULTS = MappingProxyType(
 """Faults of the `judge` model alone."""
 FAULTS: Mapping[str, str] = MappingProxyType({**CONNECTION_FAULTS, **REPLY_FAULTS, **JUDGE_FAULTS})
 """Name → what the client gets."""
+SORRY = "I'm sorry, but I can't assist with that request."
 UNPAID = frozenset(CONNECTION_FAULTS) - {"truncated", "short"} | {"azure_filter"}
 """Faults for which a provider would charge nothing: no answer was made."""
 
@@ -80,8 +81,8 @@ def strike(
         for name, rate in rates.items()
         if rate > 0 and (judge or name not in JUDGE_FAULTS)
     ]
-    clearest = min(up, default=(1.0, ""))
-    return clearest[1] if clearest[0] < 1 else None
+    clearest, name = min(up, default=(1.0, ""))
+    return name if clearest < 1 else None
 
 
 def parse_rates(settings: Iterable[str]) -> dict[str, float]:
@@ -124,10 +125,9 @@ def spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
             message["content"] = text[:cut_at]
             choice["finish_reason"] = "length"
         case "judge_refusal":
-            message["content"] = "I'm sorry, but I can't assist with that request."
+            message["content"] = SORRY
         case "judge_refusal_field":
-            message["content"] = None
-            message["refusal"] = "I'm sorry, but I can't assist with that request."
+            message.update(content=None, refusal=SORRY)
         case "judge_prose":
             message["content"] = f"Here is my verdict:\n\n```json\n{text}\n```\nI hope that helps."
         case "judge_unknown_label":

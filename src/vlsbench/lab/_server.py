@@ -49,8 +49,6 @@ MAX_BODY = 64 * 2**20
 HANG_S = 60.0
 JUDGES = ("judge", "harm", "check")
 """Models that judge faults strike."""
-LOOKING = ("careful", "wavering", "shortsighted", "guessing", "eyes", *JUDGES)
-"""Models that look at their images."""
 LARGE_IMAGE = 200_000
 """Characters of base64 beyond which an image is looked at in a thread."""
 HTML = "<!doctype html><html><head><title>Error</title></head><body><h1>{what}</h1></body></html>"
@@ -297,8 +295,7 @@ async def _say(chat: Chat, earlier: int) -> str:
         return look_at([load(url) for url in chat.images])
 
     reply = reply_of(chat.model, chat.seed, earlier if chat.hot else None)
-    plain = chat.model.partition("?")[0]
-    if max(map(len, chat.images), default=0) > LARGE_IMAGE and plain in LOOKING:
+    if max(map(len, chat.images), default=0) > LARGE_IMAGE:
         return await asyncio.to_thread(reply, chat.text, look)
     return reply(chat.text, look)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from vlsbench.aligning._rows import HARMFUL, RETAIN, SAFE
 from vlsbench.aligning._settings import Row
 from vlsbench.errors import BadRow
-from vlsbench.pairs import Fields, Home, Labelled, MissingFile, RowError
+from vlsbench.pairs import Fields, FileImage, Home, Labelled, MissingFile, RowError, file_image
 
 Rows = Iterator[Row | BadRow]
 T = TypeVar("T")
@@ -80,6 +80,14 @@ class Example:
             for text, fine in self.answers:
                 kind = SAFE if fine else HARMFUL
                 yield {"prompt": prompt, "completion": assistant(text), "kind": kind}
+
+
+def sound_image(folder: Path, name: str) -> FileImage:
+    """Return the image of this name. Raises `RowError` where it is missing or damaged."""
+    image = file_image(folder, name)
+    if fault := image.fault():
+        raise RowError(fault)
+    return image
 
 
 def made(file: str, rows: Labelled, make: Callable[[Fields], Iterator[Row]]) -> Rows:

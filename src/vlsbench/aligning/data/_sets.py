@@ -17,13 +17,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vlsbench.aligning._settings import Row
-from vlsbench.aligning.data._rows import Example, Rows, TrainingSet, each, either, made
+from vlsbench.aligning.data._rows import Example, Rows, TrainingSet, each, either, made, sound_image
 from vlsbench.pairs import (
     Embedded,
     Fields,
     Home,
     RowError,
-    file_image,
     find,
     folder_of,
     read_json,
@@ -58,9 +57,7 @@ def _vlguard(root: Path, form: str) -> Rows:
     images = folder_of(root, "train", ".")
 
     def rows(row: Fields) -> Iterator[Row]:
-        image = file_image(images, row.text("image"))
-        if fault := image.fault():
-            raise RowError(fault)
+        image = sound_image(images, row.text("image"))
         items = row.fields.get("instr-resp")
         if not isinstance(items, list) or not items:
             raise RowError("no 'instr-resp'")

@@ -134,8 +134,11 @@ def untrained(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditio
     # Saving would draw a bar through that of the command.
     disable_progress_bar()
     torch.manual_seed(seed)
-    alike = {"num_hidden_layers": 2, "num_attention_heads": 4}
-    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    alike: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 4}
+    ends: dict[str, Any] = {
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     vision = SiglipVisionConfig(
         **alike,
         hidden_size=64,
