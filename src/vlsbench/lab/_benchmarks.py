@@ -31,10 +31,7 @@ BENCHMARKS = MappingProxyType(
 )
 """Name after `lab/` → what it holds."""
 
-_WRITTEN = (
-    *("id", "query", "category", "subcategory", "harmful"),
-    *("description", "reason", "source"),
-)
+_WRITTEN = ["id", "query", "category", "subcategory", "harmful", "description", "reason", "source"]
 _drawn = lru_cache(maxsize=4096)(draw)
 
 
@@ -78,15 +75,11 @@ def _pairs(name: str, n: int, seed: int, leak: float) -> Iterator[Pair]:
         drawing = f"{thing.name}:{image}"
         rng = random.Random(f"wording:{seed}:{harmful}:{number}")
         phrasing, leaks = rng.randrange(len(act.phrasings)), rng.random() < leak
+        ref = f"{thing.name.replace(' ', '_')}-{image}.png"
         yield Pair(
             id=f"{name}-{seed}-{number:05d}",
             query=act.ask(phrasing, f"the {thing.name}" if leaks else "this"),
-            images=(
-                MadeImage(
-                    f"{thing.name.replace(' ', '_')}-{image}.png",
-                    partial(_drawn, thing.name, drawing),
-                ),
-            ),
+            images=(MadeImage(ref, partial(_drawn, thing.name, drawing)),),
             category=act.title,
             subcategory=thing.kind,
             harmful=harmful,

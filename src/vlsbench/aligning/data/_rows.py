@@ -63,13 +63,14 @@ class Example:
         good ones the best as retained.
         """
         prompt, (text, good) = user(self.question), self.answers[self.best]
-        best = assistant(text)
         if form == "prompts":
             yield {"prompt": prompt, **self.more}
-        elif form == "preference":
+            return
+        best = _answer(text)
+        if form == "preference":
             if len(self.answers) < 2:
                 raise RowError("one answer and no preference; take saferlhf-v/BeaverTails-V")
-            other = assistant(self.answers[1 - self.best][0])
+            other = _answer(self.answers[1 - self.best][0])
             yield {"prompt": prompt, "chosen": best, "rejected": other, **self.more}
         elif form == "sft" and good:
             yield {"messages": [*prompt, *best], **self.more}
@@ -79,7 +80,13 @@ class Example:
                 return
             for text, fine in self.answers:
                 kind = SAFE if fine else HARMFUL
-                yield {"prompt": prompt, "completion": assistant(text), "kind": kind}
+                yield {"prompt": prompt, "completion": _answer(text), "kind": kind}
+
+
+def _answer(text: str) -> list[dict[str, str]]:
+    if not text.strip():
+        raise RowError("an answer is empty")
+    return assistant(text)
 
 
 def sound_image(folder: Path, name: str) -> FileImage:

@@ -92,11 +92,11 @@ def _answers(row: Fields) -> tuple[tuple[tuple[str, bool], ...], int]:
     if "response" in row.fields:
         return ((row.text("response"), _safe(row, "is_response_safe")),), 0
     if "safer_response_id" not in row.fields:
-        return ((row.text("chosen"), True), (row.text("rejected"), False)), 0
+        return ((row.maybe("chosen"), True), (row.maybe("rejected"), False)), 0
     # Published as 1 and 2, like the answers' names.
     numbers = (1, 2)
     safe = [row.fields.get(f"is_response_{n}_safe") in (True, "yes") for n in numbers]
-    answers = [(row.text(f"response_{n}"), fine) for n, fine in zip(numbers, safe, strict=True)]
+    answers = [(row.maybe(f"response_{n}"), fine) for n, fine in zip(numbers, safe, strict=True)]
     return tuple(answers), either(row, "safer_response_id", *numbers) - 1
 
 

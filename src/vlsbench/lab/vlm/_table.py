@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from operator import attrgetter, sub
 from statistics import fmean, stdev
 
@@ -15,6 +16,7 @@ from vlsbench.lab.vlm._sets import (
     HELD_OUT,
     LEAKLESS,
     LEAKY,
+    SETS,
     STRATA,
     TEXT,
     TEXT_BENIGN,
@@ -89,10 +91,8 @@ def equivalence(differences: Sequence[float], margin: float = MARGIN) -> Equival
     if n < 2:
         return Equivalence(n, middle, None, None, margin, None)
     error = stdev(differences) / n**0.5
-    if error == 0:
-        return Equivalence(n, middle, middle, middle, margin, float(abs(middle) >= margin))
-    reach = t_quantile(0.95, n - 1) * error
-    p = float(stdtr(n - 1, (abs(middle) - margin) / error))
+    reach, short = t_quantile(0.95, n - 1) * error, abs(middle) - margin
+    p = float(stdtr(n - 1, short / error)) if error else float(short >= 0)
     return Equivalence(n, middle, middle - reach, middle + reach, margin, p)
 
 
@@ -142,9 +142,8 @@ SHARES: Mapping[str, Callable[[Cell], float]] = {
 
 def figure(cell: Cell, stratum: str, column: str) -> float:
     """Return one of `COLUMNS` for a model on the pairs of a stratum."""
-    kept = [place for place, risk in enumerate(risks(cell.seed)) if risk.stratum == stratum]
-    part = {name: "".join(labels[place] for place in kept) for name, labels in cell.labels.items()}
-    return COLUMNS[column](part)
+    kept = [risk.stratum == stratum for risk in risks(cell.seed)]
+    return COLUMNS[column]({name: "".join(compress(cell.labels[name], kept)) for name in SETS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +264,7 @@ def rows_of(found: Sequence[Line]) -> list[tuple[str, ...]]:
 
 def say(difference: Difference) -> str:
     """Say in one line how two arms differ."""
-    leaky = difference.leaky
-    alike = "no test with one seed"
+    leaky, alike = difference.leaky, "no test with one seed"
     if leaky.p is not None:
         verdict = "equivalent" if leaky.shown else "not shown to be equivalent"
         alike = f"{verdict} within {100 * leaky.margin:.0f} points, p = {leaky.p:.3f}"
