@@ -128,8 +128,6 @@ class LabServer:
         @web.middleware
         async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
             try:
-                if request.path.startswith("/v1/"):
-                    self._check_key(request)
                 return await handler(request)
             except Refused as error:
                 return _error(error)
@@ -156,6 +154,7 @@ class LabServer:
         return _json(counts)
 
     async def _models(self, request: web.Request) -> web.Response:
+        self._check_key(request)
         data = [
             {"id": name if name in self._setup.names else f"lab/{name}", "object": "model"}
             for name in self._served
@@ -173,6 +172,7 @@ class LabServer:
         self._in_flight += 1
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
+            self._check_key(request)
             return await handler(request)
         finally:
             self._in_flight -= 1
