@@ -16,7 +16,7 @@ from vlsbench.auditing.judged import Controls, Finding, Labels, Sample, bounds, 
 from vlsbench.evaluation import Output
 from vlsbench.judge import Part
 from vlsbench.lab._judge import HARM, answer
-from vlsbench.lab._task import Rates
+from vlsbench.lab._task import Rates, read_options
 from vlsbench.stats import Interval, difference_interval
 
 SEEDS = 100
@@ -26,7 +26,7 @@ LEAST = 93
 
 def labelled(bench: str, errors: str) -> Labels:
     """Label a lab benchmark as `lab/harm` does, without a run around it."""
-    rows, rates = [], Rates.read("harm", errors, HARM)
+    rows, rates = [], Rates(read_options("harm", errors, HARM))
     for pair in lab.benchmark(bench):
         risky, thing = bool(pair.meta["risky"]), str(pair.meta["object"])
         named = risky and bool(pair.meta["leaks"])
