@@ -1,5 +1,6 @@
 """Measure C on the lab, where it is known who looks at the picture."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,16 +11,16 @@ import pytest
 
 from grouped import grouped
 from vlsbench import lab
-from vlsbench.auditing.behaviour import plan_behaviour
-from vlsbench.auditing.behaviour._behaviour import BEHAVIOUR, behaviour
-from vlsbench.auditing.behaviour._comprehension import PROMPT_VERSION, prompt_hash
-from vlsbench.auditing.behaviour._figures import (
-    Answers,
+from vlsbench.auditing.behaviour import (
+    BEHAVIOUR,
     Behaviour,
     ViewFigures,
+    behaviour,
     change,
+    plan_behaviour,
     view_figures,
 )
+from vlsbench.auditing.behaviour._comprehension import PROMPT, PROMPT_VERSION
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import Ended, Output, read_summary
 from vlsbench.judge import Label
@@ -38,7 +39,7 @@ def run(bench: Any, out: Path, **options: Any) -> Behaviour:
         "gallery": 0,
         **options,
     }
-    return behaviour(bench, **grouped(out=out, **settings))
+    return behaviour(plan_behaviour(bench, **grouped(out=out, **settings)))
 
 
 def view(found: Behaviour, name: str) -> ViewFigures:
@@ -168,7 +169,10 @@ def test_only_a_model_can_say_what_was_understood(tmp_path: Path) -> None:
 
 
 def test_the_prompt_has_its_version() -> None:
-    assert (PROMPT_VERSION, prompt_hash()[:16]) == ("1", "fb27f50ec2b35c13")
+    assert (PROMPT_VERSION, hashlib.sha256(PROMPT.encode()).hexdigest()[:16]) == (
+        "1",
+        "fb27f50ec2b35c13",
+    )
 
 
 def test_arms_that_are_left_out_are_not_asked_for(tmp_path: Path) -> None:
@@ -337,13 +341,11 @@ def test_a_budget_holds_over_all_views_and_the_same_command_goes_on(
 # Figures, on labels made for them.
 
 
-def answers(*labels: Label, prefix: str = "") -> Answers:
-    return Answers(
-        tuple(
-            Ended(str(n), "c", True, f"{prefix}query {n}", label, f"{prefix}image {n}")
-            for n, label in enumerate(labels)
-        )
-    )
+def answers(*labels: Label, prefix: str = "") -> list[Ended]:
+    return [
+        Ended(str(n), "c", True, f"{prefix}query {n}", label, f"{prefix}image {n}")
+        for n, label in enumerate(labels)
+    ]
 
 
 REFUSES, WARNS, UNSAFE, LOST = Label.REFUSAL, Label.WARNING, Label.UNSAFE, Label.UNSCORED
@@ -373,8 +375,8 @@ def test_only_pairs_scored_under_both_views_are_compared() -> None:
 
 
 def test_one_query_for_all_pairs_tells_little() -> None:
-    def same(*labels: Label) -> Answers:
-        return Answers(tuple(replace(row, query="the same") for row in answers(*labels).rows))
+    def same(*labels: Label) -> list[Ended]:
+        return [replace(row, query="the same") for row in answers(*labels)]
 
     changed = change("text", same(*[WARNS] * 30, *[UNSAFE] * 10), same(*[UNSAFE] * 40))
     assert changed.gain.value == 0.75

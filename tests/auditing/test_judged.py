@@ -15,7 +15,7 @@ import pytest
 import vlsbench
 from grouped import grouped
 from vlsbench import lab
-from vlsbench.auditing import (
+from vlsbench.auditing.judged import (
     JUDGED,
     JUDGED_PAIRS,
     PATTERNS,
@@ -24,8 +24,8 @@ from vlsbench.auditing import (
     JudgedPlan,
     PartFigures,
     judged,
+    plan_judged,
 )
-from vlsbench.auditing.judged import plan_judged
 from vlsbench.errors import EXIT_INTERRUPTED, BadRows, VlsbenchError
 from vlsbench.evaluation import Output, verify_run
 from vlsbench.judge import Label, Part, Question
@@ -45,7 +45,7 @@ REASONS = {
 
 def run(bench: Any, out: Path, **options: Any) -> Judged:
     settings = {"judge": "lab", "controls": [BENIGN], "progress": False, **options}
-    return judged(bench, **grouped(out=out, **settings))
+    return judged(plan_judged(bench, **grouped(out=out, **settings)))
 
 
 def part(group: JudgedGroup, wanted: Part) -> PartFigures:

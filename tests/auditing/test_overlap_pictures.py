@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import shutil
 from collections.abc import Callable, Iterable
@@ -15,14 +16,16 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import vlsbench
-from vlsbench.auditing import captions, require_tesseract, texts
-from vlsbench.auditing.overlap._captions import (
-    PROMPT_VERSION,
+from vlsbench.auditing.overlap import (
+    CAPTION,
+    TEXT,
     CaptionStage,
-    prompt_hash,
+    TextStage,
+    look_up,
     records_of,
+    require_tesseract,
 )
-from vlsbench.auditing.overlap._ocr import TextStage
+from vlsbench.auditing.overlap._read import PROMPT, PROMPT_VERSION
 from vlsbench.engine import Budget, Context, Ledger, Stage, StopSignal, Tally, run_local
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import open_model
@@ -47,7 +50,7 @@ def test_captions_are_asked_once_for_each_picture_and_kept(tmp_path: Path) -> No
     for _ in range(2):
         with context(tmp_path / "run") as (ctx, ledger):
             asyncio.run(read(CaptionStage(open_model("lab/careful")), pairs, ctx))
-            look = captions(ledger)
+            look = look_up(ledger, CAPTION)
             assert all(str(pair.meta["object"]) in look(pair) for pair in pairs)
             assert ledger.count_calls() == len(pictures)
 
@@ -56,14 +59,17 @@ def test_a_picture_that_cannot_be_read_has_no_caption(tmp_path: Path) -> None:
     pair = Pair(id="1", query="?", images=(FileImage("gone.png", tmp_path / "gone.png"),))
     with context(tmp_path / "run") as (ctx, ledger):
         asyncio.run(read(CaptionStage(open_model("lab/careful")), [pair], ctx))
-        assert captions(ledger)(pair) == ""
+        assert look_up(ledger, CAPTION)(pair) == ""
         outcome = ledger.outcome("caption:gone.png")
         assert outcome
         assert outcome.reason == "image_unreadable"
 
 
 def test_the_prompt_is_pinned_to_its_version() -> None:
-    assert (PROMPT_VERSION, prompt_hash()[:16]) == ("1", "bc02b47fd1b4fc98")
+    assert (PROMPT_VERSION, hashlib.sha256(PROMPT.encode()).hexdigest()[:16]) == (
+        "1",
+        "bc02b47fd1b4fc98",
+    )
 
 
 def written(text: str, size: tuple[int, int] = (640, 200)) -> Callable[[], bytes]:
@@ -120,7 +126,7 @@ def test_text_is_read_from_pictures(tmp_path: Path) -> None:
     ]
     with context(tmp_path / "run") as (ctx, ledger):
         asyncio.run(read(TextStage(), pairs, ctx))
-        look = texts(ledger)
+        look = look_up(ledger, TEXT)
         assert [look(pair) for pair in pairs] == [
             *("Dry the toaster", "", "", ""),
             *("Hot milk", "Cold milk"),

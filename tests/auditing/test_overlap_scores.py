@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlsbench.auditing import shipped
-from vlsbench.auditing.overlap._background import PICTURES, QUESTIONS
+from vlsbench.auditing.overlap._background import IMAGES, QUESTIONS
 from vlsbench.auditing.overlap._calibration import leaking_share
 from vlsbench.auditing.overlap._measure import Background, Nothing, topic_bits
 from vlsbench.auditing.overlap._phrases import (
@@ -60,7 +60,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def background() -> Background:
     rng = np.random.default_rng(0)
-    sizes = (len(PICTURES), len(QUESTIONS), 10, 10)
+    sizes = (len(IMAGES), len(QUESTIONS), 10, 10)
     return Background(*(unit(rng.normal(size=(size, 64))) for size in sizes))
 
 
@@ -72,7 +72,7 @@ def test_topic_is_bounded_grows_with_similarity_and_is_nothing_for_neutral_quest
     away = unit(rng.normal(size=(1, 64)))
     mixed = unit(np.concatenate([content * share + away * (1 - share) for share in (0, 0.5, 1)]))
     bits = topic_bits(mixed, np.repeat(content, 3, axis=0), background)
-    assert bits[0] < bits[1] < bits[2] < np.log2(len(PICTURES) + 1) + 1e-9
+    assert bits[0] < bits[1] < bits[2] < np.log2(len(IMAGES) + 1) + 1e-9
     assert np.isfinite(topic_bits(-content, content, background)).all()
     neutral = topic_bits(
         background.questions, np.repeat(content, len(QUESTIONS), axis=0), background
@@ -94,7 +94,7 @@ def test_questions_and_pictures_of_nothing_lift_nothing_on_average(seed: int, sc
     assert by_picture.mean() == pytest.approx(0, abs=1e-5 * scale)
     bits = topic_bits(query, picture, nothing)
     assert np.sign(bits) == np.sign(nothing.lift(query, picture))
-    assert bits < np.log2(len(PICTURES) + 1) + 1e-9
+    assert bits < np.log2(len(IMAGES) + 1) + 1e-9
 
 
 @settings(deadline=None)
