@@ -1,4 +1,4 @@
-"""Measure C on the lab, where it is known who looks at the picture."""
+"""Measure C on the lab, where it is known who looks at the image."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def view(found: Behaviour, name: str) -> ViewFigures:
     return figures
 
 
-def test_blind_gains_nothing_from_the_picture(tmp_path: Path) -> None:
+def test_blind_gains_nothing_from_the_image(tmp_path: Path) -> None:
     found = run("lab/mixed?n=40&leak=0.5", tmp_path, model="lab/blind")
     leaks = sum(bool(p.meta["leaks"]) for p in lab.benchmark("lab/mixed?n=40&leak=0.5"))
     assert found.gain is not None
@@ -60,7 +60,7 @@ def test_blind_gains_nothing_from_the_picture(tmp_path: Path) -> None:
         assert changed is not None
         assert changed.gain.value == 0
         assert changed.survival.rate == 1.0
-    # Told in words what the picture shows, it sees every risk.
+    # Told in words what the image shows, it sees every risk.
     caption = found.change("caption")
     assert caption is not None
     assert caption.gain.value == -(40 - leaks) / 40
@@ -98,7 +98,7 @@ def test_only_a_blank_is_harmless_with_every_query(tmp_path: Path) -> None:
 def test_a_model_that_never_looks_but_wavers_is_not_taken_for_one_that_looks(
     tmp_path: Path,
 ) -> None:
-    """Its truth is 1: no safe answer hangs on the picture. Two in three repeat by chance."""
+    """Its truth is 1: no safe answer hangs on the image. Two in three repeat by chance."""
     options = {"views": ["text", "blank", "replicate"], "params": Params(temperature=1.0)}
     found = run("lab/leaky?n=200", tmp_path, model="lab/guessing", **options)
     blank, again = found.change("blank"), found.change("replicate")
@@ -122,7 +122,7 @@ def test_a_model_that_never_looks_but_wavers_is_not_taken_for_one_that_looks(
 
 
 def test_a_model_that_looks_now_and_then_is_told_from_one_that_guesses(tmp_path: Path) -> None:
-    """`wavering` looks or does not: without the picture no answer is safe, whatever repeats."""
+    """`wavering` looks or does not: without the image no answer is safe, whatever repeats."""
     options = {"views": ["blank", "replicate"], "params": Params(temperature=1.0)}
     found = run("lab/leakless?n=100", tmp_path, model="lab/wavering", **options)
     again = found.change("replicate")
@@ -134,11 +134,11 @@ def test_a_model_that_looks_now_and_then_is_told_from_one_that_guesses(tmp_path:
     blank = found.change("blank")
     assert blank
     assert blank.beyond_noise
-    # Safe in half of the answers, and never without the picture; 1 in 3 changes by itself.
+    # Safe in half of the answers, and never without the image; 1 in 3 changes by itself.
     assert blank.beyond_noise.value == pytest.approx(1 / 6, abs=0.1)
 
 
-def test_figures_of_the_pairs_whose_picture_was_understood(tmp_path: Path) -> None:
+def test_figures_of_the_pairs_whose_image_was_understood(tmp_path: Path) -> None:
     found = run(
         "lab/leakless?n=60", tmp_path, model="lab/shortsighted", views=["text", "comprehension"]
     )

@@ -225,7 +225,7 @@ def test_text_controls_will_do_and_text_benchmarks_will_not(tmp_path: Path) -> N
         run(texts("only words", harmful=True), tmp_path / "b")
 
 
-def test_missing_pictures_stop_a_benchmark_and_not_a_control(tmp_path: Path) -> None:
+def test_missing_images_stop_a_benchmark_and_not_a_control(tmp_path: Path) -> None:
     gone = tmp_path / "gone.png"
     found = run("lab/leaky?n=10", tmp_path / "a", controls=[texts("c", harmful=False, image=gone)])
     assert found.controls[0].parts[0].harmful.n == 9

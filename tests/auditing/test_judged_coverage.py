@@ -92,7 +92,7 @@ def test_the_interval_holds_the_planted_share(leak: float) -> None:
 
 
 def test_runs_hold_it_too(tmp_path: Path) -> None:
-    """The same through prompts, pictures, answers and ledger, at one seed each."""
+    """The same through prompts, images, answers and ledger, at one seed each."""
     for leak in LEAKS:
         plan = plan_judged(
             f"lab/mixed?n=60&leak={leak}&seed=1",

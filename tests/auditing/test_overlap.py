@@ -177,7 +177,7 @@ def test_hostile_texts_are_measured_like_any_other(cache: Path) -> None:
     assert all(0 <= pair.naming <= 1 for pair in found if pair.naming is not None)
 
 
-def test_text_in_pictures_is_a_channel_of_its_own(cache: Path) -> None:
+def test_text_in_images_is_a_channel_of_its_own(cache: Path) -> None:
     pairs = vlsbench.load("lab/leakless?n=30")
     written: list[OverlapPair] = []
     summary = overlap(

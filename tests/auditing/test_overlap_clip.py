@@ -1,4 +1,4 @@
-"""Measure A by models that see the pictures: a tiny CLIP that has learnt, a SigLIP that has not."""
+"""Measure A by models that see the images: a tiny CLIP that has learnt, a SigLIP that has not."""
 
 from __future__ import annotations
 
@@ -110,16 +110,16 @@ def test_a_part_of_a_set_scores_as_the_whole(measure: Measure) -> None:
 
 
 class Counting(Clip):
-    """Says how many pictures went through the model."""
+    """Says how many images went through the model."""
 
-    pictures = 0
+    images = 0
 
-    def embed_pixels(self, pictures: Sequence[Pixels]) -> Vectors:
-        self.pictures += len(pictures)
-        return super().embed_pixels(pictures)
+    def embed_pixels(self, images: Sequence[Pixels]) -> Vectors:
+        self.images += len(images)
+        return super().embed_pixels(images)
 
 
-def test_a_picture_is_embedded_once_whatever_it_is_called(model: Path, tmp_path: Path) -> None:
+def test_an_image_is_embedded_once_whatever_it_is_called(model: Path, tmp_path: Path) -> None:
     embedder = Counting(f"clip/{model}")
     made = mug("red", 7)
     pairs = [Pair(id="1", query="Clean the red mug?", images=(made,))]
@@ -132,11 +132,11 @@ def test_a_picture_is_embedded_once_whatever_it_is_called(model: Path, tmp_path:
         return json.dumps([asdict(pair) for pair in found])
 
     first = run()
-    seen = embedder.pictures
+    seen = embedder.images
     # The same bytes under two names may be in one batch.
     assert len(empty_images()) < seen <= len(empty_images()) + 2
     assert run() == first
-    assert embedder.pictures == seen
+    assert embedder.images == seen
 
 
 def test_an_image_is_seen_as_a_person_sees_it(model: Path) -> None:
@@ -152,7 +152,7 @@ def test_an_image_is_seen_as_a_person_sees_it(model: Path) -> None:
     assert (seen[0] == seen[1]).all()
 
 
-def test_pictures_that_cannot_be_read_are_counted_and_in_no_figure(
+def test_images_that_cannot_be_read_are_counted_and_in_no_figure(
     measure: Measure, tmp_path: Path
 ) -> None:
     def narrow() -> bytes:
@@ -179,7 +179,7 @@ def test_pictures_that_cannot_be_read_are_counted_and_in_no_figure(
     assert (lost.contents, lost.group.topic.n) == ({"none": 1}, 0)
 
 
-def test_several_pictures_count_together_and_in_any_order(measure: Measure) -> None:
+def test_several_images_count_together_and_in_any_order(measure: Measure) -> None:
     red, blue = mug("red", 1), mug("blue", 1)
     pairs = [
         Pair(id=str(number), query="How do I clean the red mug?", images=images)
@@ -202,7 +202,7 @@ def test_hostile_and_empty_queries_are_measured_like_any_other(measure: Measure)
     assert [(pair.topic, pair.rank) for pair in found[-2:]] == [(0.0, 0.5)] * 2
 
 
-def test_words_for_pictures_and_fitted_numbers_are_refused(model: Path, tmp_path: Path) -> None:
+def test_words_for_images_and_fitted_numbers_are_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(VlsbenchError, match="--captioner and --ocr cannot help it"):
         overlap(mugs(4), embedder=f"clip/{model}", caption=lambda pair: "", text=lambda pair: "")
     with pytest.raises(VlsbenchError, match="--calibration cannot help it"):
@@ -271,13 +271,13 @@ def test_a_siglip_reads_texts_at_full_length(tmp_path: Path, cache: Path) -> Non
     assert summary.group.topic.n == 12
 
 
-def test_the_pictures_that_show_nothing_never_change() -> None:
-    pictures = [Image.open(io.BytesIO(image.read().data)) for image in empty_images()]
-    assert len({picture.tobytes() for picture in pictures}) == 64
+def test_the_images_that_show_nothing_never_change() -> None:
+    images = [Image.open(io.BytesIO(image.read().data)) for image in empty_images()]
+    assert len({image.tobytes() for image in images}) == 64
     # Those of one colour are exact; enlarging may differ by a shade between versions of Pillow.
-    plain = [picture.getpixel((0, 0)) for picture in pictures[::8]]
+    plain = [image.getpixel((0, 0)) for image in images[::8]]
     assert all(
-        picture.getextrema() == ((r, r), (g, g), (b, b))
-        for picture, (r, g, b) in zip(pictures[::8], plain, strict=True)
+        image.getextrema() == ((r, r), (g, g), (b, b))
+        for image, (r, g, b) in zip(images[::8], plain, strict=True)
     )
     assert hashlib.sha256(str(plain).encode()).hexdigest()[:16] == "76eadc469c8aa826"

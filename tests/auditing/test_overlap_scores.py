@@ -82,18 +82,18 @@ def test_topic_is_bounded_grows_with_similarity_and_is_nothing_for_neutral_quest
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(1, 200))
-def test_questions_and_pictures_of_nothing_lift_nothing_on_average(seed: int, scale: float) -> None:
+def test_questions_and_images_of_nothing_lift_nothing_on_average(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
-    # Texts and pictures lie apart, as those of models that are trained to match them do.
-    questions, pictures = unit(rng.normal(2, 1, (40, 16))), unit(rng.normal(-1, 1, (30, 16)))
-    nothing = Nothing(pictures.mean(axis=0), questions.mean(axis=0), scale)
-    picture, query = unit(rng.normal(-1, 1, (1, 16))), unit(rng.normal(2, 1, (1, 16)))
-    by_question = nothing.lift(questions, np.repeat(picture, 40, axis=0))
-    by_picture = nothing.lift(np.repeat(query, 30, axis=0), pictures)
+    # Texts and images lie apart, as those of models that are trained to match them do.
+    questions, images = unit(rng.normal(2, 1, (40, 16))), unit(rng.normal(-1, 1, (30, 16)))
+    nothing = Nothing(images.mean(axis=0), questions.mean(axis=0), scale)
+    image, query = unit(rng.normal(-1, 1, (1, 16))), unit(rng.normal(2, 1, (1, 16)))
+    by_question = nothing.lift(questions, np.repeat(image, 40, axis=0))
+    by_image = nothing.lift(np.repeat(query, 30, axis=0), images)
     assert by_question.mean() == pytest.approx(0, abs=1e-5 * scale)
-    assert by_picture.mean() == pytest.approx(0, abs=1e-5 * scale)
-    bits = topic_bits(query, picture, nothing)
-    assert np.sign(bits) == np.sign(nothing.lift(query, picture))
+    assert by_image.mean() == pytest.approx(0, abs=1e-5 * scale)
+    bits = topic_bits(query, image, nothing)
+    assert np.sign(bits) == np.sign(nothing.lift(query, image))
     assert bits < np.log2(len(IMAGES) + 1) + 1e-9
 
 

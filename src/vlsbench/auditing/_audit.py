@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vlsbench.auditing._measures import Say, run_behaviour, run_judged, run_overlap
-from vlsbench.auditing._plan import AUDITS, AuditPlan, plan_audit, plan_audits
+from vlsbench.auditing._plan import AUDITS, AuditPlan, plan_audits
 from vlsbench.auditing._settings import AuditSettings
 from vlsbench.auditing.behaviour import Behaviour
 from vlsbench.auditing.card import (
@@ -84,7 +85,8 @@ def audit(
         FatalCall: A model cannot work (key, name, address).
         VlsbenchError: Anything else that the caller can mend.
     """
-    return _run(plan_audit(bench, settings or AuditSettings()), say)
+    (plan,) = plan_audits([bench], settings or AuditSettings())
+    return _run(plan, say)
 
 
 def leaderboard(
@@ -113,9 +115,8 @@ def leaderboard(
         audits.append(_run(plan, say))
         if audits[-1].stopped:
             break
-    found = make_leaderboard(
-        [(one.card, one.folder.name) for one in audits], audits[0].card.settings
-    )
+    cards = [(one.card, os.path.relpath(one.folder, folder)) for one in audits]
+    found = make_leaderboard(cards, audits[0].card.settings)
     write_json(found, folder / LEADERBOARD_JSON)
     write_leaderboard(found, folder / LEADERBOARD_HTML)
     write_text(leaderboard_markdown(found), folder / LEADERBOARD_MD)

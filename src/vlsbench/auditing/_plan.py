@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +62,10 @@ class AuditPlan:
         return found | {"limit": given.sample.limit, "seed": given.sample.seed}
 
 
-def plan_audit(bench: Bench, settings: AuditSettings) -> AuditPlan:
-    """Plan the audit of one benchmark; see `plan_audits`."""
-    (plan,) = plan_audits([bench], settings)
-    return replace(plan, folder=settings.output.out or plan.folder)
-
-
 def plan_audits(benches: Iterable[Bench], settings: AuditSettings) -> list[AuditPlan]:
     """Open benchmarks and controls and check what was given, before anything is asked.
 
-    The audits share the budget, and each gets a folder within `settings.output.out`.
+    The audits share the budget; several get a folder each within `settings.output.out`.
     """
     measures, budget = settings.wanted(), CostBudget.of(settings.budget)
     opened = [open_from(bench, settings) for bench in benches]
@@ -85,7 +79,7 @@ def plan_audits(benches: Iterable[Bench], settings: AuditSettings) -> list[Audit
     else:
         positive = [open_from(one, settings) for one in given or () if one != NONE]
     controls = tuple(open_from(one, settings) for one in settings.controls)
-    plans: dict[str, AuditPlan] = {}
+    out, plans = settings.output.out, dict[str, AuditPlan]()
     for pairs in opened:
         slug = file_name(pairs.name, "bench")
         if slug in plans:
@@ -100,7 +94,7 @@ def plan_audits(benches: Iterable[Bench], settings: AuditSettings) -> list[Audit
             controls=controls,
             positive_controls=tuple(positive),
             budget=budget,
-            folder=(settings.output.out or AUDITS) / slug,
+            folder=out if out and len(opened) == 1 else (out or AUDITS) / slug,
             notes=notes,
         )
     return list(plans.values())
@@ -123,8 +117,8 @@ def open_from(bench: Bench, settings: AuditSettings, *, skip_bad: bool = False) 
     """Open a benchmark whose files may lie in the folder of sets."""
     skip_bad = skip_bad or settings.sample.skip_bad
     if settings.data_root is not None and isinstance(bench, str):
-        name = bench.partition(":")[0]
+        name, root = bench.partition(":")[0], Path(settings.data_root)
         for folder in (name, name.replace("-", "_")):
-            if name in list_sources() and (settings.data_root / folder).is_dir():
-                return load(bench, data=settings.data_root / folder, skip_bad=skip_bad)
+            if name in list_sources() and (root / folder).is_dir():
+                return load(bench, data=root / folder, skip_bad=skip_bad)
     return load(bench, skip_bad=skip_bad)

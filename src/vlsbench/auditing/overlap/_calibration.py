@@ -186,14 +186,7 @@ def _parse(text: str, name: str) -> Calibration:
 @cache
 def shipped() -> Calibration:
     """Return the numbers that come with the package, fitted for MiniLM."""
-    return _parse(
-        resources.files("vlsbench.auditing.overlap").joinpath(SHIPPED).read_text("utf-8"), SHIPPED
-    )
-
-
-def shipped_for(embedder: Embedder) -> Calibration | None:
-    """Return the numbers that come with the package, None where they are for another embedder."""
-    return shipped() if shipped().embedder_digest == embedder.digest else None
+    return _parse(resources.files(__package__).joinpath(SHIPPED).read_text("utf-8"), SHIPPED)
 
 
 def load_calibration(path: Path) -> Calibration:

@@ -14,7 +14,7 @@ from vlsbench.auditing.overlap._background import QUESTIONS, empty_images
 from vlsbench.auditing.overlap._measure import Nothing
 from vlsbench.embed import CachedEmbedder, Clip, Vectors
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import Image, ImageData, ImageError
+from vlsbench.pairs import Image, ImageError
 
 BATCH = 32
 """Images whose files are in memory at a time, and of one pass through the model."""
@@ -66,7 +66,7 @@ class ImageVectors:
         return found
 
     def _batch(self, images: Sequence[Image], pool: ThreadPoolExecutor) -> dict[str, Vectors]:
-        read = self._try(_read, {image.ref: image for image in images}, pool)
+        read = self._try(lambda image: image.read(), {image.ref: image for image in images}, pool)
         keys = {ref: self._key(image.sha256) for ref, image in read.items()}
         known = self._cached.known(keys.values())
         new = {ref: image for ref, image in read.items() if keys[ref] not in known}
@@ -93,10 +93,6 @@ class ImageVectors:
 
         made = zip(given, pool.map(one, given), strict=True)
         return {ref: found for ref, found in made if found is not None}
-
-
-def _read(image: Image) -> ImageData:
-    return image.read()
 
 
 def refuse_words(embedder: str, **given: object) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.auditing._head import facts
-from vlsbench.auditing.overlap._calibration import Calibration, check_fits, shipped, shipped_for
+from vlsbench.auditing.overlap._calibration import Calibration, check_fits, shipped
 from vlsbench.auditing.overlap._contents import Content, Look, Pool, content_of, number_of
 from vlsbench.auditing.overlap._figures import (
     Channel,
@@ -213,7 +213,8 @@ def overlap(
     opened = open_embedder(embedder)
     if isinstance(opened, Clip):
         refuse_words(opened.name, calibration=calibration, captioner=caption, ocr=text)
-    if fitted := calibration or shipped_for(opened):
+    fitted = calibration or (shipped() if shipped().embedder_digest == opened.digest else None)
+    if fitted:
         check_fits(fitted, opened)
 
     def items() -> Iterator[_Item]:

@@ -84,11 +84,7 @@ def _stem(word: str) -> str:
 
 @cache
 def _general_stems() -> frozenset[str]:
-    listed = (
-        resources.files("vlsbench.auditing.overlap")
-        .joinpath("general_words.txt")
-        .read_text("utf-8")
-    )
+    listed = resources.files(__package__).joinpath("general_words.txt").read_text("utf-8")
     return frozenset(map(_stem, listed.split()))
 
 
