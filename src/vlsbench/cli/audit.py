@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from vlsbench.auditing._settings import AuditConfig
+from vlsbench.auditing import AuditConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import Listing, print_json, say

@@ -6,7 +6,6 @@ from vlsbench.auditing.card._card import Card as Card
 from vlsbench.auditing.card._card import CategoryLeak as CategoryLeak
 from vlsbench.auditing.card._card import Dropped as Dropped
 from vlsbench.auditing.card._card import Leaderboard as Leaderboard
-from vlsbench.auditing.card._card import LeaderboardRow as LeaderboardRow
 from vlsbench.auditing.card._card import LeakingPair as LeakingPair
 from vlsbench.auditing.card._card import Mark as Mark
 from vlsbench.auditing.card._card import Measure as Measure
