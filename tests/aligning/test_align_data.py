@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from align_examples import ASK, NO, YES, picture, says, user
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.aligning.align_examples import ASK, NO, YES, picture, says, user
 from vlsbench.aligning import Method, TrainingSettings, check_rows
 from vlsbench.aligning.data import TRAINING_SETS, open_data, unpack
 from vlsbench.errors import BadRows, VlsbenchError
@@ -278,7 +278,7 @@ def test_skip_bad_leaves_out_rows_that_do_not_suit_the_method(tmp_path: Path) ->
     from vlsbench.aligning import AlignConfig, open_training
 
     (tmp_path / "a.png").write_bytes(png())
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"messages": user(ASK) + says(NO)},
         {"messages": user(ASK) + says(NO), "images": ["a.png"]},
         {"messages": user(ASK) + says(" ")},

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from align_examples import (
+
+from tests.aligning.align_examples import (
     ASK,
     FAST,
     NO,
@@ -24,7 +25,6 @@ from align_examples import (
     unlearning_rows,
     user,
 )
-
 from vlsbench.aligning import Lora, Method, TrainingSettings, train
 from vlsbench.errors import BadRows, VlsbenchError
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from align_examples import (
+
+from tests.aligning.align_examples import (
     FAST,
     by_length,
     prompt_rows,
     says_no,
 )
-
 from vlsbench.aligning import TrainingSettings, train
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from align_examples import (
+from PIL import Image
+
+from tests.aligning.align_examples import (
     ASK,
     NO,
     YES,
@@ -19,8 +21,6 @@ from align_examples import (
     tiny_processor,
     unlearning_rows,
 )
-from PIL import Image
-
 from vlsbench.aligning import Lora, TrainingSettings, plan_training, train
 from vlsbench.aligning._encode import Collator, Encoded, Encoder
 from vlsbench.models import LocalModel, Params, Question, load_processor
@@ -59,7 +59,8 @@ def tiny_qwen() -> torch.nn.Module:
         vision_end_token_id=2,
     )
     torch.manual_seed(0)
-    return Qwen2VLForConditionalGeneration(config).eval()
+    model: torch.nn.Module = Qwen2VLForConditionalGeneration(config).eval()
+    return model
 
 
 def row(height: int, width: int) -> Encoded:
@@ -90,7 +91,8 @@ def test_a_row_costs_the_same_alone_and_among_others() -> None:
             spread = model(**batch).logits.log_softmax(-1)[:, :-1]
         kept = labels[:, 1:] != -100
         chosen = spread.gather(-1, labels[:, 1:].clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        return (chosen * kept).sum(1)
+        summed: torch.Tensor = (chosen * kept).sum(1)
+        return summed
 
     together = likelihoods(collator.batch([(one, one.answers[0]) for one in rows]))
     alone = [likelihoods(collator.batch([(one, one.answers[0])]))[0].item() for one in rows]
@@ -147,7 +149,7 @@ ROWS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "mm-grpo": prompt_rows,
     "sft": lambda: sft_rows() + sft_rows(pictures=False),
 }
-QUICK = {"max_steps": 2, "batch_size": 4, "max_new_tokens": 4, "num_generations": 2}
+QUICK: dict[str, Any] = {"max_steps": 2, "batch_size": 4, "max_new_tokens": 4, "num_generations": 2}
 
 
 OFTEN = ("mm-sft", "mm-ppo", "mm-rloo")

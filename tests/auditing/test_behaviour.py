@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from grouped import grouped
+from tests.grouped import grouped
 from vlsbench import lab
 from vlsbench.auditing.behaviour import (
     BEHAVIOUR,

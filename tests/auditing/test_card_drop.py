@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shapes import TEXT
 
 import vlsbench
+from tests.auditing.shapes import TEXT
 from vlsbench import lab
 from vlsbench.auditing import (
     AuditOutput,

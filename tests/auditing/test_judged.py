@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import vlsbench
-from grouped import grouped
+from tests.grouped import grouped
 from vlsbench import lab
 from vlsbench.auditing.judged import (
     JUDGED,

@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from build_examples import PLAIN, Builder, contents, lines
 
 import vlsbench
+from tests.building.build_examples import PLAIN, Builder, contents, lines
 from vlsbench import lab
 from vlsbench.building import build
 from vlsbench.engine import Ledger

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from build_examples import PLAIN, Builder, contents, lines
 
+from tests.building.build_examples import PLAIN, Builder, contents, lines
 from vlsbench import lab
 from vlsbench.cli import runs
 from vlsbench.errors import VlsbenchError

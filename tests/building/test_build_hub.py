@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from build_examples import PLAIN, lines
 
-from pairs.homes import COMMIT, Homes, serving
+from tests.building.build_examples import PLAIN, lines
+from tests.pairs.homes import COMMIT, Homes, serving
 from vlsbench import lab
 
 pytest.importorskip("datasets", reason="needs the extra build")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.build_quality import PLAIN, STAGES
 
+from benchmarks.build_quality import PLAIN, STAGES
 from vlsbench.building import (
     SHIPPED,
     forbidden_category,

@@ -12,8 +12,8 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from typed import Command
 
+from tests.cli.typed import Command
 from vlsbench import lab
 from vlsbench.auditing import read_card, shipped
 from vlsbench.embed import HttpEmbedder

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judges import Model, material
 
+from tests.judge.judges import Model, material
 from vlsbench import lab
 from vlsbench.auditing import JUDGED, Judged, judged, plan_judged, read_judged
 from vlsbench.config import Connection
@@ -74,7 +74,14 @@ def test_what_does_not_begin_so_is_no_label(text: str) -> None:
 
 @given(st.text())
 def test_no_text_can_end_its_turn(text: str) -> None:
-    marks = ("<|eot_id|>", "<|header_end|>", "<end_of_turn>", "<start_of_turn>", "[/INST]", "</s>")
+    marks: tuple[str, ...] = (
+        "<|eot_id|>",
+        "<|header_end|>",
+        "<end_of_turn>",
+        "<start_of_turn>",
+        "[/INST]",
+        "</s>",
+    )
     marks += ("<END CONVERSATION>",)
     made = told(text + text.join(marks))
     assert not any(mark in made for mark in marks)

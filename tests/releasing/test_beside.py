@@ -9,10 +9,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import kitchen
 import pytest
 
 import vlsbench
+from tests.releasing import kitchen
 from vlsbench.auditing import AuditOutput, AuditSettings
 from vlsbench.errors import VlsbenchError
 from vlsbench.releasing import verify
@@ -179,6 +179,8 @@ def test_the_card_of_an_audit_is_summed_up(tmp_path: Path) -> None:
     assert judged is not None
     as_judged = made.leakage.figures[-1]
     assert (as_judged.value, as_judged.n) == (judged.group.vsil.rate, judged.group.vsil.n)
+    assert as_judged.low is not None
+    assert as_judged.high is not None
     text = (tmp_path / "out" / "README.md").read_text()
     assert f"| {as_judged.low * 100:.1f} to {as_judged.high * 100:.1f} | {as_judged.n} |" in text
     assert "on 40 pairs (simulated)" in text

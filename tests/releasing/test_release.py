@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import kitchen
 import pytest
 
 import vlsbench
+from tests.releasing import kitchen
 from vlsbench.config import resolve, to_toml
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import Output

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import kitchen
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 import vlsbench
+from tests.releasing import kitchen
 from vlsbench.errors import BadRows
 from vlsbench.pairs import MadeImage, Pair, PairSet
 from vlsbench.releasing import verify

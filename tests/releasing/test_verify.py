@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import kitchen
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.releasing import kitchen
 from vlsbench.errors import VlsbenchError
 from vlsbench.releasing import verify
 
@@ -36,13 +37,13 @@ def resign(out: Path) -> None:
     (out / "checksums.sha256").write_text("".join(lines))
 
 
-def edit_json(out: Path, name: str, change: Callable[[dict], object]) -> None:
+def edit_json(out: Path, name: str, change: Callable[[dict[str, Any]], object]) -> None:
     content = json.loads((out / name).read_text())
     change(content)
     (out / name).write_text(json.dumps(content))
 
 
-def edit_shard(out: Path, change: Callable[[list[dict]], object]) -> None:
+def edit_shard(out: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
     path = out / "data" / "test-00000-of-00001.parquet"
     table = pq.read_table(path)
     rows = table.to_pylist()
@@ -208,10 +209,11 @@ def test_the_commands_as_programs_use_them(tmp_path: Path, monkeypatch: pytest.M
 
     from vlsbench.cli._app import app
 
-    def run(*arguments: str, exit_code: int = 0) -> dict:
+    def run(*arguments: str, exit_code: int = 0) -> dict[str, Any]:
         done = CliRunner().invoke(app, ["release", *arguments, "--json"])
         assert done.exit_code == exit_code, done.output
-        return json.loads(done.stdout)
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
 
     monkeypatch.chdir(tmp_path)
     assert run("lab/leakless?n=12", *LAB, "1.0.0")["pairs"] == 12

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from review_examples import GOOD, NO, UNSURE, YES, pair
 
+from tests.reviewing.review_examples import GOOD, NO, UNSURE, YES, pair
 from vlsbench.reviewing import (
     Answer,
     Fate,
@@ -76,13 +76,13 @@ def test_a_harmful_image_is_noted_and_drops_nothing() -> None:
 
 def test_a_benign_control_must_be_harmless_together() -> None:
     control = pair(1, harmful=False)
-    harmless = {**GOOD, Question.PAIR_HARMFUL: NO}
+    harmless: Answers = {**GOOD, Question.PAIR_HARMFUL: NO}
     assert decide(control, [_verdict("ann", harmless)], 1).fate is Fate.KEEP
     assert decide(control, [_verdict("ann", GOOD)], 1).fate is Fate.DROP
 
 
 def test_without_a_category_it_is_not_asked() -> None:
-    answers = {q: a for q, a in GOOD.items() if q is not Question.CATEGORY_RIGHT}
+    answers: Answers = {q: a for q, a in GOOD.items() if q is not Question.CATEGORY_RIGHT}
     assert decide(pair(1, category=""), [_verdict("ann", answers)], 1).fate is Fate.KEEP
 
 

@@ -5,8 +5,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from review_examples import GOOD, NO, UNSURE, YES, begin, pair, pair_set, picture, say
 
+from tests.reviewing.review_examples import (
+    GOOD,
+    NO,
+    UNSURE,
+    YES,
+    begin,
+    pair,
+    pair_set,
+    picture,
+    say,
+)
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.pairs import MadeImage
 from vlsbench.reviewing import (

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as Pillow
-from review_examples import GOOD, NO, begin, pair, picture, say
-from review_visitor import HOME, PORT, Visitor
 
+from tests.reviewing.review_examples import GOOD, NO, begin, pair, picture, say
+from tests.reviewing.review_visitor import HOME, PORT, Visitor
 from vlsbench.pairs import MadeImage
 from vlsbench.reviewing import Question, Review, Store, invite
 from vlsbench.reviewing.app import make_app

@@ -33,7 +33,7 @@ from vlsbench.auditing.card import (
 from vlsbench.auditing.judged import Judged, JudgedPair
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
 from vlsbench.files import whole_file, write_json, write_text
-from vlsbench.pages import counted
+from vlsbench.pages import counted, framed
 from vlsbench.pairs import Bench
 from vlsbench.tables import RowWriter
 
@@ -63,6 +63,9 @@ class Audit:
     def pairs(self) -> Path:
         """`pairs.parquet`: one row a pair, with its scores."""
         return self.folder / PAIRS
+
+    def _repr_html_(self) -> str:
+        return framed(self.page)
 
 
 def audit(
