@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -53,6 +54,8 @@ from vlsbench.text import file_name
 
 AUDITS = Path("audits")
 """Where audits go unless told otherwise."""
+PLACE = ".set"
+"""In a card's folder: a digest of where its set lies."""
 CARD_HTML = "card.html"
 LEADERBOARD_HTML = "leaderboard.html"
 LEADERBOARD_MD = "leaderboard.md"
@@ -147,7 +150,7 @@ def audit(
         output=output,
     )
     pairs = load(bench, skip_bad=plan.sample.skip_bad)
-    return _audit(pairs, plan.output.out or AUDITS / file_name(pairs.name, "bench"), plan, say)
+    return _audit(pairs, plan.output.out or _folder_of(pairs, AUDITS), plan, say)
 
 
 def audit_expenses(bench: Bench, **options: Any) -> tuple[Expense, ...]:
@@ -160,7 +163,7 @@ def audit_expenses(bench: Bench, **options: Any) -> tuple[Expense, ...]:
     plan = _plan(**{name: value for name, value in options.items() if name != "say"})
     pairs = load(bench, skip_bad=plan.sample.skip_bad)
     plan.check(pairs)
-    folder = plan.output.out or AUDITS / file_name(pairs.name, "bench")
+    folder = plan.output.out or _folder_of(pairs, AUDITS)
     return tuple(expenses(Selection(pairs, plan.sample), folder, plan))
 
 
@@ -267,14 +270,14 @@ def leaderboard(
     options["positive_controls"] = positive_controls
     options["data_root"] = data_root
     audits: list[Audit] = []
-    for slug, pairs in names.items():
+    for pairs in names.values():
         say(f"{pairs.name}: {counted(len(pairs), 'pair')}")
         audits.append(
             audit(
                 pairs,
                 sample=sample,
                 budget=spending,
-                output=replace(output, out=folder / slug),
+                output=replace(output, out=_folder_of(pairs, folder)),
                 say=say,
                 **options,
             )
@@ -304,10 +307,31 @@ def open_from(bench: Bench, data_root: str | os.PathLike[str] | None, skip_bad: 
     return load(bench, skip_bad=skip_bad)
 
 
+def _is_of_another(folder: Path, pairs: PairSet) -> bool:
+    """Tell whether a folder holds the audit of a set that lies elsewhere."""
+    mark = folder / PLACE
+    return mark.is_file() and mark.read_text("utf-8") != _place(pairs)
+
+
+def _place(pairs: PairSet) -> str:
+    place = str(pairs.root.resolve()) if pairs.root else ""
+    return hashlib.sha256(place.encode()).hexdigest()[:8]
+
+
+def _folder_of(pairs: PairSet, root: Path) -> Path:
+    """Name a set's audit; one of another set of the same name keeps its folder."""
+    folder = root / file_name(pairs.name, "bench")
+    another = _is_of_another(folder, pairs)
+    return folder.with_name(f"{folder.name}-{_place(pairs)}") if another else folder
+
+
 def _audit(pairs: PairSet, folder: Path, plan: AuditPlan, say: Say) -> Audit:
     plan.check(pairs)
+    if _is_of_another(folder, pairs):
+        raise VlsbenchError(f"{folder} holds the audit of another set; choose another --out")
     selection = Selection(pairs, plan.sample)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / PLACE).write_text(_place(pairs), "utf-8")
     overlap_found: OverlapSummary | None = None
     judged_found: Judged | None = None
     behaviour_found: Behaviour | None = None

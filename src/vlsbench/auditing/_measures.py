@@ -73,7 +73,8 @@ def run_overlap(
         stopped = ""
         notes: tuple[str, ...] = ()
         if how.ocr or how.captioner:
-            place = _folder_of(folder, "pictures", how.captioner, how.ocr, pairs.root)
+            content, _ = Selection(selection.pairs).content()
+            place = _folder_of(folder, "pictures", how.captioner, how.ocr, pairs.root, content)
             ledger = stack.enter_context(Ledger.write(place))
             stopped = _read_images(pairs, ledger, plan, say)
             notes = tuple(_unread(ledger))
@@ -139,6 +140,7 @@ def _read_images(pairs: PairSet, ledger: Ledger, plan: AuditPlan, say: Say) -> s
             width=plan.connection.concurrency if models else WIDTH,
             total=len({pair.cluster for pair in source() if pair.images}),
             counts=lambda outcome: outcome.stage == stage.name,
+            reuse=(),
             progress=plan.output.progress,
         )
 
@@ -216,6 +218,8 @@ def run_judged(
             f"judge {name_of(plan.judge)}: {left:,} of {asked.questions:,} questions to ask, "
             f"controls included, {asked.concurrency} in flight; into {asked.folder}"
         )
+    else:
+        say(f"nothing was asked of the judge: {asked.folder} is complete")
     found = execute_judged(asked)
     return found, read_judged_pairs(asked.folder / JUDGED_PAIRS, selection.pairs.name)
 

@@ -43,6 +43,8 @@ class Evaluation:
     summary: Summary
     stopped: str | None = None
     """Why it ended early; None where it is complete."""
+    since: str = ""
+    """When it was completed, where an earlier invocation did so and nothing was asked."""
 
     @property
     def report(self) -> Path:
@@ -114,7 +116,8 @@ def plan(
         prices, "give --price or --judge-price INPUT,OUTPUT in dollars per million tokens"
     )
     selection = Selection(pairs, sample)
-    identity = identity_of(selection, shown, target, asked, judging)
+    content, files = selection.content(shown.view)
+    identity = identity_of(selection, content, shown, target, asked, judging)
     found = EvaluationPlan(
         selection=selection,
         shown=shown,
@@ -122,6 +125,7 @@ def plan(
         judge=asked,
         judging=judging,
         identity=identity,
+        files=files,
         settings={
             **{"view": str(shown.view), "system": system, "samples": samples},
             **{"sample": record(sample), "params": record(params), "judging": record(judging)},
@@ -226,9 +230,9 @@ def execute(plan: EvaluationPlan) -> Evaluation:
         reopened = 0
         if plan.output.retry:
             reopened = run_async(partial(reopen_unscored, ledger))
-        if ledger.meta("complete") and not reopened:
+        if (since := ledger.meta("complete")) and not reopened:
             plan.selection.leave_out(ledger.left_out())
-            return Evaluation(plan.folder, _files(plan, ledger))
+            return Evaluation(plan.folder, _files(plan, ledger), since=since)
         signal = plan.job().run(ledger)
         try:
             summary = _files(plan, ledger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,8 @@ class EvaluationPlan:
     judge: Judge
     judging: Judging
     identity: Mapping[str, object]
+    files: Mapping[str, str]
+    """Image file → SHA-256, of the files that the view reads."""
     settings: Mapping[str, Any]
     """All settings, as `summary.json` keeps them."""
     folder: Path
@@ -109,6 +112,7 @@ class EvaluationPlan:
                 "model": self.target.spec,
                 "judge": self.judge.name,
                 "pairs": str(len(self.selection)),
+                "files": json.dumps(self.files),
                 **({"samples": str(self.shown.samples)} if self.shown.samples > 1 else {}),
             },
             steps=(Flow(stages, lambda: self.shown.records(self.selection)),),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +18,16 @@ from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.evaluation._page import GALLERY
 from vlsbench.judge import Judge, JudgeContext, Judging
 from vlsbench.models import ChatModel, Params
-from vlsbench.pairs import Pair, PairSet, Shrink, Swapper, View, image_faults, show
+from vlsbench.pairs import (
+    Pair,
+    PairSet,
+    Shrink,
+    Swapper,
+    View,
+    file_digests,
+    image_faults,
+    show,
+)
 from vlsbench.text import slug
 
 
@@ -142,6 +152,29 @@ class Selection:
             digest.update(json.dumps(row).encode())
         self.fingerprint = digest.hexdigest()[:16]
 
+    def content(self, view: View = View.FULL) -> tuple[str, dict[str, str]]:
+        """Return a digest of all that `fingerprint` leaves out, and image file → digest.
+
+        Covers where the set lies, what else its rows say, and what is in the image files that the
+        view reads.
+        """
+        shown = () if not view.reads_images else self.pairs if view is View.SWAP else self
+        paths = {
+            image.ref: os.path.abspath(path)
+            for pair in shown
+            for image in pair.images
+            if (path := getattr(image, "path", None))
+        }
+        files = file_digests(paths.values())
+        root = self.pairs.root
+        digest = hashlib.sha256(str(root.resolve() if root else "").encode())
+        for pair in self:
+            told = (pair.category, pair.subcategory, pair.description, pair.reason, pair.source)
+            digest.update(json.dumps((*told, dict(pair.meta)), default=str).encode())
+        for ref, path in sorted(paths.items()):
+            digest.update(f"{ref} {files[path]}\n".encode(errors="surrogatepass"))
+        return digest.hexdigest()[:16], files
+
     def __iter__(self) -> Iterator[Pair]:
         for number, pair in enumerate(self.pairs):
             chosen = self._chosen is None or number in self._chosen
@@ -203,12 +236,18 @@ def default_context(view: View) -> JudgeContext:
 
 
 def identity_of(
-    selection: Selection, shown: Presentation, target: ChatModel, judge: Judge, judging: Judging
+    selection: Selection,
+    content: str,
+    shown: Presentation,
+    target: ChatModel,
+    judge: Judge,
+    judging: Judging,
 ) -> Mapping[str, Any]:
     """Gather everything that decides which calls are made; plain JSON, no secrets."""
     return {
         "bench": selection.pairs.name,
         "data": selection.fingerprint,
+        "content": content,
         "view": str(shown.view),
         "limit": selection.sample.limit,
         "seed": selection.sample.seed,

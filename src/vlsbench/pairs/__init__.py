@@ -13,6 +13,7 @@ from vlsbench.pairs._decode import sniff_mime as sniff_mime
 from vlsbench.pairs._describe import Description as Description
 from vlsbench.pairs._describe import Oddity as Oddity
 from vlsbench.pairs._describe import describe as describe
+from vlsbench.pairs._digest import file_digests as file_digests
 from vlsbench.pairs._fetch import PIN as PIN
 from vlsbench.pairs._fetch import Fetchable as Fetchable
 from vlsbench.pairs._fetch import Pin as Pin

@@ -62,6 +62,11 @@ class ParquetImage:
     item: int = 0
     """Which image of the cell, where a cell holds a list."""
 
+    @property
+    def path(self) -> Path:
+        """The Parquet file."""
+        return self.images.path
+
     def read(self) -> ImageData:
         """Return the bytes. Raises `ImageError` where the cell is null or no image."""
         data = self.images.bytes_at(self.group, self.row, self.item)

@@ -192,6 +192,9 @@ def _identity(sets: Sequence[JudgedSet], sample: Sample, judge: Judge) -> dict[s
         "sets": [
             [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]] for s in sets
         ],
+        "content": [
+            s.selection.content(View.FULL if Part.PAIR in s.parts else View.TEXT)[0] for s in sets
+        ],
         "limit": sample.limit,
         "seed": sample.seed,
         "judge": dict(judge.identity),
