@@ -338,7 +338,7 @@ def _audit(pairs: PairSet, folder: Path, plan: AuditPlan, say: Say) -> Audit:
     judged_pairs: Mapping[str, JudgedPair] = {}
     dropped = None
     stopped = ""
-    notes: tuple[str, ...] = ()
+    notes = tuple(pairs.columns.said())
     droplist = (
         DropList(folder / DROP, pairs.name, plan.output.drop_leaking)
         if plan.output.drop_leaking is not None
@@ -359,7 +359,8 @@ def _audit(pairs: PairSet, folder: Path, plan: AuditPlan, say: Say) -> Audit:
             # Only where a judge's labels are to stand beside them must pairs wait in memory.
             waits = Measure.JUDGED in plan.measures
             each = kept.append if waits else partial(add, judged=None)
-            overlap_found, stopped, notes = run_overlap(selection, folder, plan, each, say)
+            overlap_found, stopped, lacks = run_overlap(selection, folder, plan, each, say)
+            notes += lacks
         if plan.positive_by_default:
             names = ", ".join(bench_name(control) for control in plan.positive_controls)
             notes = (*notes, f"positive controls by default: the harmful texts of {names}")

@@ -50,6 +50,8 @@ def check_same_run(ledger: Ledger, identity: Mapping[str, object]) -> None:
         # Runs of 0.1 know nothing of their sets' content.
         if theirs.get(key) != ours.get(key) and (key != CONTENT or key in theirs)
     ]
+    if len(differing) > 1 and CONTENT in differing:
+        differing.remove(CONTENT)  # it covers what the others do
     if differing:
         raise VlsbenchError(
             f"{ledger.folder} holds another run (differs in: {', '.join(differing)}); choose "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,21 +81,20 @@ class EvaluationPlan:
         """How many answers the run is to have."""
         return len(self.selection) * self.shown.samples
 
-    @property
-    def warning(self) -> str:
-        """What is doubtful about asking several times; empty where nothing is."""
+    def warnings(self) -> Iterator[str]:
+        """Say what is assumed of the set, and what is doubtful about asking several times."""
+        yield from self.selection.assumptions(self.shown.view)
         cold = (
             ("target", self.shown.samples, self.shown.params.temperature, "--temperature"),
             ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),
         )
         said = [(who, flag) for who, times, heat, flag in cold if times > 1 and heat == 0]
-        if not said:
-            return ""
-        whom, flags = (" and ".join(parts) for parts in zip(*said, strict=True))
-        return (
-            f"Asked several times at temperature 0: {whom}. Most servers then give nearly the same "
-            f"answer each time, which says little of how far it varies; set {flags}."
-        )
+        if said:
+            whom, flags = (" and ".join(parts) for parts in zip(*said, strict=True))
+            yield (
+                f"Asked several times at temperature 0: {whom}. Most servers then give nearly the "
+                f"same answer each time, which says little of how far it varies; set {flags}."
+            )
 
     def job(self) -> Job:
         """Return the job that asks and judges every open pair."""
@@ -165,7 +164,7 @@ def _notes(
         (NO_BENIGN_NOTE, not known and not benign),
         (UNSCORED_BENIGN_NOTE, not known and benign),
         (STOPPED_NOTE, not complete),
-        (plan.warning, bool(plan.warning)),
+        *((said, True) for said in plan.warnings()),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
     )
     return tuple(note for note, holds in notes if holds)

@@ -163,7 +163,7 @@ class Selection:
             image.ref: os.path.abspath(path)
             for pair in shown
             for image in pair.images
-            if (path := getattr(image, "path", None))
+            if (path := getattr(image, "place", None))
         }
         files = file_digests(paths.values())
         root = self.pairs.root
@@ -184,6 +184,15 @@ class Selection:
     def __len__(self) -> int:
         chosen = len(self.pairs) if self._chosen is None else len(self._chosen)
         return chosen - len(self.left_out)
+
+    def assumptions(self, view: View) -> Iterator[str]:
+        """Say what was assumed of the set's columns, and of pairs without an image."""
+        yield from self.pairs.columns.said()
+        lacking = sum(not pair.images for pair in self) if view is View.FULL else 0
+        if lacking == len(self):
+            yield "no pair has an image: view full sends the text alone"
+        elif lacking:
+            yield f"{lacking:,} of {len(self):,} pairs have no image and are asked as text alone"
 
     @property
     def all_left_out(self) -> tuple[BadRow, ...]:
@@ -225,7 +234,7 @@ class Selection:
             raise BadRows(self.pairs.name, list(bad.values()))
         self.left_out = bad
         if not len(self):
-            raise BadRows(self.pairs.name, list(bad.values()))
+            raise BadRows(self.pairs.name, list(bad.values()), rest=False)
         return swapper
 
 
