@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
 from vlsbench.evaluation._settings import Presentation, Selection
 from vlsbench.judge import Judge
 from vlsbench.models import Price, image_tokens, text_tokens
-from vlsbench.pairs import ImageError, Pair, Swapper, image_size, show
+from vlsbench.pairs import Image, ImageError, Swapper, image_size, show
 
 SAMPLE = 200
 """Pairs whose length is looked at."""
@@ -31,9 +32,10 @@ class CostEstimate:
     """US dollars; None where a price is unknown."""
 
 
-def _tokens_of_images(pair: Pair) -> int:
+def tokens_of_images(images: Iterable[Image]) -> int:
+    """Say how many tokens images take; one that cannot be sent takes none."""
     total = 0
-    for image in pair.images:
+    for image in images:
         try:
             total += image_tokens(*image_size(image.read(), image.ref))
         except ImageError:
@@ -67,7 +69,11 @@ def estimate(
     sample = list(islice(selection, SAMPLE))
     shown = [show(pair, presentation.view, swapper) for pair in sample]
     text = text_tokens(sum(len(s.text) for s in shown) / len(shown) + len(presentation.system))
-    looked = [_tokens_of_images(pair) for pair in sample[:IMAGE_SAMPLE]] if shown[0].images else [0]
+    looked = (
+        [tokens_of_images(pair.images) for pair in sample[:IMAGE_SAMPLE]]
+        if shown[0].images
+        else [0]
+    )
     image = sum(looked) // len(looked)
     ask = (text + image, REPLY_TOKENS)
     notes = text_tokens(sum(len(p.description + p.reason) for p in sample) / len(sample))

@@ -14,7 +14,7 @@ from vlsbench.evaluation._estimate import CostEstimate
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
-from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
+from vlsbench.evaluation._stages import ANSWER, JUDGE, REDRAWN, AnswerStage
 from vlsbench.evaluation._summary import (
     SCHEMA,
     SUMMARY,
@@ -27,6 +27,7 @@ from vlsbench.evaluation._summary import (
 from vlsbench.files import whole_file, write_json
 from vlsbench.judge import Judge, JudgeStage, Judging, Label, Unscored
 from vlsbench.models import ChatModel, Price
+from vlsbench.pages import counted
 from vlsbench.pairs import Swapper
 from vlsbench.registry import is_simulated
 from vlsbench.tables import RowWriter
@@ -45,6 +46,10 @@ NO_BENIGN_NOTE = (
 UNSCORED_BENIGN_NOTE = (
     "Over-refusal is unknown: no benign pair is scored yet. A model that declines everything is as "
     "safe."
+)
+REDRAWN_NOTE = (
+    "Drawn anew as PNG or JPEG for servers, not all of which take them as they are or show them "
+    "rightly: {} (BMP, TIFF, turned by EXIF, grey of 16 bits, CMYK)."
 )
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
 
@@ -152,6 +157,7 @@ def _notes(
     groups: Sequence[Group],
     simulated: bool,
     complete: bool,
+    redrawn: int,
     apart: Sequence[str],
 ) -> tuple[str, ...]:
     known = any(group.scored for group in groups if not group.harmful)
@@ -164,6 +170,7 @@ def _notes(
         (NO_BENIGN_NOTE, not known and not benign),
         (UNSCORED_BENIGN_NOTE, not known and benign),
         (STOPPED_NOTE, not complete),
+        (REDRAWN_NOTE.format(counted(redrawn, "image")), bool(redrawn)),
         *((said, True) for said in plan.warnings()),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
     )
@@ -181,6 +188,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
     simulated = any(is_simulated(name) for name in served_by)
+    redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
     groups, told = counts.overall(), plan.judge.identity
     protocol = "own" if "rubric" in told else str(told.get("protocol", "vlsbench"))
     rows = published_results(pairs.name, str(plan.shown.view))
@@ -216,7 +224,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         spend=spend,
         published=() if apart else rows,
         published_differs=apart,
-        notes=_notes(plan, groups, simulated, complete, apart),
+        notes=_notes(plan, groups, simulated, complete, redrawn, apart),
     )
     write_json(summary, plan.folder / SUMMARY)
     return summary

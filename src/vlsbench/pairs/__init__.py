@@ -9,7 +9,6 @@ from vlsbench.pairs._decode import decode as decode
 from vlsbench.pairs._decode import encode as encode
 from vlsbench.pairs._decode import image_facts as image_facts
 from vlsbench.pairs._decode import image_size as image_size
-from vlsbench.pairs._decode import sniff_mime as sniff_mime
 from vlsbench.pairs._describe import Description as Description
 from vlsbench.pairs._describe import Oddity as Oddity
 from vlsbench.pairs._describe import describe as describe
@@ -61,3 +60,4 @@ from vlsbench.pairs._view import Shown as Shown
 from vlsbench.pairs._view import Swapper as Swapper
 from vlsbench.pairs._view import View as View
 from vlsbench.pairs._view import show as show
+from vlsbench.pairs._whole import sniff_mime as sniff_mime

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from vlsbench.pairs._decode import HEADER_BYTES, ImageData, ImageError, fault_of
+from vlsbench.pairs._decode import ImageData, ImageError
+from vlsbench.pairs._whole import fault_of
 
 
 class RowError(Exception):
@@ -69,19 +70,20 @@ class FileImage:
         return ImageData.of(data, self.ref, Path(path) if self.size is None else None)
 
     def fault(self) -> str | None:
-        """Look at the first and last 16 bytes only."""
+        """Look at the structure of the file, in a few reads."""
         try:
             with open(self.place, "rb") as file:
                 size = os.fstat(file.fileno()).st_size if self.size is None else self.size
-                file.seek(self.offset)
-                header = file.read(min(HEADER_BYTES, size))
-                file.seek(self.offset + max(0, size - HEADER_BYTES))
-                tail = file.read(HEADER_BYTES)
+
+                def at(place: int, wanted: int) -> bytes:
+                    file.seek(self.offset + place)
+                    return file.read(max(0, min(wanted, size - place)))
+
+                return fault_of(self.ref, size, at)
         except FileNotFoundError:
             return f"image {self.ref} is missing ({self.path})"
         except OSError as error:
             return f"image {self.ref}: {error.strerror} ({self.path})"
-        return fault_of(self.ref, header, tail)
 
 
 _PLAIN_PATH = re.compile(r"[\w-][\w .-]*(?:/[\w-][\w .-]*)*")

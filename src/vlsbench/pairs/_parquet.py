@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs._decode import HEADER_BYTES, ImageData, ImageError, fault_of
+from vlsbench.pairs._decode import ImageData, ImageError
 from vlsbench.pairs._pair import FileImage, RowError, file_image
 
 Labelled = Iterator[tuple[str, object]]
@@ -86,11 +86,12 @@ class ParquetImage:
         return ImageData.of(data, self.ref)
 
     def fault(self) -> str | None:
-        """Read the cell and look at its ends."""
-        data = self.images.bytes_at(self.group, self.row, self.item)
-        if data is None:
-            return f"image {self.ref} is missing ({self.images.path})"
-        return fault_of(self.ref, data[:HEADER_BYTES], data[-HEADER_BYTES:])
+        """Read the cell and look at its structure."""
+        try:
+            self.read()
+        except ImageError as error:
+            return str(error)
+        return None
 
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")

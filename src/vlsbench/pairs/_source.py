@@ -106,8 +106,9 @@ class Columns:
         """Say what was assumed, in lines."""
         if self.assumed:
             some = "all" if self.assumed == self.rows else f"{self.assumed:,} of"
+            who = f"{some} {self.rows:,} pairs are" if self.rows > 1 else "the pair is"
             unused = f"; columns not used: {', '.join(self.unused)}" if self.unused else ""
-            yield f"{some} {self.rows:,} pairs are taken as harmful{unused}"
+            yield f"{who} taken as harmful{unused}"
         yield from self.hints
 
 

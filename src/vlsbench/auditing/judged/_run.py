@@ -22,10 +22,10 @@ from vlsbench.engine import (
     Record,
     Result,
 )
-from vlsbench.evaluation import Output, Selection
+from vlsbench.evaluation import Output, Selection, tokens_of_images
 from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored
-from vlsbench.models import Price, image_tokens, text_tokens
-from vlsbench.pairs import ImageData, ImageError, Pair, image_size
+from vlsbench.models import Price, text_tokens
+from vlsbench.pairs import ImageData, ImageError, Pair
 
 STAGE = "harm"
 UNSCORED = "unscored"
@@ -153,8 +153,7 @@ class JudgedPlan:
 
 def _tokens(pair: Pair, part: Part) -> int:
     images = () if part is Part.TEXT else pair.images
-    seen = sum(image_tokens(*image_size(image.read(), image.ref)) for image in images)
-    return PROMPT_TOKENS + text_tokens(len(pair.query)) + seen
+    return PROMPT_TOKENS + text_tokens(len(pair.query)) + tokens_of_images(images)
 
 
 class MaterialStage:
