@@ -14,9 +14,10 @@ from PIL import Image as Pillow
 from runs import labels, run
 
 import vlsbench
+from vlsbench.config import Budget
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import execute, verify_run
+from vlsbench.evaluation import Output, execute, verify_run
 from vlsbench.files import file_sha256
 from vlsbench.pairs import View, file_digests
 
@@ -142,3 +143,16 @@ def test_a_run_of_0_1_goes_on(tmp_path: Path) -> None:
     again = run(file, old.folder, model="lab/careful", judge="offline")
     assert labels(again) == labels(old)
     assert again.since == old.summary.finished
+
+
+def test_an_unknown_cost_is_not_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_set(tmp_path / "a")
+    for model, cost in (("m@http://127.0.0.1:9/v1", "cost unknown"), ("lab/careful", "$0.00")):
+        vlsbench.evaluate(
+            file,
+            model=model,
+            judge="offline",
+            budget=Budget(max_calls=0),
+            output=Output(out=tmp_path / cost.replace(" ", "-")),
+        )
+        assert f"0 of 2 pairs · 0.0 calls/s · {cost}" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from vlsbench.evaluation._page import GALLERY
 from vlsbench.judge import Judge, JudgeContext, Judging
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import (
+    Image,
     Pair,
     PairSet,
     Shrink,
@@ -158,19 +159,22 @@ class Selection:
         Covers where the set lies, what else its rows say, and what is in the image files that the
         view reads.
         """
-        shown = () if not view.reads_images else self.pairs if view is View.SWAP else self
-        paths = {
-            image.ref: os.path.abspath(path)
-            for pair in shown
-            for image in pair.images
-            if (path := getattr(image, "place", None))
-        }
-        files = file_digests(paths.values())
         root = self.pairs.root
         digest = hashlib.sha256(str(root.resolve() if root else "").encode())
+        paths: dict[str, str] = {}
+
+        def note(images: Iterable[Image]) -> None:
+            for image in images if view.reads_images else ():
+                if place := getattr(image, "place", None):
+                    paths[image.ref] = os.path.abspath(place)
+
         for pair in self:
             told = (pair.category, pair.subcategory, pair.description, pair.reason, pair.source)
             digest.update(json.dumps((*told, dict(pair.meta)), default=str).encode())
+            note(pair.images)
+        for pair in self.pairs if view is View.SWAP else ():
+            note(pair.images)
+        files = file_digests(paths.values())
         for ref, path in sorted(paths.items()):
             digest.update(f"{ref} {files[path]}\n".encode(errors="surrogatepass"))
         return digest.hexdigest()[:16], files
