@@ -11,6 +11,7 @@ import vlsbench
 from vlsbench import lab
 from vlsbench.auditing import AuditOutput
 from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import verify_run
 
 
 def write_set(folder: Path, bench: str) -> Path:
@@ -54,6 +55,9 @@ def test_two_sets_of_one_name_have_two_cards(
 def test_other_images_are_not_answered_for(tmp_path: Path) -> None:
     file = write_set(tmp_path / "set", "lab/leaky?n=5")
     audit(file, tmp_path / "card")
+    (run,) = (tmp_path / "card").glob("judged-*")
+    assert verify_run(run).problems == ()
     (file.parent / "0.png").write_bytes((file.parent / "1.png").read_bytes())
+    assert ["0.png is no longer" in problem for problem in verify_run(run).problems] == [True]
     with pytest.raises(VlsbenchError, match="differs in: content"):
         audit(file, tmp_path / "card")

@@ -129,6 +129,8 @@ def test_what_did_not_change_is_not_read_again(
     with sqlite3.connect(tmp_path / "digests.sqlite") as known:
         known.execute("UPDATE files SET sha256 = 'remembered'")
     assert file_digests([old]) == {old: "remembered"}
+    (tmp_path / "digests.sqlite").write_bytes(b"no database" * 900)
+    assert file_digests([old])[old] == first[old]
     monkeypatch.setenv("VLSBENCH_HOME", "/dev/null/nowhere")
     assert file_digests([old])[old] == first[old]
 

@@ -143,6 +143,7 @@ def test_nothing_is_read_on_inside_a_field(tmp_path: Path, text: str) -> None:
     [
         ("x.jsonl", '{"query": "Töster"}'.encode("cp1252"), "not UTF-8.*iconv -f CP1252"),
         ("x.csv", "query\nTöster".encode("cp1252"), "not UTF-8.*iconv -f CP1252"),
+        ("x.csv", "query,fön\na,b".encode("cp1252"), "line 1: not UTF-8.*iconv -f CP1252"),
         ("x.json", '[{"query": "Töster"}]'.encode("cp1252"), "line 1: not UTF-8.*iconv -f CP1252"),
         ("x.jsonl.gz", gzip.compress(lines().encode())[:-9], "x.jsonl.gz: Truncated"),
         ("x.jsonl.zst", zstandard.compress(lines().encode())[:-9], "x.jsonl.zst: "),
@@ -373,6 +374,11 @@ def test_a_set_without_images_says_so_and_names_the_column(tmp_path: Path, cell:
         "column label holds safe: --columns harmful=label",
         "no pair has an image: view full sends the text alone",
     ]
+    for view in ("blank", "swap", "image"):
+        with pytest.raises(VlsbenchError, match="image"):
+            vlsbench.plan(tmp_path / "x.jsonl", model="lab/careful", judge="offline", view=view)
+    with pytest.raises(BadRows, match="--columns image=img"):
+        vlsbench.plan(tmp_path / "x.jsonl", model="lab/careful", judge="offline", view="blank")
     opened = load(tmp_path / "x.jsonl", columns={"harmful": "label"})
     assert {pair.harmful for pair in opened} == {False}
     assert opened.columns.assumed == 0

@@ -36,7 +36,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 RELEASE = "release.json"
 """Marks a folder that `vlsbench release` wrote: its pairs are in `data/`."""
-FORMS = (".jsonl", ".csv", ".parquet", ".json")
+FORMS = (".jsonl", ".csv", ".parquet", ".json", ".arrow")
 """Of files, as `form_of` tells them."""
 SPLITS = ("data", "train", "test", "validation", "val")
 """Folders in a folder that may hold its set."""
@@ -296,12 +296,12 @@ def _image(folder: Path, root: Path, path: object) -> Image:
         raise RowError("the image cell holds an image in base64: write it to a file, give its path")
     image = file_image(folder, path)
     # In a repository, a table in `data/` names files by their place in the whole.
-    return image if root == folder or os.path.exists(image.path) else _of_root(image, root, path)
+    return image if root == folder or os.path.exists(image.place) else _of_root(image, root, path)
 
 
 def _of_root(image: Image, root: Path, path: str) -> Image:
     other = file_image(root, path)
-    return other if os.path.exists(other.path) else image
+    return other if os.path.exists(other.place) else image
 
 
 def plain_value(value: Any) -> Any:

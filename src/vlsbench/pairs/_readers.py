@@ -207,6 +207,8 @@ def read_csv(path: Path, *required: str) -> Labelled:
             raise VlsbenchError(f"{path}, line 1: not CSV ({error})") from None
         if not header:
             raise VlsbenchError(f"{path}: no header line")
+        if (text := "".join(header)) != storable(text):
+            raise VlsbenchError(f"{path}, line 1: {NOT_UTF8}")
         if len(set(header)) < len(header):
             raise VlsbenchError(f"{path}: a column name occurs twice in the header")
         if absent := [name for name in required if name not in header]:

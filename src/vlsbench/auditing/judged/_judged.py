@@ -192,9 +192,7 @@ def _identity(sets: Sequence[JudgedSet], sample: Sample, judge: Judge) -> dict[s
         "sets": [
             [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]] for s in sets
         ],
-        "content": [
-            s.selection.content(View.FULL if Part.PAIR in s.parts else View.TEXT)[0] for s in sets
-        ],
+        "content": [s.content()[0] for s in sets],
         "limit": sample.limit,
         "seed": sample.seed,
         "judge": dict(judge.identity),
@@ -211,7 +209,8 @@ def _prepare(key: str, kind: str, pairs: PairSet, sample: Sample, *, sees: bool)
     if kind == "bench":
         selection.check(View.FULL if sees else View.TEXT)
         if sees and not any(pair.images for pair in selection):
-            raise VlsbenchError(f"{pairs.name} holds no image: there is no pair to be judged")
+            said = f"{pairs.name} holds no image: there is no pair to be judged"
+            raise VlsbenchError("; ".join((said, *pairs.columns.hints)))
         return JudgedSet(key, kind, selection, tuple(Part) if sees else (Part.TEXT,))
     group = JudgedSet(key, kind, selection, (Part.TEXT,))
     if next(iter(group), None) is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -25,7 +26,7 @@ from vlsbench.engine import (
 from vlsbench.evaluation import Output, Selection, tokens_of_images
 from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored
 from vlsbench.models import Price, text_tokens
-from vlsbench.pairs import ImageData, ImageError, Pair
+from vlsbench.pairs import ImageData, ImageError, Pair, View
 
 STAGE = "harm"
 UNSCORED = "unscored"
@@ -57,6 +58,10 @@ class JudgedSet:
         for pair in self.selection:
             if self.kind == "bench" or pair.harmful == (self.kind == "positive"):
                 yield pair
+
+    def content(self) -> tuple[str, Mapping[str, str]]:
+        """Return what identifies the images and notes that are read; see `Selection.content`."""
+        return self.selection.content(View.FULL if Part.PAIR in self.parts else View.TEXT)
 
     def questions(self) -> Iterator[tuple[Pair, Part]]:
         """Walk the pairs and their parts."""
@@ -131,6 +136,7 @@ class JudgedPlan:
                 "model": self.judge.name,
                 "judge": self.judge.name,
                 "pairs": str(self.questions),
+                "files": json.dumps({k: v for s in self.sets for k, v in s.content()[1].items()}),
             },
             steps=(Flow((MaterialStage(), JudgeStage(self.judge, STAGE)), self.records),),
             models=models,
