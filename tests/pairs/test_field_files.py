@@ -350,6 +350,14 @@ def test_what_pandas_writes_is_read(tmp_path: Path) -> None:
 # What is assumed.
 
 
+def test_bytes_that_are_no_image_are_nobodys_business(tmp_path: Path) -> None:
+    table = pa.table({"query": ["a"], "audio": [b"RIFF....WAVE"], "image": [RED]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert load(tmp_path / "x.parquet").columns.unused == ("audio",)
+    (tmp_path / "config.json").write_text("{}")
+    assert len(load(tmp_path)) == 1
+
+
 def test_an_unused_parquet_column_of_images_is_an_error(tmp_path: Path) -> None:
     pq.write_table(pa.table({"query": ["a"], "img": [RED]}), tmp_path / "x.parquet")
     with pytest.raises(VlsbenchError, match=r"column img holds images.*--columns image=img"):

@@ -1,4 +1,4 @@
-"""The generic form: a user's own pairs in JSONL, CSV, Parquet or a Hugging Face imagefolder.
+"""The generic form: a user's own pairs in JSON, tables, Parquet or a Hugging Face folder.
 
 The columns are found by name; docs/benchmarks.md has the table.
 """
@@ -83,7 +83,7 @@ def open_generic(
     """Open a set in the generic form.
 
     Args:
-        path: A `.jsonl`, `.csv` or `.parquet` file, or a folder that holds one (`metadata.*`
+        path: A file of one of `FORMS`, perhaps packed, or a folder that holds one (`metadata.*`
             first; several Parquet files are read in the order of their names).
         columns: Field of a pair → column, where the names in `COLUMNS` do not fit.
         skip_bad: Leave unusable rows out rather than raise.
@@ -130,7 +130,7 @@ def _in_folder(path: Path) -> list[Path]:
     if (path / DISK).is_file():
         return sorted(path.glob("*.arrow"))
     inside = sorted(p for p in path.glob("*") if p.is_file() and form_of(p) in FORMS)
-    for form in FORMS:
+    for form in FORMS[:3]:
         if stated := [p for p in inside if p.name.startswith("metadata.") and form_of(p) == form]:
             return stated[:1]
     shards = [p for p in inside if form_of(p) == ".parquet"] or sorted(path.glob("data/*.parquet"))
@@ -138,9 +138,9 @@ def _in_folder(path: Path) -> list[Path]:
         # What else lies in a release, its provenance say, is no set.
         return shards
     found = [p for p in inside if form_of(p) in (".jsonl", ".csv")]
-    found = found or [p for p in inside if form_of(p) == ".json" and p.name not in ABOUT]
     if shards and not found:
         return shards
+    found = found or [p for p in inside if form_of(p) == ".json" and p.name not in ABOUT]
     if len(found) + bool(shards) > 1:
         raise VlsbenchError(
             f"{path} holds several sets (name one file): "
@@ -196,13 +196,15 @@ class _Found:
         self.assumed += "harmful" not in column or row.fields[column["harmful"]] in (None, "")
         for key in others if self.rows <= LOOKED_AT else ():
             value = row.fields[key]
-            if isinstance(value, Embedded) and "image" not in self.given:
+            if key in self.unused or value in (None, "", []):
+                continue
+            embedded = value.images[:1] if isinstance(value, Embedded) else ()
+            if "image" not in self.given and any(not image.fault() for image in embedded):
                 raise VlsbenchError(
                     f"{file}: column {key} holds images and is not used: give --columns image={key}"
                     + (f", or image={column['image']} for that alone" if "image" in column else "")
                 )
-            if not self.unused.get(key):
-                self.unused[key] = _hint(key, value, column)
+            self.unused[key] = _hint(key, value, column)
 
 
 def _hint(key: str, value: object, column: Mapping[str, str]) -> str:
@@ -295,11 +297,9 @@ def _image(folder: Path, root: Path, path: object) -> Image:
     if path.startswith(("iVBOR", "/9j/", "R0lGOD", "UklGR", "data:image/")):
         raise RowError("the image cell holds an image in base64: write it to a file, give its path")
     image = file_image(folder, path)
-    # In a repository, a table in `data/` names files by their place in the whole.
-    return image if root == folder or os.path.exists(image.place) else _of_root(image, root, path)
-
-
-def _of_root(image: Image, root: Path, path: str) -> Image:
+    if root == folder or os.path.exists(image.place):
+        return image
+    # In a repository, a table in `data/` may name files by their place in the whole.
     other = file_image(root, path)
     return other if os.path.exists(other.place) else image
 
