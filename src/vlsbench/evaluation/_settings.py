@@ -234,12 +234,15 @@ class Selection:
 
         for fault in image_faults(to_be_shown()):
             bad[fault.row] = BadRow(self.pairs.name, fault.row, fault.reason)
-        hints = self.pairs.columns.hints
-        if bad and not self.sample.skip_bad:
-            raise BadRows(self.pairs.name, list(bad.values()), hints=hints)
+        left = len(self) - len(bad)
+        if bad and not (self.sample.skip_bad and left):
+            raise BadRows(
+                self.pairs.name,
+                list(bad.values()),
+                rest=left > 0,
+                hints=self.pairs.columns.hints,
+            )
         self.left_out = bad
-        if not len(self):
-            raise BadRows(self.pairs.name, list(bad.values()), rest=False, hints=hints)
         return swapper
 
 
