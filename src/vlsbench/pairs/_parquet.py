@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def read_parquet(path: Path) -> Labelled:
                 for fields in batch.to_pylist():
                     number += 1
                     given = {name: fields.get(name, True) for name in cells}
-                    gone = {name for name, nulls in absent.items() if nulls and nulls[place]}
+                    gone = {name: nulls[place] for name, nulls in absent.items() if nulls}
                     at = (group, place, number)
                     yield str(number), _with_images(fields, cells, given, gone, at)
                     place += 1
@@ -157,7 +158,7 @@ def read_arrow(path: Path) -> Labelled:
             for place, fields in enumerate(batch.select(rest).to_pylist()):
                 number += 1
                 given = {name: names[place] for name, names in named.items()}
-                gone = {name for name in cells if nulls[name][place]}
+                gone = {name: found[place] for name, found in nulls.items()}
                 at = (group, place, number)
                 yield str(number), _with_images(fields, cells, given, gone, at)
 
@@ -166,12 +167,14 @@ def _with_images(
     fields: dict[str, Any],
     cells: Mapping[str, Cell],
     given: Mapping[str, Any],
-    gone: Collection[str],
+    gone: Mapping[str, Nulls],
     at: tuple[int, int, int],
 ) -> dict[str, Any] | RowError:
     """Put images into a row: those of which the bytes are `gone` are files, or none."""
     try:
-        return fields | {name: cell(given[name], name in gone, *at) for name, cell in cells.items()}
+        return fields | {
+            name: cell(given[name], gone.get(name, ()), *at) for name, cell in cells.items()
+        }
     except RowError as error:
         return error
 
@@ -187,52 +190,49 @@ def _arrow(path: Path) -> Iterator[Any]:
         raise VlsbenchError(f"{path}: no readable Arrow file ({error})") from None
 
 
-def _nulls(column: Any) -> list[bool]:
-    """Tell which cells hold no bytes."""
+def _nulls(column: Any) -> list[Nulls]:
+    """Tell which images of each cell have no bytes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if _is_list(column.type):
+        each = iter(_nulls(pc.list_flatten(column)))
+        lengths = pc.list_value_length(column).to_pylist()
+        return [tuple(next(each)[0] for _ in range(length or 0)) for length in lengths]
     if pa.types.is_struct(column.type):
         column = pc.struct_field(column, "bytes")
-    found: list[bool] = pc.is_null(column).to_pylist()
-    return found
+    return [(null,) for null in pc.is_null(column).to_pylist()]
 
 
 def _names(column: Any) -> list[Any]:
     """Return what `read_parquet` sees of a column of images: paths, where there are some."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    kind = column.type
-    if pa.types.is_struct(kind) and kind.get_field_index("path") >= 0:
-        paths = column.field("path").to_pylist()
-        return [
-            {"path": path} if ok else None
-            for ok, path in zip(column.is_valid().to_pylist(), paths, strict=True)
-        ]
-    if not _is_list(kind):
-        return [ok or None for ok in column.is_valid().to_pylist()]
-    return [
-        None if items is None else [item and {"path": item.get("path")} for item in items]
-        for items in column.to_pylist()
-    ]
+    if _is_list(column.type):
+        each = iter(_names(pc.list_flatten(column)))
+        lengths = pc.list_value_length(column).to_pylist()
+        return [None if n is None else [next(each) for _ in range(n)] for n in lengths]
+    paths: Any = [True] * len(column)
+    if pa.types.is_struct(column.type) and column.type.get_field_index("path") >= 0:
+        paths = ({"path": path} for path in column.field("path").to_pylist())
+    valid = column.is_valid().to_pylist()
+    return [path if ok else None for ok, path in zip(valid, paths, strict=True)]
 
 
-def _absent(file: Any, group: int, name: str) -> list[bool]:
-    """Tell which cells of a row group hold no bytes; empty where all do, or it has lists.
+def _absent(file: Any, group: int, name: str) -> list[Nulls]:
+    """Tell which images of a row group have no bytes; empty where all have some.
 
-    Reads the bytes only of a group of which the file says that some are null.
+    Reads the bytes only of a group of which the file does not say so.
     """
-    if _is_list(file.schema_arrow.field(name).type):
-        return []
     about = file.metadata.row_group(group)
-    for place in range(about.num_columns):
-        leaf = about.column(place)
-        if leaf.path_in_schema in (name, f"{name}.bytes"):
+    for leaf in map(about.column, range(about.num_columns)):
+        path = leaf.path_in_schema
+        if path == name or (path.startswith(f"{name}.") and path.endswith(".bytes")):
             if leaf.statistics and leaf.statistics.null_count == 0:
                 return []
-            leaves = [leaf.path_in_schema]
-            batches = file.iter_batches(64, row_groups=[group], columns=leaves)
-            return [null for batch in batches for null in _nulls(batch.column(0))]
+            batches = file.iter_batches(64, row_groups=[group], columns=[path])
+            return [nulls for batch in batches for nulls in _nulls(batch.column(0))]
     return []
 
 
@@ -248,9 +248,11 @@ def _is_list(kind: Any) -> bool:
     return hasattr(kind, "value_type") and not pa.types.is_dictionary(kind)
 
 
-Cell = Callable[[Any, bool, int, int, int], Embedded | None]
-"""From what was read of a cell, whether its bytes are null, its row group, its place in it, and the
-row's number, to the images."""
+Nulls = tuple[bool, ...]
+"""Which images of a cell have no bytes; nothing where all have some."""
+Cell = Callable[[Any, Nulls, int, int, int], Embedded | None]
+"""From what was read of a cell, what of it is null, its row group, its place in it, and the row's
+number, to the images."""
 
 
 def _image_cells(path: Path, schema: Any, kind: type[ParquetImages]) -> dict[str, Cell]:
@@ -273,26 +275,20 @@ def _image_cell(path: Path, column: Any, kind: type[ParquetImages]) -> Cell | No
     images = kind(path, column.name)
 
     # Where no file name is stored beside the bytes, nothing of the column is read: `value` is True.
-    def cell(value: Any, absent: bool, group: int, place: int, number: int) -> Embedded | None:
+    def cell(value: Any, gone: Nulls, group: int, place: int, number: int) -> Embedded | None:
         items = [value] if not many and value is not None else value or []
         names = ["" if at in (True, None) else at.get("path") or "" for at in items]
-        if not items or (absent and not names[0]):
+        if not items or (not many and any(gone) and not names[0]):
             return None
-        if absent:
-            return Embedded((file_image(path.parent, names[0]),), tuple(names))
-        found = tuple(
-            ParquetImage(
-                # Only a name that is the digest of its image says which cells hold the same one.
-                name
-                if _DIGEST.fullmatch(name)
-                else f"{path.name}#{number}" + (f".{at}" if many else ""),
-                images,
-                group,
-                place,
-                at,
-            )
-            for at, name in enumerate(names)
-        )
-        return Embedded(found, tuple(names))
+
+        def image(at: int, name: str) -> ParquetImage | FileImage:
+            if name and any(gone[at : at + 1]):
+                return file_image(path.parent, name)
+            # Only a name that is the digest of its image says which cells hold the same one.
+            numbered = f"{path.name}#{number}" + (f".{at}" if many else "")
+            ref = name if _DIGEST.fullmatch(name) else numbered
+            return ParquetImage(ref, images, group, place, at)
+
+        return Embedded(tuple(map(image, count(), names)), tuple(names))
 
     return cell
