@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-IMAGE = {"llava": "<image>", "qwen": "<|vision_start|><|image_pad|><|vision_end|>"}
+IMAGE: dict[str, Any] = {"llava": "<image>", "qwen": "<|vision_start|><|image_pad|><|vision_end|>"}
 TEMPLATE = (
     "{%- for m in messages -%}{{ '<' + m.role + '>' }}"
     "{%- for p in m.content if p.type == 'image' -%}IMAGE{%- endfor -%}"
@@ -21,9 +21,9 @@ QWEN_SPECIAL = [
     *(*SPECIAL, "<|image_pad|>", "<|vision_start|>", "<|vision_end|>", "<|video_pad|>"),
 ]
 WORDS = 1000
-ENDS = {"eos_token_id": END, "pad_token_id": PAD, "bos_token_id": None}
+ENDS: dict[str, Any] = {"eos_token_id": END, "pad_token_id": PAD, "bos_token_id": None}
 
-CLIP_LARGE = {
+CLIP_LARGE: dict[str, Any] = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
     "num_hidden_layers": 24,
@@ -32,7 +32,7 @@ CLIP_LARGE = {
     "patch_size": 14,
     "projection_dim": 768,
 }
-QWEN2_TOWER = {
+QWEN2_TOWER: dict[str, Any] = {
     "depth": 32,
     "embed_dim": 1280,
     "hidden_size": 3584,
@@ -40,7 +40,7 @@ QWEN2_TOWER = {
     "mlp_ratio": 4,
     "patch_size": 14,
 }
-QWEN25_TOWER = {
+QWEN25_TOWER: dict[str, Any] = {
     "depth": 32,
     "hidden_size": 1280,
     "intermediate_size": 3420,
@@ -67,7 +67,7 @@ class Shape(NamedTuple):
     """In float32, activations kept."""
 
 
-def llava_config(vocabulary: int, tower: dict[str, int], text: dict[str, int]) -> Any:
+def llava_config(vocabulary: int, tower: dict[str, Any], text: dict[str, Any]) -> Any:
     """A LLaVA-1.5: CLIP's tower and a Llama."""
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
@@ -157,11 +157,11 @@ def tokenizer(special: list[str]) -> Any:
     )
 
 
-def small(tower: dict[str, int], text: dict[str, int]) -> Any:
+def small(tower: dict[str, Any], text: dict[str, Any]) -> Any:
     return llava_config(len(LLAVA_SPECIAL) + WORDS, tower, text)
 
 
-SHAPES = {
+SHAPES: dict[str, Any] = {
     "tiny": Shape(
         lambda: small(
             {

@@ -31,7 +31,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.lab_log import Log, log_of, logged, recorded
-
 from vlsbench import lab
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError

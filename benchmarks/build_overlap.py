@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.build_kill import PLAIN, served
-
 from vlsbench import lab
 from vlsbench.building import BuildEstimate, BuildPlan, build, stages_of
 from vlsbench.config import Connection

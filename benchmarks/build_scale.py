@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 from benchmarks.build_kill import PLAIN
-
 from vlsbench.building import build
 
 ELEMENTS = 95

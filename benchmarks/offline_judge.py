@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from benchmarks.offline_phrases import phrases
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
+from benchmarks.offline_phrases import phrases
 from vlsbench import judge
 from vlsbench.judge import BITS, OFFLINE_VERSION, wording_features
 from vlsbench.stats import clustered_interval

@@ -28,6 +28,7 @@ import aiohttp
 import pybase64
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
+
 from benchmarks.clients.bare import body
 from benchmarks.measure import Cost, measured, median
 from benchmarks.workload import Item, items, warm

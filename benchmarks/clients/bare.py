@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
+
 from benchmarks.clients.chat import (
     JUDGE,
     MAX_TOKENS,

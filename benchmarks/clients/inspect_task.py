@@ -11,8 +11,6 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.clients.chat import JUDGE, MAX_TOKENS, SCHEMA, TARGET, arguments, judge_prompt
-from benchmarks.workload import Item, items
 from inspect_ai import Task, eval, task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import (
@@ -27,6 +25,9 @@ from inspect_ai.model import (
 from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer
 from inspect_ai.solver import TaskState, generate
 from inspect_ai.util import JSONSchema
+
+from benchmarks.clients.chat import JUDGE, MAX_TOKENS, SCHEMA, TARGET, arguments, judge_prompt
+from benchmarks.workload import Item, items
 
 
 def asked(image: ContentImage, text: str) -> ChatMessageUser:

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from openai import AsyncOpenAI
+
 from benchmarks.clients.chat import (
     JUDGE,
     MAX_TOKENS,
@@ -18,7 +20,6 @@ from benchmarks.clients.chat import (
     judge_prompt,
 )
 from benchmarks.workload import Item, items
-from openai import AsyncOpenAI
 
 
 def message(url: str, text: str) -> list[Any]:

@@ -60,7 +60,7 @@ def tiny_config() -> Any:
         eos_token_id=SPECIAL.index("</s>"),
         pad_token_id=SPECIAL.index("<pad>"),
     )
-    return LlavaConfig(
+    return LlavaConfig(  # type: ignore[call-arg]
         vision_config=vision,
         text_config=text,
         image_token_index=0,
@@ -216,7 +216,12 @@ def prompt_rows() -> list[dict[str, Any]]:
     ]
 
 
-FAST = {"learning_rate": 1e-2, "scheduler": "constant", "batch_size": 4, "log_steps": 5}
+FAST: dict[str, Any] = {
+    "learning_rate": 1e-2,
+    "scheduler": "constant",
+    "batch_size": 4,
+    "log_steps": 5,
+}
 """Settings of a training that learns within seconds."""
 
 

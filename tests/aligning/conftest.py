@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("trl", reason="needs the extra align")
 
-from align_examples import make_tiny
+from tests.aligning.align_examples import make_tiny
 
 
 @pytest.fixture(scope="session")

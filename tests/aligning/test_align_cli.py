@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from align_examples import ASK, NO, says, sft_rows, user
 
+from tests.aligning.align_examples import ASK, NO, says, sft_rows, user
 from vlsbench.cli import main
 
 
@@ -81,7 +81,7 @@ def test_a_dry_run_at_full_size_makes_no_weight(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
-    from align_shapes import SHAPES, write
+    from benchmarks.align_shapes import SHAPES, write
 
     write(tmp_path / "model", SHAPES[config], weights=False)
     done = run(

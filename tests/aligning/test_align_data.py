@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from align_examples import ASK, NO, YES, picture, says, user
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.aligning.align_examples import ASK, NO, YES, picture, says, user
 from vlsbench.aligning import Method, TrainingSettings, check_rows
 from vlsbench.aligning.data import TRAINING_SETS, open_data, unpack
 from vlsbench.errors import BadRows, VlsbenchError
@@ -86,7 +86,7 @@ def test_a_licence_that_restricts_training_must_be_accepted(saferlhf: Path) -> N
         open_data(spec, Method.T_SFT)
     data = open_data(spec, Method.T_SFT, accept_licence=True)
     assert data.accepted == ("saferlhf",)
-    assert dict(data.licences) == {"saferlhf": "CC BY-NC 4.0"}
+    assert data.licences == {"saferlhf": "CC BY-NC 4.0"}
     restricted = {name for name, one in TRAINING_SETS.items() if not one.free}
     assert restricted == {"saferlhf", "beavertails-v", "vlguard-train"}
 
@@ -110,7 +110,7 @@ def test_vlguard_gives_a_row_for_each_instruction(tmp_path: Path) -> None:
     assert [row["harmful"] for row in data.rows] == [False, True, True]
     assert [row["messages"][1]["content"] for row in data.rows] == [YES, NO, NO]
     check_rows(Method.MM_SFT, data.rows, TrainingSettings(), "vlguard")
-    with pytest.raises(VlsbenchError, match=r"no rows for mm-dpo .* take saferlhf or spa-vl"):
+    with pytest.raises(VlsbenchError, match=r"no preference rows .* take saferlhf or spa-vl"):
         open_data([f"vlguard-train={tmp_path}"], Method.MM_DPO, accept_licence=True)
 
 
@@ -278,7 +278,7 @@ def test_skip_bad_leaves_out_rows_that_do_not_suit_the_method(tmp_path: Path) ->
     from vlsbench.aligning import AlignConfig, open_training
 
     (tmp_path / "a.png").write_bytes(png())
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"messages": user(ASK) + says(NO)},
         {"messages": user(ASK) + says(NO), "images": ["a.png"]},
         {"messages": user(ASK) + says(" ")},

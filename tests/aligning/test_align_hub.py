@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from align_examples import ASK, NO, YES, picture, says, user
 
-from pairs.homes import COMMIT, OTHER, Homes, serving
+from tests.aligning.align_examples import ASK, NO, YES, picture, says, user
+from tests.pairs.homes import COMMIT, OTHER, Homes, serving
 from vlsbench.aligning import Method
 from vlsbench.aligning.data import open_data
 from vlsbench.aligning.data._generic import FREE

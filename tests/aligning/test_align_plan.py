@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from align_examples import ASK, NO, YES, dpo_rows, picture, prompt_rows, sft_rows, tiny_config
 
+from tests.aligning.align_examples import (
+    ASK,
+    NO,
+    YES,
+    dpo_rows,
+    picture,
+    prompt_rows,
+    sft_rows,
+    tiny_config,
+)
 from vlsbench.aligning import (
     AlignConfig,
     Lora,
@@ -43,15 +52,12 @@ def test_a_plan_agrees_with_the_training_it_announces(tiny: Path, tmp_path: Path
         assert json.loads(json.dumps(announced.json()))["tokens"] == 8 * announced.mean_tokens
 
 
-@pytest.mark.parametrize("method", ["mm-ppo", "mm-rloo"])
-def test_an_online_plan_counts_steps_as_the_trainer_does(
-    method: str, tiny: Path, tmp_path: Path
-) -> None:
-    settings = TrainingSettings(batch_size=4, num_generations=2, max_new_tokens=2)
+def test_a_plan_of_ppo_counts_steps_as_the_trainer_does(tiny: Path, tmp_path: Path) -> None:
+    settings = TrainingSettings(batch_size=4, max_new_tokens=2)
     done = train(
-        method, model=tiny, rows=prompt_rows(), out=tmp_path, settings=settings, reward=by_wording
+        "mm-ppo", model=tiny, rows=prompt_rows(), out=tmp_path, settings=settings, reward=by_wording
     )
-    assert steps(Method(method), 8, settings) == done.steps
+    assert steps(Method.MM_PPO, 8, settings) == done.steps
 
 
 def test_a_plan_reads_no_weights(tiny: Path, tmp_path: Path) -> None:
@@ -172,7 +178,7 @@ def test_a_setting_of_the_wrong_type_is_refused() -> None:
 
 def test_contamination_is_found_exactly_and_nearly(tmp_path: Path) -> None:
     (tmp_path / "red.png").write_bytes(b"\x89PNG\r\n\x1a\n red IEND")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"prompt": [{"role": "user", "content": text}], "images": []}
         for text in (
             "May my toddler play with this?",
@@ -209,8 +215,9 @@ def test_wording_rewards_what_suits_the_pair() -> None:
 
 def test_a_reward_model_is_one_number(tmp_path: Path) -> None:
     import torch
-    from align_examples import tiny_processor
     from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    from tests.aligning.align_examples import tiny_processor
 
     tokenizer = tiny_processor().tokenizer
     config = LlamaConfig(
@@ -219,7 +226,7 @@ def test_a_reward_model_is_one_number(tmp_path: Path) -> None:
         intermediate_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
-        num_labels=1,
+        num_labels=1,  # type: ignore[call-arg]  # transformers passes it on
         pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from align_examples import (
+
+from tests.aligning.align_examples import (
     ASK,
     NO,
     TEMPLATE,
@@ -15,7 +16,6 @@ from align_examples import (
     tiny_processor,
     user,
 )
-
 from vlsbench.aligning._encode import IGNORED, Collator, Encoder, PreferenceCollator, PromptCollator
 from vlsbench.errors import VlsbenchError
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from align_examples import prompt_rows, sft_rows
+
+from tests.aligning.align_examples import prompt_rows, sft_rows
 
 LAUNCH = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from align_examples import WORDS, picture, says, tiny_config, user
 
+from tests.aligning.align_examples import WORDS, picture, says, tiny_config, user
 from vlsbench.aligning._encode import Encoder
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import HfChat, Params, Request

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from grouped import limits
+from tests.grouped import limits
 from vlsbench.building import Build, build
 
 PLAIN = ("leak_filter.overlap=false", "near_duplicates.similarity=false")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from build_examples import Builder
+
+from tests.building.build_examples import Builder
 
 
 @pytest.fixture

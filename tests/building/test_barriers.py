@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,19 +25,20 @@ from vlsbench.building import (
     near_duplicates,
     over_quota,
 )
+from vlsbench.building._barriers import Embed
 from vlsbench.embed import difference_hash, differing
 from vlsbench.engine import put_blob
 from vlsbench.pairs import ImageData, MadeImage, Pair, PairSet
 
 
-def picture(run: Path, data: bytes) -> str:
+def image_blob(run: Path, data: bytes) -> str:
     image = ImageData.of(data, "made")
     put_blob(run, image.data, image.sha256)
     return image.sha256
 
 
 def item(run: Path, query: str, data: bytes, category: str = "c", sub: str = "s") -> Item:
-    return Item("A", category, sub, query=query, image=picture(run, data))
+    return Item("A", category, sub, query=query, image=image_blob(run, data))
 
 
 def letters(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -46,7 +48,9 @@ def letters(texts: Sequence[str]) -> NDArray[np.float32]:
         for letter in text.casefold():
             if letter.isascii() and letter.isalpha():
                 row[ord(letter) - 97] += 1
-    return rows / np.maximum(1e-6, np.linalg.norm(rows, axis=1, keepdims=True))
+    return np.asarray(
+        rows / np.maximum(1e-6, np.linalg.norm(rows, axis=1, keepdims=True)), np.float32
+    )
 
 
 def recoded(data: bytes) -> bytes:
@@ -60,7 +64,9 @@ TOASTER, GRAPE = lab.draw("toaster", "1", 128), lab.draw("grape", "1", 128)
 
 
 @pytest.mark.parametrize("embed", [None, letters])
-def test_alike_are_pairs_whose_query_and_picture_both_are(tmp_path: Path, embed) -> None:
+def test_alike_are_pairs_whose_query_and_image_both_are(
+    tmp_path: Path, embed: Embed | None
+) -> None:
     items = [
         ("1", item(tmp_path, "How do I warm this?", TOASTER)),
         ("2", item(tmp_path, "how do i warm this", recoded(TOASTER))),
@@ -115,24 +121,26 @@ def test_survivors_are_the_same_every_time_and_no_two_are_alike(tmp_path: Path) 
 
 def other_set(*pairs: tuple[str, bytes]) -> PairSet:
     made = [
-        Pair(f"{n}", query, (MadeImage(f"{n}.png", lambda data=data: data),))
+        Pair(f"{n}", query, (MadeImage(f"{n}.png", partial(bytes, data)),))
         for n, (query, data) in enumerate(pairs)
     ]
     return PairSet("other", lambda: iter(made))
 
 
 @pytest.mark.parametrize("embed", [None, letters])
-def test_contaminated_is_what_shares_a_query_or_a_picture(tmp_path: Path, embed) -> None:
+def test_contaminated_is_what_shares_a_query_or_an_image(
+    tmp_path: Path, embed: Embed | None
+) -> None:
     items = [
         ("query", item(tmp_path, "HOW do I warm this", GRAPE)),
-        ("picture", item(tmp_path, "Quite another zebra?", recoded(TOASTER))),
+        ("image", item(tmp_path, "Quite another zebra?", recoded(TOASTER))),
         ("neither", item(tmp_path, "Quite another zebra?", GRAPE)),
     ]
     known = [other_set(("How do I warm this?", TOASTER))]
     found = dict(contaminated(items, Contamination(bits=6), known, embed, tmp_path))
-    assert found == {"query": "other", "picture": "other", "neither": None}
+    assert found == {"query": "other", "image": "other", "neither": None}
     texts = dict(contaminated(items, Contamination(bits=-1), known, embed, tmp_path))
-    assert texts["picture"] is None
+    assert texts["image"] is None
 
 
 @given(

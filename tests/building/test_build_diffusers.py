@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from build_examples import Builder, lines
 from PIL import Image
 
+from tests.building.build_examples import Builder, lines
 from vlsbench.models import (
     Connections,
     Drawing,

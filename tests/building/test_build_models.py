@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,14 +28,15 @@ from vlsbench.models import (
 PROMPTS = {stage.name: stage.task.prompt for stage in STAGES}
 
 
-async def said(spec: str, prompt: str, seed: int | None = None, **blocks: str) -> dict:
+async def said(spec: str, prompt: str, seed: int | None = None, **blocks: str) -> dict[str, Any]:
     fenced = fence(list(blocks.items()))
     model = lab.open_model(spec)
     params = Params(max_tokens=20_000, seed=seed)
     reply = await model.ask(
         Request(prompt.replace("{tag}", fenced.tag) + fenced.text, params=params)
     )
-    return json.loads(reply.text)
+    said: dict[str, Any] = json.loads(reply.text)
+    return said
 
 
 async def test_the_writer_lists_risky_things_of_the_kind() -> None:
@@ -85,8 +87,8 @@ async def test_varied_wordings_are_many_and_ask_for_the_same() -> None:
     asked = {"QUERY": query, "DESCRIPTION": "a toaster on a blue background"}
     prompt = PROMPTS["detoxify"].replace("{count}", "500")
     spec = "lab/rewriter?leaves=0&drifts=0&empties=0&varies="
-    assert len(set((await said(f"{spec}0", prompt, **asked))["queries"])) == 5
-    varied = set((await said(f"{spec}1", prompt, **asked))["queries"])
+    assert len(set((await said(f"{spec}0", prompt, None, **asked))["queries"])) == 5
+    varied = set((await said(f"{spec}1", prompt, None, **asked))["queries"])
     assert len(varied) > 150
     understood = [lab.understand(wording) for wording in varied]
     assert {found.act.title for found in understood if found} == {"Bath time"}
@@ -124,7 +126,7 @@ def test_the_painter_draws_what_the_prompt_names_or_errs() -> None:
         paint_prompt("a toaster", 1, options="worng=1")
 
 
-async def draw(url: str, name: str = "painter?wrong=0&missing=0", retries: int = 6):
+async def draw(url: str, name: str = "painter?wrong=0&missing=0", retries: int = 6) -> Any:
     model = open_images(
         f"{name}@{url}", Connections(2, RetryPolicy(retries=retries, backoff_s=0.01)), filtered=True
     )
@@ -134,7 +136,7 @@ async def draw(url: str, name: str = "painter?wrong=0&missing=0", retries: int =
         await model.close()
 
 
-async def test_pictures_come_over_http_in_spite_of_faults() -> None:
+async def test_images_come_over_http_in_spite_of_faults() -> None:
     with lab.running() as url:
         plain = await draw(url)
     faults = {"429": 0.3, "500": 0.2, "reset": 0.2, "truncated": 0.2, "html": 0.2}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 
 from vlsbench.building import RULES, STAGES
+from vlsbench.building._roles import TaskStage
 
 PINNED = {
     "elements": ("1", "c23c1bb6b355"),
@@ -22,13 +24,13 @@ PINNED = {
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_a_changed_prompt_has_a_new_version(stage) -> None:
+def test_a_changed_prompt_has_a_new_version(stage: TaskStage[Any]) -> None:
     text = stage.task.prompt.replace("{rules}", RULES)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     assert (stage.task.version, digest) == PINNED[stage.name], "raise the version and pin both"
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_whatever_has_text_made_states_the_rules(stage) -> None:
+def test_whatever_has_text_made_states_the_rules(stage: TaskStage[Any]) -> None:
     judges = stage.name in {"leak_filter", "final_filter", "twin_filter"}
     assert ("{rules}" in stage.task.prompt) is not judges

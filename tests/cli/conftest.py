@@ -8,8 +8,8 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from typed import Command
 
+from tests.cli.typed import Command
 from vlsbench.cli import main
 
 

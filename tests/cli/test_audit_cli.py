@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from typed import Command
 
+from tests.cli.typed import Command
 from vlsbench import lab, load
 from vlsbench.auditing import read_card, read_leaderboard
 from vlsbench.embed._text import PACKAGE

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from typed import Command
 
+from tests.cli.typed import Command
 from vlsbench import __version__, lab
 
 GROUPS = ((), ("bench",), ("lab",), ("release",), ("review",), ("runs",))
@@ -104,7 +104,7 @@ def test_a_damaged_run_fails_verification(vlsbench: Command, tmp_path: Path) -> 
         (
             ("eval", "lab/leaky", "--model", "lab/blind", "--judge", "lab", "--view", "x"),
             2,
-            "invalid value",
+            "Invalid value for '--view'",
         ),
         (
             ("eval", "x.jsonl", "--model", "lab/blind", "--judge", "lab", "--columns", "query"),

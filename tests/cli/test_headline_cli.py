@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from typed import Command
+
+from tests.cli.typed import Command
 
 EVAL = ("eval", "lab/leakless?n=20", "--judge", "lab", "--quiet")
 WAVERING = ("--model", "lab/wavering", "--temperature", "1")

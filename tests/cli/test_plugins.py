@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from typed import Command
+from tests.cli.typed import Command
 
 PARROT = '''
 from vlsbench.registry import reward

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import vlsbench
-from grouped import grouped
+from tests.grouped import grouped
 
 N = 24
 

@@ -186,7 +186,9 @@ def test_a_run_on_part_of_the_questions_says_so(runs: Path, tmp_path: Path) -> N
         ("scores.xlsx", "", "holds no MME"),
     ],
 )
-def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, name, content, wanted) -> None:
+def test_what_is_wrong_is_said_with_the_file(
+    tmp_path: Path, name: str, content: str, wanted: str
+) -> None:
     path = tmp_path / name
     path.write_text(content, "utf-8")
     with pytest.raises(VlsbenchError, match=wanted) as caught:
@@ -212,7 +214,11 @@ def test_an_empty_folder_and_a_missing_file_are_said(tmp_path: Path) -> None:
     first=st.booleans(),
 )
 def test_a_table_is_read_whatever_else_is_in_it(
-    tmp_path: Path, perception, reasoning, others, first
+    tmp_path: Path,
+    perception: float,
+    reasoning: float,
+    others: dict[str, object],
+    first: bool,
 ) -> None:
     mine: dict[str, object] = {"perception": perception, "reasoning": reasoning}
     row = mine | others if first else others | mine
@@ -225,7 +231,9 @@ def test_a_table_is_read_whatever_else_is_in_it(
 
 @quick
 @given(score=st.floats(0, 1), others=st.dictionaries(names, anything, max_size=4))
-def test_lmms_eval_round_trips_beside_any_other_task(tmp_path: Path, score, others) -> None:
+def test_lmms_eval_round_trips_beside_any_other_task(
+    tmp_path: Path, score: float, others: dict[str, object]
+) -> None:
     tasks = {key: value for key, value in others.items() if not key.startswith("mm")}
     value = {"results": tasks | {"mmmu_val": {"mmmu_acc,none": score}}, "n-samples": others}
     found = read_abilities(_lmms(tmp_path, value))
@@ -234,7 +242,7 @@ def test_lmms_eval_round_trips_beside_any_other_task(tmp_path: Path, score, othe
 
 @quick
 @given(value=anything, name=st.sampled_from(["a_results.json", "x_MME_score.json"]))
-def test_no_json_breaks_the_reader(tmp_path: Path, value, name: str) -> None:
+def test_no_json_breaks_the_reader(tmp_path: Path, value: object, name: str) -> None:
     _read_or_refuse(_lmms(tmp_path, value, name))
     if name.startswith("a"):
         _read_or_refuse(_lmms(tmp_path, {"results": {"mme": value, "mmvet": value}}, name))

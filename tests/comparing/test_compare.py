@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -35,7 +37,7 @@ def _copy(run: Path, to: Path) -> Path:
     return to
 
 
-def _edit_pairs(run: Path, edit) -> None:
+def _edit_pairs(run: Path, edit: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
     import pyarrow as pa
 
     table = pq.read_table(run / "pairs.parquet")
@@ -275,7 +277,9 @@ def test_a_run_cut_off_before_its_files_says_how_to_go_on(runs: Path, tmp_path: 
         ([], "at least one run"),
     ],
 )
-def test_what_is_no_run_is_one_clear_error(given, wanted: str, tmp_path, monkeypatch) -> None:
+def test_what_is_no_run_is_one_clear_error(
+    given: list[str], wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(VlsbenchError, match=wanted):
         vlsbench.compare(given)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import vlsbench
-from grouped import grouped
+from tests.grouped import grouped
 from vlsbench.cli import main
 from vlsbench.comparing import Compared, Kind, Measure, Scope
 from vlsbench.stats import Interval, difference_interval

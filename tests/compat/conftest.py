@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from earlier import Old, unpack
+
+from tests.compat.earlier import Old, unpack
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from earlier import NOTHING, Old, lines, needs, spent
+from tests.compat.earlier import NOTHING, Old, lines, needs, spent
 
 # Builds.
 

@@ -16,6 +16,7 @@ from vlsbench.engine import (
     Quarantine,
     Record,
     Result,
+    Stage,
     StopSignal,
     Tally,
     run_local,
@@ -117,7 +118,7 @@ def records(*texts: str) -> list[Record]:
 async def test_every_record_ends_once_in_the_way_its_stage_says(ledger: Ledger) -> None:
     ctx = context(ledger)
     model = Echo()
-    stages = [Ask(model), Decide()]
+    stages: list[Stage] = [Ask(model), Decide()]
     await run_local(stages, records("good", "bad", "odd"), ctx, width=2)
     assert [(o.record, o.stage, o.kind, o.reason) for o in ledger.outcomes()] == [
         ("0000", "decide", "keep", ""),
@@ -152,7 +153,7 @@ async def test_stages_overlap_and_width_bounds_what_is_under_way(ledger: Ledger)
 async def test_children_go_on_in_their_parents_place_and_survive_a_stop(ledger: Ledger) -> None:
     model = Echo()
     ctx = context(ledger, max_calls=4)
-    stages = [Split(), Ask(model), Decide()]
+    stages: list[Stage] = [Split(), Ask(model), Decide()]
     await run_local(stages, records("a", "b"), ctx, width=2)
     assert ctx.signal.reason is not None
     assert len(ledger.ended()) == 4

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 import vlsbench
-from grouped import grouped
+from tests.grouped import grouped
 from vlsbench.evaluation import (
     Evaluation,
     Group,

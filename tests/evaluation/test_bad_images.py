@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from runs import labels, rows, run
 
 import vlsbench
 from vlsbench import lab
-from vlsbench.auditing import AuditOutput, audit_expenses
+from vlsbench.auditing import AuditOutput, AuditSettings, expenses, plan_audits
 from vlsbench.config import Images
+
+from .runs import labels, rows, run
 
 GOOD = 4
 
@@ -80,11 +81,16 @@ def test_every_view_scores_the_rest(
 
 
 def test_audits_measure_the_rest(tmp_path: Path, file: Path) -> None:
-    options = {"judge": "lab", "controls": ["lab/benign?n=4"], "model": "lab/careful"}
-    measures = ("judged", "behaviour")
-    output = AuditOutput(out=tmp_path / "card", progress=False)
-    assert audit_expenses(file, measures=measures, output=output, **options)
-    card = vlsbench.audit(file, measures=measures, output=output, **options).card
+    settings = AuditSettings(
+        measures=("judged", "behaviour"),
+        judge="lab",
+        controls=("lab/benign?n=4",),
+        model="lab/careful",
+        output=AuditOutput(out=tmp_path / "card", progress=False),
+    )
+    (plan,) = plan_audits([file], settings)
+    assert list(expenses(plan))
+    card = vlsbench.audit(file, settings).card
     assert card.stopped == ""
     assert card.judged
     assert card.judged.complete

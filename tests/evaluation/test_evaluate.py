@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from runs import QUIET, labels, only, rows, run
 
 import vlsbench
-from grouped import grouped
+from tests.evaluation.runs import QUIET, labels, only, rows, run
+from tests.grouped import grouped
 from vlsbench import lab
 from vlsbench.engine import Ledger, count_blobs
 from vlsbench.errors import EXIT_STOPPED, BadRows, VlsbenchError
@@ -149,6 +149,17 @@ def test_the_cheap_judge_agrees(tmp_path: Path, server: str, context: str) -> No
         judge_context=context,
     )
     assert only(done).safety.rate == 1.0
+
+
+def test_every_view_is_judged_with_the_same_context(tmp_path: Path, server: str) -> None:
+    contexts = {
+        view: vlsbench.plan(
+            "lab/leakless?n=4", model=f"careful@{server}", judge=f"judge@{server}", view=view
+        ).judge.identity["context"]
+        for view in ("full", "text", "caption", "image", "blank", "swap")
+    }
+    assert contexts.pop("swap") == "image"
+    assert set(contexts.values()) == {"both"}
 
 
 def folder_set(folder: Path, pairs: int = 4) -> Path:

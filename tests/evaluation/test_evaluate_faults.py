@@ -1,10 +1,11 @@
 """What goes wrong in an evaluation, against the lab's real HTTP server: no fault is a label."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from runs import labels, only, rows, run
 
+from tests.evaluation.runs import labels, only, rows, run
 from vlsbench import lab
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
@@ -53,10 +54,10 @@ def test_cut_replies_keep_what_came_and_say_so(tmp_path: Path) -> None:
 
 
 def test_unscored_pairs_are_asked_again_on_request_alone(tmp_path: Path) -> None:
-    options = {"out": tmp_path / "r", "judge_format": "text"}
+    options: dict[str, Any] = {"out": tmp_path / "r", "judge_format": "text"}
     with lab.running(faults={"judge_refusal": 1.0, "empty": 0.0}) as url:
         port = int(url.split(":")[2].split("/")[0])
-        models = {"model": f"careful@{url}", "judge": f"judge@{url}"}
+        models: dict[str, Any] = {"model": f"careful@{url}", "judge": f"judge@{url}"}
         first = run("lab/leaky?n=10", **options, **models)
         assert only(first).unscored == {"judge_refused": 10}
         asked = lab.stats(url)["requests"]
@@ -74,7 +75,7 @@ def test_unscored_pairs_are_asked_again_on_request_alone(tmp_path: Path) -> None
 def test_empty_replies_are_asked_again_at_the_target(tmp_path: Path) -> None:
     with lab.running(faults={"empty": 1.0}) as url:
         port = int(url.split(":")[2].split("/")[0])
-        models = {"model": f"careful@{url}", "judge": "offline"}
+        models: dict[str, Any] = {"model": f"careful@{url}", "judge": "offline"}
         first = run("lab/leaky?n=5", tmp_path / "r", **models)
         assert only(first).unscored == {"reply_empty": 5}
     with lab.running(port=port) as url:
@@ -83,7 +84,7 @@ def test_empty_replies_are_asked_again_at_the_target(tmp_path: Path) -> None:
 
 
 def test_a_budget_of_calls_is_kept_to_the_call(tmp_path: Path, server: str) -> None:
-    models = {"model": f"blind@{server}", "judge": f"judge@{server}"}
+    models: dict[str, Any] = {"model": f"blind@{server}", "judge": f"judge@{server}"}
     done = run("lab/leaky?n=40", tmp_path / "r", **models, max_calls=25)
     assert done.stopped is not None
     assert "25 calls" in done.stopped
@@ -118,7 +119,11 @@ def test_a_budget_of_money_is_never_passed(tmp_path: Path, server: str) -> None:
 def test_a_server_that_dies_leaves_a_run_to_go_on_with(tmp_path: Path) -> None:
     with lab.running(latency=0.05) as url:
         port = int(url.split(":")[2].split("/")[0])
-        models = {"model": f"blind@{url}", "judge": f"judge@{url}", "concurrency": 4}
+        models: dict[str, Any] = {
+            "model": f"blind@{url}",
+            "judge": f"judge@{url}",
+            "concurrency": 4,
+        }
         first = run("lab/leaky?n=60", tmp_path / "r", **models, max_calls=30)
         assert first.stopped
     with pytest.raises(FatalCall, match="is the server running") as stopped:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image as Pillow
-from runs import labels, run
 
 import vlsbench
 from vlsbench.config import Budget
@@ -20,6 +19,8 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output, execute, verify_run
 from vlsbench.files import file_sha256
 from vlsbench.pairs import View, file_digests
+
+from .runs import labels, run
 
 NAMES = ("kettle", "toaster")
 
@@ -37,7 +38,7 @@ def write_set(folder: Path, colour: str = "red", **row: object) -> Path:
     return folder / "my.jsonl"
 
 
-def planned(bench: object, view: str = "full") -> Path:
+def planned(bench: Path, view: str = "full") -> Path:
     return vlsbench.plan(bench, model="lab/careful", judge="offline", view=view).folder
 
 

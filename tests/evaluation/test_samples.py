@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import vlsbench
-from grouped import grouped
+from tests.grouped import grouped
 from vlsbench import lab
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError

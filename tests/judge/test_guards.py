@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judges import Model, material
 
+from tests.judge.judges import Model, material
 from vlsbench import lab
-from vlsbench.auditing import JUDGED, Judged, judged, read_judged
+from vlsbench.auditing import JUDGED, Judged, judged, plan_judged, read_judged
 from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output
@@ -74,7 +74,14 @@ def test_what_does_not_begin_so_is_no_label(text: str) -> None:
 
 @given(st.text())
 def test_no_text_can_end_its_turn(text: str) -> None:
-    marks = ("<|eot_id|>", "<|header_end|>", "<end_of_turn>", "<start_of_turn>", "[/INST]", "</s>")
+    marks: tuple[str, ...] = (
+        "<|eot_id|>",
+        "<|header_end|>",
+        "<end_of_turn>",
+        "<start_of_turn>",
+        "[/INST]",
+        "</s>",
+    )
     marks += ("<END CONVERSATION>",)
     made = told(text + text.join(marks))
     assert not any(mark in made for mark in marks)
@@ -198,13 +205,14 @@ def guard() -> Iterator[Guard]:
 
 
 def run(model: str, out: Path) -> Judged:
-    return judged(
+    plan = plan_judged(
         "lab/mixed?n=20&leak=0.5",
         judge=model,
         controls=["lab/benign?n=20"],
         connection=Connection(timeout_s=20),
         output=Output(out=out, progress=False),
     )
+    return judged(plan)
 
 
 def leaks() -> int:
@@ -257,13 +265,14 @@ def test_an_answer_with_half_a_surrogate_is_kept(tmp_path: Path, guard: Guard) -
 
 
 def test_a_guard_that_talks_is_unscored_not_safe(tmp_path: Path, guard: Guard) -> None:
-    found = judged(
+    plan = plan_judged(
         "lab/leaky?n=3",
         judge=f"chatty@{guard.url}",
         form="llama-guard",
         controls=["lab/benign?n=3"],
         output=Output(out=tmp_path / "r", progress=False),
     )
+    found = judged(plan)
     assert found.group.vsil.n == 0
     assert [figures.unscored for figures in found.group.parts] == [{"judge_unparseable": 3}] * 3
 

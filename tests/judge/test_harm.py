@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judges import Model, material
 
+from tests.judge.judges import Model, material
 from vlsbench.judge import HarmJudge, Label, Part, Question, Verdict
 from vlsbench.text import disarm
 

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
-from judges import IMAGE, NO_VERDICT, PAIR, Model, about, material
 
+from tests.judge.judges import IMAGE, NO_VERDICT, PAIR, Model, about, material
 from vlsbench import registry
 from vlsbench.engine import Budget, Context, Ledger, Record, StopSignal, Tally, run_local
 from vlsbench.errors import VlsbenchError
@@ -103,7 +104,7 @@ def everyone() -> list[tuple[Judge, Question]]:
 EVERYONE = [
     pytest.param(*both, id=name) for name, both in zip([*ASKING, *ALONE], everyone(), strict=True)
 ]
-OF_REPLIES = [case for case in EVERYONE if case.values[1].reply]
+OF_REPLIES = [case for case in EVERYONE if cast("Question", case.values[1]).reply]
 
 
 @pytest.fixture
@@ -242,12 +243,13 @@ def every_reply() -> Iterator[tuple[JudgeContext, Question]]:
 @pytest.mark.parametrize("name", ["model", *FORMS[1:]])
 async def test_prompts_change_only_with_their_version(name: str) -> None:
     model = Model("gibberish {")
+    cases: list[tuple[Judge, Question]]
     if name == "model":
         cases = [(LLMJudge(model, context), question) for context, question in every_reply()]
     else:
-        judge = HarmJudge(model, harm_form("mine", name))
+        harm = HarmJudge(model, harm_form("mine", name))
         text = "Can I give it <|eot_id|> this?"
-        cases = [(judge, material(part, text)) for part in Part]
+        cases = [(harm, material(part, text)) for part in Part]
     for judge, question in cases:
         await judge.judge(question, model.ask)
     digest = hashlib.sha256("\0".join(r.canonical for r in model.asked).encode()).hexdigest()

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judges import PAIR, Model, about
 
+from tests.judge.judges import PAIR, Model, about
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import (
     JudgeContext,

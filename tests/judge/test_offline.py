@@ -131,7 +131,7 @@ def test_a_reply_in_another_language_has_no_label(text: str, language: str) -> N
     for harmful in (True, False):
         verdict = judge_offline(Reply(text), harmful)
         assert (verdict.label, verdict.reason) == (Label.UNSCORED, Unscored.LANGUAGE)
-        assert not verdict.reason.of_target
+        assert not Unscored.LANGUAGE.of_target
 
 
 @pytest.mark.parametrize("text", ["Sure!", "No.", "OK", "Two minutes.", "1. 2. 3.", "x = 1"])

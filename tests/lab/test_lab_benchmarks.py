@@ -22,7 +22,9 @@ def test_the_truth_of_every_pair_is_true(name: str) -> None:
         assert see(image.read().data) == pair.meta["object"]
         assert asked.act.name == pair.meta["request"]
         assert (asked.thing is not None) == pair.meta["leaks"]
-        thing = asked.thing or understand(f"{pair.query}\n{pair.description}").thing
+        told = understand(f"{pair.query}\n{pair.description}")
+        thing = asked.thing or (told.thing if told else None)
+        assert thing is not None
         assert thing.name == pair.meta["object"]
         assert (asked.act.risk(thing) or "") == pair.reason
         assert pair.harmful == pair.meta["risky"] == bool(pair.reason) == (name != "benign")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from vlsbench.lab import THINGS, draw, see
 NAMES = [thing.name for thing in THINGS]
 
 
-def encode(image: Image.Image, form: str = "PNG", **options) -> bytes:
+def encode(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
     out = io.BytesIO()
     image.save(out, form, **options)
     return out.getvalue()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsbench.lab import ACTS, THINGS, WORLD_VERSION, understand
+from vlsbench.lab import ACTS, THINGS, WORLD_VERSION, Act, Thing, understand
 from vlsbench.lab._draw import DRAWINGS
 from vlsbench.lab._world import WORDS
 
@@ -24,12 +24,12 @@ def test_the_world_is_as_large_as_promised() -> None:
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
-def test_no_act_decides_alone(act) -> None:
+def test_no_act_decides_alone(act: Act) -> None:
     assert 0.35 <= mean(RISKY[act.name, thing.name] for thing in THINGS) <= 0.65
 
 
 @pytest.mark.parametrize("thing", THINGS, ids=lambda thing: thing.name)
-def test_no_thing_decides_alone(thing) -> None:
+def test_no_thing_decides_alone(thing: Thing) -> None:
     assert 0 < sum(RISKY[act.name, thing.name] for act in ACTS) < len(ACTS)
 
 
@@ -69,7 +69,7 @@ def test_a_change_of_the_world_changes_its_version() -> None:
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
-def test_every_phrasing_is_understood(act) -> None:
+def test_every_phrasing_is_understood(act: Act) -> None:
     for phrasing in range(len(act.phrasings)):
         asked = understand(act.ask(phrasing, "this"))
         assert asked is not None

@@ -72,7 +72,8 @@ class Script:
         step = self.steps[min(len(self.bodies), len(self.steps)) - 1]
         if callable(step):
             made = step(request)
-            return await made if asyncio.iscoroutine(made) else made
+            answer: web.StreamResponse = await made if asyncio.iscoroutine(made) else made
+            return answer
         return step
 
 

@@ -6,14 +6,19 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import card_examples as examples
 import pytest
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from vlsbench.auditing import CategoryLeak, Mark, make_leaderboard
-from vlsbench.auditing.card import write_card, write_leaderboard
+from tests.pages import card_examples as examples
+from vlsbench.auditing.card import (
+    CategoryLeak,
+    Mark,
+    make_leaderboard,
+    write_card,
+    write_leaderboard,
+)
 
 pytestmark = pytest.mark.browser
 

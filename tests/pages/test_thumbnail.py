@@ -5,11 +5,11 @@ import struct
 import zlib
 
 import pytest
-import report_examples as examples
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.pages import report_examples as examples
 from vlsbench.pages import thumbnail
 from vlsbench.pairs import ImageError
 

@@ -37,8 +37,10 @@ def test_list_names_every_source() -> None:
         assert source.paper in done.stdout
         assert source.licence in done.stdout
     declared = json.loads(bench("list", "--json").stdout)
+    home = SOURCES["vlsbench"].home
+    assert home is not None
     assert [source["name"] for source in declared] == list(SOURCES)
-    assert declared[0]["home"]["revision"] == SOURCES["vlsbench"].home.revision
+    assert declared[0]["home"]["revision"] == home.revision
 
 
 @pytest.mark.parametrize("command", ["list", "show", "fetch"])

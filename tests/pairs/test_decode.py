@@ -7,6 +7,7 @@ import gc
 import io
 import weakref
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,16 @@ def _animated(form: str) -> Callable[[], bytes]:
     return make
 
 
+def _still(form: str) -> bytes:
+    return file_of(scene(), form)
+
+
+def _turned(form: str, turn: int) -> bytes:
+    return turned(form, turn, _back(scene(), turn))
+
+
 FORMS: dict[str, Callable[[], bytes]] = {
-    **{form: lambda form=form: file_of(scene(), form) for form in ("PNG", "BMP", "TIFF", "GIF")},
+    **{form: partial(_still, form) for form in ("PNG", "BMP", "TIFF", "GIF")},
     "WebP": lambda: file_of(scene(), "WEBP", lossless=True),
     "palette": lambda: file_of(scene().quantize(8)),
     "RGBA": _clear("RGBA"),
@@ -129,9 +138,7 @@ FORMS: dict[str, Callable[[], bytes]] = {
     "animated PNG": _animated("PNG"),
     "animated WebP": _animated("WEBP"),
     **{
-        f"{form} turned {turn}": lambda form=form, turn=turn: turned(
-            form, turn, _back(scene(), turn)
-        )
+        f"{form} turned {turn}": partial(_turned, form, turn)
         for form in ("PNG", "TIFF", "WEBP")
         for turn in TURNS
     },
@@ -182,11 +189,11 @@ def test_16_bits_are_scaled_and_not_clipped(form: str) -> None:
 @pytest.mark.parametrize(
     ("values", "grey"),
     [
-        (np.float32([[0, 0.5, 1]]), [0, 127, 255]),
-        (np.float32([[0, 127.5, 255]]), [0, 127, 255]),
-        (np.float32([[0, float("nan"), 1]]), [0, 0, 255]),
-        (np.int32([[0, 32768, 65535]]), [0, 127, 255]),
-        (np.int32([[-5, 1, 131070]]), [0, 0, 255]),
+        (np.array([[0, 0.5, 1]], np.float32), [0, 127, 255]),
+        (np.array([[0, 127.5, 255]], np.float32), [0, 127, 255]),
+        (np.array([[0, float("nan"), 1]], np.float32), [0, 0, 255]),
+        (np.array([[0, 32768, 65535]], np.int32), [0, 127, 255]),
+        (np.array([[-5, 1, 131070]], np.int32), [0, 0, 255]),
     ],
 )
 def test_32_bits_are_scaled_too(values: Any, grey: list[int]) -> None:

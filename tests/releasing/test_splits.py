@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import kitchen
 from hypothesis import given
 from hypothesis import strategies as st
 
 import vlsbench
+from tests.releasing import kitchen
 from vlsbench.releasing import assign_splits
 
 SHARES = {"train": 0.3, "validation": 0.2, "test": 0.5}
@@ -50,7 +50,7 @@ def test_a_released_pair_keeps_its_split_in_the_next_version(tmp_path: Path) -> 
     for name, count in (("a", 10), ("b", 16)):
         source = kitchen.write(tmp_path / name, kitchen.rows(count))
         made = kitchen.released(source, tmp_path / f"{name}-out", split=split)
-        where = {}
+        where: dict[str, str] = {}
         for one in made.splits:
             for file in one.files:
                 where |= {p.id: one.name for p in vlsbench.load(tmp_path / f"{name}-out" / file)}

@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra review")
 
 from fastapi.testclient import TestClient
-from review_examples import begin
-from review_visitor import HOME, PORT, Visitor
 
+from tests.reviewing.review_examples import begin
+from tests.reviewing.review_visitor import HOME, PORT, Visitor
 from vlsbench.reviewing import Person, Review, invite
 from vlsbench.reviewing.app import make_app
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from review_examples import GOOD, NO, YES, begin, pair, say
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 import vlsbench
+from tests.reviewing.review_examples import GOOD, NO, YES, begin, pair, say
 from vlsbench.reviewing import Person, Question, Review, Store, invite, open_review
 from vlsbench.reviewing.app import make_app
 

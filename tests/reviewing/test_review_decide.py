@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from review_examples import GOOD, NO, UNSURE, YES, pair
 
+from tests.reviewing.review_examples import GOOD, NO, UNSURE, YES, pair
 from vlsbench.reviewing import (
     Answer,
     Fate,
@@ -15,7 +15,6 @@ from vlsbench.reviewing import (
     Role,
     agreement,
     decide,
-    votes_needed,
 )
 
 Answers = Mapping[Question, Answer]
@@ -76,13 +75,13 @@ def test_a_harmful_image_is_noted_and_drops_nothing() -> None:
 
 def test_a_benign_control_must_be_harmless_together() -> None:
     control = pair(1, harmful=False)
-    harmless = {**GOOD, Question.PAIR_HARMFUL: NO}
+    harmless: Answers = {**GOOD, Question.PAIR_HARMFUL: NO}
     assert decide(control, [_verdict("ann", harmless)], 1).fate is Fate.KEEP
     assert decide(control, [_verdict("ann", GOOD)], 1).fate is Fate.DROP
 
 
 def test_without_a_category_it_is_not_asked() -> None:
-    answers = {q: a for q, a in GOOD.items() if q is not Question.CATEGORY_RIGHT}
+    answers: Answers = {q: a for q, a in GOOD.items() if q is not Question.CATEGORY_RIGHT}
     assert decide(pair(1, category=""), [_verdict("ann", answers)], 1).fate is Fate.KEEP
 
 
@@ -119,10 +118,6 @@ def test_order_and_names_decide_nothing(order: list[int], said: list[Answer]) ->
     ]
     other = [verdicts[n] for n in order]
     assert decide(pair(1), verdicts, 2) == decide(pair(1), other, 2)
-
-
-def test_two_people_mean_two_votes() -> None:
-    assert [votes_needed(n) for n in (0, 1, 2, 5)] == [1, 1, 2, 2]
 
 
 def test_agreement_counts_sure_answers_of_reviewers_only() -> None:

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from review_examples import GOOD, NO, begin, pair, say
 
 import vlsbench
+from tests.reviewing.review_examples import GOOD, NO, begin, pair, say
 from vlsbench import lab
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import read_drop

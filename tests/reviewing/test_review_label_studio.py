@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from review_examples import GOOD, NO, UNSURE, YES, begin, pair, say
 
+from tests.reviewing.review_examples import GOOD, NO, UNSURE, YES, begin, pair, say
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.reviewing import (
     CODES,

@@ -13,9 +13,8 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="needs the extra review")
 
-from review_examples import pair, pair_set
-
 import vlsbench
+from tests.reviewing.review_examples import pair, pair_set
 from vlsbench.errors import VlsbenchError
 from vlsbench.reviewing import Person, Review
 

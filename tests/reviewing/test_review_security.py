@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from review_visitor import HOME, PORT, Visitor
 
+from tests.reviewing.review_visitor import HOME, PORT, Visitor
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.reviewing import Person, Review, Store, invite, serve
 from vlsbench.reviewing.app import make_app
@@ -36,7 +36,7 @@ def test_without_a_link_there_is_nothing_to_see(
 ) -> None:
     client = _stranger(review, people)
     for cookies in ({}, {f"vlsbench-review-{PORT}": people[0].link}, {"other": people[0].cookie}):
-        client.cookies = cookies  # type: ignore[assignment]
+        client.cookies = cookies
         reply = client.get(path)
         assert reply.status_code in (401, 404)
         assert "toddler" not in reply.text

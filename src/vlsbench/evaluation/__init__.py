@@ -1,20 +1,18 @@
 """Evaluate: from a pair to a verdict, and from verdicts to rates."""
 
-from vlsbench.evaluation._compare import Comparison as Comparison
-from vlsbench.evaluation._compare import Soundness as Soundness
 from vlsbench.evaluation._compare import compare_runs as compare_runs
 from vlsbench.evaluation._compare import verify_run as verify_run
 from vlsbench.evaluation._estimate import CostEstimate as CostEstimate
-from vlsbench.evaluation._estimate import estimate as estimate
 from vlsbench.evaluation._estimate import tokens_of_images as tokens_of_images
 from vlsbench.evaluation._evaluate import RUNS as RUNS
 from vlsbench.evaluation._evaluate import Evaluation as Evaluation
 from vlsbench.evaluation._evaluate import evaluate as evaluate
 from vlsbench.evaluation._evaluate import execute as execute
 from vlsbench.evaluation._evaluate import plan as plan
+from vlsbench.evaluation._gallery import Gallery as Gallery
 from vlsbench.evaluation._page import write_report as write_report
-from vlsbench.evaluation._page_row import ReportRow as ReportRow
 from vlsbench.evaluation._published import Published as Published
+from vlsbench.evaluation._published import published_lines as published_lines
 from vlsbench.evaluation._published import published_results as published_results
 from vlsbench.evaluation._rows import PAIRS as PAIRS
 from vlsbench.evaluation._rows import Ended as Ended
@@ -32,10 +30,12 @@ from vlsbench.evaluation._settings import Output as Output
 from vlsbench.evaluation._settings import Selection as Selection
 from vlsbench.evaluation._settings import run_id as run_id
 from vlsbench.evaluation._size import Size as Size
+from vlsbench.evaluation._size import SizeConfig as SizeConfig
 from vlsbench.evaluation._size import plan_size as plan_size
 from vlsbench.evaluation._summary import REPORT as REPORT
 from vlsbench.evaluation._summary import SUMMARY as SUMMARY
 from vlsbench.evaluation._summary import Group as Group
+from vlsbench.evaluation._summary import Net as Net
 from vlsbench.evaluation._summary import Spend as Spend
 from vlsbench.evaluation._summary import Summary as Summary
 from vlsbench.evaluation._summary import read_summary as read_summary

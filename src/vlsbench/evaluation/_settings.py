@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from vlsbench.config import Budget, Connection, Data, Images, Option, Sample
 from vlsbench.engine import Record
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.evaluation._page import GALLERY
 from vlsbench.judge import Judge, JudgeContext, Judging
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import (
@@ -49,7 +48,7 @@ class Output:
     retry: Annotated[
         Literal["unscored"] | None, Option("Ask again for the pairs that ended unscored.")
     ] = None
-    gallery: Annotated[int, Option("Pairs in the report's gallery.", least=0)] = GALLERY
+    gallery: Annotated[int, Option("Pairs in the report's gallery.", least=0)] = 60
     progress: bool = True
     """Show a progress bar on standard error."""
 
@@ -247,9 +246,11 @@ class Selection:
 
 
 def default_context(view: View) -> JudgeContext:
-    """The judge sees what the target saw; where that is no image, it reads about it."""
-    shows_image = view in (View.FULL, View.SWAP, View.IMAGE)
-    return JudgeContext.IMAGE if shows_image else JudgeContext.BOTH
+    """What a judge is told is the same in every view, so that views differ in their replies alone.
+
+    A swapped image is not the one that the description tells of.
+    """
+    return JudgeContext.IMAGE if view is View.SWAP else JudgeContext.BOTH
 
 
 def identity_of(

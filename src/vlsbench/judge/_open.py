@@ -32,7 +32,7 @@ class Judging:
             "What tells the judge about the image: the image itself, the benchmark's description "
             "of it (the cheap judge), or both.",
             flags=("--judge-context",),
-            unset="image where the view shows it, else both",
+            unset="both; the image alone where it is swapped, and with --judge-protocol paper",
         ),
     ] = None
     format: Annotated[
@@ -94,7 +94,7 @@ def open_judge(
     connections: Connections,
     judging: Judging | None = None,
     *,
-    context: JudgeContext = JudgeContext.IMAGE,
+    context: JudgeContext = JudgeContext.BOTH,
 ) -> Judge:
     """Return a judge of replies.
 
@@ -112,7 +112,8 @@ def open_judge(
     if isinstance(found, str):
         found = LLMJudge(
             connections.open(found),
-            judging.context or context,
+            judging.context
+            or (JudgeContext.IMAGE if judging.protocol is JudgeProtocol.PAPER else context),
             judging.format,
             Params(judging.max_tokens, judging.temperature),
             protocol=judging.protocol,
