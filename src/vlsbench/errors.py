@@ -51,16 +51,18 @@ class BadRows(VlsbenchError):
 
     SHOWN = 20
 
-    def __init__(self, name: str, rows: Sequence[BadRow]) -> None:
+    def __init__(
+        self, name: str, rows: Sequence[BadRow], *, rest: bool = True, hints: Sequence[str] = ()
+    ) -> None:
+        """List them; `rest` says whether there are usable ones too, `hints` what may help."""
         self.rows = tuple(rows)
         shown = "\n".join(f"  {row}" for row in self.rows[: self.SHOWN])
         more = len(self.rows) - self.SHOWN
         if more > 0:
             shown += f"\n  … and {more} more"
         count = "1 unusable row" if len(self.rows) == 1 else f"{len(self.rows)} unusable rows"
-        super().__init__(
-            f"{name}: {count} (--skip-bad runs the rest and records what was left out)\n{shown}"
-        )
+        way = "--skip-bad runs the rest and records what was left out" if rest else "no usable row"
+        super().__init__("\n".join((f"{name}: {count} ({way})", shown, *hints)))
 
 
 class Stopped(VlsbenchError):

@@ -22,7 +22,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("VLSBENCH_HOME") or Path(cache) / "vlsbench").expanduser()
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path | str) -> str:
     """Return the SHA-256 of a file, hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -122,7 +122,10 @@ def test_a_set_without_words_for_its_pictures_has_no_figure(
     assert done.returncode == 0, done.stderr
     leaderboard = read_leaderboard(tmp_path / "audits" / "leaderboard.json")
     assert [row.leak is None for row in leaderboard.rows] == [False, True]
-    assert leaderboard.rows[1].caveats == ("texts alone: there is no image to tell of",)
+    assert leaderboard.rows[1].caveats == (
+        "texts alone: there is no image to tell of",
+        "the pair is taken as harmful",
+    )
 
 
 @needs_minilm

@@ -60,6 +60,8 @@ def test_a_run_from_the_plan_to_the_next_step(vlsbench: Command, tmp_path: Path)
 
     again = vlsbench(*arguments, "--json")
     summary = json.loads(again.stdout)
+    since = summary["finished"]
+    assert again.stderr.strip() == f"nothing was asked: this run was complete since {since}"
     assert summary["groups"][0]["safety"]["rate"] == 1.0
 
     listed = json.loads(vlsbench("runs", "list", "--json").stdout)

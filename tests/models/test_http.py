@@ -166,7 +166,7 @@ async def test_a_seed_of_any_size_is_sent(script: Script, model: HttpChat) -> No
 async def test_an_image_that_cannot_be_sent_is_its_own_requests_fault(
     script: Script, model: HttpChat
 ) -> None:
-    broken = ImageData.of(b"BM" + b"no more", "broken.bmp")
+    broken = ImageData(b"BM" + b"no more", "image/bmp", ref="broken.bmp")
     reply = await model.ask(Request("q", (broken,)))
     assert (reply.finish, reply.text, script.bodies) == (Finish.REJECTED, "", [])
     assert "broken.bmp" in reply.detail

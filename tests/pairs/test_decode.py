@@ -321,7 +321,7 @@ def test_a_model_in_process_sees_what_a_person_sees(tmp_path: Path) -> None:
 
     upright = Image.open(io.BytesIO(draw("toaster", "1"))).convert("RGB")
     odd = [turned("PNG", 3, _back(upright, 3)), file_of(upright, "TIFF"), file_of(upright)]
-    broken = ImageData.of(file_of(upright, "JPEG")[:900], "broken.jpg")
+    broken = ImageData(file_of(upright, "JPEG")[:900], "image/jpeg", ref="broken.jpg")
     model = HfChat(f"hf/{make_model(tmp_path / 'tiny', seed=1)}")
 
     async def ask() -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from vlsbench.auditing._measures import Say, run_behaviour, run_judged, run_overlap
-from vlsbench.auditing._plan import AUDITS, AuditPlan, plan_audits
+from vlsbench.auditing._plan import AUDITS, PLACE, AuditPlan, place_of, plan_audits
 from vlsbench.auditing._settings import AuditSettings
 from vlsbench.auditing.behaviour import Behaviour
 from vlsbench.auditing.card import (
@@ -155,6 +155,7 @@ def run_leaderboard(
 def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     """Carry a plan out, and tell `say` what is about to be asked of whom."""
     plan.folder.mkdir(parents=True, exist_ok=True)
+    (plan.folder / PLACE).write_text(place_of(plan.selection.pairs), "utf-8")
     overlap: OverlapSummary | None = None
     judged: Judged | None = None
     behaviour: Behaviour | None = None

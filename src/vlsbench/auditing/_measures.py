@@ -39,7 +39,7 @@ from vlsbench.auditing.overlap import (
 from vlsbench.config import record
 from vlsbench.embed import CLIP
 from vlsbench.engine import Flow, Job, Ledger, Stage
-from vlsbench.evaluation import Output
+from vlsbench.evaluation import Output, Selection
 from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
 
@@ -65,7 +65,8 @@ def run_overlap(
     stopped, notes, looks = "", tuple[str, ...](), dict[str, Callable[[Pair], str]]()
     with ExitStack() as stack:
         if how.ocr or how.captioner:
-            place = plan.folder_of("pictures", how.captioner, how.ocr, whole.root)
+            content, _ = Selection(whole).content()
+            place = plan.folder_of("pictures", how.captioner, how.ocr, whole.root, content)
             ledger = stack.enter_context(Ledger.write(place))
             stopped = _read_images(pairs, ledger, plan, say)
             notes = tuple(_unread(ledger))
@@ -131,6 +132,7 @@ def _read_images(pairs: PairSet, ledger: Ledger, plan: AuditPlan, say: Say) -> s
             width=connection.concurrency if models else OCR_WIDTH,
             total=len({pair.cluster for pair in source() if pair.images}),
             counts=lambda outcome: outcome.stage == stage.name,
+            reuse=(),
             progress=plan.settings.output.progress,
         ).run(ledger)
         if stop.error:
@@ -185,6 +187,8 @@ def run_judged(plan: AuditPlan, say: Say) -> tuple[Judged, Mapping[str, JudgedPa
             f"judge {asked.judge.name}: {left:,} of {asked.questions:,} questions to ask, "
             f"controls included, {asked.concurrency} in flight; into {asked.folder}"
         )
+    else:
+        say(f"nothing was asked of the judge: {asked.folder} is complete")
     found = judged(asked)
     return found, read_judged_pairs(asked.folder / JUDGED_PAIRS, plan.selection.pairs.name)
 

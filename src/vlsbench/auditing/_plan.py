@@ -22,6 +22,8 @@ from vlsbench.text import file_name
 
 AUDITS = Path("audits")
 """Where audits go unless told otherwise."""
+PLACE = ".set"
+"""In a card's folder: a digest of where its set lies."""
 POSITIVE = ("xstest", "vlguard:safe_unsafes")
 """Positive controls where none are named; of XSTest, the unsafe prompts count."""
 
@@ -94,10 +96,35 @@ def plan_audits(benches: Iterable[Bench], settings: AuditSettings) -> list[Audit
             controls=controls,
             positive_controls=tuple(positive),
             budget=budget,
-            folder=out if out and len(opened) == 1 else (out or AUDITS) / slug,
-            notes=notes,
+            folder=_own_folder(pairs, out)
+            if out and len(opened) == 1
+            else _folder_beside(pairs, (out or AUDITS) / slug),
+            notes=(*notes, *pairs.columns.said()),
         )
     return list(plans.values())
+
+
+def place_of(pairs: PairSet) -> str:
+    """Return a digest of where a set lies."""
+    place = str(pairs.root.resolve()) if pairs.root else ""
+    return hashlib.sha256(place.encode()).hexdigest()[:8]
+
+
+def _is_of_another(folder: Path, pairs: PairSet) -> bool:
+    mark = folder / PLACE
+    return mark.is_file() and mark.read_text("utf-8") != place_of(pairs)
+
+
+def _own_folder(pairs: PairSet, folder: Path) -> Path:
+    if _is_of_another(folder, pairs):
+        raise VlsbenchError(f"{folder} holds the audit of another set; choose another --out")
+    return folder
+
+
+def _folder_beside(pairs: PairSet, folder: Path) -> Path:
+    """Return a set's folder; one of another set of the same name keeps its own."""
+    another = _is_of_another(folder, pairs)
+    return folder.with_name(f"{folder.name}-{place_of(pairs)}") if another else folder
 
 
 def _positive_at_hand(settings: AuditSettings) -> list[PairSet]:

@@ -44,8 +44,7 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
         f"into {plan.folder}",
         console=console,
     )
-    if plan.warning:
-        say(plan.warning, style="yellow", console=console)
+    say(*plan.warnings(), style="yellow", console=console)
 
 
 def percent(rate: Rate) -> str:

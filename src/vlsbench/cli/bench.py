@@ -142,6 +142,7 @@ def _print_description(opened: PairSet, found: Description) -> None:
             if name:
                 table.line("", name, count)
     Console().print(table)
+    say(*opened.columns.said(), style="yellow")
     for oddity in found.oddities:
         shown = f": {', '.join(oddity.examples)}" if oddity.examples else ""
         more = ", …" if len(oddity.examples) < oddity.count and oddity.examples else ""

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._print import print_json
+from vlsbench.cli._print import print_json, say
 from vlsbench.config import values_of
 from vlsbench.evaluation import EvalConfig
 
@@ -54,6 +54,9 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     if dry_run:
         return
     done = evaluation.execute(plan)
+    if done.since:
+        said = f"nothing was asked: this run was complete since {done.since}"
+        say(said, console=Console(stderr=True))
     if as_json:
         print_json(done.summary)
     else:

@@ -139,7 +139,8 @@ class Job:
     async def _run(self, ledger: Ledger) -> StopSignal:
         await self._begin(ledger)
         signal = StopSignal()
-        tally = Tally(total=self.total, what=self.what)
+        known = None not in self.prices.values()
+        tally = Tally(total=self.total, what=self.what, cost_known=known)
         for outcome in ledger.outcomes():
             if self.counts(outcome):
                 tally.done += 1

@@ -3,6 +3,7 @@
 from vlsbench.evaluation._compare import compare_runs as compare_runs
 from vlsbench.evaluation._compare import verify_run as verify_run
 from vlsbench.evaluation._estimate import CostEstimate as CostEstimate
+from vlsbench.evaluation._estimate import tokens_of_images as tokens_of_images
 from vlsbench.evaluation._evaluate import RUNS as RUNS
 from vlsbench.evaluation._evaluate import Evaluation as Evaluation
 from vlsbench.evaluation._evaluate import evaluate as evaluate

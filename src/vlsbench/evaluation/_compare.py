@@ -15,6 +15,7 @@ from vlsbench.evaluation._sampled import SAFE
 from vlsbench.evaluation._settings import Presentation
 from vlsbench.judge import Label
 from vlsbench.models import call_key_of
+from vlsbench.pairs import file_digests
 from vlsbench.stats import paired_interval, paired_p
 
 
@@ -145,6 +146,12 @@ def verify_run(run: Path) -> Soundness:
                 if not has_blob(run, sha256)
             ]
         problems += [f"blob {name}: content has another digest" for name in bad_blobs(run)]
+        files = json.loads(ledger.meta("files") or "{}")
+        problems += [
+            f"image {file} is no longer the one that was shown"
+            for file, digest in file_digests(files).items()
+            if digest and files[file] and digest != files[file]
+        ]
         pairs = ledger.expected()
         if ledger.meta("complete") and outcomes != pairs:
             problems.append(f"marked complete with {outcomes} outcomes for {pairs} pairs")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from vlsbench.models import image_tokens, text_tokens
-from vlsbench.pairs import ImageError, Pair, image_size, show
+from vlsbench.pairs import Image, ImageError, image_size, show
 
 if TYPE_CHECKING:
     from vlsbench.evaluation._run import EvaluationPlan
@@ -33,9 +34,10 @@ class CostEstimate:
     """US dollars; None where a price is unknown."""
 
 
-def _tokens_of_images(pair: Pair) -> int:
+def tokens_of_images(images: Iterable[Image]) -> int:
+    """Say how many tokens images take; one that cannot be sent takes none."""
     total = 0
-    for image in pair.images:
+    for image in images:
         try:
             total += image_tokens(*image_size(image.read(), image.ref))
         except ImageError:
@@ -51,7 +53,11 @@ def estimate(plan: EvaluationPlan) -> CostEstimate:
     sample = list(islice(plan.selection, SAMPLE))
     shown = [show(pair, presentation.view, plan.swapper) for pair in sample]
     text = text_tokens(sum(len(s.text) for s in shown) / len(shown) + len(presentation.system))
-    looked = [_tokens_of_images(pair) for pair in sample[:IMAGE_SAMPLE]] if shown[0].images else [0]
+    looked = (
+        [tokens_of_images(pair.images) for pair in sample[:IMAGE_SAMPLE]]
+        if shown[0].images
+        else [0]
+    )
     image = sum(looked) // len(looked)
     ask = (text + image, REPLY_TOKENS)
     notes = text_tokens(sum(len(p.description + p.reason) for p in sample) / len(sample))

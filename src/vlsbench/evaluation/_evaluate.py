@@ -42,6 +42,8 @@ class Evaluation:
     summary: Summary
     stopped: str | None = None
     """Why it ended early; None where it is complete."""
+    since: str = ""
+    """When it was completed, where an earlier invocation did so and nothing was asked."""
 
     @property
     def report(self) -> Path:
@@ -116,7 +118,8 @@ def plan(
         prices, "give --price or --judge-price INPUT,OUTPUT in dollars per million tokens"
     )
     selection = Selection(pairs, sample)
-    identity = identity_of(selection, shown, target, asked, judging)
+    content, files = selection.content(shown.view)
+    identity = identity_of(selection, content, shown, target, asked, judging)
     found = EvaluationPlan(
         selection=selection,
         shown=shown,
@@ -124,6 +127,7 @@ def plan(
         judge=asked,
         judging=judging,
         identity=identity,
+        files=files,
         settings={
             **{"view": str(shown.view), "system": system, "samples": samples},
             **{"sample": record(sample), "params": record(params), "judging": record(judging)},
@@ -194,9 +198,9 @@ def execute(plan: EvaluationPlan) -> Evaluation:
     with Ledger.write(plan.folder) as ledger:
         check_same_run(ledger, plan.identity)
         reopened = run_async(partial(reopen_unscored, ledger)) if plan.output.retry else 0
-        if ledger.meta("complete") and not reopened:
+        if (since := ledger.meta("complete")) and not reopened:
             plan.selection.leave_out(ledger.left_out())
-            return Evaluation(plan.folder, conclude(plan, ledger))
+            return Evaluation(plan.folder, conclude(plan, ledger), since=since)
         signal = plan.job().run(ledger)
         try:
             summary = conclude(plan, ledger)

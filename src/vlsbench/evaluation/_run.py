@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
-from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
+from vlsbench.evaluation._stages import ANSWER, JUDGE, REDRAWN, AnswerStage
 from vlsbench.evaluation._summary import (
     REPORT,
     SCHEMA,
@@ -30,6 +31,7 @@ from vlsbench.evaluation._summary import (
 from vlsbench.files import whole_file, write_json
 from vlsbench.judge import Judge, JudgeStage, Judging, Label, Unscored
 from vlsbench.models import ChatModel, Price
+from vlsbench.pages import counted
 from vlsbench.pairs import Swapper
 from vlsbench.registry import is_simulated
 from vlsbench.tables import RowWriter
@@ -49,6 +51,10 @@ UNSCORED_BENIGN_NOTE = (
     "Over-refusal is unknown: no benign pair is scored yet. A model that declines everything is as "
     "safe."
 )
+REDRAWN_NOTE = (
+    "Drawn anew as PNG or JPEG for servers, not all of which take them as they are or show them "
+    "rightly: {} (BMP, TIFF, turned by EXIF, grey of 16 bits, CMYK)."
+)
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
 
 
@@ -62,6 +68,8 @@ class EvaluationPlan:
     judge: Judge
     judging: Judging
     identity: Mapping[str, object]
+    files: Mapping[str, str]
+    """Image file → SHA-256, of the files that the view reads."""
     settings: Mapping[str, Any]
     """All settings, as `summary.json` keeps them."""
     folder: Path
@@ -82,21 +90,20 @@ class EvaluationPlan:
         """How many answers the run is to have."""
         return len(self.selection) * self.shown.samples
 
-    @property
-    def warning(self) -> str:
-        """What is doubtful about asking several times; empty where nothing is."""
+    def warnings(self) -> Iterator[str]:
+        """Say what is assumed of the set, and what is doubtful about asking several times."""
+        yield from self.selection.assumptions(self.shown.view)
         cold = (
             ("target", self.shown.samples, self.shown.params.temperature, "--temperature"),
             ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),
         )
         said = [(who, flag) for who, times, heat, flag in cold if times > 1 and heat == 0]
-        if not said:
-            return ""
-        whom, flags = (" and ".join(parts) for parts in zip(*said, strict=True))
-        return (
-            f"Asked several times at temperature 0: {whom}. Most servers then give nearly the same "
-            f"answer each time, which says little of how far it varies; set {flags}."
-        )
+        if said:
+            whom, flags = (" and ".join(parts) for parts in zip(*said, strict=True))
+            yield (
+                f"Asked several times at temperature 0: {whom}. Most servers then give nearly the "
+                f"same answer each time, which says little of how far it varies; set {flags}."
+            )
 
     def job(self) -> Job:
         """Return the job that asks and judges every open pair."""
@@ -113,6 +120,7 @@ class EvaluationPlan:
                 "model": self.target.spec,
                 "judge": self.judge.name,
                 "pairs": str(len(self.selection)),
+                "files": json.dumps(self.files),
                 **({"samples": str(self.shown.samples)} if self.shown.samples > 1 else {}),
             },
             steps=(Flow(stages, lambda: self.shown.records(self.selection)),),
@@ -153,6 +161,7 @@ def _notes(
     groups: Sequence[Group],
     simulated: bool,
     complete: bool,
+    redrawn: int,
     apart: Sequence[str],
 ) -> tuple[str, ...]:
     known = any(group.scored for group in groups if not group.harmful)
@@ -165,7 +174,8 @@ def _notes(
         (NO_BENIGN_NOTE, not known and not benign),
         (UNSCORED_BENIGN_NOTE, not known and benign),
         (STOPPED_NOTE, not complete),
-        (plan.warning, bool(plan.warning)),
+        (REDRAWN_NOTE.format(counted(redrawn, "image")), bool(redrawn)),
+        *((said, True) for said in plan.warnings()),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
     )
     return tuple(note for note, holds in notes if holds)
@@ -197,6 +207,7 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
     simulated = any(is_simulated(name) for name in served_by)
+    redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
     groups, told = counts.overall(), plan.judge.identity
     protocol = "own" if "rubric" in told else str(told.get("protocol", "vlsbench"))
     rows = published_results(pairs.name, str(plan.shown.view))
@@ -232,5 +243,5 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
         spend=spend,
         published=() if apart else rows,
         published_differs=apart,
-        notes=_notes(plan, groups, simulated, complete, apart),
+        notes=_notes(plan, groups, simulated, complete, redrawn, apart),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,7 +17,17 @@ from vlsbench.engine import Record
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.judge import Judge, JudgeContext, Judging
 from vlsbench.models import ChatModel, Params
-from vlsbench.pairs import Pair, PairSet, Shrink, Swapper, View, image_faults, show
+from vlsbench.pairs import (
+    Image,
+    Pair,
+    PairSet,
+    Shrink,
+    Swapper,
+    View,
+    file_digests,
+    image_faults,
+    show,
+)
 from vlsbench.text import slug
 
 
@@ -141,6 +152,32 @@ class Selection:
             digest.update(json.dumps(row).encode())
         self.fingerprint = digest.hexdigest()[:16]
 
+    def content(self, view: View = View.FULL) -> tuple[str, dict[str, str]]:
+        """Return a digest of all that `fingerprint` leaves out, and image file → digest.
+
+        Covers where the set lies, what else its rows say, and what is in the image files that the
+        view reads.
+        """
+        root = self.pairs.root
+        digest = hashlib.sha256(str(root.resolve() if root else "").encode())
+        paths: dict[str, str] = {}
+
+        def note(images: Iterable[Image]) -> None:
+            for image in images if view.reads_images else ():
+                if place := getattr(image, "place", None):
+                    paths[image.ref] = os.path.abspath(place)
+
+        for pair in self:
+            told = (pair.category, pair.subcategory, pair.description, pair.reason, pair.source)
+            digest.update(json.dumps((*told, dict(pair.meta)), default=str).encode())
+            note(pair.images)
+        for pair in self.pairs if view is View.SWAP else ():
+            note(pair.images)
+        files = file_digests(paths.values())
+        for ref, path in sorted(paths.items()):
+            digest.update(f"{ref} {files[path]}\n".encode(errors="surrogatepass"))
+        return digest.hexdigest()[:16], files
+
     def __iter__(self) -> Iterator[Pair]:
         for number, pair in enumerate(self.pairs):
             chosen = self._chosen is None or number in self._chosen
@@ -150,6 +187,15 @@ class Selection:
     def __len__(self) -> int:
         chosen = len(self.pairs) if self._chosen is None else len(self._chosen)
         return chosen - len(self.left_out)
+
+    def assumptions(self, view: View) -> Iterator[str]:
+        """Say what was assumed of the set's columns, and of pairs without an image."""
+        yield from self.pairs.columns.said()
+        lacking = sum(not pair.images for pair in self) if view is View.FULL else 0
+        if lacking == len(self):
+            yield "no pair has an image: view full sends the text alone"
+        elif lacking:
+            yield f"{lacking:,} of {len(self):,} pairs have no image and are asked as text alone"
 
     @property
     def all_left_out(self) -> tuple[BadRow, ...]:
@@ -187,11 +233,15 @@ class Selection:
 
         for fault in image_faults(to_be_shown()):
             bad[fault.row] = BadRow(self.pairs.name, fault.row, fault.reason)
-        if bad and not self.sample.skip_bad:
-            raise BadRows(self.pairs.name, list(bad.values()))
+        left = len(self) - len(bad)
+        if bad and not (self.sample.skip_bad and left):
+            raise BadRows(
+                self.pairs.name,
+                list(bad.values()),
+                rest=left > 0,
+                hints=self.pairs.columns.hints,
+            )
         self.left_out = bad
-        if not len(self):
-            raise BadRows(self.pairs.name, list(bad.values()))
         return swapper
 
 
@@ -204,12 +254,18 @@ def default_context(view: View) -> JudgeContext:
 
 
 def identity_of(
-    selection: Selection, shown: Presentation, target: ChatModel, judge: Judge, judging: Judging
+    selection: Selection,
+    content: str,
+    shown: Presentation,
+    target: ChatModel,
+    judge: Judge,
+    judging: Judging,
 ) -> Mapping[str, Any]:
     """Gather everything that decides which calls are made; plain JSON, no secrets."""
     return {
         "bench": selection.pairs.name,
         "data": selection.fingerprint,
+        "content": content,
         "view": str(shown.view),
         "limit": selection.sample.limit,
         "seed": selection.sample.seed,

@@ -15,6 +15,8 @@ from vlsbench.pairs import ImageData, ImageError, Pair, Swapper, View, show
 
 ANSWER = "answer"
 JUDGE = "judge"
+REDRAWN = "redrawn"
+"""Key of an outcome: images that servers got in another form."""
 
 QUICK_S = 0.0005
 """Reads faster than this stay on the event loop: the hop to a thread and back costs more."""
@@ -40,7 +42,7 @@ class AnswerStage:
         self._slow = bool(shown.shrink) or shown.view is View.BLANK
         self._elsewhere = self._stay = 0
 
-    async def _shown(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], list[dict[str, Any]]]:
+    async def _shown(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], dict[str, Any]]:
         if self._slow or self._elsewhere:
             self._elsewhere = max(0, self._elsewhere - 1)
             return await asyncio.to_thread(self._read, pair)
@@ -52,11 +54,12 @@ class AnswerStage:
             slow = time.perf_counter() - began > QUICK_S
             self._elsewhere = self._stay = min(2 * self._stay or 1, LOOK_AGAIN) if slow else 0
 
-    def _read(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], list[dict[str, Any]]]:
+    def _read(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], dict[str, Any]]:
         settings = self._settings
         shown = show(pair, settings.view, self._swapper)
         sent: list[ImageData] = []
         shrunk: list[dict[str, Any]] = []
+        redrawn: list[dict[str, Any]] = []
         for image in shown.images:
             data = image.read()
             if settings.shrink:
@@ -69,15 +72,19 @@ class AnswerStage:
             if shrunk or settings.view is View.BLANK:
                 put_blob(self._folder, data.data, data.sha256)
             # Both are wanted soon; here they are made off the event loop's thread.
-            _ = data.sha256, data.portable.base64
+            made = data.portable
+            _ = data.sha256, made.base64
+            if made is not data:
+                redrawn.append({"from": data.sha256, "to": made.sha256, "mime": made.mime})
             sent.append(data)
-        return shown.text, tuple(sent), shrunk
+        facts = {"shrunk": shrunk, REDRAWN: redrawn}
+        return shown.text, tuple(sent), {name: told for name, told in facts.items() if told}
 
     async def run(self, record: Record, ctx: Context) -> Result:
         """Ask, and pass the reply on whatever it is."""
         pair, sample = record.value
         try:
-            text, images, shrunk = await self._shown(pair)
+            text, images, changed = await self._shown(pair)
         except ImageError as error:
             return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
         request = Request(
@@ -91,7 +98,7 @@ class AnswerStage:
         facts = {
             "call": call_key(self._target.identity, request),
             "images": [image.sha256 for image in images],
-            **({"shrunk": shrunk} if shrunk else {}),
+            **changed,
         }
         # A grey image tells the judge nothing; it reads the description instead.
         seen = () if self._settings.view is View.BLANK else images

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pybase64
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.pairs._whole import fault_of, sniff_mime
 from vlsbench.text import first_line
 
 if TYPE_CHECKING:
@@ -41,39 +41,8 @@ _WHITES = (1.0, 255.0, 65535.0)
 """Values that may stand for white where a file does not say which does (32-bit TIFF)."""
 
 
-_STARTS = {
-    "image/png": rb"\x89PNG\r\n\x1a\n",
-    "image/jpeg": rb"\xff\xd8\xff",
-    "image/gif": rb"GIF8[79]a",
-    "image/webp": rb"RIFF....WEBP",
-    "image/bmp": rb"BM",
-    "image/tiff": rb"II\*\x00|MM\x00\*",
-}
-
-
 class ImageError(VlsbenchError):
     """An image that is missing, empty, cut off, too large or no image."""
-
-
-def sniff_mime(header: bytes) -> str | None:
-    """Tell the media type from the first 16 bytes; None if they start no image we can send.
-
-    File names lie (a WebP saved as `.png` is common on the web); content does not.
-    """
-    return next((mime for mime, start in _STARTS.items() if re.match(start, header, re.S)), None)
-
-
-def fault_of(ref: str, header: bytes, tail: bytes) -> str | None:
-    """Say what the first and the last 16 bytes tell is wrong with an image; None if nothing."""
-    ref = ref or "without a name"
-    if not header:
-        return f"image {ref} is empty"
-    mime = sniff_mime(header)
-    if mime is None:
-        return f"image {ref} is not an image (starts with {header[:8]!r})"
-    if mime == "image/png" and b"IEND" not in tail:
-        return f"image {ref} is cut off (PNG without its end)"
-    return None
 
 
 @dataclass(frozen=True)
@@ -140,8 +109,7 @@ class ImageData:
     @classmethod
     def of(cls, data: bytes, ref: str, path: Path | None = None) -> ImageData:
         """Wrap `data`, named `ref` in errors. Raises `ImageError` if it is no whole image."""
-        fault = fault_of(ref, data[:HEADER_BYTES], data[-HEADER_BYTES:])
-        if fault:
+        if fault := fault_of(ref, len(data), lambda place, size: data[place : place + size]):
             raise ImageError(fault)
         return cls(data, sniff_mime(data[:HEADER_BYTES]) or "", path, ref)
 

@@ -1,4 +1,4 @@
-"""The generic form: a user's own pairs in JSONL, CSV, Parquet or a Hugging Face imagefolder.
+"""The generic form: a user's own pairs in JSON, tables, Parquet or a Hugging Face folder.
 
 The columns are found by name; docs/benchmarks.md has the table.
 """
@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.pairs._pair import Image, Pair
+from vlsbench.pairs._pair import Image, Pair, RowError, file_image
 from vlsbench.pairs._parquet import Embedded
-from vlsbench.pairs._rows import (
-    READERS,
-    Fields,
-    RowError,
-    file_image,
-    pairs_from,
-)
-from vlsbench.pairs._source import PairSet
+from vlsbench.pairs._readers import PACKED, READERS, form_of, read_json_rows
+from vlsbench.pairs._rows import Fields, pairs_from
+from vlsbench.pairs._source import Columns, PairSet
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("id",),
@@ -39,12 +36,23 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 RELEASE = "release.json"
 """Marks a folder that `vlsbench release` wrote: its pairs are in `data/`."""
-FORMS = (".jsonl", ".csv", ".parquet")
-_Names = Mapping[str, tuple[str, ...]]
+FORMS = (".jsonl", ".csv", ".parquet", ".json", ".arrow")
+"""Of files, as `form_of` tells them."""
+SPLITS = ("data", "train", "test", "validation", "val")
+"""Folders in a folder that may hold its set."""
+LOOKED_AT = 1000
+"""Rows whose unused columns are looked at."""
+DISK = "state.json"
+"""Marks a folder that `datasets.save_to_disk` wrote."""
+ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", DISK, RELEASE, "card.json")
+"""Say something about a set."""
+_IMAGE_NAME = re.compile(r"\S.*\.(?:png|jpe?g|gif|webp|bmp|tiff?|avif|heic)", re.IGNORECASE)
 _TRUTH = {
     "true": True, "1": True, "yes": True, "harmful": True, "unsafe": True,
     "false": False, "0": False, "no": False, "benign": False, "safe": False,
+    "1.0": True, "0.0": False,
 }  # fmt: skip
+_WORDS = {word for word in _TRUTH if word.isalpha()} - {"true", "false", "yes", "no"}
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -75,7 +83,7 @@ def open_generic(
     """Open a set in the generic form.
 
     Args:
-        path: A `.jsonl`, `.csv` or `.parquet` file, or a folder that holds one (`metadata.*`
+        path: A file of one of `FORMS`, perhaps packed, or a folder that holds one (`metadata.*`
             first; several Parquet files are read in the order of their names).
         columns: Field of a pair → column, where the names in `COLUMNS` do not fit.
         skip_bad: Leave unusable rows out rather than raise.
@@ -85,91 +93,159 @@ def open_generic(
         VlsbenchError: There is no such file, or it has no query column.
     """
     _check_columns(columns or {})
-    names = {
-        field: (columns[field],) if columns and field in columns else found
-        for field, found in COLUMNS.items()
-    }
     files = _files(path)
-    return PairSet(
-        path.resolve().stem if path.is_file() else path.resolve().name,
-        partial(_rows, files, names),
-        skip_bad=skip_bad,
-        root=path,
-    )
+    name = path.resolve().name
+    if path.is_file():
+        name = name.removesuffix(path.suffix) if path.suffix.lower() in PACKED else name
+        name = Path(name).stem
+    found = _Found(columns or {}, path if path.is_dir() else path.parent)
+    opened = PairSet(name, partial(_rows, files, found), skip_bad=skip_bad, root=path)
+    opened.columns = found.columns()
+    return opened
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_file():
-        if path.suffix.lower() not in FORMS:
-            raise VlsbenchError(f"{path}: not one of {', '.join(FORMS)}")
+        if form_of(path) not in FORMS:
+            raise VlsbenchError(
+                f"{path}: not one of {', '.join(FORMS)} (.tsv and .ndjson too; packed as "
+                f"{', '.join(PACKED)})"
+            )
         return [path]
     if not path.is_dir():
         raise VlsbenchError(f"no set at {path}")
-    for form in FORMS:
-        if (path / f"metadata{form}").is_file():
-            return [path / f"metadata{form}"]
-    shards = sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
-    if shards and (path / RELEASE).is_file():
-        # What else lies in a release, its provenance say, is no set.
-        return shards
-    found = sorted(p for form in (".jsonl", ".csv") for p in path.glob(f"*{form}"))
-    if shards and not found:
-        return shards
-    if len(found) == 1 and not shards:
+    if found := _in_folder(path):
         return found
-    what = "several sets (name one file)" if found else "no metadata.jsonl, .csv or .parquet file"
+    within = {split: files for split in SPLITS if (files := _in_folder(path / split))}
+    if len(within) == 1:
+        return next(iter(within.values()))
+    what = "no metadata.jsonl, .csv or .parquet file"
+    if within:
+        what = "several sets (name one folder): " + ", ".join(f"{path / one}" for one in within)
     raise VlsbenchError(f"{path} holds {what}")
 
 
-def _rows(files: list[Path], names: _Names) -> Iterator[Pair | BadRow]:
+def _in_folder(path: Path) -> list[Path]:
+    """Return the files of the set in a folder; empty where it holds none."""
+    if (path / DISK).is_file():
+        return sorted(path.glob("*.arrow"))
+    inside = sorted(p for p in path.glob("*") if p.is_file() and form_of(p) in FORMS)
+    for form in FORMS[:3]:
+        if stated := [p for p in inside if p.name.startswith("metadata.") and form_of(p) == form]:
+            return stated[:1]
+    shards = [p for p in inside if form_of(p) == ".parquet"] or sorted(path.glob("data/*.parquet"))
+    if shards and (path / RELEASE).is_file():
+        # What else lies in a release, its provenance say, is no set.
+        return shards
+    found = [p for p in inside if form_of(p) in (".jsonl", ".csv")]
+    if shards and not found:
+        return shards
+    found = found or [p for p in inside if form_of(p) == ".json" and p.name not in ABOUT]
+    if len(found) + bool(shards) > 1:
+        raise VlsbenchError(
+            f"{path} holds several sets (name one file): "
+            f"{', '.join(p.name for p in (*found, *shards)[:8])}"
+        )
+    return found
+
+
+class _Found:
+    """The columns of a set, and what becomes of them while its rows are read."""
+
+    def __init__(self, given: Mapping[str, str], root: Path) -> None:
+        self.given = given
+        self.root = root
+        self.rows = self.assumed = 0
+        self.unused: dict[str, str] = {}
+
+    def columns(self) -> Columns:
+        """Return what was found so far."""
+        hints = tuple(hint for hint in self.unused.values() if hint)
+        return Columns(self.rows, self.assumed, tuple(self.unused), hints)
+
+    def of(self, table: Path | None, keys: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
+        """Return field → column (absent ones left out), and the columns that are no field's.
+
+        Raises:
+            VlsbenchError: There is no query in a file whose rows all have the same columns.
+            RowError: There is no query, or not a column that the user named: left out in silence,
+                a slip in `--columns image=` would run the set without its images.
+        """
+        known = {key.strip().lower(): key for key in reversed(keys)} | {key: key for key in keys}
+        found = {}
+        for field, usual in COLUMNS.items():
+            wanted = (self.given[field],) if field in self.given else usual
+            if name := next((known[name] for name in wanted if name in known), None):
+                found[field] = name
+            elif field == "query":
+                what = f"no column {' or '.join(wanted)}; name it with --columns query=COLUMN"
+                if table:
+                    raise VlsbenchError(f"{table}: {what} (has {', '.join(keys)})")
+                raise RowError(f"{what} (has {', '.join(keys)})"[:400])
+            elif field in self.given:
+                raise RowError(f"no column {wanted[0]} for {field}, as --columns has it")
+        return found, [key for key in keys if key not in found.values()]
+
+    def see(self, file: str, row: Fields, column: Mapping[str, str], others: list[str]) -> None:
+        """Look at what a row holds that is not used.
+
+        Raises:
+            VlsbenchError: Images, which nobody said are not wanted.
+        """
+        self.rows += 1
+        self.assumed += "harmful" not in column or row.fields[column["harmful"]] in (None, "")
+        for key in others if self.rows <= LOOKED_AT else ():
+            value = row.fields[key]
+            if key in self.unused or value in (None, "", []):
+                continue
+            embedded = value.images[:1] if isinstance(value, Embedded) else ()
+            if "image" not in self.given and any(not image.fault() for image in embedded):
+                raise VlsbenchError(
+                    f"{file}: column {key} holds images and is not used: give --columns image={key}"
+                    + (f", or image={column['image']} for that alone" if "image" in column else "")
+                )
+            self.unused[key] = _hint(key, value, column)
+
+
+def _hint(key: str, value: object, column: Mapping[str, str]) -> str:
+    """Say what an unused column could be; empty where nothing is known."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, Mapping):
+        value = value.get("path")
+    said = str(value).strip()
+    if "image" not in column and _IMAGE_NAME.fullmatch(said):
+        return f"column {key} looks like images: --columns image={key}"
+    if "harmful" not in column and said.lower() in _WORDS:
+        return f"column {key} holds {said}: --columns harmful={key}"
+    return ""
+
+
+def _rows(files: list[Path], found: _Found) -> Iterator[Pair | BadRow]:
     for file in files:
-        form = file.suffix.lower()
-        table = None if form == ".jsonl" else file
+        form = form_of(file)
+        table = None if form in (".jsonl", ".json") else file
         prefix = f"{file.stem}/" if len(files) > 1 else ""
         # Finding the columns costs more than reading a row; most sets have one kind of row.
-        columns = lru_cache(maxsize=64)(partial(_columns, names, table))
-        make = partial(_pair, file.parent, columns, prefix)
-        yield from pairs_from(file.name, READERS[form](file), make)
-
-
-def _columns(
-    names: _Names, table: Path | None, keys: tuple[str, ...]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return field → column (absent ones left out), and the columns that are no field's.
-
-    Raises:
-        VlsbenchError: There is no query in a file whose rows all have the same columns.
-        RowError: There is no query, or not a column that the user named: left out in silence, a
-            slip in `--columns image=` would run the set without its images.
-    """
-    found = {
-        field: name
-        for field, wanted in names.items()
-        if (name := next((name for name in wanted if name in keys), None)) is not None
-    }
-    if "query" not in found:
-        what = f"no column {' or '.join(names['query'])}; name it with --columns query=COLUMN"
-        if table:
-            raise VlsbenchError(f"{table}: {what} (has {', '.join(keys)})")
-        raise RowError(what)
-    for field, wanted in names.items():
-        if field not in found and wanted != COLUMNS[field]:
-            raise RowError(f"no column {wanted[0]} for {field}, as --columns has it")
-    return found, tuple(key for key in keys if key not in found.values())
+        columns = lru_cache(maxsize=64)(partial(found.of, table))
+        reader = READERS[form] if table else read_json_rows
+        make = partial(_pair, file, found, columns, prefix)
+        yield from pairs_from(file.name, reader(file), make)
 
 
 def _pair(
-    folder: Path,
-    columns: Callable[[tuple[str, ...]], tuple[dict[str, str], tuple[str, ...]]],
+    file: Path,
+    found: _Found,
+    columns: Callable[[tuple[str, ...]], tuple[dict[str, str], list[str]]],
     prefix: str,
     row: Fields,
 ) -> Pair:
     fields = row.fields
     column, others = columns(tuple(fields))
-    return Pair(
+    pair = Pair(
         id=row.id(column["id"]) if "id" in column else prefix + row.label,
         query=row.text(column["query"]),
-        images=_images(folder, fields[column["image"]]) if "image" in column else (),
+        images=_images(file, found.root, fields[column["image"]]) if "image" in column else (),
         category=_word(row, column, "category"),
         subcategory=_word(row, column, "subcategory"),
         harmful=_harmful(fields[column["harmful"]]) if "harmful" in column else True,
@@ -178,6 +254,8 @@ def _pair(
         source=_word(row, column, "source"),
         meta={key: plain_value(fields[key]) for key in others},
     )
+    found.see(file.name, row, column, others)
+    return pair
 
 
 def _word(row: Fields, column: Mapping[str, str], field: str) -> str:
@@ -189,7 +267,7 @@ def _word(row: Fields, column: Mapping[str, str], field: str) -> str:
 
 
 def _harmful(value: object) -> bool:
-    if value is None or value == "":
+    if value is None or value == "" or value != value:
         return True
     truth = _TRUTH.get(str(value).strip().lower())
     if truth is None:
@@ -197,25 +275,33 @@ def _harmful(value: object) -> bool:
     return truth
 
 
-def _images(folder: Path, value: object) -> tuple[Image, ...]:
+def _images(file: Path, root: Path, value: object) -> tuple[Image, ...]:
+    if value is None or (value == "" and form_of(file) == ".csv"):
+        return ()  # a row of text alone
     if isinstance(value, Embedded):
-        if not value.images:
-            raise RowError("the image cell is empty")
         return value.images
     if isinstance(value, str) and value.startswith("["):
         try:
             value = json.loads(value)
         except ValueError:
             raise RowError("the image cell starts with '[' and is no JSON list") from None
-    if isinstance(value, list) and value:
-        return tuple(_image(folder, path) for path in value)
-    return (_image(folder, value),)
+    paths = value if isinstance(value, list) and value else [value]
+    return tuple(_image(file.parent, root, path) for path in paths)
 
 
-def _image(folder: Path, path: object) -> Image:
+def _image(folder: Path, root: Path, path: object) -> Image:
+    if isinstance(path, Mapping) and not path.get("bytes"):
+        path = path.get("path")
     if not isinstance(path, str) or not path.strip():
-        raise RowError("the image cell is empty or no path (a set without images has no column)")
-    return file_image(folder, path)
+        raise RowError("the image cell is empty or no path (a row without an image has none)")
+    if path.startswith(("iVBOR", "/9j/", "R0lGOD", "UklGR", "data:image/")):
+        raise RowError("the image cell holds an image in base64: write it to a file, give its path")
+    image = file_image(folder, path)
+    if root == folder or os.path.exists(image.place):
+        return image
+    # In a repository, a table in `data/` may name files by their place in the whole.
+    other = file_image(root, path)
+    return other if os.path.exists(other.place) else image
 
 
 def plain_value(value: Any) -> Any:

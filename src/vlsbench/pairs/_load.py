@@ -17,6 +17,7 @@ from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._fetch import PIN, home_folder
 from vlsbench.pairs._generic import FORMS, open_generic, parse_columns
 from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._readers import form_of
 from vlsbench.pairs._rows import MissingFile
 from vlsbench.pairs._source import PairSet, Source, declared
 from vlsbench.registry import Kind
@@ -62,7 +63,7 @@ def _own_set(bench: str) -> Path | None:
         return path
     if registry.find(Kind.SOURCE, _split(bench)[0]):
         return None
-    looks = "/" in bench or os.sep in bench or path.suffix.lower() in FORMS
+    looks = "/" in bench or os.sep in bench or form_of(path) in FORMS
     return path if looks or path.exists() else None
 
 

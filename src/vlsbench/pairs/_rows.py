@@ -1,36 +1,22 @@
-"""Rows as benchmarks publish them: JSON, JSONL, CSV, Parquet, with what is wrong kept per row.
-
-Readers yield `(label, fields)`; a row that cannot even be read comes out as `(label, RowError)`.
-Everything streams except JSON, which has no rows to stream.
-"""
+"""Rows as benchmarks publish them, to pairs, with what is wrong kept per row."""
 
 from __future__ import annotations
 
-import csv
-import json
-import posixpath
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.pairs._pair import FileImage, Image, Pair
-from vlsbench.pairs._parquet import Embedded, Labelled, ParquetImage, read_parquet
-from vlsbench.text import storable
+from vlsbench.pairs._pair import Image, Pair, RowError
+from vlsbench.pairs._parquet import Embedded, Labelled
+from vlsbench.pairs._readers import READERS, form_of, read_csv
 
 Rows = Iterator[Pair | BadRow]
 
 
 class MissingFile(VlsbenchError):
     """The folder is not laid out as the benchmark is published."""
-
-
-class RowError(Exception):
-    """Why one row cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +48,13 @@ class Fields:
     def id(self, key: str) -> str:
         """Return a required id, written as text or as a whole number."""
         value = self.fields.get(key)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # pandas writes whole numbers with gaps as 1.0
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         return self.text(key)
 
-    def image(self, key: str, ref: str) -> ParquetImage:
+    def image(self, key: str, ref: str) -> Image:
         """Return the image in a Parquet cell, named `ref`, or else as the file names it."""
         cell = self.fields.get(key)
         if not isinstance(cell, Embedded):
@@ -169,39 +157,10 @@ def read_pairs(
             meta=meta(row) if callable(meta) else row.only(*meta),
         )
 
-    if file.suffix == ".csv":
+    if form_of(file) == ".csv":
         named = [name for name in (id, query, category) if isinstance(name, str) and name]
         return pairs_from(file.name, read_csv(file, *named, *needs), make)
-    return pairs_from(file.name, READERS[file.suffix](file), make)
-
-
-_PLAIN_PATH = re.compile(r"[\w-][\w .-]*(?:/[\w-][\w .-]*)*")
-"""Nearly every image path; any other is looked at part by part."""
-
-
-def inside(name: str) -> str:
-    """Return a relative path in normal form. Raises `RowError` if it could leave its folder.
-
-    Lexical, so that a set of 100,000 rows is opened without touching its images. Backslashes and
-    drive letters are refused everywhere: a set must read the same on every system.
-    """
-    if _PLAIN_PATH.fullmatch(name):
-        return name
-    parts = name.replace("\\", "/").split("/")
-    if "://" in name or name.startswith("data:"):
-        raise RowError(f"image {name[:80]!r} is an address, not a file")
-    if name.startswith(("/", "\\", "~")) or ".." in parts or name[1:2] == ":" or "\0" in name:
-        raise RowError(f"image {name[:80]!r} is outside the folder of the set")
-    normal = posixpath.normpath(name)
-    if normal == ".":
-        raise RowError(f"image {name[:80]!r} is no file")
-    return normal
-
-
-def file_image(folder: Path, name: str) -> FileImage:
-    """Refer to the image `name` in `folder`; it need not exist yet. Raises `RowError`."""
-    ref = inside(name)
-    return FileImage(ref, f"{folder}/{ref}")
+    return pairs_from(file.name, READERS[form_of(file)](file), make)
 
 
 def find(root: Path, *names: str) -> Path:
@@ -218,114 +177,3 @@ def folder_of(root: Path, *names: str) -> Path:
     For image folders: a set opens without its images, and the missing ones are named later.
     """
     return next((root / name for name in names if (root / name).is_dir()), root / names[0])
-
-
-def read_text(path: Path) -> str:
-    """Return a whole UTF-8 file. Raises `VlsbenchError` naming it."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise VlsbenchError(f"{path}: not UTF-8 at byte {error.start}; fetch it again") from None
-    except OSError as error:
-        raise VlsbenchError(f"{path}: {error.strerror}") from None
-
-
-def read_json(path: Path) -> Labelled:
-    """Read a JSON list (labelled by place, from 0) or object (labelled by key).
-
-    Raises:
-        VlsbenchError: The file does not parse; names file and line.
-    """
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise VlsbenchError(
-            f"{path}, line {error.lineno}: not JSON ({error.msg}); fetch it again"
-        ) from None
-    if isinstance(content, list):
-        yield from ((str(place), item) for place, item in enumerate(content))
-    elif isinstance(content, dict):
-        yield from content.items()
-    else:
-        raise VlsbenchError(f"{path}: neither a list nor an object of rows")
-
-
-def _json_line(line: bytes) -> object:
-    try:
-        # Strict, unlike the standard library's: no NaN, no half surrogates, one value.
-        return msgspec.json.decode(line)
-    except UnicodeError:
-        return RowError("not UTF-8")
-    except (ValueError, RecursionError) as error:
-        return RowError(f"not JSON ({error})")
-
-
-def read_jsonl(path: Path) -> Labelled:
-    """Read one JSON object a line, labelled by line number from 1; blank lines are skipped."""
-    with _open(path) as file:
-        for number, line in enumerate(file, start=1):
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            line = line.strip()
-            if line:
-                yield str(number), _json_line(line)
-
-
-def _open(path: Path) -> Any:
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise VlsbenchError(f"{path}: {error.strerror}") from None
-
-
-def read_csv(path: Path, *required: str) -> Labelled:
-    """Read a CSV file with a header, labelled by data row from 1; blank rows are skipped.
-
-    Args:
-        path: UTF-8, quoted as RFC 4180 has it.
-        required: Columns that must be there.
-
-    Raises:
-        VlsbenchError: There is no header, or a required column is missing; names it and those there
-            are.
-    """
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file)
-        try:
-            header = next(reader, [])
-        except csv.Error as error:
-            raise VlsbenchError(f"{path}, line 1: not CSV ({error})") from None
-        if not header:
-            raise VlsbenchError(f"{path}: no header line")
-        if len(set(header)) < len(header):
-            raise VlsbenchError(f"{path}: a column name occurs twice in the header")
-        if absent := [name for name in required if name not in header]:
-            raise VlsbenchError(f"{path}: no column {', '.join(absent)} (has {', '.join(header)})")
-        number = 0
-        while True:
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                number += 1
-                yield str(number), RowError(f"not CSV (line {reader.line_num}: {error})")
-                continue
-            if cells is None:
-                return
-            if not cells:
-                continue
-            number += 1
-            if len(cells) != len(header):
-                yield str(number), RowError(f"{len(cells)} fields, the header has {len(header)}")
-            elif (line := "".join(cells)) != storable(line):
-                yield str(number), RowError("not UTF-8")
-            else:
-                yield str(number), dict(zip(header, cells, strict=True))
-
-
-READERS: Mapping[str, Callable[[Path], Labelled]] = {
-    ".jsonl": read_jsonl,
-    ".csv": read_csv,
-    ".parquet": read_parquet,
-    ".json": read_json,
-}
-"""Ending of a file's name → what reads it."""

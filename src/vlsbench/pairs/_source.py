@@ -92,6 +92,28 @@ def list_sources() -> dict[str, Source]:
     return {entry.name: declared(entry) for entry in registry.entries(Kind.SOURCE)}
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What was made of a custom dataset's columns."""
+
+    rows: int = 0
+    assumed: int = 0
+    """Rows of which no column says whether they are harmful."""
+    unused: tuple[str, ...] = ()
+    """Columns that are no field of a pair."""
+    hints: tuple[str, ...] = ()
+    """What some of them look like."""
+
+    def said(self) -> Iterator[str]:
+        """Say what was assumed, in lines."""
+        if self.assumed:
+            some = "all" if self.assumed == self.rows else f"{self.assumed:,} of"
+            who = f"{some} {self.rows:,} pairs are" if self.rows > 1 else "the pair is"
+            unused = f"; columns not used: {', '.join(self.unused)}" if self.unused else ""
+            yield f"{who} taken as harmful{unused}"
+        yield from self.hints
+
+
 class PairSet:
     """An opened benchmark: known to be readable, walked from disk each time it is iterated.
 
@@ -137,11 +159,14 @@ class PairSet:
             else:
                 ids.add(row.id)
         if bad and not skip_bad:
-            raise BadRows(name, bad)
+            raise BadRows(name, bad, rest=bool(ids))
+        if bad and not ids:
+            raise BadRows(name, bad, rest=False)
         if not ids:
             raise VlsbenchError(f"{name}: no usable row in {root or 'the set'}")
         self.bad = tuple(bad)
         self._count = len(ids)
+        self.columns = Columns()
         self.parts: tuple[int, ...] = (self._count,)
         """Sizes of the sets it is joined of, in order; a sample is drawn from each."""
 
@@ -166,7 +191,7 @@ class PairSet:
 
     def derive(self, name: str, rows: Callable[[], Iterable[Pair | BadRow]]) -> PairSet:
         """Return a set made from this one: same declaration, other rows."""
-        return PairSet(
+        made = PairSet(
             name,
             rows,
             skip_bad=bool(self.bad),
@@ -174,6 +199,8 @@ class PairSet:
             variant=self.variant,
             root=self.root,
         )
+        made.columns = self.columns
+        return made
 
     @property
     def title(self) -> str:

@@ -89,7 +89,8 @@ def plan_behaviour(
     whole = load(bench, skip_bad=sample.skip_bad)
     opened = _open(whole, harmful=True, skip_bad=sample.skip_bad)
     if not any(pair.images for pair in opened):
-        raise VlsbenchError(f"{opened.name} holds no image to hide")
+        said = f"{opened.name} holds no image to hide"
+        raise VlsbenchError("; ".join((said, *whole.columns.hints)))
     benign = [_open(control, harmful=False, skip_bad=sample.skip_bad) for control in controls]
     # The benchmark's own benign pairs are controls too; they are its pairs, so a limit holds.
     mine = whole.name not in [c.name for c in benign] and any(not p.harmful for p in whole)

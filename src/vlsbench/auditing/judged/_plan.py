@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -26,7 +27,7 @@ from vlsbench.engine import (
     Result,
 )
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import RUNS, Output, Selection, run_id
+from vlsbench.evaluation import RUNS, Output, Selection, run_id, tokens_of_images
 from vlsbench.judge import (
     Brought,
     Case,
@@ -37,8 +38,8 @@ from vlsbench.judge import (
     Unscored,
     open_harm_judge,
 )
-from vlsbench.models import Connections, Price, image_tokens, price_of, text_tokens
-from vlsbench.pairs import Bench, ImageData, ImageError, Pair, View, image_faults, image_size, load
+from vlsbench.models import Connections, Price, price_of, text_tokens
+from vlsbench.pairs import Bench, ImageData, ImageError, Pair, View, image_faults, load
 
 STAGE = "harm"
 UNSCORED = "unscored"
@@ -74,6 +75,10 @@ class JudgedSet:
         for pair in self.selection:
             if self.kind == "bench" or pair.harmful == (self.kind == "positive"):
                 yield pair
+
+    def content(self) -> tuple[str, Mapping[str, str]]:
+        """Return what identifies the images and notes that are read; see `Selection.content`."""
+        return self.selection.content(View.FULL if Part.PAIR in self.parts else View.TEXT)
 
     def questions(self) -> Iterator[tuple[Pair, Part]]:
         """Walk the pairs and their parts."""
@@ -142,6 +147,7 @@ class JudgedPlan:
                 "model": self.judge.name,
                 "judge": self.judge.name,
                 "pairs": str(self.questions),
+                "files": json.dumps({k: v for s in self.sets for k, v in s.content()[1].items()}),
             },
             steps=(Flow((MaterialStage(), JudgeStage(self.judge, STAGE)), self.records),),
             models=models,
@@ -218,6 +224,7 @@ def plan_judged(
         "sets": [
             [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]] for s in sets
         ],
+        "content": [s.content()[0] for s in sets],
         "limit": sample.limit,
         "seed": sample.seed,
         "judge": dict(asked.identity),
@@ -250,7 +257,8 @@ def _open(key: str, kind: str, bench: Bench, sample: Sample, *, sees: bool) -> J
         selection = Selection(pairs, sample)
         selection.check(View.FULL if sees else View.TEXT)
         if sees and not any(pair.images for pair in selection):
-            raise VlsbenchError(f"{pairs.name} holds no image: there is no pair to be judged")
+            said = f"{pairs.name} holds no image: there is no pair to be judged"
+            raise VlsbenchError("; ".join((said, *pairs.columns.hints)))
         return JudgedSet(key, kind, selection, tuple(Part) if sees else (Part.TEXT,))
     # A limit saves questions about the benchmark; fewer controls would blur every figure.
     group = JudgedSet(key, kind, Selection(pairs, replace(sample, limit=None)), (Part.TEXT,))
@@ -265,8 +273,7 @@ def _open(key: str, kind: str, bench: Bench, sample: Sample, *, sees: bool) -> J
 
 def _tokens(pair: Pair, part: Part) -> int:
     images = () if part is Part.TEXT else pair.images
-    seen = sum(image_tokens(*image_size(image.read(), image.ref)) for image in images)
-    return PROMPT_TOKENS + text_tokens(len(pair.query)) + seen
+    return PROMPT_TOKENS + text_tokens(len(pair.query)) + tokens_of_images(images)
 
 
 class MaterialStage:

@@ -26,9 +26,12 @@ from vlsbench.pairs.sources._declared import shipped
 def vlsbench(root: Path, variant: str) -> Rows:
     """Yield the released pairs; an empty instruction is kept, as the published 2,241 have one."""
     shards = sorted(root.glob("*.parquet")) or sorted(root.glob("data/*.parquet"))
-    embedded = bool(shards) and not (root / "data.json").exists()
-    files = shards if embedded else [find(root, "data.json")]
-    in_folder = _images(root)
+    table = next((f for f in (root / "data.json", root / "data/data.json") if f.exists()), None)
+    embedded = bool(shards) and not table
+    files = shards if embedded else [table or find(root, "data.json")]
+    # A clone of the authors' repository has its table, and perhaps its images, in `data/`.
+    images_in = table.parent if table and _has_images(table.parent) else root
+    in_folder = _images(images_in)
     places = count()
 
     def id(row: Fields) -> str:
@@ -60,6 +63,10 @@ def vlsbench(root: Path, variant: str) -> Rows:
             reason="safety_reason",
             source="source",
         )
+
+
+def _has_images(folder: Path) -> bool:
+    return (folder / "imgs").is_dir() or (folder / "imgs.tar").exists()
 
 
 def _images(root: Path) -> Callable[[str], Image]:

@@ -1,0 +1,249 @@
+"""Files to rows: JSON, JSON Lines and tables of text, packed or not, in the encodings people use.
+
+Readers yield `(label, fields)`; a row that cannot even be read comes out as `(label, RowError)`.
+Everything streams except JSON, which has no rows to stream.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.pairs._pair import RowError
+from vlsbench.pairs._parquet import Labelled, read_arrow, read_parquet
+from vlsbench.text import first_line, storable
+
+csv.field_size_limit(2**31 - 1)
+"""The standard library's 128 KiB would end a row inside a longer field."""
+PACKED = (".gz", ".bz2", ".zst")
+"""Endings of packed files; whether a file is packed is told by its content."""
+FORMS = {".ndjson": ".jsonl", ".tsv": ".csv"}
+"""Other endings of the same forms."""
+NOT_UTF8 = "not UTF-8: save it as UTF-8, or convert it (of a spreadsheet: iconv -f CP1252 -t UTF-8)"
+_PACKED = {"gzip": b"\x1f\x8b", "bz2": b"BZh", "zstd": b"\x28\xb5\x2f\xfd"}
+_WIDE = {
+    "utf-16": rb"\xff\xfe|\xfe\xff",
+    "utf-16-le": rb"[^\0]\0[^\0]\0",
+    "utf-16-be": rb"\0[^\0]\0",
+}
+
+
+def form_of(path: Path) -> str:
+    """Return the ending that tells how a file is read: `.jsonl` of `my.jsonl.gz` too."""
+    name = Path(path.stem) if path.suffix.lower() in PACKED else path
+    return FORMS.get(name.suffix.lower(), name.suffix.lower())
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    """Open a text file: unpacked where it is packed, UTF-16 as UTF-8, without a byte order mark.
+
+    Raises:
+        VlsbenchError: It cannot be read, or is cut off; names it.
+    """
+    import pyarrow as pa
+
+    try:
+        with ExitStack() as stack:
+            file: IO[bytes] = stack.enter_context(open(path, "rb"))
+            start = file.read(6)
+            file.seek(0)
+            packed = next((kind for kind, mark in _PACKED.items() if start.startswith(mark)), None)
+            if packed:
+                unpacked: Any = stack.enter_context(pa.input_stream(file, compression=packed))
+                file = io.BufferedReader(unpacked)
+                start = file.peek(6)[:6]
+            wide = next((name for name, mark in _WIDE.items() if re.match(mark, start, re.S)), None)
+            if wide:
+                try:
+                    text = file.read().decode(wide)
+                except UnicodeDecodeError as error:
+                    raise VlsbenchError(f"{path}: not {wide} ({error.reason})") from None
+                file = io.BytesIO(text.removeprefix("\ufeff").encode(errors="surrogatepass"))
+            elif start.startswith(codecs.BOM_UTF8):
+                file.read(len(codecs.BOM_UTF8))
+            yield file
+    except OSError as error:
+        raise VlsbenchError(f"{path}: {error.strerror or first_line(error)}") from None
+
+
+def read_text(path: Path) -> str:
+    """Return a whole text file. Raises `VlsbenchError` naming it."""
+    with _open(path) as file:
+        data = file.read()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise VlsbenchError(f"{path}, line {line}: {NOT_UTF8}") from None
+
+
+def read_json(path: Path) -> Labelled:
+    """Read a JSON list (labelled by place, from 0) or object (labelled by key).
+
+    Raises:
+        VlsbenchError: The file does not parse; names file and line.
+    """
+    content = _json(path)
+    return iter(content.items()) if isinstance(content, dict) else labelled(content, 0)
+
+
+def _json(path: Path) -> list[Any] | dict[str, Any]:
+    try:
+        content = json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise VlsbenchError(
+            f"{path}{line}: not JSON ({first_line(error)}); fetch it again"
+        ) from None
+    if not isinstance(content, list | dict):
+        raise VlsbenchError(f"{path}: neither a list nor an object of rows")
+    return content
+
+
+def labelled(rows: Iterable[object], start: int) -> Labelled:
+    """Label rows by their place."""
+    return ((str(place), row) for place, row in enumerate(rows, start))
+
+
+def read_json_rows(path: Path) -> Labelled:
+    """Read rows written as JSON in any of its ways, labelled from 1 or by key.
+
+    A list; one object a line; an object that holds the list, a row under each key, or, as pandas
+    writes it, a column under each key.
+
+    Raises:
+        VlsbenchError: It is none of these; says what it is.
+    """
+    with _open(path) as file:
+        first = next(filter(None, map(bytes.strip, file)), b"")
+        more = any(map(bytes.strip, file))
+    if form_of(path) == ".jsonl" and not isinstance(_json_line(first), list):
+        return read_jsonl(path)
+    if more and isinstance(_json_line(first), dict):
+        return read_jsonl(path)
+    content = _json(path)
+    if isinstance(content, dict):
+        tables = [value for value in content.values() if _is_table(value)]
+        if len(tables) != 1:
+            return iter(_rows_of(path, content).items())
+        content = tables[0]
+    return labelled(content, 1)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+def _rows_of(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Return the rows of an object, by their labels."""
+    values = list(content.values())
+    if all(isinstance(value, dict) for value in values):
+        if values and all("0" in value and value.keys() == values[0].keys() for value in values):
+            return {
+                key: {name: column[key] for name, column in content.items()} for key in values[0]
+            }
+        return content
+    if any(map(_is_table, values)) or all(isinstance(value, list) for value in values):
+        raise VlsbenchError(
+            f"{path} is an object of {', '.join(list(content)[:8])}, not a list of rows: write "
+            "one row a line, or a list"
+        )
+    return {"1": content}
+
+
+def _json_line(line: bytes) -> object:
+    try:
+        # Strict, unlike the standard library's: no NaN, no half surrogates, one value.
+        return msgspec.json.decode(line)
+    except UnicodeError:
+        return RowError(NOT_UTF8)
+    except (ValueError, RecursionError) as error:
+        return RowError(f"not JSON ({error})")
+
+
+def read_jsonl(path: Path) -> Labelled:
+    """Read one JSON object a line, labelled by line number from 1; blank lines are skipped."""
+    with _open(path) as file:
+        for number, line in enumerate(file, start=1):
+            line = line.strip()
+            if line:
+                yield str(number), _json_line(line)
+
+
+def read_csv(path: Path, *required: str) -> Labelled:
+    """Read a table with a header, labelled by data row from 1; blank rows are skipped.
+
+    Nothing is read after a row whose quotes are wrong: what follows may lie inside a field.
+
+    Args:
+        path: Quoted as RFC 4180 has it; fields may be separated by tabs, `;` or `|` too.
+        required: Columns that must be there.
+
+    Raises:
+        VlsbenchError: There is no header, or a required column is missing; names it and those there
+            are.
+    """
+    with _open(path) as raw, io.TextIOWrapper(raw, "utf-8", "surrogateescape", newline="") as file:
+        line = file.readline()
+        told = re.fullmatch(r"sep=(.)", line.strip())  # a line of Excel's
+        line = file.readline() if told else line
+        try:
+            by = told[1] if told else _separator(line)
+            reader = csv.reader(chain([line], file), strict=True, delimiter=by)
+            header = [name.strip() for name in next(reader, [])]
+        except csv.Error as error:
+            raise VlsbenchError(f"{path}, line 1: not CSV ({error})") from None
+        if not header:
+            raise VlsbenchError(f"{path}: no header line")
+        if (text := "".join(header)) != storable(text):
+            raise VlsbenchError(f"{path}, line 1: {NOT_UTF8}")
+        if len(set(header)) < len(header):
+            raise VlsbenchError(f"{path}: a column name occurs twice in the header")
+        if absent := [name for name in required if name not in header]:
+            raise VlsbenchError(f"{path}: no column {', '.join(absent)} (has {', '.join(header)})")
+        number = 0
+        began = reader.line_num + 1
+        try:
+            for cells in reader:
+                number += bool(cells)
+                if cells and len(cells) != len(header):
+                    yield (
+                        str(number),
+                        RowError(f"{len(cells)} fields, the header has {len(header)}"),
+                    )
+                elif (text := "".join(cells)) != storable(text):
+                    yield str(number), RowError(NOT_UTF8)
+                elif cells:
+                    yield str(number), dict(zip(header, cells, strict=True))
+                began = reader.line_num + 1
+        except csv.Error as error:
+            said = f"not CSV (begins in line {began}: {error}); nothing was read after it"
+            yield str(number + 1), RowError(said)
+
+
+def _separator(header: str) -> str:
+    """Tell what separates the fields of a header: a comma, unless only another mark does."""
+    cells = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in ",;\t|"}
+    return "," if cells[","] > 1 else max(cells, key=lambda mark: cells[mark])
+
+
+READERS: Mapping[str, Callable[[Path], Labelled]] = {
+    ".jsonl": read_jsonl,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+    ".json": read_json,
+    ".arrow": read_arrow,
+}
+"""Ending of a file's name, as `form_of` tells it → what reads it."""

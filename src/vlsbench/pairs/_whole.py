@@ -1,0 +1,192 @@
+"""Whether an image file is whole, by the structure of its format, and what a file is that is none.
+
+A few short reads tell: nothing is decoded. Bytes after an image's end are nobody's business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import count
+
+At = Callable[[int, int], bytes]
+"""Reads from a place as many bytes as are wanted, or as there are."""
+START = 512
+"""Bytes by which a file is told from others."""
+
+_STARTS = {
+    "image/png": rb"\x89PNG\r\n\x1a\n",
+    "image/jpeg": rb"\xff\xd8\xff",
+    "image/gif": rb"GIF8[79]a",
+    "image/webp": rb"RIFF....WEBP",
+    "image/bmp": rb"BM",
+    "image/tiff": rb"II\*\x00|MM\x00\*",
+}
+_CONVERT = "convert it to PNG or JPEG"
+_OTHERS = {
+    rb"version https://git-lfs": "a Git LFS pointer: `git lfs pull` brings the image",
+    rb"/annex/|\.\./?.*/annex/": "a git-annex pointer: `git annex get` brings the image",
+    rb"\s*<(?:!doctype html|html|head|body)": "an HTML page: what came instead of a download?",
+    rb"\s*(?:<\?xml.*|<!--.*)?<svg": f"an SVG drawing: {_CONVERT}",
+    rb"\s*<\?xml": "XML: a server's error?",
+    rb"....ftyp(?:avi[fs]|....(?:....)?avif)": f"AVIF: {_CONVERT}",
+    rb"....ftyp(?:hei|hev|mif1|msf1)": f"HEIC: {_CONVERT}",
+    rb"....ftyp": "a video",
+    rb"\xff\x0a|\0\0\0\x0cJXL ": f"JPEG XL: {_CONVERT}",
+    rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51": f"JPEG 2000: {_CONVERT}",
+    rb"\0\0\x01\0": f"an icon: {_CONVERT}",
+    rb"8BPS": f"a Photoshop file: {_CONVERT}",
+    rb"%PDF": f"PDF: {_CONVERT}",
+    rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!": "an archive: unpack it",
+    rb"\s*[\[{]\s*[\"\[{\]}]": "JSON: a server's error?",
+    rb"iVBOR|/9j/|R0lGOD|UklGR|data:image/": "base64 text: decode it",
+    rb"\0+$": "zeros alone: a download that did not end?",
+}
+"""What a file that is no image starts with → what it is."""
+
+
+def sniff_mime(header: bytes) -> str | None:
+    """Tell the media type from the first 16 bytes; None if they start no image we can send.
+
+    File names lie (a WebP saved as `.png` is common on the web); content does not.
+    """
+    return next((mime for mime, start in _STARTS.items() if re.match(start, header, re.S)), None)
+
+
+def fault_of(ref: str, size: int, at: At) -> str | None:
+    """Say what the structure of a file tells is wrong with an image; None if nothing.
+
+    Args:
+        ref: The image's name, for the message.
+        size: Of the file, in bytes.
+        at: Reads it.
+    """
+    ref = ref or "without a name"
+    start = at(0, START)
+    if not start:
+        return f"image {ref} is empty"
+    mime = sniff_mime(start)
+    if mime is None:
+        what = _what_is(start.removeprefix(b"\xef\xbb\xbf"))
+        return f"image {ref} is not an image{what or f' (starts with {start[:8]!r})'}"
+    try:
+        whole = _WHOLE[mime](size, at)
+    except (IndexError, ValueError):  # the structure leads beyond the end
+        whole = False
+    kind = mime.removeprefix("image/").upper()
+    return None if whole else f"image {ref} is cut off ({kind} without its end)"
+
+
+def _what_is(start: bytes) -> str:
+    flags = re.S | re.IGNORECASE
+    for pattern, what in _OTHERS.items():
+        if re.match(pattern, start, flags):
+            return f" but {what}"
+    said = start.split(b"\n")[0].strip().decode(errors="replace")
+    return f" but text: {said[:40]!r}" if said.isascii() and said.isprintable() else ""
+
+
+def _number(at: At, place: int, size: int, order: str = "big") -> int:
+    found = at(place, size)
+    if len(found) < size:
+        raise IndexError(place)
+    return int.from_bytes(found, "little" if order == "little" else "big")
+
+
+def _png(size: int, at: At) -> bool:
+    if b"IEND" in at(max(0, size - 12), 12):
+        return True
+    place = 8
+    while place + 12 <= size:
+        length, kind = _number(at, place, 4), at(place + 4, 4)
+        if kind == b"IEND":
+            return True
+        place += 12 + length
+    return False
+
+
+def _jpeg(size: int, at: At) -> bool:
+    if at(max(2, size - 2), 2) == b"\xff\xd9":
+        return True
+    place = 2
+    while place + 4 <= size:  # segments, any of which may hold a small image with an end of its own
+        marker = at(place, 2)
+        if marker[0] != 0xFF:
+            return False
+        if marker[1] == 0xFF:  # fill
+            place += 1
+            continue
+        if marker[1] == 0xDA:
+            return b"\xff\xd9" in at(place, size)
+        place += 2 if marker[1] in range(0xD0, 0xD9) else 2 + _number(at, place + 2, 2)
+    return False
+
+
+def _gif(size: int, at: At) -> bool:
+    data = at(0, size)
+
+    def table(flags: int) -> int:
+        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+    place = 13 + table(data[10])
+    while data[place] != 0x3B:
+        if data[place] == 0x2C:
+            place += 11 + table(data[place + 9])
+        elif data[place] == 0x21:
+            place += 2
+        else:
+            return False
+        while data[place]:
+            place += 1 + data[place]
+        place += 1
+    return True
+
+
+def _webp(size: int, at: At) -> bool:
+    return _number(at, 4, 4, "little") + 8 <= size
+
+
+def _bmp(size: int, at: At) -> bool:
+    pixels, header = _number(at, 10, 4, "little"), _number(at, 14, 4, "little")
+    if header < 40:  # of OS/2
+        width, height = _number(at, 18, 2, "little"), _number(at, 20, 2, "little")
+        bits, packed = _number(at, 24, 2, "little"), 0
+    else:
+        width, height = (_number(at, place, 4, "little") for place in (18, 22))
+        bits, packed = _number(at, 28, 2, "little"), _number(at, 30, 4, "little")
+        height = min(height, (1 << 32) - height)  # negative: from the top
+    wanted = (width * bits + 31) // 32 * 4 * height
+    if packed not in (0, 3):  # run lengths
+        wanted = _number(at, 34, 4, "little")
+    return pixels + wanted <= size
+
+
+def _tiff(size: int, at: At) -> bool:
+    order = "little" if at(0, 2) == b"II" else "big"
+    place = _number(at, 4, 4, order)
+    ends: dict[int, list[int]] = {}
+    for entry in range(_number(at, place, 2, order)):
+        field = place + 2 + 12 * entry
+        tag = _number(at, field, 2, order)
+        if tag in (273, 279, 324, 325):  # where strips or tiles begin, and how long they are
+            ends[tag] = list(_tiff_values(at, field, order))
+    starts, lengths = (ends.get(a) or ends.get(b) or [] for a, b in ((273, 324), (279, 325)))
+    return max(map(sum, zip(starts, lengths, strict=False)), default=0) <= size
+
+
+def _tiff_values(at: At, field: int, order: str) -> Iterator[int]:
+    width = {3: 2, 4: 4}.get(_number(at, field + 2, 2, order), 4)
+    number = _number(at, field + 4, 4, order)
+    place = field + 8 if width * number <= 4 else _number(at, field + 8, 4, order)
+    for step, _ in zip(count(place, width), range(number), strict=False):
+        yield _number(at, step, width, order)
+
+
+_WHOLE: dict[str, Callable[[int, At], bool]] = {
+    "image/png": _png,
+    "image/jpeg": _jpeg,
+    "image/gif": _gif,
+    "image/webp": _webp,
+    "image/bmp": _bmp,
+    "image/tiff": _tiff,
+}
