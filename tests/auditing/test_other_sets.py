@@ -9,7 +9,7 @@ import pytest
 
 import vlsbench
 from vlsbench import lab
-from vlsbench.auditing import AuditOutput, AuditSettings
+from vlsbench.auditing import AuditOutput
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import verify_run
 
@@ -26,13 +26,13 @@ def write_set(folder: Path, bench: str) -> Path:
 
 
 def audit(file: Path, out: Path | None = None) -> vlsbench.auditing.Audit:
-    settings = AuditSettings(
+    return vlsbench.audit(
+        file,
         measures=("judged",),
         judge="lab",
         controls=("lab/benign?n=10",),
         output=AuditOutput(out=out, progress=False),
     )
-    return vlsbench.audit(file, settings)
 
 
 def test_two_sets_of_one_name_have_two_cards(

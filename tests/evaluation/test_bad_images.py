@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-import vlsbench
 from vlsbench import lab
-from vlsbench.auditing import AuditOutput, AuditSettings, expenses, plan_audits
+from vlsbench.auditing import AuditOutput, AuditSettings, expenses, plan_audits, run_audit
 from vlsbench.config import Images
 
 from .runs import labels, rows, run
@@ -90,7 +89,7 @@ def test_audits_measure_the_rest(tmp_path: Path, file: Path) -> None:
     )
     (plan,) = plan_audits([file], settings)
     assert list(expenses(plan))
-    card = vlsbench.audit(file, settings).card
+    card = run_audit(plan).card
     assert card.stopped == ""
     assert card.judged
     assert card.judged.complete
