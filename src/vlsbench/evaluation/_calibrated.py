@@ -1,0 +1,151 @@
+"""What people's labels say of a run's judge: the shape of `calibration.json` beside the run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlsbench.evaluation._rows import PAIRS
+from vlsbench.evaluation._summary import Summary
+from vlsbench.files import file_sha256
+from vlsbench.schemas import SchemaError, read_json
+from vlsbench.stats import Rate
+
+CALIBRATION = "calibration.json"
+CALIBRATION_SCHEMA = "vlsbench.calibration/1"
+UNCALIBRATED = "uncalibrated judge"
+"""What stands where no valid calibration lies beside a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A share, or a difference of shares, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def percent(self) -> str:
+        """The estimate as `42.0 [35.1, 49.2]`."""
+        return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedRate:
+    """One rate three ways: by the judge, by people, and by the judge corrected by people."""
+
+    name: str
+    """`refusal`, `warning` or `safety`."""
+    judge: Rate
+    human: Estimate
+    """People's labels, weighted by how likely each was drawn."""
+    corrected: Estimate
+    more: int | None
+    """Further labels that would halve the corrected interval; None where no number would."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedGroup:
+    """The rates of all harmful or benign pairs, or of one category."""
+
+    name: str
+    harmful: bool
+    replies: int
+    """Those that the judge scored."""
+    labelled: int
+    rates: tuple[CalibratedRate, ...]
+
+    def rate(self, name: str) -> Estimate:
+        """Return a corrected rate."""
+        return next(rate.corrected for rate in self.rates if rate.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAgreement:
+    """How far the judge agrees with people, estimated for all replies that it scored."""
+
+    harmful: bool
+    labels: tuple[str, ...]
+    confusion: tuple[tuple[float, ...], ...]
+    """Replies by people's label (row) and the judge's (column), weighted to all replies."""
+    raw: Estimate
+    kappa: float | None
+    alpha: float | None
+    people: Mapping[str, float]
+    """Label → share of replies, by people."""
+    judge: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleAgreement:
+    """How far people agree on the replies that two or more of them labelled."""
+
+    replies: int
+    raw: float
+    alpha: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """All of `calibration.json`."""
+
+    schema: str
+    run: str
+    judge: str
+    judge_sha256: str
+    """Of the judge's identity: model, rubric, prompt version, parameters."""
+    served_by: tuple[str, ...]
+    """What the judge's server called the model."""
+    pairs_sha256: str
+    """Of the run's `pairs.parquet`, so that other verdicts make the calibration stale."""
+    labelled: int
+    annotators: tuple[str, ...]
+    model_labels: int
+    """Replies whose label a model gave."""
+    people: PeopleAgreement | None
+    agreement: tuple[JudgeAgreement, ...]
+    groups: tuple[CalibratedGroup, ...]
+    """All harmful pairs and all benign ones, whichever there are."""
+    categories: tuple[CalibratedGroup, ...]
+    """Those with enough labels."""
+    net: Estimate | None
+    notes: tuple[str, ...]
+
+    def group(self, harmful: bool) -> CalibratedGroup | None:
+        """Return the rates of all harmful, or all benign, pairs."""
+        return next((group for group in self.groups if group.harmful is harmful), None)
+
+
+def judge_digest(summary: Summary) -> str:
+    """Return what identifies a run's judge: model, rubric, prompt version, parameters."""
+    text = json.dumps(summary.identity.get("judge"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, str]:
+    """Return the calibration beside a run, or None with what to say in its place."""
+    path = run / CALIBRATION
+    if not path.is_file():
+        return None, UNCALIBRATED
+    try:
+        found = read_json(path, Calibration, schema=CALIBRATION_SCHEMA)
+        same = found.pairs_sha256 == file_sha256(run / PAIRS)
+    except (OSError, SchemaError):
+        return None, f"{UNCALIBRATED} ({CALIBRATION} cannot be read)"
+    if found.judge_sha256 != judge_digest(summary):
+        return (
+            None,
+            f"{UNCALIBRATED} (the calibration is stale: it is of {found.judge}, asked otherwise)",
+        )
+    if not same:
+        return (
+            None,
+            f"{UNCALIBRATED} (the calibration is stale: `vlsbench calibrate {run}` renews it)",
+        )
+    return found, ""
