@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vlsbench.aligning import align
     from vlsbench.auditing import Audit, audit, leaderboard
     from vlsbench.building import Build, build
+    from vlsbench.calibrating import calibrate
     from vlsbench.comparing import compare
     from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, plan
     from vlsbench.pairs import load
@@ -36,6 +37,7 @@ _HOMES = {
     "align": "aligning",
     "audit": "auditing",
     "build": "building",
+    "calibrate": "calibrating",
     "compare": "comparing",
     "evaluate": "evaluation",
     "leaderboard": "auditing",
@@ -55,6 +57,7 @@ __all__ = [
     "align",
     "audit",
     "build",
+    "calibrate",
     "compare",
     "evaluate",
     "leaderboard",

@@ -38,6 +38,10 @@ COMMANDS = {
         "vlsbench.cli.compare:compare",
         "Compare runs on the same pairs: differences with intervals, tests, and one table of all.",
     ),
+    "calibrate": Place(
+        "vlsbench.cli.calibrate:calibrate",
+        "Check a run's judge by people's labels, and correct its rates.",
+    ),
     "demo": Place(
         "vlsbench.cli.demo:demo",
         "Show why leaks matter, on rule-made models first and then on models trained here and now.",
