@@ -161,14 +161,17 @@ class Labelled:
         means, variances = _jeffreys(found / alike, drawn / alike)
         centre = float(shares @ means)
         expected = means[self.strata]
-        pairs = float(shares @ (means - centre) ** 2)
-        pairs /= effective_size(expected, numbered(self.clusters))
+        # Of all replies: what the judge's labels tell apart, and what they leave, taken for as alike
+        # within an image; as independent ones the replies that are labelled have that already.
+        told, left = float(shares @ (means - centre) ** 2), float(shares @ (means * (1 - means)))
+        size = effective_size(expected, numbered(self.clusters))
+        pairs = (told + left) / size - left / len(expected)
         labels = float(shares**2 @ variances)
         raw = np.where(drawn > 0, found / np.maximum(drawn, 1), means)
         value = float(shares @ raw)
         low, high = _beta_interval(np.float64(centre), np.float64(labels + pairs))
-        left = (labels + pairs) / 4 - pairs
-        more = int(np.ceil(len(hits) * (labels / left - 1))) if left > 0 else None
+        goal = (labels + pairs) / 4 - pairs
+        more = int(np.ceil(len(hits) * (labels / goal - 1))) if goal > 0 else None
         if more is not None and more > len(self.strata) - len(hits):
             more = None
         return Estimate(value, min(low, value), max(high, value)), more
