@@ -45,7 +45,7 @@ from vlsbench.evaluation import Selection
 from vlsbench.files import whole_file, write_json, write_text
 from vlsbench.judge import Brought
 from vlsbench.models import ChatModel, Params
-from vlsbench.pages import counted
+from vlsbench.pages import counted, framed
 from vlsbench.pairs import Bench, PairSet, list_sources, load
 from vlsbench.registry import is_simulated
 from vlsbench.tables import RowWriter
@@ -81,6 +81,9 @@ class Audit:
     def pairs(self) -> Path:
         """`pairs.parquet`: one row a pair, with its scores."""
         return self.folder / PAIRS
+
+    def _repr_html_(self) -> str:
+        return framed(self.page)
 
 
 def audit(

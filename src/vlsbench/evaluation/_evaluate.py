@@ -29,6 +29,7 @@ from vlsbench.evaluation._summary import REPORT, SUMMARY, Summary, read_summary
 from vlsbench.files import whole_file
 from vlsbench.judge import Brought, Judge, Judging, Label, open_judge
 from vlsbench.models import ChatModel, Connections, Params, Price, price_of
+from vlsbench.pages import framed
 from vlsbench.pairs import Bench, ImageError, Pair, Shrink, View, load
 
 RUNS = Path("runs")
@@ -53,6 +54,9 @@ class Evaluation:
     def pairs(self) -> Path:
         """`pairs.parquet`: one row a pair."""
         return self.folder / PAIRS
+
+    def _repr_html_(self) -> str:
+        return framed(self.report)
 
 
 def plan(

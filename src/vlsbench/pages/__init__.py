@@ -3,6 +3,7 @@
 from vlsbench.pages._page import clean as clean
 from vlsbench.pages._page import count as count
 from vlsbench.pages._page import counted as counted
+from vlsbench.pages._page import framed as framed
 from vlsbench.pages._page import interval as interval
 from vlsbench.pages._page import percent as percent
 from vlsbench.pages._page import write_page as write_page

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from vlsbench.files import whole_file
 
@@ -34,6 +34,17 @@ def clean(value: Any) -> Any:
         return value
     text = value.replace("\r\n", "\n").translate(_PICTURES)
     return _SURROGATES.sub("\ufffd", text)
+
+
+def framed(page: Path) -> str:
+    """Return HTML that shows a page in a notebook, apart from the notebook's own."""
+    if not page.is_file():
+        return f"No page at {escape(str(page))}."
+    inside = escape(page.read_text("utf-8"))
+    return (
+        '<iframe sandbox="allow-scripts" style="width: 100%; height: 480px; border: 0" '
+        f'srcdoc="{inside}"></iframe>'
+    )
 
 
 def percent(share: float | None) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from pathlib import Path
 
 from vlsbench import registry
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import Rows
+from vlsbench.pairs._show import show
 from vlsbench.registry import Entry, Kind
 
 
@@ -190,6 +192,9 @@ class PairSet:
 
     def __len__(self) -> int:
         return self._count
+
+    def _repr_html_(self) -> str:
+        return show(self.name, len(self), islice(self, 5))
 
     def __iter__(self) -> Iterator[Pair]:
         """Walk the usable pairs in the order of the files."""
