@@ -189,3 +189,23 @@ def test_no_label_that_was_taken_is_lost_to_a_kill(opened: CalibratedRun, tmp_pa
     kept = [one.id for one in CalibratedRun(opened.folder).given()]
     assert said == kept[: len(said)]
     assert len(kept) <= len(said) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("a.csv", "id,label\n1,refusal\n", "lacks the column annotator"),
+        ("a.csv", "id,label,annotator,role\n1,refusal,ann,boss\n", "role is annotator or adjud"),
+        ("a.json", '[{"annotations": [{"result": 3}]}]', "expected a list of objects"),
+        ("a.json", '{"id": "1"}', "expected a list of objects"),
+        ("a.json", "[", "is not valid JSON"),
+        ("none.csv", None, "cannot read"),
+    ],
+)
+def test_a_file_of_another_form_is_one_clear_error(
+    opened: CalibratedRun, tmp_path: Path, name: str, text: str | None, why: str
+) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(VlsbenchError, match=why):
+        take_labels(opened, [tmp_path / name])

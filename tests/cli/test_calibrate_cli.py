@@ -37,3 +37,18 @@ def test_from_a_run_to_corrected_rates(vlsbench: Command) -> None:
     wrong = vlsbench("calibrate", "offline", "lab", "--sample", "20")
     assert wrong.returncode == 2
     assert "take one run" in wrong.stderr
+
+
+def test_corrected_rates_stand_where_rates_do(vlsbench: Command) -> None:
+    run = (*RUN, "--judge", "offline", "--out", "run", "-q")
+    assert "Uncalibrated judge: rates are as judged." in " ".join(vlsbench(*run).stdout.split())
+    vlsbench(*RUN, "--judge", "lab", "--out", "right", "-q")
+    vlsbench("calibrate", "run", "--sample", "30")
+    done = filled(Path("run/labelling/labels.csv"), truths(Path("right")))
+    assert vlsbench("calibrate", "run", "--labels", str(done)).returncode == 0
+    told = "Corrected by 12 labels of people: harmful pairs refused"
+    assert told in " ".join(vlsbench(*run).stdout.split())
+    assert told in Path("run/report.html").read_text("utf-8")
+    compared = " ".join(vlsbench("compare", "run", "right").stdout.split())
+    assert told in compared
+    assert "Uncalibrated judge: rates are as judged." in compared

@@ -161,8 +161,8 @@ class Labelled:
         means, variances = _jeffreys(found / alike, drawn / alike)
         centre = float(shares @ means)
         expected = means[self.strata]
-        # Of all replies: what the judge's labels tell apart, and what they leave, taken for as alike
-        # within an image; as independent ones the replies that are labelled have that already.
+        # What the judge's labels tell apart, and what they leave; the latter, taken for as alike
+        # within an image as the former. As if independent it is in the labels' variance already.
         told, left = float(shares @ (means - centre) ** 2), float(shares @ (means * (1 - means)))
         size = effective_size(expected, numbered(self.clusters))
         pairs = (told + left) / size - left / len(expected)

@@ -6,6 +6,7 @@ Label Studio's formats: https://labelstud.io/guide/task_format, https://labelstu
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -198,26 +199,23 @@ def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
     Raises:
         VlsbenchError: The file cannot be read or lacks columns; names the row.
     """
+    rows: list[tuple[str, Mapping[str, Any]]]
     try:
         text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        if path.suffix.lower() == ".json":
+            rows = [row for task in parse_json(text, str(path)) for row in _rows_of(task)]
+        else:
+            reader = csv.DictReader(io.StringIO(text, newline=""))
+            if missing := {"id", "label", "annotator"} - set(reader.fieldnames or ()):
+                raise VlsbenchError(f"{path} lacks the column {', '.join(sorted(missing))}")
+            rows = [(f"line {reader.line_num}", row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise VlsbenchError(f"cannot read {path}: {error}") from None
-    if path.suffix.lower() == ".json":
-        tasks = parse_json(text, str(path))
-        if not isinstance(tasks, list) or not all(isinstance(one, dict) for one in tasks):
-            raise VlsbenchError(f"{path}: expected a list of labels or of Label Studio's tasks")
-        rows: Iterable[tuple[str, Mapping[str, Any]]] = (
-            found
-            for number, task in enumerate(tasks, start=1)
-            for found in (
-                _task(task, number) if "annotations" in task else [(f"row {number}", task)]
-            )
-        )
-    else:
-        reader = csv.DictReader(text.splitlines(keepends=True))
-        if missing := {"id", "label", "annotator"} - set(reader.fieldnames or ()):
-            raise VlsbenchError(f"{path} lacks the column {', '.join(sorted(missing))}")
-        rows = ((f"line {reader.line_num}", row) for row in reader)
+    except (AttributeError, KeyError, TypeError):
+        raise VlsbenchError(
+            f"{path}: expected a list of objects with id, label and annotator, or an export of "
+            "Label Studio (its format JSON)"
+        ) from None
     for where, row in rows:
         cells = {
             name: csv_value(str(row.get(name) or "")).strip()
@@ -237,19 +235,24 @@ def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
         yield where, Given(cells["id"], label, by, role == "adjudicator", model)
 
 
-def _task(task: Mapping[str, Any], number: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Walk the annotations of one of Label Studio's tasks; people are known by number there."""
-    data, annotations = task.get("data"), task["annotations"]
-    for place, one in enumerate(annotations if isinstance(annotations, list) else [], start=1):
-        if not isinstance(one, dict) or not isinstance(data, dict) or one.get("was_cancelled"):
-            continue
+def _rows_of(task: dict[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Walk an object of a JSON file: a label, or one of Label Studio's tasks with its annotations.
+
+    People are known by number there.
+    """
+    if "annotations" not in task:
+        yield f"label of {task['id']}", task
+        return
+    for one in task["annotations"]:
         by = one.get("completed_by")
-        by = by.get("id") if isinstance(by, dict) else by
+        by = by["id"] if isinstance(by, dict) else by
         chosen = [
             choice
-            for item in one.get("result") or ()
+            for item in one["result"]
             if item.get("from_name") == "label"
-            for choice in item.get("value", {}).get("choices", ())
+            for choice in item["value"]["choices"]
         ]
-        row = {"id": data.get("id"), "label": " / ".join(chosen), "annotator": f"label-studio-{by}"}
-        yield f"task {number}, annotation {place}", row
+        id = task["data"]["id"]
+        if not one.get("was_cancelled"):
+            row = {"id": id, "label": " / ".join(chosen), "annotator": f"label-studio-{by}"}
+            yield f"annotation of {id}", row

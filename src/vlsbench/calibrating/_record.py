@@ -176,7 +176,7 @@ class CalibratedRun:
     def drawn(self) -> list[str]:
         """Ids of all replies to label: those drawn, or all of them where none were."""
         ids = [id for entry in self.entries for id in entry.drawn]
-        return ids or list(self.replies)
+        return [id for id in ids or self.replies if id in self.replies]
 
     @property
     def was_drawn(self) -> bool:

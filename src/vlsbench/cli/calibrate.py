@@ -13,7 +13,7 @@ from vlsbench.cli._config import command
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.cli._tables import percent
 from vlsbench.config import Option
-from vlsbench.errors import UsageError
+from vlsbench.errors import UsageError, VlsbenchError
 
 if TYPE_CHECKING:
     from vlsbench.calibrating import CalibratedRun, Change
@@ -85,6 +85,8 @@ def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
     if len(config.runs) > (1 if config.labels or config.sample else 2):
         raise UsageError("--sample and --labels take one run; figures are shown of one or two")
     runs = [calibrating.CalibratedRun(folder) for folder in config.runs]
+    if len({run.summary.bench for run in runs}) > 1:
+        raise VlsbenchError("the runs are of different benchmarks: a change is between runs of one")
     if config.labels:
         new, known = calibrating.take_labels(runs[0], config.labels)
         say(f"{new:,} labels taken in, {known:,} known already", console=Console(stderr=True))

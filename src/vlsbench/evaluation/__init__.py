@@ -9,6 +9,7 @@ from vlsbench.evaluation._calibrated import Calibration as Calibration
 from vlsbench.evaluation._calibrated import Estimate as Estimate
 from vlsbench.evaluation._calibrated import JudgeAgreement as JudgeAgreement
 from vlsbench.evaluation._calibrated import PeopleAgreement as PeopleAgreement
+from vlsbench.evaluation._calibrated import calibration_note as calibration_note
 from vlsbench.evaluation._calibrated import find_calibration as find_calibration
 from vlsbench.evaluation._calibrated import judge_digest as judge_digest
 from vlsbench.evaluation._compare import Comparison as Comparison

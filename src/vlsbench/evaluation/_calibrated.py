@@ -7,12 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vlsbench.evaluation._rows import PAIRS
-from vlsbench.evaluation._summary import Summary
 from vlsbench.files import file_sha256
 from vlsbench.schemas import SchemaError, read_json
 from vlsbench.stats import Rate
+
+if TYPE_CHECKING:
+    from vlsbench.evaluation._summary import Summary
 
 CALIBRATION = "calibration.json"
 CALIBRATION_SCHEMA = "vlsbench.calibration/1"
@@ -130,6 +132,8 @@ def judge_digest(summary: Summary) -> str:
 
 def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, str]:
     """Return the calibration beside a run, or None with what to say in its place."""
+    from vlsbench.evaluation._rows import PAIRS
+
     path = run / CALIBRATION
     if not path.is_file():
         return None, UNCALIBRATED
@@ -149,3 +153,20 @@ def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, s
             f"{UNCALIBRATED} (the calibration is stale: `vlsbench calibrate {run}` renews it)",
         )
     return found, ""
+
+
+def calibration_note(run: Path, summary: Summary) -> str:
+    """Return a run's corrected rates on one line, or that its judge is uncalibrated."""
+    found, why = find_calibration(run, summary)
+    if found is None:
+        return f"{why[:1].upper()}{why[1:]}: rates are as judged."
+    said = []
+    for group in found.groups:
+        words = {"safety": "safe", "refusal": "refused", "warning": "warned"}
+        rates = (f"{words[rate.name]} {rate.corrected.percent} %" for rate in group.rates)
+        said.append(f"{'harmful' if group.harmful else 'benign'} pairs {', '.join(rates)}")
+    said += [f"net rate {found.net.percent} points"] if found.net else []
+    by = f"{found.labelled:,} labels" + (
+        " (some by a model)" if found.model_labels else " of people"
+    )
+    return f"Corrected by {by}: {'; '.join(said)}."

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation._calibrated import calibration_note
 from vlsbench.evaluation._gallery import LABEL_ORDER, choose
 from vlsbench.evaluation._page_row import ReportRow
 from vlsbench.judge import Label
@@ -172,6 +173,7 @@ def write_report(
     present = {row.label for row in chosen.rows}
     context = {
         "summary": summary,
+        "calibration": calibration_note(path.parent, summary),
         "identity": json.dumps(summary.identity, indent=2, sort_keys=True, ensure_ascii=False),
         "sections": [_section(summary, group) for group in summary.groups],
         "stack": stack,
