@@ -106,7 +106,6 @@ def test_changes_are_of_corrected_rates(run: Path, truth: Truth, made: Path) -> 
     safe = [np.mean([label != "unsafe" for id, label in labels.items() if "benign" not in id])
             for labels in (truth, right)]  # fmt: skip
     assert _holds(one.corrected, float(safe[1] - safe[0]))
-    assert one.judge
     assert one.judge.value < one.corrected.value
 
 

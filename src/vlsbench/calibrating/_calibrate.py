@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from vlsbench.agreement import alpha_interval, disagreements, krippendorff_alpha
 from vlsbench.calibrating._design import PILOT, Labelled, next_sizes, spread_out
-from vlsbench.calibrating._record import CalibratedRun, Reply, Settled, listed, settle
+from vlsbench.calibrating._record import CalibratedRun, Settled, listed, settle
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import (
     CALIBRATION,
@@ -77,47 +78,35 @@ def draw(run: CalibratedRun, n: int, *, seed: int = 0, aim: str = "") -> Drawn:
         )
     total = n if before else max(round(PILOT * n), min(n, 10))
     random = np.random.default_rng([seed, len(before)])
-    kinds = [
-        [(id, reply) for id, reply in run.replies.items() if reply.harmful is harmful]
-        for harmful in (True, False)
-    ]
-    roots = [len(kind) ** 0.5 for kind in kinds]
+    kinds = Counter(reply.harmful for reply in run.replies.values())
+    roots = {harmful: count**0.5 for harmful, count in kinds.items()}
+    wanted = (2,) if aim == "safety" else RATES.get(aim, ())
     new: list[str] = []
-    for kind, root in zip(kinds, roots, strict=True):
-        share = round(total * root / sum(roots))
-        new += _drawn_of(kind, share, set(before), settled, random, RATES.get(aim, ()))
+    for harmful, root in sorted(roots.items()):
+        strata: dict[str, list[str]] = {}
+        for id, reply in run.replies.items():
+            if reply.harmful is harmful:
+                strata.setdefault(reply.label, []).append(id)
+        counts = np.array(
+            [
+                [
+                    sum(settled.labels.get(id) == label for id in ids)
+                    for label in reply_labels(harmful)
+                ]
+                for ids in strata.values()
+            ]
+        )
+        sizes = np.array([len(ids) for ids in strata.values()])
+        share = round(total * root / sum(roots.values()))
+        more = next_sizes(sizes, counts, share, wanted) - counts.sum(axis=1)
+        for ids, size in zip(strata.values(), more, strict=True):
+            rest = [id for id in ids if id not in settled.labels]
+            replies = [run.replies[id] for id in rest]
+            groups, clusters = [one.category for one in replies], [one.cluster for one in replies]
+            new += [rest[place] for place in spread_out(groups, clusters, int(size), random)]
     new = [new[place] for place in random.permutation(len(new))]
     run.add(drawn=new)
     return Drawn(tuple(new), len(before) + len(new) < min(n, len(run.replies)), len(new))
-
-
-def _drawn_of(
-    kind: Sequence[tuple[str, Reply]],
-    n: int,
-    before: set[str],
-    settled: Settled,
-    random: np.random.Generator,
-    aim: Sequence[int],
-) -> Iterator[str]:
-    if not kind:
-        return
-    labels = sorted({reply.label for _, reply in kind})
-    strata = [[one for one in kind if one[1].label == label] for label in labels]
-    counts = np.zeros((len(labels), 3), dtype=np.intp)
-    for place, stratum in enumerate(strata):
-        for id, reply in stratum:
-            if id in before:
-                counts[place, reply.labels.index(settled.labels[id])] += 1
-    sizes = np.array([len(stratum) for stratum in strata])
-    wanted = (2,) if tuple(aim) == RATES["safety"] else tuple(aim)
-    for stratum, size, count in zip(
-        strata, next_sizes(sizes, counts, n, wanted), counts.sum(axis=1), strict=True
-    ):
-        rest = [one for one in stratum if one[0] not in before]
-        groups = [reply.category for _, reply in rest]
-        clusters = [reply.cluster for _, reply in rest]
-        for place in spread_out(groups, clusters, int(size - count), random):
-            yield rest[place][0]
 
 
 class _Kind:
@@ -125,17 +114,14 @@ class _Kind:
 
     def __init__(self, run: CalibratedRun, settled: Settled, harmful: bool) -> None:
         chosen = {id: reply for id, reply in run.replies.items() if reply.harmful is harmful}
-        self.harmful = harmful
-        self.labels = reply_labels(harmful)
+        self.harmful, self.labels = harmful, [str(label) for label in reply_labels(harmful)]
         self.categories = np.array([reply.category for reply in chosen.values()], dtype=object)
-        self.judge = self._places([reply.label for reply in chosen.values()])
-        places = [place for place, id in enumerate(chosen) if id in settled.labels]
-        self.people = self._places([settled.labels[id] for id in chosen if id in settled.labels])
+        self.judge = np.array([self.labels.index(reply.label) for reply in chosen.values()])
+        said = [settled.labels.get(id) for id in chosen]
+        self.people = np.array([self.labels.index(label) for label in said if label])
         clusters = numbered(reply.cluster for reply in chosen.values())
-        self.found = Labelled(self.judge, clusters, np.array(places, dtype=np.intp))
-
-    def _places(self, labels: Sequence[str]) -> NDArray[np.intp]:
-        return np.array([list(self.labels).index(label) for label in labels], dtype=np.intp)  # type: ignore[arg-type]
+        places = np.flatnonzero([label is not None for label in said])
+        self.found = Labelled(self.judge, clusters, places)
 
     def group(self, name: str, chosen: NDArray[np.bool_]) -> CalibratedGroup:
         """Return the rates of the replies for which `chosen` holds."""
@@ -179,16 +165,8 @@ class _Kind:
         kappa, alpha = (
             (float(np.trace(shares)) - one) / (1 - one) if one < 1 else None for one in chance
         )
-        names = tuple(map(str, self.labels))
         return JudgeAgreement(
-            harmful=self.harmful,
-            labels=names,
-            confusion=tuple(tuple(float(cell) for cell in row) for row in table),
-            raw=raw,
-            kappa=kappa,
-            alpha=alpha,
-            people=dict(zip(names, map(float, by_people), strict=True)),
-            judge=dict(zip(names, map(float, by_judge), strict=True)),
+            self.harmful, tuple(self.labels), tuple(map(tuple, table.tolist())), raw, kappa, alpha
         )
 
 
@@ -208,13 +186,8 @@ def calibrate(
     run = run if isinstance(run, CalibratedRun) else CalibratedRun(Path(run))
     settled = settle(run.given(), models=allow_model_labels)
     _complete(run, settled)
-    kinds = [
-        _Kind(run, settled, harmful)
-        for harmful in (True, False)
-        if any(
-            reply.harmful is harmful and id in settled.labels for id, reply in run.replies.items()
-        )
-    ]
+    there = {run.replies[id].harmful for id in settled.labels}
+    kinds = [_Kind(run, settled, harmful) for harmful in sorted(there, reverse=True)]
     groups = tuple(kind.whole() for kind in kinds)
     counted = [one for one in run.given() if allow_model_labels or not one.by_model]
     served = run.served_by()
@@ -316,10 +289,10 @@ def _net(groups: Sequence[CalibratedGroup]) -> Estimate | None:
 class Change:
     """A rate of one run less that of another, three ways."""
 
-    group: str
     harmful: bool
+    group: str
     name: str
-    judge: Estimate | None
+    judge: Estimate
     human: Estimate
     corrected: Estimate
 
@@ -330,26 +303,23 @@ def changes(one: Calibration, other: Calibration) -> tuple[Change, ...]:
     The intervals take the runs for independent; of runs on the same pairs they are too wide rather
     than too narrow.
     """
-    before = {(group.harmful, group.name): group for group in (*one.groups, *one.categories)}
-    found = []
-    for group in (*other.groups, *other.categories):
-        if base := before.get((group.harmful, group.name)):
-            for new, old in zip(group.rates, base.rates, strict=True):
-                judged = [_estimate(rate.judge) for rate in (new, old)]
-                found.append(
-                    Change(
-                        group.name,
-                        group.harmful,
-                        new.name,
-                        less(*judged) if all(judged) else None,  # type: ignore[arg-type]
-                        less(new.human, old.human),
-                        less(new.corrected, old.corrected),
-                    )
-                )
-    return tuple(found)
+    before = {
+        (group.harmful, group.name, rate.name): rate
+        for group in (*one.groups, *one.categories)
+        for rate in group.rates
+    }
+    return tuple(
+        Change(
+            *place,
+            less(_estimate(rate.judge), _estimate(old.judge)),
+            less(rate.human, old.human),
+            less(rate.corrected, old.corrected),
+        )
+        for group in (*other.groups, *other.categories)
+        for rate in group.rates
+        if (old := before.get(place := (group.harmful, group.name, rate.name)))
+    )
 
 
-def _estimate(rate: Rate) -> Estimate | None:
-    if rate.rate is None or rate.low is None or rate.high is None:
-        return None
-    return Estimate(rate.rate, rate.low, rate.high)
+def _estimate(rate: Rate) -> Estimate:
+    return Estimate(rate.rate or 0.0, rate.low or 0.0, rate.high or 0.0)

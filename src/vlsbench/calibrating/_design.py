@@ -31,43 +31,6 @@ LEAST = 2
 JEFFREYS = 0.5
 
 
-def allocate(scores: NDArray[np.float64], taken: Numbers, sizes: Numbers, n: int) -> Numbers:
-    """Split labels over strata in proportion to scores.
-
-    Args:
-        scores: Shape (h,), above 0.
-        taken: Shape (h,), the labels that a stratum gets at least.
-        sizes: Shape (h,), the replies that it has.
-        n: Labels in all; at least `taken.sum()` are given, and no more than there are replies.
-    """
-    bends = np.unique(np.concatenate([[0.0], taken / scores, sizes / scores]))
-    totals = np.clip(bends[:, None] * scores, taken, sizes).sum(axis=1)
-    shares = np.clip(np.interp(n, totals, bends) * scores, taken, sizes)
-    whole: Numbers = np.floor(shares + 1e-9).astype(np.intp)
-    short = round(float(shares.sum())) - int(whole.sum())
-    whole[np.argsort(whole - shares, kind="stable")[:short]] += 1
-    return whole
-
-
-def scores_of(
-    counts: NDArray[np.integer[Any]], weights: NDArray[np.float64], wanted: Sequence[int] = ()
-) -> NDArray[np.float64]:
-    """Return how many of all labels each stratum should get (Neyman), up to a factor.
-
-    Args:
-        counts: Shape (h, k), how many labels of each kind people gave in each stratum.
-        weights: Shape (h,), the stratum's share of all replies.
-        wanted: Places of the labels whose rates should have short intervals; by default all, each
-            measured against what labels drawn at random would give.
-    """
-    kinds = counts.shape[1]
-    rates = (counts + 1 / kinds) / (counts.sum(axis=1, keepdims=True) + 1)
-    overall = weights @ rates / weights.sum()
-    spread = rates * (1 - rates) / (overall * (1 - overall))
-    chosen = spread[:, list(wanted)] if wanted else spread
-    return np.asarray(weights * np.sqrt(chosen.sum(axis=1)))
-
-
 def next_sizes(
     sizes: Numbers, counts: NDArray[np.integer[Any]], n: int, wanted: Sequence[int] = ()
 ) -> Numbers:
@@ -76,13 +39,25 @@ def next_sizes(
     Args:
         sizes: Shape (h,), its replies.
         counts: Shape (h, k), its labels so far, by kind; without any, n is the pilot's size.
-        n: Labels in all.
-        wanted: See `scores_of`.
+        n: Labels in all; those that there are stay, and no stratum gets more than its replies.
+        wanted: Places of the labels whose rates should have short intervals; by default all, each
+            measured against what labels drawn at random would give.
     """
-    taken = counts.sum(axis=1)
-    weights = sizes / sizes.sum()
-    scores = scores_of(counts, weights, wanted) if taken.any() else weights
-    return allocate(scores, np.maximum(taken, np.minimum(sizes, LEAST)), sizes, n)
+    kinds, taken, scores = counts.shape[1], counts.sum(axis=1), sizes / sizes.sum()
+    if taken.any():
+        rates = (counts + 1 / kinds) / (taken[:, None] + 1)
+        overall = scores @ rates
+        spread = rates * (1 - rates) / (overall * (1 - overall))
+        scores = scores * np.sqrt(spread[:, list(wanted or range(kinds))].sum(axis=1))
+    least = np.maximum(taken, np.minimum(sizes, LEAST))
+    # The sum of shares in proportion to the scores bends where a stratum is at an end.
+    bends = np.unique(np.concatenate([[0.0], least / scores, sizes / scores]))
+    totals = np.clip(bends[:, None] * scores, least, sizes).sum(axis=1)
+    shares = np.clip(np.interp(n, totals, bends) * scores, least, sizes)
+    whole: Numbers = np.floor(shares + 1e-9).astype(np.intp)
+    short = round(float(shares.sum())) - int(whole.sum())
+    whole[np.argsort(whole - shares, kind="stable")[:short]] += 1
+    return whole
 
 
 def spread_out(

@@ -26,6 +26,9 @@ LABELS, TASKS, CONFIG, RUBRIC = "labels.csv", "tasks.json", "label-studio.xml", 
 COLUMNS = ("id", "query", "image", "reply", "choices", "label", "annotator", "role", "kind")
 ROLES = ("", "annotator", "adjudicator")
 KINDS = ("", "person", "model")
+_HEAD = """\
+Read query, image and reply; write one of the row's choices under `label`, and your name under
+`annotator`. Do not look at the judge's labels."""
 _INTERFACE = """\
 <View>
   <Image name="image" value="$image"/>
@@ -100,17 +103,10 @@ def write_tasks(
 def _rubric(run: CalibratedRun, kinds: set[bool]) -> str:
     """Return the judge's definitions of the labels, for the kinds of pairs that there are."""
     asked = run.summary.settings.get("judging", {})
-    own = ""
-    if prompt := asked.get("prompt"):
-        try:
-            own = Path(prompt).read_text("utf-8").strip()
-        except OSError:
-            own = f"(the judge's own definitions stood in {prompt}, which cannot be read now)"
+    own = asked.get("prompt") and f"The judge's definitions are those of {asked['prompt']}."
     protocol = JudgeProtocol(asked.get("protocol", JudgeProtocol.VLSBENCH))
-    head = "Read query, image and reply; write one of the row's choices under `label`, your name "
-    head += "under `annotator`. Do not look at the judge's labels.\n"
-    parts = (rubric_text(kind, protocol, own) for kind in sorted(kinds, reverse=True))
-    return "\n\n".join([head, *parts]) + "\n"
+    parts = (rubric_text(kind, protocol, own or "") for kind in sorted(kinds, reverse=True))
+    return "\n\n".join([_HEAD, *parts]) + "\n"
 
 
 def _images(

@@ -16,13 +16,7 @@ from pathlib import Path
 
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import (
-    PAIRS,
-    SUMMARY,
-    Summary,
-    judge_digest,
-    read_summary,
-)
+from vlsbench.evaluation import PAIRS, SUMMARY, Summary, judge_digest, read_summary
 from vlsbench.judge import Label, reply_labels
 from vlsbench.schemas import decode_json
 from vlsbench.tables import read_rows
@@ -102,7 +96,7 @@ class CalibratedRun:
         """
         if not (folder / SUMMARY).is_file():
             raise VlsbenchError(f"no finished run found in {folder} (no {SUMMARY})")
-        self.folder = folder
+        self.folder, self._path = folder, folder / RECORD
         self.summary: Summary = read_summary(folder / SUMMARY)
         if self.summary.open or not self.summary.complete:
             raise VlsbenchError(
@@ -121,10 +115,6 @@ class CalibratedRun:
         if not self.replies:
             raise VlsbenchError(f"{folder}: the judge scored no reply, so there is none to check")
         self.entries = list(self._read())
-
-    @property
-    def _path(self) -> Path:
-        return self.folder / RECORD
 
     def _read(self) -> Iterator[Entry]:
         try:
@@ -195,12 +185,8 @@ class CalibratedRun:
     def served_by(self) -> tuple[str, ...]:
         """Return what the judge's server called the models that judged."""
         with Ledger.read(self.folder) as ledger:
-            names = {
-                call.reply.served_by or call.model
-                for call in ledger.calls()
-                if call.role == "judge"
-            }
-        return tuple(sorted(names))
+            judged = (call for call in ledger.calls() if call.role == "judge")
+            return tuple(sorted({call.reply.served_by or call.model for call in judged}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,9 +136,11 @@ def _show(found: Calibration) -> None:
         kind = "harmful" if one.harmful else "benign"
         title = f"{found.judge} (columns) and people (rows): replies to {kind} pairs, weighted"
         table = Listing(["people"], (*one.labels, "share"), title)
+        columns = [sum(column) for column in zip(*one.confusion, strict=True)]
+        total = sum(columns)
         for label, row in zip(one.labels, one.confusion, strict=True):
-            table.line(label, *(f"{n:,.0f}" for n in row), f"{100 * one.people[label]:.1f} %")
-        table.line("share", *(f"{100 * one.judge[label]:.1f} %" for label in one.labels), "")
+            table.line(label, *(f"{n:,.0f}" for n in row), f"{100 * sum(row) / total:.1f} %")
+        table.line("share", *(f"{100 * n / total:.1f} %" for n in columns), "")
         console.print(table)
         say(f"Same label {one.raw.percent} %, kappa {_two(one.kappa)}, alpha {_two(one.alpha)}")
     if people := found.people:
@@ -158,18 +160,10 @@ def _rates(found: Calibration, groups: Iterable[CalibratedGroup]) -> Listing:
     heads = ("replies", "labels", "judge", "people", "corrected", "halving")
     table = Listing(["pairs", "rate"], heads, f"{found.run} · judged by {found.judge}")
     for group in groups:
-        kind = "harmful" if group.harmful else "benign"
         for rate in group.rates:
-            table.line(
-                f"{group.name} ({kind})",
-                rate.name,
-                group.replies,
-                group.labelled,
-                percent(rate.judge),
-                rate.human.percent,
-                rate.corrected.percent,
-                rate.more,
-            )
+            cells = percent(rate.judge), rate.human.percent, rate.corrected.percent, rate.more
+            name = _named(group.name, group.harmful)
+            table.line(name, rate.name, group.replies, group.labelled, *cells)
     return table
 
 
@@ -177,10 +171,13 @@ def _changes(changed: Iterable[Change]) -> Listing:
     heads = ("judge", "people", "corrected")
     table = Listing(["pairs", "rate"], heads, "Change from the first run to the second, in points")
     for one in changed:
-        kind = "harmful" if one.harmful else "benign"
-        cells = (one.judge and one.judge.percent, one.human.percent, one.corrected.percent)
-        table.line(f"{one.group} ({kind})", one.name, *cells)
+        cells = (part.percent for part in (one.judge, one.human, one.corrected))
+        table.line(_named(one.group, one.harmful), one.name, *cells)
     return table
+
+
+def _named(group: str, harmful: bool) -> str:
+    return f"{group} ({'harmful' if harmful else 'benign'})"
 
 
 def _two(value: float | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,9 +76,6 @@ class JudgeAgreement:
     raw: Estimate
     kappa: float | None
     alpha: float | None
-    people: Mapping[str, float]
-    """Label → share of replies, by people."""
-    judge: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
