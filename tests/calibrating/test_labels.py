@@ -110,8 +110,24 @@ def test_a_models_labels_are_not_peoples(opened: CalibratedRun, path: Path, trut
     found = vlsbench.calibrate(opened, allow_model_labels=True)
     assert found.model_labels == 40
     assert "40 labels were made by a model." in found.notes
+    assert draw(opened, 100).new == 0
     take_labels(opened, [filled(path, truth, "ann")])
     assert vlsbench.calibrate(opened).model_labels == 0
+
+
+def test_labels_of_replies_that_somebody_chose_count_for_nothing(run: Path, truth: Truth) -> None:
+    opened = CalibratedRun(run)
+    rows = [
+        {"id": id, "label": label, "annotator": "ann"}
+        for id, label in truth.items()
+        if label == "unsafe"
+    ]
+    take_labels(opened, [write(run / "chosen.csv", rows)])
+    with pytest.raises(VlsbenchError, match=r"replies to label are open"):
+        vlsbench.calibrate(opened)
+    drawn = draw(opened, 100)
+    assert drawn.new == 40
+    assert {one.id for one in opened.given()} == {row["id"] for row in rows} & set(drawn.ids)
 
 
 def test_people_who_are_divided_need_an_adjudicator(

@@ -51,7 +51,14 @@ class Drawn:
     """Those that this call drew; others were drawn before and have no label yet."""
 
 
-def draw(run: CalibratedRun, n: int, *, seed: int = 0, aim: str = "") -> Drawn:
+def draw(
+    run: CalibratedRun,
+    n: int,
+    *,
+    seed: int = 0,
+    aim: str = "",
+    allow_model_labels: bool = False,
+) -> Drawn:
     """Draw the replies whose labels say most, to have n in all.
 
     At first a pilot is drawn, in proportion to the judge's labels; once it is labelled, the rest,
@@ -63,12 +70,13 @@ def draw(run: CalibratedRun, n: int, *, seed: int = 0, aim: str = "") -> Drawn:
         n: Replies to label in all, earlier ones included.
         seed: Of the draw.
         aim: The rate whose interval is to be short, of `RATES`; by default all three.
+        allow_model_labels: Take labels that models gave for people's.
 
     Raises:
         VlsbenchError: As many are labelled already, or the record cannot be written.
     """
-    settled = settle(run.given(), models=True)
     before = run.drawn if run.was_drawn else []
+    settled = settle(run.given() if before else (), models=allow_model_labels)
     if left := [id for id in before if id not in settled.labels]:
         return Drawn(tuple(left), len(before) < n, 0)
     if min(n, len(run.replies)) <= len(before):

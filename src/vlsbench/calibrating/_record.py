@@ -174,13 +174,10 @@ class CalibratedRun:
         return any(entry.drawn for entry in self.entries)
 
     def given(self) -> list[Given]:
-        """Return the labels of replies that are still as they were."""
-        return [
-            one
-            for entry in self.entries
-            for one in entry.labels
-            if one.id in self.replies and self.replies[one.id].sha256 == one.reply_sha256
-        ]
+        """Return the labels of replies to label that are still as they were."""
+        known = {id: self.replies[id].sha256 for id in self.drawn}
+        said = (one for entry in self.entries for one in entry.labels)
+        return [one for one in said if known.get(one.id) == one.reply_sha256]
 
     def served_by(self) -> tuple[str, ...]:
         """Return what the judge's server called the models that judged."""

@@ -111,7 +111,13 @@ def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None
     from vlsbench import calibrating
 
     aim = "" if config.aim == "all" else config.aim
-    drawn = calibrating.draw(run, config.sample or 0, seed=config.seed, aim=aim)
+    drawn = calibrating.draw(
+        run,
+        config.sample or 0,
+        seed=config.seed,
+        aim=aim,
+        allow_model_labels=config.allow_model_labels,
+    )
     out = config.out or run.folder / "labelling"
     path, missing = calibrating.write_tasks(run, drawn.ids, out, config.images_from, config.data)
     if as_json:
