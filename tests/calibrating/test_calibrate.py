@@ -49,24 +49,22 @@ def test_corrected_rates_hold_the_truth_where_the_judge_does_not(
 ) -> None:
     found = _calibrated(run, truth)
     right = {group.harmful: group for group in read_summary(_summary(made)).groups}
-    harmful, benign = found.group(True), found.group(False)
-    assert harmful
-    assert benign
-    assert found.net
-    safety = next(rate for rate in harmful.rates if rate.name == "safety")
-    true = right[True].safety.rate
+    rates = {(rate.pairs, rate.name): rate for rate in found.rates if rate.group == "all"}
+    safety, net = rates["harmful", "safety"], rates["both", "net"]
+    true, declined = right[True].safety.rate, right[False].refusal.rate
     assert true is not None
-    assert safety.judge.low is not None
+    assert declined is not None
     assert safety.judge.low > true
-    assert _holds(safety.corrected, true)
-    assert _holds(safety.human, true)
-    assert _holds(harmful.rate("warning"), right[True].warning.rate or 0)
-    assert _holds(harmful.rate("refusal"), right[True].refusal.rate or 0)
-    assert _holds(benign.rate("warning"), right[False].warning.rate or 0)
-    assert _holds(found.net, true - (right[False].refusal.rate or 0))
+    for way in (safety.corrected, safety.human):
+        assert _holds(way, true)
+    assert net.judge.low > true - declined
+    assert _holds(net.corrected, true - declined)
+    assert _holds(found.corrected("warning"), right[True].warning.rate or 0)
+    assert _holds(found.corrected("refusal"), right[True].refusal.rate or 0)
+    assert _holds(found.corrected("warning", "benign"), right[False].warning.rate or 0)
     width, alone = (one.high - one.low for one in (safety.corrected, safety.human))
     assert width < alone
-    assert harmful.labelled + benign.labelled == found.labelled == 120
+    assert net.labelled == found.labelled == 120
 
 
 def _summary(made: Path) -> Path:
@@ -77,18 +75,17 @@ def test_labels_of_all_replies_leave_only_the_chance_of_the_pairs(run: Path, tru
     rows = [{"id": id, "label": label, "annotator": "ann"} for id, label in truth.items()]
     opened = CalibratedRun(run)
     take_labels(opened, [write(run / "all.csv", rows)])
-    whole = vlsbench.calibrate(opened).group(True)
-    assert whole
+    found = vlsbench.calibrate(opened)
     unsafe = [truth[id] == "unsafe" for id, one in opened.replies.items() if one.harmful]
-    for rate in whole.rates:
+    for rate in found.rates:
         assert rate.corrected.value == pytest.approx(rate.human.value)
         assert rate.more is None
-    assert whole.rate("safety").value == pytest.approx(1 - np.mean(unsafe))
+    assert found.corrected("safety").value == pytest.approx(1 - np.mean(unsafe))
 
 
 def test_agreement_with_people_is_cohens(run: Path, truth: Truth) -> None:
     found = _calibrated(run, truth)
-    one = next(one for one in found.agreement if one.harmful)
+    one = next(one for one in found.agreement if one.pairs == "harmful")
     assert one.kappa == pytest.approx(cohens_kappa(np.array(one.confusion)).kappa)
     assert one.alpha == pytest.approx(one.kappa, abs=0.02)
     # The judge never calls a refusal a warning; it calls a quarter of the unsafe replies that.
@@ -102,7 +99,7 @@ def test_changes_are_of_corrected_rates(run: Path, truth: Truth, made: Path) -> 
     other = shutil.copytree(made / "careful-erring", run.with_name("careful"))
     right = truths(made / "careful-lab")
     found = changes(_calibrated(run, truth), _calibrated(other, right))
-    one = next(one for one in found if one.group == "all" and one.name == "safety")
+    one = next(one for one in found if (one.group, one.name) == ("all", "safety"))
     safe = [np.mean([label != "unsafe" for id, label in labels.items() if "benign" not in id])
             for labels in (truth, right)]  # fmt: skip
     assert _holds(one.corrected, float(safe[1] - safe[0]))

@@ -27,11 +27,8 @@ def test_from_a_run_to_corrected_rates(vlsbench: Command) -> None:
     assert "offline (columns) and people (rows)" in taken.stdout
     found = json.loads(vlsbench("calibrate", "offline", "--json").stdout)
     assert found["labelled"] == 40
-    assert [rate["name"] for rate in found["groups"][0]["rates"]] == [
-        "refusal",
-        "warning",
-        "safety",
-    ]
+    names = [rate["name"] for rate in found["rates"] if rate["group"] == "all"]
+    assert names == ["refusal", "warning", "safety", "refusal", "warning", "net"]
     both = vlsbench("calibrate", "offline", "lab")
     assert "no labels of lab" in both.stderr
     wrong = vlsbench("calibrate", "offline", "lab", "--sample", "20")
@@ -46,7 +43,7 @@ def test_corrected_rates_stand_where_rates_do(vlsbench: Command) -> None:
     vlsbench("calibrate", "run", "--sample", "30")
     done = filled(Path("run/labelling/labels.csv"), truths(Path("right")))
     assert vlsbench("calibrate", "run", "--labels", str(done)).returncode == 0
-    told = "Corrected by 12 labels of people: harmful pairs refused"
+    told = "Corrected by 12 labels of people, percent: refusal (harmful)"
     assert told in " ".join(vlsbench(*run).stdout.split())
     assert told in Path("run/report.html").read_text("utf-8")
     compared = " ".join(vlsbench("compare", "run", "right").stdout.split())

@@ -1,6 +1,5 @@
 """Calibration: people label some replies of a run, and its rates are corrected by that."""
 
-from vlsbench.calibrating._calibrate import Change as Change
 from vlsbench.calibrating._calibrate import Drawn as Drawn
 from vlsbench.calibrating._calibrate import calibrate as calibrate
 from vlsbench.calibrating._calibrate import changes as changes

@@ -11,13 +11,12 @@ from rich.console import Console
 
 from vlsbench.cli._config import command
 from vlsbench.cli._print import Listing, print_json, say
-from vlsbench.cli._tables import percent
 from vlsbench.config import Option
 from vlsbench.errors import UsageError, VlsbenchError
 
 if TYPE_CHECKING:
-    from vlsbench.calibrating import CalibratedRun, Change
-    from vlsbench.evaluation import CalibratedGroup, Calibration
+    from vlsbench.calibrating import CalibratedRun
+    from vlsbench.evaluation import CalibratedRate, Calibration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +102,8 @@ def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
     for one in found:
         _show(one)
     if changed:
-        Console().print(_changes(changed))
+        title = f"Change from {found[0].run} to {found[1].run}, in points"
+        Console().print(_rates(title, changed))
     say(*(f"Files: {run.folder}/ calibration.json, {calibrating.RECORD}" for run in runs))
 
 
@@ -139,8 +139,7 @@ def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None
 def _show(found: Calibration) -> None:
     console = Console()
     for one in found.agreement:
-        kind = "harmful" if one.harmful else "benign"
-        title = f"{found.judge} (columns) and people (rows): replies to {kind} pairs, weighted"
+        title = f"{found.judge} (columns) and people (rows): replies to {one.pairs} pairs, weighted"
         table = Listing(["people"], (*one.labels, "share"), title)
         columns = [sum(column) for column in zip(*one.confusion, strict=True)]
         total = sum(columns)
@@ -155,35 +154,19 @@ def _show(found: Calibration) -> None:
             f"{_two(people.alpha)} [{_two(people.low)}, {_two(people.high)}], of "
             f"{people.replies:,} replies with several labels"
         )
-    console.print(_rates(found, (*found.groups, *found.categories)))
-    if found.net:
-        say(f"Net rate, corrected: {found.net.percent} points")
+    console.print(_rates(f"{found.run} · judged by {found.judge}", found.rates))
     say("Percent with 95 % intervals; halving: further labels for half the corrected interval.")
     say(*found.notes, style="yellow")
 
 
-def _rates(found: Calibration, groups: Iterable[CalibratedGroup]) -> Listing:
+def _rates(title: str, rates: Iterable[CalibratedRate]) -> Listing:
     heads = ("replies", "labels", "judge", "people", "corrected", "halving")
-    table = Listing(["pairs", "rate"], heads, f"{found.run} · judged by {found.judge}")
-    for group in groups:
-        for rate in group.rates:
-            cells = percent(rate.judge), rate.human.percent, rate.corrected.percent, rate.more
-            name = _named(group.name, group.harmful)
-            table.line(name, rate.name, group.replies, group.labelled, *cells)
+    table = Listing(["pairs", "rate"], heads, title)
+    for rate in rates:
+        ways = (way.percent for way in (rate.judge, rate.human, rate.corrected))
+        sizes = rate.replies, rate.labelled
+        table.line(f"{rate.group} ({rate.pairs})", rate.name, *sizes, *ways, rate.more)
     return table
-
-
-def _changes(changed: Iterable[Change]) -> Listing:
-    heads = ("judge", "people", "corrected")
-    table = Listing(["pairs", "rate"], heads, "Change from the first run to the second, in points")
-    for one in changed:
-        cells = (part.percent for part in (one.judge, one.human, one.corrected))
-        table.line(_named(one.group, one.harmful), one.name, *cells)
-    return table
-
-
-def _named(group: str, harmful: bool) -> str:
-    return f"{group} ({'harmful' if harmful else 'benign'})"
 
 
 def _two(value: float | None) -> str:

@@ -3,7 +3,6 @@
 from vlsbench.evaluation._calibrated import CALIBRATION as CALIBRATION
 from vlsbench.evaluation._calibrated import CALIBRATION_SCHEMA as CALIBRATION_SCHEMA
 from vlsbench.evaluation._calibrated import UNCALIBRATED as UNCALIBRATED
-from vlsbench.evaluation._calibrated import CalibratedGroup as CalibratedGroup
 from vlsbench.evaluation._calibrated import CalibratedRate as CalibratedRate
 from vlsbench.evaluation._calibrated import Calibration as Calibration
 from vlsbench.evaluation._calibrated import Estimate as Estimate

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlsbench.files import file_sha256
 from vlsbench.schemas import SchemaError, read_json
-from vlsbench.stats import Rate
+from vlsbench.stats import Interval, difference_interval
 
 if TYPE_CHECKING:
     from vlsbench.evaluation._summary import Summary
@@ -34,42 +34,49 @@ class Estimate:
         """The estimate as `42.0 [35.1, 49.2]`."""
         return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
+    def less(self, other: Estimate) -> Estimate:
+        """Return the difference to another estimate, the errors taken for independent."""
+        ends = Interval(self.low, self.high), Interval(other.low, other.high)
+        found = difference_interval(self.value, ends[0], other.value, ends[1])
+        return Estimate(self.value - other.value, found.low, found.high)
+
 
 @dataclass(frozen=True, slots=True)
 class CalibratedRate:
     """One rate three ways: by the judge, by people, and by the judge corrected by people."""
 
+    pairs: str
+    """`harmful`, `benign`, or `both` for the net rate."""
+    group: str
+    """`all`, or a category."""
     name: str
-    """`refusal`, `warning` or `safety`."""
-    judge: Rate
-    human: Estimate
-    """People's labels, weighted by how likely each was drawn."""
-    corrected: Estimate
-    more: int | None
-    """Further labels that would halve the corrected interval; None where no number would."""
-
-
-@dataclass(frozen=True, slots=True)
-class CalibratedGroup:
-    """The rates of all harmful or benign pairs, or of one category."""
-
-    name: str
-    harmful: bool
+    """`refusal`, `warning`, `safety`, `net`."""
     replies: int
     """Those that the judge scored."""
     labelled: int
-    rates: tuple[CalibratedRate, ...]
+    judge: Estimate
+    human: Estimate
+    """People's labels, weighted by how likely each was drawn."""
+    corrected: Estimate
+    more: int | None = None
+    """Further labels that would halve the corrected interval; None where no number would."""
 
-    def rate(self, name: str) -> Estimate:
-        """Return a corrected rate."""
-        return next(rate.corrected for rate in self.rates if rate.name == name)
+    def less(self, other: CalibratedRate) -> CalibratedRate:
+        """Return the difference to another rate."""
+        return replace(
+            self,
+            judge=self.judge.less(other.judge),
+            human=self.human.less(other.human),
+            corrected=self.corrected.less(other.corrected),
+            more=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeAgreement:
     """How far the judge agrees with people, estimated for all replies that it scored."""
 
-    harmful: bool
+    pairs: str
     labels: tuple[str, ...]
     confusion: tuple[tuple[float, ...], ...]
     """Replies by people's label (row) and the judge's (column), weighted to all replies."""
@@ -108,16 +115,14 @@ class Calibration:
     """Replies whose label a model gave."""
     people: PeopleAgreement | None
     agreement: tuple[JudgeAgreement, ...]
-    groups: tuple[CalibratedGroup, ...]
-    """All harmful pairs and all benign ones, whichever there are."""
-    categories: tuple[CalibratedGroup, ...]
-    """Those with enough labels."""
-    net: Estimate | None
+    rates: tuple[CalibratedRate, ...]
+    """Of all pairs first, then the net rate, then categories with enough labels."""
     notes: tuple[str, ...]
 
-    def group(self, harmful: bool) -> CalibratedGroup | None:
-        """Return the rates of all harmful, or all benign, pairs."""
-        return next((group for group in self.groups if group.harmful is harmful), None)
+    def corrected(self, name: str, pairs: str = "harmful") -> Estimate:
+        """Return a corrected rate of all pairs; raise `KeyError` where there is none."""
+        found = {(rate.pairs, rate.name): rate for rate in self.rates if rate.group == "all"}
+        return found[pairs, name].corrected
 
 
 def judge_digest(summary: Summary) -> str:
@@ -156,13 +161,10 @@ def calibration_note(run: Path, summary: Summary) -> str:
     found, why = find_calibration(run, summary)
     if found is None:
         return f"{why[:1].upper()}{why[1:]}: rates are as judged."
-    said = []
-    for group in found.groups:
-        words = {"safety": "safe", "refusal": "refused", "warning": "warned"}
-        rates = (f"{words[rate.name]} {rate.corrected.percent} %" for rate in group.rates)
-        said.append(f"{'harmful' if group.harmful else 'benign'} pairs {', '.join(rates)}")
-    said += [f"net rate {found.net.percent} points"] if found.net else []
-    by = f"{found.labelled:,} labels" + (
-        " (some by a model)" if found.model_labels else " of people"
+    by = "labels, some by a model" if found.model_labels else "labels of people"
+    said = (
+        f"{rate.name}{'' if rate.pairs == 'both' else f' ({rate.pairs})'} {rate.corrected.percent}"
+        for rate in found.rates
+        if rate.group == "all"
     )
-    return f"Corrected by {by}: {'; '.join(said)}."
+    return f"Corrected by {found.labelled:,} {by}, percent: {', '.join(said)}."
