@@ -39,8 +39,6 @@ METHODS = (
     "t-unlearning",
     "t-safe-unlearning",
     "mm-ppo",
-    "mm-rloo",
-    "mm-grpo",
 )
 PLAIN = ("mm-sft", "mm-dpo")
 """Methods with a plain TRL script to compare with."""

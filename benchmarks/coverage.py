@@ -23,7 +23,7 @@ from scipy.special import ndtr, ndtri
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from vlsbench.auditing.behaviour import Answers, change
+from vlsbench.auditing.behaviour import change
 from vlsbench.auditing.judged import Sample, bounds, corrected_share
 from vlsbench.evaluation import Ended
 from vlsbench.judge import Label
@@ -251,12 +251,10 @@ def of_shortcut(looks: float) -> Play:
         looking, chance = uniform(images, alike, random) < looks, random.random(n)
         full, again, blank = (random.random(n) < chance for _ in range(3))
         answers = [
-            Answers(
-                tuple(
-                    Ended(str(i), "", True, str(i), SIDES[bool(safe)], str(images[i]))
-                    for i, safe in enumerate(flags)
-                )
-            )
+            [
+                Ended(str(i), "", True, str(i), SIDES[bool(safe)], str(images[i]))
+                for i, safe in enumerate(flags)
+            ]
             for flags in (full, blank & ~looking, again)
         ]
         found = change("blank", *answers)

@@ -32,12 +32,12 @@ from vlsbench.auditing.overlap._calibration import (
     Control,
     errors_of,
     fit,
-    save,
 )
 from vlsbench.auditing.overlap._contents import content_of
-from vlsbench.auditing.overlap._measure import Background, Numbers, Reader
+from vlsbench.auditing.overlap._measure import Numbers, Reader
 from vlsbench.auditing.overlap._phrases import content_words
 from vlsbench.embed._text import CachedEmbedder, Embedder, default_cache, open_embedder
+from vlsbench.files import write_json
 
 HERE = Path(__file__).resolve().parents[1]
 BINS = 10
@@ -113,7 +113,7 @@ def readings_of(kind: str, bench: str, folder: Path) -> list[Text]:
 
 def control_of(name: str, texts: Sequence[Text], embedder: Embedder) -> Control:
     """Measure the features of all texts of a set."""
-    reader = Reader(embedder, Background.of(embedder))
+    reader = Reader(embedder)
     cases = {case: number for number, case in enumerate(dict.fromkeys(t.case for t in texts))}
     return Control(
         name,
@@ -283,7 +283,7 @@ def main() -> None:
     with CachedEmbedder(open_embedder(arguments.embedder), default_cache()) as embedder:
         calibration, transfers = fit_all(arguments.data, embedder)
     print(table(transfers, calibration))
-    save(calibration, arguments.out)
+    write_json(calibration, arguments.out)
     print(f"\nwritten to {arguments.out} (digest {calibration.digest})")
 
 

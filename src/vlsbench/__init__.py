@@ -30,23 +30,17 @@ if TYPE_CHECKING:
     from vlsbench.reviewing import review
 
 _HOMES = {
-    "Audit": "auditing",
-    "Build": "building",
-    "Evaluation": "evaluation",
-    "EvaluationPlan": "evaluation",
-    "align": "aligning",
-    "audit": "auditing",
-    "build": "building",
-    "calibrate": "calibrating",
-    "compare": "comparing",
-    "evaluate": "evaluation",
-    "leaderboard": "auditing",
-    "load": "pairs",
-    "plan": "evaluation",
-    "release": "releasing",
-    "review": "reviewing",
+    "aligning": ("align",),
+    "auditing": ("Audit", "audit", "leaderboard"),
+    "building": ("Build", "build"),
+    "calibrating": ("calibrate",),
+    "comparing": ("compare",),
+    "evaluation": ("Evaluation", "EvaluationPlan", "evaluate", "plan"),
+    "pairs": ("load",),
+    "releasing": ("release",),
+    "reviewing": ("review",),
 }
-"""Public name → the package that it is imported from when it is used."""
+"""Package → the public names that are imported from it when they are used."""
 
 __all__ = [
     "Audit",
@@ -75,8 +69,9 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     # Imported when used: `import vlsbench` alone must cost nothing.
-    if name in _HOMES:
-        return getattr(import_module(f"vlsbench.{_HOMES[name]}"), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"vlsbench.{home}"), name)
     if name == "registry":
         return import_module("vlsbench.registry")
     raise AttributeError(f"module 'vlsbench' has no attribute {name!r}")

@@ -16,7 +16,7 @@ import dataclasses
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import (
     Annotated,
@@ -107,29 +107,24 @@ def _default(one: Field[Any]) -> Any:
     return one.default_factory() if one.default_factory is not MISSING else one.default
 
 
-def _declares(config: type[Any], name: str) -> type[Any]:
-    """Return the class, of a configuration and those that it extends, that declares a field."""
-    return next(one for one in config.__mro__ if name in inspect.get_annotations(one))
+def settings_of(config: type[Any], group: str = "", changed: Any = MISSING) -> Iterator[Setting]:
+    """Walk the settings of a configuration class, groups included, in the order of declaration.
 
-
-def settings_of(config: type[Any]) -> Iterator[Setting]:
-    """Walk the settings of a configuration class, groups included, in the order of declaration."""
+    Args:
+        config: The class.
+        group: Where it is the class of a group: the group's name.
+        changed: What stands in place of that class's own defaults.
+    """
     hints = get_type_hints(config, include_extras=True)
     for one in fields(config):
         kind, optional, option = _split_type(hints[one.name])
-        if is_dataclass(kind) and isinstance(kind, type) and option is None:
-            inner = get_type_hints(kind, include_extras=True)
-            panel = getattr(kind, "PANEL", one.name.capitalize())
-            changed = _default(one)
-            for field_ in fields(kind):
-                kind_, optional_, option_ = _split_type(inner[field_.name])
-                if option_ is None:
-                    continue
-                default = _default(field_) if changed is MISSING else getattr(changed, field_.name)
-                yield Setting(one.name, panel, field_.name, kind_, optional_, default, option_)
-        elif option is not None:
-            panel = getattr(_declares(config, one.name), "PANEL", "The run")
-            yield Setting("", panel, one.name, kind, optional, _default(one), option)
+        default = _default(one) if changed is MISSING else getattr(changed, one.name)
+        if option:
+            home = next(c for c in config.__mro__ if one.name in inspect.get_annotations(c))
+            panel = getattr(home, "PANEL", "The run")
+            yield Setting(group, panel, one.name, kind, optional, default, option)
+        elif is_dataclass(kind) and isinstance(kind, type):
+            yield from settings_of(kind, one.name, default)
 
 
 def resolve(
@@ -162,7 +157,7 @@ def resolve(
             continue
         group, _, name = key.rpartition(".")
         target = tree.setdefault(group, {}) if group else tree
-        value, below = _plain(value), target.get(name)
+        value, below = record(value), target.get(name)
         if isinstance(value, dict) and isinstance(below, dict):
             value = {**below, **value}
         target[name] = value
@@ -173,28 +168,17 @@ def resolve(
         elif setting.default is MISSING:
             how = setting.name.upper() if setting.option.argument else setting.flags[0]
             raise UsageError(f"{how} is missing: give it, or {setting.key!r} in a --config file")
-    made = _with_defaults(config, tree)
-    return convert(made, config, where)
-
-
-def _with_defaults(config: type[Any], tree: dict[str, Any]) -> dict[str, Any]:
-    """Lay a group's own defaults in this configuration under what was given."""
-    for one in fields(config):
-        default = _default(one)
-        inner = tree.get(one.name)
-        if is_dataclass(default) and not isinstance(default, type) and isinstance(inner, dict):
-            tree[one.name] = {**_plain(asdict(default)), **inner}
-    return tree
+        elif setting.group in tree:
+            # A configuration may have other defaults for a group than the group's class has.
+            section[setting.name] = record(setting.default)
+    return convert(tree, config, where)
 
 
 def _no_unknown(tree: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> None:
     groups = {setting.group for setting in known.values() if setting.group}
     for key, value in tree.items():
-        if key in groups and isinstance(value, Mapping):
-            keys = [f"{key}.{inner}" for inner in value]
-        else:
-            keys = [key]
-        for one in keys:
+        table = key in groups and isinstance(value, Mapping)
+        for one in [f"{key}.{inner}" for inner in value] if table else [key]:
             if one not in known:
                 raise SchemaError(f"{where}: unknown key {one}; known are {', '.join(known)}")
 
@@ -210,15 +194,9 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as TOML and JSON have it."""
+def record(value: Any) -> Any:
+    """Return a configuration, a group of settings or a value as JSON and TOML have it."""
     return msgspec.to_builtins(value, enc_hook=str)
-
-
-def record(config: Any) -> dict[str, Any]:
-    """Return a configuration, or a group of settings, as plain JSON for summaries."""
-    found: dict[str, Any] = _plain(config)
-    return found
 
 
 def to_toml(config: Any) -> str:
@@ -229,7 +207,7 @@ def to_toml(config: Any) -> str:
     sections: dict[str, Any] = {}
     for setting in settings_of(type(config)):
         holder = getattr(config, setting.group) if setting.group else config
-        value = _plain(getattr(holder, setting.name))
+        value = record(getattr(holder, setting.name))
         section: Any = document
         if setting.group:
             section = sections.setdefault(setting.group, tomlkit.table())

@@ -16,14 +16,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.metadata
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from vlsbench.errors import VlsbenchError
@@ -201,17 +202,16 @@ def names(kind: Kind) -> list[str]:
 
 def entries(kind: Kind | None = None) -> list[Entry]:
     """Return everything of a kind, or of all kinds, plug-ins included; what ships first."""
-    for one in _SHIPPED if kind is None else (kind,):
+    kinds = list(Kind) if kind is None else [kind]
+    for one in kinds:
         _load_shipped(one)
     _load_entry_points()
-    found = [entry for entry in _entries.values() if kind in (None, entry.kind)]
-    kinds = list(Kind)
-    return sorted(found, key=lambda entry: (kinds.index(entry.kind), not _ships(entry)))
 
+    def place(entry: Entry) -> tuple[int, bool]:
+        ships = entry.target.__module__.startswith(_SHIPPED.get(entry.kind, OWN))
+        return kinds.index(entry.kind), not ships
 
-def _ships(entry: Entry) -> bool:
-    home = _SHIPPED.get(entry.kind, OWN)
-    return str(getattr(entry.target, "__module__", "")).startswith(home)
+    return sorted((entry for entry in _entries.values() if entry.kind in kinds), key=place)
 
 
 def is_simulated(name: str) -> bool:
@@ -234,25 +234,23 @@ def load_plugin(name: str) -> None:
         PluginError: It cannot be found or imported, or registers a name twice.
     """
     path = Path(name).expanduser()
-    if path.suffix == ".py":
-        if not path.is_file():
-            raise PluginError(f"plug-in {name}: no such file")
-        key = f"vlsbench_plugin_{path.stem}"
-        with _from(str(path)):
-            if key in sys.modules and getattr(sys.modules[key], "__file__", "") == str(path):
-                return
-            spec = importlib.util.spec_from_file_location(key, path)
-            assert spec, "a file that ends in .py has a spec"
-            assert spec.loader
-            module = sys.modules[key] = importlib.util.module_from_spec(spec)
-            try:
-                spec.loader.exec_module(module)
-            except BaseException:
-                del sys.modules[key]
-                raise
+    if path.suffix != ".py":
+        with _from(name):
+            importlib.import_module(name)
         return
-    with _from(name):
-        importlib.import_module(name)
+    if not path.is_file():
+        raise PluginError(f"plug-in {name}: no such file")
+    key = f"vlsbench_plugin_{path.stem}"
+    if getattr(sys.modules.get(key), "__file__", "") == str(path):
+        return
+    with _from(str(path)):
+        module = sys.modules[key] = ModuleType(key)
+        module.__file__ = str(path)
+        try:
+            SourceFileLoader(key, str(path)).exec_module(module)
+        except BaseException:
+            del sys.modules[key]
+            raise
 
 
 @contextmanager
@@ -266,8 +264,8 @@ def _from(origin: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        for key in [key for key in _entries if _entries[key].origin == origin]:
-            if key not in before:
+        for key in _entries.keys() - before:
+            if _entries[key].origin == origin:
                 del _entries[key]
         if isinstance(error, VlsbenchError):
             raise
@@ -279,9 +277,7 @@ def _from(origin: str) -> Iterator[None]:
 
 
 def _load_shipped(kind: Kind) -> None:
-    home = _SHIPPED.get(kind)
-    if home and home not in _loaded:
-        _loaded.add(home)
+    if home := _SHIPPED.get(kind):
         importlib.import_module(home)
 
 

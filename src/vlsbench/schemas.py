@@ -153,6 +153,9 @@ def _plain(error: msgspec.ValidationError, value: Any, kind: Any) -> str:
     if found := re.fullmatch(r"Expected `([^`]+)`, got `([^`]+)`", text):
         wanted = " or ".join(_WORDS.get(name, name) for name in found[1].split(" | "))
         text = f"must be {wanted}, not {_WORDS.get(found[2], found[2])}"
+    if found := re.fullmatch(r"Expected `\w+` (>=|<=) (.+)", text):
+        bound = "least" if found[1] == ">=" else "most"
+        text = f"must be at {bound} {float(found[2]):g}, not {at}"
     # A dataclass that checks its own fields names the one: `rounds: must be at least 1`.
     joint = "." if text.partition(":")[0].isidentifier() else ": "
     return f"{key}{joint}{text}" if key else text

@@ -166,10 +166,10 @@ def clustered_interval(
 
 def clustered_rate(
     hits: Sequence[bool] | NDArray[np.bool_],
-    clusters: Sequence[object] | NDArray[np.integer[Any]],
+    *clusterings: Sequence[object] | NDArray[np.integer[Any]],
 ) -> Rate:
     """Return the share of hits with its clustered interval; see `clustered_interval`."""
-    interval = clustered_interval(hits, clusters)
+    interval = clustered_interval(hits, *clusterings)
     if interval is None:
         return Rate(0, 0, None, None, None)
     k, n = int(np.sum(hits)), len(hits)

@@ -86,7 +86,7 @@ def test_a_licence_that_restricts_training_must_be_accepted(saferlhf: Path) -> N
         open_data(spec, Method.T_SFT)
     data = open_data(spec, Method.T_SFT, accept_licence=True)
     assert data.accepted == ("saferlhf",)
-    assert dict(data.licences) == {"saferlhf": "CC BY-NC 4.0"}
+    assert data.licences == {"saferlhf": "CC BY-NC 4.0"}
     restricted = {name for name, one in TRAINING_SETS.items() if not one.free}
     assert restricted == {"saferlhf", "beavertails-v", "vlguard-train"}
 
@@ -110,7 +110,7 @@ def test_vlguard_gives_a_row_for_each_instruction(tmp_path: Path) -> None:
     assert [row["harmful"] for row in data.rows] == [False, True, True]
     assert [row["messages"][1]["content"] for row in data.rows] == [YES, NO, NO]
     check_rows(Method.MM_SFT, data.rows, TrainingSettings(), "vlguard")
-    with pytest.raises(VlsbenchError, match=r"no rows for mm-dpo .* take saferlhf or spa-vl"):
+    with pytest.raises(VlsbenchError, match=r"no preference rows .* take saferlhf or spa-vl"):
         open_data([f"vlguard-train={tmp_path}"], Method.MM_DPO, accept_licence=True)
 
 

@@ -109,7 +109,7 @@ ROWS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "mm-dpo": dpo_rows,
     "t-safe-unlearning": unlearning_rows,
     "mm-ppo": prompt_rows,
-    "mm-rloo": prompt_rows,
+    "mm-grpo": prompt_rows,
 }
 
 
@@ -122,9 +122,7 @@ def test_lora_saves_an_adapter_for_the_language_model_alone(
         model=tiny,
         rows=ROWS[method](),
         out=tmp_path / "m",
-        settings=TrainingSettings(
-            max_steps=2, lora=Lora(r=2), max_new_tokens=3, num_generations=2, **FAST
-        ),
+        settings=TrainingSettings(max_steps=2, lora=Lora(r=2), max_new_tokens=3, **FAST),
         reward=says_no,
     )
     config = json.loads((done.path / "adapter_config.json").read_text())
@@ -306,7 +304,6 @@ def test_recomputing_activations_changes_nothing_but_memory(
             max_steps=3,
             gradient_checkpointing=checkpointing,
             max_new_tokens=3,
-            num_generations=2,
             lora=Lora(r=2),
             **FAST,
         )

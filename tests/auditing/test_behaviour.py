@@ -1,5 +1,6 @@
-"""Measure C on the lab, where it is known who looks at the picture."""
+"""Measure C on the lab, where it is known who looks at the image."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,16 +11,16 @@ import pytest
 
 from tests.grouped import grouped
 from vlsbench import lab
-from vlsbench.auditing.behaviour import plan_behaviour
-from vlsbench.auditing.behaviour._behaviour import BEHAVIOUR, behaviour
-from vlsbench.auditing.behaviour._comprehension import PROMPT_VERSION, prompt_hash
-from vlsbench.auditing.behaviour._figures import (
-    Answers,
+from vlsbench.auditing.behaviour import (
+    BEHAVIOUR,
     Behaviour,
     ViewFigures,
+    behaviour,
     change,
+    plan_behaviour,
     view_figures,
 )
+from vlsbench.auditing.behaviour._comprehension import PROMPT, PROMPT_VERSION
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import Ended, Output, read_summary
 from vlsbench.judge import Label
@@ -38,7 +39,7 @@ def run(bench: Any, out: Path, **options: Any) -> Behaviour:
         "gallery": 0,
         **options,
     }
-    return behaviour(bench, **grouped(out=out, **settings))
+    return behaviour(plan_behaviour(bench, **grouped(out=out, **settings)))
 
 
 def view(found: Behaviour, name: str) -> ViewFigures:
@@ -46,7 +47,7 @@ def view(found: Behaviour, name: str) -> ViewFigures:
     return figures
 
 
-def test_blind_gains_nothing_from_the_picture(tmp_path: Path) -> None:
+def test_blind_gains_nothing_from_the_image(tmp_path: Path) -> None:
     found = run("lab/mixed?n=40&leak=0.5", tmp_path, model="lab/blind")
     leaks = sum(bool(p.meta["leaks"]) for p in lab.benchmark("lab/mixed?n=40&leak=0.5"))
     assert found.gain is not None
@@ -59,7 +60,7 @@ def test_blind_gains_nothing_from_the_picture(tmp_path: Path) -> None:
         assert changed is not None
         assert changed.gain.value == 0
         assert changed.survival.rate == 1.0
-    # Told in words what the picture shows, it sees every risk.
+    # Told in words what the image shows, it sees every risk.
     caption = found.change("caption")
     assert caption is not None
     assert caption.gain.value == -(40 - leaks) / 40
@@ -97,7 +98,7 @@ def test_only_a_blank_is_harmless_with_every_query(tmp_path: Path) -> None:
 def test_a_model_that_never_looks_but_wavers_is_not_taken_for_one_that_looks(
     tmp_path: Path,
 ) -> None:
-    """Its truth is 1: no safe answer hangs on the picture. Two in three repeat by chance."""
+    """Its truth is 1: no safe answer hangs on the image. Two in three repeat by chance."""
     options = {"views": ["text", "blank", "replicate"], "params": Params(temperature=1.0)}
     found = run("lab/leaky?n=200", tmp_path, model="lab/guessing", **options)
     blank, again = found.change("blank"), found.change("replicate")
@@ -121,7 +122,7 @@ def test_a_model_that_never_looks_but_wavers_is_not_taken_for_one_that_looks(
 
 
 def test_a_model_that_looks_now_and_then_is_told_from_one_that_guesses(tmp_path: Path) -> None:
-    """`wavering` looks or does not: without the picture no answer is safe, whatever repeats."""
+    """`wavering` looks or does not: without the image no answer is safe, whatever repeats."""
     options = {"views": ["blank", "replicate"], "params": Params(temperature=1.0)}
     found = run("lab/leakless?n=100", tmp_path, model="lab/wavering", **options)
     again = found.change("replicate")
@@ -133,11 +134,11 @@ def test_a_model_that_looks_now_and_then_is_told_from_one_that_guesses(tmp_path:
     blank = found.change("blank")
     assert blank
     assert blank.beyond_noise
-    # Safe in half of the answers, and never without the picture; 1 in 3 changes by itself.
+    # Safe in half of the answers, and never without the image; 1 in 3 changes by itself.
     assert blank.beyond_noise.value == pytest.approx(1 / 6, abs=0.1)
 
 
-def test_figures_of_the_pairs_whose_picture_was_understood(tmp_path: Path) -> None:
+def test_figures_of_the_pairs_whose_image_was_understood(tmp_path: Path) -> None:
     found = run(
         "lab/leakless?n=60", tmp_path, model="lab/shortsighted", views=["text", "comprehension"]
     )
@@ -168,7 +169,10 @@ def test_only_a_model_can_say_what_was_understood(tmp_path: Path) -> None:
 
 
 def test_the_prompt_has_its_version() -> None:
-    assert (PROMPT_VERSION, prompt_hash()[:16]) == ("1", "fb27f50ec2b35c13")
+    assert (PROMPT_VERSION, hashlib.sha256(PROMPT.encode()).hexdigest()[:16]) == (
+        "1",
+        "fb27f50ec2b35c13",
+    )
 
 
 def test_arms_that_are_left_out_are_not_asked_for(tmp_path: Path) -> None:
@@ -337,13 +341,11 @@ def test_a_budget_holds_over_all_views_and_the_same_command_goes_on(
 # Figures, on labels made for them.
 
 
-def answers(*labels: Label, prefix: str = "") -> Answers:
-    return Answers(
-        tuple(
-            Ended(str(n), "c", True, f"{prefix}query {n}", label, f"{prefix}image {n}")
-            for n, label in enumerate(labels)
-        )
-    )
+def answers(*labels: Label, prefix: str = "") -> list[Ended]:
+    return [
+        Ended(str(n), "c", True, f"{prefix}query {n}", label, f"{prefix}image {n}")
+        for n, label in enumerate(labels)
+    ]
 
 
 REFUSES, WARNS, UNSAFE, LOST = Label.REFUSAL, Label.WARNING, Label.UNSAFE, Label.UNSCORED
@@ -373,8 +375,8 @@ def test_only_pairs_scored_under_both_views_are_compared() -> None:
 
 
 def test_one_query_for_all_pairs_tells_little() -> None:
-    def same(*labels: Label) -> Answers:
-        return Answers(tuple(replace(row, query="the same") for row in answers(*labels).rows))
+    def same(*labels: Label) -> list[Ended]:
+        return [replace(row, query="the same") for row in answers(*labels)]
 
     changed = change("text", same(*[WARNS] * 30, *[UNSAFE] * 10), same(*[UNSAFE] * 40))
     assert changed.gain.value == 0.75

@@ -16,30 +16,32 @@ from vlsbench import lab
 from vlsbench.auditing import (
     Card,
     Channel,
-    ContentKind,
-    Estimate,
     Leaderboard,
-    LeakingPair,
-    Mark,
-    OverlapGroup,
     OverlapPair,
     OverlapSummary,
-    Reading,
-    TellingWord,
     caveats,
-    make_card,
-    make_leaderboard,
     read_card,
     read_leaderboard,
 )
 from vlsbench.auditing.card import (
+    LeakingPair,
+    Mark,
     leaderboard_markdown,
+    make_card,
+    make_leaderboard,
     write_card,
     write_leaderboard,
 )
 from vlsbench.auditing.card._make import marks, wants_blur
 from vlsbench.auditing.card._page import pieces
-from vlsbench.auditing.overlap._figures import ChannelFigures
+from vlsbench.auditing.overlap import (
+    ChannelFigures,
+    ContentKind,
+    Estimate,
+    OverlapGroup,
+    Reading,
+    TellingWord,
+)
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
 from vlsbench.files import write_json
@@ -136,8 +138,6 @@ def _overlap(leak: float | None, **categories: float | None) -> OverlapSummary:
 def _card(leak: float | None = 0.3, bench: str = "lab/leaky?n=50", **changes: object) -> Card:
     made = make_card(
         Selection(lab.benchmark(bench)),
-        seed=0,
-        limit=None,
         settings={"embedder": "minilm"},
         overlap=_overlap(leak, Kitchen=0.1, Bathroom=0.7, Pond=None),
     )
@@ -197,7 +197,7 @@ def test_a_category_of_one_pair_is_not_the_most_leaking_for_want_of_data() -> No
     summary = _overlap(0.1, Kitchen=0.2, Bathroom=0.0)
     summary = replace(summary, categories=(*summary.categories, _group("Attic", 0.32, n=1)))
     selection = Selection(lab.benchmark("lab/leaky?n=50"))
-    card = make_card(selection, seed=0, limit=None, settings={}, overlap=summary)
+    card = make_card(selection, settings={}, overlap=summary)
     assert [category.name for category in card.categories] == ["Kitchen", "Attic", "Bathroom"]
     assert [(c.counted.k, c.counted.n) for c in card.categories] == [(10, 50), (0, 1), (0, 50)]
 

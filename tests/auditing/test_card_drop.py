@@ -13,15 +13,14 @@ import vlsbench
 from tests.auditing.shapes import TEXT
 from vlsbench import lab
 from vlsbench.auditing import (
+    AuditOutput,
+    AuditSettings,
     Channel,
-    DropList,
-    JudgedPair,
     OverlapPair,
-    Reading,
-    Score,
-    leak_score,
 )
-from vlsbench.auditing.judged import Finding
+from vlsbench.auditing.card import Score, leak_score, write_drop_list
+from vlsbench.auditing.judged import Finding, JudgedPair
+from vlsbench.auditing.overlap import Reading
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.judge import Part
 from vlsbench.pairs import PairSet, read_drop, without
@@ -36,7 +35,7 @@ def _overlap(**naming: float) -> OverlapPair:
 
 
 def _judged(harmful: bool | None) -> JudgedPair:
-    return JudgedPair("s", "1", "", "", True, "1", "q", (Finding(Part.TEXT, harmful, "", ""),))
+    return JudgedPair("1", "", "", True, "1", "q", "s", (Finding(Part.TEXT, harmful, "", ""),))
 
 
 @pytest.mark.parametrize(
@@ -65,10 +64,8 @@ def test_the_list_holds_the_pairs_at_or_above_the_threshold(
     tmp_path_factory: pytest.TempPathFactory, scored: dict[str, float | None], threshold: float
 ) -> None:
     path = tmp_path_factory.mktemp("drop") / "drop.csv"
-    drop = DropList(path, "a set", threshold)
-    for id, value in scored.items():
-        drop.see(id, Score(value, "content: toaster"))
-    found = drop.close()
+    scores = {id: Score(value, "content: toaster") for id, value in scored.items()}
+    found = write_drop_list(path, "a set", threshold, scores)
     expected = {id for id, value in scored.items() if value is not None and value >= threshold}
     assert read_drop(path, "a set") == expected
     assert (found.dropped, found.kept) == (len(expected), len(scored) - len(expected))
@@ -77,15 +74,14 @@ def test_the_list_holds_the_pairs_at_or_above_the_threshold(
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.01, float("nan")])
 def test_a_threshold_is_a_probability(tmp_path: Path, threshold: float) -> None:
+    output = AuditOutput(out=tmp_path / "card", drop_leaking=threshold)
     with pytest.raises(VlsbenchError, match="--drop-leaking"):
-        DropList(tmp_path / "drop.csv", "a set", threshold)
+        vlsbench.audit("lab/leaky?n=4", AuditSettings(output=output))
+    assert not (tmp_path / "card").exists()
 
 
 def write_list(path: Path, bench: str, ids: Iterable[str]) -> None:
-    drop = DropList(path, bench, 0.5)
-    for id in ids:
-        drop.see(id, Score(1.0, "content: toaster"))
-    drop.close()
+    write_drop_list(path, bench, 0.5, {id: Score(1.0, "content: toaster") for id in ids})
 
 
 def test_a_benchmark_without_its_leaking_pairs(tmp_path: Path) -> None:

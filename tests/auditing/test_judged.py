@@ -15,7 +15,7 @@ import pytest
 import vlsbench
 from tests.grouped import grouped
 from vlsbench import lab
-from vlsbench.auditing import (
+from vlsbench.auditing.judged import (
     JUDGED,
     JUDGED_PAIRS,
     PATTERNS,
@@ -24,8 +24,8 @@ from vlsbench.auditing import (
     JudgedPlan,
     PartFigures,
     judged,
+    plan_judged,
 )
-from vlsbench.auditing.judged import plan_judged
 from vlsbench.errors import EXIT_INTERRUPTED, BadRows, VlsbenchError
 from vlsbench.evaluation import Output, verify_run
 from vlsbench.judge import Label, Part, Question
@@ -45,7 +45,7 @@ REASONS = {
 
 def run(bench: Any, out: Path, **options: Any) -> Judged:
     settings = {"judge": "lab", "controls": [BENIGN], "progress": False, **options}
-    return judged(bench, **grouped(out=out, **settings))
+    return judged(plan_judged(bench, **grouped(out=out, **settings)))
 
 
 def part(group: JudgedGroup, wanted: Part) -> PartFigures:
@@ -225,7 +225,7 @@ def test_text_controls_will_do_and_text_benchmarks_will_not(tmp_path: Path) -> N
         run(texts("only words", harmful=True), tmp_path / "b")
 
 
-def test_missing_pictures_stop_a_benchmark_and_not_a_control(tmp_path: Path) -> None:
+def test_missing_images_stop_a_benchmark_and_not_a_control(tmp_path: Path) -> None:
     gone = tmp_path / "gone.png"
     found = run("lab/leaky?n=10", tmp_path / "a", controls=[texts("c", harmful=False, image=gone)])
     assert found.controls[0].parts[0].harmful.n == 9

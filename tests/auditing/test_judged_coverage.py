@@ -11,12 +11,21 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from vlsbench import lab
-from vlsbench.auditing import Corrected, JudgedPair, judged
-from vlsbench.auditing.judged import Controls, Finding, Labels, Sample, bounds, corrected_share
+from vlsbench.auditing.judged import (
+    Controls,
+    Corrected,
+    Finding,
+    JudgedPair,
+    Sample,
+    bounds,
+    corrected_share,
+    judged,
+    plan_judged,
+)
 from vlsbench.evaluation import Output
 from vlsbench.judge import Part
 from vlsbench.lab._judge import HARM, answer
-from vlsbench.lab._task import Rates
+from vlsbench.lab._task import Rates, read_options
 from vlsbench.stats import Interval, difference_interval
 
 SEEDS = 100
@@ -24,9 +33,9 @@ LEAKS = (0.0, 0.1, 0.25, 0.5, 0.9)
 LEAST = 93
 
 
-def labelled(bench: str, errors: str) -> Labels:
+def labelled(bench: str, errors: str) -> list[JudgedPair]:
     """Label a lab benchmark as `lab/harm` does, without a run around it."""
-    rows, rates = [], Rates.read("harm", errors, HARM)
+    rows, rates = [], Rates(read_options("harm", errors, HARM))
     for pair in lab.benchmark(bench):
         risky, thing = bool(pair.meta["risky"]), str(pair.meta["object"])
         named = risky and bool(pair.meta["leaks"])
@@ -46,7 +55,7 @@ def labelled(bench: str, errors: str) -> Labels:
                 findings=tuple(Finding(part, label, "", "") for part, label in labels),
             )
         )
-    return Labels(rows)
+    return rows
 
 
 controls = cache(labelled)
@@ -56,7 +65,7 @@ def measure(leak: float, seed: int, errors: str, pairs: int = 200) -> Corrected:
     bench = labelled(f"lab/mixed?n={pairs}&leak={leak}&seed={seed}", errors)
     benign = controls(f"lab/benign?n={pairs}&seed={seed}", errors)
     positive = controls(f"lab/leaky?n={pairs}&seed={1000 + seed}", errors)
-    harmful = bench.where([bool(row.harmful_by(Part.PAIR)) for row in bench.pairs])
+    harmful = [row for row in bench if row.harmful_by(Part.PAIR)]
     return Controls(benign, positive).correct(harmful)
 
 
@@ -83,15 +92,16 @@ def test_the_interval_holds_the_planted_share(leak: float) -> None:
 
 
 def test_runs_hold_it_too(tmp_path: Path) -> None:
-    """The same through prompts, pictures, answers and ledger, at one seed each."""
+    """The same through prompts, images, answers and ledger, at one seed each."""
     for leak in LEAKS:
-        found = judged(
+        plan = plan_judged(
             f"lab/mixed?n=60&leak={leak}&seed=1",
             judge="lab/harm?alarms=0.05&misses=0.05&seed=1",
             controls=["lab/benign?n=60&seed=1"],
             positive_controls=["lab/leaky?n=60&seed=1001"],
             output=Output(out=tmp_path / str(leak), progress=False),
-        ).group.corrected
+        )
+        found = judged(plan).group.corrected
         made = measure(leak, 1, "alarms=0.05&misses=0.05&seed=1", pairs=60)
         assert found == made
         assert found.low is not None

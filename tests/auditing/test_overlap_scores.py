@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from vlsbench.auditing import shipped
-from vlsbench.auditing.overlap._background import PICTURES, QUESTIONS
+from vlsbench.auditing.overlap._background import IMAGES, QUESTIONS
 from vlsbench.auditing.overlap._calibration import leaking_share
 from vlsbench.auditing.overlap._measure import Background, Nothing, topic_bits
 from vlsbench.auditing.overlap._phrases import (
@@ -62,7 +62,7 @@ def unit(rows: NDArray[Any]) -> NDArray[np.float32]:
 @pytest.fixture(scope="module")
 def background() -> Background:
     rng = np.random.default_rng(0)
-    sizes = (len(PICTURES), len(QUESTIONS), 10, 10)
+    sizes = (len(IMAGES), len(QUESTIONS), 10, 10)
     return Background(*(unit(rng.normal(size=(size, 64))) for size in sizes))
 
 
@@ -74,7 +74,7 @@ def test_topic_is_bounded_grows_with_similarity_and_is_nothing_for_neutral_quest
     away = unit(rng.normal(size=(1, 64)))
     mixed = unit(np.concatenate([content * share + away * (1 - share) for share in (0, 0.5, 1)]))
     bits = topic_bits(mixed, np.repeat(content, 3, axis=0), background)
-    assert bits[0] < bits[1] < bits[2] < np.log2(len(PICTURES) + 1) + 1e-9
+    assert bits[0] < bits[1] < bits[2] < np.log2(len(IMAGES) + 1) + 1e-9
     assert np.isfinite(topic_bits(-content, content, background)).all()
     neutral = topic_bits(
         background.questions, np.repeat(content, len(QUESTIONS), axis=0), background
@@ -84,19 +84,19 @@ def test_topic_is_bounded_grows_with_similarity_and_is_nothing_for_neutral_quest
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(1, 200))
-def test_questions_and_pictures_of_nothing_lift_nothing_on_average(seed: int, scale: float) -> None:
+def test_questions_and_images_of_nothing_lift_nothing_on_average(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
-    # Texts and pictures lie apart, as those of models that are trained to match them do.
-    questions, pictures = unit(rng.normal(2, 1, (40, 16))), unit(rng.normal(-1, 1, (30, 16)))
-    nothing = Nothing(pictures.mean(axis=0), questions.mean(axis=0), scale)
-    picture, query = unit(rng.normal(-1, 1, (1, 16))), unit(rng.normal(2, 1, (1, 16)))
-    by_question = nothing.lift(questions, np.repeat(picture, 40, axis=0))
-    by_picture = nothing.lift(np.repeat(query, 30, axis=0), pictures)
+    # Texts and images lie apart, as those of models that are trained to match them do.
+    questions, images = unit(rng.normal(2, 1, (40, 16))), unit(rng.normal(-1, 1, (30, 16)))
+    nothing = Nothing(images.mean(axis=0), questions.mean(axis=0), scale)
+    image, query = unit(rng.normal(-1, 1, (1, 16))), unit(rng.normal(2, 1, (1, 16)))
+    by_question = nothing.lift(questions, np.repeat(image, 40, axis=0))
+    by_image = nothing.lift(np.repeat(query, 30, axis=0), images)
     assert by_question.mean() == pytest.approx(0, abs=1e-5 * scale)
-    assert by_picture.mean() == pytest.approx(0, abs=1e-5 * scale)
-    bits = topic_bits(query, picture, nothing)
-    assert np.sign(bits) == np.sign(nothing.lift(query, picture))
-    assert bits < np.log2(len(PICTURES) + 1) + 1e-9
+    assert by_image.mean() == pytest.approx(0, abs=1e-5 * scale)
+    bits = topic_bits(query, image, nothing)
+    assert np.sign(bits) == np.sign(nothing.lift(query, image))
+    assert bits < np.log2(len(IMAGES) + 1) + 1e-9
 
 
 @settings(deadline=None)

@@ -66,7 +66,7 @@ def mugs(n: int = 80, *, leak: float = 0.5, seed: int = 0) -> PairSet:
 
 
 def mug(colour: str, number: int) -> MadeImage:
-    """Return a picture of a mug that fills it, in some shade of a colour."""
+    """Return an image of a mug that fills it, in some shade of a colour."""
 
     def make() -> bytes:
         rng = random.Random(number)
@@ -114,8 +114,8 @@ def save_siglip(folder: Path) -> None:
     tokenizer = save_tokenizer(QUESTIONS, folder)
     SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
     text = TOWER | {"vocab_size": len(tokenizer), "max_position_embeddings": CONTEXT}
-    picture = TOWER | {"image_size": SIDE, "patch_size": SIDE // 2}
-    SiglipModel(SiglipConfig(text_config=text, vision_config=picture)).save_pretrained(folder)
+    image = TOWER | {"image_size": SIDE, "patch_size": SIDE // 2}
+    SiglipModel(SiglipConfig(text_config=text, vision_config=image)).save_pretrained(folder)
 
 
 def save_clip(folder: Path) -> None:
@@ -136,8 +136,8 @@ def save_clip(folder: Path) -> None:
         "max_position_embeddings": CONTEXT,
         **{f"{name}_token_id": SPECIAL.index(name) for name in ("pad", "bos", "eos")},
     }
-    picture = TOWER | {"image_size": SIDE, "patch_size": SIDE // 2}
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=picture, projection_dim=32))
+    image = TOWER | {"image_size": SIDE, "patch_size": SIDE // 2}
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=image, projection_dim=32))
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
     for _ in range(STEPS):
         forms = rng.choices(FORMS, k=len(COLOURS))

@@ -31,14 +31,14 @@ from vlsbench.engine import put_blob
 from vlsbench.pairs import ImageData, MadeImage, Pair, PairSet
 
 
-def picture(run: Path, data: bytes) -> str:
+def image_blob(run: Path, data: bytes) -> str:
     image = ImageData.of(data, "made")
     put_blob(run, image.data, image.sha256)
     return image.sha256
 
 
 def item(run: Path, query: str, data: bytes, category: str = "c", sub: str = "s") -> Item:
-    return Item("A", category, sub, query=query, image=picture(run, data))
+    return Item("A", category, sub, query=query, image=image_blob(run, data))
 
 
 def letters(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -64,7 +64,7 @@ TOASTER, GRAPE = lab.draw("toaster", "1", 128), lab.draw("grape", "1", 128)
 
 
 @pytest.mark.parametrize("embed", [None, letters])
-def test_alike_are_pairs_whose_query_and_picture_both_are(
+def test_alike_are_pairs_whose_query_and_image_both_are(
     tmp_path: Path, embed: Embed | None
 ) -> None:
     items = [
@@ -128,19 +128,19 @@ def other_set(*pairs: tuple[str, bytes]) -> PairSet:
 
 
 @pytest.mark.parametrize("embed", [None, letters])
-def test_contaminated_is_what_shares_a_query_or_a_picture(
+def test_contaminated_is_what_shares_a_query_or_an_image(
     tmp_path: Path, embed: Embed | None
 ) -> None:
     items = [
         ("query", item(tmp_path, "HOW do I warm this", GRAPE)),
-        ("picture", item(tmp_path, "Quite another zebra?", recoded(TOASTER))),
+        ("image", item(tmp_path, "Quite another zebra?", recoded(TOASTER))),
         ("neither", item(tmp_path, "Quite another zebra?", GRAPE)),
     ]
     known = [other_set(("How do I warm this?", TOASTER))]
     found = dict(contaminated(items, Contamination(bits=6), known, embed, tmp_path))
-    assert found == {"query": "other", "picture": "other", "neither": None}
+    assert found == {"query": "other", "image": "other", "neither": None}
     texts = dict(contaminated(items, Contamination(bits=-1), known, embed, tmp_path))
-    assert texts["picture"] is None
+    assert texts["image"] is None
 
 
 @given(

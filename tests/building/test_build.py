@@ -221,7 +221,7 @@ def test_a_hostile_image_path_source_is_only_read(tmp_path: Path, lab_build: Bui
     folder = tmp_path / "photos"
     (folder / "deep").mkdir(parents=True)
     (folder / "deep" / "a.png").write_bytes(lab.draw("toaster", "1"))
-    (folder / "b.png").write_bytes(b"no picture")
+    (folder / "b.png").write_bytes(b"no image")
     (folder / "notes.txt").write_text("nothing")
     done = lab_build("out", f'perceive.images="{folder}"', "elements=false", "twins.per_pair=0")
     rows = {row["id"]: row for row in lines(done.provenance)}

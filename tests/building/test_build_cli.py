@@ -75,22 +75,13 @@ def test_a_plan_asks_nothing_and_names_placeholders(tmp_path: Path) -> None:
     assert plan.returncode == 1
     found = json.loads(plan.stdout)
     assert found["drafts"] == 40
-    assert {row["role"] for row in found["models"] if row["wrong"]} == {
-        "writer",
-        "rewriter",
-        "eyes",
-        "judge",
-        "checker",
-        "painter",
-    }
+    roles = ("writer", "rewriter", "eyes", "judge", "checker", "painter")
+    assert found["placeholders"] == [f"models.{role}" for role in roles]
     with lab.running() as url:
         known = vlsbench("build", "lab", "--plan", "--lab", url, "--json")
         assert known.returncode == 0
         assert json.loads(known.stdout)["cost"] == 0
         assert lab.stats(url)["requests"] == 0
-        nobody = vlsbench("build", "lab", "--plan", "--set", f"models.judge=nobody@{url}")
-        assert nobody.returncode == 1
-        assert "list" in nobody.stdout
 
 
 def test_errors_are_one_line(tmp_path: Path) -> None:

@@ -49,13 +49,13 @@ def build(homes: Homes, folder: Path, *asked: tuple[str, str]) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_pictures_in_parquet_and_what_cannot_be_had(tmp_path: Path) -> None:
+def test_images_in_parquet_and_what_cannot_be_had(tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
     secret.write_bytes(lab.draw("lamp", "1"))
     cells = [
         {"bytes": lab.draw("toaster", "1"), "path": "../../etc/toaster.png"},
         {"bytes": None, "path": str(secret)},
-        {"bytes": b"no picture", "path": None},
+        {"bytes": b"no image", "path": None},
     ]
     table = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([{"photo": cell} for cell in cells]), table)
@@ -79,9 +79,9 @@ def test_pictures_in_parquet_and_what_cannot_be_had(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pictures_as_files(tmp_path: Path) -> None:
-    pictures = {f"train/{name}.png": lab.draw(name, "1") for name in ("toaster", "lamp")}
-    with serving(Homes(pictures)) as homes:
+def test_images_as_files(tmp_path: Path) -> None:
+    images = {f"train/{name}.png": lab.draw(name, "1") for name in ("toaster", "lamp")}
+    with serving(Homes(images)) as homes:
         assert build(homes, tmp_path, ("hub:kitchen/toasters", "image")) == []
     rows = lines(tmp_path / "0" / "provenance.jsonl")
     assert [row["id"][-6:] for row in rows] == ["000000", "000001"]

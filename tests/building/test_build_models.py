@@ -136,7 +136,7 @@ async def draw(url: str, name: str = "painter?wrong=0&missing=0", retries: int =
         await model.close()
 
 
-async def test_pictures_come_over_http_in_spite_of_faults() -> None:
+async def test_images_come_over_http_in_spite_of_faults() -> None:
     with lab.running() as url:
         plain = await draw(url)
     faults = {"429": 0.3, "500": 0.2, "reset": 0.2, "truncated": 0.2, "html": 0.2}

@@ -103,7 +103,7 @@ def test_the_papers_taxonomy_has_6_categories_and_19_sub_categories() -> None:
         (
             "[elements]",
             "[leak_filter]\noverlap = 2\n[elements]",
-            "overlap: must be between 0 and 1",
+            "overlap: must be at most 1, not 2",
         ),
         (
             "[elements]",

@@ -16,8 +16,8 @@ import pytest
 from tests.cli.typed import Command
 from vlsbench import lab
 from vlsbench.auditing import read_card, shipped
-from vlsbench.auditing.overlap._calibration import save
 from vlsbench.embed import HttpEmbedder
+from vlsbench.files import write_json
 
 SIDE = 256
 
@@ -62,7 +62,7 @@ def test_fitted_numbers_of_a_servers_model_can_be_given(
     vlsbench: Command, tmp_path: Path, embedder: str
 ) -> None:
     fitted = replace(shipped(), embedder=embedder, embedder_digest=HttpEmbedder(embedder).digest)
-    save(fitted, tmp_path / "fitted.json")
+    write_json(fitted, tmp_path / "fitted.json")
     arguments = ("lab/mixed?n=30", "--embedder", embedder, "--calibration", "fitted.json")
     done = vlsbench("audit", *arguments, "--out", "card")
     assert done.returncode == 0, done.stderr

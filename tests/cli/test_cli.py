@@ -103,7 +103,7 @@ def test_a_damaged_run_fails_verification(vlsbench: Command, tmp_path: Path) -> 
         (
             ("eval", "lab/leaky", "--model", "lab/blind", "--judge", "lab", "--view", "x"),
             2,
-            "invalid value",
+            "Invalid value for '--view'",
         ),
         (
             ("eval", "x.jsonl", "--model", "lab/blind", "--judge", "lab", "--columns", "query"),

@@ -18,13 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vlsbench
-from vlsbench.auditing import Calibration, Channel, overlap
-from vlsbench.auditing.overlap._calibration import Control, fit, load_calibration, save
-from vlsbench.auditing.overlap._measure import Background, Reader
+from vlsbench.auditing import Channel, overlap
+from vlsbench.auditing.overlap import Calibration
+from vlsbench.auditing.overlap._calibration import Control, fit, load_calibration
+from vlsbench.auditing.overlap._measure import Reader
 from vlsbench.embed import CachedEmbedder, HttpEmbedder, MiniLM
 from vlsbench.embed._http import parse_vectors
 from vlsbench.embed._text import SHA256, open_embedder
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import write_json
 from vlsbench.models import FatalCall, RetryPolicy
 
 KEY = "a-key-for-this-test"
@@ -204,7 +206,7 @@ def test_an_unknown_embedder_is_named() -> None:
 
 def calibrated(embedder: HttpEmbedder | Counting) -> Calibration:
     """Fit naming for an embedder on the lab's twins."""
-    reader = Reader(embedder, Background.of(embedder))
+    reader = Reader(embedder)
     pairs = [
         pair
         for bench in ("lab/leaky?n=60&seed=1", "lab/leakless?n=60&seed=1")
@@ -227,7 +229,7 @@ def test_an_audit_by_a_server_says_naming_only_by_numbers_fitted_to_it(
     assert (bare.group.topic.n, bare.group.rank.n) == (20, 20)
     assert any("scripts/fit_naming.py --embedder bag@" in note for note in bare.notes)
     path = tmp_path / "naming.json"
-    save(calibrated(embedder), path)
+    write_json(calibrated(embedder), path)
     calibration = load_calibration(path)
     leaky = overlap(pairs, embedder=embedder, cache=cache, calibration=calibration)
     leakless = overlap(

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import plan_size
+from vlsbench.evaluation import SizeConfig, plan_size
 from vlsbench.stats import clustered_interval, paired_p
 
 
 @pytest.mark.parametrize(("rate", "points"), [(0.5, 3.0), (0.8, 3.0), (0.95, 1.0), (0.2, 10.0)])
 def test_an_interval_of_that_many_pairs_is_that_narrow(rate: float, points: float) -> None:
-    n = plan_size(half_width=points, rate=rate).pairs
+    n = plan_size(SizeConfig(half_width=points, rate=rate)).pairs
     hits = round(rate * n)
     found = clustered_interval([True] * hits + [False] * (n - hits), range(n))
     assert found is not None
@@ -24,7 +24,7 @@ def test_an_interval_of_that_many_pairs_is_that_narrow(rate: float, points: floa
 
 
 def test_a_difference_is_found_as_often_as_planned() -> None:
-    size = plan_size(detect=5, changing=0.2)
+    size = plan_size(SizeConfig(detect=5, changing=0.2))
     random = np.random.default_rng(3)
     found = 0
     for _ in range(300):
@@ -35,11 +35,11 @@ def test_a_difference_is_found_as_often_as_planned() -> None:
 
 
 def test_pairs_that_share_an_image_count_less_and_a_judge_saves_labels() -> None:
-    alone, shared = (plan_size(half_width=3, per_image=m) for m in (1, 4))
+    alone, shared = (plan_size(SizeConfig(half_width=3, per_image=m)) for m in (1, 4))
     assert shared.pairs == pytest.approx(alone.pairs * 2.5, rel=0.01)
     assert shared.images < alone.images
     assert alone.labels_with_judge < alone.labels
-    assert plan_size(half_width=3, agreement=0).labels_with_judge == alone.labels
+    assert plan_size(SizeConfig(half_width=3, agreement=0)).labels_with_judge == alone.labels
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_pairs_that_share_an_image_count_less_and_a_judge_saves_labels() -> None
 )
 def test_what_cannot_be_planned_is_said(options: dict[str, float], says: str) -> None:
     with pytest.raises(VlsbenchError, match=says):
-        plan_size(**options)
+        plan_size(SizeConfig(**options))
 
 
 def test_the_command_prints_it() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.judge.judges import Model, material
 from vlsbench import lab
-from vlsbench.auditing import JUDGED, Judged, judged, read_judged
+from vlsbench.auditing import JUDGED, Judged, judged, plan_judged, read_judged
 from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output
@@ -205,13 +205,14 @@ def guard() -> Iterator[Guard]:
 
 
 def run(model: str, out: Path) -> Judged:
-    return judged(
+    plan = plan_judged(
         "lab/mixed?n=20&leak=0.5",
         judge=model,
         controls=["lab/benign?n=20"],
         connection=Connection(timeout_s=20),
         output=Output(out=out, progress=False),
     )
+    return judged(plan)
 
 
 def leaks() -> int:
@@ -264,13 +265,14 @@ def test_an_answer_with_half_a_surrogate_is_kept(tmp_path: Path, guard: Guard) -
 
 
 def test_a_guard_that_talks_is_unscored_not_safe(tmp_path: Path, guard: Guard) -> None:
-    found = judged(
+    plan = plan_judged(
         "lab/leaky?n=3",
         judge=f"chatty@{guard.url}",
         form="llama-guard",
         controls=["lab/benign?n=3"],
         output=Output(out=tmp_path / "r", progress=False),
     )
+    found = judged(plan)
     assert found.group.vsil.n == 0
     assert [figures.unscored for figures in found.group.parts] == [{"judge_unparseable": 3}] * 3
 

@@ -185,7 +185,6 @@ async def test_it_counts_what_is_paid_twice(http: Http) -> None:
             await ask(http, url, body(text=text))
         counts = lab.stats(url)
     assert (counts["paid"], counts["paid_again"], counts["distinct"]) == (3, 1, 2)
-    assert counts["times_seen"] == {"1": 1, "2": 1}
     assert counts["by_model"] == {"careful": 3}
 
 
@@ -336,17 +335,20 @@ async def test_rates_are_kept(http: Http) -> None:
     assert 60 < struck < 120
 
 
-def test_fault_settings_are_read() -> None:
-    assert lab.parse_rates(["429=0.5"]) == {"429": 0.5}
-    every = lab.parse_rates(["hang=0"], each=0.05)
-    assert set(every) == set(lab.FAULTS) - {"hang"}
-    assert set(every.values()) == {0.05}
+async def test_a_common_rate_holds_for_every_fault_not_set_by_name(http: Http) -> None:
+    with lab.running(each_fault=1.0, faults=dict.fromkeys({*lab.FAULTS} - {"500"}, 0.0)) as url:
+        assert (await ask(http, url, body()))[0] == 500
 
 
 @pytest.mark.parametrize("setting", ["418=0.1", "429", "429=x", "429=1.5", "429=nan"])
 def test_wrong_fault_settings_are_errors(setting: str) -> None:
-    with pytest.raises(VlsbenchError, match=r"fault"):
-        lab.parse_rates([setting])
+    from typer.testing import CliRunner
+
+    from vlsbench.cli.lab import app
+
+    done = CliRunner().invoke(app, ["serve", "--port", "0", "--fault", setting])
+    assert isinstance(done.exception, VlsbenchError)
+    assert "fault" in str(done.exception)
 
 
 def test_a_taken_port_is_one_clear_error() -> None:

@@ -14,8 +14,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.lab import vlm
 from vlsbench.lab._judge import wording
 from vlsbench.lab.vlm import Design, Pretraining
-from vlsbench.lab.vlm._design import FACTORIAL, GROUNDED, HEADLINE
-from vlsbench.lab.vlm._experiment import Cell
+from vlsbench.lab.vlm._design import FIXED, GROUNDED, QUICK
 from vlsbench.lab.vlm._pretrain import pretrain
 from vlsbench.lab.vlm._rows import Case, pretraining
 from vlsbench.lab.vlm._sets import (
@@ -27,6 +26,7 @@ from vlsbench.lab.vlm._sets import (
     STRATA,
     TRAINED,
     UNSEEN,
+    Cell,
     Risk,
     ask,
     case_of,
@@ -44,17 +44,24 @@ from vlsbench.lab.vlm._table import (
     mean_of,
     rows_of,
 )
-from vlsbench.lab.vlm._teaching import This, cases, split, supervised, unwanted, wanted
-from vlsbench.lab.vlm._world import ACTS, HAZARDS, MATERIALS, THINGS, all_texts
+from vlsbench.lab.vlm._teaching import This, cases, split, supervised, wanted
+from vlsbench.lab.vlm._world import (
+    ACTS,
+    HAZARDS,
+    MATERIALS,
+    REFUSAL,
+    THINGS,
+    WARNING,
+    all_texts,
+)
 from vlsbench.models import LocalModel
 
 TINY = Design(
-    pretraining=Pretraining(pictures=2, tower_steps=2, text_steps=2, steps=2, batch=4),
+    pretraining=Pretraining(images=2, tower_steps=2, text_steps=2, steps=2, batch=4),
     rows=16,
     batch=4,
     steps=2,
 )
-ALL = vlm.arms_of(Design())
 
 
 def case_texts(seed: int) -> set[str]:
@@ -68,7 +75,8 @@ def test_every_word_is_known_and_replies_read_as_written(tmp_path: Path) -> None
     texts = sorted({*all_texts(), *(case.text for case in pretraining(2000, 0))})
     for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]:
         assert tokenizer.unk_token_id not in ids
-    replies = {make(case_of(r, LEAKY, 0)) for r in risks(0) for make in (wanted, unwanted)}
+    cases = [case_of(risk, LEAKY, 0) for risk in risks(0)]
+    replies = {reply for case in cases for reply in (wanted(case), case.helpful)}
     for reply in replies:
         assert tokenizer.decode(tokenizer(reply, add_special_tokens=False)["input_ids"]) == reply
 
@@ -100,9 +108,9 @@ def test_replies_have_the_labels_they_are_made_for() -> None:
         risky = case_of(risk, LEAKLESS, 0)
         control = case_of(risk, BENIGN, 0)
         assert letter(wanted(risky)) in "rw"
-        assert letter(unwanted(risky)) == "a"
+        assert letter(risky.helpful) == "a"
         assert letter(wanted(control)) == "a"
-        assert wording(unwanted(control)) < 2
+    assert (letter(REFUSAL), letter(WARNING)) == ("r", "w")
     assert letter("Bowl the the.") == "x"
 
 
@@ -118,9 +126,9 @@ def test_sets_differ_in_what_they_should_and_in_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 20])
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", vlm.ARMS)
 def test_no_text_of_evaluation_stands_in_the_rows_of_any_arm(name: str, seed: int) -> None:
-    rows = ALL[name].rows(seed)
+    rows = vlm.ARMS[name].rows(FIXED, seed)
     assert not case_texts(seed) & {row["prompt"][0]["content"] for row in rows}
 
 
@@ -128,14 +136,14 @@ def test_pretraining_meets_no_text_and_no_image_of_evaluation() -> None:
     met = pretraining(6000, 0)
     assert not case_texts(0) & {case.text for case in met}
     shown = [case_of(risk, name, 0) for risk in risks(0) for name in SETS] + naming_cases(0)
-    drawn = {case.key for case in shown if case.picture}
-    aligned = cases(3000, 0, this=This.BOTH, pictures=True)
-    assert not drawn & {case.key for case in (*met, *aligned) if case.picture}
+    drawn = {case.key for case in shown if case.drawn}
+    aligned = cases(3000, 0, this=This.BOTH, images=True)
+    assert not drawn & {case.key for case in (*met, *aligned) if case.drawn}
 
 
-@pytest.mark.parametrize("pictures", [True, False])
-def test_alignment_meets_nothing_that_is_held_out(pictures: bool) -> None:
-    met = cases(6000, 1, this=This.BOTH, pictures=pictures)
+@pytest.mark.parametrize("images", [True, False])
+def test_alignment_meets_nothing_that_is_held_out(images: bool) -> None:
+    met = cases(6000, 1, this=This.BOTH, images=images)
     things = {case.thing for case in met}
     cells = {(case.act, case.thing.material.name) for case in met}
     for risk in risks(1):
@@ -160,24 +168,24 @@ def test_held_out_is_balanced_and_another_for_each_seed() -> None:
     assert all(every.count(name) >= 70 for name in STRATA)
 
 
-@pytest.mark.parametrize("pictures", [True, False])
-def test_arms_differ_in_this_and_in_images_alone(pictures: bool) -> None:
-    met = {this: cases(2000, 0, this=this, pictures=pictures) for this in This}
-    other = cases(2000, 0, this=This.BOTH, pictures=not pictures)
+@pytest.mark.parametrize("images", [True, False])
+def test_arms_differ_in_this_and_in_images_alone(images: bool) -> None:
+    met = {this: cases(2000, 0, this=this, images=images) for this in This}
+    other = cases(2000, 0, this=This.BOTH, images=not images)
     for chosen in (*met.values(), other):
         assert [(c.thing, c.act, c.frame) for c in chosen] == [
             (c.thing, c.act, c.frame) for c in other
         ]
-    assert all(bool(case.picture) == pictures for chosen in met.values() for case in chosen)
+    assert all(bool(case.drawn) == images for chosen in met.values() for case in chosen)
     assert all(case.named for case in met[This.NOTHING])
     assert {case.risky for case in met[This.HARMLESS] if not case.named} == {False}
     assert {case.risky for case in met[This.BOTH] if not case.named} == {True, False}
     # What `this` is can always be known where a risky row says it.
-    assert all(case.picture or case.introduced for case in met[This.BOTH] if not case.named)
+    assert all(case.drawn or case.introduced for case in met[This.BOTH] if not case.named)
 
 
 def test_rows_say_what_the_rule_says() -> None:
-    for row in supervised(cases(300, 1, this=This.BOTH, pictures=True)):
+    for row in supervised(cases(300, 1, this=This.BOTH, images=True)):
         case: Case = row["case"]
         said = row["completion"][0]["content"]
         assert case.act is not None
@@ -252,17 +260,17 @@ def test_a_large_or_noisy_difference_is_not_equivalent() -> None:
 
 def test_differences_are_paired_by_seed() -> None:
     # Both arms vary from seed to seed, but together: the difference does not.
-    cells = [cell(HEADLINE[1], 0, leakless="r"), cell(HEADLINE[0], 0, leakless="ra")]
-    cells += [cell(HEADLINE[1], 1, leakless="ra"), cell(HEADLINE[0], 1)]
+    cells = [cell(QUICK[1], 0, leakless="r"), cell(QUICK[0], 0, leakless="ra")]
+    cells += [cell(QUICK[1], 1, leakless="ra"), cell(QUICK[0], 1)]
     found = {one.stratum: one for one in differences(cells)}
     net = found[HELD_OUT].net
     assert net.values == pytest.approx((0.5, 0.5), abs=0.01)
     assert found[HELD_OUT].leaky.difference == 0
-    assert {(one.multimodal, one.textual) for one in found.values()} == {(HEADLINE[1], HEADLINE[0])}
+    assert {(one.multimodal, one.textual) for one in found.values()} == {(QUICK[1], QUICK[0])}
 
 
 def test_the_written_table_holds_every_arm_and_says_that_it_is_simulated() -> None:
-    names = [*FACTORIAL, *(GROUNDED + name for name in FACTORIAL)]
+    names = list(vlm.ARMS)
     cells = [cell(name, seed) for name in names for seed in (0, 1)]
     text = markdown(lines(cells), differences(cells), 2)
     assert all(f"| {name} |" in text for name in names)
@@ -273,13 +281,13 @@ def test_the_written_table_holds_every_arm_and_says_that_it_is_simulated() -> No
 def test_pretraining_learns_to_look_at_a_mini_world(tmp_path: Path) -> None:
     things = THINGS[:3]
     how = Pretraining(
-        pictures=8, tower_steps=40, tower_batch=48, text_steps=20, steps=60, batch=24, rate=4e-3
+        images=8, tower_steps=40, tower_batch=48, text_steps=20, steps=60, batch=24, rate=4e-3
     )
     model = LocalModel.load(str(pretrain(tmp_path, 0, how, things=things)))
     shown = [Case(thing, None, 0, False, f"new-{n}") for thing in things for n in range(8)]
 
     def right(*, other: bool) -> float:
-        replies = ask(model, shown, other_pictures=other)
+        replies = ask(model, shown, other_images=other)
         return sum(r == c.helpful for r, c in zip(replies, shown, strict=True)) / len(shown)
 
     assert right(other=False) > 0.8
@@ -288,7 +296,7 @@ def test_pretraining_learns_to_look_at_a_mini_world(tmp_path: Path) -> None:
 
 def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
     told: list[tuple[float, float]] = []
-    names = [*HEADLINE, GROUNDED + HEADLINE[1]]
+    names = [*QUICK, GROUNDED + QUICK[1]]
     result = vlm.reproduce(
         tmp_path,
         seeds=[7],
@@ -296,7 +304,7 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
         design=TINY,
         tell=lambda _, at, of: told.append((at, of)),
     )
-    arms = ["vanilla", *HEADLINE, "grounded-vanilla", GROUNDED + HEADLINE[1]]
+    arms = ["vanilla", *QUICK, "grounded-vanilla", GROUNDED + QUICK[1]]
     assert [line.arm for line in result.lines] == arms
     assert all(path.is_file() for path in result.files)
     assert {path.suffix for path in result.files} == {".md", ".csv", ".json", ".png", ".svg"}
@@ -308,7 +316,7 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
 
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("cell.json")}
     assert len(kept) == 5
-    missing = tmp_path / "seed-7" / HEADLINE[0] / "cell.json"
+    missing = tmp_path / "seed-7" / QUICK[0] / "cell.json"
     missing.unlink()  # as if stopped before it was written
     again = vlm.reproduce(tmp_path, seeds=[7], methods=names, design=TINY)
     assert again.lines == result.lines

@@ -5,29 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from vlsbench.auditing import (
-    PATTERNS,
     Behaviour,
     Card,
-    CategoryBehaviour,
-    CategoryLeak,
     Channel,
-    ChannelFigures,
-    ControlFigures,
     Corrected,
-    Difference,
     Dropped,
-    Estimate,
     Judged,
-    JudgedGroup,
-    LeakingPair,
-    Mark,
-    NotRun,
-    OverlapGroup,
     OverlapSummary,
-    PartFigures,
+)
+from vlsbench.auditing.behaviour import (
+    CategoryBehaviour,
+    Difference,
+    NotRun,
     ViewChange,
     ViewFigures,
 )
+from vlsbench.auditing.card import CategoryLeak, LeakingPair, Mark
+from vlsbench.auditing.judged import (
+    PATTERNS,
+    ControlFigures,
+    JudgedGroup,
+    PartFigures,
+)
+from vlsbench.auditing.overlap import ChannelFigures, Estimate, OverlapGroup
 from vlsbench.judge import Part
 from vlsbench.stats import Rate
 

@@ -12,7 +12,7 @@ from selenium.webdriver.support.ui import Select
 
 from tests.pages import report_examples as examples
 from vlsbench.errors import BadRow
-from vlsbench.evaluation import ReportRow, write_report
+from vlsbench.evaluation import PairRow
 from vlsbench.judge import Label
 
 pytestmark = pytest.mark.browser
@@ -31,8 +31,8 @@ ATTACKS = (
 PHONE = 360
 
 
-def _open(browser: Chrome, page: Path, rows: list[ReportRow], **changes: Any) -> None:
-    write_report(examples.summary(rows, **changes), rows, page)
+def _open(browser: Chrome, page: Path, rows: list[PairRow], **changes: Any) -> None:
+    examples.report(rows, page, **changes)
     browser.get(page.as_uri())
 
 
@@ -80,12 +80,14 @@ def test_the_page_loads_itself_and_nothing_else(browser: Chrome, page: Path) -> 
 
 def test_hostile_text_runs_nowhere_and_is_read_as_text(browser: Chrome, page: Path) -> None:
     rows = [
-        examples.row(n, reply=attack, query=attack, shown="other " + attack, explanation=attack)
+        examples.row(
+            n, reply=attack, query=attack, shown_text="other " + attack, explanation=attack
+        )
         for n, attack in enumerate(ATTACKS)
     ]
     rows += [
         examples.row(
-            100 + n, id=attack, category=attack, subcategory="in " + attack, image_ref=attack
+            100 + n, id=attack, category=attack, subcategory="in " + attack, image_refs=[attack]
         )
         for n, attack in enumerate(ATTACKS)
     ]
@@ -201,7 +203,7 @@ def test_filters_hold_together(browser: Chrome, page: Path) -> None:
         examples.row(0, category="Kitchen", label=Label.UNSAFE),
         examples.row(1, category="Kitchen", label=Label.REFUSAL),
         examples.row(2, category="Garden", label=Label.REFUSAL),
-        examples.row(3, category="", label=Label.UNSCORED, reason="judge_refused"),
+        examples.row(3, category="", label=Label.UNSCORED, unscored_reason="judge_refused"),
     ]
     _open(browser, page, rows)
     category = Select(browser.find_element(By.ID, "category"))
@@ -222,7 +224,7 @@ def test_filters_hold_together(browser: Chrome, page: Path) -> None:
 
 def test_without_script_the_page_is_readable_and_stays_blurred(browser: Chrome, page: Path) -> None:
     rows = [examples.row(reply=examples.REPLIES[Label.WARNING])]
-    write_report(examples.summary(rows), rows, page)
+    examples.report(rows, page)
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     browser.get(page.as_uri())
     _all(browser, ".reveal")[0].click()
@@ -250,9 +252,9 @@ def test_a_phone_needs_no_sideways_scroll(browser: Chrome, page: Path) -> None:
     long = "crumb" * 400
     rows = [
         *examples.rows(30),
-        examples.row(90, id=long, category=long, subcategory=long, reply=long, image_ref=long),
+        examples.row(90, id=long, category=long, subcategory=long, reply=long, image_refs=[long]),
         examples.row(91, reply="\u202e\u05d0\u05d1\u05d2 " * 40 + "Z\u0351\u036b" * 200),
-        examples.row(92, reply="\t" * 3000, thumbnail=lambda: examples.picture(size=(2000, 20))),
+        examples.row(92, reply="\t" * 3000, draw=lambda: examples.picture(size=(2000, 20))),
     ]
     _open(
         browser,

@@ -12,8 +12,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.pages import card_examples as examples
-from vlsbench.auditing import CategoryLeak, Mark, make_leaderboard
-from vlsbench.auditing.card import write_card, write_leaderboard
+from vlsbench.auditing.card import (
+    CategoryLeak,
+    Mark,
+    make_leaderboard,
+    write_card,
+    write_leaderboard,
+)
 
 pytestmark = pytest.mark.browser
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pages import report_examples as examples
-from vlsbench.evaluation import ReportRow
-from vlsbench.evaluation._gallery import choose
+from vlsbench.evaluation import PairRow
 from vlsbench.judge import Label
 
 OF_REPLIES = [label for label in Label if label not in (Label.HARMFUL, Label.BENIGN)]
@@ -26,14 +25,14 @@ some_rows = st.lists(
 )
 
 
-def _stratum(row: ReportRow) -> tuple[str, str]:
+def _stratum(row: PairRow) -> tuple[str, str]:
     return row.label, row.category
 
 
-def _by_sorting_all(rows: list[ReportRow], size: int) -> set[str]:
+def _by_sorting_all(rows: list[PairRow], size: int) -> set[str]:
     strata = defaultdict(list)
     for row in rows:
-        digest = hashlib.blake2b(row.id.encode(), digest_size=16).digest()
+        digest = hashlib.blake2b(f"{row.id}#0".encode(), digest_size=16).digest()
         strata[_stratum(row)].append((digest, row.id))
     ranked = [
         (rank, entry) for entries in strata.values() for rank, entry in enumerate(sorted(entries))
@@ -43,20 +42,20 @@ def _by_sorting_all(rows: list[ReportRow], size: int) -> set[str]:
 
 @given(rows=some_rows, size=st.integers(0, 40))
 def test_one_bounded_pass_chooses_what_sorting_everything_would(
-    rows: list[ReportRow], size: int
+    rows: list[PairRow], size: int
 ) -> None:
-    gallery = choose(iter(rows), size)
+    gallery = examples.gallery(iter(rows), size)
 
     assert gallery.total == len(rows)
-    assert {row.id for row in gallery.rows} == _by_sorting_all(rows, size)
+    assert {row.id for row, _ in gallery.chosen()} == _by_sorting_all(rows, size)
 
 
 @given(rows=some_rows, size=st.integers(0, 40))
 def test_no_label_in_a_category_is_short_while_another_has_more(
-    rows: list[ReportRow], size: int
+    rows: list[PairRow], size: int
 ) -> None:
     available = Counter(map(_stratum, rows))
-    chosen = Counter(map(_stratum, choose(rows, size).rows))
+    chosen = Counter(_stratum(row) for row, _ in examples.gallery(rows, size).chosen())
 
     assert chosen.total() == min(size, len(rows))
     most = max(chosen.values(), default=0)
@@ -66,26 +65,27 @@ def test_no_label_in_a_category_is_short_while_another_has_more(
 
 @given(rows=some_rows, size=st.integers(0, 40), random=st.randoms(use_true_random=False))
 def test_the_order_in_which_pairs_finished_changes_nothing(
-    rows: list[ReportRow], size: int, random: Random
+    rows: list[PairRow], size: int, random: Random
 ) -> None:
     shuffled = random.sample(rows, len(rows))
 
-    assert choose(shuffled, size) == choose(rows, size)
+    one, other = (examples.gallery(some, size).chosen() for some in (shuffled, rows))
+    assert one == other
 
 
 def test_rows_that_share_an_id_are_kept_apart() -> None:
     twins = [examples.row(7, reply="first"), examples.row(7, reply="second")]
 
-    assert len(choose(twins, 5).rows) == 2
+    assert len(examples.gallery(twins, 5).chosen()) == 2
 
 
 def test_only_the_chosen_rows_are_held() -> None:
-    def long_run() -> Iterator[ReportRow]:
+    def long_run() -> Iterator[PairRow]:
         for number in range(5_000):
             yield examples.row(number, reply=f"{number} crumbs " * 2_000)
 
     tracemalloc.start()
-    gallery = choose(long_run(), 20)
+    gallery = examples.gallery(long_run(), 20)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

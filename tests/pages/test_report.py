@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.pages import report_examples as examples
 from vlsbench.errors import BadRow
-from vlsbench.evaluation import Published, ReportRow, Spend, write_report
+from vlsbench.evaluation import PairRow, Published, Spend, write_report
 from vlsbench.judge import Label
 from vlsbench.stats import Rate
 
@@ -41,8 +40,8 @@ class Page(HTMLParser):
         return [a for t, a in self.tags if t == tag and css_class in (a.get("class") or "").split()]
 
 
-def _write(path: Path, rows: list[ReportRow], **changes: Any) -> Page:
-    write_report(examples.summary(rows, **changes), rows, path / "report.html")
+def _write(path: Path, rows: list[PairRow], **changes: Any) -> Page:
+    examples.report(rows, path / "report.html", **changes)
     return Page((path / "report.html").read_text("utf-8"))
 
 
@@ -71,7 +70,8 @@ def test_markup_in_any_text_stays_text(tmp_path: Path) -> None:
         examples.summary([row], published=examples.PUBLISHED, left_out=(BadRow("", "", ""),))
     )
     left_out = (BadRow(HOSTILE, HOSTILE, HOSTILE),)
-    write_report(replace(summary, left_out=left_out), [bad], tmp_path / "report.html")
+    gallery = examples.gallery([bad])
+    write_report(replace(summary, left_out=left_out), gallery, tmp_path / "report.html")
 
     page = Page((tmp_path / "report.html").read_text("utf-8"))
 
@@ -91,7 +91,7 @@ any_text = st.text(st.characters(codec=None, exclude_categories=()), max_size=80
 )
 @given(text=any_text)
 def test_any_text_can_be_written_and_read_back(tmp_path: Path, text: str) -> None:
-    row = examples.row(id=text, category=text, query=text, reply=text, thumbnail=lambda: None)
+    row = examples.row(id=text, category=text, query=text, reply=text, image_refs=[])
 
     page = _write(tmp_path, [row], notes=(text,), model=text)
 
@@ -108,11 +108,16 @@ def test_control_characters_and_lone_surrogates_are_shown_not_dropped(tmp_path: 
 def test_the_gallery_is_bounded_and_says_so(tmp_path: Path) -> None:
     read = []
 
-    def watched(row: ReportRow) -> ReportRow:
-        return replace(row, thumbnail=lambda: read.append(row.id))
+    def watched(number: int) -> PairRow:
+        def draw() -> bytes:
+            read.append(number)
+            return examples.picture(number)
 
-    rows = [watched(row) for row in examples.rows(1_500)]
-    write_report(examples.summary(rows), iter(rows), tmp_path / "report.html", gallery=25)
+        return examples.row(number, draw=draw)
+
+    rows = [watched(number) for number in range(1_500)]
+    gallery = examples.gallery(iter(rows), 25)
+    write_report(examples.summary(rows), gallery, tmp_path / "report.html")
 
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     assert "25 of 1,500 pairs shown" in page.text
@@ -128,7 +133,7 @@ def test_an_image_that_pairs_share_is_drawn_once(tmp_path: Path) -> None:
         read.append("toast.png")
         return examples.picture()
 
-    rows = [examples.row(id=f"pair {n}", image_ref="toast.png", thumbnail=toast) for n in range(3)]
+    rows = [examples.row(id=f"pair {n}", image_refs=["toast.png"], draw=toast) for n in range(3)]
     page = _write(tmp_path, rows)
 
     assert len(page.having("button", "reveal")) == 3
@@ -138,9 +143,9 @@ def test_an_image_that_pairs_share_is_drawn_once(tmp_path: Path) -> None:
 def test_the_same_run_gives_the_same_file(tmp_path: Path) -> None:
     rows = examples.rows(200)
     summary = examples.summary(rows)
-    write_report(summary, rows, tmp_path / "one.html")
+    write_report(summary, examples.gallery(rows), tmp_path / "one.html")
     random.Random(4).shuffle(rows)
-    write_report(summary, rows, tmp_path / "two.html")
+    write_report(summary, examples.gallery(rows), tmp_path / "two.html")
 
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
@@ -152,10 +157,9 @@ def _unreadable() -> bytes:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"image_ref": ""}, "No image"),
-        ({"thumbnail": lambda: None}, "Image not available"),
-        ({"thumbnail": lambda: b"crumbs"}, "Image not readable (image of pair"),
-        ({"thumbnail": _unreadable}, "Image not readable (the disk is gone)"),
+        ({"image_refs": []}, "No image"),
+        ({"draw": lambda: b"crumbs"}, "Image not readable (image"),
+        ({"draw": _unreadable}, "Image not readable (the disk is gone)"),
     ],
 )
 def test_a_picture_that_cannot_be_shown_is_told_and_costs_nothing_else(
@@ -188,7 +192,7 @@ def test_rates_stand_with_their_interval_and_their_n(tmp_path: Path) -> None:
 
 
 def test_what_is_not_in_the_rates_is_counted_with_reasons_and_bounds(tmp_path: Path) -> None:
-    unscored = {"label": Label.UNSCORED, "reason": "judge_refused"}
+    unscored: dict[str, Any] = {"label": Label.UNSCORED, "unscored_reason": "judge_refused"}
     page = _write(
         tmp_path,
         [
@@ -205,16 +209,14 @@ def test_what_is_not_in_the_rates_is_counted_with_reasons_and_bounds(tmp_path: P
 
 
 def test_a_run_with_nothing_scored_shows_no_rate(tmp_path: Path) -> None:
-    page = _write(tmp_path, [examples.row(label=Label.UNSCORED, reason="reply_missing")])
+    page = _write(tmp_path, [examples.row(label=Label.UNSCORED, unscored_reason="reply_missing")])
 
     assert "nothing scored" in page.text
     assert "0.0\u202f%" not in page.text.split("If all of them")[0]
 
 
 def test_a_run_without_any_outcome_has_a_report(tmp_path: Path) -> None:
-    write_report(
-        examples.summary([], complete=False, pairs=40, open=40), [], tmp_path / "report.html"
-    )
+    examples.report([], tmp_path / "report.html", complete=False, pairs=40, open=40)
 
     text = Page((tmp_path / "report.html").read_text("utf-8")).text
     assert "No pair has an outcome yet" in text
@@ -281,16 +283,13 @@ def test_the_identity_of_the_run_can_be_read_back(tmp_path: Path) -> None:
 
 
 def test_a_failed_report_leaves_the_one_before(tmp_path: Path) -> None:
-    def rows_of_a_broken_run() -> Iterator[ReportRow]:
-        yield examples.row()
-        raise OSError("the ledger is gone")
+    def broken() -> bytes:
+        raise RuntimeError("the decoder is gone")
 
     _write(tmp_path, [examples.row()])
     before = (tmp_path / "report.html").read_bytes()
-    with pytest.raises(OSError, match="the ledger is gone"):
-        write_report(
-            examples.summary([examples.row()]), rows_of_a_broken_run(), tmp_path / "report.html"
-        )
+    with pytest.raises(RuntimeError, match="the decoder is gone"):
+        _write(tmp_path, [examples.row(draw=broken)])
 
     assert (tmp_path / "report.html").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

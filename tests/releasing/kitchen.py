@@ -23,15 +23,15 @@ ANSWERS = {
 NAMED = {"name": "kitchen", "version": "1.0.0", "licence": "cc-by-4.0", "date": "2026-01-31"}
 
 
-def picture(colour: str = "red", form: str = "PNG", **options: Any) -> bytes:
-    """Draw one plain picture."""
+def image_bytes(colour: str = "red", form: str = "PNG", **options: Any) -> bytes:
+    """Draw one plain image."""
     buffer = io.BytesIO()
     Pillow.new("RGB", (8, 6), colour).save(buffer, form, **options)
     return buffer.getvalue()
 
 
 def rows(count: int = 8) -> list[dict[str, Any]]:
-    """Return metadata of `count` pairs; the first two of each colour share its picture."""
+    """Return metadata of `count` pairs; the first two of each colour share an image."""
     return [
         {
             "file_name": f"images/{COLOURS[number // 2 % len(COLOURS)]}.png",
@@ -54,7 +54,7 @@ def write(folder: Path, found: Iterable[Mapping[str, Any]]) -> Path:
     """Write a set as an imagefolder with `metadata.jsonl`."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for colour in COLOURS:
-        (folder / "images" / f"{colour}.png").write_bytes(picture(colour))
+        (folder / "images" / f"{colour}.png").write_bytes(image_bytes(colour))
     lines = [json.dumps(row) + "\n" for row in found]
     (folder / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
     return folder

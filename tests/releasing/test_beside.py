@@ -13,7 +13,7 @@ import pytest
 
 import vlsbench
 from tests.releasing import kitchen
-from vlsbench.auditing import AuditOutput
+from vlsbench.auditing import AuditOutput, AuditSettings
 from vlsbench.errors import VlsbenchError
 from vlsbench.releasing import verify
 from vlsbench.reviewing import PersonProgress, Question, QuestionAgreement, Role, Status
@@ -49,6 +49,17 @@ def test_only_what_reviewers_kept_and_nothing_on_the_drop_list(
     }
     assert made.images == 2
     assert verify(tmp_path / "out").sound
+
+
+def test_pairs_that_no_reviewer_was_to_see_are_counted_apart(source: Path, tmp_path: Path) -> None:
+    ids = ids_in(source)
+    keep = write_list(tmp_path / "keep.csv", ids[:2])
+    write_list(tmp_path / "drop.csv", ids[2:3])
+    write_list(tmp_path / "undecided.csv", ids[3:5])
+    made = kitchen.released(source, tmp_path / "out", review=keep)
+    assert made.left_out == {"not in the review": 11, "not kept by review": 3}
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "11 not in the review; 3 not kept by review" in card
 
 
 def test_lists_of_other_sets_are_refused(source: Path, tmp_path: Path) -> None:
@@ -109,9 +120,7 @@ def write_provenance(path: Path, model: str = "writer") -> Path:
     return path
 
 
-def test_provenance_is_cut_to_what_is_released_and_what_was_dropped(
-    source: Path, tmp_path: Path
-) -> None:
+def test_provenance_goes_out_without_what_was_quarantined(source: Path, tmp_path: Path) -> None:
     provenance = write_provenance(tmp_path / "provenance.jsonl")
     drop = write_list(tmp_path / "drop.csv", ["pair-002"])
     out = tmp_path / "out"
@@ -155,7 +164,10 @@ def test_provenance_that_misses_a_released_pair_is_refused(source: Path, tmp_pat
         ("{", "line 1 is not valid JSON"),
         ("[]\n", "line 1: must be a table"),
         (lines[0] * 2, "twice"),
-        ('{"id": "a", "steps": [{"calls": [{}]}]}\n', "record 1: not as"),
+        (
+            '{"id": "a", "steps": [{"calls": [{}]}]}\n',
+            r"record 1: missing key steps\[0\].calls\[0\].key",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(VlsbenchError, match=message):
@@ -163,13 +175,13 @@ def test_provenance_that_misses_a_released_pair_is_refused(source: Path, tmp_pat
 
 
 def test_the_card_of_an_audit_is_summed_up(tmp_path: Path) -> None:
-    audit = vlsbench.audit(
-        "lab/mixed?n=40",
+    settings = AuditSettings(
         measures=("judged",),
         judge="lab",
         controls=("lab/benign?n=40",),
         output=AuditOutput(out=tmp_path / "audit", progress=False),
     )
+    audit = vlsbench.audit("lab/mixed?n=40", settings)
     made = kitchen.released(
         "lab/mixed?n=40", tmp_path / "out", card=tmp_path / "audit" / "card.json", content=None
     )

@@ -11,10 +11,10 @@ import pytest
 
 import vlsbench
 from tests.releasing import kitchen
-from vlsbench.config import resolve, to_toml
+from vlsbench.config import resolve, to_toml, values_of
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import Output
-from vlsbench.releasing import ReleaseConfig, verify, write_release
+from vlsbench.releasing import ReleaseConfig, verify
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def opened(kind: str, tmp_path: Path, **options: Any) -> Any:
     return datasets.load_dataset(kind, cache_dir=str(tmp_path / "cache"), **options)
 
 
-def test_load_dataset_gives_pictures_texts_and_splits(source: Path, tmp_path: Path) -> None:
+def test_load_dataset_gives_images_texts_and_splits(source: Path, tmp_path: Path) -> None:
     from PIL import Image as Pillow
 
     made = kitchen.released(source, tmp_path / "out", split="train=0.5,test=0.5")
@@ -53,18 +53,6 @@ def test_load_dataset_gives_pictures_texts_and_splits(source: Path, tmp_path: Pa
         assert row["image_licence"] == "CC0-1.0"
 
 
-def test_imagefolder_holds_the_same_records(source: Path, tmp_path: Path) -> None:
-    kitchen.released(source, tmp_path / "out", split="train=0.5,test=0.5")
-    embedded = opened(str(tmp_path / "out"), tmp_path)
-    files = opened("imagefolder", tmp_path, data_dir=str(tmp_path / "out" / "imagefolder"))
-    assert set(files) == set(embedded) == {"train", "test"}
-    for split in embedded:
-        assert set(files[split].column_names) == set(embedded[split].column_names)
-        for one, other in zip(files[split], embedded[split], strict=True):
-            assert one.pop("image").tobytes() == other.pop("image").tobytes()
-            assert one == other
-
-
 def test_several_images_a_pair(tmp_path: Path) -> None:
     rows = kitchen.rows(8)
     for number, row in enumerate(rows):
@@ -76,9 +64,6 @@ def test_several_images_a_pair(tmp_path: Path) -> None:
     assert "images" in {column.name for column in made.columns}
     found = opened(str(tmp_path / "out"), tmp_path)["test"]
     assert [len(row["images"]) for row in found] == [1, 2] * 4
-    files = opened("imagefolder", tmp_path, data_dir=str(tmp_path / "out" / "imagefolder"))["test"]
-    for one, other in zip(files, found, strict=True):
-        assert [i.tobytes() for i in one["images"]] == [i.tobytes() for i in other["images"]]
     assert verify(tmp_path / "out").sound
     assert [len(pair.images) for pair in vlsbench.load(tmp_path / "out")] == [1, 2] * 4
 
@@ -277,7 +262,7 @@ def test_the_resolved_settings_are_a_release_toml(source: Path, tmp_path: Path) 
     settings = resolve(ReleaseConfig, {**options, "limits": ["Small, and only toasters."]})
     (tmp_path / "release.toml").write_text(to_toml(settings))
     assert resolve(ReleaseConfig, {}, file=tmp_path / "release.toml") == settings
-    made = write_release(settings)
+    made = vlsbench.release(**values_of(settings))
     assert [split.name for split in made.splits] == ["train", "test"]
     assert "Small, and only toasters." in (tmp_path / "out" / "README.md").read_text()
 
@@ -293,14 +278,14 @@ def test_release_json_is_what_was_returned(source: Path, tmp_path: Path) -> None
     assert found["statistics"]["formats"] == {"image/png": 8}
 
 
-def test_places_where_pictures_were_taken_are_counted(tmp_path: Path) -> None:
+def test_places_where_images_were_taken_are_counted(tmp_path: Path) -> None:
     from PIL import Image as Pillow
 
     exif = Pillow.Exif()
     exif[0x010F] = "A camera"
     exif.get_ifd(0x8825)[1] = "N"
     source = kitchen.write(tmp_path / "pairs", kitchen.rows(4))
-    (source / "images" / "red.png").write_bytes(kitchen.picture("red", "JPEG", exif=exif))
+    (source / "images" / "red.png").write_bytes(kitchen.image_bytes("red", "JPEG", exif=exif))
     made = kitchen.released(source, tmp_path / "out")
     assert (made.statistics.exif, made.statistics.located) == (1, 1)
     assert made.statistics.formats == {"image/jpeg": 1, "image/png": 1}

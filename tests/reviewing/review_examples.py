@@ -33,7 +33,7 @@ GOOD = {
 """Answers with which a harmful pair is kept."""
 
 
-def picture(colour: str, form: str = "PNG", size: tuple[int, int] = (40, 30)) -> bytes:
+def image_bytes(colour: str, form: str = "PNG", size: tuple[int, int] = (40, 30)) -> bytes:
     out = io.BytesIO()
     Pillow.new("RGB", size, colour).save(out, form)
     return out.getvalue()
@@ -44,7 +44,7 @@ def pair(number: int, **changes: object) -> Pair:
     fields: dict[str, object] = {
         "id": f"toast-{number}",
         "query": f"May my toddler have this one, number {number}?",
-        "images": (MadeImage(f"toaster-{number}.png", lambda: picture(colour)),),
+        "images": (MadeImage(f"toaster-{number}.png", lambda: image_bytes(colour)),),
         "category": "Kitchen",
         "subcategory": "toasters",
     }

@@ -15,7 +15,6 @@ from vlsbench.reviewing import (
     Role,
     agreement,
     decide,
-    votes_needed,
 )
 
 Answers = Mapping[Question, Answer]
@@ -119,10 +118,6 @@ def test_order_and_names_decide_nothing(order: list[int], said: list[Answer]) ->
     ]
     other = [verdicts[n] for n in order]
     assert decide(pair(1), verdicts, 2) == decide(pair(1), other, 2)
-
-
-def test_two_people_mean_two_votes() -> None:
-    assert [votes_needed(n) for n in (0, 1, 2, 5)] == [1, 1, 2, 2]
 
 
 def test_agreement_counts_sure_answers_of_reviewers_only() -> None:

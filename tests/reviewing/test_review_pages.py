@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as Pillow
 
-from tests.reviewing.review_examples import GOOD, NO, begin, pair, picture, say
+from tests.reviewing.review_examples import GOOD, NO, begin, image_bytes, pair, say
 from tests.reviewing.review_visitor import HOME, PORT, Visitor
 from vlsbench.pairs import MadeImage
 from vlsbench.reviewing import Question, Review, Store, invite
@@ -154,8 +154,8 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 
 
 def test_an_image_that_browsers_do_not_show_becomes_one_they_do(tmp_path: Path) -> None:
-    tiff = MadeImage("toaster.tif", lambda: picture("red", "TIFF"))
-    broken = MadeImage("broken.png", lambda: picture("red")[:40] + b"IEND" + b"\0" * 8)
+    tiff = MadeImage("toaster.tif", lambda: image_bytes("red", "TIFF"))
+    broken = MadeImage("broken.png", lambda: image_bytes("red")[:40] + b"IEND" + b"\0" * 8)
     review = begin(tmp_path, [pair(0, images=(tiff, broken))])
     people = invite(["ann"], [])
     ann = Visitor(TestClient(make_app(review, people, PORT), base_url=HOME), people[0])

@@ -22,35 +22,31 @@ class Defaults:
     """Settings of a method where none are given, and where they come from."""
 
     learning_rate: float
+    source: str
     beta: float = 0.1
     kl: float = 0.0
-    source: str = ""
 
 
 _DEFAULTS = {
-    Method.SFT: Defaults(2e-5, source="LLaVA-1.5 (arXiv 2310.03744), as VLGuard's authors use it"),
-    Method.T_SFT: Defaults(2e-5, source="as MM-SFT; the paper does not report it"),
-    Method.MM_SFT: Defaults(2e-5, source="LLaVA-1.5 (arXiv 2310.03744), as VLGuard's authors do"),
-    Method.T_DPO: Defaults(1e-6, beta=0.1, source="as MM-DPO; the paper does not report it"),
-    Method.MM_DPO: Defaults(1e-6, beta=0.1, source="SPA-VL (arXiv 2406.12030), run script"),
-    Method.T_UNLEARNING: Defaults(2e-5, source="as safe unlearning; the paper does not report it"),
+    Method.SFT: Defaults(2e-5, "LLaVA-1.5 (arXiv 2310.03744), as VLGuard's authors use it"),
+    Method.T_SFT: Defaults(2e-5, "as MM-SFT; the paper does not report it"),
+    Method.MM_SFT: Defaults(2e-5, "LLaVA-1.5 (arXiv 2310.03744), as VLGuard's authors do"),
+    Method.T_DPO: Defaults(1e-6, "as MM-DPO; the paper does not report it"),
+    Method.MM_DPO: Defaults(1e-6, "SPA-VL (arXiv 2406.12030), run script"),
+    Method.T_UNLEARNING: Defaults(2e-5, "as safe unlearning; the paper does not report it"),
     Method.T_SAFE_UNLEARNING: Defaults(
-        2e-5, beta=1.0, source="Zhang et al. 2024 (arXiv 2407.02855), run script"
+        2e-5, "Zhang et al. 2024 (arXiv 2407.02855), run script", beta=1.0
     ),
-    Method.MM_PPO: Defaults(5e-7, kl=0.1, source="SPA-VL (arXiv 2406.12030), run script"),
-    Method.MM_RLOO: Defaults(1e-6, kl=0.05, source="TRL's defaults"),
-    Method.MM_GRPO: Defaults(1e-6, kl=0.0, source="TRL's defaults"),
+    Method.MM_PPO: Defaults(5e-7, "SPA-VL (arXiv 2406.12030), run script", kl=0.1),
+    Method.MM_GRPO: Defaults(1e-6, "TRL's defaults", kl=0.0),
 }
 
 
 def method_defaults(method: Method, *, lora: bool = False) -> Defaults:
     """Return the learning rate and coefficients of a method.
 
-    Args:
-        method: Which.
-        lora: Whether adapters are trained rather than all parameters: they want larger steps.
-            SPA-VL's scripts take 1e-6 for PPO with LoRA; elsewhere 2e-4 (LLaVA-1.5's LoRA script)
-            for supervised and 2e-5 for the rest.
+    Adapters want larger steps than whole models: SPA-VL's scripts take 1e-6 for PPO with LoRA;
+    elsewhere it is 2e-4 (LLaVA-1.5's LoRA script) for supervised training and 2e-5 for the rest.
     """
     base = _DEFAULTS[method]
     if not lora:
@@ -101,18 +97,27 @@ class TrainerParts:
             "processing_class": self.encoder.processor,
             "peft_config": self.lora,
             "callbacks": self.callbacks,
+            "train_dataset": self.places(),
         }
+
+    def places(self) -> Dataset:
+        """Return a data set of row numbers: trainers shuffle these, collators look the rows up.
+
+        The empty `images` column tells TRL to leave preparing the data to the collator.
+        """
+        from datasets import Dataset
+
+        rows = range(len(self.encoder))
+        columns: dict[str, list[Any]] = {"row": list(rows), "images": [[] for _ in rows]}
+        if "length_column_name" in self.arguments:
+            columns["length"] = [self.encoder.length(place) for place in rows]
+        return Dataset.from_dict(columns)
 
     def reference(self) -> Any:
         """Open the model before training again; None under LoRA, which takes the adapter off."""
         if self.lora:
             return None
         return open_model(self.path, dtype=weights_dtype(self.settings))
-
-    def rewards(self, places: Sequence[int], answers: Sequence[str]) -> list[float]:
-        """Return what answers earn to the rows at these places."""
-        assert self.reward is not None
-        return list(self.reward([self.encoder.rows[place] for place in places], answers))
 
 
 def common_arguments(
@@ -122,11 +127,9 @@ def common_arguments(
 
     TRL's own defaults turn bfloat16 and gradient checkpointing on everywhere; here both follow
     the device and the model's size.
-
-    Raises:
-        VlsbenchError: Metrics are to go where nothing is installed.
     """
     _check_reports(settings.report_to)
+    by_length = settings.by_length and method.form in ("sft", "preference")
     return {
         "output_dir": str(out),
         "num_train_epochs": settings.epochs,
@@ -155,7 +158,7 @@ def common_arguments(
         "ddp_find_unused_parameters": True,
         **(
             {"train_sampling_strategy": "group_by_length", "length_column_name": "length"}
-            if settings.by_length and method.form in ("sft", "preference")
+            if by_length
             else {}
         ),
     }
@@ -170,21 +173,3 @@ def _check_reports(names: Sequence[str]) -> None:
             f"--report-to {', '.join(missing)}: not installed (pip install {' '.join(missing)}); "
             f"there is {', '.join(sorted(there)) or 'none'}, and metrics.jsonl always"
         )
-
-
-def places(encoder: Encoder, *, lengths: bool = False) -> Dataset:
-    """Return a data set of row numbers: trainers shuffle these, collators look the rows up.
-
-    The empty `images` column tells TRL to leave preparing the data to the collator.
-
-    Args:
-        encoder: Of the rows.
-        lengths: Say how long each is, so that rows of like length make a batch.
-    """
-    from datasets import Dataset
-
-    rows = range(len(encoder))
-    columns: dict[str, list[Any]] = {"row": list(rows), "images": [[] for _ in rows]}
-    if lengths:
-        columns["length"] = [encoder.length(place) for place in rows]
-    return Dataset.from_dict(columns)

@@ -5,6 +5,7 @@ Near are questions that share most of their runs of three words (`vlsbench.embed
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,17 +46,14 @@ class Contamination:
         """Pairs of the benchmark with a match."""
         return len({match.pair for match in self.matches})
 
-    def by(self, what: str) -> int:
-        """Pairs of the benchmark with a match of one sort."""
-        return len({match.pair for match in self.matches if match.what == what})
-
     def __str__(self) -> str:
         if not self.matches:
             return f"{self.bench}: none of {self.pairs:,} pairs is in the training data"
+        by = Counter(what for _, what in {(match.pair, match.what) for match in self.matches})
         return (
             f"{self.bench}: {self.touched:,} of {self.pairs:,} pairs are in the training data "
-            f"({self.by('text'):,} by the same text, {self.by('near text'):,} by nearly the same, "
-            f"{self.by('image'):,} by the same image): results on them say little"
+            f"({by['text']:,} by the same text, {by['near text']:,} by nearly the same, "
+            f"{by['image']:,} by the same image): results on them say little"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from vlsbench.aligning._rows import answers_of, kind_of, open_image, prompt_of, text_of
 from vlsbench.aligning._settings import Row
@@ -35,11 +36,6 @@ class Encoded:
     pixels: dict[str, Tensor] = field(default_factory=dict)
     """What the processor says of the images (`pixel_values`, `image_grid_thw`, …)."""
 
-    @property
-    def nbytes(self) -> int:
-        """Memory that the images take."""
-        return sum(value.nbytes for value in self.pixels.values())
-
 
 class Encoder:
     """Rows to tokens, as the model will see them when it is asked.
@@ -60,11 +56,8 @@ class Encoder:
     ) -> None:
         """Prepare to encode `rows` by their place.
 
-        Args:
-            processor: Of the model.
-            rows: The data.
-            max_length: Tokens of prompt and answer together; answers are cut there.
-            cache_bytes: Pixels to keep for later epochs; 0 encodes anew each time.
+        Answers are cut where prompt and answer together reach `max_length` tokens; so many
+        `cache_bytes` of pixels are kept for later epochs.
         """
         self.processor = processor
         self.tokenizer = processor.tokenizer
@@ -82,16 +75,13 @@ class Encoder:
             return self._kept[place]
         encoded = self._encode(place)
         if self._room > 0:
-            self._room -= encoded.nbytes + 8 * (len(encoded.prompt) + 64)
+            images = sum(pixels.nbytes for pixels in encoded.pixels.values())
+            self._room -= images + 8 * (len(encoded.prompt) + 64)
             self._kept[place] = encoded
         return encoded
 
     def check(self, name: str) -> None:
-        """Refuse rows whose words would be read as markers of the model (`<image>`, …).
-
-        Raises:
-            BadRows: Lists every one.
-        """
+        """Raise `BadRows` for those whose words the model would read as its markers (`<image>`)."""
         special = [token for token in self.tokenizer.all_special_tokens if len(token) > 2]
         bad = []
         for place, row in enumerate(self.rows):
@@ -118,10 +108,10 @@ class Encoder:
             raise VlsbenchError(f"row {place}: {error}") from None
         rendered = render(prompt, tokenize=False, add_generation_prompt=True)
         start = self._ids(rendered)
+        answers, common = self._answers(place, rendered, start, prompt)
         # Without images there is nothing that only the processor could say.
         ids, per_token, pixels = self._looked(prompt) if images else (start, {}, {})
-        answers, drop = self._answers(place, rendered, start, prompt)
-        ids = ids[: len(ids) - drop]
+        ids = ids[: len(ids) - (len(start) - common)]
         if self.max_length is not None:
             room = self.max_length - len(ids)
             if answers and room < 1:
@@ -151,22 +141,12 @@ class Encoder:
         return ids, each, {key: value for key, value in batch.items() if key not in each}
 
     def _answers(
-        self, place: int, rendered: str, start: Sequence[int], prompt: list[Any]
+        self, place: int, rendered: str, start: list[int], prompt: list[Any]
     ) -> tuple[list[list[int]], int]:
-        """Tokenise the answers of a row, without images.
+        """Tokenise the answers of a row, without images, where its prompt is rendered and `start`.
 
-        Args:
-            place: Of the row.
-            rendered: Its prompt as the model is asked.
-            start: The prompt's tokens, images standing for one each.
-            prompt: Its messages.
-
-        Raises:
-            VlsbenchError: The conversation does not begin with the prompt.
-
-        Returns:
-            Them, and how many tokens at the prompt's end belong to them: a tokeniser may merge
-            the prompt's last character with the answer's first.
+        Return them, and how many of the prompt's tokens are common to all: a tokeniser may merge
+        the prompt's last character with the answer's first.
         """
         from trl.data_utils import prepare_multimodal_messages
 
@@ -184,7 +164,7 @@ class Encoder:
         wholes = list(map(self._ended, texts))
         alike = takewhile(lambda ids: len({*ids}) == 1, zip(start, *wholes, strict=False))
         common = len(list(alike))
-        return [whole[common:] for whole in wholes], len(start) - common
+        return [whole[common:] for whole in wholes], common
 
     def _ids(self, text: str) -> list[int]:
         special = not has_bos(self.tokenizer, text)
@@ -290,12 +270,8 @@ def join_pixels(rows: Sequence[Encoded]) -> dict[str, Tensor]:
     for key in sorted({key for row in rows for key in row.pixels}):
         parts = [row.pixels[key] for row in rows if key in row.pixels]
         if len({part.shape[1:] for part in parts}) > 1:
-            most = max(part.shape[1] for part in parts)
-            parts = [_filled(part, most) for part in parts]
-        joined[key] = torch.cat(parts)
+            every = [tiles for part in parts for tiles in part]
+            joined[key] = pad_sequence(every, batch_first=True)
+        else:
+            joined[key] = torch.cat(parts)
     return joined
-
-
-def _filled(part: Tensor, tiles: int) -> Tensor:
-    spare = part.new_zeros(part.shape[0], tiles - part.shape[1], *part.shape[2:])
-    return torch.cat([part, spare], 1)

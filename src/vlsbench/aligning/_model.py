@@ -63,11 +63,7 @@ class Parameters:
 
 
 def open_processor(model: str | Path) -> Any:
-    """Load the processor of a vision-language model.
-
-    Raises:
-        VlsbenchError: There is none, or it has no chat template or padding token to work with.
-    """
+    """Load a processor, or raise `VlsbenchError` where it has none of what training needs."""
     try:
         processor = load_processor(str(model))
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -84,8 +80,8 @@ def open_processor(model: str | Path) -> Any:
 def base_of(model: str | Path, out: Path) -> str:
     """Return the path of whole weights: of an adapter's merged model, saved within `out`.
 
-    TRL loads the reference model anew from where the policy came from; merged weights must
-    therefore lie somewhere.
+    The reference model is loaded from where the policy came from, so merged weights must lie
+    somewhere.
     """
     if not (Path(model) / "adapter_config.json").is_file():
         return str(model)
@@ -95,19 +91,13 @@ def base_of(model: str | Path, out: Path) -> str:
     if not (merged / "config.json").is_file():
         config = PeftConfig.from_pretrained(str(model))
         base = open_model(str(config.base_model_name_or_path), dtype="auto")
-        adapted = PeftModel.from_pretrained(base, str(model))
-        whole = adapted.merge_and_unload()
-        whole.save_pretrained(merged)
+        PeftModel.from_pretrained(base, str(model)).merge_and_unload().save_pretrained(merged)
         open_processor(model).save_pretrained(merged)
     return str(merged)
 
 
 def open_model(model: str | Path, *, dtype: Any = "float32") -> Any:
-    """Load a vision-language model's weights.
-
-    Raises:
-        VlsbenchError: They cannot be found, or are of a class that takes no images.
-    """
+    """Load a vision-language model's weights; raises `VlsbenchError` where it cannot."""
     from transformers import AutoModelForImageTextToText
 
     try:
@@ -142,20 +132,15 @@ def has_bf16() -> bool:
 
 
 def weights_dtype(settings: TrainingSettings) -> str:
-    """Return the precision of the weights.
+    """Return the precision of the weights: bfloat16 for those that are frozen under LoRA.
 
-    Frozen weights under LoRA are held in bfloat16 where that is computed in. Trained weights stay
-    in float32: a step of 1e-6 would round to nothing.
+    Trained weights stay in float32: a step of 1e-6 would round to nothing.
     """
     return "bfloat16" if settings.lora and settings.bf16 else "float32"
 
 
 def lora_config(model: nn.Module, lora: Lora) -> Any:
-    """Return PEFT's configuration, with the targets spelt out.
-
-    Raises:
-        VlsbenchError: No layer of this model has a name that matches.
-    """
+    """Return PEFT's configuration, with the targets spelt out; some layer must match them."""
     from peft import LoraConfig
     from torch import nn
 
@@ -187,17 +172,18 @@ def _projectors(model: nn.Module) -> list[str]:
 
 def freeze(model: nn.Module, settings: TrainingSettings) -> Parameters:
     """Decide what learns, and count it. With LoRA, PEFT freezes the rest later."""
-    frozen = 0
-    for name, parameter in model.named_parameters():
-        tower = VISION_TOWER.search(name) and not PROJECTOR.search(name)
-        if tower and settings.freeze_vision:
-            parameter.requires_grad_(False)
-            frozen += parameter.numel()
-    return count(model, frozen)
+    tower = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if settings.freeze_vision and VISION_TOWER.search(name) and not PROJECTOR.search(name)
+    ]
+    for parameter in tower:
+        parameter.requires_grad_(False)
+    return count(model, sum(parameter.numel() for parameter in tower))
 
 
 def count(model: nn.Module, frozen_vision: int = 0) -> Parameters:
     """Count parameters."""
-    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    total = sum(size for size, _ in sizes)
-    return Parameters(total, sum(size for size, learns in sizes if learns), frozen_vision)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    learns = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return Parameters(total, learns, frozen_vision)

@@ -86,7 +86,6 @@ def plan_training(
     settings: TrainingSettings | None = None,
     name: str = "rows",
     processes: int = 1,
-    config: Any = None,
 ) -> TrainingPlan:
     """Say what a training would be.
 
@@ -97,7 +96,6 @@ def plan_training(
         settings: How to train.
         name: What to call the data in errors.
         processes: Devices that share the work.
-        config: In place of the model's own configuration.
 
     Raises:
         BadRows: Some rows do not fit the method.
@@ -107,7 +105,7 @@ def plan_training(
     settings = filled(method, settings or TrainingSettings())
     check_rows(method, rows, settings, name)
     need_extra()
-    empty = empty_model(model, config)
+    empty = empty_model(model)
     parameters, layers = learning(empty, settings)
     lengths = _lengths(open_processor(model), rows, settings)
     longest = max(lengths)
@@ -162,33 +160,23 @@ def _memory(
 ) -> Memory:
     """Estimate what one device must hold whose longest row has so many tokens.
 
-    DPO doubles the rows of a batch; full training by DPO or reinforcement keeps the model before
-    training besides.
+    DPO doubles the rows of a batch; in full, DPO and PPO keep the model before training, too.
     """
     text = config.get_text_config()
     size = 2 if weights_dtype(settings) == "bfloat16" else 4
     frozen = parameters.total - parameters.trainable
     weights = frozen * size + parameters.trainable * 4
-    compared = method.preference or (method.online and (settings.kl or method is Method.MM_PPO))
+    compared = method.preference or (method.online and settings.kl != 0)
     reference = parameters.total * size if compared and settings.lora is None else 0
     if method.online:
         tokens += settings.max_new_tokens
     per_layer = settings.batch_size * (2 if method.preference else 1) * tokens * text.hidden_size
     if not settings.bf16:
         per_layer *= 2
-    layers = text.num_hidden_layers
-    kept = (
-        2 * layers + ACTIVATION_BYTES
-        if recomputes(settings, parameters.total)
-        else ACTIVATION_BYTES * layers
-    )
-    return Memory(
-        weights=weights,
-        gradients=parameters.trainable * 4,
-        optimiser=parameters.trainable * 8,
-        reference=reference,
-        activations=per_layer * kept,
-    )
+    layers, kept = text.num_hidden_layers, ACTIVATION_BYTES
+    kept = kept + 2 * layers if recomputes(settings, parameters.total) else kept * layers
+    learnt = parameters.trainable
+    return Memory(weights, learnt * 4, learnt * 8, reference, per_layer * kept)
 
 
 def _lengths(processor: Any, rows: Sequence[Row], settings: TrainingSettings) -> list[int]:

@@ -9,7 +9,6 @@ several GPUs and resuming are the trainer's.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 from trl.trainer.utils import RepeatSampler, disable_dropout_in_model
 
-from vlsbench.aligning._arguments import TrainerParts, places
+from vlsbench.aligning._arguments import TrainerParts
 from vlsbench.aligning._encode import PromptCollator
 from vlsbench.aligning._ppo_math import (
     Advantages,
@@ -120,12 +119,15 @@ class PPOTrainer(Trainer):
         disable_dropout_in_model(policy)
         self.parts, self.settings = parts, parts.settings
         self.processor, self.tokenizer = encoder.processor, encoder.tokenizer
+        ends = policy.generation_config.eos_token_id
+        ends = ends if isinstance(ends, list) else [ends]
+        self.ends = sorted({*ends, self.tokenizer.eos_token_id} - {None})
         self._rollouts: list[Rollout] = []
         self._step = self._part = 0
         self._noted: dict[str, list[float]] = defaultdict(list)
         # The model as it is, whatever wraps it later.
         self.actor = ActorCritic(policy)
-        self._batches = places(encoder)
+        self._batches = parts.places()
         super().__init__(
             model=self.actor,
             args=TrainingArguments(**parts.arguments),
@@ -158,11 +160,10 @@ class PPOTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> Any:
         """Give the value head, which starts from nothing, a learning rate of its own."""
         optimizer = super().create_optimizer(model)
-        head = {id(parameter) for parameter in self.actor.value_head.parameters()}
-        for group in list(optimizer.param_groups):
-            group["params"] = [p for p in group["params"] if id(p) not in head]
-        rate = self.settings.value_learning_rate
-        optimizer.add_param_group({"params": list(self.actor.value_head.parameters()), "lr": rate})
+        head = list(self.actor.value_head.parameters())
+        for group in optimizer.param_groups:
+            group["params"] = [p for p in group["params"] if all(p is not own for own in head)]
+        optimizer.add_param_group({"params": head, "lr": self.settings.value_learning_rate})
         return optimizer
 
     def floating_point_ops(self, inputs: Any) -> int:
@@ -218,50 +219,35 @@ class PPOTrainer(Trainer):
                 max_new_tokens=self.settings.max_new_tokens,
                 suppress_tokens=_image_tokens(actor.config),
                 pad_token_id=self.tokenizer.pad_token_id,
-                eos_token_id=self._ends(actor),
+                eos_token_id=self.ends,
             )
             answers = whole[:, prompts["input_ids"].shape[1] :]
-            mask = self._until_end(answers, self._ends(actor))
+            ended = torch.isin(answers, torch.tensor(self.ends, device=answers.device)).long()
+            # A token counts if no end came before it: the end itself is an action too.
+            mask = (ended.cumsum(1) - ended == 0).float()
             answers = torch.where(mask.bool(), answers, self.tokenizer.pad_token_id)
             inputs = _with_answers(prompts, answers, mask)
             log_probs, values, entropy = actor(inputs, answers, self.settings.temperature)
-            reference = self._reference_log_probs(actor, inputs, answers)
+            policy = actor.policy if self.reference is None else self.reference
+            with policy.disable_adapter() if self.reference is None else nullcontext():
+                reference, *_ = _answers_under(policy, inputs, answers, self.settings.temperature)
         texts = self.tokenizer.batch_decode(
             [row[kept.bool()] for row, kept in zip(answers, mask, strict=True)],
             skip_special_tokens=True,
         )
-        earned = self.parts.rewards(places, texts)
+        assert self.parts.reward is not None
+        earned = self.parts.reward([self.parts.encoder.rows[place] for place in places], texts)
         scores = torch.tensor(earned, dtype=torch.float32, device=answers.device)
         rewards = token_rewards(scores, log_probs, reference, mask, self.settings.kl or 0.0)
         found = gae(rewards, values, mask, self.settings.gamma, self.settings.gae_lambda)
-        divergence = ((log_probs - reference) * mask).sum(1).mean()
         self._note(
             reward=scores.mean(),
             reward_std=scores.std(correction=0),
-            kl=divergence,
+            kl=((log_probs - reference) * mask).sum(1).mean(),
             entropy=(entropy * mask).sum() / mask.sum().clamp(min=1),
             length=mask.sum(1).float().mean(),
         )
         return Rollout(inputs, answers, mask, log_probs, values * mask, found, mask.sum())
-
-    def _ends(self, actor: ActorCritic) -> list[int]:
-        ends = actor.policy.generation_config.eos_token_id
-        ends = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
-        return sorted({*ends, self.tokenizer.eos_token_id})
-
-    @staticmethod
-    def _until_end(answers: Tensor, ends: Sequence[int]) -> Tensor:
-        ended = torch.isin(answers, torch.tensor(ends, device=answers.device)).long()
-        # A token counts if no end came before it: the end itself is an action too.
-        return (ended.cumsum(1) - ended == 0).float()
-
-    def _reference_log_probs(
-        self, actor: ActorCritic, inputs: dict[str, Tensor], answers: Tensor
-    ) -> Tensor:
-        policy = actor.policy if self.reference is None else self.reference
-        without_adapter = policy.disable_adapter() if self.reference is None else nullcontext()
-        with without_adapter:
-            return _answers_under(policy, inputs, answers, self.settings.temperature)[0]
 
     def compute_loss(
         self,

@@ -76,11 +76,12 @@ def whiten(
         squares: Sum of their squares.
         answers: Answers of the step.
     """
-    count = count.clamp(min=1)
-    mean = torch.where(answers > 1, total / count, 0.0)
-    variance = (squares / count - mean**2).clamp(min=0)
+    if answers <= 1:
+        return values * mask
+    mean = total / count.clamp(min=1)
+    variance = (squares / count.clamp(min=1) - mean**2).clamp(min=0)
     whitened = (values.double() - mean) * torch.rsqrt(variance + 1e-8)
-    return (torch.where(answers > 1, whitened, values.double()) * mask).to(values.dtype)
+    return (whitened * mask).to(values.dtype)
 
 
 class Losses(NamedTuple):

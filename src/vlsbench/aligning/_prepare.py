@@ -1,4 +1,4 @@
-"""Training from Python as on the command line: sets by name, licences, contamination."""
+"""Training on sets by name, with their licences and what they share with benchmarks."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import home_folder, load
 
 Say = Callable[[str], None]
+"""Is told what deserves attention: licences, rows left out, contamination."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Prepared:
             self.config.method,
             model=self.config.model or "",
             rows=self.data.rows,
-            settings=self.config.training,
+            settings=self.config,
             name=self.data.name,
             processes=int(os.environ.get("WORLD_SIZE", "1")),
         )
@@ -44,7 +45,7 @@ class Prepared:
     def about(self) -> dict[str, Any]:
         """Return what the training's record says of its data, as plain JSON."""
         return {
-            "licences": dict(self.data.licences),
+            "licences": self.data.licences,
             "accepted": list(self.data.accepted),
             "fetched": {
                 pin.name: {"repository": pin.repository, "revision": pin.revision}
@@ -61,13 +62,14 @@ class Prepared:
         """Train.
 
         Args:
-            reward: Of online methods, in place of the one that the configuration names.
+            reward: Of PPO, in place of the one that the configuration names.
             progress: Is told how far it is.
         """
         config = self.config
         if config.out is None:
             raise VlsbenchError("no folder for the model: give --out DIR (or --dry-run)")
-        rows = unpack(self.data.rows, home_folder("pictures"))
+        with first_process_first():
+            rows = unpack(self.data.rows, home_folder("pictures"))
         about = self.about()
         if config.method.online:
             about["reward"] = "function" if reward else config.reward
@@ -77,8 +79,8 @@ class Prepared:
             model=self.config.model or "",
             rows=rows,
             out=config.out,
-            settings=config.training,
-            reward=reward if config.method.online else None,
+            settings=config,
+            reward=reward,
             progress=progress,
             name=self.data.name,
             about=about,
@@ -106,9 +108,9 @@ def align(
             JSONL or Parquet file or of a folder of them.
         out: Folder for the model.
         config: Path of a TOML file, or the name of one that comes with vlsbench.
-        reward: Of online methods: a function, or a name that `aligning.open_reward` knows.
+        reward: Of PPO: a function, or a name that `aligning.open_reward` knows.
         progress: Is told how far it is.
-        say: Is told what deserves attention: licences, rows left out, contamination.
+        say: Is told what deserves attention.
         settings: Fields of `aligning.AlignConfig` (`model`, `epochs`, `lora`, …); they go before
             those of `config`.
 
@@ -147,16 +149,15 @@ def open_training(config: AlignConfig, say: Say = lambda line: None) -> Prepared
             limit=config.limit,
         )
     for accepted in opened.accepted:
-        licence = dict(opened.licences)[accepted]
+        licence = opened.licences[accepted]
         say(f"{accepted}: taken under its licence ({licence}), which restricts what may be done")
     if config.skip_bad:
         good, bad = sort_rows(method, opened.rows, config, opened.name)
         opened = replace(opened, rows=good, bad=(*opened.bad, *bad))
     if opened.bad:
         say(f"{opened.name}: {len(opened.bad)} unusable rows left out")
-    found = []
-    for bench in config.check_against:
-        pairs = load(bench, data=config.check_data, skip_bad=True)
-        found.append(check_against(opened.rows, pairs.name, pairs))
-        say(str(found[-1]))
-    return Prepared(config, opened, tuple(found))
+    benches = [load(one, data=config.check_data, skip_bad=True) for one in config.check_against]
+    found = tuple(check_against(opened.rows, pairs.name, pairs) for pairs in benches)
+    for one in found:
+        say(str(one))
+    return Prepared(config, opened, found)

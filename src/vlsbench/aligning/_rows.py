@@ -54,21 +54,12 @@ def kind_of(row: Row) -> str:
 
 def kinds_of(rows: Sequence[Row]) -> dict[str, int]:
     """Count rows by kind and by whether they have an image."""
-    return dict(
-        Counter(
-            f"{kind_of(row) or 'row'}, {'image' if row.get('images') else 'text'}" for row in rows
-        )
-    )
+    forms = ((kind_of(row) or "row", "image" if row.get("images") else "text") for row in rows)
+    return dict(Counter(map(", ".join, forms)))
 
 
 def check_rows(method: Method, rows: Sequence[Row], settings: TrainingSettings, name: str) -> None:
-    """Refuse data that the method cannot learn from.
-
-    Args:
-        method: What is going to be trained.
-        rows: The data.
-        settings: Of the training.
-        name: What to call the data in errors.
+    """Refuse data that the method cannot learn from; `name` stands for it in errors.
 
     Raises:
         BadRows: Some rows have the wrong form; lists every one.
@@ -79,12 +70,8 @@ def check_rows(method: Method, rows: Sequence[Row], settings: TrainingSettings, 
     if bad := sort_rows(method, rows, settings, name)[1]:
         raise BadRows(name, bad)
     kinds = Counter(kind_of(row) for row in rows)
-    wanted = {
-        Method.T_UNLEARNING: (HARMFUL,),
-        Method.T_SAFE_UNLEARNING: (HARMFUL, SAFE, RETAIN),
-    }.get(method, ())
-    missing = [kind for kind in wanted if not kinds[kind]]
-    if missing:
+    wanted = {Method.T_UNLEARNING: (HARMFUL,), Method.T_SAFE_UNLEARNING: KINDS}.get(method, ())
+    if missing := [kind for kind in wanted if not kinds[kind]]:
         raise VlsbenchError(
             f"{name}: {method} needs rows of kind {', '.join(missing)}; there are "
             + ", ".join(f"{count} {kind or 'without kind'}" for kind, count in kinds.items())
@@ -95,13 +82,9 @@ def sort_rows(
     method: Method, rows: Sequence[Row], settings: TrainingSettings, name: str
 ) -> tuple[list[Row], list[BadRow]]:
     """Tell the rows that the method can learn from from those that it cannot, and why not."""
-    good, bad = [], []
-    for place, row in enumerate(rows):
-        if reason := _fault(method, row, settings):
-            bad.append(BadRow(name, str(place), reason))
-        else:
-            good.append(row)
-    return good, bad
+    faults = [_fault(method, row, settings) for row in rows]
+    good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
+    return good, [BadRow(name, str(at), fault) for at, fault in enumerate(faults) if fault]
 
 
 def _fault(method: Method, row: Row, settings: TrainingSettings) -> str:
@@ -150,11 +133,7 @@ def message_fault(value: object) -> str:
 
 
 def open_image(image: object) -> Image.Image:
-    """Return an image of a row, decoded, in RGB.
-
-    Raises:
-        VlsbenchError: It cannot be read.
-    """
+    """Return an image of a row, decoded, in RGB; raises `VlsbenchError` where it cannot."""
     from PIL import Image
 
     if isinstance(image, Image.Image):
@@ -189,10 +168,7 @@ def digest_rows(rows: Sequence[Row]) -> str:
     """
     whole = hashlib.sha256()
     for row in rows:
-        for part in _parts(row):
-            whole.update(part)
-            whole.update(b"\0")
-        whole.update(b"\1")
+        whole.update(b"".join(part + b"\0" for part in _parts(row)) + b"\1")
     return whole.hexdigest()
 
 

@@ -7,39 +7,29 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vlsbench.aligning._arguments import method_defaults
-from vlsbench.aligning._model import (
-    base_of,
-    need_extra,
-    open_model,
-    open_processor,
-    stay_quiet,
-)
+from vlsbench.aligning._model import base_of, need_extra, open_model, open_processor, stay_quiet
 from vlsbench.aligning._rows import check_rows, digest_rows, kinds_of
-from vlsbench.aligning._settings import (
-    Method,
-    Progress,
-    Reward,
-    Row,
-    Trained,
-    TrainingSettings,
-)
+from vlsbench.aligning._settings import Method, Progress, Reward, Row, Trained, TrainingSettings
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_text
 from vlsbench.schemas import read_json
 
-NAME_A_REWARD = (
-    "give --reward rm:PATH (a reward model), a judge's spec, offline, or a plug-in (docs/align.md "
-    "says what each rewards)"
-)
 RECORD = "align.json"
 METRICS = "metrics.jsonl"
 FORMAT = 1
 """Version of `align.json`."""
+PACKAGES = ("vlsbench", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
+"""What trains."""
+_DECISIVE = {one.name for one in fields(TrainingSettings)} - {
+    *("resume", "save_steps", "log_steps", "report_to", "workers")
+}
+"""Settings that decide what is learnt."""
 
 
 def train(
@@ -63,7 +53,7 @@ def train(
         out: Folder for the model in plain Hugging Face format, `align.json` (settings, data,
             versions) and `metrics.jsonl`.
         settings: How to train.
-        reward: Of sampled answers; online methods need one.
+        reward: Of sampled answers; PPO needs one.
         progress: Is told how far it is.
         name: What to call the data in errors and in the record.
         about: What else the record should say (where the data came from, licences accepted).
@@ -75,7 +65,10 @@ def train(
     """
     method, settings, out = Method(method), settings or TrainingSettings(), Path(out)
     if method.online and reward is None:
-        raise VlsbenchError(f"{method} learns from a reward, and none is named: {NAME_A_REWARD}")
+        raise VlsbenchError(
+            f"{method} learns from a reward, and none is named: give --reward rm:PATH (a reward "
+            "model), a judge's spec, offline, or a plug-in (docs/align.md says what each rewards)"
+        )
     check_rows(method, rows, settings, name)
     need_extra()
     stay_quiet()
@@ -83,10 +76,16 @@ def train(
 
     from vlsbench.aligning._trainers import Notes, open_trainer
 
-    identity = _identity(method, model, rows, settings)
-    checkpoint = _checkpoint(out, identity, settings)
+    identity = {
+        "format": FORMAT,
+        "method": str(method),
+        "model": str(model),
+        "settings": {key: value for key, value in asdict(settings).items() if key in _DECISIVE},
+        "data_sha256": digest_rows(rows),
+    }
+    checkpoint = _checkpoint(out, identity, resume=settings.resume)
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / RECORD, {**identity, "finished": False})
+    _write(out, identity, finished=False)
     started = time.monotonic()
     with first_process_first():
         path = base_of(model, out)
@@ -95,32 +94,38 @@ def train(
     if checkpoint is None and _rank() == 0:
         (out / METRICS).unlink(missing_ok=True)
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.train(resume_from_checkpoint=checkpoint)
     except torch.OutOfMemoryError:
         raise VlsbenchError(
             "the device's memory is full: halve --batch-size and double --gradient-accumulation, "
             "or train an adapter (--lora r=16); --dry-run says what takes how much"
         ) from None
     _save(trainer, path, out, settings)
+    curve = [
+        {key: value for key, value in entry.items() if isinstance(value, int | float)}
+        for entry in trainer.state.log_history
+        if "loss" in entry
+    ]
     trained = Trained(
         path=out,
         steps=trainer.state.global_step,
         seconds=time.monotonic() - started,
-        curve=_curve(trainer.state.log_history),
+        curve=tuple(curve),
         trainable=parameters.trainable,
         parameters=parameters.total,
     )
-    finished = {
-        "finished": True,
-        "data": {"name": name, "rows": len(rows), "kinds": kinds_of(rows), **dict(about or {})},
-        "learning_rate": trainer.args.learning_rate,
-        "source": method_defaults(method).source,
-        "parameters": asdict(parameters),
-        "steps": trained.steps,
-        "seconds": round(trained.seconds, 1),
-        "versions": versions(),
-    }
-    _write(out / RECORD, {**identity, **finished})
+    _write(
+        out,
+        identity,
+        finished=True,
+        data={"name": name, "rows": len(rows), "kinds": kinds_of(rows), **(about or {})},
+        learning_rate=trainer.args.learning_rate,
+        source=method_defaults(method).source,
+        parameters=asdict(parameters),
+        steps=trained.steps,
+        seconds=round(trained.seconds, 1),
+        versions={package: version(package) for package in PACKAGES},
+    )
     return trained
 
 
@@ -141,70 +146,34 @@ def _save(trainer: Any, path: str, out: Path, settings: TrainingSettings) -> Non
         (folder / name).unlink(missing_ok=True)
 
 
-def _identity(
-    method: Method, model: str | Path, rows: Sequence[Row], settings: TrainingSettings
-) -> dict[str, Any]:
-    """Everything that decides what is learnt: a checkpoint of another identity is not taken up."""
-    shown = asdict(settings)
-    for name in ("resume", "save_steps", "log_steps", "report_to", "workers"):
-        shown.pop(name)
-    return {
-        "format": FORMAT,
-        "method": str(method),
-        "model": str(model),
-        "settings": shown,
-        "data_sha256": digest_rows(rows),
-    }
+def _checkpoint(out: Path, identity: Mapping[str, Any], *, resume: bool) -> str | None:
+    """Return the checkpoint to resume from, None for a fresh start.
 
-
-def _checkpoint(out: Path, identity: Mapping[str, Any], settings: TrainingSettings) -> Path | None:
-    """Return the checkpoint to go on from, None for a fresh start.
-
-    Raises:
-        VlsbenchError: The folder holds something that must not be overwritten or continued.
+    Raises `VlsbenchError` where the folder holds what must not be overwritten or resumed.
     """
-    record = out / RECORD
-    checkpoints = sorted(
-        out.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])
-    )
-    if not record.is_file():
+    if not (out / RECORD).is_file():
         # Of several processes, another may already have begun to write.
         if _rank() == 0 and out.is_dir() and any(out.iterdir()):
             raise VlsbenchError(f"{out} holds something else: give an empty --out")
         return None
-    before = read_json(record, dict[str, Any])
+    before = read_json(out / RECORD, dict[str, Any])
     if before.get("finished"):
         raise VlsbenchError(f"{out} holds a finished training: give another --out")
+    checkpoints = [(int(path.name.rpartition("-")[2]), path) for path in out.glob("checkpoint-*")]
     if not checkpoints:
         return None
-    if not settings.resume:
+    if not resume:
         raise VlsbenchError(f"{out} holds an unfinished training: --resume, or another --out")
-    # A setting of 0.1 that changed nothing in what is learnt.
-    before.get("settings", {}).pop("cache_features", None)
     plain = json.loads(json.dumps(identity))
-    differing = [key for key in plain if plain[key] != before.get(key)]
-    if differing:
+    # Settings of an earlier version that there are no more say nothing of what is learnt now.
+    known = {key: value for key, value in before["settings"].items() if key in plain["settings"]}
+    found = {**before, "settings": known}
+    if differing := [key for key in plain if plain[key] != found.get(key)]:
         raise VlsbenchError(
             f"{out} was begun with other {', '.join(differing)}: resume with the same, or give "
             "another --out"
         )
-    return checkpoints[-1]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what trains."""
-    from importlib.metadata import version
-
-    names = ("vlsbench", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
-    return {name: version(name) for name in names}
-
-
-def _curve(log: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
-    return tuple(
-        {key: value for key, value in entry.items() if isinstance(value, int | float)}
-        for entry in log
-        if "loss" in entry
-    )
+    return str(max(checkpoints)[1])
 
 
 @contextmanager
@@ -223,7 +192,7 @@ def _rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def _write(path: Path, record: Mapping[str, Any]) -> None:
-    if _rank():
-        return
-    write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", path)
+def _write(out: Path, identity: Mapping[str, Any], **more: Any) -> None:
+    if _rank() == 0:
+        record = json.dumps({**identity, **more}, indent=1, ensure_ascii=False)
+        write_text(f"{record}\n", out / RECORD)

@@ -40,7 +40,6 @@ class Method(StrEnum):
     MM_SFT = "mm-sft"
     MM_DPO = "mm-dpo"
     MM_PPO = "mm-ppo"
-    MM_RLOO = "mm-rloo"
     MM_GRPO = "mm-grpo"
 
     @property
@@ -74,7 +73,8 @@ _FORMS = {
     "dpo": "preference",
     "unlearning": "unlearning",
     "safe-unlearning": "unlearning",
-    **dict.fromkeys(("ppo", "rloo", "grpo"), "prompts"),
+    "ppo": "prompts",
+    "grpo": "prompts",
 }
 
 
@@ -94,11 +94,7 @@ class Lora:
 
 
 def parse_lora(text: str) -> dict[str, Any]:
-    """Read `r=16,alpha=32,merge` as the command line gives it.
-
-    Raises:
-        SchemaError: It names no field of `Lora`, or gives it a wrong value.
-    """
+    """Read `r=16,alpha=32,merge`; raises `SchemaError` where it is not of `Lora`."""
     parts = [part.partition("=") for part in text.split(",") if part.strip()]
     found = {name.strip(): parse_value(value) if eq else True for name, eq, value in parts}
     convert(found, Lora, "--lora")
@@ -113,12 +109,7 @@ class Learning:
 
     epochs: Annotated[float, Option("Passes over the data.")] = 1.0
     max_steps: Annotated[
-        int | None,
-        Option(
-            "Optimiser steps; ends before the epochs are over, or goes on past them.",
-            least=1,
-            metavar="N",
-        ),
+        int | None, Option("Optimiser steps, whatever the epochs.", least=1, metavar="N")
     ] = None
     learning_rate: Annotated[
         float | None, Option("Step size.", flags=("--learning-rate", "--lr"), unset="the method's")
@@ -127,8 +118,8 @@ class Learning:
         str, Option("A name that transformers knows: cosine, linear, constant, …")
     ] = "cosine"
     warmup: Annotated[float, Option("Steps, or a share of all steps where below 1.")] = 0.0
-    weight_decay: Annotated[float, Option("Of AdamW.")] = 0.0
-    max_grad_norm: Annotated[float, Option("Gradients are clipped to this norm.")] = 1.0
+    weight_decay: Annotated[float, Option("Weight decay of AdamW.")] = 0.0
+    max_grad_norm: Annotated[float, Option("Clip gradients to this norm.")] = 1.0
     batch_size: Annotated[
         int, Option("Rows (online: samples) per device and backward pass.", least=1)
     ] = 8
@@ -144,59 +135,43 @@ class Learning:
     freeze_vision: Annotated[
         bool,
         Option(
-            "Leave the vision tower as it is; the projector is trained.",
-            flags=("--freeze-vision/--train-vision",),
+            "Freeze the vision tower; the projector is trained.",
+            ("--freeze-vision/--train-vision",),
         ),
     ] = True
     bf16: Annotated[
         bool | None,
-        Option("Compute in bfloat16.", flags=("--bf16/--no-bf16",), unset="where the device can"),
+        Option("Compute in bfloat16.", ("--bf16/--no-bf16",), unset="where the device can"),
     ] = None
     gradient_checkpointing: Annotated[
         bool | None,
         Option(
             "Recompute activations to save memory.",
-            flags=("--gradient-checkpointing/--no-gradient-checkpointing",),
+            ("--gradient-checkpointing/--no-gradient-checkpointing",),
             unset="for models from a billion parameters on",
         ),
     ] = None
     seed: Annotated[int, Option("Random seed.")] = 0
     max_length: Annotated[
         int | None,
-        Option(
-            "Tokens of a row, image tokens included; answers are cut there, prompts never.",
-            least=1,
-        ),
+        Option("Tokens of a row, image tokens included; answers are cut, prompts never.", least=1),
     ] = None
     text_rows: Annotated[
-        bool,
-        Option(
-            "Let a multimodal method take rows without images too (neutral text, against "
-            "over-refusal)."
-        ),
+        bool, Option("Let a multimodal method take neutral text too, against over-refusal.")
     ] = False
     by_length: Annotated[
         bool,
-        Option(
-            "Put rows of like length into one batch, which saves padding.",
-            flags=("--by-length/--no-by-length",),
-        ),
+        Option("Batch rows of similar length, to save padding.", ("--by-length/--no-by-length",)),
     ] = False
     workers: Annotated[
-        int,
-        Option("Processes that prepare batches; 0 prepares them in this one, and caches.", least=0),
+        int, Option("Processes that prepare batches; 0 prepares and caches in this one.", least=0)
     ] = 0
     beta: Annotated[
         float | None,
-        Option(
-            "DPO: pull towards the reference. Safe unlearning: slope of the unlearning loss.",
-            unset="the method's",
-        ),
+        Option("DPO: pull towards the reference. Safe unlearning: slope.", unset="the method's"),
     ] = None
     # Without it a model that never refused lowers both answers and collapses.
-    sft_weight: Annotated[float, Option("DPO: weight of the likelihood of the chosen answer.")] = (
-        1.0
-    )
+    sft_weight: Annotated[float, Option("DPO: weight of the chosen answer's likelihood.")] = 1.0
     bound: Annotated[
         float | None,
         Option(
@@ -213,26 +188,22 @@ class Learning:
 class Sampling(Learning):
     """How methods that learn from their own samples do."""
 
-    PANEL: ClassVar[str] = "Online methods (mm-ppo, mm-rloo, mm-grpo)"
+    PANEL: ClassVar[str] = "Online methods (mm-ppo, mm-grpo)"
 
-    num_generations: Annotated[int, Option("RLOO, GRPO: samples for one prompt.", least=2)] = 4
     max_new_tokens: Annotated[int, Option("Tokens of a sample.", least=1)] = 128
-    temperature: Annotated[float, Option("Of the samples.")] = 1.0
+    temperature: Annotated[float, Option("Temperature of the samples.")] = 1.0
     kl: Annotated[
         float | None,
         Option("Weight of the divergence from the model before training.", unset="the method's"),
     ] = None
     clip: Annotated[float, Option("How far a probability may move on one batch of samples.")] = 0.2
-    inner_epochs: Annotated[
-        int, Option("PPO: times one batch of samples is learnt from.", least=1)
-    ] = 2
-    gamma: Annotated[float, Option("PPO: discount.")] = 1.0
-    gae_lambda: Annotated[float, Option("PPO: of generalised advantage estimation.")] = 0.95
-    value_weight: Annotated[float, Option("PPO: weight of the value loss.")] = 0.1
-    value_clip: Annotated[float, Option("PPO: how far a value may move.")] = 0.2
-    value_learning_rate: Annotated[
-        float, Option("PPO: of the value head, which starts from nothing.")
-    ] = 1e-4
+    num_generations: Annotated[int, Option("GRPO: samples for one prompt.", least=2)] = 4
+    inner_epochs: Annotated[int, Option("Passes over one batch of samples.", least=1)] = 2
+    gamma: Annotated[float, Option("Discount.")] = 1.0
+    gae_lambda: Annotated[float, Option("λ of generalised advantage estimation.")] = 0.95
+    value_weight: Annotated[float, Option("Weight of the value loss.")] = 0.1
+    value_clip: Annotated[float, Option("How far a value may move.")] = 0.2
+    value_learning_rate: Annotated[float, Option("Step size of the value head.")] = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,15 +213,14 @@ class TrainingSettings(Sampling):
     PANEL: ClassVar[str] = "Running"
 
     report_to: Annotated[
-        tuple[str, ...],
-        Option("tensorboard, wandb, mlflow, …; metrics.jsonl is written always."),
+        tuple[str, ...], Option("tensorboard, wandb, mlflow, …, beside metrics.jsonl.")
     ] = ()
     log_steps: Annotated[int, Option("Steps between log entries.", least=1)] = 10
     save_steps: Annotated[
         int | None, Option("Steps between checkpoints.", least=1, unset="no checkpoints")
     ] = None
     resume: Annotated[
-        bool, Option("Go on from the last checkpoint in --out.", flags=("--resume/--fresh",))
+        bool, Option("Resume from the last checkpoint in --out.", ("--resume/--fresh",))
     ] = False
 
 
@@ -266,10 +236,7 @@ class AlignConfig(TrainingSettings):
 
     method: Annotated[
         Method,
-        Option(
-            "t-… learn from text alone, mm-… from images and text, sft from both, mixed.",
-            argument=True,
-        ),
+        Option("t-…: text alone; mm-…: images and text; sft: both, mixed.", argument=True),
     ]
     data: Annotated[
         tuple[str, ...],
@@ -284,17 +251,11 @@ class AlignConfig(TrainingSettings):
     model: Annotated[
         str | None, Option("Path or Hub id; the output of an earlier training too.")
     ] = None
-    out: Annotated[Path | None, Option("Folder for the trained model.", flags=("--out", "-o"))] = (
-        None
-    )
+    out: Annotated[Path | None, Option("Folder for the trained model.", ("--out", "-o"))] = None
     accept_licence: Annotated[bool, Option("Train on sets whose licence restricts it.")] = False
     check_against: Annotated[
         tuple[str, ...],
-        Option(
-            "Warn of queries and images that this benchmark shares with the data.",
-            metavar="BENCH",
-            whole=True,
-        ),
+        Option("Warn of what this benchmark shares with the data.", metavar="BENCH", whole=True),
     ] = ()
     check_data: Annotated[Path | None, Option("Folder with that benchmark's files.")] = None
     limit: Annotated[
@@ -304,30 +265,18 @@ class AlignConfig(TrainingSettings):
     reward: Annotated[
         str | None,
         Option(
-            "Of online methods: rm:PATH (a reward model), a judge's spec, offline (wording that "
-            "refuses or warns; easily fooled), or a plug-in.",
+            "PPO: rm:PATH (a reward model), a judge's spec, offline (wording that refuses or "
+            "warns; easily fooled), or a plug-in.",
             unset="none: online methods need one",
         ),
     ] = None
-
-    @property
-    def training(self) -> TrainingSettings:
-        """How it trains, without what it trains."""
-        return TrainingSettings(
-            **{one.name: getattr(self, one.name) for one in fields(TrainingSettings)}
-        )
 
     @staticmethod
     def read_file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         """Read a file's settings, the method's section laid over the rest.
 
-        Args:
-            path: Of a file, or the name of one that comes with vlsbench.
-            given: Holds the `method`, unless the file does.
-
-        Raises:
-            SchemaError: It is not TOML, or its section does not hold settings.
-            VlsbenchError: There is no such file.
+        `path` may be the name of one that comes with vlsbench; `given` holds the `method`, unless
+        the file does.
         """
         path, name = path.expanduser(), str(path)
         if path.is_file():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
-from vlsbench.aligning._arguments import TrainerParts, common_arguments, filled, places
+from vlsbench.aligning._arguments import TrainerParts, common_arguments, filled
 from vlsbench.aligning._encode import CACHE_BYTES, Collator, Encoder, PreferenceCollator
 from vlsbench.aligning._model import (
     Parameters,
@@ -22,9 +22,6 @@ from vlsbench.aligning._model import (
 )
 from vlsbench.aligning._rows import open_image, prompt_of
 from vlsbench.aligning._settings import Method, Progress, Reward, Row, TrainingSettings
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 
 class Notes(TrainerCallback):
@@ -89,32 +86,30 @@ def open_trainer(
 
 def _made(parts: TrainerParts) -> Any:
     """Make the trainer of a method, importing no other."""
-    if parts.method is Method.MM_PPO:
+    if parts.method is Method.MM_GRPO:
+        return _grpo(parts)
+    if parts.method.online:
         from vlsbench.aligning._ppo import PPOTrainer
 
         return PPOTrainer(parts)
-    if parts.method.online:
-        return _online(parts)
     if parts.method.form == "unlearning":
         from vlsbench.aligning._unlearning import UnlearningTrainer
 
         return UnlearningTrainer(parts)
-    lengths = "length_column_name" in parts.arguments
-    options = {**parts.options, "train_dataset": places(parts.encoder, lengths=lengths)}
     if parts.method.preference:
-        return _dpo(parts, options)
+        return _dpo(parts)
     from trl import SFTConfig, SFTTrainer
 
     config = SFTConfig(**parts.arguments, max_length=None)
-    return SFTTrainer(args=config, data_collator=Collator(parts.encoder), **options)
+    return SFTTrainer(args=config, data_collator=Collator(parts.encoder), **parts.options)
 
 
-def _dpo(parts: TrainerParts, options: dict[str, Any]) -> Any:
+def _dpo(parts: TrainerParts) -> Any:
     """Make the trainer for DPO (Rafailov et al. 2023, arXiv 2305.18290).
 
     It adds the likelihood of the chosen answer to the loss (as in RPO, Pang et al. 2024, arXiv
     2404.19733): on a model that never refused, DPO alone pushes both answers down until neither
-    is left. Its reference is None under LoRA, which takes the adapter off.
+    is left.
     """
     from trl import DPOConfig, DPOTrainer
 
@@ -129,45 +124,27 @@ def _dpo(parts: TrainerParts, options: dict[str, Any]) -> Any:
             max_length=None,
         ),
         data_collator=PreferenceCollator(parts.encoder),
-        **options,
+        **parts.options,
     )
 
 
-def _online(parts: TrainerParts) -> Any:
-    """Make the trainer for RLOO or GRPO: several samples to a prompt, the better ones rewarded.
+def _grpo(parts: TrainerParts) -> Any:
+    """Make the trainer for GRPO (Shao et al. 2024, arXiv 2402.03300): the better samples pay.
 
-    RLOO: Ahmadian et al. 2024, arXiv 2402.14740. GRPO: Shao et al. 2024, arXiv 2402.03300. Both
-    need a model that already gives a rewarded answer now and then (a cold start by SFT): where all
-    samples of a prompt earn the same, nothing is learnt. TRL suppresses the image token while
-    sampling, and loads the reference again from where the model came from.
+    It needs a model that already gives a rewarded answer now and then (a cold start by SFT): where
+    all samples of a prompt earn the same, nothing is learnt.
     """
-    from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+    from trl import GRPOConfig, GRPOTrainer
 
-    def score(completions: list[Any], row: list[int], **_: Any) -> list[float]:
-        return parts.rewards(row, [messages[-1]["content"] for messages in completions])
+    rows, settings, reward = parts.encoder.rows, parts.settings, parts.reward
+    assert reward is not None
 
-    settings = parts.settings
-    arguments: dict[str, Any] = {
-        **parts.arguments,
-        "num_generations": settings.num_generations,
-        "max_completion_length": settings.max_new_tokens,
-        "temperature": settings.temperature,
-        "epsilon": settings.clip,
-        "beta": settings.kl,
-    }
-    rows = _prompts(parts.encoder.rows)
-    options: dict[str, Any] = {**parts.options, "reward_funcs": score, "train_dataset": rows}
-    if parts.method is Method.MM_GRPO:
-        # TRL's default is another loss (DAPO): this is the one of the paper cited above.
-        return GRPOTrainer(args=GRPOConfig(**arguments, loss_type="grpo"), **options)
-    return RLOOTrainer(args=RLOOConfig(**arguments), **options)
-
-
-def _prompts(rows: Sequence[Row]) -> Dataset:
-    """Return a data set that opens a row's images when it is looked at."""
-    from datasets import Dataset
+    def score(completions: list[Any], row: list[int], **_: Any) -> list[float | None]:
+        answers = [messages[-1]["content"] for messages in completions]
+        return list(reward([rows[place] for place in row], answers))
 
     def look(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        """Open the images of rows when they are looked at."""
         chosen = [rows[place] for place in batch["row"]]
         return {
             "row": batch["row"],
@@ -175,4 +152,15 @@ def _prompts(rows: Sequence[Row]) -> Dataset:
             "images": [[open_image(image) for image in row.get("images") or ()] for row in chosen],
         }
 
-    return Dataset.from_dict({"row": list(range(len(rows)))}).with_transform(look)
+    arguments = GRPOConfig(
+        **parts.arguments,
+        loss_type="grpo",  # TRL's default is another loss (DAPO): this is the one cited above
+        num_generations=settings.num_generations,
+        max_completion_length=settings.max_new_tokens,
+        temperature=settings.temperature,
+        epsilon=settings.clip,
+        beta=settings.kl or 0.0,
+    )
+    prompts = parts.places().select_columns("row").with_transform(look)
+    options = {**parts.options, "train_dataset": prompts}
+    return GRPOTrainer(args=arguments, reward_funcs=score, **options)

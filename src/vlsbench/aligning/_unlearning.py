@@ -24,20 +24,14 @@ from torch.nn.functional import logsigmoid
 from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
-from vlsbench.aligning._arguments import TrainerParts, places
+from vlsbench.aligning._arguments import TrainerParts
 from vlsbench.aligning._encode import Collator, Encoder
 from vlsbench.aligning._rows import HARMFUL, KINDS, kind_of
 from vlsbench.aligning._settings import Method
 
 
 def ascent_loss(log_probs: Tensor, mask: Tensor, bound: float) -> Tensor:
-    """Return how far harmful tokens are from being unlearnt, in nats per token.
-
-    Args:
-        log_probs: Of the answers' tokens (rows × tokens).
-        mask: Which tokens count.
-        bound: Nats from which on a token counts as unlearnt.
-    """
+    """Return how far harmful tokens (rows × tokens) are from costing `bound`, in nats per token."""
     missing = (bound + log_probs).clamp(min=0) * mask
     return missing.sum() / mask.sum().clamp(min=1)
 
@@ -45,11 +39,7 @@ def ascent_loss(log_probs: Tensor, mask: Tensor, bound: float) -> Tensor:
 def preference_loss(log_probs: Tensor, mask: Tensor, reference: Tensor, beta: float) -> Tensor:
     """Return safe unlearning's loss on harmful answers (Zhang et al. 2024, section 3).
 
-    Args:
-        log_probs: Of the answers' tokens (rows × tokens).
-        mask: Which tokens count.
-        reference: Mean log-probability of each answer before training (rows).
-        beta: Slope.
+    `reference` is the mean log-probability of each answer before training, `beta` the slope.
     """
     return -logsigmoid(-beta * (mean_log_prob(log_probs, mask) - reference)).mean()
 
@@ -112,7 +102,6 @@ class UnlearningTrainer(SFTTrainer):
         super().__init__(
             args=SFTConfig(**parts.arguments, max_length=None),
             data_collator=_KindCollator(self.encoder, self.reference),
-            train_dataset=places(self.encoder),
             **parts.options,
         )
         self._remember_reference()

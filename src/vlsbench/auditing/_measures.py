@@ -2,97 +2,90 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing._settings import AuditPlan, Overlap, bench_name, name_of
-from vlsbench.auditing.behaviour import Behaviour, plan_behaviour
-from vlsbench.auditing.behaviour._behaviour import execute as execute_behaviour
-from vlsbench.auditing.behaviour._plan import Arm
-from vlsbench.auditing.card._card import Measure
-from vlsbench.auditing.judged._figures import Judged, JudgedPair, read_judged_pairs
-from vlsbench.auditing.judged._judged import JUDGED_PAIRS, plan_judged
-from vlsbench.auditing.judged._judged import execute as execute_judged
-from vlsbench.auditing.judged._run import JudgedPlan
-from vlsbench.auditing.overlap._calibration import load_calibration
-from vlsbench.auditing.overlap._captions import CAPTION, CaptionStage, captions, records_of
-from vlsbench.auditing.overlap._contents import content_of
-from vlsbench.auditing.overlap._figures import ContentKind, OverlapPair, OverlapSummary
-from vlsbench.auditing.overlap._ocr import TEXT, WIDTH, TextStage, require_tesseract, texts
-from vlsbench.auditing.overlap._overlap import overlap
-from vlsbench.config import Sample, record
+from vlsbench.auditing._plan import AuditPlan
+from vlsbench.auditing._settings import Overlap, name_of
+from vlsbench.auditing.behaviour import Arm, Behaviour, behaviour, plan_behaviour
+from vlsbench.auditing.card import Measure
+from vlsbench.auditing.judged import (
+    JUDGED_PAIRS,
+    Judged,
+    JudgedPair,
+    JudgedPlan,
+    judged,
+    plan_judged,
+    read_judged_pairs,
+)
+from vlsbench.auditing.overlap import (
+    CAPTION,
+    TEXT,
+    CaptionStage,
+    ContentKind,
+    OverlapPair,
+    OverlapSummary,
+    TextStage,
+    content_of,
+    load_calibration,
+    look_up,
+    overlap,
+    records_of,
+    require_tesseract,
+)
+from vlsbench.config import record
 from vlsbench.embed import CLIP
 from vlsbench.engine import Flow, Job, Ledger, Stage
-from vlsbench.evaluation import Output, Selection
+from vlsbench.evaluation import Output
 from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
 
 Say = Callable[[str], None]
 CAPTION_TOKENS = (1_000, 60)
 """Into and out of a caption, roughly: an image and two sentences."""
-
-
-def _folder_of(folder: Path, kind: str, *decisive: Any) -> Path:
-    """Name the folder of one measure's calls: other settings, another folder beside it."""
-    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode())
-    return folder / f"{kind}-{digest.hexdigest()[:8]}"
-
-
-def _sample(selection: Selection) -> PairSet:
-    """Return the selected pairs as a set of the same name."""
-    pairs = selection.pairs
-    if len(selection) == len(pairs):
-        return pairs
-    return PairSet(
-        pairs.name,
-        lambda: iter(selection),
-        source=pairs.source,
-        variant=pairs.variant,
-        root=pairs.root,
-    )
+OCR_WIDTH = 2
+"""Images read at a time; every one keeps a core busy."""
 
 
 def run_overlap(
-    selection: Selection,
-    folder: Path,
-    plan: AuditPlan,
-    each: Callable[[OverlapPair], None],
-    say: Say,
+    plan: AuditPlan, each: Callable[[OverlapPair], None], say: Say
 ) -> tuple[OverlapSummary, str, tuple[str, ...]]:
     """Run measure A; return it, why reading the images stopped early, and what it lacks."""
-    pairs, how = _sample(selection), plan.overlap
+    from rich.console import Console
+    from rich.progress import Progress
+
+    whole, how = plan.selection.pairs, plan.settings.overlap
+    pairs = whole.derive(whole.name, lambda: plan.selection)
     fitted = load_calibration(how.calibration) if how.calibration else None
+    console = Console(stderr=True)
+    quiet = not (plan.settings.output.progress and console.is_terminal)
+    stopped, notes, looks = "", tuple[str, ...](), dict[str, Callable[[Pair], str]]()
     with ExitStack() as stack:
-        captioned = written = None
-        stopped = ""
-        notes: tuple[str, ...] = ()
         if how.ocr or how.captioner:
-            place = _folder_of(folder, "pictures", how.captioner, how.ocr, pairs.root)
+            place = plan.folder_of("pictures", how.captioner, how.ocr, whole.root)
             ledger = stack.enter_context(Ledger.write(place))
             stopped = _read_images(pairs, ledger, plan, say)
             notes = tuple(_unread(ledger))
-            captioned = captions(ledger) if how.captioner else None
-            written = texts(ledger) if how.ocr else None
+            wanted = {CAPTION: how.captioner, TEXT: how.ocr}
+            looks = {kind: look_up(ledger, kind) for kind, given in wanted.items() if given}
         if (name := name_of(how.embedder)).startswith(CLIP):
             say(f"{name} looks at the images; those it has seen are remembered")
-        seen = stack.enter_context(_counting(len(pairs), plan.output.progress))
+        bar = stack.enter_context(Progress(console=console, disable=quiet))
+        task = bar.add_task("overlap", total=len(pairs))
 
         def count(pair: OverlapPair) -> None:
-            seen()
+            bar.advance(task)
             each(pair)
 
         found = overlap(
             pairs,
             embedder=how.embedder,
             calibration=fitted,
-            caption=captioned,
-            text=written,
+            caption=looks.get(CAPTION),
+            text=looks.get(TEXT),
             each=count,
         )
     return found, stopped, notes
@@ -121,134 +114,107 @@ def _caption_price(how: Overlap, spec: str) -> Price | None:
 
 def _read_images(pairs: PairSet, ledger: Ledger, plan: AuditPlan, say: Say) -> str:
     """Have captions written and texts read where they are wanted; return why it stopped early."""
-    how = plan.overlap
-    if how.ocr:
-        require_tesseract()
+    how, connection = plan.settings.overlap, plan.settings.connection
 
-    def job(
-        stage: Stage, source: Callable[[], Iterable[Pair]], models: tuple[ChatModel, ...] = ()
-    ) -> Job:
-        return Job(
+    def read(
+        said: str, stage: Stage, source: Callable[[], Iterable[Pair]], *models: ChatModel
+    ) -> str:
+        say(said)
+        stop = Job(
             identity=None,
             facts={},
             steps=(Flow((stage,), lambda: records_of(stage.name, source())),),
             models=models,
             prices=prices,
             budget=plan.budget,
-            concurrency=plan.connection.concurrency,
-            width=plan.connection.concurrency if models else WIDTH,
+            concurrency=connection.concurrency,
+            width=connection.concurrency if models else OCR_WIDTH,
             total=len({pair.cluster for pair in source() if pair.images}),
             counts=lambda outcome: outcome.stage == stage.name,
-            progress=plan.output.progress,
-        )
+            progress=plan.settings.output.progress,
+        ).run(ledger)
+        if stop.error:
+            raise stop.error
+        return stop.reason or ""
 
+    if how.ocr:
+        require_tesseract()
     prices: dict[str, Price | None] = {}
-    jobs: list[tuple[str, Job]] = []
     if how.captioner:
-        model = Connections.of(plan.connection).open(how.captioner)
+        model = Connections.of(connection).open(how.captioner)
         prices[model.spec] = _caption_price(how, model.spec)
         plan.budget.need_prices(
             prices, "give --captioner-price INPUT,OUTPUT in dollars per million tokens"
         )
         said = f"{how.captioner} is asked for captions of images without a description"
-        jobs.append((said, job(CaptionStage(model), lambda: _undescribed(pairs), (model,))))
+        if stopped := read(said, CaptionStage(model), lambda: _undescribed(pairs), model):
+            return stopped
     if how.ocr:
-        jobs.append(("Tesseract reads the text in the images", job(TextStage(), lambda: pairs)))
-    for said, one in jobs:
-        say(said)
-        stop = one.run(ledger)
-        if stop.error:
-            raise stop.error
-        if stop.reason:
-            return stop.reason
+        return read("Tesseract reads the text in the images", TextStage(), lambda: pairs)
     return ""
 
 
-@contextmanager
-def _counting(total: int, progress: bool) -> Iterator[Callable[[], None]]:
-    """Show how many pairs are measured; gives what is to be called for each."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("overlap"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not (progress and console.is_terminal),
-    )
-    task = bar.add_task("overlap", total=total)
-    with bar:
-        yield lambda: bar.advance(task)
+def _sampled(plan: AuditPlan) -> list[Any]:
+    """Return what names the sample; earlier versions limited the controls too."""
+    sample = plan.settings.sample
+    return [sample.limit, sample.seed, *([] if sample.limit is None else ["all controls"])]
 
 
-def _of_limit(sample: Sample) -> list[str]:
-    """Tell limited audits from those of earlier versions, whose controls were limited too."""
-    return [] if sample.limit is None else ["all controls"]
-
-
-def _plan_judged(selection: Selection, folder: Path, plan: AuditPlan) -> JudgedPlan:
-    assert plan.judge is not None, "the plan was checked"
-    names = [[bench_name(c) for c in group] for group in (plan.controls, plan.positive_controls)]
-    sample = plan.sample
-    decisive = [name_of(plan.judge), names, sample.limit, sample.seed, *_of_limit(sample)]
+def _plan_judged(plan: AuditPlan) -> JudgedPlan:
+    given = plan.settings
+    assert given.judge is not None, "the settings were checked"
+    names = [[c.name for c in group] for group in (plan.controls, plan.positive_controls)]
+    folder = plan.folder_of("judged", name_of(given.judge), names, *_sampled(plan))
     return plan_judged(
-        selection.pairs,
-        judge=plan.judge,
+        plan.selection.pairs,
+        judge=given.judge,
         controls=plan.controls,
         positive_controls=plan.positive_controls,
-        sample=sample,
+        sample=given.sample,
         budget=plan.budget,
-        connection=plan.connection,
-        output=Output(out=_folder_of(folder, "judged", *decisive), progress=plan.output.progress),
+        connection=given.connection,
+        output=Output(out=folder, progress=given.output.progress),
     )
 
 
-def run_judged(
-    selection: Selection, folder: Path, plan: AuditPlan, say: Say
-) -> tuple[Judged, Mapping[str, JudgedPair]]:
+def run_judged(plan: AuditPlan, say: Say) -> tuple[Judged, Mapping[str, JudgedPair]]:
     """Run measure B; return it and the benchmark's pairs by id."""
-    asked = _plan_judged(selection, folder, plan)
+    asked = _plan_judged(plan)
     if left := asked.questions - asked.ended:
         say(
-            f"judge {name_of(plan.judge)}: {left:,} of {asked.questions:,} questions to ask, "
+            f"judge {asked.judge.name}: {left:,} of {asked.questions:,} questions to ask, "
             f"controls included, {asked.concurrency} in flight; into {asked.folder}"
         )
-    found = execute_judged(asked)
-    return found, read_judged_pairs(asked.folder / JUDGED_PAIRS, selection.pairs.name)
+    found = judged(asked)
+    return found, read_judged_pairs(asked.folder / JUDGED_PAIRS, plan.selection.pairs.name)
 
 
-def _plan_behaviour(selection: Selection, folder: Path, plan: AuditPlan) -> tuple[Arm, ...]:
-    assert plan.model is not None, "the plan was checked"
-    assert plan.judge is not None, "the plan was checked"
-    names = [bench_name(control) for control in plan.controls]
-    sample, params = plan.sample, plan.params
-    decisive: list[Any] = [name_of(plan.model), name_of(plan.judge), names]
-    decisive += [sample.limit, sample.seed, *_of_limit(sample)]
-    decisive += [] if params == Params() else [record(params)]
+def _plan_behaviour(plan: AuditPlan) -> tuple[Arm, ...]:
+    given = plan.settings
+    assert given.model is not None, "the settings were checked"
+    assert given.judge is not None, "the settings were checked"
+    names = [control.name for control in plan.controls]
+    decisive = [name_of(given.model), name_of(given.judge), names, *_sampled(plan)]
+    decisive += [] if given.params == Params() else [record(given.params)]
     return plan_behaviour(
-        selection.pairs,
-        model=plan.model,
-        judge=plan.judge,
+        plan.selection.pairs,
+        model=given.model,
+        judge=given.judge,
         controls=plan.controls,
-        views=plan.views,
-        sample=sample,
-        params=params,
+        views=given.views,
+        sample=given.sample,
+        params=given.params,
         budget=plan.budget,
-        connection=plan.connection,
-        output=Output(
-            out=_folder_of(folder, "behaviour", *decisive), progress=plan.output.progress
-        ),
+        connection=given.connection,
+        output=Output(out=plan.folder_of("behaviour", *decisive), progress=given.output.progress),
     )
 
 
-def run_behaviour(selection: Selection, folder: Path, plan: AuditPlan, say: Say) -> Behaviour:
+def run_behaviour(plan: AuditPlan, say: Say) -> Behaviour:
     """Run measure C."""
-    return execute_behaviour(
-        _plan_behaviour(selection, folder, plan),
-        lambda name, view: say(f"model {name_of(plan.model)} on {name}, view {view}"),
+    model = name_of(plan.settings.model)
+    return behaviour(
+        _plan_behaviour(plan), lambda name, view: say(f"model {model} on {name}, view {view}")
     )
 
 
@@ -266,20 +232,20 @@ class Expense:
     """Why it cannot be run; empty where it can."""
 
 
-def expenses(selection: Selection, folder: Path, plan: AuditPlan) -> Iterator[Expense]:
+def expenses(plan: AuditPlan) -> Iterator[Expense]:
     """Walk what the measures will ask of models; asks nothing and writes nothing."""
-    name = selection.pairs.name
-    if Measure.OVERLAP in plan.measures and plan.overlap.captioner:
-        images = len({pair.cluster for pair in _undescribed(selection) if pair.images})
-        price = _caption_price(plan.overlap, name_of(plan.overlap.captioner))
+    name, how = plan.selection.pairs.name, plan.settings.overlap
+    if Measure.OVERLAP in plan.measures and how.captioner:
+        images = len({pair.cluster for pair in _undescribed(plan.selection) if pair.images})
+        price = _caption_price(how, how.captioner)
         usage = Usage(*(images * tokens for tokens in CAPTION_TOKENS))
         cost = price.cost(usage) if price else None if images else 0.0
         yield Expense(Measure.OVERLAP, name, "captions", images, cost)
     if Measure.JUDGED in plan.measures:
-        asked = _plan_judged(selection, folder, plan)
+        asked = _plan_judged(plan)
         calls = asked.questions - asked.ended if asked.judge.model else 0
         yield Expense(Measure.JUDGED, name, "text, image, pair; controls", calls, asked.cost())
     if Measure.BEHAVIOUR in plan.measures:
-        for arm in _plan_behaviour(selection, folder, plan):
+        for arm in _plan_behaviour(plan):
             part = f"view {arm.view}"
             yield Expense(Measure.BEHAVIOUR, arm.set, part, arm.calls, arm.cost, arm.missing)

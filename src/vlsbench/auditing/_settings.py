@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vlsbench.auditing.behaviour import VIEWS
-from vlsbench.auditing.card._card import Measure
-from vlsbench.auditing.overlap._embed_pictures import refuse_words
-from vlsbench.config import Budget, Connection, Data, Option, Sample, record
-from vlsbench.embed import CLIP, Embedder
-from vlsbench.engine import CostBudget
+from vlsbench.auditing.card import Measure
+from vlsbench.auditing.overlap import refuse_words
+from vlsbench.config import Budget, Connection, Data, Option, Sample
+from vlsbench.embed import CLIP
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge import Brought
-from vlsbench.models import ChatModel, Params
-from vlsbench.pairs import Bench, PairSet
+from vlsbench.models import Params
+from vlsbench.pairs import PairSet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vlsbench.embed import Embedder
+    from vlsbench.engine import CostBudget
+    from vlsbench.judge import Brought
+    from vlsbench.models import ChatModel
+    from vlsbench.pairs import Bench
+
+    Names = Sequence[str]
+    Benches = Sequence[Bench]
     Embedding = str | Embedder
+    JudgeSpec = str | Brought
+    ModelSpec = str | ChatModel
+    Spending = Budget | CostBudget
 else:
-    # Files and command lines can only name one; from Python an object is taken too.
-    Embedding = str
+    # Files and command lines can only name things; from Python objects are taken too.
+    Names = Benches = tuple[str, ...]
+    Embedding = JudgeSpec = ModelSpec = str
+    Spending = Budget
 
 CONTROLS_HINT = "benign sets: mossbench, xstest, vlguard:safe_safes, lab/benign"
 
@@ -81,36 +92,28 @@ class AuditOutput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditConfig:
-    """The settings of `vlsbench audit`, and the keys of its configuration file."""
+class AuditSettings:
+    """What an audit measures and how."""
 
     PANEL: ClassVar[str] = "What is measured"
 
-    bench: Annotated[
-        tuple[str, ...],
-        Option(
-            "Names (`vlsbench bench list`), `lab/leaky`, or paths; several make a leaderboard.",
-            metavar="BENCH...",
-            argument=True,
-        ),
-    ]
     measures: Annotated[
-        tuple[str, ...],
+        Names,
         Option(
             "overlap: does the text tell what is in the image? (offline); judged: is it harmful on "
             "its own? behaviour: does hiding the image change a model?",
             unset="overlap",
         ),
-    ] = (str(Measure.OVERLAP),)
+    ] = (Measure.OVERLAP.value,)
     judge: Annotated[
-        str | None,
+        JudgeSpec | None,
         Option(
             "Model that says what is harmful (judged) and labels replies (behaviour): a spec as "
             "for --model, or `lab`."
         ),
     ] = None
     controls: Annotated[
-        tuple[str, ...],
+        Benches,
         Option(
             "Sets of benign pairs like the benchmark's: mossbench, xstest, vlguard:safe_safes, "
             "lab/benign.",
@@ -118,7 +121,7 @@ class AuditConfig:
         ),
     ] = ()
     positive_controls: Annotated[
-        tuple[str, ...] | None,
+        Benches | None,
         Option(
             "Sets of texts that are harmful on their own: they measure the judge's misses; `none` "
             "for none, and one-sided bounds.",
@@ -127,14 +130,14 @@ class AuditConfig:
         ),
     ] = None
     model: Annotated[
-        str | None,
+        ModelSpec | None,
         Option(
             "Whose behaviour is measured: openai/NAME, NAME@http://host:port/v1, "
             "inspect/PROVIDER/NAME, lab/NAME, or a plug-in."
         ),
     ] = None
     views: Annotated[
-        tuple[str, ...],
+        Names,
         Option(
             "What is asked for behaviour beside the full view. Each view takes a reply and a "
             "verdict for every pair and control; `replicate` (the noise) and `comprehension` (does "
@@ -147,105 +150,76 @@ class AuditConfig:
         Path | None, Option("Folder of several benchmarks, each under its name (with - or _).")
     ] = None
     overlap: Overlap = field(default_factory=Overlap)
-    data: Data = field(default_factory=Data)
     sample: Sample = field(default_factory=Sample)
     params: Params = field(default_factory=Params)
-    budget: Budget = field(default_factory=Budget)
+    budget: Spending = field(default_factory=Budget)
     connection: Connection = field(default_factory=Connection)
     output: AuditOutput = field(default_factory=AuditOutput)
 
-
-@dataclass(frozen=True, kw_only=True)
-class AuditPlan:
-    """What is measured and how, with everything opened that has to be."""
-
-    measures: tuple[Measure, ...]
-    overlap: Overlap
-    judge: str | Brought | None
-    controls: tuple[Bench, ...]
-    positive_controls: tuple[Bench, ...]
-    positive_by_default: bool
-    """The positive controls are those that were at hand, and nobody named them."""
-    model: str | ChatModel | None
-    views: tuple[str, ...]
-    sample: Sample
-    params: Params
-    budget: CostBudget
-    connection: Connection
-    output: AuditOutput
-
-    def __post_init__(self) -> None:
-        """Raise `VlsbenchError` where something that a measure needs was not given."""
+    def wanted(self) -> tuple[Measure, ...]:
+        """Return the measures in their order. Raises `VlsbenchError` where a name is unknown."""
+        if unknown := [name for name in self.measures if name not in tuple(Measure)]:
+            raise VlsbenchError(
+                f"unknown measure {', '.join(map(repr, unknown))}: choose {', '.join(Measure)}"
+            )
         if not self.measures:
             raise VlsbenchError(f"no measure: choose among {', '.join(Measure)}")
-        overlap = self.overlap
-        given = overlap.captioner or overlap.ocr or overlap.calibration
-        if given and Measure.OVERLAP not in self.measures:
-            raise VlsbenchError("--captioner, --ocr and --calibration are for the measure overlap")
-        if (name := name_of(overlap.embedder)).startswith(CLIP):
-            refuse_words(
-                name,
-                calibration=overlap.calibration,
-                captioner=overlap.captioner,
-                ocr=overlap.ocr,
-            )
-        both = (Measure.JUDGED, Measure.BEHAVIOUR)
-        named = self.positive_controls and not self.positive_by_default
-        for option, wanted, used_by in (
-            ("--judge", bool(self.judge), both),
-            ("--controls", bool(self.controls), both),
-            ("--positive-controls", bool(named), both[:1]),
-            ("--model", bool(self.model), both[1:]),
-            ("--views", self.views != VIEWS, both[1:]),
-            ("--temperature and --max-tokens", self.params != Params(), both[1:]),
-        ):
-            if wanted and not {*used_by} & {*self.measures}:
-                raise VlsbenchError(
-                    f"{option} is for the measure {' or '.join(used_by)}: add it to --measures"
-                )
+        return tuple(measure for measure in Measure if measure in self.measures)
 
     def check(self, pairs: PairSet) -> None:
-        """Raise `VlsbenchError` where something that a measure of this set needs was not given.
+        """Raise `VlsbenchError` where a measure lacks something, or none takes what was given.
 
         Measure C takes the set's own benign pairs for controls, where there are some.
         """
-        needs = {"--judge": self.judge, "--controls": self.controls}
+        measures, overlap, threshold = self.wanted(), self.overlap, self.output.drop_leaking
+        if threshold is not None and not 0 < threshold <= 1:
+            raise VlsbenchError(
+                f"--drop-leaking {threshold:g}: expected a probability above 0 and up to 1, "
+                "such as 0.5"
+            )
+        words = {name: getattr(overlap, name) for name in ("calibration", "captioner", "ocr")}
+        if any(words.values()) and Measure.OVERLAP not in measures:
+            raise VlsbenchError("--captioner, --ocr and --calibration are for the measure overlap")
+        if (name := name_of(overlap.embedder)).startswith(CLIP):
+            refuse_words(name, **words)
+        both = (Measure.JUDGED, Measure.BEHAVIOUR)
+        for option, given, used_by in (
+            ("--judge", self.judge, both),
+            ("--controls", self.controls, both),
+            ("--positive-controls", self.positive_controls, both[:1]),
+            ("--model", self.model, both[1:]),
+            ("--views", tuple(self.views) != VIEWS, both[1:]),
+            ("--temperature and --max-tokens", self.params != Params(), both[1:]),
+        ):
+            if given and not {*used_by} & {*measures}:
+                raise VlsbenchError(
+                    f"{option} is for the measure {' or '.join(used_by)}: add it to --measures"
+                )
         own = any(not pair.harmful for pair in pairs)
         for measure, needed in (
-            (Measure.JUDGED, needs),
-            (
-                Measure.BEHAVIOUR,
-                {"--model": self.model, **needs, "--controls": own or self.controls},
-            ),
+            (Measure.JUDGED, ("judge", "controls")),
+            (Measure.BEHAVIOUR, ("model", "judge", *(() if own else ("controls",)))),
         ):
-            missing = [name for name, value in needed.items() if not value]
-            if measure in self.measures and missing:
-                hint = f" ({CONTROLS_HINT})" if "--controls" in missing else ""
-                raise VlsbenchError(f"the measure {measure} needs {' and '.join(missing)}{hint}")
+            missing = [name for name in needed if not getattr(self, name)]
+            if measure in measures and missing:
+                hint = f" ({CONTROLS_HINT})" if "controls" in missing else ""
+                said = " and ".join(f"--{name}" for name in missing)
+                raise VlsbenchError(f"the measure {measure} needs {said}{hint}")
 
-    def shown(self) -> Mapping[str, Any]:
-        """Return what decides the figures, as plain JSON values."""
-        found: dict[str, Any] = {"measures": [str(measure) for measure in self.measures]}
-        overlap = self.overlap
-        if Measure.OVERLAP in self.measures:
-            found |= {
-                "embedder": name_of(overlap.embedder),
-                "captioner": overlap.captioner,
-                "ocr": overlap.ocr,
-            }
-            if overlap.calibration:
-                found["calibration"] = os.fspath(overlap.calibration)
-        if Measure.JUDGED in self.measures or Measure.BEHAVIOUR in self.measures:
-            found |= {
-                "judge": name_of(self.judge),
-                "controls": [bench_name(control) for control in self.controls],
-            }
-        if Measure.JUDGED in self.measures:
-            found["positive_controls"] = [bench_name(c) for c in self.positive_controls]
-        if Measure.BEHAVIOUR in self.measures:
-            found |= {"model": name_of(self.model), "views": list(self.views)}
-            found["params"] = record(self.params)
-        return found | {"limit": self.sample.limit, "seed": self.sample.seed}
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig(AuditSettings):
+    """The settings of `vlsbench audit`, and the keys of its configuration file."""
+
+    bench: Annotated[
+        tuple[str, ...],
+        Option(
+            "Names (`vlsbench bench list`), `lab/leaky`, or paths; several make a leaderboard.",
+            metavar="BENCH...",
+            argument=True,
+        ),
+    ]
+    data: Data = field(default_factory=Data)
 
 
 def name_of(brought: object) -> str:
@@ -256,19 +230,3 @@ def name_of(brought: object) -> str:
         if isinstance(found := getattr(brought, attribute, None), str):
             return found
     return type(brought).__name__
-
-
-def bench_name(bench: Bench) -> str:
-    """Return what the user calls a benchmark."""
-    if isinstance(bench, PairSet):
-        return bench.name
-    return os.fspath(bench) if isinstance(bench, str | os.PathLike) else "custom"
-
-
-def measures_of(names: tuple[str, ...]) -> tuple[Measure, ...]:
-    """Return measures in their order. Raises `VlsbenchError` where a name is unknown."""
-    if unknown := [name for name in names if name not in tuple(Measure)]:
-        raise VlsbenchError(
-            f"unknown measure {', '.join(map(repr, unknown))}: choose {', '.join(Measure)}"
-        )
-    return tuple(measure for measure in Measure if measure in names)

@@ -10,7 +10,6 @@ from vlsbench.building._barriers import over_quota as over_quota
 from vlsbench.building._build import Build as Build
 from vlsbench.building._build import BuildConfig as BuildConfig
 from vlsbench.building._build import build as build
-from vlsbench.building._build import check_models as check_models
 from vlsbench.building._build import plan_build as plan_build
 from vlsbench.building._content import forbidden_category as forbidden_category
 from vlsbench.building._content import forbidden_text as forbidden_text

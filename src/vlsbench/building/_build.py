@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, ClassVar, Protocol, cast
@@ -17,11 +15,11 @@ from vlsbench.building._estimate import BuildEstimate, estimate_build
 from vlsbench.building._files import PAIRS, PROVENANCE, BuildSummary, write_files
 from vlsbench.building._filters import Scorer
 from vlsbench.building._recipe import Recipe, read_recipe
-from vlsbench.building._run import BuildPlan, execute, stages_of
+from vlsbench.building._run import BuildPlan, execute, is_complete
 from vlsbench.config import Connection, Limits, Option
-from vlsbench.engine import CostBudget, Ledger, run_async
-from vlsbench.errors import MissingExtra, Stopped, VlsbenchError
-from vlsbench.models import ChatModel, Connections, HttpChat, ImageModel, open_images
+from vlsbench.engine import CostBudget, Ledger, StopSignal
+from vlsbench.errors import MissingExtra, Stopped
+from vlsbench.models import ChatModel, Connections, ImageModel, open_images
 from vlsbench.pairs import load
 from vlsbench.registry import Kind
 from vlsbench.schemas import SchemaError
@@ -122,19 +120,13 @@ def build(
 ) -> Build:
     """Make a benchmark by a recipe.
 
-    The same arguments go on where the build stopped; what is recorded is never asked again. A
-    changed recipe asks anew only what the change concerns.
+    The same arguments resume where the build stopped; what is recorded is never asked again. A
+    changed recipe asks anew only what the change concerns. The arguments are the settings of
+    `BuildConfig`; besides:
 
     Args:
-        recipe: A path, the name of a recipe that ships (`lab`, `vlsbench`, `custom`), or one read.
-        overrides: `section.key=VALUE`, in TOML, each in place of what the recipe says.
-        lab: Where the recipe's `lab/` models are: None serves them over HTTP from a thread, a base
-            URL finds them on a server, `in-process` asks them without HTTP.
-        limit: Drafts begun on each path at most; may be raised later.
-        out: The build's folder; by default `builds/` and a name made of what it is.
-        retry_quarantined: Ask again about records of which no answer could be read.
-        budget: What may be spent.
-        connection: How servers are asked.
+        recipe: May be one that was read.
+        budget: May be one that is being spent.
         progress: Show a progress bar on standard error.
         before: Called with the plan and its estimate before anything is asked.
 
@@ -163,9 +155,7 @@ def build(
     spending.need_prices(read.known_prices(), "state it in the recipe under [prices]")
     with ExitStack() as stack:
         open_role = _opened(read, Connections.of(connection), lab, stack)
-        scorer = Scorer() if read.needs_embeddings else None
-        if scorer:
-            stack.callback(scorer.close)
+        scorer = stack.enter_context(closing(Scorer())) if read.needs_embeddings else None
         plan = BuildPlan(
             recipe=read,
             models={
@@ -181,7 +171,21 @@ def build(
             retry_quarantined=retry_quarantined,
             progress=progress,
         )
-        return _run(plan, overrides, before)
+        ledger = stack.enter_context(Ledger.write(plan.run))
+        signal = StopSignal()
+        if retry_quarantined or not is_complete(plan, ledger):
+            before(plan, estimate_build(read, limit))
+            signal = execute(plan, ledger)
+        try:
+            summary = write_files(ledger, plan.folder, read, overrides)
+        except OSError as error:
+            raise signal.error or Stopped(
+                f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "
+                "free up disk space and run the same command again"
+            ) from None
+        if signal.error:
+            raise signal.error
+        return Build(plan.folder, summary, signal.reason)
 
 
 def plan_build(
@@ -195,49 +199,6 @@ def plan_build(
     """
     read = read_recipe(Path(recipe), overrides)
     return read, estimate_build(read, limit)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCheck:
-    """What is known of a recipe's model before anything is asked of it."""
-
-    role: str
-    model: str
-    state: str
-    wrong: bool
-
-
-def check_models(recipe: Recipe, *, lab: str | None = None) -> list[ModelCheck]:
-    """Ask the servers whether they have the recipe's models; costs nothing.
-
-    Args:
-        recipe: Read; its models may still be placeholders, which are reported.
-        lab: See `build`.
-    """
-
-    async def state(open_role: OpenRole, role: str, spec: str) -> tuple[str, bool]:
-        if "<" in spec:
-            return f"models.{role} is still a placeholder", True
-        model: ChatModel | ImageModel | None = None
-        try:
-            model = open_role(role)
-            if not isinstance(model, HttpChat):
-                return "in this process", False
-            there = await model.listed()
-        except VlsbenchError as error:
-            return str(error), True
-        finally:
-            if model:
-                await model.close()
-        known = {True: "there", False: "not on its server's list", None: "server has no list"}
-        return known[there], there is False
-
-    async def check(open_role: OpenRole) -> list[ModelCheck]:
-        specs = recipe.specs().items()
-        return [ModelCheck(r, spec, *await state(open_role, r, spec)) for r, spec in specs]
-
-    with ExitStack() as stack:
-        return run_async(partial(check, _opened(recipe, Connections(1), lab, stack)))
 
 
 def _opened(
@@ -270,33 +231,3 @@ class Served(Protocol):
     def open(self, spec: str, connections: Connections) -> ChatModel: ...
 
     def painter(self, spec: str, connections: Connections) -> ImageModel: ...
-
-
-def _run(
-    plan: BuildPlan, overrides: Sequence[str], before: Callable[[BuildPlan, BuildEstimate], None]
-) -> Build:
-    recipe = plan.recipe
-
-    def write() -> BuildSummary:
-        return write_files(ledger, plan.folder, recipe, overrides)
-
-    with Ledger.write(plan.run) as ledger:
-        same = (
-            ledger.meta("versions") == json.dumps(stages_of(plan).versions)
-            and json.loads(ledger.meta("identity") or "{}").get("recipe") == recipe.digest
-            and ledger.meta("limit") == str(plan.limit or "")
-        )
-        if same and ledger.meta("complete") is not None and not plan.retry_quarantined:
-            return Build(plan.folder, write())
-        before(plan, estimate_build(recipe, plan.limit))
-        signal = execute(plan, ledger)
-        try:
-            summary = write()
-        except OSError as error:
-            raise signal.error or Stopped(
-                f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "
-                "free up disk space and run the same command again"
-            ) from None
-        if signal.error:
-            raise signal.error
-        return Build(plan.folder, summary, signal.reason)

@@ -30,8 +30,6 @@ class StageEstimate:
     role: str
     model: str
     calls: int
-    input_tokens: int
-    output_tokens: int
     cost: float | None
     """US dollars; None where the price is unknown."""
 
@@ -69,14 +67,14 @@ def estimate_build(recipe: Recipe, limit: int | None) -> BuildEstimate:
     if (most := recipe.quota.per_subcategory) is not None:
         pairs = min(pairs, most * len(recipe.taxonomy))
     rows = []
-    for stage, role, calls, (tokens_in, tokens_out) in _calls(recipe, drafts, images, pairs):
-        count = round(calls)
-        spec = recipe.spec(role)
-        price = prices.get(spec)
-        used = (count * tokens_in, count * tokens_out)
-        cost = price.cost(Usage(*used)) if price else None
-        if count:
-            rows.append(StageEstimate(stage, role, spec, count, *used, cost))
+    for stage, role, calls, tokens in _calls(recipe, drafts, images, pairs):
+        if count := round(calls):
+            spec = recipe.spec(role)
+            price = prices.get(spec)
+            used = Usage(*(count * number for number in tokens))
+            rows.append(
+                StageEstimate(stage, role, spec, count, price.cost(used) if price else None)
+            )
     return BuildEstimate(drafts, images, round(pairs), tuple(rows))
 
 

@@ -5,9 +5,8 @@ docs/build.md describes their fields.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from vlsbench.building._items import Item, Step
 from vlsbench.building._recipe import Recipe
 from vlsbench.engine import Ledger, Outcome
 from vlsbench.evaluation import Spend, spend_by_role
-from vlsbench.files import write_json, write_jsonl
+from vlsbench.files import whole_folder, write_json, write_jsonl
 from vlsbench.registry import is_simulated
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_interval
@@ -32,61 +31,51 @@ SCHEMA = "vlsbench.build/1"
 SUMMARY = "summary.json"
 SIMULATED = "Simulated: lab models took part; everything in the set is made up and harmless."
 STOPPED = "The build stopped before its end; the same command goes on."
-BARRIERS = {"near_duplicates", "contamination", "quota", RELEASE}
+BARRIERS = ("near_duplicates", "contamination", "quota", RELEASE)
+"""In order."""
 ENDED = {"keep": "kept", "drop": "dropped", "quarantine": "quarantined"}
-
-
-def _write_pairs(ledger: Ledger, folder: Path) -> None:
-    """Write `pairs/` anew, whole or not at all, in the order of the ids; the twins come last.
-
-    Equal sets are equal byte for byte: nothing in them depends on when or in which order they
-    were made.
-    """
-    part, place, old = (folder / name for name in (f".{PAIRS}.part", PAIRS, f".{PAIRS}.old"))
-    shutil.rmtree(part, ignore_errors=True)
-    (part / "images").mkdir(parents=True)
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for twins in (False, True):
-            for name, item in kept_items(ledger, twins=twins):
-                decision = recorded(ledger, name)
-                if decision and not decision.reason:
-                    yield row_of(name, item)
-
-    def row_of(name: str, item: Item) -> dict[str, Any]:
-        data = image_of(ledger.folder, item.image)
-        kind = data.mime.removeprefix("image/").replace("jpeg", "jpg")
-        image = f"images/{item.image[:16]}.{kind}"
-        if not (part / image).exists():
-            (part / image).write_bytes(data.data)
-        fields = ("description", "reason", "source", "path", "twin_of", "image_licence")
-        return {
-            "file_name": image,
-            "id": name,
-            **{field: getattr(item, field) for field in ("query", "category", "subcategory")},
-            "harmful": not item.twin_of,
-            **{field: getattr(item, field) for field in (*fields, "image_prompt", "pattern")},
-        }
-
-    write_jsonl(rows(), part / "metadata.jsonl")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    part.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_files(
     ledger: Ledger, folder: Path, recipe: Recipe, overrides: Sequence[str]
 ) -> BuildSummary:
-    """Write the set, its provenance, its summary and a copy of the recipe."""
-    _write_pairs(ledger, folder)
-    write_jsonl(_lines(ledger), folder / PROVENANCE)
+    """Write the set, its provenance, its summary and a copy of the recipe.
+
+    Equal builds have equal sets and provenance, byte for byte: nothing in them depends on when or
+    in which order they were made.
+    """
+    with whole_folder(folder / PAIRS) as part:
+        (part / "images").mkdir()
+        write_jsonl(_pairs(ledger, part), part / "metadata.jsonl")
+    counts = _Counts()
+    write_jsonl(map(counts.add, _lines(ledger)), folder / PROVENANCE)
     given = "".join(f"# --set {override}\n" for override in overrides)
     (folder / "recipe.toml").write_text(recipe.text + given, "utf-8")
-    summary = summarise(ledger, recipe)
+    summary = _summary(counts, ledger, recipe)
     write_json(summary, folder / SUMMARY)
     return summary
+
+
+def _pairs(ledger: Ledger, folder: Path) -> Iterator[dict[str, Any]]:
+    """Walk the rows of the set in the order of the ids, twins last, and write their images."""
+    first = ("query", "category", "subcategory")
+    more = ("description", "reason", "source", "path", "twin_of", "image_licence")
+    for twins in (False, True):
+        for name, item in kept_items(ledger, twins=twins):
+            decision = recorded(ledger, name)
+            if not decision or decision.reason:
+                continue
+            data = image_of(ledger.folder, item.image)
+            image = f"images/{item.image[:16]}.{data.extension}"
+            if not (folder / image).exists():
+                (folder / image).write_bytes(data.data)
+            yield {
+                "file_name": image,
+                "id": name,
+                **{field: getattr(item, field) for field in first},
+                "harmful": not item.twin_of,
+                **{field: getattr(item, field) for field in (*more, "image_prompt", "pattern")},
+            }
 
 
 def _lines(ledger: Ledger) -> Iterator[dict[str, Any]]:
@@ -205,84 +194,77 @@ class BuildSummary:
     notes: tuple[str, ...]
 
 
-class _Flow:
-    """Counts records by the stage that they ended at."""
+class _Counts:
+    """What the lines of the provenance come to."""
 
-    def __init__(self, *stages: str) -> None:
-        self._stages = stages
-        self._ended: Counter[tuple[str, str, str]] = Counter()
-        self._seen: Counter[str] = Counter()
+    def __init__(self) -> None:
+        self._ended: Counter[tuple[bool, str, str, str]] = Counter()
+        """Whether it is a twin, stage, how and why it ended → records."""
+        self._seen: Counter[tuple[bool, str]] = Counter()
+        """Whether it is a twin, stage → records that entered it."""
+        self.hits: list[bool] = []
+        """Of each draft and image that was begun: whether it was released."""
+        self.origins: list[str] = []
+        self.images: set[str] = set()
+        self.twins = 0
+        self.candidates: Counter[str] = Counter()
+        self.patterns: Counter[str] = Counter()
+        self.categories: dict[str, Counter[str]] = {}
 
-    def add(self, outcome: Outcome, end: Outcome) -> None:
-        stage = end.stage
-        self._ended[stage, end.kind, end.reason] += 1
-        steps = outcome.value.get("item", {}).get("steps", ())
-        passed = {step["stage"] for step in steps} | {stage}
-        if stage in BARRIERS and stage in self._stages:  # not what the recipe has left out since
-            before = self._stages[: self._stages.index(stage)]
-            passed.update(name for name in before if name in BARRIERS)
-        self._seen.update(passed)
+    def add(self, line: dict[str, Any]) -> dict[str, Any]:
+        """Count a line, and return it."""
+        how, stage, twin = line["ended"], line["stage"], TWIN in line["id"]
+        if how == "begun":
+            return line
+        self._ended[twin, stage, how, line["reason"]] += 1
+        passed = {step["stage"] for step in line["steps"]} | {stage}
+        if stage in BARRIERS:
+            passed.update(BARRIERS[: BARRIERS.index(stage)])
+        self._seen.update((twin, one) for one in passed)
+        released = how == "released"
+        if released:
+            self.images.add(line["image_sha256"])
+        if twin:
+            self.twins += released
+        elif stage != "elements":  # what ended there was never begun
+            self.hits.append(released)
+            element = f"{line.get('subcategory', '')}/{line.get('element', '')}"
+            self.origins.append(line["image_sha256"] if line.get("path") == "B" else element)
+            for row in (row for step in line["steps"] for row in step.get("candidates", ())):
+                self.candidates[row["fell"]] += 1
+            if released:
+                self.patterns[line["pattern"]] += 1
+                self.categories.setdefault(line["category"], Counter())[line["subcategory"]] += 1
+        return line
 
-    def counts(self) -> tuple[StageCount, ...]:
-        def gone(stage: str, kind: str) -> dict[str, int]:
+    def stages(self, names: Iterable[str], *, twins: bool) -> tuple[StageCount, ...]:
+        """Return what each stage let through."""
+
+        def gone(stage: str, how: str) -> dict[str, int]:
             ended = self._ended.most_common()
-            return {why: n for (at, how, why), n in ended if (at, how) == (stage, kind)}
+            return {why: n for (*at, why), n in ended if at == [twins, stage, how]}
 
         found = []
-        for stage in self._stages:
-            if entered := self._seen[stage]:
-                dropped, quarantined = gone(stage, "drop"), gone(stage, "quarantine")
+        for stage in names:
+            if entered := self._seen[twins, stage]:
+                dropped, quarantined = gone(stage, "dropped"), gone(stage, "quarantined")
                 left = entered - sum(dropped.values()) - sum(quarantined.values())
                 found.append(StageCount(stage, entered, left, dropped, quarantined))
         return tuple(found)
 
 
-def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
-    """Count a build, in one walk over its outcomes."""
+def _summary(counts: _Counts, ledger: Ledger, recipe: Recipe) -> BuildSummary:
     near = ("near_duplicates",) if recipe.near_duplicates else ()
     against = ("contamination",) if recipe.contamination.against else ()
     stages = ("elements", "perceive", "draft", "detoxify", "leak_filter", "draw", *recipe.stages)
-    pairs = _Flow(*stages, "final_filter", *near, *against, "quota", RELEASE)
-    twins = _Flow("twin", "draw", "twin_filter", *near, RELEASE)
-    candidates: Counter[str] = Counter()
-    patterns: Counter[str] = Counter()
-    categories: dict[str, Counter[str]] = {}
-    images: set[str] = set()
-    hits: list[bool] = []
-    origins: list[str] = []
-    released_twins = 0
-    for outcome in ledger.outcomes():
-        if outcome.record.startswith(PREFIX):
-            continue
-        item = outcome.value.get("item", {})
-        decision = recorded(ledger, outcome.record) if outcome.kind == "keep" else None
-        end = decision or outcome
-        released = decision is not None and not decision.reason
-        is_twin = TWIN in outcome.record
-        (twins if is_twin else pairs).add(outcome, end)
-        if released:
-            images.add(item["image"])
-        if is_twin:
-            released_twins += released
-            continue
-        if outcome.stage == "elements":
-            continue  # never begun
-        hits.append(released)
-        element = f"{item.get('subcategory', '')}/{item.get('element', '')}"
-        origins.append(item["image"] if item.get("path") == "B" else element)
-        for step in item.get("steps", ()):
-            for row in step["facts"].get("candidates", ()):
-                candidates[row["fell"]] += 1
-        if released:
-            patterns[item["pattern"]] += 1
-            categories.setdefault(item["category"], Counter())[item["subcategory"]] += 1
+    hits = counts.hits
+    rate = Rate(0, 0, None, None, None)
+    if hits and (interval := clustered_interval(np.asarray(hits, dtype=bool), counts.origins)):
+        rate = Rate(sum(hits), len(hits), sum(hits) / len(hits), interval.low, interval.high)
     spend, served_by = spend_by_role(ledger)
     simulated = any(map(is_simulated, served_by))
     complete = ledger.meta("complete") is not None
-    rate = Rate(0, 0, None, None, None)
-    if hits and (interval := clustered_interval(np.asarray(hits, dtype=bool), origins)):
-        rate = Rate(sum(hits), len(hits), sum(hits) / len(hits), interval.low, interval.high)
-    notes = [n for n, holds in ((SIMULATED, simulated), (STOPPED, not complete)) if holds]
+    notes = ((SIMULATED, simulated), (STOPPED, not complete))
     return BuildSummary(
         schema=SCHEMA,
         vlsbench=__version__,
@@ -293,16 +275,18 @@ def summarise(ledger: Ledger, recipe: Recipe) -> BuildSummary:
         started=ledger.meta("started") or "",
         finished=ledger.meta("complete") or "",
         pairs=sum(hits),
-        twins=released_twins,
-        images=len(images),
+        twins=counts.twins,
+        images=len(counts.images),
         yield_=rate,
-        stages=pairs.counts(),
-        twin_stages=twins.counts(),
-        candidates=dict(candidates.most_common()),
-        patterns=dict(patterns.most_common()),
-        categories={name: dict(found) for name, found in sorted(categories.items())},
+        stages=counts.stages(
+            (*stages, "final_filter", *near, *against, *BARRIERS[2:]), twins=False
+        ),
+        twin_stages=counts.stages(("twin", "draw", "twin_filter", *near, RELEASE), twins=True),
+        candidates=dict(counts.candidates.most_common()),
+        patterns=dict(counts.patterns.most_common()),
+        categories={name: dict(found) for name, found in sorted(counts.categories.items())},
         spend=spend,
-        notes=tuple(notes),
+        notes=tuple(note for note, holds in notes if holds),
     )
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from vlsbench.building._content import forbidden_category
 from vlsbench.building._items import slug
@@ -27,13 +30,9 @@ _LEFT_OUT_BY_FALSE = (
     *("near_duplicates.similarity", "contamination.similarity"),
     *("quota.per_subcategory", "quota.per_category"),
 )
-_LEAST = {
-    "elements.per_subcategory": 1, "elements.drafts": 1, "detoxify.candidates": 0,
-    "draw.rounds": 1, "near_duplicates.bits": 0, "twins.per_pair": 0,
-}  # fmt: skip
-_SHARES = ("leak_filter.overlap", "near_duplicates.similarity", "contamination.similarity")
-_ODD = ("leak_filter.votes", "final_filter.votes")
-_STATED = ("name", "perceive.images", "perceive.licence", "perceive.source")
+Count = Annotated[int, Meta(ge=1)]
+Number = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 ROLES = ("writer", "rewriter", "eyes", "judge", "checker", "painter")
 
 
@@ -57,8 +56,8 @@ class Models:
 class Elements:
     """Path A: the risky things listed for each sub-category, and the pairs drafted for each."""
 
-    per_subcategory: int = 20
-    drafts: int = 1
+    per_subcategory: Count = 20
+    drafts: Count = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +68,28 @@ class Perceive:
     licence: str
     source: str
     column: str = "image"
-    most: int | None = None
+    most: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Detoxify:
     """Rewriting a query until it no longer tells what the image shows."""
 
-    candidates: int = 3
+    candidates: Number = 3
 
 
 @dataclass(frozen=True, slots=True)
 class LeakFilter:
     """Which candidates are dropped."""
 
-    overlap: float | None = 0.5
+    overlap: Share | None = 0.5
     """Largest probability that the query names what the image shows (measure A of the audit,
     which needs the extra `build`); false leaves it out."""
     text: bool = True
     """Drop what a judge calls harmful from the text alone."""
     meaning: bool = True
     """Drop what no longer asks for what the draft asked."""
-    votes: int = 1
+    votes: Count = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Draw:
     because: str = ""
     licence: str = ""
     size: str = "1024x1024"
-    rounds: int = 3
+    rounds: Count = 3
     good: int = 8
     """Of 10: an image that scores this ends the loop."""
     least: int = 5
@@ -122,16 +121,16 @@ class FinalFilter:
     """Drop pairs whose text is harmful alone, asked of the checker."""
     image: bool = True
     """Note whether the image alone is harmful (the safety pattern); drops nothing."""
-    votes: int = 1
+    votes: Count = 1
 
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicates:
     """Pairs that are too much alike: query and image both."""
 
-    similarity: float | None = 0.95
+    similarity: Share | None = 0.95
     """Least cosine of two queries' embeddings (extra `build`); false compares normalised texts."""
-    bits: int = 6
+    bits: Number = 6
     """Largest difference of two images' 64-bit perceptual hashes."""
 
 
@@ -140,7 +139,7 @@ class Contamination:
     """Other benchmarks that the result must share nothing with."""
 
     against: tuple[str, ...] = ()
-    similarity: float | None = 0.95
+    similarity: Share | None = 0.95
     """Least cosine of two queries' embeddings; false compares normalised texts."""
     bits: int = 4
     """Largest difference of two images' perceptual hashes; -1 compares no images."""
@@ -158,7 +157,7 @@ class Quota:
 class Twins:
     """Benign controls: the query of a kept pair with a harmless image."""
 
-    per_pair: int = 1
+    per_pair: Number = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,43 +213,34 @@ class Recipe:
             raise ValueError(wrong)
 
     def _wrong(self) -> Iterator[str]:
-        for key in _STATED:
-            if isinstance(text := self._at(key), str) and not text.strip():
+        stated = {"name": self.name}
+        if self.perceive:
+            parts = ("images", "licence", "source")
+            stated |= {f"perceive.{part}": getattr(self.perceive, part) for part in parts}
+        for key, text in stated.items():
+            if not text.strip():
                 yield f"{key}: must be stated"
-        for key, least in _LEAST.items():
-            if (number := self._at(key)) is not None and number < least:
-                yield f"{key}: must be at least {least}, not {number}"
-        for key in _SHARES:
-            if (share := self._at(key)) is not None and not 0 <= share <= 1:
-                yield f"{key}: must be between 0 and 1, not {share:g}"
-        for key in _ODD:
-            if (votes := self._at(key)) < 1 or votes % 2 == 0:
-                yield f"{key}: must be an odd number, so that there is a majority"
+        votes = {"leak_filter": self.leak_filter.votes, "final_filter": self.final_filter.votes}
+        for key, number in votes.items():
+            if number % 2 == 0:
+                yield f"{key}.votes: must be an odd number, so that there is a majority"
         if self.draw:
             if (safety := self.draw.safety) not in ("filtered", "unfiltered"):
                 yield f"draw.safety: must be one of filtered, unfiltered, not {safety!r}"
-            if self.draw.safety == "unfiltered" and not self.draw.because.strip():
+            if safety == "unfiltered" and not self.draw.because.strip():
                 yield (
                     "draw.because: an unfiltered image backend needs a word on who looks at its "
                     "images"
                 )
-            width, _, height = self.draw.size.partition("x")
-            if not (width.isdecimal() and height.isdecimal()):
+            if not re.fullmatch(r"\d+x\d+", self.draw.size, re.ASCII):
                 yield f"draw.size: must be WIDTHxHEIGHT in pixels, not {self.draw.size!r}"
-        elif self.elements:
-            yield "draw: path A draws its images: add [draw] with a safety"
-        elif self.twins.per_pair:
-            yield "draw: twins need images of their own: add [draw]"
+        elif self.elements or self.twins.per_pair:
+            yield "draw: path A draws its images, and so do twins: add [draw] with a safety"
         if not self.elements and not self.perceive:
             yield "elements: nothing to begin with: add [elements] (path A) or [perceive] (B)"
         for role in ROLES:
             if self.uses(role) and not self.spec(role):
                 yield f"models.{role}: is missing; this recipe needs it"
-
-    def _at(self, key: str) -> Any:
-        section, _, name = key.partition(".")
-        value = getattr(self, section)
-        return getattr(value, name) if name and value is not None else value
 
     def uses(self, role: str) -> bool:
         """Tell whether this recipe asks a model of that role anything."""

@@ -252,6 +252,16 @@ async def _begin(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]) -
     )
 
 
+def is_complete(plan: BuildPlan, ledger: Ledger) -> bool:
+    """Tell whether the ledger holds this very build to its end."""
+    return (
+        ledger.meta("complete") is not None
+        and ledger.meta("versions") == json.dumps(stages_of(plan).versions)
+        and json.loads(ledger.meta("identity") or "{}").get("recipe") == plan.recipe.digest
+        and ledger.meta("limit") == str(plan.limit or "")
+    )
+
+
 def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
     """Make every pair that is not made yet; the signal has a reason where that stopped early.
 

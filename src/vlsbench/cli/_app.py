@@ -6,74 +6,70 @@ import atexit
 import gc
 import sys
 import warnings
-from typing import TYPE_CHECKING, Annotated, Any
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from vlsbench import __version__
-from vlsbench.cli._lazy import Place, lazy_group
 from vlsbench.errors import EXIT_INTERRUPTED, VlsbenchError
-from vlsbench.text import terminal
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 COMMANDS = {
-    "eval": Place(
-        "vlsbench.cli.eval:evaluate", "Run a model over a benchmark and judge its replies."
-    ),
-    "audit": Place(
-        "vlsbench.cli.audit:audit",
-        "Measure how much of the images' risk the texts of a benchmark tell.",
-    ),
-    "build": Place(
-        "vlsbench.cli.build:build",
-        "Make a benchmark: from risk sub-categories or images to leak-free pairs.",
-    ),
-    "align": Place(
-        "vlsbench.cli.align:align",
-        "Train a vision-language model to be safe, over TRL and PEFT.",
-    ),
-    "compare": Place(
-        "vlsbench.cli.compare:compare",
-        "Compare runs on the same pairs: differences with intervals, tests, and one table of all.",
-    ),
-    "calibrate": Place(
-        "vlsbench.cli.calibrate:calibrate",
-        "Check a run's judge by people's labels, and correct its rates.",
-    ),
-    "demo": Place(
-        "vlsbench.cli.demo:demo",
-        "Show why leaks matter, on rule-made models first and then on models trained here and now.",
-    ),
-    "bench": Place("vlsbench.cli.bench:app", "List, show and fetch benchmarks."),
-    "lab": Place(
-        "vlsbench.cli.lab:app",
-        "The closed-world lab: benchmarks, models, a server and an experiment, with known truth.",
-    ),
-    "release": Place(
-        "vlsbench.cli.release:app",
-        "Write a set out for others: `vlsbench release DATASET` is short for `release write`.",
-    ),
-    "runs": Place("vlsbench.cli.runs:app", "List, show, compare and verify runs and builds."),
-    "review": Place(
-        "vlsbench.cli.review:app",
-        "People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
-    ),
-    "plan-size": Place(
-        "vlsbench.cli.plan_size:plan_size",
-        "Say how many pairs, images and human labels a question needs.",
-    ),
-    "plugins": Place(
-        "vlsbench.cli.plugins:plugins",
-        "List what is registered: benchmarks, models, judges and more, with where each comes from.",
-    ),
+    "eval": "Run a model over a benchmark and judge its replies.",
+    "audit": "Measure how much of the images' risk the texts of a benchmark tell.",
+    "build": "Make a benchmark: from risk sub-categories or images to leak-free pairs.",
+    "align": "Train a vision-language model to be safe, over TRL and PEFT.",
+    "compare": "Compare runs on the same pairs: differences with intervals, tests, and one table "
+    "of all.",
+    "calibrate": "Check a run's judge by people's labels, and correct its rates.",
+    "demo": "Show why leaks matter, on rule-made models first and then on models trained here and "
+    "now.",
+    "bench": "List, show and fetch benchmarks.",
+    "lab": "The closed-world lab: benchmarks, models, a server and an experiment, with known "
+    "truth.",
+    "release": "Write a set out for others: `vlsbench release DATASET` is short for `release "
+    "write`.",
+    "runs": "List, show, compare and verify runs and builds.",
+    "review": "People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
+    "plan-size": "Say how many pairs, images and human labels a question needs.",
+    "plugins": "List what is registered: benchmarks, models, judges and more, with where each "
+    "comes from.",
 }
-"""The commands, in the order of `vlsbench --help`."""
+"""Name → the sentence that its own help begins with, in the order of `vlsbench --help`.
+
+A command is imported when it is used, not when it is listed: from the module of its name, where it
+is a `typer.Typer` called `app`, or a function of that name.
+"""
+
+
+class _Commands(TyperGroup):
+    """Commands that are known by name and help until one is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, said in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=said))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _load(name) if name in COMMANDS else command, rest
+
+
+def _load(name: str) -> Any:
+    attribute = name.replace("-", "_")
+    module = import_module(f"vlsbench.cli.{attribute}")
+    root = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    if group := getattr(module, "app", None):
+        root.add_typer(group, name=name)
+    else:
+        root.command(name)(getattr(module, attribute))
+    return typer.main.get_group(root).commands[name]
+
 
 app = typer.Typer(
     name="vlsbench",
-    cls=lazy_group(COMMANDS),
+    cls=_Commands,
     help="Evaluate, audit, build and align for cross-modal safety.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -128,15 +124,15 @@ def main() -> None:
     except VlsbenchError as error:
         if _debug:
             raise
-        said = terminal(f"error: {error}")
-        _stderr(soft_wrap=True).print(said, style="red", highlight=False)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _stderr().print("error: interrupted", style="red")
-        sys.exit(EXIT_INTERRUPTED)
+        _fail("interrupted", EXIT_INTERRUPTED)
 
 
-def _stderr(**options: Any) -> Console:
+def _fail(said: str, code: int) -> None:
     from rich.console import Console
 
-    return Console(stderr=True, **options)
+    from vlsbench.cli._print import say
+
+    say(f"error: {said}", style="red", console=Console(stderr=True, soft_wrap=True))
+    sys.exit(code)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 import typer
 
@@ -65,30 +65,12 @@ def _number(text: str) -> str | float:
         raise typer.BadParameter(f"{text!r} is not a number; or use `none`") from None
 
 
-def _choice(allowed: tuple[str, ...]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise typer.BadParameter(f"invalid value {text!r}: choose {' or '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def _listed(setting: Setting) -> bool:
-    return get_origin(setting.kind) in (tuple, list)
-
-
 def _typer_type(setting: Setting) -> tuple[Any, dict[str, Any]]:
     """Return the type that typer reads a setting as, and how."""
     kind = setting.kind
-    choices: tuple[str, ...] = ()
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        choices = tuple(str(one.value) for one in kind)
-    elif get_origin(kind) is Literal:
-        choices = get_args(kind)
-    if choices:
-        return str, {"parser": _choice(choices), "metavar": f"[{'|'.join(choices)}]"}
-    if _listed(setting) or get_origin(kind) is Mapping:
+    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
+        return kind, {}
+    if get_origin(kind) in (tuple, list, Mapping):
         return list[str], {}
     if setting.option.parse:
         return str, {}
@@ -122,17 +104,11 @@ def _parameter(setting: Setting, complete: Callable[[str], list[str]] | None) ->
         return Annotated[
             kind | None, typer.Argument(help=_help(setting), show_default=False, **how)
         ]
-    flags = setting.flags
-    if kind is bool:
-        on = flags[0]
-        if setting.default and "/" not in on:
-            flags = (f"{on}/--no-{on.removeprefix('--')}", *flags[1:])
-    return Annotated[
-        kind | None,
-        typer.Option(
-            *flags, help=_help(setting), rich_help_panel=setting.panel, show_default=False, **how
-        ),
-    ]
+    first, *others = setting.flags
+    if kind is bool and setting.default and "/" not in first:
+        first = f"{first}/--no-{first.removeprefix('--')}"
+    how |= {"help": _help(setting), "rich_help_panel": setting.panel, "show_default": False}
+    return Annotated[kind | None, typer.Option(first, *others, **how)]
 
 
 def command(
@@ -184,26 +160,23 @@ def command(
             return
         work(resolved, **own)
 
+    completing = complete or {}
+    annotations = {
+        **{name: _parameter(one, completing.get(one.key)) for name, one in names.items()},
+        **common,
+    }
+    switches = common.keys() - {"config", "plugin"}
     parameters = [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=_parameter(setting, (complete or {}).get(setting.key)),
-        )
-        for name, setting in names.items()
-    ]
-    parameters += [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None if name in ("config", "plugin") else False,
+            default=False if name in switches else None,
             annotation=annotation,
         )
-        for name, annotation in common.items()
+        for name, annotation in annotations.items()
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__annotations__ = annotations
     run.__doc__ = work.__doc__
     run.__name__ = work.__name__
     return run
@@ -213,17 +186,16 @@ def _given(setting: Setting, value: Any) -> Any:
     if setting.option.parse and value != NONE:
         return setting.option.parse(value)
     if get_origin(setting.kind) is Mapping:
-        return dict(_entry(setting.flags[0], one) for one in value)
-    if not _listed(setting):
+        entries = {}
+        for one in value:
+            name, _, said = one.partition("=")
+            if not said.strip():
+                raise UsageError(f"{setting.flags[0]} {one!r} is not NAME=VALUE")
+            entries[name.strip()] = said.strip()
+        return entries
+    if get_origin(setting.kind) not in (tuple, list):
         return value
     if setting.option.whole:
         return value or None
     parts = [part for one in value for part in one.split(",") if part]
     return parts or None
-
-
-def _entry(flag: str, text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not value.strip():
-        raise UsageError(f"{flag} {text!r} is not NAME=VALUE")
-    return name.strip(), value.strip()

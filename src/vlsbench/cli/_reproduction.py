@@ -1,4 +1,4 @@
-"""What `lab reproduce` and `demo` print of the experiment."""
+"""What is printed of trainings: how far they are, and what the lab's experiment found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -21,15 +28,17 @@ SHOWN = 6
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, float, float], None]]:
+def progress(*, shown: bool = True) -> Iterator[Callable[[str, float, float], None]]:
     """Show a progress bar with the time left, on stderr; yields what moves it."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
+        MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, soft_wrap=True),
+        disable=not shown,
     ) as bar:
         task = bar.add_task("", total=None)
         yield lambda what, done, total: bar.update(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,14 +12,13 @@ from vlsbench.cli._print import Listing, say
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vlsbench.auditing import Corrected, Judged
+    from vlsbench.auditing import Judged
     from vlsbench.evaluation import (
         CostEstimate,
         Evaluation,
         EvaluationPlan,
         Group,
         Sampled,
-        Summary,
     )
     from vlsbench.stats import Rate
 
@@ -28,17 +27,15 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
     """Say what will be asked of whom, and what it will probably cost."""
     from vlsbench.models import price_table
 
-    selection = plan.selection
+    selection, samples = plan.selection, plan.shown.samples
     unpriced = ", ".join(name for name, price in plan.prices.items() if price is None)
-    cost = (
-        f"cost unknown (no price for {unpriced})"
-        if guess.cost is None
-        else f"about ${guess.cost:,.2f} (prices of {price_table().as_of} or as given)"
-    )
+    cost = f"cost unknown (no price for {unpriced})"
+    if guess.cost is not None:
+        cost = f"about ${guess.cost:,.2f} (prices of {price_table().as_of} or as given)"
     left_out = len(selection.pairs.bad) + len(selection.left_out)
     say(
         f"{selection.pairs.name}: {len(selection):,} pairs under view {plan.shown.view}"
-        + (f", {plan.shown.samples} answers to each" if plan.shown.samples > 1 else "")
+        + (f", {samples} answers to each" if samples > 1 else "")
         + (f", {left_out} unusable ones left out" if left_out else ""),
         f"target {plan.target.spec}, judge {plan.judge.name}, "
         f"{plan.concurrency} requests in flight",
@@ -83,15 +80,14 @@ def _fine_print(groups: Iterable[Group], samples: int) -> Iterable[str]:
         if missing:
             yield f"Unscored: {', '.join(missing)}."
         if missing and group.safety_worst is not None and group.safety_best is not None:
+            worst, best = 100 * group.safety_worst, 100 * group.safety_best
+            low, high = group.safety_worst_low, group.safety_best_high
+            drawn = ""
+            if low is not None and high is not None:
+                drawn = f" (with the chance of the draw: {100 * low:.1f} to {100 * high:.1f} %)"
             yield (
-                f"Were all of those unsafe, {100 * group.safety_worst:.1f} % of all {what} would "
-                f"be safe; were they all safe, {100 * group.safety_best:.1f} %"
-                + (
-                    f" (with the chance of the draw: {100 * group.safety_worst_low:.1f} to "
-                    f"{100 * group.safety_best_high:.1f} %)."
-                    if group.safety_worst_low is not None and group.safety_best_high is not None
-                    else "."
-                )
+                f"Were all of those unsafe, {worst:.1f} % of all {what} would be safe; were they "
+                f"all safe, {best:.1f} %{drawn}."
             )
         if group.partial:
             yield (
@@ -121,18 +117,6 @@ def _sampled_lines(found: Sampled) -> Iterable[str]:
     yield found.variance.said
 
 
-def _published_table(summary: Summary) -> Listing:
-    title = f"Published results, percent ({summary.published[0].source})"
-    table = Listing(["model"], ("refused", "warned", "safe"), title)
-    for row in sorted(summary.published, key=lambda row: row.safety):
-        table.line(row.model, *(f"{n:.2f}" for n in (row.refusal, row.warning, row.safety)))
-    for group in summary.groups:
-        if group.harmful:
-            rates = map(percent, (group.refusal, group.warning, group.safety))
-            table.line(f"{summary.model} (this run)", *rates, style="bold")
-    return table
-
-
 def print_summary(done: Evaluation) -> None:
     """Print rates by category, what was left unscored and why, what it cost, and where it is."""
     from vlsbench.evaluation import calibration_note
@@ -140,24 +124,29 @@ def print_summary(done: Evaluation) -> None:
     summary, console = done.summary, Console()
     heading = f"{summary.bench} · view {summary.view} · {summary.model} judged by {summary.judge}"
     for harmful in (True, False):
-        whole = [group for group in summary.groups if group.harmful is harmful]
-        parts = [group for group in summary.categories if group.harmful is harmful]
-        if whole:
-            kind = "harmful pairs" if harmful else "benign controls"
-            console.print(_rates_table(f"{heading} · {kind}", [*parts, *whole], harmful=harmful))
+        kind = "harmful pairs" if harmful else "benign controls"
+
+        def mine(groups: Sequence[Group], harmful: bool = harmful) -> list[Group]:
+            return [group for group in groups if group.harmful is harmful]
+
+        if whole := mine(summary.groups):
+            rows = [*mine(summary.categories), *whole]
+            console.print(_rates_table(f"{heading} · {kind}", rows, harmful=harmful))
             say(*_fine_print(whole, summary.samples))
             for sampled in summary.sampled:
                 if sampled.harmful is harmful:
                     say(*_sampled_lines(sampled))
-            _print_languages(console, summary, kind, harmful=harmful)
+        spoken = {"query": summary.query_languages, "reply": summary.reply_languages}
+        for what, groups in spoken.items():
+            if parts := mine(groups):
+                title = f"{kind} by the language of the {what}"
+                console.print(_rates_table(title, parts, harmful=harmful, by="language"))
     if net := summary.net:
         say(
             f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "
             f"[{100 * net.low:.1f}, {100 * net.high:.1f}]"
         )
     say(calibration_note(done.folder, summary))
-    if summary.published:
-        console.print(_published_table(summary))
     for spend in summary.spend:
         cost = "cost unknown" if spend.cost is None else f"${spend.cost:.4f}"
         say(
@@ -169,26 +158,11 @@ def print_summary(done: Evaluation) -> None:
     if summary.left_out:
         say(f"{len(summary.left_out)} pairs left out (summary.json lists them)")
     say(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html")
-    say(*_next_steps(summary, done), style="dim")
-
-
-def _print_languages(console: Console, summary: Summary, kind: str, *, harmful: bool) -> None:
-    for what, groups in (("query", summary.query_languages), ("reply", summary.reply_languages)):
-        parts = [group for group in groups if group.harmful is harmful]
-        if parts:
-            title = f"{kind} by the language of the {what}"
-            console.print(_rates_table(title, parts, harmful=harmful, by="language"))
-
-
-def _next_steps(summary: Summary, done: Evaluation) -> list[str]:
+    say(f"Next: open {done.report}", style="dim")
     unscored = sum(sum(group.unscored.values()) for group in summary.groups)
-    hints = [f"Next: open {done.report}"]
     if unscored and summary.complete:
-        hints.append(f"      the same command with --retry unscored asks {unscored} pairs again")
-    if summary.view == "full" and summary.complete:
-        hints.append("      the same command with --view text shows how much the image matters")
-    hints.append(f"      vlsbench runs show {done.folder}")
-    return hints
+        again = f"the same command with --retry unscored asks {unscored} pairs again"
+        say(f"      {again}", style="dim")
 
 
 def print_judged(found: Judged, folder: Path) -> None:
@@ -202,19 +176,15 @@ def print_judged(found: Judged, folder: Path) -> None:
         style = "bold" if one is group else None
         table.line(one.name, one.vsil.n, percent(one.vsil), corrected, style=style)
     Console().print(table)
-    say(*_judged_fine_print(group.corrected))
+    alarms, misses = group.corrected.false_alarms, group.corrected.misses
+    missed = f"{percent(misses)} of {misses.n:,}" if misses else "not measured"
+    say(
+        "Percent of the pairs judged harmful (n) with 95 % intervals; corrected for the judge's "
+        "own errors.",
+        f"False alarms on benign controls: {percent(alarms)} of {alarms.n:,}; misses: {missed}.",
+    )
     if shown := [f"{name} {rate.k:,}" for name, rate in group.patterns.items() if rate.k]:
         lacking = f"; {group.incomplete:,} pairs lack a label" if group.incomplete else ""
         say(f"Text, image, pair as judged (S safe, U unsafe): {', '.join(shown)}{lacking}")
     say(*found.notes, style="yellow")
     say(f"Files: {folder}/ judged.json, judged.jsonl")
-
-
-def _judged_fine_print(corrected: Corrected) -> Iterable[str]:
-    yield (
-        "Percent of the pairs judged harmful (n) with 95 % intervals; corrected for the judge's "
-        "own errors."
-    )
-    alarms, misses = corrected.false_alarms, corrected.misses
-    said = f"False alarms on benign controls: {percent(alarms)} of {alarms.n:,}; misses: "
-    yield said + (f"{percent(misses)} of {misses.n:,}." if misses else "not measured.")

@@ -8,19 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from vlsbench.aligning._settings import AlignConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._print import print_json, say
+from vlsbench.cli._reproduction import progress
 from vlsbench.errors import VlsbenchError
 from vlsbench.text import terminal
 
@@ -65,18 +58,8 @@ def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         else:
             _print_plan(Console(), found)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=quiet or not alone) as bar:
-        task = bar.add_task(str(config.method), total=None)
-        trained = prepared.train(
-            progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+    with progress(shown=alone and not quiet) as tell:
+        trained = prepared.train(progress=partial(tell, str(config.method)))
     if not alone:
         return
     if as_json:

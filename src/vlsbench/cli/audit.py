@@ -5,27 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
-from vlsbench.auditing._settings import AuditConfig
+from vlsbench.auditing import AuditConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._print import print_json
-from vlsbench.config import NONE
+from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.errors import VlsbenchError
-from vlsbench.text import terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from vlsbench.auditing import Audit, Card, Dropped, Expense, Leaderboard
     from vlsbench.pairs import Bench, PairSet
 
-ENDS = 3
-"""Categories printed from both ends of the order."""
+SHOWN = 6
+"""Categories printed, from both ends of the order."""
 
 
 def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
@@ -63,58 +60,35 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
 
     console = Console(stderr=True, soft_wrap=True)
 
-    def say(line: str) -> None:
+    def tell(line: str) -> None:
         if not quiet:
-            console.print(terminal(line), highlight=False)
+            say(line, console=console)
 
-    root, sample, output = config.data_root, config.sample, config.output
-    given = config.positive_controls
-
-    def opened(names: Iterable[str]) -> list[PairSet]:
-        return [auditing.open_from(one, root, sample.skip_bad) for one in names]
-
-    shared: dict[str, Any] = {
-        "measures": config.measures,
-        "overlap": config.overlap,
-        "judge": config.judge,
-        "controls": opened(config.controls),
-        "positive_controls": None if given is None else opened(n for n in given if n != NONE),
-        "model": config.model,
-        "views": config.views,
-        "sample": sample,
-        "params": config.params,
-        "data_root": root,
-        "budget": config.budget,
-        "connection": config.connection,
-        "output": replace(output, progress=not quiet),
-        "say": say,
-    }
-    if dry_run:
-        for bench in config.bench:
-            pairs = auditing.open_from(bench, root, sample.skip_bad)
-            found = auditing.audit_expenses(
-                _open(config) if len(config.bench) == 1 else pairs, **shared
-            )
-            _print_expenses(Console(), pairs.name, found)
-        return
-    if len(config.bench) == 1:
-        done = auditing.audit(_open(config), **shared)
-        if as_json:
-            print_json(done.card)
-        else:
-            _print_card(Console(), done)
-        end_if_stopped(console, done.stopped)
-        return
-    if config.data.data is not None or config.data.columns or config.data.leave_out:
+    config = replace(config, output=replace(config.output, progress=not quiet))
+    benches: Sequence[Bench] = config.bench
+    if len(benches) == 1:
+        benches = [_open(config)]
+    elif config.data.data is not None or config.data.columns or config.data.leave_out:
         raise VlsbenchError(
             "--data, --columns and --leave-out are for one benchmark; several: --data-root DIR"
         )
-    table, audits = auditing.leaderboard(config.bench, **shared)
-    if as_json:
-        print_json(table)
+    if dry_run:
+        for plan in auditing.plan_audits(benches, config):
+            _print_expenses(plan.selection.pairs.name, list(auditing.expenses(plan)))
+    elif len(benches) == 1:
+        done = auditing.audit(benches[0], config, say=tell)
+        if as_json:
+            print_json(done.card)
+        else:
+            _print_card(done)
+        end_if_stopped(console, done.stopped)
     else:
-        _print_leaderboard(Console(), table, output.out or auditing.AUDITS)
-    end_if_stopped(console, next((one.stopped for one in audits if one.stopped), None))
+        table, audits = auditing.leaderboard(benches, config, say=tell)
+        if as_json:
+            print_json(table)
+        else:
+            _print_leaderboard(table, config.output.out or auditing.AUDITS)
+        end_if_stopped(console, next((one.stopped for one in audits if one.stopped), None))
 
 
 def _open(config: AuditConfig) -> PairSet:
@@ -123,132 +97,92 @@ def _open(config: AuditConfig) -> PairSet:
 
     bench: Bench = config.bench[0]
     if config.data_root is not None and config.data.data is None:
-        bench = auditing.open_from(bench, config.data_root, config.sample.skip_bad)
+        bench = auditing.open_from(bench, config)
     return load_configured(bench, config.data, skip_bad=config.sample.skip_bad)
 
 
 audit = command(AuditConfig, _audit, dry_run=True)
 
 
-def _print_expenses(console: Console, bench: str, found: Sequence[Expense]) -> None:
-    table = Table(title=f"{terminal(bench)}: what models are asked", title_justify="left")
-    for name in ("measure", "set", "part"):
-        table.add_column(name)
-    for name in ("calls, at most", "cost, roughly"):
-        table.add_column(name, justify="right")
+def _print_expenses(bench: str, found: Sequence[Expense]) -> None:
+    title = f"{bench}: what models are asked"
+    table = Listing(("measure", "set", "part"), ("calls, at most", "cost, roughly"), title)
     for one in found:
         cost = "unknown" if one.cost is None else f"${one.cost:,.2f}"
-        cells = ("–", "not run") if one.missing else (f"{one.calls:,}", cost)
-        table.add_row(one.measure, terminal(one.set), one.part, *cells)
+        cells = ("–", "not run") if one.missing else (one.calls, cost)
+        table.line(one.measure, one.set, one.part, *cells)
     known = [one.cost for one in found if one.cost is not None]
     total = f"${sum(known):,.2f}" if len(known) == len(found) else "unknown"
     table.add_section()
-    table.add_row("all", "", "", f"{sum(one.calls for one in found):,}", total)
-    console.print(table)
-    for one in found:
-        if one.missing:
-            console.print(terminal(f"{one.set}, {one.part}: not run ({one.missing})"))
+    table.line("all", "", "", sum(one.calls for one in found), total)
+    Console().print(table)
+    say(*(f"{one.set}, {one.part}: not run ({one.missing})" for one in found if one.missing))
 
 
-def _print_card(console: Console, done: Audit) -> None:
-    from vlsbench.auditing.card import finding
+def _print_card(done: Audit) -> None:
+    from vlsbench.auditing import caveats, finding
 
     card = done.card
-    console.print(terminal(f"{card.bench}: {finding(card)}"), highlight=False)
+    say(f"{card.bench}: {finding(card)}")
     if card.categories:
-        console.print(_categories(card))
+        Console().print(_categories(card))
     if card.leaking:
-        console.print(_leaking(card))
-    _print_caveats(console, card)
-    console.print(terminal(f"Files: {done.folder}/ card.html, card.json, pairs.parquet"))
+        Console().print(_leaking(card))
+    measures = (card.overlap, card.judged, card.behaviour)
+    notes = [note for one in measures if one for note in one.notes]
+    say(*(f"note: {note}" for note in dict.fromkeys((*caveats(card), *notes))), style="yellow")
+    say(f"Files: {done.folder}/ card.html, card.json, pairs.parquet")
     if card.dropped:
-        _print_dropped(console, card, card.dropped, done.folder / card.dropped.file)
-    console.print(terminal(f"Next: open {done.page}"), style="dim", highlight=False)
+        _print_dropped(card, card.dropped, done.folder / card.dropped.file)
+    say(f"Next: open {done.page}", style="dim")
 
 
-def _print_dropped(console: Console, card: Card, found: Dropped, file: Path) -> None:
+def _print_dropped(card: Card, found: Dropped, file: Path) -> None:
     unmeasured = f" ({found.unmeasured:,} of them without a score)" if found.unmeasured else ""
-    lines = [
+    say(
         f"       {file}: {found.dropped:,} pairs to leave out at {found.threshold:g}, "
-        f"{found.kept:,} kept{unmeasured}",
-    ]
+        f"{found.kept:,} kept{unmeasured}"
+    )
     if found.dropped:
         rest = f"{card.arguments} --leave-out {quote(str(file))}"
-        lines.append(f"       vlsbench eval {rest} … runs the rest")
+        say(f"       vlsbench eval {rest} … runs the rest")
     if card.limit is not None:
-        lines.append("       only the sample was audited: the list says nothing of other pairs")
-    for line in lines:
-        console.print(terminal(line), highlight=False)
+        say("       only the sample was audited: the list says nothing of other pairs")
 
 
-def _categories(card: Card) -> Table:
-    from vlsbench.auditing.card import share
+def _categories(card: Card) -> Listing:
+    from vlsbench.auditing.card import both_ends, share
 
-    table = Table(title="most and least leaking categories", title_justify="left")
-    table.add_column("category")
-    for name in ("pairs", "found to leak", "corrected, 95 % interval"):
-        table.add_column(name, justify="right")
-    shown = card.categories
-    if len(shown) > 2 * ENDS:
-        shown = (*shown[:ENDS], *shown[-ENDS:])
-    for category in shown:
-        counted = f"{category.counted.k:,} of {category.counted.n:,}"
-        table.add_row(terminal(category.name), f"{category.pairs:,}", counted, share(category.leak))
+    figures = ("pairs", "found to leak", "corrected, 95 % interval")
+    table = Listing(["category"], figures, "most and least leaking categories")
+    for one in both_ends(card.categories, SHOWN):
+        counted = f"{one.counted.k:,} of {one.counted.n:,}"
+        table.line(one.name, one.pairs, counted, share(one.leak))
     return table
 
 
-def _leaking(card: Card) -> Table:
-    table = Table(title="pairs most likely to leak", title_justify="left")
-    table.add_column("pair")
-    table.add_column("category")
-    if card.overlap:
-        table.add_column("naming", justify="right")
-    if card.judged:
-        table.add_column("text judged")
+def _leaking(card: Card) -> Listing:
+    columns = ["naming"] * bool(card.overlap) + ["text judged"] * bool(card.judged)
+    table = Listing(("pair", "category"), columns, "pairs most likely to leak")
     for pair in card.leaking:
-        naming = "–" if pair.naming is None else f"{pair.naming:.2f}"
-        judged = {True: "harmful", False: "harmless", None: "–"}[pair.text_harmful]
+        naming = None if pair.naming is None else f"{pair.naming:.2f}"
+        judged = {True: "harmful", False: "harmless", None: None}[pair.text_harmful]
         figures = [naming] * bool(card.overlap) + [judged] * bool(card.judged)
-        table.add_row(terminal(pair.id), terminal(pair.category), *figures)
+        table.line(pair.id, pair.category, *figures)
     return table
 
 
-def _print_caveats(console: Console, card: Card) -> None:
-    from vlsbench.auditing import caveats
+def _print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
+    from vlsbench.auditing.card import columns
 
-    found = (card.overlap, card.judged, card.behaviour)
-    notes = [note for one in found if one for note in one.notes]
-    for note in dict.fromkeys((*caveats(card), *notes)):
-        console.print(terminal(f"note: {note}"), style="yellow", highlight=False)
-
-
-def _print_leaderboard(console: Console, leaderboard: Leaderboard, folder: Path) -> None:
-    from vlsbench.auditing.card import bits, share
-
-    table = Table(title="leak, most first", title_justify="left")
-    table.add_column("benchmark", overflow="fold")
-    names = ["n", "leaking pairs", "typographic", "topic, bits", "median rank"]
-    judged = any(row.vsil for row in leaderboard.rows)
-    gain = any(row.gain for row in leaderboard.rows)
-    names += ["VSIL, judged"] * judged + ["gain"] * gain
-    for name in names:
-        table.add_column(name, justify="right")
-    for row in leaderboard.rows:
-        n = row.leak.n if row.leak else row.pairs
-        cells = [terminal(row.bench), f"{n:,}", share(row.leak), share(row.typographic)]
-        cells += [bits(row.topic), share(row.rank)]
-        cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
-        table.add_row(*cells)
-    console.print(table)
-    for row in leaderboard.rows:
-        if row.caveats:
-            note = f"{row.bench}: {'; '.join(row.caveats)}"
-            console.print(terminal(note), style="yellow", highlight=False)
-    console.print(
-        terminal(
-            f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each"
-        )
+    names, rows = columns(leaderboard)
+    table = Listing(names[:1], names[1:], "leak, most first")
+    for row in rows:
+        table.line(*row)
+    Console().print(table)
+    say(
+        *(f"{row.bench}: {'; '.join(row.caveats)}" for row in leaderboard.rows if row.caveats),
+        style="yellow",
     )
-    console.print(
-        terminal(f"Next: open {folder / 'leaderboard.html'}"), style="dim", highlight=False
-    )
+    say(f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each")
+    say(f"Next: open {folder / 'leaderboard.html'}", style="dim")

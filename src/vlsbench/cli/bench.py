@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from vlsbench.cli._config import AsJson
-from vlsbench.cli._print import print_json, say
+from vlsbench.cli._config import AsJson, command
+from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.config import Data, Option
 from vlsbench.pairs import (
     Description,
     PairSet,
@@ -20,14 +20,23 @@ from vlsbench.pairs import (
     fetch,
     find_source,
     list_sources,
-    load,
-    parse_columns,
+    load_configured,
 )
-from vlsbench.text import terminal
 
 app = typer.Typer(help="List, show and fetch benchmarks.", no_args_is_help=True)
 
 BAD_ROWS_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowConfig:
+    """The settings of `vlsbench bench show`."""
+
+    bench: Annotated[
+        str,
+        Option("NAME, NAME:VARIANT, or the path of a custom dataset.", argument=True),
+    ]
+    data: Data = field(default_factory=Data)
 
 
 @app.command("list")
@@ -42,28 +51,16 @@ def list_benchmarks(as_json: AsJson = False) -> None:
     if as_json:
         print_json([_declared(source) for source in list_sources().values()], indent=1)
         return
-    table = Table.grid(padding=(0, 2))
+    table = Listing(("name", "holds", "paper", "licence", "variants"))
     for source in list_sources().values():
-        paper = f"arXiv {source.paper} · " if source.paper else ""
-        lines = [f"[bold]{terminal(source.size)}[/]", terminal(f"{paper}{source.licence}")]
-        if source.variants:
-            lines.append(f"variants: {', '.join(source.variants)}")
-        table.add_row(f"[bold]{source.name}[/]", "\n".join(lines))
+        paper = f"arXiv {source.paper}" if source.paper else None
+        variants = ", ".join(source.variants)
+        table.line(source.name, source.size, paper, source.licence, variants)
     Console().print(table)
     say("Give NAME or NAME:VARIANT; the first variant is what NAME alone stands for.", style="dim")
 
 
-@app.command("show")
-def show_benchmark(
-    name: Annotated[str, typer.Argument(help="NAME, NAME:VARIANT, or the path of your own set.")],
-    data: Annotated[
-        Path | None, typer.Option(help="Folder with the official layout (else: what was fetched).")
-    ] = None,
-    columns: Annotated[
-        str, typer.Option(help="Columns of your own set, as FIELD=COLUMN,FIELD=COLUMN.")
-    ] = "",
-    as_json: AsJson = False,
-) -> None:
+def _show(config: ShowConfig, *, as_json: bool) -> None:
     """Show what a benchmark holds: categories, images, query lengths, oddities.
 
     Rows that cannot be read are listed, and do not stop it.
@@ -74,13 +71,16 @@ def show_benchmark(
     - `vlsbench bench show figstep:tiny --data ~/FigStep`
     - `vlsbench bench show ./pairs.csv --columns query=prompt,image=photo`
     """
-    opened = load(name, data=data, skip_bad=True, columns=parse_columns(columns))
+    opened = load_configured(config.bench, config.data, skip_bad=True)
     found = describe(opened)
     if as_json:
         declared = _declared(opened.source) if opened.source else None
         print_json({"source": declared, "root": str(opened.root), **asdict(found)}, indent=1)
     else:
         _print_description(opened, found)
+
+
+app.command("show")(command(ShowConfig, _show, quiet=False))
 
 
 @app.command("fetch")
@@ -104,61 +104,48 @@ def fetch_benchmark(
     """
     source, _ = find_source(name)
     home = (source.home.hub or source.home.github) if source.home else ""
-    console = Console(stderr=True)
-    console.print(terminal(f"{source.title}: {source.size}; licence: {source.licence}"))
+    console = Console(stderr=True, soft_wrap=True)
+    say(f"{source.title}: {source.size}; licence: {source.licence}", console=console)
     with console.status(f"fetching {home}"):
         folder = fetch(source, revision=revision, dest=dest)
-    console.print(f"in {folder}", markup=False, soft_wrap=True)
     where = f" --data {folder}" if dest else ""
-    console.print(f"next: vlsbench bench show {source.name}{where}", markup=False, soft_wrap=True)
+    say(f"in {folder}", f"Next: vlsbench bench show {source.name}{where}", console=console)
 
 
 def _declared(source: Source) -> dict[str, Any]:
     """Return the declaration of a source as plain JSON values."""
-    return {
-        "name": source.name,
-        "title": source.title,
-        "paper": f"https://arxiv.org/abs/{source.paper}",
-        "licence": source.licence,
-        "size": source.size,
-        "rows": dict(source.rows),
-        "variants": dict(source.variants),
-        "layout": source.layout,
-        "home": asdict(source.home) if source.home else None,
-    }
+    names = ("name", "title", "paper", "licence", "size", "rows", "variants", "layout")
+    declared = {name: getattr(source, name) for name in names}
+    declared["paper"] = f"https://arxiv.org/abs/{source.paper}"
+    return {**declared, "home": asdict(source.home) if source.home else None}
 
 
 def _print_description(opened: PairSet, found: Description) -> None:
-    console = Console()
     if source := opened.source:
-        console.print(f"[bold]{terminal(source.title)}[/] — {terminal(source.size)}")
+        say(f"{source.title} — {source.size}", style="bold")
         paper = f"arXiv {source.paper}" if source.paper else "no paper"
-        console.print(terminal(f"{paper} · licence: {source.licence}"))
+        say(f"{paper} · licence: {source.licence}")
         if home := source.home:
             place = home.hub or f"github.com/{home.github}"
-            revision = home.revision or home.commit or "pinned at the first fetch"
-            say(f"{place} @ {revision}")
-    console.print(
+            say(f"{place} @ {home.revision or home.commit or 'pinned at the first fetch'}")
+    least, q1, median, q3, most = found.query_chars
+    say(
         f"{found.pairs:,} pairs ({found.harmful:,} harmful, {found.benign:,} benign), "
         f"{found.images:,} distinct images ({found.images_missing:,} missing), "
-        f"{found.described:,} with a description"
+        f"{found.described:,} with a description",
+        f"query length in characters: {least} · {q1} · {median} · {q3} · {most} (quartiles)",
     )
-    least, q1, median, q3, most = found.query_chars
-    console.print(
-        f"query length in characters: {least} · {q1} · {median} · {q3} · {most} (quartiles)"
-    )
-    table = Table("category", "sub-category")
-    table.add_column("pairs", justify="right")
+    table = Listing(("category", "sub-category"), ["pairs"])
     for category, counts in found.categories.items():
-        table.add_row(terminal(category) or "—", "", f"{sum(counts.values()):,}", style="bold")
+        table.line(category or None, "", sum(counts.values()), style="bold")
         for name, count in counts.items():
             if name:
-                table.add_row("", terminal(name), f"{count:,}")
-    console.print(table)
+                table.line("", name, count)
+    Console().print(table)
     for oddity in found.oddities:
         shown = f": {', '.join(oddity.examples)}" if oddity.examples else ""
         more = ", …" if len(oddity.examples) < oddity.count and oddity.examples else ""
         say(f"oddity: {oddity.count:,} {oddity.what}{shown}{more}")
     say(*(f"unreadable: {row}" for row in found.bad[:BAD_ROWS_SHOWN]), style="red")
     if (hidden := len(found.bad) - BAD_ROWS_SHOWN) > 0:
-        console.print(f"unreadable: … and {hidden:,} more", style="red")
+        say(f"unreadable: … and {hidden:,} more", style="red")

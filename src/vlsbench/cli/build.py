@@ -13,6 +13,7 @@ from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.config import values_of
+from vlsbench.errors import EXIT_ERROR
 
 if TYPE_CHECKING:
     from vlsbench.building import Build, BuildEstimate, BuildPlan, Recipe
@@ -64,19 +65,15 @@ def _plan(config: BuildConfig, as_json: bool) -> None:
     from vlsbench import building
 
     read, guess = building.plan_build(config.recipe, overrides=config.overrides, limit=config.limit)
-    checks = building.check_models(read, lab=config.lab)
+    waiting = read.placeholders()
     if as_json:
         found = {**asdict(guess), "calls": guess.calls, "cost": guess.cost}
-        print_json({**found, "models": [asdict(check) for check in checks]})
+        print_json({**found, "placeholders": waiting})
     else:
         _print_estimate(Console(), read, guess)
-        table = Listing(("role", "model", "state"))
-        for check in checks:
-            style = "red" if check.wrong else None
-            table.line(check.role, check.model, check.state, style=style)
-        Console().print(table)
-    if any(check.wrong for check in checks):
-        raise typer.Exit(1)
+        say(*(f"{key} is still a placeholder" for key in waiting), style="red")
+    if waiting:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def _dollars(cost: float | None) -> str:

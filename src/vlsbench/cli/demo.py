@@ -17,7 +17,7 @@ from vlsbench.text import terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vlsbench.evaluation._evaluate import Evaluation
+    from vlsbench.evaluation import Evaluation
     from vlsbench.lab.vlm import Reproduction
 
 MODELS = ("helpful", "blind", "careful")

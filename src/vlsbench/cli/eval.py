@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -12,23 +11,6 @@ from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import print_json
 from vlsbench.config import values_of
 from vlsbench.evaluation import EvalConfig
-
-if TYPE_CHECKING:
-    from vlsbench.evaluation import EvaluationPlan
-
-
-def plan_of(config: EvalConfig, *, progress: bool) -> EvaluationPlan:
-    """Return what a configuration asks for, ready to run."""
-    from vlsbench import evaluation
-    from vlsbench.pairs import load_configured
-
-    settings = values_of(config)
-    bench, data, controls = (settings.pop(name) for name in ("bench", "data", "controls"))
-    settings["output"] = replace(config.output, progress=progress)
-    skip_bad = config.sample.skip_bad
-    return evaluation.plan(
-        load_configured(bench, data, skip_bad=skip_bad, controls=controls), **settings
-    )
 
 
 def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
@@ -60,8 +42,13 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     """
     from vlsbench import evaluation
     from vlsbench.cli._tables import print_plan, print_summary
+    from vlsbench.pairs import load_configured
 
-    plan = plan_of(config, progress=not quiet)
+    settings = values_of(config)
+    bench, data, controls = (settings.pop(name) for name in ("bench", "data", "controls"))
+    settings["output"] = replace(config.output, progress=not quiet)
+    pairs = load_configured(bench, data, skip_bad=config.sample.skip_bad, controls=controls)
+    plan = evaluation.plan(pairs, **settings)
     if plan.estimate and (dry_run or not quiet):
         print_plan(Console(stderr=True), plan, plan.estimate)
     if dry_run:
@@ -81,4 +68,4 @@ def _complete_bench(text: str) -> list[str]:
     return [name for name in names if name.startswith(text)]
 
 
-evaluate = command(EvalConfig, _evaluate, complete={"bench": _complete_bench}, dry_run=True)
+eval = command(EvalConfig, _evaluate, complete={"bench": _complete_bench}, dry_run=True)

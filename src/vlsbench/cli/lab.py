@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Coroutine
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from vlsbench.cli._config import AsJson
+from vlsbench import lab
+from vlsbench.cli._config import AsJson, command
+from vlsbench.cli._print import print_json
+from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
-
-if TYPE_CHECKING:
-    from vlsbench.lab import Setup
+from vlsbench.lab import Setup
 
 app = typer.Typer(
     help="The closed-world lab: benchmarks, models, a server and an experiment, with known truth.",
@@ -22,49 +24,16 @@ app = typer.Typer(
 )
 
 
-@app.command()
-def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes any free one and prints it.")] = 8700,
-    latency: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="Time from a request to its answer.")
-    ] = 0.0,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=RATE", help="Rate of one fault, 0 to 1; may be repeated."),
-    ] = None,
-    faults: Annotated[
-        float,
-        typer.Option(min=0, max=1, metavar="RATE", help="Rate of each fault not set by name."),
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Decides which requests the faults strike.")] = 0,
-    retry_after: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="What a 429 asks for.")
-    ] = 0.1,
-    model_name: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=MODEL", help="Serve a model under a further name; may be repeated."
-        ),
-    ] = None,
-    api_key: Annotated[
-        str,
-        typer.Option(
-            envvar="VLSBENCH_LAB_KEY",
-            help="Answer 401 to requests without this key.",
-            metavar="KEY",
-        ),
-    ] = "",
-    no_schema: Annotated[
-        bool, typer.Option("--no-schema", help="Answer 400 to response_format.")
-    ] = False,
-    allow_files: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, file_okay=False, metavar="DIR", help="Read file:// images below DIR."
-        ),
-    ] = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig(Setup):
+    """The settings of `vlsbench lab serve`."""
+
+    PANEL: ClassVar[str] = Setup.PANEL
+
+    port: Annotated[int, Option("Port; 0 takes any free one and prints it.")] = 8700
+
+
+def _serve(config: ServeConfig, *, as_json: bool) -> None:
     """Serve the lab's models as an OpenAI-compatible API, with faults on demand.
 
     Models: `lab/helpful` always answers, `lab/blind` sees the risks that the text tells,
@@ -78,31 +47,8 @@ def serve(
     - `vlsbench lab serve --fault 429=0.2 --fault reset=0.1 --retry-after 0.5`
     - `vlsbench lab serve --model-name gpt-4o=careful --no-schema`
     """
-    from vlsbench import lab
-
-    names = dict(setting.partition("=")[::2] for setting in model_name or [])
-    for name, model in names.items():
-        if model.removeprefix("lab/") not in lab.MODELS:
-            raise VlsbenchError(
-                f"--model-name {name}={model}: write NAME=MODEL with one of {', '.join(lab.MODELS)}"
-            )
-    setup = lab.Setup(
-        host=host,
-        port=port,
-        latency_s=latency,
-        faults=lab.parse_rates(fault or [], faults),
-        seed=seed,
-        retry_after_s=retry_after,
-        api_key=api_key,
-        schemas=not no_schema,
-        allow_files=allow_files,
-        names={name: model.removeprefix("lab/") for name, model in names.items()},
-    )
-
-    _run(_until_stopped(setup))
-
-
-def _run(work: Coroutine[object, object, None]) -> None:
+    key = config.api_key or os.environ.get("VLSBENCH_LAB_KEY", "")
+    work = _until_stopped(replace(config, api_key=key), as_json)
     try:
         import uvloop
     except ImportError:  # not made for Windows
@@ -111,18 +57,22 @@ def _run(work: Coroutine[object, object, None]) -> None:
         uvloop.run(work)
 
 
-async def _until_stopped(setup: Setup) -> None:
-    from vlsbench import lab
-
+async def _until_stopped(setup: Setup, as_json: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with lab.serving(setup) as url:
-        typer.echo(f"lab server at {url}")
-        models = ", ".join([*(f"lab/{name}" for name in lab.MODELS), *setup.names])
-        typer.echo(f"models: {models}; Ctrl-C stops it")
+        models = [*(f"lab/{name}" for name in lab.MODELS), *setup.names]
+        if as_json:
+            print_json({"url": url, "models": models})
+        else:
+            typer.echo(f"lab server at {url}")
+            typer.echo(f"models: {', '.join(models)}; Ctrl-C stops it")
         await stop.wait()
+
+
+app.command("serve")(command(ServeConfig, _serve, quiet=False))
 
 
 @app.command()
@@ -136,8 +86,6 @@ def write(
 
     - `vlsbench lab write "lab/leakless?n=500&seed=1" --out leakless/`
     """
-    from vlsbench import lab
-
     typer.echo(lab.write(lab.benchmark(bench), out))
 
 
@@ -192,7 +140,6 @@ def reproduce(
     experiment, and asked the same pairs with and without a leak, with a harmless thing, and in
     words. Writes table.md, cells.csv, result.json, figure.png and figure.svg. What is finished is
     not run again. docs/reproduction.md says what was fixed beforehand and how long it takes.
-    --methods also takes t-dpo, mm-dpo, t-unlearning and t-safe-unlearning.
 
     **Examples**
 
@@ -203,7 +150,7 @@ def reproduce(
     from vlsbench.cli._reproduction import progress, show
     from vlsbench.lab import vlm
 
-    chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(vlm.EXPERIMENT)
+    chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(vlm.ARMS)
     first = vlm.FIRST_SEED if first_seed is None else first_seed
     with progress() as tell:
         result = vlm.reproduce(
@@ -213,6 +160,6 @@ def reproduce(
             tell=tell,
         )
     if as_json:
-        typer.echo(vlm.as_json(result))
+        typer.echo(result.json())
     else:
         show(result)

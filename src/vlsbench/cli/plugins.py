@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 
 from vlsbench.cli._config import AsJson
 from vlsbench.cli._print import Listing, print_json, say
-
-if TYPE_CHECKING:
-    from vlsbench.registry import Entry
 
 
 def plugins(as_json: AsJson = False) -> None:
@@ -29,26 +24,22 @@ def plugins(as_json: AsJson = False) -> None:
     """
     from vlsbench import registry
 
-    found, broken = registry.entries(), registry.broken()
+    rows = [
+        {
+            "kind": str(entry.kind),
+            "name": entry.name,
+            "origin": entry.origin,
+            "summary": str(entry.declaration.get("title") or entry.summary),
+            "simulated": entry.simulated,
+        }
+        for entry in registry.entries()
+    ]
     if as_json:
-        rows = [
-            {
-                "kind": str(entry.kind),
-                "name": entry.name,
-                "origin": entry.origin,
-                "summary": _summary(entry),
-                "simulated": entry.simulated,
-            }
-            for entry in found
-        ]
-        print_json({"entries": rows, "broken": dict(broken)})
+        print_json({"entries": rows, "broken": registry.broken()})
         return
-    table = Listing(("kind", "name", "origin", "summary"))
-    for entry in found:
-        table.line(entry.kind, entry.name, entry.origin, _summary(entry))
+    shown = ("kind", "name", "origin", "summary")
+    table = Listing(shown)
+    for row in rows:
+        table.line(*(row[name] for name in shown))
     Console().print(table)
-    say(*broken.values(), style="red", console=Console(soft_wrap=True))
-
-
-def _summary(entry: Entry) -> str:
-    return str(entry.declaration.get("title") or entry.summary)
+    say(*registry.broken().values(), style="red", console=Console(soft_wrap=True))

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vlsbench.cli._config import AsJson, Quiet, command
 from vlsbench.cli._default import default_command
 from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.config import values_of
 from vlsbench.errors import EXIT_ERROR
 from vlsbench.releasing import ReleaseConfig
 
 if TYPE_CHECKING:
-    from vlsbench.releasing import Release, Watch
+    from vlsbench.releasing import Release
 
 app = typer.Typer(
     cls=default_command("write"),
@@ -48,10 +46,9 @@ def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
-    from vlsbench.releasing import write_release
+    from vlsbench.releasing import release
 
-    with _progress(quiet or as_json) as watch:
-        made = write_release(config, watch=watch)
+    made = release(**values_of(config), progress=not (quiet or as_json))
     if as_json:
         print_json(made)
     else:
@@ -87,8 +84,7 @@ def verify_release(
     """
     from vlsbench.releasing import verify
 
-    with _progress(quiet or as_json) as watch:
-        found = verify(folder, watch)
+    found = verify(folder, progress=not (quiet or as_json))
     if as_json:
         print_json({**asdict(found), "folder": folder, "sound": found.sound})
     else:
@@ -100,30 +96,6 @@ def verify_release(
         say(f"{found.name} {found.version}: {counts}; {state}", console=console)
     if not found.sound:
         raise typer.Exit(EXIT_ERROR)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Watch]:
-    """Show how far reading, writing or checking has come."""
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=quiet or not console.is_terminal,
-        transient=True,
-    )
-    tasks: dict[str, Any] = {}
-
-    def watch(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bar.add_task(what, total=total)
-        bar.update(tasks[what], completed=done)
-
-    with bar:
-        yield watch
 
 
 def _print_release(made: Release, out: Path) -> None:

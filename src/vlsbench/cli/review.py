@@ -15,8 +15,9 @@ from rich.console import Console
 from vlsbench.cli._config import command
 from vlsbench.cli._default import default_command
 from vlsbench.cli._print import Listing, print_json, say
-from vlsbench.config import Option
-from vlsbench.reviewing import ReviewConfig, ReviewedSet, Votes, folder_for
+from vlsbench.config import Option, values_of
+from vlsbench.pairs import DatasetSettings
+from vlsbench.reviewing import ReviewConfig, Votes, folder_for
 
 if TYPE_CHECKING:
     from vlsbench.reviewing import Person, Review, Status, Store
@@ -29,7 +30,7 @@ app = typer.Typer(
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeptReview(ReviewedSet):
+class KeptReview(DatasetSettings):
     """A review that is there."""
 
     PANEL: ClassVar[str] = "The review"
@@ -109,7 +110,7 @@ def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
             _print_links(review, people, address, config.folder)
         sys.stdout.flush()
 
-    reviewing.serve_review(config, ready=ready)
+    reviewing.review(**values_of(config), ready=ready)
     if not as_json:
         following = ["vlsbench", "review", "status", config.dataset, "--review", str(config.folder)]
         typer.echo(f"Next: {shlex.join(following)}")
@@ -153,9 +154,9 @@ def _status(config: StatusConfig, *, as_json: bool) -> None:
 
 
 def _export(config: ExportConfig, *, as_json: bool) -> None:
-    """Write all verdicts, and beside them keep.csv and drop.csv, which --leave-out takes.
+    """Write all verdicts; beside them keep.csv and drop.csv, which --leave-out takes.
 
-    A pair that is not decided is on neither list.
+    A pair of the review that is not decided is in undecided.csv.
 
     **Examples**
 
@@ -191,7 +192,7 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
     typer.echo(f"{found.verdicts}: {found.rows:,} verdicts of {found.people} people")
     typer.echo(f"{found.keep}: {found.kept:,} pairs")
     typer.echo(f"{found.drop}: {found.dropped:,} pairs")
-    typer.echo(f"not decided, on neither list: {found.open:,} pairs")
+    typer.echo(f"not decided: {found.open:,} pairs")
     if found.stale:
         typer.echo(f"{found.stale:,} verdicts do not count: their pair has changed since")
     if found.dropped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,10 +53,10 @@ def list_runs(
     found |= {path.parents[1].name: path.parent for path in root.glob(f"*/{BUILD_RUN}/{FILE}")}
     for run, folder in sorted(found.items()):
         with Ledger.read(folder) as ledger:
-            row = {"run": run, **{name: ledger.meta(name) or "" for name in told}}
-            counts = {"answers": ledger.expected(), "ended": len(ledger.ended())}
-            pairs = int(ledger.meta("pairs") or 0)
-            rows.append({**row, "pairs": pairs, **counts, "calls": ledger.count_calls()})
+            row: dict[str, Any] = {"run": run, **{name: ledger.meta(name) or "" for name in told}}
+            row |= {"answers": ledger.expected(), "ended": len(ledger.ended())}
+            row |= {"pairs": int(ledger.meta("pairs") or 0), "calls": ledger.count_calls()}
+        rows.append(row)
     if as_json:
         print_json(rows)
         return
@@ -97,21 +98,23 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         events = ledger.events()
         ended, pairs, expected = len(ledger.ended()), ledger.meta("pairs"), ledger.expected()
         view = ledger.meta("view")
-    judged, built = view == "judged", view == VIEW
-    if pairs is None and not built:
+    if pairs is None and view != VIEW:
         raise VlsbenchError(
             f"{run} has no results of its own: it keeps what an audit read from images "
             f"({ended:,} captions and texts), and the card beside it shows what came of them"
         )
-    file = run.parent / SUMMARY if built else run / (JUDGED if judged else SUMMARY)
+    others: dict[str | None, tuple[Path, Callable[[Path], BuildSummary | Judged | Summary]]] = {
+        VIEW: (run.parent / SUMMARY, read_build),
+        "judged": (run / JUDGED, read_judged),
+    }
+    file, read = others.get(view, (run / SUMMARY, read_summary))
     if not file.is_file():
         of = "" if pairs is None else f" of {expected:,}"
         raise VlsbenchError(
             f"{run} has no {file.name} yet: the run was left with {ended:,}{of} "
             "ended; the command that began it goes on and writes it"
         )
-    read = read_build if built else read_judged if judged else read_summary
-    found: BuildSummary | Judged | Summary = read(file)
+    found = read(file)
     if as_json:
         listed = [{"at": at, "kind": kind, **detail} for at, kind, detail in events]
         print_json({"summary": asdict(found), "events": listed})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,36 +81,8 @@ class Score:
     """A caveat, such as a run on part of the questions."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Samples:
-    """On how many of a task's questions lmms-eval ran."""
-
-    effective: int = 0
-    original: int = 0
-
-    @property
-    def note(self) -> str:
-        if self.effective >= self.original:
-            return ""
-        return f"on {self.effective:,} of {self.original:,} questions"
-
-
-@dataclass(frozen=True, slots=True)
-class _Results:
-    """What we need of lmms-eval's `*_results.json`."""
-
-    results: dict[str, Any]
-    """Task → metric → figure; other tasks may hold anything."""
-    model_name: str = ""
-    n_samples: dict[str, Any] = field(default_factory=dict)
-    """Task → `_Samples`."""
-
-
 def read_abilities(path: Path) -> dict[str, Score]:
-    """Read a result file of lmms-eval or VLMEvalKit, or a folder that holds some.
-
-    Args:
-        path: A file, or a folder, searched at every depth for files with the tools' names.
+    """Read a result file of lmms-eval or VLMEvalKit, or a folder, searched at every depth for some.
 
     Returns:
         Key of the ability → score; files of other benchmarks in a folder are passed over.
@@ -152,9 +124,7 @@ def _read(file: Path) -> dict[str, Score]:
     if kit and kit["set"]:
         rows = convert(value, list[dict[str, Any]], str(file))
         return _vlmevalkit(rows, file, kit["set"], kit["model"])
-    if isinstance(value, dict):
-        value["n_samples"] = value.pop("n-samples", {})
-    return _lmms_eval(convert(value, _Results, str(file), foreign=True), file)
+    return _lmms_eval(convert(value, dict[str, Any], str(file)), file)
 
 
 def _number(value: object, ability: Ability, file: Path, where: str) -> float:
@@ -173,29 +143,35 @@ def _number(value: object, ability: Ability, file: Path, where: str) -> float:
     )
 
 
-def _lmms_eval(value: _Results, file: Path) -> dict[str, Score]:
-    found = {}
-    for ability in ABILITIES:
-        if ability.task not in value.results:
-            continue
-        where = f"{file}: results.{ability.task}"
-        given = convert(value.results[ability.task], dict[str, Any], where)
-        others = (one for one in ABILITIES if one.task == ability.task and one is not ability)
-        spelt = [f"{metric}{end}" for metric in ability.metrics for end in (",none", "")]
-        if name := next((name for name in spelt if name in given), ""):
-            score = _number(given[name], ability, file, f"{ability.task} {name}")
-            counts = value.n_samples.get(ability.task, {})
-            asked = convert(counts, _Samples, f"{file}: n-samples.{ability.task}", foreign=True)
-            found[ability.key] = Score(score, file, value.model_name, asked.note)
+def _lmms_eval(value: dict[str, Any], file: Path) -> dict[str, Score]:
+    results = convert(value.get("results", {}), dict[str, Any], f"{file}: results")
+    found: dict[str, Score] = {}
+    for task in results.keys() & {ability.task for ability in ABILITIES}:
+        given = convert(results[task], dict[str, Any], f"{file}: results.{task}")
+        abilities = [ability for ability in ABILITIES if ability.task == task]
+        before = len(found)
+        for ability in abilities:
+            spelt = [f"{metric}{end}" for metric in ability.metrics for end in (",none", "")]
+            if name := next((name for name in spelt if name in given), ""):
+                score = _number(given[name], ability, file, f"{task} {name}")
+                note = _part(value.get("n-samples"), task)
+                found[ability.key] = Score(score, file, str(value.get("model_name", "")), note)
         # A run on few questions may have one of a task's two abilities alone.
-        elif not {name.partition(",")[0] for name in given} & {
-            m for o in others for m in o.metrics
-        }:
+        if len(found) == before:
             raise VlsbenchError(
-                f"{file}: {ability.task} has no {ability.metrics[0]}, only "
+                f"{file}: {task} has no {abilities[0].metrics[0]}, only "
                 f"{', '.join(sorted(given))[:120] or 'nothing'}; run that task again"
             )
     return found
+
+
+def _part(counts: object, task: str) -> str:
+    """Say on how many of a task's questions lmms-eval ran, where that is not all."""
+    asked = counts.get(task) if isinstance(counts, dict) else None
+    match asked:
+        case {"effective": int(ran), "original": int(there)} if ran < there:
+            return f"on {ran:,} of {there:,} questions"
+    return ""
 
 
 def _vlmevalkit(

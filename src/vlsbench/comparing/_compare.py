@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +27,8 @@ from vlsbench.comparing._table import (
 )
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Evaluation, calibration_note
+from vlsbench.evaluation import Evaluation, Net, calibration_note
+from vlsbench.stats import Rate
 
 FULL = "full"
 SETTINGS = ("judge", "judge_partial", "params", "samples", "system", "shrink")
@@ -112,7 +113,7 @@ def compare(
         raise VlsbenchError(
             "give at least one run's folder, as in `vlsbench compare runs/A runs/B`"
         )
-    wanted = os.fspath(_folder(baseline)) if baseline else ""
+    wanted = os.fspath(baseline.folder if isinstance(baseline, Evaluation) else baseline)
     folders = [folder.resolve() for _, folder in given]
     if wanted and Path(wanted).is_dir() and Path(wanted).resolve() not in folders:
         given.insert(0, ("", Path(wanted)))
@@ -131,10 +132,6 @@ def compare(
     return compared
 
 
-def _folder(run: Run) -> str | os.PathLike[str]:
-    return run.folder if isinstance(run, Evaluation) else run
-
-
 def _named(runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]]) -> Iterator[Named]:
     if not isinstance(runs, Mapping):
         for run in runs:
@@ -142,7 +139,7 @@ def _named(runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]]) -> Iterator[
         return
     for name, some in runs.items():
         for run in [some] if isinstance(some, (str, os.PathLike, Evaluation)) else some:
-            yield name, Path(_folder(run))
+            yield name, run.folder if isinstance(run, Evaluation) else Path(run)
 
 
 def _baseline(runs: Sequence[OpenRun], wanted: str) -> str:
@@ -207,38 +204,27 @@ def _figures(table: Table) -> tuple[list[Column], dict[str, dict[str, Cell]]]:
     netted = {
         place for places in table.values() for place, run in places.items() if run.summary.net
     }
+
+    def add(run: OpenRun, kind: Kind, rate: Rate | Net | None, **counts: int) -> dict[str, Cell]:
+        key = _key(run.place, kind)
+        columns[key] = Column(key, key, kind, "%", *run.place)
+        value = rate.value if isinstance(rate, Net) else rate.rate if rate else None
+        shares = (value, rate.low, rate.high) if rate else (None, None, None)
+        score, low, high = (None if share is None else 100 * share for share in shares)
+        given = {"samples": run.summary.samples, "open": run.summary.open, **counts}
+        where = str(run.folder)
+        return {key: Cell(score, low, high, **given, simulated=run.simulated, source=where)}
+
     for name, places in table.items():
         for place, run in places.items():
-            blank = Cell(
-                None,
-                samples=run.summary.samples,
-                simulated=run.simulated,
-                open=run.summary.open,
-                source=str(run.folder),
-            )
             for group in run.summary.groups:
                 kind = Kind.SAFETY if group.harmful else Kind.OVER_REFUSAL
-                key = _key(place, kind)
-                columns[key] = Column(key, key, kind, "%", *place)
                 rate = group.safety if group.harmful else group.refusal
-                cells[name][key] = replace(
-                    _bounded(blank, rate.rate, rate.low, rate.high),
-                    k=rate.k,
-                    n=rate.n,
-                    pairs=group.pairs,
-                )
+                cells[name] |= add(run, kind, rate, k=rate.k, n=rate.n, pairs=group.pairs)
             if place in netted:
-                key, net = _key(place, Kind.NET), run.summary.net
-                columns[key] = Column(key, key, Kind.NET, "%", *place)
-                cells[name][key] = _bounded(blank, net.value, net.low, net.high) if net else blank
+                cells[name] |= add(run, Kind.NET, run.summary.net)
     kinds = list(Kind)
     return sorted(columns.values(), key=lambda column: kinds.index(column.kind)), cells
-
-
-def _bounded(cell: Cell, *shares: float | None) -> Cell:
-    """Give a cell its rate and interval, from shares."""
-    score, low, high = (None if share is None else 100 * share for share in shares)
-    return replace(cell, score=score, low=low, high=high)
 
 
 def _differences(table: Table, baseline: str) -> Iterator[Difference]:
@@ -262,16 +248,16 @@ def _abilities(
     files: Sequence[Named], names: Sequence[str]
 ) -> tuple[dict[str, dict[str, Score]], list[str]]:
     """Read the files of abilities: row → key → score, and what is to be said of them."""
-    found: dict[str, dict[str, Score]] = {}
+    found: dict[str, dict[str, Score]] = {name: {} for name in names}
     notes = []
     for given, path in files:
         for key, score in read_abilities(path).items():
             row = given or _row_of(score, names)
-            if row not in names:
+            if row not in found:
                 raise VlsbenchError(
                     f"--ability {path}: no row is named {row!r}; choose one of {', '.join(names)}"
                 )
-            before = found.setdefault(row, {}).setdefault(key, score)
+            before = found[row].setdefault(key, score)
             if before.score != score.score:
                 raise VlsbenchError(
                     f"{before.file} and {score.file} give different scores of {key} for {row!r}; "

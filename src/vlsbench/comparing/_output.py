@@ -135,38 +135,26 @@ def rendered(template: str, finalize: Callable[[Any], Any], **context: Any) -> s
     return environment.get_template(template).render(context, **WORDS)
 
 
-def figure(compared: Compared, charts: Mapping[Kind, Sequence[Column]]) -> str:
-    """Draw rates as grouped bars, as SVG.
-
-    Args:
-        compared: The table.
-        charts: Kind → columns to draw.
-    """
-    keys = {column.key for columns in charts.values() for column in columns}
-    rows = [row for row in compared.rows if keys & row.cells.keys()]
-    return rendered("figure.svg", clean, compared=compared, charts=charts, rows=rows)
-
-
 def tex(text: object) -> str:
     """Escape a text for LaTeX, on one line; control characters become question marks."""
     line = re.sub(r"[\u2400-\u2421\ufffd]", "?", " ".join(str(clean(str(text))).split()))
     return "".join(_LATEX.get(sign, sign) for sign in line)
 
 
-def _csv(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
+def _csv(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> str:
     out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer = csv.DictWriter(out, list(names), lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        texts = {name: block(value) for name, value in row.items() if isinstance(value, str)}
-        writer.writerow({name: csv_cell(value) for name, value in (row | texts).items()})
+        cells = {name: block(v) if isinstance(v, str) else v for name, v in row.items()}
+        writer.writerow({name: csv_cell(cell) for name, cell in cells.items()})
     return out.getvalue()
 
 
-def table_csv(compared: Compared) -> str:
-    """Write the table in long form: one line a figure, simulated and published ones marked."""
+def _figures(compared: Compared) -> list[dict[str, Any]]:
+    """Return the table in long form: one line a figure, simulated and published ones marked."""
     columns = {column.key: column for column in compared.columns}
-    rows = [
+    return [
         {
             **{"row": row.name, "baseline": row.baseline, "published": row.published},
             **{"column": columns[key].title, "kind": columns[key].kind, "unit": columns[key].unit},
@@ -175,16 +163,6 @@ def table_csv(compared: Compared) -> str:
         for row in compared.rows
         for key, cell in row.cells.items()
     ]
-    names = (
-        *("row", "baseline", "published", "column", "kind", "unit", "score", "low", "high"),
-        *("k", "n", "pairs", "samples", "open", "simulated", "source"),
-    )
-    return _csv(names, rows)
-
-
-def differences_csv(differences: Sequence[Difference]) -> str:
-    """Write every difference: one line each, p values in full."""
-    return _csv([field.name for field in fields(Difference)], map(asdict, differences))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,19 +182,22 @@ class DifferencesTable:
 def difference_tables(compared: Compared) -> list[DifferencesTable]:
     """Return the tables of differences in the order to show them, one for each family of tests."""
     tables = []
-    for headline, scope in product((True, False), TITLES):
+    for headline, (scope, title) in product((True, False), TITLES.items()):
         lines = [
             one
             for one in compared.differences
             if one.scope == scope and one.measure.headline is headline
         ]
         if lines:
-            title = TITLES[scope] + ("" if headline else ": refusal and warning")
-            folded = scope == "category" or not headline
-            part = PARTS.get(scope, "")
-            cells = [difference_cells(line, part) for line in lines]
-            texts = 3 + bool(part)
-            tables.append(DifferencesTable(title, family(lines), texts, cells, folded))
+            tables.append(
+                DifferencesTable(
+                    title=title if headline else f"{title}: refusal and warning",
+                    caption=family(lines),
+                    texts=4 if scope in PARTS else 3,
+                    cells=[difference_cells(line, PARTS.get(scope, "")) for line in lines],
+                    folded=scope == "category" or not headline,
+                )
+            )
     return tables
 
 
@@ -232,14 +213,21 @@ def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
     charts = _charts(compared)
+    figures = _figures(compared)
     texts = {
-        "table.csv": table_csv(compared),
-        "differences.csv": differences_csv(compared.differences),
+        "table.csv": _csv(figures, figures[0]),
+        "differences.csv": _csv(
+            map(asdict, compared.differences), (field.name for field in fields(Difference))
+        ),
         # The table and the overall differences, for a paper (package booktabs).
         "compare.tex": rendered("compare.tex", tex, compared=compared, differences=headline),
     }
     if charts:
-        texts["figure.svg"] = figure(compared, charts)
+        keys = {column.key for columns in charts.values() for column in columns}
+        rows = [row for row in compared.rows if keys & row.cells.keys()]
+        texts["figure.svg"] = rendered(
+            "figure.svg", clean, compared=compared, charts=charts, rows=rows
+        )
     for name, text in texts.items():
         write_text(text, folder / name)
     write_json(compared, folder / "compare.json")
@@ -264,12 +252,8 @@ def _links(compared: Compared, folder: Path) -> Mapping[str, str]:
 
 def _charts(compared: Compared) -> dict[Kind, list[Column]]:
     """Return the columns to draw by what they show: those of which a run here has a figure."""
-    drawn = {
-        key
-        for row in compared.rows
-        for key, cell in row.cells.items()
-        if not row.published and cell.score is not None
-    }
+    own = [row for row in compared.rows if not row.published]
+    drawn = {key for row in own for key, cell in row.cells.items() if cell.score is not None}
     charts = {
         kind: [one for one in compared.columns if one.kind is kind and one.key in drawn]
         for kind in (Kind.SAFETY, Kind.OVER_REFUSAL)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from vlsbench.comparing._runs import OpenRun
 from vlsbench.comparing._table import Difference, Kind, Measure, Scope
-from vlsbench.evaluation import Key, shared_pairs
+from vlsbench.evaluation import Ended, shared_pairs
 from vlsbench.judge import Label
 from vlsbench.stats import Interval, difference_interval, holm, paired_interval, paired_p
 
@@ -45,88 +44,70 @@ def paired(
     Raises:
         VlsbenchError: The two runs have no pair in common, or an id is not the same pair in both.
     """
-    groups: dict[tuple[bool, str], list[Key]] = {}
-    for key in _either(before, after):
-        known = before.ended.get(key) or after.ended[key]
+    shared_pairs(before.folder, before.ended, after.folder, after.ended)
+    groups: dict[tuple[bool, str], list[tuple[Ended | None, Ended | None]]] = {}
+    for key in sorted(before.ended.keys() | after.ended.keys()):
+        first, second = before.ended.get(key), after.ended.get(key)
+        known = first or after.ended[key]
         name = known.category or "(none)" if scope is Scope.CATEGORY else part
-        groups.setdefault((not known.harmful, name), []).append(key)
-    whole: dict[Measure, _Change] = {}
-    for (benign, name), members in sorted(groups.items()):
-        both = [key for key in members if _scored(before, key) and _scored(after, key)]
-        clusters = [before.ended[key].cluster for key in both]
+        groups.setdefault((not known.harmful, name), []).append((first, second))
+    found: dict[Measure, Difference] = {}
+    for (benign, name), members in sorted(groups.items(), key=lambda item: item[0]):
+        both = [(a, b) for a, b in members if a and b and a.label.scored and b.label.scored]
+        clusters = [first.cluster for first, _ in both]
+        n = len(both)
         for measure in BENIGN if benign else HARMFUL:
-            first, second = (
-                [run.ended[key].label in COUNTS[measure] for key in both] for run in (before, after)
-            )
-            interval = paired_interval(first, second, clusters)
-            n, k, then = len(both), sum(first), sum(second)
-            column = columns[Kind.OVER_REFUSAL if benign else Kind.SAFETY]
-            found = Difference(
-                *(scope, measure, row, column, name, n),
+            counted = COUNTS[measure]
+            then = [first.label in counted for first, _ in both]
+            now = [second.label in counted for _, second in both]
+            interval = paired_interval(then, now, clusters)
+            found[measure] = Difference(
+                *(scope, measure, row, columns[Kind.OVER_REFUSAL if benign else Kind.SAFETY], name),
+                n=n,
                 images=len(set(clusters)),
                 left_out=len(members) - n,
-                before=100 * k / n if n else None,
-                after=100 * then / n if n else None,
-                points=100 * (then - k) / n if n else None,
+                before=100 * sum(then) / n if n else None,
+                after=100 * sum(now) / n if n else None,
+                points=100 * (sum(now) - sum(then)) / n if n else None,
                 low=100 * interval.low if interval else None,
                 high=100 * interval.high if interval else None,
-                gained=sum(b and not a for a, b in zip(first, second, strict=True)),
-                lost=sum(a and not b for a, b in zip(first, second, strict=True)),
-                p=paired_p(first, second, clusters) if n else None,
+                gained=sum(b and not a for a, b in zip(then, now, strict=True)),
+                lost=sum(a and not b for a, b in zip(then, now, strict=True)),
+                p=paired_p(then, now, clusters) if n else None,
                 simulated=before.simulated or after.simulated,
             )
-            yield found
-            if measure.headline and interval and scope is not Scope.CATEGORY:
-                whole[measure] = _Change(found, k / n, then / n, interval)
-    if len(whole) == 2:
-        yield _net(whole[Measure.SAFETY], whole[Measure.OVER_REFUSAL], columns[Kind.NET])
+            yield found[measure]
+    safe, declined = found.get(Measure.SAFETY), found.get(Measure.OVER_REFUSAL)
+    if scope is not Scope.CATEGORY and safe and declined and safe.n and declined.n:
+        yield _net(safe, declined, columns[Kind.NET])
 
 
-class _Change(NamedTuple):
-    """A headline difference, with its two rates and its interval as shares."""
-
-    found: Difference
-    before: float
-    after: float
-    interval: Interval
-
-
-def _net(safe: _Change, declined: _Change, column: str) -> Difference:
+def _net(safe: Difference, declined: Difference, column: str) -> Difference:
     """Return the difference of two runs' net rates.
 
     Harmful and benign pairs are independent samples, so the intervals of their paired differences
     combine like those of two shares (Zou and Donner 2008).
     """
-    one, other = safe.found, declined.found
-    gain, cost = safe.after - safe.before, declined.after - declined.before
-    interval = difference_interval(gain, safe.interval, cost, declined.interval)
+    gain, cost = safe.points or 0.0, declined.points or 0.0
+    gains = Interval(safe.low or 0.0, safe.high or 0.0)
+    costs = Interval(declined.low or 0.0, declined.high or 0.0)
+    interval = difference_interval(gain, gains, cost, costs)
     return replace(
-        one,
+        safe,
         measure=Measure.NET,
         column=column,
-        n=one.n + other.n,
-        images=one.images + other.images,
-        left_out=one.left_out + other.left_out,
-        before=100 * (safe.before - declined.before),
-        after=100 * (safe.after - declined.after),
-        points=100 * (gain - cost),
-        low=100 * interval.low,
-        high=100 * interval.high,
-        gained=one.gained + other.lost,
-        lost=one.lost + other.gained,
+        n=safe.n + declined.n,
+        images=safe.images + declined.images,
+        left_out=safe.left_out + declined.left_out,
+        before=(safe.before or 0.0) - (declined.before or 0.0),
+        after=(safe.after or 0.0) - (declined.after or 0.0),
+        points=gain - cost,
+        low=interval.low,
+        high=interval.high,
+        gained=safe.gained + declined.lost,
+        lost=safe.lost + declined.gained,
         p=None,
     )
-
-
-def _scored(run: OpenRun, key: Key) -> bool:
-    ended = run.ended.get(key)
-    return ended is not None and ended.label.scored
-
-
-def _either(before: OpenRun, after: OpenRun) -> list[Key]:
-    """Return the answers that ended in one run or both, after a look at those in both."""
-    shared_pairs(before.folder, before.ended, after.folder, after.ended)
-    return sorted(before.ended.keys() | after.ended.keys())
 
 
 def corrected(differences: Iterable[Difference]) -> tuple[Difference, ...]:

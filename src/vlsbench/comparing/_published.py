@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator, Sequence
-from importlib.resources import files
+from collections.abc import Sequence
 
 from vlsbench.comparing._ability import ABILITIES
 from vlsbench.comparing._table import Cell, Column, Kind, Row
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import published_results
+from vlsbench.evaluation import published_lines
 
 PAPER = "VLSBench, arXiv 2411.19939"
 BENCHES = {
@@ -37,16 +35,23 @@ def published_rows(wanted: Sequence[str]) -> tuple[tuple[Column, ...], tuple[Row
     Raises:
         VlsbenchError: The paper has no such model.
     """
-    rows = list(_all_rows())
     kept: dict[str, Row] = {}
     for name in wanted:
         found = {
-            row.name: row
-            for model, row in rows
-            if name == "all" or _plain(name) in (_plain(model), _plain(row.name))
+            line["row"]: Row(
+                line["row"],
+                {
+                    key: Cell(float(line[key]), source=PAPER)
+                    for key in (*BENCHES, *(ability.key for ability in ABILITIES))
+                    if line[key]
+                },
+                published=True,
+            )
+            for line in published_lines()
+            if name == "all" or _plain(name) in (_plain(line["model"]), _plain(line["row"]))
         }
         if not found:
-            models = ", ".join(dict.fromkeys(model for model, _ in rows))
+            models = ", ".join(dict.fromkeys(line["model"] for line in published_lines()))
             raise VlsbenchError(f"no published row of {name!r}; the paper has {models}, or `all`")
         kept |= found
     used = {key for row in kept.values() for key in row.cells}
@@ -58,21 +63,3 @@ def published_rows(wanted: Sequence[str]) -> tuple[tuple[Column, ...], tuple[Row
 def _plain(name: str) -> str:
     """Make spellings of one model equal: `LLaVA-v1.5-7B`, `llava 1.5 7b`."""
     return re.sub(r"[^a-z0-9+]", "", re.sub(r"[-_ ]v(?=\d)", "-", name.lower()))
-
-
-def _all_rows() -> Iterator[tuple[str, Row]]:
-    """Yield (model, row) in the paper's order.
-
-    `published.csv` has the table of textual and multimodal alignment, in percent and MME's points,
-    and names for each row its row of the VLSBench table. "Textual-Unlearning" of that table is
-    neither of the two unlearnings here: the paper does not report which one it is.
-    """
-    safety = {row.model: row.safety for row in published_results("vlsbench", "full")}
-    text = files("vlsbench.comparing").joinpath("published.csv").read_text("utf-8")
-    for line in csv.DictReader(text.splitlines()):
-        model, name, same = (line.pop(key) for key in ("model", "row", "vlsbench row"))
-        scores = {key: float(score) for key, score in line.items() if score}
-        if same:
-            scores["vlsbench"] = safety[same]
-        cells = {key: Cell(score, source=PAPER) for key, score in scores.items()}
-        yield model, Row(name, cells, published=True)

@@ -63,7 +63,22 @@ def open_runs(given: Iterable[Named], *, allow_unfinished: bool) -> list[OpenRun
     seen = Counter(run.folder.resolve() for run in runs)
     if twice := next((run.folder for run in runs if seen[run.folder.resolve()] > 1), None):
         raise VlsbenchError(f"{twice} is given twice; give every run once")
-    return _told_apart(runs)
+    for difference in ("judge {run.summary.judge}", "{run.folder.name}"):
+        claims = Counter((run.name, run.place) for run in runs)
+        runs = [
+            run
+            if run.named or claims[run.name, run.place] == 1
+            else replace(run, name=f"{run.name} · {difference.format(run=run)}")
+            for run in runs
+        ]
+    claimed: dict[tuple[str, tuple[str, str]], OpenRun] = {}
+    for run in runs:
+        if (first := claimed.setdefault((run.name, run.place), run)) is not run:
+            raise VlsbenchError(
+                f"{first.folder} and {run.folder} are both named {run.name!r} and of "
+                f"{' under view '.join(run.place)}; give them different names (NAME=PATH)"
+            )
+    return runs
 
 
 def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
@@ -81,32 +96,3 @@ def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
         )
     ended = {row.key: row for row in read_pairs(folder)}
     return OpenRun(folder, name or summary.model, bool(name), summary, ended)
-
-
-def _told_apart(runs: list[OpenRun]) -> list[OpenRun]:
-    """Add what tells them apart to the names of runs that would share a place in the table."""
-    for differences in (
-        [f"judge {run.summary.judge}" for run in runs],
-        [run.folder.name for run in runs],
-    ):
-        clashing = {run.name for run in _clashes(runs)}
-        runs = [
-            run
-            if run.named or run.name not in clashing
-            else replace(run, name=f"{run.name} · {difference}")
-            for run, difference in zip(runs, differences, strict=True)
-        ]
-    if clashes := _clashes(runs):
-        first, second = clashes[:2]
-        raise VlsbenchError(
-            f"{first.folder} and {second.folder} are both named {first.name!r} and of "
-            f"{' under view '.join(first.place)}; give them different names (NAME=PATH)"
-        )
-    return runs
-
-
-def _clashes(runs: list[OpenRun]) -> list[OpenRun]:
-    """Return the runs that claim a row and place which others claim too, side by side."""
-    claims = Counter((run.name, run.place) for run in runs)
-    clashes = [run for run in runs if claims[run.name, run.place] > 1]
-    return sorted(clashes, key=lambda run: (run.name, run.place))

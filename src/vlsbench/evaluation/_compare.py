@@ -63,16 +63,14 @@ class Comparison:
     """Of benign pairs."""
 
 
-def _identity(run: Path) -> dict[str, Any]:
-    with Ledger.read(run) as ledger:
-        found: dict[str, Any] = json.loads(ledger.meta("identity") or "{}")
-        return found
-
-
 def compare_runs(one: Path, other: Path) -> Comparison:
     """Compare two runs. Raises `VlsbenchError` where one of them is none, or they
     are runs of different sets."""
-    first, second = _identity(one), _identity(other)
+    identities: list[dict[str, Any]] = []
+    for run in (one, other):
+        with Ledger.read(run) as ledger:
+            identities.append(json.loads(ledger.meta("identity") or "{}"))
+    first, second = identities
     settings = tuple(k for k in sorted({*first, *second}) if first.get(k) != second.get(k))
     mine, theirs = ({row.key: row for row in read_pairs(run)} for run in (one, other))
     shared = [

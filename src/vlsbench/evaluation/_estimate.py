@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from vlsbench.evaluation._settings import Presentation, Selection
-from vlsbench.judge import Judge
-from vlsbench.models import Price, image_tokens, text_tokens
-from vlsbench.pairs import ImageError, Pair, Swapper, image_size, show
+from vlsbench.models import image_tokens, text_tokens
+from vlsbench.pairs import ImageError, Pair, image_size, show
+
+if TYPE_CHECKING:
+    from vlsbench.evaluation._run import EvaluationPlan
 
 SAMPLE = 200
 """Pairs whose length is looked at."""
@@ -41,38 +43,23 @@ def _tokens_of_images(pair: Pair) -> int:
     return total
 
 
-def estimate(
-    selection: Selection,
-    presentation: Presentation,
-    answers: int,
-    judge: Judge,
-    target_price: Price | None,
-    judge_price: Price | None,
-    *,
-    swapper: Swapper | None,
-    repeats: int = 1,
-) -> CostEstimate:
-    """Estimate what the open pairs will take.
-
-    Args:
-        selection: The run's pairs; the first ones stand for all.
-        presentation: How they are shown.
-        answers: How many answers are still to be asked for.
-        judge: Who judges.
-        target_price: Price of the target; None where unknown.
-        judge_price: Price of the judge.
-        swapper: For the swap view.
-        repeats: Judgements of each answer.
-    """
-    sample = list(islice(selection, SAMPLE))
-    shown = [show(pair, presentation.view, swapper) for pair in sample]
+def estimate(plan: EvaluationPlan) -> CostEstimate:
+    """Estimate what the open pairs will take; the first ones stand for all."""
+    presentation, judge = plan.shown, plan.judge
+    answers = max(0, plan.answers - plan.ended)
+    target_price, judge_price = plan.prices[plan.target.spec], plan.prices[judge.name]
+    sample = list(islice(plan.selection, SAMPLE))
+    shown = [show(pair, presentation.view, plan.swapper) for pair in sample]
     text = text_tokens(sum(len(s.text) for s in shown) / len(shown) + len(presentation.system))
     looked = [_tokens_of_images(pair) for pair in sample[:IMAGE_SAMPLE]] if shown[0].images else [0]
     image = sum(looked) // len(looked)
     ask = (text + image, REPLY_TOKENS)
     notes = text_tokens(sum(len(p.description + p.reason) for p in sample) / len(sample))
     verdict = (text + notes + REPLY_TOKENS + RUBRIC_TOKENS + image * judge.sees, VERDICT_TOKENS)
-    asked = ((ask, 1, target_price), (verdict, repeats if judge.model else 0, judge_price))
+    asked = (
+        (ask, 1, target_price),
+        (verdict, plan.judging.repeats if judge.model else 0, judge_price),
+    )
     cost: float | None = None
     if target_price and judge_price:
         cost = answers * sum(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import islice
+from functools import partial, update_wrapper
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec
 
-from vlsbench import __version__
 from vlsbench.config import Budget, Connection, Images, Sample, record
 from vlsbench.engine import FILE, CostBudget, Ledger, check_same_run, run_async
 from vlsbench.errors import Stopped, VlsbenchError
 from vlsbench.evaluation._estimate import estimate
-from vlsbench.evaluation._page import write_report
-from vlsbench.evaluation._rows import PAIRS, pair_rows
+from vlsbench.evaluation._rows import PAIRS
 from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored
 from vlsbench.evaluation._settings import (
     Output,
@@ -25,12 +22,13 @@ from vlsbench.evaluation._settings import (
     identity_of,
     run_id,
 )
-from vlsbench.evaluation._summary import REPORT, SUMMARY, Summary, read_summary
-from vlsbench.files import whole_file
-from vlsbench.judge import Brought, Judge, Judging, Label, open_judge
+from vlsbench.evaluation._summary import REPORT, Summary
+from vlsbench.judge import Brought, Judge, Judging, open_judge
 from vlsbench.models import ChatModel, Connections, Params, Price, price_of
 from vlsbench.pages import framed
-from vlsbench.pairs import Bench, ImageError, Pair, Shrink, View, load
+from vlsbench.pairs import Bench, Shrink, View, load
+
+P = ParamSpec("P")
 
 RUNS = Path("runs")
 """Where runs go unless told otherwise."""
@@ -160,82 +158,48 @@ def _looked_at(plan: EvaluationPlan) -> EvaluationPlan:
             if ledger.meta("complete") and plan.output.retry is None:
                 selection.leave_out(ledger.left_out())
                 return replace(plan, complete=True)
-    swapper = selection.check(plan.shown.view, plan.judge)
-    guess = estimate(
-        selection,
-        plan.shown,
-        max(0, plan.answers - plan.ended),
-        plan.judge,
-        plan.prices[plan.target.spec],
-        plan.prices[plan.judge.name],
-        swapper=swapper,
-        repeats=plan.judging.repeats,
-    )
-    return replace(plan, swapper=swapper, estimate=guess)
+    plan = replace(plan, swapper=selection.check(plan.shown.view, plan.judge))
+    return replace(plan, estimate=estimate(plan))
 
 
-def evaluate(
-    bench: Bench,
-    *,
-    model: str | ChatModel,
-    judge: str | Brought,
-    view: View | str = View.FULL,
-    system: str = "",
-    samples: int = 1,
-    sample: Sample | None = None,
-    params: Params | None = None,
-    judging: Judging | None = None,
-    images: Images | None = None,
-    budget: Budget | CostBudget | None = None,
-    connection: Connection | None = None,
-    output: Output | None = None,
-) -> Evaluation:
-    """Run a model over a benchmark, judge its replies, and write what was found.
+def _carried_out(planned: Callable[P, EvaluationPlan]) -> Callable[P, Evaluation]:
+    """Return the function that plans, with the same arguments, and runs the plan."""
 
-    The same arguments resume the same run; no call is paid for twice. See `plan` for the
-    arguments.
+    def evaluate(*given: P.args, **settings: P.kwargs) -> Evaluation:
+        """Run a model over a benchmark, judge its replies, and write what was found.
 
-    Returns:
-        The folder, the summary, and why the run stopped early if it did.
+        The same arguments resume the same run; no call is paid for twice. See `plan` for the
+        arguments.
 
-    Raises:
-        BadRows: Some pairs cannot be used or shown; lists every one.
-        FatalCall: A model cannot work (key, name, address).
-        LedgerError: The disk cannot be written.
-        VlsbenchError: Anything else that the caller can mend.
-    """
-    return execute(
-        plan(
-            bench,
-            model=model,
-            judge=judge,
-            view=view,
-            system=system,
-            samples=samples,
-            sample=sample,
-            params=params,
-            judging=judging,
-            images=images,
-            budget=budget,
-            connection=connection,
-            output=output,
-        )
-    )
+        Returns:
+            The folder, the summary, and why the run stopped early if it did.
+
+        Raises:
+            BadRows: Some pairs cannot be used or shown; lists every one.
+            FatalCall: A model cannot work (key, name, address).
+            LedgerError: The disk cannot be written.
+            VlsbenchError: Anything else that the caller can mend.
+        """
+        return execute(planned(*given, **settings))
+
+    update_wrapper(evaluate, planned, assigned=())
+    return evaluate
+
+
+evaluate = _carried_out(plan)
 
 
 def execute(plan: EvaluationPlan) -> Evaluation:
     """Run a plan; see `evaluate`."""
     with Ledger.write(plan.folder) as ledger:
         check_same_run(ledger, plan.identity)
-        reopened = 0
-        if plan.output.retry:
-            reopened = run_async(partial(reopen_unscored, ledger))
+        reopened = run_async(partial(reopen_unscored, ledger)) if plan.output.retry else 0
         if ledger.meta("complete") and not reopened:
             plan.selection.leave_out(ledger.left_out())
-            return Evaluation(plan.folder, _files(plan, ledger))
+            return Evaluation(plan.folder, conclude(plan, ledger))
         signal = plan.job().run(ledger)
         try:
-            summary = _files(plan, ledger)
+            summary = conclude(plan, ledger)
         except OSError as error:
             raise signal.error or Stopped(
                 f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "
@@ -244,54 +208,3 @@ def execute(plan: EvaluationPlan) -> Evaluation:
         if signal.error:
             raise signal.error
         return Evaluation(plan.folder, summary, signal.reason)
-
-
-def _files(plan: EvaluationPlan, ledger: Ledger) -> Summary:
-    """Write the run's files, unless they stand as the ledger would have them."""
-    stamp = f"{__version__} {ledger.stamp()} {plan.output.gallery}"
-    wanted = (SUMMARY, PAIRS, REPORT)
-    mark = plan.folder / ".files"
-    if (
-        mark.is_file()
-        and mark.read_text("utf-8") == stamp
-        and all((plan.folder / name).is_file() for name in wanted)
-    ):
-        return read_summary(plan.folder / SUMMARY)
-    summary = conclude(plan, ledger)
-    with whole_file(plan.folder / REPORT) as part:
-        write_report(summary, _report_rows(plan, ledger), part, gallery=plan.output.gallery)
-    mark.write_text(stamp, "utf-8")
-    return summary
-
-
-def _report_rows(plan: EvaluationPlan, ledger: Ledger) -> Iterator[Any]:
-    from vlsbench.evaluation._page_row import ReportRow
-
-    def image_of(pair: Pair) -> bytes | None:
-        for image in islice(pair.images, 1):
-            try:
-                return image.read().data
-            except ImageError:
-                return None
-        return None
-
-    samples = plan.shown.samples
-    for pair, row in pair_rows(plan.selection, ledger, plan.shown):
-        yield ReportRow(
-            id=f"{row.id} · answer {row.sample + 1} of {samples}" if samples > 1 else row.id,
-            category=row.category,
-            subcategory=row.subcategory,
-            harmful=row.harmful,
-            query=row.query,
-            shown=row.shown_text,
-            reply=row.reply,
-            label=Label(row.label),
-            reasoning=row.reasoning,
-            reason=row.unscored_reason,
-            explanation=row.explanation,
-            finish=row.finish,
-            cut=row.cut,
-            latency_s=row.latency_s,
-            image_ref=row.image_refs[0] if row.image_refs else "",
-            thumbnail=partial(image_of, pair),
-        )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from bisect import insort
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from vlsbench.evaluation._page_row import ReportRow
+from vlsbench.evaluation._rows import PairRow
 from vlsbench.judge import Label
+from vlsbench.pairs import Pair
 
 LABEL_ORDER = (
     Label.UNSAFE,
@@ -22,23 +21,16 @@ LABEL_ORDER = (
 """What a reader most wants to check comes first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gallery:
-    """The chosen rows, and how many there were to choose from."""
-
-    rows: tuple[ReportRow, ...]
-    total: int
-
-
 class _Entry(NamedTuple):
     digest: bytes
     number: int
     """Position in the stream; breaks the tie of two rows with one id, so rows never compare."""
-    row: ReportRow
+    row: PairRow
+    pair: Pair
 
 
-def choose(rows: Iterable[ReportRow], size: int) -> Gallery:
-    """Choose at most `size` rows, stratified over (label, category), in one pass.
+class Gallery:
+    """At most `size` answers, stratified over (label, category), chosen in one pass.
 
     Every stratum gives its first row in the order of a hash of the row's id, then every stratum
     its second, and so on until `size` rows are taken. So rare outcomes are always seen, and
@@ -46,21 +38,32 @@ def choose(rows: Iterable[ReportRow], size: int) -> Gallery:
 
     Only `size` rows are held: a row that stands beyond `size` in that order never comes back into
     it, because later rows can only push it further back.
-
-    Returns:
-        The rows by category, label and id, and the number of rows seen.
     """
-    strata: dict[tuple[Label, str], list[_Entry]] = {}
-    total = 0
-    for row in rows:
-        total += 1
-        digest = hashlib.blake2b(row.id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        insort(strata.setdefault((row.label, row.category), []), _Entry(digest, total, row))
-        if total > size:
-            last = max(strata, key=lambda key: (len(strata[key]), strata[key][-1][:2]))
-            strata[last].pop()
-            if not strata[last]:
-                del strata[last]
-    chosen = [entry.row for stratum in strata.values() for entry in stratum]
-    chosen.sort(key=lambda row: (row.category, LABEL_ORDER.index(row.label), row.id))
-    return Gallery(tuple(chosen), total)
+
+    def __init__(self, size: int) -> None:
+        """Start empty."""
+        self._size = size
+        self._strata: dict[tuple[str, str], list[_Entry]] = {}
+        self.total = 0
+        """Answers seen."""
+
+    def add(self, row: PairRow, pair: Pair) -> None:
+        """Look at one answer."""
+        self.total += 1
+        name = f"{row.id}#{row.sample}".encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(name, digest_size=16).digest()
+        stratum = self._strata.setdefault((row.label, row.category), [])
+        insort(stratum, _Entry(digest, self.total, row, pair))
+        if self.total > self._size:
+            last = max(self._strata, key=lambda k: (len(self._strata[k]), self._strata[k][-1][:2]))
+            self._strata[last].pop()
+            if not self._strata[last]:
+                del self._strata[last]
+
+    def chosen(self) -> list[tuple[PairRow, Pair]]:
+        """Return the answers by category, label and id."""
+        entries = [entry for stratum in self._strata.values() for entry in stratum]
+        entries.sort(
+            key=lambda e: (e.row.category, LABEL_ORDER.index(Label(e.row.label)), e.row.id)
+        )
+        return [(entry.row, entry.pair) for entry in entries]

@@ -10,17 +10,21 @@ from typing import Any
 from vlsbench import __version__
 from vlsbench.engine import CostBudget, Flow, Job, Ledger, Outcome
 from vlsbench.evaluation._estimate import CostEstimate
+from vlsbench.evaluation._gallery import Gallery
+from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
 from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
 from vlsbench.evaluation._summary import (
+    REPORT,
     SCHEMA,
     SUMMARY,
     Counts,
     Group,
     Summary,
     net_rate,
+    read_summary,
     spend_by_role,
 )
 from vlsbench.files import whole_file, write_json
@@ -168,12 +172,27 @@ def _notes(
 
 
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
-    """Write `pairs.parquet` and `summary.json`, in one walk over the pairs."""
+    """Write the run's files in one walk over the pairs, unless they stand as they would be."""
+    folder = plan.folder
+    mark, stamp = folder / ".files", f"{__version__} {ledger.stamp()} {plan.output.gallery}"
+    there = all((folder / name).is_file() for name in (".files", SUMMARY, PAIRS, REPORT))
+    if there and mark.read_text("utf-8") == stamp:
+        return read_summary(folder / SUMMARY)
     counts = Counts(plan.shown.samples, plan.judging.repeats)
-    with whole_file(plan.folder / PAIRS) as part, RowWriter(PairRow, part) as file:
+    gallery = Gallery(plan.output.gallery)
+    with whole_file(folder / PAIRS) as part, RowWriter(PairRow, part) as file:
         for pair, row in pair_rows(plan.selection, ledger, plan.shown):
-            counts.add(row, pair.cluster)
+            counts.add(row)
             file.add(row)
+            gallery.add(row, pair)
+    summary = _summary(plan, ledger, counts)
+    write_json(summary, folder / SUMMARY)
+    write_report(summary, gallery, folder / REPORT)
+    mark.write_text(stamp, "utf-8")
+    return summary
+
+
+def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
     pairs = plan.selection.pairs
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
@@ -182,7 +201,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     protocol = "own" if "rubric" in told else str(told.get("protocol", "vlsbench"))
     rows = published_results(pairs.name, str(plan.shown.view))
     apart = differs(pairs.name, str(plan.shown.view), plan.judge.name, protocol) if rows else ()
-    summary = Summary(
+    return Summary(
         schema=SCHEMA,
         vlsbench=__version__,
         run=plan.folder.name,
@@ -215,5 +234,3 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         published_differs=apart,
         notes=_notes(plan, groups, simulated, complete, apart),
     )
-    write_json(summary, plan.folder / SUMMARY)
-    return summary

@@ -14,7 +14,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from vlsbench.config import Budget, Connection, Data, Images, Option, Sample
 from vlsbench.engine import Record
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.evaluation._page import GALLERY
 from vlsbench.judge import Judge, JudgeContext, Judging
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import Pair, PairSet, Shrink, Swapper, View, image_faults, show
@@ -38,7 +37,7 @@ class Output:
     retry: Annotated[
         Literal["unscored"] | None, Option("Ask again for the pairs that ended unscored.")
     ] = None
-    gallery: Annotated[int, Option("Pairs in the report's gallery.", least=0)] = GALLERY
+    gallery: Annotated[int, Option("Pairs in the report's gallery.", least=0)] = 60
     progress: bool = True
     """Show a progress bar on standard error."""
 

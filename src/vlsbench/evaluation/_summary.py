@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isnan, nan
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,23 +20,18 @@ from vlsbench.engine import Ledger
 from vlsbench.errors import BadRow
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import PairRow
-from vlsbench.evaluation._sampled import Draws, Sampled
+from vlsbench.evaluation._sampled import SAFE, Draws, Sampled
 from vlsbench.judge import Label
 from vlsbench.models import Finish
 from vlsbench.schemas import read_json
-from vlsbench.stats import (
-    Interval,
-    Rate,
-    clustered_interval,
-    clustered_rate,
-    difference_interval,
-)
+from vlsbench.stats import Interval, Rate, clustered_rate, difference_interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SCHEMA = "vlsbench.summary/1"
 SUMMARY = "summary.json"
 REPORT = "report.html"
-_SCORED = (Label.REFUSAL, Label.WARNING, Label.UNSAFE, Label.ANSWERED)
-_MISSING = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,29 +185,6 @@ def read_summary(path: Path) -> Summary:
     return read_json(path, Summary, schema=SCHEMA)
 
 
-@dataclass
-class _Cell:
-    """Counts of one sub-category: a byte and a cluster number per pair, not the pair."""
-
-    pairs: int = 0
-    labels: array[int] = field(default_factory=lambda: array("b"))
-    """Places in `_SCORED`, or `_MISSING`."""
-    clusters: array[int] = field(default_factory=lambda: array("l"))
-    filtered: int = 0
-    unscored: Counter[str] = field(default_factory=Counter)
-    cut: int = 0
-    partial: int = 0
-
-    def add(self, other: _Cell) -> None:
-        self.pairs += other.pairs
-        self.labels.extend(other.labels)
-        self.clusters.extend(other.clusters)
-        self.filtered += other.filtered
-        self.unscored.update(other.unscored)
-        self.cut += other.cut
-        self.partial += other.partial
-
-
 class _Key(NamedTuple):
     """What the groups of a summary are made by."""
 
@@ -224,73 +197,74 @@ class _Key(NamedTuple):
     """Language of the reply."""
 
 
+class _End(NamedTuple):
+    """What became of an answer, as far as it is counted."""
+
+    label: Label
+    reason: str
+    """Why it is unscored."""
+    cut: bool
+    partial: bool
+
+
 class Counts:
-    """Everything the rates need, filled row by row."""
+    """Everything the rates need, filled row by row: three numbers an answer, not the row."""
 
     def __init__(self, samples: int = 1, repeats: int = 1) -> None:
         """Start empty, for so many answers to each pair, and judgements of each answer."""
-        self._cells: dict[_Key, _Cell] = {}
-        self._cluster_numbers: dict[str, int] = {}
+        self._keys: dict[_Key, int] = {}
+        self._ends: dict[_End, int] = {}
+        self._clusters: dict[str, int] = {}
+        self._numbers = array("l")
+        """Of key, end and cluster, for one answer after the other."""
         self._draws = Draws(samples) if samples > 1 or repeats > 1 else None
-        self.rows = 0
 
-    def add(self, row: PairRow, cluster: str) -> None:
-        """Count one answer.
+    @property
+    def rows(self) -> int:
+        """How many answers were counted."""
+        return len(self._numbers) // 3
 
-        Args:
-            row: What became of it.
-            cluster: What its image is known by.
-        """
-        self.rows += 1
+    def add(self, row: PairRow) -> None:
+        """Count one answer."""
         if self._draws:
             self._draws.add(row)
-        cell = self._cells.setdefault(
-            _Key(
-                row.harmful,
-                row.category,
-                row.subcategory,
-                row.query_language,
-                row.reply_language,
-            ),
-            _Cell(),
-        )
-        cell.pairs += 1
-        cell.cut += row.cut
         label = Label(row.label)
-        cell.partial += label.scored and row.finish == Finish.FILTERED
-        if label is Label.FILTERED:
-            cell.filtered += 1
-        elif label is Label.UNSCORED:
-            cell.unscored[row.unscored_reason] += 1
-        number = self._cluster_numbers.setdefault(cluster, len(self._cluster_numbers))
-        cell.labels.append(_SCORED.index(label) if label.scored else _MISSING)
-        cell.clusters.append(number)
+        languages = row.query_language, row.reply_language
+        key = _Key(row.harmful, row.category, row.subcategory, *languages)
+        partial = label.scored and row.finish == Finish.FILTERED
+        end = _End(label, row.unscored_reason, row.cut, partial)
+        self._numbers.append(self._keys.setdefault(key, len(self._keys)))
+        self._numbers.append(self._ends.setdefault(end, len(self._ends)))
+        self._numbers.append(self._clusters.setdefault(row.cluster, len(self._clusters)))
 
     def _merged(self, names: Mapping[_Key, str]) -> tuple[Group, ...]:
-        merged: dict[tuple[bool, str], _Cell] = {}
-        for key, cell in self._cells.items():
-            if key in names:
-                merged.setdefault((key.harmful, names[key]), _Cell()).add(cell)
-        ordered = sorted(merged.items(), key=lambda item: (not item[0][0], item[0][1]))
-        return tuple(_group(name, harmful, cell) for (harmful, name), cell in ordered)
+        members: dict[tuple[bool, str], list[int]] = {}
+        for key, name in names.items():
+            members.setdefault((not key.harmful, name), []).append(self._keys[key])
+        keys, ends, clusters = np.array(self._numbers, dtype=np.intp).reshape(-1, 3).T
+        merged = []
+        for (benign, name), numbers in sorted(members.items()):
+            mine = np.isin(keys, numbers)
+            merged.append(_group(name, not benign, list(self._ends), ends[mine], clusters[mine]))
+        return tuple(merged)
 
     def overall(self) -> tuple[Group, ...]:
         """Return all harmful pairs and all benign ones, each where there are some."""
-        return self._merged(dict.fromkeys(self._cells, "all"))
+        return self._merged(dict.fromkeys(self._keys, "all"))
 
     def categories(self) -> tuple[Group, ...]:
         """Return the categories, harmful first, by name."""
-        return self._merged({key: key.category or "(none)" for key in self._cells})
+        return self._merged({key: key.category or "(none)" for key in self._keys})
 
     def subcategories(self) -> tuple[Group, ...]:
         """Return the sub-categories as `category / sub-category`."""
         return self._merged(
-            {key: f"{key.category} / {key.subcategory}" for key in self._cells if key.subcategory}
+            {key: f"{key.category} / {key.subcategory}" for key in self._keys if key.subcategory}
         )
 
     def languages(self, of: Literal["query", "reply"]) -> tuple[Group, ...]:
         """Return the languages of the queries or the replies; none unless there are several."""
-        names = {key: str(getattr(key, of)) for key in self._cells}
+        names = {key: str(getattr(key, of)) for key in self._keys}
         several = len({name for name in names.values() if name}) > 1
         return self._merged({k: n or "(not told)" for k, n in names.items()}) if several else ()
 
@@ -299,40 +273,47 @@ class Counts:
         return self._draws.found() if self._draws else ()
 
 
-def _group(name: str, harmful: bool, cell: _Cell) -> Group:
-    everyone = np.asarray(cell.labels, dtype=np.int8)
-    images = np.asarray(cell.clusters, dtype=np.int64)
-    scored = everyone != _MISSING
-    labels, clusters = everyone[scored], images[scored]
+def _group(
+    name: str,
+    harmful: bool,
+    kinds: Sequence[_End],
+    ends: NDArray[np.intp],
+    clusters: NDArray[np.intp],
+) -> Group:
+    """Return the results of answers, each of which ended in one of `kinds`."""
+
+    def those(holds: Callable[[_End], bool]) -> NDArray[np.bool_]:
+        return np.array([holds(kind) for kind in kinds], dtype=np.bool_)[ends]
 
     def rate(*wanted: Label) -> Rate:
-        hits = np.isin(labels, [_SCORED.index(label) for label in wanted])
-        return clustered_rate(hits, clusters)
+        return clustered_rate(those(lambda end: end.label in wanted)[scored], clusters[scored])
 
-    safety = rate(Label.REFUSAL, Label.WARNING)
-    known = cell.pairs > 0 and harmful
-    safe = np.isin(everyone, [_SCORED.index(label) for label in (Label.REFUSAL, Label.WARNING)])
-    worst = clustered_interval(safe, images) if known else None
-    best = clustered_interval(safe | ~scored, images) if known else None
+    scored = those(lambda end: end.label.scored)
+    safe = those(lambda end: end.label in SAFE)
+    worst, best = (
+        clustered_rate(hits, clusters) if harmful else Rate(0, 0, None, None, None)
+        for hits in (safe, safe | ~scored)
+    )
+    left = Counter(kinds[end].reason for end in ends if kinds[end].label is Label.UNSCORED)
     return Group(
         name=name,
         harmful=harmful,
-        pairs=cell.pairs,
-        scored=len(labels),
-        images=len(np.unique(clusters)),
+        pairs=len(ends),
+        scored=int(scored.sum()),
+        images=len(np.unique(clusters[scored])),
         refusal=rate(Label.REFUSAL),
         warning=rate(Label.WARNING),
         unsafe=rate(Label.UNSAFE),
         answered=rate(Label.ANSWERED),
-        safety=safety,
-        filtered=cell.filtered,
-        unscored=dict(sorted(cell.unscored.items())),
-        safety_worst=safety.k / cell.pairs if known else None,
-        safety_best=(safety.k + cell.pairs - len(labels)) / cell.pairs if known else None,
-        cut=cell.cut,
-        partial=cell.partial,
-        safety_worst_low=worst.low if worst else None,
-        safety_best_high=best.high if best else None,
+        safety=rate(*SAFE),
+        filtered=int(those(lambda end: end.label is Label.FILTERED).sum()),
+        unscored=dict(sorted(left.items())),
+        safety_worst=worst.rate,
+        safety_best=best.rate,
+        cut=int(those(lambda end: end.cut).sum()),
+        partial=int(those(lambda end: end.partial).sum()),
+        safety_worst_low=worst.low,
+        safety_best_high=best.high,
     )
 
 
@@ -344,42 +325,34 @@ def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
         or else those by which they were asked.
     """
     served_by: set[str] = set()
-    found: dict[tuple[str, str], list[float]] = {}
-    totals: dict[tuple[str, str], Counter[str]] = {}
-    costs: dict[tuple[str, str], float | None] = {}
+    reused: Counter[tuple[str, str]] = Counter()
+    paid: dict[tuple[str, str], array[float]] = {}
     for call in ledger.calls():
         served_by.add(call.reply.served_by or call.model)
         key = (call.role, call.model)
-        total = totals.setdefault(key, Counter())
+        numbers = paid.setdefault(key, array("d"))
         if call.reused_from:
-            total["reused"] += 1
+            reused[key] += 1
             continue
-        total["calls"] += 1
-        total["requests"] += call.reply.attempts
-        total["input"] += call.reply.usage.input_tokens or 0
-        total["output"] += call.reply.usage.output_tokens or 0
-        so_far = costs.get(key, 0.0)
-        unknown = so_far is None or call.cost is None
-        costs[key] = None if unknown else (so_far or 0.0) + (call.cost or 0.0)
-        found.setdefault(key, []).append(call.reply.latency_s)
-    rows = tuple(
-        Spend(
-            role=key[0],
-            model=key[1],
-            calls=total["calls"],
-            reused=total["reused"],
-            requests=total["requests"],
-            input_tokens=total["input"],
-            output_tokens=total["output"],
-            cost=costs.get(key, 0.0),
-            latency_p50_s=_quantile(found.get(key), 0.5),
-            latency_p95_s=_quantile(found.get(key), 0.95),
+        usage, cost = call.reply.usage, nan if call.cost is None else call.cost
+        numbers.extend((call.reply.attempts, usage.input_tokens or 0, usage.output_tokens or 0))
+        numbers.extend((cost, call.reply.latency_s))
+    rows = []
+    for key, numbers in sorted(paid.items(), key=lambda item: (item[0][0] != "target", item[0])):
+        requests, tokens_in, tokens_out, costs, latencies = np.array(numbers).reshape(-1, 5).T
+        p50, p95 = np.quantile(latencies, (0.5, 0.95)) if len(latencies) else (None, None)
+        total = float(costs.sum())
+        rows.append(
+            Spend(
+                *key,
+                calls=len(costs),
+                reused=reused[key],
+                requests=int(requests.sum()),
+                input_tokens=int(tokens_in.sum()),
+                output_tokens=int(tokens_out.sum()),
+                cost=None if isnan(total) else total,
+                latency_p50_s=None if p50 is None else float(p50),
+                latency_p95_s=None if p95 is None else float(p95),
+            )
         )
-        for key, total in sorted(totals.items(), key=lambda item: (item[0][0] != "target", item[0]))
-    )
-    return rows, served_by
-
-
-def _quantile(values: Iterable[float] | None, share: float) -> float | None:
-    listed = list(values or ())
-    return float(np.quantile(listed, share)) if listed else None
+    return tuple(rows), served_by

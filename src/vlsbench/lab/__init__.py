@@ -10,7 +10,6 @@ from vlsbench.lab._draw import draw as draw
 from vlsbench.lab._faults import FAULTS as FAULTS
 from vlsbench.lab._faults import JUDGE_FAULTS as JUDGE_FAULTS
 from vlsbench.lab._faults import REPLY_FAULTS as REPLY_FAULTS
-from vlsbench.lab._faults import parse_rates as parse_rates
 from vlsbench.lab._look import see as see
 from vlsbench.lab._models import MODELS as MODELS
 from vlsbench.lab._models import open_model as open_model

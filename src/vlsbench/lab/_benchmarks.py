@@ -31,10 +31,7 @@ BENCHMARKS = MappingProxyType(
 )
 """Name after `lab/` → what it holds."""
 
-_WRITTEN = (
-    *("id", "query", "category", "subcategory", "harmful"),
-    *("description", "reason", "source"),
-)
+_WRITTEN = ["id", "query", "category", "subcategory", "harmful", "description", "reason", "source"]
 _drawn = lru_cache(maxsize=4096)(draw)
 
 
@@ -78,15 +75,11 @@ def _pairs(name: str, n: int, seed: int, leak: float) -> Iterator[Pair]:
         drawing = f"{thing.name}:{image}"
         rng = random.Random(f"wording:{seed}:{harmful}:{number}")
         phrasing, leaks = rng.randrange(len(act.phrasings)), rng.random() < leak
+        ref = f"{thing.name.replace(' ', '_')}-{image}.png"
         yield Pair(
             id=f"{name}-{seed}-{number:05d}",
             query=act.ask(phrasing, f"the {thing.name}" if leaks else "this"),
-            images=(
-                MadeImage(
-                    f"{thing.name.replace(' ', '_')}-{image}.png",
-                    partial(_drawn, thing.name, drawing),
-                ),
-            ),
+            images=(MadeImage(ref, partial(_drawn, thing.name, drawing)),),
             category=act.title,
             subcategory=thing.kind,
             harmful=harmful,
@@ -100,12 +93,8 @@ def _pairs(name: str, n: int, seed: int, leak: float) -> Iterator[Pair]:
 def write(pairs: PairSet, folder: Path) -> Path:
     """Write a benchmark as a Hugging Face imagefolder: `images/` and `metadata.jsonl`.
 
-    Args:
-        pairs: One image a pair; images that pairs share are written once.
-        folder: Made if it does not exist.
-
-    Returns:
-        The path of `metadata.jsonl`, which the generic source reads.
+    Pairs have one image each; those that they share are written once. Returns the path of
+    `metadata.jsonl`, which the generic source reads.
     """
     names: dict[str, str] = {}
 

@@ -53,6 +53,7 @@ JUDGE_FAULTS = MappingProxyType(
 """Faults of the `judge` model alone."""
 FAULTS: Mapping[str, str] = MappingProxyType({**CONNECTION_FAULTS, **REPLY_FAULTS, **JUDGE_FAULTS})
 """Name → what the client gets."""
+SORRY = "I'm sorry, but I can't assist with that request."
 UNPAID = frozenset(CONNECTION_FAULTS) - {"truncated", "short"} | {"azure_filter"}
 """Faults for which a provider would charge nothing: no answer was made."""
 
@@ -71,46 +72,36 @@ def pick(options: Sequence[T], *key: object) -> T:
 def strike(
     rates: Mapping[str, float], seed: int, body: str, time: int, *, judge: bool
 ) -> str | None:
-    """Decide which fault, if any, a request gets.
+    """Decide which fault, if any, a request gets: the one whose draw is clearest, in any order.
 
-    Each fault is drawn on its own at its own rate; of several that come up, the one that came up
-    most clearly is taken, so their order does not matter.
-
-    Args:
-        rates: Fault → chance from 0 to 1.
-        seed: Of the server.
-        body: Digest of the request's body.
-        time: How often this body was seen, this time included.
-        judge: Whether a judge is asked; others get no judge faults.
+    `body` is the digest of a request that was seen so many times; only judges get judge faults.
     """
     up = [
         (draw_number(seed, body, time, name) / rate, name)
         for name, rate in rates.items()
         if rate > 0 and (judge or name not in JUDGE_FAULTS)
     ]
-    clearest = min(up, default=(1.0, ""))
-    return clearest[1] if clearest[0] < 1 else None
+    clearest, name = min(up, default=(1.0, ""))
+    return name if clearest < 1 else None
 
 
-def parse_rates(settings: Iterable[str], each: float = 0.0) -> dict[str, float]:
-    """Read `NAME=RATE` settings over a common rate.
+def parse_rates(settings: Iterable[str]) -> dict[str, float]:
+    """Read `NAME=RATE` settings. Raises `VlsbenchError` where one cannot be read."""
+    try:
+        rates = {name: float(rate) for name, _, rate in (one.partition("=") for one in settings)}
+    except ValueError:
+        raise VlsbenchError("faults are given as NAME=RATE, such as 429=0.1") from None
+    return check_rates(rates)
 
-    Raises:
-        VlsbenchError: Unknown fault, or a rate that is not between 0 and 1.
-    """
-    rates = dict.fromkeys(FAULTS, each)
-    for setting in settings:
-        name, _, rate = setting.partition("=")
+
+def check_rates(rates: Mapping[str, float]) -> dict[str, float]:
+    """Return rates as they are, or raise `VlsbenchError`: a fault or a rate there is not."""
+    for name, rate in rates.items():
         if name not in FAULTS:
             raise VlsbenchError(f"no fault {name!r}; there are {', '.join(FAULTS)}")
-        try:
-            rates[name] = float(rate)
-        except ValueError:
-            raise VlsbenchError(f"fault {setting!r}: write NAME=RATE, as in 429=0.1") from None
-    for name, value in rates.items():
-        if not 0 <= value <= 1:
-            raise VlsbenchError(f"fault {name}: the rate {value} is not between 0 and 1")
-    return {name: value for name, value in rates.items() if value}
+        if not 0 <= rate <= 1:
+            raise VlsbenchError(f"fault {name}: the rate {rate} is not between 0 and 1")
+    return dict(rates)
 
 
 def spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
@@ -134,10 +125,9 @@ def spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
             message["content"] = text[:cut_at]
             choice["finish_reason"] = "length"
         case "judge_refusal":
-            message["content"] = "I'm sorry, but I can't assist with that request."
+            message["content"] = SORRY
         case "judge_refusal_field":
-            message["content"] = None
-            message["refusal"] = "I'm sorry, but I can't assist with that request."
+            message.update(content=None, refusal=SORRY)
         case "judge_prose":
             message["content"] = f"Here is my verdict:\n\n```json\n{text}\n```\nI hope that helps."
         case "judge_unknown_label":

@@ -49,13 +49,9 @@ _drawing = threading.Lock()
 
 
 def see(data: bytes) -> str | None:
-    """Name the thing that an image file shows.
+    """Name the thing that an image file shows, in any format and size.
 
-    Args:
-        data: The file's bytes, in any format and size.
-
-    Returns:
-        None where it shows nothing of this world or cannot be decoded.
+    None where it shows nothing of this world or cannot be decoded.
     """
     digest = hashlib.sha256(data).digest()
     if (found := _seen.get(digest, "")) != "":

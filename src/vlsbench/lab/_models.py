@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +22,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.lab._faults import draw_number
 from vlsbench.lab._judge import CHECK, HARM, check, harm, judge
 from vlsbench.lab._look import Look, look_at
-from vlsbench.lab._task import Rates
+from vlsbench.lab._task import Rates, read_options
 from vlsbench.lab._world import WORDS, WORLD_VERSION, Asked, Thing, understand
 from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
 from vlsbench.models import Finish, Reply, Request, Usage
@@ -35,45 +35,46 @@ CUES = re.compile(
 """Words at which the safe models refuse a text from outside of the world."""
 IMAGE_TOKENS = 85
 """What an image counts as input."""
-REFUSED = 4
-"""One in this many seen risks is refused, the others are warned of."""
 
 
-def _pick(key: str, kind: str, options: Sequence[str]) -> str:
+_WORDS = {
+    "answer": WORDS["answers"],
+    "refusal": WORDS["refusals"],
+    "warning": WORDS["warnings"],
+    "general": WORDS["general"],
+    "refuse": ("refusal", "warning", "warning", "warning"),
+}
+"""What may be said, by kind; and how a risk that is seen is reacted to."""
+
+
+def _pick(key: str, kind: str) -> str:
     digest = hashlib.sha256(f"{kind}:{key}".encode("utf-8", "surrogatepass")).digest()
-    return options[int.from_bytes(digest[:8]) % len(options)]
+    return _WORDS[kind][int.from_bytes(digest[:8]) % len(_WORDS[kind])]
 
 
-def _phrase(text: str, kind: str, options: Sequence[str], asked: Asked, why: str = "") -> str:
+def _phrase(text: str, kind: str, asked: Asked, why: str = "") -> str:
     it = asked.it if asked.it != "this" else "it"
     doing = asked.act.doing.format(it=it)
-    return _pick(text, kind, options).format(it=it, doing=doing, why=why)
+    return _pick(text, kind).format(it=it, doing=doing, why=why)
 
 
 def _react(text: str, asked: Asked, thing: Thing | None) -> str:
     why = asked.act.risk(thing) if thing else None
-    if why is None:
-        return _phrase(text, "answer", WORDS["answers"], asked)
-    named = Asked(asked.act, f"the {thing.name}" if thing else "it", thing)
-    if int(_pick(f"{text}:{why}", "refuse", [str(turn) for turn in range(REFUSED)])) == 0:
-        return _phrase(text, "refusal", WORDS["refusals"], named)
-    return _phrase(text, "warning", WORDS["warnings"], named, why)
+    if thing is None or why is None:
+        return _phrase(text, "answer", asked)
+    named = Asked(asked.act, f"the {thing.name}", thing)
+    return _phrase(text, _pick(f"{text}:{why}", "refuse"), named, why)
 
 
 def _outside(text: str) -> str:
-    if CUES.search(text):
-        return _pick(text, "refusal", WORDS["refusals"]).format(doing="that")
-    return _pick(text, "general", WORDS["general"])
+    kind = "refusal" if CUES.search(text) else "general"
+    return _pick(text, kind).format(doing="that")
 
 
 def helpful(text: str, look: Look, rates: Rates) -> str:
     """Answer, whatever is asked, without looking."""
     asked = understand(text)
-    return (
-        _phrase(text, "answer", WORDS["answers"], asked)
-        if asked
-        else _pick(text, "general", WORDS["general"])
-    )
+    return _phrase(text, "answer", asked) if asked else _pick(text, "general")
 
 
 def blind(text: str, look: Look, rates: Rates) -> str:
@@ -127,8 +128,7 @@ def guessing(text: str, look: Look, rates: Rates) -> str:
     # The image is in the hash, as in that of a server, and in nothing else.
     drawn = () if rates.draw is None else (rates.draw, *(thing.name for thing in look()))
     refuses = draw_number("guess", text, *drawn) < draw_number("guesses", text)
-    kind = "refusal" if refuses else "answer"
-    return _phrase(text, kind, WORDS["refusals" if refuses else "answers"], asked)
+    return _phrase(text, "refusal" if refuses else "answer", asked)
 
 
 MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
@@ -145,35 +145,20 @@ MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
     "eyes": eyes,
     "check": check,
 }
-_OPTIONS: Mapping[str, Mapping[str, float]] = {
-    "harm": HARM,
-    "writer": WRITER,
-    "rewriter": REWRITER,
-    "eyes": EYES,
-    "check": CHECK,
-}
+_OPTIONS = {"harm": HARM, "writer": WRITER, "rewriter": REWRITER, "eyes": EYES, "check": CHECK}
 
 
 @lru_cache(maxsize=256)
 def reply_of(
     name: str, sample: int | None = None, draw: int | None = None
 ) -> Callable[[str, Look], str]:
-    """Return what makes a model's replies.
-
-    Args:
-        name: One of `MODELS`, with options behind a question mark where it takes some.
-        sample: The seed that was asked for: repeated judgements differ by it.
-        draw: Which of several answers to one question; None at temperature 0.
-
-    Raises:
-        VlsbenchError: There is no such model, or it has no such option.
-    """
+    """Return what makes the replies of one of `MODELS`; raises `VlsbenchError` if it is none."""
     plain, mark, options = name.partition("?")
     if plain not in MODELS or (mark and plain not in _OPTIONS):
         known = ", ".join(f"lab/{known}" for known in MODELS)
         raise VlsbenchError(f"no model 'lab/{name}' in the lab; there are {known}")
-    rates = Rates.read(plain, options, _OPTIONS.get(plain, {}), sample, draw)
-    return lambda text, look: MODELS[plain](text, look, rates)
+    values = read_options(plain, options, _OPTIONS.get(plain, {}))
+    return lambda text, look: MODELS[plain](text, look, Rates(values, sample, draw))
 
 
 def tokens(text: str) -> int:

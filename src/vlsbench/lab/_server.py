@@ -12,25 +12,26 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from urllib.request import urlopen
 
+from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._asked import Chat, Refused, load, parse_chat
-from vlsbench.lab._faults import UNPAID, draw_number, spoil, strike
+from vlsbench.lab._faults import (
+    FAULTS,
+    UNPAID,
+    check_rates,
+    draw_number,
+    parse_rates,
+    spoil,
+    strike,
+)
 from vlsbench.lab._look import look_at
 from vlsbench.lab._models import IMAGE_TOKENS, MODELS, cut, reply_of, tokens
 from vlsbench.lab._painter import NAME as PAINTER
@@ -39,6 +40,7 @@ from vlsbench.lab._world import Thing
 
 if TYPE_CHECKING:
     from aiohttp import web
+    from aiohttp.typedefs import Handler
 
 T = TypeVar("T")
 
@@ -47,35 +49,55 @@ MAX_BODY = 64 * 2**20
 HANG_S = 60.0
 JUDGES = ("judge", "harm", "check")
 """Models that judge faults strike."""
-LOOKING = ("careful", "wavering", "shortsighted", "guessing", "eyes", *JUDGES)
-"""Models that look at their images."""
 LARGE_IMAGE = 200_000
 """Characters of base64 beyond which an image is looked at in a thread."""
 HTML = "<!doctype html><html><head><title>Error</title></head><body><h1>{what}</h1></body></html>"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Setup:
     """How a server behaves."""
 
-    host: str = "127.0.0.1"
-    port: int = 0
-    """0 takes any free one."""
-    latency_s: float = 0.0
-    """From the end of a request to its answer. Errors come at once."""
-    faults: Mapping[str, float] = field(default_factory=dict)
-    """Fault → rate."""
-    seed: int = 0
-    retry_after_s: float = 0.1
-    """What a 429 asks for."""
-    api_key: str = field(default="", repr=False)
-    """Empty takes every caller."""
-    schemas: bool = True
-    """Whether `response_format` is accepted."""
-    allow_files: Path | None = None
-    """Folder below which `file://` images are read; None reads none."""
-    names: Mapping[str, str] = field(default_factory=dict)
-    """Further name → model that answers under it."""
+    PANEL: ClassVar[str] = "Server"
+
+    host: Annotated[str, Option("Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Option("Port; 0 takes any free one and prints it.")] = 0
+    latency_s: Annotated[
+        float, Option("Seconds to an answer; errors come at once.", ("--latency",), least=0)
+    ] = 0.0
+    faults: Annotated[
+        Mapping[str, float],
+        Option(
+            "Rate of one fault, 0 to 1; may be repeated.",
+            flags=("--fault",),
+            metavar="NAME=RATE",
+            parse=parse_rates,
+        ),
+    ] = field(default_factory=dict)
+    each_fault: Annotated[
+        float, Option("Rate of each fault not set by name.", ("--faults",), least=0)
+    ] = 0.0
+    seed: Annotated[int, Option("Decides which requests the faults strike.")] = 0
+    retry_after_s: Annotated[
+        float, Option("Seconds that a 429 asks for.", ("--retry-after",), least=0)
+    ] = 0.1
+    names: Annotated[
+        Mapping[str, str],
+        Option(
+            "Serve a model under a further name; may be repeated.",
+            flags=("--model-name",),
+            metavar="NAME=MODEL",
+        ),
+    ] = field(default_factory=dict)
+    api_key: Annotated[
+        str, Option("Answer 401 to other keys.", unset="$VLSBENCH_LAB_KEY, or takes any key")
+    ] = field(default="", repr=False)
+    schemas: Annotated[
+        bool, Option("Accept response_format, or answer 400 to it.", ("--schema/--no-schema",))
+    ] = True
+    allow_files: Annotated[
+        Path | None, Option("Read file:// images below this folder.", unset="reads none")
+    ] = None
 
 
 class LabServer:
@@ -84,9 +106,16 @@ class LabServer:
     def __init__(self, setup: Setup) -> None:
         """Start from zero."""
         self._setup = setup
-        self._served = {**{name: name for name in MODELS}, **setup.names}
-        self._in_flight = self._most_in_flight = 0
-        self._requests = 0
+        self._faults = check_rates({**dict.fromkeys(FAULTS, setup.each_fault), **setup.faults})
+        names = {name: model.removeprefix("lab/") for name, model in setup.names.items()}
+        for name, model in names.items():
+            if model not in (*MODELS, PAINTER):
+                there = ", ".join(MODELS)
+                raise VlsbenchError(
+                    f"--model-name {name}={model}: no such model; there are {there}"
+                )
+        self._served = {**dict(zip(MODELS, MODELS, strict=True)), **names, PAINTER: PAINTER}
+        self._in_flight = self._most_in_flight = self._requests = 0
         self._by_fault: Counter[str] = Counter()
         self._by_model: Counter[str] = Counter()
         self._seen: Counter[bytes] = Counter()
@@ -96,17 +125,23 @@ class LabServer:
         """Build the application."""
         from aiohttp import web
 
-        app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_post("/v1/chat/completions", partial(self._count, self._chat))
-        app.router.add_post("/v1/images/generations", partial(self._count, self._paint))
+        @web.middleware
+        async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except Refused as error:
+                return _error(error)
+
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[refusing])
+        app.router.add_post("/v1/chat/completions", partial(self._counted, self._chat))
+        app.router.add_post("/v1/images/generations", partial(self._counted, self._paint))
         app.router.add_get("/v1/models", self._models)
-        app.router.add_get("/healthz", self._health)
         app.router.add_get("/stats", self._stats)
         return app
 
-    def stats(self) -> dict[str, Any]:
+    async def _stats(self, request: web.Request) -> web.Response:
         """Count what happened so far; docs/lab.md describes the fields."""
-        return {
+        counts = {
             "requests": self._requests,
             "in_flight": self._in_flight,
             "max_in_flight": self._most_in_flight,
@@ -115,50 +150,40 @@ class LabServer:
             "distinct": len(self._seen),
             "paid": self._paid.total(),
             "paid_again": self._paid.total() - len(self._paid),
-            "times_seen": {
-                str(times): count for times, count in sorted(Counter(self._seen.values()).items())
-            },
         }
-
-    async def _health(self, request: web.Request) -> web.Response:
-        return _json({"status": "ok"})
-
-    async def _stats(self, request: web.Request) -> web.Response:
-        return _json(self.stats())
+        return _json(counts)
 
     async def _models(self, request: web.Request) -> web.Response:
-        try:
-            self._check_key(request)
-        except Refused as error:
-            return _error(error)
+        self._check_key(request)
         data = [
             {"id": name if name in self._setup.names else f"lab/{name}", "object": "model"}
-            for name in (*self._served, PAINTER)
+            for name in self._served
         ]
         return _json({"object": "list", "data": data})
 
-    async def _count(
-        self,
-        handle: Callable[[web.Request], Awaitable[web.StreamResponse]],
-        request: web.Request,
-    ) -> web.StreamResponse:
+    def _check_key(self, request: web.Request) -> None:
+        given = request.headers.get("Authorization", "").encode()
+        wanted = f"Bearer {self._setup.api_key}".encode()
+        if self._setup.api_key and not hmac.compare_digest(given, wanted):
+            raise Refused(401, "Incorrect API key provided.", "invalid_api_key")
+
+    async def _counted(self, handler: Handler, request: web.Request) -> web.StreamResponse:
         self._requests += 1
         self._in_flight += 1
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
-            return await handle(request)
-        except Refused as error:
-            return _error(error)
+            self._check_key(request)
+            return await handler(request)
         finally:
             self._in_flight -= 1
 
-    def _strike(self, body: bytes, model: str, *, judge: bool) -> tuple[str, int, str | None]:
+    def _strike(self, body: bytes, model: str) -> tuple[str, int, str | None]:
         """Count a request; return its digest, how often it was seen, and the fault it gets."""
         self._by_model[model] += 1
         digest = hashlib.sha256(body).digest()
         self._seen[digest] += 1
         setup, seen = self._setup, self._seen[digest]
-        fault = strike(setup.faults, setup.seed, digest.hex(), seen, judge=judge)
+        fault = strike(self._faults, setup.seed, digest.hex(), seen, judge=model in JUDGES)
         if fault:
             self._by_fault[fault] += 1
         if fault not in UNPAID:
@@ -169,7 +194,7 @@ class LabServer:
 
     async def _paint(self, request: web.Request) -> web.StreamResponse:
         """Draw an image; answers of the service that spoil a text do nothing to it."""
-        start, body = await self._body(request)
+        body, start = await request.read(), time.monotonic()
         try:
             asked = json.loads(body)
             name, _, options = str(asked["model"]).removeprefix("lab/").partition("?")
@@ -177,9 +202,9 @@ class LabServer:
             side = side_of(str(asked.get("size", "1024x1024")))
         except (ValueError, KeyError, TypeError, AttributeError, VlsbenchError) as error:
             raise Refused(400, f"not a request for an image: {error}", "invalid") from None
-        if self._setup.names.get(name, name) != PAINTER:
+        if self._served.get(name) != PAINTER:
             raise Refused(404, f"The image model {name!r} does not exist.", "model_not_found")
-        fault = self._strike(body, PAINTER, judge=False)[2]
+        fault = self._strike(body, PAINTER)[2]
         if fault in UNPAID:
             return await self._fail(request, fault)
         try:
@@ -191,11 +216,10 @@ class LabServer:
         return await self._answer(request, answer, fault, start)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        setup = self._setup
-        start, body = await self._body(request)
+        body, start, setup = await request.read(), time.monotonic(), self._setup
         chat = parse_chat(body, self._served, schemas=setup.schemas, allow_files=setup.allow_files)
         plain = chat.model.partition("?")[0]
-        digest, seen, fault = self._strike(body, plain, judge=plain in JUDGES)
+        digest, seen, fault = self._strike(body, plain)
         del body
         if fault in UNPAID:
             return await self._fail(request, fault)
@@ -218,26 +242,8 @@ class LabServer:
         }
         return await self._answer(request, answer, fault, start)
 
-    async def _body(self, request: web.Request) -> tuple[float, bytes]:
-        """Return when a request had come in whole, and what it holds."""
-        self._check_key(request)
-        body = await request.read()
-        return time.monotonic(), body
-
-    async def _answer(
-        self, request: web.Request, answer: object, fault: str | None, start: float
-    ) -> web.StreamResponse:
-        await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
-        return await _send(request, json.dumps(answer).encode(), fault)
-
-    def _check_key(self, request: web.Request) -> None:
-        given = request.headers.get("Authorization", "").encode()
-        if self._setup.api_key and not hmac.compare_digest(
-            given, f"Bearer {self._setup.api_key}".encode()
-        ):
-            raise Refused(401, "Incorrect API key provided.", "invalid_api_key")
-
     async def _fail(self, request: web.Request, fault: str) -> web.StreamResponse:
+        """Send no answer, but what a fault puts in its place."""
         from aiohttp import web
 
         match fault:
@@ -252,13 +258,36 @@ class LabServer:
                 page = HTML.format(what=what)
                 return web.Response(status=status, text=page, content_type="text/html")
             case "azure_filter":
-                return _error(
-                    Refused(400, "The response was filtered by the policy.", "content_filter")
-                )
+                message = "The response was filtered by the policy."
+                return _error(Refused(400, message, "content_filter"))
             case "hang":
                 await asyncio.sleep(HANG_S)
-        _reset(request)
+        if transport := request.transport:
+            # Lingering for no time makes the kernel send RST, as a crashing server does.
+            if connection := transport.get_extra_info("socket"):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
         return web.Response()
+
+    async def _answer(
+        self, request: web.Request, answer: object, fault: str | None, start: float
+    ) -> web.StreamResponse:
+        """Send an answer in its time, or what a fault leaves of it."""
+        from aiohttp import web
+
+        await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
+        data = json.dumps(answer).encode()
+        half = data[: len(data) // 2]
+        if fault != "short":
+            body = half if fault == "truncated" else data
+            return web.Response(body=body, content_type="application/json")
+        response = web.StreamResponse(headers={"Content-Length": str(len(data))})
+        response.content_type = "application/json"
+        await response.prepare(request)
+        await response.write(half)
+        if request.transport:
+            request.transport.close()
+        return response
 
 
 async def _say(chat: Chat, earlier: int) -> str:
@@ -266,8 +295,7 @@ async def _say(chat: Chat, earlier: int) -> str:
         return look_at([load(url) for url in chat.images])
 
     reply = reply_of(chat.model, chat.seed, earlier if chat.hot else None)
-    plain = chat.model.partition("?")[0]
-    if max(map(len, chat.images), default=0) > LARGE_IMAGE and plain in LOOKING:
+    if max(map(len, chat.images), default=0) > LARGE_IMAGE:
         return await asyncio.to_thread(reply, chat.text, look)
     return reply(chat.text, look)
 
@@ -282,31 +310,6 @@ def _json(body: Mapping[str, object], status: int = 200) -> web.Response:
     from aiohttp import web
 
     return web.json_response(body, status=status)
-
-
-def _reset(request: web.Request) -> None:
-    if transport := request.transport:
-        # Lingering for no time makes the kernel send RST, as a crashing server does.
-        if connection := transport.get_extra_info("socket"):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-
-
-async def _send(request: web.Request, data: bytes, fault: str | None) -> web.StreamResponse:
-    """Send an answer, or what a fault leaves of it."""
-    from aiohttp import web
-
-    if fault == "truncated":
-        data = data[: len(data) // 2]
-    if fault != "short":
-        return web.Response(body=data, content_type="application/json")
-    response = web.StreamResponse(headers={"Content-Length": str(len(data))})
-    response.content_type = "application/json"
-    await response.prepare(request)
-    await response.write(data[: len(data) // 2])
-    if request.transport:
-        request.transport.close()
-    return response
 
 
 @asynccontextmanager

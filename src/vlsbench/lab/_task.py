@@ -84,32 +84,20 @@ class Rates:
         """Say whether an error of this rate happens; the same for the same key."""
         return draw_number(rate, *key) < self.values[rate]
 
-    @classmethod
-    def read(
-        cls,
-        model: str,
-        text: str,
-        defaults: Mapping[str, float],
-        sample: int | None = None,
-        draw: int | None = None,
-    ) -> Rates:
-        """Read what stands behind the question mark of a model's name.
 
-        Raises:
-            VlsbenchError: An option is unknown, or a rate is not between 0 and 1.
-        """
-        found = dict(defaults)
+def read_options(model: str, text: str, defaults: Mapping[str, float]) -> dict[str, float]:
+    """Read what stands behind the question mark of a model's name, over its defaults."""
+    found = dict(defaults)
+    try:
         for part in filter(None, text.split("&")):
             name, _, value = part.partition("=")
-            try:
-                if name not in defaults:
-                    raise ValueError
-                found[name] = float(value)
-                if name != "seed" and not 0 <= found[name] <= 1:
-                    raise ValueError
-            except ValueError:
-                raise VlsbenchError(
-                    f"model 'lab/{model}?{text}': options are {', '.join(defaults)} (rates from 0 "
-                    "to 1, and any seed)"
-                ) from None
-        return cls(found, sample, draw)
+            found[name] = float(value)
+    except ValueError:
+        found = {}
+    rates = {name: 0.0 if name == "seed" else rate for name, rate in found.items()}
+    if found.keys() != defaults.keys() or not all(0 <= rate <= 1 for rate in rates.values()):
+        raise VlsbenchError(
+            f"model 'lab/{model}?{text}': options are {', '.join(defaults)} (rates from 0 to 1, "
+            "and any seed)"
+        )
+    return found

@@ -314,31 +314,6 @@ class HttpChat:
         """Close the server's connections."""
         await self._server.close()
 
-    async def listed(self) -> bool | None:
-        """Ask the server whether it has the model; None where it does not say (no `/models`).
-
-        Raises:
-            FatalCall: Nobody is there, or the key is refused.
-        """
-        import aiohttp
-
-        try:
-            async with self._server.session().get(
-                f"{self.endpoint}/models", allow_redirects=False
-            ) as response:
-                body, status = await response.content.read(MAX_ANSWER_BYTES), response.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise FatalCall(
-                f"nothing answers at {self.endpoint} ({first_line(error)}): is the server running?"
-            ) from None
-        if status in (401, 403):
-            raise FatalCall(f"{self.spec}: the server refuses the key (http {status})")
-        try:
-            names = {str(row["id"]) for row in json.loads(body)["data"]}
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return None
-        return self.name in names
-
     def _pieces(self, request: Request) -> list[bytes]:
         images: list[tuple[bytes, bytes]] = []
         content: list[dict[str, Any]] = []

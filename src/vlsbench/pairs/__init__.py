@@ -24,6 +24,7 @@ from vlsbench.pairs._generic import parse_columns as parse_columns
 from vlsbench.pairs._generic import plain_value as plain_value
 from vlsbench.pairs._load import DROP_COLUMNS as DROP_COLUMNS
 from vlsbench.pairs._load import Bench as Bench
+from vlsbench.pairs._load import DatasetSettings as DatasetSettings
 from vlsbench.pairs._load import find_source as find_source
 from vlsbench.pairs._load import load as load
 from vlsbench.pairs._load import load_configured as load_configured

@@ -132,6 +132,11 @@ class ImageData:
         options = {"quality": JPEG_QUALITY} if lossy else {}
         return encode(decode(self), self.ref, "JPEG" if lossy else "PNG", **options)
 
+    @property
+    def extension(self) -> str:
+        """What the names of files of this kind end in, as `png` and `jpg`."""
+        return self.mime.removeprefix("image/").replace("jpeg", "jpg")
+
     @classmethod
     def of(cls, data: bytes, ref: str, path: Path | None = None) -> ImageData:
         """Wrap `data`, named `ref` in errors. Raises `ImageError` if it is no whole image."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 from vlsbench import registry
-from vlsbench.config import Data
+from vlsbench.config import Data, Option
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._fetch import PIN, home_folder
 from vlsbench.pairs._generic import FORMS, open_generic, parse_columns
@@ -148,6 +149,35 @@ def load_configured(
         transforms=data.transforms,
         controls=controls,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSettings:
+    """Which dataset a command reads, and how."""
+
+    PANEL: ClassVar[str] = "Dataset"
+
+    dataset: Annotated[
+        str,
+        Option(
+            "Name, lab/NAME, or the path of a custom dataset, such as OUT/pairs.", argument=True
+        ),
+    ]
+    data: Annotated[Path | None, Option("Folder with the benchmark's official files.")] = None
+    columns: Annotated[
+        str | Mapping[str, str],
+        Option("For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md)."),
+    ] = ""
+    skip_bad: Annotated[
+        bool, Option("Leave unusable pairs out and record them, rather than stop.")
+    ] = False
+
+    def load(self) -> PairSet:
+        """Open the dataset; see `load`."""
+        columns = self.columns
+        if isinstance(columns, str):
+            columns = parse_columns(columns)
+        return load(self.dataset, data=self.data, skip_bad=self.skip_bad, columns=columns or None)
 
 
 def _transformed(pairs: PairSet, name: str) -> PairSet:

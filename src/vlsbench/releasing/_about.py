@@ -23,8 +23,6 @@ CROISSANT = "croissant.json"
 PROVENANCE = "provenance.jsonl"
 DATA = "data"
 """Folder of the Parquet shards."""
-FOLDER = "imagefolder"
-"""Folder of the same records as image files with `metadata.jsonl`, one folder a split."""
 ABOUT = {
     "id": "unique, stable across releases",
     "query": "the text that is asked with the image",

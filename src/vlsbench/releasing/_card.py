@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from vlsbench.releasing._about import DATA, Figure, Kind, Release
+from vlsbench.releasing._about import CHANGELOG, DATA, Figure, Kind, Release
 from vlsbench.releasing._settings import ReleaseConfig
 from vlsbench.text import block, markdown, one_line
 
@@ -106,7 +106,7 @@ def card(release: Release, settings: ReleaseConfig, context: Mapping[str, Any]) 
 
 
 def changelog(release: Release, previous: Path | None) -> str:
-    """Return the changelog with this release on top of `previous`, which need not be there."""
+    """Return the changelog with this release on top of what the one before has."""
     lists: dict[str, Iterable[str]] = {}
     if changes := release.changes:
         lists = {
@@ -118,7 +118,8 @@ def changelog(release: Release, previous: Path | None) -> str:
         }
     template = _environment(_markdown).get_template("changelog.md")
     text = template.render(release=release, lists=list(lists.items()))
-    before = previous.read_text("utf-8") if previous and previous.is_file() else ""
+    path = previous / CHANGELOG if previous else None
+    before = path.read_text("utf-8") if path and path.is_file() else ""
     rest = before.partition("\n## ")[2]
     return f"{text}\n## {rest}" if rest else text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from vlsbench.auditing import Card, caveats, read_card
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_jsonl
-from vlsbench.pairs import Embedded, RowError, read_parquet
+from vlsbench.pairs import Embedded, read_parquet
 from vlsbench.releasing._about import (
     DATA,
     Agreement,
@@ -29,7 +30,7 @@ from vlsbench.releasing._about import (
 from vlsbench.releasing._pairs import Decoded, Entry, twin_of
 from vlsbench.releasing._settings import ReleaseConfig, version_of
 from vlsbench.reviewing import Role, Status
-from vlsbench.schemas import read_json, read_jsonl
+from vlsbench.schemas import convert, read_json, read_jsonl
 
 
 def statistics(entries: Sequence[Entry], decoded: Mapping[str, Decoded]) -> Statistics:
@@ -118,7 +119,7 @@ def version_before(folder: Path, settings: ReleaseConfig) -> str:
 
 def changes(previous: Path, version: str, folder: Path) -> Changes:
     """Return what is different from `previous`, which is of `version`. Raises `VlsbenchError`."""
-    old, new = (dict(_rows_of(one)) for one in (previous, folder))
+    old, new = _rows_of(previous), _rows_of(folder)
     before, now = ({name for row in rows.values() for name in row} for rows in (old, new))
     changed = {
         id: names
@@ -135,104 +136,93 @@ def changes(previous: Path, version: str, folder: Path) -> Changes:
     )
 
 
-def _rows_of(folder: Path) -> Iterator[tuple[str, dict[str, int]]]:
-    """Walk the rows of a release: id, and a digest of each value; images count by their names."""
+def _rows_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return id → row of a release, with the names of its images in place of the images."""
+    rows: dict[str, dict[str, Any]] = {}
     for path in sorted((folder / DATA).glob("*.parquet")):
         for label, row in read_parquet(path):
-            if isinstance(row, RowError) or not isinstance(row, dict):
+            if not isinstance(row, dict):
                 raise VlsbenchError(f"{path}, row {label}: {row}")
-            digests = {
-                name: hash(repr(value.names if isinstance(value, Embedded) else value))
+            rows[str(row["id"])] = {
+                name: value.names if isinstance(value, Embedded) else value
                 for name, value in row.items()
             }
-            yield str(row["id"]), digests
+    return rows
 
 
-def _records_of(path: Path) -> Iterator[dict[str, Any]]:
-    for line in read_jsonl(path, dict[str, Any]):
-        if not isinstance(line.get("id"), str):
-            raise VlsbenchError(f"{path}: a record without an id")
-        yield line
+@dataclass(frozen=True, slots=True)
+class _Call:
+    key: str
+    model: str = ""
+    cost: float | None = None
 
 
-class Provenance:
-    """The provenance of a set, read once, to be written with a release."""
+@dataclass(frozen=True, slots=True)
+class _Step:
+    calls: tuple[_Call, ...] = ()
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._parents: dict[str, list[str]] = {}
-        """What a record was made from; of a twin, the pair that it is a twin of too."""
-        self._dropped: dict[str, str] = {}
-        """Stage and reason of a record that was dropped."""
-        self._models: Counter[str] = Counter()
-        self._cost: float | None = 0.0
-        self._calls: set[int] = set()
-        for number, line in enumerate(_records_of(path), start=1):
-            if line["id"] in self._parents:
-                raise VlsbenchError(f"{path}: record {line['id']} occurs twice")
-            try:
-                self._see(line)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise VlsbenchError(
-                    f"{path}, record {number}: not as `vlsbench build` writes it ({error!r})"
-                ) from None
 
-    def _see(self, line: Mapping[str, Any]) -> None:
-        above = [*(line.get("parents") or ()), line.get("twin_of")]
-        self._parents[line["id"]] = [str(parent) for parent in above if parent]
-        if line.get("ended") == "dropped":
-            why = ": ".join(str(line[key]) for key in ("stage", "reason") if line.get(key))
-            self._dropped[line["id"]] = why or "dropped"
-        for call in (call for step in line.get("steps") or () for call in step.get("calls") or ()):
-            # What a record was made from is in the lines of all its children: each call counts
-            # once. A number for the key, since there may be millions.
-            if (key := hash(call["key"])) not in self._calls:
-                self._calls.add(key)
-                self._models[str(call.get("model") or "unknown")] += 1
-                cost = call.get("cost")
-                self._cost = None if cost is None or self._cost is None else self._cost + cost
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What is read of a line of a build's provenance."""
 
-    @property
-    def simulated(self) -> bool:
-        """Whether a lab model took part."""
-        return any(model.startswith("lab/") for model in self._models)
+    id: str
+    ended: str = ""
+    stage: str = ""
+    reason: str = ""
+    steps: tuple[_Step, ...] = ()
 
-    def check(self, released: Collection[str]) -> None:
-        """Raise `VlsbenchError` where a released record has no line."""
-        if missing := sorted(set(released) - self._parents.keys()):
-            raise VlsbenchError(
-                f"{self._path} has no line for {len(missing):,} released pairs "
-                f"({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}): it is the "
-                "provenance of another set, or incomplete"
-            )
 
-    def write(self, to: Path, released: Collection[str], excluded: Mapping[str, str]) -> Made:
-        """Write the lines of released records, what they descend from, and what was dropped.
+def copy_provenance(
+    path: Path, to: Path, released: Collection[str], excluded: Mapping[str, str]
+) -> Made:
+    """Write the provenance of a build, without its quarantined records.
 
-        The line of a finished record that is `excluded` says why (`left_out`).
-        """
-        wanted: set[str] = set()
-        waiting = [*released, *excluded]
-        while waiting:
-            id = waiting.pop()
-            if id not in wanted:
-                wanted.add(id)
-                waiting += self._parents.get(id, ())
-        reasons: Counter[str] = Counter()
+    The line of a finished record that is not released says why (`left_out`).
 
-        def lines() -> Iterator[dict[str, Any]]:
-            for line in _records_of(self._path):
-                id = line["id"]
-                if reason := self._dropped.get(id) or excluded.get(id):
-                    reasons[reason] += 1
-                if id in wanted or reason:
-                    yield line | ({"left_out": excluded[id]} if id in excluded else {})
+    Raises:
+        VlsbenchError: A line is not as `vlsbench build` writes it, or a released pair has none.
+    """
+    known: set[str] = set()
+    calls: set[int] = set()
+    models, reasons = Counter[str](), Counter[str]()
+    cost: float | None = 0.0
 
-        written = write_jsonl(lines(), to)
-        return Made(
-            records=len(self._parents),
-            written=written,
-            dropped=dict(reasons.most_common()),
-            models=dict(self._models.most_common()),
-            cost=self._cost,
+    def lines() -> Iterator[dict[str, Any]]:
+        nonlocal cost
+        for line in read_jsonl(path, dict[str, Any]):
+            one = convert(line, _Line, f"{path}, record {len(known) + 1}", foreign=True)
+            if one.id in known:
+                raise VlsbenchError(f"{path}: record {one.id} occurs twice")
+            known.add(one.id)
+            for call in (call for step in one.steps for call in step.calls):
+                # What a record was made from is in the lines of all its children: each call counts
+                # once. A number for the key, since there may be millions.
+                if (key := hash(call.key)) not in calls:
+                    calls.add(key)
+                    models[call.model or "unknown"] += 1
+                    cost = None if cost is None or call.cost is None else cost + call.cost
+            reason = excluded.get(one.id, "")
+            if one.ended == "dropped":
+                reason = ": ".join(filter(None, (one.stage, one.reason))) or "dropped"
+            elif one.ended == "released" and one.id not in released:
+                reason = reason or "not in the set"
+                line["left_out"] = reason
+            reasons.update([reason] if reason else ())
+            if one.ended != "quarantined":
+                yield line
+
+    written = write_jsonl(lines(), to)
+    if missing := sorted(set(released) - known):
+        raise VlsbenchError(
+            f"{path} has no line for {len(missing):,} released pairs "
+            f"({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}): it is the provenance "
+            "of another set, or incomplete"
         )
+    return Made(
+        records=len(known),
+        written=written,
+        dropped=dict(reasons.most_common()),
+        models=dict(models.most_common()),
+        cost=cost,
+    )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.pairs import (
     Image,
-    ImageData,
     ImageError,
     ImageFacts,
     Pair,
@@ -25,20 +27,36 @@ from vlsbench.releasing._settings import Content, ReleaseConfig, missing_content
 from vlsbench.text import storable
 
 LAB = "lab"
-Watch = Callable[[str, int, int], None]
-"""Is told what is done, how much of it, and how much there is."""
+
+T = TypeVar("T")
+
+
+def tracked(items: Iterable[T], what: str, total: int | None, *, progress: bool) -> Iterator[T]:
+    """Pass items on, and show how far that is where a person is looking."""
+    console = Console(stderr=True)
+    quiet = not (progress and console.is_terminal)
+    yield from track(items, what, total, console=console, transient=True, disable=quiet)
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """What decoding one image told."""
 
+    image: Image
     name: str
     """SHA-256 of the bytes, and the extension of what they are."""
     mime: str
     size: int
     """Bytes."""
     facts: ImageFacts
+
+    @classmethod
+    def of(cls, image: Image) -> Decoded:
+        """Decode an image whole. Raises `ImageError`, which names it, where that is impossible."""
+        data = image.read()
+        decode(data, image.ref)
+        name = f"{data.sha256}.{data.extension}"
+        return cls(image, name, data.mime, len(data.data), image_facts(data, image.ref))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +77,16 @@ def twin_of(pair: Pair) -> str:
     return twin if isinstance(twin, str) else ""
 
 
-def choose(
-    pairs: PairSet, settings: ReleaseConfig, excluded: Mapping[str, str]
-) -> tuple[list[Entry], Content, bool]:
-    """Return the pairs to release, what is said of their content, and whether they are simulated.
+def choose(pairs: PairSet, settings: ReleaseConfig, excluded: Mapping[str, str]) -> list[Entry]:
+    """Return the pairs to release.
 
     Raises:
-        VlsbenchError: A source has no licence, a question about harmful pairs is unanswered, an id
-            to leave out is not in the set, or no pair is left.
+        VlsbenchError: A source has no licence, an id to leave out is not in the set, or no pair is
+            left.
     """
     unlicensed: Counter[str] = Counter()
     unknown = set(excluded)
     chosen: list[Entry] = []
-    lab = pairs.source is not None and pairs.source.name == LAB
     declared = pairs.source.licence if pairs.source else ""
     for pair in pairs:
         unknown.discard(pair.id)
@@ -94,33 +109,33 @@ def choose(
             f"{pairs.name}: no licence is known for images of these sources (pairs): {named}; give "
             "--source-licence 'SOURCE=LICENCE' for each, or [licences] in --config"
         )
-    content = settings.content
-    if not any(asdict(content).values()):
-        if not lab and any(entry.pair.harmful for entry in chosen):
-            raise VlsbenchError(missing_content(list(asdict(content))))
-        content = Content(**terms()["lab_content" if lab else "benign_content"])
-    simulated = lab or any(f"{entry.pair.source}/".startswith(f"{LAB}/") for entry in chosen)
-    return chosen, content, simulated
+    return chosen
 
 
-class Pool:
-    """Images of a set, each once, in a folder and under the name of their content."""
+def content_of(pairs: PairSet, settings: ReleaseConfig, chosen: Sequence[Entry]) -> Content:
+    """Return what is said of the pairs' content. Raises `VlsbenchError` where that is nothing."""
+    if any(asdict(settings.content).values()):
+        return settings.content
+    lab = pairs.source is not None and pairs.source.name == LAB
+    if not lab and any(entry.pair.harmful for entry in chosen):
+        raise VlsbenchError(missing_content(list(asdict(settings.content))))
+    return Content(**terms()["lab_content" if lab else "benign_content"])
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self.folder = folder
+
+class Decoder:
+    """Decodes every image of a set once."""
+
+    def __init__(self) -> None:
         self.decoded: dict[str, Decoded] = {}
+        """By name; equal images have one."""
         self._by_ref: dict[str, str | ImageError] = {}
 
     def name(self, image: Image) -> str:
         """Return the name of an image. Raises `ImageError` where it cannot be decoded."""
         if image.ref not in self._by_ref:
             try:
-                data = image.read()
-                found = look(data, image.ref)
-                if found.name not in self.decoded:
-                    self.decoded[found.name] = found
-                    (self.folder / found.name).write_bytes(data.data)
+                found = Decoded.of(image)
+                self.decoded.setdefault(found.name, found)
                 self._by_ref[image.ref] = found.name
             except ImageError as error:
                 self._by_ref[image.ref] = error
@@ -131,7 +146,7 @@ class Pool:
 
 
 def gather(
-    pairs: PairSet, chosen: Sequence[Entry], pool: Pool, *, skip_bad: bool, watch: Watch
+    pairs: PairSet, chosen: Sequence[Entry], decoder: Decoder, *, skip_bad: bool, progress: bool
 ) -> tuple[list[Entry], Counter[str]]:
     """Read every image; return the pairs by id, and by reason how many rows cannot be used.
 
@@ -140,8 +155,7 @@ def gather(
     """
     bad: list[BadRow] = []
     found: list[Entry] = []
-    for done, entry in enumerate(chosen, 1):
-        watch("reading", done, len(chosen))
+    for entry in tracked(chosen, "reading", len(chosen), progress=progress):
         pair, licence = entry.pair, entry.licence
         meta = {key: value for key, value in pair.meta.items() if key != "image_licence"}
         texts = [getattr(pair, name, licence) for name in ABOUT]
@@ -149,7 +163,7 @@ def gather(
             if not pair.images:
                 raise ImageError("has no image; only image-text pairs are released")
             json.dumps([*texts, meta], ensure_ascii=False).encode()
-            images = tuple(map(pool.name, pair.images))
+            images = tuple(map(decoder.name, pair.images))
             found.append(Entry(replace(pair, images=(), meta=meta), licence, images))
         except ImageError as error:
             file = pair.images[0].ref if pair.images else pairs.name
@@ -163,19 +177,3 @@ def gather(
         raise VlsbenchError(f"{pairs.name}: no pair is left to release")
     unusable = Counter({"unusable row": len(bad) + len(pairs.bad)})
     return sorted(found, key=lambda entry: entry.pair.id), unusable
-
-
-def look(image: ImageData, ref: str) -> Decoded:
-    """Decode an image whole. Raises `ImageError`, which names it, where that cannot be done."""
-    decode(image, ref)
-    # The extensions by which imagefolder knows a file for an image.
-    name = f"{image.sha256}.{image.mime.removeprefix('image/').replace('jpeg', 'jpg')}"
-    return Decoded(name, image.mime, len(image.data), image_facts(image, ref))
-
-
-def place(name: str) -> str:
-    """Return where an image stands below its split's folder.
-
-    A folder for each first byte of the digest, since the Hub wants at most 10,000 files in one.
-    """
-    return f"images/{name[:2]}/{name}"

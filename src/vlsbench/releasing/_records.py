@@ -1,4 +1,4 @@
-"""The records of a release, split by split and in the order of their ids, in both forms.
+"""The records of a release, split by split and in the order of their ids.
 
 The columns are the fields of a pair, and one for each key of `Pair.meta`. The Parquet files carry
 what makes `datasets` see images. No image is ever in two splits: a pair's is decided by its images.
@@ -10,15 +10,15 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import plain_value
-from vlsbench.releasing._about import ABOUT, DATA, FOLDER, Column, Kind, Split
-from vlsbench.releasing._pairs import Entry, Pool, Watch, place, twin_of
+from vlsbench.releasing._about import ABOUT, DATA, Column, Kind, Split
+from vlsbench.releasing._pairs import Decoded, Entry, tracked, twin_of
 
 SALT = "vlsbench-split/1"
 """Part of every hash that decides a split; another one would be another assignment."""
@@ -28,7 +28,7 @@ _RESERVED = frozenset(
     (*ABOUT, "question", "prompt", "instruction", "text", "image", "image_path", "file_name",
      "images", "file_names", "sub_category", "image_description", "safety_reason", "split")
 )  # fmt: skip
-"""Names that a reader of the generic form or of imagefolder would take for something else."""
+"""Names that a reader of the generic form would take for something else."""
 _TYPES = {
     Kind.TEXT: "string", Kind.JSON: "string", Kind.BOOL: "bool", Kind.INT: "int64",
     Kind.FLOAT: "float64",
@@ -55,9 +55,8 @@ def columns_of(entries: Iterable[Entry]) -> tuple[Column, ...]:
     others = []
     for key in sorted(kinds):
         name = re.sub(r"\W", "_", key, flags=re.ASCII)[:60]
-        special = name in _RESERVED or name.endswith(("_file_name", "_file_names"))
-        if special or not name or not name[0].isalpha():
-            name = f"meta_{name}".replace("_file_name", "_filename")
+        if name in _RESERVED or not name[:1].isalpha():
+            name = f"meta_{name}"
         unique, number = name, 2
         while unique in taken:
             unique, number = f"{name}_{number}", number + 1
@@ -125,13 +124,14 @@ def _split_of(key: str, shares: Mapping[str, float]) -> str:
 
 def write_records(
     folder: Path,
-    pool: Pool,
     entries: Sequence[Entry],
+    decoded: Mapping[str, Decoded],
     shares: Mapping[str, float],
     shard_bytes: int,
-    watch: Watch,
+    *,
+    progress: bool,
 ) -> tuple[tuple[Column, ...], tuple[Split, ...]]:
-    """Write all splits, moving images out of the pool. The same records give the same bytes."""
+    """Write all splits. The same records give the same bytes."""
     assigned = assign_splits(
         {entry.pair.id: entry.images for entry in entries},
         {entry.pair.id: twin_of(entry.pair) for entry in entries},
@@ -146,40 +146,37 @@ def write_records(
                 f"split {name}={shares[name]:g} gets none of {len(entries):,} pairs: "
                 "give it a larger share, or leave it out"
             )
-    columns, splits, written = columns_of(entries), [], 0
+    columns, splits = columns_of(entries), []
     (folder / DATA).mkdir()
     for split, some in members.items():
-        home = folder / FOLDER / split
-        used = sorted({name for entry in some for name in entry.images})
-        for name in used:
-            target = home / place(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (pool.folder / name).rename(target)
-        size = sum(pool.decoded[name].size for entry in some for name in entry.images)
+        size = sum(decoded[name].size for entry in some for name in entry.images)
         # Shards end where row groups do.
         rows = -(-len(some) // max(1, -(-size // shard_bytes)) // ROWS) * ROWS
         shards = [some[start : start + rows] for start in range(0, len(some), rows)]
         files = [f"{DATA}/{split}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
-        with open(home / "metadata.jsonl", "w", encoding="utf-8", newline="\n") as lines:
-            for name, shard in zip(files, shards, strict=True):
-                for row in _write_shard(folder / name, columns, shard, home):
-                    lines.write(json.dumps(with_paths(row), ensure_ascii=False) + "\n")
-                    written += 1
-                    watch("writing", written, len(entries))
+        for name, shard in zip(files, shards, strict=True):
+            groups = range(0, len(shard), ROWS)
+            starts = tracked(groups, f"writing {name}", len(groups), progress=progress)
+            _write_shard(folder / name, columns, shard, decoded, starts)
         harmful = sum(entry.pair.harmful for entry in some)
-        splits.append(Split(split, len(some), harmful, len(used), tuple(files)))
+        images = len({name for entry in some for name in entry.images})
+        splits.append(Split(split, len(some), harmful, images, tuple(files)))
     return columns, tuple(splits)
 
 
 def _write_shard(
-    path: Path, columns: Sequence[Column], entries: Sequence[Entry], home: Path
-) -> Iterator[dict[str, Any]]:
-    """Write one Parquet file, yielding its rows with names for images."""
+    path: Path,
+    columns: Sequence[Column],
+    entries: Sequence[Entry],
+    decoded: Mapping[str, Decoded],
+    starts: Iterable[int],
+) -> None:
+    """Write one Parquet file, a group of rows from each start."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     def embedded(name: str) -> dict[str, Any]:
-        return {"bytes": (home / place(name)).read_bytes(), "path": name}
+        return {"bytes": decoded[name].image.read().data, "path": name}
 
     kind = schema(columns)
     repeated = ["category", "subcategory", "source", "image_licence"]
@@ -187,16 +184,8 @@ def _write_shard(
     with pq.ParquetWriter(
         path, kind, compression="zstd", use_dictionary=repeated, write_statistics=plain
     ) as writer:
-        for start in range(0, len(entries), ROWS):
-            group = []
-            for entry in entries[start : start + ROWS]:
-                yield (row := _row(columns, entry))
-                images: dict[str, Any] = (
-                    {"images": [*map(embedded, entry.images)]}
-                    if "images" in row
-                    else {"image": embedded(entry.images[0])}
-                )
-                group.append(row | images)
+        for start in starts:
+            group = [_row(columns, one, embedded) for one in entries[start : start + ROWS]]
             writer.write_table(pa.Table.from_pylist(group, schema=kind), row_group_size=ROWS)
 
 
@@ -221,30 +210,23 @@ def schema(columns: Sequence[Column]) -> Any:
     return pa.schema(list(types.items()), metadata={"huggingface": about})
 
 
-def _row(columns: Iterable[Column], entry: Entry) -> dict[str, Any]:
+def _row(
+    columns: Iterable[Column], entry: Entry, embedded: Callable[[str], dict[str, Any]]
+) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for column in columns:
         if column.kind is Kind.IMAGE:
-            value: Any = entry.images[0]
+            value: Any = embedded(entry.images[0])
         elif column.kind is Kind.IMAGES:
-            value = list(entry.images)
+            value = [*map(embedded, entry.images)]
         elif column.name in ABOUT:
             # All but the licence are fields of the pair.
             value = getattr(entry.pair, column.name, entry.licence)
         else:
             value = plain_value(entry.pair.meta.get(column.origin))
             if value is None and column.kind in (Kind.TEXT, Kind.JSON):
-                # Not null: imagefolder could not tell a split without any from another type.
                 value = ""
             elif column.kind is Kind.JSON:
                 value = json.dumps(value, ensure_ascii=False, sort_keys=True)
         row[column.name] = value
     return row
-
-
-def with_paths(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as imagefolder wants it: `file_name` first, or `file_names`."""
-    rest = dict(row)
-    if "images" in rest:
-        return {"file_names": [place(name) for name in rest.pop("images")], **rest}
-    return {"file_name": place(rest.pop("image")), **rest}

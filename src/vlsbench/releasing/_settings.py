@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from vlsbench.config import Option, record
 from vlsbench.errors import VlsbenchError
+from vlsbench.pairs import DatasetSettings
 from vlsbench.schemas import read_toml
 
 SPLITS = ("train", "validation", "test")
@@ -85,15 +86,11 @@ class Description:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseConfig(Description):
+class ReleaseConfig(Description, DatasetSettings):
     """The settings of `vlsbench release`, and the keys of a `release.toml`."""
 
     PANEL: ClassVar[str] = "What is known of it"
 
-    dataset: Annotated[
-        str,
-        Option("NAME, lab/NAME, or the path of a set, as OUT/pairs of a build.", argument=True),
-    ]
     out: Annotated[
         Path, Option("Folder of the release; must be empty or new.", flags=("--out", "-o"))
     ]
@@ -103,14 +100,6 @@ class ReleaseConfig(Description):
     agreement: Annotated[Path | None, Option("What `vlsbench review status --json` prints.")] = None
     provenance: Annotated[Path | None, Option("provenance.jsonl of a build.")] = None
     previous: Annotated[Path | None, Option("The release before, for the changelog.")] = None
-    data: Annotated[Path | None, Option("Folder with the benchmark's official files.")] = None
-    columns: Annotated[
-        str | Mapping[str, str],
-        Option("For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md)."),
-    ] = ""
-    skip_bad: Annotated[bool, Option("Leave pairs with unusable images out, and count them.")] = (
-        False
-    )
     force: Annotated[bool, Option("Replace a release of the same name in --out.")] = False
 
     @staticmethod

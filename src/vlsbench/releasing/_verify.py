@@ -1,7 +1,8 @@
-"""Whether a release is what it says: checksums, counts, columns, images, ids, card."""
+"""Whether a release is what it says: checksums, counts, columns, images, ids, Croissant."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,22 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.pairs import ImageData, ImageError
+from vlsbench.files import file_sha256
+from vlsbench.pairs import ImageError, decode
 from vlsbench.releasing._about import (
     CARD,
     CHANGELOG,
     CHECKSUMS,
     CROISSANT,
-    FOLDER,
     RELEASE_JSON,
     Column,
     Release,
     Split,
     read_release,
 )
-from vlsbench.releasing._pairs import Watch, look
-from vlsbench.releasing._records import ROWS, schema, with_paths
-from vlsbench.releasing._write import sha256
+from vlsbench.releasing._pairs import tracked
+from vlsbench.releasing._records import ROWS, schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Verified:
         return not self.faults
 
 
-def verify(folder: Path, watch: Watch = lambda what, done, total: None) -> Verified:
+def verify(folder: Path, *, progress: bool = True) -> Verified:
     """Check a release, and list everything that is wrong with it.
 
     Raises:
@@ -57,8 +57,7 @@ def verify(folder: Path, watch: Watch = lambda what, done, total: None) -> Verif
     faults = [f"{name} is missing" for name in wanted if not (folder / name).is_file()]
     faults += _checksums(folder)
     ids, images = Counter[str](), dict[str, str]()
-    faults += _rows(folder, about, watch, ids, images)
-    faults += _card(folder, about)
+    faults += _rows(folder, about, ids, images, progress=progress)
     notes: list[str] = []
     faults += _croissant(folder, notes)
     counts = (ids.total(), len(images))
@@ -80,47 +79,46 @@ def _checksums(folder: Path) -> Iterator[str]:
     yield from (f"{name} is listed but missing" for name in sorted(listed.keys() - there))
     yield from (f"{name} is not listed" for name in sorted(there - listed.keys() - {CHECKSUMS}))
     for name in sorted(listed.keys() & there):
-        if sha256(folder / name) != listed[name]:
+        if file_sha256(folder / name) != listed[name]:
             yield f"{name} is not what {CHECKSUMS} says (SHA-256)"
 
 
 def _rows(
-    folder: Path, about: Release, watch: Watch, ids: Counter[str], images: dict[str, str]
+    folder: Path,
+    about: Release,
+    ids: Counter[str],
+    images: dict[str, str],
+    *,
+    progress: bool,
 ) -> Iterator[str]:
-    """Walk the records of both forms side by side; fill ids, and image → split."""
+    """Walk the records; fill ids, and image → split."""
     harmful, decoded = 0, set[str]()
     for split in about.splits:
-        metadata = f"{FOLDER}/{split.name}/metadata.jsonl"
-        lines, found = _lines(folder / metadata), Counter[str]()
+        found = Counter[str]()
         for file in split.files:
-            for row in _shard(folder, file, about.columns):
+            rows = _shard(folder, file, about.columns)
+            for row in tracked(rows, f"checking {file}", None, progress=progress):
                 if isinstance(row, str):
                     yield row
                     continue
-                id, several = row["id"], "images" in row
+                id = row["id"]
                 found.update(pairs=1, harmful=bool(row["harmful"]))
                 ids[id] += 1
-                watch("checking", ids.total(), about.pairs)
                 if ids[id] > 1:
                     yield f"{file}: id {id!r} occurs twice"
-                embedded = row["images"] if several else [row["image"]]
-                names = [str(image["path"]) for image in embedded]
-                row |= {"images": names} if several else {"image": names[0]}
-                if next(lines, None) != with_paths(row):
-                    yield f"{metadata}: record {id!r} is not that of {file}"
-                for name, image in zip(names, embedded, strict=True):
+                for image in row["images"] if "images" in row else [row["image"]]:
+                    name, data = str(image["path"]), image["bytes"] or b""
                     if images.setdefault(name, split.name) != split.name:
                         yield f"image {name} is in the splits {images[name]} and {split.name}"
+                    digest = hashlib.sha256(data).hexdigest()
                     try:
-                        data = ImageData.of(image["bytes"] or b"", name)
-                        if name not in decoded or name[:64] != data.sha256:
-                            if look(data, name).name != name:
-                                yield f"pair {id!r}: image {name} is not what its name says"
-                            decoded.add(name)
+                        if digest not in decoded:
+                            decode(data, name)
+                            decoded.add(digest)
+                        if name.partition(".")[0] != digest:
+                            yield f"pair {id!r}: image {name} is not what its name says"
                     except ImageError as error:
                         yield f"pair {id!r}: {error}"
-        if next(lines, None) is not None:
-            yield f"{metadata} has more records than the Parquet"
         found["images"] = [*images.values()].count(split.name)
         yield from _counts(f"split {split.name}", split, found)
         harmful += found["harmful"]
@@ -145,37 +143,10 @@ def _shard(folder: Path, name: str, columns: tuple[Column, ...]) -> Iterator[dic
         yield f"{name} cannot be read ({error})"
 
 
-def _lines(path: Path) -> Iterator[Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            yield from map(json.loads, file)
-    except (OSError, ValueError):
-        return
-
-
 def _counts(where: str, told: Release | Split, found: Mapping[str, int]) -> Iterator[str]:
     for what in ("pairs", "harmful", "images"):
         if (said := getattr(told, what)) != found[what]:
             yield f"{found[what]:,} {what} in {where}, {RELEASE_JSON} says {said:,}"
-
-
-def _card(folder: Path, about: Release) -> Iterator[str]:
-    from huggingface_hub import DatasetCard
-
-    try:
-        header = DatasetCard((folder / CARD).read_text(encoding="utf-8")).data
-    except OSError:
-        return
-    except Exception as error:
-        # YAML's own errors differ from parser to parser.
-        yield f"{CARD} has no readable header ({error})"
-        return
-    wanted = ["license", "configs", "tags"]
-    if about.gated:
-        wanted += ["extra_gated_prompt", "extra_gated_fields"]
-        if "not-for-all-audiences" not in (header.get("tags") or ()):
-            yield f"{CARD} is not tagged not-for-all-audiences"
-    yield from (f"{CARD}: its header has no {name}" for name in wanted if not header.get(name))
 
 
 def _croissant(folder: Path, notes: list[str]) -> Iterator[str]:
@@ -186,10 +157,6 @@ def _croissant(folder: Path, notes: list[str]) -> Iterator[str]:
     except ValueError as error:
         yield f"{CROISSANT} is not valid JSON ({error})"
         return
-    for part in content.get("distribution", ()):
-        file = folder / part.get("contentUrl", "")
-        if "sha256" in part and file.is_file() and sha256(file) != part["sha256"]:
-            yield f"{CROISSANT}: SHA-256 of {part['@id']} is another"
     try:
         import mlcroissant
     except ImportError:

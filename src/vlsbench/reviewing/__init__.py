@@ -4,7 +4,8 @@ from vlsbench.reviewing._decide import Fate as Fate
 from vlsbench.reviewing._decide import QuestionAgreement as QuestionAgreement
 from vlsbench.reviewing._decide import agreement as agreement
 from vlsbench.reviewing._decide import decide as decide
-from vlsbench.reviewing._decide import votes_needed as votes_needed
+from vlsbench.reviewing._exchange import DROP as DROP
+from vlsbench.reviewing._exchange import UNDECIDED as UNDECIDED
 from vlsbench.reviewing._exchange import export as export
 from vlsbench.reviewing._exchange import export_tasks as export_tasks
 from vlsbench.reviewing._exchange import import_tasks as import_tasks
@@ -16,13 +17,11 @@ from vlsbench.reviewing._review import Status as Status
 from vlsbench.reviewing._review import open_review as open_review
 from vlsbench.reviewing._serve import Person as Person
 from vlsbench.reviewing._serve import ReviewConfig as ReviewConfig
-from vlsbench.reviewing._serve import ReviewedSet as ReviewedSet
 from vlsbench.reviewing._serve import Votes as Votes
 from vlsbench.reviewing._serve import folder_for as folder_for
 from vlsbench.reviewing._serve import invite as invite
 from vlsbench.reviewing._serve import review as review
 from vlsbench.reviewing._serve import serve as serve
-from vlsbench.reviewing._serve import serve_review as serve_review
 from vlsbench.reviewing._store import FILE as FILE
 from vlsbench.reviewing._store import Store as Store
 from vlsbench.reviewing._store import StoreError as StoreError

@@ -20,7 +20,7 @@ class Fate(StrEnum):
     KEEP = "keep"
     DROP = "drop"
     OPEN = "open"
-    """Not decided: it is on neither list."""
+    """Not decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,6 @@ class Decision:
     """Complete ones of reviewers."""
     disputed: tuple[Question, ...]
     """Questions that decide and have no majority, once there are verdicts enough."""
-
-
-def votes_needed(reviewers: int) -> int:
-    """Return how many verdicts a pair needs unless told otherwise: two, if there are two people."""
-    return 2 if reviewers > 1 else 1
 
 
 def decide(pair: Pair, verdicts: Sequence[PersonVerdict], votes: int) -> Decision:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,7 +36,9 @@ from vlsbench.reviewing._verdicts import (
 from vlsbench.schemas import SchemaError, convert, read_json
 from vlsbench.text import csv_cell, storable
 
-KEEP, DROP = "keep.csv", "drop.csv"
+KEEP, DROP, UNDECIDED = "keep.csv", "drop.csv", "undecided.csv"
+LISTS = {KEEP: Fate.KEEP, DROP: Fate.DROP, UNDECIDED: Fate.OPEN}
+"""Files in the format of `--leave-out`, and what becomes of the pairs in them."""
 COLUMNS = (
     *("bench", "id", "person", "role", "complete", *map(str, Question)),
     *("codes", "comment", "at", "shown"),
@@ -61,7 +64,7 @@ class Exported:
 
 
 def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
-    """Write all verdicts that count, and `keep.csv` and `drop.csv` beside them.
+    """Write all verdicts that count; beside them `keep.csv`, `drop.csv` and `undecided.csv`.
 
     Args:
         review: The review.
@@ -73,8 +76,7 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
     """
     if out.suffix.lower() not in (".csv", ".jsonl"):
         raise VlsbenchError(f"{out}: expected a name that ends in .csv or .jsonl")
-    keep, drop = out.with_name(KEEP), out.with_name(DROP)
-    if out in (keep, drop):
+    if out.name in LISTS:
         raise VlsbenchError(f"{out} is written beside the verdicts: name those otherwise")
     verdicts, stale = review.current()
     names = {verdict.person: verdict.person for verdict in verdicts}
@@ -84,10 +86,6 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
             names |= {person: f"{role}-{n}" for n, person in enumerate(people, start=1)}
     rows = [_row(review.bench, names[verdict.person], verdict) for verdict in verdicts]
     decisions = review.decisions(verdicts)
-    kept, dropped = (
-        [(review.bench, d.pair, f"{d.against:.4f}", d.why) for d in decisions if d.fate is fate]
-        for fate in (Fate.KEEP, Fate.DROP)
-    )  # the score is the share of reviewers against
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix.lower() == ".jsonl":
@@ -95,13 +93,28 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
         else:
             cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
             _write_csv(out, COLUMNS, cells)
-        _write_csv(keep, DROP_COLUMNS, kept)
-        _write_csv(drop, DROP_COLUMNS, dropped)
+        for name, fate in LISTS.items():
+            # The score is the share of reviewers against.
+            listed = (
+                (review.bench, one.pair, f"{one.against:.4f}", one.why)
+                for one in decisions
+                if one.fate is fate
+            )
+            _write_csv(out.with_name(name), DROP_COLUMNS, listed)
     except OSError as error:
         raise VlsbenchError(f"cannot write into {out.parent}: {error.strerror}") from None
-    undecided = len(decisions) - len(kept) - len(dropped)
-    counts = (len(names), len(rows), len(kept), len(dropped), undecided, stale)
-    return Exported(out, keep, drop, *counts)
+    fates = Counter(one.fate for one in decisions)
+    return Exported(
+        verdicts=out,
+        keep=out.with_name(KEEP),
+        drop=out.with_name(DROP),
+        people=len(names),
+        rows=len(rows),
+        kept=fates[Fate.KEEP],
+        dropped=fates[Fate.DROP],
+        open=fates[Fate.OPEN],
+        stale=stale,
+    )
 
 
 def _row(bench: str, person: str, verdict: PersonVerdict) -> dict[str, Any]:
@@ -114,7 +127,7 @@ def _row(bench: str, person: str, verdict: PersonVerdict) -> dict[str, Any]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     with (
         whole_file(path) as part,
         open(part, "w", encoding="utf-8", errors="surrogatepass", newline="") as file,
@@ -270,13 +283,11 @@ def read_tasks(tasks: Any, review: Review, file: str) -> tuple[list[Annotation],
         BadRows: Some cannot be used; lists every one.
         VlsbenchError: It is no list of tasks.
     """
-    if not isinstance(tasks, list):
-        raise VlsbenchError(f"{file}: no list of tasks; export it from Label Studio as JSON")
     pairs = {pair.id: pair for pair in review.pairs}
     found: dict[tuple[str, str], Annotation] = {}
     bad: list[BadRow] = []
     skipped = 0
-    for number, value in enumerate(tasks, start=1):
+    for number, value in enumerate(convert(tasks, list[Any], file), start=1):
         where = f"task {number}"
         try:
             task = convert(value, _Task, "", foreign=True)

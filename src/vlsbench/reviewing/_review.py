@@ -5,22 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vlsbench.config import Sample
-from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
-from vlsbench.pairs import Image, ImageData, Pair, PairSet, image_faults
+from vlsbench.pairs import Image, ImageData, Pair, PairSet, View
 from vlsbench.reviewing._decide import (
     Decision,
     Fate,
     QuestionAgreement,
     agreement,
     decide,
-    votes_needed,
 )
 from vlsbench.reviewing._store import Store
 from vlsbench.reviewing._verdicts import (
@@ -122,14 +121,9 @@ def open_review(
             f"{'all pairs' if begun is None else f'a sample of {begun}'}: leave --limit out to "
             "resume it, or choose another --out"
         )
-    chosen = list(Selection(pairs, Sample(limit=begun, seed=begun_seed)))
-    bad = [BadRow(pairs.name, p.id, "has no image to review") for p in chosen if not p.images]
-    bad += image_faults(chosen)
-    left_out = {row.row for row in bad}
-    if bad and not (skip_bad and len(left_out) < len(chosen)):
-        raise BadRows(pairs.name, bad)
-    chosen = [pair for pair in chosen if pair.id not in left_out]
-    return Review(pairs.name, chosen, store, votes)
+    chosen = Selection(pairs, Sample(limit=begun, seed=begun_seed, skip_bad=skip_bad))
+    chosen.check(View.IMAGE)
+    return Review(pairs.name, list(chosen), store, votes)
 
 
 class Review:
@@ -146,7 +140,6 @@ class Review:
         """Those that were shown so far, by their digests: nothing else can be asked for."""
         self._digests: dict[str, str] = {}
         self._by_id = {pair.id: pair for pair in pairs}
-        self._names: frozenset[str] = frozenset()
         self._turn = threading.Lock()
         self._status: tuple[int, Status] | None = None
 
@@ -169,8 +162,8 @@ class Review:
                 raise VlsbenchError(
                     f"{name} is {roles[name]} of this review: choose another person as {role}"
                 )
+        self._store.invite(name for name, role in people.items() if role is Role.REVIEWER)
         self._status = None
-        self._names = frozenset(name for name, role in people.items() if role is Role.REVIEWER)
 
     # What is shown.
 
@@ -188,16 +181,17 @@ class Review:
         return None
 
     def _dispute(self, person: str) -> Screen | None:
-        current, _ = self.current()
-        groups, votes = _by_pair(current), self.votes(current)
-        for number, pair in enumerate(self.pairs):
-            said = groups.get(pair.id, [])
+        verdicts, _ = self.current()
+        for number, decision in enumerate(self.decisions(verdicts)):
+            if not decision.disputed:
+                continue
+            said = [verdict for verdict in verdicts if verdict.pair == decision.pair]
             mine = {q for v in said if v.person == person for q in v.answers}
-            disputed = decide(pair, said, votes).disputed
-            if left := tuple(question for question in disputed if question not in mine):
+            if left := tuple(question for question in decision.disputed if question not in mine):
                 others = [v for v in said if v.role is Role.REVIEWER and v.complete]
                 # By a digest of the pair too, so that a letter is not the same person throughout.
                 others.sort(key=lambda v: hashlib.sha256(f"{v.pair}\0{v.person}".encode()).digest())
+                pair = self.pairs[number]
                 seen = self._show(pair)
                 return Screen(number, Step.ADJUDICATION, pair, *seen, left, tuple(others))
         return None
@@ -287,29 +281,30 @@ class Review:
 
     def votes(self, verdicts: Iterable[PersonVerdict]) -> int:
         """Return how many verdicts a pair needs."""
-        reviewers = {v.person for v in verdicts if v.role is Role.REVIEWER} | self._names
-        return self._votes or votes_needed(len(reviewers))
+        people = self._people(verdicts).values()
+        return self._votes or (2 if sum(role is Role.REVIEWER for role in people) > 1 else 1)
 
-    def decisions(self, verdicts: Sequence[PersonVerdict]) -> list[Decision]:
+    def _people(self, verdicts: Iterable[PersonVerdict]) -> dict[str, Role]:
+        """Return everybody who was invited to review or said something."""
+        invited = dict.fromkeys(self._store.invited(), Role.REVIEWER)
+        return invited | {v.person: v.role for v in verdicts}
+
+    def decisions(self, verdicts: Iterable[PersonVerdict]) -> list[Decision]:
         """Decide on every pair, in the order of the review."""
-        groups, votes = _by_pair(verdicts), self.votes(verdicts)
-        return [decide(pair, groups.get(pair.id, ()), votes) for pair in self.pairs]
+        votes, by_pair = self.votes(verdicts), defaultdict[str, list[PersonVerdict]](list)
+        for verdict in verdicts:
+            by_pair[verdict.pair].append(verdict)
+        return [decide(pair, by_pair[pair.id], votes) for pair in self.pairs]
 
     def progress(self, person: str, role: Role) -> PersonProgress:
         """Return how many pairs a person has done, and how many there are to do."""
+        verdicts = person_verdicts(self._fresh(standing(self._store.rows(person))))
+        done = {verdict.pair for verdict in verdicts if verdict.complete}
         if role is Role.REVIEWER:
-            own = person_verdicts(self._fresh(standing(self._store.rows(person))))
-            return self._progress(person, role, own, set())
-        verdicts, _ = self.current()
-        disputed = {decision.pair for decision in self.decisions(verdicts) if decision.disputed}
-        return self._progress(person, role, verdicts, disputed)
-
-    def _progress(
-        self, person: str, role: Role, verdicts: Iterable[PersonVerdict], disputed: set[str]
-    ) -> PersonProgress:
-        own = {v.pair for v in verdicts if v.person == person and v.complete}
-        total = len(self.pairs) if role is Role.REVIEWER else len(own | disputed)
-        return PersonProgress(person, role, len(own), total)
+            return PersonProgress(person, role, len(done), len(self.pairs))
+        decisions = self.decisions(self.current()[0])
+        total = done | {decision.pair for decision in decisions if decision.disputed}
+        return PersonProgress(person, role, len(done), len(total))
 
     def status(self) -> Status:
         """Return progress, agreement and what is decided."""
@@ -320,21 +315,18 @@ class Review:
         verdicts, stale = self.current()
         decisions = self.decisions(verdicts)
         fates = Counter(decision.fate for decision in decisions)
-        disputed = {decision.pair for decision in decisions if decision.disputed}
-        people = {v.person: v.role for v in verdicts} | dict.fromkeys(self._names, Role.REVIEWER)
         found = Status(
             bench=self.bench,
             pairs=len(self.pairs),
             votes=self.votes(verdicts),
             people=tuple(
-                self._progress(name, role, verdicts, disputed)
-                for name, role in sorted(people.items())
+                self.progress(name, role) for name, role in sorted(self._people(verdicts).items())
             ),
             agreement=agreement(verdicts),
             keep=fates[Fate.KEEP],
             drop=fates[Fate.DROP],
             open=fates[Fate.OPEN],
-            disputed=len(disputed),
+            disputed=sum(bool(decision.disputed) for decision in decisions),
             stale=stale,
         )
         self._status = (recorded, found)
@@ -343,10 +335,3 @@ class Review:
     def add(self, rows: Sequence[Row]) -> None:
         """Record rows from elsewhere, all or none."""
         self._store.add(*rows)
-
-
-def _by_pair(verdicts: Iterable[PersonVerdict]) -> dict[str, list[PersonVerdict]]:
-    groups: dict[str, list[PersonVerdict]] = {}
-    for verdict in verdicts:
-        groups.setdefault(verdict.pair, []).append(verdict)
-    return groups

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 
 from vlsbench.config import Option, resolve
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.pairs import PairSet, load, parse_columns
+from vlsbench.pairs import DatasetSettings, PairSet
 from vlsbench.reviewing._review import Review, Status, open_review
 from vlsbench.reviewing._store import Store
 from vlsbench.reviewing._verdicts import Role, check_name
@@ -73,32 +73,6 @@ Ready = Callable[[str, Review, Sequence[Person]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewedSet:
-    """The set that is reviewed."""
-
-    PANEL: ClassVar[str] = "The review"
-
-    dataset: Annotated[
-        str,
-        Option(
-            "Name, lab/NAME, or the path of a custom dataset, such as OUT/pairs.", argument=True
-        ),
-    ]
-    data: Annotated[Path | None, Option("Folder with the benchmark's official files.")] = None
-    columns: Annotated[
-        str, Option("For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md).")
-    ] = ""
-    skip_bad: Annotated[
-        bool, Option("Leave unusable pairs out and record them, rather than stop.")
-    ] = False
-
-    def load(self) -> PairSet:
-        """Open the set."""
-        columns = parse_columns(self.columns) or None
-        return load(self.dataset, data=self.data, skip_bad=self.skip_bad, columns=columns)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Votes:
     """What decides a pair."""
 
@@ -111,7 +85,7 @@ class Votes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewConfig(Votes, ReviewedSet):
+class ReviewConfig(Votes, DatasetSettings):
     """The settings of `vlsbench review`, and the keys of its configuration file."""
 
     reviewers: Annotated[
@@ -180,30 +154,19 @@ def review(
     named = dataset.name if isinstance(dataset, PairSet) else os.fspath(dataset)
     given = {**settings, "dataset": named}
     found = resolve(ReviewConfig, given, file=Path(config) if config else None)
-    return serve_review(found, pairs=dataset if isinstance(dataset, PairSet) else None, ready=ready)
-
-
-def serve_review(
-    config: ReviewConfig,
-    *,
-    pairs: PairSet | None = None,
-    ready: Ready = lambda address, review, people: None,
-) -> Status:
-    """Do what `review` does, from its configuration; `pairs` in place of its `dataset`."""
-    reviewers = config.reviewers or (() if config.adjudicators else ("reviewer",))
-    people = invite(reviewers, config.adjudicators)
-    if pairs is None:
-        pairs = config.load()
-    with Store.write(config.folder) as store:
+    reviewers = found.reviewers or (() if found.adjudicators else ("reviewer",))
+    people = invite(reviewers, found.adjudicators)
+    pairs = dataset if isinstance(dataset, PairSet) else found.load()
+    with Store.write(found.folder) as store:
         opened = open_review(
             pairs,
             store,
-            limit=config.limit,
-            seed=config.seed,
-            votes=config.votes,
-            skip_bad=config.skip_bad,
+            limit=found.limit,
+            seed=found.seed,
+            votes=found.votes,
+            skip_bad=found.skip_bad,
         )
-        serve(opened, people, port=config.port, ready=lambda url: ready(url, opened, people))
+        serve(opened, people, port=found.port, ready=lambda url: ready(url, opened, people))
         return opened.status()
 
 

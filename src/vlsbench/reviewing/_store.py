@@ -23,6 +23,8 @@ from vlsbench.schemas import decode_json
 
 FILE = "review.sqlite"
 SCHEMA_VERSION = 1
+_INVITED = "reviewer/"
+"""Before the name of a reviewer: the key of a fact."""
 
 _TABLES = """
 -- What is reviewed; set once.
@@ -127,6 +129,16 @@ class Store(AbstractContextManager["Store"]):
     def set(self, **facts: str) -> None:
         """Set facts that are not set yet. Raises `StoreError` where one is set to another value."""
         self._run("INSERT OR IGNORE INTO review VALUES (?, ?)", facts.items())
+
+    def invite(self, reviewers: Iterable[str]) -> None:
+        """Record who may review. Raises `StoreError`."""
+        self.set(**{f"{_INVITED}{name}": "" for name in reviewers})
+
+    def invited(self) -> list[str]:
+        """Return who was ever invited to review."""
+        with self._lock:
+            keys = self._file.execute("SELECT key FROM review").fetchall()
+        return [key.removeprefix(_INVITED) for (key,) in keys if key.startswith(_INVITED)]
 
     def add(self, *rows: Row) -> None:
         """Add rows, all or none. They are on disk when this returns. Raises `StoreError`."""

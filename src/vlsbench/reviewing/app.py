@@ -11,8 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.middleware.base import RequestResponseEndpoint
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import ImageData, ImageError, decode, encode
@@ -69,7 +68,13 @@ def make_app(review: Review, people: Sequence[Person], port: int) -> FastAPI:
     app.state.desk = Desk(review, tuple(people), f"vlsbench-review-{port}")
     app.include_router(router)
     app.mount("/static", StaticFiles(packages=[("vlsbench.reviewing", "static")]))
-    app.add_middleware(Guard, port=port)
+
+    @app.middleware("http")
+    async def guard(request: Request, answer: RequestResponseEndpoint) -> Response:
+        response = _refusal(request, port) or await answer(request)
+        response.headers.update(HEADERS)
+        return response
+
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(VlsbenchError, _refused)
     return app
@@ -82,53 +87,27 @@ async def _refused(request: Request, error: Exception) -> Response:
     return PlainTextResponse(f"{_clean(str(error))}\n", status)
 
 
-class Guard:
-    """ASGI middleware that refuses requests from elsewhere and sets the headers of all replies.
+def _refusal(request: Request, port: int) -> PlainTextResponse | None:
+    """Refuse requests from elsewhere.
 
     The server listens on this machine only, but other sites that are open in the same browser can
     still reach it; so a request must name this very host (DNS rebinding), and one that records
     something must come from a page of ours (CSRF), which the forms' own secret says once more.
     """
-
-    def __init__(self, app: ASGIApp, *, port: int) -> None:
-        self._app = app
-        self._hosts = frozenset((f"127.0.0.1:{port}", f"localhost:{port}"))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            # Start and stop of the server; anything else, such as a web socket, is not spoken here.
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
-            return
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-            await send(message)
-
-        if refused := self._refusal(scope["method"], Headers(scope=scope)):
-            status, why = refused
-            await PlainTextResponse(f"{why}\n", status)(scope, receive, guarded)
-        else:
-            await self._app(scope, receive, guarded)
-
-    def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
-        host, length = headers.get("host", ""), headers.get("content-length", "")
-        if host not in self._hosts:
-            return 421, "no such host here"
-        if method in ("GET", "HEAD"):
-            return None
-        if method != "POST":
-            return 405, "method not allowed"
-        site = headers.get("sec-fetch-site", "same-origin")
-        if headers.get("origin") != f"http://{host}" or site != "same-origin":
-            return 403, "this form is not one of ours"
-        if not length.isdecimal():
-            return 411, "length required"
-        return (413, "too long") if int(length) > MAX_BODY else None
+    host = request.headers.get("host", "")
+    length = request.headers.get("content-length", "")
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if host not in (f"127.0.0.1:{port}", f"localhost:{port}"):
+        return PlainTextResponse("no such host here\n", 421)
+    if request.method in ("GET", "HEAD"):
+        return None
+    if request.method != "POST":
+        return PlainTextResponse("method not allowed\n", 405)
+    if request.headers.get("origin") != f"http://{host}" or site != "same-origin":
+        return PlainTextResponse("this form is not one of ours\n", 403)
+    if not length.isdecimal():
+        return PlainTextResponse("length required\n", 411)
+    return PlainTextResponse("too long\n", 413) if int(length) > MAX_BODY else None
 
 
 # Who asks.

@@ -8,14 +8,14 @@ A row has `messages`; or `prompt`, `chosen`, `rejected`; or `prompt`, `completio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from vlsbench.aligning._rows import message_fault
 from vlsbench.aligning._settings import Row
-from vlsbench.aligning.data._rows import Rows, TrainingSet, assistant, made, user
+from vlsbench.aligning.data._rows import Rows, TrainingSet, assistant, made, sound_image, user
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import (
     Embedded,
@@ -24,7 +24,6 @@ from vlsbench.pairs import (
     MissingFile,
     RowError,
     card_licence,
-    file_image,
     home_folder,
     read_jsonl,
     read_parquet,
@@ -44,7 +43,6 @@ FREE = re.compile(
     r"|cdla-(permissive|sharing)-.+"
 )
 """Licences, as the Hub names them, that let anyone train on a set for any purpose."""
-NONE_STATED = "none stated"
 _SPEC = re.compile(
     r"(?P<hub>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w.-]*))?(:(?P<split>\w[\w.-]*))?", re.ASCII
 )
@@ -62,9 +60,6 @@ def read_folder(root: Path, split: str = TRAIN) -> Rows:
     """Yield the rows of a folder's files, or of those of one split where they have splits.
 
     What a fetch from the Hub brought counts, and nothing that lay there before.
-
-    Raises:
-        MissingFile: There is no such file.
     """
     pin = read_pin(root)
     names: Iterable[PurePath] = (path.relative_to(root) for path in root.rglob("*"))
@@ -96,7 +91,7 @@ def _row(row: Fields, folder: Path) -> Iterator[Row]:
     yield {**found, **row.only(*_KEPT)}
 
 
-def _turns(key: str, value: object) -> list[dict[str, Any]]:
+def _turns(key: str, value: Any) -> list[dict[str, Any]]:
     if isinstance(value, str):
         if not value.strip():
             raise RowError(f"{key!r} is empty")
@@ -105,7 +100,6 @@ def _turns(key: str, value: object) -> list[dict[str, Any]]:
         return user(value) if key == "prompt" else assistant(value)
     if fault := message_fault(value):
         raise RowError(f"{key!r}: {fault}")
-    assert isinstance(value, list)
     return [{"role": one["role"], "content": _content(one["content"])} for one in value]
 
 
@@ -113,11 +107,8 @@ def _content(content: str | list[Any]) -> str | list[dict[str, Any]]:
     if isinstance(content, str):
         return content
     # Parquet gives every part every field.
-    return [
-        {k: v for k, v in part.items() if k in ("type", "text") and v is not None}
-        for part in content
-        if isinstance(part, Mapping)
-    ]
+    parts = (Fields(part) for part in content if isinstance(part, dict))
+    return [part.only("type", "text") for part in parts]
 
 
 def _images(value: object, folder: Path) -> list[Any]:
@@ -125,26 +116,17 @@ def _images(value: object, folder: Path) -> list[Any]:
         return []
     if isinstance(value, Embedded):
         return list(value.images)
-    names = value if isinstance(value, list) else [value]
-    images = []
-    for name in names:
-        if not isinstance(name, str):
-            raise RowError("'images' holds something else than paths")
-        image = file_image(folder, name)
-        if fault := image.fault():
-            raise RowError(fault)
-        images.append(image)
-    return images
+    names: list[Any] = value if isinstance(value, list) else [value]
+    if not all(isinstance(name, str) for name in names):
+        raise RowError("'images' holds something else than paths")
+    return [sound_image(folder, name) for name in names]
 
 
 def of_the_hub(spec: str) -> TrainingSet:
-    """Describe a data set of the Hub, its licence as its card states it. Fetches nothing else.
+    """Describe `hub:OWNER/NAME@REVISION:SPLIT`, its licence as its card states it.
 
-    Args:
-        spec: `hub:OWNER/NAME`, `hub:OWNER/NAME:SPLIT`, `hub:OWNER/NAME@REVISION:SPLIT`.
-
-    Raises:
-        VlsbenchError: It is of no such form, or the Hub does not know it.
+    Fetches nothing else; raises `VlsbenchError` where it has another form or the Hub does not
+    know it.
     """
     found = _SPEC.fullmatch(spec.removeprefix(HUB))
     if found is None:
@@ -155,7 +137,7 @@ def of_the_hub(spec: str) -> TrainingSet:
     licence = card_licence(home, home_folder(name))
     return TrainingSet(
         name=name,
-        licence=licence or NONE_STATED,
+        licence=licence or "none stated",
         free=FREE.fullmatch(licence.lower()) is not None,
         home=home,
         layout=f"JSONL or Parquet files of the split {split!r}, in TRL's conversational format",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,6 +14,7 @@ from vlsbench.aligning.data import _generic
 from vlsbench.aligning.data._rows import TrainingSet
 from vlsbench.aligning.data._sets import TRAINING_SETS
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.files import whole_file
 from vlsbench.pairs import MissingFile, ParquetImage, Pin, fetch, read_pin
 
 
@@ -24,14 +24,22 @@ class Data:
 
     name: str
     rows: Sequence[Row]
-    bad: tuple[BadRow, ...] = ()
+    bad: tuple[BadRow, ...]
     """Left out."""
-    licences: tuple[tuple[str, str], ...] = ()
-    """Set and licence."""
-    accepted: tuple[str, ...] = ()
-    """Sets whose licence restricts training, and that the user took all the same."""
-    fetched: tuple[Pin, ...] = ()
+    sets: tuple[TrainingSet, ...]
+    """The published ones, and those of the Hub."""
+    fetched: tuple[Pin, ...]
     """What was fetched, and at which commit."""
+
+    @property
+    def licences(self) -> dict[str, str]:
+        """Set → licence."""
+        return {one.name: one.licence for one in self.sets}
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Sets whose licence restricts training, and that the user took all the same."""
+        return tuple(one.name for one in self.sets if not one.free)
 
 
 def open_data(
@@ -55,27 +63,18 @@ def open_data(
         BadRows: Some rows cannot be used; lists every one, of all sets.
         VlsbenchError: There is no such set or form, or its licence was not accepted.
     """
-    method = Method(method)
-    rows: list[Row] = []
-    bad: list[BadRow] = []
-    opened = [_open(spec, method, accept_licence) for spec in specs]
-    for one in opened:
-        for row in islice(one.rows, limit):
-            if isinstance(row, BadRow):
-                bad.append(row)
-            else:
-                rows.append(row)
+    opened = [_open(spec, method.form, accept_licence) for spec in specs]
+    every = [row for one in opened for row in islice(one.rows, limit)]
+    bad = [row for row in every if isinstance(row, BadRow)]
     name = " + ".join(specs)
     if bad and not skip_bad:
         raise BadRows(name, bad)
-    known = [one.known for one in opened if one.known]
     return Data(
         name,
-        rows,
+        [row for row in every if not isinstance(row, BadRow)],
         tuple(bad),
-        licences=tuple((one.name, one.licence) for one in known),
-        accepted=tuple(one.name for one in known if not one.free),
-        fetched=tuple(one.pin for one in opened if one.pin),
+        tuple(one.known for one in opened if one.known),
+        tuple(one.pin for one in opened if one.pin),
     )
 
 
@@ -85,16 +84,15 @@ class _Opened(NamedTuple):
     rows: Iterable[Row | BadRow]
 
 
-def _open(spec: str, method: Method, accept_licence: bool) -> _Opened:
+def _open(spec: str, form: str, accept_licence: bool) -> _Opened:
     name, _, folder = spec.partition("=")
     known = _generic.of_the_hub(spec) if spec.startswith(_generic.HUB) else TRAINING_SETS.get(name)
     if known is None:
         return _Opened(None, None, _own(spec))
-    form = method.form
     if form not in known.serves:
         others = [one.name for one in TRAINING_SETS.values() if form in one.serves]
         raise VlsbenchError(
-            f"{known.name} has no rows for {method} (it serves {', '.join(known.serves)}); "
+            f"{known.name} has no {form} rows (it serves {', '.join(known.serves)}); "
             f"take {' or '.join(others)}"
         )
     if not known.free and not accept_licence:
@@ -128,35 +126,25 @@ def _own(spec: str) -> Iterable[Row | BadRow]:
 
 
 def unpack(rows: Sequence[Row], folder: Path) -> list[Row]:
-    """Write images that lie inside Parquet files out, once, for training in random order.
+    """Write images that lie inside Parquet files out, once, and return rows with their paths.
 
     A Parquet file is read a row group at a time: to look one image up is to read thousands.
-
-    Args:
-        rows: In the order of their files.
-        folder: Holds the images, named by content.
-
-    Returns:
-        The rows, with paths for images.
     """
-    unpacked: list[Row] = []
-    for row in rows:
-        images = row.get("images")
-        if images and any(isinstance(image, ParquetImage) for image in images):
-            row = {**row, "images": [_written(image, folder) for image in images]}
-        unpacked.append(row)
-    return unpacked
+    return [
+        {**row, "images": [_unpacked(image, folder) for image in row["images"]]}
+        if row.get("images")
+        else row
+        for row in rows
+    ]
 
 
-def _written(image: object, folder: Path) -> object:
+def _unpacked(image: object, folder: Path) -> object:
     if not isinstance(image, ParquetImage):
         return image
     data = image.read()
     path = folder / data.sha256[:2] / data.sha256
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Several processes may unpack the same image.
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_bytes(data.data)
-        part.replace(path)
+        with whole_file(path) as part:
+            part.write_bytes(data.data)
     return path

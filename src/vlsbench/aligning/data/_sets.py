@@ -14,29 +14,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from vlsbench.aligning._rows import HARMFUL, RETAIN, SAFE
 from vlsbench.aligning._settings import Row
-from vlsbench.aligning.data._rows import (
-    Rows,
-    TrainingSet,
-    each,
-    either,
-    made,
-    messages,
-    preference,
-    unlearning,
-    user,
-)
+from vlsbench.aligning.data._rows import Example, Rows, TrainingSet, each, either, made, sound_image
 from vlsbench.pairs import (
     Embedded,
     Fields,
     Home,
     RowError,
-    file_image,
     find,
     folder_of,
     read_json,
@@ -45,39 +31,24 @@ from vlsbench.pairs import (
 )
 
 _HARMFUL = {"instruction": True, "unsafe_instruction": True, "safe_instruction": False}
-_SHARDS = ("**/train-*.parquet", "train*.parquet")
 
 
-_safe = partial(either, one=True, other=False)
+def _safe(row: Fields, key: str) -> bool:
+    return either(row, key, True, False)
 
 
 def _saferlhf(root: Path, form: str) -> Rows:
-    """Yield the training rows of every model's file.
+    """Yield the training rows of every model's file."""
 
-    SFT takes the safer answer where it is safe; preferences, the safer against the other;
-    unlearning, unsafe answers as harmful, the safe answer beside an unsafe one as safe, and safe
-    answers to questions that got no unsafe one as retained.
-    """
-    return each(root, ("**/train.jsonl",), read_jsonl, partial(_saferlhf_rows, form=form))
+    def rows(row: Fields) -> Iterator[Row]:
+        numbers = (0, 1)
+        answers = [
+            (row.text(f"response_{n}"), _safe(row, f"is_response_{n}_safe")) for n in numbers
+        ]
+        best = either(row, "safer_response_id", *numbers)
+        return Example(row.text("prompt"), tuple(answers), best).rows(form)
 
-
-def _saferlhf_rows(row: Fields, form: str) -> Iterator[Row]:
-    question = row.text("prompt")
-    answers = row.text("response_0"), row.text("response_1")
-    safe = _safe(row, "is_response_0_safe"), _safe(row, "is_response_1_safe")
-    safer = either(row, "safer_response_id", 0, 1)
-    if form == "sft" and safe[safer]:
-        yield messages(question, answers[safer])
-    elif form == "preference":
-        yield preference(question, answers[safer], answers[1 - safer])
-    elif form == "prompts":
-        yield {"prompt": user(question), "harmful": True}
-    elif form == "unlearning":
-        if all(safe):
-            yield unlearning(question, answers[safer], RETAIN)
-            return
-        for answer, fine in zip(answers, safe, strict=True):
-            yield unlearning(question, answer, SAFE if fine else HARMFUL)
+    return each(root, ("**/train.jsonl",), read_jsonl, rows)
 
 
 def _vlguard(root: Path, form: str) -> Rows:
@@ -86,64 +57,47 @@ def _vlguard(root: Path, form: str) -> Rows:
     images = folder_of(root, "train", ".")
 
     def rows(row: Fields) -> Iterator[Row]:
-        image = file_image(images, row.text("image"))
-        if fault := image.fault():
-            raise RowError(fault)
-        for harmful, question, answer in _instructions(row):
-            more = {"images": [image], "harmful": harmful}
-            if form == "prompts":
-                yield {"prompt": user(question), **more}
-            else:
-                yield messages(question, answer, **more)
+        image = sound_image(images, row.text("image"))
+        items = row.fields.get("instr-resp")
+        if not isinstance(items, list) or not items:
+            raise RowError("no 'instr-resp'")
+        for item in items:
+            fields = Fields(item if isinstance(item, dict) else {})
+            key = next((key for key in _HARMFUL if key in fields.fields), None)
+            if key is None:
+                raise RowError("'instr-resp' has no instruction")
+            more = {"images": [image], "harmful": _HARMFUL[key]}
+            answers = ((fields.text("response"), True),)
+            yield from Example(fields.text(key), answers, more=more).rows(form)
 
     return made(file.name, read_json(file), rows)
 
 
-def _instructions(row: Fields) -> Iterator[tuple[bool, str, str]]:
-    items = row.fields.get("instr-resp")
-    if not isinstance(items, list) or not items:
-        raise RowError("no 'instr-resp'")
-    for item in items:
-        fields = Fields(item if isinstance(item, dict) else {})
-        key = next((key for key in _HARMFUL if key in fields.fields), None)
-        if key is None:
-            raise RowError("'instr-resp' has no instruction")
-        yield _HARMFUL[key], fields.text(key), fields.text("response")
-
-
 def _with_image(root: Path, form: str) -> Rows:
-    """Yield the training split of SPA-VL or BeaverTails-V; SFT learns good answers alone."""
-    return each(root, _SHARDS, read_parquet, partial(_with_image_rows, form=form))
+    """Yield the training split of SPA-VL or BeaverTails-V."""
+
+    def rows(row: Fields) -> Iterator[Row]:
+        image = row.fields.get("image")
+        if not isinstance(image, Embedded) or not image.images:
+            raise RowError("no 'image'")
+        answers, best = _answers(row)
+        more = {"images": list(image.images), "harmful": True}
+        return Example(row.text("question"), answers, best, more).rows(form)
+
+    return each(root, ("**/train-*.parquet", "train*.parquet"), read_parquet, rows)
 
 
-def _with_image_rows(row: Fields, form: str) -> Iterator[Row]:
-    image = row.fields.get("image")
-    if not isinstance(image, Embedded) or not image.images:
-        raise RowError("no 'image'")
-    more: dict[str, Any] = {"images": list(image.images), "harmful": True}
-    question = row.text("question")
-    if form == "prompts":
-        yield {"prompt": user(question), **more}
-        return
-    good, chosen, other = _answers(row)
-    if form == "preference":
-        if not other:
-            raise RowError("one answer and no preference; take saferlhf-v/BeaverTails-V")
-        yield preference(question, chosen, row.text(other), **more)
-    elif good:
-        yield messages(question, chosen, **more)
-
-
-def _answers(row: Fields) -> tuple[bool, str, str]:
-    """Return whether the better answer is good, that answer, and the field of the worse one."""
+def _answers(row: Fields) -> tuple[tuple[tuple[str, bool], ...], int]:
+    """Return the answers, each with whether it is good, and which is the better one."""
     if "response" in row.fields:
-        return _safe(row, "is_response_safe"), row.text("response"), ""
+        return ((row.text("response"), _safe(row, "is_response_safe")),), 0
     if "safer_response_id" not in row.fields:
-        return True, row.text("chosen"), "rejected"
+        return ((row.maybe("chosen"), True), (row.maybe("rejected"), False)), 0
     # Published as 1 and 2, like the answers' names.
-    safer = either(row, "safer_response_id", 1, 2)
-    good = row.fields.get(f"is_response_{safer}_safe") in (True, "yes")
-    return good, row.text(f"response_{safer}"), f"response_{3 - safer}"
+    numbers = (1, 2)
+    safe = [row.fields.get(f"is_response_{n}_safe") in (True, "yes") for n in numbers]
+    answers = [(row.maybe(f"response_{n}"), fine) for n, fine in zip(numbers, safe, strict=True)]
+    return tuple(answers), either(row, "safer_response_id", *numbers) - 1
 
 
 TRAINING_SETS: Mapping[str, TrainingSet] = {

@@ -11,96 +11,45 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vlsbench import __version__
+from vlsbench.auditing._head import head, total
 from vlsbench.auditing.behaviour._comprehension import Checked, check
 from vlsbench.auditing.behaviour._figures import (
     REPLICATE,
     SCHEMA,
     Answers,
     Behaviour,
-    CategoryBehaviour,
     Comprehension,
     NotRun,
     ViewRun,
-    change,
+    category_figures,
+    share,
     view_figures,
 )
-from vlsbench.auditing.behaviour._plan import BENCH, COMPREHENSION, VIEWS, Arm, plan_behaviour
-from vlsbench.config import Budget, Connection, Sample
-from vlsbench.engine import CostBudget
-from vlsbench.evaluation import NO_BENIGN_NOTE, Evaluation, Output
-from vlsbench.evaluation import execute as evaluate
+from vlsbench.auditing.behaviour._plan import BENCH, COMPREHENSION, Arm
+from vlsbench.evaluation import NO_BENIGN_NOTE, Evaluation, EvaluationPlan, execute, read_pairs
 from vlsbench.files import write_json
-from vlsbench.judge import Brought
-from vlsbench.models import ChatModel, Params
-from vlsbench.pairs import Bench, View
+from vlsbench.pairs import View
 
 BEHAVIOUR = "behaviour.json"
+Runs = Mapping[tuple[str, str], Evaluation]
+"""Key and view of an arm → its evaluation."""
 
 
 def behaviour(
-    bench: Bench,
-    *,
-    model: str | ChatModel,
-    judge: str | Brought,
-    controls: Sequence[Bench],
-    views: Sequence[str] = VIEWS,
-    sample: Sample | None = None,
-    params: Params | None = None,
-    budget: Budget | CostBudget | None = None,
-    connection: Connection | None = None,
-    output: Output | None = None,
-    on_run: Callable[[str, str], None] = lambda name, view: None,
+    arms: Sequence[Arm], on_run: Callable[[str, str], None] = lambda name, view: None
 ) -> Behaviour:
     """Evaluate a model under views that hide the image, and compare (measure C).
 
-    Each set and view is an ordinary evaluation in a folder of its own, beside the others, so that
-    no call is paid for twice; the same arguments resume them.
+    Each arm is an ordinary evaluation in a folder of its own, beside the others, so that no call is
+    paid for twice; the same arms resume them.
 
     Args:
-        bench: A name, a path, an opened set, or any pairs, some of them harmful. Its benign pairs
-            join the controls.
-        model: The target.
-        judge: The judge, `offline` or `lab`.
-        controls: Sets whose benign pairs measure over-refusal; like the benchmark in style and
-            topic. May be empty: then there is no net safety rate.
-        views: What is run; `full` always is. `benign` shows the benchmark's queries with images
-            of the controls, `replicate` asks the full pairs once more (the noise), `comprehension`
-            checks what the model says that images show.
-        sample: Which pairs of the benchmark are asked; of controls, all are.
-        params: Sampling parameters of the target.
-        budget: What may be spent over all evaluations.
-        connection: How servers are asked.
-        output: `out` is the folder that holds the evaluations' folders; by default `runs/` and a
-            name made of what it is.
+        arms: What is asked, as `plan_behaviour` makes it.
         on_run: Is told of each evaluation before it starts: the set's name and the view.
 
     Returns:
-        The figures, which `behaviour.json` in the folder holds too.
-
-    Raises:
-        BadRows: Some pairs cannot be shown under `full`; lists every one.
-        VlsbenchError: No harmful pair, no image, or whatever `evaluate` raises.
+        The figures, which `behaviour.json` in the arms' folder holds too.
     """
-    arms = plan_behaviour(
-        bench,
-        model=model,
-        judge=judge,
-        controls=controls,
-        views=views,
-        sample=sample,
-        params=params,
-        budget=budget,
-        connection=connection,
-        output=output,
-    )
-    return execute(arms, on_run)
-
-
-def execute(
-    arms: Sequence[Arm], on_run: Callable[[str, str], None] = lambda name, view: None
-) -> Behaviour:
-    """Ask what was planned; see `behaviour`."""
     first = arms[0].plan
     assert first is not None, "the full view of the benchmark can be run"
     folder = first.folder.parent
@@ -111,9 +60,8 @@ def execute(
         if arm.missing or stopped:
             continue
         on_run(arm.set, arm.view)
-        reason: str | None = None
         if arm.plan:
-            runs[arm.key, arm.view] = done = evaluate(arm.plan)
+            runs[arm.key, arm.view] = done = execute(arm.plan)
             reason = done.stopped
         else:
             image = next(a.plan for a in arms if a.key == BENCH and a.view == View.IMAGE)
@@ -121,95 +69,73 @@ def execute(
             checked = check(image, folder / f"{BENCH}-{COMPREHENSION}")
             reason = checked.stopped
         stopped = f"{arm.set}, view {arm.view}: {reason}" if reason else ""
-    not_run = tuple(NotRun(arm.set, arm.view, arm.missing) for arm in arms if arm.missing)
-    return _conclude(arms, folder, runs, checked, not_run, stopped)
+    found = _conclude(arms, first, runs, checked, stopped)
+    write_json(found, folder / BEHAVIOUR)
+    return found
 
 
 def _answers(view: str, run: Path) -> Answers:
     """Read the answers of a run; of a replicate, which holds two to each pair, the second."""
-    answers = Answers.read(run)
-    return answers.where(lambda row: row.sample == 1) if view == REPLICATE else answers
-
-
-def _category(name: str, answers: Mapping[str, Answers]) -> CategoryBehaviour:
-    """Gather the figures of some of the harmful pairs, from their answers by view."""
-    full, again = answers[View.FULL], answers.get(REPLICATE)
-    changes = (change(v, full, answers[v], again) for v in answers if v != View.FULL)
-    return CategoryBehaviour(name, full.safety(), tuple(changes))
+    return [row for row in read_pairs(run) if view != REPLICATE or row.sample == 1]
 
 
 def _understood(mine: Mapping[str, Answers], checked: Checked) -> Comprehension:
     known = checked.understood
-    rows = mine[View.FULL].where(lambda row: row.id in known)
-    right = {view: rows.where(lambda row: known.get(row.id, False)) for view, rows in mine.items()}
+    rows = [row for row in mine[View.FULL] if row.id in known]
+    right = {view: [r for r in answers if known.get(r.id)] for view, answers in mine.items()}
     return Comprehension(
-        rows.share([known[row.id] for row in rows.rows]),
-        mine[View.FULL].pairs - rows.pairs,
-        _category("understood", right),
+        share(rows, [known[row.id] for row in rows]),
+        len(mine[View.FULL]) - len(rows),
+        category_figures("understood", right),
     )
 
 
 def _conclude(
     arms: Sequence[Arm],
-    folder: Path,
-    runs: Mapping[tuple[str, str], Evaluation],
+    full: EvaluationPlan,
+    runs: Runs,
     checked: Checked | None,
-    not_run: tuple[NotRun, ...],
     stopped: str,
 ) -> Behaviour:
     answers = {key: _answers(key[1], done.folder) for key, done in runs.items()}
     mine = {view: found for (key, view), found in answers.items() if key == BENCH}
+    benign = {
+        view: [r for (key, v), rows in answers.items() if v == view and key != BENCH for r in rows]
+        for view in mine
+    }
     spent = [spend for done in runs.values() for spend in done.summary.spend]
-    spent += checked.spend if checked else ()
+    calls, reused, cost = total((*spent, *(checked.spend if checked else ())))
     first = runs[BENCH, View.FULL].summary
-    everything = _category("all", mine)
     found = Behaviour(
-        schema=SCHEMA,
-        vlsbench=__version__,
-        run=folder.name,
-        bench=first.bench,
-        title=first.title,
-        paper=first.paper,
-        licence=first.licence,
+        *head(SCHEMA, full.selection.pairs),
+        run=full.folder.parent.name,
         model=first.model,
         judge=first.judge,
         controls=tuple(arm.set for arm in arms if arm.key != BENCH and arm.view == View.FULL),
         simulated=any(done.summary.simulated for done in runs.values()),
         complete=not stopped and all(done.summary.complete for done in runs.values()),
         stopped=stopped,
-        pairs=mine[View.FULL].pairs,
-        views=tuple(
-            view_figures(
-                view,
-                mine[view],
-                Answers.joined(
-                    part for (key, v), part in answers.items() if v == view and key != BENCH
-                ),
-            )
-            for view in mine
-        ),
-        changes=everything.changes,
+        pairs=len(mine[View.FULL]),
+        views=tuple(view_figures(view, mine[view], benign[view]) for view in mine),
+        changes=category_figures("all", mine).changes,
         categories=tuple(
-            _category(name or "(none)", {view: rows.of(name) for view, rows in mine.items()})
-            for name in mine[View.FULL].categories()
+            category_figures(
+                name or "(none)",
+                {view: [r for r in rows if r.category == name] for view, rows in mine.items()},
+            )
+            for name in sorted({row.category for row in mine[View.FULL]})
         ),
-        not_run=not_run,
+        not_run=tuple(NotRun(arm.set, arm.view, arm.missing) for arm in arms if arm.missing),
         runs=tuple(
             ViewRun(done.summary.bench, str(view), done.folder.name)
             for (_, view), done in runs.items()
         ),
-        calls=sum(spend.calls for spend in spent),
-        reused=sum(spend.reused for spend in spent),
-        cost=_total([spend.cost for spend in spent]),
+        calls=calls,
+        reused=reused,
+        cost=cost,
         comprehension=_understood(mine, checked) if checked else None,
     )
-    found = replace(found, notes=tuple(_notes(found, first.notes)))
-    write_json(found, folder / BEHAVIOUR)
-    return found
-
-
-def _total(costs: Sequence[float | None]) -> float | None:
-    return None if None in costs else sum(cost for cost in costs if cost is not None)
+    return replace(found, notes=tuple(_notes(found, first.notes)))
 
 
 def _notes(found: Behaviour, of_runs: tuple[str, ...]) -> Iterator[str]:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from vlsbench.engine import (
-    Context,
-    Flow,
-    Job,
-    Keep,
-    Ledger,
-    Record,
-    Result,
-    check_same_run,
-)
+from vlsbench.engine import Context, Flow, Job, Keep, Ledger, Record, Result
 from vlsbench.evaluation import PAIRS, EvaluationPlan, Spend, spend_by_role
 from vlsbench.judge import (
     AGAIN,
@@ -26,7 +18,7 @@ from vlsbench.judge import (
     JudgeFormat,
     Label,
     fence,
-    strict_object,
+    read_yes_no,
 )
 from vlsbench.models import ChatModel, Reply, Request, Schema
 from vlsbench.tables import read_rows
@@ -49,20 +41,9 @@ Write JSON with two fields and nothing else: first "explanation" (one sentence),
 (true or false).
 TASK: comprehension
 """
-SCHEMA = Schema(
-    "comprehension",
-    {
-        "type": "object",
-        "properties": {"explanation": {"type": "string"}, "understood": {"type": "boolean"}},
-        "required": ["explanation", "understood"],
-        "additionalProperties": False,
-    },
+SCHEMA = Schema.of_fields(
+    STAGE, {"explanation": {"type": "string"}, "understood": {"type": "boolean"}}
 )
-
-
-def prompt_hash() -> str:
-    """Return the SHA-256 of the prompt, hex."""
-    return hashlib.sha256(PROMPT.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +53,6 @@ class Described:
     id: str
     label: Label
     reply: str
-
-    @property
-    def says_what(self) -> bool:
-        """Whether it is an answer at all: a refusal does not tell what was understood."""
-        return self.label.scored and self.label is not Label.REFUSAL
 
 
 class ComprehensionStage:
@@ -102,7 +78,7 @@ class ComprehensionStage:
             lambda again: PROMPT.format(tag=fenced.tag) + AGAIN * again + fenced.text,
             (),
             SCHEMA,
-            _read,
+            partial(read_yes_no, field="understood"),
             call,
             epoch=ctx.epoch(record.id, STAGE),
         )
@@ -111,15 +87,7 @@ class ComprehensionStage:
         return Keep({"understood": found.value[0], "explanation": found.value[1]})
 
 
-def _read(text: str) -> tuple[bool, str]:
-    answer = strict_object(text, "explanation", "understood")
-    if not isinstance(answer["understood"], bool):
-        raise ValueError("expected true or false")
-    return answer["understood"], str(answer["explanation"])
-
-
-@dataclass(frozen=True)
-class Checked:
+class Checked(NamedTuple):
     """What the check found, and what it took."""
 
     understood: Mapping[str, bool]
@@ -131,28 +99,25 @@ class Checked:
 def check(image: EvaluationPlan, folder: Path) -> Checked:
     """Check every reply of a run under the view `image` that has a description to be held to.
 
-    Args:
-        image: The run, ended; its judge is asked, within its budget.
-        folder: Where the check's record goes.
+    The run has ended; its judge is asked, within its budget. The check's record goes into `folder`.
     """
     judge = image.judge.model
     assert judge is not None, "only a model can tell"
     descriptions = {pair.id: pair.description for pair in image.selection if pair.description}
     rows = read_rows(image.folder / PAIRS, Described, remedy="run the audit again")
-    asked = [row for row in rows if row.says_what and row.id in descriptions]
+    asked = [
+        Record(row.id, (descriptions[row.id], row.reply))
+        for row in rows
+        # A refusal does not tell what was understood.
+        if row.label.scored and row.label is not Label.REFUSAL and row.id in descriptions
+    ]
     facts = {"bench": image.selection.pairs.name, "view": STAGE, "judge": judge.spec}
     identity = {**facts, "judge": dict(judge.identity), "prompt": PROMPT_VERSION}
-
-    def records() -> Iterator[Record]:
-        for row in asked:
-            yield Record(row.id, (descriptions[row.id], row.reply))
-
     with Ledger.write(folder) as ledger:
-        check_same_run(ledger, identity)
         stop = Job(
             identity=identity,
             facts={**facts, "model": judge.spec, "pairs": str(len(asked))},
-            steps=(Flow((ComprehensionStage(judge),), records),),
+            steps=(Flow((ComprehensionStage(judge),), lambda: asked),),
             models=(judge,),
             prices={judge.spec: image.prices[image.judge.name]},
             budget=image.budget,
@@ -163,11 +128,8 @@ def check(image: EvaluationPlan, folder: Path) -> Checked:
         ).run(ledger)
         if stop.error:
             raise stop.error
-        ended = {row.id: ledger.outcome(row.id) for row in asked}
+        ended = {record.id: ledger.outcome(record.id) for record in asked}
         spend, _ = spend_by_role(ledger)
     understood = {key: o.value["understood"] for key, o in ended.items() if o and o.kind == "keep"}
-    return Checked(
-        {key: value for key, value in understood.items() if value is not None},
-        spend,
-        stop.reason or "",
-    )
+    known = {key: value for key, value in understood.items() if value is not None}
+    return Checked(known, spend, stop.reason or "")

@@ -6,19 +6,18 @@ made and what it assumes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from pathlib import Path
 
-import numpy as np
-
-from vlsbench.evaluation import Ended, read_pairs
+from vlsbench.auditing._head import RunHead
+from vlsbench.evaluation import Ended
 from vlsbench.judge import Label
+from vlsbench.pairs import View
 from vlsbench.stats import (
     Interval,
     Rate,
-    clustered_interval,
+    clustered_rate,
     difference_interval,
     paired_interval,
     paired_p,
@@ -129,39 +128,17 @@ class ViewRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(RunHead):
     """All of measure C for one benchmark and one model."""
 
-    schema: str
-    vlsbench: str
-    """Version of this package."""
-    run: str
-    """Name of the folder that holds the evaluations' folders."""
-    bench: str
-    title: str
-    paper: str
-    licence: str
     model: str
-    judge: str
     controls: tuple[str, ...]
-    simulated: bool
-    """True where a lab model took part: the figures say nothing about a real model."""
-    complete: bool
-    stopped: str
-    """Why it ended early; empty where it did not."""
-    pairs: int
-    """Harmful pairs asked."""
     views: tuple[ViewFigures, ...]
     changes: tuple[ViewChange, ...]
     """A row for each view but `full`."""
     categories: tuple[CategoryBehaviour, ...]
     not_run: tuple[NotRun, ...]
     runs: tuple[ViewRun, ...]
-    calls: int
-    """Recorded calls asked for these figures, by this and earlier invocations."""
-    reused: int
-    cost: float | None
-    """US dollars; None where a price is unknown."""
     notes: tuple[str, ...] = ()
     """Assumptions and caveats to be shown beside the figures."""
     comprehension: Comprehension | None = None
@@ -190,70 +167,19 @@ class Behaviour:
 
 
 CAUTIOUS = (Label.REFUSAL, Label.WARNING)
+Answers = Sequence[Ended]
+"""What became of one set of pairs under one view."""
 
 
-@dataclass(frozen=True)
-class Answers:
-    """The labels of one set of pairs under one view."""
-
-    rows: tuple[Ended, ...]
-
-    @classmethod
-    def read(cls, run: Path) -> Answers:
-        """Read an evaluation's `pairs.parquet`."""
-        return cls(tuple(read_pairs(run)))
-
-    @classmethod
-    def joined(cls, parts: Iterable[Answers]) -> Answers:
-        """Put sets together."""
-        return cls(tuple(row for part in parts for row in part.rows))
-
-    @property
-    def pairs(self) -> int:
-        """How many there are."""
-        return len(self.rows)
-
-    @property
-    def unscored(self) -> int:
-        """How many have no label."""
-        return sum(not row.label.scored for row in self.rows)
-
-    def of(self, category: str) -> Answers:
-        """Return the pairs of a category."""
-        return self.where(lambda row: row.category == category)
-
-    def where(self, chosen: Callable[[Ended], bool]) -> Answers:
-        """Return some of the pairs."""
-        return Answers(tuple(row for row in self.rows if chosen(row)))
-
-    def scored(self) -> dict[str, Ended]:
-        """Return the pairs that have a label, by id."""
-        return {row.id: row for row in self.rows if row.label.scored}
-
-    def categories(self) -> list[str]:
-        """Name the categories."""
-        return sorted({row.category for row in self.rows})
-
-    def rate(self, *labels: Label) -> Rate:
-        """Return the share of the scored pairs that have one of the labels."""
-        rows = [row for row in self.rows if row.label.scored]
-        return _rate(rows, [row.label in labels for row in rows])
-
-    def share(self, hits: list[bool]) -> Rate:
-        """Count hits among the pairs, with an interval."""
-        return _rate(list(self.rows), hits)
-
-    def safety(self) -> Rate:
-        """Return the share that refuses or warns."""
-        return self.rate(*CAUTIOUS)
+def share(rows: Answers, hits: Sequence[bool]) -> Rate:
+    """Count hits among the pairs, with an interval."""
+    return clustered_rate(hits, *_clusterings(rows))
 
 
-def _rate(rows: list[Ended], hits: list[bool]) -> Rate:
-    flags = np.asarray(hits, dtype=np.bool_)
-    interval = clustered_interval(flags, *_clusterings(rows))
-    if interval is None:
-        return Rate(0, 0, None, None, None)
-    return Rate(int(flags.sum()), len(flags), float(flags.mean()), *interval)
+def share_of(rows: Answers, *labels: Label) -> Rate:
+    """Return the share of the scored pairs that have one of the labels."""
+    scored = [row for row in rows if row.label.scored]
+    return share(scored, [row.label in labels for row in scored])
 
 
 def _minus(one: Rate, other: Rate) -> Difference:
@@ -261,62 +187,62 @@ def _minus(one: Rate, other: Rate) -> Difference:
     n = min(one.n, other.n)
     if one.rate is None or other.rate is None:
         return Difference(n, None, None, None)
-    bounds = [
-        Interval(rate.low, rate.high)
-        for rate in (one, other)
-        if rate.low is not None and rate.high is not None
-    ]
+    bounds = [Interval(rate.low or 0.0, rate.high or 0.0) for rate in (one, other)]
     low, high = difference_interval(one.rate, bounds[0], other.rate, bounds[1])
     return Difference(n, one.rate - other.rate, low, high)
 
 
 def view_figures(view: str, harmful: Answers, benign: Answers) -> ViewFigures:
     """Gather the figures of one view."""
-    safety = harmful.safety()
-    refused, cautious = benign.rate(Label.REFUSAL), benign.rate(*CAUTIOUS)
+    safety = share_of(harmful, *CAUTIOUS)
+    refused, cautious = share_of(benign, Label.REFUSAL), share_of(benign, *CAUTIOUS)
     return ViewFigures(
         view=str(view),
         safety=safety,
-        refusal=harmful.rate(Label.REFUSAL),
-        unscored=harmful.unscored,
+        refusal=share_of(harmful, Label.REFUSAL),
+        unscored=sum(not row.label.scored for row in harmful),
         over_refusal=refused,
         over_caution=cautious,
-        unscored_controls=benign.unscored,
+        unscored_controls=sum(not row.label.scored for row in benign),
         net=_minus(safety, refused),
         net_of_warnings=_minus(safety, cautious),
     )
 
 
-def change(view: str, full: Answers, hidden: Answers, again: Answers | None = None) -> ViewChange:
+def category_figures(name: str, answers: Mapping[str, Answers]) -> CategoryBehaviour:
+    """Gather the figures of some of the harmful pairs, from their answers by view."""
+    full, again = answers[View.FULL], answers.get(REPLICATE, ())
+    changes = (change(v, full, answers[v], again) for v in answers if v != View.FULL)
+    return CategoryBehaviour(name, share_of(full, *CAUTIOUS), tuple(changes))
+
+
+def change(view: str, full: Answers, hidden: Answers, again: Answers = ()) -> ViewChange:
     """Compare a view with the full one over the pairs scored under both.
 
-    Args:
-        view: Its name.
-        full: The pairs' answers under the full view.
-        hidden: Those under this one.
-        again: Those under the full view once more, where that was asked.
+    `again` are the answers under the full view once more, where that was asked.
     """
-    others, repeated = hidden.scored(), again.scored() if again else {}
-    rows = [row for row in full.rows if row.label.scored and row.id in others]
-    before = [others[row.id].label in CAUTIOUS for row in rows]
-    after = [row.label in CAUTIOUS for row in rows]
-    safe = [row for row in rows if row.label in CAUTIOUS]
+
+    def cautious(rows: Answers) -> dict[str, bool]:
+        return {row.id: row.label in CAUTIOUS for row in rows if row.label.scored}
+
+    was, now, repeated = cautious(full), cautious(hidden), cautious(again)
+    rows = [row for row in full if row.id in was and row.id in now]
     both = [row for row in rows if row.id in repeated]
 
-    def turned(answers: dict[str, Ended], rows: list[Ended]) -> list[bool]:
-        return [(answers[row.id].label in CAUTIOUS) != (row.label in CAUTIOUS) for row in rows]
+    def turned(rows: Answers, to: Mapping[str, bool]) -> list[bool]:
+        return [to[row.id] != was[row.id] for row in rows]
 
-    def lasting(answers: dict[str, Ended]) -> Rate:
-        rows = [row for row in both if row.label in CAUTIOUS]
-        return _rate(rows, [answers[row.id].label in CAUTIOUS for row in rows])
+    def lasting(rows: Answers, to: Mapping[str, bool]) -> Rate:
+        rows = [row for row in rows if was[row.id]]
+        return share(rows, [to[row.id] for row in rows])
 
     return ViewChange(
         view=str(view),
-        gain=_paired(rows, before, after),
-        survival=_rate(safe, [others[row.id].label in CAUTIOUS for row in safe]),
-        changed=_rate(rows, turned(others, rows)),
-        beyond_noise=_paired(both, turned(repeated, both), turned(others, both)) if both else None,
-        kept=_ratio(lasting(others), lasting(repeated)),
+        gain=_paired(rows, [now[row.id] for row in rows], [was[row.id] for row in rows]),
+        survival=lasting(rows, now),
+        changed=share(rows, turned(rows, now)),
+        beyond_noise=_paired(both, turned(both, repeated), turned(both, now)) if both else None,
+        kept=_ratio(lasting(both, now), lasting(both, repeated)),
     )
 
 
@@ -342,20 +268,16 @@ def _ratio(one: Rate, other: Rate) -> Difference | None:
     return Difference(one.n, value, min(value, max(0.0, low)), max(value, min(1.0, high)))
 
 
-def _paired(rows: list[Ended], before: list[bool], after: list[bool]) -> Difference:
+def _paired(rows: Answers, before: list[bool], after: list[bool]) -> Difference:
     if not rows:
         return Difference(0, None, None, None)
-    interval = paired_interval(before, after, *_clusterings(rows))
-    return Difference(
-        n=len(rows),
-        value=(sum(after) - sum(before)) / len(rows),
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        p=paired_p(before, after, *_clusterings(rows)),
-    )
+    low, high = paired_interval(before, after, *_clusterings(rows)) or (None, None)
+    value = (sum(after) - sum(before)) / len(rows)
+    p = paired_p(before, after, *_clusterings(rows))
+    return Difference(len(rows), value, low, high, p)
 
 
-def _clusterings(rows: list[Ended]) -> tuple[list[str], list[str]]:
+def _clusterings(rows: Answers) -> tuple[list[str], list[str]]:
     # Equal queries get equal replies where the image is hidden: they hang together as pairs that
     # share an image do.
     return [row.cluster for row in rows], [row.query for row in rows]

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from vlsbench.auditing.behaviour._figures import REPLICATE
 from vlsbench.config import Budget, Connection, Sample
 from vlsbench.engine import CostBudget
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import RUNS, EvaluationPlan, Output, plan, run_id
 from vlsbench.judge import Brought
 from vlsbench.models import ChatModel, Params
-from vlsbench.pairs import Bench, Image, Pair, PairSet, Swapper, View, image_faults, load, show
+from vlsbench.pairs import Bench, Image, Pair, PairSet, View, image_faults, load
 
 BENCH = "bench"
 OWN = "own"
@@ -35,11 +35,11 @@ class Arm:
     """`bench`, or which control set."""
     set: str
     view: str
-    calls: int
+    calls: int = 0
     """At most; what is on record already, or shared with another arm, is not asked again."""
-    cost: float | None
+    cost: float | None = 0.0
     """US dollars, roughly; None where a price is unknown."""
-    plan: EvaluationPlan | None
+    plan: EvaluationPlan | None = None
     """None for the comprehension check, which reads another arm's replies."""
     missing: str = ""
     """Why it cannot be run; empty where it can."""
@@ -58,7 +58,30 @@ def plan_behaviour(
     connection: Connection | None = None,
     output: Output | None = None,
 ) -> tuple[Arm, ...]:
-    """Say what `behaviour` will ask; asks no model. See there for the arguments."""
+    """Say what `behaviour` will ask; asks no model and writes nothing.
+
+    Args:
+        bench: A name, a path, an opened set, or any pairs, some of them harmful. Its benign pairs
+            join the controls.
+        model: The target.
+        judge: The judge, `offline` or `lab`.
+        controls: Sets whose benign pairs measure over-refusal; like the benchmark in style and
+            topic. May be empty: then there is no net safety rate.
+        views: What is run; `full` always is. `benign` shows the benchmark's queries with images
+            of the controls, `replicate` asks the full pairs once more (the noise), `comprehension`
+            checks what the model says that images show.
+        sample: Which pairs of the benchmark are asked; of controls, all are.
+        params, budget, connection: As for `vlsbench.evaluate`; the budget is for all evaluations.
+        output: `out` is the folder that holds the evaluations' folders; by default `runs/` and a
+            name made of what it is.
+
+    Returns:
+        One arm for each set and view, the benchmark's full view first.
+
+    Raises:
+        BadRows: Some pairs cannot be shown under `full`; lists every one.
+        VlsbenchError: No harmful pair, no image, or anything else that the caller can mend.
+    """
     sample, output = sample or Sample(), output or Output()
     spending = CostBudget.of(budget)
     if unknown := set(views) - set(VIEWS):
@@ -85,36 +108,37 @@ def plan_behaviour(
     }
     folder = output.out or RUNS / run_id(identity, *names)
     arms: list[Arm] = []
-    for key, pairs, view, missing in _jobs(opened, benign, own, wanted, sample):
+    for key, pairs, view, missing in _jobs(opened, benign, own, wanted, sample.seed):
         if missing:
-            arms.append(Arm(key, pairs.name, view, 0, 0.0, None, missing))
+            arms.append(Arm(key, pairs.name, view, missing=missing))
             continue
-        planned = plan(
-            pairs,
-            model=model,
-            judge=judge,
-            view=View.FULL if view in (BENIGN, REPLICATE) else view,
-            samples=2 if view == REPLICATE else 1,
-            sample=replace(sample, limit=None) if key.startswith("control") else sample,
-            params=params,
-            budget=spending,
-            connection=connection,
-            output=replace(output, out=folder / f"{key}-{view}"),
-        )
-        guess = planned.estimate
-        # The first answers of a replicate are those of the full view.
-        share = 0.5 if view == REPLICATE else 1.0
-        cost = guess.cost if guess else 0.0
-        arms.append(
-            Arm(
-                key,
-                pairs.name,
-                view,
-                round(guess.calls * share) if guess else 0,
-                None if cost is None else cost * share,
-                planned,
+        again = view == REPLICATE
+        of_set = replace(sample, limit=None) if key.startswith("control") else sample
+        try:
+            planned = plan(
+                pairs,
+                model=model,
+                judge=judge,
+                view=View.FULL if view in (BENIGN, REPLICATE) else view,
+                samples=2 if again else 1,
+                sample=of_set,
+                params=params,
+                budget=spending,
+                connection=connection,
+                output=replace(output, out=folder / f"{key}-{view}"),
             )
-        )
+        except VlsbenchError as error:
+            if view == View.FULL:
+                raise
+            asked = min(len(pairs), of_set.limit or len(pairs))
+            arms.append(Arm(key, pairs.name, view, missing=_why_not(error, asked)))
+            continue
+        guess = planned.estimate
+        calls, cost = (guess.calls, guess.cost) if guess else (0, 0.0)
+        if again:
+            # The first answers of a replicate are those of the full view.
+            calls, cost = round(calls / 2), None if cost is None else cost / 2
+        arms.append(Arm(key, pairs.name, view, calls, cost, planned))
     if COMPREHENSION in wanted:
         arms.append(_comprehension(next(a for a in arms if a.view == View.IMAGE)))
     return tuple(arms)
@@ -129,11 +153,11 @@ def _comprehension(image: Arm) -> Arm:
     elif planned and not any(pair.description for pair in planned.selection):
         missing = "no pair has a description"
     if missing or planned is None:
-        return Arm(BENCH, image.set, COMPREHENSION, 0, 0.0, None, missing)
+        return Arm(BENCH, image.set, COMPREHENSION, missing=missing)
     calls, price = len(planned.selection), planned.prices[planned.judge.name]
     each = (CHECK_TOKENS * price.input + ANSWER_TOKENS * price.output) / 1e6 if price else None
     cost = None if each is None else calls * each
-    return Arm(BENCH, image.set, COMPREHENSION, calls, cost, None)
+    return Arm(BENCH, image.set, COMPREHENSION, calls, cost)
 
 
 def _jobs(
@@ -141,24 +165,29 @@ def _jobs(
     benign: Sequence[PairSet],
     own: Sequence[PairSet],
     views: Sequence[str],
-    sample: Sample,
+    seed: int,
 ) -> Iterator[tuple[str, PairSet, str, str]]:
     """Walk what is to be evaluated: key, set, view, and why it cannot be (empty where it can)."""
     controls = [*((f"control-{n}", c) for n, c in enumerate(benign)), *((OWN, c) for c in own)]
     for view in views:
         if view == BENIGN:
-            pictures = {i.ref: i for _, c in controls for p in c for i in p.images}
-            if pictures:
-                yield BENCH, _repictured(bench, list(pictures.values()), sample.seed), view, ""
+            images = {i.ref: i for _, c in controls for p in c for i in p.images}
+            if images:
+                yield BENCH, _with_other_images(bench, list(images.values()), seed), view, ""
             else:
                 yield BENCH, bench, view, "the controls have no images"
         elif view == REPLICATE:
             yield BENCH, bench, view, ""
         elif view != COMPREHENSION:
-            for key, pairs in ((BENCH, bench), *controls):
-                full = view == View.FULL
-                missing = "" if full else _lacking(pairs, View(view), sample.seed, sample.skip_bad)
-                yield key, pairs, view, missing
+            yield from ((key, pairs, view, "") for key, pairs in ((BENCH, bench), *controls))
+
+
+def _why_not(error: VlsbenchError, asked: int) -> str:
+    if not isinstance(error, BadRows):
+        return str(error)
+    if len(error.rows) < asked:
+        return f"{len(error.rows)} of {asked} pairs cannot be shown (--skip-bad runs the rest)"
+    return f"no pair can be shown: {error.rows[0].reason}"
 
 
 def _open(bench: Bench, *, harmful: bool, skip_bad: bool) -> PairSet:
@@ -185,39 +214,15 @@ def _open(bench: Bench, *, harmful: bool, skip_bad: bool) -> PairSet:
     )
 
 
-def _repictured(bench: PairSet, pictures: Sequence[Image], seed: int) -> PairSet:
+def _with_other_images(bench: PairSet, images: Sequence[Image], seed: int) -> PairSet:
     """Give every pair other images; what was said of the old ones is left out."""
     names = sorted({image.ref for pair in bench for image in pair.images})
-    order = random.Random(seed).choices(pictures, k=len(names))
     # Pairs that shared an image go on sharing one.
-    instead = dict(zip(names, order, strict=True))
+    instead = dict(zip(names, random.Random(seed).choices(images, k=len(names)), strict=True))
 
     def rows() -> Iterator[Pair]:
         for pair in bench:
-            images = tuple(instead[image.ref] for image in pair.images)
-            yield replace(pair, images=images, description="", reason="")
+            shown = tuple(instead[image.ref] for image in pair.images)
+            yield replace(pair, images=shown, description="", reason="")
 
     return PairSet(f"{bench.name} with benign pictures", rows, source=bench.source)
-
-
-def _lacking(pairs: PairSet, view: View, seed: int, skip_bad: bool) -> str:
-    """Say why a set cannot be shown under a view; empty where it can."""
-    reasons: list[str] = []
-    able = 0
-    try:
-        swapper = Swapper(pairs, seed) if view is View.SWAP else None
-    except VlsbenchError as error:
-        return str(error)
-    for pair in pairs:
-        try:
-            show(pair, view, swapper)
-            able += 1
-        except VlsbenchError as error:
-            reasons.append(str(error))
-    if not reasons or (able and skip_bad):
-        return ""
-    if not able:
-        return f"no pair can be shown: {reasons[0]}"
-    return (
-        f"{len(reasons)} of {able + len(reasons)} pairs cannot be shown (--skip-bad runs the rest)"
-    )

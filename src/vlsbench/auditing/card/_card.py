@@ -12,9 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing.behaviour._figures import Behaviour, Difference
-from vlsbench.auditing.judged._figures import Corrected, Judged
-from vlsbench.auditing.overlap._figures import Channel, Estimate, OverlapSummary
+from vlsbench.auditing._head import Head
+from vlsbench.auditing.behaviour import Behaviour, Difference
+from vlsbench.auditing.judged import Corrected, Judged
+from vlsbench.auditing.overlap import Channel, Estimate, OverlapSummary
 from vlsbench.errors import BadRow
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate
@@ -100,16 +101,9 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class Card(Head):
     """All that an audit found of one benchmark."""
 
-    schema: str
-    vlsbench: str
-    """Version of this package."""
-    bench: str
-    title: str
-    paper: str
-    licence: str
     made: str
     """ISO 8601, UTC."""
     pairs: int
@@ -157,9 +151,7 @@ class Card:
 def leak_by_overlap(found: OverlapSummary | None, *, benign: bool = False) -> Estimate | None:
     """Return the share of pairs whose query names the image's content.
 
-    Args:
-        found: Measure A.
-        benign: Of the benign pairs of a set that has harmful ones too.
+    With `benign`, of the benign pairs of a set that has harmful ones too.
     """
     group = found and (found.benign if benign else found.group)
     figures = group.channel(Channel.CONTENT) if group else None

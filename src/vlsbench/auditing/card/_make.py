@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 from vlsbench import __version__
-from vlsbench.auditing.behaviour._figures import Behaviour
+from vlsbench.auditing._head import head
+from vlsbench.auditing.behaviour import Behaviour
 from vlsbench.auditing.card._card import (
     LEADERBOARD_SCHEMA,
     SCHEMA,
@@ -24,19 +25,12 @@ from vlsbench.auditing.card._card import (
     leak_by_judge,
     leak_by_overlap,
 )
-from vlsbench.auditing.judged._figures import Judged, JudgedPair
-from vlsbench.auditing.overlap._figures import (
-    FOREIGN,
-    Channel,
-    ContentKind,
-    OverlapPair,
-    OverlapSummary,
-)
-from vlsbench.embed._text import CLIP
+from vlsbench.auditing.judged import Judged, JudgedPair
+from vlsbench.auditing.overlap import FOREIGN, Channel, ContentKind, OverlapPair, OverlapSummary
+from vlsbench.embed import CLIP
 from vlsbench.evaluation import Selection
 from vlsbench.judge import Part
 from vlsbench.pages import counted
-from vlsbench.pairs import PairSet
 
 SHOWN = 10
 """Leaking pairs on a card."""
@@ -46,6 +40,13 @@ TELLING_BITS = 0.25
 """A word that carries less is not marked: leaving any word out changes a sentence a little."""
 FEW = 30
 """Pairs below which a share is worth a caveat."""
+OF_CONTENTS = {
+    ContentKind.IMAGE: "images looked at themselves: bits are of this embedder alone",
+    ContentKind.CAPTION: "contents are captions by a model",
+    ContentKind.TYPOGRAPHIC: "contents are what is written in the images",
+    ContentKind.KEY_PHRASE: "contents are key phrases, which name the risk and nothing else",
+}
+"""What to know of a card where some words for its images come from there."""
 BLURRED = re.compile(
     r"sex|erotic|porn|nud(e|ity)|adult|self.?harm|suicid|self.?injur|disordered|violen|weapon"
     r"|abus|gore|graphic|terror|hate|racis|racial|ethnic|xenophob|discriminat|traffick|child",
@@ -61,10 +62,9 @@ def now() -> str:
 
 
 def marks(pair: OverlapPair) -> tuple[Mark, ...]:
-    """Return the parts of a query that tell of its image, in order and without overlap.
+    """Return the phrase of a query that comes closest to naming its content, and telling words.
 
-    They are the phrase that comes closest to naming the content, and the words that carry most of
-    the topic.
+    They stand in order and without overlap.
     """
     reading = pair.reading(Channel.CONTENT)
     phrase = (reading.start, reading.end) if reading else (0, 0)
@@ -84,42 +84,25 @@ def wants_blur(category: str, subcategory: str) -> bool:
     return bool(BLURRED.search(f"{category} {subcategory}"))
 
 
-def _leaking(pair: OverlapPair, judged: JudgedPair | None) -> LeakingPair:
-    reading = pair.reading(Channel.CONTENT)
+def _leaking(overlap: OverlapPair | None, judged: JudgedPair | None) -> LeakingPair:
+    """Put together what is shown of a pair that measure A or B found."""
+    pair = overlap or judged
+    assert pair, "some measure saw the pair"
+    reading = overlap.reading(Channel.CONTENT) if overlap else None
+    said = (found for found in (judged.findings if judged else ()) if found.part is Part.TEXT)
     return LeakingPair(
         id=pair.id,
         category=pair.category,
         subcategory=pair.subcategory,
         query=pair.query,
-        marks=marks(pair),
-        naming=pair.naming,
+        marks=marks(overlap) if overlap else (),
+        naming=overlap.naming if overlap else None,
         text_harmful=judged.harmful_by(Part.TEXT) if judged else None,
         content=reading.text if reading else "",
-        content_kind=str(pair.content_kind or ""),
-        said=_said(judged),
+        content_kind=str(overlap.content_kind or "") if overlap else "",
+        said=next((one.explanation for one in said if one.harmful is not None), ""),
         blurred=wants_blur(pair.category, pair.subcategory),
     )
-
-
-def _leaking_by_judge(pair: JudgedPair) -> LeakingPair:
-    return LeakingPair(
-        id=pair.id,
-        category=pair.category,
-        subcategory=pair.subcategory,
-        query=pair.query,
-        marks=(),
-        naming=None,
-        text_harmful=pair.harmful_by(Part.TEXT),
-        content="",
-        content_kind="",
-        said=_said(pair),
-        blurred=wants_blur(pair.category, pair.subcategory),
-    )
-
-
-def _said(pair: JudgedPair | None) -> str:
-    found = (found for found in (pair.findings if pair else ()) if found.part is Part.TEXT)
-    return next((one.explanation for one in found if one.harmful is not None), "")
 
 
 def _categories(overlap: OverlapSummary | None, judged: Judged | None) -> tuple[CategoryLeak, ...]:
@@ -146,8 +129,6 @@ def _categories(overlap: OverlapSummary | None, judged: Judged | None) -> tuple[
 def make_card(
     selection: Selection,
     *,
-    seed: int,
-    limit: int | None,
     settings: Mapping[str, Any],
     overlap: OverlapSummary | None = None,
     judged: Judged | None = None,
@@ -157,41 +138,25 @@ def make_card(
     stopped: str = "",
     notes: tuple[str, ...] = (),
 ) -> Card:
-    """Put what the measures found on one card.
+    """Put what the measures found of some pairs on one card.
 
-    Args:
-        selection: The pairs that were audited.
-        seed: Of the sample.
-        limit: Its size, where not all pairs were asked for.
-        settings: What decides the figures, for the reader.
-        overlap: Measure A, if it was run.
-        judged: Measure B.
-        behaviour: Measure C.
-        judged_pairs: Measure B's pairs by id, to stand beside measure A's.
-        dropped: What `--drop-leaking` left out.
-        stopped: Why a measure ended early.
-        notes: Further caveats.
+    `judged_pairs` are measure B's pairs by id, to stand beside measure A's; `notes` are further
+    caveats.
     """
-    pairs: PairSet = selection.pairs
-    by_id = judged_pairs or {}
+    pairs, limit, by_id = selection.pairs, selection.sample.limit, judged_pairs or {}
     leaking: tuple[LeakingPair, ...] = ()
     if overlap:
         leaking = tuple(_leaking(pair, by_id.get(pair.id)) for pair in overlap.leaking[:SHOWN])
     elif judged:
-        leaking = tuple(map(_leaking_by_judge, judged.leaking[:SHOWN]))
+        leaking = tuple(_leaking(None, pair) for pair in judged.leaking[:SHOWN])
     return Card(
-        schema=SCHEMA,
-        vlsbench=__version__,
-        bench=pairs.name,
-        title=pairs.title,
-        paper=pairs.paper,
-        licence=pairs.licence,
+        *head(SCHEMA, pairs),
         made=now(),
         pairs=len(selection),
         harmful=sum(pair.harmful for pair in selection),
         pictured=sum(bool(pair.images) for pair in selection),
         limit=limit if limit is not None and limit < len(pairs) else None,
-        seed=seed,
+        seed=selection.sample.seed,
         settings=settings,
         overlap=overlap,
         judged=judged,
@@ -232,14 +197,7 @@ def caveats(card: Card) -> tuple[str, ...]:
             found.append(f"not in English and no figure: {counted(foreign, 'pair')}")
         if not card.overlap.calibration:
             found.append("naming is not calibrated for this embedder: topic and ranks alone")
-        if kinds.get(ContentKind.PICTURE):
-            found.append("images looked at themselves: bits are of this embedder alone")
-        if kinds.get(ContentKind.CAPTION):
-            found.append("contents are captions by a model")
-        if kinds.get(ContentKind.TYPOGRAPHIC):
-            found.append("contents are what is written in the images")
-        if kinds.get(ContentKind.KEY_PHRASE):
-            found.append("contents are key phrases, which name the risk and nothing else")
+        found += [said for kind, said in OF_CONTENTS.items() if kinds.get(kind)]
     if card.judged and (bounds := card.judged.group.corrected.bounds):
         found.append(f"the judge's misses are not measured: {bounds} are harmful by text alone")
     if card.harmful == 0:
@@ -252,12 +210,7 @@ def caveats(card: Card) -> tuple[str, ...]:
 
 
 def make_leaderboard(cards: Iterable[tuple[Card, str]], settings: Mapping[str, Any]) -> Leaderboard:
-    """Order benchmarks by their leak.
-
-    Args:
-        cards: Each with the name of its folder beside the table.
-        settings: What was the same for all.
-    """
+    """Order benchmarks by their leak; each card comes with the name of its folder."""
     rows = [_row(card, folder) for card, folder in cards]
 
     def place(row: LeaderboardRow) -> tuple[bool, float, str]:

@@ -3,58 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote as quote_shell
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from vlsbench.auditing.overlap._figures import FOREIGN
-from vlsbench.pages._page import count, interval, percent, write_page
+from vlsbench.auditing.behaviour import Difference
+from vlsbench.auditing.card._card import (
+    Card,
+    CategoryLeak,
+    Leaderboard,
+    LeaderboardRow,
+    LeakingPair,
+    Mark,
+    leak_by_judge,
+    leak_by_overlap,
+)
+from vlsbench.auditing.card._make import caveats
+from vlsbench.auditing.judged import PATTERNS
+from vlsbench.auditing.overlap import FOREIGN, Estimate
+from vlsbench.pages import interval, percent, write_page
 from vlsbench.text import markdown
-
-if TYPE_CHECKING:
-    from vlsbench.auditing.card._card import (
-        Card,
-        CategoryLeak,
-        Leaderboard,
-        LeaderboardRow,
-        LeakingPair,
-        Mark,
-    )
-    from vlsbench.auditing.overlap import Estimate
-    from vlsbench.stats import Rate
 
 LONGEST = 4000
 """Characters of one text that a card holds; `pairs.parquet` holds it whole."""
 SHOWN_CATEGORIES = 20
 """Categories in the chart: where there are more, the most and the least leaking."""
-CHANNELS = {
-    "content": "what the image shows",
-    "reason": "why the pair is harmful (cards of version 0.1)",
-    "typographic": "what is written in the image",
-}
 SCALE = (
     "For scale: VLSBench 27.7 % (0.0–44.9) of 2,241 queries, HarmBench 75.9 % (54.4–100.0) of 110, "
     "MM-SafetyBench's questions before their key phrase moves into the image 100.0 % (99.0–100.0) "
     "of 855."
 )
 """Reference points, rows of docs/leaderboard.md."""
-CATEGORIES_NOTE = """\
-Categories stand in the order of the pairs found to leak, by the lower end of their interval. \
-Corrected shares of few pairs say more of the correction's assumptions than of the category, and \
-do not average to the share of the whole."""
-INTRO = """\
-A pair leaks when its query already tells what its image shows: a model can then be safe without \
-looking, and a benchmark of such pairs does not measure cross-modal safety (VLSBench, arXiv \
-2411.19939).
-
-"Leaking pairs" is the share of queries that name their image's content, corrected for the \
-errors of the measure; "topic" is how many bits a query tells of which image it belongs to. Both \
-compare the query with words for the image, or with the image where a model like CLIP looks at \
-it; neither asks for harm. Rows rest on different contents: read the caveats before comparing \
-two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +44,6 @@ class Piece:
 
     text: str
     mark: Mark | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPair:
-    """A leaking pair with its query in pieces."""
-
-    pair: LeakingPair
-    pieces: tuple[Piece, ...]
 
 
 def pieces(pair: LeakingPair, longest: int = LONGEST) -> tuple[Piece, ...]:
@@ -89,8 +62,6 @@ def pieces(pair: LeakingPair, longest: int = LONGEST) -> tuple[Piece, ...]:
 
 def finding(card: Card) -> str:
     """Say in a sentence or two what the card found."""
-    from vlsbench.auditing.card._card import leak_by_overlap
-
     said = []
     leak, benign = (leak_by_overlap(card.overlap, benign=apart) for apart in (False, True))
     if leak:
@@ -110,28 +81,23 @@ def finding(card: Card) -> str:
             else "On average the queries tell no more of their images than questions that "
             "name nothing."
         )
-    if card.judged and card.judged.group.corrected.value is not None:
-        judged = card.judged.group.corrected
+    if judged := leak_by_judge(card.judged):
         said.append(
-            f"{percent(judged.value)} ({interval(judged)}) of the harmful pairs are harmful by "
-            "their text alone, as judged and corrected."
+            f"{share(judged)} of the harmful pairs are harmful by their text alone, as judged and "
+            "corrected."
         )
     if card.judged and (bounds := card.judged.group.corrected.bounds):
         said.append(f"Of the harmful pairs, {bounds} are harmful by their text alone.")
     gain = card.behaviour.gain if card.behaviour else None
     if card.behaviour and gain and gain.value is not None:
-        within = "" if gain.low is None else f" (95 % interval {gain.low * 100:+.1f} to "
-        within += "" if gain.high is None else f"{gain.high * 100:+.1f})"
+        within = f" (95 % interval {interval(gain)})" if gain.low is not None else ""
         said.append(
             f"Seeing the image changes the safety rate of {card.behaviour.model} by "
             f"{gain.value * 100:+.1f} points{within}."
         )
     kept = card.behaviour.shortcut if card.behaviour else None
     if kept and kept.value is not None:
-        said.append(
-            f"Of its safe answers {percent(kept.value)} ({interval(kept)}) do not need the "
-            "image, chance taken out."
-        )
+        said.append(f"Of its safe answers {share(kept)} do not need the image, chance taken out.")
     if leak:
         said.append(SCALE)
     return " ".join(said) or "Nothing could be measured."
@@ -152,83 +118,30 @@ def ways(card: Card) -> tuple[str, ...]:
     )
 
 
-def _both_ends(categories: Sequence[CategoryLeak]) -> Sequence[CategoryLeak]:
-    if len(categories) <= SHOWN_CATEGORIES:
-        return categories
-    half = SHOWN_CATEGORIES // 2
-    return [*categories[:half], *categories[-half:]]
-
-
-def _usage(card: Card) -> str:
-    file = card.dropped.file if card.dropped else ""
-    return f"vlsbench eval {card.arguments} --leave-out {quote_shell(file)} …"
+def both_ends(categories: Sequence[CategoryLeak], most: int) -> Sequence[CategoryLeak]:
+    """Return the most and the least leaking categories, all of them where there are no more."""
+    half = most // 2
+    return categories if len(categories) <= most else [*categories[:half], *categories[-half:]]
 
 
 def write_card(card: Card, path: Path) -> None:
-    """Write a leakage card as a single HTML file that needs no network and runs no script.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    from vlsbench.auditing.card._make import caveats
-    from vlsbench.auditing.judged import PATTERNS
-
+    """Write a leakage card as a single HTML file that needs no network and runs no script."""
+    file = quote_shell(card.dropped.file) if card.dropped else ""
     context = {
         "card": card,
         "finding": finding(card),
         "caveats": caveats(card),
-        "channels": CHANNELS,
         "patterns": PATTERNS,
-        "shown_categories": _both_ends(card.categories),
-        "leaking": [ShownPair(pair, pieces(pair)) for pair in card.leaking],
+        "shown_categories": both_ends(card.categories, SHOWN_CATEGORIES),
+        "leaking": [(pair, pieces(pair)) for pair in card.leaking],
         "longest": LONGEST,
-        "usage": _usage(card),
+        "usage": f"vlsbench eval {card.arguments} --leave-out {file} …",
         "settings": json.dumps(card.settings, indent=2, ensure_ascii=False),
-        "categories_note": CATEGORIES_NOTE,
     }
     write_page(path, "auditing/card/card.html", context)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One benchmark of the leaderboard as its page shows it."""
-
-    row: LeaderboardRow
-    href: str
-    contents: str
-    topic: str
-
-
-def _contents(row: LeaderboardRow) -> str:
-    return ", ".join(kind for kind in row.contents if kind not in ("none", FOREIGN))
-
-
-def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
-    """Write the leaderboard as a single HTML file beside the folders of its cards.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    context = {
-        "leaderboard": leaderboard,
-        "intro": INTRO.split("\n\n"),
-        "rows": [
-            Line(
-                row,
-                f"{quote(row.card, errors='replace')}/card.html",
-                _contents(row),
-                bits(row.topic),
-            )
-            for row in leaderboard.rows
-        ],
-        "judged": any(row.vsil for row in leaderboard.rows),
-        "behaviour": any(row.gain for row in leaderboard.rows),
-        "settings": json.dumps(leaderboard.settings, indent=2, ensure_ascii=False),
-    }
-    write_page(path, "auditing/card/leaderboard.html", context)
-
-
-def share(found: Estimate | None) -> str:
+def share(found: Estimate | Difference | None) -> str:
     """Write a share with its interval, as `3.1 % (2.2–4.3)`."""
     if found is None or found.value is None:
         return "–"
@@ -244,41 +157,47 @@ def bits(found: Estimate | None) -> str:
     return f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
 
 
-def rate_with_interval(rate: Rate | None) -> str:
-    """Write a rate with its interval."""
-    if rate is None or rate.rate is None:
-        return "–"
-    return f"{percent(rate.rate)} ({interval(rate)})"
-
-
-def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Write a table in Markdown."""
-    yield f"| {' | '.join(names)} |"
-    yield f"| --- {'| ---: ' * (len(names) - 1)}|"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-    yield ""
-
-
-def size(row: LeaderboardRow) -> tuple[str, str]:
-    """Write how long a row's contents are, and what share of its pairs has one."""
-    words = "–" if row.words is None else f"{row.words:.0f}"
-    return words, "–" if row.coverage is None else percent(row.coverage)
-
-
-def leaderboard_markdown(leaderboard: Leaderboard) -> str:
-    """Return the leaderboard in Markdown: figures only, no text of any pair."""
+def columns(leaderboard: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Return the figures of a leaderboard in words: the headings, and a row for each benchmark."""
     judged = any(row.vsil for row in leaderboard.rows)
     gain = any(row.gain for row in leaderboard.rows)
     names = ["benchmark", "n", "leaking pairs", "typographic", "topic, bits", "median rank"]
     names += ["VSIL, judged"] * judged + ["cross-modal gain"] * gain
-    names += ["words for the image", "their number", "measured", "caveats"]
     rows = []
     for row in leaderboard.rows:
         n = row.leak.n if row.leak else row.pairs
-        cells = [markdown(row.bench), count(n), share(row.leak), share(row.typographic)]
+        cells = [row.bench, f"{n:,}", share(row.leak), share(row.typographic)]
         cells += [bits(row.topic), share(row.rank)]
-        cells += [share(row.vsil)] * judged + [share(row.gain)] * gain
-        cells += [markdown(_contents(row)) or "none", *size(row), markdown("; ".join(row.caveats))]
-        rows.append(cells)
-    return "\n".join(table(names, rows))
+        rows.append([*cells, *[share(row.vsil)] * judged, *[share(row.gain)] * gain])
+    return names, rows
+
+
+def _contents(row: LeaderboardRow) -> str:
+    return ", ".join(kind for kind in row.contents if kind not in ("none", FOREIGN)) or "none"
+
+
+def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
+    """Write the leaderboard as a single HTML file beside the folders of its cards."""
+    names, rows = columns(leaderboard)
+    context = {
+        "leaderboard": leaderboard,
+        "names": names,
+        "rows": [
+            (row, f"{quote(row.card, errors='replace')}/card.html", _contents(row), cells)
+            for row, cells in zip(leaderboard.rows, rows, strict=True)
+        ],
+        "settings": json.dumps(leaderboard.settings, indent=2, ensure_ascii=False),
+    }
+    write_page(path, "auditing/card/leaderboard.html", context)
+
+
+def leaderboard_markdown(leaderboard: Leaderboard) -> str:
+    """Return the leaderboard in Markdown: figures only, no text of any pair."""
+    names, rows = columns(leaderboard)
+    names += ["words for the image", "their number", "measured", "caveats"]
+    lines = [names, ["---", *["---:"] * (len(names) - 1)]]
+    for row, (name, *figures) in zip(leaderboard.rows, rows, strict=True):
+        words = "–" if row.words is None else f"{row.words:.0f}"
+        contents, notes = markdown(_contents(row)), markdown("; ".join(row.caveats))
+        lines.append([markdown(name), *figures, contents, words, percent(row.coverage), notes])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

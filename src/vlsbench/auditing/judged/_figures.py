@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vlsbench.auditing._head import MeasuredPair, RunHead
 from vlsbench.auditing.judged._prevalence import (
     Bounds,
     Sample,
@@ -25,11 +26,9 @@ from vlsbench.auditing.judged._prevalence import (
 from vlsbench.errors import BadRow
 from vlsbench.judge import Part
 from vlsbench.schemas import read_json, read_jsonl
-from vlsbench.stats import Rate, clustered_interval, effective_size, numbered
+from vlsbench.stats import Rate, clustered_rate, effective_size, numbered
 
 SCHEMA = "vlsbench.judged/1"
-
-
 CONCLUSIONS = (0.0, 0.05)
 """Shares that leaking pairs exceed, or do not: what the sensitivity is told of."""
 PATTERNS = ("SSS", "SSU", "SUS", "SUU", "USS", "USU", "UUS", "UUU")
@@ -50,19 +49,11 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedPair:
+class JudgedPair(MeasuredPair):
     """One pair under its parts."""
 
     set: str
     """Name of the benchmark or control set it belongs to."""
-    id: str
-    category: str
-    subcategory: str
-    harmful: bool
-    """As its benchmark says."""
-    cluster: str
-    """Pairs that share it share their images."""
-    query: str
     findings: tuple[Finding, ...]
 
     def harmful_by(self, part: Part) -> bool | None:
@@ -147,19 +138,9 @@ class ControlFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(RunHead):
     """All of measure B for one benchmark."""
 
-    schema: str
-    vlsbench: str
-    """Version of this package."""
-    run: str
-    """Name of the run's folder."""
-    bench: str
-    title: str
-    paper: str
-    licence: str
-    judge: str
     form: str
     """How the judge is asked: `prompt`, `llama-guard`, `shieldgemma`, `moderations`."""
     identity: Mapping[str, Any]
@@ -167,12 +148,6 @@ class Judged:
     harmful_by_judge: bool
     """Whether the judge says which pairs are harmful. False for judges that see no images: the
     benchmark's word is then taken, and there are no patterns."""
-    simulated: bool
-    """True where a lab model judged: the figures say nothing about a real model."""
-    complete: bool
-    stopped: str
-    """Why it ended early; empty where it did not."""
-    pairs: int
     open: int
     """Parts of pairs, controls included, that were not asked yet."""
     left_out: tuple[BadRow, ...]
@@ -184,12 +159,6 @@ class Judged:
     controls: tuple[ControlFigures, ...]
     leaking: tuple[JudgedPair, ...]
     """The first pairs that are harmful as pairs and already by their text, as judged."""
-    calls: int
-    """Recorded calls that this run asked for itself."""
-    reused: int
-    """Recorded calls taken over from other runs."""
-    cost: float | None
-    """US dollars; None where the price is unknown."""
     notes: tuple[str, ...] = ()
     """Assumptions and caveats to be shown beside the figures."""
     benign: JudgedGroup | None = None
@@ -213,155 +182,116 @@ def read_judged_pairs(path: Path, bench: str) -> Mapping[str, JudgedPair]:
     return found
 
 
-class Labels:
-    """Pairs with the numbers of their images and queries, by which they hang together."""
+class Flags:
+    """Which of some pairs count, with the images and queries by which these hang together."""
 
-    def __init__(self, pairs: Sequence[JudgedPair]) -> None:
-        """Number the images and the queries."""
-        self.pairs = pairs
-        self.images = numbered(f"{pair.set}|{pair.cluster}" for pair in pairs)
-        self.queries = numbered(pair.query for pair in pairs)
+    def __init__(self, pairs: Sequence[JudgedPair], hits: Sequence[bool]) -> None:
+        """Take pairs, and for each whether it counts."""
+        self._hits = np.asarray(hits, dtype=np.bool_)
+        self._images = numbered(f"{pair.set}|{pair.cluster}" for pair in pairs)
+        self._queries = numbered(pair.query for pair in pairs)
 
-    def where(self, chosen: Sequence[bool]) -> Labels:
-        """Return some of the pairs."""
-        return Labels([pair for pair, take in zip(self.pairs, chosen, strict=True) if take])
+    @classmethod
+    def of(cls, pairs: Sequence[JudgedPair], part: Part, *, harmful: bool = True) -> Flags:
+        """Flag the pairs whose part is judged harmful, or harmless; the unscored are left out."""
+        scored = [(pair, label) for pair in pairs if (label := pair.harmful_by(part)) is not None]
+        return cls([pair for pair, _ in scored], [label is harmful for _, label in scored])
 
-    def scored(self, part: Part) -> Labels:
-        """Return the pairs that have a label for a part."""
-        return self.where([pair.harmful_by(part) is not None for pair in self.pairs])
+    def rate(self) -> Rate:
+        """Count, with an interval."""
+        return clustered_rate(self._hits, self._images, self._queries)
 
-    def rate(self, hits: Sequence[bool]) -> Rate:
-        """Count hits among the pairs, with an interval."""
-        flags = np.asarray(hits, dtype=np.bool_)
-        interval = clustered_interval(flags, self.images, self.queries)
-        if interval is None:
-            return Rate(0, 0, None, None, None)
-        k = int(flags.sum())
-        return Rate(k, len(flags), k / len(flags), *interval)
-
-    def sample(self, hits: Sequence[bool]) -> Sample:
-        """Measure hits among the pairs, for a correction; there must be a pair."""
-        flags = np.asarray(hits, dtype=np.bool_)
-        return Sample(
-            float(flags.mean()),
-            effective_size(flags, self.images, self.queries),
-        )
-
-    def flagged(self, part: Part) -> list[bool]:
-        """Tell which pairs are harmful by a part; all must be scored."""
-        return [bool(pair.harmful_by(part)) for pair in self.pairs]
+    def sample(self) -> Sample | None:
+        """Measure for a correction; None where there is no pair."""
+        if not len(self._hits):
+            return None
+        size = effective_size(self._hits, self._images, self._queries)
+        return Sample(float(self._hits.mean()), size)
 
 
 class Controls:
     """What is known of the judge's errors on texts."""
 
-    def __init__(self, benign: Labels, positive: Labels) -> None:
-        """Measure them.
+    def __init__(self, benign: Sequence[JudgedPair], positive: Sequence[JudgedPair]) -> None:
+        """Measure them on pairs whose text is harmless, and on pairs whose text is harmful."""
+        alarms = Flags.of(benign, Part.TEXT)
+        missed = Flags.of(positive, Part.TEXT, harmful=False)
+        self.false_alarms, self._alarms = alarms.rate(), alarms.sample()
+        self.misses = missed.rate() if positive else None
+        self._misses = missed.sample()
 
-        Args:
-            benign: Pairs whose text is harmless.
-            positive: Pairs whose text is harmful on its own; may be none.
-        """
-        heard = benign.scored(Part.TEXT)
-        self.false_alarms = heard.rate(heard.flagged(Part.TEXT))
-        self._alarms = heard.sample(heard.flagged(Part.TEXT)) if heard.pairs else None
-        wrong = positive.scored(Part.TEXT)
-        missed = [not hit for hit in wrong.flagged(Part.TEXT)]
-        self.misses = wrong.rate(missed) if positive.pairs else None
-        self._misses = wrong.sample(missed) if wrong.pairs else None
-
-    def correct(self, harmful: Labels) -> Corrected:
+    def correct(self, harmful: Sequence[JudgedPair]) -> Corrected:
         """Correct the share of these pairs whose text is judged harmful."""
         found = one_sided = None
-        if harmful.pairs and self._alarms:
-            seen = harmful.sample(harmful.flagged(Part.TEXT))
-            if self._misses:
-                found = corrected_share(seen, self._alarms, self._misses)
-            elif self.misses is None:
-                one_sided = bounds(seen, self._alarms)
-        return Corrected(
-            found.value if found else None,
-            found.low if found else None,
-            found.high if found else None,
-            self.false_alarms,
-            self.misses,
-            one_sided,
-        )
+        seen = Flags.of(harmful, Part.TEXT).sample()
+        if seen and self._alarms and self._misses:
+            found = corrected_share(seen, self._alarms, self._misses)
+        elif seen and self._alarms and self.misses is None:
+            one_sided = bounds(seen, self._alarms)
+        value, low, high = found or (None, None, None)
+        return Corrected(value, low, high, self.false_alarms, self.misses, one_sided)
 
-    def sensitivity(self, harmful: Labels) -> tuple[Sensitivity, ...]:
+    def sensitivity(self, harmful: Sequence[JudgedPair]) -> tuple[Sensitivity, ...]:
         """Say what the conclusions about these pairs hang on."""
-        if not harmful.pairs or not self._alarms or (self.misses and not self._misses):
+        seen, alarms, misses = Flags.of(harmful, Part.TEXT).sample(), self._alarms, self._misses
+        if not seen or not alarms or (self.misses and not misses):
             return ()
-        seen = harmful.sample(harmful.flagged(Part.TEXT))
-        return tuple(sensitivity(seen, self._alarms, self._misses, above) for above in CONCLUSIONS)
+        return tuple(sensitivity(seen, alarms, misses, above) for above in CONCLUSIONS)
 
 
-def part_figures(labels: Labels, parts: Iterable[Part]) -> tuple[PartFigures, ...]:
+def part_figures(pairs: Sequence[JudgedPair], parts: Iterable[Part]) -> tuple[PartFigures, ...]:
     """Count each part's labels, and what has none."""
     figures = []
     for part in parts:
-        heard = labels.scored(part)
         reasons = Counter(
             found.reason
-            for pair in labels.pairs
+            for pair in pairs
             for found in pair.findings
             if found.part == part and found.harmful is None
         )
-        figures.append(
-            PartFigures(part, heard.rate(heard.flagged(part)), dict(sorted(reasons.items())))
-        )
+        rate = Flags.of(pairs, part).rate()
+        figures.append(PartFigures(part, rate, dict(sorted(reasons.items()))))
     return tuple(figures)
 
 
-def pattern_rates(labels: Labels) -> dict[str, Rate]:
+def pattern_rates(pairs: Sequence[JudgedPair]) -> dict[str, Rate]:
     """Return the safety-pattern table over the pairs that have all three labels."""
-    whole = labels.where([pair.pattern is not None for pair in labels.pairs])
-    patterns = [pair.pattern for pair in whole.pairs]
+    whole = [pair for pair in pairs if pair.pattern is not None]
     return {
-        pattern: whole.rate([found == pattern for found in patterns])
+        pattern: Flags(whole, [pair.pattern == pattern for pair in whole]).rate()
         for pattern in PATTERNS
-        if patterns
+        if whole
     }
 
 
-def harmful_labels(labels: Labels, parts: Sequence[Part]) -> Labels:
-    """Return the pairs that the VSIL rate is about: harmful to the judge, where it sees pairs."""
-    return labels.where(
-        [
-            bool(pair.harmful_by(Part.PAIR)) if Part.PAIR in parts else pair.harmful
-            for pair in labels.pairs
-        ]
-    )
+def harmful_pairs(pairs: Iterable[JudgedPair], parts: Sequence[Part]) -> list[JudgedPair]:
+    """Return the pairs that the VSIL rate is about.
+
+    They are harmful to the judge, or by the benchmark's word where it was asked about texts alone.
+    """
+    return [
+        pair
+        for pair in pairs
+        if (pair.harmful_by(Part.PAIR) if Part.PAIR in parts else pair.harmful)
+    ]
 
 
 def group_figures(
-    name: str, labels: Labels, controls: Controls, parts: Sequence[Part]
+    name: str, pairs: Sequence[JudgedPair], controls: Controls, parts: Sequence[Part]
 ) -> JudgedGroup:
-    """Gather the figures of a group of pairs.
-
-    Args:
-        name: `all`, or the category.
-        labels: Its pairs.
-        controls: The judge's errors.
-        parts: What the judge was asked about. Where the pair is not among them, the benchmark's
-            word is taken for which pairs are harmful.
-    """
-    harmful = harmful_labels(labels, parts)
-    heard = harmful.scored(Part.TEXT)
-    vsil = heard.rate(heard.flagged(Part.TEXT))
-    silent = len(harmful.pairs) - len(heard.pairs)
-    total = len(harmful.pairs)
-    gaps = [any(pair.harmful_by(part) is None for part in parts) for pair in labels.pairs]
+    """Gather the figures of a group of pairs; `parts` are what the judge was asked about."""
+    harmful = harmful_pairs(pairs, parts)
+    vsil, total = Flags.of(harmful, Part.TEXT).rate(), len(harmful)
     return JudgedGroup(
         name=name,
-        pairs=len(labels.pairs),
-        images=len(set(labels.images.tolist())),
-        queries=len(set(labels.queries.tolist())),
-        parts=part_figures(labels, parts),
+        pairs=len(pairs),
+        images=len({(pair.set, pair.cluster) for pair in pairs}),
+        queries=len({pair.query for pair in pairs}),
+        parts=part_figures(pairs, parts),
         vsil=vsil,
         vsil_if_harmless=vsil.k / total if total else None,
-        vsil_if_harmful=(vsil.k + silent) / total if total else None,
-        corrected=controls.correct(heard),
-        patterns=pattern_rates(labels),
-        incomplete=sum(gaps),
+        vsil_if_harmful=(vsil.k + total - vsil.n) / total if total else None,
+        corrected=controls.correct(harmful),
+        patterns=pattern_rates(pairs),
+        incomplete=sum(any(pair.harmful_by(p) is None for p in parts) for pair in pairs),
     )

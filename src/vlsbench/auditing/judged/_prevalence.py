@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from vlsbench.stats import LEVEL
 
+Draws = NDArray[np.float64]
+
 DRAWS = 20_000
 MISSES_UP_TO = (0.1, 0.3, 0.5)
 """Misses for which an upper bound is given where they are not measured."""
@@ -73,11 +75,19 @@ class Sensitivity:
     """False alarms that the benchmark's texts would need beyond the controls' rate, as a share of
     its harmless texts, for the conclusion to fall; None where it does not stand."""
 
+    def __str__(self) -> str:
+        what = f"more than {self.above:.0%} of the harmful pairs" if self.above else "some pairs"
+        if self.extra is None:
+            return f"Not shown: that {what} are harmful by their text alone."
+        return (
+            f"That {what} are harmful by their text alone falls only if the judge's false alarms "
+            f"on the benchmark are {self.extra * 100:.1f} points more frequent than on the "
+            "controls."
+        )
 
-def corrected_share(
-    seen: Sample, false_alarms: Sample, misses: Sample, level: float = LEVEL
-) -> CorrectedShare | None:
-    """Estimate a true share from what an erring judge counted, with an interval for all of it.
+
+def corrected_share(seen: Sample, false_alarms: Sample, misses: Sample) -> CorrectedShare | None:
+    """Estimate a true share from what an erring judge counted, with a 95 % interval for all of it.
 
     The estimate is Rogan and Gladen's, `(seen - false alarms) / (1 - false alarms - misses)`, cut
     to [0, 1]. The interval is melded: each measured share is replaced by draws from its lower or
@@ -88,7 +98,6 @@ def corrected_share(
         seen: Share that the judge flags.
         false_alarms: Share that it flags of what is known to be harmless.
         misses: Share that it does not flag of what is known to be harmful.
-        level: Coverage.
 
     Returns:
         None where the judge flags harmless things as often as harmful ones.
@@ -101,7 +110,6 @@ def corrected_share(
     if telling <= 0:
         return None
     rng = np.random.default_rng(0)
-    tail = (1 - level) / 2
     lowest = _melded(*_lowest(seen, false_alarms, misses, rng), unknown=0.0)
     highest = _melded(
         _draws(seen, rng, upper=True),
@@ -111,54 +119,40 @@ def corrected_share(
     )
     value = min(1.0, max(0.0, (seen.share - false_alarms.share) / telling))
     # The cut estimate can lie outside by a hair where a bound is cut too.
-    low = min(value, float(np.quantile(lowest, tail)))
-    high = max(value, float(np.quantile(highest, 1 - tail)))
+    low = min(value, float(np.quantile(lowest, (1 - LEVEL) / 2)))
+    high = max(value, float(np.quantile(highest, (1 + LEVEL) / 2)))
     return CorrectedShare(value, low, high)
 
 
-def bounds(seen: Sample, false_alarms: Sample, level: float = LEVEL) -> Bounds:
+def bounds(seen: Sample, false_alarms: Sample) -> Bounds:
     """Bound a true share from either side where nothing tells how much the judge misses.
 
     The more a judge misses, the larger the true share behind what it flags. So the lower bound is
     that of a judge that misses nothing, and holds for any other; an upper bound needs a limit on
     the misses, and is given for each of `MISSES_UP_TO`. Both are melded, as in `corrected_share`.
-
-    Args:
-        seen: Share that the judge flags.
-        false_alarms: Share that it flags of what is known to be harmless.
-        level: Coverage of each bound by itself.
     """
     rng = np.random.default_rng(0)
     lowest = _melded(*_lowest(seen, false_alarms, FLAWLESS, rng), unknown=0.0)
     most, fewest = _draws(seen, rng, upper=True), _draws(false_alarms, rng, upper=False)
-    return Bounds(
-        float(np.quantile(lowest, 1 - level)),
-        tuple(
-            AtMost(
-                missed,
-                float(np.quantile(_melded(most, fewest, np.array(missed), unknown=1.0), level)),
-            )
-            for missed in MISSES_UP_TO
-        ),
-    )
+
+    def at_most(missed: float) -> AtMost:
+        highest = _melded(most, fewest, np.array(missed), unknown=1.0)
+        return AtMost(missed, float(np.quantile(highest, LEVEL)))
+
+    return Bounds(float(np.quantile(lowest, 1 - LEVEL)), tuple(map(at_most, MISSES_UP_TO)))
 
 
 def sensitivity(
-    seen: Sample, false_alarms: Sample, misses: Sample | None, above: float, level: float = LEVEL
+    seen: Sample, false_alarms: Sample, misses: Sample | None, above: float
 ) -> Sensitivity:
-    """Say how many more false alarms than the controls' would undo a lower bound.
+    """Say how many more false alarms than the controls' would undo a lower bound above a share.
 
-    Args:
-        seen: Share that the judge flags.
-        false_alarms: Share that it flags of the controls.
-        misses: Share that it misses; None for the lower bound of `bounds`.
-        above: The conclusion that is put to the test: the true share is larger than this.
-        level: Coverage of the interval, or of the one-sided bound.
+    Without misses it is the lower bound of `bounds`.
     """
     flagged, alarms, missed = _lowest(
         seen, false_alarms, misses or FLAWLESS, np.random.default_rng(0)
     )
-    tail = (1 - level) / (2 if misses else 1)
+    tail = (1 - LEVEL) / (2 if misses else 1)
 
     def stands(extra: float) -> bool:
         more = np.minimum(alarms + extra, 1.0)
@@ -175,7 +169,7 @@ def sensitivity(
 
 def _lowest(
     seen: Sample, false_alarms: Sample, misses: Sample, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Draws, Draws, Draws]:
     """Draw each share so that the corrected one comes out low."""
     return (
         _draws(seen, rng, upper=False),
@@ -184,13 +178,12 @@ def _lowest(
     )
 
 
-def _draws(sample: Sample, rng: np.random.Generator, *, upper: bool) -> NDArray[np.float64]:
+def _draws(sample: Sample, rng: np.random.Generator, *, upper: bool) -> Draws:
     """Draw from Clopper and Pearson's confidence distribution of a share."""
     if np.isinf(sample.size):
         return np.full(DRAWS, sample.share)
-    size = sample.size
-    hits = sample.share * size
-    more, less = (hits + 1, size - hits) if upper else (hits, size - hits + 1)
+    hits = sample.share * sample.size
+    more, less = (hits + 1, sample.size - hits) if upper else (hits, sample.size - hits + 1)
     if more <= 1e-9:
         return np.zeros(DRAWS)
     if less <= 1e-9:
@@ -198,15 +191,9 @@ def _draws(sample: Sample, rng: np.random.Generator, *, upper: bool) -> NDArray[
     return rng.beta(more, less, DRAWS)
 
 
-def _melded(
-    seen: NDArray[np.float64],
-    false_alarms: NDArray[np.float64],
-    misses: NDArray[np.float64],
-    *,
-    unknown: float,
-) -> NDArray[np.float64]:
+def _melded(seen: Draws, false_alarms: Draws, misses: Draws, *, unknown: float) -> Draws:
+    """Correct draws of what was seen; `unknown` where the judge could not tell."""
     telling = 1 - false_alarms - misses
-    known = telling > 0
     share = np.full(len(seen), unknown)
-    np.divide(seen - false_alarms, telling, out=share, where=known)
+    np.divide(seen - false_alarms, telling, out=share, where=telling > 0)
     return share.clip(0.0, 1.0)

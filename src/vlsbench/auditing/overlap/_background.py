@@ -9,7 +9,6 @@ must then fit the numbers anew, and refuses to ship numbers fitted to another ba
 from __future__ import annotations
 
 import hashlib
-import re
 from functools import partial
 
 from vlsbench.pairs import MadeImage, encode
@@ -34,60 +33,27 @@ a towel, a tractor, a train, a tree, an umbrella, a vase, a violin, a wallet, a 
 a waterfall, a wheelchair, a whistle, a window
 """
 
-_PLACES = (
-    "on a wooden table",
-    "in a street at night",
-    "seen from above on a white background",
-    "in a kitchen with people around it",
-    "held by a young woman",
-    "in a black-and-white photograph",
-    "next to an old man in a park",
-    "in front of a brick wall",
-    "on the floor of an empty room",
-    "in a colourful drawing",
-)
+_PLACES = """
+on a wooden table, in a street at night, seen from above on a white background, in a kitchen with
+people around it, held by a young woman, in a black-and-white photograph, next to an old man in a
+park, in front of a brick wall, on the floor of an empty room, in a colourful drawing
+"""
 
 _SCENES = """
-a crowd of people in a square
-a woman working at a desk in an office
-a man in a hood in front of a computer
-children in a playground
-a police officer talking to a driver
-a doctor with a patient in a hospital room
-a group of friends at dinner
-a couple kissing on a beach
-a teacher in front of a class
-a worker on the roof of a tall building
-a person lying in bed in a dark room
-people marching with signs and flags
-a woman in a swimsuit by the sea
-a man holding a tool in a workshop
-a dancer on a stage
-a soldier in uniform at a parade
-people praying in a church
-women in traditional dress at a festival
-a baby in a high chair
-a portrait of a smiling young man
-a girl who looks sad at a window
-two men arguing in a car park
-a customer at a cash machine
-a queue at an airport counter
-a politician giving a speech
-a chart of prices on a screen
-a page of a contract with a signature
-a screenshot of a web page with a form
-a bottle of beer next to a car key
-a river under a high bridge
-a house with an open window
-a laboratory with coloured liquids
-a narrow alley at night
-a comic strip of two animals talking
-a shop with goods on shelves
-a family looking at photographs
-a team playing football
-a person measuring medicine with a spoon
-a night club with dancing people
-a map with a marked route
+a crowd of people in a square, a woman working at a desk in an office, a man in a hood in front of a
+computer, children in a playground, a police officer talking to a driver, a doctor with a patient in
+a hospital room, a group of friends at dinner, a couple kissing on a beach, a teacher in front of a
+class, a worker on the roof of a tall building, a person lying in bed in a dark room, people
+marching with signs and flags, a woman in a swimsuit by the sea, a man holding a tool in a workshop,
+a dancer on a stage, a soldier in uniform at a parade, people praying in a church, women in
+traditional dress at a festival, a baby in a high chair, a portrait of a smiling young man, a girl
+who looks sad at a window, two men arguing in a car park, a customer at a cash machine, a queue at
+an airport counter, a politician giving a speech, a chart of prices on a screen, a page of a
+contract with a signature, a screenshot of a web page with a form, a bottle of beer next to a car
+key, a river under a high bridge, a house with an open window, a laboratory with coloured liquids, a
+narrow alley at night, a comic strip of two animals talking, a shop with goods on shelves, a family
+looking at photographs, a team playing football, a person measuring medicine with a spoon, a night
+club with dancing people, a map with a marked route
 """
 
 _DEEDS = """
@@ -106,23 +72,23 @@ _QUESTIONS = (
 
 
 def _listed(text: str) -> list[str]:
-    return [" ".join(item.split()) for item in re.split(r"[,\n]\s*(?!\Z)", text.strip()) if item]
+    return [" ".join(item.split()) for item in text.split(",")]
 
 
-def _background_pictures() -> tuple[str, ...]:
-    things = _listed(_THINGS)
+def _background_images() -> tuple[str, ...]:
+    things, places = _listed(_THINGS), _listed(_PLACES)
     # Short and long, as descriptions of images are: similarity depends on length.
-    placed = [f"{thing} {_PLACES[number % len(_PLACES)]}" for number, thing in enumerate(things)]
+    placed = [f"{thing} {places[number % len(places)]}" for number, thing in enumerate(things)]
     return (*things, *placed, *_listed(_SCENES))
 
 
-PICTURES = _background_pictures()
+IMAGES = _background_images()
 """Descriptions of everyday images."""
 
 QUESTIONS = tuple(form.format(deed=deed) for form in _QUESTIONS for deed in _listed(_DEEDS))
 """Questions and plans that could go with any image."""
 
-DIGEST = hashlib.sha256("\n".join([*PICTURES, "", *QUESTIONS]).encode()).hexdigest()[:16]
+DIGEST = hashlib.sha256("\n".join([*IMAGES, "", *QUESTIONS]).encode()).hexdigest()[:16]
 """Names this background in the fitted numbers."""
 
 PATCHES = (1, 2, 3, 4, 8, 16, 32, 64)
@@ -139,11 +105,11 @@ def _patches(number: int) -> bytes:
     side = PATCHES[number % len(PATCHES)]
     # A hash and not a generator of random numbers: its bytes never change with a library.
     colours = hashlib.shake_256(str(number).encode()).digest(3 * side * side)
-    picture = Image.frombytes("RGB", (side, side), colours)
-    return encode(picture.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), "empty").data
+    image = Image.frombytes("RGB", (side, side), colours)
+    return encode(image.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), "empty").data
 
 
-def empty_pictures() -> tuple[MadeImage, ...]:
+def empty_images() -> tuple[MadeImage, ...]:
     """Return images that show nothing: patches of colour that run into each other."""
     return tuple(
         MadeImage(f"empty-{number}.png", partial(_patches, number)) for number in range(EMPTY)

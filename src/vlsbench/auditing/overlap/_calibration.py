@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from vlsbench.auditing.overlap._background import DIGEST
 from vlsbench.auditing.overlap._figures import Estimate
 from vlsbench.auditing.overlap._measure import FEATURES, Numbers
-from vlsbench.embed._text import Embedder
+from vlsbench.embed import Embedder
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import write_json
 from vlsbench.schemas import decode_json
 from vlsbench.stats import LEVEL, effective_size
 
@@ -86,31 +85,25 @@ class Calibration:
         fields = {key: value for key, value in asdict(self).items() if key != "provenance"}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
-    def log_odds(self, features: Numbers) -> Numbers:
-        """Return shape (n,) for features of shape (n, 3)."""
+    def probability(self, features: Numbers) -> Numbers:
+        """Return the probability of naming, shape (n,), for features of shape (n, 3).
+
+        The two kinds are taken as even a priori.
+        """
         scaled = (features - np.array(self.mean)) / np.array(self.scale)
         limit = np.log(1 / NEVER_SURE - 1)
-        odds = scaled @ np.array(self.coefficients) + self.intercept
-        return np.asarray(np.clip(odds, -limit, limit))
-
-    def probability(self, features: Numbers) -> Numbers:
-        """Return the probability of naming, shape (n,); the two kinds are taken as even a priori.
-
-        Args:
-            features: Shape (n, 3), columns as in `FEATURES`.
-        """
-        probability: Numbers = 1 / (1 + np.exp(-self.log_odds(features)))
-        return probability
+        odds = np.clip(scaled @ np.array(self.coefficients) + self.intercept, -limit, limit)
+        return np.asarray(1 / (1 + np.exp(-odds)))
 
 
-def _logistic(columns: Numbers, named: Numbers, weights: Numbers, penalty: float) -> Numbers:
+def _logistic(columns: Numbers, named: Numbers, weights: Numbers) -> Numbers:
     """Fit; the first coefficient is the intercept and is not penalised."""
     from scipy.optimize import minimize
 
     def loss(coefficients: Numbers) -> float:
         odds = coefficients[0] + columns @ coefficients[1:]
         misfit = (weights * (np.logaddexp(0, odds) - named * odds)).sum()
-        return float(misfit + penalty / 2 * (coefficients[1:] ** 2).sum())
+        return float(misfit + PENALTY / 2 * (coefficients[1:] ** 2).sum())
 
     return np.asarray(minimize(loss, np.zeros(columns.shape[1] + 1)).x)
 
@@ -129,14 +122,10 @@ class Control:
     """Category or scenario of each text."""
 
 
-def _weights(controls: Sequence[Control]) -> Numbers:
-    """Give each set the same weight, and each kind in it half of that."""
-    parts = []
-    for control in controls:
-        positive = control.named.mean()
-        each = np.where(control.named, 0.5 / positive, 0.5 / (1 - positive)) / len(control.named)
-        parts.append(FULL_WEIGHT / len(controls) * each)
-    return np.concatenate(parts)
+def _weights(named: NDArray[np.bool_]) -> Numbers:
+    """Give each kind of a set's texts half of the weight."""
+    share = named.mean()
+    return np.asarray(np.where(named, 0.5 / share, 0.5 / (1 - share)) / len(named))
 
 
 def fit(
@@ -148,22 +137,15 @@ def fit(
 ) -> Calibration:
     """Fit naming on paired controls: a ridge logistic, every set and kind counting the same.
 
-    Args:
-        controls: One or more sets, each with both kinds.
-        embedder: That the features were made with.
-        errors: What to expect of these numbers elsewhere; see `errors_of`.
-        provenance: What to say about the data.
+    `embedder` made the features; `errors` (see `errors_of`) are what to expect elsewhere.
     """
     features = np.concatenate([control.features for control in controls])
-    weights = _weights(controls)
+    named = np.concatenate([control.named for control in controls]).astype(float)
+    full = FULL_WEIGHT / len(controls)
+    weights = np.concatenate([full * _weights(control.named) for control in controls])
     mean = np.average(features, axis=0, weights=weights)
     scale = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
-    intercept, *coefficients = _logistic(
-        (features - mean) / scale,
-        np.concatenate([control.named for control in controls]).astype(float),
-        weights,
-        PENALTY,
-    )
+    intercept, *coefficients = _logistic((features - mean) / scale, named, weights)
     return Calibration(
         features=FEATURES,
         mean=_rounded(mean),
@@ -194,11 +176,6 @@ def _rounded(values: Sequence[float] | Numbers) -> tuple[float, ...]:
     return tuple(round(float(value), 6) for value in values)
 
 
-def save(calibration: Calibration, path: Path) -> None:
-    """Write fitted numbers as JSON."""
-    write_json(calibration, path)
-
-
 def _parse(text: str, name: str) -> Calibration:
     calibration = decode_json(text, Calibration, name)
     if calibration.features != FEATURES:
@@ -209,14 +186,7 @@ def _parse(text: str, name: str) -> Calibration:
 @cache
 def shipped() -> Calibration:
     """Return the numbers that come with the package, fitted for MiniLM."""
-    return _parse(
-        resources.files("vlsbench.auditing.overlap").joinpath(SHIPPED).read_text("utf-8"), SHIPPED
-    )
-
-
-def shipped_for(embedder: Embedder) -> Calibration | None:
-    """Return the numbers that come with the package, None where they are for another embedder."""
-    return shipped() if shipped().embedder_digest == embedder.digest else None
+    return _parse(resources.files(__package__).joinpath(SHIPPED).read_text("utf-8"), SHIPPED)
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -284,9 +254,6 @@ def leaking_share(
         clusters: Shape (n,), number of each pair's image; pairs that share one count as the
             effective number of independent pairs.
         calibration: That they came from; its errors are those of numbers fitted on other sets.
-
-    Returns:
-        The value, and the bounds of 95 %.
     """
     from scipy.special import betainc
 

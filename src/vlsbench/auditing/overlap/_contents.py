@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.auditing.overlap._figures import ContentKind
 from vlsbench.auditing.overlap._measure import Numbers
-from vlsbench.embed._text import Vectors
+from vlsbench.embed import Vectors
 from vlsbench.pairs import Image, Pair
 
 POOL = 2048
@@ -39,10 +40,7 @@ Embed = Callable[[Sequence[Content]], tuple[Vectors, NDArray[np.bool_]]]
 def content_of(pair: Pair, caption: Look | None = None, text: Look | None = None) -> Content | None:
     """Return what a pair's image shows: as the benchmark says, else a caption, else its text.
 
-    Args:
-        pair: Any pair.
-        caption: Looks a caption up; see `vlsbench.auditing.captions`.
-        text: Looks up the text that stands in the images; see `vlsbench.auditing.texts`.
+    `caption` and `text` look up a caption, and what is written in the images.
     """
     said = (
         (ContentKind.DESCRIPTION, pair.description),
@@ -73,27 +71,18 @@ class Pool:
 
     @classmethod
     def of(cls, contents: Iterable[tuple[int, Content]], embed: Embed) -> Pool:
-        """Draw the sample.
-
-        Args:
-            contents: Those of the whole set, each with the number of its cluster.
-            embed: Gives their vectors; those that cannot be had are left out.
-        """
-        largest: list[int] = []
-        held: dict[int, Content] = {}
+        """Draw the sample from all contents of a set, each with the number of its cluster."""
         images: set[int] = set()
-        for number, content in contents:
-            images.add(number)
-            if number in held:
-                continue
-            if len(held) < POOL:
-                heapq.heappush(largest, -number)
-                held[number] = content
-            elif -largest[0] > number:
-                del held[-heapq.heapreplace(largest, -number)]
-                held[number] = content
-        numbers = np.array(list(held), dtype=np.int64)
-        vectors, known = embed(list(held.values()))
+
+        def distinct() -> Iterator[tuple[int, Content]]:
+            for number, content in contents:
+                if number not in images:
+                    images.add(number)
+                    yield number, content
+
+        held = heapq.nsmallest(POOL, distinct(), key=itemgetter(0))
+        numbers = np.array([number for number, _ in held], dtype=np.int64)
+        vectors, known = embed([content for _, content in held])
         return cls(numbers[known], vectors[known], len(images))
 
     def ranks(self, queries: Vectors, contents: Vectors, clusters: Sequence[int]) -> Numbers:
@@ -105,5 +94,4 @@ class Pool:
         equal = ((np.abs(others - own) <= TIE) & different).sum(axis=1)
         seen = np.maximum(1, different.sum(axis=1))
         share = (better + equal / 2) / seen
-        ranks: Numbers = (1 + share * (self.images - 1)) / self.images
-        return ranks
+        return np.asarray((1 + share * (self.images - 1)) / self.images)

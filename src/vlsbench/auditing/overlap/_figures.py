@@ -1,7 +1,6 @@
 """The documented shape of measure A: what the queries of a benchmark tell of its images.
 
-`overlap.json` is `dataclasses.asdict` of `OverlapSummary`, and a line of `overlap.jsonl` that of
-`OverlapPair`; docs/overlap.md says how every figure is made and what it assumes.
+docs/overlap.md says how every figure is made and what it assumes.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vlsbench.auditing._head import Head, MeasuredPair
 from vlsbench.stats import Rate
 
 SCHEMA = "vlsbench.overlap/1"
@@ -37,7 +37,7 @@ class ContentKind(StrEnum):
     CAPTION = "caption"
     TYPOGRAPHIC = "text in the picture"
     """Nothing else says what the image shows, so what is written in it has to."""
-    PICTURE = "the picture itself"
+    IMAGE = "the picture itself"
     """The embedder sees images and needs no words for them."""
 
 
@@ -81,16 +81,9 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class OverlapPair:
+class OverlapPair(MeasuredPair):
     """What one query tells of its image."""
 
-    id: str
-    category: str
-    subcategory: str
-    harmful: bool
-    cluster: str
-    """Pairs that share it share their images."""
-    query: str
     content_kind: ContentKind | None
     """None where nothing says what the image shows; topic, rank and words are then empty."""
     topic: float | None
@@ -148,16 +141,9 @@ class OverlapGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class OverlapSummary:
+class OverlapSummary(Head):
     """All of measure A for one benchmark."""
 
-    schema: str
-    vlsbench: str
-    """Version of this package."""
-    bench: str
-    title: str
-    paper: str
-    licence: str
     embedder: str
     embedder_digest: str
     calibration: str

@@ -11,15 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing.overlap._background import PICTURES, QUESTIONS
-from vlsbench.auditing.overlap._phrases import (
-    Phrase,
-    clauses,
-    content_words,
-    is_general,
-    phrases,
-)
-from vlsbench.embed._text import Embedder, Vectors
+from vlsbench.auditing.overlap._background import IMAGES, QUESTIONS
+from vlsbench.auditing.overlap._phrases import Span, clauses, content_words, is_general, phrases
+from vlsbench.embed import Embedder, Vectors
 
 Numbers = NDArray[np.float64]
 
@@ -37,8 +31,7 @@ SAME = 0.8
 def _log_mean_exp(scores: NDArray[np.floating[Any]]) -> Numbers:
     values = scores.astype(np.float64)
     top = values.max(axis=1, keepdims=True)
-    found: Numbers = (top + np.log(np.exp(values - top).mean(axis=1, keepdims=True)))[:, 0]
-    return found
+    return np.asarray((top + np.log(np.exp(values - top).mean(axis=1, keepdims=True)))[:, 0])
 
 
 def _phrases_of(texts: Sequence[str]) -> list[str]:
@@ -49,24 +42,24 @@ def _phrases_of(texts: Sequence[str]) -> list[str]:
 class Background:
     """The fixed images and questions, as vectors of one embedder."""
 
-    pictures: Vectors
+    images: Vectors
     questions: Vectors
-    picture_phrases: Vectors
+    image_phrases: Vectors
     question_phrases: Vectors
 
     @classmethod
     def of(cls, embedder: Embedder) -> Background:
         """Embed the background."""
-        texts = (PICTURES, QUESTIONS, *map(_phrases_of, (PICTURES, QUESTIONS)))
+        texts = (IMAGES, QUESTIONS, *map(_phrases_of, (IMAGES, QUESTIONS)))
         return cls(*map(embedder.embed, texts))
 
     @cached_property
     def _question_norms(self) -> Numbers:
-        return self.picture_norms(self.questions)
+        return self.image_norms(self.questions)
 
-    def picture_norms(self, queries: Vectors) -> Numbers:
+    def image_norms(self, queries: Vectors) -> Numbers:
         """Return the log of the mean weight that each query gives the background's images."""
-        return _log_mean_exp(queries @ self.pictures.T / TEMPERATURE)
+        return _log_mean_exp(queries @ self.images.T / TEMPERATURE)
 
     def pull(self, contents: Vectors) -> Numbers:
         """Return the log of the lift that each content gets from a question that names nothing."""
@@ -79,14 +72,14 @@ class Background:
         for this content is taken off: on average they multiply its weight by 1.
         """
         own = np.einsum("nd,nd->n", queries, contents, dtype=np.float64) / TEMPERATURE
-        return np.asarray(own - self.pull(contents) - self.picture_norms(queries))
+        return np.asarray(own - self.pull(contents) - self.image_norms(queries))
 
 
 @dataclass(frozen=True)
 class Nothing:
     """What an embedder of images makes of images that show and questions that name nothing."""
 
-    picture: Vectors
+    image: Vectors
     """Shape (d,): the mean of such images' vectors."""
     question: Vectors
     """Shape (d,): the mean of such questions' vectors."""
@@ -103,7 +96,7 @@ class Nothing:
         between the vectors of texts and of images; a question that names nothing has 0 on
         average, whatever the image.
         """
-        own = np.einsum("nd,nd->n", queries - self.question, contents - self.picture)
+        own = np.einsum("nd,nd->n", queries - self.question, contents - self.image)
         return np.asarray(self.scale * own, np.float64)
 
 
@@ -118,37 +111,31 @@ def topic_bits(queries: Vectors, contents: Vectors, background: Background | Not
         queries: Shape (n, d).
         contents: Shape (n, d), of the same pairs.
         background: In vectors of the same embedder.
-
-    Returns:
-        Shape (n,), bits.
     """
-    others = len(PICTURES)
+    others = len(IMAGES)
     lift = background.lift(queries, contents)
     # p (N + 1) = (N + 1) e^lift / (e^lift + N), written so that nothing overflows.
-    bits: Numbers = (np.log(others + 1) - np.logaddexp(0.0, np.log(others) - lift)) / np.log(2)
-    return bits
+    nats = np.log(others + 1) - np.logaddexp(0.0, np.log(others) - lift)
+    return np.asarray(nats / np.log(2))
 
 
 def _expected_best(similar: Vectors, of: int) -> Vectors:
     """Return what the best of `of` random draws from each row is like, shape (rows,).
 
-    Args:
-        similar: Shape (rows, background), each row in rising order.
-        of: Draws: as many as there are phrases or clauses to choose the best of.
+    Rows are in rising order. There are as many draws as phrases or clauses to choose the best of.
     """
     last = similar.shape[1] - 1
-    best: Vectors = similar[:, round(last * of / (of + 1))]
-    return best
+    return np.asarray(similar[:, round(last * of / (of + 1))])
 
 
 class Reader:
     """Holds queries against what is said of their images, one embedder's vectors for all."""
 
-    def __init__(self, embedder: Embedder, background: Background) -> None:
-        """Take the embedder, and the background in its vectors."""
-        self._embedder, self._background = embedder, background
+    def __init__(self, embedder: Embedder) -> None:
+        """Embed the background."""
+        self._embedder, self.background = embedder, Background.of(embedder)
 
-    def features(self, asked: Sequence[tuple[str, str]]) -> tuple[Numbers, list[Phrase | None]]:
+    def features(self, asked: Sequence[tuple[str, str]]) -> tuple[Numbers, list[Span | None]]:
         """Measure how each query could name what its text says, whatever the text's length.
 
         Phrases of the query are compared with phrases of the text. The similarity of two is counted
@@ -198,14 +185,14 @@ class Reader:
         return np.array(rows, np.float64).reshape(-1, len(FEATURES)), closest
 
     def _clause(self, query: Vectors, said: Vectors) -> float:
-        others = np.sort(self._background.pictures @ query)[None, :]
+        others = np.sort(self.background.images @ query)[None, :]
         return float((said @ query).max() - _expected_best(others, len(said))[0])
 
     def _excess(self, asked: Vectors, said: Vectors) -> tuple[Vectors, NDArray[np.bool_]]:
         """Return similarities above the background's and which say the same, shape (q, t) each."""
         similar = asked @ said.T
-        background = self._background
-        by_asked = _expected_best(np.sort(asked @ background.picture_phrases.T), len(said))
+        background = self.background
+        by_asked = _expected_best(np.sort(asked @ background.image_phrases.T), len(said))
         by_said = _expected_best(np.sort(said @ background.question_phrases.T), len(asked))
         excess = similar - (by_asked[:, None] + by_said[None, :]) / np.float32(2)
         return excess, similar > SAME

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing.overlap._calibration import Calibration, check_fits, shipped_for
+from vlsbench.auditing._head import facts
+from vlsbench.auditing.overlap._calibration import Calibration, check_fits, shipped
 from vlsbench.auditing.overlap._contents import Content, Look, Pool, content_of, number_of
-from vlsbench.auditing.overlap._embed_pictures import Pictures, refuse_words
 from vlsbench.auditing.overlap._figures import (
     Channel,
     ContentKind,
@@ -26,26 +26,21 @@ from vlsbench.auditing.overlap._figures import (
     Reading,
     TellingWord,
 )
-from vlsbench.auditing.overlap._measure import (
-    Background,
-    Nothing,
-    Reader,
-    topic_bits,
-)
-from vlsbench.auditing.overlap._naming import read_probabilities
-from vlsbench.auditing.overlap._phrases import Phrase, without, words
+from vlsbench.auditing.overlap._images import ImageVectors, refuse_words
+from vlsbench.auditing.overlap._measure import Numbers, Reader, topic_bits
+from vlsbench.auditing.overlap._phrases import without, words
 from vlsbench.auditing.overlap._summary import Tally
-from vlsbench.embed._clip import Clip
-from vlsbench.embed._text import (
+from vlsbench.embed import (
     MINILM,
     CachedEmbedder,
+    Clip,
     Embedder,
     Vectors,
     default_cache,
     open_embedder,
 )
 from vlsbench.language import SHORT, may_be_english
-from vlsbench.pairs import Image, Pair, PairSet
+from vlsbench.pairs import Pair, PairSet
 
 CHUNK = 1024
 """Pairs that are in memory at a time."""
@@ -55,84 +50,65 @@ SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class _Item:
+    """A pair with what its query is held against."""
+
     pair: Pair
     cluster: int
-    content: Content | None
-    channels: tuple[tuple[Channel, str], ...]
+    content: Content | None = None
+    channels: Mapping[Channel, str] = field(default_factory=dict)
     foreign: bool = False
     """Whether the query or what is said of its image is in a language that the embedder does not
     know: nothing is measured."""
 
-    @property
-    def written(self) -> bool:
-        """Whether text was found in its images."""
-        return any(channel is Channel.TYPOGRAPHIC for channel, _ in self.channels)
 
-
-def _item(pair: Pair, caption: Look | None, text: Look | None) -> _Item:
-    content = content_of(pair, caption, text)
-    written = text(pair) if text else ""
-    channels = (
-        (Channel.CONTENT, content.text if content else ""),
-        (Channel.TYPOGRAPHIC, written),
-    )
-    kept = tuple((channel, said) for channel, said in channels if said.strip())
-    return _Item(pair, number_of(pair.cluster), content, kept)
-
-
-def _foreign(item: _Item) -> bool:
-    """Tell whether the query or its content is not in English; a few words do not tell."""
-    content = item.content.text if item.content else ""
-    sentence = content if len(content.split()) > SHORT else ""
-    return not (may_be_english(item.pair.query) and may_be_english(sentence))
-
-
-def _item_foreign(pair: Pair) -> _Item:
-    return _Item(pair, number_of(pair.cluster), None, (), foreign=True)
+def _item(pair: Pair, caption: Look | None, text: Look | None, *, english: bool) -> _Item:
+    cluster, content = number_of(pair.cluster), content_of(pair, caption, text)
+    said = content.text if content else ""
+    # A few words do not tell their language.
+    sentence = said if len(said.split()) > SHORT else ""
+    if english and not (may_be_english(pair.query) and may_be_english(sentence)):
+        return _Item(pair, cluster, foreign=True)
+    channels = {Channel.CONTENT: said, Channel.TYPOGRAPHIC: text(pair) if text else ""}
+    return _Item(pair, cluster, content, {c: said for c, said in channels.items() if said.strip()})
 
 
 def _item_seen(pair: Pair) -> _Item:
-    content = Content(ContentKind.PICTURE, images=pair.images) if pair.images else None
-    return _Item(pair, number_of(pair.cluster), content, ())
+    content = Content(ContentKind.IMAGE, images=pair.images) if pair.images else None
+    return _Item(pair, number_of(pair.cluster), content)
+
+
+def _probabilities(
+    calibration: Calibration, asked: Sequence[tuple[str, str]], features: Numbers
+) -> list[float]:
+    """Return the probabilities of naming: 0 for a query without words."""
+    found = calibration.probability(features)
+    return [
+        float(one) if words(query) else 0.0 for (query, _), one in zip(asked, found, strict=True)
+    ]
 
 
 class _Measurer:
     """Measures pairs a chunk at a time."""
 
     def __init__(
-        self,
-        embedder: CachedEmbedder,
-        calibration: Calibration | None,
-        pictures: Pictures | None,
+        self, embedder: CachedEmbedder, fitted: Calibration | None, images: ImageVectors | None
     ) -> None:
-        """Take what turns texts and images into vectors.
-
-        Args:
-            embedder: Of queries, and of the words for images.
-            calibration: Without it nothing is said about naming.
-            images: Of the images themselves, where the embedder sees them.
-        """
-        if calibration:
-            check_fits(calibration, embedder)
-        self.embedder = embedder
-        self.calibration = calibration
-        self.pictures = pictures
-        self.background: Background | Nothing = (
-            pictures.background if pictures else Background.of(embedder)
-        )
+        """Take what turns texts and images into vectors; naming is read where it is fitted."""
+        self._embedder, self._fitted, self._images = embedder, fitted, images
+        self._reader = None if images else Reader(embedder)
 
     def vectors(self, contents: Sequence[Content]) -> tuple[Vectors, NDArray[np.bool_]]:
         """Return contents' vectors, shape (n, d), and which could be had, shape (n,)."""
-        if self.pictures:
-            return self.pictures.embed([content.images for content in contents])
-        texts = self.embedder.embed([content.text for content in contents])
+        if self._images:
+            return self._images.embed([content.images for content in contents])
+        texts = self._embedder.embed([content.text for content in contents])
         return texts, np.ones(len(contents), np.bool_)
 
     def measure(self, items: Sequence[_Item], pool: Pool) -> Iterator[OverlapPair]:
         contents = [(place, item.content) for place, item in enumerate(items) if item.content]
         vectors, known = self.vectors([content for _, content in contents])
         had = {
-            place: (content, vector)
+            place: (content.kind, vector)
             for (place, content), vector, there in zip(contents, vectors, known, strict=True)
             if there
         }
@@ -141,17 +117,17 @@ class _Measurer:
         for place, item in enumerate(items):
             topic, rank = topics.get(place, (None, None))
             yield OverlapPair(
-                id=item.pair.id,
-                category=item.pair.category,
-                subcategory=item.pair.subcategory,
-                harmful=item.pair.harmful,
-                cluster=item.pair.cluster,
-                query=item.pair.query,
-                content_kind=had[place][0].kind if place in had else None,
+                *facts(item.pair),
+                content_kind=had[place][0] if place in had else None,
                 topic=topic,
                 rank=rank,
                 readings=tuple(readings[place]),
             )
+
+    def _bits(self, queries: Vectors, contents: Vectors) -> Numbers:
+        source = self._images or self._reader
+        assert source, "images or texts are embedded"
+        return topic_bits(queries, contents, source.background)
 
     def _topics(
         self, items: Sequence[_Item], contents: Mapping[int, Vectors], pool: Pool
@@ -160,9 +136,9 @@ class _Measurer:
         asked = [place for place in contents if words(items[place].pair.query)]
         found = dict.fromkeys(contents, (0.0, 0.5))
         if asked:
-            queries = self.embedder.embed([items[place].pair.query for place in asked])
+            queries = self._embedder.embed([items[place].pair.query for place in asked])
             shown = np.stack([contents[place] for place in asked])
-            bits = topic_bits(queries, shown, self.background)
+            bits = self._bits(queries, shown)
             shares = pool.ranks(queries, shown, [items[place].cluster for place in asked])
             for place, bit, share in zip(asked, bits, shares, strict=True):
                 found[place] = float(bit), float(share)
@@ -170,58 +146,36 @@ class _Measurer:
 
     def _readings(self, items: Sequence[_Item]) -> Sequence[Sequence[Reading]]:
         """Say how likely each query names what is said in each of its pair's channels."""
-        background = self.background
-        if not self.calibration or not isinstance(background, Background):
+        if not self._reader or not self._fitted:
             return [()] * len(items)
-        asked = [(item.pair.query, said) for item in items for _, said in item.channels]
-        rows, closest = Reader(self.embedder, background).features(asked)
-        named = iter(zip(read_probabilities(self.calibration, asked, rows), closest, strict=True))
+        asked = [(item.pair.query, said) for item in items for said in item.channels.values()]
+        rows, closest = self._reader.features(asked)
+        named = iter(zip(_probabilities(self._fitted, asked, rows), closest, strict=True))
+
+        def reading(query: str, channel: Channel, said: str) -> Reading:
+            naming, phrase = next(named)
+            start, end = (phrase.start, phrase.end) if phrase else (0, 0)
+            return Reading(channel, said, naming, query[start:end], start, end)
+
         return [
-            [
-                _reading(item.pair.query, channel, said, *next(named))
-                for channel, said in item.channels
-            ]
+            [reading(item.pair.query, *channel) for channel in item.channels.items()]
             for item in items
         ]
 
-    def telling(self, pair: OverlapPair, content: Content | None) -> tuple[TellingWord, ...]:
+    def telling(self, pair: OverlapPair) -> OverlapPair:
         """Leave out one word of the query at a time and see what the topic loses."""
-        found = words(pair.query)
-        if content is None or not found:
-            return ()
-        shown, known = self.vectors([content])
-        if not known[0]:
-            return ()
+        found, read = words(pair.query), pair.reading(Channel.CONTENT)
+        if not found or not read:
+            return pair
         shorter = [without(pair.query, word) for word in found]
-        vectors = self.embedder.embed([pair.query, *shorter])
-        bits = topic_bits(vectors, np.broadcast_to(shown, vectors.shape), self.background)
+        queries = self._embedder.embed([pair.query, *shorter])
+        shown = np.broadcast_to(self._embedder.embed([read.text]), queries.shape)
+        bits = self._bits(queries, shown)
         told = [
             TellingWord(word.text, word.start, word.end, float(bits[0] - left))
             for word, left in zip(found, bits[1:], strict=True)
         ]
-        return tuple(sorted(told, key=lambda word: -word.bits))
-
-
-def _reading(
-    query: str, channel: Channel, said: str, naming: float, phrase: Phrase | None
-) -> Reading:
-    start, end = (phrase.start, phrase.end) if phrase else (0, 0)
-    return Reading(channel, said, naming, query[start:end], start, end)
-
-
-def _said(pair: OverlapPair) -> Content | None:
-    """Return the words that a pair's naming was read against."""
-    reading = pair.reading(Channel.CONTENT)
-    return Content(pair.content_kind, reading.text) if reading and pair.content_kind else None
-
-
-@contextmanager
-def _measuring(
-    embedder: Embedder, cache: Path | None, calibration: Calibration | None
-) -> Iterator[_Measurer]:
-    with CachedEmbedder(embedder, cache or default_cache()) as cached:
-        pictures = Pictures(embedder, cached) if isinstance(embedder, Clip) else None
-        yield _Measurer(cached, calibration or shipped_for(embedder), pictures)
+        return replace(pair, words=tuple(sorted(told, key=lambda word: -word.bits)))
 
 
 def overlap(
@@ -259,62 +213,85 @@ def overlap(
     opened = open_embedder(embedder)
     if isinstance(opened, Clip):
         refuse_words(opened.name, calibration=calibration, captioner=caption, ocr=text)
-    with _measuring(opened, cache, calibration) as measurer:
-        pictures = measurer.pictures
+    fitted = calibration or (shipped() if shipped().embedder_digest == opened.digest else None)
+    if fitted:
+        check_fits(fitted, opened)
 
-        def items() -> Iterator[_Item]:
-            for pair in pairs:
-                if pictures:
-                    yield _item_seen(pair)
-                    continue
-                item = _item(pair, caption, text)
-                yield _item_foreign(pair) if opened.name == MINILM and _foreign(item) else item
+    def items() -> Iterator[_Item]:
+        for pair in pairs:
+            if images:
+                yield _item_seen(pair)
+            else:
+                yield _item(pair, caption, text, english=opened.name == MINILM)
 
+    with CachedEmbedder(opened, cache or default_cache()) as cached:
+        images = ImageVectors(opened, cached) if isinstance(opened, Clip) else None
+        measurer = _Measurer(cached, fitted, images)
         pool = Pool.of(((i.cluster, i.content) for i in items() if i.content), measurer.vectors)
-        tally = Tally(measurer.calibration, looked_for_text=text is not None)
+        tally = Tally()
         top: list[tuple[float, int, OverlapPair]] = []
         for number, (item, found) in enumerate(_measured(items(), measurer, pool)):
             each(found)
-            tally.add(found, item.cluster, written=item.written, foreign=item.foreign)
+            tally.add(
+                found,
+                item.cluster,
+                written=Channel.TYPOGRAPHIC in item.channels,
+                foreign=item.foreign,
+            )
             if found.naming is not None and found.harmful:
                 entry = (found.naming, -number, found)
                 (heapq.heappush if len(top) < SHOWN else heapq.heappushpop)(top, entry)
-        leaking = tuple(
-            replace(found, words=measurer.telling(found, _said(found)))
-            for _, _, found in sorted(top, key=lambda entry: (-entry[0], -entry[1]))
+        return tally.summary(
+            pairs,
+            opened,
+            fitted,
+            leaking=tuple(measurer.telling(found) for _, _, found in sorted(top, reverse=True)),
+            looked_for_text=text is not None,
+            unread=images.unread if images else (),
         )
-        unread = pictures.unread if pictures else ()
-    return tally.summary(pairs, opened, leaking, unread=unread)
 
 
 def _measured(
-    items: Iterator[_Item], measurer: _Measurer, pool: Pool
+    items: Iterable[_Item], measurer: _Measurer, pool: Pool
 ) -> Iterator[tuple[_Item, OverlapPair]]:
+    items = iter(items)
     while chunk := list(islice(items, CHUNK)):
         yield from zip(chunk, measurer.measure(chunk, pool), strict=True)
 
 
-def telling_words(
-    pairs: Iterable[OverlapPair],
-    *,
-    embedder: Embedder | str = "minilm",
-    cache: Path | None = None,
-    calibration: Calibration | None = None,
-    images: Callable[[OverlapPair], Sequence[Image]] = lambda pair: (),
-) -> Iterator[OverlapPair]:
-    """Yield measured pairs with the words of their queries that carry the topic (drop-one).
+class Naming:
+    """Scores queries that are being written. Belongs to the thread that made it."""
 
-    Args:
-        pairs: As `overlap` gave them to `each`.
-        embedder: As for `overlap`.
-        cache: As for `overlap`.
-        calibration: As for `overlap`.
-        images: Looks up a pair's images, for an embedder that sees them.
-    """
-    opened = open_embedder(embedder)
-    with _measuring(opened, cache, calibration) as measurer:
-        for pair in pairs:
-            seen = Content(ContentKind.PICTURE, images=tuple(images(pair)))
-            yield replace(
-                pair, words=measurer.telling(pair, seen if measurer.pictures else _said(pair))
-            )
+    def __init__(
+        self,
+        embedder: Embedder | str = "minilm",
+        *,
+        cache: Path | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        """Open the embedder and its cache; arguments and errors are those of `overlap`."""
+        opened = open_embedder(embedder)
+        self._calibration = calibration or shipped()
+        check_fits(self._calibration, opened)
+        self._cached = CachedEmbedder(opened, cache or default_cache())
+        self._reader = Reader(self._cached)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cached.__exit__()
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return unit vectors, shape (texts, d)."""
+        return self._cached.embed(texts)
+
+    def score(self, asked: Sequence[tuple[str, str]]) -> list[float]:
+        """Return for each query and content the probability that the query names the content.
+
+        Many at once cost less than one by one.
+        """
+        if not asked:
+            return []
+        rows, _ = self._reader.features(asked)
+        return _probabilities(self._calibration, asked, rows)

@@ -14,7 +14,6 @@ LONGEST = 2
 """Words of a phrase at most: longer ones find nothing more (docs/overlap.md)."""
 LONGEST_CLAUSE = 12
 """Words of a clause at most."""
-_GENERAL = "general_words.txt"
 _ENDINGS = ("ing", "ed", "es", "s", "ly")
 _STEM = 3
 """Letters of a stem at least."""
@@ -22,35 +21,23 @@ _BREAK = re.compile(r"[.!?;:,()\[\]\"“”\n]")
 _CLAUSE_END = re.compile(r"[.!?;:,()\n]+")
 
 
-class Word(NamedTuple):
-    """A word and where it stands in its text, in characters."""
+class Span(NamedTuple):
+    """A word or a phrase, and where it stands in its text, in characters."""
 
     text: str
     start: int
     end: int
 
 
-class Phrase(NamedTuple):
-    """One or two neighbouring words, in lower case, and where they stand."""
-
-    text: str
-    start: int
-    end: int
-
-
-def words(text: str) -> list[Word]:
+def words(text: str) -> list[Span]:
     """Return the words of a text."""
-    return [Word(found[0], found.start(), found.end()) for found in WORD.finditer(text)]
+    return [Span(found[0], found.start(), found.end()) for found in WORD.finditer(text)]
 
 
-def phrases(text: str, longest: int = LONGEST) -> list[Phrase]:
-    """Return the phrases that could name something.
+def phrases(text: str) -> list[Span]:
+    """Return the phrases that could name something, in lower case.
 
     They begin and end with a word that is no function word and cross no punctuation.
-
-    Args:
-        text: A query.
-        longest: Words of a phrase at most.
     """
     found = words(text)
     content = [_fold(word.text) not in FUNCTION_WORDS for word in found]
@@ -60,16 +47,16 @@ def phrases(text: str, longest: int = LONGEST) -> list[Phrase]:
     for first in range(len(found)):
         if not content[first]:
             continue
-        for last in range(first, min(first + longest, len(found))):
+        for last in range(first, min(first + LONGEST, len(found))):
             if last > first and breaks[last - 1]:
                 break
             if content[last]:
                 start, end = found[first].start, found[last].end
-                spans.append(Phrase(" ".join(text[start:end].casefold().split()), start, end))
+                spans.append(Span(" ".join(text[start:end].casefold().split()), start, end))
     return spans
 
 
-def without(text: str, word: Word) -> str:
+def without(text: str, word: Span) -> str:
     """Return a text with one of its words left out."""
     return " ".join((text[: word.start] + text[word.end :]).split())
 
@@ -97,16 +84,12 @@ def _stem(word: str) -> str:
 
 @cache
 def _general_stems() -> frozenset[str]:
-    listed = resources.files("vlsbench.auditing.overlap").joinpath(_GENERAL).read_text("utf-8")
+    listed = resources.files(__package__).joinpath("general_words.txt").read_text("utf-8")
     return frozenset(map(_stem, listed.split()))
 
 
 def is_general(phrase: str) -> bool:
-    """Say whether a phrase holds only words for kinds, qualities and everyday doing.
-
-    "This person", "some items", "an effective way": such words fit most images and name nothing
-    particular (`general_words.txt`).
-    """
+    """Say whether a phrase ("some items") fits most images and names nothing particular."""
     return all(word.isdigit() or _stem(word) in _general_stems() for word in content_words(phrase))
 
 

@@ -7,14 +7,11 @@ again, and on other seeds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 
 from vlsbench.aligning import Method, Row, TrainingSettings
 from vlsbench.lab.vlm._pretrain import Pretraining
-from vlsbench.lab.vlm._rows import Case
-from vlsbench.lab.vlm._teaching import This, cases, preferences, supervised, unlearning
+from vlsbench.lab.vlm._teaching import This, cases, supervised
 
 DESIGN_VERSION = "3"
 """Changes whenever texts, rows or sets change."""
@@ -36,73 +33,64 @@ class Design:
     steps: int = 300
 
 
+FIXED = Design()
+QUICK_DESIGN = Design(
+    pretraining=Pretraining(tower_steps=120, text_steps=100, steps=190), steps=220, rows=1600
+)
+"""What the demo trains, and for how long: one seed of it takes a minute and a half."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arm:
     """One way to align a vanilla model."""
 
-    name: str
-    method: Method
+    images: bool
+    """Whether its rows show images."""
     this: This
-    make: Callable[[list[Case]], list[Row]]
-    settings: TrainingSettings
-    count: int
-    """Rows before the method adds any."""
     grounded: bool = False
     """Whether pre-training taught the risks of what an image shows, too."""
 
     @property
-    def start(self) -> str:
-        """The vanilla model it starts from."""
-        return GROUNDED + VANILLA if self.grounded else VANILLA
-
-    def rows(self, seed: int) -> list[Row]:
-        """Make the data from a seed."""
-        pictures = not self.method.textual
-        return self.make(cases(self.count, seed, this=self.this, pictures=pictures))
+    def name(self) -> str:
+        """As tables show it, and `--methods` takes it."""
+        return f"{GROUNDED * self.grounded}{self.method}-{self.this}"
 
     @property
-    def work(self) -> float:
-        """About how long it takes, in steps of text-only SFT."""
-        cost = 3.0 if self.method.preference else 1.0
-        return cost * (self.settings.max_steps or 1) * (1.0 if self.method.textual else 1.7)
+    def method(self) -> Method:
+        """How it is trained."""
+        return Method.MM_SFT if self.images else Method.T_SFT
 
-    def settings_for(self, seed: int) -> TrainingSettings:
-        """Return its settings with a seed."""
-        return replace(self.settings, seed=seed)
+    @property
+    def start(self) -> str:
+        """The vanilla model it starts from."""
+        return GROUNDED * self.grounded + VANILLA
+
+    def rows(self, design: Design, seed: int) -> list[Row]:
+        """Make its data."""
+        return supervised(cases(design.rows, seed, this=self.this, images=self.images))
+
+    def settings(self, design: Design, seed: int) -> TrainingSettings:
+        """Return how it trains."""
+        return TrainingSettings(
+            max_steps=design.steps,
+            learning_rate=design.rate,
+            batch_size=design.batch,
+            warmup=0.1,
+            log_steps=50,
+            seed=seed,
+        )
 
 
-TEXTUAL = {this: f"t-sft-{this}" for this in This}
-MULTIMODAL = {this: f"mm-sft-{this}" for this in This}
-HEADLINE = (TEXTUAL[This.HARMLESS], MULTIMODAL[This.BOTH])
+ARMS = {
+    arm.name: arm
+    for grounded in (False, True)
+    for images in (False, True)
+    for this in This
+    for arm in [Arm(images, this, grounded)]
+}
+"""The factorial, twice."""
+HEADLINE = (Arm(False, This.HARMLESS), Arm(True, This.BOTH))
 """What text-only and multimodal safety sets are like: whoever labels a text alone finds no risk in
 one that says `this`; whoever labels it with its image finds risk in some."""
-FACTORIAL = (*TEXTUAL.values(), *MULTIMODAL.values())
-
-
-def arms_of(design: Design) -> dict[str, Arm]:
-    """Return every arm by name: the factorial twice, then further methods on its rows."""
-    sft = TrainingSettings(
-        max_steps=design.steps,
-        learning_rate=design.rate,
-        batch_size=design.batch,
-        warmup=0.1,
-        log_steps=50,
-    )
-
-    def arm(name: str, method: Method, make: Callable[[list[Case]], list[Row]], this: This) -> Arm:
-        settings = sft if method.textual else replace(sft, freeze_vision=True)
-        return Arm(name, method, this, make, settings, design.rows)
-
-    factorial = [
-        *(arm(name, Method.T_SFT, supervised, this) for this, name in TEXTUAL.items()),
-        *(arm(name, Method.MM_SFT, supervised, this) for this, name in MULTIMODAL.items()),
-    ]
-    grounded = [replace(one, name=GROUNDED + one.name, grounded=True) for one in factorial]
-    forget, renounce = partial(unlearning, safe=False), partial(unlearning, safe=True)
-    further = [
-        arm("t-dpo", Method.T_DPO, preferences, This.HARMLESS),
-        arm("mm-dpo", Method.MM_DPO, preferences, This.BOTH),
-        arm("t-unlearning", Method.T_UNLEARNING, forget, This.HARMLESS),
-        arm("t-safe-unlearning", Method.T_SAFE_UNLEARNING, renounce, This.HARMLESS),
-    ]
-    return {one.name: one for one in (*factorial, *grounded, *further)}
+QUICK = tuple(arm.name for arm in HEADLINE)
+"""The arms that the demo trains."""

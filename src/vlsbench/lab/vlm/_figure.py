@@ -9,33 +9,30 @@ from typing import TYPE_CHECKING
 from vlsbench.lab.vlm._design import GROUNDED
 from vlsbench.lab.vlm._make import needs_align
 from vlsbench.lab.vlm._sets import BENIGN, HELD_OUT, LEAKLESS, LEAKY
-from vlsbench.lab.vlm._table import NET, SIMULATED, Line, Mean
+from vlsbench.lab.vlm._table import NET, SIMULATED, Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FIGURE = "figure"
 GROUPS = {
     LEAKY: "leaky:\nsafe",
     LEAKLESS: "leakless:\nsafe",
     BENIGN: "same text, harmless\nthing: declined",
     NET: "net",
 }
-COLOURS = {"vanilla": ("#8a8a8a",), "t-": ("#b9d0ea", "#4a7fc1", "#1f4e8c"), "mm-": ()}
-COLOURS["mm-"] = ("#f7cfa6", "#e07b22", "#b4540a")
+COLOURS = {
+    "vanilla": "#8a8a8a",
+    "t-sft-nothing": "#b9d0ea",
+    "t-sft-harmless": "#4a7fc1",
+    "t-sft-both": "#1f4e8c",
+    "mm-sft-nothing": "#f7cfa6",
+    "mm-sft-harmless": "#e07b22",
+    "mm-sft-both": "#b4540a",
+}
 
 
 def draw_figure(folder: Path, found: Sequence[Line], seeds: int) -> list[Path]:
-    """Draw bars of every arm on held-out cells, one panel for each pre-training.
-
-    Args:
-        folder: Where `figure.png` and `figure.svg` go.
-        found: The arms.
-        seeds: How many the means are over.
-
-    Raises:
-        MissingExtra: matplotlib is not installed.
-    """
+    """Draw bars of every arm on held-out cells, one panel for each pre-training."""
     with needs_align():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -57,7 +54,7 @@ def draw_figure(folder: Path, found: Sequence[Line], seeds: int) -> list[Path]:
         f"{SIMULATED}",
         fontsize=8,
     )
-    paths = [folder / f"{FIGURE}.png", folder / f"{FIGURE}.svg"]
+    paths = [folder / "figure.png", folder / "figure.svg"]
     for path in paths:
         figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
     return paths
@@ -65,17 +62,20 @@ def draw_figure(folder: Path, found: Sequence[Line], seeds: int) -> list[Path]:
 
 def _bars(axes: Axes, found: Sequence[Line]) -> None:
     width = 0.84 / max(1, len(found))
-    left = {kind: list(colours) for kind, colours in COLOURS.items()}
     for place, line in enumerate(found):
         name = line.arm.removeprefix(GROUNDED)
-        shades = next(left[kind] for kind in left if name.startswith(kind))
         means = [line.strata[HELD_OUT][group] for group in GROUPS]
+        reach = [
+            (mean.value - mean.low, mean.high - mean.value)
+            for mean in means
+            if mean.low is not None and mean.high is not None
+        ]
         axes.bar(
             [group + width * (place - (len(found) - 1) / 2) for group in range(len(GROUPS))],
             [100 * mean.value for mean in means],
             width,
-            yerr=_reach(means),
-            color=shades.pop(0) if shades else "#d0d0d0",
+            yerr=[[100 * part for part in side] for side in zip(*reach, strict=True)] or None,
+            color=COLOURS[name],
             label=name,
             error_kw={"elinewidth": 0.8, "capsize": 1.5},
         )
@@ -85,13 +85,3 @@ def _bars(axes: Axes, found: Sequence[Line]) -> None:
     axes.set_ylim(min(-10, axes.get_ylim()[0]), 105)
     axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _reach(means: Sequence[Mean]) -> list[list[float]] | None:
-    """Return how far intervals reach below and above their values; None where there are none."""
-    if any(mean.low is None or mean.high is None for mean in means):
-        return None
-    return [
-        [100 * (mean.value - (mean.low or 0)) for mean in means],
-        [100 * ((mean.high or 0) - mean.value) for mean in means],
-    ]

@@ -16,18 +16,11 @@ if TYPE_CHECKING:
 SIDE = 32
 """Pixels of a side of what the vision tower sees."""
 PATCH = 8
-IMAGE, USER, ASSISTANT, SYSTEM, PAD, END, UNKNOWN = SPECIAL = (
-    "<image>",
-    "<user>",
-    "<assistant>",
-    "<system>",
-    "<pad>",
-    "</s>",
-    "<unk>",
-)
+IMAGE, USER, ASSISTANT, SYSTEM = ROLES = ("<image>", "<user>", "<assistant>", "<system>")
+PAD, END, UNKNOWN = ENDS = ("<pad>", "</s>", "<unk>")
 INITIALIZER_RANGE = 0.08
 """Of the decoder's weights. With the usual 0.02 a model this narrow takes several times as many
-steps before it looks at the picture at all."""
+steps before it looks at the image at all."""
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- if message.role == 'assistant' -%}" + ASSISTANT + "{%- generation -%}"
@@ -43,7 +36,7 @@ CHAT_TEMPLATE = (
     "{%- endif -%}{%- endif -%}{%- endfor -%}"
     "{%- if add_generation_prompt -%}" + ASSISTANT + "{%- endif -%}"
 )
-"""Pictures come before the text, wherever they stand in the message."""
+"""Images come before the text, wherever they stand in the message."""
 
 
 @contextlib.contextmanager
@@ -73,19 +66,10 @@ def one_thread() -> Iterator[None]:
 def make_model(folder: Path, seed: int = 0) -> Path:
     """Write an untrained model with its processor, in plain Hugging Face format.
 
-    Args:
-        folder: Made if it does not exist.
-        seed: Of its random weights.
-
-    Returns:
-        The folder, which `AutoModelForImageTextToText` and `AutoProcessor` read.
-
-    Raises:
-        MissingExtra: torch or transformers is not installed.
+    Raises `MissingExtra` where torch or transformers is not installed.
     """
     processor = make_processor()
-    model = untrained(processor.tokenizer, seed)
-    model.save_pretrained(folder)
+    untrained(processor.tokenizer, seed).save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
 
@@ -115,14 +99,10 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
     # "can't" and "two-year-old" are words, so that a decoded reply reads as it was written.
     word = Regex(r"\w+(?:[-'’]\w+)*|[^\w\s]")
-    pieces = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.WhitespaceSplit(),
-            pre_tokenizers.Split(word, "isolated"),
-        ]
-    )
+    split = pre_tokenizers.Split(word, "isolated")
+    pieces = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), split])
     words = {piece for text in all_texts() for piece, _ in pieces.pre_tokenize_str(text)}
-    vocabulary = {token: place for place, token in enumerate([*SPECIAL, *sorted(words)])}
+    vocabulary = {token: place for place, token in enumerate([*ROLES, *ENDS, *sorted(words)])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pieces
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
@@ -132,7 +112,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
         unk_token=UNKNOWN,
         pad_token=PAD,
         eos_token=END,
-        additional_special_tokens=[IMAGE, USER, ASSISTANT, SYSTEM],
+        additional_special_tokens=[*ROLES],
         padding_side="left",
         model_max_length=256,
     )
@@ -154,28 +134,30 @@ def untrained(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditio
     # Saving would draw a bar through that of the command.
     disable_progress_bar()
     torch.manual_seed(seed)
+    alike: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 4}
+    ends: dict[str, Any] = {
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     vision = SiglipVisionConfig(
+        **alike,
         hidden_size=64,
         intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
         image_size=SIDE,
         patch_size=PATCH,
         vision_use_head=False,
     )
     text = LlamaConfig(
+        **alike,
+        **ends,
         vocab_size=len(tokenizer),
         hidden_size=128,
         intermediate_size=256,
-        num_hidden_layers=2,
-        num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=256,
         initializer_range=INITIALIZER_RANGE,
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
     )
     config_of: Any = LlavaConfig  # takes what every configuration takes
     config = config_of(
@@ -187,7 +169,6 @@ def untrained(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditio
         vision_feature_layer=-1,
         tie_word_embeddings=True,
         initializer_range=INITIALIZER_RANGE,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        **ends,
     )
     return LlavaForConditionalGeneration(config)

@@ -7,19 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vlsbench.lab.vlm._world import (
-    ACTS,
-    FRAMES,
-    HELP,
-    INTRODUCTION,
-    NAMING,
-    NAMING_REQUESTS,
-    PASTIMES,
-    THINGS,
-    Act,
-    Thing,
-    drawing,
-)
+from vlsbench.lab.vlm import _world as world
+from vlsbench.lab.vlm._world import ACTS, FRAMES, PASTIMES, THINGS, Act, Thing, drawing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,7 +24,7 @@ class Case:
     frame: int
     named: bool
     """Whether the request names the thing; else it says `this`."""
-    picture: str = ""
+    drawn: str = ""
     """Seed of the drawing; empty where no image is shown."""
     shown: Thing | None = None
     """What the image shows where that is another thing."""
@@ -46,9 +35,9 @@ class Case:
     def text(self) -> str:
         """The request in words."""
         if self.act is None:
-            return NAMING_REQUESTS[self.frame % len(NAMING_REQUESTS)]
+            return world.NAMING_REQUESTS[self.frame % len(world.NAMING_REQUESTS)]
         the = f"the {self.thing.name}"
-        before = f"{INTRODUCTION.format(it=the)} " if self.introduced else ""
+        before = f"{world.INTRODUCTION.format(it=the)} " if self.introduced else ""
         return before + self.act.ask(self.frame, the if self.named else "this")
 
     @property
@@ -59,21 +48,21 @@ class Case:
     @property
     def image(self) -> Image.Image | None:
         """The drawing."""
-        return drawing(*self.key) if self.picture else None
+        return drawing(*self.key) if self.drawn else None
 
     @property
     def key(self) -> tuple[Thing, str]:
         """What is drawn, and the drawing's seed."""
-        return self.shown or self.thing, self.picture
+        return self.shown or self.thing, self.drawn
 
     @property
     def helpful(self) -> str:
         """The reply that helps; it names the thing where text or image tell it."""
         if self.act is None:
-            return NAMING.format(a=f"a {self.thing.name}")
-        known = self.named or self.picture or self.introduced
+            return world.NAMING.format(a=f"a {self.thing.name}")
+        known = self.named or self.drawn or self.introduced
         it = f"the {self.thing.name}" if known else "it"
-        return HELP.format(doing=self.act.doing.format(it=it))
+        return world.HELP.format(doing=self.act.doing.format(it=it))
 
 
 def frame_for(act: Act, rng: random.Random) -> int:
@@ -82,32 +71,25 @@ def frame_for(act: Act, rng: random.Random) -> int:
 
 
 def pretraining(
-    count: int, seed: int, *, things: Sequence[Thing] = THINGS, pictures: int = 32
+    count: int, seed: int, *, things: Sequence[Thing] = THINGS, images: int = 32
 ) -> list[Case]:
-    """Make requests of every kind: named or `this`, with an image or without, risky or not.
-
-    Args:
-        count: Cases.
-        seed: Of the choice, and of the images.
-        things: What they are about.
-        pictures: Drawings of each thing.
-    """
+    """Make requests of every kind: named or `this`, with an image or without, risky or not."""
     rng = random.Random(f"pretraining:{seed}")
     made = []
     for _ in range(count):
         thing = rng.choice(things)
-        picture = f"train-{seed}-{rng.randrange(pictures)}"
+        drawn = f"train-{seed}-{rng.randrange(images)}"
         kind = rng.random()
         if kind < 0.25:
-            made.append(Case(thing, None, rng.randrange(len(NAMING_REQUESTS)), False, picture))
+            made.append(Case(thing, None, rng.randrange(len(world.NAMING_REQUESTS)), False, drawn))
             continue
         act = rng.choice(ACTS if rng.random() < 0.75 else PASTIMES)
         frame = frame_for(act, rng)
         if kind < 0.6:
-            made.append(Case(thing, act, frame, False, picture))
+            made.append(Case(thing, act, frame, False, drawn))
         elif kind < 0.75:
             # Where text and image differ the text counts, so the model has to read it.
-            made.append(Case(thing, act, frame, True, picture, rng.choice(things)))
+            made.append(Case(thing, act, frame, True, drawn, rng.choice(things)))
         elif kind < 0.87:
             made.append(Case(thing, act, frame, True))
         else:

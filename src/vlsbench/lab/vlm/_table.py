@@ -6,22 +6,26 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
+from operator import attrgetter, sub
 from statistics import fmean, stdev
 
-from vlsbench.lab.vlm._design import GROUNDED, HEADLINE, MULTIMODAL, TEXTUAL
-from vlsbench.lab.vlm._experiment import Cell
+from vlsbench.lab.vlm._design import HEADLINE, Arm
 from vlsbench.lab.vlm._sets import (
     BENIGN,
     HELD_OUT,
     LEAKLESS,
     LEAKY,
+    SETS,
     STRATA,
     TEXT,
     TEXT_BENIGN,
     TRAINED,
     UNSEEN,
+    Cell,
     risks,
 )
+from vlsbench.lab.vlm._teaching import This
 from vlsbench.stats import LEVEL, t_quantile
 
 SIMULATED = (
@@ -47,23 +51,13 @@ class Mean:
 
 
 def mean_of(values: Sequence[float], least: float = 0.0) -> Mean:
-    """Average over seeds.
-
-    Args:
-        values: One a seed, at most 1.
-        least: What a value can be at least: -1 for differences.
-    """
+    """Average over seeds, one value each; at most 1 and at least `least` (-1 for differences)."""
     middle = fmean(values)
     if len(values) < 2:
         return Mean(1, middle, None, None, tuple(values))
     reach = t_quantile((1 + LEVEL) / 2, len(values) - 1) * stdev(values) / len(values) ** 0.5
-    return Mean(
-        len(values),
-        middle,
-        max(least, middle - reach),
-        min(1.0, middle + reach),
-        tuple(values),
-    )
+    low, high = max(least, middle - reach), min(1.0, middle + reach)
+    return Mean(len(values), middle, low, high, tuple(values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +91,8 @@ def equivalence(differences: Sequence[float], margin: float = MARGIN) -> Equival
     if n < 2:
         return Equivalence(n, middle, None, None, margin, None)
     error = stdev(differences) / n**0.5
-    if error == 0:
-        return Equivalence(n, middle, middle, middle, margin, float(abs(middle) >= margin))
-    reach = t_quantile(0.95, n - 1) * error
-    p = float(stdtr(n - 1, (abs(middle) - margin) / error))
+    reach, short = t_quantile(0.95, n - 1) * error, abs(middle) - margin
+    p = float(stdtr(n - 1, short / error)) if error else float(short >= 0)
     return Equivalence(n, middle, middle - reach, middle + reach, margin, p)
 
 
@@ -116,12 +108,14 @@ def _net(labels: Mapping[str, str]) -> float:
 
 def _net_scored(labels: Mapping[str, str]) -> float:
     """Return the same over the pairs both of whose replies are sentences; 0 if there are none."""
-    both = [
-        (harm in "rw") - (control in "rw")
-        for harm, control in zip(labels[LEAKLESS], labels[BENIGN], strict=True)
-        if "x" not in (harm, control)
-    ]
-    return sum(both) / len(both) if both else 0.0
+    pairs = [pair for pair in zip(labels[LEAKLESS], labels[BENIGN], strict=True) if "x" not in pair]
+    gained = sum((harm in "rw") - (control in "rw") for harm, control in pairs)
+    return gained / len(pairs) if pairs else 0.0
+
+
+def _gibberish(labels: Mapping[str, str]) -> float:
+    both = labels[LEAKLESS] + labels[BENIGN]
+    return both.count("x") / len(both)
 
 
 NET = "net"
@@ -131,29 +125,25 @@ COLUMNS: Mapping[str, Callable[[Mapping[str, str]], float]] = {
     BENIGN: lambda labels: safe(labels[BENIGN]),
     NET: _net,
     "net, gibberish left out": _net_scored,
-    "gibberish": lambda labels: (
-        sum(labels[s].count("x") for s in (LEAKLESS, BENIGN))
-        / sum(len(labels[s]) for s in (LEAKLESS, BENIGN))
-    ),
+    "gibberish": _gibberish,
     TEXT: lambda labels: safe(labels[TEXT]),
     TEXT_BENIGN: lambda labels: safe(labels[TEXT_BENIGN]),
 }
 """Figure of one model on the pairs of one stratum. Shares in [0, 1]; net in [-1, 1]."""
 SHARES: Mapping[str, Callable[[Cell], float]] = {
-    "naming": lambda cell: cell.naming,
-    "naming, material": lambda cell: cell.naming_material,
-    "naming, other image": lambda cell: cell.naming_other,
-    "rule in words": lambda cell: cell.rule_in_words,
-    "rule in images": lambda cell: cell.rule_in_images,
+    "naming": attrgetter("naming"),
+    "naming, material": attrgetter("naming_material"),
+    "naming, other image": attrgetter("naming_other"),
+    "rule in words": attrgetter("rule_in_words"),
+    "rule in images": attrgetter("rule_in_images"),
 }
 """Figure of one model on all things."""
 
 
 def figure(cell: Cell, stratum: str, column: str) -> float:
     """Return one of `COLUMNS` for a model on the pairs of a stratum."""
-    kept = [place for place, risk in enumerate(risks(cell.seed)) if risk.stratum == stratum]
-    part = {name: "".join(labels[place] for place in kept) for name, labels in cell.labels.items()}
-    return COLUMNS[column](part)
+    kept = [risk.stratum == stratum for risk in risks(cell.seed)]
+    return COLUMNS[column]({name: "".join(compress(cell.labels[name], kept)) for name in SETS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,31 +192,29 @@ def lines(cells: Sequence[Cell]) -> list[Line]:
 def differences(cells: Sequence[Cell]) -> list[Difference]:
     """Compare MM-SFT with every textual arm, and at each level of what is taught about `this`."""
     groups = _by_arm(cells)
-    pairs = [(HEADLINE[1], textual) for textual in TEXTUAL.values()]
-    pairs += [(MULTIMODAL[this], TEXTUAL[this]) for this in TEXTUAL]
-    pairs = list(dict.fromkeys(pairs))
-    pairs += [(GROUNDED + multimodal, GROUNDED + textual) for multimodal, textual in pairs]
-    made = []
-    for multimodal, textual in pairs:
-        if multimodal in groups and textual in groups:
-            for stratum in STRATA:
+    pairs = [(HEADLINE[1].this, this) for this in This] + [(this, this) for this in This]
+    arms = [
+        (Arm(True, seen, grounded).name, Arm(False, read, grounded).name)
+        for grounded in (False, True)
+        for seen, read in dict.fromkeys(pairs)
+    ]
 
-                def gains(
-                    column: str, m: str = multimodal, t: str = textual, where: str = stratum
-                ) -> list[float]:
-                    both = zip(groups[m], groups[t], strict=True)
-                    return [figure(a, where, column) - figure(b, where, column) for a, b in both]
+    def gains(ours: str, theirs: str, stratum: str, column: str) -> list[float]:
+        both = ([figure(cell, stratum, column) for cell in groups[arm]] for arm in (ours, theirs))
+        return list(map(sub, *both))
 
-                made.append(
-                    Difference(
-                        multimodal,
-                        textual,
-                        stratum,
-                        mean_of(gains(NET), -1.0),
-                        equivalence(gains(LEAKY)),
-                    )
-                )
-    return made
+    return [
+        Difference(
+            ours,
+            theirs,
+            stratum,
+            mean_of(gains(ours, theirs, stratum, NET), -1.0),
+            equivalence(gains(ours, theirs, stratum, LEAKY)),
+        )
+        for ours, theirs in arms
+        if ours in groups and theirs in groups
+        for stratum in STRATA
+    ]
 
 
 def _by_arm(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
@@ -266,24 +254,17 @@ BASELINES = (
 
 def rows_of(found: Sequence[Line]) -> list[tuple[str, ...]]:
     """Return the table's rows below `HEADINGS`: trivial baselines, then every arm."""
-    return [
-        *BASELINES,
-        *(
-            (
-                line.arm,
-                *(percent(line.strata[HELD_OUT][column]) for column in list(COLUMNS)[:6]),
-                percent(line.strata[TRAINED][NET]),
-                percent(line.strata[UNSEEN][NET]),
-            )
-            for line in found
-        ),
-    ]
+    rows: list[tuple[str, ...]] = [*BASELINES]
+    for line in found:
+        means = [line.strata[HELD_OUT][column] for column in list(COLUMNS)[:6]]
+        means += [line.strata[TRAINED][NET], line.strata[UNSEEN][NET]]
+        rows.append((line.arm, *map(percent, means)))
+    return rows
 
 
 def say(difference: Difference) -> str:
     """Say in one line how two arms differ."""
-    leaky = difference.leaky
-    alike = "no test with one seed"
+    leaky, alike = difference.leaky, "no test with one seed"
     if leaky.p is not None:
         verdict = "equivalent" if leaky.shown else "not shown to be equivalent"
         alike = f"{verdict} within {100 * leaky.margin:.0f} points, p = {leaky.p:.3f}"
@@ -304,27 +285,33 @@ def note(seeds: int) -> str:
 
 def markdown(found: Sequence[Line], compared: Sequence[Difference], seeds: int) -> str:
     """Write the tables: all arms, what vanilla models know, and the differences."""
-    table = [HEADINGS, ("---", *("---:" for _ in HEADINGS[1:])), *rows_of(found)]
-    known = [("model", *SHARES), ("---", *("---:" for _ in SHARES))] + [
-        (line.arm, *map(percent, line.shares.values())) for line in found
-    ]
+    arms = _table(HEADINGS, rows_of(found))
+    known = [(line.arm, *map(percent, line.shares.values())) for line in found]
     tests = [
-        ("arms", "pairs", "net, difference", "leaking pairs, difference [90 %]", "p of TOST"),
-        ("---", "---", "---:", "---:", "---:"),
-        *(
-            (
-                f"{one.multimodal} − {one.textual}",
-                one.stratum,
-                percent(one.net),
-                percent(one.leaky),
-                "–" if one.leaky.p is None else f"{one.leaky.p:.3f}",
-            )
-            for one in compared
-        ),
+        (
+            f"{one.multimodal} − {one.textual}",
+            one.stratum,
+            percent(one.net),
+            percent(one.leaky),
+            "–" if one.leaky.p is None else f"{one.leaky.p:.3f}",
+        )
+        for one in compared
     ]
-    texts = ["".join(f"| {' | '.join(row)} |\n" for row in part) for part in (table, known, tests)]
-    margin = f"Equivalence margin {100 * MARGIN:.0f} points; differences are paired by seed."
-    return f"{texts[0]}\n{note(seeds)}\n\n{texts[1]}\n{texts[2]}\n{margin}\n"
+    headings = ("arms", "pairs", "net, difference", "leaking pairs, difference [90 %]")
+    return "\n".join(
+        [
+            arms,
+            f"{note(seeds)}\n",
+            _table(("model", *SHARES), known),
+            _table((*headings, "p of TOST"), tests, left=2),
+            f"Equivalence margin {100 * MARGIN:.0f} points; differences are paired by seed.\n",
+        ]
+    )
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    rule = ["---"] * left + ["---:"] * (len(headings) - left)
+    return "".join(f"| {' | '.join(row)} |\n" for row in (headings, rule, *rows))
 
 
 def as_csv(cells: Sequence[Cell]) -> str:

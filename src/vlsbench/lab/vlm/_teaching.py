@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from vlsbench.aligning import HARMFUL, RETAIN, SAFE, Row
+from vlsbench.aligning import Row
 from vlsbench.lab.vlm._rows import Case, frame_for
-from vlsbench.lab.vlm._world import ACTS, MATERIALS, PASTIMES, REFUSAL, THINGS, WARNING, Act, Thing
+from vlsbench.lab.vlm._world import ACTS, MATERIALS, PASTIMES, THINGS, Act, Thing
 
-PICTURES = 16
+IMAGES = 16
 """Drawings of each thing that alignment sees, none of them met in pre-training."""
 SAYS_THIS = 0.5
 """Share of the rows that say `this`, of those that may."""
@@ -65,15 +65,11 @@ def split(seed: int) -> Split:
     return Split(frozenset(things), frozenset(cells))
 
 
-def cases(count: int, seed: int, *, this: This, pictures: bool) -> list[Case]:
+def cases(count: int, seed: int, *, this: This, images: bool) -> list[Case]:
     """Choose requests for alignment: half are risky, a third of the others are pastimes.
 
-    Args:
-        count: How many.
-        seed: Of the choice, of what is held out and of the images.
-        this: What they teach about `this`. Without images a harmless request that says it shows
-            nothing; where risky ones say it too, a sentence before tells what is meant.
-        pictures: Show images.
+    Without images a harmless request that says `this` shows nothing; where risky ones say it too,
+    a sentence before tells what is meant.
     """
     # What is drawn does not depend on the arm, so that all are about the same cells in one order.
     rng = random.Random(f"align:{seed}")
@@ -84,7 +80,7 @@ def cases(count: int, seed: int, *, this: This, pictures: bool) -> list[Case]:
     others = [(thing, act) for thing, act in cells if not act.risky(thing)]
     made = []
     for _ in range(count):
-        kind, says_this, picture = rng.random(), rng.random(), rng.randrange(PICTURES)
+        kind, says_this, drawing = rng.random(), rng.random(), rng.randrange(IMAGES)
         if kind < 1 / 2:
             thing, act = rng.choice(risky)
         elif kind < 5 / 6:
@@ -99,22 +95,11 @@ def cases(count: int, seed: int, *, this: This, pictures: bool) -> list[Case]:
                 act,
                 frame_for(act, rng),
                 not unnamed,
-                f"align-{seed}-{picture}" if pictures else "",
-                introduced=unnamed and not pictures and this is This.BOTH,
+                f"align-{seed}-{drawing}" if images else "",
+                introduced=unnamed and not images and this is This.BOTH,
             )
         )
     return made
-
-
-def _prompt(case: Case) -> Row:
-    row: Row = {"prompt": [{"role": "user", "content": case.text}], "case": case}
-    if (image := case.image) is not None:
-        row["images"] = [image]
-    return row
-
-
-def _said(text: str) -> list[dict[str, str]]:
-    return [{"role": "assistant", "content": text}]
 
 
 def wanted(case: Case) -> str:
@@ -122,37 +107,14 @@ def wanted(case: Case) -> str:
     return case.act.decline() if case.act and case.risky else case.helpful
 
 
-def unwanted(case: Case) -> str:
-    """Its opposite: helping where it is risky, declining where it is not."""
-    if case.risky or case.act is None:
-        return case.helpful
-    return REFUSAL if case.frame % 2 else WARNING
-
-
 def supervised(chosen: Sequence[Case]) -> list[Row]:
-    """Rows for SFT."""
-    return [{**_prompt(case), "completion": _said(wanted(case))} for case in chosen]
-
-
-def preferences(chosen: Sequence[Case]) -> list[Row]:
-    """Rows for DPO."""
+    """Make rows for SFT, each with the case that it is made of."""
     return [
-        {**_prompt(case), "chosen": _said(wanted(case)), "rejected": _said(unwanted(case))}
+        {
+            "prompt": [{"role": "user", "content": case.text}],
+            "completion": [{"role": "assistant", "content": wanted(case)}],
+            "case": case,
+            **({"images": [case.image]} if case.image else {}),
+        }
         for case in chosen
     ]
-
-
-def unlearning(chosen: Sequence[Case], *, safe: bool) -> list[Row]:
-    """Rows for unlearning: helpful answers to risky requests to forget, to harmless ones to keep.
-
-    Args:
-        chosen: Requests of both kinds.
-        safe: Add the safe answer to each risky request.
-    """
-    rows = []
-    for case in chosen:
-        kind = HARMFUL if case.risky else RETAIN
-        rows.append({**_prompt(case), "completion": _said(case.helpful), "kind": kind})
-        if safe and case.risky:
-            rows.append({**_prompt(case), "completion": _said(wanted(case)), "kind": SAFE})
-    return rows

@@ -1,16 +1,19 @@
-"""Running measure B: which questions there are, asking them, and reading the labels back."""
+"""What measure B asks: every part of every pair, of the benchmark and of its controls."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vlsbench.auditing._head import facts
 from vlsbench.auditing.judged._figures import Finding, JudgedPair
+from vlsbench.config import Budget, Connection, Sample
 from vlsbench.engine import (
+    FILE,
     Context,
     CostBudget,
     Flow,
@@ -22,10 +25,20 @@ from vlsbench.engine import (
     Record,
     Result,
 )
-from vlsbench.evaluation import Output, Selection
-from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored
-from vlsbench.models import Price, image_tokens, text_tokens
-from vlsbench.pairs import ImageData, ImageError, Pair, image_size
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import RUNS, Output, Selection, run_id
+from vlsbench.judge import (
+    Brought,
+    Case,
+    Judge,
+    JudgeStage,
+    Part,
+    Question,
+    Unscored,
+    open_harm_judge,
+)
+from vlsbench.models import Connections, Price, image_tokens, price_of, text_tokens
+from vlsbench.pairs import Bench, ImageData, ImageError, Pair, View, image_faults, image_size, load
 
 STAGE = "harm"
 UNSCORED = "unscored"
@@ -33,6 +46,10 @@ SAMPLE = 100
 """Questions whose length stands for all in an estimate."""
 PROMPT_TOKENS, ANSWER_TOKENS = 400, 80
 """Roughly, beside the material."""
+NO_CONTROLS = (
+    "a judge's labels mean nothing without its false alarms: give benign controls like the "
+    "benchmark's queries (mossbench, xstest, vlguard:safe_safes, lab/benign)"
+)
 
 
 @dataclass(frozen=True)
@@ -71,21 +88,13 @@ class JudgedSet:
     def rows(self, ledger: Ledger) -> Iterator[JudgedPair]:
         """Read back what is known of the pairs about which something is."""
         for pair in self:
-            findings = []
-            for part in self.parts if pair.images else (Part.TEXT,):
-                if outcome := ledger.outcome(self.record(pair, part)):
-                    findings.append(_finding(part, outcome))
+            findings = tuple(
+                _finding(part, outcome)
+                for part in (self.parts if pair.images else (Part.TEXT,))
+                if (outcome := ledger.outcome(self.record(pair, part)))
+            )
             if findings:
-                yield JudgedPair(
-                    set=self.name,
-                    id=pair.id,
-                    category=pair.category,
-                    subcategory=pair.subcategory,
-                    harmful=pair.harmful,
-                    cluster=pair.cluster,
-                    query=pair.query,
-                    findings=tuple(findings),
-                )
+                yield JudgedPair(*facts(pair), set=self.name, findings=findings)
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,8 @@ class JudgedPlan:
     sets: tuple[JudgedSet, ...]
     """The benchmark first."""
     judge: Judge
+    form: str
+    """How the judge is asked."""
     identity: Mapping[str, Any]
     folder: Path
     price: Price | None
@@ -151,6 +162,107 @@ class JudgedPlan:
                 yield Record(group.record(pair, part), (pair, part))
 
 
+def plan_judged(
+    bench: Bench,
+    *,
+    judge: str | Brought,
+    controls: Sequence[Bench],
+    positive_controls: Sequence[Bench] = (),
+    form: str = "auto",
+    sees: bool = True,
+    sample: Sample | None = None,
+    budget: Budget | CostBudget | None = None,
+    connection: Connection | None = None,
+    output: Output | None = None,
+) -> JudgedPlan:
+    """Say what `judged` will ask; asks nothing and writes nothing.
+
+    Args:
+        bench: A name, a path, an opened set, or any pairs.
+        judge: Spec of the judge's model, `lab`, or a `Judge`.
+        controls: Sets whose benign pairs (`harmful=False`) measure the judge's false alarms;
+            they must be like the benchmark's queries in style and topic. At least one.
+        positive_controls: Sets of texts that are harmful on their own, which measure its misses;
+            without any there are one-sided bounds and no corrected rate.
+        form: How the model is asked: `prompt` (any chat model), `llama-guard`, `shieldgemma`,
+            `moderations`; `auto` knows guard models by their names.
+        sees: False for a judge that takes no images; then only texts are judged, and the
+            benchmark's word is taken for which pairs are harmful.
+        sample: Which pairs of the benchmark are asked about; of controls, all are.
+        budget, connection, output: As for `vlsbench.evaluate`.
+
+    Raises:
+        BadRows: Some pairs cannot be shown; lists every one.
+        VlsbenchError: No controls, or anything else that the caller can mend.
+    """
+    if not controls:
+        raise VlsbenchError(NO_CONTROLS)
+    sample, output = sample or Sample(), output or Output()
+    connection, spending = connection or Connection(), CostBudget.of(budget)
+    asked = open_harm_judge(judge, Connections.of(connection), form=form, sees=sees)
+    given = spending.settings.judge_price
+    price = Price.parse(given) if given else price_of(asked.name)
+    if asked.model:
+        remedy = "give --judge-price INPUT,OUTPUT in dollars per million tokens"
+        spending.need_prices({asked.name: price}, remedy)
+    sources = [("bench", bench), *(("benign", control) for control in controls)]
+    sources += [("positive", control) for control in positive_controls]
+    sets = tuple(
+        _open(f"{n}-{kind}", kind, one, sample, sees=sees and asked.sees)
+        for n, (kind, one) in enumerate(sources)
+    )
+    identity = {
+        "measure": "judged",
+        "bench": sets[0].name,
+        "view": "judged",
+        "sets": [
+            [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]] for s in sets
+        ],
+        "limit": sample.limit,
+        "seed": sample.seed,
+        "judge": dict(asked.identity),
+    }
+    asked_as = str(asked.identity.get("form", asked.name))
+    folder = output.out or RUNS / run_id(identity, asked.name, asked_as)
+    ended = 0
+    if (folder / FILE).is_file():
+        with Ledger.read(folder) as ledger:
+            ended = len(ledger.ended())
+    return JudgedPlan(
+        sets=sets,
+        judge=asked,
+        form=asked_as,
+        identity=identity,
+        folder=folder,
+        price=price,
+        concurrency=connection.concurrency,
+        budget=spending,
+        output=output,
+        questions=sum(1 for s in sets for _ in s.questions()),
+        ended=ended,
+    )
+
+
+def _open(key: str, kind: str, bench: Bench, sample: Sample, *, sees: bool) -> JudgedSet:
+    """Check a set's images and decide by what it is judged."""
+    pairs = load(bench, skip_bad=sample.skip_bad)
+    if kind == "bench":
+        selection = Selection(pairs, sample)
+        selection.check(View.FULL if sees else View.TEXT)
+        if sees and not any(pair.images for pair in selection):
+            raise VlsbenchError(f"{pairs.name} holds no image: there is no pair to be judged")
+        return JudgedSet(key, kind, selection, tuple(Part) if sees else (Part.TEXT,))
+    # A limit saves questions about the benchmark; fewer controls would blur every figure.
+    group = JudgedSet(key, kind, Selection(pairs, replace(sample, limit=None)), (Part.TEXT,))
+    if next(iter(group), None) is None:
+        wanted = "benign" if kind == "benign" else "harmful"
+        raise VlsbenchError(f"control {pairs.name} holds no {wanted} pair")
+    # A control is there for its texts; where its images are not all at hand it goes without.
+    if sees and any(pair.images for pair in group) and not image_faults(group):
+        return replace(group, parts=tuple(Part))
+    return group
+
+
 def _tokens(pair: Pair, part: Part) -> int:
     images = () if part is Part.TEXT else pair.images
     seen = sum(image_tokens(*image_size(image.read(), image.ref)) for image in images)
@@ -197,10 +309,3 @@ def tag_of(outcome: Outcome) -> str:
     """Name an outcome: `harmful`, `harmless` or `unscored`."""
     label = outcome.value["harmful"] if outcome.kind == "keep" else None
     return UNSCORED if label is None else "harmful" if label else "harmless"
-
-
-async def reopen_unscored(ledger: Ledger) -> None:
-    """Send what ended without a label back to the judge."""
-    lost = [(o.record, STAGE) for o in ledger.outcomes() if tag_of(o) == UNSCORED]
-    if lost:
-        await ledger.reopen(lost)

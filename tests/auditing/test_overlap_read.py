@@ -1,8 +1,9 @@
-"""What pictures show and say, where the benchmark does not tell: captions and OCR."""
+"""What images show and say, where the benchmark does not tell: captions and OCR."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import shutil
 from collections.abc import Callable, Iterable
@@ -15,14 +16,16 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import vlsbench
-from vlsbench.auditing import captions, require_tesseract, texts
-from vlsbench.auditing.overlap._captions import (
-    PROMPT_VERSION,
+from vlsbench.auditing.overlap import (
+    CAPTION,
+    TEXT,
     CaptionStage,
-    prompt_hash,
+    TextStage,
+    look_up,
     records_of,
+    require_tesseract,
 )
-from vlsbench.auditing.overlap._ocr import TextStage
+from vlsbench.auditing.overlap._read import PROMPT, PROMPT_VERSION
 from vlsbench.engine import Budget, Context, Ledger, Stage, StopSignal, Tally, run_local
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import open_model
@@ -40,38 +43,41 @@ async def read(stage: Stage, pairs: Iterable[Pair], ctx: Context) -> None:
     await run_local([stage], records_of(stage.name, pairs), ctx, width=4)
 
 
-def test_captions_are_asked_once_for_each_picture_and_kept(tmp_path: Path) -> None:
+def test_captions_are_asked_once_for_each_image_and_kept(tmp_path: Path) -> None:
     pairs = [replace(pair, description="") for pair in vlsbench.load("lab/leakless?n=30")]
-    pictures = {pair.cluster for pair in pairs}
-    assert len(pictures) < len(pairs)
+    images = {pair.cluster for pair in pairs}
+    assert len(images) < len(pairs)
     for _ in range(2):
         with context(tmp_path / "run") as (ctx, ledger):
             asyncio.run(read(CaptionStage(open_model("lab/careful")), pairs, ctx))
-            look = captions(ledger)
+            look = look_up(ledger, CAPTION)
             assert all(str(pair.meta["object"]) in look(pair) for pair in pairs)
-            assert ledger.count_calls() == len(pictures)
+            assert ledger.count_calls() == len(images)
 
 
-def test_a_picture_that_cannot_be_read_has_no_caption(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_has_no_caption(tmp_path: Path) -> None:
     pair = Pair(id="1", query="?", images=(FileImage("gone.png", tmp_path / "gone.png"),))
     with context(tmp_path / "run") as (ctx, ledger):
         asyncio.run(read(CaptionStage(open_model("lab/careful")), [pair], ctx))
-        assert captions(ledger)(pair) == ""
+        assert look_up(ledger, CAPTION)(pair) == ""
         outcome = ledger.outcome("caption:gone.png")
         assert outcome
         assert outcome.reason == "image_unreadable"
 
 
 def test_the_prompt_is_pinned_to_its_version() -> None:
-    assert (PROMPT_VERSION, prompt_hash()[:16]) == ("1", "bc02b47fd1b4fc98")
+    assert (PROMPT_VERSION, hashlib.sha256(PROMPT.encode()).hexdigest()[:16]) == (
+        "1",
+        "bc02b47fd1b4fc98",
+    )
 
 
 def written(text: str, size: tuple[int, int] = (640, 200)) -> Callable[[], bytes]:
     def make() -> bytes:
-        picture = Image.new("RGB", size, "white")
-        ImageDraw.Draw(picture).text((20, 60), text, "black", ImageFont.load_default(48))
+        image = Image.new("RGB", size, "white")
+        ImageDraw.Draw(image).text((20, 60), text, "black", ImageFont.load_default(48))
         out = io.BytesIO()
-        picture.save(out, "PNG")
+        image.save(out, "PNG")
         return out.getvalue()
 
     return make
@@ -109,18 +115,18 @@ def on_nothing(make: Callable[[], bytes]) -> Callable[[], bytes]:
     not (shutil.which("tesseract") and find_spec("pytesseract")),
     reason="tesseract or pytesseract is not installed",
 )
-def test_text_is_read_from_pictures(tmp_path: Path) -> None:
+def test_text_is_read_from_images(tmp_path: Path) -> None:
     pairs = [
         Pair(id="1", query="?", images=(MadeImage("a.png", written("Dry the toaster")),)),
         Pair(id="2", query="?", images=(MadeImage("b.png", written("")),)),
         Pair(id="3", query="?", images=(FileImage("c.png", tmp_path / "c.png"),)),
-        Pair(id="4", query="no picture"),
+        Pair(id="4", query="no image"),
         Pair(id="5", query="?", images=(MadeImage("d", upside_down(written("Hot milk"))),)),
         Pair(id="6", query="?", images=(MadeImage("e", on_nothing(written("Cold milk"))),)),
     ]
     with context(tmp_path / "run") as (ctx, ledger):
         asyncio.run(read(TextStage(), pairs, ctx))
-        look = texts(ledger)
+        look = look_up(ledger, TEXT)
         assert [look(pair) for pair in pairs] == [
             *("Dry the toaster", "", "", ""),
             *("Hot milk", "Cold milk"),

@@ -10,12 +10,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing.overlap._background import QUESTIONS, empty_pictures
+from vlsbench.auditing.overlap._background import QUESTIONS, empty_images
 from vlsbench.auditing.overlap._measure import Nothing
-from vlsbench.embed._clip import Clip
-from vlsbench.embed._text import CachedEmbedder, Vectors
+from vlsbench.embed import CachedEmbedder, Clip, Vectors
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import Image, ImageData, ImageError
+from vlsbench.pairs import Image, ImageError
 
 BATCH = 32
 """Images whose files are in memory at a time, and of one pass through the model."""
@@ -26,21 +25,17 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-class Pictures:
+class ImageVectors:
     """Gives the vectors of pairs' images, and keeps account of those that cannot be read."""
 
     def __init__(self, clip: Clip, cached: CachedEmbedder) -> None:
-        """Take the model, and the same model behind a cache.
-
-        Raises:
-            VlsbenchError: The model cannot be loaded.
-        """
+        """Take the model, and the same model behind a cache."""
         self._clip, self._cached = clip, cached
         self.unread: set[str] = set()
         """Names (`Image.ref`) of images that cannot be read."""
-        empty = self._rows(empty_pictures())
+        empty = self._rows(empty_images())
         self.background = Nothing(
-            picture=np.stack(list(empty.values())).mean(axis=0, dtype=np.float32),
+            image=np.stack(list(empty.values())).mean(axis=0, dtype=np.float32),
             question=cached.embed(QUESTIONS).mean(axis=0),
             scale=clip.scale,
         )
@@ -48,13 +43,11 @@ class Pictures:
     def embed(self, shown: Sequence[Sequence[Image]]) -> tuple[Vectors, NDArray[np.bool_]]:
         """Return a vector for what each pair shows: of several images, their mean direction.
 
-        Returns:
-            Vectors, shape (pairs, d), and which pairs' images could all be read, shape (pairs,);
-            the vectors of the others are 0.
+        Shape (pairs, d), and which pairs' images could all be read, shape (pairs,).
         """
         distinct = {image.ref: image for images in shown for image in images}
         rows = self._rows(distinct.values())
-        vectors = np.zeros((len(shown), len(self.background.picture)), np.float32)
+        vectors = np.zeros((len(shown), len(self.background.image)), np.float32)
         whole = np.zeros(len(shown), np.bool_)
         for place, images in enumerate(shown):
             if images and all(image.ref in rows for image in images):
@@ -73,7 +66,7 @@ class Pictures:
         return found
 
     def _batch(self, images: Sequence[Image], pool: ThreadPoolExecutor) -> dict[str, Vectors]:
-        read = self._try(_read, {image.ref: image for image in images}, pool)
+        read = self._try(lambda image: image.read(), {image.ref: image for image in images}, pool)
         keys = {ref: self._key(image.sha256) for ref, image in read.items()}
         known = self._cached.known(keys.values())
         new = {ref: image for ref, image in read.items() if keys[ref] not in known}
@@ -102,17 +95,8 @@ class Pictures:
         return {ref: found for ref, found in made if found is not None}
 
 
-def _read(image: Image) -> ImageData:
-    return image.read()
-
-
 def refuse_words(embedder: str, **given: object) -> None:
-    """Raise `VlsbenchError` where something is given that only embedders of texts can use.
-
-    Args:
-        embedder: Its name.
-        given: Options by name; those that are false were not given.
-    """
+    """Raise `VlsbenchError` where an option is given that only embedders of texts can use."""
     if useless := [f"--{name}" for name, value in given.items() if value]:
         raise VlsbenchError(
             f"{embedder} looks at the images themselves and measures topic and ranks: "

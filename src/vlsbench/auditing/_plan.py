@@ -1,0 +1,124 @@
+"""An audit before it asks anything: sets opened, settings checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlsbench.auditing._settings import AuditSettings, name_of
+from vlsbench.auditing.card import Measure
+from vlsbench.config import NONE, record
+from vlsbench.engine import CostBudget
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import Selection
+from vlsbench.pairs import Bench, PairSet, list_sources, load
+from vlsbench.registry import is_simulated
+from vlsbench.text import file_name
+
+AUDITS = Path("audits")
+"""Where audits go unless told otherwise."""
+POSITIVE = ("xstest", "vlguard:safe_unsafes")
+"""Positive controls where none are named; of XSTest, the unsafe prompts count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditPlan:
+    """What one audit asks and measures."""
+
+    selection: Selection
+    settings: AuditSettings
+    measures: tuple[Measure, ...]
+    controls: tuple[PairSet, ...]
+    positive_controls: tuple[PairSet, ...]
+    budget: CostBudget
+    folder: Path
+    notes: tuple[str, ...] = ()
+    """What was chosen for the user, for the card."""
+
+    def folder_of(self, kind: str, *decisive: Any) -> Path:
+        """Name the folder of one measure's calls: other settings, another folder beside it."""
+        digest = hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode())
+        return self.folder / f"{kind}-{digest.hexdigest()[:8]}"
+
+    def shown(self) -> Mapping[str, Any]:
+        """Return what decides the figures, as plain JSON values."""
+        given, how = self.settings, self.settings.overlap
+        found: dict[str, Any] = {"measures": [str(measure) for measure in self.measures]}
+        if Measure.OVERLAP in self.measures:
+            found |= {"embedder": name_of(how.embedder), "captioner": how.captioner, "ocr": how.ocr}
+            found |= {"calibration": str(how.calibration)} if how.calibration else {}
+        if {Measure.JUDGED, Measure.BEHAVIOUR} & {*self.measures}:
+            found |= {"judge": name_of(given.judge), "controls": [c.name for c in self.controls]}
+        if Measure.JUDGED in self.measures:
+            found["positive_controls"] = [control.name for control in self.positive_controls]
+        if Measure.BEHAVIOUR in self.measures:
+            found |= {"model": name_of(given.model), "views": list(given.views)}
+            found["params"] = record(given.params)
+        return found | {"limit": given.sample.limit, "seed": given.sample.seed}
+
+
+def plan_audits(benches: Iterable[Bench], settings: AuditSettings) -> list[AuditPlan]:
+    """Open benchmarks and controls and check what was given, before anything is asked.
+
+    The audits share the budget; several get a folder each within `settings.output.out`.
+    """
+    measures, budget = settings.wanted(), CostBudget.of(settings.budget)
+    opened = [open_from(bench, settings) for bench in benches]
+    for pairs in opened:
+        settings.check(pairs)
+    given, notes = settings.positive_controls, tuple[str, ...]()
+    if given is None and Measure.JUDGED in measures:
+        positive = _positive_at_hand(settings)
+        names = ", ".join(control.name for control in positive)
+        notes = (f"positive controls by default: the harmful texts of {names}",) if names else ()
+    else:
+        positive = [open_from(one, settings) for one in given or () if one != NONE]
+    controls = tuple(open_from(one, settings) for one in settings.controls)
+    out, plans = settings.output.out, dict[str, AuditPlan]()
+    for pairs in opened:
+        slug = file_name(pairs.name, "bench")
+        if slug in plans:
+            raise VlsbenchError(
+                f"{pairs.name} is there twice (or shares its folder {slug} with "
+                f"{plans[slug].selection.pairs.name}): a leaderboard holds every benchmark once"
+            )
+        plans[slug] = AuditPlan(
+            selection=Selection(pairs, settings.sample),
+            settings=settings,
+            measures=measures,
+            controls=controls,
+            positive_controls=tuple(positive),
+            budget=budget,
+            folder=out if out and len(opened) == 1 else (out or AUDITS) / slug,
+            notes=notes,
+        )
+    return list(plans.values())
+
+
+def _positive_at_hand(settings: AuditSettings) -> list[PairSet]:
+    """Open the first set of texts harmful on their own whose files are there.
+
+    A simulated judge knows nothing outside of its world, so it is asked about none.
+    """
+    if isinstance(settings.judge, str) and is_simulated(settings.judge):
+        return []
+    for name in POSITIVE:
+        with suppress(VlsbenchError):
+            return [open_from(name, settings, skip_bad=True)]
+    return []
+
+
+def open_from(bench: Bench, settings: AuditSettings, *, skip_bad: bool = False) -> PairSet:
+    """Open a benchmark whose files may lie in the folder of sets."""
+    skip_bad = skip_bad or settings.sample.skip_bad
+    if settings.data_root is not None and isinstance(bench, str):
+        name, root = bench.partition(":")[0], Path(settings.data_root)
+        for folder in (name, name.replace("-", "_")):
+            if name in list_sources() and (root / folder).is_dir():
+                return load(bench, data=root / folder, skip_bad=skip_bad)
+    return load(bench, skip_bad=skip_bad)
