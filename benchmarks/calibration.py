@@ -50,7 +50,7 @@ def msts() -> Iterator[Case]:
     unsafe = people["final_label"].str.startswith("2").to_numpy().astype(np.intp)
     for name in judged:
         kinds, known = pd.factorize(judged[name])
-        bad = tuple(np.flatnonzero(np.asarray(known) == "unsafe"))
+        bad = tuple(place for place, one in enumerate(known) if one == "unsafe")
         alone = np.arange(len(unsafe))
         yield Case(str(name), unsafe, kinds, alone, {"unsafe": (1,)}, {"unsafe": bad})
 

@@ -109,7 +109,7 @@ def draw(
         for ids, size in zip(strata.values(), more, strict=True):
             rest = [id for id in ids if id not in settled.labels]
             replies = [run.replies[id] for id in rest]
-            groups, clusters = [one.category for one in replies], [one.cluster for one in replies]
+            groups, clusters = [one.category for one in replies], [one.image for one in replies]
             new += [rest[place] for place in spread_out(groups, clusters, int(size), random)]
     new = [new[place] for place in random.permutation(len(new))]
     run.add(drawn=new)
@@ -128,7 +128,7 @@ class _Kind:
         self.judge = np.array([self.labels.index(reply.label) for reply in chosen.values()])
         said = [settled.labels.get(id) for id in chosen]
         self.people = np.array([self.labels.index(label) for label in said if label])
-        clusters = numbered(reply.cluster for reply in chosen.values())
+        clusters = numbered(reply.image for reply in chosen.values())
         places = np.flatnonzero([label is not None for label in said])
         self.found = Labelled(self.judge, clusters, places)
 

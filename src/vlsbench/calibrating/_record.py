@@ -39,9 +39,15 @@ class Reply:
     reply: str
     label: str
     """The judge's."""
-    cluster: str
     image_refs: list[str]
+    cluster: str = ""
+    """Files of earlier versions have none."""
     sample: int = 0
+
+    @property
+    def image(self) -> str:
+        """What its pair's images are known by: replies that share it are one cluster."""
+        return self.cluster or "|".join(self.image_refs) or self.id
 
     @property
     def labels(self) -> tuple[Label, Label, Label]:
