@@ -26,8 +26,8 @@ reproduce: $(VENV)/.lab  ## the whole of it: every arm, five seeds (about 45 min
 test: lint  ## everything that must hold
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-check: lint  ## the quick lane: no torch, Chromium or tesseract
-	$(BIN)/python -m pytest -n auto -m "not slow and not browser and not torch"
+check: lint  ## the quick lane: no torch, Chromium or tesseract, no test that takes seconds
+	$(BIN)/python -m pytest -n auto -m "not slow and not browser and not torch and not long"
 
 test-slow: $(VENV)/.dev  ## minutes, not seconds
 	$(BIN)/python -m pytest -m slow

@@ -12,7 +12,7 @@ import pytest
 import vlsbench
 from tests.evaluation.runs import run
 from vlsbench import lab
-from vlsbench.auditing import AuditOutput, AuditSettings
+from vlsbench.auditing import AuditOutput
 from vlsbench.pairs import MadeImage, Pair, PairSet
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
@@ -43,13 +43,13 @@ def test_a_run_and_an_audit_show_their_page_in_a_frame(tmp_path: Path, job: str)
         done = run("lab/leaky?n=4", tmp_path / "r", model="lab/careful", judge="lab")
         shown, page = done._repr_html_(), done.report
     else:
-        settings = AuditSettings(
+        found = vlsbench.audit(
+            "lab/leaky?n=4",
             measures=["judged"],
             controls=["lab/benign?n=4"],
             judge="lab",
             output=AuditOutput(out=tmp_path / "a", progress=False),
         )
-        found = vlsbench.audit("lab/leaky?n=4", settings)
         shown, page = found._repr_html_(), found.page
     frame = cast("re.Match[str]", re.fullmatch(r'<iframe ([^>]*)srcdoc="([^"]*)"></iframe>', shown))
     assert 'sandbox="allow-scripts"' in frame[1]

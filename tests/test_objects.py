@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import vlsbench
-from vlsbench.auditing import AuditOutput, AuditSettings, Overlap
+from vlsbench.auditing import AuditOutput, Overlap
 from vlsbench.embed import Vectors, open_embedder
 from vlsbench.evaluation import Output
 from vlsbench.judge import Label, Question
@@ -94,22 +94,21 @@ def test_plan(tmp_path: Path) -> None:
 
 def test_audit_overlap(tmp_path: Path) -> None:
     output = AuditOutput(out=tmp_path / "card", progress=False)
-    settings = AuditSettings(overlap=Overlap(embedder=Lengths()), output=output)
-    card = vlsbench.audit(PAIRS, settings).card
+    card = vlsbench.audit(PAIRS, overlap=Overlap(embedder=Lengths()), output=output).card
     assert card.settings["embedder"] == "lengths"
     assert card.overlap is not None
     assert card.overlap.embedder == "lengths"
 
 
 def test_audit_judged_and_behaviour(tmp_path: Path) -> None:
-    settings = AuditSettings(
+    card = vlsbench.audit(
+        PAIRS,
         measures=("judged", "behaviour"),
         judge=sorry,
         model=Cautious(),
         controls=[CONTROLS],
         output=AuditOutput(out=tmp_path / "card", progress=False),
-    )
-    card = vlsbench.audit(PAIRS, settings).card
+    ).card
     assert card.judged is not None
     assert card.behaviour is not None
     assert (card.settings["model"], card.settings["judge"]) == ("cautious", "sorry")

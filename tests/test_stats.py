@@ -51,6 +51,7 @@ def test_copies_of_a_pair_tell_nothing_new() -> None:
     assert once.high <= five_times.high < once.high + 0.03
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(1, 20), min_size=2, max_size=30),
@@ -194,6 +195,7 @@ def test_without_shared_images_the_test_is_mcnemars(pairs: list[tuple[bool, bool
     assert found == pytest.approx(mcnemar(table, exact=True).pvalue, abs=1e-12)
 
 
+@pytest.mark.long
 @given(st.lists(SHARES, min_size=1, max_size=40))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-12)

@@ -47,6 +47,7 @@ def view(found: Behaviour, name: str) -> ViewFigures:
     return figures
 
 
+@pytest.mark.long
 def test_blind_gains_nothing_from_the_image(tmp_path: Path) -> None:
     found = run("lab/mixed?n=40&leak=0.5", tmp_path, model="lab/blind")
     leaks = sum(bool(p.meta["leaks"]) for p in lab.benchmark("lab/mixed?n=40&leak=0.5"))
@@ -66,6 +67,7 @@ def test_blind_gains_nothing_from_the_image(tmp_path: Path) -> None:
     assert caption.gain.value == -(40 - leaks) / 40
 
 
+@pytest.mark.long
 def test_careful_gains_everything_on_leakless_pairs(tmp_path: Path) -> None:
     found = run("lab/leakless?n=40", tmp_path, model="lab/careful")
     assert found.gain is not None
@@ -95,6 +97,7 @@ def test_only_a_blank_is_harmless_with_every_query(tmp_path: Path) -> None:
     assert found.shortcut is None
 
 
+@pytest.mark.long
 def test_a_model_that_never_looks_but_wavers_is_not_taken_for_one_that_looks(
     tmp_path: Path,
 ) -> None:
@@ -121,6 +124,7 @@ def test_a_model_that_never_looks_but_wavers_is_not_taken_for_one_that_looks(
     assert found.shortcut.value > 0.85
 
 
+@pytest.mark.long
 def test_a_model_that_looks_now_and_then_is_told_from_one_that_guesses(tmp_path: Path) -> None:
     """`wavering` looks or does not: without the image no answer is safe, whatever repeats."""
     options = {"views": ["blank", "replicate"], "params": Params(temperature=1.0)}
@@ -138,6 +142,7 @@ def test_a_model_that_looks_now_and_then_is_told_from_one_that_guesses(tmp_path:
     assert blank.beyond_noise.value == pytest.approx(1 / 6, abs=0.1)
 
 
+@pytest.mark.long
 def test_figures_of_the_pairs_whose_image_was_understood(tmp_path: Path) -> None:
     found = run(
         "lab/leakless?n=60", tmp_path, model="lab/shortsighted", views=["text", "comprehension"]
@@ -276,6 +281,7 @@ def test_a_set_of_both_kinds_is_its_own_control(tmp_path: Path) -> None:
     assert view(found, "full").over_refusal.n == 6
 
 
+@pytest.mark.long
 def test_every_view_is_asked_about_the_same_pairs(tmp_path: Path) -> None:
     gone = (FileImage("gone.png", tmp_path / "gone.png"),)
     pairs = list(lab.benchmark("lab/leaky?n=8"))
@@ -309,6 +315,7 @@ def server() -> Iterator[str]:
         yield url
 
 
+@pytest.mark.long
 def test_a_finished_measure_asks_nothing_again(tmp_path: Path, server: str) -> None:
     options = {"model": f"careful@{server}", "judge": f"judge@{server}"}
     first = run("lab/leaky?n=10", tmp_path, **options)

@@ -144,6 +144,7 @@ def _card(leak: float | None = 0.3, bench: str = "lab/leaky?n=50", **changes: ob
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 @anything
 @given(card=CARDS)
 def test_a_card_comes_back_from_its_file_as_it_was(
@@ -277,6 +278,7 @@ def test_a_leaderboard_goes_from_the_most_to_the_least_leaking() -> None:
     ]
 
 
+@pytest.mark.long
 @anything
 @given(card=CARDS)
 def test_no_text_of_a_card_becomes_markup(

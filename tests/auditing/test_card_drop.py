@@ -14,7 +14,6 @@ from tests.auditing.shapes import TEXT
 from vlsbench import lab
 from vlsbench.auditing import (
     AuditOutput,
-    AuditSettings,
     Channel,
     OverlapPair,
 )
@@ -76,7 +75,7 @@ def test_the_list_holds_the_pairs_at_or_above_the_threshold(
 def test_a_threshold_is_a_probability(tmp_path: Path, threshold: float) -> None:
     output = AuditOutput(out=tmp_path / "card", drop_leaking=threshold)
     with pytest.raises(VlsbenchError, match="--drop-leaking"):
-        vlsbench.audit("lab/leaky?n=4", AuditSettings(output=output))
+        vlsbench.audit("lab/leaky?n=4", output=output)
     assert not (tmp_path / "card").exists()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import vlsbench
-from vlsbench.auditing import Audit, AuditOutput, AuditSettings, audit, finding
+from vlsbench.auditing import Audit, AuditOutput, audit, finding
 from vlsbench.auditing.card import SCALE
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import Params
@@ -27,7 +27,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def audited(tmp_path: Path, bench: PairSet | str, **options: object) -> Audit:
     output = AuditOutput(out=tmp_path / "card", progress=False)
-    return audit(bench, AuditSettings(output=output, **options))  # type: ignore[arg-type]
+    return audit(bench, output=output, **options)  # type: ignore[arg-type]
 
 
 def made(*said: tuple[str, str], images: int | None = None) -> PairSet:

@@ -150,6 +150,7 @@ def test_a_judge_that_calls_everything_harmful_gives_no_corrected_rate(tmp_path:
     assert (bounds.at_least, {bound.share for bound in bounds.at_most}) == (0.0, {1.0})
 
 
+@pytest.mark.long
 def test_it_is_said_how_many_more_false_alarms_would_undo_the_conclusion(tmp_path: Path) -> None:
     options = {"controls": ["lab/benign?n=100"], "positive_controls": ["lab/leaky?n=100&seed=9"]}
     half = run("lab/mixed?n=150&leak=0.5", tmp_path / "a", **options)
@@ -315,6 +316,7 @@ def test_a_finished_run_asks_nothing_and_says_the_same(tmp_path: Path, server: s
     assert json.loads((tmp_path / "r" / JUDGED).read_text("utf-8"))["group"]["vsil"]["k"] == 20
 
 
+@pytest.mark.long
 def test_a_budget_stops_and_the_same_command_goes_on(tmp_path: Path, server: str) -> None:
     options = {"judge": f"harm@{server}"}
     part_way = run("lab/leaky?n=20", tmp_path / "r", max_calls=40, **options)
@@ -368,6 +370,7 @@ def test_a_plan_says_what_will_be_asked_and_what_is_left(tmp_path: Path) -> None
     assert planned().ended == 3 * 50
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("measure", ["judged", "behaviour"])
 def test_a_second_interrupt_leaves_at_once_and_says_so(tmp_path: Path, measure: str) -> None:
     with lab.running(latency=0.05, faults={"hang": 0.3}) as url:

@@ -84,6 +84,7 @@ def covered(leak: float, alarms: float, misses: float, pairs: int = 200) -> tupl
     return inside, float(np.mean(widths))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("leak", LEAKS)
 def test_the_interval_holds_the_planted_share(leak: float) -> None:
     inside, width = covered(leak, 0.05, 0.05)
@@ -91,6 +92,7 @@ def test_the_interval_holds_the_planted_share(leak: float) -> None:
     assert width < 0.35
 
 
+@pytest.mark.long
 def test_runs_hold_it_too(tmp_path: Path) -> None:
     """The same through prompts, images, answers and ledger, at one seed each."""
     for leak in LEAKS:
@@ -123,6 +125,7 @@ def test_table_of_the_docs() -> None:
     assert least >= LEAST
 
 
+@pytest.mark.long
 def test_independent_texts_are_covered_at_the_stated_level() -> None:
     rng = np.random.default_rng(5)
     rounds, inside, widths, least = 400, 0, [], []
@@ -145,6 +148,7 @@ def test_independent_texts_are_covered_at_the_stated_level() -> None:
     assert np.mean(widths) < 1.1 * np.mean(least)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("misses", [0.0, 0.3])
 def test_bounds_without_positive_controls_hold_on_their_side(misses: float) -> None:
     rng = np.random.default_rng(7)

@@ -8,7 +8,7 @@ import pytest
 
 import vlsbench
 from vlsbench import lab
-from vlsbench.auditing import AuditOutput, AuditSettings
+from vlsbench.auditing import AuditOutput
 
 BENIGN = "lab/benign?n=30"
 
@@ -32,15 +32,14 @@ def test_positive_controls_at_hand_are_taken_and_said(tmp_path: Path, server: st
         "data_root": tmp_path,
         "output": AuditOutput(out=tmp_path / "card", progress=False),
     }
-    card = vlsbench.audit("lab/leaky?n=10", AuditSettings(**options)).card
+    card = vlsbench.audit("lab/leaky?n=10", **options).card
     assert card.judged
     misses = card.judged.group.corrected.misses
     assert misses is not None
     assert (misses.k, misses.n, misses.rate, misses.low) == (0, 12, 0.0, 0.0)
     assert misses.high == pytest.approx(0.22, abs=0.1)
     assert "positive controls by default: the harmful texts of xstest" in card.notes
-    settings = AuditSettings(**options, positive_controls=[])
-    none = vlsbench.audit("lab/leaky?n=10", settings).card
+    none = vlsbench.audit("lab/leaky?n=10", **options, positive_controls=[]).card
     assert none.judged
     assert none.judged.group.corrected.bounds
     assert none.notes == ()

@@ -21,7 +21,6 @@ import vlsbench
 from tests.auditing.tiny_clip import mug, mugs, save_clip, save_siglip
 from vlsbench.auditing import (
     AuditOutput,
-    AuditSettings,
     Overlap,
     OverlapPair,
     OverlapSummary,
@@ -208,9 +207,8 @@ def test_words_for_images_and_fitted_numbers_are_refused(model: Path, tmp_path: 
         overlap(mugs(4), embedder=f"clip/{model}", caption=lambda pair: "", text=lambda pair: "")
     with pytest.raises(VlsbenchError, match="--calibration cannot help it"):
         overlap(mugs(4), embedder=f"clip/{model}", calibration=shipped())
-    settings = AuditSettings(overlap=Overlap(embedder="clip/not/opened", ocr=True))
     with pytest.raises(VlsbenchError, match="--ocr cannot help it"):
-        vlsbench.audit(mugs(4), settings)
+        vlsbench.audit(mugs(4), overlap=Overlap(embedder="clip/not/opened", ocr=True))
 
 
 def test_files_that_are_no_such_model_are_named(model: Path, tmp_path: Path) -> None:
@@ -238,10 +236,8 @@ def test_a_leaderboard_says_by_which_model_and_that_naming_is_not_calibrated(
     spec = f"clip/{model}"
     table, audits = vlsbench.leaderboard(
         [mugs(30, leak=1.0), mugs(30, leak=0.0, seed=1)],
-        AuditSettings(
-            overlap=Overlap(embedder=spec),
-            output=AuditOutput(out=tmp_path / "leaderboard", progress=False),
-        ),
+        overlap=Overlap(embedder=spec),
+        output=AuditOutput(out=tmp_path / "leaderboard", progress=False),
     )
     bits = {row.bench: row.topic.value for row in table.rows if row.topic}
     assert bits["mugs 0"] > bits["mugs 1"] + 3  # type: ignore[operator]

@@ -82,6 +82,7 @@ def test_counts_flow_from_stage_to_stage(lab_build: Builder) -> None:
     assert summary.yield_.low is not None
 
 
+@pytest.mark.long
 def test_the_same_set_whatever_the_schedule_and_the_faults(lab_build: Builder) -> None:
     alone = lab_build("alone", concurrency=1)
     faults = {"429": 0.05, "500": 0.05, "reset": 0.05, "truncated": 0.03, "html": 0.03}

@@ -28,6 +28,7 @@ def vlsbench(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_a_build_from_the_shell_with_exit_codes(tmp_path: Path) -> None:
     command = ["build", "lab", *SETS, "--out", str(tmp_path), "--limit", "6", "--json"]
     stopped = vlsbench(*command, "--max-calls", "20")
@@ -70,6 +71,7 @@ def test_runs_know_builds(lab_build: Builder, capsys: pytest.CaptureFixture[str]
         runs.show(done.folder)
 
 
+@pytest.mark.long
 def test_a_plan_asks_nothing_and_names_placeholders(tmp_path: Path) -> None:
     plan = vlsbench("build", "custom", "--plan", "--json")
     assert plan.returncode == 1
@@ -90,6 +92,7 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     assert wrong.stderr.strip() == "error: lab.toml: draw.rounds: must be at least 1, not 0"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_build_comes_to_the_same_set(tmp_path: Path, number: signal.Signals) -> None:
     with lab.running(latency=0.05) as url:

@@ -49,6 +49,7 @@ def build(homes: Homes, folder: Path, *asked: tuple[str, str]) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.long
 def test_images_in_parquet_and_what_cannot_be_had(tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
     secret.write_bytes(lab.draw("lamp", "1"))

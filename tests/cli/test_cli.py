@@ -144,6 +144,7 @@ def test_a_dry_run_asks_nothing(vlsbench: Command, tmp_path: Path) -> None:
     assert "cost unknown" in done.stderr
 
 
+@pytest.mark.long
 def test_the_demo_ends_with_table_and_report(vlsbench: Command, tmp_path: Path) -> None:
     done = vlsbench("demo", "--pairs", "12", "--no-train")
     assert done.returncode == 0, done.stderr
@@ -190,6 +191,7 @@ def test_the_version(vlsbench: Command) -> None:
     assert vlsbench("--version").stdout == f"{__version__}\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "offered"),
     [

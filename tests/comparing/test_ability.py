@@ -128,6 +128,7 @@ def test_two_different_scores_in_a_folder_are_refused(tmp_path: Path) -> None:
         read_abilities(folder)
 
 
+@pytest.mark.long
 def test_a_run_on_part_of_the_questions_says_so(runs: Path, tmp_path: Path) -> None:
     part = LMMS | {"n-samples": {"mmstar": {"original": 1500, "effective": 8}}}
     found = vlsbench.compare([runs / "leaky-blind"], ability=[_lmms(tmp_path, part)])

@@ -33,6 +33,7 @@ LISTED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("root", LISTED)
 def test_runs_are_listed(kept: Old, root: str) -> None:
     found = {
@@ -42,6 +43,7 @@ def test_runs_are_listed(kept: Old, root: str) -> None:
     assert found == LISTED[root]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("run", "calls", "ended", "left", "blobs"),
     [
@@ -62,6 +64,7 @@ def test_records_are_sound(
     assert found == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("run", "expected"),
     [
@@ -76,6 +79,7 @@ def test_an_evaluation_is_shown(kept: Old, run: str, expected: dict[str, int]) -
     assert [event["kind"] for event in shown["events"]] == ["started", "finished"]
 
 
+@pytest.mark.long
 def test_two_evaluations_are_compared(kept: Old) -> None:
     found = kept.json("runs", "diff", "runs/blind", "runs/careful")
     assert found["settings"] == ["target"]
@@ -108,6 +112,7 @@ ANOTHER = r"holds another run \(differs in: judge\); choose another --out beside
 """The judge's prompt has another version since, so its verdicts are not the old ones."""
 
 
+@pytest.mark.long
 def test_a_finished_evaluation_is_not_taken_for_one_by_todays_judge(old: Old) -> None:
     careful = (*EVAL, "--model", "lab/careful", "--judge", "lab")
     old.refuses(*careful, "--out", "runs/careful", *NOTHING, says=ANOTHER)
@@ -117,6 +122,7 @@ def test_a_finished_evaluation_is_not_taken_for_one_by_todays_judge(old: Old) ->
     assert counts(summary) == {"refusal": 2, "warning": 6, "unsafe": 0}
 
 
+@pytest.mark.long
 def test_a_stopped_evaluation_is_not_gone_on_with_and_its_replies_are_reused(old: Old) -> None:
     helpful = (*EVAL, "--model", "lab/helpful", "--judge", "lab")
     old.refuses(*helpful, "--out", "stopped/helpful", says=ANOTHER)
@@ -127,6 +133,7 @@ def test_a_stopped_evaluation_is_not_gone_on_with_and_its_replies_are_reused(old
     assert (paid + reused, reused > 0) == (8, True)
 
 
+@pytest.mark.long
 def test_another_judge_and_a_drop_list_reuse_replies(old: Old) -> None:
     careful = (*EVAL, "--model", "lab/careful", *NOTHING)
     # The rules judge of 0.1.0 is gone; its name stands for the offline judge.
@@ -142,6 +149,7 @@ def test_another_judge_and_a_drop_list_reuse_replies(old: Old) -> None:
     }
 
 
+@pytest.mark.long
 def test_what_has_no_label_is_shown(old: Old) -> None:
     before = old.json("runs", "show", "faults/worn")["summary"]
     (group,) = before["groups"]
@@ -195,6 +203,7 @@ def without_positive_controls(judged: dict[str, Any]) -> None:
         group["corrected"] = {"false_alarms": group["corrected"]["false_alarms"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "measures",
     [
@@ -224,6 +233,7 @@ def test_a_finished_audit_of_behaviour_is_not_one_by_todays_judge(old: Old) -> N
     old.refuses(*AUDIT, *behaviour, says="differs in: judge")
 
 
+@pytest.mark.long
 def test_a_stopped_audit_goes_on_and_pays_for_what_is_missing(old: Old) -> None:
     stopped = ("--measures", "judged", "--out", "audits/stopped", "--max-calls", str(36 - 5))
     card = old.json(*AUDIT, *stopped)
@@ -232,6 +242,7 @@ def test_a_stopped_audit_goes_on_and_pays_for_what_is_missing(old: Old) -> None:
     assert old.calls("audits/stopped") == CALLED
 
 
+@pytest.mark.long
 def test_a_league_is_made_of_what_is_on_record(old: Old) -> None:
     before = json.loads((old.folder / "league/league.json").read_text("utf-8"))
     sets = ("sets/mixed", "builds/finished/pairs")

@@ -198,6 +198,7 @@ replies = st.builds(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=50, deadline=None)
 @given(st.lists(replies, min_size=1, max_size=20))
 async def test_a_reply_comes_back_as_it_was(

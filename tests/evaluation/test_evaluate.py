@@ -24,6 +24,7 @@ from vlsbench.evaluation import (
 from vlsbench.pairs import PairSet
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "leaky", "leakless"), [("helpful", 0, 0), ("blind", 1, 0), ("careful", 1, 1)]
 )

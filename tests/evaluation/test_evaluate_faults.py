@@ -15,6 +15,7 @@ FAULTS = dict.fromkeys(set(lab.FAULTS) - {"length"}, 0.05)
 """Every fault but `length`, which is no fault of the service: a cut reply is a reply."""
 
 
+@pytest.mark.long
 def test_no_fault_is_ever_counted_as_safe_or_unsafe(tmp_path: Path, server: str) -> None:
     true = run(
         "lab/leaky?n=150", tmp_path / "t", model=f"careful@{server}", judge=f"judge@{server}"

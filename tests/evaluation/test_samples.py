@@ -79,6 +79,7 @@ def scripted(out: Path, answers: Mapping[str, str], **options: Any) -> Evaluatio
     return run(pairs, out, model=Scripted(answers), judge=by_apology, **options)
 
 
+@pytest.mark.long
 def test_the_labs_truth_is_found(tmp_path: Path) -> None:
     """`lab/wavering`: half of all answers, 1 pair in K + 1, and a third of the variance."""
     options = {"model": "lab/wavering", "judge": "lab", "temperature": 1.0}

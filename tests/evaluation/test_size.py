@@ -57,6 +57,7 @@ def test_what_cannot_be_planned_is_said(options: dict[str, float], says: str) ->
         plan_size(SizeConfig(**options))
 
 
+@pytest.mark.long
 def test_the_command_prints_it() -> None:
     command = [sys.executable, "-m", "vlsbench", "plan-size", "--half-width", "3", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -48,6 +48,7 @@ def labels(out: Path) -> dict[str, str]:
     return dict(zip(table["id"], table["label"], strict=True))
 
 
+@pytest.mark.long
 def test_killed_again_and_again_it_ends_with_the_same_labels(tmp_path: Path) -> None:
     chance = random.Random(11)
     with lab.running(latency=0.05) as url:
@@ -83,6 +84,7 @@ def interrupted(url: str, out: Path, number: int, times: int) -> tuple[int, str]
     return process.returncode, said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_drains_and_says_how_to_go_on(tmp_path: Path, number: int) -> None:
     out = tmp_path / "r"
@@ -109,6 +111,7 @@ def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
         assert calls_on_record(out) >= 10
 
 
+@pytest.mark.long
 def test_a_full_disk_keeps_what_was_paid_and_goes_on_later(tmp_path: Path) -> None:
     out = tmp_path / "r"
     with lab.running(latency=0.01) as url:

@@ -219,6 +219,7 @@ def leaks() -> int:
     return sum(bool(pair.meta["leaks"]) for pair in lab.benchmark("lab/mixed?n=20&leak=0.5"))
 
 
+@pytest.mark.long
 def test_llama_guard_judges_all_three_parts(tmp_path: Path, guard: Guard) -> None:
     found = run(f"meta-llama/Llama-Guard-4-12B@{guard.url}", tmp_path / "r")
     assert found.form == "llama-guard"

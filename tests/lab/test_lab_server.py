@@ -358,6 +358,7 @@ def test_a_taken_port_is_one_clear_error() -> None:
             pass
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_and_stops_cleanly(number: signal.Signals) -> None:
     code = "from vlsbench.cli.lab import app; app()"

@@ -43,6 +43,7 @@ messages = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @given(message=messages | json_values, finish=json_values, usage=json_values, served=json_values)
 def test_no_answer_does_worse_than_not_to_parse(
     message: Any, finish: Any, usage: Any, served: Any

@@ -23,6 +23,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.long
 def test_a_provider_answers_and_judges_with_pictures(tmp_path: Path, server: str) -> None:
     done = vlsbench.evaluate(
         "lab/leakless?n=10",

@@ -207,6 +207,7 @@ def road(request: pytest.FixtureRequest, server: Server, monkeypatch: pytest.Mon
     return {"http": f"m@{server.url}", "inspect": "inspect/openai-api/thoughts/m"}[request.param]
 
 
+@pytest.mark.long
 @marks
 def test_roads_keep_thoughts_apart(server: Server, road: str, opens: str, closes: str) -> None:
     server.say(f"{opens}hot?{closes}Keep it away.")
@@ -240,6 +241,7 @@ def test_thoughts_may_be_parts_of_the_content(server: Server, thought: dict[str,
     assert (reply.text, reply.reasoning) == ("Keep it away.", "hot?")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     not (find_spec("torch") and find_spec("transformers")), reason="needs the extra [align]"
 )

@@ -140,6 +140,7 @@ def test_an_image_that_pairs_share_is_drawn_once(tmp_path: Path) -> None:
     assert read == ["toast.png"]
 
 
+@pytest.mark.long
 def test_the_same_run_gives_the_same_file(tmp_path: Path) -> None:
     rows = examples.rows(200)
     summary = examples.summary(rows)
@@ -230,6 +231,7 @@ def test_benign_pairs_are_told_apart_and_measured_by_over_refusal(tmp_path: Path
     assert "Over-refusal by category" in page.text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

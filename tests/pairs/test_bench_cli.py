@@ -29,6 +29,7 @@ def bench(*arguments: str | Path, **environment: str) -> Done:
     )
 
 
+@pytest.mark.long
 def test_list_names_every_source() -> None:
     done = bench("list")
     assert done.returncode == 0
@@ -43,12 +44,14 @@ def test_list_names_every_source() -> None:
     assert declared[0]["home"]["revision"] == home.revision
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["list", "show", "fetch"])
 def test_every_help_has_examples(command: str) -> None:
     done = bench(command, "--help")
     assert f"vlsbench bench {command}" in done.stdout.partition("Examples")[2]
 
 
+@pytest.mark.long
 def test_show_counts_and_names_oddities(shared: Callable[[str], Path]) -> None:
     done = bench("show", "vlsbench", "--data", shared("vlsbench"))
     assert done.returncode == 0
@@ -99,6 +102,7 @@ def test_markup_in_a_set_is_text(tmp_path: Path) -> None:
     assert "[/]" in done.stdout
 
 
+@pytest.mark.long
 def test_errors_are_one_line(tmp_path: Path) -> None:
     for arguments in (
         ("show", "vlsbnch"),

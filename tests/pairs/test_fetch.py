@@ -76,6 +76,7 @@ def pin(tmp_path: Path) -> dict[str, object]:
     return content
 
 
+@pytest.mark.long
 def test_the_first_fetch_pins_what_main_is(from_hub: FromHub, homes: Homes, tmp_path: Path) -> None:
     done = from_hub()
     assert done.returncode == 0, done.stderr
@@ -93,6 +94,7 @@ def test_the_first_fetch_pins_what_main_is(from_hub: FromHub, homes: Homes, tmp_
     assert pin(tmp_path)["revision"] == COMMIT
 
 
+@pytest.mark.long
 def test_a_changed_file_is_fetched_again(from_hub: FromHub, homes: Homes, tmp_path: Path) -> None:
     assert from_hub().returncode == 0
     (tmp_path / "set/data.json").unlink()
@@ -101,6 +103,7 @@ def test_a_changed_file_is_fetched_again(from_hub: FromHub, homes: Homes, tmp_pa
     assert (tmp_path / "set/data.json").read_bytes() == FILES["data.json"]
 
 
+@pytest.mark.long
 def test_a_wrong_digest_is_refused_and_the_file_removed(from_hub: FromHub, tmp_path: Path) -> None:
     done = from_hub(revision=COMMIT, sha256={"data.json": "0" * 64})
     assert done.returncode == 1
@@ -121,6 +124,7 @@ def test_another_revision_is_not_held_to_the_pinned_digests(
     assert pin(tmp_path)["revision"] == OTHER
 
 
+@pytest.mark.long
 def test_a_gated_set_says_how_to_get_in(from_hub: FromHub, homes: Homes, tmp_path: Path) -> None:
     homes.gated = True
     done = from_hub()
@@ -144,6 +148,7 @@ def test_a_token_stored_on_the_machine_is_not_sent(
     assert homes.tokens == set()
 
 
+@pytest.mark.long
 def test_an_interrupted_fetch_is_no_set_and_goes_on(
     from_hub: FromHub, homes: Homes, tmp_path: Path
 ) -> None:

@@ -329,6 +329,7 @@ def test_paths_that_are_no_set(tmp_path: Path) -> None:
         load(tmp_path / "b.csv", data=tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 @pytest.mark.parametrize("form", WRITERS)
 def test_a_large_set_is_opened_without_being_held(tmp_path: Path, form: str) -> None:

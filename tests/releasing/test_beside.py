@@ -13,7 +13,7 @@ import pytest
 
 import vlsbench
 from tests.releasing import kitchen
-from vlsbench.auditing import AuditOutput, AuditSettings
+from vlsbench.auditing import AuditOutput
 from vlsbench.errors import VlsbenchError
 from vlsbench.releasing import verify
 from vlsbench.reviewing import PersonProgress, Question, QuestionAgreement, Role, Status
@@ -175,13 +175,13 @@ def test_provenance_that_misses_a_released_pair_is_refused(source: Path, tmp_pat
 
 
 def test_the_card_of_an_audit_is_summed_up(tmp_path: Path) -> None:
-    settings = AuditSettings(
+    audit = vlsbench.audit(
+        "lab/mixed?n=40",
         measures=("judged",),
         judge="lab",
         controls=("lab/benign?n=40",),
         output=AuditOutput(out=tmp_path / "audit", progress=False),
     )
-    audit = vlsbench.audit("lab/mixed?n=40", settings)
     made = kitchen.released(
         "lab/mixed?n=40", tmp_path / "out", card=tmp_path / "audit" / "card.json", content=None
     )

@@ -59,6 +59,7 @@ def release(pairs: PairSet, out: Path, **options: Any) -> Path:
     return out
 
 
+@pytest.mark.long
 @given(fields=st.fixed_dictionaries(dict.fromkeys(FIELDS, TEXT) | {"query": FILLED, "id": FILLED}))
 @CONTEXT
 def test_any_text_of_a_pair_comes_back(fields: dict[str, str], tmp_path: Path) -> None:
@@ -69,6 +70,7 @@ def test_any_text_of_a_pair_comes_back(fields: dict[str, str], tmp_path: Path) -
     assert verify(out).sound
 
 
+@pytest.mark.long
 @given(meta=st.lists(st.dictionaries(TEXT, JSON, max_size=4), min_size=1, max_size=3))
 @CONTEXT
 def test_any_metadata_comes_back_in_a_column_of_its_own(
@@ -141,6 +143,7 @@ def shown(body: str) -> tuple[list[str], set[str]]:
     return texts, kinds
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("nasty", NASTY)
 def test_hostile_texts_are_read_as_text_on_the_card(nasty: str, tmp_path: Path) -> None:
     plain = release(one_pair(tmp_path, category="plain"), tmp_path / "plain")
@@ -168,6 +171,7 @@ def test_hostile_texts_are_read_as_text_on_the_card(nasty: str, tmp_path: Path) 
     assert verify(out).sound
 
 
+@pytest.mark.long
 @given(nasty=SEEN)
 @CONTEXT
 def test_the_header_is_yaml_whatever_it_says(nasty: str, tmp_path: Path) -> None:

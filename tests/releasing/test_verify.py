@@ -166,6 +166,7 @@ def vlsbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 LAB = ("--out", "toys", "--name", "toys", "--licence", "apache-2.0", "--version")
 
 
+@pytest.mark.long
 def test_the_command_from_the_lab_to_an_evaluation(tmp_path: Path) -> None:
     done = vlsbench("release", "lab/leakless?n=12", *LAB, "1.0.0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -78,6 +78,7 @@ class _Reviewer:
         assert reply.status_code == 200, reply.text
 
 
+@pytest.mark.long
 def test_kill_loses_no_answer(tmp_path: Path) -> None:
     out = tmp_path / "review"
     given = 0
@@ -98,6 +99,7 @@ def test_kill_loses_no_answer(tmp_path: Path) -> None:
         assert [row.step for row in store.rows()] == ["query", "image", "pair"] * 3 + ["query"]
 
 
+@pytest.mark.long
 def test_it_listens_on_this_machine_only_and_ends_well(tmp_path: Path) -> None:
     with _serving("--out", str(tmp_path / "r")) as (server, links):
         assert set(links) == {"reviewer", "organiser"}
@@ -114,6 +116,7 @@ def test_it_listens_on_this_machine_only_and_ends_well(tmp_path: Path) -> None:
         assert links["reviewer"].rpartition("/")[2] not in server.stderr.read()
 
 
+@pytest.mark.long
 def test_a_taken_port_says_so(tmp_path: Path) -> None:
     with _serving("--out", str(tmp_path / "r")) as (_, links):
         port = re.findall(r":(\d+)/", links["reviewer"])[0]

@@ -53,6 +53,7 @@ def test_without_a_link_nothing_is_recorded(
     assert _rows(review) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/answer", "/undo", "/pass"])
 @pytest.mark.parametrize(
     ("headers", "fields"),

@@ -3,6 +3,8 @@
 from vlsbench.auditing._audit import Audit as Audit
 from vlsbench.auditing._audit import audit as audit
 from vlsbench.auditing._audit import leaderboard as leaderboard
+from vlsbench.auditing._audit import run_audit as run_audit
+from vlsbench.auditing._audit import run_leaderboard as run_leaderboard
 from vlsbench.auditing._measures import Expense as Expense
 from vlsbench.auditing._measures import expenses as expenses
 from vlsbench.auditing._plan import AUDITS as AUDITS

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from inspect import signature
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from vlsbench.auditing._measures import Say, run_behaviour, run_judged, run_overlap
 from vlsbench.auditing._plan import AUDITS, AuditPlan, plan_audits
@@ -37,6 +40,9 @@ from vlsbench.pages import counted, framed
 from vlsbench.pairs import Bench
 from vlsbench.tables import RowWriter
 
+P = ParamSpec("P")
+B = TypeVar("B")
+R = TypeVar("R")
 CARD_HTML = "card.html"
 LEADERBOARD_HTML = "leaderboard.html"
 LEADERBOARD_MD = "leaderboard.md"
@@ -68,17 +74,34 @@ class Audit:
         return framed(self.page)
 
 
-def audit(
-    bench: Bench, settings: AuditSettings | None = None, *, say: Say = lambda line: None
-) -> Audit:
+def _set_by(
+    settings: Callable[P, AuditSettings],
+) -> Callable[[Callable[[B, AuditSettings], R]], Callable[Concatenate[B, P], R]]:
+    """Let a job take the fields of its settings as keywords, as they are declared there."""
+
+    def decorate(job: Callable[[B, AuditSettings], R]) -> Callable[Concatenate[B, P], R]:
+        @wraps(job)
+        def called(given: B, /, *none: P.args, **options: P.kwargs) -> R:
+            return job(given, settings(*none, **options))
+
+        first, *_ = signature(job).parameters.values()
+        shown = signature(job).replace(parameters=[first, *signature(settings).parameters.values()])
+        vars(called)["__signature__"] = shown
+        return called
+
+    return decorate
+
+
+@_set_by(AuditSettings)
+def audit(bench: Bench, settings: AuditSettings) -> Audit:
     """Measure how much of the images' risk the texts of a benchmark tell, on a leakage card.
 
     The same settings resume where an earlier audit stopped; no call is paid for twice.
 
     Args:
         bench: A name, `lab/NAME`, a path, an opened set, or any pairs.
-        settings: What is measured and how; by default, measure A with MiniLM.
-        say: Is told what is about to be asked of whom.
+        settings: What is measured and how, the fields of `AuditSettings` as keywords: `measures`,
+            `judge`, `controls`, …; by default, measure A with MiniLM.
 
     Returns:
         The folder, with card.html, card.json and pairs.parquet, and the card.
@@ -88,34 +111,37 @@ def audit(
         FatalCall: A model cannot work (key, name, address).
         VlsbenchError: Anything else that the caller can mend.
     """
-    (plan,) = plan_audits([bench], settings or AuditSettings())
-    return _run(plan, say)
+    (plan,) = plan_audits([bench], settings)
+    return run_audit(plan)
 
 
+@_set_by(AuditSettings)
 def leaderboard(
-    benches: Iterable[Bench],
-    settings: AuditSettings | None = None,
-    *,
-    say: Say = lambda line: None,
+    benches: Iterable[Bench], settings: AuditSettings
 ) -> tuple[Leaderboard, Sequence[Audit]]:
     """Audit several benchmarks and set them side by side, the most leaking first.
 
     Args:
         benches: As for `audit`; all are opened before anything is asked.
-        settings: The same for all, budget included. `output.out` (by default `audits/`) holds the
-            leaderboard's files and a folder for each audit.
-        say: Is told what is about to be asked of whom.
+        settings: As keywords, the same for all, budget included. `output.out` (by default
+            `audits/`) holds the leaderboard's files and a folder for each audit.
 
     Returns:
         The table, which leaderboard.html, .md and .json in the folder hold too, and the audits in
         the order given. One that stops early ends the leaderboard before its time.
     """
-    settings = settings or AuditSettings()
+    return run_leaderboard(benches, settings)
+
+
+def run_leaderboard(
+    benches: Iterable[Bench], settings: AuditSettings, say: Say = lambda line: None
+) -> tuple[Leaderboard, Sequence[Audit]]:
+    """Do what `leaderboard` does, and tell `say` what is about to be asked of whom."""
     folder = settings.output.out or AUDITS
     audits: list[Audit] = []
     for plan in plan_audits(benches, settings):
         say(f"{plan.selection.pairs.name}: {counted(len(plan.selection.pairs), 'pair')}")
-        audits.append(_run(plan, say))
+        audits.append(run_audit(plan, say))
         if audits[-1].stopped:
             break
     cards = [(one.card, os.path.relpath(one.folder, folder)) for one in audits]
@@ -126,7 +152,8 @@ def leaderboard(
     return found, audits
 
 
-def _run(plan: AuditPlan, say: Say) -> Audit:
+def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
+    """Carry a plan out, and tell `say` what is about to be asked of whom."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     overlap: OverlapSummary | None = None
     judged: Judged | None = None

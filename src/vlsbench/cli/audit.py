@@ -76,14 +76,15 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         for plan in auditing.plan_audits(benches, config):
             _print_expenses(plan.selection.pairs.name, list(auditing.expenses(plan)))
     elif len(benches) == 1:
-        done = auditing.audit(benches[0], config, say=tell)
+        (plan,) = auditing.plan_audits(benches, config)
+        done = auditing.run_audit(plan, tell)
         if as_json:
             print_json(done.card)
         else:
             _print_card(done)
         end_if_stopped(console, done.stopped)
     else:
-        table, audits = auditing.leaderboard(benches, config, say=tell)
+        table, audits = auditing.run_leaderboard(benches, config, tell)
         if as_json:
             print_json(table)
         else:
