@@ -12,16 +12,25 @@ from tests.calibrating.runs import Truth, erring, truths
 from tests.grouped import grouped
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("calibrating")
-    pairs = vlsbench.load("lab/leakless?n=300", controls=["lab/benign?n=80"])
-    for model in ("shortsighted", "careful"):
+def _make(root: Path, pairs: int, *models: str) -> Path:
+    """Make the runs `MODEL-lab` and `MODEL-erring`."""
+    both = vlsbench.load(f"lab/leakless?n={pairs}", controls=[f"lab/benign?n={pairs // 4}"])
+    for model in models:
         for judge in ("lab", "erring"):
             judged = judge if judge == "lab" else erring(truths(root / f"{model}-lab"))
             options = grouped(out=root / f"{model}-{judge}", progress=False, gallery=0)
-            vlsbench.evaluate(pairs, model=f"lab/{model}", judge=judged, **options)
+            vlsbench.evaluate(both, model=f"lab/{model}", judge=judged, **options)
     return root
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _make(tmp_path_factory.mktemp("many"), 300, "shortsighted", "careful")
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _make(tmp_path_factory.mktemp("few"), 100, "shortsighted")
 
 
 @pytest.fixture(scope="session")

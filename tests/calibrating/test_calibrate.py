@@ -26,6 +26,8 @@ from vlsbench.calibrating import (
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Calibration, Estimate, find_calibration, read_summary
 
+pytestmark = pytest.mark.long
+
 
 def _labelled(run: Path, truth: Truth, n: int, annotator: str = "ann") -> None:
     """Draw and label twice: the pilot, and what its labels ask for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,19 @@ from pathlib import Path
 import pytest
 
 import vlsbench
-from tests.calibrating.runs import Truth, filled, read, write
+from tests.calibrating.runs import Truth, filled, read, truths, write
 from vlsbench.calibrating import RECORD, CalibratedRun, draw, take_labels, write_tasks
 from vlsbench.errors import VlsbenchError
+
+
+@pytest.fixture
+def run(few: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(few / "shortsighted-erring", tmp_path / "run")
+
+
+@pytest.fixture
+def truth(few: Path) -> Truth:
+    return truths(few / "shortsighted-lab")
 
 
 @pytest.fixture
@@ -190,6 +201,7 @@ for number, id in enumerate(run.drawn):
 """
 
 
+@pytest.mark.long
 def test_no_label_that_was_taken_is_lost_to_a_kill(opened: CalibratedRun, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", _LABELLER, str(opened.folder), str(tmp_path)],

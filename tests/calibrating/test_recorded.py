@@ -16,6 +16,7 @@ WIDTHS = {
 """Judge → width of the interval at most, as a share of that of 200 random labels."""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not (DATA / "msts").is_dir(), reason="needs the public files of MSTS")
 def test_rates_corrected_on_msts_hold_and_are_no_wider_than_without_a_judge() -> None:
     for case in msts():

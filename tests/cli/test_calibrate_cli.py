@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.calibrating.runs import filled, truths
 from tests.cli.typed import Command
 
+pytestmark = pytest.mark.long
 RUN = ("eval", "lab/leakless?n=80", "--controls", "lab/benign?n=20", "--model", "lab/blind")
 
 
