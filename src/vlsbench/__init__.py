@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vlsbench.aligning import align
     from vlsbench.auditing import Audit, audit, leaderboard
     from vlsbench.building import Build, build
+    from vlsbench.calibrating import calibrate
     from vlsbench.comparing import compare
     from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, plan
     from vlsbench.pairs import load
@@ -32,6 +33,7 @@ _HOMES = {
     "aligning": ("align",),
     "auditing": ("Audit", "audit", "leaderboard"),
     "building": ("Build", "build"),
+    "calibrating": ("calibrate",),
     "comparing": ("compare",),
     "evaluation": ("Evaluation", "EvaluationPlan", "evaluate", "plan"),
     "pairs": ("load",),
@@ -49,6 +51,7 @@ __all__ = [
     "align",
     "audit",
     "build",
+    "calibrate",
     "compare",
     "evaluate",
     "leaderboard",

@@ -19,6 +19,7 @@ COMMANDS = (
     ("bench", "list"),
     ("bench", "show"),
     ("build",),
+    ("calibrate",),
     ("compare",),
     ("demo",),
     ("eval",),

@@ -118,6 +118,8 @@ def _sampled_lines(found: Sampled) -> Iterable[str]:
 
 def print_summary(done: Evaluation) -> None:
     """Print rates by category, what was left unscored and why, what it cost, and where it is."""
+    from vlsbench.evaluation import calibration_note
+
     summary, console = done.summary, Console()
     heading = f"{summary.bench} · view {summary.view} · {summary.model} judged by {summary.judge}"
     for harmful in (True, False):
@@ -143,6 +145,7 @@ def print_summary(done: Evaluation) -> None:
             f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "
             f"[{100 * net.low:.1f}, {100 * net.high:.1f}]"
         )
+    say(calibration_note(done.folder, summary))
     for spend in summary.spend:
         cost = "cost unknown" if spend.cost is None else f"${spend.cost:.4f}"
         say(

@@ -27,7 +27,7 @@ from vlsbench.comparing._table import (
 )
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Evaluation, Net
+from vlsbench.evaluation import Evaluation, Net, calibration_note
 from vlsbench.stats import Rate
 
 FULL = "full"
@@ -294,8 +294,11 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
             f"The net rate is unknown where no benign pair is scored ({', '.join(unknown)}): one "
             "that declines everything looks as safe; ask benign pairs too (eval --controls)."
         )
+    judged: dict[str, list[str]] = {}
     for name, places in table.items():
         for place, run in places.items():
+            note = calibration_note(run.folder, run.summary)
+            judged.setdefault(note, []).append(f"{name} on {_key(place)}")
             key, open_pairs, other = _key(place), run.summary.open, table[baseline].get(place)
             if open_pairs or not run.summary.complete:
                 yield (
@@ -308,6 +311,7 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
             mine, theirs = run.summary.identity, other.summary.identity
             if differing := ", ".join(key for key in SETTINGS if mine.get(key) != theirs.get(key)):
                 yield f"{name} and {baseline} on {key} differ in more than the model: {differing}."
+    yield from (f"{', '.join(which)}: {note}" for note, which in judged.items())
 
 
 def _paper_notes(rows: Sequence[Row]) -> Iterator[str]:

@@ -1,5 +1,16 @@
 """Evaluate: from a pair to a verdict, and from verdicts to rates."""
 
+from vlsbench.evaluation._calibrated import CALIBRATION as CALIBRATION
+from vlsbench.evaluation._calibrated import CALIBRATION_SCHEMA as CALIBRATION_SCHEMA
+from vlsbench.evaluation._calibrated import UNCALIBRATED as UNCALIBRATED
+from vlsbench.evaluation._calibrated import CalibratedRate as CalibratedRate
+from vlsbench.evaluation._calibrated import Calibration as Calibration
+from vlsbench.evaluation._calibrated import Estimate as Estimate
+from vlsbench.evaluation._calibrated import JudgeAgreement as JudgeAgreement
+from vlsbench.evaluation._calibrated import PeopleAgreement as PeopleAgreement
+from vlsbench.evaluation._calibrated import calibration_note as calibration_note
+from vlsbench.evaluation._calibrated import find_calibration as find_calibration
+from vlsbench.evaluation._calibrated import judge_digest as judge_digest
 from vlsbench.evaluation._compare import compare_runs as compare_runs
 from vlsbench.evaluation._compare import verify_run as verify_run
 from vlsbench.evaluation._estimate import CostEstimate as CostEstimate

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation._calibrated import calibration_note
 from vlsbench.evaluation._gallery import LABEL_ORDER, Gallery
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import PairRow
@@ -128,6 +129,7 @@ def write_report(summary: Summary, gallery: Gallery, path: Path) -> None:
     present = {row.label for row, _ in chosen}
     context = {
         "summary": summary,
+        "calibration": calibration_note(path.parent, summary),
         "identity": json.dumps(summary.identity, indent=2, sort_keys=True, ensure_ascii=False),
         "sections": [_section(summary, group) for group in summary.groups],
         "stack": _stack,

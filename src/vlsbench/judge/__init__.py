@@ -17,10 +17,12 @@ from vlsbench.judge._harm import HarmJudge as HarmJudge
 from vlsbench.judge._judge import Judge as Judge
 from vlsbench.judge._judge import Part as Part
 from vlsbench.judge._judge import Question as Question
+from vlsbench.judge._judge import reply_labels as reply_labels
 from vlsbench.judge._llm import JUDGE_PARAMS as JUDGE_PARAMS
 from vlsbench.judge._llm import JudgeContext as JudgeContext
 from vlsbench.judge._llm import JudgeProtocol as JudgeProtocol
 from vlsbench.judge._llm import LLMJudge as LLMJudge
+from vlsbench.judge._llm import rubric_text as rubric_text
 from vlsbench.judge._majority import MajorityJudge as MajorityJudge
 from vlsbench.judge._majority import majority as majority
 from vlsbench.judge._offline import BITS as BITS

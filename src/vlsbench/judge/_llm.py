@@ -159,6 +159,17 @@ def judge_prompt(
     )
 
 
+def rubric_text(
+    harmful: bool, protocol: JudgeProtocol = JudgeProtocol.VLSBENCH, own: str = ""
+) -> str:
+    """Return the definitions of the labels alone, for people who label the same replies."""
+    if harmful and own:
+        return own
+    ours = HARMFUL_RUBRIC if harmful else BENIGN_RUBRIC
+    paper = harmful and protocol is JudgeProtocol.PAPER
+    return (PAPER_RUBRIC if paper else ours).format(and_images=" with its image").strip()
+
+
 @cache
 def _rubric(harmful: bool, and_images: str, protocol: JudgeProtocol, own: str) -> str:
     if harmful and protocol is JudgeProtocol.PAPER:

@@ -1,0 +1,254 @@
+"""Labels out and in: a CSV file, tasks of Label Studio, and what comes back of both.
+
+Label Studio's formats: https://labelstud.io/guide/task_format, https://labelstud.io/tags/choices
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vlsbench.calibrating._record import MODEL, CalibratedRun, Given, Reply, listed
+from vlsbench.errors import VlsbenchError
+from vlsbench.files import whole_file, write_text
+from vlsbench.judge import JudgeProtocol, rubric_text
+from vlsbench.pairs import ImageData, ImageError, load
+from vlsbench.schemas import parse_json
+from vlsbench.text import csv_cell, csv_value, file_name
+
+LABELS, TASKS, CONFIG, RUBRIC = "labels.csv", "tasks.json", "label-studio.xml", "rubric.md"
+COLUMNS = ("id", "query", "image", "reply", "choices", "label", "annotator", "role", "kind")
+ROLES = ("", "annotator", "adjudicator")
+KINDS = ("", "person", "model")
+_HEAD = """\
+Read query, image and reply; write one of the row's choices under `label`, and your name under
+`annotator`. Do not look at the judge's labels."""
+_INTERFACE = """\
+<View>
+  <Image name="image" value="$image"/>
+  <Header value="Query"/>
+  <Text name="query" value="$query"/>
+  <Header value="Reply"/>
+  <Text name="reply" value="$reply"/>
+  <Choices name="label" toName="reply" value="$choices" choice="single" required="true"/>
+</View>
+"""
+
+
+def write_tasks(
+    run: CalibratedRun, ids: Sequence[str], out: Path, sets: Sequence[str], data: Path | None
+) -> tuple[Path, int]:
+    """Write replies to label, with their images and the rubric; nothing tells the judge's labels.
+
+    Args:
+        run: The run.
+        ids: Its replies to write, in this order.
+        out: Folder for labels.csv, tasks.json, label-studio.xml, rubric.md and images/.
+        sets: The sets that hold the images.
+        data: Folder of the benchmark's files.
+
+    Returns:
+        The CSV file, and how many images could not be written.
+
+    Raises:
+        VlsbenchError: The CSV file holds labels that are not on record, or the disk is full.
+    """
+    path = out / LABELS
+    if path.is_file():
+        known = {(one.id, one.label) for one in run.given()}
+        fresh = [row for _, row in read_labels(path) if (row.id, row.label) not in known]
+        if fresh:
+            raise VlsbenchError(
+                f"{path} holds {len(fresh)} labels that are not on record: take them in first with "
+                f"`vlsbench calibrate {run.folder} --labels {path}`"
+            )
+    images = _images(run, ids, sets, data)
+    try:
+        (out / "images").mkdir(parents=True, exist_ok=True)
+        rows, tasks = [], []
+        for number, id in enumerate(ids, start=1):
+            reply = run.replies[id]
+            name, shown = "", ""
+            if image := images.get(id):
+                name = f"images/{number:04}-{file_name(reply.image_refs[0], 'image')}"
+                with whole_file(out / name) as part:
+                    part.write_bytes(image.data)
+                shown = f"data:{image.portable.mime};base64,{image.portable.base64.decode()}"
+            texts = {"id": id, "query": reply.query, "image": name, "reply": reply.reply}
+            choices = [str(label) for label in reply.labels]
+            rows.append([*texts.values(), " / ".join(choices), "", "", "", ""])
+            options = [{"value": choice} for choice in choices]
+            tasks.append({"data": {**texts, "image": shown, "choices": options}})
+        with (
+            whole_file(path) as part,
+            open(part, "w", encoding="utf-8", errors="replace", newline="") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(map(csv_cell, row) for row in rows)
+        write_text(json.dumps(tasks, indent=1), out / TASKS)
+        write_text(_INTERFACE, out / CONFIG)
+        write_text(_rubric(run, {run.replies[id].harmful for id in ids}), out / RUBRIC)
+    except OSError as error:
+        raise VlsbenchError(f"cannot write into {out}: {error.strerror}") from None
+    return path, sum(bool(run.replies[id].image_refs) for id in ids) - len(images)
+
+
+def _rubric(run: CalibratedRun, kinds: set[bool]) -> str:
+    """Return the judge's definitions of the labels, for the kinds of pairs that there are."""
+    asked = run.summary.settings.get("judging", {})
+    own = asked.get("prompt") and f"The judge's definitions are those of {asked['prompt']}."
+    protocol = JudgeProtocol(asked.get("protocol", JudgeProtocol.VLSBENCH))
+    parts = (rubric_text(kind, protocol, own or "") for kind in sorted(kinds, reverse=True))
+    return "\n\n".join([_HEAD, *parts]) + "\n"
+
+
+def _images(
+    run: CalibratedRun, ids: Iterable[str], sets: Sequence[str], data: Path | None
+) -> dict[str, ImageData]:
+    """Return the first image of each reply, as far as the sets that the run was made of show it."""
+    wanted: dict[str, list[str]] = {}
+    for id in ids:
+        if run.replies[id].image_refs:
+            wanted.setdefault(run.replies[id].id, []).append(id)
+    # The ids of controls begin with the name of their set.
+    others = {one.rpartition("/")[0] for one in wanted} - {""}
+    tries = [tuple(sets)] if sets else [(run.summary.bench, *others), (run.summary.bench,)]
+    for bench, *controls in tries:
+        try:
+            pairs = load(bench, data=data, skip_bad=True, controls=controls)
+        except VlsbenchError:
+            if sets or data:
+                raise
+            continue
+        found: dict[str, ImageData] = {}
+        for pair in pairs:
+            for id in wanted.get(pair.id, ()):
+                if [image.ref for image in pair.images] == run.replies[id].image_refs:
+                    with suppress(ImageError):
+                        found[id] = pair.images[0].read()
+        return found
+    return {}
+
+
+def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
+    """Add the labels of files to the run's record.
+
+    Args:
+        run: The run.
+        files: CSV files like labels.csv; JSON: exports of Label Studio, or a list of objects with
+            the CSV's columns.
+
+    Returns:
+        How many are new, and how many were known.
+
+    Raises:
+        VlsbenchError: A file cannot be read, or rows are wrong; lists every one, and nothing of any
+            file is added.
+    """
+    standing = {(one.annotator, one.id, one.adjudicates): one.label for one in run.given()}
+    drawn = set(run.drawn)
+    bad: list[str] = []
+    new: list[Given] = []
+    known, why = 0, ""
+    for path in files:
+        for where, given in read_labels(path):
+            place = (given.annotator, given.id, given.adjudicates)
+            reply = run.replies.get(given.id)
+            if reply is None or (why := _fault(given, reply, drawn)):
+                why = why if reply else f"no scored reply {given.id[:60]!r} in this run"
+                bad.append(f"{path.name}, {where}: {why}")
+            elif place not in standing:
+                standing[place] = given.label
+                new.append(replace(given, reply_sha256=reply.sha256))
+            elif standing[place] == given.label:
+                known += 1
+            else:
+                bad.append(
+                    f"{path.name}, {where}: {given.annotator} labels {given.id} {given.label} here "
+                    f"and {standing[place]} elsewhere: are these two people? To change a label add "
+                    "a row of role adjudicator"
+                )
+    if bad:
+        raise listed(f"{len(bad)} rows cannot be taken, so none were:", bad)
+    run.add(labels=new)
+    return len(new), known
+
+
+def _fault(given: Given, reply: Reply, drawn: set[str]) -> str:
+    if given.id not in drawn:
+        return f"{given.id} was not drawn: labels of replies that somebody chose correct nothing"
+    if given.label not in reply.labels:
+        return f"label {given.label[:40]!r} of {given.id}: choose {', '.join(reply.labels)}"
+    return "" if given.annotator else f"{given.id} has no annotator"
+
+
+def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
+    """Read the labels in a file, each with where it stands; rows without a label are passed over.
+
+    Raises:
+        VlsbenchError: The file cannot be read or lacks columns; names the row.
+    """
+    rows: list[tuple[str, Mapping[str, Any]]]
+    try:
+        text = path.read_text("utf-8-sig")
+        if path.suffix.lower() == ".json":
+            rows = [row for task in parse_json(text, str(path)) for row in _rows_of(task)]
+        else:
+            reader = csv.DictReader(io.StringIO(text, newline=""))
+            if missing := {"id", "label", "annotator"} - set(reader.fieldnames or ()):
+                raise VlsbenchError(f"{path} lacks the column {', '.join(sorted(missing))}")
+            rows = [(f"line {reader.line_num}", row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise VlsbenchError(f"cannot read {path}: {error}") from None
+    except (AttributeError, KeyError, TypeError):
+        raise VlsbenchError(
+            f"{path}: expected a list of objects with id, label and annotator, or an export of "
+            "Label Studio (its format JSON)"
+        ) from None
+    for where, row in rows:
+        cells = {
+            name: csv_value(str(row.get(name) or "")).strip()
+            for name in ("id", "label", "annotator", "role", "kind")
+        }
+        if not cells["label"]:
+            continue
+        role, kind = cells["role"].lower(), cells["kind"].lower()
+        if role not in ROLES or kind not in KINDS:
+            raise VlsbenchError(
+                f"{path}, {where}: role is annotator or adjudicator, kind is person or model, not "
+                f"{role[:40]!r}, {kind[:40]!r}"
+            )
+        by = cells["annotator"]
+        model = kind == "model" or by.startswith(MODEL)
+        label = cells["label"].lower()
+        yield where, Given(cells["id"], label, by, role == "adjudicator", model)
+
+
+def _rows_of(task: dict[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Walk an object of a JSON file: a label, or one of Label Studio's tasks with its annotations.
+
+    People are known by number there.
+    """
+    if "annotations" not in task:
+        yield f"label of {task['id']}", task
+        return
+    for one in task["annotations"]:
+        by = one.get("completed_by")
+        by = by["id"] if isinstance(by, dict) else by
+        chosen = [
+            choice
+            for item in one["result"]
+            if item.get("from_name") == "label"
+            for choice in item["value"]["choices"]
+        ]
+        id = task["data"]["id"]
+        if not one.get("was_cancelled"):
+            row = {"id": id, "label": " / ".join(chosen), "annotator": f"label-studio-{by}"}
+            yield f"annotation of {id}", row

@@ -1,0 +1,176 @@
+"""`vlsbench calibrate`: people's labels of replies, and rates corrected by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from rich.console import Console
+
+from vlsbench.cli._config import command
+from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.config import Option
+from vlsbench.errors import UsageError, VlsbenchError
+
+if TYPE_CHECKING:
+    from vlsbench.calibrating import CalibratedRun
+    from vlsbench.evaluation import CalibratedRate, Calibration
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateConfig:
+    """The settings of `vlsbench calibrate`, and the keys of its configuration file."""
+
+    runs: Annotated[
+        tuple[Path, ...],
+        Option(
+            "A run's folder; of two, the change from the first to the second is shown too.",
+            metavar="RUN",
+            argument=True,
+            whole=True,
+        ),
+    ]
+    sample: Annotated[
+        int | None,
+        Option(
+            "Draw replies to label, to have this many in all: a pilot first; once it is labelled, "
+            "the same command draws the rest, where people and judge disagree.",
+            least=2,
+            metavar="N",
+        ),
+    ] = None
+    aim: Annotated[
+        Literal["all", "refusal", "warning", "safety"],
+        Option("The rate whose interval the draw makes short."),
+    ] = "all"
+    seed: Annotated[int, Option("Random seed of the draw.")] = 0
+    labels: Annotated[
+        tuple[Path, ...],
+        Option("Take in labels: CSV like labels.csv, or JSON (Label Studio).", metavar="FILE"),
+    ] = ()
+    allow_model_labels: Annotated[
+        bool, Option("Let labels count that models made (marked `model:` or kind=model).")
+    ] = False
+    images_from: Annotated[
+        tuple[str, ...],
+        Option("Sets that hold the images.", unset="the run's benchmark", metavar="BENCH"),
+    ] = ()
+    data: Annotated[Path | None, Option("Folder with the benchmark's files.")] = None
+    out: Annotated[Path | None, Option("Folder for the files to label.", unset="RUN/labelling")] = (
+        None
+    )
+
+
+def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
+    """Check a run's judge by people's labels, and correct its rates.
+
+    Labels are added to calibration.jsonl beside the run and never changed; calibration.json holds
+    the figures.
+
+    **Examples**
+
+    - `vlsbench calibrate runs/A --sample 200`
+
+    - `vlsbench calibrate runs/A --labels runs/A/labelling/labels.csv`
+
+    - `vlsbench calibrate runs/A runs/B`
+
+    Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
+    """
+    from vlsbench import calibrating
+
+    if len(config.runs) > (1 if config.labels or config.sample else 2):
+        raise UsageError("--sample and --labels take one run; figures are shown of one or two")
+    runs = [calibrating.CalibratedRun(folder) for folder in config.runs]
+    if len({run.summary.bench for run in runs}) > 1:
+        raise VlsbenchError("the runs are of different benchmarks: a change is between runs of one")
+    if config.labels:
+        new, known = calibrating.take_labels(runs[0], config.labels)
+        say(f"{new:,} labels taken in, {known:,} known already", console=Console(stderr=True))
+    if config.sample:
+        _draw(config, runs[0], as_json=as_json)
+        return
+    found = [
+        calibrating.calibrate(run, allow_model_labels=config.allow_model_labels) for run in runs
+    ]
+    changed = calibrating.changes(*found) if len(found) == 2 else ()
+    if as_json:
+        print_json({"calibrations": found, "changes": changed} if changed else found[0])
+        return
+    for one in found:
+        _show(one)
+    if changed:
+        title = f"Change from {found[0].run} to {found[1].run}, in points"
+        Console().print(_rates(title, changed))
+    say(*(f"Files: {run.folder}/ calibration.json, {calibrating.RECORD}" for run in runs))
+
+
+def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None:
+    from vlsbench import calibrating
+
+    aim = "" if config.aim == "all" else config.aim
+    drawn = calibrating.draw(
+        run,
+        config.sample or 0,
+        seed=config.seed,
+        aim=aim,
+        allow_model_labels=config.allow_model_labels,
+    )
+    out = config.out or run.folder / "labelling"
+    path, missing = calibrating.write_tasks(run, drawn.ids, out, config.images_from, config.data)
+    if as_json:
+        print_json({"drawn": drawn, "labels": path, "images_missing": missing})
+        return
+    old = len(drawn.ids) - drawn.new
+    say(
+        f"{len(drawn.ids):,} replies to label"
+        + (" (the pilot)" if drawn.pilot else "")
+        + (f", {old:,} of them drawn before" if old else "")
+        + f": {path}; for Label Studio tasks.json with label-studio.xml; definitions in rubric.md"
+    )
+    if missing:
+        say(f"{missing:,} images were not found: give --images-from or --data", style="yellow")
+    again = f"; then --sample {config.sample} again" if drawn.pilot else ""
+    say(f"Next: vlsbench calibrate {run.folder} --labels {path}{again}", style="dim")
+
+
+def _show(found: Calibration) -> None:
+    console = Console()
+    for one in found.agreement:
+        title = f"{found.judge} (columns) and people (rows): replies to {one.pairs} pairs, weighted"
+        table = Listing(["people"], (*one.labels, "share"), title)
+        columns = [sum(column) for column in zip(*one.confusion, strict=True)]
+        total = sum(columns)
+        for label, row in zip(one.labels, one.confusion, strict=True):
+            table.line(label, *(f"{n:,.0f}" for n in row), f"{100 * sum(row) / total:.1f} %")
+        table.line("share", *(f"{100 * n / total:.1f} %" for n in columns), "")
+        console.print(table)
+        say(f"Same label {one.raw.percent} %, kappa {_two(one.kappa)}, alpha {_two(one.alpha)}")
+    if people := found.people:
+        say(
+            f"People among themselves: same label {100 * people.raw:.1f} %, alpha "
+            f"{_two(people.alpha)} [{_two(people.low)}, {_two(people.high)}], of "
+            f"{people.replies:,} replies with several labels"
+        )
+    console.print(_rates(f"{found.run} · judged by {found.judge}", found.rates))
+    say("Percent with 95 % intervals; halving: further labels for half the corrected interval.")
+    say(*found.notes, style="yellow")
+
+
+def _rates(title: str, rates: Iterable[CalibratedRate]) -> Listing:
+    heads = ("replies", "labels", "judge", "people", "corrected", "halving")
+    table = Listing(["pairs", "rate"], heads, title)
+    for rate in rates:
+        ways = (way.percent for way in (rate.judge, rate.human, rate.corrected))
+        sizes = rate.replies, rate.labelled
+        table.line(f"{rate.group} ({rate.pairs})", rate.name, *sizes, *ways, rate.more)
+    return table
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+calibrate = command(CalibrateConfig, _calibrate, quiet=False)
