@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,17 @@ from typing import Any, Protocol
 from vlsbench.engine._ledger import Call, Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import (
+    UNCOUNTED,
     CallFailed,
     ChatModel,
+    FatalCall,
     Finish,
+    Params,
     Price,
+    Refused,
     Reply,
     Request,
+    Usage,
     call_key,
     image_tokens,
     text_tokens,
@@ -28,6 +34,8 @@ BREAKER_LEAST = 20
 BREAKER_SHARE = 0.5
 BREAKER_IN_A_ROW = 10
 UNKNOWN_IMAGE_TOKENS = image_tokens(2048, 2048)
+HELLO = Request("Say hello.", params=Params(max_tokens=256, temperature=None))
+"""What no server refuses: tells a key that is refused from a request that is."""
 
 
 class Halted(Exception):
@@ -105,14 +113,19 @@ class Budget:
         price = self._prices.get(spec)
         return price.cost(reply.usage) if price else None
 
-    def _worst(self, spec: str, request: Request) -> float:
+    def worst(self, spec: str, request: Request, usage: Usage | None = None) -> float:
+        """Return the most that a call can cost, given what of it was counted."""
         price = self._prices.get(spec)
         if price is None:
             return 0.0
-        tokens = text_tokens(2 * len(request.text + request.system)) + UNKNOWN_IMAGE_TOKENS * len(
-            request.images
-        )
-        return (tokens * price.input + request.params.max_tokens * price.output) / 1e6
+        usage = usage or Usage()
+        asked, wrote = usage.input_tokens, usage.output_tokens
+        if asked is None:
+            asked = text_tokens(2 * len(request.text + request.system))
+            asked += UNKNOWN_IMAGE_TOKENS * len(request.images)
+        if wrote is None:
+            wrote = request.params.max_tokens
+        return price.cost(Usage(asked, wrote)) or 0.0
 
     async def reserve(self, spec: str, request: Request) -> float:
         """Take room for one call, waiting for calls in flight where they may leave some.
@@ -120,7 +133,7 @@ class Budget:
         Raises:
             Halted: The budget is spent; the run is asked to stop.
         """
-        worst = self._worst(spec, request)
+        worst = self.worst(spec, request)
         while True:
             if self._signal:
                 raise Halted
@@ -141,12 +154,12 @@ class Budget:
         self._reserved += worst
         return worst
 
-    def settle(self, reserved: float, cost: float | None) -> None:
-        """Give the room back and book what the call cost."""
+    def settle(self, reserved: float, cost: float) -> None:
+        """Give the room back and book what the call cost, at most."""
         self._reserved = max(0.0, self._reserved - reserved)
         if self._reserved < 1e-12:
             self._reserved = 0.0
-        self.spent += cost or 0.0
+        self.spent += cost
         self._freed.set()
 
 
@@ -195,6 +208,9 @@ class Context:
         self._budget = budget
         self._breaker = Breaker(signal)
         self._in_flight: dict[str, asyncio.Future[Reply]] = {}
+        self._answering: dict[str, bool] = {}
+        """Whether a model, by its spec, has answered since the run was started or resumed."""
+        self._saying_hello = asyncio.Lock()
 
     def epoch(self, record: str, stage: str) -> int:
         """Return how often a record was sent back to a stage: 0 on the first way through."""
@@ -236,21 +252,24 @@ class Context:
             self.tally.reused += 1
             return found.reply
         reserved = await self._budget.reserve(model.spec, request)
-        cost: float | None = None
+        cost, most = None, 0.0
         try:
-            reply = await model.ask(request)
+            reply = await self._ask(model, request)
             cost = self._budget.cost(model.spec, reply)
+            most = self._budget.worst(model.spec, request, reply.usage) if cost is None else cost
+            most += reserved * int(reply.extra.get(UNCOUNTED, 0))
         except CallFailed as error:
+            most = reserved * error.uncounted
             self._breaker.note(f"{model.spec}: {error.reason}")
             await self.ledger.event(
                 "unanswered", role=role, reason=error.reason, attempts=error.attempts
             )
             raise
         finally:
-            self._budget.settle(reserved, cost)
-        self._breaker.note(
-            f"{model.spec}: {reply.detail}" if reply.finish is Finish.REJECTED else None
-        )
+            self._budget.settle(reserved, most)
+        if reply.finish is not Finish.FILTERED:  # which says nothing against the server
+            rejected = reply.finish is Finish.REJECTED
+            self._breaker.note(f"{model.spec}: {reply.detail}" if rejected else None)
         await self.ledger.record_call(
             Call(key, role, model.spec, request.rendered(), reply, cost, time.time()),
             rendered=request.canonical,
@@ -259,6 +278,29 @@ class Context:
         self.tally.cost += cost or 0.0
         self.tally.cost_known = self.tally.cost_known and cost is not None
         return reply
+
+    async def _ask(self, model: ChatModel, request: Request) -> Reply:
+        try:
+            reply = await model.ask(request)
+        except Refused as refused:
+            if not await self._answers(model):
+                raise
+            return refused.reply
+        if reply.finish is not Finish.REJECTED:
+            self._answering[model.spec] = True
+        return reply
+
+    async def _answers(self, model: ChatModel) -> bool:
+        """Tell whether a model answers at all; ask it, where it has not since the run began."""
+        async with self._saying_hello:  # one asks for all
+            if model.spec not in self._answering:
+                self._answering[model.spec] = False
+                with contextlib.suppress(FatalCall):
+                    reply = await model.ask(HELLO)
+                    self._answering[model.spec] = reply.finish is not Finish.REJECTED
+                    self._budget.calls += 1
+                    self._budget.settle(0.0, self._budget.worst(model.spec, HELLO, reply.usage))
+            return self._answering[model.spec]
 
     def _from_siblings(self, key: str, role: str) -> Call | None:
         for sibling in self._siblings:

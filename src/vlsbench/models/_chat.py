@@ -162,13 +162,23 @@ class Finish(StrEnum):
     reason that is not known here; never judged."""
 
 
+MOST_TOKENS = 2**31
+"""What a server counts beyond this is no count of tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the server counted them; None where it did not say."""
+    """Tokens as the server counted them; None where it did not say, or said what is no count."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            count = getattr(self, name)
+            if count is not None and not (type(count) is int and 0 <= count < MOST_TOKENS):
+                object.__setattr__(self, name, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,17 +201,32 @@ class Reply:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+UNCOUNTED = "uncounted"
+"""In `Reply.extra`: requests before the answer that a provider may charge for, unknown how much."""
+
+
 class CallFailed(Exception):
     """No answer after all retries: a fact about the connection, never about the model."""
 
-    def __init__(self, reason: str, attempts: int) -> None:
+    def __init__(self, reason: str, attempts: int, uncounted: int = 0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.attempts = attempts
+        self.uncounted = uncounted
+        """Requests that a provider may charge for all the same."""
 
 
 class FatalCall(VlsbenchError):
     """No call to this model can work (wrong key, unknown model): the run must stop."""
+
+
+class Refused(FatalCall):
+    """The key or the model is refused; by a model that answers others, this request alone is."""
+
+    def __init__(self, message: str, reply: Reply) -> None:
+        super().__init__(message)
+        self.reply = reply
+        """What stands for the answer where the request alone is refused."""
 
 
 class Model(Protocol):
@@ -231,5 +256,6 @@ class ChatModel(Model, Protocol):
 
         Raises:
             CallFailed: The server gave no answer after all retries.
+            Refused: The key or the model is refused, perhaps for this request alone.
             FatalCall: No request can succeed.
         """

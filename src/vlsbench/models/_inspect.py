@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlsbench.errors import MissingExtra
+from vlsbench.models._address import redact
 from vlsbench.models._answers import read_finish
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
-from vlsbench.models._http import RetryPolicy
+from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
+from vlsbench.models._retry import RetryPolicy
 from vlsbench.models._thoughts import split_thoughts
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line, storable
@@ -106,18 +108,26 @@ class InspectChat:
                 output = await self._model.generate([*system, user], config=config)
                 latency = time.perf_counter() - began
         except Exception as error:  # each provider raises its own kinds
-            status = getattr(error, "status_code", None)
-            if status in (401, 403, 404):
-                raise FatalCall(f"model {self.spec}: {first_line(error)}") from None
-            if status in (400, 413, 422):
-                return Reply("", Finish.REJECTED, detail=first_line(error))
-            raise CallFailed(f"{type(error).__name__}: {first_line(error)}", 1) from None
+            error = _origin(error)
+            status, body = getattr(error, "status_code", None), getattr(error, "body", None)
+            said = f"{type(error).__name__}: {redact(first_line(error))}"
+            if reply := refusal(f"model {self.spec}", status, body or str(error), said):
+                return reply
+            raise CallFailed(said, 1, 1) from None
         return _reply(output, latency)
 
 
+def _origin(error: BaseException) -> BaseException:
+    """Return the provider's own error, out of what Inspect and its retries wrap it in."""
+    inner = error.__cause__ if hasattr(error, "provider_message") else None
+    if retried := getattr(error, "last_attempt", None):
+        inner = retried.exception()
+    return _origin(inner) if inner else error
+
+
 def _reply(output: Any, latency: float) -> Reply:
-    if output.empty:
-        raise CallFailed(first_line(output.error or "no choice in the answer"), 1)
+    if output.empty or output.error:
+        raise CallFailed(redact(first_line(output.error or "no choice in the answer")), 1, 1)
     content = output.choices[0].message.content
     parts = [] if isinstance(content, str) else [c for c in content if c.type == "reasoning"]
     thoughts = [(part.summary or "") if part.redacted else part.reasoning for part in parts]
