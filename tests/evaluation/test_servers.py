@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from runs import labels, only, rows, run
 
-from scripted import Asked, Said, Scripted, answer, completion, refuse, scripted
+from scripted import VERDICT, Asked, Said, Scripted, answer, completion, refuse, scripted
 from vlsbench.evaluation import Evaluation
 from vlsbench.models import FatalCall
 from vlsbench.pairs import Pair
@@ -38,6 +38,20 @@ def evaluated(out: Path, url: str, number: int = 40, **options: Any) -> Evaluati
 def one_differs(said: Said, *, judge: bool = False) -> Say:
     """Answer well but for one pair."""
     return lambda asked: said if asks(asked) and asked.judges is judge else answer(asked)
+
+
+@pytest.fixture
+def by_inspect(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scripted], str]:
+    pytest.importorskip("inspect_ai", reason="needs the extra [inspect]")
+
+    def spec(server: Scripted) -> str:
+        # Inspect keeps the address of a provider that it has opened: each test has its own.
+        name = f"FIELD{server.url.rpartition(':')[2].removesuffix('/v1')}"
+        monkeypatch.setenv(f"{name}_BASE_URL", server.url)
+        monkeypatch.setenv(f"{name}_API_KEY", "none")
+        return f"inspect/openai-api/{name.lower()}/m"
+
+    return spec
 
 
 # One refused request.
@@ -220,6 +234,38 @@ def test_a_failure_within_a_good_answer_is_asked_again(tmp_path: Path) -> None:
     assert only(done).scored == 4
 
 
+# Thoughts.
+
+
+@pytest.mark.parametrize("opened", ["", "<think>"])
+@pytest.mark.parametrize("road", ["http", "inspect"])
+def test_thoughts_are_judged_on_no_road_and_in_no_role(
+    tmp_path: Path, by_inspect: Callable[[Scripted], str], road: str, opened: str
+) -> None:
+    def say(asked: Asked) -> Said:
+        said = VERDICT if asked.judges else "Keep it away."
+        return Said(completion(f"{opened}It may be hot, {{so}} I help.</think>\n\n{said}"))
+
+    with scripted(say) as server:
+        spec = by_inspect(server) if road == "inspect" else f"m@{server.url}"
+        done = evaluated(tmp_path / "r", server.url, 4, model=spec, judge=spec)
+        assert not any("It may be hot" in asked.text for asked in server.of(judge=True))
+    assert only(done).warning.k == 4
+    assert {row["reply"] for row in rows(done)} == {"Keep it away."}
+    assert {row["reasoning"] for row in rows(done)} == {"It may be hot, {so} I help."}
+
+
+def test_marks_that_are_not_known_are_noted(tmp_path: Path) -> None:
+    def say(asked: Asked) -> Said:
+        return answer(asked) if asked.judges else Said(completion("<ponder>hm</ponder>Keep it."))
+
+    with scripted(say) as server:
+        done = evaluated(tmp_path / "r", server.url, 4)
+        again = evaluated(tmp_path / "s", server.url, 4)  # from the record of the first
+    for one in (done, again):
+        assert sum("<ponder>" in note for note in one.summary.notes) == 1
+
+
 # Money.
 
 
@@ -269,20 +315,6 @@ def test_requests_that_may_be_charged_count_too(tmp_path: Path) -> None:
 
 
 # The same by Inspect's road.
-
-
-@pytest.fixture
-def by_inspect(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scripted], str]:
-    pytest.importorskip("inspect_ai", reason="needs the extra [inspect]")
-
-    def spec(server: Scripted) -> str:
-        # Inspect keeps the address of a provider that it has opened: each test has its own.
-        name = f"FIELD{server.url.rpartition(':')[2].removesuffix('/v1')}"
-        monkeypatch.setenv(f"{name}_BASE_URL", server.url)
-        monkeypatch.setenv(f"{name}_API_KEY", "none")
-        return f"inspect/openai-api/{name.lower()}/m"
-
-    return spec
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from vlsbench.models import (
     call_key,
     image_tokens,
     text_tokens,
+    unknown_mark,
 )
 
 BREAKER_WINDOW = 40
@@ -211,10 +212,17 @@ class Context:
         self._answering: dict[str, bool] = {}
         """Whether a model, by its spec, has answered since the run was started or resumed."""
         self._saying_hello = asyncio.Lock()
+        self._noted = set(ledger.notes())
 
     def epoch(self, record: str, stage: str) -> int:
         """Return how often a record was sent back to a stage: 0 on the first way through."""
         return self.ledger.epoch(record, stage)
+
+    async def note(self, text: str) -> None:
+        """Keep what who reads the results should know, once a run; see `Ledger.notes`."""
+        if text not in self._noted:
+            self._noted.add(text)
+            await self.ledger.event("note", text=text)
 
     async def call(self, role: str, model: ChatModel, request: Request) -> Reply:
         """Ask a model, or return what it answered before.
@@ -250,6 +258,7 @@ class Context:
         if found := self._from_siblings(key, role):
             await self.ledger.record_call(found)
             self.tally.reused += 1
+            await self._look_at(model, found.reply)
             return found.reply
         reserved = await self._budget.reserve(model.spec, request)
         cost, most = None, 0.0
@@ -274,10 +283,18 @@ class Context:
             Call(key, role, model.spec, request.rendered(), reply, cost, time.time()),
             rendered=request.canonical,
         )
+        await self._look_at(model, reply)
         self.tally.calls += 1
         self.tally.cost += cost or 0.0
         self.tally.cost_known = self.tally.cost_known and cost is not None
         return reply
+
+    async def _look_at(self, model: ChatModel, reply: Reply) -> None:
+        if mark := unknown_mark(reply.text):
+            await self.note(
+                f"{model.spec} writes {mark}, which looks like the mark of a thought but is not "
+                "known here: such replies are read whole."
+            )
 
     async def _ask(self, model: ChatModel, request: Request) -> Reply:
         try:

@@ -150,6 +150,7 @@ def _notes(
     simulated: bool,
     complete: bool,
     apart: Sequence[str],
+    noted: Sequence[str],
 ) -> tuple[str, ...]:
     known = any(group.scored for group in groups if not group.harmful)
     benign = any(not group.harmful for group in groups) or any(
@@ -164,7 +165,7 @@ def _notes(
         (plan.warning, bool(plan.warning)),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
     )
-    return tuple(note for note, holds in notes if holds)
+    return (*(note for note, holds in notes if holds), *noted)
 
 
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
@@ -213,7 +214,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         spend=spend,
         published=() if apart else rows,
         published_differs=apart,
-        notes=_notes(plan, groups, simulated, complete, apart),
+        notes=_notes(plan, groups, simulated, complete, apart, ledger.notes()),
     )
     write_json(summary, plan.folder / SUMMARY)
     return summary

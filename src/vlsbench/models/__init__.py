@@ -45,3 +45,4 @@ from vlsbench.models._processor import load_processor as load_processor
 from vlsbench.models._retry import RetryPolicy as RetryPolicy
 from vlsbench.models._thoughts import Said as Said
 from vlsbench.models._thoughts import split_thoughts as split_thoughts
+from vlsbench.models._thoughts import unknown_mark as unknown_mark

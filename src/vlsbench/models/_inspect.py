@@ -108,10 +108,10 @@ class InspectChat:
                 output = await self._model.generate([*system, user], config=config)
                 latency = time.perf_counter() - began
         except Exception as error:  # each provider raises its own kinds
-            error = _origin(error)
-            status, body = getattr(error, "status_code", None), getattr(error, "body", None)
-            said = f"{type(error).__name__}: {redact(first_line(error))}"
-            if reply := refusal(f"model {self.spec}", status, body or str(error), said):
+            origin = _origin(error)
+            status, body = getattr(origin, "status_code", None), getattr(origin, "body", None)
+            said = f"{type(origin).__name__}: {redact(first_line(origin))}"
+            if reply := refusal(f"model {self.spec}", status, body or str(origin), said):
                 return reply
             raise CallFailed(said, 1, 1) from None
         return _reply(output, latency)
