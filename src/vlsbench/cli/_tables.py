@@ -148,6 +148,8 @@ def print_summary(done: Evaluation) -> None:
                 if sampled.harmful is harmful:
                     say(*_sampled_lines(sampled))
             _print_languages(console, summary, kind, harmful=harmful)
+    for reason, words in summary.unscored_words.items():
+        say(f"{reason}, most often: {words}")
     if net := summary.net:
         say(
             f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "

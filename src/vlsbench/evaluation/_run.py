@@ -212,6 +212,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         categories=counts.categories(),
         subcategories=counts.subcategories(),
         spend=spend,
+        unscored_words=counts.unscored_words(),
         published=() if apart else rows,
         published_differs=apart,
         notes=_notes(plan, groups, simulated, complete, apart, ledger.notes()),

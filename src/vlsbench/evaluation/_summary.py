@@ -30,12 +30,15 @@ from vlsbench.stats import (
     clustered_rate,
     difference_interval,
 )
+from vlsbench.text import one_line
 
 SCHEMA = "vlsbench.summary/1"
 SUMMARY = "summary.json"
 REPORT = "report.html"
 _SCORED = (Label.REFUSAL, Label.WARNING, Label.UNSAFE, Label.ANSWERED)
 _MISSING = -1
+WORDS = 200
+"""Characters of what was said of a pair that is unscored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,8 @@ class Summary:
     """What is not as in the paper, where it ran the set: why its rows are not here."""
     notes: tuple[str, ...] = field(default=())
     """Caveats to be shown beside the figures."""
+    unscored_words: Mapping[str, str] = field(default_factory=dict)
+    """Reason → what was said of the most pairs that are unscored for it, shortened."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The settings of the invocation that wrote the file, by group."""
 
@@ -232,6 +237,7 @@ class Counts:
         self._cells: dict[_Key, _Cell] = {}
         self._cluster_numbers: dict[str, int] = {}
         self._draws = Draws(samples) if samples > 1 or repeats > 1 else None
+        self._said: dict[str, Counter[str]] = {}
         self.rows = 0
 
     def add(self, row: PairRow, cluster: str) -> None:
@@ -262,6 +268,8 @@ class Counts:
             cell.filtered += 1
         elif label is Label.UNSCORED:
             cell.unscored[row.unscored_reason] += 1
+            words = self._said.setdefault(row.unscored_reason, Counter())
+            words[one_line(row.explanation)[:WORDS]] += 1
         number = self._cluster_numbers.setdefault(cluster, len(self._cluster_numbers))
         cell.labels.append(_SCORED.index(label) if label.scored else _MISSING)
         cell.clusters.append(number)
@@ -287,6 +295,11 @@ class Counts:
         return self._merged(
             {key: f"{key.category} / {key.subcategory}" for key in self._cells if key.subcategory}
         )
+
+    def unscored_words(self) -> dict[str, str]:
+        """Return what was said of the most unscored pairs, by reason; nothing said is left out."""
+        commonest = {reason: words.most_common(1) for reason, words in sorted(self._said.items())}
+        return {reason: words for reason, [(words, _)] in commonest.items() if words}
 
     def languages(self, of: Literal["query", "reply"]) -> tuple[Group, ...]:
         """Return the languages of the queries or the replies; none unless there are several."""

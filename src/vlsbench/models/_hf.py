@@ -44,6 +44,8 @@ GATHER_S = 0.01
 DIGESTED = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
 """Files of a model's folder that could change an answer."""
 NOT_DIGESTED = ("align.json", "trainer_state.json")
+HUB_S = 10.0
+"""How long the Hub is asked whether it has a model."""
 
 
 class Question(NamedTuple):
@@ -71,6 +73,7 @@ class LocalModel:
             MissingExtra: transformers or torch is not installed.
             FatalCall: There is no such model, or it takes no images.
         """
+        _find(name)
         try:
             import torch
             from transformers import AutoModelForImageTextToText
@@ -198,6 +201,28 @@ class LocalModel:
     def _image_tokens(self) -> list[int] | None:
         token = getattr(self.model.config, "image_token_id", None)
         return None if token is None else [token]
+
+
+def _find(name: str) -> None:
+    """Look for a model where it may be, which takes seconds; loading asks again for minutes.
+
+    Raises:
+        FatalCall: It is neither a folder, nor in the cache, nor on the Hub.
+    """
+    if Path(name).is_dir():
+        return
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    try:
+        for file in ("config.json", "adapter_config.json"):
+            if isinstance(try_to_load_from_cache(name, file), str):
+                return
+        HfApi().model_info(name, timeout=HUB_S)
+    except Exception as error:  # the Hub's client raises kinds of its own
+        raise FatalCall(
+            f"model {PREFIX}{name}: no such folder, and the Hub does not give it "
+            f"({first_line(error)})"
+        ) from None
 
 
 def _messages(question: Question) -> list[dict[str, Any]]:

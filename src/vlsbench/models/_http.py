@@ -171,8 +171,9 @@ class Server:
             except ErrorAnswer as error:
                 reply = self._not_ok(spec, error.status, error.error, after)
             except ValueError as error:
-                said = self._shortened(str(error))
-                raise Passing(f"malformed answer: {said[:160]}", uncounted=True) from None
+                began_with = " ".join(answer[:DETAIL_CHARS].decode("utf-8", "replace").split())
+                said = self._shortened(f"malformed answer: {str(error)[:80]}: {began_with}")
+                raise Passing(said, uncounted=True) from None
             self.limiter.good()
         else:
             reply = self._not_ok(spec, status, read_error(answer), after)
