@@ -31,8 +31,8 @@ def asks(asked: Asked, what: str = FLAGGED) -> bool:
 
 
 def evaluated(out: Path, url: str, number: int = 40, **options: Any) -> Evaluation:
-    given = {"model": f"m@{url}", "judge": f"j@{url}", "concurrency": 4, "retries": 1, **options}
-    return run(pairs(number), out, **given)
+    given = {"model": f"m@{url}", "judge": f"j@{url}", "concurrency": 4, "retries": 1}
+    return run(pairs(number), out, **{**given, "no_probe": False, **options})
 
 
 def one_differs(said: Said, *, judge: bool = False) -> Say:

@@ -26,7 +26,7 @@ from vlsbench.auditing.overlap._contents import content_of
 from vlsbench.auditing.overlap._figures import ContentKind, OverlapPair, OverlapSummary
 from vlsbench.auditing.overlap._ocr import TEXT, WIDTH, TextStage, require_tesseract, texts
 from vlsbench.auditing.overlap._overlap import overlap
-from vlsbench.config import Sample, record
+from vlsbench.config import Sample
 from vlsbench.embed import CLIP
 from vlsbench.engine import Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection
@@ -227,7 +227,7 @@ def _plan_behaviour(selection: Selection, folder: Path, plan: AuditPlan) -> tupl
     sample, params = plan.sample, plan.params
     decisive: list[Any] = [name_of(plan.model), name_of(plan.judge), names]
     decisive += [sample.limit, sample.seed, *_of_limit(sample)]
-    decisive += [] if params == Params() else [record(params)]
+    decisive += [] if params == Params() else [params.as_json()]
     return plan_behaviour(
         selection.pairs,
         model=plan.model,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from vlsbench.auditing.behaviour import VIEWS
 from vlsbench.auditing.card._card import Measure
 from vlsbench.auditing.overlap._embed_pictures import refuse_words
-from vlsbench.config import Budget, Connection, Data, Option, Sample, record
+from vlsbench.config import Budget, Connection, Data, Option, Sample
 from vlsbench.embed import CLIP, Embedder
 from vlsbench.engine import CostBudget
 from vlsbench.errors import VlsbenchError
@@ -244,7 +244,7 @@ class AuditPlan:
             found["positive_controls"] = [bench_name(c) for c in self.positive_controls]
         if Measure.BEHAVIOUR in self.measures:
             found |= {"model": name_of(self.model), "views": list(self.views)}
-            found["params"] = record(self.params)
+            found["params"] = self.params.as_json()
         return found | {"limit": self.sample.limit, "seed": self.sample.seed}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -230,6 +231,8 @@ def execute(plan: EvaluationPlan) -> Evaluation:
             plan.selection.leave_out(ledger.left_out())
             return Evaluation(plan.folder, _files(plan, ledger))
         signal = plan.job().run(ledger)
+        if plan.found != plan.identity:
+            run_async(partial(ledger.set_meta, found=json.dumps(plan.found)))
         try:
             summary = _files(plan, ledger)
         except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from json.encoder import encode_basestring
@@ -38,14 +38,52 @@ class Params:
         ),
     ] = 0.0
     seed: int | None = None
+    extra: Annotated[
+        tuple[str, ...],
+        Option(
+            "Pass anything else to the target, in JSON: reasoning_effort=low, top_p=0.9, "
+            'extra_body={"top_k": 1}; may be repeated.',
+            flags=("--param",),
+            metavar="NAME=JSON",
+            whole=True,
+        ),
+    ] = ()
+
+    @cached_property
+    def more(self) -> dict[str, Any]:
+        """What `extra` adds to a request's body.
+
+        Raises:
+            VlsbenchError: It is not of the form.
+        """
+        more: dict[str, Any] = {}
+        for given in self.extra:
+            name, mark, value = given.partition("=")
+            if not name or not mark:
+                raise VlsbenchError(f"--param {given}: expected NAME=JSON, as in top_p=0.9")
+            try:
+                read = json.loads(value)
+            except ValueError:
+                read = value  # a word needs no quotation marks
+            more |= read if name == "extra_body" and isinstance(read, dict) else {name: read}
+        return more
+
+    @cached_property
+    def most_tokens(self) -> int:
+        """The most that a reply can hold."""
+        limits = (self.more.get(name) for name in ("max_tokens", "max_completion_tokens"))
+        return max([self.max_tokens, *(limit for limit in limits if type(limit) is int)])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the parameters as plain JSON; `extra` where there is some."""
+        known = asdict(self)
+        del known["extra"]
+        return {**known, "extra": self.more} if self.extra else known
 
     @cached_property
     def canonical(self) -> str:
         """The parameters as a part of `Request.canonical`."""
-        return _canonical(asdict(self))
-
-
-_PARAMS = tuple(field.name for field in fields(Params))
+        return _canonical(self.as_json())
 
 
 @dataclass(frozen=True)
@@ -85,7 +123,7 @@ class Request:
             "system": self.system,
             "images": [image.key for image in self.images],
             "text": self.text,
-            "params": {name: getattr(self.params, name) for name in _PARAMS},
+            "params": self.params.as_json(),
             "schema": dict(self.schema.schema) if self.schema else None,
             "sample": self.sample,
         }

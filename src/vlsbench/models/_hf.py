@@ -131,6 +131,7 @@ class LocalModel:
             sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         elif params.temperature is not None:
             sampling = {"do_sample": True, "temperature": params.temperature}
+        sampling |= params.more
         if params.seed is not None:
             torch.manual_seed(params.seed)
         with torch.inference_mode():
@@ -349,7 +350,7 @@ class HfChat:
         if params.temperature != 0:
             # Each sample of the same question is another draw, whatever else was asked before.
             seed = (params.seed or 0) * 1_000_003 + first.sample
-            params = Params(params.max_tokens, params.temperature, seed)
+            params = replace(params, seed=seed)
         replies = self._local.answer(questions, params)
         took = time.perf_counter() - started
         return [replace(reply, latency_s=took, served_by=self.spec) for reply in replies]

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from vlsbench.models._adapted import LIMITS, Adapted
 from vlsbench.models._address import redact
 from vlsbench.models._answers import (
     DETAIL_CHARS,
@@ -237,7 +238,15 @@ class HttpChat:
     path = "/chat/completions"
     read = staticmethod(parse_answer)
 
-    def __init__(self, spec: str, name: str, server: Server, *, file_images: bool = False) -> None:
+    def __init__(
+        self,
+        spec: str,
+        name: str,
+        server: Server,
+        *,
+        file_images: bool = False,
+        learns: bool = True,
+    ) -> None:
         """Name a model.
 
         Args:
@@ -246,6 +255,7 @@ class HttpChat:
             server: Shared by all models on it.
             file_images: Send images as `file://` URLs; the server must read the same disk
                 (vLLM: `--allowed-local-media-path`).
+            learns: See `Adapted`.
         """
         self.spec = spec
         self.endpoint = server.url
@@ -253,11 +263,13 @@ class HttpChat:
         self._server = server
         self._file_images = file_images
         self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
+        self.adapted = Adapted(LIMITS[self._official], learns=learns)
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Server and model name."""
-        return {"kind": "openai-chat", "url": self.endpoint, "name": self.name}
+        """Server and model name, and what is not sent as it was meant."""
+        told = {"kind": "openai-chat", "url": self.endpoint, "name": self.name}
+        return {**told, **self.adapted.identity} if self.adapted.changes else told
 
     async def close(self) -> None:
         """Close the server's connections."""
@@ -311,9 +323,7 @@ class HttpChat:
         """Write a request's JSON around its images."""
         text = {"type": "text", "text": request.text}
         params = request.params
-        rest: dict[str, Any] = {
-            "max_completion_tokens" if self._official else "max_tokens": params.max_tokens
-        }
+        rest: dict[str, Any] = {self.adapted.limit: params.max_tokens}
         if params.temperature is not None:
             rest["temperature"] = params.temperature
         if params.seed is not None:
@@ -329,12 +339,18 @@ class HttpChat:
             }
         system = [{"role": "system", "content": request.system}] if request.system else []
         user = {"role": "user", "content": [*content, text] if content else request.text}
-        return {"model": self.name, **rest, "messages": [*system, user]}
+        return {"model": self.name, **rest, **params.more, "messages": [*system, user]}
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
-        try:
-            pieces = self._pieces(request)
-        except ImageError as error:
-            return Reply("", Finish.REJECTED, detail=str(error))
-        return await self._server.ask(self.spec, self.path, pieces, self.read)
+        while True:
+            known, sent = dict(self.adapted.changes), self.adapted.request(request)
+            try:
+                pieces = self._pieces(sent)
+            except ImageError as error:
+                return Reply("", Finish.REJECTED, detail=str(error))
+            reply = await self._server.ask(self.spec, self.path, pieces, self.read)
+            # Another request may have found out meanwhile.
+            changed = reply.finish is Finish.REJECTED and known != self.adapted.changes
+            if not (self.adapted.learn(sent, reply) or changed):
+                return reply

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlsbench.errors import MissingExtra
+from vlsbench.models._adapted import Adapted
 from vlsbench.models._address import redact
 from vlsbench.models._answers import read_finish
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
@@ -27,13 +28,16 @@ PREFIX = "inspect/"
 class InspectChat:
     """A model of an Inspect provider; implements `ChatModel`."""
 
-    def __init__(self, spec: str, connections: int, patience: RetryPolicy) -> None:
+    def __init__(
+        self, spec: str, connections: int, patience: RetryPolicy, *, learns: bool = True
+    ) -> None:
         """Open the provider.
 
         Args:
             spec: `inspect/PROVIDER/NAME`.
             connections: Requests in flight at most.
             patience: Time-out of one request and retries after it.
+            learns: See `Adapted`.
 
         Raises:
             MissingExtra: inspect_ai is not installed.
@@ -47,6 +51,7 @@ class InspectChat:
         self.endpoint = "/".join(spec.split("/")[:2])
         self._name = spec.removeprefix(PREFIX)
         self._limiter = Limiter(connections)
+        self.adapted = Adapted(learns=learns)
         try:
             self._model = get_model(
                 self._name,
@@ -62,13 +67,20 @@ class InspectChat:
     @property
     def identity(self) -> Mapping[str, Any]:
         """Inspect's name of the model."""
-        return {"kind": "inspect", "name": self._name}
+        return {"kind": "inspect", "name": self._name, **self.adapted.identity}
 
     async def close(self) -> None:
         """Nothing is held open between calls."""
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
+        while True:
+            sent = self.adapted.request(request)
+            reply = await self._once(sent)
+            if not self.adapted.learn(sent, reply):
+                return reply
+
+    async def _once(self, request: Request) -> Reply:
         from inspect_ai.model import (
             ChatMessageSystem,
             ChatMessageUser,
@@ -101,6 +113,7 @@ class InspectChat:
             temperature=request.params.temperature,
             seed=request.params.seed,
             response_schema=schema,
+            extra_body=request.params.more or None,
         )
         try:
             async with self._limiter:

@@ -70,6 +70,7 @@ class Connections:
         patience: RetryPolicy | None = None,
         *,
         file_images: bool = False,
+        learns: bool = True,
     ) -> None:
         """Set what holds for every model.
 
@@ -77,7 +78,9 @@ class Connections:
             most: Requests in flight at one server.
             patience: Time-outs and retries.
             file_images: Send images as `file://` URLs.
+            learns: Whether models may be asked otherwise where they refuse how; see `Adapted`.
         """
+        self._learns = learns
         self._most = most
         self._patience = patience or RetryPolicy()
         self._file_images = file_images
@@ -87,7 +90,8 @@ class Connections:
     def of(cls, connection: Connection, *, file_images: bool = False) -> Connections:
         """Open models as settings say."""
         patience = RetryPolicy(timeout_s=connection.timeout_s, retries=connection.retries)
-        return cls(connection.concurrency, patience, file_images=file_images)
+        learns = not connection.no_probe
+        return cls(connection.concurrency, patience, file_images=file_images, learns=learns)
 
     def open(self, spec: str | ChatModel, chat: type[HttpChat] = HttpChat) -> ChatModel:
         """Return the model that a spec names.
@@ -102,13 +106,14 @@ class Connections:
         if not isinstance(spec, str):
             return spec
         if spec.startswith(PREFIX):
-            return InspectChat(spec, self._most, self._patience)
+            return InspectChat(spec, self._most, self._patience, learns=self._learns)
         if http := parse_http_spec(spec):
             key = (http.url, http.api_key)
             server = self._servers.get(key)
             if server is None:
                 server = self._servers[key] = Server(*key, self._most, self._patience)
-            return chat(spec, http.name, server, file_images=self._file_images)
+            options = {"file_images": self._file_images, "learns": self._learns}
+            return chat(spec, http.name, server, **options)
         if spec.startswith(HF_PREFIX):
             return HfChat(spec)
         if plugin := registry.find(Kind.MODEL, spec.partition("/")[0]):
