@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
@@ -217,7 +218,7 @@ def _plain(value: Any) -> Any:
 
 def record(config: Any) -> dict[str, Any]:
     """Return a configuration, or a group of settings, as plain JSON for summaries."""
-    found: dict[str, Any] = _plain(config)
+    found: dict[str, Any] = json.loads(json.dumps(_plain(config)))  # lists, not tuples
     return found
 
 

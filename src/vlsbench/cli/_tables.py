@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> None:
     """Say what will be asked of whom, and what it will probably cost."""
-    from vlsbench.models import price_table
+    from vlsbench.models import prices_known
 
     selection = plan.selection
     unpriced = ", ".join(name for name, price in plan.prices.items() if price is None)
     cost = (
         f"cost unknown (no price for {unpriced})"
         if guess.cost is None
-        else f"about ${guess.cost:,.2f} (prices of {price_table().as_of} or as given)"
+        else f"about ${guess.cost:,.2f} ({prices_known()}, or as given)"
     )
     left_out = len(selection.pairs.bad) + len(selection.left_out)
     say(

@@ -38,7 +38,7 @@ from vlsbench.models._open import parse_http_spec as parse_http_spec
 from vlsbench.models._prices import Price as Price
 from vlsbench.models._prices import image_tokens as image_tokens
 from vlsbench.models._prices import price_of as price_of
-from vlsbench.models._prices import price_table as price_table
+from vlsbench.models._prices import prices_known as prices_known
 from vlsbench.models._prices import text_tokens as text_tokens
 from vlsbench.models._processor import has_bos as has_bos
 from vlsbench.models._processor import images_only as images_only
