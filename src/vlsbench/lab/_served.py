@@ -27,8 +27,8 @@ PREFIX = "lab/"
 class _LabChat(HttpChat):
     """A lab model on a server: known by its name, so that any port is the same model."""
 
-    def __init__(self, spec: str, name: str, server: Server, *, file_images: bool = False) -> None:
-        super().__init__(spec, name, server, file_images=file_images)
+    def __init__(self, spec: str, name: str, server: Server, **options: bool) -> None:
+        super().__init__(spec, name, server, **options)
         self.spec = f"{PREFIX}{name}"
 
     @property
