@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from vlsbench import registry
 from vlsbench.errors import VlsbenchError
@@ -75,9 +76,11 @@ def price_of(spec: str) -> Price | None:
         entry = registry.find(kind, name, announced=True)
         if entry and entry.declaration.get("free"):
             return Price(0.0, 0.0)
+    at = re.fullmatch(r"(.+?)@([a-z]+://.*)", spec)
+    if at and urlsplit(at[2]).hostname in ("localhost", "127.0.0.1", "::1"):
+        return None  # nobody lists it, and reading the table takes a while
     from genai_prices.data_snapshot import get_snapshot
 
-    at = re.fullmatch(r"(.+?)@([a-z]+://.*)", spec)
     provider, _, model = spec.removeprefix("inspect/").partition("/")
     where = (at[1], None, None, at[2]) if at else (model, None, provider, None)
     try:
