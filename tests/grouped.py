@@ -22,7 +22,7 @@ NAMES = {
 }
 GROUPS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "sample": (Sample, ("limit", "seed", "skip_bad")),
-    "params": (Params, ("max_tokens", "temperature")),
+    "params": (Params, ("max_tokens", "temperature", "extra")),
     "judging": (
         Judging,
         (
@@ -32,7 +32,7 @@ GROUPS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     ),
     "images": (Images, ("image_transport", "max_image_side", "max_image_bytes")),
     "budget": (Budget, ("max_calls", "max_cost", "price", "judge_price")),
-    "connection": (Connection, ("concurrency", "timeout_s", "retries")),
+    "connection": (Connection, ("concurrency", "timeout_s", "retries", "no_probe")),
     "output": (Output, ("out", "reuse", "retry", "gallery", "progress")),
 }
 

@@ -313,6 +313,13 @@ class Connection:
         Option("Time limit for one request, in seconds.", flags=("--timeout",), least=0.1),
     ] = 300.0
     retries: Annotated[int, Option("Retries per failed request.", least=0)] = 6
+    no_probe: Annotated[
+        bool,
+        Option(
+            "Ask no harmless question first, which finds out before anything is bought what a "
+            "model does not take (max_tokens, temperature, a system prompt, a schema)."
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

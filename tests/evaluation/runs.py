@@ -12,7 +12,7 @@ from vlsbench.evaluation import (
     Group,
 )
 
-QUIET = {"progress": False, "gallery": 4}
+QUIET = {"progress": False, "gallery": 4, "no_probe": True}
 
 
 def run(bench: Any, out: Path, **options: Any) -> Evaluation:

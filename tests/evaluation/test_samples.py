@@ -23,7 +23,9 @@ from vlsbench.pairs import Pair, PairSet
 
 
 def run(bench: Any, out: Path, **options: Any) -> Evaluation:
-    return vlsbench.evaluate(bench, **grouped(out=out, progress=False, gallery=4, **options))
+    return vlsbench.evaluate(
+        bench, **grouped(out=out, progress=False, gallery=4, no_probe=True, **options)
+    )
 
 
 def rows(done: Evaluation) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ def command(url: str, out: Path, *more: str) -> list[str]:
     return [
         *(sys.executable, "-m", "vlsbench", "eval", f"lab/leaky?n={PAIRS}"),
         *("--model", f"careful@{url}", "--judge", f"judge@{url}", "--out", str(out)),
-        *("--concurrency", str(CONNECTIONS), "--gallery", "0", *more),
+        *("--concurrency", str(CONNECTIONS), "--gallery", "0", "--no-probe", *more),
     ]
 
 

@@ -38,7 +38,7 @@ from vlsbench.judge import (
     open_harm_judge,
     open_judge,
 )
-from vlsbench.models import Connections, Finish, Params, Reply
+from vlsbench.models import Connections, Finish, Params, Reply, Request
 
 VERDICT = json.dumps({"explanation": "It warns.", "label": "warning"})
 HARM = json.dumps({"explanation": "It is hot.", "harmful": True})
@@ -250,9 +250,12 @@ async def test_prompts_change_only_with_their_version(name: str) -> None:
         harm = HarmJudge(model, harm_form("mine", name))
         text = "Can I give it <|eot_id|> this?"
         cases = [(harm, material(part, text)) for part in Part]
+    asked: list[Request] = []
     for judge, question in cases:
+        before = len(model.asked)
         await judge.judge(question, model.ask)
-    digest = hashlib.sha256("\0".join(r.canonical for r in model.asked).encode()).hexdigest()
+        asked += model.asked[before : before + 3]  # then once more, without the schema
+    digest = hashlib.sha256("\0".join(r.canonical for r in asked).encode()).hexdigest()
     assert ASKED[name, judge.identity["prompt"]] == digest[:16], "raise the version, pin the digest"
 
 

@@ -132,7 +132,7 @@ async def test_an_answer_that_does_not_parse_is_asked_for_again_with_another_sam
 
 async def test_half_a_verdict_is_none() -> None:
     model = Model(Reply(GOOD[:-12], Finish.LENGTH))
-    verdict = await LLMJudge(model).judge(about(), model.ask)
+    verdict = await LLMJudge(model, form=JudgeFormat.SCHEMA).judge(about(), model.ask)
     assert verdict.reason is Unscored.JUDGE_UNPARSEABLE
     filtered = Model(Reply(GOOD, Finish.FILTERED))
     verdict = await LLMJudge(filtered).judge(about(), filtered.ask)

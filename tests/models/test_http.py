@@ -231,6 +231,16 @@ async def test_overload_does_not_count_against_the_question(
     assert (await model.ask(Request("q"))).attempts == 9
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_what_a_busy_server_says_is_kept(script: Script, status: int) -> None:
+    busy = replace(FAST, overload_s=0.0)
+    chat = HttpChat("m@there", "m", Server(script.url, KEY, 8, busy))
+    script.steps = [error(status, f"slow down, {KEY} is of tier 1")]
+    with pytest.raises(CallFailed, match=rf"http {status}: slow down, \*\*\* is of tier 1"):
+        await chat.ask(Request("q"))
+    await chat.close()
+
+
 @pytest.mark.parametrize("form", ["seconds", "date"])
 async def test_retry_after_is_honoured(script: Script, model: HttpChat, form: str) -> None:
     value = "0.6" if form == "seconds" else formatdate(time.time() + 2, usegmt=True)

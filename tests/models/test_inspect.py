@@ -7,6 +7,7 @@ import pytest
 
 import vlsbench
 from vlsbench import lab
+from vlsbench.config import Connection
 from vlsbench.errors import MissingExtra
 from vlsbench.evaluation import Output
 from vlsbench.models import Connections, FatalCall, RetryPolicy
@@ -29,6 +30,7 @@ def test_a_provider_answers_and_judges_with_pictures(tmp_path: Path, server: str
         "lab/leakless?n=10",
         model=f"{SPEC}/careful",
         judge=f"{SPEC}/judge",
+        connection=Connection(no_probe=True),
         output=Output(out=tmp_path / "r", progress=False, gallery=0),
     )
     (group,) = done.summary.groups

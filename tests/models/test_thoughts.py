@@ -39,6 +39,10 @@ MARKS = {
     "Command A": ("<|START_THINKING|>", "<|END_THINKING|>"),
     "Gemma 4": ("<|channel>thought\n", "<channel|>"),
     "gpt-oss": ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+    "LLaVA-CoT": ("<SUMMARY>", "<CONCLUSION>"),
+    "Keye-VL": ("<analysis>", "</analysis>"),
+    "prompted for reasoning": ("<reasoning>", "</reasoning>"),
+    "MedGemma": ("<unused94>thought\n", "<unused95>"),
 }
 marks = pytest.mark.parametrize(("opens", "closes"), MARKS.values(), ids=MARKS)
 
@@ -83,13 +87,19 @@ def test_the_chat_template_may_have_opened_the_thought(opens: str, closes: str) 
             "a",
         ),
         ("I <think> so", "I <think> so", ""),
+        ("a</think><response>\nc\n</response>\n", "c", "a"),
+        ("<SUMMARY>a</SUMMARY><REASONING>b</REASONING><CONCLUSION>c</CONCLUSION>", "c", None),
+        ("Here is my thought process: a Here is my response: c", "c", "a"),
+        ("Here is my response: c", "Here is my response: c", ""),
         ("<answer>c</answer>", "<answer>c</answer>", ""),
         ("  as it is\n", "  as it is\n", ""),
         ("", "", ""),
     ],
 )
-def test_what_is_written_around_answers(written: str, text: str, reasoning: str) -> None:
-    assert split_thoughts(written) == (text, reasoning)
+def test_what_is_written_around_answers(written: str, text: str, reasoning: str | None) -> None:
+    said = split_thoughts(written)
+    assert said.text == text
+    assert reasoning is None or said.reasoning == reasoning
 
 
 @given(text=st.text())

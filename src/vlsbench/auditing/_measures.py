@@ -36,7 +36,6 @@ from vlsbench.auditing.overlap import (
     records_of,
     require_tesseract,
 )
-from vlsbench.config import record
 from vlsbench.embed import CLIP
 from vlsbench.engine import Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection
@@ -199,7 +198,7 @@ def _plan_behaviour(plan: AuditPlan) -> tuple[Arm, ...]:
     assert given.judge is not None, "the settings were checked"
     names = [control.name for control in plan.controls]
     decisive = [name_of(given.model), name_of(given.judge), names, *_sampled(plan)]
-    decisive += [] if given.params == Params() else [record(given.params)]
+    decisive += [] if given.params == Params() else [given.params.as_json()]
     return plan_behaviour(
         plan.selection.pairs,
         model=given.model,

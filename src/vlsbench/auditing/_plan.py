@@ -12,7 +12,7 @@ from typing import Any
 
 from vlsbench.auditing._settings import AuditSettings, name_of
 from vlsbench.auditing.card import Measure
-from vlsbench.config import NONE, record
+from vlsbench.config import NONE
 from vlsbench.engine import CostBudget
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
@@ -60,7 +60,7 @@ class AuditPlan:
             found["positive_controls"] = [control.name for control in self.positive_controls]
         if Measure.BEHAVIOUR in self.measures:
             found |= {"model": name_of(given.model), "views": list(given.views)}
-            found["params"] = record(given.params)
+            found["params"] = given.params.as_json()
         return found | {"limit": given.sample.limit, "seed": given.sample.seed}
 
 

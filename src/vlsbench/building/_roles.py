@@ -138,8 +138,9 @@ class Role:
         calls: list[str] = []
 
         async def call(request: Request) -> Reply:
-            calls.append(call_key(self.model.identity, request))
-            return await ctx.call(self.name, self.model, request)
+            reply = await ctx.call(self.name, self.model, request)
+            calls.append(call_key(self.model.identity, request))  # which the first call may change
+            return reply
 
         def text(again: bool) -> str:
             return prompt + (AGAIN if again else "") + fenced.text

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> None:
     """Say what will be asked of whom, and what it will probably cost."""
-    from vlsbench.models import price_table
+    from vlsbench.models import prices_known
 
     selection, samples = plan.selection, plan.shown.samples
     unpriced = ", ".join(name for name, price in plan.prices.items() if price is None)
     cost = f"cost unknown (no price for {unpriced})"
     if guess.cost is not None:
-        cost = f"about ${guess.cost:,.2f} (prices of {price_table().as_of} or as given)"
+        cost = f"about ${guess.cost:,.2f} ({prices_known()}, or as given)"
     left_out = len(selection.pairs.bad) + len(selection.left_out)
     say(
         f"{selection.pairs.name}: {len(selection):,} pairs under view {plan.shown.view}"
@@ -140,6 +140,8 @@ def print_summary(done: Evaluation) -> None:
             if parts := mine(groups):
                 title = f"{kind} by the language of the {what}"
                 console.print(_rates_table(title, parts, harmful=harmful, by="language"))
+    for reason, words in summary.unscored_words.items():
+        say(f"{reason}, most often: {words}")
     if net := summary.net:
         say(
             f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "

@@ -10,6 +10,7 @@ from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import print_json, say
 from vlsbench.config import values_of
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import EvalConfig
 
 
@@ -62,6 +63,8 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     else:
         print_summary(done)
     end_if_stopped(Console(stderr=True), done.stopped)
+    if not any(group.scored for group in done.summary.groups):
+        raise VlsbenchError(f"no pair was scored; what was said of them stands in {done.pairs}")
 
 
 def _complete_bench(text: str) -> list[str]:

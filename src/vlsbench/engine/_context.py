@@ -3,151 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import time
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from vlsbench.engine._budget import Breaker, Budget, StopSignal
 from vlsbench.engine._ledger import Call, Ledger
-from vlsbench.errors import VlsbenchError
 from vlsbench.models import (
+    UNCOUNTED,
     CallFailed,
     ChatModel,
+    FatalCall,
     Finish,
-    Price,
+    Params,
+    Refused,
     Reply,
     Request,
     call_key,
-    image_tokens,
-    text_tokens,
+    unknown_mark,
 )
 
-BREAKER_WINDOW = 40
-BREAKER_LEAST = 20
-BREAKER_SHARE = 0.5
-BREAKER_IN_A_ROW = 10
-UNKNOWN_IMAGE_TOKENS = image_tokens(2048, 2048)
-
-
-class Halted(Exception):
-    """No new call is made: the run is stopping. The record stays open."""
-
-
-class StopSignal:
-    """Why and whether a run is stopping; the first reason stands."""
-
-    def __init__(self) -> None:
-        self.reason: str | None = None
-        self.error: VlsbenchError | None = None
-        self._event = asyncio.Event()
-
-    def __bool__(self) -> bool:
-        return self.reason is not None
-
-    def stop(self, reason: str, error: VlsbenchError | None = None) -> None:
-        """Ask everybody to make no new call."""
-        if self.reason is None:
-            self.reason, self.error = reason, error
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Return when the run is asked to stop."""
-        await self._event.wait()
-
-
-class Breaker:
-    """Stops a run whose calls mostly fail, so that a dead server does not eat a benchmark."""
-
-    def __init__(self, signal: StopSignal) -> None:
-        self._signal = signal
-        self._recent: deque[bool] = deque(maxlen=BREAKER_WINDOW)
-        self._in_a_row = 0
-
-    def note(self, failure: str | None) -> None:
-        """Count one call: None for an answer, else what went wrong."""
-        self._recent.append(failure is not None)
-        if failure is None:
-            self._in_a_row = 0
-            return
-        self._in_a_row += 1
-        often = len(self._recent) >= BREAKER_LEAST and sum(self._recent) > BREAKER_SHARE * len(
-            self._recent
-        )
-        if often or self._in_a_row >= BREAKER_IN_A_ROW:
-            self._signal.stop(
-                f"too many calls fail ({sum(self._recent)} of the last {len(self._recent)}; "
-                f"the last one: {failure})"
-            )
-
-
-class Budget:
-    """Bounds what one invocation spends; calls in flight count with the most they can cost."""
-
-    def __init__(
-        self,
-        signal: StopSignal,
-        max_calls: int | None,
-        max_cost: float | None,
-        prices: Mapping[str, Price | None],
-    ) -> None:
-        self._signal = signal
-        self._max_calls = max_calls
-        self._max_cost = max_cost
-        self._prices = prices
-        self.calls = 0
-        self.spent = 0.0
-        self._reserved = 0.0
-        self._freed = asyncio.Event()
-
-    def cost(self, spec: str, reply: Reply) -> float | None:
-        """Price an answered call."""
-        price = self._prices.get(spec)
-        return price.cost(reply.usage) if price else None
-
-    def _worst(self, spec: str, request: Request) -> float:
-        price = self._prices.get(spec)
-        if price is None:
-            return 0.0
-        tokens = text_tokens(2 * len(request.text + request.system)) + UNKNOWN_IMAGE_TOKENS * len(
-            request.images
-        )
-        return (tokens * price.input + request.params.max_tokens * price.output) / 1e6
-
-    async def reserve(self, spec: str, request: Request) -> float:
-        """Take room for one call, waiting for calls in flight where they may leave some.
-
-        Raises:
-            Halted: The budget is spent; the run is asked to stop.
-        """
-        worst = self._worst(spec, request)
-        while True:
-            if self._signal:
-                raise Halted
-            if self._max_calls is not None and self.calls >= self._max_calls:
-                self._signal.stop(f"the budget of {self._max_calls:,} calls is used")
-                raise Halted
-            if self._max_cost is None or self.spent + self._reserved + worst <= self._max_cost:
-                break
-            if self._reserved == 0.0:
-                self._signal.stop(
-                    f"the budget of ${self._max_cost:.2f} leaves no room for another call "
-                    f"(spent ${self.spent:.4f}; the next may cost ${worst:.4f})"
-                )
-                raise Halted
-            self._freed.clear()
-            await self._freed.wait()
-        self.calls += 1
-        self._reserved += worst
-        return worst
-
-    def settle(self, reserved: float, cost: float | None) -> None:
-        """Give the room back and book what the call cost."""
-        self._reserved = max(0.0, self._reserved - reserved)
-        if self._reserved < 1e-12:
-            self._reserved = 0.0
-        self.spent += cost or 0.0
-        self._freed.set()
+PROBE = "probe"
+"""Role of harmless questions that find out what a model takes."""
+HELLO = Request("Say hello.", params=Params(max_tokens=256, temperature=None))
+"""What no server refuses: tells a key that is refused from a request that is."""
 
 
 @dataclass
@@ -178,6 +61,7 @@ class Context:
         budget: Budget,
         signal: StopSignal,
         tally: Tally,
+        probes: Sequence[Callable[[Context], Awaitable[object]]] = (),
     ) -> None:
         """Gather a run's parts.
 
@@ -187,6 +71,7 @@ class Context:
             budget: Bounds new calls.
             signal: Says when to make no new call.
             tally: Counted up here.
+            probes: Asked before anything is bought, as `PROBE`.
         """
         self.ledger = ledger
         self.signal = signal
@@ -195,10 +80,22 @@ class Context:
         self._budget = budget
         self._breaker = Breaker(signal)
         self._in_flight: dict[str, asyncio.Future[Reply]] = {}
+        self._answering: dict[str, bool] = {}
+        """Whether a model, by its spec, has answered since the run was started or resumed."""
+        self._saying_hello = asyncio.Lock()
+        self._noted = set(ledger.notes())
+        self._probes = list(probes)
+        self._probing = asyncio.Lock()
 
     def epoch(self, record: str, stage: str) -> int:
         """Return how often a record was sent back to a stage: 0 on the first way through."""
         return self.ledger.epoch(record, stage)
+
+    async def note(self, text: str) -> None:
+        """Keep what who reads the results should know, once a run; see `Ledger.notes`."""
+        if text not in self._noted:
+            self._noted.add(text)
+            await self.ledger.event("note", text=text)
 
     async def call(self, role: str, model: ChatModel, request: Request) -> Reply:
         """Ask a model, or return what it answered before.
@@ -213,6 +110,11 @@ class Context:
         key = call_key(model.identity, request)
         if known := self.ledger.call(key):
             return known.reply
+        if role != PROBE and self._probes and not self._from_siblings(key, role):
+            await self.probe()
+            key = call_key(model.identity, request)
+            if known := self.ledger.call(key):
+                return known.reply
         if twin := self._in_flight.get(key):
             return await asyncio.shield(twin)
         twin = self._in_flight[key] = asyncio.get_running_loop().create_future()
@@ -234,31 +136,88 @@ class Context:
         if found := self._from_siblings(key, role):
             await self.ledger.record_call(found)
             self.tally.reused += 1
+            await self._look_at(model, role, found.reply)
             return found.reply
         reserved = await self._budget.reserve(model.spec, request)
-        cost: float | None = None
+        cost, most = None, 0.0
         try:
-            reply = await model.ask(request)
+            reply = await self._ask(model, request)
             cost = self._budget.cost(model.spec, reply)
+            most = self._budget.worst(model.spec, request, reply.usage) if cost is None else cost
+            most += reserved * int(reply.extra.get(UNCOUNTED, 0))
         except CallFailed as error:
+            most = reserved * error.uncounted
             self._breaker.note(f"{model.spec}: {error.reason}")
             await self.ledger.event(
                 "unanswered", role=role, reason=error.reason, attempts=error.attempts
             )
             raise
         finally:
-            self._budget.settle(reserved, cost)
-        self._breaker.note(
-            f"{model.spec}: {reply.detail}" if reply.finish is Finish.REJECTED else None
-        )
+            self._budget.settle(reserved, most)
+        if reply.finish is not Finish.FILTERED:  # which says nothing against the server
+            rejected = reply.finish is Finish.REJECTED
+            self._breaker.note(f"{model.spec}: {reply.detail}" if rejected else None)
+        key = await self._adapted(model, key, request)
         await self.ledger.record_call(
             Call(key, role, model.spec, request.rendered(), reply, cost, time.time()),
             rendered=request.canonical,
         )
+        await self._look_at(model, role, reply)
         self.tally.calls += 1
         self.tally.cost += cost or 0.0
         self.tally.cost_known = self.tally.cost_known and cost is not None
         return reply
+
+    async def probe(self) -> None:
+        """Ask the probes, in turn; one that gets no answer says nothing."""
+        async with self._probing:
+            while self._probes:
+                with contextlib.suppress(CallFailed):
+                    await self._probes[0](self)
+                self._probes.pop(0)
+
+    async def _adapted(self, model: ChatModel, key: str, request: Request) -> str:
+        """Keep what was found out of a model's ways; return the call's key with it."""
+        adapted = getattr(model, "adapted", None)
+        if adapted is None or not adapted.changes:
+            return key
+        text = f"{model.spec} does not take all that is asked of it: {adapted.said}."
+        if text not in self._noted:
+            await self.ledger.set_meta(**{f"adapted {model.spec}": json.dumps(adapted.changes)})
+            await self.note(text)
+        return call_key(model.identity, request)
+
+    async def _look_at(self, model: ChatModel, role: str, reply: Reply) -> None:
+        if role == PROBE and reply.finish is Finish.REJECTED:
+            await self.note(f"{model.spec} does not take a harmless question: {reply.detail}")
+        if mark := unknown_mark(reply.text):
+            await self.note(
+                f"{model.spec} writes {mark}, which looks like the mark of a thought but is not "
+                "known here: such replies are read whole."
+            )
+
+    async def _ask(self, model: ChatModel, request: Request) -> Reply:
+        try:
+            reply = await model.ask(request)
+        except Refused as refused:
+            if not await self._answers(model):
+                raise
+            return refused.reply
+        if reply.finish is not Finish.REJECTED:
+            self._answering[model.spec] = True
+        return reply
+
+    async def _answers(self, model: ChatModel) -> bool:
+        """Tell whether a model answers at all; ask it, where it has not since the run began."""
+        async with self._saying_hello:  # one asks for all
+            if model.spec not in self._answering:
+                self._answering[model.spec] = False
+                with contextlib.suppress(FatalCall):
+                    reply = await model.ask(HELLO)
+                    self._answering[model.spec] = reply.finish is not Finish.REJECTED
+                    self._budget.calls += 1
+                    self._budget.settle(0.0, self._budget.worst(model.spec, HELLO, reply.usage))
+            return self._answering[model.spec]
 
     def _from_siblings(self, key: str, role: str) -> Call | None:
         for sibling in self._siblings:

@@ -17,7 +17,8 @@ from pathlib import Path
 from vlsbench import __version__
 from vlsbench.config import Budget as BudgetSettings
 from vlsbench.config import Limits
-from vlsbench.engine._context import Budget, Context, Record, Stage, StopSignal, Tally
+from vlsbench.engine._budget import Budget, StopSignal
+from vlsbench.engine._context import Context, Record, Stage, Tally
 from vlsbench.engine._ledger import Ledger, Outcome
 from vlsbench.engine._local import run_local
 from vlsbench.engine._session import (
@@ -111,6 +112,8 @@ class Job:
     reuse: Sequence[Path] | None = None
     """Other runs whose answers may be reused, beside those next to this one; None reuses none."""
     progress: bool = True
+    probes: Sequence[Callable[[Context], Awaitable[object]]] = ()
+    """Harmless questions that are asked before anything is bought."""
     prepare: Callable[[], None] = field(default=lambda: None)
     """What takes long and need not happen where nothing is open: loading embeddings."""
 
@@ -152,7 +155,8 @@ class Job:
             if self.reuse is not None:
                 specs = {model.spec for model in self.models}
                 siblings = open_siblings(ledger.folder, self.reuse, specs, stack)
-            ctx = Context(ledger, siblings, budget, signal, tally)
+            recall(ledger, self.models)
+            ctx = Context(ledger, siblings, budget, signal, tally, self.probes)
             stack.enter_context(handle_sigint(signal, tally))
             if self.progress:
                 stack.enter_context(progress_bar(tally))
@@ -192,6 +196,13 @@ class Job:
         for error in await asyncio.gather(*flows, return_exceptions=True):
             if error is not None:
                 raise error
+
+
+def recall(ledger: Ledger, models: Iterable[Model]) -> None:
+    """Let models be asked as an earlier invocation found that they must be."""
+    for model in models:
+        if (adapted := getattr(model, "adapted", None)) is not None:
+            adapted.changes |= json.loads(ledger.meta(f"adapted {model.spec}") or "{}")
 
 
 def _now() -> str:

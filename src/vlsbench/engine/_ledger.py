@@ -348,6 +348,11 @@ class Ledger:
         rows = self._reader.execute("SELECT at, kind, detail FROM events ORDER BY rowid")
         return [(at, kind, json.loads(detail)) for at, kind, detail in rows]
 
+    def notes(self) -> list[str]:
+        """Return what readers of the results should know (`Context.note`), in order of the text."""
+        rows = self._reader.execute("SELECT detail FROM events WHERE kind = 'note'")
+        return sorted({json.loads(detail)["text"] for (detail,) in rows})
+
     def stamp(self) -> str:
         """Return a text that changes with every outcome, retry and end of the run."""
         row = self._reader.execute(

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from vlsbench.engine._budget import Halted
 from vlsbench.engine._context import (
     Children,
     Context,
     Drop,
-    Halted,
     Keep,
     Quarantine,
     Record,

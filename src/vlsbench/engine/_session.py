@@ -24,7 +24,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from vlsbench.engine._context import StopSignal, Tally
+from vlsbench.engine._budget import StopSignal
+from vlsbench.engine._context import Tally
 from vlsbench.engine._ledger import FILE, Ledger
 from vlsbench.errors import Interrupted, VlsbenchError
 

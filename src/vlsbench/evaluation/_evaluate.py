@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial, update_wrapper
@@ -202,6 +203,8 @@ def execute(plan: EvaluationPlan) -> Evaluation:
             plan.selection.leave_out(ledger.left_out())
             return Evaluation(plan.folder, conclude(plan, ledger), since=since)
         signal = plan.job().run(ledger)
+        if plan.found != plan.identity:
+            run_async(partial(ledger.set_meta, found=json.dumps(plan.found)))
         try:
             summary = conclude(plan, ledger)
         except OSError as error:

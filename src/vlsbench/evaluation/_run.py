@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vlsbench import __version__
-from vlsbench.engine import CostBudget, Flow, Job, Ledger, Outcome
+from vlsbench.engine import PROBE, Context, CostBudget, Flow, Job, Ledger, Outcome
 from vlsbench.evaluation._estimate import CostEstimate
 from vlsbench.evaluation._gallery import Gallery
 from vlsbench.evaluation._page import write_report
@@ -29,10 +29,10 @@ from vlsbench.evaluation._summary import (
     spend_by_role,
 )
 from vlsbench.files import whole_file, write_json
-from vlsbench.judge import Judge, JudgeStage, Judging, Label, Unscored
-from vlsbench.models import ChatModel, Price
+from vlsbench.judge import Judge, JudgeStage, Judging, Label, Question, Unscored, ask_judge
+from vlsbench.models import ChatModel, Price, Reply, Request
 from vlsbench.pages import counted
-from vlsbench.pairs import Swapper
+from vlsbench.pairs import Pair, Swapper
 from vlsbench.registry import is_simulated
 from vlsbench.tables import RowWriter
 
@@ -55,6 +55,13 @@ REDRAWN_NOTE = (
     "Drawn anew as PNG or JPEG for servers, not all of which take them as they are or show them "
     "rightly: {} (BMP, TIFF, turned by EXIF, grey of 16 bits, CMYK)."
 )
+HARMLESS = Pair(
+    id="probe",
+    query="How do I clean a toaster?",
+    harmful=False,
+    description="Unplug it, let it cool, and shake out the crumbs.",
+)
+"""What the judge is asked about before anything is bought."""
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
 
 
@@ -134,7 +141,26 @@ class EvaluationPlan:
             left_out=self.selection.all_left_out,
             reuse=self.output.reuse,
             progress=self.output.progress,
+            probes=self._probes(),
         )
+
+    def _probes(self) -> list[Callable[[Context], Awaitable[object]]]:
+        """Return the question to the target and the one to the judge, where they are on servers."""
+        shown, target = self.shown, self.target
+        plain = Request("Is a kettle hot after it has boiled?", (), shown.system, shown.params)
+        question = Question(HARMLESS, HARMLESS.query, reply=Reply(HARMLESS.description))
+        asked = (
+            (target, lambda ctx: ctx.call(PROBE, target, plain)),
+            (self.judge.model, lambda ctx: ask_judge(self.judge, question, ctx, role=PROBE)),
+        )
+        adapted = ((getattr(model, "adapted", None), ask) for model, ask in asked)
+        return [ask for ways, ask in adapted if ways and ways.learns]
+
+    @property
+    def found(self) -> Mapping[str, object]:
+        """The identity with what turned out about the models."""
+        target, judge = dict(self.target.identity), dict(self.judge.identity)
+        return {**self.identity, "target": target, "judge": judge}
 
 
 def tag_of(outcome: Outcome) -> str:
@@ -163,6 +189,7 @@ def _notes(
     complete: bool,
     redrawn: int,
     apart: Sequence[str],
+    noted: Sequence[str],
 ) -> tuple[str, ...]:
     known = any(group.scored for group in groups if not group.harmful)
     benign = any(not group.harmful for group in groups) or any(
@@ -178,7 +205,7 @@ def _notes(
         *((said, True) for said in plan.warnings()),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
     )
-    return tuple(note for note, holds in notes if holds)
+    return (*(note for note, holds in notes if holds), *noted)
 
 
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
@@ -223,7 +250,7 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
         view=str(plan.shown.view),
         model=plan.target.spec,
         judge=plan.judge.name,
-        identity=plan.identity,
+        identity=json.loads(ledger.meta("found") or "null") or plan.identity,
         settings=plan.settings,
         simulated=simulated,
         complete=complete,
@@ -241,7 +268,8 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
         categories=counts.categories(),
         subcategories=counts.subcategories(),
         spend=spend,
+        unscored_words=counts.unscored_words(),
         published=() if apart else rows,
         published_differs=apart,
-        notes=_notes(plan, groups, simulated, complete, redrawn, apart),
+        notes=_notes(plan, groups, simulated, complete, redrawn, apart, ledger.notes()),
     )

@@ -270,7 +270,7 @@ def identity_of(
         "limit": selection.sample.limit,
         "seed": selection.sample.seed,
         "target": dict(target.identity),
-        "params": asdict(shown.params),
+        "params": shown.params.as_json(),
         "system": shown.system,
         "shrink": asdict(shown.shrink),
         "judge": dict(judge.identity),

@@ -25,6 +25,7 @@ from vlsbench.judge import Label
 from vlsbench.models import Finish
 from vlsbench.schemas import read_json
 from vlsbench.stats import Interval, Rate, clustered_rate, difference_interval
+from vlsbench.text import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 SCHEMA = "vlsbench.summary/1"
 SUMMARY = "summary.json"
 REPORT = "report.html"
+WORDS = 200
+"""Characters of what was said of a pair that is unscored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,8 @@ class Summary:
     """What is not as in the paper, where it ran the set: why its rows are not here."""
     notes: tuple[str, ...] = field(default=())
     """Caveats to be shown beside the figures."""
+    unscored_words: Mapping[str, str] = field(default_factory=dict)
+    """Reason → what was said of the most pairs that are unscored for it, shortened."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The settings of the invocation that wrote the file, by group."""
 
@@ -218,6 +223,7 @@ class Counts:
         self._numbers = array("l")
         """Of key, end and cluster, for one answer after the other."""
         self._draws = Draws(samples) if samples > 1 or repeats > 1 else None
+        self._said: dict[str, Counter[str]] = {}
 
     @property
     def rows(self) -> int:
@@ -236,6 +242,9 @@ class Counts:
         self._numbers.append(self._keys.setdefault(key, len(self._keys)))
         self._numbers.append(self._ends.setdefault(end, len(self._ends)))
         self._numbers.append(self._clusters.setdefault(row.cluster, len(self._clusters)))
+        if label is Label.UNSCORED:
+            words = self._said.setdefault(row.unscored_reason, Counter())
+            words[one_line(row.explanation)[:WORDS]] += 1
 
     def _merged(self, names: Mapping[_Key, str]) -> tuple[Group, ...]:
         members: dict[tuple[bool, str], list[int]] = {}
@@ -261,6 +270,11 @@ class Counts:
         return self._merged(
             {key: f"{key.category} / {key.subcategory}" for key in self._keys if key.subcategory}
         )
+
+    def unscored_words(self) -> dict[str, str]:
+        """Return what was said of the most unscored pairs, by reason; nothing said is left out."""
+        commonest = {reason: words.most_common(1) for reason, words in sorted(self._said.items())}
+        return {reason: words for reason, [(words, _)] in commonest.items() if words}
 
     def languages(self, of: Literal["query", "reply"]) -> tuple[Group, ...]:
         """Return the languages of the queries or the replies; none unless there are several."""

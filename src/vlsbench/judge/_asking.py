@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from vlsbench.judge._offline import read_wording
 from vlsbench.judge._verdict import Unscored
-from vlsbench.models import Finish, Params, Reply, Request, Schema
+from vlsbench.models import CallFailed, Finish, Params, Reply, Request, Schema
 from vlsbench.pairs import ImageData
 from vlsbench.text import disarm
 
@@ -151,7 +151,11 @@ class Parsed(Generic[T]):
     tries: int
 
 
-_NO_SCHEMA = re.compile(r"response_format|json_schema|schema|structured|guided", re.IGNORECASE)
+_NO_SCHEMA = re.compile(
+    r"response_format|json_schema|schema|structured|guided|un(?:known|recogni[sz]ed|expected) "
+    r"(?:field|parameter|argument|keyword|key)|extra (?:fields|inputs)",
+    re.IGNORECASE,
+)
 
 
 class Asking:
@@ -165,6 +169,15 @@ class Asking:
             None if form is JudgeFormat.AUTO else (form is JudgeFormat.SCHEMA)
         )
         self._probing = asyncio.Lock()
+        self._auto = form is JudgeFormat.AUTO
+        self._unread = 0
+        """Answers that did not parse before the first that did."""
+        self._read = False
+
+    @property
+    def refuses_schema(self) -> bool:
+        """Whether the model turned out to take no schema."""
+        return self._auto and self._schema_works is False
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -174,6 +187,8 @@ class Asking:
             "max_tokens": self._params.max_tokens,
             "temperature": self._params.temperature,
             "tries": TRIES,
+            **({"extra": self._params.more} if self._params.extra else {}),
+            **({"schema": "refused"} if self.refuses_schema else {}),
         }
 
     async def _once(self, request: Request, call: Caller) -> Reply:
@@ -183,7 +198,14 @@ class Asking:
             # One question finds out for all; the others wait for what it finds.
             async with self._probing:
                 if self._schema_works is None:
-                    answer = await call(request)
+                    try:
+                        answer = await call(request)
+                    except CallFailed:
+                        # Some servers break over a schema: they answer the same without it.
+                        answer = await call(replace(request, schema=None))
+                        if answer.finish is not Finish.REJECTED:
+                            self._schema_works = False
+                        return answer
                     if answer.finish is not Finish.REJECTED:
                         self._schema_works = True
                         return answer
@@ -227,8 +249,21 @@ class Asking:
             answer = await self._once(request, call)
             if answer.finish in (Finish.STOP, Finish.LENGTH):
                 try:
-                    return Parsed(read(answer.text), attempt + 1)
+                    found = Parsed(read(_said(answer)), attempt + 1)
                 except (ValueError, RecursionError):
-                    pass
+                    self._unread += 1
+                else:
+                    self._read = True
+                    return found
             failed = Failed(failure(answer), answer.detail or answer.text)
+        harmful = self._unread >= TRIES and not self._read
+        if schema and self._auto and self._schema_works and harmful:
+            self._schema_works = False
+            return await self.ask(prompt, images, schema, read, call, epoch=epoch, system=system)
         return failed
+
+
+def _said(answer: Reply) -> str:
+    """Return an answer's text; some servers put all of a short answer among the thoughts."""
+    finished = answer.finish is Finish.STOP and not answer.text.strip()
+    return answer.reasoning if finished else answer.text

@@ -69,6 +69,15 @@ class Judging:
             flags=("--judge-temperature",),
         ),
     ] = JUDGE_PARAMS.temperature
+    extra: Annotated[
+        tuple[str, ...],
+        Option(
+            "Pass anything else to the judge, as --param does to the target.",
+            flags=("--judge-param",),
+            metavar="NAME=JSON",
+            whole=True,
+        ),
+    ] = ()
     repeats: Annotated[
         int,
         Option(
@@ -115,7 +124,7 @@ def open_judge(
             judging.context
             or (JudgeContext.IMAGE if judging.protocol is JudgeProtocol.PAPER else context),
             judging.format,
-            Params(judging.max_tokens, judging.temperature),
+            Params(judging.max_tokens, judging.temperature, extra=judging.extra),
             protocol=judging.protocol,
             rubric=_read(judging.prompt) if judging.prompt else "",
         )

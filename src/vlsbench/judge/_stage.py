@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vlsbench.engine import Context, Keep, Record, Result
+from vlsbench.engine import PROBE, Context, Keep, Record, Result
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._function import wrong_label
 from vlsbench.judge._judge import Judge, Question
@@ -38,14 +38,21 @@ async def ask_judge(
         return before, ()
     calls: list[str] = []
     model = judge.model
+    if role != PROBE:
+        await ctx.probe()  # here, since a judge lets nobody in while it asks its first question
 
     async def call(request: Request) -> Reply:
         if model is None:
             raise VlsbenchError(f"judge {judge.name} asks a model and names none")
-        calls.append(call_key(model.identity, request))
-        return await ctx.call(role, model, request)
+        reply = await ctx.call(role, model, request)
+        calls.append(call_key(model.identity, request))  # which the first call may change
+        return reply
 
     verdict = await judge.judge(question, call, epoch=epoch)
+    if judge.identity.get("schema"):
+        await ctx.note(
+            f"{judge.name} takes no JSON schema: its answers are held to their form by the prompt."
+        )
     if verdict.label not in question.labels and verdict.label is not Label.UNSCORED:
         raise wrong_label(judge, question, verdict.label)
     return verdict, tuple(calls)

@@ -1,15 +1,18 @@
 """Models: what goes to them, what comes back, and the ways to reach them."""
 
+from vlsbench.models._adapted import Adapted as Adapted
 from vlsbench.models._answers import FINISHES as FINISHES
 from vlsbench.models._answers import parse_answer as parse_answer
 from vlsbench.models._answers import read_finish as read_finish
 from vlsbench.models._chat import DEFAULT_MAX_TOKENS as DEFAULT_MAX_TOKENS
+from vlsbench.models._chat import UNCOUNTED as UNCOUNTED
 from vlsbench.models._chat import CallFailed as CallFailed
 from vlsbench.models._chat import ChatModel as ChatModel
 from vlsbench.models._chat import FatalCall as FatalCall
 from vlsbench.models._chat import Finish as Finish
 from vlsbench.models._chat import Model as Model
 from vlsbench.models._chat import Params as Params
+from vlsbench.models._chat import Refused as Refused
 from vlsbench.models._chat import Reply as Reply
 from vlsbench.models._chat import Request as Request
 from vlsbench.models._chat import Schema as Schema
@@ -20,7 +23,6 @@ from vlsbench.models._hf import HfChat as HfChat
 from vlsbench.models._hf import LocalModel as LocalModel
 from vlsbench.models._hf import Question as Question
 from vlsbench.models._http import HttpChat as HttpChat
-from vlsbench.models._http import RetryPolicy as RetryPolicy
 from vlsbench.models._http import Server as Server
 from vlsbench.models._http import to_json as to_json
 from vlsbench.models._images import DIFFUSERS as DIFFUSERS
@@ -36,10 +38,12 @@ from vlsbench.models._open import parse_http_spec as parse_http_spec
 from vlsbench.models._prices import Price as Price
 from vlsbench.models._prices import image_tokens as image_tokens
 from vlsbench.models._prices import price_of as price_of
-from vlsbench.models._prices import price_table as price_table
+from vlsbench.models._prices import prices_known as prices_known
 from vlsbench.models._prices import text_tokens as text_tokens
 from vlsbench.models._processor import has_bos as has_bos
 from vlsbench.models._processor import images_only as images_only
 from vlsbench.models._processor import load_processor as load_processor
+from vlsbench.models._retry import RetryPolicy as RetryPolicy
 from vlsbench.models._thoughts import Said as Said
 from vlsbench.models._thoughts import split_thoughts as split_thoughts
+from vlsbench.models._thoughts import unknown_mark as unknown_mark

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from vlsbench.models._chat import Finish, Reply, Usage
+from vlsbench.models._chat import MOST_TOKENS, Finish, Reply, Usage
+from vlsbench.models._dialects import FILTERS, spoken
 from vlsbench.models._thoughts import read_content
 from vlsbench.text import storable
 
@@ -29,8 +30,34 @@ FINISHES: Mapping[str, Finish] = {
 reasons*), Gemini (ai.google.dev/api/generate-content, *FinishReason*), Inspect (`StopReason`),
 Mistral, Text Generation Inference, Together, Cohere, Bedrock and Zhipu."""
 DETAIL_CHARS = 300
-FILTER_CODES = ("content_filter", "content_policy", "moderation", "safety")
-"""Parts of the codes and messages by which providers say that a filter took the request."""
+"""What is kept of a server's own words."""
+_USUAL = {
+    *("id", "object", "created", "model", "choices", "usage", "system_fingerprint"),
+    *("service_tier", "provider", "prompt_logprobs", "kv_transfer_params", "timings"),
+    *("prompt_filter_results", "request_id"),
+}
+"""Fields beside the choices that say nothing of a filter."""
+
+
+class ErrorAnswer(ValueError):
+    """An answer with the status of a good one that holds an error.
+
+    Its error may stand anywhere: OpenRouter's stands in the choice, beside a part of the text
+    (https://openrouter.ai/docs/api/reference/errors-and-debugging).
+    """
+
+    def __init__(self, error: Any) -> None:
+        super().__init__(words_of(error))
+        self.error = error
+
+    @property
+    def status(self) -> int:
+        """What its HTTP status would have been."""
+        inner = self.error if isinstance(self.error, dict) else {}
+        for name in ("code", "status", "status_code"):
+            if str(inner.get(name)).isdecimal() and 400 <= int(inner[name]) < 600:
+                return int(inner[name])
+        return 400 if inner.get("type") == "invalid_request_error" else 500
 
 
 def read_finish(reason: object) -> tuple[Finish, str]:
@@ -47,26 +74,35 @@ def read_finish(reason: object) -> tuple[Finish, str]:
     """
     if reason is None or reason == "":
         return Finish.STOP, ""
-    word = str(reason).lower().removeprefix("finishreason.")
+    # Gemini's compatible endpoint adds the reason of its filter after a colon.
+    word = str(reason).lower().removeprefix("finishreason.").partition(":")[0]
     if word in FINISHES:
         return FINISHES[word], ""
     return Finish.REJECTED, f"unknown finish reason {str(reason)[:60]!r}"
 
 
-def read_error(body: bytes) -> tuple[str, str]:
-    """Return the message and the code of an error answer, whatever form it has."""
+def read_error(body: bytes) -> Any:
+    """Return an error answer as parsed JSON, or as text where it is none."""
     try:
         error = json.loads(body)
     except (ValueError, RecursionError):
-        return storable(body[:DETAIL_CHARS].decode("utf-8", "replace")), ""
+        return body[: 4 * DETAIL_CHARS].decode("utf-8", "replace")
+    if isinstance(error, list) and error:  # Gemini
+        error = error[0]
+    return error
+
+
+def words_of(error: Any) -> str:
+    """Return what an error says, whatever form it has."""
+    if isinstance(error, dict) and error.get("error"):
+        error = error["error"]
     if isinstance(error, dict):
-        error = error.get("error", error)
-    if isinstance(error, dict):
-        message = error.get("message") or error.get("detail") or json.dumps(error)
-        return storable(str(message))[:DETAIL_CHARS], str(
-            error.get("code") or error.get("type") or ""
-        )
-    return storable(str(error))[:DETAIL_CHARS], ""
+        said = error.get("message") or error.get("detail") or error.get("msg")
+        metadata = error.get("metadata")
+        # OpenRouter's own message is `Provider returned error`.
+        raw = metadata.get("raw") if isinstance(metadata, dict) else None
+        error = f"{said} ({raw})" if said and raw else said or json.dumps(error)
+    return storable(" ".join(str(error).split()))
 
 
 def _from_json(body: bytes) -> Any:
@@ -76,45 +112,104 @@ def _from_json(body: bytes) -> Any:
         return json.loads(body)
 
 
-def _usage(answer: Mapping[str, Any]) -> Usage:
+def _usage(answer: Mapping[str, Any], text: str) -> Usage:
     usage = answer.get("usage")
     if not isinstance(usage, dict):
         return Usage()
-    details = usage.get("completion_tokens_details")
-    counts = (
-        usage.get("prompt_tokens"),
-        usage.get("completion_tokens"),
-        details.get("reasoning_tokens") if isinstance(details, dict) else None,
+    asked, wrote = (
+        _count(usage, name, other)
+        for name, other in (
+            ("prompt_tokens", "input_tokens"),
+            ("completion_tokens", "output_tokens"),
+        )
     )
-    return Usage(*(n if isinstance(n, int) and n >= 0 else None for n in counts))
+    whole = _count(usage, "total_tokens")
+    if whole and asked and wrote is not None:
+        # Some leave thoughts, which are paid as answers, out of all but the total.
+        wrote = max(wrote, whole - asked)
+    details = usage.get("completion_tokens_details")
+    thought = _count(details, "reasoning_tokens") if isinstance(details, dict) else None
+    # No prompt is 0 tokens, and no text either: whoever says so has not counted.
+    return Usage(asked or None, None if text and not wrote else wrote, thought)
+
+
+def _count(usage: Mapping[str, Any], *names: str) -> int | None:
+    found = next((usage[name] for name in names if usage.get(name) is not None), None)
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
+    return found if type(found) is int and 0 <= found < MOST_TOKENS else None
+
+
+def _joined(body: bytes) -> Any:
+    """Join a stream that nobody asked for (server-sent events) into the answer that it makes.
+
+    Raises:
+        ValueError: It ends before its end.
+    """
+    answer: dict[str, Any] = {}
+    parts: dict[str, str] = {}
+    finish, ended = None, False
+    for line in body.decode("utf-8", "replace").splitlines():
+        field, _, data = line.partition(":")
+        if field != "data" or not data.strip():
+            continue
+        if data.strip() == "[DONE]":
+            ended = True
+            continue
+        chunk = json.loads(data)
+        answer |= {name: value for name, value in chunk.items() if value is not None}
+        for choice in (chunk.get("choices") or [])[:1]:
+            finish = choice.get("finish_reason") or finish
+            for name, part in (choice.get("delta") or choice.get("message") or {}).items():
+                if isinstance(part, str) and name != "role":
+                    parts[name] = parts.get(name, "") + part
+    if not (finish or ended or "error" in answer):
+        raise ValueError("the stream ends before its end")
+    return {**answer, "choices": [{"message": parts, "finish_reason": finish}]}
+
+
+def _error_in(*places: Any) -> Any:
+    found = (place.get("error") for place in places if isinstance(place, dict))
+    return next(filter(None, found), None)
 
 
 def parse_answer(body: bytes) -> Reply:
     """Read a chat completion.
 
     Raises:
+        ErrorAnswer: It holds an error.
         ValueError: It is not one (cut JSON, an HTML page, no choice).
     """
     try:
-        answer = _from_json(body)
+        streamed = body.lstrip().startswith((b"data:", b"event:", b": "))
+        answer = _joined(body) if streamed else _from_json(body)
     except RecursionError:
         raise ValueError("answer is nested too deeply") from None
+    except (AttributeError, TypeError):
+        raise ValueError("the stream holds no chunks of an answer") from None
     try:
         choice = answer["choices"][0]
-        message = choice["message"]
+        message = choice.get("message") or {}
         reported = message.get("reasoning_content") or message.get("reasoning")
         text, reasoning = read_content(message.get("content"), reported)
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise ValueError("answer has no choices[0].message") from None
+        if isinstance(answer, dict) and (_error_in(answer) or spoken(answer, FILTERS)):
+            raise ErrorAnswer(_error_in(answer) or answer) from None
+        raise ValueError(f"answer has no choices[0].message: {words_of(answer)[:80]}") from None
+    if error := _error_in(answer, choice, message):
+        raise ErrorAnswer(error)
     refusal = storable(message.get("refusal"))
     finish, detail = read_finish(choice.get("finish_reason"))
     if refusal and not text.strip():
         text, finish, detail = refusal, Finish.REFUSAL, ""
+    rest = answer.keys() - _USUAL
+    if rest and (who := spoken({name: answer[name] for name in rest}, FILTERS)):
+        finish, detail = Finish.FILTERED, f"filter of {who}"
     return Reply(
         text=text,
         finish=finish,
         reasoning=reasoning,
-        usage=_usage(answer),
+        usage=_usage(answer, text or reasoning),
         served_by=storable(answer.get("model")),
         detail=detail,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from json.encoder import encode_basestring
@@ -38,14 +38,52 @@ class Params:
         ),
     ] = 0.0
     seed: int | None = None
+    extra: Annotated[
+        tuple[str, ...],
+        Option(
+            "Pass anything else to the target, in JSON: reasoning_effort=low, top_p=0.9, "
+            'extra_body={"top_k": 1}; may be repeated.',
+            flags=("--param",),
+            metavar="NAME=JSON",
+            whole=True,
+        ),
+    ] = ()
+
+    @cached_property
+    def more(self) -> dict[str, Any]:
+        """What `extra` adds to a request's body.
+
+        Raises:
+            VlsbenchError: It is not of the form.
+        """
+        more: dict[str, Any] = {}
+        for given in self.extra:
+            name, mark, value = given.partition("=")
+            if not name or not mark:
+                raise VlsbenchError(f"--param {given}: expected NAME=JSON, as in top_p=0.9")
+            try:
+                read = json.loads(value)
+            except ValueError:
+                read = value  # a word needs no quotation marks
+            more |= read if name == "extra_body" and isinstance(read, dict) else {name: read}
+        return more
+
+    @cached_property
+    def most_tokens(self) -> int:
+        """The most that a reply can hold."""
+        limits = (self.more.get(name) for name in ("max_tokens", "max_completion_tokens"))
+        return max([self.max_tokens, *(limit for limit in limits if type(limit) is int)])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the parameters as plain JSON; `extra` where there is some."""
+        known = asdict(self)
+        del known["extra"]
+        return {**known, "extra": self.more} if self.extra else known
 
     @cached_property
     def canonical(self) -> str:
         """The parameters as a part of `Request.canonical`."""
-        return _canonical(asdict(self))
-
-
-_PARAMS = tuple(field.name for field in fields(Params))
+        return _canonical(self.as_json())
 
 
 @dataclass(frozen=True)
@@ -85,7 +123,7 @@ class Request:
             "system": self.system,
             "images": [image.key for image in self.images],
             "text": self.text,
-            "params": {name: getattr(self.params, name) for name in _PARAMS},
+            "params": self.params.as_json(),
             "schema": dict(self.schema.schema) if self.schema else None,
             "sample": self.sample,
         }
@@ -162,13 +200,23 @@ class Finish(StrEnum):
     reason that is not known here; never judged."""
 
 
+MOST_TOKENS = 2**31
+"""What a server counts beyond this is no count of tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the server counted them; None where it did not say."""
+    """Tokens as the server counted them; None where it did not say, or said what is no count."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            count = getattr(self, name)
+            if count is not None and not (type(count) is int and 0 <= count < MOST_TOKENS):
+                object.__setattr__(self, name, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,17 +239,32 @@ class Reply:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+UNCOUNTED = "uncounted"
+"""In `Reply.extra`: requests before the answer that a provider may charge for, unknown how much."""
+
+
 class CallFailed(Exception):
     """No answer after all retries: a fact about the connection, never about the model."""
 
-    def __init__(self, reason: str, attempts: int) -> None:
+    def __init__(self, reason: str, attempts: int, uncounted: int = 0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.attempts = attempts
+        self.uncounted = uncounted
+        """Requests that a provider may charge for all the same."""
 
 
 class FatalCall(VlsbenchError):
     """No call to this model can work (wrong key, unknown model): the run must stop."""
+
+
+class Refused(FatalCall):
+    """The key or the model is refused; by a model that answers others, this request alone is."""
+
+    def __init__(self, message: str, reply: Reply) -> None:
+        super().__init__(message)
+        self.reply = reply
+        """What stands for the answer where the request alone is refused."""
 
 
 class Model(Protocol):
@@ -231,5 +294,6 @@ class ChatModel(Model, Protocol):
 
         Raises:
             CallFailed: The server gave no answer after all retries.
+            Refused: The key or the model is refused, perhaps for this request alone.
             FatalCall: No request can succeed.
         """

@@ -44,6 +44,8 @@ GATHER_S = 0.01
 DIGESTED = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
 """Files of a model's folder that could change an answer."""
 NOT_DIGESTED = ("align.json", "trainer_state.json")
+HUB_S = 10.0
+"""How long the Hub is asked whether it has a model."""
 
 
 class Question(NamedTuple):
@@ -71,6 +73,7 @@ class LocalModel:
             MissingExtra: transformers or torch is not installed.
             FatalCall: There is no such model, or it takes no images.
         """
+        _find(name)
         try:
             import torch
             from transformers import AutoModelForImageTextToText
@@ -128,6 +131,7 @@ class LocalModel:
             sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         elif params.temperature is not None:
             sampling = {"do_sample": True, "temperature": params.temperature}
+        sampling |= params.more
         if params.seed is not None:
             torch.manual_seed(params.seed)
         with torch.inference_mode():
@@ -198,6 +202,28 @@ class LocalModel:
     def _image_tokens(self) -> list[int] | None:
         token = getattr(self.model.config, "image_token_id", None)
         return None if token is None else [token]
+
+
+def _find(name: str) -> None:
+    """Look for a model where it may be, which takes seconds; loading asks again for minutes.
+
+    Raises:
+        FatalCall: It is neither a folder, nor in the cache, nor on the Hub.
+    """
+    if Path(name).is_dir():
+        return
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    try:
+        for file in ("config.json", "adapter_config.json"):
+            if isinstance(try_to_load_from_cache(name, file), str):
+                return
+        HfApi().model_info(name, timeout=HUB_S)
+    except Exception as error:  # the Hub's client raises kinds of its own
+        raise FatalCall(
+            f"model {PREFIX}{name}: no such folder, and the Hub does not give it "
+            f"({first_line(error)})"
+        ) from None
 
 
 def _messages(question: Question) -> list[dict[str, Any]]:
@@ -324,7 +350,7 @@ class HfChat:
         if params.temperature != 0:
             # Each sample of the same question is another draw, whatever else was asked before.
             seed = (params.seed or 0) * 1_000_003 + first.sample
-            params = Params(params.max_tokens, params.temperature, seed)
+            params = replace(params, seed=seed)
         replies = self._local.answer(questions, params)
         took = time.perf_counter() - started
         return [replace(reply, latency_s=took, served_by=self.spec) for reply in replies]

@@ -10,86 +10,35 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
-from math import isfinite
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from vlsbench.models._answers import FILTER_CODES, parse_answer, read_error
-from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request
+from vlsbench.models._adapted import LIMITS, Adapted
+from vlsbench.models._address import redact
+from vlsbench.models._answers import (
+    DETAIL_CHARS,
+    ErrorAnswer,
+    parse_answer,
+    read_error,
+    words_of,
+)
+from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
+from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
+from vlsbench.models._retry import Passing, RetryPolicy, retry_after, retrying
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     import aiohttp
-    import tenacity
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
 """An answer larger than this is a fault of the server."""
 CONNECT_TIMEOUT_S = 20
-MAX_RETRY_AFTER_S = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How long a question is asked again."""
-
-    timeout_s: float = 300.0
-    """For one request, connection to last byte."""
-    retries: int = 6
-    """After faults: resets, time-outs, 5xx, answers that are no JSON."""
-    overload_s: float = 900.0
-    """After the first 429 or 503, which say nothing against the question."""
-    backoff_s: float = 0.5
-    """First pause, doubled each time, with as much jitter."""
-    max_backoff_s: float = 30.0
-
-
-class _Passing(Exception):
-    """A fault that may be gone next time."""
-
-    def __init__(
-        self, reason: str, *, overload: bool = False, after_s: float | None = None
-    ) -> None:
-        super().__init__(reason)
-        self.overload = overload
-        self.after_s = after_s
-
-
-def _retrying(patience: RetryPolicy, started: float) -> tenacity.AsyncRetrying:
-    """Return what asks again: faults are bounded by number, overload by time since `started`."""
-    import tenacity
-
-    faults = 0
-
-    def failure(state: tenacity.RetryCallState) -> BaseException | None:
-        return state.outcome.exception() if state.outcome else None
-
-    def stop(state: tenacity.RetryCallState) -> bool:
-        nonlocal faults
-        error = failure(state)
-        overload = isinstance(error, _Passing) and error.overload
-        faults += not overload
-        late = overload and time.monotonic() - started > patience.overload_s
-        return late or faults > patience.retries
-
-    backoff = tenacity.wait_exponential(
-        multiplier=patience.backoff_s, max=patience.max_backoff_s
-    ) + tenacity.wait_random(0, patience.backoff_s)
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = failure(state)
-        after = error.after_s if isinstance(error, _Passing) else None
-        return backoff(state) if after is None else after + backoff(state) / 10
-
-    return tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(_Passing), stop=stop, wait=wait, reraise=True
-    )
 
 
 class Server:
@@ -98,7 +47,8 @@ class Server:
     def __init__(
         self, url: str, api_key: str | None, connections: int, patience: RetryPolicy
     ) -> None:
-        self.url = url.rstrip("/")
+        base, mark, query = url.partition("?")
+        self.url = f"{base.rstrip('/')}{mark}{query}"
         self.limiter = Limiter(connections)
         self.patience = patience
         self.answered = False
@@ -113,6 +63,8 @@ class Server:
             headers = {"Accept": "application/json"}
             if self._api_key:
                 headers["Authorization"] = f"Bearer {self._api_key}"
+            if self._api_key and "api-version=" in self.url:  # Azure's deployments
+                headers["api-key"] = self._api_key
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 timeout=aiohttp.ClientTimeout(
@@ -125,6 +77,11 @@ class Server:
                 auto_decompress=True,
             )
         return self._session
+
+    def at(self, path: str) -> str:
+        """Return the address of an endpoint; the base URL's query stays at the end."""
+        base, mark, query = self.url.partition("?")
+        return f"{base}{path}{mark}{query}"
 
     async def ask(
         self, spec: str, path: str, pieces: Sequence[bytes], read: Callable[[bytes], Reply]
@@ -144,16 +101,21 @@ class Server:
             CallFailed: The server gave no answer after all retries.
             FatalCall: No request can succeed.
         """
-        attempts = 0
+        attempts = uncounted = 0
 
         async def once() -> Reply:
-            nonlocal attempts
+            nonlocal attempts, uncounted
             attempts += 1
-            async with self.limiter:
-                reply = await self._once(spec, path, pieces, read)
-            return replace(reply, attempts=attempts)
+            try:
+                async with self.limiter:
+                    reply = await self._once(spec, path, pieces, read)
+            except Passing as error:
+                uncounted += error.uncounted
+                raise
+            extra = {**reply.extra, UNCOUNTED: uncounted} if uncounted else reply.extra
+            return replace(reply, attempts=attempts, extra=extra)
 
-        first: list[_Passing] = []
+        first: list[Passing] = []
 
         async def again() -> Reply:
             if first:
@@ -164,12 +126,12 @@ class Server:
         started = time.monotonic()
         try:
             return await once()
-        except _Passing as error:
+        except Passing as error:
             first.append(error)
         try:
-            return await _retrying(self.patience, started)(again)
-        except _Passing as error:
-            raise CallFailed(str(error), attempts) from None
+            return await retrying(self.patience, started)(again)
+        except Passing as error:
+            raise CallFailed(str(error), attempts, uncounted) from None
 
     async def _once(
         self, spec: str, path: str, pieces: Sequence[bytes], read: Callable[[bytes], Reply]
@@ -181,7 +143,7 @@ class Server:
         began = time.perf_counter()
         try:
             async with self.session().post(
-                f"{self.url}{path}",
+                self.at(path),
                 data=Body(pieces),
                 allow_redirects=False,
             ) as response:
@@ -190,57 +152,59 @@ class Server:
                     answer += await response.content.read(MAX_ANSWER_BYTES - len(answer))
                 status, headers = response.status, response.headers
         except TimeoutError:
-            raise _Passing("timeout") from None
+            raise Passing("timeout", uncounted=True) from None
         except aiohttp.ClientConnectorError as error:
             if not self.answered:
-                raise FatalCall(
-                    f"nothing answers at {self.url} ({first_line(error)}): is the server running?"
-                ) from None
-            raise _Passing(f"connection: {first_line(error)}") from None
+                raise FatalCall(self._nobody(error)) from None
+            raise Passing(f"connection: {first_line(error)}") from None
+        except aiohttp.ClientHttpProxyError as error:
+            raise FatalCall(self._nobody(error)) from None
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise _Passing(f"connection: {first_line(error)}") from None
-        except UnicodeError as error:
-            raise FatalCall(f"{self.url} is no usable address: {error}") from None
+            raise Passing(f"connection: {first_line(error)}", uncounted=True) from None
+        except ValueError as error:
+            raise FatalCall(f"{self.url} is no usable address: {first_line(error)}") from None
         self.answered = True
         latency = time.perf_counter() - began
-        if status == 200:
+        after = retry_after(headers.get("Retry-After"))
+        if 200 <= status < 300:
             try:
                 reply = read(answer)
+            except ErrorAnswer as error:
+                reply = self._not_ok(spec, error.status, error.error, after)
             except ValueError as error:
-                raise _Passing(f"malformed answer: {str(error)[:80]}") from None
+                began_with = " ".join(answer[:DETAIL_CHARS].decode("utf-8", "replace").split())
+                said = self._shortened(f"malformed answer: {str(error)[:80]}: {began_with}")
+                raise Passing(said, uncounted=True) from None
             self.limiter.good()
         else:
-            reply = self._not_ok(spec, status, answer, headers.get("Retry-After"))
+            reply = self._not_ok(spec, status, read_error(answer), after)
         return replace(reply, latency_s=latency)
 
-    def _not_ok(self, spec: str, status: int, body: bytes, retry_after: str | None) -> Reply:
-        """Sort an HTTP error: passing (raises), final for the run (raises), or of this request."""
-        message, code = read_error(body)
-        message = self.redact(message)
-        if status in (429, 503, 529):
-            if code == "insufficient_quota":
-                raise FatalCall(f"{spec}: the account is out of quota ({message})")
-            after = _retry_after(retry_after)
-            self.limiter.overloaded(after)
-            raise _Passing(f"http {status}", overload=True, after_s=after)
-        if status in (408, 409, 425) or status >= 500:
-            raise _Passing(f"http {status}")
-        if status in (401, 403):
-            raise FatalCall(f"{spec}: the server refuses the key (http {status}: {message})")
-        if status == 404:
-            raise FatalCall(f"{spec}: no such model or path at {self.url} ({message})")
+    def _not_ok(self, spec: str, status: int, error: Any, after_s: float | None) -> Reply:
+        """Sort an error: passing (raises), final for the run (raises), or of this request."""
+        said = f"http {status}: {self._shortened(words_of(error))}"
         if 300 <= status < 400:
             raise FatalCall(f"{spec}: {self.url} redirects; give the final address")
-        filtered = any(mark in f"{code} {message}".lower() for mark in FILTER_CODES)
-        return Reply(
-            text="",
-            finish=Finish.FILTERED if filtered else Finish.REJECTED,
-            detail=f"http {status}: {message}",
-        )
+        if status in (404, 405) and "/v1" not in self.url:
+            said += f" at {self.url}, and most addresses end in /v1"
+        elif status in (404, 405):
+            said += f" at {self.url}"
+        if reply := refusal(spec, status, error, said):
+            return reply
+        overload = status in (429, 503, 529)
+        if overload:
+            self.limiter.overloaded(after_s)
+        raise Passing(said, overload=overload, after_s=after_s if overload else None)
 
-    def redact(self, text: str) -> str:
-        """Take the key out of what a server said."""
-        return text.replace(self._api_key, "***") if self._api_key else text
+    def _shortened(self, text: str) -> str:
+        return redact(text, self._api_key)[:DETAIL_CHARS]
+
+    def _nobody(self, error: Exception) -> str:
+        said = f"nothing answers at {self.url} ({first_line(error)})"
+        if proxy := _proxy_of(self.url):
+            where = urlsplit(proxy).hostname
+            return f"{said}, asked through the proxy {where}: mend it, or name the host in NO_PROXY"
+        return f"{said}: is the server running?"
 
     async def close(self) -> None:
         """Close all connections."""
@@ -265,20 +229,6 @@ def to_json(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Read Retry-After, seconds or a date (RFC 9110, 10.2.3)."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S) if isfinite(seconds) else None
-
-
 class HttpChat:
     """A chat model on an OpenAI-compatible server; implements `ChatModel`.
 
@@ -288,7 +238,15 @@ class HttpChat:
     path = "/chat/completions"
     read = staticmethod(parse_answer)
 
-    def __init__(self, spec: str, name: str, server: Server, *, file_images: bool = False) -> None:
+    def __init__(
+        self,
+        spec: str,
+        name: str,
+        server: Server,
+        *,
+        file_images: bool = False,
+        learns: bool = True,
+    ) -> None:
         """Name a model.
 
         Args:
@@ -297,6 +255,7 @@ class HttpChat:
             server: Shared by all models on it.
             file_images: Send images as `file://` URLs; the server must read the same disk
                 (vLLM: `--allowed-local-media-path`).
+            learns: See `Adapted`.
         """
         self.spec = spec
         self.endpoint = server.url
@@ -304,11 +263,13 @@ class HttpChat:
         self._server = server
         self._file_images = file_images
         self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
+        self.adapted = Adapted(LIMITS[self._official], learns=learns)
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Server and model name."""
-        return {"kind": "openai-chat", "url": self.endpoint, "name": self.name}
+        """Server and model name, and what is not sent as it was meant."""
+        told = {"kind": "openai-chat", "url": self.endpoint, "name": self.name}
+        return {**told, **self.adapted.identity} if self.adapted.changes else told
 
     async def close(self) -> None:
         """Close the server's connections."""
@@ -337,9 +298,7 @@ class HttpChat:
         """Write a request's JSON around its images."""
         text = {"type": "text", "text": request.text}
         params = request.params
-        rest: dict[str, Any] = {
-            "max_completion_tokens" if self._official else "max_tokens": params.max_tokens
-        }
+        rest: dict[str, Any] = {self.adapted.limit: params.max_tokens}
         if params.temperature is not None:
             rest["temperature"] = params.temperature
         if params.seed is not None:
@@ -355,12 +314,18 @@ class HttpChat:
             }
         system = [{"role": "system", "content": request.system}] if request.system else []
         user = {"role": "user", "content": [*content, text] if content else request.text}
-        return {"model": self.name, **rest, "messages": [*system, user]}
+        return {"model": self.name, **rest, **params.more, "messages": [*system, user]}
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
-        try:
-            pieces = self._pieces(request)
-        except ImageError as error:
-            return Reply("", Finish.REJECTED, detail=str(error))
-        return await self._server.ask(self.spec, self.path, pieces, self.read)
+        while True:
+            known, sent = dict(self.adapted.changes), self.adapted.request(request)
+            try:
+                pieces = self._pieces(sent)
+            except ImageError as error:
+                return Reply("", Finish.REJECTED, detail=str(error))
+            reply = await self._server.ask(self.spec, self.path, pieces, self.read)
+            # Another request may have found out meanwhile.
+            changed = reply.finish is Finish.REJECTED and known != self.adapted.changes
+            if not (self.adapted.learn(sent, reply) or changed):
+                return reply

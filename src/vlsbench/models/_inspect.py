@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlsbench.errors import MissingExtra
+from vlsbench.models._adapted import Adapted
+from vlsbench.models._address import redact
 from vlsbench.models._answers import read_finish
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
-from vlsbench.models._http import RetryPolicy
+from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
+from vlsbench.models._retry import RetryPolicy
 from vlsbench.models._thoughts import split_thoughts
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line, storable
@@ -25,13 +28,16 @@ PREFIX = "inspect/"
 class InspectChat:
     """A model of an Inspect provider; implements `ChatModel`."""
 
-    def __init__(self, spec: str, connections: int, patience: RetryPolicy) -> None:
+    def __init__(
+        self, spec: str, connections: int, patience: RetryPolicy, *, learns: bool = True
+    ) -> None:
         """Open the provider.
 
         Args:
             spec: `inspect/PROVIDER/NAME`.
             connections: Requests in flight at most.
             patience: Time-out of one request and retries after it.
+            learns: See `Adapted`.
 
         Raises:
             MissingExtra: inspect_ai is not installed.
@@ -45,6 +51,7 @@ class InspectChat:
         self.endpoint = "/".join(spec.split("/")[:2])
         self._name = spec.removeprefix(PREFIX)
         self._limiter = Limiter(connections)
+        self.adapted = Adapted(learns=learns)
         try:
             self._model = get_model(
                 self._name,
@@ -60,13 +67,20 @@ class InspectChat:
     @property
     def identity(self) -> Mapping[str, Any]:
         """Inspect's name of the model."""
-        return {"kind": "inspect", "name": self._name}
+        return {"kind": "inspect", "name": self._name, **self.adapted.identity}
 
     async def close(self) -> None:
         """Nothing is held open between calls."""
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
+        while True:
+            sent = self.adapted.request(request)
+            reply = await self._once(sent)
+            if not self.adapted.learn(sent, reply):
+                return reply
+
+    async def _once(self, request: Request) -> Reply:
         from inspect_ai.model import (
             ChatMessageSystem,
             ChatMessageUser,
@@ -99,6 +113,7 @@ class InspectChat:
             temperature=request.params.temperature,
             seed=request.params.seed,
             response_schema=schema,
+            extra_body=request.params.more or None,
         )
         try:
             async with self._limiter:
@@ -106,18 +121,26 @@ class InspectChat:
                 output = await self._model.generate([*system, user], config=config)
                 latency = time.perf_counter() - began
         except Exception as error:  # each provider raises its own kinds
-            status = getattr(error, "status_code", None)
-            if status in (401, 403, 404):
-                raise FatalCall(f"model {self.spec}: {first_line(error)}") from None
-            if status in (400, 413, 422):
-                return Reply("", Finish.REJECTED, detail=first_line(error))
-            raise CallFailed(f"{type(error).__name__}: {first_line(error)}", 1) from None
+            origin = _origin(error)
+            status, body = getattr(origin, "status_code", None), getattr(origin, "body", None)
+            said = f"{type(origin).__name__}: {redact(first_line(origin))}"
+            if reply := refusal(f"model {self.spec}", status, body or str(origin), said):
+                return reply
+            raise CallFailed(said, 1, 1) from None
         return _reply(output, latency)
 
 
+def _origin(error: BaseException) -> BaseException:
+    """Return the provider's own error, out of what Inspect and its retries wrap it in."""
+    inner = error.__cause__ if hasattr(error, "provider_message") else None
+    if retried := getattr(error, "last_attempt", None):
+        inner = retried.exception()
+    return _origin(inner) if inner else error
+
+
 def _reply(output: Any, latency: float) -> Reply:
-    if output.empty:
-        raise CallFailed(first_line(output.error or "no choice in the answer"), 1)
+    if output.empty or output.error:
+        raise CallFailed(redact(first_line(output.error or "no choice in the answer")), 1, 1)
     content = output.choices[0].message.content
     parts = [] if isinstance(content, str) else [c for c in content if c.type == "reasoning"]
     thoughts = [(part.summary or "") if part.redacted else part.reasoning for part in parts]

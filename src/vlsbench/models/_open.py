@@ -6,16 +6,17 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from vlsbench import registry
 from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
+from vlsbench.models._address import read_address, read_key
 from vlsbench.models._chat import ChatModel
 from vlsbench.models._hf import PREFIX as HF_PREFIX
 from vlsbench.models._hf import HfChat
-from vlsbench.models._http import OPENAI_URL, HttpChat, RetryPolicy, Server
+from vlsbench.models._http import OPENAI_URL, HttpChat, Server
 from vlsbench.models._inspect import PREFIX, InspectChat
+from vlsbench.models._retry import RetryPolicy
 from vlsbench.registry import Kind
 
 _AT_URL = re.compile(r"(.*?)@([a-z+]+://.*)", re.DOTALL)
@@ -46,17 +47,14 @@ def parse_http_spec(spec: str, environ: Mapping[str, str] = os.environ) -> HttpS
     """
     if at := _AT_URL.match(spec):
         name, url = at.groups()
-        parts = urlsplit(url)
-        if parts.username or parts.password or parts.query:
-            raise VlsbenchError(
-                f"model {name}@…: no key or password in the address; put it into VLSBENCH_API_KEY"
-            )
-        if parts.scheme not in ("http", "https") or not parts.hostname or not name:
-            raise VlsbenchError(f"model {spec!r}: expected NAME@http://host:port/v1")
-        return HttpSpec(name, url, environ.get("VLSBENCH_API_KEY"))
+        url = read_address(url, f"model {name}@…", "VLSBENCH_API_KEY")
+        if not name:
+            raise VlsbenchError(f"model @{url}: expected NAME@http://host:port/v1")
+        return HttpSpec(name, url, read_key("VLSBENCH_API_KEY", environ))
     if spec.startswith("openai/"):
         url = environ.get("OPENAI_BASE_URL") or OPENAI_URL
-        key = environ.get("OPENAI_API_KEY")
+        url = read_address(url, "OPENAI_BASE_URL", "OPENAI_API_KEY")
+        key = read_key("OPENAI_API_KEY", environ)
         if not key and url == OPENAI_URL:
             raise VlsbenchError(f"model {spec}: set OPENAI_API_KEY in the environment")
         return HttpSpec(spec.removeprefix("openai/"), url, key)
@@ -72,6 +70,7 @@ class Connections:
         patience: RetryPolicy | None = None,
         *,
         file_images: bool = False,
+        learns: bool = True,
     ) -> None:
         """Set what holds for every model.
 
@@ -79,7 +78,9 @@ class Connections:
             most: Requests in flight at one server.
             patience: Time-outs and retries.
             file_images: Send images as `file://` URLs.
+            learns: Whether models may be asked otherwise where they refuse how; see `Adapted`.
         """
+        self._learns = learns
         self._most = most
         self._patience = patience or RetryPolicy()
         self._file_images = file_images
@@ -89,7 +90,8 @@ class Connections:
     def of(cls, connection: Connection, *, file_images: bool = False) -> Connections:
         """Open models as settings say."""
         patience = RetryPolicy(timeout_s=connection.timeout_s, retries=connection.retries)
-        return cls(connection.concurrency, patience, file_images=file_images)
+        learns = not connection.no_probe
+        return cls(connection.concurrency, patience, file_images=file_images, learns=learns)
 
     def open(self, spec: str | ChatModel, chat: type[HttpChat] = HttpChat) -> ChatModel:
         """Return the model that a spec names.
@@ -104,13 +106,14 @@ class Connections:
         if not isinstance(spec, str):
             return spec
         if spec.startswith(PREFIX):
-            return InspectChat(spec, self._most, self._patience)
+            return InspectChat(spec, self._most, self._patience, learns=self._learns)
         if http := parse_http_spec(spec):
-            key = (http.url.rstrip("/"), http.api_key)
+            key = (http.url, http.api_key)
             server = self._servers.get(key)
             if server is None:
                 server = self._servers[key] = Server(*key, self._most, self._patience)
-            return chat(spec, http.name, server, file_images=self._file_images)
+            options = {"file_images": self._file_images, "learns": self._learns}
+            return chat(spec, http.name, server, **options)
         if spec.startswith(HF_PREFIX):
             return HfChat(spec)
         if plugin := registry.find(Kind.MODEL, spec.partition("/")[0]):

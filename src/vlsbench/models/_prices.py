@@ -1,17 +1,18 @@
-"""What calls cost, by one dated table; and what they probably will."""
+"""What calls cost, by a dated table; and what they probably will."""
 
 from __future__ import annotations
 
-import tomllib
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
 
 from vlsbench import registry
 from vlsbench.errors import VlsbenchError
 from vlsbench.models._chat import Usage
 from vlsbench.registry import Kind
-from vlsbench.schemas import convert
 
 CHARS_PER_TOKEN = 4
 """Rule of thumb for English; used for estimates before a run, never for what it cost."""
@@ -46,30 +47,53 @@ class Price:
         return cls(price_in, price_out)
 
 
-@dataclass(frozen=True, slots=True)
-class PriceTable:
-    """The shipped table with the date and source of its figures."""
-
-    as_of: str
-    source: str
-    models: dict[str, Price]
-
-
 @lru_cache(maxsize=1)
-def price_table() -> PriceTable:
-    """Read `prices.toml`."""
-    text = files("vlsbench.models").joinpath("prices.toml").read_text("utf-8")
-    return convert(tomllib.loads(text), PriceTable, "prices.toml")
+def prices_known() -> str:
+    """Name the table of prices, with the day of its latest change."""
+    from genai_prices import __version__, types
+    from genai_prices.data_snapshot import get_snapshot
+
+    today = datetime.now(UTC).date()
+    begun = [
+        one.constraint.start_date
+        for provider in get_snapshot().providers
+        for model in provider.models
+        for one in (model.prices if isinstance(model.prices, list) else ())
+        if isinstance(one.constraint, types.StartDateConstraint)
+        if one.constraint.start_date <= today
+    ]
+    return f"genai-prices {__version__}, latest change {max(begun)}"
 
 
 def price_of(spec: str) -> Price | None:
-    """Look a model spec up; None where the price is unknown. What runs here costs nothing."""
+    """Look a model spec up; None where the price is unknown. What runs here costs nothing.
+
+    The table is that of the package genai-prices. `NAME@URL` is priced by the address of the
+    provider, so that a server that nobody lists has no price, whatever its model is called.
+    """
     name = spec.partition("@")[0].partition("/")[0]
     for kind in (Kind.MODEL, Kind.JUDGE):
         entry = registry.find(kind, name, announced=True)
         if entry and entry.declaration.get("free"):
             return Price(0.0, 0.0)
-    return price_table().models.get(spec.removeprefix("inspect/"))
+    at = re.fullmatch(r"(.+?)@([a-z]+://.*)", spec)
+    if at and urlsplit(at[2]).hostname in ("localhost", "127.0.0.1", "::1"):
+        return None  # nobody lists it, and reading the table takes a while
+    from genai_prices.data_snapshot import get_snapshot
+
+    provider, _, model = spec.removeprefix("inspect/").partition("/")
+    where = (at[1], None, None, at[2]) if at else (model, None, provider, None)
+    try:
+        found = get_snapshot().find_provider_model(*where)[1].get_prices(datetime.now(UTC))
+    except LookupError:
+        return None
+    if found.input_image_mtok or found.input_mtok is None or found.output_mtok is None:
+        return None  # it draws, at a price for each image, or it does not write
+    return Price(_base(found.input_mtok), _base(found.output_mtok))
+
+
+def _base(price: Any) -> float:
+    return float(getattr(price, "base", price))  # long prompts, which ours are not, may cost more
 
 
 def image_tokens(width: int, height: int) -> int:

@@ -18,17 +18,27 @@ MARKS = (
     ("<|START_THINKING|>", "<|END_THINKING|>"),  # Command A Reasoning, Command A Vision
     ("<|channel>thought", "<channel|>"),  # Gemma 4
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),  # gpt-oss (harmony)
+    ("<SUMMARY>", "<CONCLUSION>"),  # LLaVA-CoT: four stages, the last the answer (2411.10440)
+    ("<analysis>", "</analysis>"),  # Keye-VL
+    ("<reasoning>", "</reasoning>"),  # models prompted for it
+    ("<unused94>thought", "<unused95>"),  # MedGemma 1.5
+    ("Here is my thought process:", "Here is my response:"),  # Granite 3.2
+    ("Here's my thought process:", "Here's my response:"),
 )
 """What opens and what closes a thought. Sources: chat templates of the models named and, for most,
 the reasoning parsers of vLLM (docs.vllm.ai, *Reasoning Outputs*)."""
 
 _FRAME = re.compile(
     r"<\|(?:begin_of_box|end_of_box|begin_of_solution|end_of_solution|START_RESPONSE|END_RESPONSE)"
-    r"\|>|<\|start\|>(?:assistant)?|<\|(?:end|return)\|>|<turn\|>"
+    r"\|>|<\|start\|>(?:assistant)?|<\|(?:end|return)\|>|<turn\|>|</CONCLUSION>"
 )
 """Tokens around answers and turns: GLM-4.5V's box, and those of the models above."""
-_ANSWER = re.compile(r"\s*<answer>(.*?)(?:</answer>)?\s*", re.DOTALL)
-"""What follows a thought in Hunyuan and in most models trained as DeepSeek-R1 was."""
+_ANSWER = re.compile(r"\s*<(answer|response)>(?P<said>.*?)(?:</\1>)?\s*", re.DOTALL)
+"""What follows a thought in Hunyuan, in ERNIE, and in most models trained as DeepSeek-R1 was."""
+_THINKING = r"\w*(?:think|thought|reason|reflect|analysis|ponder|scratchpad|monologue)\w*"
+_OPENS = re.compile(rf"\s*[<\[]\|?{_THINKING}\|?[>\]]", re.IGNORECASE)
+_CLOSES = re.compile(rf"[<\[]\|?/{_THINKING}\|?[>\]]", re.IGNORECASE)
+"""What looks like the mark of a thought: at the beginning of a text, or closing it anywhere."""
 
 
 class Said(NamedTuple):
@@ -64,7 +74,7 @@ def split_thoughts(text: str, *, prompt: str = "") -> Said:
         found = _first_thought(rest)
     rest = _FRAME.sub("", rest)
     if thoughts and (framed := _ANSWER.fullmatch(rest)):
-        rest = framed[1].strip()
+        rest = framed["said"].strip()
     return Said(rest, "\n".join(filter(None, thoughts)))
 
 
@@ -80,9 +90,15 @@ def _first_thought(text: str) -> tuple[str, str] | None:
 def _unopened(text: str) -> tuple[str, str] | None:
     for opens, closes in MARKS:
         thought, closed, rest = text.partition(closes)
-        if closed and opens not in thought:
+        if closed and opens not in thought and opens[0] in "<[◁":  # not what also ends a sentence
             return thought, rest
     return None
+
+
+def unknown_mark(text: str) -> str:
+    """Return what of an answer looks like the mark of a thought that `MARKS` lacks; else empty."""
+    found = _OPENS.match(text) or _CLOSES.search(text)
+    return found[0].strip() if found else ""
 
 
 def read_content(content: object, reported: object = None) -> Said:

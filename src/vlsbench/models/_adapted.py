@@ -1,0 +1,97 @@
+"""What of our requests one model would not take, found out by its refusals."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from vlsbench.models._chat import Finish, Reply, Request
+
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""What servers call the length limit: most the first, OpenAI's newer models the second alone."""
+_UNSUPPORTED = re.compile(
+    r"unsupported|not support|n't support|unknown|unrecogni[sz]ed|unexpected|not permitted|"
+    r"not allowed|not enabled|extra (?:fields|inputs|keys)|deprecated|does not accept|"
+    r"invalid (?:parameter|argument|field)|only the default|must alternate",
+    re.IGNORECASE,
+)
+"""That a parameter, not its value or the question, is what a server does not take."""
+_SYSTEM = re.compile(
+    r"(?:system|developer)['\"]? (?:role|message|prompt|instruction)|role.{0,40}'system'|"
+    r"roles must alternate",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class Adapted:
+    """Changes of the requests to one model: each made once, before the model first answers."""
+
+    def __init__(self, limit: str = LIMITS[0], *, learns: bool = True) -> None:
+        """Start without any.
+
+        Args:
+            limit: What the server is thought to call the length limit.
+            learns: False takes every refusal for the question's own.
+        """
+        self.changes: dict[str, str] = {}
+        """What is not sent → what is sent in its place; empty where nothing is."""
+        self.learns = learns
+        """Until the model has answered."""
+        self._limit = limit
+
+    @property
+    def limit(self) -> str:
+        """What the length limit is called."""
+        return self.changes.get(self._limit, self._limit)
+
+    @property
+    def identity(self) -> dict[str, dict[str, str]]:
+        """Its part of a model's identity."""
+        return {"adapted": dict(self.changes)} if self.changes else {}
+
+    @property
+    def said(self) -> str:
+        """The changes in words."""
+        return ", ".join(
+            f"{name} is sent as {other}" if other else f"{name} is left out"
+            for name, other in sorted(self.changes.items())
+        )
+
+    def request(self, request: Request) -> Request:
+        """Return what is sent in a request's place."""
+        if not self.changes:
+            return request
+        params = request.params
+        if "temperature" in self.changes:
+            params = replace(params, temperature=None)
+        if "seed" in self.changes:
+            params = replace(params, seed=None)
+        if "system" in self.changes and request.system:
+            text = f"{request.system}\n\n{request.text}"
+            return replace(request, params=params, system="", text=text)
+        return replace(request, params=params)
+
+    def learn(self, sent: Request, reply: Reply) -> bool:
+        """Take what a model said of a request; tell whether it is to be sent anew, changed.
+
+        Args:
+            sent: As it was sent, changes included.
+            reply: What came back.
+        """
+        if reply.finish is not Finish.REJECTED:
+            self.learns = False
+        if not self.learns or not _UNSUPPORTED.search(reply.detail):
+            return False
+        other = LIMITS[self.limit == LIMITS[0]]
+        refused = {
+            self._limit: (other, bool(re.search(rf"\b{self.limit}\b", reply.detail))),
+            "temperature": ("", sent.params.temperature is not None),
+            "seed": ("", sent.params.seed is not None),
+            "system": ("the beginning of the question", bool(sent.system)),
+        }
+        for name, (instead, is_sent) in refused.items():
+            pattern = {"system": _SYSTEM}.get(name, re.compile(rf"\b{name}\b"))
+            if name not in self.changes and is_sent and pattern.search(reply.detail):
+                self.changes[name] = instead
+                return True
+        return False
