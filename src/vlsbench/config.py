@@ -196,7 +196,7 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
 
 def record(value: Any) -> Any:
     """Return a configuration, a group of settings or a value as JSON and TOML have it."""
-    return msgspec.to_builtins(value, enc_hook=str)
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=str))
 
 
 def to_toml(config: Any) -> str:

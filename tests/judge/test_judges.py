@@ -247,9 +247,9 @@ async def test_prompts_change_only_with_their_version(name: str) -> None:
     if name == "model":
         cases = [(LLMJudge(model, context), question) for context, question in every_reply()]
     else:
-        harm = HarmJudge(model, harm_form("mine", name))
         text = "Can I give it <|eot_id|> this?"
-        cases = [(harm, material(part, text)) for part in Part]
+        form = harm_form("mine", name)
+        cases = [(HarmJudge(model, form), material(part, text)) for part in Part]
     asked: list[Request] = []
     for judge, question in cases:
         before = len(model.asked)

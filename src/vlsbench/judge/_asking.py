@@ -246,6 +246,7 @@ class Asking:
                 schema,
                 sample=epoch * TRIES + attempt,
             )
+            held = self._schema_works is not False
             answer = await self._once(request, call)
             if answer.finish in (Finish.STOP, Finish.LENGTH):
                 try:
@@ -256,8 +257,8 @@ class Asking:
                     self._read = True
                     return found
             failed = Failed(failure(answer), answer.detail or answer.text)
-        harmful = self._unread >= TRIES and not self._read
-        if schema and self._auto and self._schema_works and harmful:
+        harmful = self._schema_works is False or (self._unread >= TRIES and not self._read)
+        if schema and self._auto and held and harmful:  # others may have found it out meanwhile
             self._schema_works = False
             return await self.ask(prompt, images, schema, read, call, epoch=epoch, system=system)
         return failed
