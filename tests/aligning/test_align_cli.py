@@ -117,18 +117,18 @@ def test_a_training_prints_only_json_when_asked(
     ("arguments", "message"),
     [
         (
-            ["t-sft", "--data", "x", "--model", "m", "--out", "o", "--lora", "rank=8"],
+            ["t-sft", "--data", "x", "--model", "org/m", "--out", "o", "--lora", "rank=8"],
             "--lora: unknown key rank; there are r, alpha",
         ),
         (
-            ["t-sft", "--data", "x", "--model", "m", "--out", "o", "--lora", "r=much"],
+            ["t-sft", "--data", "x", "--model", "org/m", "--out", "o", "--lora", "r=much"],
             "--lora: r: must be a whole number, not text",
         ),
         (["t-sft", "--data", "x", "--out", "o"], "no model: give --model"),
-        (["t-sft", "--data", "x", "--model", "m"], "give --out DIR"),
-        (["t-sft", "--data", "saferlhf=.", "--model", "m", "--out", "o"], "--accept-licence"),
+        (["t-sft", "--data", "x", "--model", "org/m"], "give --out DIR"),
+        (["t-sft", "--data", "saferlhf=.", "--model", "org/m", "--out", "o"], "--accept-licence"),
         (
-            ["t-sft", "--data", "gone.jsonl", "--model", "m", "--out", "o"],
+            ["t-sft", "--data", "gone.jsonl", "--model", "org/m", "--out", "o"],
             "no training set or file",
         ),
     ],

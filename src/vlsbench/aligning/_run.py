@@ -32,6 +32,15 @@ _DECISIVE = {one.name for one in fields(TrainingSettings)} - {
 """Settings that decide what is learnt."""
 
 
+def need_reward(method: Method, reward: object) -> None:
+    """Raise `VlsbenchError` where a method learns from a reward and there is none."""
+    if method.online and not reward:
+        raise VlsbenchError(
+            f"{method} learns from a reward, and none is named: give --reward rm:PATH (a reward "
+            "model), a judge's spec, offline, or a plug-in (docs/align.md says what each rewards)"
+        )
+
+
 def train(
     method: Method | str,
     *,
@@ -64,11 +73,7 @@ def train(
         VlsbenchError: The model cannot be opened, or the folder holds another training.
     """
     method, settings, out = Method(method), settings or TrainingSettings(), Path(out)
-    if method.online and reward is None:
-        raise VlsbenchError(
-            f"{method} learns from a reward, and none is named: give --reward rm:PATH (a reward "
-            "model), a judge's spec, offline, or a plug-in (docs/align.md says what each rewards)"
-        )
+    need_reward(method, reward)
     check_rows(method, rows, settings, name)
     need_extra()
     stay_quiet()

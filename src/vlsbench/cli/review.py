@@ -112,7 +112,7 @@ def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
 
     reviewing.review(**values_of(config), ready=ready)
     if not as_json:
-        following = ["vlsbench", "review", "status", config.dataset, "--review", str(config.folder)]
+        following = ["vlsbench", "review", "status", *config.again, "--review", str(config.folder)]
         typer.echo(f"Next: {shlex.join(following)}")
 
 
@@ -179,7 +179,7 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
             print_json({"tasks": tasks, "config": interface, "pairs": pairs})
             return
         typer.echo(f"{tasks}: {pairs:,} tasks; labelling interface: {interface}")
-        following = ["vlsbench", "review", "import", config.dataset, "--review", str(folder)]
+        following = ["vlsbench", "review", "import", *config.again, "--review", str(folder)]
         typer.echo(f"Next: {shlex.join(following)} --label-studio EXPORT.json")
         return
     with reviewing.Store.read(folder) as store:
@@ -196,7 +196,7 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
     if found.stale:
         typer.echo(f"{found.stale:,} verdicts do not count: their pair has changed since")
     if found.dropped:
-        following = ["vlsbench", "eval", config.dataset, "--leave-out", str(found.drop)]
+        following = ["vlsbench", "eval", *config.again, "--leave-out", str(found.drop)]
         typer.echo(f"Next: {shlex.join(following)} …")
 
 
@@ -215,7 +215,7 @@ def _import(config: ImportConfig, *, as_json: bool) -> None:
         print_json(found)
         return
     typer.echo(
-        f"{found.verdicts:,} verdicts reused, {found.known:,} known already, "
+        f"{found.verdicts:,} verdicts imported, {found.known:,} already on record, "
         f"{found.skipped:,} cancelled in Label Studio"
     )
 
