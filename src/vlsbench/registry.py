@@ -172,7 +172,8 @@ def _register(kind: Kind, name: str, target: T, *, simulated: bool, **declaratio
     known = _entries.get((kind, name))
     if known and known.origin != origin:
         raise PluginError(f"{origin}: {kind} {name!r} is already registered by {known.origin}")
-    summary = (getattr(target, "__doc__", None) or "").strip().partition("\n")[0]
+    said = declaration.pop("summary", "") or (getattr(target, "__doc__", None) or "")
+    summary = said.strip().partition("\n")[0]
     entry = Entry(kind, name, target, origin, summary, simulated, declaration)
     _entries[kind, name] = entry
     return target

@@ -134,6 +134,12 @@ def meant(spec: str) -> str:
     return did_you_mean(spec.partition("/")[0], registry.names(Kind.MODEL))
 
 
-registry.model("openai")(HttpChat)
-registry.model("inspect")(InspectChat)
-registry.model("hf", free=True)(HfChat)
+registry.model(
+    "openai", summary="OpenAI's models, openai/NAME; NAME@URL asks any OpenAI-compatible server."
+)(HttpChat)
+registry.model(
+    "inspect", summary="Models of any Inspect provider, inspect/PROVIDER/NAME (extra `inspect`)."
+)(InspectChat)
+registry.model(
+    "hf", free=True, summary="A model in this process, hf/PATH or hf/ORG/NAME (extra `align`)."
+)(HfChat)

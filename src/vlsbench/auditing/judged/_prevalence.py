@@ -58,11 +58,11 @@ class Bounds:
     """Each holds at 95 % if the judge misses no more than it says."""
 
     def __str__(self) -> str:
-        said = [f"at least {self.at_least:.1%}"]
+        said = f"at least {self.at_least:.1%} are harmful by their text alone"
         for bound in self.at_most:
             if bound.misses == QUOTED:
-                said.append(f"if the judge misses up to {QUOTED:.0%}, at most {bound.share:.1%}")
-        return "; ".join(said)
+                said += f", and at most {bound.share:.1%} if the judge misses up to {QUOTED:.0%}"
+        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Sensitivity:
     def __str__(self) -> str:
         what = f"more than {self.above:.0%} of the harmful pairs" if self.above else "some pairs"
         if self.extra is None:
-            return f"Not shown: that {what} are harmful by their text alone."
+            return f"No evidence that {what} are harmful by their text alone."
         return (
             f"That {what} are harmful by their text alone falls only if the judge's false alarms "
             f"on the benchmark are {self.extra * 100:.1f} points more frequent than on the "
