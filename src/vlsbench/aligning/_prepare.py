@@ -111,7 +111,7 @@ def align(
         reward: Of PPO: a function, or a name that `aligning.open_reward` knows.
         progress: Is told how far it is.
         say: Is told what deserves attention.
-        settings: Fields of `aligning.AlignConfig` (`model`, `epochs`, `lora`, …); they go before
+        settings: Fields of `aligning.AlignConfig` (`model`, `epochs`, `lora`, …); they override
             those of `config`.
 
     Raises:

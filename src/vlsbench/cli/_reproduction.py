@@ -37,7 +37,7 @@ def progress(*, shown: bool = True) -> Iterator[Callable[[str, float, float], No
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=Console(stderr=True, soft_wrap=True),
+        console=Console(stderr=True),
         disable=not shown,
     ) as bar:
         task = bar.add_task("", total=None)

@@ -66,7 +66,7 @@ def _rates_table(
     for group in groups:
         rates = (group.refusal, group.warning, group.safety if harmful else group.answered)
         cells = (group.scored, *map(percent, rates), group.pairs - group.scored)
-        table.line(group.name, *cells, style="bold" if group.name == "all" else None)
+        table.line(group.name, *cells, style="bold" if group.name == "all" else "")
     return table
 
 
@@ -174,7 +174,7 @@ def print_judged(found: Judged, folder: Path) -> None:
     for one in (*found.categories, group):
         share = one.corrected
         corrected = _percent(share.value, share.low, share.high)
-        style = "bold" if one is group else None
+        style = "bold" if one is group else ""
         table.line(one.name, one.vsil.n, percent(one.vsil), corrected, style=style)
     Console().print(table)
     alarms, misses = group.corrected.false_alarms, group.corrected.misses

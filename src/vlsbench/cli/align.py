@@ -12,7 +12,7 @@ from rich.table import Table
 
 from vlsbench.aligning._settings import AlignConfig
 from vlsbench.cli._config import command
-from vlsbench.cli._print import print_json, say
+from vlsbench.cli._print import print_json, prose, say
 from vlsbench.cli._reproduction import progress
 from vlsbench.errors import VlsbenchError
 from vlsbench.text import terminal
@@ -46,7 +46,7 @@ def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
 
     # Of several processes on several GPUs, one speaks.
     alone = os.environ.get("RANK", "0") == "0"
-    console = Console(stderr=True, soft_wrap=True, quiet=not alone)
+    console = prose(quiet=not alone)
 
     if config.out is None and not dry_run:
         raise VlsbenchError("no folder for the model: give --out DIR (or --dry-run)")
@@ -74,7 +74,7 @@ align = command(
     dry_run=True,
     dry_run_help="Print what would be trained and stop; no weights are opened.",
     config_help="Read settings from a TOML file, or from one that ships: llava-1.5-7b, "
-    "llava-1.5-13b, qwen2-vl-7b, qwen2.5-vl-7b. Options go before it.",
+    "llava-1.5-13b, qwen2-vl-7b, qwen2.5-vl-7b. Options override it.",
 )
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from vlsbench.auditing import AuditConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.errors import VlsbenchError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     """
     from vlsbench import auditing
 
-    console = Console(stderr=True, soft_wrap=True)
+    console = prose()
 
     def tell(line: str) -> None:
         if not quiet:
@@ -114,8 +114,7 @@ def _print_expenses(bench: str, found: Sequence[Expense]) -> None:
         table.line(one.measure, one.set, one.part, *cells)
     known = [one.cost for one in found if one.cost is not None]
     total = f"${sum(known):,.2f}" if len(known) == len(found) else "unknown"
-    table.add_section()
-    table.line("all", "", "", sum(one.calls for one in found), total)
+    table.line("all", "", "", sum(one.calls for one in found), total, style="bold")
     Console().print(table)
     say(*(f"{one.set}, {one.part}: not run ({one.missing})" for one in found if one.missing))
 

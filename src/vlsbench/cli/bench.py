@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from vlsbench.cli._config import AsJson, command
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import Data, Option
 from vlsbench.pairs import (
     Description,
@@ -104,7 +104,7 @@ def fetch_benchmark(
     """
     source, _ = find_source(name)
     home = (source.home.hub or source.home.github) if source.home else ""
-    console = Console(stderr=True, soft_wrap=True)
+    console = prose()
     say(f"{source.title}: {source.size}; licence: {source.licence}", console=console)
     with console.status(f"fetching {home}"):
         folder = fetch(source, revision=revision, dest=dest)

@@ -11,7 +11,7 @@ from rich.console import Console
 from vlsbench.building import BuildConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import values_of
 from vlsbench.errors import EXIT_ERROR
 
@@ -99,8 +99,7 @@ def print_build(done: Build) -> None:
     summary, console = done.summary, Console()
     flows = {"pairs": summary.stages, "benign twins": summary.twin_stages}
     for title, stages in flows.items():
-        table = Listing(["stage"], ("entered", "went on"), title)
-        table.add_column("dropped", overflow="fold")
+        table = Listing(["stage"], ("entered", "went on", "dropped"), title)
         for row in stages:
             reasons = [f"{reason} {n:,}" for reason, n in row.dropped.items()]
             reasons += [f"({reason} {n:,})" for reason, n in row.quarantined.items()]
@@ -119,4 +118,4 @@ def print_build(done: Build) -> None:
     say(f"{sum(row.calls for row in summary.spend):,} calls, {spent}")
     say(*summary.notes, style="yellow")
     next_steps = f"next: vlsbench audit {done.pairs} · vlsbench review {done.pairs}"
-    say(str(done.pairs), str(done.provenance), next_steps, console=Console(soft_wrap=True))
+    say(str(done.pairs), str(done.provenance), next_steps, console=prose(stderr=False))

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from vlsbench.cli._config import AsJson, Quiet, command
 from vlsbench.cli._default import default_command
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import values_of
 from vlsbench.errors import EXIT_ERROR
 from vlsbench.releasing import ReleaseConfig
@@ -59,7 +58,7 @@ app.command("write")(
     command(
         ReleaseConfig,
         _write,
-        config_help="Read settings from a release.toml (docs/release.md); options go before it.",
+        config_help="Read settings from a release.toml (docs/release.md); options override it.",
     )
 )
 
@@ -88,7 +87,7 @@ def verify_release(
     if as_json:
         print_json({**asdict(found), "folder": folder, "sound": found.sound})
     else:
-        console = Console(soft_wrap=True)
+        console = prose(stderr=False)
         say(*(f"wrong: {fault}" for fault in found.faults), style="red", console=console)
         say(*found.notes, style="yellow", console=console)
         state = "sound" if found.sound else f"{len(found.faults):,} things are wrong"
@@ -99,7 +98,7 @@ def verify_release(
 
 
 def _print_release(made: Release, out: Path) -> None:
-    console = Console(soft_wrap=True)
+    console = prose(stderr=False)
     say(
         f"{made.name} {made.version}: {made.pairs:,} pairs, {made.images:,} images", console=console
     )

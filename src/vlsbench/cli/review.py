@@ -14,7 +14,7 @@ from rich.console import Console
 
 from vlsbench.cli._config import command
 from vlsbench.cli._default import default_command
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import Option, values_of
 from vlsbench.pairs import DatasetSettings
 from vlsbench.reviewing import ReviewConfig, Votes, folder_for
@@ -120,7 +120,7 @@ app.command("serve")(command(ReviewConfig, _serve))
 
 
 def _print_links(review: Review, people: Sequence[Person], address: str, folder: Path) -> None:
-    console = Console(soft_wrap=True)
+    console = prose(stderr=False)
     lines = [f"Review of {review.bench}: {len(review.pairs):,} pairs, verdicts in {folder}/"]
     for person in people:
         what = "progress, for you only" if person.role == "organiser" else str(person.role)

@@ -17,8 +17,20 @@ from vlsbench.errors import VlsbenchError
 
 app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(help="The folder of a run or a build.", metavar="RUN")]
 
+def _find(run: Path) -> Path:
+    """Return where a run or build is: as given, or by its name in `runs/` or `builds/`."""
+    return next((at for at in (run, "runs" / run, "builds" / run) if at.exists()), run)
+
+
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        help="A run or a build: its folder, or its name in runs/ or builds/.",
+        metavar="RUN",
+        callback=_find,
+    ),
+]
 
 BUILD_RUN = "run"
 """Where a build's folder keeps its ledger."""
@@ -46,6 +58,7 @@ def list_runs(
     - `vlsbench runs list builds`
     """
     from vlsbench.engine import FILE, Ledger
+    from vlsbench.pages import moment
 
     rows: list[dict[str, Any]] = []
     told = ("bench", "view", "model", "judge", "started", "complete")
@@ -62,11 +75,11 @@ def list_runs(
         return
     if not rows:
         raise VlsbenchError(f"{root} holds no run")
-    shown = ("run", "model", "judge", "pairs", "calls", "started")
-    table = Listing((*shown, "state"))
+    table = Listing(("run", "model", "judge", "started", "state"), ("pairs", "calls"))
     for row in rows:
         state = "complete" if row["complete"] else f"{row['ended']} of {row['answers']} ended"
-        table.line(*(row[name] for name in shown), state)
+        cells = row["run"], row["model"], row["judge"], moment(row["started"]), state
+        table.line(*cells, row["pairs"], row["calls"])
     Console().print(table)
 
 
@@ -133,8 +146,8 @@ def show(run: Folder, as_json: AsJson = False) -> None:
 
 @app.command()
 def diff(
-    one: Annotated[Path, typer.Argument(metavar="RUN")],
-    other: Annotated[Path, typer.Argument(metavar="OTHER")],
+    one: Folder,
+    other: Annotated[Path, typer.Argument(metavar="OTHER", callback=_find)],
     as_json: AsJson = False,
 ) -> None:
     """Compare two runs pair by pair: which settings differ, and which labels moved.
