@@ -41,6 +41,7 @@ from vlsbench.engine import Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection
 from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
+from vlsbench.text import counted
 
 Say = Callable[[str], None]
 CAPTION_TOKENS = (1_000, 60)
@@ -183,7 +184,7 @@ def run_judged(plan: AuditPlan, say: Say) -> tuple[Judged, Mapping[str, JudgedPa
     asked = _plan_judged(plan)
     if left := asked.questions - asked.ended:
         say(
-            f"judge {asked.judge.name}: {left:,} of {asked.questions:,} questions to ask, "
+            f"judge {asked.judge.name}: {left:,} of {counted(asked.questions, 'question')} to ask, "
             f"controls included, {asked.concurrency} in flight; into {asked.folder}"
         )
     else:

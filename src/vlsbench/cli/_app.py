@@ -82,7 +82,7 @@ def _whole_names() -> None:
             super().add_row(joint.join(parts), said, **style)
             self.columns[0].no_wrap = True
 
-    rich_utils.Table = Options  # type: ignore[misc]
+    rich_utils.Table = Options  # type: ignore[attr-defined]
 
 
 def _load(name: str) -> Any:

@@ -20,7 +20,7 @@ from rich.text import Text
 from vlsbench.text import block, terminal
 
 LEAST = 16
-"""Columns of a terminal that a text keeps, or more where a word is longer."""
+"""Columns of a terminal that names keep, or more where a word is longer."""
 _BOUNDS = re.compile(r"(?<=[\[(])([+-]?\d+\.\d)(, |–| to )([+-]?\d+\.\d)(?=[\])])")
 """An interval whose bounds have one decimal."""
 
@@ -60,6 +60,10 @@ def _stacked(cell: str) -> str:
     return re.sub(r" (?=[\[(][+-]?\d)", "\n", cell)
 
 
+_FORMS: Sequence[Callable[[str], str]] = (str, _rounded, _stacked)
+"""How figures are written, the longest way first."""
+
+
 def _width(cells: Sequence[str], *, words: bool = False) -> int:
     """Return how wide the widest line of some cells is, or the widest word."""
     parts = (part for cell in cells for part in (cell.split() if words else cell.split("\n")))
@@ -92,10 +96,12 @@ class Listing:
         """Lay it out in the first form that fits."""
         if self._title:
             yield Text(block(self._title), "italic")
-        for above, shorten in product((0, 1), (str, _rounded, _stacked)):
+        for above, shorten in product((0, 1), _FORMS):
             columns = list(self._columns(shorten))
             shown, texts = columns[above:], self._texts - above
             widths = [_least(column, text=place < texts) for place, column in enumerate(shown)]
+            if texts and not above:
+                widths[0] = max(widths[0], min(LEAST, _width(shown[0])))
             spare = options.max_width - sum(widths) - 2 * len(widths)
             if spare >= 0:
                 break
@@ -138,8 +144,6 @@ class Listing:
 
 
 def _least(column: Sequence[str], *, text: bool) -> int:
-    """Return the width that a column needs: texts may wrap between words, figures never."""
+    """Return the width that a column needs: texts may wrap between words, figures may not."""
     head, *cells = column
-    if text:
-        return max(_width(column, words=True), min(LEAST, _width(column)))
-    return max(_width(cells), _width([head], words=True))
+    return _width(column, words=True) if text else max(_width(cells), _width([head], words=True))

@@ -15,7 +15,7 @@ from vlsbench.cli._config import command
 from vlsbench.cli._print import print_json, prose, say
 from vlsbench.cli._reproduction import progress
 from vlsbench.errors import VlsbenchError
-from vlsbench.text import terminal
+from vlsbench.text import counted, terminal
 
 if TYPE_CHECKING:
     from vlsbench.aligning import Trained, TrainingPlan
@@ -82,7 +82,7 @@ def _print_plan(console: Console, plan: TrainingPlan) -> None:
     table = Table(show_header=False, title=f"{plan.method}, not started", title_justify="left")
     parameters, memory = plan.parameters, plan.memory
     frozen = parameters.frozen_vision
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in plan.kinds.items())
+    kinds = ", ".join(f"{kind}: {count:,}" for kind, count in plan.kinds.items())
     rows = [
         ("model", plan.model),
         ("rows", f"{plan.rows:,} ({kinds})"),
@@ -113,7 +113,7 @@ def gib(size: int) -> str:
 
 def _print_trained(trained: Trained) -> None:
     say(
-        f"{trained.steps:,} steps in {trained.seconds:,.0f} s; {trained.trainable:,} of "
+        f"{counted(trained.steps, 'step')} in {trained.seconds:,.0f} s; {trained.trainable:,} of "
         f"{trained.parameters:,} parameters learnt"
     )
     for name in ("loss", "reward"):

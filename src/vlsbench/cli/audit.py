@@ -14,6 +14,7 @@ from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.errors import VlsbenchError
+from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,6 +131,8 @@ def _print_card(done: Audit) -> None:
         Console().print(_leaking(card))
     measures = (card.overlap, card.judged, card.behaviour)
     notes = [note for one in measures if one for note in one.notes]
+    # Its caveats say it once already.
+    notes = [note for note in notes if not note.startswith("Simulated:")]
     say(*(f"note: {note}" for note in dict.fromkeys((*caveats(card), *notes))), style="yellow")
     say(f"Files: {done.folder}/ card.html, card.json, pairs.parquet")
     if card.dropped:
@@ -140,7 +143,7 @@ def _print_card(done: Audit) -> None:
 def _print_dropped(card: Card, found: Dropped, file: Path) -> None:
     unmeasured = f" ({found.unmeasured:,} of them without a score)" if found.unmeasured else ""
     say(
-        f"       {file}: {found.dropped:,} pairs to leave out at {found.threshold:g}, "
+        f"       {file}: {counted(found.dropped, 'pair')} to leave out at {found.threshold:g}, "
         f"{found.kept:,} kept{unmeasured}"
     )
     if found.dropped:
@@ -180,8 +183,12 @@ def _print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
     for row in rows:
         table.line(*row)
     Console().print(table)
+    caveats: dict[str, list[str]] = {}
+    for found in leaderboard.rows:
+        for caveat in found.caveats:
+            caveats.setdefault(caveat, []).append(found.bench)
     say(
-        *(f"{row.bench}: {'; '.join(row.caveats)}" for row in leaderboard.rows if row.caveats),
+        *(f"{', '.join(which)}: {caveat}" for caveat, which in caveats.items()),
         style="yellow",
     )
     say(f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each")

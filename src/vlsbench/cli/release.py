@@ -14,6 +14,7 @@ from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import values_of
 from vlsbench.errors import EXIT_ERROR
 from vlsbench.releasing import ReleaseConfig
+from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from vlsbench.releasing import Release
@@ -91,7 +92,7 @@ def verify_release(
         say(*(f"wrong: {fault}" for fault in found.faults), style="red", console=console)
         say(*found.notes, style="yellow", console=console)
         state = "sound" if found.sound else f"{len(found.faults):,} things are wrong"
-        counts = f"{found.pairs:,} pairs, {found.images:,} images"
+        counts = f"{counted(found.pairs, 'pair')}, {counted(found.images, 'image')}"
         say(f"{found.name} {found.version}: {counts}; {state}", console=console)
     if not found.sound:
         raise typer.Exit(EXIT_ERROR)
@@ -99,9 +100,8 @@ def verify_release(
 
 def _print_release(made: Release, out: Path) -> None:
     console = prose(stderr=False)
-    say(
-        f"{made.name} {made.version}: {made.pairs:,} pairs, {made.images:,} images", console=console
-    )
+    size = f"{counted(made.pairs, 'pair')}, {counted(made.images, 'image')}"
+    say(f"{made.name} {made.version}: {size}", console=console)
     table = Listing(["split"], ("pairs", "harmful", "images", "files"))
     for split in made.splits:
         table.line(split.name, split.pairs, split.harmful, split.images, len(split.files))
@@ -115,7 +115,7 @@ def _print_release(made: Release, out: Path) -> None:
     cautions = (
         (
             made.statistics.located,
-            f"{made.statistics.located:,} images tell where they were taken (EXIF)",
+            f"{counted(made.statistics.located, 'image')} with the place where it was taken (EXIF)",
         ),
         (made.leakage is None, "no leakage card: the dataset card says so"),
         (made.agreement is None, "no agreement: the dataset card says so"),

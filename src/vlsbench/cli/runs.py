@@ -14,6 +14,7 @@ from rich.console import Console
 from vlsbench.cli._config import AsJson
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.errors import VlsbenchError
+from vlsbench.text import counted
 
 app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
 
@@ -165,7 +166,7 @@ def diff(
         return
     say(
         f"differ in: {', '.join(found.settings) or 'nothing'}",
-        f"{found.both_scored:,} pairs scored in both, {found.only_one:,} in one alone",
+        f"{counted(found.both_scored, 'pair')} scored in both, {found.only_one:,} in one alone",
     )
     kinds = (
         ("harmful pairs", "safety rate", True, found.safety),
@@ -202,10 +203,10 @@ def verify(run: Folder, as_json: AsJson = False) -> None:
         print_json(found)
     else:
         say(
-            f"{found.calls:,} calls, {found.outcomes:,} outcomes, {found.blobs:,} blobs, "
-            f"{found.open:,} records open"
+            f"{counted(found.calls, 'call')}, {counted(found.outcomes, 'outcome')}, "
+            f"{counted(found.blobs, 'blob')}, {counted(found.open, 'record')} open"
         )
         say(*found.problems, style="red")
-        say("sound" if not found.problems else f"{len(found.problems)} problems")
+        say("sound" if not found.problems else f"{counted(len(found.problems), 'problem')}")
     if found.problems:
         raise typer.Exit(1)
