@@ -43,7 +43,6 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     """
     from vlsbench import evaluation
     from vlsbench.cli._tables import print_plan, print_summary
-    from vlsbench.pages import moment
     from vlsbench.pairs import load_configured
 
     settings = values_of(config)
@@ -57,7 +56,7 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
         return
     done = evaluation.execute(plan)
     if done.since:
-        said = f"nothing was asked: this run was complete since {moment(done.since)}"
+        said = f"nothing was asked: this run was complete since {done.since}"
         say(said, console=Console(stderr=True))
     if as_json:
         print_json(done.summary)
