@@ -40,9 +40,7 @@ OFFLINE_NOTE = (
     "Judged offline, by the wording of English replies: how often it agrees with people is in "
     "docs/offline-judge.md; it sees neither image nor request."
 )
-SIMULATED_NOTE = (
-    "Simulated: a simulated model took part, so the figures say nothing about a real model."
-)
+SIMULATED_NOTE = "Simulated: a simulated model or made-up pairs took part, so the figures say nothing about a real model."
 NO_BENIGN_NOTE = (
     "Over-refusal is unknown: the set holds no benign pair. A model that declines everything is as "
     "safe; ask benign pairs too (--controls mossbench, vlguard:safe_safes, lab/benign)."
@@ -233,7 +231,7 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
     pairs = plan.selection.pairs
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
-    simulated = any(is_simulated(name) for name in served_by)
+    simulated = pairs.simulated or any(is_simulated(name) for name in served_by)
     redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
     groups, told = counts.overall(), plan.judge.identity
     protocol = "own" if "rubric" in told else str(told.get("protocol", "vlsbench"))
@@ -261,6 +259,7 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
         left_out=tuple(ledger.left_out()),
         groups=groups,
         net=net_rate(groups),
+        net_cautious=net_rate(groups, warned=True),
         samples=plan.shown.samples,
         sampled=counts.sampled(),
         query_languages=counts.languages("query"),
