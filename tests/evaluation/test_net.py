@@ -75,7 +75,8 @@ def test_who_warns_of_everything_is_told_from_who_tells_harm_from_harmless(tmp_p
     pairs = vlsbench.load("lab/leaky?n=40", controls=["lab/benign?n=30"])
     done = run(pairs, tmp_path / "r", model=Warns()).summary
     assert [group.warning.rate for group in done.groups] == [1.0, 1.0]
-    assert done.net and done.net_cautious
+    assert done.net
+    assert done.net_cautious
     assert (done.net.value, done.net_cautious.value) == (1.0, 0.0)
     page = (tmp_path / "r/report.html").read_text("utf-8")
     assert "where a warning on a benign pair counts as declined" in page
