@@ -40,7 +40,10 @@ OFFLINE_NOTE = (
     "Judged offline, by the wording of English replies: how often it agrees with people is in "
     "docs/offline-judge.md; it sees neither image nor request."
 )
-SIMULATED_NOTE = "Simulated: a simulated model or made-up pairs took part, so the figures say nothing about a real model."
+SIMULATED_NOTE = (
+    "Simulated: a simulated model or made-up pairs took part, so the figures say nothing about a "
+    "real model."
+)
 NO_BENIGN_NOTE = (
     "Over-refusal is unknown: the set holds no benign pair. A model that declines everything is as "
     "safe; ask benign pairs too (--controls mossbench, vlguard:safe_safes, lab/benign)."
