@@ -53,7 +53,7 @@ def train(
         out: Folder for the model in plain Hugging Face format, `align.json` (settings, data,
             versions) and `metrics.jsonl`.
         settings: How to train.
-        reward: Of sampled answers; PPO needs one.
+        reward: Of sampled answers; online methods need one.
         progress: Is told how far it is.
         name: What to call the data in errors and in the record.
         about: What else the record should say (where the data came from, licences accepted).

@@ -88,13 +88,13 @@ def release(
             entries, unusable = gather(
                 pairs, chosen, decoder, skip_bad=found.skip_bad, progress=progress
             )
-            columns, splits = write_records(
-                folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
-            )
             ids = {entry.pair.id for entry in entries}
             made = None
             if found.provenance:
                 made = copy_provenance(found.provenance, folder / PROVENANCE, ids, excluded)
+            columns, splits = write_records(
+                folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
+            )
             sources = {pairs.name, *(entry.pair.source for entry in entries)}
             harmful = sum(entry.pair.harmful for entry in entries)
             released = Release(
