@@ -89,9 +89,9 @@ def release(
                 pairs, chosen, decoder, skip_bad=found.skip_bad, progress=progress
             )
             ids = {entry.pair.id for entry in entries}
-            made = None
-            if found.provenance:
-                made = copy_provenance(found.provenance, folder / PROVENANCE, ids, excluded)
+            source = found.provenance
+            to = folder / PROVENANCE
+            made = copy_provenance(source, to, ids, excluded) if source else None
             columns, splits = write_records(
                 folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
             )
