@@ -89,9 +89,8 @@ def release(
                 pairs, chosen, decoder, skip_bad=found.skip_bad, progress=progress
             )
             ids = {entry.pair.id for entry in entries}
-            source = found.provenance
-            to = folder / PROVENANCE
-            made = copy_provenance(source, to, ids, excluded) if source else None
+            given, to = found.provenance, folder / PROVENANCE
+            made = copy_provenance(given, to, ids, excluded) if given else None
             columns, splits = write_records(
                 folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
             )
