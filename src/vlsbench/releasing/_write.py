@@ -89,8 +89,8 @@ def release(
                 pairs, chosen, decoder, skip_bad=found.skip_bad, progress=progress
             )
             ids = {entry.pair.id for entry in entries}
-            given, to = found.provenance, folder / PROVENANCE
-            made = copy_provenance(given, to, ids, excluded) if given else None
+            built, to = found.provenance, folder / PROVENANCE
+            made = copy_provenance(built, to, ids, excluded) if built else None
             columns, splits = write_records(
                 folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
             )
