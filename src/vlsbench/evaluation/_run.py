@@ -10,7 +10,6 @@ from typing import Any
 
 from vlsbench import __version__
 from vlsbench.engine import PROBE, Context, CostBudget, Flow, Job, Ledger, Outcome
-from vlsbench.evaluation._estimate import CostEstimate
 from vlsbench.evaluation._gallery import Gallery
 from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._published import differs, published_results
@@ -64,6 +63,17 @@ HARMLESS = Pair(
 )
 """What the judge is asked about before anything is bought."""
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
+
+
+@dataclass(frozen=True, slots=True)
+class CostEstimate:
+    """Rough by nature: tokens by the length of texts and the size of images."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    """US dollars; None where a price is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
