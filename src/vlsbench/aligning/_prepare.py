@@ -63,7 +63,7 @@ class Prepared:
         """Train.
 
         Args:
-            reward: Of PPO, in place of the one that the configuration names.
+            reward: Of online methods, in place of the one that the configuration names.
             progress: Is told how far it is.
         """
         config = self.config
@@ -109,7 +109,7 @@ def align(
             JSONL or Parquet file or of a folder of them.
         out: Folder for the model.
         config: Path of a TOML file, or the name of one that comes with vlsbench.
-        reward: Of PPO: a function, or a name that `aligning.open_reward` knows.
+        reward: Of online methods: a function, or a name that `aligning.open_reward` knows.
         progress: Is told how far it is.
         say: Is told what deserves attention.
         settings: Fields of `aligning.AlignConfig` (`model`, `epochs`, `lora`, …); they override

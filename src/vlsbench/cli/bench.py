@@ -118,7 +118,8 @@ def _declared(source: Source) -> dict[str, Any]:
     names = ("name", "title", "paper", "licence", "size", "rows", "variants", "layout")
     declared = {name: getattr(source, name) for name in names}
     declared["paper"] = f"https://arxiv.org/abs/{source.paper}"
-    return {**declared, "home": asdict(source.home) if source.home else None}
+    home = asdict(source.home) if source.home else None
+    return {**declared, "variants": dict(source.variants), "home": home}
 
 
 def _print_description(opened: PairSet, found: Description) -> None:
