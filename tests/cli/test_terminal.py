@@ -67,6 +67,7 @@ def test_categories_are_readable_where_rates_are_100(vlsbench: Command) -> None:
         # Nothing is unscored, so no column says so; the bounds say that they are rounded.
         assert "unscored" not in done.stdout
         assert "rounded outwards" in done.stdout
+        assert done.stdout.count("Percent of scored") == 1
 
 
 def test_a_wide_terminal_keeps_the_decimals(

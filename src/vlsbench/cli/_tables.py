@@ -123,6 +123,7 @@ def print_summary(done: Evaluation) -> None:
 
     summary, console = done.summary, Console()
     heading = f"{summary.bench} · view {summary.view} · {summary.model} judged by {summary.judge}"
+    told: set[str] = set()
     for harmful in (True, False):
         kind = "harmful pairs" if harmful else "benign controls"
 
@@ -132,7 +133,9 @@ def print_summary(done: Evaluation) -> None:
         if whole := mine(summary.groups):
             rows = [*mine(summary.categories), *whole]
             console.print(_rates_table(f"{heading} · {kind}", rows, harmful=harmful))
-            say(*_fine_print(whole, summary.samples))
+            fine = dict.fromkeys(_fine_print(whole, summary.samples))
+            say(*(line for line in fine if line not in told))
+            told |= fine.keys()
             for sampled in summary.sampled:
                 if sampled.harmful is harmful:
                     say(*_sampled_lines(sampled))
