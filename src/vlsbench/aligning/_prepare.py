@@ -18,6 +18,7 @@ from vlsbench.aligning.data import Data, open_data, unpack
 from vlsbench.config import resolve
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import home_folder, load
+from vlsbench.text import counted
 
 Say = Callable[[str], None]
 """Is told what deserves attention: licences, rows left out, contamination."""
@@ -111,7 +112,7 @@ def align(
         reward: Of online methods: a function, or a name that `aligning.open_reward` knows.
         progress: Is told how far it is.
         say: Is told what deserves attention.
-        settings: Fields of `aligning.AlignConfig` (`model`, `epochs`, `lora`, …); they go before
+        settings: Fields of `aligning.AlignConfig` (`model`, `epochs`, `lora`, …); they override
             those of `config`.
 
     Raises:
@@ -155,7 +156,7 @@ def open_training(config: AlignConfig, say: Say = lambda line: None) -> Prepared
         good, bad = sort_rows(method, opened.rows, config, opened.name)
         opened = replace(opened, rows=good, bad=(*opened.bad, *bad))
     if opened.bad:
-        say(f"{opened.name}: {len(opened.bad)} unusable rows left out")
+        say(f"{opened.name}: {counted(len(opened.bad), 'unusable row')} left out")
     benches = [load(one, data=config.check_data, skip_bad=True) for one in config.check_against]
     found = tuple(check_against(opened.rows, pairs.name, pairs) for pairs in benches)
     for one in found:

@@ -42,6 +42,7 @@ from vlsbench.evaluation import Output, Selection
 from vlsbench.judge import PROMPT_VERSION, JudgeContext
 from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
+from vlsbench.text import counted
 
 Say = Callable[[str], None]
 CAPTION_TOKENS = (1_000, 60)
@@ -184,7 +185,7 @@ def run_judged(plan: AuditPlan, say: Say) -> tuple[Judged, Mapping[str, JudgedPa
     asked = _plan_judged(plan)
     if left := asked.questions - asked.ended:
         say(
-            f"judge {asked.judge.name}: {left:,} of {asked.questions:,} questions to ask, "
+            f"judge {asked.judge.name}: {left:,} of {counted(asked.questions, 'question')} to ask, "
             f"controls included, {asked.concurrency} in flight; into {asked.folder}"
         )
     else:

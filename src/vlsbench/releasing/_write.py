@@ -62,7 +62,7 @@ def release(
         shard_bytes: Bytes of images in one Parquet file, about.
         progress: Show a progress bar on standard error.
         settings: Fields of `releasing.ReleaseConfig` (`name`, `version`, `licence`, `content`,
-            `licences`, `review`, `card`, …); they go before `config`.
+            `licences`, `review`, `card`, …); they override `config`.
 
     Returns:
         What `release.json` says.

@@ -96,7 +96,7 @@ def review(
         ready: Is told where the review is served; `f"{address}/enter/{person.link}"` is a
             person's secret link.
         settings: Fields of `reviewing.ReviewConfig` (`reviewers`, `adjudicators`, `out`, `port`,
-            `limit`, `votes`, …); they go before `config`.
+            `limit`, `votes`, …); they override `config`.
 
     Returns:
         Progress, agreement and what is decided, as the review was left.
