@@ -19,6 +19,7 @@ $(VENV)/.dev: $(VENV)/.lab
 
 demo: $(VENV)/.lab  ## the main job, offline: the paper's experiment in the closed-world lab
 	$(BIN)/vlsbench demo
+	@echo "The command is $(BIN)/vlsbench; 'source $(BIN)/activate' puts it on your path."
 
 reproduce: $(VENV)/.lab  ## the whole of it: every arm, five seeds (about 45 minutes)
 	$(BIN)/vlsbench lab reproduce

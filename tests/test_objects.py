@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from PIL import Image
 import vlsbench
 from vlsbench.auditing import AuditOutput, Overlap
 from vlsbench.embed import Vectors, open_embedder
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output
 from vlsbench.judge import Label, Question
 from vlsbench.models import Reply, Request
@@ -117,3 +118,58 @@ def test_audit_judged_and_behaviour(tmp_path: Path) -> None:
 def test_embedder() -> None:
     mine = Lengths()
     assert open_embedder(mine) is mine
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: vlsbench.evaluate("lab/leaky", model="lab/blind", judge="lab", limit=2),  # type: ignore[call-arg]
+            "evaluate(): no argument 'limit': give sample=Sample(limit=2)",
+        ),
+        (
+            lambda: vlsbench.plan("lab/leaky", model="lab/blind", judge="lab", sample=50),  # type: ignore[arg-type]
+            "plan(): sample must be a Sample, such as sample=Sample(limit=…), not 50",
+        ),
+        (
+            lambda: vlsbench.evaluate("lab/leaky", model="lab/blind"),  # type: ignore[call-arg]
+            "evaluate(): give judge=…",
+        ),
+        (
+            lambda: vlsbench.audit("lab/leaky", limit=2),  # type: ignore[call-arg]
+            "audit(): no argument 'limit': give sample=Sample(limit=2)",
+        ),
+    ],
+)
+def test_a_wrong_keyword_is_told_what_is_meant(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: vlsbench.load([{"query": "Is it hot?"}]), "expected vlsbench.pairs.Pair objects"),  # type: ignore[list-item]
+        (lambda: vlsbench.load(3), "3 is no benchmark: give a name"),  # type: ignore[arg-type]
+        (
+            lambda: vlsbench.plan("lab/leaky", model=lambda request: "Yes.", judge="lab"),  # type: ignore[arg-type]
+            "model 'function' lacks ask, spec, endpoint, identity, close: a vlsbench.models",
+        ),
+        (
+            lambda: vlsbench.plan("lab/leaky", model=Lengths(), judge="lab"),  # type: ignore[arg-type]
+            "model 'Lengths' lacks ask, spec, endpoint, identity, close",
+        ),
+    ],
+)
+def test_an_object_that_is_no_such_thing_is_told_what_is_expected(
+    call: Callable[[], object], said: str
+) -> None:
+    with pytest.raises(VlsbenchError) as caught:
+        call()
+    assert said in str(caught.value)
+
+
+def test_a_set_shows_its_name_and_size() -> None:
+    assert repr(vlsbench.load("lab/leaky?n=5")) == "<PairSet lab/leaky?n=5: 5 pairs>"
+    assert repr(vlsbench.load([pair("a", "Is it hot?")])) == "<PairSet custom: 1 pair>"

@@ -89,7 +89,7 @@ def test_files_are_read_and_refused_by_name(tmp_path: Path) -> None:
     assert read_json(path, Toaster) == Toaster("half a surrogate: \ud800", loud=True)
     with pytest.raises(SchemaError, match=r"t\.json follows schema None; this version reads 'x/1'"):
         read_json(path, Toaster, schema="x/1")
-    with pytest.raises(SchemaError, match=r"cannot read .*none\.json: No such file"):
+    with pytest.raises(SchemaError, match=r"none\.json: no such file"):
         read_json(tmp_path / "none.json", Toaster)
     for text in ("", "{", "[" * 100_000, '"\xff"'):
         path.write_bytes(text.encode("latin-1"))

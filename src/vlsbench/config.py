@@ -15,8 +15,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import (
     Annotated,
@@ -147,7 +148,23 @@ def resolve(
         SchemaError: The file cannot be read, or holds unknown keys or wrong types.
         VlsbenchError: Something that must be given is missing, or a value is out of range.
     """
+    tree, missing = _merged(config, given, file)
+    if missing:
+        how = missing[0].name.upper() if missing[0].option.argument else missing[0].flags[0]
+        raise UsageError(f"{how} is missing: give it, or {missing[0].key!r} in a --config file")
+    try:
+        return convert(tree, config, str(file) if file else "command line")
+    except SchemaError as error:
+        # What JSON calls null; neither TOML nor a command line has it.
+        raise SchemaError(str(error).replace(" or null,", f" or {NONE!r},")) from None
+
+
+def _merged(
+    config: type[Any], given: Mapping[str, Any], file: Path | None
+) -> tuple[dict[str, Any], list[Setting]]:
+    """Return all that is given, as one tree, and the settings that must be given and are not."""
     known = {setting.key: setting for setting in settings_of(config)}
+    missing: list[Setting] = []
     tree: dict[str, Any] = {}
     if file:
         own = getattr(config, "read_file", None)
@@ -168,12 +185,11 @@ def resolve(
         if setting.name in section:
             section[setting.name] = _checked(setting, section[setting.name], where)
         elif setting.default is MISSING:
-            how = setting.name.upper() if setting.option.argument else setting.flags[0]
-            raise UsageError(f"{how} is missing: give it, or {setting.key!r} in a --config file")
+            missing.append(setting)
         elif setting.group in tree:
             # A configuration may have other defaults for a group than the group's class has.
             section[setting.name] = record(setting.default)
-    return convert(tree, config, where)
+    return tree, missing
 
 
 def _no_unknown(tree: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> None:
@@ -182,7 +198,11 @@ def _no_unknown(tree: Mapping[str, Any], known: Mapping[str, Setting], where: st
         table = key in groups and isinstance(value, Mapping)
         for one in [f"{key}.{inner}" for inner in value] if table else [key]:
             if one not in known:
-                raise SchemaError(f"{where}: unknown key {one}; known are {', '.join(known)}")
+                names = get_close_matches(one.rpartition(".")[2], [s.name for s in known.values()])
+                near = [setting.key for setting in known.values() if setting.name in names]
+                hint = f"known are {', '.join(known)}"
+                hint = f"did you mean {' or '.join(near)}?" if near else hint
+                raise SchemaError(f"{where}: unknown key {one}; {hint}")
 
 
 def _checked(setting: Setting, value: Any, where: str) -> Any:
@@ -203,13 +223,23 @@ def record(value: Any) -> Any:
 
 def to_toml(config: Any) -> str:
     """Write a configuration as TOML that `resolve` reads back, with the help texts as comments."""
+    return _toml(type(config), record(config), ())
+
+
+def resolved_toml(config: type[Any], given: Mapping[str, Any], file: Path | None) -> str:
+    """Write what `resolve` makes of the same; what is missing there is a comment here."""
+    tree, missing = _merged(config, given, file)
+    return _toml(config, tree, missing) if missing else to_toml(resolve(config, given, file=file))
+
+
+def _toml(config: type[Any], tree: Mapping[str, Any], missing: Sequence[Setting]) -> str:
     import tomlkit
 
     document = tomlkit.document()
     sections: dict[str, Any] = {}
-    for setting in settings_of(type(config)):
-        holder = getattr(config, setting.group) if setting.group else config
-        value = record(getattr(holder, setting.name))
+    for setting in settings_of(config):
+        default = None if setting.default is MISSING else record(setting.default)
+        value = (tree.get(setting.group, {}) if setting.group else tree).get(setting.name, default)
         section: Any = document
         if setting.group:
             section = sections.setdefault(setting.group, tomlkit.table())
@@ -222,6 +252,8 @@ def to_toml(config: Any) -> str:
             section.add(setting.name, table)
         elif value is not None:
             section.add(setting.name, value)
+        elif setting in missing:
+            section.add(tomlkit.comment(f"{setting.name} =  (must be given)"))
         elif setting.default is None:
             section.add(tomlkit.comment(f"{setting.name} ="))
         else:

@@ -21,6 +21,10 @@ class VlsbenchError(Exception):
     exit_code = EXIT_ERROR
 
 
+class Signal(Exception):
+    """No error in anybody's code: tells whoever runs a stage how its record goes on."""
+
+
 class UsageError(VlsbenchError):
     """A command, or a configuration, that lacks something it needs."""
 
@@ -52,17 +56,33 @@ class BadRows(VlsbenchError):
     SHOWN = 20
 
     def __init__(
-        self, name: str, rows: Sequence[BadRow], *, rest: bool = True, hints: Sequence[str] = ()
+        self,
+        name: str,
+        rows: Sequence[BadRow],
+        *,
+        rest: bool = True,
+        hints: Sequence[str] = (),
+        way: str = "--skip-bad runs the rest and records what was left out",
     ) -> None:
-        """List them; `rest` says whether there are usable ones too, `hints` what may help."""
+        """List them, or say once what is wrong with all.
+
+        Args:
+            name: What they are rows of.
+            rows: The unusable ones.
+            rest: Whether there are usable ones too.
+            hints: What may help.
+            way: What can be done where there are.
+        """
         self.rows = tuple(rows)
         shown = "\n".join(f"  {row}" for row in self.rows[: self.SHOWN])
         more = len(self.rows) - self.SHOWN
         if more > 0:
             shown += f"\n  … and {more} more"
         count = "1 unusable row" if len(self.rows) == 1 else f"{len(self.rows)} unusable rows"
-        way = "--skip-bad runs the rest and records what was left out" if rest else "no usable row"
-        super().__init__("\n".join((f"{name}: {count} ({way})", shown, *hints)))
+        said = f"{name}: {count} ({way if rest else 'no usable row'})\n{shown}"
+        if not rest and len(rows) > 1 and len({(row.file, row.reason) for row in rows}) == 1:
+            said = f"{rows[0].file}: {rows[0].reason} (all {len(rows):,} rows)"
+        super().__init__("\n".join((said, *hints)))
 
 
 class Stopped(VlsbenchError):

@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlsbench.text import did_you_mean, first_line
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -26,6 +28,17 @@ def file_sha256(path: Path | str) -> str:
     """Return the SHA-256 of a file, hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unreadable(path: Path | str, error: Exception) -> str:
+    """Say in words why a file cannot be read; where there is none, name one that is called so."""
+    path = Path(path)
+    if not isinstance(error, FileNotFoundError):
+        return f"{path}: {getattr(error, 'strerror', None) or first_line(error)}"
+    beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    near = did_you_mean(path.name, (one.name for one in beside), 0.75)
+    what = "no such file" if path.suffix else "no such file or folder"
+    return f"{path}: {what}; {near}".rstrip("; ")
 
 
 @contextmanager

@@ -13,10 +13,11 @@ and `--plugin FILE.py|MODULE` loads one by hand.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.metadata
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import Signal, VlsbenchError
+from vlsbench.text import did_you_mean, first_line
 
 GROUP = "vlsbench"
 """Entry-point group: each entry names a module that registers when it is imported."""
@@ -89,24 +91,76 @@ class Entry:
         Raises:
             PluginError: It fails in a way that vlsbench does not know.
         """
-        try:
+        with guarded(f"{self.kind} {self.name!r} of {self.origin} cannot be opened", always=True):
             return self.target(*given)
-        except VlsbenchError:
-            raise
-        except Exception as error:
-            raise PluginError(
-                f"{self.kind} {self.name!r} of {self.origin} cannot be opened: "
-                f"{type(error).__name__}: {error}"
-            ) from error
 
 
 class PluginError(VlsbenchError):
-    """A plug-in that cannot be loaded, or that registers a name twice."""
+    """A plug-in that cannot be loaded or that fails, or one that registers a name twice."""
+
+
+@contextmanager
+def guarded(what: str, *, always: bool = False) -> Iterator[None]:
+    """Turn what code of others raises into one line that says what failed, why and where.
+
+    Args:
+        what: What failed, in words.
+        always: Also what our own code raises in calling theirs.
+    """
+    try:
+        yield
+    except (VlsbenchError, Signal):
+        raise
+    except Exception as error:
+        place = place_of(error)
+        if not place and not always:
+            raise
+        said = f"{what}: {type(error).__name__}: {first_line(error)}"
+        shown = f" ({place}); --debug shows the trace" if place else ""
+        raise PluginError(said + shown) from error
+
+
+def place_of(error: Exception, *, installed: bool = True) -> str:
+    """Return `FILE:LINE` of the code of others that raised; empty where ours did.
+
+    Args:
+        error: What was raised.
+        installed: Whether installed packages count, where no file of the user's own took part.
+    """
+    ours = (str(Path(__file__).parent), "<frozen")
+    found = [
+        one
+        for one in traceback.extract_tb(error.__traceback__)
+        if not one.filename.startswith(ours)
+    ]
+    packages = [one for one in found if "-packages" in one.filename]
+    standard = sysconfig.get_path("stdlib")
+    users = [one for one in found if one not in packages and not one.filename.startswith(standard)]
+    chosen = users or (packages if installed else [])
+    return f"{Path(chosen[-1].filename).name}:{chosen[-1].lineno}" if chosen else ""
+
+
+def conforming(brought: T, protocol: type[Any], what: str) -> T:
+    """Return what a user brought.
+
+    Raises:
+        VlsbenchError: It lacks something that the protocol asks for.
+    """
+    kinds = [kind for kind in protocol.__mro__ if kind.__module__.startswith(OWN)]
+    wanted = [name for kind in kinds for name in vars(kind) if not name.startswith("_")]
+    if missing := [name for name in wanted if not hasattr(brought, name)]:
+        kind = f"{protocol.__module__.partition('._')[0]}.{protocol.__name__}"
+        raise VlsbenchError(
+            f"{what} {type(brought).__name__!r} lacks {', '.join(missing)}: a {kind} has "
+            f"{', '.join(wanted)}"
+        )
+    return brought
 
 
 _entries: dict[tuple[Kind, str], Entry] = {}
 _origin: list[str] = []
 _loaded: set[str] = set()
+_by_hand: set[str] = set()
 _broken: dict[str, str] = {}
 
 
@@ -118,7 +172,8 @@ def _register(kind: Kind, name: str, target: T, *, simulated: bool, **declaratio
     known = _entries.get((kind, name))
     if known and known.origin != origin:
         raise PluginError(f"{origin}: {kind} {name!r} is already registered by {known.origin}")
-    summary = (getattr(target, "__doc__", None) or "").strip().partition("\n")[0]
+    said = declaration.pop("summary", "") or (getattr(target, "__doc__", None) or "")
+    summary = said.strip().partition("\n")[0]
     entry = Entry(kind, name, target, origin, summary, simulated, declaration)
     _entries[kind, name] = entry
     return target
@@ -189,8 +244,7 @@ def get(
     """
     if entry := find(kind, name):
         return entry
-    close = difflib.get_close_matches(name.lower().replace("_", "-"), names(kind), cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    hint = did_you_mean(name.lower().replace("_", "-"), names(kind))
     hint += "".join(f"({error}) " for error in _broken.values())
     raise VlsbenchError(f"no {what or kind} {name!r}: {hint}{remedy}")
 
@@ -224,6 +278,12 @@ def is_simulated(name: str) -> bool:
     )
 
 
+def options_for(*wanted: tuple[Kind, str]) -> list[str]:
+    """Return the `--plugin` options without which a command line does not know some names."""
+    origins = {one.origin: None for key in wanted if (one := _entries.get(key))}
+    return [part for one in origins if one in _by_hand for part in ("--plugin", one)]
+
+
 def load_plugin(name: str) -> None:
     """Import a plug-in given by hand.
 
@@ -234,6 +294,7 @@ def load_plugin(name: str) -> None:
         PluginError: It cannot be found or imported, or registers a name twice.
     """
     path = Path(name).expanduser()
+    _by_hand.add(str(path))
     if path.suffix != ".py":
         with _from(name):
             importlib.import_module(name)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import unreadable
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ def read_json(path: Path, kind: type[T], *, schema: str = "") -> T:
     try:
         value = parse_json(path.read_bytes(), str(path))
     except OSError as error:
-        raise SchemaError(f"cannot read {path}: {error.strerror}") from None
+        raise SchemaError(unreadable(path, error)) from None
     found = value.get("schema") if isinstance(value, dict) else None
     if schema and found != schema:
         raise SchemaError(f"{path} follows schema {found!r}; this version reads {schema!r}")
@@ -93,7 +94,7 @@ def read_jsonl(path: Path, kind: type[T]) -> Iterator[T]:
                 if line.strip():
                     yield decode_json(line, kind, f"{path}, line {number}")
     except OSError as error:
-        raise SchemaError(f"cannot read {path}: {error.strerror}") from None
+        raise SchemaError(unreadable(path, error)) from None
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return parse_toml(path.read_text("utf-8"), str(path))
     except OSError as error:
-        raise SchemaError(f"cannot read {path}: {error.strerror}") from None
+        raise SchemaError(unreadable(path, error)) from None
     except UnicodeDecodeError:
         raise SchemaError(f"{path} is not UTF-8 text") from None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 _ANSI = re.compile(
@@ -43,6 +45,12 @@ def storable(text: object) -> str:
 def first_line(error: object) -> str:
     """Return the first line of what an error says, or its type where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def did_you_mean(name: str, names: Iterable[str], cutoff: float = 0.5) -> str:
+    """Return a question that names what a slip may have meant, and a space; else nothing."""
+    close = difflib.get_close_matches(name, list(names), cutoff=cutoff)
+    return f"did you mean {' or '.join(close)}? " if close else ""
 
 
 def block(text: object) -> str:

@@ -117,20 +117,21 @@ def test_a_training_prints_only_json_when_asked(
     ("arguments", "message"),
     [
         (
-            ["t-sft", "--data", "x", "--model", "m", "--out", "o", "--lora", "rank=8"],
+            ["t-sft", "--data", "x", "--model", "org/m", "--out", "o", "--lora", "rank=8"],
             "--lora: unknown key rank; there are r, alpha",
         ),
         (
-            ["t-sft", "--data", "x", "--model", "m", "--out", "o", "--lora", "r=much"],
+            ["t-sft", "--data", "x", "--model", "org/m", "--out", "o", "--lora", "r=much"],
             "--lora: r: must be a whole number, not text",
         ),
         (["t-sft", "--data", "x", "--out", "o"], "no model: give --model"),
-        (["t-sft", "--data", "x", "--model", "m"], "give --out DIR"),
-        (["t-sft", "--data", "saferlhf=.", "--model", "m", "--out", "o"], "--accept-licence"),
+        (["t-sft", "--data", "x", "--model", "org/m"], "give --out DIR"),
+        (["t-sft", "--data", "saferlhf=.", "--model", "org/m", "--out", "o"], "--accept-licence"),
         (
-            ["t-sft", "--data", "gone.jsonl", "--model", "m", "--out", "o"],
+            ["t-sft", "--data", "gone.jsonl", "--model", "org/m", "--out", "o"],
             "no training set or file",
         ),
+        (["t-sft", "--data", "x", "--model", "./llava", "--out", "o"], "no folder ./llava"),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], message: str, run: Command) -> None:
@@ -163,3 +164,19 @@ def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, run: Command) -> 
     assert done.code == 1
     assert "Traceback" not in done.err
     assert "gone" in done.err
+
+
+def test_rows_are_counted_from_one_and_a_reward_is_asked_for(
+    tiny: Path, tmp_path: Path, run: Command
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [{"prompt": user(ASK)}, {"prompt": user(ASK), "completion": says(NO)}, {"query": ASK}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    arguments = ("--model", tiny, "--data", path, "--dry-run")
+    # What cannot be read, and what can be read and does not suit, have the file's own numbers.
+    assert "row 3: has none of messages" in run("t-sft", *arguments).err
+    path.write_text("\n".join(map(json.dumps, rows[:2])))
+    assert "row 1: has prompt; t-sft needs messages" in run("t-sft", *arguments).err
+    done = run("mm-ppo", *arguments, "--text-rows")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "mm-ppo learns from a reward, and none is named: give --reward" in done.err

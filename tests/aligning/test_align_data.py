@@ -286,7 +286,7 @@ def test_skip_bad_leaves_out_rows_that_do_not_suit_the_method(tmp_path: Path) ->
     path = write_jsonl(tmp_path / "rows.jsonl", rows)
     said: list[str] = []
     config = AlignConfig(
-        method=Method("t-sft"), data=(str(path),), model="m", skip_bad=True, epochs=2
+        method=Method("t-sft"), data=(str(path),), model="org/m", skip_bad=True, epochs=2
     )
     ready = open_training(config, said.append)
     assert len(ready.data.rows) == 1

@@ -30,7 +30,7 @@ from vlsbench.errors import VlsbenchError
 for method, spec, accept in json.loads(sys.argv[1]):
     try:
         config = AlignConfig(
-            method=Method(method), data=(spec,), model="m", accept_licence=accept
+            method=Method(method), data=(spec,), model="org/m", accept_licence=accept
         )
         found = open_training(config)
     except VlsbenchError as error:

@@ -157,7 +157,7 @@ def test_a_configuration_written_out_reads_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 2", "unknown key epoch; known are epochs"),
+        ("epoch = 2", r"unknown key epoch; did you mean epochs\?"),
         ("epochs = ", "is not valid TOML"),
         ("[lora]\nrank = 2", "unknown key lora.rank"),
         ("[mm-dpo]\nbetta = 1.0", r"\[mm-dpo\]: unknown key betta"),

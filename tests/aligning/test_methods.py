@@ -278,7 +278,7 @@ def test_rows_that_do_not_fit_are_all_named(tiny: Path, tmp_path: Path) -> None:
 def test_words_that_the_model_takes_for_markers_are_refused(tiny: Path, tmp_path: Path) -> None:
     rows = sft_rows(False)
     rows[2]["messages"][0] = user("what is <image> ?")[0]
-    with pytest.raises(BadRows, match="row 2: its words hold <image>"):
+    with pytest.raises(BadRows, match="row 3: its words hold <image>"):
         train("t-sft", model=tiny, rows=rows, out=tmp_path / "m")
 
 

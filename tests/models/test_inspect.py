@@ -1,5 +1,6 @@
 """Inspect's providers as models, asked over real HTTP."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +62,24 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "inspect_ai.model", None)
     with pytest.raises(MissingExtra, match=r"vlsbench\[inspect\]"):
         Connections(4, RetryPolicy()).open("inspect/openai/gpt-4o")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("inspect/anthropic/toaster", "Install with: pip install anthropic"),
+        ("inspect/openai/toaster", "No OPENAI_API_KEY, "),
+    ],
+)
+def test_the_whole_remedy_of_a_provider_stands_on_one_line(
+    monkeypatch: pytest.MonkeyPatch, spec: str, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "anthropic", None)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(FatalCall) as caught:
+        Connections().open(spec)
+    text = str(caught.value)
+    assert text.startswith(f"model {spec}: ")
+    assert said in text
+    assert "[bold]" not in text
+    assert "\n" not in text

@@ -176,6 +176,8 @@ def test_one_bad_annotation_imports_nothing_and_says_where(
     with pytest.raises(BadRows, match="task 2") as caught:
         import_tasks(review, _file(tmp_path, [good, bad]))
     assert reason in str(caught.value)
+    assert "nothing was imported" in str(caught.value)
+    assert "--skip-bad" not in str(caught.value)
     assert review.current()[0] == []
 
 

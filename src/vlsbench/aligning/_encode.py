@@ -84,7 +84,7 @@ class Encoder:
         """Raise `BadRows` for those whose words the model would read as its markers (`<image>`)."""
         special = [token for token in self.tokenizer.all_special_tokens if len(token) > 2]
         bad = []
-        for place, row in enumerate(self.rows):
+        for place, row in enumerate(self.rows, start=1):
             words = _words(row)
             if found := [token for token in special if token in words]:
                 reason = f"its words hold {', '.join(found)}, which the model takes for a marker"

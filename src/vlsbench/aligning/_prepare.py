@@ -12,11 +12,12 @@ from vlsbench.aligning._contamination import Contamination, check_against
 from vlsbench.aligning._plan import TrainingPlan, plan_training
 from vlsbench.aligning._rewards import open_reward
 from vlsbench.aligning._rows import sort_rows
-from vlsbench.aligning._run import first_process_first, train
+from vlsbench.aligning._run import first_process_first, need_reward, train
 from vlsbench.aligning._settings import AlignConfig, Method, Progress, Reward, Trained
 from vlsbench.aligning.data import Data, open_data, unpack
 from vlsbench.config import resolve
 from vlsbench.errors import VlsbenchError
+from vlsbench.models import no_folder
 from vlsbench.pairs import home_folder, load
 from vlsbench.text import counted
 
@@ -34,6 +35,7 @@ class Prepared:
 
     def plan(self) -> TrainingPlan:
         """Say what it would be. Opens no weights."""
+        need_reward(self.config.method, self.config.reward)
         return plan_training(
             self.config.method,
             model=self.config.model or "",
@@ -141,6 +143,8 @@ def open_training(config: AlignConfig, say: Say = lambda line: None) -> Prepared
     method = config.method
     if not config.model:
         raise VlsbenchError("no model: give --model, or a --config that names one")
+    if fault := no_folder(config.model):
+        raise VlsbenchError(f"--model {config.model}: {fault}")
     with first_process_first():
         opened = open_data(
             config.data,

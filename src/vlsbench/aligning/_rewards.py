@@ -123,13 +123,13 @@ def _render(tokenizer: Any, query: str, answer: str) -> str:
 
 @registry.reward("offline")
 def _offline(spec: str) -> Reward:
-    """Wording that refuses or warns, by the offline judge; needs no model, and is easily fooled."""
+    """Rewards wording that refuses or warns; needs no model, and is easily fooled."""
     return by_wording
 
 
 @registry.reward("rm")
 def _model(spec: str) -> Reward:
-    """A reward model, `rm:PATH`: a sequence classifier with one output."""
+    """Asks a reward model, `rm:PATH`: a sequence classifier with one output."""
     return by_reward_model(spec.removeprefix("rm:"))
 
 

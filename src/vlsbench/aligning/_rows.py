@@ -68,7 +68,7 @@ def check_rows(method: Method, rows: Sequence[Row], settings: TrainingSettings, 
     if not rows:
         raise VlsbenchError(f"{name}: no rows to train on")
     if bad := sort_rows(method, rows, settings, name)[1]:
-        raise BadRows(name, bad)
+        raise BadRows(name, bad, rest=len(bad) < len(rows))
     kinds = Counter(kind_of(row) for row in rows)
     wanted = {Method.T_UNLEARNING: (HARMFUL,), Method.T_SAFE_UNLEARNING: KINDS}.get(method, ())
     if missing := [kind for kind in wanted if not kinds[kind]]:
@@ -84,7 +84,7 @@ def sort_rows(
     """Tell the rows that the method can learn from from those that it cannot, and why not."""
     faults = [_fault(method, row, settings) for row in rows]
     good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
-    return good, [BadRow(name, str(at), fault) for at, fault in enumerate(faults) if fault]
+    return good, [BadRow(name, str(at), fault) for at, fault in enumerate(faults, 1) if fault]
 
 
 def _fault(method: Method, row: Row, settings: TrainingSettings) -> str:

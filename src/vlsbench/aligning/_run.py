@@ -26,14 +26,19 @@ FORMAT = 1
 """Version of `align.json`."""
 PACKAGES = ("vlsbench", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
 """What trains."""
-NAME_A_REWARD = (
-    "give --reward rm:PATH (a reward model), a judge's spec, offline, or a plug-in (docs/align.md "
-    "says what each rewards)"
-)
 _DECISIVE = {one.name for one in fields(TrainingSettings)} - {
     *("resume", "save_steps", "log_steps", "report_to", "workers")
 }
 """Settings that decide what is learnt."""
+
+
+def need_reward(method: Method, reward: object) -> None:
+    """Raise `VlsbenchError` where a method learns from a reward and there is none."""
+    if method.online and not reward:
+        raise VlsbenchError(
+            f"{method} learns from a reward, and none is named: give --reward rm:PATH (a reward "
+            "model), a judge's spec, offline, or a plug-in (docs/align.md says what each rewards)"
+        )
 
 
 def train(
@@ -67,8 +72,7 @@ def train(
         VlsbenchError: The model cannot be opened, or the folder holds another training.
     """
     method, settings, out = Method(method), settings or TrainingSettings(), Path(out)
-    if method.online and reward is None:
-        raise VlsbenchError(f"{method} learns from a reward, and none is named: {NAME_A_REWARD}")
+    need_reward(method, reward)
     check_rows(method, rows, settings, name)
     need_extra()
     stay_quiet()

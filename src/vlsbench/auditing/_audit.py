@@ -35,6 +35,7 @@ from vlsbench.auditing.card import (
 )
 from vlsbench.auditing.judged import Judged, JudgedPair
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
+from vlsbench.evaluation import worded
 from vlsbench.files import whole_file, write_json, write_text
 from vlsbench.pages import counted, framed
 from vlsbench.pairs import Bench
@@ -95,6 +96,7 @@ def _set_by(
     return decorate
 
 
+@worded(AuditSettings)
 @_set_by(AuditSettings)
 def audit(bench: Bench, settings: AuditSettings) -> Audit:
     """Measure how much of the images' risk the texts of a benchmark tell, on a leakage card.
@@ -118,6 +120,7 @@ def audit(bench: Bench, settings: AuditSettings) -> Audit:
     return run_audit(plan)
 
 
+@worded(AuditSettings)
 @_set_by(AuditSettings)
 def leaderboard(
     benches: Iterable[Bench], settings: AuditSettings

@@ -20,6 +20,7 @@ from msgspec import Meta
 from vlsbench.building._content import forbidden_category
 from vlsbench.building._items import slug
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import unreadable
 from vlsbench.models import Price, price_of
 from vlsbench.schemas import SchemaError, convert, parse_toml, parse_value
 
@@ -344,7 +345,7 @@ def _text(recipe: str | Path) -> tuple[str, str]:
                 f"no recipe {str(recipe)!r}: give a path, or one that ships: {', '.join(SHIPPED)}"
             ) from None
     except (OSError, UnicodeError) as error:
-        raise VlsbenchError(f"recipe {path} cannot be read: {error}") from None
+        raise VlsbenchError(f"recipe {unreadable(path, error)}") from None
     name = f"{path.stem}.toml"
     return name, resources.files("vlsbench.building").joinpath("recipes", name).read_text("utf-8")
 

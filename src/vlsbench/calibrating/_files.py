@@ -16,7 +16,7 @@ from typing import Any
 
 from vlsbench.calibrating._record import MODEL, CalibratedRun, Given, Reply, listed
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import whole_file, write_text
+from vlsbench.files import unreadable, whole_file, write_text
 from vlsbench.judge import JudgeProtocol, rubric_text
 from vlsbench.pairs import ImageData, ImageError, load
 from vlsbench.schemas import parse_json
@@ -206,7 +206,7 @@ def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
                 raise VlsbenchError(f"{path} lacks the column {', '.join(sorted(missing))}")
             rows = [(f"line {reader.line_num}", row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise VlsbenchError(f"cannot read {path}: {error}") from None
+        raise VlsbenchError(unreadable(path, error)) from None
     except (AttributeError, KeyError, TypeError):
         raise VlsbenchError(
             f"{path}: expected a list of objects with id, label and annotator, or an export of "

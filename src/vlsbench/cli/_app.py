@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from vlsbench import __version__
-from vlsbench.errors import EXIT_INTERRUPTED, VlsbenchError
+from vlsbench.errors import EXIT_ERROR, EXIT_INTERRUPTED, VlsbenchError
 
 COMMANDS = {
     "eval": "Run a model over a benchmark and judge its replies.",
@@ -156,6 +156,14 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted", EXIT_INTERRUPTED)
+    except Exception as error:
+        from vlsbench.registry import place_of
+
+        place = place_of(error, installed=False)
+        if _debug or not place:  # a defect of ours is shown whole
+            raise
+        said = f"{type(error).__name__}: {error} ({place}); --debug shows the trace"
+        _fail(said, EXIT_ERROR)
 
 
 def _fail(said: str, code: int) -> None:

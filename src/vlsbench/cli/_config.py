@@ -6,17 +6,19 @@ Commands that have no configuration share the options `AsJson` and `Quiet`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 
 from vlsbench import registry
-from vlsbench.config import NONE, Setting, resolve, settings_of, to_toml
+from vlsbench.config import NONE, Setting, resolve, resolved_toml, settings_of
 from vlsbench.errors import UsageError
+from vlsbench.text import did_you_mean
 
 T = TypeVar("T")
 
@@ -56,26 +58,50 @@ _COMMON: Mapping[str, Any] = {
 }
 
 
-def _number(text: str) -> str | float:
-    if text == NONE:
+def _completing(values: Sequence[str]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [one for one in values if one.startswith(incomplete)]
+
+    return complete
+
+
+def _one_of(values: Sequence[str], text: str) -> str:
+    if text in values:
         return text
+    near = did_you_mean(text, values)
+    raise typer.BadParameter(f"{text!r}: {near}choose {', '.join(values)}")
+
+
+def _number(setting: Setting, text: str) -> str | float:
+    """Read a number that may be lifted: `none` leaves it out, whatever a file says."""
+    least, whole = setting.option.least, setting.kind is int
     try:
-        return float(text)
+        value: str | float = text if text == NONE else setting.kind(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a number; or use `none`") from None
+        what = "a whole number" if whole else "a number"
+        raise typer.BadParameter(f"{text!r} is not {what}, or `none`") from None
+    if least is not None and not isinstance(value, str) and value < least:
+        raise typer.BadParameter(f"{text} is not at least {least:g}")
+    return value
 
 
 def _typer_type(setting: Setting) -> tuple[Any, dict[str, Any]]:
     """Return the type that typer reads a setting as, and how."""
     kind = setting.kind
     if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
-        return kind, {}
+        values = [str(one) for one in (get_args(kind) or kind)]
+        return str, {
+            "parser": partial(_one_of, values),
+            "metavar": f"[{'|'.join(values)}]",
+            "autocompletion": _completing(values),
+        }
     if get_origin(kind) in (tuple, list, Mapping):
         return list[str], {}
     if setting.option.parse:
         return str, {}
-    if kind is float and setting.optional and setting.default is not None:
-        return str, {"parser": _number, "metavar": "FLOAT|none"}
+    if kind in (int, float) and setting.optional:
+        name = "INTEGER" if kind is int else "FLOAT"
+        return str, {"parser": partial(_number, setting), "metavar": f"{name}|none"}
     return kind if kind in (int, float, bool, Path) else str, {}
 
 
@@ -95,7 +121,7 @@ def _parameter(setting: Setting, complete: Callable[[str], list[str]] | None) ->
     kind, how = _typer_type(setting)
     option = setting.option
     if option.metavar:
-        how["metavar"] = option.metavar
+        how["metavar"] = option.metavar + "|none" * how.get("metavar", "").endswith("|none")
     if option.least is not None and kind in (int, float):
         how["min"] = option.least
     if complete:
@@ -154,11 +180,10 @@ def command(
             for name, value in values.items()
             if value is not None
         }
-        resolved = resolve(config, given, file=file)
         if show:
-            typer.echo(to_toml(resolved), nl=False)
-            return
-        work(resolved, **own)
+            typer.echo(resolved_toml(config, given, file), nl=False)
+        else:
+            work(resolve(config, given, file=file), **own)
 
     completing = complete or {}
     annotations = {

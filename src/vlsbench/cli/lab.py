@@ -98,7 +98,7 @@ def train(
 
     It is a LLaVA in plain Hugging Face format, which every command takes as `hf/PATH` and
     `vlsbench align` trains further. It knows the experiment's world (docs/reproduction.md), not the
-    lab's benchmarks. Takes about a minute. Needs the extra `align`.
+    lab's benchmarks. Takes one to two minutes on a CPU. Needs the extra `align`.
 
     **Example**
 

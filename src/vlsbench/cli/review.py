@@ -113,7 +113,7 @@ def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
 
     reviewing.review(**values_of(config), ready=ready)
     if not as_json:
-        following = ["vlsbench", "review", "status", config.dataset, "--review", str(config.folder)]
+        following = ["vlsbench", "review", "status", *config.again, "--review", str(config.folder)]
         typer.echo(f"Next: {shlex.join(following)}")
 
 
@@ -182,7 +182,7 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
             print_json({"tasks": tasks, "config": interface, "pairs": pairs})
             return
         typer.echo(f"{tasks}: {counted(pairs, 'task')}; labelling interface: {interface}")
-        following = ["vlsbench", "review", "import", config.dataset, "--review", str(folder)]
+        following = ["vlsbench", "review", "import", *config.again, "--review", str(folder)]
         typer.echo(f"Next: {shlex.join(following)} --label-studio EXPORT.json")
         return
     with reviewing.Store.read(folder) as store:
@@ -199,7 +199,7 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
     if found.stale:
         typer.echo(f"{counted(found.stale, 'verdict')} not counted: the pair has changed since")
     if found.dropped:
-        following = ["vlsbench", "eval", config.dataset, "--leave-out", str(found.drop)]
+        following = ["vlsbench", "eval", *config.again, "--leave-out", str(found.drop)]
         typer.echo(f"Next: {shlex.join(following)} …")
 
 
@@ -218,7 +218,7 @@ def _import(config: ImportConfig, *, as_json: bool) -> None:
         print_json(found)
         return
     typer.echo(
-        f"{counted(found.verdicts, 'verdict')} reused, {found.known:,} known already, "
+        f"{counted(found.verdicts, 'verdict')} imported, {found.known:,} already on record, "
         f"{found.skipped:,} cancelled in Label Studio"
     )
 

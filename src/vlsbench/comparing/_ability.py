@@ -16,6 +16,7 @@ from typing import Any
 
 from vlsbench.comparing._table import Column, Kind
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import unreadable
 from vlsbench.schemas import convert, parse_json
 
 
@@ -120,7 +121,7 @@ def _read(file: Path) -> dict[str, Score]:
         else:
             value = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except (OSError, ValueError, csv.Error) as error:
-        raise VlsbenchError(f"{file} cannot be read: {str(error).partition(chr(10))[0]}") from None
+        raise VlsbenchError(unreadable(file, error)) from None
     if kit and kit["set"]:
         rows = convert(value, list[dict[str, Any]], str(file))
         return _vlmevalkit(rows, file, kit["set"], kit["model"])

@@ -21,6 +21,14 @@ from vlsbench.embed._text import Vectors as Vectors
 from vlsbench.embed._text import default_cache as default_cache
 from vlsbench.registry import embedder
 
-embedder("minilm", form="minilm")(MiniLM)
-embedder("http", form="NAME@http://host:port/v1")(HttpEmbedder)
-embedder("clip", form="clip/MODEL")(Clip)
+embedder(
+    "minilm", form="minilm", summary="Embeds texts on the CPU with all-MiniLM-L6-v2; offline."
+)(MiniLM)
+embedder(
+    "http",
+    form="NAME@http://host:port/v1",
+    summary="Asks a server's /v1/embeddings, NAME@http://host:port/v1.",
+)(HttpEmbedder)
+embedder("clip", form="clip/MODEL", summary="Embeds texts and images, clip/PATH or clip/ORG/NAME.")(
+    Clip
+)

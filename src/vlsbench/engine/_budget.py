@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import Signal, VlsbenchError
 from vlsbench.models import Price, Reply, Request, Usage, image_tokens, text_tokens
 from vlsbench.text import counted
 
@@ -17,7 +17,7 @@ BREAKER_IN_A_ROW = 10
 UNKNOWN_IMAGE_TOKENS = image_tokens(2048, 2048)
 
 
-class Halted(Exception):
+class Halted(Signal):
     """No new call is made: the run is stopping. The record stays open."""
 
 

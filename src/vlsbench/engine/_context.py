@@ -26,6 +26,7 @@ from vlsbench.models import (
     call_key,
     unknown_mark,
 )
+from vlsbench.registry import guarded
 
 PROBE = "probe"
 """Role of harmless questions that find out what a model takes."""
@@ -198,7 +199,8 @@ class Context:
 
     async def _ask(self, model: ChatModel, request: Request) -> Reply:
         try:
-            reply = await model.ask(request)
+            with guarded(f"model {model.spec} failed"):
+                reply = await model.ask(request)
         except Refused as refused:
             if not await self._answers(model):
                 raise

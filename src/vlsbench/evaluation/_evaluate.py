@@ -12,10 +12,12 @@ from typing import ParamSpec
 from vlsbench.config import Budget, Connection, Images, Sample, record
 from vlsbench.engine import FILE, CostBudget, Ledger, check_same_run, run_async
 from vlsbench.errors import Stopped, VlsbenchError
+from vlsbench.evaluation._arguments import worded
 from vlsbench.evaluation._estimate import estimate
 from vlsbench.evaluation._rows import PAIRS
 from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored
 from vlsbench.evaluation._settings import (
+    EvalConfig,
     Output,
     Presentation,
     Selection,
@@ -60,6 +62,7 @@ class Evaluation:
         return framed(self.report)
 
 
+@worded(EvalConfig)
 def plan(
     bench: Bench,
     *,
@@ -189,7 +192,7 @@ def _carried_out(planned: Callable[P, EvaluationPlan]) -> Callable[P, Evaluation
     return evaluate
 
 
-evaluate = _carried_out(plan)
+evaluate = worded(EvalConfig)(_carried_out(plan))
 
 
 def execute(plan: EvaluationPlan) -> Evaluation:

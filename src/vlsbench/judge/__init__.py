@@ -44,4 +44,4 @@ from vlsbench.judge._verdict import Verdict as Verdict
 from vlsbench.judge._verdict import verdict_without_judge as verdict_without_judge
 from vlsbench.registry import judge as register
 
-register("offline", free=True)(OFFLINE)
+register("offline", free=True, summary="Judges the wording of a reply, English, offline.")(OFFLINE)

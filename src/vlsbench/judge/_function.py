@@ -14,6 +14,7 @@ from vlsbench.judge._judge import Judge, Question
 from vlsbench.judge._offline import OFFLINE_VERSION, judge_offline
 from vlsbench.judge._verdict import Label, Verdict, verdict_without_judge
 from vlsbench.pairs import Pair
+from vlsbench.registry import conforming, guarded
 
 Said = Verdict | Label | str
 """What a function may return; a text is the name of a label."""
@@ -87,9 +88,10 @@ def as_judge(judge: Brought, name: str = "", *, version: str = "") -> Judge:
         VlsbenchError: It is none of these, or a function whose source cannot be read.
     """
     if isinstance(judge, type):
-        judge = judge()
+        with guarded(f"judge {judge.__name__} cannot be made"):
+            judge = judge()
     if hasattr(judge, "judge"):
-        return cast(Judge, judge)
+        return cast(Judge, conforming(judge, Judge, "judge"))
     if not callable(judge):
         raise VlsbenchError(f"{judge!r} is not a judge: give a Judge or a function of a Question")
     name = name or getattr(judge, "__name__", type(judge).__name__)

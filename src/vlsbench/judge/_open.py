@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from vlsbench import registry
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import unreadable
 from vlsbench.judge._asking import JudgeFormat
 from vlsbench.judge._function import Brought, as_judge
 from vlsbench.judge._guards import harm_form
@@ -16,8 +17,9 @@ from vlsbench.judge._harm import HarmJudge
 from vlsbench.judge._judge import Judge
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, JudgeProtocol, LLMJudge
 from vlsbench.judge._majority import RepeatedJudge
-from vlsbench.models import Connections, Params
+from vlsbench.models import FORMS, Connections, Params, meant
 from vlsbench.registry import Kind
+from vlsbench.text import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +137,7 @@ def _read(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise VlsbenchError(f"--judge-prompt {path}: {error.strerror}") from None
+        raise VlsbenchError(f"--judge-prompt {unreadable(path, error)}") from None
     except UnicodeDecodeError:
         raise VlsbenchError(f"--judge-prompt {path}: not UTF-8 text; save it as UTF-8") from None
     if not text:
@@ -173,9 +175,10 @@ def _given(judge: str | Brought, role: str) -> Judge | str:
         bare = judge.partition("/")[0]
         if "@" in judge or "/" in judge or registry.find(Kind.MODEL, bare):
             return judge
+        known = registry.names(Kind.JUDGE)
         raise VlsbenchError(
-            f"no judge {judge!r}: there are {', '.join(registry.names(Kind.JUDGE))}, or a model's "
-            "spec (openai/NAME, NAME@http://host:port/v1, hf/PATH, inspect/PROVIDER/NAME)"
+            f"no judge {judge!r}: {meant(judge) or did_you_mean(judge, known)}there are "
+            f"{', '.join(known)}, or a model's spec ({FORMS})"
         )
     if spec := entry.declaration.get(role):
         return str(spec)

@@ -12,6 +12,7 @@ from vlsbench.judge._function import wrong_label
 from vlsbench.judge._judge import Judge, Question
 from vlsbench.judge._verdict import Label, Verdict, verdict_without_judge
 from vlsbench.models import Finish, Reply, Request, call_key
+from vlsbench.registry import guarded
 
 
 async def ask_judge(
@@ -48,7 +49,8 @@ async def ask_judge(
         calls.append(call_key(model.identity, request))  # which the first call may change
         return reply
 
-    verdict = await judge.judge(question, call, epoch=epoch)
+    with guarded(f"judge {judge.name} failed on pair {question.pair.id}"):
+        verdict = await judge.judge(question, call, epoch=epoch)
     if judge.identity.get("schema"):
         await ctx.note(
             f"{judge.name} takes no JSON schema: its answers are held to their form by the prompt."

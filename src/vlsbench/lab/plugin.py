@@ -5,5 +5,17 @@ from vlsbench.lab._models import open_model
 from vlsbench.lab._served import serve
 from vlsbench.registry import judge, model
 
-model("lab", simulated=True, free=True, serve=serve)(open_model)
-judge("lab", simulated=True, model="lab/judge", harm="lab/harm")(open_model)
+model(
+    "lab",
+    simulated=True,
+    free=True,
+    serve=serve,
+    summary="Rule-made models of the closed world, lab/careful, lab/blind, …; offline.",
+)(open_model)
+judge(
+    "lab",
+    simulated=True,
+    model="lab/judge",
+    harm="lab/harm",
+    summary="Judges replies and material of the closed world, whose truth it knows; offline.",
+)(open_model)

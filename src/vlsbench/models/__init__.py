@@ -33,7 +33,9 @@ from vlsbench.models._images import ImageModel as ImageModel
 from vlsbench.models._images import open_images as open_images
 from vlsbench.models._inspect import InspectChat as InspectChat
 from vlsbench.models._limits import Limiter as Limiter
+from vlsbench.models._open import FORMS as FORMS
 from vlsbench.models._open import Connections as Connections
+from vlsbench.models._open import meant as meant
 from vlsbench.models._open import parse_http_spec as parse_http_spec
 from vlsbench.models._prices import Price as Price
 from vlsbench.models._prices import image_tokens as image_tokens
@@ -43,6 +45,7 @@ from vlsbench.models._prices import text_tokens as text_tokens
 from vlsbench.models._processor import has_bos as has_bos
 from vlsbench.models._processor import images_only as images_only
 from vlsbench.models._processor import load_processor as load_processor
+from vlsbench.models._processor import no_folder as no_folder
 from vlsbench.models._retry import RetryPolicy as RetryPolicy
 from vlsbench.models._thoughts import Said as Said
 from vlsbench.models._thoughts import split_thoughts as split_thoughts

@@ -12,7 +12,7 @@ from json.encoder import encode_basestring
 from typing import Annotated, Any, ClassVar, Protocol
 
 from vlsbench.config import Option
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import Signal, VlsbenchError
 from vlsbench.pairs import ImageData
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
@@ -243,7 +243,7 @@ UNCOUNTED = "uncounted"
 """In `Reply.extra`: requests before the answer that a provider may charge for, unknown how much."""
 
 
-class CallFailed(Exception):
+class CallFailed(Signal):
     """No answer after all retries: a fact about the connection, never about the model."""
 
     def __init__(self, reason: str, attempts: int, uncounted: int = 0) -> None:

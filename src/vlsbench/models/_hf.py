@@ -28,7 +28,7 @@ from vlsbench.models._chat import (
     Request,
     Usage,
 )
-from vlsbench.models._processor import has_bos, load_processor
+from vlsbench.models._processor import has_bos, load_processor, no_folder
 from vlsbench.models._thoughts import is_mark, split_thoughts
 from vlsbench.pairs import ImageError, decode
 from vlsbench.text import first_line
@@ -212,6 +212,8 @@ def _find(name: str) -> None:
     """
     if Path(name).is_dir():
         return
+    if fault := no_folder(name):
+        raise FatalCall(f"model {PREFIX}{name}: {fault}")
     from huggingface_hub import HfApi, try_to_load_from_cache
 
     try:

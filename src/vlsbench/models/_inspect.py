@@ -6,6 +6,7 @@ Keys, base URLs and provider options are Inspect's own, from its environment var
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +21,7 @@ from vlsbench.models._limits import Limiter
 from vlsbench.models._retry import RetryPolicy
 from vlsbench.models._thoughts import split_thoughts
 from vlsbench.pairs import ImageError
-from vlsbench.text import first_line, storable
+from vlsbench.text import first_line, one_line, storable
 
 PREFIX = "inspect/"
 
@@ -62,7 +63,8 @@ class InspectChat:
                 ),
             )
         except Exception as error:  # each provider raises its own kinds
-            raise FatalCall(f"model {spec}: {first_line(error)}") from None
+            said = re.sub(r"\[/?[a-z ]+\]", "", one_line(error)).removeprefix("ERROR: ")
+            raise FatalCall(f"model {spec}: {redact(said)}") from None
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from vlsbench import registry
 from vlsbench.config import Connection
@@ -18,12 +19,13 @@ from vlsbench.models._http import OPENAI_URL, HttpChat, Server
 from vlsbench.models._inspect import PREFIX, InspectChat
 from vlsbench.models._retry import RetryPolicy
 from vlsbench.registry import Kind
+from vlsbench.text import did_you_mean
 
 _AT_URL = re.compile(r"(.*?)@([a-z+]+://.*)", re.DOTALL)
 FORMS = (
     "openai/NAME, NAME@http://host:port/v1 for any OpenAI-compatible server, "
-    "inspect/PROVIDER/NAME, hf/PATH or hf/ORG/NAME in this process, or the name of a plug-in "
-    "(lab/NAME is one)"
+    "inspect/PROVIDER/NAME, hf/PATH or hf/ORG/NAME in this process, or NAME or NAME/REST of a "
+    "plug-in"
 )
 
 
@@ -104,7 +106,7 @@ class Connections:
             VlsbenchError: The spec is of no known form, or its key or extra is missing.
         """
         if not isinstance(spec, str):
-            return spec
+            return registry.conforming(spec, ChatModel, "model")
         if spec.startswith(PREFIX):
             return InspectChat(spec, self._most, self._patience, learns=self._learns)
         if http := parse_http_spec(spec):
@@ -118,10 +120,26 @@ class Connections:
             return HfChat(spec)
         if plugin := registry.find(Kind.MODEL, spec.partition("/")[0]):
             model: ChatModel = plugin.open(spec)
-            return model
-        raise VlsbenchError(f"unknown model {spec!r}: give {FORMS}")
+            return registry.conforming(model, ChatModel, "model")
+        raise VlsbenchError(
+            f"unknown model {spec!r}: {meant(spec)}give {FORMS}; registered are "
+            f"{', '.join(registry.names(Kind.MODEL))}"
+        )
 
 
-registry.model("openai")(HttpChat)
-registry.model("inspect")(InspectChat)
-registry.model("hf", free=True)(HfChat)
+def meant(spec: str) -> str:
+    """Ask whether a model in a folder was meant, or a registered one; empty where neither fits."""
+    if (Path(spec) / "config.json").is_file() or (Path(spec) / "adapter_config.json").is_file():
+        return f"did you mean {HF_PREFIX}{spec}? "
+    return did_you_mean(spec.partition("/")[0], registry.names(Kind.MODEL))
+
+
+registry.model(
+    "openai", summary="OpenAI's models, openai/NAME; NAME@URL asks any OpenAI-compatible server."
+)(HttpChat)
+registry.model(
+    "inspect", summary="Models of any Inspect provider, inspect/PROVIDER/NAME (extra `inspect`)."
+)(InspectChat)
+registry.model(
+    "hf", free=True, summary="A model in this process, hf/PATH or hf/ORG/NAME (extra `align`)."
+)(HfChat)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+
+
+def no_folder(name: str) -> str:
+    """Say that a folder is missing, of a name that no model of the Hub has; else nothing."""
+    if Path(name).is_dir() or re.fullmatch(r"\w[\w.-]*/[\w.-]+", name):
+        return ""
+    return f"no folder {name if name[:1] in ('.', '~', '/') else f'./{name}'}"
 
 
 def load_processor(name: str, **options: Any) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.files import unreadable
 from vlsbench.pairs._pair import Image, Pair, RowError, file_image
 from vlsbench.pairs._parquet import Embedded
 from vlsbench.pairs._readers import PACKED, READERS, form_of, read_json_rows
@@ -113,7 +114,7 @@ def _files(path: Path) -> list[Path]:
             )
         return [path]
     if not path.is_dir():
-        raise VlsbenchError(f"no set at {path}")
+        raise VlsbenchError(unreadable(path, FileNotFoundError()))
     if found := _in_folder(path):
         return found
     within = {split: files for split in SPLITS if (files := _in_folder(path / split))}

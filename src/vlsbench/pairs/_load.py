@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar
 from vlsbench import registry
 from vlsbench.config import Data, Option
 from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.files import unreadable
 from vlsbench.pairs._fetch import PIN, home_folder
 from vlsbench.pairs._generic import FORMS, open_generic, parse_columns
 from vlsbench.pairs._pair import Pair
@@ -104,8 +105,12 @@ def load(
         pairs = _open(os.fspath(bench), data, skip_bad, columns)
     else:
         pairs = PairSet.of(bench)
+    options = [*pairs.options, *_column_options(columns)]
     for name in transforms:
         pairs = _transformed(pairs, name)
+        options += ["--transform", name]
+    used = [(Kind.SOURCE, _split(pairs.asked)[0]), *((Kind.TRANSFORM, one) for one in transforms)]
+    pairs.options = (*options, *registry.options_for(*used))
     if leave_out is not None:
         pairs = without(pairs, read_drop(leave_out, pairs.name))
     if not controls:
@@ -113,6 +118,11 @@ def load(
     return _controlled(
         pairs, [load(one, skip_bad=skip_bad, transforms=transforms) for one in controls]
     )
+
+
+def _column_options(columns: Mapping[str, str] | None) -> list[str]:
+    given = ",".join(f"{field}={column}" for field, column in (columns or {}).items())
+    return ["--columns", given] if given else []
 
 
 def _controlled(pairs: PairSet, sets: Sequence[PairSet]) -> PairSet:
@@ -173,12 +183,22 @@ class DatasetSettings:
         bool, Option("Leave unusable pairs out and record them, rather than stop.")
     ] = False
 
+    @property
+    def again(self) -> list[str]:
+        """How another command opens the same dataset."""
+        data = ["--data", str(self.data)] if self.data else []
+        plugins = registry.options_for((Kind.SOURCE, _split(self.dataset)[0]))
+        return [self.dataset, *data, *_column_options(self._columns), *plugins]
+
+    @property
+    def _columns(self) -> Mapping[str, str]:
+        given = self.columns
+        return parse_columns(given) if isinstance(given, str) else given
+
     def load(self) -> PairSet:
         """Open the dataset; see `load`."""
-        columns = self.columns
-        if isinstance(columns, str):
-            columns = parse_columns(columns)
-        return load(self.dataset, data=self.data, skip_bad=self.skip_bad, columns=columns or None)
+        columns = self._columns or None
+        return load(self.dataset, data=self.data, skip_bad=self.skip_bad, columns=columns)
 
 
 def _transformed(pairs: PairSet, name: str) -> PairSet:
@@ -255,7 +275,7 @@ def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
         with open(path, encoding="utf-8", errors="surrogatepass", newline="") as file:
             rows = [list(map(csv_value, row)) for row in csv.reader(file)]
     except (OSError, ValueError, csv.Error) as error:
-        raise VlsbenchError(f"{os.fspath(path)} cannot be read: {error}") from None
+        raise VlsbenchError(unreadable(os.fspath(path), error)) from None
     if (
         not rows
         or tuple(rows[0]) != DROP_COLUMNS

@@ -20,6 +20,7 @@ from typing import IO, Any
 import msgspec
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import unreadable
 from vlsbench.pairs._pair import RowError
 from vlsbench.pairs._parquet import Labelled, read_arrow, read_parquet
 from vlsbench.text import first_line, storable
@@ -75,7 +76,7 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
                 file.read(len(codecs.BOM_UTF8))
             yield file
     except OSError as error:
-        raise VlsbenchError(f"{path}: {error.strerror or first_line(error)}") from None
+        raise VlsbenchError(unreadable(path, error)) from None
 
 
 def read_text(path: Path) -> str:

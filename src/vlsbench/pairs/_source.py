@@ -145,13 +145,17 @@ class PairSet:
             VlsbenchError: Nothing is left to run.
         """
         self.name = name
+        self.asked = name
+        """What was asked for; `name` also says what was changed."""
+        self.options: tuple[str, ...] = ()
+        """Options with which a command line opens the same set."""
         self.source = source
         self.variant = variant
         self.root = root
-        self._rows = rows
+        self._walk = rows
         bad: list[BadRow] = []
         ids: set[str] = set()
-        for row in rows():
+        for row in self._rows():
             if isinstance(row, BadRow):
                 bad.append(row)
             elif row.id in ids:
@@ -170,17 +174,31 @@ class PairSet:
         self.parts: tuple[int, ...] = (self._count,)
         """Sizes of the sets it is joined of, in order; a sample is drawn from each."""
 
+    def _rows(self) -> Iterator[Pair | BadRow]:
+        """Start a walk; whatever goes wrong in the code that reads is one line."""
+        with registry.guarded(f"benchmark {self.name} cannot be read"):
+            for row in self._walk():
+                if not isinstance(row, Pair | BadRow):
+                    raise VlsbenchError(
+                        f"{self.name}: expected vlsbench.pairs.Pair objects, not "
+                        f"{type(row).__name__}: write Pair(id=…, query=…), or save the rows as "
+                        "JSONL and give its path"
+                    )
+                yield row
+
     @property
     def arguments(self) -> str:
-        """How a command line names the set: its file, or its name and folder, quoted."""
-        if self.source is None and self.root:
-            return shlex.quote(str(self.root))
-        given = shlex.quote(self.name)
-        return f"{given} --data {shlex.quote(str(self.root))}" if self.root else given
+        """How a command line opens the set: its file, or its name and folder, with options."""
+        given = [self.asked]
+        if self.root:
+            given = [self.asked, "--data", str(self.root)] if self.source else [str(self.root)]
+        return shlex.join([*given, *self.options])
 
     @classmethod
     def of(cls, pairs: Iterable[Pair], name: str = "custom") -> PairSet:
         """Make a set of any pairs; an iterator is read once and kept."""
+        if not isinstance(pairs, Iterable):
+            raise VlsbenchError(f"{pairs!r} is no benchmark: give a name, a path or Pair objects")
         kept = pairs if isinstance(pairs, Sequence) else tuple(pairs)
         return cls(name, lambda: kept)
 
@@ -199,7 +217,7 @@ class PairSet:
             variant=self.variant,
             root=self.root,
         )
-        made.columns = self.columns
+        made.columns, made.asked, made.options = self.columns, self.asked, self.options
         return made
 
     @property
@@ -219,6 +237,9 @@ class PairSet:
 
     def __len__(self) -> int:
         return self._count
+
+    def __repr__(self) -> str:
+        return f"<PairSet {self.name}: {len(self):,} {'pair' if len(self) == 1 else 'pairs'}>"
 
     def _repr_html_(self) -> str:
         return show(self.name, len(self), islice(self, 5))

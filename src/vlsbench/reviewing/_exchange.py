@@ -315,7 +315,7 @@ def read_tasks(tasks: Any, review: Review, file: str) -> tuple[list[Annotation],
             if before is None or before.at <= one.at:
                 found[one.person, pair.id] = one
     if bad:
-        raise BadRows(file, bad)
+        raise BadRows(file, bad, way="nothing was imported; correct them and export again")
     return list(found.values()), skipped
 
 
@@ -334,7 +334,10 @@ def _annotation(value: Any, pair: Pair, shown: str) -> Annotation:
             comment = "\n".join(_texts(item.value.text))[:MAX_COMMENT]
         elif item.from_name in list(Question):
             if len(chosen) != 1 or chosen[0] not in list(Answer):
-                raise VlsbenchError(f"{item.from_name}: expected one of {', '.join(Answer)}")
+                wrong = ", ".join(chosen)[:80]
+                raise VlsbenchError(
+                    f"{item.from_name}: expected one of yes, no, unsure (can't tell), not {wrong!r}"
+                )
             answers[Question(item.from_name)] = Answer(chosen[0])
     wanted = [question for step in STEPS for question in asked(pair, step)]
     if missing := sorted(set(wanted) - set(answers)):

@@ -68,7 +68,7 @@ def open_data(
     bad = [row for row in every if isinstance(row, BadRow)]
     name = " + ".join(specs)
     if bad and not skip_bad:
-        raise BadRows(name, bad)
+        raise BadRows(name, bad, rest=len(bad) < len(every))
     return Data(
         name,
         [row for row in every if not isinstance(row, BadRow)],

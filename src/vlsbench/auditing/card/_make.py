@@ -199,7 +199,7 @@ def caveats(card: Card) -> tuple[str, ...]:
             found.append("naming is not calibrated for this embedder: topic and ranks alone")
         found += [said for kind, said in OF_CONTENTS.items() if kinds.get(kind)]
     if card.judged and (bounds := card.judged.group.corrected.bounds):
-        found.append(f"the judge's misses are not measured: {bounds} are harmful by text alone")
+        found.append(f"the judge's misses are not measured: {bounds}")
     if card.harmful == 0:
         found.append("benign pairs: a query that names its image gives no risk away")
     if card.leak and card.leak.n < FEW and card.leak.n != card.limit:

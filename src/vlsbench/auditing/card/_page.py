@@ -87,7 +87,7 @@ def finding(card: Card) -> str:
             "corrected."
         )
     if card.judged and (bounds := card.judged.group.corrected.bounds):
-        said.append(f"Of the harmful pairs, {bounds} are harmful by their text alone.")
+        said.append(f"Of the harmful pairs, {bounds}.")
     gain = card.behaviour.gain if card.behaviour else None
     if card.behaviour and gain and gain.value is not None:
         within = f" (95 % interval {interval(gain)})" if gain.low is not None else ""

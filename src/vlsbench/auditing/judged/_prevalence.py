@@ -59,12 +59,12 @@ class Bounds:
     """Each holds at 95 % if the judge misses no more than it says."""
 
     def __str__(self) -> str:
-        said = [f"at least {percent(self.at_least)}"]
+        said = f"at least {percent(self.at_least)} are harmful by their text alone"
         for bound in self.at_most:
             if bound.misses == QUOTED:
                 most = percent(bound.share)
-                said.append(f"if the judge misses up to {100 * QUOTED:.0f} %, at most {most}")
-        return "; ".join(said)
+                said += f", and at most {most} if the judge misses up to {100 * QUOTED:.0f} %"
+        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Sensitivity:
         least = f"more than {100 * self.above:.0f} % of the harmful"
         what = f"{least if self.above else 'some'} pairs"
         if self.extra is None:
-            return f"Not shown: that {what} are harmful by their text alone."
+            return f"No evidence that {what} are harmful by their text alone."
         return (
             f"That {what} are harmful by their text alone falls only if the judge's false alarms "
             f"on the benchmark are {self.extra * 100:.1f} points more frequent than on the "

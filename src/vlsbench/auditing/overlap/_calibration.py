@@ -24,6 +24,7 @@ from vlsbench.auditing.overlap._figures import Estimate
 from vlsbench.auditing.overlap._measure import FEATURES, Numbers
 from vlsbench.embed import Embedder
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import unreadable
 from vlsbench.schemas import decode_json
 from vlsbench.stats import LEVEL, effective_size
 
@@ -194,7 +195,7 @@ def load_calibration(path: Path) -> Calibration:
     try:
         return _parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
-        raise VlsbenchError(f"{path}: {error.strerror}") from None
+        raise VlsbenchError(unreadable(path, error)) from None
 
 
 def check_fits(calibration: Calibration, embedder: Embedder) -> None:

@@ -1,0 +1,276 @@
+"""What goes wrong on a first day, each in one line that says what to do."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.cli.typed import Command
+
+MINE = '''
+from vlsbench.pairs import Pair
+from vlsbench.registry import judge, model, source, transform
+
+
+@judge("boom")
+def boom(question):
+    """Breaks."""
+    raise ValueError("my judge broke")
+
+
+@judge("second")
+def second(question):
+    """Breaks at the second pair."""
+    return "refusal" if question.pair.id.endswith("0") else {}["gone"]
+
+
+@model("broken")
+class Broken:
+    """Breaks when it is asked."""
+
+    endpoint = "broken"
+    identity = {"name": "broken"}
+
+    def __init__(self, spec):
+        self.spec = spec
+
+    async def ask(self, request):
+        raise KeyError("oh")
+
+    async def close(self):
+        pass
+
+
+@model("half")
+class Half:
+    """Has nothing that a model has."""
+
+    def __init__(self, spec):
+        pass
+
+
+@source("kitchen")
+def kitchen(root, variant):
+    """Breaks while it is read."""
+    yield Pair("1", "Is it hot?")
+    raise OSError("the oven is off")
+
+
+@transform("loud")
+def loud(pair):
+    """Breaks."""
+    raise ZeroDivisionError
+'''
+BENCH = "lab/leakless?n=3"
+
+
+def line_of(text: str) -> int:
+    return next(n for n, line in enumerate(MINE.splitlines(), 1) if text in line)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said", "line"),
+    [
+        (
+            "lab/leakless?n=1 --model lab/careful --judge boom",
+            "judge boom failed on pair leakless-0-00000: ValueError: my judge broke",
+            'ValueError("my',
+        ),
+        (f"{BENCH} --model broken --judge lab", "model broken failed: KeyError: 'oh'", "KeyError"),
+        (
+            "kitchen --model lab/careful --judge lab",
+            "benchmark kitchen cannot be read: OSError: the oven is off",
+            "OSError",
+        ),
+        (
+            f"{BENCH} --model lab/careful --judge lab --transform loud",
+            f"benchmark {BENCH}+loud cannot be read: ZeroDivisionError: ZeroDivisionError",
+            "raise Zero",
+        ),
+    ],
+)
+def test_a_users_own_code_that_breaks_is_one_line(
+    vlsbench: Command, tmp_path: Path, typed: str, said: str, line: str
+) -> None:
+    (tmp_path / "newcomer.py").write_text(MINE)
+    arguments = ("eval", "--plugin", "newcomer.py", "-q", *shlex.split(typed))
+    done = vlsbench(*arguments)
+    where = f"(newcomer.py:{line_of(line)}); --debug shows the trace"
+    assert (done.returncode, done.stderr) == (1, f"error: {said} {where}\n")
+    assert "Traceback" in vlsbench("--debug", *arguments).stderr
+
+
+def test_what_was_paid_before_a_judge_broke_is_kept(vlsbench: Command, tmp_path: Path) -> None:
+    (tmp_path / "newcomer.py").write_text(MINE)
+    arguments = (
+        "eval",
+        BENCH,
+        "--plugin",
+        "newcomer.py",
+        "--model",
+        "lab/careful",
+        "-q",
+        "--out",
+        "r",
+    )
+    assert vlsbench(*arguments, "--judge", "second", "-c", "1").returncode == 1
+    done = vlsbench(*arguments[:-2], "--judge", "lab", "--reuse", "r", "--out", "s", "--json")
+    target = json.loads(done.stdout)["spend"][0]
+    assert target["role"] == "target"
+    assert target["reused"] >= 1
+    assert target["reused"] + target["calls"] == 3
+
+
+def test_a_model_or_judge_that_is_none_is_told_what_is_expected(
+    vlsbench: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "newcomer.py").write_text(MINE)
+    done = vlsbench("eval", BENCH, "--plugin", "newcomer.py", "--model", "half", "--judge", "lab")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: model 'Half' lacks ask, spec, endpoint, identity, close")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "csv"])
+def test_a_set_without_a_known_column_lists_its_columns_once(
+    vlsbench: Command, tmp_path: Path, form: str
+) -> None:
+    rows = [{"ask": "Is it hot?", "about": "a toaster"}] * 3
+    texts = {
+        "jsonl": "\n".join(map(json.dumps, rows)),
+        "json": json.dumps(rows),
+        "csv": "ask,about\n" + "Is it hot?,a toaster\n" * 3,
+    }
+    (tmp_path / f"set.{form}").write_text(texts[form])
+    done = vlsbench("eval", f"set.{form}", "--model", "lab/careful", "--judge", "lab")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert f"set.{form}: no column query" in done.stderr
+    assert "name it with --columns query=COLUMN (has ask, about)" in done.stderr
+
+
+def test_the_hint_of_an_audit_runs_as_it_stands(vlsbench: Command, tmp_path: Path) -> None:
+    rows = [{"ask": f"Can a toddler reach toaster {n}?", "description": "toaster"} for n in "abc"]
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    plugin = (
+        "@transform('polite')\ndef polite(pair):\n    '''Changes nothing.'''\n    return pair\n"
+    )
+    (tmp_path / "polite.py").write_text(f"from vlsbench.registry import transform\n{plugin}")
+    given = ("--columns", "query=ask", "--transform", "polite", "--plugin", "polite.py")
+    done = vlsbench("audit", "set.jsonl", *given, "--drop-leaking", "0.0001")
+    assert done.returncode == 0, done.stderr
+    (hint,) = [line for line in done.stdout.splitlines() if "runs the rest" in line]
+    typed = shlex.split(hint.split("…")[0])[1:]
+    assert typed[1:8] == [
+        *("set.jsonl", "--columns", "query=ask", "--transform"),
+        *("polite", "--plugin", "polite.py"),
+    ]
+    # All three pairs leak: the list itself is read, and nothing is left.
+    run = vlsbench(*typed, "--model", "lab/careful", "--judge", "offline", "--dry-run")
+    assert "no usable row" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("hf/nosuchdir", "model hf/nosuchdir: no folder ./nosuchdir\n"),
+        ("hf/./nosuch", "model hf/./nosuch: no folder ./nosuch\n"),
+        ("tiny", "unknown model 'tiny': did you mean hf/tiny? give openai/NAME"),
+        ("openia/gpt-4o", "unknown model 'openia/gpt-4o': did you mean openai or broken? give"),
+        ("toaster", "registered are openai, inspect, hf, broken, half, lab\n"),
+    ],
+)
+def test_an_unknown_model_is_named_at_once(
+    vlsbench: Command, tmp_path: Path, model: str, said: str
+) -> None:
+    (tmp_path / "newcomer.py").write_text(MINE)
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "config.json").write_text("{}")
+    done = vlsbench("eval", BENCH, "--plugin", "newcomer.py", "--model", model, "--judge", "lab")
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"), [("labb", "did you mean lab? "), ("tiny", "did you mean hf/tiny? ")]
+)
+def test_an_unknown_judge_is_met_with_those_there_are(
+    vlsbench: Command, tmp_path: Path, judge: str, said: str
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "config.json").write_text("{}")
+    done = vlsbench("eval", BENCH, "--model", "lab/careful", "--judge", judge)
+    assert done.returncode == 1
+    assert f"no judge {judge!r}: {said}there are offline, " in done.stderr
+    assert "lab, or a model's spec (openai/NAME" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("eval lab/leaky --leave-out keep.cvs", "keep.cvs: no such file; did you mean keep.csv?"),
+        ("eval kep.csv", "kep.csv: no such file; did you mean keep.csv?"),
+        ("eval gone.jsonl", "gone.jsonl: no such file"),
+        ("eval lab/leaky --config gone.toml", "gone.toml: no such file"),
+        ("eval lab/leaky --judge-prompt gone.txt --judge lab/judge", "gone.txt: no such file"),
+        ("audit lab/leaky --calibration gone.json", "gone.json: no such file"),
+    ],
+)
+def test_a_missing_file_is_said_with_a_near_name(
+    vlsbench: Command, tmp_path: Path, typed: str, said: str
+) -> None:
+    (tmp_path / "keep.csv").write_text("x")
+    eval_only = ("--model", "lab/careful", "--judge", "lab/judge")
+    words = typed.split()
+    done = vlsbench(*words, *(eval_only if words[0] == "eval" else ()))
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"{said}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("limt = 3", "c.toml: unknown key limt; did you mean sample.limit?"),
+        ("limit = 3", "c.toml: unknown key limit; did you mean sample.limit?"),
+        ("[sample]\nlimt = 3", "c.toml: unknown key sample.limt; did you mean sample.limit?"),
+        (
+            '[sample]\nlimit = "x"',
+            "c.toml: sample.limit: must be a whole number or 'none', not text",
+        ),
+    ],
+)
+def test_a_slip_in_a_configuration(vlsbench: Command, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    done = vlsbench("eval", BENCH, "--model", "lab/blind", "--judge", "lab", "--config", "c.toml")
+    assert (done.returncode, done.stderr) == (1, f"error: {said}\n")
+
+
+def test_none_lifts_a_limit_of_the_file(vlsbench: Command, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[sample]\nlimit = 1\n[budget]\nmax_calls = 0\n")
+    arguments = ("eval", BENCH, "--model", "lab/blind", "--judge", "lab", "--config", "c.toml")
+    done = vlsbench(*arguments, "--limit", "none", "--max-calls", "none", "--json", "-q")
+    assert json.loads(done.stdout)["groups"][0]["pairs"] == 3
+    wrong = vlsbench(*arguments, "--limit", "0")
+    assert wrong.returncode == 2
+    assert "0 is not at least 1" in wrong.stderr
+
+
+@pytest.mark.parametrize("command", ["eval", "audit", "build", "align", "release", "compare"])
+def test_a_template_is_printed_without_what_must_be_given(
+    vlsbench: Command, tmp_path: Path, command: str
+) -> None:
+    done = vlsbench(command, "--print-config")
+    assert done.returncode == 0, done.stderr
+    assert "=  (must be given)" in done.stdout
+    # Only what must be given is still missing once a file has the rest.
+    (tmp_path / "c.toml").write_text(done.stdout)
+    again = vlsbench(command, "--config", "c.toml", "--print-config")
+    assert again.stdout == done.stdout
+
+
+def test_a_wrong_choice_names_the_near_one(vlsbench: Command) -> None:
+    done = vlsbench("eval", BENCH, "--model", "lab/blind", "--judge", "lab", "--view", "txt")
+    assert done.returncode == 2
+    assert "'txt': did you mean text? choose full, text," in done.stderr
