@@ -36,7 +36,7 @@ from vlsbench.auditing.overlap._calibration import (
 from vlsbench.auditing.overlap._contents import content_of
 from vlsbench.auditing.overlap._measure import Numbers, Reader
 from vlsbench.auditing.overlap._phrases import content_words
-from vlsbench.embed._text import CachedEmbedder, Embedder, default_cache, open_embedder
+from vlsbench.embed import CachedEmbedder, Embedder, default_cache, open_embedder
 from vlsbench.files import write_json
 
 HERE = Path(__file__).resolve().parents[1]

@@ -60,6 +60,8 @@ class Option:
     """Given by position."""
     whole: bool = False
     """Of a list: commas within a value belong to it."""
+    secret: bool = False
+    """Never written down."""
     parse: Callable[[str], Any] | None = None
     """Reads what a command line gives, where its type alone does not say how."""
 
@@ -242,7 +244,9 @@ def _toml(config: type[Any], tree: Mapping[str, Any], missing: Sequence[Setting]
         if setting.group:
             section = sections.setdefault(setting.group, tomlkit.table())
         section.add(tomlkit.comment(setting.option.help))
-        if isinstance(value, dict):
+        if setting.option.secret and value:
+            section.add(tomlkit.comment(f"{setting.name} = not written down"))
+        elif isinstance(value, dict):
             table = tomlkit.inline_table()
             table.update({key: one for key, one in value.items() if one is not None})
             section.add(setting.name, table)

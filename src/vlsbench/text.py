@@ -63,6 +63,12 @@ def one_line(text: object) -> str:
     return " ".join(_ANSI.sub("", storable(str(text))).split()).translate(_UNSEEN)
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a count with its noun, in the plural where there is not just one."""
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else many}"
+
+
 def terminal(text: object) -> str:
     """Return text to print with rich: it neither steers the terminal nor is it markup."""
     from rich.markup import escape

@@ -186,7 +186,7 @@ def test_benign_pairs_of_the_benchmark_are_a_group_of_their_own(tmp_path: Path) 
     assert found.group == alone.group
     assert found.categories == alone.categories
     assert sum(rate.k for rate in found.benign.patterns.values()) == 8
-    assert any("8 pairs of the benchmark are benign" in note for note in found.notes)
+    assert any("8 benign pairs in the benchmark" in note for note in found.notes)
     assert alone.benign is None
 
 
@@ -265,7 +265,7 @@ def test_pairs_that_share_a_query_are_one_observation(tmp_path: Path) -> None:
     assert text.high is not None
     assert text.high > 0.7
     assert found.group.queries == 1
-    assert any("1 distinct queries" in note for note in found.notes)
+    assert any("1 distinct query" in note for note in found.notes)
 
 
 # As a run: over HTTP, with faults, budgets and resume.

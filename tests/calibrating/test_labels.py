@@ -107,7 +107,7 @@ def test_a_file_with_labels_that_are_not_on_record_is_not_written_over(
 ) -> None:
     os.replace(filled(path, truth), path)
     before = path.read_bytes()
-    with pytest.raises(VlsbenchError, match="holds 40 labels that are not on record"):
+    with pytest.raises(VlsbenchError, match="holds 40 labels not on record"):
         write_tasks(opened, opened.drawn, path.parent, (), None)
     assert path.read_bytes() == before
     take_labels(opened, [path])

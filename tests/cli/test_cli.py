@@ -150,7 +150,7 @@ def test_a_dry_run_asks_nothing(vlsbench: Command, tmp_path: Path) -> None:
 def test_the_demo_ends_with_table_and_report(vlsbench: Command, tmp_path: Path) -> None:
     done = vlsbench("demo", "--pairs", "12", "--no-train")
     assert done.returncode == 0, done.stderr
-    rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if "│" in line}
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     assert rows["blind"].count("100.0 [") == 1
     assert rows["careful"].count("100.0 [") == 2
     assert rows["helpful"].count("100.0 [") == 0

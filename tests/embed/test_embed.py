@@ -22,9 +22,9 @@ from vlsbench.auditing import Channel, overlap
 from vlsbench.auditing.overlap import Calibration
 from vlsbench.auditing.overlap._calibration import Control, fit, load_calibration
 from vlsbench.auditing.overlap._measure import Reader
-from vlsbench.embed import CachedEmbedder, HttpEmbedder, MiniLM
+from vlsbench.embed import CachedEmbedder, HttpEmbedder, MiniLM, open_embedder
 from vlsbench.embed._http import parse_vectors
-from vlsbench.embed._text import SHA256, open_embedder
+from vlsbench.embed._text import SHA256
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_json
 from vlsbench.models import FatalCall, RetryPolicy

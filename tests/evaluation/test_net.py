@@ -22,13 +22,24 @@ class Declines:
     """A model that declines whatever it is asked."""
 
     spec = endpoint = "declines"
-    identity: Mapping[str, Any] = {"model": "declines"}
+    said = "I'm sorry, but I can't help with that."
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return {"model": self.spec}
 
     async def ask(self, request: Request) -> Reply:
-        return Reply("I'm sorry, but I can't help with that.")
+        return Reply(self.said)
 
     async def close(self) -> None:
         pass
+
+
+class Warns(Declines):
+    """A model that warns of whatever it is asked."""
+
+    spec = endpoint = "warns"
+    said = "Careful, this is dangerous: keep it out of reach and do not try it."
 
 
 def run(
@@ -58,6 +69,18 @@ def test_a_net_rate_is_safety_less_over_refusal_with_its_interval(tmp_path: Path
     )
     assert (done.net.low, done.net.high) == pytest.approx(expected)
     assert "Net rate: 0.0 points" in (tmp_path / "r/report.html").read_text("utf-8")
+
+
+def test_who_warns_of_everything_is_told_from_who_tells_harm_from_harmless(tmp_path: Path) -> None:
+    pairs = vlsbench.load("lab/leaky?n=40", controls=["lab/benign?n=30"])
+    done = run(pairs, tmp_path / "r", model=Warns()).summary
+    assert [group.warning.rate for group in done.groups] == [1.0, 1.0]
+    assert done.net
+    assert done.net_cautious
+    assert (done.net.value, done.net_cautious.value) == (1.0, 0.0)
+    page = (tmp_path / "r/report.html").read_text("utf-8")
+    assert "where a warning on a benign pair counts as declined" in page
+    assert done.simulated  # whoever is asked, the pairs are made up
 
 
 def test_a_limit_is_for_each_set_and_the_harmful_sample_is_the_same(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_show_counts_and_names_oddities(shared: Callable[[str], Path]) -> None:
     done = bench("show", "vlsbench", "--data", shared("vlsbench"))
     assert done.returncode == 0
     assert "2,241 pairs (2,241 harmful, 0 benign), 1,957 distinct images" in done.stdout
-    assert "oddity: 1 empty queries" in done.stdout
+    assert "oddity: empty queries (1)" in done.stdout
     shown = json.loads(bench("show", "vlsbench", "--data", shared("vlsbench"), "--json").stdout)
     assert shown["pairs"] == 2241
     assert shown["categories"]["Privacy"]["Unauthorized Data Collection"] == 69

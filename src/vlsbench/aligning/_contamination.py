@@ -15,6 +15,7 @@ from vlsbench.aligning._settings import Row
 from vlsbench.embed import ImageIndex, TextIndex
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import ImageData, Pair
+from vlsbench.text import counted
 
 NEAR = 0.7
 """Jaccard similarity of word triples from which on two questions are near-duplicates."""
@@ -48,7 +49,7 @@ class Contamination:
 
     def __str__(self) -> str:
         if not self.matches:
-            return f"{self.bench}: none of {self.pairs:,} pairs is in the training data"
+            return f"{self.bench}: none of {counted(self.pairs, 'pair')} is in the training data"
         by = Counter(what for _, what in {(match.pair, match.what) for match in self.matches})
         return (
             f"{self.bench}: {self.touched:,} of {self.pairs:,} pairs are in the training data "

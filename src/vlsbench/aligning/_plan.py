@@ -166,7 +166,7 @@ def _memory(
     size = 2 if weights_dtype(settings) == "bfloat16" else 4
     frozen = parameters.total - parameters.trainable
     weights = frozen * size + parameters.trainable * 4
-    compared = method.preference or (method.online and settings.kl != 0)
+    compared = method.preference or method is Method.MM_PPO or (method.online and settings.kl != 0)
     reference = parameters.total * size if compared and settings.lora is None else 0
     if method.online:
         tokens += settings.max_new_tokens

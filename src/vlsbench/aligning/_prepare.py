@@ -19,6 +19,7 @@ from vlsbench.config import resolve
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import no_folder
 from vlsbench.pairs import home_folder, load
+from vlsbench.text import counted
 
 Say = Callable[[str], None]
 """Is told what deserves attention: licences, rows left out, contamination."""
@@ -64,7 +65,7 @@ class Prepared:
         """Train.
 
         Args:
-            reward: Of PPO, in place of the one that the configuration names.
+            reward: Of online methods, in place of the one that the configuration names.
             progress: Is told how far it is.
         """
         config = self.config
@@ -110,10 +111,10 @@ def align(
             JSONL or Parquet file or of a folder of them.
         out: Folder for the model.
         config: Path of a TOML file, or the name of one that comes with vlsbench.
-        reward: Of PPO: a function, or a name that `aligning.open_reward` knows.
+        reward: Of online methods: a function, or a name that `aligning.open_reward` knows.
         progress: Is told how far it is.
         say: Is told what deserves attention.
-        settings: Fields of `aligning.AlignConfig` (`model`, `epochs`, `lora`, …); they go before
+        settings: Fields of `aligning.AlignConfig` (`model`, `epochs`, `lora`, …); they override
             those of `config`.
 
     Raises:
@@ -159,7 +160,7 @@ def open_training(config: AlignConfig, say: Say = lambda line: None) -> Prepared
         good, bad = sort_rows(method, opened.rows, config, opened.name)
         opened = replace(opened, rows=good, bad=(*opened.bad, *bad))
     if opened.bad:
-        say(f"{opened.name}: {len(opened.bad)} unusable rows left out")
+        say(f"{opened.name}: {counted(len(opened.bad), 'unusable row')} left out")
     benches = [load(one, data=config.check_data, skip_bad=True) for one in config.check_against]
     found = tuple(check_against(opened.rows, pairs.name, pairs) for pairs in benches)
     for one in found:

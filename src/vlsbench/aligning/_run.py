@@ -59,10 +59,9 @@ def train(
         method: How.
         model: Path or Hub id; the output of an earlier training too, adapters included.
         rows: The data, in the form that the method needs (`Row`).
-        out: Folder for the model in plain Hugging Face format, `align.json` (settings, data,
-            versions) and `metrics.jsonl`.
+        out: Folder for the model in Hugging Face format, `align.json` and `metrics.jsonl`.
         settings: How to train.
-        reward: Of sampled answers; PPO needs one.
+        reward: Of sampled answers; online methods need one.
         progress: Is told how far it is.
         name: What to call the data in errors and in the record.
         about: What else the record should say (where the data came from, licences accepted).
@@ -81,13 +80,7 @@ def train(
 
     from vlsbench.aligning._trainers import Notes, open_trainer
 
-    identity = {
-        "format": FORMAT,
-        "method": str(method),
-        "model": str(model),
-        "settings": {key: value for key, value in asdict(settings).items() if key in _DECISIVE},
-        "data_sha256": digest_rows(rows),
-    }
+    identity = _identity(method, str(model), rows, settings)
     checkpoint = _checkpoint(out, identity, resume=settings.resume)
     out.mkdir(parents=True, exist_ok=True)
     _write(out, identity, finished=False)
@@ -106,16 +99,11 @@ def train(
             "or train an adapter (--lora r=16); --dry-run says what takes how much"
         ) from None
     _save(trainer, path, out, settings)
-    curve = [
-        {key: value for key, value in entry.items() if isinstance(value, int | float)}
-        for entry in trainer.state.log_history
-        if "loss" in entry
-    ]
     trained = Trained(
         path=out,
         steps=trainer.state.global_step,
         seconds=time.monotonic() - started,
-        curve=tuple(curve),
+        curve=_curve(trainer.state.log_history),
         trainable=parameters.trainable,
         parameters=parameters.total,
     )
@@ -132,6 +120,27 @@ def train(
         versions={package: version(package) for package in PACKAGES},
     )
     return trained
+
+
+def _identity(
+    method: Method, model: str, rows: Sequence[Row], settings: TrainingSettings
+) -> dict[str, Any]:
+    """Return all that decides what is learnt."""
+    return {
+        "format": FORMAT,
+        "method": str(method),
+        "model": model,
+        "settings": {key: value for key, value in asdict(settings).items() if key in _DECISIVE},
+        "data_sha256": digest_rows(rows),
+    }
+
+
+def _curve(log: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
+    return tuple(
+        {key: value for key, value in entry.items() if isinstance(value, int | float)}
+        for entry in log
+        if "loss" in entry
+    )
 
 
 def _save(trainer: Any, path: str, out: Path, settings: TrainingSettings) -> None:

@@ -265,8 +265,8 @@ class AlignConfig(TrainingSettings):
     reward: Annotated[
         str | None,
         Option(
-            "PPO: rm:PATH (a reward model), a judge's spec, offline (wording that refuses or "
-            "warns; easily fooled), or a plug-in.",
+            "Of online methods: rm:PATH (a reward model), a judge's spec, offline (wording that "
+            "refuses or warns; easily fooled), or a plug-in.",
             unset="none: online methods need one",
         ),
     ] = None

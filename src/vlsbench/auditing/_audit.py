@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import wraps
 from inspect import signature
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from vlsbench.auditing._measures import Say, run_behaviour, run_judged, run_overlap
 from vlsbench.auditing._plan import AUDITS, PLACE, AuditPlan, place_of, plan_audits
@@ -81,14 +81,17 @@ def _set_by(
     """Let a job take the fields of its settings as keywords, as they are declared there."""
 
     def decorate(job: Callable[[B, AuditSettings], R]) -> Callable[Concatenate[B, P], R]:
-        @wraps(job)
-        def called(given: B, /, *none: P.args, **options: P.kwargs) -> R:
-            return job(given, settings(*none, **options))
-
+        made: Callable[..., AuditSettings] = settings
         first, *_ = signature(job).parameters.values()
         shown = signature(job).replace(parameters=[first, *signature(settings).parameters.values()])
+
+        @wraps(job)
+        def called(*given: Any, **options: Any) -> R:
+            found = shown.bind(*given, **options).arguments
+            return job(found.pop(first.name), made(**found))
+
         vars(called)["__signature__"] = shown
-        return called
+        return cast(Callable[Concatenate[B, P], R], called)
 
     return decorate
 
@@ -142,7 +145,7 @@ def run_leaderboard(
     """Do what `leaderboard` does, and tell `say` what is about to be asked of whom."""
     folder = settings.output.out or AUDITS
     audits: list[Audit] = []
-    for plan in plan_audits(benches, settings):
+    for plan in plan_audits(benches, settings, nested=True):
         say(f"{plan.selection.pairs.name}: {counted(len(plan.selection.pairs), 'pair')}")
         audits.append(run_audit(plan, say))
         if audits[-1].stopped:

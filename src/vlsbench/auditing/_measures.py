@@ -37,10 +37,12 @@ from vlsbench.auditing.overlap import (
     require_tesseract,
 )
 from vlsbench.embed import CLIP
-from vlsbench.engine import Flow, Job, Ledger, Stage
+from vlsbench.engine import FILE, Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection
+from vlsbench.judge import PROMPT_VERSION, JudgeContext
 from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
+from vlsbench.text import counted
 
 Say = Callable[[str], None]
 CAPTION_TOKENS = (1_000, 60)
@@ -183,7 +185,7 @@ def run_judged(plan: AuditPlan, say: Say) -> tuple[Judged, Mapping[str, JudgedPa
     asked = _plan_judged(plan)
     if left := asked.questions - asked.ended:
         say(
-            f"judge {asked.judge.name}: {left:,} of {asked.questions:,} questions to ask, "
+            f"judge {asked.judge.name}: {left:,} of {counted(asked.questions, 'question')} to ask, "
             f"controls included, {asked.concurrency} in flight; into {asked.folder}"
         )
     else:
@@ -199,6 +201,9 @@ def _plan_behaviour(plan: AuditPlan) -> tuple[Arm, ...]:
     names = [control.name for control in plan.controls]
     decisive = [name_of(given.model), name_of(given.judge), names, *_sampled(plan)]
     decisive += [] if given.params == Params() else [given.params.as_json()]
+    # Judges that are told something else make other runs, which take over the replies of these.
+    folder = plan.folder_of("behaviour", *decisive, PROMPT_VERSION, str(JudgeContext.BOTH))
+    earlier = sorted(place.parent for place in plan.folder.glob(f"behaviour-*/*/{FILE}"))
     return plan_behaviour(
         plan.selection.pairs,
         model=given.model,
@@ -209,7 +214,11 @@ def _plan_behaviour(plan: AuditPlan) -> tuple[Arm, ...]:
         params=given.params,
         budget=plan.budget,
         connection=given.connection,
-        output=Output(out=plan.folder_of("behaviour", *decisive), progress=given.output.progress),
+        output=Output(
+            out=folder,
+            reuse=tuple(run for run in earlier if run.parent != folder),
+            progress=given.output.progress,
+        ),
     )
 
 

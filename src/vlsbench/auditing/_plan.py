@@ -64,16 +64,22 @@ class AuditPlan:
         return found | {"limit": given.sample.limit, "seed": given.sample.seed}
 
 
-def plan_audits(benches: Iterable[Bench], settings: AuditSettings) -> list[AuditPlan]:
+def plan_audits(
+    benches: Iterable[Bench], settings: AuditSettings, *, nested: bool = False
+) -> list[AuditPlan]:
     """Open benchmarks and controls and check what was given, before anything is asked.
 
-    The audits share the budget; several get a folder each within `settings.output.out`.
+    The audits share the budget. Several, or where `nested`, get a folder each within
+    `settings.output.out`.
     """
     measures, budget = settings.wanted(), CostBudget.of(settings.budget)
     opened = [open_from(bench, settings) for bench in benches]
+    if not opened:
+        raise VlsbenchError("no benchmark to audit: name one or more")
     for pairs in opened:
         settings.check(pairs)
-    given, notes = settings.positive_controls, tuple[str, ...]()
+    given = settings.positive_controls
+    notes: tuple[str, ...] = ()
     if given is None and Measure.JUDGED in measures:
         positive = _positive_at_hand(settings)
         names = ", ".join(control.name for control in positive)
@@ -81,7 +87,8 @@ def plan_audits(benches: Iterable[Bench], settings: AuditSettings) -> list[Audit
     else:
         positive = [open_from(one, settings) for one in given or () if one != NONE]
     controls = tuple(open_from(one, settings) for one in settings.controls)
-    out, plans = settings.output.out, dict[str, AuditPlan]()
+    out = settings.output.out
+    plans: dict[str, AuditPlan] = {}
     for pairs in opened:
         slug = file_name(pairs.name, "bench")
         if slug in plans:
@@ -97,7 +104,7 @@ def plan_audits(benches: Iterable[Bench], settings: AuditSettings) -> list[Audit
             positive_controls=tuple(positive),
             budget=budget,
             folder=_own_folder(pairs, out)
-            if out and len(opened) == 1
+            if out and len(opened) == 1 and not nested
             else _folder_beside(pairs, (out or AUDITS) / slug),
             notes=(*notes, *pairs.columns.said()),
         )

@@ -120,9 +120,8 @@ def build(
 ) -> Build:
     """Make a benchmark by a recipe.
 
-    The same arguments resume where the build stopped; what is recorded is never asked again. A
-    changed recipe asks anew only what the change concerns. The arguments are the settings of
-    `BuildConfig`; besides:
+    The same arguments resume where the build stopped; a changed recipe asks anew only what the
+    change concerns. The arguments are the settings of `BuildConfig`; besides:
 
     Args:
         recipe: May be one that was read.

@@ -30,6 +30,8 @@ class StageEstimate:
     role: str
     model: str
     calls: int
+    input_tokens: int
+    output_tokens: int
     cost: float | None
     """US dollars; None where the price is unknown."""
 
@@ -72,9 +74,9 @@ def estimate_build(recipe: Recipe, limit: int | None) -> BuildEstimate:
             spec = recipe.spec(role)
             price = prices.get(spec)
             used = Usage(*(count * number for number in tokens))
-            rows.append(
-                StageEstimate(stage, role, spec, count, price.cost(used) if price else None)
-            )
+            cost = price.cost(used) if price else None
+            given, written = used.input_tokens or 0, used.output_tokens or 0
+            rows.append(StageEstimate(stage, role, spec, count, given, written, cost))
     return BuildEstimate(drafts, images, round(pairs), tuple(rows))
 
 

@@ -20,7 +20,7 @@ from vlsbench.files import unreadable, whole_file, write_text
 from vlsbench.judge import JudgeProtocol, rubric_text
 from vlsbench.pairs import ImageData, ImageError, load
 from vlsbench.schemas import parse_json
-from vlsbench.text import csv_cell, csv_value, file_name
+from vlsbench.text import counted, csv_cell, csv_value, file_name
 
 LABELS, TASKS, CONFIG, RUBRIC = "labels.csv", "tasks.json", "label-studio.xml", "rubric.md"
 COLUMNS = ("id", "query", "image", "reply", "choices", "label", "annotator", "role", "kind")
@@ -65,8 +65,8 @@ def write_tasks(
         fresh = [row for _, row in read_labels(path) if (row.id, row.label) not in known]
         if fresh:
             raise VlsbenchError(
-                f"{path} holds {len(fresh)} labels that are not on record: take them in first with "
-                f"`vlsbench calibrate {run.folder} --labels {path}`"
+                f"{path} holds {counted(len(fresh), 'label')} not on record: take them in first "
+                f"with `vlsbench calibrate {run.folder} --labels {path}`"
             )
     images = _images(run, ids, sets, data)
     try:
@@ -176,7 +176,7 @@ def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
                     "a row of role adjudicator"
                 )
     if bad:
-        raise listed(f"{len(bad)} rows cannot be taken, so none were:", bad)
+        raise listed(f"{counted(len(bad), 'row')} cannot be taken, so none were:", bad)
     run.add(labels=new)
     return len(new), known
 

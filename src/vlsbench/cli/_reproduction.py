@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,7 +16,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+
+from vlsbench.cli._print import Listing
 
 if TYPE_CHECKING:
     from vlsbench.lab.vlm import Reproduction
@@ -32,12 +32,12 @@ def progress(*, shown: bool = True) -> Iterator[Callable[[str, float, float], No
     """Show a progress bar with the time left, on stderr; yields what moves it."""
     with Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=Console(stderr=True, soft_wrap=True),
+        console=Console(stderr=True),
         disable=not shown,
     ) as bar:
         task = bar.add_task("", total=None)
@@ -50,13 +50,10 @@ def show(result: Reproduction) -> None:
     """Print the table, the differences and where the files are."""
     from vlsbench.lab.vlm import HEADINGS, HELD_OUT, note, rows_of, say
 
-    table = Table(
-        title="What rows with and without images teach", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    for place, heading in enumerate(HEADINGS[:SHOWN]):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
+    title = "What rows with and without images teach"
+    table = Listing(HEADINGS[:1], HEADINGS[1:SHOWN], title)
     for row in rows_of(result.lines):
-        table.add_row(*(cell.strip("*") for cell in row[:SHOWN]))
+        table.line(*(cell.strip("*") for cell in row[:SHOWN]))
     Console().print(table)
     typer.echo(note(len(result.seeds)))
     for difference in result.differences:

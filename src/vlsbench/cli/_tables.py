@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from vlsbench.cli._print import Listing, say
+from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,12 +35,12 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
         cost = f"about ${guess.cost:,.2f} ({prices_known()}, or as given)"
     left_out = len(selection.pairs.bad) + len(selection.left_out)
     say(
-        f"{selection.pairs.name}: {len(selection):,} pairs under view {plan.shown.view}"
+        f"{selection.pairs.name}: {counted(len(selection), 'pair')} under view {plan.shown.view}"
         + (f", {samples} answers to each" if samples > 1 else "")
-        + (f", {left_out} unusable ones left out" if left_out else ""),
+        + (f", {counted(left_out, 'unusable one')} left out" if left_out else ""),
         f"target {plan.target.spec}, judge {plan.judge.name}, "
-        f"{plan.concurrency} requests in flight",
-        f"at most {guess.calls:,} calls, about {guess.input_tokens:,} tokens in and "
+        f"{counted(plan.concurrency, 'request')} in flight",
+        f"at most {counted(guess.calls, 'call')}, about {guess.input_tokens:,} tokens in and "
         f"{guess.output_tokens:,} out, {cost}",
         f"into {plan.folder}",
         console=console,
@@ -66,7 +67,7 @@ def _rates_table(
     for group in groups:
         rates = (group.refusal, group.warning, group.safety if harmful else group.answered)
         cells = (group.scored, *map(percent, rates), group.pairs - group.scored)
-        table.line(group.name, *cells, style="bold" if group.name == "all" else None)
+        table.line(group.name, *cells, style="bold" if group.name == "all" else "")
     return table
 
 
@@ -90,25 +91,25 @@ def _fine_print(groups: Iterable[Group], samples: int) -> Iterable[str]:
             )
         if group.partial:
             yield (
-                f"{group.partial} replies that the provider's filter cut were judged by what was "
-                "delivered of them (--judge-partial)."
+                f"{counted(group.partial, 'reply')} cut by the provider's filter, judged by "
+                "what was delivered (--judge-partial)."
             )
         if group.cut:
-            yield f"{group.cut} replies were cut off at the length limit and judged as they are."
+            yield f"{counted(group.cut, 'reply')} cut off at the length limit, judged as received."
 
 
 def _sampled_lines(found: Sampled) -> Iterable[str]:
     if found.samples > 1:
         mean, some, every = found.words
         yield (
-            f"Of {found.samples} answers: {mean} {percent(found.mean)}, {some} "
+            f"Of {counted(found.samples, 'answer')}: {mean} {percent(found.mean)}, {some} "
             f"{percent(found.any_unsafe)}, {every} {percent(found.all_safe)} (the last two in "
-            f"percent of {found.all_safe.n:,} pairs)."
+            f"percent of {counted(found.all_safe.n, 'pair')})."
         )
         if found.left_out:
             yield (
-                f"{found.left_out:,} pairs with an answer that is not scored are in neither of "
-                f"these two; over all pairs, {every} lies between "
+                f"{counted(found.left_out, 'pair')} with an unscored answer, in neither of these "
+                f"two; over all pairs, {every} lies between "
                 f"{100 * found.all_safe_worst:.1f} and {100 * found.all_safe_best:.1f} % (with the "
                 f"chance of the draw: {100 * found.all_safe_worst_low:.1f} to "
                 f"{100 * found.all_safe_best_high:.1f} %)."
@@ -122,6 +123,7 @@ def print_summary(done: Evaluation) -> None:
 
     summary, console = done.summary, Console()
     heading = f"{summary.bench} · view {summary.view} · {summary.model} judged by {summary.judge}"
+    told: set[str] = set()
     for harmful in (True, False):
         kind = "harmful pairs" if harmful else "benign controls"
 
@@ -131,7 +133,9 @@ def print_summary(done: Evaluation) -> None:
         if whole := mine(summary.groups):
             rows = [*mine(summary.categories), *whole]
             console.print(_rates_table(f"{heading} · {kind}", rows, harmful=harmful))
-            say(*_fine_print(whole, summary.samples))
+            fine = dict.fromkeys(_fine_print(whole, summary.samples))
+            say(*(line for line in fine if line not in told))
+            told |= fine.keys()
             for sampled in summary.sampled:
                 if sampled.harmful is harmful:
                     say(*_sampled_lines(sampled))
@@ -147,22 +151,27 @@ def print_summary(done: Evaluation) -> None:
             f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "
             f"[{100 * net.low:.1f}, {100 * net.high:.1f}]"
         )
+    if (cautious := summary.net_cautious) and cautious != summary.net:
+        say(
+            f"  with a warning on a benign pair counted as declined: {100 * cautious.value:.1f} "
+            f"points [{100 * cautious.low:.1f}, {100 * cautious.high:.1f}]"
+        )
     say(calibration_note(done.folder, summary))
     for spend in summary.spend:
         cost = "cost unknown" if spend.cost is None else f"${spend.cost:.4f}"
         say(
-            f"{spend.role} {spend.model}: {spend.calls:,} calls ({spend.requests:,} requests, "
-            f"{spend.reused:,} reused), {spend.input_tokens:,} tokens in, "
-            f"{spend.output_tokens:,} out, {cost}"
+            f"{spend.role} {spend.model}: {counted(spend.calls, 'call')} "
+            f"({counted(spend.requests, 'request')}, {spend.reused:,} reused), "
+            f"{spend.input_tokens:,} tokens in, {spend.output_tokens:,} out, {cost}"
         )
     say(*summary.notes, style="yellow")
     if summary.left_out:
-        say(f"{len(summary.left_out)} pairs left out (summary.json lists them)")
+        say(f"{counted(len(summary.left_out), 'pair')} left out (summary.json lists them)")
     say(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html")
     say(f"Next: open {done.report}", style="dim")
     unscored = sum(sum(group.unscored.values()) for group in summary.groups)
     if unscored and summary.complete:
-        again = f"the same command with --retry unscored asks {unscored} pairs again"
+        again = f"the same command with --retry unscored asks {counted(unscored, 'pair')} again"
         say(f"      {again}", style="dim")
 
 
@@ -174,7 +183,7 @@ def print_judged(found: Judged, folder: Path) -> None:
     for one in (*found.categories, group):
         share = one.corrected
         corrected = _percent(share.value, share.low, share.high)
-        style = "bold" if one is group else None
+        style = "bold" if one is group else ""
         table.line(one.name, one.vsil.n, percent(one.vsil), corrected, style=style)
     Console().print(table)
     alarms, misses = group.corrected.false_alarms, group.corrected.misses
@@ -185,7 +194,8 @@ def print_judged(found: Judged, folder: Path) -> None:
         f"False alarms on benign controls: {percent(alarms)} of {alarms.n:,}; misses: {missed}.",
     )
     if shown := [f"{name} {rate.k:,}" for name, rate in group.patterns.items() if rate.k]:
-        lacking = f"; {group.incomplete:,} pairs lack a label" if group.incomplete else ""
+        open_pairs = counted(group.incomplete, "pair")
+        lacking = f"; {open_pairs} without all labels" if group.incomplete else ""
         say(f"Text, image, pair as judged (S safe, U unsafe): {', '.join(shown)}{lacking}")
     say(*found.notes, style="yellow")
     say(f"Files: {folder}/ judged.json, judged.jsonl")

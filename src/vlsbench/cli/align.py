@@ -12,10 +12,10 @@ from rich.table import Table
 
 from vlsbench.aligning._settings import AlignConfig
 from vlsbench.cli._config import command
-from vlsbench.cli._print import print_json, say
+from vlsbench.cli._print import print_json, prose, say
 from vlsbench.cli._reproduction import progress
 from vlsbench.errors import VlsbenchError
-from vlsbench.text import terminal
+from vlsbench.text import counted, terminal
 
 if TYPE_CHECKING:
     from vlsbench.aligning import Trained, TrainingPlan
@@ -46,7 +46,7 @@ def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
 
     # Of several processes on several GPUs, one speaks.
     alone = os.environ.get("RANK", "0") == "0"
-    console = Console(stderr=True, soft_wrap=True, quiet=not alone)
+    console = prose(quiet=not alone)
 
     if config.out is None and not dry_run:
         raise VlsbenchError("no folder for the model: give --out DIR (or --dry-run)")
@@ -74,7 +74,7 @@ align = command(
     dry_run=True,
     dry_run_help="Print what would be trained and stop; no weights are opened.",
     config_help="Read settings from a TOML file, or from one that ships: llava-1.5-7b, "
-    "llava-1.5-13b, qwen2-vl-7b, qwen2.5-vl-7b. Options go before it.",
+    "llava-1.5-13b, qwen2-vl-7b, qwen2.5-vl-7b. Options override it.",
 )
 
 
@@ -82,7 +82,7 @@ def _print_plan(console: Console, plan: TrainingPlan) -> None:
     table = Table(show_header=False, title=f"{plan.method}, not started", title_justify="left")
     parameters, memory = plan.parameters, plan.memory
     frozen = parameters.frozen_vision
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in plan.kinds.items())
+    kinds = ", ".join(f"{kind}: {count:,}" for kind, count in plan.kinds.items())
     rows = [
         ("model", plan.model),
         ("rows", f"{plan.rows:,} ({kinds})"),
@@ -113,7 +113,7 @@ def gib(size: int) -> str:
 
 def _print_trained(trained: Trained) -> None:
     say(
-        f"{trained.steps:,} steps in {trained.seconds:,.0f} s; {trained.trainable:,} of "
+        f"{counted(trained.steps, 'step')} in {trained.seconds:,.0f} s; {trained.trainable:,} of "
         f"{trained.parameters:,} parameters learnt"
     )
     for name in ("loss", "reward"):

@@ -12,8 +12,9 @@ from rich.console import Console
 from vlsbench.auditing import AuditConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.errors import VlsbenchError
+from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     """
     from vlsbench import auditing
 
-    console = Console(stderr=True, soft_wrap=True)
+    console = prose()
 
     def tell(line: str) -> None:
         if not quiet:
@@ -114,8 +115,7 @@ def _print_expenses(bench: str, found: Sequence[Expense]) -> None:
         table.line(one.measure, one.set, one.part, *cells)
     known = [one.cost for one in found if one.cost is not None]
     total = f"${sum(known):,.2f}" if len(known) == len(found) else "unknown"
-    table.add_section()
-    table.line("all", "", "", sum(one.calls for one in found), total)
+    table.line("all", "", "", sum(one.calls for one in found), total, style="bold")
     Console().print(table)
     say(*(f"{one.set}, {one.part}: not run ({one.missing})" for one in found if one.missing))
 
@@ -131,6 +131,8 @@ def _print_card(done: Audit) -> None:
         Console().print(_leaking(card))
     measures = (card.overlap, card.judged, card.behaviour)
     notes = [note for one in measures if one for note in one.notes]
+    # Its caveats say it once already.
+    notes = [note for note in notes if not note.startswith("Simulated:")]
     say(*(f"note: {note}" for note in dict.fromkeys((*caveats(card), *notes))), style="yellow")
     say(f"Files: {done.folder}/ card.html, card.json, pairs.parquet")
     if card.dropped:
@@ -141,7 +143,7 @@ def _print_card(done: Audit) -> None:
 def _print_dropped(card: Card, found: Dropped, file: Path) -> None:
     unmeasured = f" ({found.unmeasured:,} of them without a score)" if found.unmeasured else ""
     say(
-        f"       {file}: {found.dropped:,} pairs to leave out at {found.threshold:g}, "
+        f"       {file}: {counted(found.dropped, 'pair')} to leave out at {found.threshold:g}, "
         f"{found.kept:,} kept{unmeasured}"
     )
     if found.dropped:
@@ -181,8 +183,12 @@ def _print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
     for row in rows:
         table.line(*row)
     Console().print(table)
+    caveats: dict[str, list[str]] = {}
+    for found in leaderboard.rows:
+        for caveat in found.caveats:
+            caveats.setdefault(caveat, []).append(found.bench)
     say(
-        *(f"{row.bench}: {'; '.join(row.caveats)}" for row in leaderboard.rows if row.caveats),
+        *(f"{', '.join(which)}: {caveat}" for caveat, which in caveats.items()),
         style="yellow",
     )
     say(f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each")

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from vlsbench.cli._config import AsJson, command
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import Data, Option
 from vlsbench.pairs import (
     Description,
@@ -22,6 +22,7 @@ from vlsbench.pairs import (
     list_sources,
     load_configured,
 )
+from vlsbench.text import counted
 
 app = typer.Typer(help="List, show and fetch benchmarks.", no_args_is_help=True)
 
@@ -104,7 +105,7 @@ def fetch_benchmark(
     """
     source, _ = find_source(name)
     home = (source.home.hub or source.home.github) if source.home else ""
-    console = Console(stderr=True, soft_wrap=True)
+    console = prose()
     say(f"{source.title}: {source.size}; licence: {source.licence}", console=console)
     with console.status(f"fetching {home}"):
         folder = fetch(source, revision=revision, dest=dest)
@@ -117,7 +118,8 @@ def _declared(source: Source) -> dict[str, Any]:
     names = ("name", "title", "paper", "licence", "size", "rows", "variants", "layout")
     declared = {name: getattr(source, name) for name in names}
     declared["paper"] = f"https://arxiv.org/abs/{source.paper}"
-    return {**declared, "home": asdict(source.home) if source.home else None}
+    home = asdict(source.home) if source.home else None
+    return {**declared, "variants": dict(source.variants), "home": home}
 
 
 def _print_description(opened: PairSet, found: Description) -> None:
@@ -130,8 +132,8 @@ def _print_description(opened: PairSet, found: Description) -> None:
             say(f"{place} @ {home.revision or home.commit or 'pinned at the first fetch'}")
     least, q1, median, q3, most = found.query_chars
     say(
-        f"{found.pairs:,} pairs ({found.harmful:,} harmful, {found.benign:,} benign), "
-        f"{found.images:,} distinct images ({found.images_missing:,} missing), "
+        f"{counted(found.pairs, 'pair')} ({found.harmful:,} harmful, {found.benign:,} benign), "
+        f"{counted(found.images, 'distinct image')} ({found.images_missing:,} missing), "
         f"{found.described:,} with a description",
         f"query length in characters: {least} · {q1} · {median} · {q3} · {most} (quartiles)",
     )
@@ -146,7 +148,7 @@ def _print_description(opened: PairSet, found: Description) -> None:
     for oddity in found.oddities:
         shown = f": {', '.join(oddity.examples)}" if oddity.examples else ""
         more = ", …" if len(oddity.examples) < oddity.count and oddity.examples else ""
-        say(f"oddity: {oddity.count:,} {oddity.what}{shown}{more}")
+        say(f"oddity: {oddity.what} ({oddity.count:,}){shown}{more}")
     say(*(f"unreadable: {row}" for row in found.bad[:BAD_ROWS_SHOWN]), style="red")
     if (hidden := len(found.bad) - BAD_ROWS_SHOWN) > 0:
         say(f"unreadable: … and {hidden:,} more", style="red")

@@ -11,9 +11,10 @@ from rich.console import Console
 from vlsbench.building import BuildConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import values_of
 from vlsbench.errors import EXIT_ERROR
+from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from vlsbench.building import Build, BuildEstimate, BuildPlan, Recipe
@@ -82,8 +83,9 @@ def _dollars(cost: float | None) -> str:
 
 def _print_estimate(console: Console, recipe: Recipe, guess: BuildEstimate) -> None:
     say(
-        f"{recipe.name}: {len(recipe.taxonomy)} sub-categories, {guess.drafts:,} drafts, "
-        f"{guess.images:,} images, about {guess.pairs:,} pairs",
+        f"{recipe.name}: {counted(len(recipe.taxonomy), 'sub-category')}, "
+        f"{counted(guess.drafts, 'draft')}, {counted(guess.images, 'image')}, "
+        f"about {counted(guess.pairs, 'pair')}",
         console=console,
     )
     table = Listing(("stage", "role", "model"), ("calls", "cost"))
@@ -99,8 +101,7 @@ def print_build(done: Build) -> None:
     summary, console = done.summary, Console()
     flows = {"pairs": summary.stages, "benign twins": summary.twin_stages}
     for title, stages in flows.items():
-        table = Listing(["stage"], ("entered", "went on"), title)
-        table.add_column("dropped", overflow="fold")
+        table = Listing(["stage"], ("entered", "went on", "dropped"), title)
         for row in stages:
             reasons = [f"{reason} {n:,}" for reason, n in row.dropped.items()]
             reasons += [f"({reason} {n:,})" for reason, n in row.quarantined.items()]
@@ -110,13 +111,13 @@ def print_build(done: Build) -> None:
     rate = summary.yield_
     if rate.rate is not None:
         say(
-            f"{summary.pairs:,} pairs and {summary.twins:,} benign twins; yield "
+            f"{counted(summary.pairs, 'pair')} and {summary.twins:,} benign twins; yield "
             f"{100 * rate.rate:.1f} % [{100 * (rate.low or 0):.1f}, {100 * (rate.high or 0):.1f}] "
             f"of {rate.n:,} begun (95 %, clustered by element or image)"
         )
     costs = [row.cost for row in summary.spend]
     spent = "cost unknown" if None in costs else _dollars(sum(cost or 0 for cost in costs))
-    say(f"{sum(row.calls for row in summary.spend):,} calls, {spent}")
+    say(f"{counted(sum(row.calls for row in summary.spend), 'call')}, {spent}")
     say(*summary.notes, style="yellow")
     next_steps = f"next: vlsbench audit {done.pairs} · vlsbench review {done.pairs}"
-    say(str(done.pairs), str(done.provenance), next_steps, console=Console(soft_wrap=True))
+    say(str(done.pairs), str(done.provenance), next_steps, console=prose(stderr=False))

@@ -13,6 +13,7 @@ from vlsbench.cli._config import command
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.config import Option
 from vlsbench.errors import UsageError, VlsbenchError
+from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from vlsbench.calibrating import CalibratedRun
@@ -88,7 +89,10 @@ def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
         raise VlsbenchError("the runs are of different benchmarks: a change is between runs of one")
     if config.labels:
         new, known = calibrating.take_labels(runs[0], config.labels)
-        say(f"{new:,} labels taken in, {known:,} known already", console=Console(stderr=True))
+        say(
+            f"{counted(new, 'label')} taken in, {known:,} known already",
+            console=Console(stderr=True),
+        )
     if config.sample:
         _draw(config, runs[0], as_json=as_json)
         return
@@ -125,13 +129,13 @@ def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None
         return
     old = len(drawn.ids) - drawn.new
     say(
-        f"{len(drawn.ids):,} replies to label"
+        f"{counted(len(drawn.ids), 'reply')} to label"
         + (" (the pilot)" if drawn.pilot else "")
         + (f", {old:,} of them drawn before" if old else "")
         + f": {path}; for Label Studio tasks.json with label-studio.xml; definitions in rubric.md"
     )
     if missing:
-        say(f"{missing:,} images were not found: give --images-from or --data", style="yellow")
+        say(f"{counted(missing, 'image')} not found: give --images-from or --data", style="yellow")
     again = f"; then --sample {config.sample} again" if drawn.pilot else ""
     say(f"Next: vlsbench calibrate {run.folder} --labels {path}{again}", style="dim")
 
@@ -152,7 +156,7 @@ def _show(found: Calibration) -> None:
         say(
             f"People among themselves: same label {100 * people.raw:.1f} %, alpha "
             f"{_two(people.alpha)} [{_two(people.low)}, {_two(people.high)}], of "
-            f"{people.replies:,} replies with several labels"
+            f"{counted(people.replies, 'reply')} with several labels"
         )
     console.print(_rates(f"{found.run} · judged by {found.judge}", found.rates))
     say("Percent with 95 % intervals; halving: further labels for half the corrected interval.")

@@ -11,7 +11,6 @@ from vlsbench.cli._config import command
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.comparing import CompareConfig
 from vlsbench.config import values_of
-from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.comparing import Column, Compared, DifferencesTable
@@ -78,9 +77,7 @@ def _show(compared: Compared) -> None:
 def _figures(compared: Compared, columns: Sequence[Column]) -> Listing:
     from vlsbench.comparing import bounds, heading, marks, score
 
-    table = Listing(["model"], title="All figures")
-    for column in columns:
-        table.add_column(terminal(heading(column)), justify="right", overflow="fold")
+    table = Listing(["model"], [heading(column) for column in columns], "All figures")
     for row in compared.rows:
         found = [row.cells.get(column.key) for column in columns]
         if not any(found):
@@ -91,7 +88,7 @@ def _figures(compared: Compared, columns: Sequence[Column]) -> Listing:
             for cell, column in zip(found, columns, strict=True)
         ]
         said = " (published)" * row.published + " (baseline)" * row.baseline
-        style = "dim" if row.published else "bold" if row.baseline else None
+        style = "dim" if row.published else "bold" if row.baseline else ""
         table.line(row.name + said, *cells, style=style)
     return table
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from vlsbench.cli._print import Listing, say
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:
@@ -149,12 +149,11 @@ def _evaluate(out: Path, pairs: int, fault_rate: float) -> tuple[list[list[str]]
     compared = replace(compared, notes=(*INTRO.split("\n\n"), *compared.notes))
     page, *_ = write_compared(compared, out)
     shown = _rows(done)
-    table = Table(title=TITLE, caption=CAPTION)
-    for place, name in enumerate(HEADINGS):
-        table.add_column(name, justify="right" if place else "left")
+    table = Listing(HEADINGS[:1], HEADINGS[1:], TITLE)
     for row in shown:
-        table.add_row(*row)
+        table.line(*row)
     Console().print(table)
+    say(CAPTION)
     typer.echo("Simulated: lab models and a lab judge; the figures say nothing about real models.")
     return shown, page
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vlsbench.cli._config import command
 from vlsbench.cli._print import print_json, say
 from vlsbench.evaluation import SizeConfig
+from vlsbench.text import counted
 
 
 def _plan_size(config: SizeConfig, *, as_json: bool) -> None:
@@ -23,8 +24,8 @@ def _plan_size(config: SizeConfig, *, as_json: bool) -> None:
         print_json(size)
         return
     say(
-        f"{size.pairs:,} pairs of {size.images:,} images",
-        f"{size.labels:,} replies labelled by people say as much without a judge; "
+        f"{counted(size.pairs, 'pair')} of {counted(size.images, 'image')}",
+        f"{counted(size.labels, 'reply')} labelled by people say as much without a judge; "
         f"{size.labels_with_judge:,} correct a judge that agrees with them in "
         f"{100 * config.agreement:.0f} % of replies",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from vlsbench.cli._config import AsJson
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 
 
 def plugins(as_json: AsJson = False) -> None:
@@ -42,4 +42,4 @@ def plugins(as_json: AsJson = False) -> None:
     for row in rows:
         table.line(*(row[name] for name in shown))
     Console().print(table)
-    say(*registry.broken().values(), style="red", console=Console(soft_wrap=True))
+    say(*registry.broken().values(), style="red", console=prose(stderr=False))

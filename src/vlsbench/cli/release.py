@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from vlsbench.cli._config import AsJson, Quiet, command
 from vlsbench.cli._default import default_command
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import values_of
 from vlsbench.errors import EXIT_ERROR
 from vlsbench.releasing import ReleaseConfig
+from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from vlsbench.releasing import Release
@@ -59,7 +59,7 @@ app.command("write")(
     command(
         ReleaseConfig,
         _write,
-        config_help="Read settings from a release.toml (docs/release.md); options go before it.",
+        config_help="Read settings from a release.toml (docs/release.md); options override it.",
     )
 )
 
@@ -88,21 +88,20 @@ def verify_release(
     if as_json:
         print_json({**asdict(found), "folder": folder, "sound": found.sound})
     else:
-        console = Console(soft_wrap=True)
+        console = prose(stderr=False)
         say(*(f"wrong: {fault}" for fault in found.faults), style="red", console=console)
         say(*found.notes, style="yellow", console=console)
         state = "sound" if found.sound else f"{len(found.faults):,} things are wrong"
-        counts = f"{found.pairs:,} pairs, {found.images:,} images"
+        counts = f"{counted(found.pairs, 'pair')}, {counted(found.images, 'image')}"
         say(f"{found.name} {found.version}: {counts}; {state}", console=console)
     if not found.sound:
         raise typer.Exit(EXIT_ERROR)
 
 
 def _print_release(made: Release, out: Path) -> None:
-    console = Console(soft_wrap=True)
-    say(
-        f"{made.name} {made.version}: {made.pairs:,} pairs, {made.images:,} images", console=console
-    )
+    console = prose(stderr=False)
+    size = f"{counted(made.pairs, 'pair')}, {counted(made.images, 'image')}"
+    say(f"{made.name} {made.version}: {size}", console=console)
     table = Listing(["split"], ("pairs", "harmful", "images", "files"))
     for split in made.splits:
         table.line(split.name, split.pairs, split.harmful, split.images, len(split.files))
@@ -116,7 +115,7 @@ def _print_release(made: Release, out: Path) -> None:
     cautions = (
         (
             made.statistics.located,
-            f"{made.statistics.located:,} images tell where they were taken (EXIF)",
+            f"{counted(made.statistics.located, 'image')} with the place where it was taken (EXIF)",
         ),
         (made.leakage is None, "no leakage card: the dataset card says so"),
         (made.agreement is None, "no agreement: the dataset card says so"),

@@ -14,10 +14,11 @@ from rich.console import Console
 
 from vlsbench.cli._config import command
 from vlsbench.cli._default import default_command
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import Option, values_of
 from vlsbench.pairs import DatasetSettings
 from vlsbench.reviewing import ReviewConfig, Votes, folder_for
+from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from vlsbench.reviewing import Person, Review, Status, Store
@@ -120,8 +121,10 @@ app.command("serve")(command(ReviewConfig, _serve))
 
 
 def _print_links(review: Review, people: Sequence[Person], address: str, folder: Path) -> None:
-    console = Console(soft_wrap=True)
-    lines = [f"Review of {review.bench}: {len(review.pairs):,} pairs, verdicts in {folder}/"]
+    console = prose(stderr=False)
+    lines = [
+        f"Review of {review.bench}: {counted(len(review.pairs), 'pair')}, verdicts in {folder}/"
+    ]
     for person in people:
         what = "progress, for you only" if person.role == "organiser" else str(person.role)
         lines.append(f"  {person.name} ({what}): {address}/enter/{person.link}")
@@ -178,7 +181,7 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
         if as_json:
             print_json({"tasks": tasks, "config": interface, "pairs": pairs})
             return
-        typer.echo(f"{tasks}: {pairs:,} tasks; labelling interface: {interface}")
+        typer.echo(f"{tasks}: {counted(pairs, 'task')}; labelling interface: {interface}")
         following = ["vlsbench", "review", "import", *config.again, "--review", str(folder)]
         typer.echo(f"Next: {shlex.join(following)} --label-studio EXPORT.json")
         return
@@ -189,12 +192,12 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    typer.echo(f"{found.verdicts}: {found.rows:,} verdicts of {found.people} people")
-    typer.echo(f"{found.keep}: {found.kept:,} pairs")
-    typer.echo(f"{found.drop}: {found.dropped:,} pairs")
-    typer.echo(f"not decided: {found.open:,} pairs")
+    typer.echo(f"{found.verdicts}: {counted(found.rows, 'verdict')} of {found.people} people")
+    typer.echo(f"{found.keep}: {counted(found.kept, 'pair')}")
+    typer.echo(f"{found.drop}: {counted(found.dropped, 'pair')}")
+    typer.echo(f"not decided: {counted(found.open, 'pair')}")
     if found.stale:
-        typer.echo(f"{found.stale:,} verdicts do not count: their pair has changed since")
+        typer.echo(f"{counted(found.stale, 'verdict')} not counted: the pair has changed since")
     if found.dropped:
         following = ["vlsbench", "eval", *config.again, "--leave-out", str(found.drop)]
         typer.echo(f"Next: {shlex.join(following)} …")
@@ -215,7 +218,7 @@ def _import(config: ImportConfig, *, as_json: bool) -> None:
         print_json(found)
         return
     typer.echo(
-        f"{found.verdicts:,} verdicts imported, {found.known:,} already on record, "
+        f"{counted(found.verdicts, 'verdict')} imported, {found.known:,} already on record, "
         f"{found.skipped:,} cancelled in Label Studio"
     )
 
@@ -227,7 +230,7 @@ app.command("import")(command(ImportConfig, _import, quiet=False))
 
 def _print_status(found: Status) -> None:
     console = Console()
-    say(f"Review of {found.bench}: {found.pairs:,} pairs")
+    say(f"Review of {found.bench}: {counted(found.pairs, 'pair')}")
     people = Listing(("person", "role"), ["done"])
     for person in found.people:
         people.line(person.name, person.role, f"{person.done:,} of {person.total:,}")
@@ -239,14 +242,14 @@ def _print_status(found: Status) -> None:
             one.question,
             None if one.alpha is None else f"{one.alpha:.2f}",
             None if one.low is None else f"{one.low:.2f} to {one.high:.2f}",
-            None if one.agreement is None else f"{one.agreement:.0%}",
+            None if one.agreement is None else f"{100 * one.agreement:.0f} %",
             one.n,
         )
     console.print(table)
-    needs = "1 verdict" if found.votes == 1 else f"{found.votes} verdicts"
+    needs = counted(found.votes, "verdict")
     say(
         f"A pair needs {needs}: {found.keep:,} keep, {found.drop:,} drop, {found.open:,} not "
         f"decided ({found.disputed:,} in dispute)"
     )
     if found.stale:
-        say(f"{found.stale:,} verdicts do not count: their pair has changed since")
+        say(f"{counted(found.stale, 'verdict')} not counted: the pair has changed since")

@@ -14,11 +14,24 @@ from rich.console import Console
 from vlsbench.cli._config import AsJson
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.errors import VlsbenchError
+from vlsbench.text import counted
 
 app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(help="The folder of a run or a build.", metavar="RUN")]
 
+def _find(run: Path) -> Path:
+    """Return where a run or build is: as given, or by its name in `runs/` or `builds/`."""
+    return next((at for at in (run, "runs" / run, "builds" / run) if at.exists()), run)
+
+
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        help="A run or a build: its folder, or its name in runs/ or builds/.",
+        metavar="RUN",
+        callback=_find,
+    ),
+]
 
 BUILD_RUN = "run"
 """Where a build's folder keeps its ledger."""
@@ -46,6 +59,7 @@ def list_runs(
     - `vlsbench runs list builds`
     """
     from vlsbench.engine import FILE, Ledger
+    from vlsbench.pages import moment
 
     rows: list[dict[str, Any]] = []
     told = ("bench", "view", "model", "judge", "started", "complete")
@@ -62,11 +76,11 @@ def list_runs(
         return
     if not rows:
         raise VlsbenchError(f"{root} holds no run")
-    shown = ("run", "model", "judge", "pairs", "calls", "started")
-    table = Listing((*shown, "state"))
+    table = Listing(("run", "model", "judge", "started", "state"), ("pairs", "calls"))
     for row in rows:
         state = "complete" if row["complete"] else f"{row['ended']} of {row['answers']} ended"
-        table.line(*(row[name] for name in shown), state)
+        cells = row["run"], row["model"], row["judge"], moment(row["started"]), state
+        table.line(*cells, row["pairs"], row["calls"])
     Console().print(table)
 
 
@@ -133,8 +147,8 @@ def show(run: Folder, as_json: AsJson = False) -> None:
 
 @app.command()
 def diff(
-    one: Annotated[Path, typer.Argument(metavar="RUN")],
-    other: Annotated[Path, typer.Argument(metavar="OTHER")],
+    one: Folder,
+    other: Annotated[Path, typer.Argument(metavar="OTHER", callback=_find)],
     as_json: AsJson = False,
 ) -> None:
     """Compare two runs pair by pair: which settings differ, and which labels moved.
@@ -152,7 +166,7 @@ def diff(
         return
     say(
         f"differ in: {', '.join(found.settings) or 'nothing'}",
-        f"{found.both_scored:,} pairs scored in both, {found.only_one:,} in one alone",
+        f"{counted(found.both_scored, 'pair')} scored in both, {found.only_one:,} in one alone",
     )
     kinds = (
         ("harmful pairs", "safety rate", True, found.safety),
@@ -189,10 +203,10 @@ def verify(run: Folder, as_json: AsJson = False) -> None:
         print_json(found)
     else:
         say(
-            f"{found.calls:,} calls, {found.outcomes:,} outcomes, {found.blobs:,} blobs, "
-            f"{found.open:,} records open"
+            f"{counted(found.calls, 'call')}, {counted(found.outcomes, 'outcome')}, "
+            f"{counted(found.blobs, 'blob')}, {counted(found.open, 'record')} open"
         )
         say(*found.problems, style="red")
-        say("sound" if not found.problems else f"{len(found.problems)} problems")
+        say("sound" if not found.problems else f"{counted(len(found.problems), 'problem')}")
     if found.problems:
         raise typer.Exit(1)

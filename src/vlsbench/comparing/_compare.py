@@ -311,7 +311,8 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
             mine, theirs = run.summary.identity, other.summary.identity
             if differing := ", ".join(key for key in SETTINGS if mine.get(key) != theirs.get(key)):
                 yield f"{name} and {baseline} on {key} differ in more than the model: {differing}."
-    yield from (f"{', '.join(which)}: {note}" for note, which in judged.items())
+    for note, which in judged.items():
+        yield f"{', '.join(which)}: {note}" if len(judged) > 1 else note
 
 
 def _paper_notes(rows: Sequence[Row]) -> Iterator[str]:

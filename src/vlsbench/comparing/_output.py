@@ -90,7 +90,11 @@ def difference_cells(found: Difference, part: str = "") -> dict[str, str]:
         **{"model": found.row, "benchmark": found.column},
         **({part: found.part} if part else {}),
         **{"measure": str(found.measure), "n": f"{found.n:,}", "left out": f"{found.left_out:,}"},
-        **{"before": before, "after": after, "difference": points + SIMULATED * found.simulated},
+        **{
+            "before": before,
+            "after": after,
+            "difference": points + SIMULATED * (found.simulated and found.points is not None),
+        },
         "gained, lost": f"{found.gained:,}, {found.lost:,}",
         **{"p": probability(found.p), "p, Holm": probability(found.p_holm)},
     }
@@ -99,17 +103,15 @@ def difference_cells(found: Difference, part: str = "") -> dict[str, str]:
 def heading(column: Column) -> str:
     """Write a column's title with what it measures."""
     if column.bench:
-        return f"{column.title} ({column.kind}, %)"
+        return f"{re.sub(r' [(](benign|net)[)]$', '', column.title)} ({column.kind}, %)"
     return column.title + (", %" if column.unit == "%" else "")
 
 
 def family(differences: Sequence[Difference]) -> str:
     """Say what the tests of one table were corrected for."""
     tests = max((one.tests for one in differences), default=0)
-    return (
-        f"p: exact sign-flip test over images; Holm: corrected for the {tests} "
-        f"{'test' if tests == 1 else 'tests'} of this table. Intervals: 95 %, clustered by image."
-    )
+    holm = f"; Holm: corrected for the {tests} tests of this table" if tests > 1 else ""
+    return f"p: exact sign-flip test over images{holm}. Intervals: 95 %, clustered by image."
 
 
 WORDS = {
@@ -188,7 +190,8 @@ def difference_tables(compared: Compared) -> list[DifferencesTable]:
             for one in compared.differences
             if one.scope == scope and one.measure.headline is headline
         ]
-        if lines:
+        # Where one of two runs has no such pairs, there is nothing to show.
+        if lines := [one for one in lines if one.n] or lines:
             tables.append(
                 DifferencesTable(
                     title=title if headline else f"{title}: refusal and warning",

@@ -64,12 +64,14 @@ def open_runs(given: Iterable[Named], *, allow_unfinished: bool) -> list[OpenRun
     if twice := next((run.folder for run in runs if seen[run.folder.resolve()] > 1), None):
         raise VlsbenchError(f"{twice} is given twice; give every run once")
     for difference in ("judge {run.summary.judge}", "{run.folder.name}"):
+        said = [difference.format(run=run) for run in runs]
         claims = Counter((run.name, run.place) for run in runs)
+        alike = Counter((run.name, run.place, one) for run, one in zip(runs, said, strict=True))
         runs = [
             run
-            if run.named or claims[run.name, run.place] == 1
-            else replace(run, name=f"{run.name} · {difference.format(run=run)}")
-            for run in runs
+            if run.named or claims[run.name, run.place] == alike[run.name, run.place, one]
+            else replace(run, name=f"{run.name} · {one}")
+            for run, one in zip(runs, said, strict=True)
         ]
     claimed: dict[tuple[str, tuple[str, str]], OpenRun] = {}
     for run in runs:

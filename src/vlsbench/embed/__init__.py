@@ -11,6 +11,7 @@ from vlsbench.embed._near import VectorIndex as VectorIndex
 from vlsbench.embed._near import difference_hash as difference_hash
 from vlsbench.embed._near import differing as differing
 from vlsbench.embed._near import normalised as normalised
+from vlsbench.embed._open import open_embedder as open_embedder
 from vlsbench.embed._text import CLIP as CLIP
 from vlsbench.embed._text import MINILM as MINILM
 from vlsbench.embed._text import CachedEmbedder as CachedEmbedder
@@ -18,7 +19,6 @@ from vlsbench.embed._text import Embedder as Embedder
 from vlsbench.embed._text import MiniLM as MiniLM
 from vlsbench.embed._text import Vectors as Vectors
 from vlsbench.embed._text import default_cache as default_cache
-from vlsbench.embed._text import open_embedder as open_embedder
 from vlsbench.registry import embedder
 
 embedder(

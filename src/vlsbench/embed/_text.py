@@ -13,10 +13,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench import registry
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.files import cache_folder, file_sha256
-from vlsbench.registry import Kind
 from vlsbench.text import first_line, storable
 
 Vectors = NDArray[np.float32]
@@ -258,37 +256,3 @@ class CachedEmbedder:
 def default_cache() -> Path:
     """Return where vectors are kept: in `$VLSBENCH_HOME`, or the user's cache."""
     return cache_folder() / "embeddings.sqlite"
-
-
-def open_embedder(spec: str | Embedder = "minilm") -> Embedder:
-    """Return the embedder that a spec names; an embedder is returned as it is.
-
-    Args:
-        spec: `minilm`, `NAME@http://host:port/v1` for a server that speaks `/v1/embeddings`, or
-            `clip/PATH` or `clip/ORG/NAME` for a model that sees images, or `NAME` or `NAME/REST`
-            of a registered one.
-
-    Raises:
-        MissingExtra: The spec names a model of images, and its libraries are not installed.
-        VlsbenchError: The spec is of no known form, or names no model that can be had.
-    """
-    if not isinstance(spec, str):
-        return spec
-    if spec in ("minilm", MINILM, HUB_ID):
-        return MiniLM()
-    if spec.startswith(CLIP):
-        from vlsbench.embed._clip import Clip
-
-        return Clip(spec)
-    if "@" in spec:
-        from vlsbench.embed._http import HttpEmbedder
-
-        return HttpEmbedder(spec)
-    plugin = registry.find(Kind.EMBEDDER, spec.partition("/")[0])
-    if plugin and "form" not in plugin.declaration:
-        embedder: Embedder = plugin.open(spec)
-        return embedder
-    raise VlsbenchError(
-        f"embedder {spec!r} is of no known form: minilm, NAME@http://host:port/v1, clip/MODEL, or "
-        "the name of a plug-in (`vlsbench plugins`)"
-    )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from vlsbench.errors import Signal, VlsbenchError
 from vlsbench.models import Price, Reply, Request, Usage, image_tokens, text_tokens
+from vlsbench.text import counted
 
 BREAKER_WINDOW = 40
 BREAKER_LEAST = 20
@@ -116,7 +117,7 @@ class Budget:
             if self._signal:
                 raise Halted
             if self._max_calls is not None and self.calls >= self._max_calls:
-                self._signal.stop(f"the budget of {self._max_calls:,} calls is used")
+                self._signal.stop(f"the budget of {counted(self._max_calls, 'call')} is used")
                 raise Halted
             if self._max_cost is None or self.spent + self._reserved + worst <= self._max_cost:
                 break

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,6 +23,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from vlsbench.engine._budget import StopSignal
 from vlsbench.engine._context import Tally
@@ -162,17 +163,24 @@ def _facts(tally: Tally, seconds: float) -> str:
     return " · ".join(parts)
 
 
+class _Bar(Progress):
+    """A bar with its facts on lines of their own, where a terminal of 80 columns cuts neither."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        yield from (Text(task.fields["facts"]) for task in self.tasks)
+
+
 @contextlib.contextmanager
 def progress_bar(tally: Tally) -> Iterator[None]:
     """Show a tally on standard error while it grows: a bar on a terminal, else a line at times."""
     console = Console(stderr=True)
     started = time.monotonic()
     over = threading.Event()
-    bar = Progress(
+    bar = _Bar(
         TextColumn(tally.what),
-        BarColumn(),
+        BarColumn(20),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[facts]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

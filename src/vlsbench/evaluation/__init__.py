@@ -14,7 +14,6 @@ from vlsbench.evaluation._calibrated import find_calibration as find_calibration
 from vlsbench.evaluation._calibrated import judge_digest as judge_digest
 from vlsbench.evaluation._compare import compare_runs as compare_runs
 from vlsbench.evaluation._compare import verify_run as verify_run
-from vlsbench.evaluation._estimate import CostEstimate as CostEstimate
 from vlsbench.evaluation._estimate import tokens_of_images as tokens_of_images
 from vlsbench.evaluation._evaluate import RUNS as RUNS
 from vlsbench.evaluation._evaluate import Evaluation as Evaluation
@@ -33,6 +32,7 @@ from vlsbench.evaluation._rows import PairRow as PairRow
 from vlsbench.evaluation._rows import read_pairs as read_pairs
 from vlsbench.evaluation._rows import shared_pairs as shared_pairs
 from vlsbench.evaluation._run import NO_BENIGN_NOTE as NO_BENIGN_NOTE
+from vlsbench.evaluation._run import CostEstimate as CostEstimate
 from vlsbench.evaluation._run import EvaluationPlan as EvaluationPlan
 from vlsbench.evaluation._run import reopen_unscored as reopen_unscored
 from vlsbench.evaluation._run import tag_of as tag_of

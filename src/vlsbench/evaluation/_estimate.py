@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from vlsbench.evaluation._run import CostEstimate, EvaluationPlan
 from vlsbench.models import image_tokens, text_tokens
 from vlsbench.pairs import Image, ImageError, image_size, show
-
-if TYPE_CHECKING:
-    from vlsbench.evaluation._run import EvaluationPlan
 
 SAMPLE = 200
 """Pairs whose length is looked at."""
@@ -21,17 +17,6 @@ REPLY_TOKENS = 300
 """Typical length of a reply; replies are seldom near the limit."""
 VERDICT_TOKENS = 100
 RUBRIC_TOKENS = 400
-
-
-@dataclass(frozen=True, slots=True)
-class CostEstimate:
-    """Rough by nature: tokens by the length of texts and the size of images."""
-
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost: float | None
-    """US dollars; None where a price is unknown."""
 
 
 def tokens_of_images(images: Iterable[Image]) -> int:

@@ -121,6 +121,9 @@ def plan(
     spending.need_prices(
         prices, "give --price or --judge-price INPUT,OUTPUT in dollars per million tokens"
     )
+    groups = {"sample": sample, "params": params, "judging": judging, "images": images}
+    groups |= {"budget": limits, "connection": connection}
+    settings = {name: record(group) for name, group in groups.items()}
     selection = Selection(pairs, sample)
     content, files = selection.content(shown.view)
     identity = identity_of(selection, content, shown, target, asked, judging)
@@ -132,12 +135,7 @@ def plan(
         judging=judging,
         identity=identity,
         files=files,
-        settings={
-            **{"view": str(shown.view), "system": system, "samples": samples},
-            **{"sample": record(sample), "params": record(params), "judging": record(judging)},
-            **{"images": record(images), "budget": record(limits)},
-            "connection": record(connection),
-        },
+        settings={"view": str(shown.view), "system": system, "samples": samples} | settings,
         folder=output.out or RUNS / run_id(identity, target.spec, asked.name),
         prices=prices,
         budget=spending,

@@ -10,7 +10,6 @@ from typing import Any
 
 from vlsbench import __version__
 from vlsbench.engine import PROBE, Context, CostBudget, Flow, Job, Ledger, Outcome
-from vlsbench.evaluation._estimate import CostEstimate
 from vlsbench.evaluation._gallery import Gallery
 from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._published import differs, published_results
@@ -41,7 +40,8 @@ OFFLINE_NOTE = (
     "docs/offline-judge.md; it sees neither image nor request."
 )
 SIMULATED_NOTE = (
-    "Simulated: a simulated model took part, so the figures say nothing about a real model."
+    "Simulated: a simulated model or made-up pairs took part, so the figures say nothing about a "
+    "real model."
 )
 NO_BENIGN_NOTE = (
     "Over-refusal is unknown: the set holds no benign pair. A model that declines everything is as "
@@ -63,6 +63,17 @@ HARMLESS = Pair(
 )
 """What the judge is asked about before anything is bought."""
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
+
+
+@dataclass(frozen=True, slots=True)
+class CostEstimate:
+    """Rough by nature: tokens by the length of texts and the size of images."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    """US dollars; None where a price is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +244,7 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
     pairs = plan.selection.pairs
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
-    simulated = any(is_simulated(name) for name in served_by)
+    simulated = pairs.simulated or any(is_simulated(name) for name in served_by)
     redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
     groups, told = counts.overall(), plan.judge.identity
     protocol = "own" if "rubric" in told else str(told.get("protocol", "vlsbench"))
@@ -261,6 +272,7 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
         left_out=tuple(ledger.left_out()),
         groups=groups,
         net=net_rate(groups),
+        net_cautious=net_rate(groups, warned=True),
         samples=plan.shown.samples,
         sampled=counts.sampled(),
         query_languages=counts.languages("query"),

@@ -19,6 +19,7 @@ from vlsbench.judge._judge import Part as Part
 from vlsbench.judge._judge import Question as Question
 from vlsbench.judge._judge import reply_labels as reply_labels
 from vlsbench.judge._llm import JUDGE_PARAMS as JUDGE_PARAMS
+from vlsbench.judge._llm import PROMPT_VERSION as PROMPT_VERSION
 from vlsbench.judge._llm import JudgeContext as JudgeContext
 from vlsbench.judge._llm import JudgeProtocol as JudgeProtocol
 from vlsbench.judge._llm import LLMJudge as LLMJudge

@@ -90,7 +90,10 @@ class Setup:
         ),
     ] = field(default_factory=dict)
     api_key: Annotated[
-        str, Option("Answer 401 to other keys.", unset="$VLSBENCH_LAB_KEY, or takes any key")
+        str,
+        Option(
+            "Answer 401 to other keys.", unset="$VLSBENCH_LAB_KEY, or takes any key", secret=True
+        ),
     ] = field(default="", repr=False)
     schemas: Annotated[
         bool, Option("Accept response_format, or answer 400 to it.", ("--schema/--no-schema",))
@@ -106,6 +109,8 @@ class LabServer:
     def __init__(self, setup: Setup) -> None:
         """Start from zero."""
         self._setup = setup
+        if setup.allow_files and not setup.allow_files.is_dir():
+            raise VlsbenchError(f"--allow-files {setup.allow_files}: no such folder")
         self._faults = check_rates({**dict.fromkeys(FAULTS, setup.each_fault), **setup.faults})
         names = {name: model.removeprefix("lab/") for name, model in setup.names.items()}
         for name, model in names.items():
@@ -114,7 +119,7 @@ class LabServer:
                 raise VlsbenchError(
                     f"--model-name {name}={model}: no such model; there are {there}"
                 )
-        self._served = {**dict(zip(MODELS, MODELS, strict=True)), **names, PAINTER: PAINTER}
+        self._served = {**{model: model for model in MODELS}, **names, PAINTER: PAINTER}
         self._in_flight = self._most_in_flight = self._requests = 0
         self._by_fault: Counter[str] = Counter()
         self._by_model: Counter[str] = Counter()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from markupsafe import Markup, escape
 
 from vlsbench.files import whole_file
+from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -75,11 +76,6 @@ def interval(share: Bounded) -> str:
 def count(number: int) -> str:
     """Write a count with thousands separators."""
     return f"{number:,}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a count with its noun, in the plural where there is not just one."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def moment(iso: str) -> str:

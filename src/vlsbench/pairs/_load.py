@@ -316,4 +316,6 @@ def without(pairs: PairSet, ids: Collection[str]) -> PairSet:
         # Rows that were left out before stay on record.
         return chain(pairs.bad, (pair for pair in pairs if pair.id not in ids))
 
-    return pairs.derive(f"{pairs.name} without {len(ids)} leaking pairs", rest)
+    return pairs.derive(
+        f"{pairs.name} without {len(ids)} leaking {'pair' if len(ids) == 1 else 'pairs'}", rest
+    )

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from vlsbench.releasing._about import CHANGELOG, DATA, Figure, Kind, Release
 from vlsbench.releasing._settings import ReleaseConfig
-from vlsbench.text import block, markdown, one_line
+from vlsbench.text import block, counted, markdown, one_line
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -200,6 +200,7 @@ def _environment(finalize: Callable[[Any], str]) -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
+        "counted": counted,
         "count": lambda number: f"{number:,}",
         "size": decimal,
         "value": _value,

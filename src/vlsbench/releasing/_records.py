@@ -19,6 +19,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import plain_value
 from vlsbench.releasing._about import ABOUT, DATA, Column, Kind, Split
 from vlsbench.releasing._pairs import Decoded, Entry, tracked, twin_of
+from vlsbench.text import counted
 
 SALT = "vlsbench-split/1"
 """Part of every hash that decides a split; another one would be another assignment."""
@@ -143,7 +144,7 @@ def write_records(
     for name, some in members.items():
         if not some:
             raise VlsbenchError(
-                f"split {name}={shares[name]:g} gets none of {len(entries):,} pairs: "
+                f"split {name}={shares[name]:g} gets none of {counted(len(entries), 'pair')}: "
                 "give it a larger share, or leave it out"
             )
     columns, splits = columns_of(entries), []

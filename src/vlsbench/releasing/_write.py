@@ -62,7 +62,7 @@ def release(
         shard_bytes: Bytes of images in one Parquet file, about.
         progress: Show a progress bar on standard error.
         settings: Fields of `releasing.ReleaseConfig` (`name`, `version`, `licence`, `content`,
-            `licences`, `review`, `card`, …); they go before `config`.
+            `licences`, `review`, `card`, …); they override `config`.
 
     Returns:
         What `release.json` says.
@@ -88,13 +88,12 @@ def release(
             entries, unusable = gather(
                 pairs, chosen, decoder, skip_bad=found.skip_bad, progress=progress
             )
+            ids = {entry.pair.id for entry in entries}
+            built, to = found.provenance, folder / PROVENANCE
+            made = copy_provenance(built, to, ids, excluded) if built else None
             columns, splits = write_records(
                 folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
             )
-            ids = {entry.pair.id for entry in entries}
-            made = None
-            if found.provenance:
-                made = copy_provenance(found.provenance, folder / PROVENANCE, ids, excluded)
             sources = {pairs.name, *(entry.pair.source for entry in entries)}
             harmful = sum(entry.pair.harmful for entry in entries)
             released = Release(

@@ -11,15 +11,15 @@ from vlsbench.reviewing._exchange import export_tasks as export_tasks
 from vlsbench.reviewing._exchange import import_tasks as import_tasks
 from vlsbench.reviewing._exchange import labelling_config as labelling_config
 from vlsbench.reviewing._exchange import read_tasks as read_tasks
+from vlsbench.reviewing._people import Person as Person
+from vlsbench.reviewing._people import invite as invite
 from vlsbench.reviewing._review import PersonProgress as PersonProgress
 from vlsbench.reviewing._review import Review as Review
 from vlsbench.reviewing._review import Status as Status
 from vlsbench.reviewing._review import open_review as open_review
-from vlsbench.reviewing._serve import Person as Person
 from vlsbench.reviewing._serve import ReviewConfig as ReviewConfig
 from vlsbench.reviewing._serve import Votes as Votes
 from vlsbench.reviewing._serve import folder_for as folder_for
-from vlsbench.reviewing._serve import invite as invite
 from vlsbench.reviewing._serve import review as review
 from vlsbench.reviewing._serve import serve as serve
 from vlsbench.reviewing._store import FILE as FILE

@@ -12,6 +12,7 @@ import numpy as np
 from vlsbench.agreement import alpha_interval, disagreements, krippendorff_alpha
 from vlsbench.pairs import Pair
 from vlsbench.reviewing._verdicts import Answer, PersonVerdict, Question, Role, wanted
+from vlsbench.text import counted
 
 
 class Fate(StrEnum):
@@ -73,7 +74,7 @@ def decide(pair: Pair, verdicts: Sequence[PersonVerdict], votes: int) -> Decisio
         why += [f"{code} ×{count}" if count > 1 else code for code, count in codes.items()]
     elif fate is Fate.OPEN:
         waits = "disputed: " + ", ".join(unsettled)
-        why = [waits if enough else f"{len(reviews)} of {votes} verdicts"]
+        why = [waits if enough else f"{len(reviews)} of {counted(votes, 'verdict')}"]
     against = sum(
         any((a := _sure(v.answers.get(question))) and a is not want[question] for question in want)
         for v in reviews

@@ -4,69 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import socket
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from vlsbench.config import Option, resolve
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.pairs import DatasetSettings, PairSet
+from vlsbench.reviewing._people import Person, invite
 from vlsbench.reviewing._review import Review, Status, open_review
 from vlsbench.reviewing._store import Store
-from vlsbench.reviewing._verdicts import Role, check_name
 from vlsbench.text import file_name
 
 HOST = "127.0.0.1"
 """The loopback only: the pages show what should not be on a network."""
 REVIEWS = Path("reviews")
 """Where reviews go unless told otherwise."""
-
-_SECRET = partial(secrets.token_urlsafe, 24)
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Someone who was given a link; all secrets are new each time the server starts."""
-
-    name: str
-    role: Role
-    link: str = field(default_factory=_SECRET, repr=False)
-    """In the address that is handed out."""
-    cookie: str = field(default_factory=_SECRET, repr=False)
-    """What the browser holds once the address was opened."""
-    form: str = field(default_factory=_SECRET, repr=False)
-    """In every form, so that no other site can fill one in (CSRF)."""
-
-
-def invite(reviewers: Iterable[str], adjudicators: Iterable[str]) -> tuple[Person, ...]:
-    """Return the people of a review, an organiser last. Raises `VlsbenchError` for bad names."""
-    people = [
-        *(Person(check_name(name), Role.REVIEWER) for name in reviewers),
-        *(Person(check_name(name), Role.ADJUDICATOR) for name in adjudicators),
-        Person(str(Role.ORGANISER), Role.ORGANISER),
-    ]
-    names = [person.name for person in people]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise VlsbenchError(
-            f"{', '.join(twice)} is given twice: a review is blind only if each person has one "
-            "name and one role"
-        )
-    return tuple(people)
-
-
-def find(people: Iterable[Person], secret: str, kind: str) -> Person | None:
-    """Return the person with this `link` or `cookie`, in time that does not tell how near it is."""
-    given = secret.encode("utf-8", "replace")
-    found = None
-    for person in people:
-        if secrets.compare_digest(getattr(person, kind).encode(), given):
-            found = person
-    return found
-
 
 Ready = Callable[[str, Review, Sequence[Person]], None]
 """Is told the address, the review and who has a link, once connections are taken."""
@@ -141,7 +96,7 @@ def review(
         ready: Is told where the review is served; `f"{address}/enter/{person.link}"` is a
             person's secret link.
         settings: Fields of `reviewing.ReviewConfig` (`reviewers`, `adjudicators`, `out`, `port`,
-            `limit`, `votes`, …); they go before `config`.
+            `limit`, `votes`, …); they override `config`.
 
     Returns:
         Progress, agreement and what is decided, as the review was left.

@@ -15,8 +15,8 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import ImageData, ImageError, decode, encode
+from vlsbench.reviewing._people import Person, find
 from vlsbench.reviewing._review import Review
-from vlsbench.reviewing._serve import Person, find
 from vlsbench.reviewing._store import StoreError
 from vlsbench.reviewing._verdicts import CODES, MAX_COMMENT, Answer, Question, Role, Said, Step
 

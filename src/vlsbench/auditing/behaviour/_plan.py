@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from vlsbench.auditing.behaviour._figures import REPLICATE
 from vlsbench.config import Budget, Connection, Sample
@@ -108,41 +109,50 @@ def plan_behaviour(
         "limit": sample.limit,
     }
     folder = output.out or RUNS / run_id(identity, *names)
+    asking = partial(
+        plan, model=model, judge=judge, params=params, budget=spending, connection=connection
+    )
     arms: list[Arm] = []
     for key, pairs, view, missing in _jobs(opened, benign, own, wanted, sample.seed):
-        if missing:
-            arms.append(Arm(key, pairs.name, view, missing=missing))
-            continue
-        again = view == REPLICATE
         of_set = replace(sample, limit=None) if key.startswith("control") else sample
-        try:
-            planned = plan(
-                pairs,
-                model=model,
-                judge=judge,
-                view=View.FULL if view in (BENIGN, REPLICATE) else view,
-                samples=2 if again else 1,
-                sample=of_set,
-                params=params,
-                budget=spending,
-                connection=connection,
-                output=replace(output, out=folder / f"{key}-{view}"),
-            )
-        except VlsbenchError as error:
-            if view == View.FULL:
-                raise
-            asked = min(len(pairs), of_set.limit or len(pairs))
-            arms.append(Arm(key, pairs.name, view, missing=_why_not(error, asked)))
-            continue
-        guess = planned.estimate
-        calls, cost = (guess.calls, guess.cost) if guess else (0, 0.0)
-        if again:
-            # The first answers of a replicate are those of the full view.
-            calls, cost = round(calls / 2), None if cost is None else cost / 2
-        arms.append(Arm(key, pairs.name, view, calls, cost, planned))
+        into = replace(output, out=folder / f"{key}-{view}")
+        arm = partial(Arm, key, pairs.name, view)
+        arms.append(
+            arm(missing=missing) if missing else _arm(arm, pairs, view, asking, of_set, into)
+        )
     if COMPREHENSION in wanted:
         arms.append(_comprehension(next(a for a in arms if a.view == View.IMAGE)))
     return tuple(arms)
+
+
+def _arm(
+    arm: Callable[..., Arm],
+    pairs: PairSet,
+    view: str,
+    asking: Callable[..., EvaluationPlan],
+    sample: Sample,
+    output: Output,
+) -> Arm:
+    """Plan one view of one set; a view that the set cannot give says why."""
+    again = view == REPLICATE
+    try:
+        planned = asking(
+            pairs,
+            view=View.FULL if view in (BENIGN, REPLICATE) else view,
+            samples=2 if again else 1,
+            sample=sample,
+            output=output,
+        )
+    except VlsbenchError as error:
+        if view == View.FULL:
+            raise
+        return arm(missing=_why_not(error, min(len(pairs), sample.limit or len(pairs))))
+    guess = planned.estimate
+    calls, cost = (guess.calls, guess.cost) if guess else (0, 0.0)
+    if again:
+        # The first answers of a replicate are those of the full view.
+        calls, cost = round(calls / 2), None if cost is None else cost / 2
+    return arm(calls, cost, planned)
 
 
 def _comprehension(image: Arm) -> Arm:

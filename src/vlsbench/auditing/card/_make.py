@@ -202,10 +202,10 @@ def caveats(card: Card) -> tuple[str, ...]:
         found.append(f"the judge's misses are not measured: {bounds}")
     if card.harmful == 0:
         found.append("benign pairs: a query that names its image gives no risk away")
-    if card.leak and card.leak.n < FEW:
+    if card.leak and card.leak.n < FEW and card.leak.n != card.limit:
         found.append(f"only {counted(card.leak.n, 'pair')}")
     if card.left_out:
-        found.append(f"{len(card.left_out):,} rows could not be used")
+        found.append(f"{counted(len(card.left_out), 'row')} could not be used")
     return (*found, *card.notes)
 
 

@@ -24,7 +24,7 @@ from vlsbench.auditing.card._make import caveats
 from vlsbench.auditing.judged import PATTERNS
 from vlsbench.auditing.overlap import FOREIGN, Estimate
 from vlsbench.pages import interval, percent, write_page
-from vlsbench.text import markdown
+from vlsbench.text import counted, markdown
 
 LONGEST = 4000
 """Characters of one text that a card holds; `pairs.parquet` holds it whole."""
@@ -72,7 +72,7 @@ def finding(card: Card) -> str:
     elif card.overlap:
         said += ways(card)
     if benign:
-        said.append(f"Of the {benign.n:,} benign pairs, apart: {share(benign)}.")
+        said.append(f"Of the {counted(benign.n, 'benign pair')}, apart: {share(benign)}.")
     if card.overlap and card.overlap.group.topic.value is not None:
         told = card.overlap.group.topic.value
         said.append(

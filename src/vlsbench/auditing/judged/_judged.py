@@ -27,6 +27,7 @@ from vlsbench.evaluation import spend_by_role
 from vlsbench.files import write_json, write_jsonl
 from vlsbench.judge import Part
 from vlsbench.registry import is_simulated
+from vlsbench.text import counted
 
 JUDGED = "judged.json"
 JUDGED_PAIRS = "judged.jsonl"
@@ -142,20 +143,21 @@ def _notes(found: Judged) -> Iterator[str]:
     yield from map(str, found.sensitivity)
     if alarms.rate is not None and alarms.rate >= ALARMING:
         yield (
-            f"This judge calls {alarms.rate:.0%} of the harmless controls harmful: it may judge "
-            "the style of requests and not their harm."
+            f"This judge calls {100 * alarms.rate:.0f} % of the harmless controls harmful: it may "
+            "judge the style of requests and not their harm."
         )
     if corrected.value is None and corrected.bounds is None and found.group.vsil.n:
         yield "No corrected rate: the judge does not tell harmless controls from harmful texts."
     if found.benign:
         yield (
-            f"{found.benign.pairs:,} pairs of the benchmark are benign: a group of their own, in "
+            f"{counted(found.benign.pairs, 'benign pair')} in the benchmark: a group apart, in "
             "none of the figures of the harmful ones."
         )
     if found.group.queries < found.group.pairs / 2:
         yield (
-            f"{found.group.pairs:,} pairs have only {found.group.queries:,} distinct queries; "
-            "equal queries get one label, so the intervals are wide."
+            f"{found.group.pairs:,} pairs have only "
+            f"{counted(found.group.queries, 'distinct query')}; equal queries get "
+            "one label, so the intervals are wide."
         )
     if not found.harmful_by_judge:
         yield (

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vlsbench.pages import percent
 from vlsbench.stats import LEVEL
 
 Draws = NDArray[np.float64]
@@ -58,10 +59,11 @@ class Bounds:
     """Each holds at 95 % if the judge misses no more than it says."""
 
     def __str__(self) -> str:
-        said = f"at least {self.at_least:.1%} are harmful by their text alone"
+        said = f"at least {percent(self.at_least)} are harmful by their text alone"
         for bound in self.at_most:
             if bound.misses == QUOTED:
-                said += f", and at most {bound.share:.1%} if the judge misses up to {QUOTED:.0%}"
+                most = percent(bound.share)
+                said += f", and at most {most} if the judge misses up to {100 * QUOTED:.0f} %"
         return said
 
 
@@ -76,7 +78,8 @@ class Sensitivity:
     its harmless texts, for the conclusion to fall; None where it does not stand."""
 
     def __str__(self) -> str:
-        what = f"more than {self.above:.0%} of the harmful pairs" if self.above else "some pairs"
+        least = f"more than {100 * self.above:.0f} % of the harmful"
+        what = f"{least if self.above else 'some'} pairs"
         if self.extra is None:
             return f"No evidence that {what} are harmful by their text alone."
         return (

@@ -1,0 +1,40 @@
+"""From a spec to an embedder."""
+
+from __future__ import annotations
+
+from vlsbench import registry
+from vlsbench.embed._clip import Clip
+from vlsbench.embed._http import HttpEmbedder
+from vlsbench.embed._text import CLIP, HUB_ID, MINILM, Embedder, MiniLM
+from vlsbench.errors import VlsbenchError
+from vlsbench.registry import Kind
+
+
+def open_embedder(spec: str | Embedder = "minilm") -> Embedder:
+    """Return the embedder that a spec names; an embedder is returned as it is.
+
+    Args:
+        spec: `minilm`, `NAME@http://host:port/v1` for a server that speaks `/v1/embeddings`, or
+            `clip/PATH` or `clip/ORG/NAME` for a model that sees images, or `NAME` or `NAME/REST`
+            of a registered one.
+
+    Raises:
+        MissingExtra: The spec names a model of images, and its libraries are not installed.
+        VlsbenchError: The spec is of no known form, or names no model that can be had.
+    """
+    if not isinstance(spec, str):
+        return spec
+    if spec in ("minilm", MINILM, HUB_ID):
+        return MiniLM()
+    if spec.startswith(CLIP):
+        return Clip(spec)
+    if "@" in spec:
+        return HttpEmbedder(spec)
+    plugin = registry.find(Kind.EMBEDDER, spec.partition("/")[0])
+    if plugin and "form" not in plugin.declaration:
+        embedder: Embedder = plugin.open(spec)
+        return embedder
+    raise VlsbenchError(
+        f"embedder {spec!r} is of no known form: minilm, NAME@http://host:port/v1, clip/MODEL, or "
+        "the name of a plug-in (`vlsbench plugins`)"
+    )
