@@ -227,7 +227,7 @@ def test_no_label_that_was_taken_is_lost_to_a_kill(opened: CalibratedRun, tmp_pa
         ("a.json", '[{"annotations": [{"result": 3}]}]', "expected a list of objects"),
         ("a.json", '{"id": "1"}', "expected a list of objects"),
         ("a.json", "[", "is not valid JSON"),
-        ("none.csv", None, "cannot read"),
+        ("none.csv", None, "none.csv: no such file"),
     ],
 )
 def test_a_file_of_another_form_is_one_clear_error(

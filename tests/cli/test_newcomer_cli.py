@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.typed import Command
+from vlsbench import registry
 
 MINE = '''
 from vlsbench.pairs import Pair
@@ -65,6 +68,16 @@ def loud(pair):
     raise ZeroDivisionError
 '''
 BENCH = "lab/leakless?n=3"
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let no other test see what these plug-ins register."""
+    registry.entries()  # all that is there without them
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    yield
+    for name in ("newcomer", "polite"):
+        sys.modules.pop(f"vlsbench_plugin_{name}", None)
 
 
 def line_of(text: str) -> int:
@@ -179,7 +192,7 @@ def test_the_hint_of_an_audit_runs_as_it_stands(vlsbench: Command, tmp_path: Pat
         ("hf/./nosuch", "model hf/./nosuch: no folder ./nosuch\n"),
         ("tiny", "unknown model 'tiny': did you mean hf/tiny? give openai/NAME"),
         ("openia/gpt-4o", "unknown model 'openia/gpt-4o': did you mean openai or broken? give"),
-        ("toaster", "registered are openai, inspect, hf, broken, half, lab\n"),
+        ("toaster", "registered are openai, inspect, hf, lab, broken, half\n"),
     ],
 )
 def test_an_unknown_model_is_named_at_once(
