@@ -93,7 +93,9 @@ class Old:
 
 def unpack(folder: Path) -> Old:
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+        # Extraction filters came with Python 3.11.4; the archive is our own.
+        safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        archive.extractall(folder, **safe)
     return Old(folder)
 
 

@@ -256,9 +256,17 @@ def _extract(tar: tarfile.TarFile, patterns: Sequence[str], folder: Path) -> set
     names = set()
     for member in tar:
         name = "/".join(PurePosixPath(member.name).parts[1:])
-        if member.isreg() and _matches(name, patterns):
-            tar.extract(member.replace(name=name, deep=False), folder, filter="data")
-            names.add(name)
+        content = tar.extractfile(member) if member.isreg() and _matches(name, patterns) else None
+        if content is None:
+            continue
+        # Extraction filters came with Python 3.11.4.
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise tarfile.TarError(f"{name} lies outside")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            shutil.copyfileobj(content, file, CHUNK_BYTES)
+        names.add(name)
     return names
 
 
