@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -169,16 +170,15 @@ def test_what_is_sent_is_what_people_see(tmp_path: Path, side: int | None) -> No
         assert any(f"rightly: {len(redrawn)} images" in note for note in done.summary.notes)
 
 
-@pytest.mark.skipif(not find_spec("pytesseract"), reason="needs the extra [audit]")
+@pytest.mark.skipif(
+    not (find_spec("pytesseract") and shutil.which("tesseract")),
+    reason="needs the extra [audit] and the program tesseract",
+)
 def test_text_is_read_from_a_photo_that_lies(tmp_path: Path) -> None:
-    import shutil
-
     from PIL import ImageDraw, ImageFont
 
     from vlsbench.auditing.overlap._read import TextStage
 
-    if not shutil.which("tesseract"):
-        pytest.skip("needs the program tesseract")
     upright = Image.new("RGB", (500, 120), "white")
     font = ImageFont.load_default(size=48)
     ImageDraw.Draw(upright).text((30, 30), "KETTLE TOASTER", "black", font)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, ClassVar, Protocol, cast
@@ -17,8 +18,8 @@ from vlsbench.building._filters import Scorer
 from vlsbench.building._recipe import Recipe, read_recipe
 from vlsbench.building._run import BuildPlan, execute, is_complete
 from vlsbench.config import Connection, Limits, Option
-from vlsbench.engine import CostBudget, Ledger, StopSignal
-from vlsbench.errors import MissingExtra, Stopped
+from vlsbench.engine import CostBudget, Ledger, StopSignal, write_or_stop
+from vlsbench.errors import MissingExtra
 from vlsbench.models import ChatModel, Connections, ImageModel, open_images
 from vlsbench.pairs import load
 from vlsbench.registry import Kind
@@ -175,15 +176,8 @@ def build(
         if retry_quarantined or not is_complete(plan, ledger):
             before(plan, estimate_build(read, limit))
             signal = execute(plan, ledger)
-        try:
-            summary = write_files(ledger, plan.folder, read, overrides)
-        except OSError as error:
-            raise signal.error or Stopped(
-                f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "
-                "free up disk space and run the same command again"
-            ) from None
-        if signal.error:
-            raise signal.error
+        files = partial(write_files, ledger, plan.folder, read, overrides)
+        summary = write_or_stop(files, plan.folder, signal)
         return Build(plan.folder, summary, signal.reason)
 
 

@@ -227,8 +227,6 @@ def calibrate(
         notes=tuple(note for note, holds in notes if holds),
     )
     write_json(found, run.folder / CALIBRATION)
-    # The run's report is written anew when its eval command is next given.
-    (run.folder / ".files").unlink(missing_ok=True)
     return found
 
 

@@ -294,6 +294,15 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
             f"The net rate is unknown where no benign pair is scored ({', '.join(unknown)}): one "
             "that declines everything looks as safe; ask benign pairs too (eval --controls)."
         )
+    for name, places in table.items():
+        for place, run in places.items():
+            net, cautious = run.summary.net, run.summary.net_cautious
+            if cautious and cautious != net:
+                yield (
+                    f"{name}, {_key(place)}: the net rate is {100 * cautious.value:.1f} points "
+                    f"[{100 * cautious.low:.1f}, {100 * cautious.high:.1f}] where a warning on a "
+                    "benign pair counts as declined."
+                )
     judged: dict[str, list[str]] = {}
     for name, places in table.items():
         for place, run in places.items():

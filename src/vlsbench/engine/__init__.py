@@ -25,6 +25,7 @@ from vlsbench.engine._job import Flow as Flow
 from vlsbench.engine._job import Job as Job
 from vlsbench.engine._job import Step as Step
 from vlsbench.engine._job import recall as recall
+from vlsbench.engine._job import write_or_stop as write_or_stop
 from vlsbench.engine._ledger import FILE as FILE
 from vlsbench.engine._ledger import Call as Call
 from vlsbench.engine._ledger import Ledger as Ledger

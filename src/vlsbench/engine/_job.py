@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from vlsbench import __version__
 from vlsbench.config import Budget as BudgetSettings
@@ -28,9 +29,10 @@ from vlsbench.engine._session import (
     progress_bar,
     run_async,
 )
-from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.errors import BadRow, Stopped, VlsbenchError
 from vlsbench.models import Model, Price
 
+T = TypeVar("T")
 SLACK = 8
 """Records under way beyond the connections: their images are read while others wait for answers."""
 
@@ -196,6 +198,29 @@ class Job:
         for error in await asyncio.gather(*flows, return_exceptions=True):
             if error is not None:
                 raise error
+
+
+def write_or_stop(write: Callable[[], T], folder: Path, signal: StopSignal) -> T:
+    """Write the files of a job that has run, and return what `write` does.
+
+    Args:
+        write: Writes them.
+        folder: Where to.
+        signal: What `Job.run` returned.
+
+    Raises:
+        VlsbenchError: What stopped the job, or that the disk cannot be written.
+    """
+    try:
+        made = write()
+    except OSError as error:
+        raise signal.error or Stopped(
+            f"cannot write into {folder}: {error.strerror}; all answers are on record: free up "
+            "disk space and run the same command again"
+        ) from None
+    if signal.error:
+        raise signal.error
+    return made
 
 
 def recall(ledger: Ledger, models: Iterable[Model]) -> None:

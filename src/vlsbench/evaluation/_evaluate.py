@@ -10,8 +10,15 @@ from pathlib import Path
 from typing import ParamSpec
 
 from vlsbench.config import Budget, Connection, Images, Sample, record
-from vlsbench.engine import FILE, CostBudget, Ledger, check_same_run, run_async
-from vlsbench.errors import Stopped, VlsbenchError
+from vlsbench.engine import (
+    FILE,
+    CostBudget,
+    Ledger,
+    check_same_run,
+    run_async,
+    write_or_stop,
+)
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._arguments import worded
 from vlsbench.evaluation._estimate import estimate
 from vlsbench.evaluation._rows import PAIRS
@@ -206,13 +213,5 @@ def execute(plan: EvaluationPlan) -> Evaluation:
         signal = plan.job().run(ledger)
         if plan.found != plan.identity:
             run_async(partial(ledger.set_meta, found=json.dumps(plan.found)))
-        try:
-            summary = conclude(plan, ledger)
-        except OSError as error:
-            raise signal.error or Stopped(
-                f"cannot write into {plan.folder}: {error.strerror}; all answers are on record: "
-                "free up disk space and run the same command again"
-            ) from None
-        if signal.error:
-            raise signal.error
+        summary = write_or_stop(partial(conclude, plan, ledger), plan.folder, signal)
         return Evaluation(plan.folder, summary, signal.reason)

@@ -10,6 +10,7 @@ from typing import Any
 
 from vlsbench import __version__
 from vlsbench.engine import PROBE, Context, CostBudget, Flow, Job, Ledger, Outcome
+from vlsbench.evaluation._calibrated import CALIBRATION
 from vlsbench.evaluation._gallery import Gallery
 from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._published import differs, published_results
@@ -222,7 +223,10 @@ def _notes(
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     """Write the run's files in one walk over the pairs, unless they stand as they would be."""
     folder = plan.folder
-    mark, stamp = folder / ".files", f"{__version__} {ledger.stamp()} {plan.output.gallery}"
+    calibrated = folder / CALIBRATION  # shown on the report
+    since = calibrated.stat().st_mtime_ns if calibrated.is_file() else 0
+    stamp = f"{__version__} {ledger.stamp()} {plan.output.gallery} {since}"
+    mark = folder / ".files"
     there = all((folder / name).is_file() for name in (".files", SUMMARY, PAIRS, REPORT))
     if there and mark.read_text("utf-8") == stamp:
         return read_summary(folder / SUMMARY)
