@@ -35,8 +35,8 @@ from vlsbench.auditing.card import (
 )
 from vlsbench.auditing.judged import Judged, JudgedPair
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
-from vlsbench.evaluation import worded
 from vlsbench.files import whole_file, write_json, write_text
+from vlsbench.keywords import checked_keywords
 from vlsbench.pages import counted, framed
 from vlsbench.pairs import Bench
 from vlsbench.tables import RowWriter
@@ -96,7 +96,7 @@ def _set_by(
     return decorate
 
 
-@worded(AuditSettings)
+@checked_keywords(AuditSettings)
 @_set_by(AuditSettings)
 def audit(bench: Bench, settings: AuditSettings) -> Audit:
     """Measure how much of the images' risk the texts of a benchmark tell, on a leakage card.
@@ -120,7 +120,7 @@ def audit(bench: Bench, settings: AuditSettings) -> Audit:
     return run_audit(plan)
 
 
-@worded(AuditSettings)
+@checked_keywords(AuditSettings)
 @_set_by(AuditSettings)
 def leaderboard(
     benches: Iterable[Bench], settings: AuditSettings

@@ -1,6 +1,5 @@
 """Evaluate: from a pair to a verdict, and from verdicts to rates."""
 
-from vlsbench.evaluation._arguments import worded as worded
 from vlsbench.evaluation._calibrated import CALIBRATION as CALIBRATION
 from vlsbench.evaluation._calibrated import CALIBRATION_SCHEMA as CALIBRATION_SCHEMA
 from vlsbench.evaluation._calibrated import UNCALIBRATED as UNCALIBRATED

@@ -19,7 +19,6 @@ from vlsbench.engine import (
     write_or_stop,
 )
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation._arguments import worded
 from vlsbench.evaluation._estimate import estimate
 from vlsbench.evaluation._rows import PAIRS
 from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored
@@ -34,6 +33,7 @@ from vlsbench.evaluation._settings import (
 )
 from vlsbench.evaluation._summary import REPORT, Summary
 from vlsbench.judge import Brought, Judge, Judging, open_judge
+from vlsbench.keywords import checked_keywords
 from vlsbench.models import ChatModel, Connections, Params, Price, price_of
 from vlsbench.pages import framed
 from vlsbench.pairs import Bench, Shrink, View, load
@@ -69,7 +69,7 @@ class Evaluation:
         return framed(self.report)
 
 
-@worded(EvalConfig)
+@checked_keywords(EvalConfig)
 def plan(
     bench: Bench,
     *,
@@ -199,7 +199,7 @@ def _carried_out(planned: Callable[P, EvaluationPlan]) -> Callable[P, Evaluation
     return evaluate
 
 
-evaluate = worded(EvalConfig)(_carried_out(plan))
+evaluate = checked_keywords(EvalConfig)(_carried_out(plan))
 
 
 def execute(plan: EvaluationPlan) -> Evaluation:

@@ -14,7 +14,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def worded(config: type[Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def checked_keywords(config: type[Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function raise a `TypeError` that names it, and the group that a setting is in.
 
     Args:
