@@ -33,6 +33,8 @@ COMMANDS = {
     "runs": "List, show, compare and verify runs and builds.",
     "review": "People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
     "plan-size": "Say how many pairs, images and human labels a question needs.",
+    "doctor": "Say what will work here: extras, programs, keys, disk; of a model given, what it "
+    "can do.",
     "plugins": "List what is registered: benchmarks, models, judges and more, with where each "
     "comes from.",
 }

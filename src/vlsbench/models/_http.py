@@ -52,6 +52,8 @@ class Server:
         self.limiter = Limiter(connections)
         self.patience = patience
         self.answered = False
+        self.date = ""
+        """What it last said the time is (HTTP `Date`)."""
         self._api_key = api_key
         self._session: aiohttp.ClientSession | None = None
 
@@ -163,7 +165,7 @@ class Server:
             raise Passing(f"connection: {first_line(error)}", uncounted=True) from None
         except ValueError as error:
             raise FatalCall(f"{self.url} is no usable address: {first_line(error)}") from None
-        self.answered = True
+        self.answered, self.date = True, headers.get("Date", "")
         latency = time.perf_counter() - began
         after = retry_after(headers.get("Retry-After"))
         if 200 <= status < 300:
@@ -270,6 +272,11 @@ class HttpChat:
         """Server and model name, and what is not sent as it was meant."""
         told = {"kind": "openai-chat", "url": self.endpoint, "name": self.name}
         return {**told, **self.adapted.identity} if self.adapted.changes else told
+
+    @property
+    def told_date(self) -> str:
+        """What the server last said the time is (HTTP `Date`); empty where it did not."""
+        return self._server.date
 
     async def close(self) -> None:
         """Close the server's connections."""
