@@ -22,6 +22,7 @@ COMMANDS = (
     ("calibrate",),
     ("compare",),
     ("demo",),
+    ("doctor",),
     ("eval",),
     ("lab", "reproduce"),
     ("lab", "serve"),
@@ -112,7 +113,7 @@ def test_a_damaged_run_fails_verification(vlsbench: Command, tmp_path: Path) -> 
             1,
             "FIELD=COLUMN",
         ),
-        (("runs", "show", "nowhere"), 1, "holds no run"),
+        (("runs", "show", "nowhere"), 1, "nowhere: no such run"),
         (("runs", "list", "nowhere"), 1, "holds no run"),
     ],
 )

@@ -270,7 +270,7 @@ def test_a_run_cut_off_before_its_files_says_how_to_go_on(runs: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        (["nowhere"], "no run found in nowhere"),
+        (["nowhere"], "nowhere: no such run"),
         (["."], "no run found in"),
         (["A="], "NAME=PATH"),
         (["=runs"], "NAME=PATH"),
@@ -363,3 +363,13 @@ def test_every_published_vlsbench_row_is_there_once() -> None:
 def test_an_unpublished_model_is_answered_with_those_there_are(runs: Path) -> None:
     with pytest.raises(VlsbenchError, match="no published row of 'gpt-9'; the paper has LLaVA"):
         vlsbench.compare([runs / "leaky-blind"], published=["gpt-9"])
+
+
+def test_a_run_is_found_by_its_name_and_a_slip_names_its_neighbour(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").symlink_to(runs)
+    assert vlsbench.compare(["leakless-careful", "leakless-helpful"]).rows
+    with pytest.raises(VlsbenchError, match="no such run; did you mean leakless-careful"):
+        vlsbench.compare(["leakless-carefull", "leakless-helpful"])

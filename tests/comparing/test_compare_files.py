@@ -246,4 +246,4 @@ def test_the_command_speaks_json_and_fails_in_one_line(runs: Path, tmp_path: Pat
     done = _command("nowhere", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "no run found in nowhere" in done.stderr
+    assert "nowhere: no such run" in done.stderr

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import PAIRS, SUMMARY, Summary, judge_digest, read_summary
+from vlsbench.evaluation import PAIRS, judge_digest, read_run
 from vlsbench.judge import Label, reply_labels
 from vlsbench.schemas import decode_json
 from vlsbench.tables import read_rows
@@ -93,24 +93,17 @@ def listed(what: str, rows: Sequence[str]) -> VlsbenchError:
 class CalibratedRun:
     """A finished run with the record of what people said of its replies."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | str) -> None:
         """Open both.
 
         Raises:
             VlsbenchError: It is no finished run, its judge scored no reply, or the record is of
                 another judge or cannot be read.
         """
-        if not (folder / SUMMARY).is_file():
-            raise VlsbenchError(f"no finished run found in {folder} (no {SUMMARY})")
-        self.folder, self._path = folder, folder / RECORD
-        self.summary: Summary = read_summary(folder / SUMMARY)
-        if self.summary.open or not self.summary.complete:
-            raise VlsbenchError(
-                f"{folder} is unfinished: {self.summary.still_open} are open; run its eval command "
-                "again to finish it"
-            )
+        self.folder, self.summary = read_run(folder)
+        self._path = self.folder / RECORD
         self.judge = judge_digest(self.summary)
-        rows = read_rows(folder / PAIRS, Reply, remedy="run the run's eval command again")
+        rows = read_rows(self.folder / PAIRS, Reply, remedy="run the run's eval command again")
         several = self.summary.samples > 1
         self.replies = {
             f"{row.id}#{row.sample}" if several else row.id: row
@@ -119,7 +112,9 @@ class CalibratedRun:
         }
         """Id → reply, for all that the judge scored."""
         if not self.replies:
-            raise VlsbenchError(f"{folder}: the judge scored no reply, so there is none to check")
+            raise VlsbenchError(
+                f"{self.folder}: the judge scored no reply, so there is none to check"
+            )
         self.entries = list(self._read())
 
     def _read(self) -> Iterator[Entry]:

@@ -20,8 +20,9 @@ app = typer.Typer(help="List, show, compare and verify runs and builds.", no_arg
 
 
 def _find(run: Path) -> Path:
-    """Return where a run or build is: as given, or by its name in `runs/` or `builds/`."""
-    return next((at for at in (run, "runs" / run, "builds" / run) if at.exists()), run)
+    from vlsbench.engine import find_run
+
+    return find_run(run)
 
 
 Folder = Annotated[

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vlsbench.engine import FILE
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import SUMMARY, Ended, Key, Summary, read_pairs, read_summary
+from vlsbench.evaluation import Ended, Key, Summary, read_pairs, read_run
 from vlsbench.registry import is_simulated
 
 Named = tuple[str, Path]
@@ -84,17 +83,6 @@ def open_runs(given: Iterable[Named], *, allow_unfinished: bool) -> list[OpenRun
 
 
 def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
-    if not (folder / SUMMARY).is_file():
-        raise VlsbenchError(
-            f"{folder} has no {SUMMARY}: run its eval command again to finish it"
-            if (folder / FILE).is_file()
-            else f"no run found in {folder} (no {SUMMARY}); `vlsbench runs list FOLDER` shows runs"
-        )
-    summary = read_summary(folder / SUMMARY)
-    if (summary.open or not summary.complete) and not allow_unfinished:
-        raise VlsbenchError(
-            f"{folder} is unfinished: {summary.still_open} are open; run its eval command again to "
-            "finish it, or give --allow-unfinished"
-        )
+    folder, summary = read_run(folder, allow_unfinished=allow_unfinished)
     ended = {row.key: row for row in read_pairs(folder)}
     return OpenRun(folder, name or summary.model, bool(name), summary, ended)

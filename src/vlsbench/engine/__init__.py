@@ -30,6 +30,7 @@ from vlsbench.engine._ledger import FILE as FILE
 from vlsbench.engine._ledger import Call as Call
 from vlsbench.engine._ledger import Ledger as Ledger
 from vlsbench.engine._ledger import Outcome as Outcome
+from vlsbench.engine._ledger import find_run as find_run
 from vlsbench.engine._local import run_local as run_local
 from vlsbench.engine._session import INTERRUPTED as INTERRUPTED
 from vlsbench.engine._session import check_same_run as check_same_run

@@ -52,5 +52,6 @@ from vlsbench.evaluation._summary import Group as Group
 from vlsbench.evaluation._summary import Net as Net
 from vlsbench.evaluation._summary import Spend as Spend
 from vlsbench.evaluation._summary import Summary as Summary
+from vlsbench.evaluation._summary import read_run as read_run
 from vlsbench.evaluation._summary import read_summary as read_summary
 from vlsbench.evaluation._summary import spend_by_role as spend_by_role

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from vlsbench.engine import Ledger
-from vlsbench.errors import BadRow
+from vlsbench.engine import FILE, Ledger, find_run
+from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import PairRow
 from vlsbench.evaluation._sampled import SAFE, Draws, Sampled
@@ -195,6 +195,33 @@ class Summary:
 def read_summary(path: Path) -> Summary:
     """Read a `summary.json` back. Raises `SchemaError` where it is none or of another schema."""
     return read_json(path, Summary, schema=SCHEMA)
+
+
+def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tuple[Path, Summary]:
+    """Return the folder of a run, given as such or by its name in `runs/`, with its summary.
+
+    Args:
+        named: The run.
+        allow_unfinished: What the user said of unfinished runs; None where there is no option.
+
+    Raises:
+        VlsbenchError: There is no such run, or it is unfinished and not to be.
+    """
+    folder = find_run(named)
+    again = "run its eval command again to finish it"
+    if not (folder / SUMMARY).is_file():
+        raise VlsbenchError(
+            f"{folder} has no {SUMMARY}: {again}"
+            if (folder / FILE).is_file()
+            else f"no run found in {folder} (no {SUMMARY}); `vlsbench runs list FOLDER` shows runs"
+        )
+    summary = read_summary(folder / SUMMARY)
+    if (summary.open or not summary.complete) and not allow_unfinished:
+        or_ask = "" if allow_unfinished is None else ", or give --allow-unfinished"
+        raise VlsbenchError(
+            f"{folder} is unfinished: {summary.still_open} are open; {again}{or_ask}"
+        )
+    return folder, summary
 
 
 class _Key(NamedTuple):
