@@ -129,7 +129,7 @@ def plain(method: str, model: Path, options: argparse.Namespace) -> dict[str, An
     from transformers import AutoModelForImageTextToText, TrainerCallback
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from vlsbench.aligning._model import LANGUAGE_LINEAR, PROJECTOR, VISION_TOWER
+    from vlsbench.aligning.model import LANGUAGE_LINEAR, PROJECTOR, VISION_TOWER
     from vlsbench.models import load_processor
 
     times: list[float] = []

@@ -30,8 +30,8 @@ import numpy as np
 
 import vlsbench
 from vlsbench.auditing import Channel, Naming, content_of, overlap, shipped
-from vlsbench.auditing.overlap._calibration import leaking_share
-from vlsbench.auditing.overlap._phrases import content_words, is_general, phrases
+from vlsbench.auditing.overlap.calibration import leaking_share
+from vlsbench.auditing.overlap.phrases import content_words, is_general, phrases
 from vlsbench.embed import MiniLM
 from vlsbench.pairs import Pair, PairSet
 

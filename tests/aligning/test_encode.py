@@ -16,7 +16,7 @@ from tests.aligning.align_examples import (
     tiny_processor,
     user,
 )
-from vlsbench.aligning._encode import IGNORED, Collator, Encoder, PreferenceCollator, PromptCollator
+from vlsbench.aligning.encode import IGNORED, Collator, Encoder, PreferenceCollator, PromptCollator
 from vlsbench.errors import VlsbenchError
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsbench.aligning._ppo_math import Advantages, clipped_losses, gae, token_rewards, whiten
+from vlsbench.aligning.ppo_math import Advantages, clipped_losses, gae, token_rewards, whiten
 
 
 def row(*values: float) -> torch.Tensor:

@@ -22,7 +22,7 @@ from tests.aligning.align_examples import (
     unlearning_rows,
 )
 from vlsbench.aligning import Lora, TrainingSettings, plan_training, train
-from vlsbench.aligning._encode import Collator, Encoded, Encoder
+from vlsbench.aligning.encode import Collator, Encoded, Encoder
 from vlsbench.models import LocalModel, Params, Question, load_processor
 
 PATCH_VALUES = 3 * 2 * 4 * 4

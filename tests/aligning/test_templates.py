@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.aligning.align_examples import WORDS, picture, says, tiny_config, user
-from vlsbench.aligning._encode import Encoder
+from vlsbench.aligning.encode import Encoder
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import HfChat, Params, Request
 from vlsbench.pairs import ImageData

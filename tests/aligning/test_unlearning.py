@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from vlsbench.aligning._unlearning import _Mixed, ascent_loss, preference_loss
+from vlsbench.aligning.unlearning import Mixed, ascent_loss, preference_loss
 
 
 def test_ascent_stops_at_the_bound_token_by_token() -> None:
@@ -33,7 +33,7 @@ def test_safe_unlearning_levels_off_as_the_answer_gets_unlikely() -> None:
 
 def test_every_stretch_of_the_data_holds_every_kind() -> None:
     kinds = ["harmful"] * 4 + ["safe"] * 4 + ["retain"] * 8
-    order = list(_Mixed(kinds, seed=1))
+    order = list(Mixed(kinds, seed=1))
     assert sorted(order) == list(range(16))
     for start in range(0, 16, 4):
         part = sorted(kinds[row] for row in order[start : start + 4])

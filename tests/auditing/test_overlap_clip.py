@@ -27,7 +27,7 @@ from vlsbench.auditing import (
     overlap,
     shipped,
 )
-from vlsbench.auditing.overlap._background import empty_images
+from vlsbench.auditing.overlap.background import empty_images
 from vlsbench.embed import Clip
 from vlsbench.embed._clip import Pixels
 from vlsbench.embed._text import Vectors

@@ -25,7 +25,7 @@ from vlsbench.auditing.overlap import (
     records_of,
     require_tesseract,
 )
-from vlsbench.auditing.overlap._read import PROMPT, PROMPT_VERSION
+from vlsbench.auditing.overlap.read import PROMPT, PROMPT_VERSION
 from vlsbench.engine import Budget, Context, Ledger, Stage, StopSignal, Tally, run_local
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import open_model

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from vlsbench.auditing import shipped
-from vlsbench.auditing.overlap._background import IMAGES, QUESTIONS
-from vlsbench.auditing.overlap._calibration import leaking_share
-from vlsbench.auditing.overlap._measure import Background, Nothing, topic_bits
-from vlsbench.auditing.overlap._phrases import (
+from vlsbench.auditing.overlap.background import IMAGES, QUESTIONS
+from vlsbench.auditing.overlap.calibration import leaking_share
+from vlsbench.auditing.overlap.measure import Background, Nothing, topic_bits
+from vlsbench.auditing.overlap.phrases import (
     LONGEST,
     LONGEST_CLAUSE,
     clauses,

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from vlsbench.auditing.overlap._background import QUESTIONS
+from vlsbench.auditing.overlap.background import QUESTIONS
 from vlsbench.pairs import MadeImage, Pair, PairSet
 
 COLOURS = {

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 import vlsbench
 from vlsbench.auditing import Channel, overlap
 from vlsbench.auditing.overlap import Calibration
-from vlsbench.auditing.overlap._calibration import Control, fit, load_calibration
-from vlsbench.auditing.overlap._measure import Reader
+from vlsbench.auditing.overlap.calibration import Control, fit, load_calibration
+from vlsbench.auditing.overlap.measure import Reader
 from vlsbench.embed import CachedEmbedder, HttpEmbedder, MiniLM, open_embedder
 from vlsbench.embed._http import parse_vectors
 from vlsbench.embed._text import SHA256

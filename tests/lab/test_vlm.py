@@ -13,11 +13,10 @@ pytest.importorskip("matplotlib")
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import vlm
 from vlsbench.lab._judge import wording
-from vlsbench.lab.vlm import Design, Pretraining
-from vlsbench.lab.vlm._design import FIXED, GROUNDED, QUICK
-from vlsbench.lab.vlm._pretrain import pretrain
-from vlsbench.lab.vlm._rows import Case, pretraining
-from vlsbench.lab.vlm._sets import (
+from vlsbench.lab.vlm import Design, Pretraining, pretrain
+from vlsbench.lab.vlm.design import FIXED, GROUNDED, QUICK
+from vlsbench.lab.vlm.rows import Case, pretraining
+from vlsbench.lab.vlm.sets import (
     BENIGN,
     HELD_OUT,
     LEAKLESS,
@@ -34,7 +33,7 @@ from vlsbench.lab.vlm._sets import (
     naming_cases,
     risks,
 )
-from vlsbench.lab.vlm._table import (
+from vlsbench.lab.vlm.table import (
     HEADINGS,
     differences,
     equivalence,
@@ -44,8 +43,8 @@ from vlsbench.lab.vlm._table import (
     mean_of,
     rows_of,
 )
-from vlsbench.lab.vlm._teaching import This, cases, split, supervised, wanted
-from vlsbench.lab.vlm._world import (
+from vlsbench.lab.vlm.teaching import This, cases, split, supervised, wanted
+from vlsbench.lab.vlm.world import (
     ACTS,
     HAZARDS,
     MATERIALS,

@@ -186,7 +186,7 @@ def test_the_command_from_the_lab_to_an_evaluation(tmp_path: Path) -> None:
 def test_the_commands_as_programs_use_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from typer.testing import CliRunner
 
-    from vlsbench.cli._app import app
+    from vlsbench.cli.app import app
 
     def run(*arguments: str, exit_code: int = 0) -> dict[str, Any]:
         done = CliRunner().invoke(app, ["release", *arguments, "--json"])

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from vlsbench.cli._app import app
+from vlsbench.cli.app import app
 from vlsbench.errors import VlsbenchError
 from vlsbench.reviewing import Store
 

@@ -3,8 +3,6 @@
 from vlsbench.aligning._arguments import method_defaults as method_defaults
 from vlsbench.aligning._contamination import Contamination as Contamination
 from vlsbench.aligning._contamination import check_against as check_against
-from vlsbench.aligning._plan import TrainingPlan as TrainingPlan
-from vlsbench.aligning._plan import plan_training as plan_training
 from vlsbench.aligning._prepare import Prepared as Prepared
 from vlsbench.aligning._prepare import align as align
 from vlsbench.aligning._prepare import open_training as open_training
@@ -24,3 +22,5 @@ from vlsbench.aligning._settings import Row as Row
 from vlsbench.aligning._settings import Trained as Trained
 from vlsbench.aligning._settings import TrainingSettings as TrainingSettings
 from vlsbench.aligning._settings import published as published
+from vlsbench.aligning.plan import TrainingPlan as TrainingPlan
+from vlsbench.aligning.plan import plan_training as plan_training

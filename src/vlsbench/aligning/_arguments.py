@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsbench.aligning._model import LARGE, has_bf16, open_model, weights_dtype
 from vlsbench.aligning._settings import Method, Reward, TrainingSettings
+from vlsbench.aligning.model import LARGE, has_bf16, open_model, weights_dtype
 from vlsbench.errors import VlsbenchError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from vlsbench.aligning._encode import Encoder
+    from vlsbench.aligning.encode import Encoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from transformers import Trainer, TrainingArguments
 from trl.trainer.utils import RepeatSampler, disable_dropout_in_model
 
 from vlsbench.aligning._arguments import TrainerParts
-from vlsbench.aligning._encode import PromptCollator
-from vlsbench.aligning._ppo_math import (
+from vlsbench.aligning.encode import PromptCollator
+from vlsbench.aligning.ppo_math import (
     Advantages,
     clipped_losses,
     gae,

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.aligning._contamination import Contamination, check_against
-from vlsbench.aligning._plan import TrainingPlan, plan_training
 from vlsbench.aligning._rewards import open_reward
 from vlsbench.aligning._rows import sort_rows
 from vlsbench.aligning._run import first_process_first, need_reward, train
 from vlsbench.aligning._settings import AlignConfig, Method, Progress, Reward, Trained
 from vlsbench.aligning.data import Data, open_data, unpack
+from vlsbench.aligning.plan import TrainingPlan, plan_training
 from vlsbench.config import resolve
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import no_folder

@@ -10,8 +10,10 @@ from typing import Any
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from vlsbench.aligning._arguments import TrainerParts, common_arguments, filled
-from vlsbench.aligning._encode import CACHE_BYTES, Collator, Encoder, PreferenceCollator
-from vlsbench.aligning._model import (
+from vlsbench.aligning._rows import open_image, prompt_of
+from vlsbench.aligning._settings import Method, Progress, Reward, Row, TrainingSettings
+from vlsbench.aligning.encode import CACHE_BYTES, Collator, Encoder, PreferenceCollator
+from vlsbench.aligning.model import (
     Parameters,
     count,
     freeze,
@@ -20,8 +22,6 @@ from vlsbench.aligning._model import (
     open_processor,
     weights_dtype,
 )
-from vlsbench.aligning._rows import open_image, prompt_of
-from vlsbench.aligning._settings import Method, Progress, Reward, Row, TrainingSettings
 
 
 class Notes(TrainerCallback):
@@ -93,7 +93,7 @@ def _made(parts: TrainerParts) -> Any:
 
         return PPOTrainer(parts)
     if parts.method.form == "unlearning":
-        from vlsbench.aligning._unlearning import UnlearningTrainer
+        from vlsbench.aligning.unlearning import UnlearningTrainer
 
         return UnlearningTrainer(parts)
     if parts.method.preference:

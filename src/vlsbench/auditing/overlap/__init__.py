@@ -1,8 +1,5 @@
 """Measure A: what the queries of a benchmark tell about its images, from embeddings."""
 
-from vlsbench.auditing.overlap._calibration import Calibration as Calibration
-from vlsbench.auditing.overlap._calibration import load_calibration as load_calibration
-from vlsbench.auditing.overlap._calibration import shipped as shipped
 from vlsbench.auditing.overlap._contents import content_of as content_of
 from vlsbench.auditing.overlap._figures import FOREIGN as FOREIGN
 from vlsbench.auditing.overlap._figures import Channel as Channel
@@ -17,10 +14,13 @@ from vlsbench.auditing.overlap._figures import TellingWord as TellingWord
 from vlsbench.auditing.overlap._images import refuse_words as refuse_words
 from vlsbench.auditing.overlap._overlap import Naming as Naming
 from vlsbench.auditing.overlap._overlap import overlap as overlap
-from vlsbench.auditing.overlap._read import CAPTION as CAPTION
-from vlsbench.auditing.overlap._read import TEXT as TEXT
-from vlsbench.auditing.overlap._read import CaptionStage as CaptionStage
-from vlsbench.auditing.overlap._read import TextStage as TextStage
-from vlsbench.auditing.overlap._read import look_up as look_up
-from vlsbench.auditing.overlap._read import records_of as records_of
-from vlsbench.auditing.overlap._read import require_tesseract as require_tesseract
+from vlsbench.auditing.overlap.calibration import Calibration as Calibration
+from vlsbench.auditing.overlap.calibration import load_calibration as load_calibration
+from vlsbench.auditing.overlap.calibration import shipped as shipped
+from vlsbench.auditing.overlap.read import CAPTION as CAPTION
+from vlsbench.auditing.overlap.read import TEXT as TEXT
+from vlsbench.auditing.overlap.read import CaptionStage as CaptionStage
+from vlsbench.auditing.overlap.read import TextStage as TextStage
+from vlsbench.auditing.overlap.read import look_up as look_up
+from vlsbench.auditing.overlap.read import records_of as records_of
+from vlsbench.auditing.overlap.read import require_tesseract as require_tesseract

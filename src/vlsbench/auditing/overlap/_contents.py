@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.auditing.overlap._figures import ContentKind
-from vlsbench.auditing.overlap._measure import Numbers
+from vlsbench.auditing.overlap.measure import Numbers
 from vlsbench.embed import Vectors
 from vlsbench.pairs import Image, Pair
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing.overlap._background import QUESTIONS, empty_images
-from vlsbench.auditing.overlap._measure import Nothing
+from vlsbench.auditing.overlap.background import QUESTIONS, empty_images
+from vlsbench.auditing.overlap.measure import Nothing
 from vlsbench.embed import CachedEmbedder, Clip, Vectors
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import Image, ImageError

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.auditing._head import facts
-from vlsbench.auditing.overlap._calibration import Calibration, check_fits, shipped
 from vlsbench.auditing.overlap._contents import Content, Look, Pool, content_of, number_of
 from vlsbench.auditing.overlap._figures import (
     Channel,
@@ -27,9 +26,10 @@ from vlsbench.auditing.overlap._figures import (
     TellingWord,
 )
 from vlsbench.auditing.overlap._images import ImageVectors, refuse_words
-from vlsbench.auditing.overlap._measure import Numbers, Reader, topic_bits
-from vlsbench.auditing.overlap._phrases import without, words
 from vlsbench.auditing.overlap._summary import Tally
+from vlsbench.auditing.overlap.calibration import Calibration, check_fits, shipped
+from vlsbench.auditing.overlap.measure import Numbers, Reader, topic_bits
+from vlsbench.auditing.overlap.phrases import without, words
 from vlsbench.embed import (
     MINILM,
     CachedEmbedder,

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.auditing._head import head
-from vlsbench.auditing.overlap._calibration import NAMED, Calibration, leaking_share
 from vlsbench.auditing.overlap._figures import (
     FOREIGN,
     SCHEMA,
@@ -21,7 +20,8 @@ from vlsbench.auditing.overlap._figures import (
     OverlapPair,
     OverlapSummary,
 )
-from vlsbench.auditing.overlap._measure import Numbers
+from vlsbench.auditing.overlap.calibration import NAMED, Calibration, leaking_share
+from vlsbench.auditing.overlap.measure import Numbers
 from vlsbench.embed import Clip, Embedder
 from vlsbench.pairs import PairSet
 from vlsbench.stats import Interval, clustered_rate, mean_interval, median_interval

@@ -4,19 +4,19 @@ experiment with it.
 Needs the extra `align`.
 """
 
-from vlsbench.lab.vlm._design import ARMS as ARMS
-from vlsbench.lab.vlm._design import FIRST_SEED as FIRST_SEED
-from vlsbench.lab.vlm._design import QUICK as QUICK
-from vlsbench.lab.vlm._design import QUICK_DESIGN as QUICK_DESIGN
-from vlsbench.lab.vlm._design import Arm as Arm
-from vlsbench.lab.vlm._design import Design as Design
 from vlsbench.lab.vlm._experiment import Reproduction as Reproduction
 from vlsbench.lab.vlm._experiment import reproduce as reproduce
 from vlsbench.lab.vlm._make import make_model as make_model
 from vlsbench.lab.vlm._pretrain import Pretraining as Pretraining
 from vlsbench.lab.vlm._pretrain import pretrain as pretrain
-from vlsbench.lab.vlm._sets import HELD_OUT as HELD_OUT
-from vlsbench.lab.vlm._table import HEADINGS as HEADINGS
-from vlsbench.lab.vlm._table import note as note
-from vlsbench.lab.vlm._table import rows_of as rows_of
-from vlsbench.lab.vlm._table import say as say
+from vlsbench.lab.vlm.design import ARMS as ARMS
+from vlsbench.lab.vlm.design import FIRST_SEED as FIRST_SEED
+from vlsbench.lab.vlm.design import QUICK as QUICK
+from vlsbench.lab.vlm.design import QUICK_DESIGN as QUICK_DESIGN
+from vlsbench.lab.vlm.design import Arm as Arm
+from vlsbench.lab.vlm.design import Design as Design
+from vlsbench.lab.vlm.sets import HELD_OUT as HELD_OUT
+from vlsbench.lab.vlm.table import HEADINGS as HEADINGS
+from vlsbench.lab.vlm.table import note as note
+from vlsbench.lab.vlm.table import rows_of as rows_of
+from vlsbench.lab.vlm.table import say as say

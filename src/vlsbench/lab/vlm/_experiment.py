@@ -18,12 +18,12 @@ from typing import Any
 from vlsbench.aligning import Progress, train
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_json
-from vlsbench.lab.vlm._design import ARMS, DESIGN_VERSION, FIRST_SEED, FIXED, VANILLA, Arm, Design
 from vlsbench.lab.vlm._figure import draw_figure
 from vlsbench.lab.vlm._make import one_thread
 from vlsbench.lab.vlm._pretrain import pretrain
-from vlsbench.lab.vlm._sets import STRATA, Cell, evaluate, risks
-from vlsbench.lab.vlm._table import (
+from vlsbench.lab.vlm.design import ARMS, DESIGN_VERSION, FIRST_SEED, FIXED, VANILLA, Arm, Design
+from vlsbench.lab.vlm.sets import STRATA, Cell, evaluate, risks
+from vlsbench.lab.vlm.table import (
     SIMULATED,
     Difference,
     Line,

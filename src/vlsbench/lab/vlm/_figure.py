@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlsbench.lab.vlm._design import GROUNDED
 from vlsbench.lab.vlm._make import needs_align
-from vlsbench.lab.vlm._sets import BENIGN, HELD_OUT, LEAKLESS, LEAKY
-from vlsbench.lab.vlm._table import NET, SIMULATED, Line
+from vlsbench.lab.vlm.design import GROUNDED
+from vlsbench.lab.vlm.sets import BENIGN, HELD_OUT, LEAKLESS, LEAKY
+from vlsbench.lab.vlm.table import NET, SIMULATED, Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.errors import MissingExtra
-from vlsbench.lab.vlm._world import all_texts
+from vlsbench.lab.vlm.world import all_texts
 
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast

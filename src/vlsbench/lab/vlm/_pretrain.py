@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from vlsbench.aligning import Progress
 from vlsbench.lab.vlm._make import ASSISTANT, IMAGE, PATCH, SIDE, USER, make_processor, untrained
-from vlsbench.lab.vlm._rows import Case, frame_for, pretraining
-from vlsbench.lab.vlm._world import ACTS, THINGS, Thing, drawing, knowledge
+from vlsbench.lab.vlm.rows import Case, frame_for, pretraining
+from vlsbench.lab.vlm.world import ACTS, THINGS, Thing, drawing, knowledge
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing.overlap._background import DIGEST
 from vlsbench.auditing.overlap._figures import Estimate
-from vlsbench.auditing.overlap._measure import FEATURES, Numbers
+from vlsbench.auditing.overlap.background import DIGEST
+from vlsbench.auditing.overlap.measure import FEATURES, Numbers
 from vlsbench.embed import Embedder
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import unreadable

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing.overlap._background import IMAGES, QUESTIONS
-from vlsbench.auditing.overlap._phrases import Span, clauses, content_words, is_general, phrases
+from vlsbench.auditing.overlap.background import IMAGES, QUESTIONS
+from vlsbench.auditing.overlap.phrases import Span, clauses, content_words, is_general, phrases
 from vlsbench.embed import Embedder, Vectors
 
 Numbers = NDArray[np.float64]

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.aligning._arguments import filled, method_defaults, recomputes
-from vlsbench.aligning._model import (
+from vlsbench.aligning._rows import check_rows, kinds_of
+from vlsbench.aligning._settings import Method, Row, TrainingSettings
+from vlsbench.aligning.model import (
     Parameters,
     count,
     empty_model,
@@ -20,8 +22,6 @@ from vlsbench.aligning._model import (
     open_processor,
     weights_dtype,
 )
-from vlsbench.aligning._rows import check_rows, kinds_of
-from vlsbench.aligning._settings import Method, Row, TrainingSettings
 
 SAMPLED = 32
 """Rows that are tokenised to tell how long rows are."""
@@ -180,7 +180,7 @@ def _memory(
 
 
 def _lengths(processor: Any, rows: Sequence[Row], settings: TrainingSettings) -> list[int]:
-    from vlsbench.aligning._encode import Encoder
+    from vlsbench.aligning.encode import Encoder
 
     every = max(1, len(rows) // SAMPLED)
     sample = list(rows[::every][:SAMPLED])

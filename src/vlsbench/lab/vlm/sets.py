@@ -16,9 +16,9 @@ from statistics import fmean
 from typing import Any
 
 from vlsbench.lab._judge import wording
-from vlsbench.lab.vlm._rows import Case
-from vlsbench.lab.vlm._teaching import split
-from vlsbench.lab.vlm._world import ACTS, HELP, THINGS, Act, Thing, drawing, knowledge, says
+from vlsbench.lab.vlm.rows import Case
+from vlsbench.lab.vlm.teaching import split
+from vlsbench.lab.vlm.world import ACTS, HELP, THINGS, Act, Thing, drawing, knowledge, says
 from vlsbench.models import LocalModel, Params, Question
 
 LEAKY, LEAKLESS, BENIGN, TEXT, TEXT_BENIGN = SETS = (

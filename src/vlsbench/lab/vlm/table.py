@@ -10,8 +10,8 @@ from itertools import compress
 from operator import attrgetter, sub
 from statistics import fmean, stdev
 
-from vlsbench.lab.vlm._design import HEADLINE, Arm
-from vlsbench.lab.vlm._sets import (
+from vlsbench.lab.vlm.design import HEADLINE, Arm
+from vlsbench.lab.vlm.sets import (
     BENIGN,
     HELD_OUT,
     LEAKLESS,
@@ -25,7 +25,7 @@ from vlsbench.lab.vlm._sets import (
     Cell,
     risks,
 )
-from vlsbench.lab.vlm._teaching import This
+from vlsbench.lab.vlm.teaching import This
 from vlsbench.stats import LEVEL, t_quantile
 
 SIMULATED = (

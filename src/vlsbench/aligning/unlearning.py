@@ -25,9 +25,9 @@ from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
 from vlsbench.aligning._arguments import TrainerParts
-from vlsbench.aligning._encode import Collator, Encoder
 from vlsbench.aligning._rows import HARMFUL, KINDS, kind_of
 from vlsbench.aligning._settings import Method
+from vlsbench.aligning.encode import Collator, Encoder
 
 
 def ascent_loss(log_probs: Tensor, mask: Tensor, bound: float) -> Tensor:
@@ -64,7 +64,7 @@ class _KindCollator(Collator):
         return batch
 
 
-class _Mixed(Sampler[int]):
+class Mixed(Sampler[int]):
     """Shuffled, with every stretch of the data holding the kinds in their overall proportion."""
 
     def __init__(self, kinds: Sequence[str], seed: int) -> None:
@@ -107,7 +107,7 @@ class UnlearningTrainer(SFTTrainer):
         self._remember_reference()
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Sampler[int]:
-        return _Mixed([kind_of(row) for row in self.encoder.rows], self.args.seed)
+        return Mixed([kind_of(row) for row in self.encoder.rows], self.args.seed)
 
     def _remember_reference(self) -> None:
         """Note how likely harmful answers are: no second model need be held beside this one."""

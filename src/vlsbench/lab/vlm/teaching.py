@@ -14,8 +14,8 @@ from enum import StrEnum
 from functools import lru_cache
 
 from vlsbench.aligning import Row
-from vlsbench.lab.vlm._rows import Case, frame_for
-from vlsbench.lab.vlm._world import ACTS, MATERIALS, PASTIMES, THINGS, Act, Thing
+from vlsbench.lab.vlm.rows import Case, frame_for
+from vlsbench.lab.vlm.world import ACTS, MATERIALS, PASTIMES, THINGS, Act, Thing
 
 IMAGES = 16
 """Drawings of each thing that alignment sees, none of them met in pre-training."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vlsbench.lab.vlm import _world as world
-from vlsbench.lab.vlm._world import ACTS, FRAMES, PASTIMES, THINGS, Act, Thing, drawing
+from vlsbench.lab.vlm.world import ACTS, FRAMES, PASTIMES, THINGS, Act, Thing, drawing
 
 if TYPE_CHECKING:
     from PIL import Image
