@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vlsbench.lab.vlm import _world as world
+from vlsbench.lab.vlm import world
 from vlsbench.lab.vlm.world import ACTS, FRAMES, PASTIMES, THINGS, Act, Thing, drawing
 
 if TYPE_CHECKING:
