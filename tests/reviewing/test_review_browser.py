@@ -15,8 +15,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 import vlsbench
+from tests.grouped import grouped
 from tests.reviewing.review_examples import GOOD, NO, YES, begin, pair, say
-from vlsbench.reviewing import Person, Question, Review, Store, invite, open_review
+from vlsbench.calibrating import CalibratedRun, draw, reply_images
+from vlsbench.reviewing import Labelling, Person, Question, Review, Store, invite, open_review
 from vlsbench.reviewing.app import make_app
 
 pytestmark = pytest.mark.browser
@@ -292,3 +294,26 @@ def test_both_colour_schemes_can_be_read(serve: type[_Desk], tmp_path: Path, sch
     ):
         assert contrast(css, behind) >= 4.5, f"{css} is too faint"
     desk.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_replies_are_labelled_by_keyboard(serve: type[_Desk], tmp_path: Path) -> None:
+    options = grouped(out=tmp_path / "run", progress=False, gallery=0)
+    vlsbench.evaluate("lab/leakless?n=3", model="lab/careful", judge="lab", **options)
+    run = CalibratedRun(tmp_path / "run")
+    draw(run, 3)
+    desk = serve(Labelling(run, reply_images(run, run.drawn, (), None)))  # type: ignore[call-arg,arg-type]
+
+    desk.enter("ann")
+    desk.until("label", 0)
+    assert "Definitions" in desk.text()
+    assert not any("/image/" in url for url in desk.requested())
+    desk.reveal()
+    desk.press("2")
+    desk.until("label", 1)
+    assert desk.chrome.find_elements(By.CSS_SELECTOR, ".frame.veiled")
+    desk.press("z")
+    desk.until("label", 0)
+    desk.press("1")
+    desk.until("label", 1)
+    assert [one.label for one in CalibratedRun(run.folder).given()] == ["refusal"]
+    assert desk.chrome.get_log("browser") == []

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vlsbench.agreement import alpha_interval, disagreements, krippendorff_alpha
 from vlsbench.calibrating._design import PILOT, Labelled, next_sizes, spread_out
-from vlsbench.calibrating._record import CalibratedRun, Settled, listed, settle
+from vlsbench.calibrating._record import CalibratedRun, Given, Settled, listed, settle
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import (
     CALIBRATION,
@@ -221,7 +221,7 @@ def calibrate(
         labelled=len(settled.labels),
         annotators=tuple(sorted({one.annotator for one in counted})),
         model_labels=len(settled.by_model),
-        people=_people(run, counted),
+        people=people_agreement(run, counted),
         agreement=tuple(kind.agreement() for kind in kinds),
         rates=(*rates, *(rate for kind in kinds for rate in kind.by_category())),
         notes=tuple(note for note, holds in notes if holds),
@@ -259,11 +259,12 @@ def _complete(run: CalibratedRun, settled: Settled) -> None:
     )
 
 
-def _people(run: CalibratedRun, given: Sequence[Any]) -> PeopleAgreement | None:
+def people_agreement(run: CalibratedRun, given: Sequence[Given]) -> PeopleAgreement | None:
+    """Return how far people agree on the replies that two or more of them labelled, if any are."""
     counts: dict[str, list[int]] = {}
     for one in given:
         if not one.adjudicates and not one.by_model:
-            place = list(run.replies[one.id].labels).index(one.label)
+            place = [*map(str, run.replies[one.id].labels)].index(one.label)
             counts.setdefault(one.id, [0, 0, 0])[place] += 1
     table = np.array([row for row in counts.values() if sum(row) > 1], dtype=np.intp)
     if not len(table):

@@ -9,7 +9,6 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from vlsbench.calibrating._record import MODEL, CalibratedRun, Given, Reply, lis
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import unreadable, whole_file, write_text
 from vlsbench.judge import JudgeProtocol, rubric_text
-from vlsbench.pairs import ImageData, ImageError, load
+from vlsbench.pairs import Image, ImageError, load
 from vlsbench.schemas import parse_json
 from vlsbench.text import counted, csv_cell, csv_value, file_name
 
@@ -68,18 +67,22 @@ def write_tasks(
                 f"{path} holds {counted(len(fresh), 'label')} not on record: take them in first "
                 f"with `vlsbench calibrate {run.folder} --labels {path}`"
             )
-    images = _images(run, ids, sets, data)
+    images = reply_images(run, ids, sets, data)
+    missing = 0
     try:
         (out / "images").mkdir(parents=True, exist_ok=True)
         rows, tasks = [], []
         for number, id in enumerate(ids, start=1):
             reply = run.replies[id]
             name, shown = "", ""
-            if image := images.get(id):
+            try:
+                image = images[id].read()
+                shown = f"data:{image.portable.mime};base64,{image.portable.base64.decode()}"
                 name = f"images/{number:04}-{file_name(reply.image_refs[0], 'image')}"
                 with whole_file(out / name) as part:
                     part.write_bytes(image.data)
-                shown = f"data:{image.portable.mime};base64,{image.portable.base64.decode()}"
+            except (KeyError, ImageError):
+                missing += bool(reply.image_refs)
             texts = {"id": id, "query": reply.query, "image": name, "reply": reply.reply}
             choices = [str(label) for label in reply.labels]
             rows.append([*texts.values(), " / ".join(choices), "", "", "", ""])
@@ -94,25 +97,30 @@ def write_tasks(
             writer.writerows(map(csv_cell, row) for row in rows)
         write_text(json.dumps(tasks, indent=1), out / TASKS)
         write_text(_INTERFACE, out / CONFIG)
-        write_text(_rubric(run, {run.replies[id].harmful for id in ids}), out / RUBRIC)
+        kinds = sorted({run.replies[id].harmful for id in ids}, reverse=True)
+        rubrics = (rubric_of(run, harmful) for harmful in kinds)
+        write_text("\n\n".join([_HEAD, *rubrics]) + "\n", out / RUBRIC)
     except OSError as error:
         raise VlsbenchError(f"cannot write into {out}: {error.strerror}") from None
-    return path, sum(bool(run.replies[id].image_refs) for id in ids) - len(images)
+    return path, missing
 
 
-def _rubric(run: CalibratedRun, kinds: set[bool]) -> str:
-    """Return the judge's definitions of the labels, for the kinds of pairs that there are."""
+def rubric_of(run: CalibratedRun, harmful: bool) -> str:
+    """Return the judge's definitions of the labels, for one kind of pairs."""
     asked = run.summary.settings.get("judging", {})
     own = asked.get("prompt") and f"The judge's definitions are those of {asked['prompt']}."
     protocol = JudgeProtocol(asked.get("protocol", JudgeProtocol.VLSBENCH))
-    parts = (rubric_text(kind, protocol, own or "") for kind in sorted(kinds, reverse=True))
-    return "\n\n".join([_HEAD, *parts]) + "\n"
+    return rubric_text(harmful, protocol, own or "")
 
 
-def _images(
+def reply_images(
     run: CalibratedRun, ids: Iterable[str], sets: Sequence[str], data: Path | None
-) -> dict[str, ImageData]:
-    """Return the first image of each reply, as far as the sets that the run was made of show it."""
+) -> dict[str, Image]:
+    """Return the first image of each reply, as far as the sets that the run was made of have it.
+
+    Raises:
+        VlsbenchError: A set that was named cannot be opened.
+    """
     wanted: dict[str, list[str]] = {}
     for id in ids:
         if run.replies[id].image_refs:
@@ -127,12 +135,11 @@ def _images(
             if sets or data:
                 raise
             continue
-        found: dict[str, ImageData] = {}
+        found: dict[str, Image] = {}
         for pair in pairs:
             for id in wanted.get(pair.id, ()):
                 if [image.ref for image in pair.images] == run.replies[id].image_refs:
-                    with suppress(ImageError):
-                        found[id] = pair.images[0].read()
+                    found[id] = pair.images[0]
         return found
     return {}
 

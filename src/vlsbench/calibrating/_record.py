@@ -66,6 +66,7 @@ class Given:
 
     id: str
     label: str
+    """Empty where it is taken back."""
     annotator: str
     adjudicates: bool = False
     """Whether it decides, whatever others said."""
@@ -175,10 +176,15 @@ class CalibratedRun:
         return any(entry.drawn for entry in self.entries)
 
     def given(self) -> list[Given]:
-        """Return the labels of replies to label that are still as they were."""
+        """Return the labels that stand, of replies that are still as they were; the latest last."""
         known = {id: self.replies[id].sha256 for id in self.drawn}
-        said = (one for entry in self.entries for one in entry.labels)
-        return [one for one in said if known.get(one.id) == one.reply_sha256]
+        standing: dict[tuple[str, str, bool], Given] = {}
+        for one in (one for entry in self.entries for one in entry.labels):
+            place = (one.annotator, one.id, one.adjudicates)
+            standing.pop(place, None)
+            if one.label and known.get(one.id) == one.reply_sha256:
+                standing[place] = one
+        return list(standing.values())
 
     def served_by(self) -> tuple[str, ...]:
         """Return what the judge's server called the models that judged."""

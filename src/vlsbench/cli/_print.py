@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from itertools import chain, product
 from typing import Any
@@ -37,6 +37,20 @@ def prose(*, stderr: bool = True, quiet: bool = False) -> Console:
     console = Console(stderr=stderr, quiet=quiet)
     console.soft_wrap = not console.is_terminal
     return console
+
+
+def print_links(links: Mapping[str, str], roles: Mapping[str, str]) -> None:
+    """Print people's secret links to a web app of this machine."""
+    console = prose(stderr=False)
+    for name, link in links.items():
+        what = "progress, for you only" if roles[name] == "organiser" else roles[name]
+        say(f"  {name} ({what}): {link}", console=console)
+    say(
+        "Each link is one person's secret: open each in a browser or profile of its own. "
+        "Ctrl-C stops; all answers are saved as they are given.",
+        style="dim",
+        console=console,
+    )
 
 
 def print_json(found: Any, indent: int | None = None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, print_links, say
 from vlsbench.config import Option
 from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.text import counted
@@ -51,6 +52,25 @@ class CalibrateConfig:
         tuple[Path, ...],
         Option("Take in labels: CSV like labels.csv, or JSON (Label Studio).", metavar="FILE"),
     ] = ()
+    annotators: Annotated[
+        tuple[str, ...],
+        Option(
+            "Have replies labelled in the browser; may be repeated, each has a link.",
+            flags=("--annotator",),
+            metavar="NAME",
+            whole=True,
+        ),
+    ] = ()
+    adjudicators: Annotated[
+        tuple[str, ...],
+        Option(
+            "Who decides in the browser where annotators differ; may be repeated.",
+            flags=("--adjudicator",),
+            metavar="NAME",
+            whole=True,
+        ),
+    ] = ()
+    port: Annotated[int, Option("Port; 0 takes any free one and prints it.", least=0)] = 8710
     allow_model_labels: Annotated[
         bool, Option("Let labels count that models made (marked `model:` or kind=model).")
     ] = False
@@ -74,6 +94,8 @@ def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
 
     - `vlsbench calibrate runs/A --sample 200`
 
+    - `vlsbench calibrate runs/A --sample 200 --annotator ann --annotator ben`
+
     - `vlsbench calibrate runs/A --labels runs/A/labelling/labels.csv`
 
     - `vlsbench calibrate runs/A runs/B`
@@ -82,8 +104,9 @@ def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
     """
     from vlsbench import calibrating
 
-    if len(config.runs) > (1 if config.labels or config.sample else 2):
-        raise UsageError("--sample and --labels take one run; figures are shown of one or two")
+    people = config.annotators + config.adjudicators
+    if len(config.runs) > (1 if config.labels or config.sample or people else 2):
+        raise UsageError("labels are of one run; figures are shown of one or two")
     runs = [calibrating.CalibratedRun(folder) for folder in config.runs]
     if len({run.summary.bench for run in runs}) > 1:
         raise VlsbenchError("the runs are of different benchmarks: a change is between runs of one")
@@ -95,6 +118,9 @@ def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
         )
     if config.sample:
         _draw(config, runs[0], as_json=as_json)
+    if people:
+        _serve(config, runs[0], as_json=as_json)
+    if config.sample or people:
         return
     found = [
         calibrating.calibrate(run, allow_model_labels=config.allow_model_labels) for run in runs
@@ -125,7 +151,8 @@ def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None
     out = config.out or run.folder / "labelling"
     path, missing = calibrating.write_tasks(run, drawn.ids, out, config.images_from, config.data)
     if as_json:
-        print_json({"drawn": drawn, "labels": path, "images_missing": missing})
+        if not config.annotators:  # else the links are what is printed
+            print_json({"drawn": drawn, "labels": path, "images_missing": missing})
         return
     old = len(drawn.ids) - drawn.new
     say(
@@ -137,7 +164,38 @@ def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None
     if missing:
         say(f"{counted(missing, 'image')} not found: give --images-from or --data", style="yellow")
     again = f"; then --sample {config.sample} again" if drawn.pilot else ""
-    say(f"Next: vlsbench calibrate {run.folder} --labels {path}{again}", style="dim")
+    if not config.annotators:
+        say(
+            f"Next: vlsbench calibrate {run.folder} --annotator NAME (in the browser), or --labels "
+            f"{path} once it is filled in{again}",
+            style="dim",
+        )
+
+
+def _serve(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None:
+    from vlsbench.reviewing import Person, label_replies
+
+    def ready(address: str, people: Sequence[Person]) -> None:
+        links = {one.name: f"{address}/enter/{one.link}" for one in people}
+        if as_json:
+            print_json({"links": links})
+        else:
+            print_links(links, {one.name: one.role for one in people})
+        sys.stdout.flush()
+
+    done = label_replies(
+        run,
+        config.annotators,
+        config.adjudicators,
+        port=config.port,
+        sets=config.images_from,
+        data=config.data,
+        ready=ready,
+    )
+    if not as_json:
+        say(f"{done.settled:,} of {done.replies:,} replies settled, {done.disputed:,} in dispute")
+        rest = "" if done.settled == done.replies else "  (what is open can be labelled later)"
+        say(f"Next: vlsbench calibrate {run.folder}{rest}", style="dim")
 
 
 def _show(found: Calibration) -> None:

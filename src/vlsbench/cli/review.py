@@ -14,7 +14,7 @@ from rich.console import Console
 
 from vlsbench.cli._config import command
 from vlsbench.cli._default import default_command
-from vlsbench.cli._print import Listing, print_json, prose, say
+from vlsbench.cli._print import Listing, print_json, print_links, say
 from vlsbench.config import Option, values_of
 from vlsbench.pairs import DatasetSettings
 from vlsbench.reviewing import ReviewConfig, Votes, folder_for
@@ -104,11 +104,13 @@ def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
     from vlsbench import reviewing
 
     def ready(address: str, review: Review, people: Sequence[Person]) -> None:
+        links = {p.name: f"{address}/enter/{p.link}" for p in people}
         if as_json:
-            links = {p.name: f"{address}/enter/{p.link}" for p in people}
             print_json({"folder": config.folder, "links": links})
         else:
-            _print_links(review, people, address, config.folder)
+            pairs = counted(len(review.pairs), "pair")
+            say(f"Review of {review.bench}: {pairs}, verdicts in {config.folder}/")
+            print_links(links, {p.name: p.role for p in people})
         sys.stdout.flush()
 
     reviewing.review(**values_of(config), ready=ready)
@@ -118,23 +120,6 @@ def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
 
 
 app.command("serve")(command(ReviewConfig, _serve))
-
-
-def _print_links(review: Review, people: Sequence[Person], address: str, folder: Path) -> None:
-    console = prose(stderr=False)
-    lines = [
-        f"Review of {review.bench}: {counted(len(review.pairs), 'pair')}, verdicts in {folder}/"
-    ]
-    for person in people:
-        what = "progress, for you only" if person.role == "organiser" else str(person.role)
-        lines.append(f"  {person.name} ({what}): {address}/enter/{person.link}")
-    say(*lines, console=console)
-    say(
-        "Each link is one person's secret: open each in a browser or profile of its own. "
-        "Ctrl-C stops; all answers are saved as they are given.",
-        style="dim",
-        console=console,
-    )
 
 
 def _status(config: StatusConfig, *, as_json: bool) -> None:

@@ -11,6 +11,9 @@ from vlsbench.reviewing._exchange import export_tasks as export_tasks
 from vlsbench.reviewing._exchange import import_tasks as import_tasks
 from vlsbench.reviewing._exchange import labelling_config as labelling_config
 from vlsbench.reviewing._exchange import read_tasks as read_tasks
+from vlsbench.reviewing._labelling import Labelling as Labelling
+from vlsbench.reviewing._labelling import LabellingStatus as LabellingStatus
+from vlsbench.reviewing._labelling import label_replies as label_replies
 from vlsbench.reviewing._people import Person as Person
 from vlsbench.reviewing._people import invite as invite
 from vlsbench.reviewing._review import PersonProgress as PersonProgress

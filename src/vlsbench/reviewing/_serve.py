@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from vlsbench.config import Option, resolve
 from vlsbench.errors import MissingExtra, VlsbenchError
@@ -17,6 +17,9 @@ from vlsbench.reviewing._people import Person, invite
 from vlsbench.reviewing._review import Review, Status, open_review
 from vlsbench.reviewing._store import Store
 from vlsbench.text import file_name
+
+if TYPE_CHECKING:
+    from vlsbench.reviewing._labelling import Labelling
 
 HOST = "127.0.0.1"
 """The loopback only: the pages show what should not be on a network."""
@@ -126,7 +129,7 @@ def review(
 
 
 def serve(
-    review: Review,
+    review: Review | Labelling,
     people: Sequence[Person],
     *,
     port: int = 0,

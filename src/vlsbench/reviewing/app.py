@@ -1,4 +1,4 @@
-"""The web application of a review. Imported only where the extra `review` is installed."""
+"""The web application of reviews and of labelling. Imported only where the extra `review` is."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import ImageData, ImageError, decode, encode
+from vlsbench.reviewing._labelling import Labelling
 from vlsbench.reviewing._people import Person, find
 from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._store import StoreError
@@ -50,12 +51,12 @@ router = APIRouter()
 class Desk:
     """What every request needs."""
 
-    review: Review
+    review: Review | Labelling
     people: tuple[Person, ...]
     cookie: str
 
 
-def make_app(review: Review, people: Sequence[Person], port: int) -> FastAPI:
+def make_app(review: Review | Labelling, people: Sequence[Person], port: int) -> FastAPI:
     """Return the application.
 
     The port where it will listen is part of the hosts it answers to, and of its cookie's name,
@@ -201,16 +202,19 @@ def start(desk: Served, person: Anyone) -> Response:
     done = None
     if person.role is not Role.ORGANISER:
         done = desk.review.progress(person.name, person.role)
-    return _page("start.html", person=person, review=desk.review, progress=done)
+    labels = isinstance(desk.review, Labelling)
+    return _page("start.html", person=person, review=desk.review, progress=done, labels=labels)
 
 
 @router.get("/review")
 def review(desk: Served, person: Judge, request: Request, reveal: str = "") -> Response:
     """What the person is at; the image is there once it was asked for by the pair's number."""
     at = desk.review.screen(person.name, person.role)
+    screen = "_label.html" if isinstance(desk.review, Labelling) else "_screen.html"
     fragment = request.headers.get("hx-request") == "true"
     return _page(
-        "_screen.html" if fragment else "review.html",
+        screen if fragment else "review.html",
+        within=screen,
         person=person,
         screen=at,
         revealed=at is not None and reveal == str(at.number),
@@ -222,6 +226,9 @@ def review(desk: Served, person: Judge, request: Request, reveal: str = "") -> R
 def answer(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
     """Record what was said on a screen, and show the next one."""
     number = _number(fields)
+    if isinstance(desk.review, Labelling):
+        desk.review.label(person.name, person.role, number, _one(fields, "label"))
+        return _next(desk, person, request)
     try:
         step = Step(_one(fields, "step"))
         answers = {q: Answer(_one(fields, q)) for q in Question if q in fields}
@@ -237,7 +244,7 @@ def answer(desk: Served, person: Judge, fields: Form, request: Request) -> Respo
 @router.post("/pass")
 def pass_on(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
     """Leave a pair without looking at its image."""
-    if person.role is Role.REVIEWER:
+    if person.role is Role.REVIEWER and isinstance(desk.review, Review):
         desk.review.pass_on(person.name, _number(fields))
     return _next(desk, person, request)
 
@@ -272,7 +279,9 @@ def _number(fields: _Fields) -> int:
 def overview(desk: Served, person: Organiser, request: Request) -> Response:
     """Progress and agreement; the figures alone for a page that is open."""
     alone = request.url.path.endswith("/figures")
-    return _page("_figures.html" if alone else "overview.html", status=desk.review.status())
+    figures = "_labelled.html" if isinstance(desk.review, Labelling) else "_figures.html"
+    page = figures if alone else "overview.html"
+    return _page(page, within=figures, status=desk.review.status())
 
 
 # Images and what belongs to the pages.

@@ -1,0 +1,199 @@
+"""People label the replies of a run in the browser, blind to its judge: one reply a screen.
+
+What they say goes into the run's own record, as labels from files do: docs/calibration.md.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlsbench.calibrating import (
+    CalibratedRun,
+    Given,
+    Reply,
+    people_agreement,
+    reply_images,
+    rubric_of,
+    settle,
+)
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import PeopleAgreement
+from vlsbench.pairs import Image, ImageData, ImageError
+from vlsbench.reviewing._people import Person, invite
+from vlsbench.reviewing._review import PersonProgress
+from vlsbench.reviewing._serve import serve
+from vlsbench.reviewing._verdicts import Role
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScreen:
+    """What one person is shown next."""
+
+    number: int
+    """The reply's place among those to label, from 0; names it to the browser."""
+    reply: Reply
+    rubric: str
+    images: tuple[str, ...]
+    """Digests; none where the reply had none, or its benchmark is not at hand."""
+    others: tuple[str, ...] = ()
+    """For adjudication: the labels in dispute, in an order that tells no name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabellingStatus:
+    """How far the labelling is."""
+
+    bench: str
+    replies: int
+    people: tuple[PersonProgress, ...]
+    settled: int
+    disputed: int
+    agreement: PeopleAgreement | None
+
+
+class Labelling:
+    """The replies to label with the record of labels. Safe across threads."""
+
+    def __init__(self, run: CalibratedRun, images: Mapping[str, Image]) -> None:
+        """Take a run of which replies were drawn, and their images by their ids."""
+        self.bench = run.summary.bench
+        self.ids: Sequence[str] = run.drawn
+        self._run, self._of = run, images
+        self._shown: dict[str, Image] = {}
+        """Those that were shown so far, by their digests: nothing else can be asked for."""
+        self._turn = threading.RLock()
+
+    def join(self, people: Mapping[str, Role]) -> None:
+        """Let people take part. Raises `VlsbenchError` where one did in the other role."""
+        for given in self._run.given():
+            role = Role.ADJUDICATOR if given.adjudicates else Role.REVIEWER
+            if people.get(given.annotator, role) is not role:
+                raise VlsbenchError(
+                    f"{given.annotator} labelled in the other role before: nobody decides "
+                    "disputes of their own; choose another person"
+                )
+
+    def _own(self, person: str) -> dict[str, Given]:
+        return {one.id: one for one in self._run.given() if one.annotator == person}
+
+    def _todo(self, role: Role) -> Sequence[str]:
+        if role is Role.REVIEWER:
+            return self.ids
+        given = [one for one in self._run.given() if not one.adjudicates]
+        disputed = set(settle(given, models=False).disputed)
+        return [id for id in self.ids if id in disputed]
+
+    def screen(self, person: str, role: Role) -> LabelScreen | None:
+        """Return what a person is shown next, None where nothing is left."""
+        own = self._own(person)
+        id = next((id for id in self._todo(role) if id not in own), None)
+        if id is None:
+            return None
+        reply = self._run.replies[id]
+        others: tuple[str, ...] = ()
+        if role is Role.ADJUDICATOR:
+            given = (one for one in self._run.given() if one.id == id)
+            others = tuple(sorted(one.label for one in given))
+        rubric = rubric_of(self._run, reply.harmful)
+        return LabelScreen(self.ids.index(id), reply, rubric, self._show(id), others)
+
+    def _show(self, id: str) -> tuple[str, ...]:
+        try:
+            digest = self._of[id].read().sha256
+        except (KeyError, ImageError):
+            return ()
+        self._shown[digest] = self._of[id]
+        return (digest,)
+
+    def image(self, sha256: str) -> ImageData | None:
+        """Return an image that was shown, None where no such was. Raises `ImageError`."""
+        image = self._shown.get(sha256)
+        return image.read() if image else None
+
+    def label(self, person: str, role: Role, number: int, label: str) -> bool:
+        """Record a person's label of the reply they are at; durable when it returns.
+
+        Returns False, and records nothing, where they are at another (a second click, another tab).
+
+        Raises:
+            VlsbenchError: It is no label of this reply, or the disk cannot be written.
+        """
+        with self._turn:
+            at = self.screen(person, role)
+            if at is None or at.number != number:
+                return False
+            if label not in at.reply.labels:
+                raise VlsbenchError(f"choose {', '.join(at.reply.labels)}")
+            self._add(self.ids[number], label, person, role)
+            return True
+
+    def undo(self, person: str, role: Role) -> bool:
+        """Take back the last label that a person gave; False where there is none left."""
+        with self._turn:
+            own = list(self._own(person))
+            if own:
+                self._add(own[-1], "", person, role)
+            return bool(own)
+
+    def _add(self, id: str, label: str, person: str, role: Role) -> None:
+        adjudicates, sha256 = role is Role.ADJUDICATOR, self._run.replies[id].sha256
+        self._run.add(labels=[Given(id, label, person, adjudicates, reply_sha256=sha256)])
+
+    def progress(self, person: str, role: Role) -> PersonProgress:
+        """Return how many replies a person has done, and how many there are to do."""
+        return PersonProgress(person, role, len(self._own(person)), len(self._todo(role)))
+
+    def status(self) -> LabellingStatus:
+        """Return progress and agreement; nothing of the judge's labels."""
+        given = self._run.given()
+        roles = {
+            one.annotator: Role.ADJUDICATOR if one.adjudicates else Role.REVIEWER for one in given
+        }
+        settled = settle(given, models=False)
+        return LabellingStatus(
+            bench=self.bench,
+            replies=len(self.ids),
+            people=tuple(self.progress(*one) for one in sorted(roles.items())),
+            settled=len(settled.labels),
+            disputed=len(settled.disputed),
+            agreement=people_agreement(self._run, given),
+        )
+
+
+def label_replies(
+    run: CalibratedRun,
+    annotators: Sequence[str],
+    adjudicators: Sequence[str] = (),
+    *,
+    port: int = 0,
+    sets: Sequence[str] = (),
+    data: Path | None = None,
+    ready: Callable[[str, Sequence[Person]], None] = lambda address, people: None,
+) -> LabellingStatus:
+    """Serve the replies to label on this machine until Ctrl-C or SIGTERM: one reply a screen.
+
+    Args:
+        run: A run of which replies were drawn.
+        annotators: Who labels; each has a link and sees own labels only.
+        adjudicators: Who decides where annotators differ.
+        port: 0 takes any free one.
+        sets: The sets that hold the images; by default the run's benchmark and controls.
+        data: Folder of the benchmark's files.
+        ready: Is told the address and who has a link, once connections are taken.
+
+    Returns:
+        Progress and agreement, as the labelling was left.
+
+    Raises:
+        MissingExtra: The extra `review` is not installed.
+        VlsbenchError: Nothing was drawn, the port is in use, or somebody had the other role before.
+    """
+    if not run.was_drawn:
+        raise VlsbenchError(f"no replies of {run.folder} are drawn: give --sample N too")
+    people = invite(annotators, adjudicators)
+    desk = Labelling(run, reply_images(run, run.drawn, sets, data))
+    serve(desk, people, port=port, ready=lambda address: ready(address, people))
+    return desk.status()
