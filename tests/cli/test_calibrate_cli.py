@@ -36,7 +36,7 @@ def test_from_a_run_to_corrected_rates(vlsbench: Command) -> None:
     assert "no labels of lab" in both.stderr
     wrong = vlsbench("calibrate", "offline", "lab", "--sample", "20")
     assert wrong.returncode == 2
-    assert "take one run" in wrong.stderr
+    assert "labels are of one run" in wrong.stderr
 
 
 def test_corrected_rates_stand_where_rates_do(vlsbench: Command) -> None:
