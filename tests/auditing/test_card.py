@@ -6,14 +6,17 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+import vlsbench
 from tests.auditing.shapes import TEXT, shape
 from vlsbench import lab
 from vlsbench.auditing import (
+    AuditOutput,
     Card,
     Channel,
     Leaderboard,
@@ -245,14 +248,16 @@ def test_which_categories_are_blurred(category: str, subcategory: str, blurred: 
 
 
 def test_caveats_say_what_a_comparison_must_know() -> None:
-    assert caveats(_card()) == ()
-    assert "nothing says what the images show" in caveats(_card(leak=None))[0]
-    assert caveats(_card(pictured=0))[0].startswith("texts alone, held against")
-    assert caveats(_card(leak=None, pictured=0))[0].startswith("texts alone: there is no image")
-    benign = caveats(_card(bench="lab/benign?n=50"))
-    assert any("benign pairs" in caveat for caveat in benign)
-    sample = caveats(_card(limit=50, stopped="the budget of 3 calls is spent"))
-    assert sample == (
+    def said(**changes: Any) -> tuple[str, ...]:
+        return caveats(replace(_card(**changes), bench="mine"))
+
+    assert caveats(_card()) == ("simulated: made-up pairs or a lab model",)
+    assert said() == ()
+    assert "nothing says what the images show" in said(leak=None)[0]
+    assert said(pictured=0)[0].startswith("texts alone, held against")
+    assert said(leak=None, pictured=0)[0].startswith("texts alone: there is no image")
+    assert any("benign pairs" in caveat for caveat in said(bench="lab/benign?n=50"))
+    assert said(limit=50, stopped="the budget of 3 calls is spent") == (
         "stopped early: the budget of 3 calls is spent",
         "a random sample of 50 pairs",
     )
@@ -335,3 +340,11 @@ def test_half_surrogates_survive_in_json(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "card.json").read_text("utf-8"))["title"] == "half \ud83d"
     write_card(card, tmp_path / "card.html")
     assert "half \ufffd" in (tmp_path / "card.html").read_text("utf-8")
+
+
+def test_a_card_of_the_lab_is_simulated_whatever_measured_it(tmp_path: Path) -> None:
+    made = vlsbench.audit(
+        "lab/leaky?n=20", output=AuditOutput(out=tmp_path / "lab", progress=False)
+    )
+    assert made.card.simulated
+    assert "Simulated" in made.page.read_text()

@@ -106,7 +106,7 @@ def test_the_leaderboard_names_every_benchmark(vlsbench: Command) -> None:
         assert re.search(rf"^(?:{name})$|^{name} +20 ", done.stdout, re.MULTILINE), done.stdout
     # What holds of several sets is said once.
     assert done.stdout.count("a random sample of 20 pairs") == 1
-    assert done.stdout.count("a lab model took part") == 1
+    assert done.stdout.count("simulated: made-up pairs or a lab model") == 1
 
 
 def test_a_card_says_each_caveat_once(vlsbench: Command) -> None:

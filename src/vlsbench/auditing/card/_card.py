@@ -17,6 +17,7 @@ from vlsbench.auditing.behaviour import Behaviour, Difference
 from vlsbench.auditing.judged import Corrected, Judged
 from vlsbench.auditing.overlap import Channel, Estimate, OverlapSummary
 from vlsbench.errors import BadRow
+from vlsbench.registry import is_simulated
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate
 
@@ -144,8 +145,9 @@ class Card(Head):
 
     @property
     def simulated(self) -> bool:
-        """Whether a lab model took part."""
-        return any(found.simulated for found in (self.judged, self.behaviour) if found)
+        """Whether the pairs are of the lab, or a model of it took part."""
+        measured = (found.simulated for found in (self.judged, self.behaviour) if found)
+        return is_simulated(self.bench) or any(measured)
 
 
 def leak_by_overlap(found: OverlapSummary | None, *, benign: bool = False) -> Estimate | None:

@@ -179,7 +179,7 @@ def caveats(card: Card) -> tuple[str, ...]:
     if card.limit is not None:
         found.append(f"a random sample of {counted(card.limit, 'pair')}")
     if card.simulated:
-        found.append("a lab model took part")
+        found.append("simulated: made-up pairs or a lab model")
     if card.overlap:
         kinds = card.overlap.contents
         none = kinds.get("none", 0)
