@@ -180,8 +180,8 @@ def _print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
 
     names, rows = columns(leaderboard)
     table = Listing(names[:1], names[1:], "leak, most first")
-    for row in rows:
-        table.line(*row)
+    for row, cells in zip(leaderboard.rows, rows, strict=True):
+        table.line(row.bench, *(cell.text for cell in cells))
     Console().print(table)
     caveats: dict[str, list[str]] = {}
     for found in leaderboard.rows:

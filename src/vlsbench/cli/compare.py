@@ -11,6 +11,7 @@ from vlsbench.cli._config import command
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.comparing import CompareConfig
 from vlsbench.config import values_of
+from vlsbench.pages import lacking_figures
 
 if TYPE_CHECKING:
     from vlsbench.comparing import Column, Compared, DifferencesTable
@@ -48,6 +49,8 @@ def _compare(config: CompareConfig, *, as_json: bool) -> None:
     _show(compared)
     if files:
         say(f"Files: {config.out}/ {', '.join(file.name for file in files)}")
+        if lacking := lacking_figures():
+            say(lacking, style="dim")
         say(f"Next: open {files[0]}", style="dim")
     else:
         say(

@@ -98,8 +98,8 @@ def compare(
             a name they go to the row of the model that the file names, or to the only row.
         published: Models whose rows of the paper are shown too (`llava-v1.5-7b`), or `all`.
         allow_unfinished: Take runs with open pairs.
-        out: Write compare.html, compare.json, compare.tex, table.csv, differences.csv and
-            figure.svg into this folder.
+        out: Write compare.html, compare.json, compare.tex, table.csv, differences.csv and, with the
+            extra `figures`, figure.png, .svg and .pdf into this folder.
 
     Returns:
         The table and the differences; simulated figures are marked.

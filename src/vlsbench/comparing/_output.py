@@ -1,4 +1,4 @@
-"""What a comparison of runs is written as: a page, LaTeX, CSV, JSON and a figure."""
+"""What a comparison of runs is written as: a page, LaTeX, CSV, JSON and its figure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from vlsbench.comparing._table import Cell, Column, Compared, Difference, Kind
+from vlsbench.comparing._figure import charts_of, draw_compared
+from vlsbench.comparing._table import Cell, Column, Compared, Difference
 from vlsbench.files import write_json, write_text
-from vlsbench.pages import clean, write_page
+from vlsbench.pages import clean, lacking_figures, write_page
 from vlsbench.text import block, csv_cell
 
 PAGE = "compare.html"
@@ -127,7 +128,6 @@ def rendered(template: str, finalize: Callable[[Any], Any], **context: Any) -> s
     environment = Environment(
         *("<%", "%>", "<<", ">>", "<#", "#>"),
         loader=PackageLoader("vlsbench.comparing"),
-        autoescape=template.endswith(".svg"),
         undefined=StrictUndefined,
         finalize=finalize,
         trim_blocks=True,
@@ -204,8 +204,18 @@ def difference_tables(compared: Compared) -> list[DifferencesTable]:
     return tables
 
 
-def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
-    """Write a comparison as HTML, JSON, CSV, LaTeX and a figure.
+def write_compared(
+    compared: Compared, folder: Path, links: Mapping[str, str] | None = None
+) -> tuple[Path, ...]:
+    """Write a comparison as HTML, JSON, CSV and LaTeX, and its figure as PNG, SVG and PDF.
+
+    The figure needs the extra `figures`, and is left out without it.
+
+    Args:
+        compared: The comparison.
+        folder: Where the files go.
+        links: Folder of a run → address of its report, seen from `folder`; by default, of the
+            report in it.
 
     Returns:
         The files, the page first.
@@ -215,7 +225,7 @@ def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
-    charts = _charts(compared)
+    charts = charts_of(compared)
     figures = _figures(compared)
     texts = {
         "table.csv": _csv(figures, figures[0]),
@@ -225,19 +235,15 @@ def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
         # The table and the overall differences, for a paper (package booktabs).
         "compare.tex": rendered("compare.tex", tex, compared=compared, differences=headline),
     }
-    if charts:
-        keys = {column.key for columns in charts.values() for column in columns}
-        rows = [row for row in compared.rows if keys & row.cells.keys()]
-        texts["figure.svg"] = rendered(
-            "figure.svg", clean, compared=compared, charts=charts, rows=rows
-        )
     for name, text in texts.items():
         write_text(text, folder / name)
     write_json(compared, folder / "compare.json")
-    tables, links = difference_tables(compared), _links(compared, folder)
-    context = {"compared": compared, "tables": tables, "charts": charts, "links": links}
+    links = _links(compared, folder) if links is None else links
+    context = {"compared": compared, "charts": charts, "links": links}
+    context["tables"] = difference_tables(compared)
     write_page(folder / PAGE, "comparing/compare.html", {**context, **WORDS})
-    return tuple(folder / name for name in (PAGE, "compare.json", *texts))
+    figure = () if lacking_figures() else draw_compared(compared, folder / "figure")
+    return (*(folder / name for name in (PAGE, "compare.json", *texts)), *figure)
 
 
 def _links(compared: Compared, folder: Path) -> Mapping[str, str]:
@@ -251,14 +257,3 @@ def _links(compared: Compared, folder: Path) -> Mapping[str, str]:
         for run in runs
         if (report := Path(run) / REPORT).is_file()
     }
-
-
-def _charts(compared: Compared) -> dict[Kind, list[Column]]:
-    """Return the columns to draw by what they show: those of which a run here has a figure."""
-    own = [row for row in compared.rows if not row.published]
-    drawn = {key for row in own for key, cell in row.cells.items() if cell.score is not None}
-    charts = {
-        kind: [one for one in compared.columns if one.kind is kind and one.key in drawn]
-        for kind in (Kind.SAFETY, Kind.OVER_REFUSAL)
-    }
-    return {kind: columns for kind, columns in charts.items() if columns}
