@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vlsbench.auditing import Audit, audit, leaderboard
     from vlsbench.building import Build, build
     from vlsbench.calibrating import calibrate
-    from vlsbench.comparing import compare
+    from vlsbench.comparing import compare, rank
     from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, plan
     from vlsbench.pairs import load
     from vlsbench.releasing import release
@@ -34,7 +34,7 @@ _HOMES = {
     "auditing": ("Audit", "audit", "leaderboard"),
     "building": ("Build", "build"),
     "calibrating": ("calibrate",),
-    "comparing": ("compare",),
+    "comparing": ("compare", "rank"),
     "evaluation": ("Evaluation", "EvaluationPlan", "evaluate", "plan"),
     "pairs": ("load",),
     "releasing": ("release",),
@@ -57,6 +57,7 @@ __all__ = [
     "leaderboard",
     "load",
     "plan",
+    "rank",
     "registry",
     "release",
     "review",

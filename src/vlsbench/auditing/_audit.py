@@ -150,12 +150,18 @@ def run_leaderboard(
         audits.append(run_audit(plan, say))
         if audits[-1].stopped:
             break
+    return rank_audits(audits, folder), audits
+
+
+def rank_audits(audits: Sequence[Audit], folder: Path) -> Leaderboard:
+    """Set audits side by side, the most leaking first: leaderboard.html, .md and .json."""
+    folder.mkdir(parents=True, exist_ok=True)
     cards = [(one.card, os.path.relpath(one.folder, folder)) for one in audits]
     found = make_leaderboard(cards, audits[0].card.settings)
     write_json(found, folder / LEADERBOARD_JSON)
     write_leaderboard(found, folder / LEADERBOARD_HTML)
     write_text(leaderboard_markdown(found), folder / LEADERBOARD_MD)
-    return found, audits
+    return found
 
 
 def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:

@@ -13,7 +13,7 @@ from vlsbench.text import counted
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vlsbench.auditing import Judged
+    from vlsbench.auditing import Judged, Leaderboard
     from vlsbench.evaluation import (
         CostEstimate,
         Evaluation,
@@ -199,3 +199,24 @@ def print_judged(found: Judged, folder: Path) -> None:
         say(f"Text, image, pair as judged (S safe, U unsafe): {', '.join(shown)}{lacking}")
     say(*found.notes, style="yellow")
     say(f"Files: {folder}/ judged.json, judged.jsonl")
+
+
+def print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
+    """Print benchmarks by their leakage."""
+    from vlsbench.auditing.card import columns
+
+    names, rows = columns(leaderboard)
+    table = Listing(names[:1], names[1:], "leak, most first")
+    for row, cells in zip(leaderboard.rows, rows, strict=True):
+        table.line(row.bench, *(cell.text for cell in cells))
+    Console().print(table)
+    caveats: dict[str, list[str]] = {}
+    for found in leaderboard.rows:
+        for caveat in found.caveats:
+            caveats.setdefault(caveat, []).append(found.bench)
+    say(
+        *(f"{', '.join(which)}: {caveat}" for caveat, which in caveats.items()),
+        style="yellow",
+    )
+    say(f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each")
+    say(f"Next: open {folder / 'leaderboard.html'}", style="dim")

@@ -13,13 +13,14 @@ from vlsbench.auditing import AuditConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import Listing, print_json, prose, say
+from vlsbench.cli._tables import print_leaderboard
 from vlsbench.errors import VlsbenchError
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vlsbench.auditing import Audit, Card, Dropped, Expense, Leaderboard
+    from vlsbench.auditing import Audit, Card, Dropped, Expense
     from vlsbench.pairs import Bench, PairSet
 
 SHOWN = 6
@@ -89,7 +90,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         if as_json:
             print_json(table)
         else:
-            _print_leaderboard(table, config.output.out or auditing.AUDITS)
+            print_leaderboard(table, config.output.out or auditing.AUDITS)
         end_if_stopped(console, next((one.stopped for one in audits if one.stopped), None))
 
 
@@ -173,23 +174,3 @@ def _leaking(card: Card) -> Listing:
         figures = [naming] * bool(card.overlap) + [judged] * bool(card.judged)
         table.line(pair.id, pair.category, *figures)
     return table
-
-
-def _print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
-    from vlsbench.auditing.card import columns
-
-    names, rows = columns(leaderboard)
-    table = Listing(names[:1], names[1:], "leak, most first")
-    for row, cells in zip(leaderboard.rows, rows, strict=True):
-        table.line(row.bench, *(cell.text for cell in cells))
-    Console().print(table)
-    caveats: dict[str, list[str]] = {}
-    for found in leaderboard.rows:
-        for caveat in found.caveats:
-            caveats.setdefault(caveat, []).append(found.bench)
-    say(
-        *(f"{', '.join(which)}: {caveat}" for caveat, which in caveats.items()),
-        style="yellow",
-    )
-    say(f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each")
-    say(f"Next: open {folder / 'leaderboard.html'}", style="dim")

@@ -2,8 +2,13 @@
 
 from vlsbench.comparing._ability import ABILITIES as ABILITIES
 from vlsbench.comparing._ability import read_abilities as read_abilities
+from vlsbench.comparing._board import details as details
+from vlsbench.comparing._board import rank as rank
+from vlsbench.comparing._board import ranking_cells as ranking_cells
+from vlsbench.comparing._board import write_ranking as write_ranking
 from vlsbench.comparing._compare import CompareConfig as CompareConfig
 from vlsbench.comparing._compare import compare as compare
+from vlsbench.comparing._figure import draw_compared as draw_compared
 from vlsbench.comparing._output import DifferencesTable as DifferencesTable
 from vlsbench.comparing._output import bounds as bounds
 from vlsbench.comparing._output import difference_tables as difference_tables
@@ -14,6 +19,13 @@ from vlsbench.comparing._output import score as score
 from vlsbench.comparing._output import write_compared as write_compared
 from vlsbench.comparing._paired import corrected as corrected
 from vlsbench.comparing._published import published_rows as published_rows
+from vlsbench.comparing._ranking import LeaderboardConfig as LeaderboardConfig
+from vlsbench.comparing._ranking import RankedBy as RankedBy
+from vlsbench.comparing._ranking import RankedRun as RankedRun
+from vlsbench.comparing._ranking import Ranking as Ranking
+from vlsbench.comparing._runs import OpenRun as OpenRun
+from vlsbench.comparing._runs import open_runs as open_runs
+from vlsbench.comparing._runs import split_name as split_name
 from vlsbench.comparing._table import Column as Column
 from vlsbench.comparing._table import Compared as Compared
 from vlsbench.comparing._table import Difference as Difference

@@ -20,6 +20,7 @@ from vlsbench.pages import clean, lacking_figures, write_page
 from vlsbench.text import block, csv_cell
 
 PAGE = "compare.html"
+FILES = (PAGE, "compare.json", "table.csv", "differences.csv", "compare.tex")
 TITLES = {
     "overall": "Differences to the baseline",
     "view": "Differences between views",
@@ -143,14 +144,15 @@ def tex(text: object) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in line)
 
 
-def _csv(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> str:
+def write_csv(rows: Iterable[Mapping[str, Any]], names: Iterable[str], path: Path) -> None:
+    """Write rows as CSV that no spreadsheet computes."""
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, list(names), lineterminator="\n")
     writer.writeheader()
     for row in rows:
         cells = {name: block(v) if isinstance(v, str) else v for name, v in row.items()}
         writer.writerow({name: csv_cell(cell) for name, cell in cells.items()})
-    return out.getvalue()
+    write_text(out.getvalue(), path)
 
 
 def _figures(compared: Compared) -> list[dict[str, Any]]:
@@ -227,31 +229,28 @@ def write_compared(
     headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
     charts = charts_of(compared)
     figures = _figures(compared)
-    texts = {
-        "table.csv": _csv(figures, figures[0]),
-        "differences.csv": _csv(
-            map(asdict, compared.differences), (field.name for field in fields(Difference))
-        ),
-        # The table and the overall differences, for a paper (package booktabs).
-        "compare.tex": rendered("compare.tex", tex, compared=compared, differences=headline),
-    }
-    for name, text in texts.items():
-        write_text(text, folder / name)
+    write_csv(figures, figures[0], folder / "table.csv")
+    names = [field.name for field in fields(Difference)]
+    write_csv(map(asdict, compared.differences), names, folder / "differences.csv")
+    # The table and the overall differences, for a paper (package booktabs).
+    latex = rendered("compare.tex", tex, compared=compared, differences=headline)
+    write_text(latex, folder / "compare.tex")
     write_json(compared, folder / "compare.json")
-    links = _links(compared, folder) if links is None else links
+    if links is None:
+        own = (row for row in compared.rows if not row.published)
+        runs = {one.source for row in own for one in row.cells.values() if one.pairs is not None}
+        links = links_to_reports(runs, folder)
     context = {"compared": compared, "charts": charts, "links": links}
     context["tables"] = difference_tables(compared)
     write_page(folder / PAGE, "comparing/compare.html", {**context, **WORDS})
     figure = () if lacking_figures() else draw_compared(compared, folder / "figure")
-    return (*(folder / name for name in (PAGE, "compare.json", *texts)), *figure)
+    return (*(folder / name for name in FILES), *figure)
 
 
-def _links(compared: Compared, folder: Path) -> Mapping[str, str]:
+def links_to_reports(runs: Iterable[str], folder: Path) -> Mapping[str, str]:
     """Return run folder → address of its report, seen from `folder`, where there is one."""
     from vlsbench.evaluation import REPORT
 
-    own = (row for row in compared.rows if not row.published)
-    runs = {cell.source for row in own for cell in row.cells.values() if cell.pairs is not None}
     return {
         run: quote(Path(os.path.relpath(report, folder)).as_posix(), errors="replace")
         for run in runs

@@ -1,6 +1,8 @@
 """HTML pages and figures for print: templates, charts and thumbnails. Knows no job."""
 
+from vlsbench.pages._figures import COLOURS as COLOURS
 from vlsbench.pages._figures import ENDINGS as ENDINGS
+from vlsbench.pages._figures import INK as INK
 from vlsbench.pages._figures import SIMULATED as SIMULATED
 from vlsbench.pages._figures import Bar as Bar
 from vlsbench.pages._figures import bars as bars

@@ -230,7 +230,7 @@ def stacks(axes: Axes, shares: Mapping[str, Mapping[str, float]], *, unit: str) 
 
 
 def _lines(axes: Axes, names: Sequence[str], unit: str) -> None:
-    axes.set_yticks(range(len(names)), [label(name) for name in names])
+    axes.set_yticks(range(len(names)), [label(name, 60) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(min(0.0, axes.get_xlim()[0]), 101)
     axes.set_xlabel(unit)

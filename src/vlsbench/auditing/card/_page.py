@@ -204,7 +204,7 @@ def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
         title="How much do the texts tell?",
         subtitle=f"{counted(len(rows), 'benchmark')}, the most leaking first",
         intro=INTRO,
-        caption="Percent with 95 % intervals clustered by image. A benchmark’s name opens its card.",
+        caption="Percent, 95 % intervals clustered by image. A benchmark’s name opens its card.",
         names=names,
         rows=[
             BoardRow(
