@@ -79,7 +79,6 @@ def test_the_page_shows_figures_differences_and_what_is_simulated(folder: Path) 
     page = Page(folder / "compare.html")
     assert "baseline lab/helpful" in page.text
     assert "Simulated:" in page.text
-    assert "lab/leakless?n=24 · simulated" in page.text
     assert "100.0†" in page.text.replace("\n", "")
     assert "+100.0 [" in page.text
     assert "corrected for the 3 tests of this table" in page.text
@@ -87,16 +86,15 @@ def test_the_page_shows_figures_differences_and_what_is_simulated(folder: Path) 
     assert not [tag for tag, _ in page.tags if tag == "script"]
 
 
-def test_bars_stand_by_benchmark_with_their_intervals(runs: Path, tmp_path: Path) -> None:
+def test_bars_stand_by_benchmark_and_kind(runs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     two = [runs / f"leaky-{model}" for model in ("helpful", "careful")]
     vlsbench.compare([*two, runs / "benign-careful", runs / "leakless-helpful"], out=tmp_path)
-    text = Page(tmp_path / "compare.html").text
-    assert "lab/leaky?n=24: lab/helpful 0.0\u202f%, lab/careful 100.0\u202f%" in text
-    assert "lab/careful on lab/leaky?n=24: 100.0\u202f%, 95 % interval 8" in text
-    assert "lab/leakless?n=24: lab/helpful 0.0\u202f%, lab/careful not run" in text
-    assert "Over-refusal on benign pairs" in text
+    texts = _texts(tmp_path / "figure.svg")
+    assert {"lab/helpful", "lab/careful", "over-refusal, %", "lab/leaky?n=24†"} <= set(texts)
+    assert (texts.count("100.0"), texts.count("0.0")) == (1, 3)
     vlsbench.compare(two, out=tmp_path)
-    assert "Over-refusal" not in Page(tmp_path / "compare.html").text
+    assert "over-refusal, %" not in _texts(tmp_path / "figure.svg")
 
 
 @pytest.mark.browser
@@ -139,7 +137,9 @@ def test_figures_open_the_reports_of_their_runs(folder: Path) -> None:
 def test_hostile_names_stay_text_everywhere(compared: Compared, tmp_path: Path) -> None:
     write_compared(_hostile(compared), tmp_path)
     page = Page(tmp_path / "compare.html")
-    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert "script" not in {tag for tag, _ in page.tags}
+    images = [attrs.get("src") or "" for tag, attrs in page.tags if tag == "img"]
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in images)
     assert page.text.count("<script>alert(1)</script>") > 10
 
     tex = (tmp_path / "compare.tex").read_text("utf-8")

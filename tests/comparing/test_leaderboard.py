@@ -7,6 +7,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome
@@ -25,9 +26,9 @@ MODELS = ("helpful", "blind", "shortsighted", "careful")
 HOSTILE = "<script>window.pwned = true</script><img src=x onerror='window.pwned = true'>$x_{"
 
 
-def _evaluate(root: Path, model: str, name: str = "", **options: object) -> Path:
+def _evaluate(root: Path, model: str, name: str = "", **options: Any) -> Path:
     judge, bench = options.pop("judge", "lab"), options.pop("bench", f"lab/leakless?n={N}")
-    both = vlsbench.load(bench, controls=["lab/benign?n=20"])  # type: ignore[arg-type]
+    both = vlsbench.load(bench, controls=["lab/benign?n=20"])
     flat = grouped(out=root / (name or model), progress=False, gallery=0, **options)
     return vlsbench.evaluate(both, model=f"lab/{model}", judge=judge, **flat).folder
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome
@@ -220,7 +221,7 @@ def test_runs_that_share_nothing_are_shown_and_the_page_says_why_not_compared(
 @pytest.mark.browser
 def test_hostile_names_stay_text_on_all_pages(server: str, tmp_path: Path, browser: Chrome) -> None:
     pytest.importorskip("matplotlib")
-    names = {"category": HOSTILE[:-1], "subcategory": "<b>"}
+    names: dict[str, Any] = {"category": HOSTILE[:-1], "subcategory": "<b>"}
     pairs = [Pair(id=f"{HOSTILE[:-1]}{n}", query="May it bathe?", **names) for n in range(3)]
     bench = PairSet.of(pairs, HOSTILE[:-1])
     run = _evaluate(tmp_path / "run", bench, f"careful@{server}", view="text")

@@ -10,7 +10,7 @@ from vlsbench.comparing._compare import Run, named_runs
 from vlsbench.comparing._output import links_to_reports, write_csv
 from vlsbench.comparing._ranking import RankedBy, RankedRun, Ranking, rank_runs
 from vlsbench.files import write_json
-from vlsbench.pages import Board, BoardRow, Cell, percent, write_board
+from vlsbench.pages import Cell, percent, write_page
 from vlsbench.text import counted
 
 INTRO = (
@@ -56,30 +56,32 @@ def write_ranking(ranking: Ranking, folder: Path) -> tuple[Path, ...]:
     files = tuple(folder / f"leaderboard.{ending}" for ending in ("html", "csv", "json"))
     names, rows = ranking_cells(ranking)
     links = links_to_reports((row.run for row in ranking.rows), folder)
-    board = Board(
-        eyebrow="vlsbench · cross-modal safety",
-        title=f"{counted(len(rows), 'model')}, the safest first",
-        subtitle=f"on {ranking.bench}, {ranking.view} view, judged by {ranking.judge}",
-        intro=INTRO,
-        caption="Percent with 95 % intervals clustered by image; net rates in points.",
-        names=names,
-        rows=[
-            BoardRow(
-                name=row.name,
-                href=links.get(row.run, ""),
-                details=list(details(row)),
-                cells=cells,
-                simulated=row.simulated,
-            )
+    context = {
+        "eyebrow": "vlsbench · cross-modal safety",
+        "title": f"{counted(len(rows), 'model')}, the safest first",
+        "subtitle": f"on {ranking.bench}, {ranking.view} view, judged by {ranking.judge}",
+        "intro": INTRO,
+        "notes": ranking.notes,
+        "caption": "Percent with 95 % intervals clustered by image; net rates in points.",
+        "names": names,
+        "rows": [
+            {
+                "name": row.name,
+                "href": links.get(row.run, ""),
+                "details": list(details(row)),
+                "cells": cells,
+                "simulated": row.simulated,
+                "paper": "",
+            }
             for row, cells in zip(ranking.rows, rows, strict=True)
         ],
-        lead=names.index(ranking.ranked_by) - 1,
-        fill="refusal",
-        made=ranking.made,
-        about=ranking.identity,
-        notes=ranking.notes,
-    )
-    write_board(board, files[0])
+        "lead": names.index(ranking.ranked_by) - 1,
+        "fill": "refusal",
+        "settings": ranking.identity,
+        "vlsbench": ranking.vlsbench,
+        "made": ranking.made,
+    }
+    write_page(files[0], "leaderboard.html", context, script="leaderboard.js")
     write_csv(map(_line, ranking.rows), list(_line(ranking.rows[0])), files[1])
     write_json(ranking, files[2])
     return files

@@ -12,17 +12,6 @@ UNITS = {Kind.SAFETY: "safety rate, %", Kind.OVER_REFUSAL: "over-refusal, %"}
 """What is drawn, in this order."""
 
 
-def charts_of(compared: Compared) -> dict[Kind, list[Column]]:
-    """Return the columns to draw by what they show: those of which a run here has a figure."""
-    own = [row for row in compared.rows if not row.published]
-    drawn = {key for row in own for key, cell in row.cells.items() if cell.score is not None}
-    charts = {
-        kind: [one for one in compared.columns if one.kind is kind and one.key in drawn]
-        for kind in UNITS
-    }
-    return {kind: columns for kind, columns in charts.items() if columns}
-
-
 def draw_compared(compared: Compared, path: Path) -> tuple[Path, ...]:
     """Draw the rates of a comparison as PNG, SVG and PDF.
 
@@ -36,7 +25,13 @@ def draw_compared(compared: Compared, path: Path) -> tuple[Path, ...]:
     Raises:
         MissingExtra: The extra `figures` is not installed.
     """
-    charts = charts_of(compared)
+    own = [row for row in compared.rows if not row.published]
+    drawn = {key for row in own for key, cell in row.cells.items() if cell.score is not None}
+    charts = {
+        kind: [one for one in compared.columns if one.kind is kind and one.key in drawn]
+        for kind in UNITS
+    }
+    charts = {kind: columns for kind, columns in charts.items() if columns}
     if not charts:
         return ()
     keys = {column.key for columns in charts.values() for column in columns}

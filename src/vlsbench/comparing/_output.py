@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from vlsbench.comparing._figure import charts_of, draw_compared
+from vlsbench.comparing._figure import draw_compared
 from vlsbench.comparing._table import Cell, Column, Compared, Difference
 from vlsbench.files import write_json, write_text
-from vlsbench.pages import clean, lacking_figures, write_page
+from vlsbench.pages import clean, embedded, lacking_figures, write_page
 from vlsbench.text import block, csv_cell
 
 PAGE = "compare.html"
@@ -227,7 +227,6 @@ def write_compared(
     """
     folder.mkdir(parents=True, exist_ok=True)
     headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
-    charts = charts_of(compared)
     figures = _figures(compared)
     write_csv(figures, figures[0], folder / "table.csv")
     names = [field.name for field in fields(Difference)]
@@ -240,10 +239,10 @@ def write_compared(
         own = (row for row in compared.rows if not row.published)
         runs = {one.source for row in own for one in row.cells.values() if one.pairs is not None}
         links = links_to_reports(runs, folder)
-    context = {"compared": compared, "charts": charts, "links": links}
-    context["tables"] = difference_tables(compared)
-    write_page(folder / PAGE, "comparing/compare.html", {**context, **WORDS})
     figure = () if lacking_figures() else draw_compared(compared, folder / "figure")
+    context = {"compared": compared, "links": links, "tables": difference_tables(compared)}
+    context["figure"] = embedded(folder / "figure.svg") if figure else ""
+    write_page(folder / PAGE, "comparing/compare.html", {**context, **WORDS})
     return (*(folder / name for name in FILES), *figure)
 
 

@@ -8,13 +8,11 @@ from vlsbench.pages._figures import Bar as Bar
 from vlsbench.pages._figures import bars as bars
 from vlsbench.pages._figures import dots as dots
 from vlsbench.pages._figures import drawing as drawing
+from vlsbench.pages._figures import embedded as embedded
 from vlsbench.pages._figures import label as label
 from vlsbench.pages._figures import lacking_figures as lacking_figures
 from vlsbench.pages._figures import stacks as stacks
-from vlsbench.pages._leaderboard import Board as Board
-from vlsbench.pages._leaderboard import BoardRow as BoardRow
-from vlsbench.pages._leaderboard import Cell as Cell
-from vlsbench.pages._leaderboard import write_board as write_board
+from vlsbench.pages._page import Cell as Cell
 from vlsbench.pages._page import clean as clean
 from vlsbench.pages._page import count as count
 from vlsbench.pages._page import framed as framed

@@ -5,6 +5,7 @@ Every text is drawn as it is: none is taken for mathematics, and none steers any
 
 from __future__ import annotations
 
+import base64
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ LABEL_COLOURS = {
 ENDINGS = ("png", "svg", "pdf")
 SIMULATED = "† simulated: a lab model or benchmark; says nothing about a real model"
 INK = "#1a1e24"
-_STYLE: Mapping[str, Any] = {
+_STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.grid": True,
@@ -117,7 +118,7 @@ def drawing(path: Path, size: tuple[float, float], note: str = "") -> Iterator[F
         raise MissingExtra("drawing figures", "figures") from None
     path.parent.mkdir(parents=True, exist_ok=True)
     # Warnings are of letters that the font lacks.
-    with rc_context(dict(_STYLE)), warnings.catch_warnings(action="ignore"):
+    with rc_context(_STYLE), warnings.catch_warnings(action="ignore"):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
@@ -128,7 +129,12 @@ def drawing(path: Path, size: tuple[float, float], note: str = "") -> Iterator[F
                 figure.savefig(part, format=ending, dpi=200, metadata=_UNDATED.get(ending))
 
 
-def colour(number: int) -> dict[str, str]:
+def embedded(figure: Path) -> str:
+    """Return an SVG file as an address that needs no file; as an image it runs no script."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(figure.read_bytes()).decode()}"
+
+
+def colour(number: int) -> dict[str, Any]:
     """Return how the series with this number is filled."""
     return {
         "color": COLOURS[number % len(COLOURS)],
@@ -159,7 +165,7 @@ def bars(
     for number, (name, row) in enumerate(series.items()):
         places = [place + width * (number - (len(series) - 1) / 2) for place in range(len(groups))]
         there = [(place, bar) for place, bar in zip(places, row, strict=True) if bar]
-        filling = {"color": colours[name]} if colours else colour(number)
+        filling: dict[str, Any] = {"color": colours[name]} if colours else colour(number)
         axes.bar(
             [place for place, _ in there],
             [bar.value for _, bar in there],

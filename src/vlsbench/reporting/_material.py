@@ -51,7 +51,8 @@ class Material:
     def simulated(self) -> bool:
         """Whether any of it is."""
         made_up = (is_simulated(card.bench) or card.simulated for card in self.cards.values())
-        return any(made_up) or any(one.simulated for one in (*self.runs, *self.builds.values()))
+        builds = self.builds.values()
+        return any(made_up) or any([x.simulated for x in self.runs] + [x.simulated for x in builds])
 
 
 def _kind(folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PAIRS, REPORT, Calibration, Group, find_calibration
 from vlsbench.files import file_sha256
-from vlsbench.pages import ENDINGS, lacking_figures, write_page
+from vlsbench.pages import ENDINGS, embedded, lacking_figures, write_page
 from vlsbench.reporting._figures import Drawn, draw_all
 from vlsbench.reporting._material import Material, command_of, gather, served_by
 from vlsbench.text import file_name
@@ -236,7 +235,7 @@ def _write(
         "shown": shown,
         "views": views,
         "cards": cards,
-        "drawn": [(one, _embedded(folder, one)) for one in drawn],
+        "drawn": [(one, embedded(folder / "figures" / f"{one.name}.svg")) for one in drawn],
         "endings": ENDINGS,
         "notes": notes,
         "links": links,
@@ -254,9 +253,3 @@ def _cards(material: Material, folder: Path) -> Iterator[tuple[Card, str, str, A
     for number, (home, card) in enumerate(material.cards.items(), 1):
         name = f"cards/{number}-{file_name(card.bench, 'card')}.html"
         yield card, _copied(home / CARD_PAGE, folder, name), finding(card), caveats(card)
-
-
-def _embedded(folder: Path, drawn: Drawn) -> str:
-    """Return a figure as an address that needs no file; an SVG image runs no script."""
-    data = (folder / "figures" / f"{drawn.name}.svg").read_bytes()
-    return f"data:image/svg+xml;base64,{base64.b64encode(data).decode()}"

@@ -23,7 +23,8 @@ from vlsbench.auditing.card._card import (
 from vlsbench.auditing.card._make import caveats
 from vlsbench.auditing.judged import PATTERNS
 from vlsbench.auditing.overlap import FOREIGN, Estimate
-from vlsbench.pages import Board, BoardRow, Cell, interval, percent, write_board, write_page
+from vlsbench.pages import Cell, interval, percent, write_page
+from vlsbench.registry import is_simulated
 from vlsbench.text import counted, markdown
 
 LONGEST = 4000
@@ -199,29 +200,32 @@ def _details(row: LeaderboardRow) -> list[str]:
 def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
     """Write the leaderboard as a single HTML file beside the folders of its cards."""
     names, rows = columns(leaderboard)
-    board = Board(
-        eyebrow="vlsbench · visual safety information leakage",
-        title="How much do the texts tell?",
-        subtitle=f"{counted(len(rows), 'benchmark')}, the most leaking first",
-        intro=INTRO,
-        caption="Percent, 95 % intervals clustered by image. A benchmark’s name opens its card.",
-        names=names,
-        rows=[
-            BoardRow(
-                name=row.bench,
-                href=f"{quote(row.card, errors='replace')}/card.html",
-                details=_details(row),
-                cells=cells,
-                paper=row.paper,
-            )
+    context = {
+        "eyebrow": "vlsbench · visual safety information leakage",
+        "title": "How much do the texts tell?",
+        "subtitle": f"{counted(len(rows), 'benchmark')}, the most leaking first",
+        "intro": INTRO,
+        "notes": (),
+        "caption": "Percent, 95 % intervals clustered by image. A name opens the card.",
+        "names": names,
+        "rows": [
+            {
+                "name": row.bench,
+                "href": f"{quote(row.card, errors='replace')}/card.html",
+                "details": _details(row),
+                "cells": cells,
+                "simulated": is_simulated(row.bench),
+                "paper": row.paper,
+            }
             for row, cells in zip(leaderboard.rows, rows, strict=True)
         ],
-        lead=names.index("leaking pairs") - 1,
-        fill="unsafe",
-        made=leaderboard.made,
-        about=leaderboard.settings,
-    )
-    write_board(board, path)
+        "lead": names.index("leaking pairs") - 1,
+        "fill": "unsafe",
+        "settings": leaderboard.settings,
+        "vlsbench": leaderboard.vlsbench,
+        "made": leaderboard.made,
+    }
+    write_page(path, "leaderboard.html", context, script="leaderboard.js")
 
 
 def leaderboard_markdown(leaderboard: Leaderboard) -> str:
