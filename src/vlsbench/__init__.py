@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, plan
     from vlsbench.pairs import load
     from vlsbench.releasing import release
+    from vlsbench.reporting import report
     from vlsbench.reviewing import review
 
 _HOMES = {
@@ -38,6 +39,7 @@ _HOMES = {
     "evaluation": ("Evaluation", "EvaluationPlan", "evaluate", "plan"),
     "pairs": ("load",),
     "releasing": ("release",),
+    "reporting": ("report",),
     "reviewing": ("review",),
 }
 """Package → the public names that are imported from it when they are used."""
@@ -60,6 +62,7 @@ __all__ = [
     "rank",
     "registry",
     "release",
+    "report",
     "review",
 ]
 
