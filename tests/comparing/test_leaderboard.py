@@ -86,7 +86,20 @@ def test_every_difference_that_forbids_a_ranking_is_said_on_a_line_of_its_own(
 
 def test_what_is_not_forbidden_but_differs_is_noted(made: dict[str, Path], tmp_path: Path) -> None:
     warm = _evaluate(tmp_path, "careful", temperature=1.0)
-    assert any("params" in note for note in rank([made["blind"], warm]).notes)
+    assert any("sampling parameters" in note for note in rank([made["blind"], warm]).notes)
+
+
+def test_the_same_pairs_from_another_folder_are_ranked_and_noted(tmp_path: Path) -> None:
+    rows = [{"id": f"p{n}", "query": "May the toaster bathe?"} for n in range(4)]
+    runs = []
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        file = tmp_path / place / "pairs.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        out = grouped(out=tmp_path / f"run-{place}", progress=False, gallery=0)
+        model = "lab/blind" if place == "here" else "lab/helpful"
+        runs.append(vlsbench.evaluate(file, model=model, judge="lab", view="text", **out))
+    assert any("where the set lies" in note for note in rank(runs).notes)
 
 
 def test_without_benign_pairs_the_safety_rate_decides_and_a_note_warns(runs: Path) -> None:

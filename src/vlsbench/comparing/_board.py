@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from vlsbench.comparing._compare import Run, named_runs
@@ -118,16 +119,11 @@ def details(row: RankedRun) -> Iterator[str]:
 
 
 def _line(row: RankedRun) -> dict[str, object]:
-    """Return a row in long form: every figure with its bounds."""
-    declined = row.over_refusal
-    line: dict[str, object] = {"place": row.place, "name": row.name, "model": row.model}
+    """Return a row with a column for each number: figures and their bounds are shares."""
+    line = asdict(row)
+    figures, declined = line.pop("figures"), line.pop("over_refusal") or {}
+    ends = {"value": "", "low": ", low", "high": ", high"}
     for by in RankedBy:
-        one = row.figures.get(by)
-        line |= {
-            by: one and one.value,
-            f"{by}, low": one and one.low,
-            f"{by}, high": one and one.high,
-        }
-    line |= {"over-refusal": declined and declined.rate}
-    names = ("pairs", "unscored", "filtered", "open", "calibration", "simulated", "run")
-    return {**line, "tied with": "; ".join(row.tied), **{one: getattr(row, one) for one in names}}
+        found = figures.get(by, {})
+        line |= {f"{by}{said}": found.get(end) for end, said in ends.items()}
+    return {**line, "over-refusal": declined.get("rate"), "tied": "; ".join(row.tied)}

@@ -20,18 +20,28 @@ from vlsbench.comparing._table import Kind, Measure, Scope
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Estimate, find_calibration
+from vlsbench.pages import label
+from vlsbench.pairs import View
 from vlsbench.stats import Interval, Rate, holm, interval_p
 
 SCHEMA = "vlsbench.ranking/1"
 ALPHA = 0.05
+SWAPPED = "draw of swapped images"
 MUST_AGREE: Mapping[str, tuple[str, ...]] = {
     "judge": ("judge", "judge_partial"),
     "view": ("view",),
     "system prompt": ("system",),
-    "pair set": ("data", "content", "limit", "seed"),
+    "pair set": ("bench", "data"),
+    SWAPPED: ("seed",),
 }
-"""What differs, in words → the parts of a run's identity that tell; other differences are noted."""
-NOTED = ("params", "samples", "shrink")
+"""What may not differ, in words → the parts of a run's identity that tell."""
+NOTED = {
+    "params": "sampling parameters",
+    "samples": "answers to each pair",
+    "shrink": "image size",
+    "content": "image files, descriptions, or where the set lies",
+}
+"""Part of a run's identity → what is noted where it differs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +164,7 @@ def rank_runs(runs: Iterable[Named], *, allow_unfinished: bool) -> Ranking:
         _row(place, run, figures[run.name], tests)
         for place, run in zip(places, opened, strict=True)
     ]
-    summary = opened[0].summary
+    summary, apart = opened[0].summary, {"target", "limit", "seed", *NOTED}
     return Ranking(
         schema=SCHEMA,
         vlsbench=__version__,
@@ -165,7 +175,7 @@ def rank_runs(runs: Iterable[Named], *, allow_unfinished: bool) -> Ranking:
         ranked_by=by,
         rows=tuple(rows),
         tests=tests,
-        identity={k: v for k, v in summary.identity.items() if k not in ("target", *NOTED)},
+        identity={key: part for key, part in summary.identity.items() if key not in apart},
         simulated=any(run.simulated for run in opened),
         notes=tuple(_notes(opened, by, rows)),
     )
@@ -173,41 +183,30 @@ def rank_runs(runs: Iterable[Named], *, allow_unfinished: bool) -> Ranking:
 
 def _check_alike(runs: Sequence[OpenRun]) -> None:
     first, *others = runs
-    lines = []
+    lines = ["these runs cannot be ranked: give runs that differ in nothing but the model"]
     for run in others:
-        mine, theirs = run.summary.identity, first.summary.identity
         for what, keys in MUST_AGREE.items():
-            if any(mine.get(key) != theirs.get(key) for key in keys):
-                parts = _differing(mine, theirs, keys)
-                lines.append(f"{run.folder}: another {what} than {first.folder} ({parts})")
-    if lines:
-        raise VlsbenchError(
-            "\n".join(
-                ["these runs cannot be ranked: give runs that differ in nothing but the model"]
-                + [f"  {line}" for line in lines]
-            )
-        )
-
-
-def _differing(mine: Mapping[str, Any], theirs: Mapping[str, Any], keys: Sequence[str]) -> str:
-    """Say which parts of two identities differ, and how; of parts with parts, which of those."""
-    said = []
-    for key in ("bench", *keys) if "data" in keys else keys:
-        one, other = mine.get(key), theirs.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            said += [
-                f"{part}: {_short(one.get(part))}, not {_short(other.get(part))}"
+            if what == SWAPPED and run.summary.view != View.SWAP:
+                continue
+            one, other = (_parts(each.summary.identity, keys) for each in (run, first))
+            said = "; ".join(
+                f"{part}: {label(one.get(part), 58)}, not {label(other.get(part), 58)}"
                 for part in sorted(one.keys() | other.keys())
                 if one.get(part) != other.get(part)
-            ]
-        elif one != other:
-            said.append(f"{key}: {_short(one)}, not {_short(other)}")
-    return "; ".join(said)
+            )
+            if said:
+                lines.append(f"  {run.folder}: another {what} than {first.folder} ({said})")
+    if len(lines) > 1:
+        raise VlsbenchError("\n".join(lines))
 
 
-def _short(value: Any) -> str:
-    text = str(value.get("model", value) if isinstance(value, Mapping) else value)
-    return f"{text[:57]}…" if len(text) > 58 else text or "none"
+def _parts(identity: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Return parts of an identity by name, what has parts itself part by part."""
+    found = {}
+    for key in keys:
+        value = identity.get(key)
+        found |= value if isinstance(value, Mapping) else {key: value}
+    return found
 
 
 def _figures(run: OpenRun) -> dict[str, Estimate]:
@@ -266,8 +265,9 @@ def _row(
     same = [
         test for test in tests if test.p_holm >= ALPHA and run.name in (test.better, test.other)
     ]
-    labels = f"{calibration.labelled:,} labels" if calibration else ""
-    by_models = calibration.model_labels if calibration else 0
+    if calibration:
+        by_models = ", some by a model" if calibration.model_labels else ""
+        why = f"corrected by {calibration.labelled:,} labels{by_models}"
     return RankedRun(
         place=place,
         name=run.name,
@@ -279,7 +279,7 @@ def _row(
         unscored=sum(sum(group.unscored.values()) for group in groups),
         filtered=sum(group.filtered for group in groups),
         open=summary.open,
-        calibration=why or f"corrected by {labels}" + (", some by a model" if by_models else ""),
+        calibration=why,
         calibrated=calibration is not None,
         tied=tuple(test.other if test.better == run.name else test.better for test in same),
         simulated=run.simulated,
@@ -298,9 +298,9 @@ def _notes(runs: Sequence[OpenRun], by: RankedBy, rows: Sequence[RankedRun]) -> 
             "Over-refusal is not in the order: some run has no benign pair scored, and one that "
             "declines everything is first; ask benign pairs too (eval --controls)."
         )
-    for key in NOTED:
+    for key, said in NOTED.items():
         if len({str(run.summary.identity.get(key)) for run in runs}) > 1:
-            yield f"The runs differ in {key} too."
+            yield f"The runs differ in {said} too."
     for row in rows:
         if row.open:
             yield f"{row.name} is unfinished: {row.open:,} answers are open and in no figure."
