@@ -35,7 +35,7 @@ from vlsbench.auditing.card import (
 )
 from vlsbench.auditing.judged import Judged, JudgedPair
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
-from vlsbench.files import whole_file, write_json, write_text
+from vlsbench.files import output_folder, whole_file, write_json, write_text
 from vlsbench.keywords import checked_keywords
 from vlsbench.pages import counted, framed
 from vlsbench.pairs import Bench
@@ -155,7 +155,7 @@ def run_leaderboard(
 
 def rank_audits(audits: Sequence[Audit], folder: Path) -> Leaderboard:
     """Set audits side by side, the most leaking first: leaderboard.html, .md and .json."""
-    folder.mkdir(parents=True, exist_ok=True)
+    output_folder(folder)
     cards = [(one.card, os.path.relpath(one.folder, folder)) for one in audits]
     found = make_leaderboard(cards, audits[0].card.settings)
     write_json(found, folder / LEADERBOARD_JSON)

@@ -10,7 +10,7 @@ from pathlib import Path
 from vlsbench.comparing._compare import Run, named_runs
 from vlsbench.comparing._output import links_to_reports, write_csv
 from vlsbench.comparing._ranking import RankedBy, RankedRun, Ranking, rank_runs
-from vlsbench.files import write_json
+from vlsbench.files import output_folder, write_json
 from vlsbench.pages import Cell, percent, write_page
 from vlsbench.text import counted
 
@@ -53,7 +53,7 @@ def write_ranking(ranking: Ranking, folder: Path) -> tuple[Path, ...]:
     Raises:
         OSError: A file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    output_folder(folder)
     files = tuple(folder / f"leaderboard.{ending}" for ending in ("html", "csv", "json"))
     names, rows = ranking_cells(ranking)
     links = links_to_reports((row.run for row in ranking.rows), folder)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from vlsbench.comparing._figure import draw_compared
 from vlsbench.comparing._table import Cell, Column, Compared, Difference
-from vlsbench.files import write_json, write_text
+from vlsbench.files import output_folder, write_json, write_text
 from vlsbench.pages import clean, embedded, lacking_figures, write_page
 from vlsbench.text import block, csv_cell
 
@@ -225,7 +225,7 @@ def write_compared(
     Raises:
         OSError: A file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    output_folder(folder)
     headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
     figures = _figures(compared)
     write_csv(figures, figures[0], folder / "table.csv")

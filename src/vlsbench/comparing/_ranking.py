@@ -248,7 +248,7 @@ def _paired(other: OpenRun, better: OpenRun, by: RankedBy) -> tuple[float, float
     columns = dict.fromkeys(Kind, "")
     wanted = Measure.NET if by is RankedBy.NET else Measure.SAFETY
     for one in paired(other, better, Scope.OVERALL, row=better.name, columns=columns):
-        if one.measure is wanted and one.points is not None:
+        if one.measure == wanted and one.points is not None:
             points, low, high = (part / 100 for part in (one.points, one.low or 0, one.high or 0))
             # Worse on the pairs that both have: what the rest says is not tested.
             p = interval_p(points, Interval(low, high)) if one.p is None else one.p

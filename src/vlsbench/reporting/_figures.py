@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,15 +46,14 @@ class Drawn:
     """Of its files, without an ending."""
 
 
-def shares(group: Group) -> dict[str, float]:
-    """Return label → percent of a group's answers, whatever labels its judge gives."""
-    counts: dict[str, int] = {}
-    for one in fields(group):
-        value: Any = getattr(group, one.name)
-        if isinstance(value, Rate) and one.name != "safety":
-            counts[one.name] = value.k
-        elif isinstance(value, Mapping) and all(isinstance(v, Rate) for v in value.values()):
-            counts |= {name: rate.k for name, rate in value.items()}
+def labels_of(group: Group) -> Mapping[str, Rate]:
+    """Return label → its share, by the labels that the group's rubric has."""
+    known = {name: getattr(group, name) for name in ("refusal", "warning", "unsafe", "answered")}
+    return getattr(group, "labels", {}) or known
+
+
+def _shares(group: Group) -> dict[str, float]:
+    counts = {name: rate.k for name, rate in labels_of(group).items()}
     counts |= {"filtered": group.filtered, "unscored": sum(group.unscored.values())}
     return {name: 100 * k / group.pairs for name, k in counts.items() if k}
 
@@ -102,13 +101,14 @@ def draw_all(
         yield _calibrated(name, calibration, folder, f"calibration-{number + 1}", note)
 
 
-def _name(run: OpenRun) -> str:
+def name_of(run: OpenRun) -> str:
+    """Name a run with what was run."""
     return f"{run.name} · {run.summary.bench} · {run.summary.view}"
 
 
 def _outcomes(runs: Sequence[OpenRun], folder: Path, note: str) -> Drawn:
     rows = {
-        f"{_name(run)}{'' if group.harmful else ' (benign)'}": shares(group)
+        f"{name_of(run)}{'' if group.harmful else ' (benign)'}": _shares(group)
         for run in runs
         for group in run.summary.groups
     }

@@ -19,9 +19,9 @@ from vlsbench.comparing import Compared, OpenRun, compare, split_name, write_com
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PAIRS, REPORT, Calibration, Group, find_calibration
-from vlsbench.files import file_sha256
+from vlsbench.files import file_sha256, output_folder
 from vlsbench.pages import ENDINGS, embedded, lacking_figures, write_page
-from vlsbench.reporting._figures import Drawn, draw_all
+from vlsbench.reporting._figures import Drawn, draw_all, labels_of, name_of
 from vlsbench.reporting._material import Material, command_of, gather, served_by
 from vlsbench.text import file_name
 
@@ -44,7 +44,7 @@ CARD_PAGE = "card.html"
 class ReportConfig:
     """The settings of `vlsbench report`, and the keys of its configuration file."""
 
-    given: Annotated[
+    runs: Annotated[
         tuple[str, ...],
         Option(
             "Folders of runs (or NAME=FOLDER), audits and builds, or folders that hold some.",
@@ -107,7 +107,7 @@ class RunShown:
 
 
 def report(
-    given: Iterable[str | os.PathLike[str]],
+    runs: Iterable[str | os.PathLike[str]],
     *,
     baseline: str = "",
     published: str | Iterable[str] = (),
@@ -117,7 +117,7 @@ def report(
     """Put runs, audits and builds on one set of linked pages that need no network.
 
     Args:
-        given: Folders of runs (`PATH`, `NAME=PATH`), audits and builds, or folders that hold some;
+        runs: Folders of runs (`PATH`, `NAME=PATH`), audits and builds, or folders that hold some;
             audits of a run's benchmark that lie beside it are found.
         baseline: The run or name that others are compared with; by default the first.
         published: Models whose rows of the paper are compared too, or `all`.
@@ -128,9 +128,8 @@ def report(
     Raises:
         VlsbenchError: A folder holds nothing to report, or a file is not what it should be.
     """
-    material = gather(split_name(os.fspath(one)) for one in given)
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    material = gather(split_name(os.fspath(one)) for one in runs)
+    folder = output_folder(Path(out))
     notes: list[str] = []
     shown = [_shown(run, folder, number) for number, run in enumerate(material.runs, 1)]
     wanted = [published] if isinstance(published, str) else list(published)
@@ -142,7 +141,7 @@ def report(
     if figures and (lacking := lacking_figures()):
         notes.append(f"No figures: {lacking}.")
     elif figures:
-        found = {one.run.name: one.calibration for one in shown if one.calibration}
+        found = {name_of(one.run): one.calibration for one in shown if one.calibration}
         drawn = tuple(draw_all(material, compared, found, folder / "figures"))
     _write(material, shown, compared, drawn, notes, folder)
     return Report(folder, drawn, tuple(notes))
@@ -241,6 +240,7 @@ def _write(
         "links": links,
         "names": PAGES,
         "share": share,
+        "labels_of": labels_of,
         "vlsbench": __version__,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
