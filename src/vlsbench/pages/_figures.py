@@ -126,7 +126,7 @@ def drawing(path: Path, size: tuple[float, float], note: str = "") -> Iterator[F
             figure.supxlabel(note, fontsize=7, color="#59636f")
         for ending in ENDINGS:
             with whole_file(path.with_name(f"{path.name}.{ending}")) as part:
-                figure.savefig(part, format=ending, dpi=200, metadata=_UNDATED.get(ending))
+                figure.savefig(part, format=ending, dpi=300, metadata=_UNDATED.get(ending))
 
 
 def embedded(figure: Path) -> str:
