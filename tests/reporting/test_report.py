@@ -137,7 +137,7 @@ def test_the_command_of_the_provenance_finds_the_same_run(
 def test_figures_come_in_three_forms_with_the_words_that_leak(written: Report) -> None:
     names = {one.name for one in written.figures}
     assert {"benchmarks", "outcomes", "categories-1", "taxonomy-1", "leakage"} <= names
-    assert {"examples-1", "calibration-1"} <= names
+    assert "examples-1" in names
     for name in names:
         for ending in ("png", "svg", "pdf"):
             assert (written.folder / "figures" / f"{name}.{ending}").stat().st_size > 1000

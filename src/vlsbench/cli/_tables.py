@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Group,
         Sampled,
     )
+    from vlsbench.pages import Cell
     from vlsbench.stats import Rate
 
 
@@ -201,15 +202,22 @@ def print_judged(found: Judged, folder: Path) -> None:
     say(f"Files: {folder}/ judged.json, judged.jsonl")
 
 
+def print_board(
+    title: str, rows: Iterable[str], names: Sequence[str], cells: Iterable[Sequence[Cell]]
+) -> None:
+    """Print a leaderboard: the rows' names, and headings and cells as the page has them."""
+    table = Listing(names[:1], names[1:], title)
+    for name, figures in zip(rows, cells, strict=True):
+        table.line(name, *(cell.text for cell in figures))
+    Console().print(table)
+
+
 def print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
     """Print benchmarks by their leakage."""
     from vlsbench.auditing.card import columns
 
-    names, rows = columns(leaderboard)
-    table = Listing(names[:1], names[1:], "leak, most first")
-    for row, cells in zip(leaderboard.rows, rows, strict=True):
-        table.line(row.bench, *(cell.text for cell in cells))
-    Console().print(table)
+    board = [row.bench for row in leaderboard.rows]
+    print_board("leak, most first", board, *columns(leaderboard))
     caveats: dict[str, list[str]] = {}
     for found in leaderboard.rows:
         for caveat in found.caveats:

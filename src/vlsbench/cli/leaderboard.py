@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from vlsbench.cli._config import command
-from vlsbench.cli._print import Listing, print_json, say
-from vlsbench.cli._tables import print_leaderboard
+from vlsbench.cli._print import print_json, say
+from vlsbench.cli._tables import print_board, print_leaderboard
 from vlsbench.comparing import LeaderboardConfig
 from vlsbench.errors import VlsbenchError
 
@@ -64,12 +62,9 @@ leaderboard = command(LeaderboardConfig, _leaderboard, quiet=False)
 def _show(ranking: Ranking) -> None:
     from vlsbench.comparing import details, ranking_cells
 
-    names, rows = ranking_cells(ranking)
     title = f"{ranking.bench} · view {ranking.view} · judged by {ranking.judge}"
-    table = Listing(names[:1], names[1:], title)
-    for row, cells in zip(ranking.rows, rows, strict=True):
-        table.line(row.name + " †" * row.simulated, *(cell.text for cell in cells))
-    Console().print(table)
+    rows = [row.name + " †" * row.simulated for row in ranking.rows]
+    print_board(title, rows, *ranking_cells(ranking))
     say("Percent with 95 % intervals clustered by image; tied rows share a place.", style="dim")
     say(*(f"{row.name}: {'; '.join(details(row))}" for row in ranking.rows))
     if ranking.simulated:

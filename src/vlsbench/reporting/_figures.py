@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from vlsbench.auditing import Card, Piece, pieces
 from vlsbench.comparing import Compared, OpenRun, draw_compared
-from vlsbench.evaluation import Calibration, Group
-from vlsbench.pages import COLOURS, INK, SIMULATED, Bar, bars, dots, drawing, label, stacks
+from vlsbench.evaluation import Group
+from vlsbench.pages import COLOURS, INK, SIMULATED, Bar, dots, drawing, label, stacks
 from vlsbench.reporting._material import Material
 from vlsbench.stats import Rate
 from vlsbench.text import counted, one_line
@@ -58,12 +58,7 @@ def _shares(group: Group) -> dict[str, float]:
     return {name: 100 * k / group.pairs for name, k in counts.items() if k}
 
 
-def draw_all(
-    material: Material,
-    compared: Compared | None,
-    calibrations: Mapping[str, Calibration],
-    folder: Path,
-) -> Iterator[Drawn]:
+def draw_all(material: Material, compared: Compared | None, folder: Path) -> Iterator[Drawn]:
     """Draw every figure for which there is something to show.
 
     Raises:
@@ -97,18 +92,13 @@ def draw_all(
         yield _leakage(list(material.cards.values()), folder, note)
     for number, card in enumerate(material.cards.values()):
         yield from _examples(card, folder, f"examples-{number + 1}")
-    for number, (name, calibration) in enumerate(calibrations.items()):
-        yield _calibrated(name, calibration, folder, f"calibration-{number + 1}", note)
-
-
-def name_of(run: OpenRun) -> str:
-    """Name a run with what was run."""
-    return f"{run.name} · {run.summary.bench} · {run.summary.view}"
 
 
 def _outcomes(runs: Sequence[OpenRun], folder: Path, note: str) -> Drawn:
     rows = {
-        f"{name_of(run)}{'' if group.harmful else ' (benign)'}": _shares(group)
+        f"{run.name} · {' · '.join(run.place)}{'' if group.harmful else ' (benign)'}": _shares(
+            group
+        )
         for run in runs
         for group in run.summary.groups
     }
@@ -280,18 +270,3 @@ def _style(piece: Piece) -> dict[str, Any]:
     if piece.mark and piece.mark.bits is not None:
         style |= {"color": "#c04a00", "weight": "bold"}
     return style
-
-
-def _calibrated(name: str, found: Calibration, folder: Path, file: str, note: str) -> Drawn:
-    rates = [rate for rate in found.rates if rate.group == "all"]
-    ways = {"by the judge": "judge", "by people": "human", "corrected": "corrected"}
-    series = {
-        way: [Bar.of(e.value, e.low, e.high) for e in (getattr(rate, key) for rate in rates)]
-        for way, key in ways.items()
-    }
-    with drawing(folder / file, (max(4.0, 1.1 * len(rates) + 1), 3.2), note) as figure:
-        names = [f"{rate.name} ({rate.pairs})" for rate in rates]
-        bars(figure.subplots(), names, series, unit="percent")
-        figure.legend(loc="outside upper center", ncols=3)
-    said = f"{found.labelled:,} labels; whiskers are 95 % intervals."
-    return Drawn(f"Calibration of {name}", said, file)

@@ -16,7 +16,6 @@ from vlsbench.config import NONE, record, settings_of
 from vlsbench.engine import FILE, Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PAIRS, SUMMARY, EvalConfig, Summary
-from vlsbench.registry import is_simulated
 from vlsbench.schemas import SchemaError, parse_json
 from vlsbench.tables import read_rows
 
@@ -50,9 +49,9 @@ class Material:
     @property
     def simulated(self) -> bool:
         """Whether any of it is."""
-        made_up = (is_simulated(card.bench) or card.simulated for card in self.cards.values())
-        builds = self.builds.values()
-        return any(made_up) or any([x.simulated for x in self.runs] + [x.simulated for x in builds])
+        made_up = [run.simulated for run in self.runs]
+        made_up += [card.simulated for card in self.cards.values()]
+        return any(made_up) or any(found.simulated for found in self.builds.values())
 
 
 def _kind(folder: Path) -> str:

@@ -21,7 +21,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PAIRS, REPORT, Calibration, Group, find_calibration
 from vlsbench.files import file_sha256, output_folder
 from vlsbench.pages import ENDINGS, embedded, lacking_figures, write_page
-from vlsbench.reporting._figures import Drawn, draw_all, labels_of, name_of
+from vlsbench.reporting._figures import Drawn, draw_all, labels_of
 from vlsbench.reporting._material import Material, command_of, gather, served_by
 from vlsbench.text import file_name
 
@@ -141,8 +141,7 @@ def report(
     if figures and (lacking := lacking_figures()):
         notes.append(f"No figures: {lacking}.")
     elif figures:
-        found = {name_of(one.run): one.calibration for one in shown if one.calibration}
-        drawn = tuple(draw_all(material, compared, found, folder / "figures"))
+        drawn = tuple(draw_all(material, compared, folder / "figures"))
     _write(material, shown, compared, drawn, notes, folder)
     return Report(folder, drawn, tuple(notes))
 
