@@ -10,13 +10,11 @@ from vlsbench.comparing._compare import CompareConfig as CompareConfig
 from vlsbench.comparing._compare import compare as compare
 from vlsbench.comparing._figure import draw_compared as draw_compared
 from vlsbench.comparing._output import DifferencesTable as DifferencesTable
-from vlsbench.comparing._output import bounds as bounds
 from vlsbench.comparing._output import difference_tables as difference_tables
 from vlsbench.comparing._output import heading as heading
 from vlsbench.comparing._output import legend as legend
-from vlsbench.comparing._output import marks as marks
-from vlsbench.comparing._output import score as score
 from vlsbench.comparing._output import write_compared as write_compared
+from vlsbench.comparing._output import written as written
 from vlsbench.comparing._paired import corrected as corrected
 from vlsbench.comparing._published import published_rows as published_rows
 from vlsbench.comparing._ranking import LeaderboardConfig as LeaderboardConfig

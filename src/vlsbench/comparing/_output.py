@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import product
 from pathlib import Path
@@ -70,6 +70,13 @@ def bounds(found: Cell) -> str:
     return f"{found.low:.1f}, {found.high:.1f}"
 
 
+def written(cell: Cell | None, column: Column) -> str:
+    """Write a figure with the signs of its caveats and its interval."""
+    if cell is None or cell.low is None:
+        return score(cell, column)
+    return f"{score(cell, column)}{marks(cell)} [{bounds(cell)}]"
+
+
 def probability(p: float | None) -> str:
     """Write a p value; exact ones are in the CSV and the JSON."""
     if p is None:
@@ -116,32 +123,57 @@ def family(differences: Sequence[Difference]) -> str:
     return f"p: exact sign-flip test over images{holm}. Intervals: 95 %, clustered by image."
 
 
-WORDS = {
-    one.__name__: one for one in (bounds, difference_cells, family, heading, legend, marks, score)
-} | {"LEGEND": LEGEND}
-"""What templates call."""
-
-
-def rendered(template: str, finalize: Callable[[Any], Any], **context: Any) -> str:
-    """Fill in a template whose tags are `<% %>` and `<< >>`; `finalize` sees all it prints."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        *("<%", "%>", "<<", ">>", "<#", "#>"),
-        loader=PackageLoader("vlsbench.comparing"),
-        undefined=StrictUndefined,
-        finalize=finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(context, **WORDS)
+WORDS = {one.__name__: one for one in (bounds, heading, marks, score)} | {"LEGEND": LEGEND}
+"""What the page's template calls."""
+LATEX_HEAD = r"""% Written by vlsbench compare. Needs \usepackage{booktabs}, and XeLaTeX or LuaLaTeX
+% where names go beyond Latin letters."""
 
 
 def tex(text: object) -> str:
     """Escape a text for LaTeX, on one line; control characters become question marks."""
     line = re.sub(r"[\u2400-\u2421\ufffd]", "?", " ".join(str(clean(str(text))).split()))
     return "".join(_LATEX.get(sign, sign) for sign in line)
+
+
+def _latex(compared: Compared) -> str:
+    """Write the table and the overall differences for a paper (package booktabs)."""
+    columns = compared.columns
+    own, published = (
+        [
+            [f"{row.name} (baseline)" if row.baseline else row.name]
+            + [written(row.cells.get(column.key), column) for column in columns]
+            for row in compared.rows
+            if row.published is apart
+        ]
+        for apart in (False, True)
+    )
+    caption = "Percent of scored pairs with 95 % intervals clustered by image; MME in points."
+    said = " ".join([caption, *legend(compared), *compared.notes])
+    rows = [*own, *([["Published"]] if published else []), *published]
+    tables = [_tabular(["Model", *map(heading, columns)], rows, 1, said)]
+    headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
+    if headline:
+        names = ["model", "benchmark", "measure", "n", "difference", "p", "p, Holm"]
+        lines = [[difference_cells(one)[name] for name in names] for one in headline]
+        said = "Paired differences to the baseline in percentage points. " + family(headline)
+        said += f" {SIMULATED} {LEGEND[SIMULATED]}." * compared.simulated
+        tables.append(_tabular(names, lines, 3, said))
+    return "\n".join([LATEX_HEAD, *tables])
+
+
+def _tabular(names: Sequence[str], rows: Sequence[Sequence[str]], texts: int, caption: str) -> str:
+    """Write a table whose first columns are texts; a row of one cell is a heading."""
+
+    def line(cells: Sequence[str]) -> str:
+        if len(cells) == 1 < len(names):
+            heading = rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{tex(cells[0])}}}}}"
+            return rf"\midrule {heading} \\"
+        return " & ".join(map(tex, cells)) + r" \\"
+
+    kinds = "l" * texts + "r" * (len(names) - texts)
+    head = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
+    end = [r"\bottomrule", r"\end{tabular}", rf"\caption{{{tex(caption)}}}", r"\end{table}", ""]
+    return "\n".join([*head, line(names), r"\midrule", *map(line, rows), *end])
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], names: Iterable[str], path: Path) -> None:
@@ -226,14 +258,11 @@ def write_compared(
         OSError: A file cannot be written.
     """
     output_folder(folder)
-    headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
     figures = _figures(compared)
     write_csv(figures, figures[0], folder / "table.csv")
     names = [field.name for field in fields(Difference)]
     write_csv(map(asdict, compared.differences), names, folder / "differences.csv")
-    # The table and the overall differences, for a paper (package booktabs).
-    latex = rendered("compare.tex", tex, compared=compared, differences=headline)
-    write_text(latex, folder / "compare.tex")
+    write_text(_latex(compared), folder / "compare.tex")
     write_json(compared, folder / "compare.json")
     if links is None:
         own = (row for row in compared.rows if not row.published)

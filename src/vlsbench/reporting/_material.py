@@ -96,7 +96,8 @@ def gather(given: Iterable[Named]) -> Material:
     return Material(
         runs,
         [_waiting(folder) for _, folder, kind in found if kind == "waiting"],
-        {at: read_card(at / CARD_JSON) for _, at, kind in found if kind == "card"} | _beside(runs),
+        {at.resolve(): read_card(at / CARD_JSON) for _, at, kind in found if kind == "card"}
+        | _beside(runs),
         {at: read_build(at / SUMMARY) for _, at, kind in found if kind == "build"},
     )
 
@@ -109,7 +110,7 @@ def _beside(runs: Iterable[OpenRun]) -> dict[Path, Card]:
                 with suppress(SchemaError):
                     card = read_card(path)
                     if card.bench == run.summary.bench:
-                        cards[path.parent] = card
+                        cards[path.parent.resolve()] = card
     return cards
 
 
