@@ -202,7 +202,7 @@ def _check_alike(runs: Sequence[OpenRun]) -> None:
 
 def _parts(identity: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     """Return parts of an identity by name, what has parts itself part by part."""
-    found = {}
+    found: dict[str, Any] = {}
     for key in keys:
         value = identity.get(key)
         found |= value if isinstance(value, Mapping) else {key: value}
