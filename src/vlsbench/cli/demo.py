@@ -54,7 +54,7 @@ def demo(
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of each benchmark.")] = DEFAULT_PAIRS,
     fault_rate: Annotated[
         float, typer.Option(min=0, max=0.2, help="Rate of each connection fault of the server.")
-    ] = 0.02,
+    ] = 0.005,
     quick: Annotated[
         bool, typer.Option("--quick", help="Train nothing: done in seconds, needs no torch.")
     ] = False,
