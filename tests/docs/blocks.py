@@ -21,9 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 LANGUAGES = ("sh", "python", "toml", "json", "text", "bibtex")
-COMMENT = re.compile(r"<!-- (setup|test|no test|file)(?::? *(.*?))? ?-->", re.DOTALL)
 BLOCK = re.compile(
-    r"(?:^ *<!-- (?P<kind>setup|test|no test|file):? *(?P<said>.*?) *-->\n)?"
+    r"(?:^ *<!-- (?P<kind>test|no test|file): *(?P<said>(?:(?!-->).)*?) *-->\n)?"
     r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$"
     r"|^ *<!-- setup\n(?P<setup>.*?)^ *-->$",
     re.DOTALL | re.MULTILINE,

@@ -15,16 +15,21 @@ from pathlib import Path
 from tests.docs.blocks import ROOT
 from vlsbench.cli import main
 
-HARMFUL, BENIGN = "lab/leakless?n=60", "lab/benign?n=60"
+HARMFUL, BENIGN = "lab/leakless?n=24", "lab/benign?n=24"
 BENCHES = {
     "vlsbench": HARMFUL,
     "figstep": HARMFUL,
     "figstep:tiny": HARMFUL,
-    "msts": HARMFUL,
+    "msts": "lab/leaky?n=24",
+    "harmbench": "lab/mixed?n=24",
     "mossbench": BENIGN,
     "xstest": BENIGN,
+    "lab/benign": BENIGN,
+    "lab/leakless": HARMFUL,
+    "lab/leaky": "lab/leaky?n=24",
+    "lab/mixed": "lab/mixed?n=24",
 }
-"""Public benchmark → what stands in for it."""
+"""Benchmark → what stands in for it: a small one of the lab."""
 REAL = re.compile(r"(openai|inspect|hf)/\S+|\S+@https?://\S+")
 """Models that need a key, a GPU or a server."""
 CONFIGURED = ("eval", "audit", "build", "align", "release", "compare", "plan-size")
@@ -57,7 +62,8 @@ def run(words: list[str], place: str) -> None:
     words, target = (words[:-2], Path(words[-1])) if words[-2:-1] == [">"] else (words, None)
     if words[0] == "export":
         name, _, value = words[1].partition("=")
-        os.environ[name] = value
+        if value != "…":
+            os.environ[name] = value
         return
     if words[0] != "vlsbench":
         known(words, place)
@@ -101,7 +107,7 @@ def for_the_lab(words: list[str], url: str) -> list[str]:
     found: list[str] = []
     for word in words:
         before = found[-1] if found else ""
-        if before == "--data":
+        if before in ("--data", "--data-root"):
             found.pop()
         elif before == "--judge" and REAL.fullmatch(word):
             found.append("lab")

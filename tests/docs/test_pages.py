@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -57,40 +58,46 @@ def test_blocks_run(name: str, folder: Path, url: str) -> None:
         if block.file:
             with (folder / block.file).open("a", encoding="utf-8") as file:
                 file.write(block.text)
+    for language, grouped in groupby(blocks, lambda block: block.language):
+        group = list(grouped)
+        if language == "python":
+            _run_python([block for block in group if block.how != "none"], url)
+        for block in group:
+            if language == "sh" and block.how != "none":
+                _run_commands(block, url)
+            elif language == "toml":
+                tomllib.loads(block.text)
+            elif language == "json":
+                _read_json(block)
+
+
+def _run_commands(block: Block, url: str) -> None:
+    for words in shell.commands_of(block.text):
+        if block.how == "check" or "…" in words or words[1:3] == ["bench", "fetch"]:
+            shell.check(words, block.place)
+        elif block.how == "lab":
+            shell.run([words[0], *shell.for_the_lab(words[1:], url)], block.place)
+        else:
+            shell.run(words, block.place)
+
+
+def _run_python(blocks: Sequence[Block], url: str) -> None:
+    """Run blocks that follow one another, in a process of their own: they may register things."""
+    texts = []
     for block in blocks:
-        if block.language == "sh" and block.how != "none":
-            for words in shell.commands_of(block.text):
-                if block.how == "check" or "…" in words or words[1:3] == ["bench", "fetch"]:
-                    shell.check(words, block.place)
-                elif block.how == "lab":
-                    shell.run([words[0], *shell.for_the_lab(words[1:], url)], block.place)
-                else:
-                    shell.run(words, block.place)
-        elif block.language == "toml":
-            tomllib.loads(block.text)
-        elif block.language == "json":
-            _each_json(block)
-        elif block.language == "python" and block.how == "check":
-            compile(block.text, block.place, "exec")
-    _python([one for one in blocks if one.language == "python" and one.how in ("run", "lab")], url)
+        compile(block.text, block.place, "exec")
+        if block.how == "lab":
+            texts.append(shell.python_for_the_lab(block.text, url))
+        elif block.how == "run":
+            texts.append(block.text)
+    script = Path("page.py")
+    script.write_text("\n".join(texts), "utf-8")
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{blocks[0].place}\n{done.stderr}\n{done.stdout}"
 
 
-def _python(blocks: Sequence[Block], url: str) -> None:
-    """Run a page's Python from top to bottom, in a process of its own: it may register things."""
-    if blocks:
-        script = Path("page.py")
-        texts = (
-            shell.python_for_the_lab(one.text, url) if one.how == "lab" else one.text
-            for one in blocks
-        )
-        script.write_text("\n".join(texts), "utf-8")
-        done = subprocess.run(
-            [sys.executable, str(script)], capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, f"{blocks[0].place}\n{done.stderr}\n{done.stdout}"
-
-
-def _each_json(block: Block) -> None:
+def _read_json(block: Block) -> None:
     rest = block.text.strip()
     while rest:
         _, end = json.JSONDecoder().raw_decode(rest)
@@ -140,3 +147,27 @@ def _without_blocks(name: str) -> str:
     for block in blocks_of(ROOT / name):
         text = text.replace(block.text, "\n")
     return re.sub(r"^ *```\w*$", "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("vlsbench evil lab/leaky", "No such command 'evil'"),
+        ("vlsbench eval vlsbench --modle openai/gpt-4o", "No such option: --modle"),
+        ("vlsbench eval … --limt 5", "No such option: --limt"),
+        ("vlsbench eval vlsbench --view sideways", "sideways"),
+        ("vlsbench bench shwo figstep", "No such command 'shwo'"),
+        ("pip install '.[judges]'", "no extra {'judges'}"),
+        ("make dmeo", "dmeo"),
+        ("python -m benchmarks.coverge", "coverge"),
+    ],
+)
+def test_what_does_not_exist_is_found(typed: str, said: str, folder: Path) -> None:
+    (words,) = shell.commands_of(typed)
+    with pytest.raises(AssertionError, match=re.escape(said)):
+        shell.check(words, "here")
+
+
+def test_a_block_that_fails_is_found(folder: Path) -> None:
+    with pytest.raises(AssertionError, match=r"README\.md:7: vlsbench runs show nothing"):
+        shell.run(["vlsbench", "runs", "show", "nothing"], "README.md:7")
