@@ -84,10 +84,14 @@ def check(words: list[str], place: str) -> None:
     if words[0] != "vlsbench":
         known(words, place)
         return
-    given = [word for word in words[1:] if word not in ("…", "|")]
-    for at, word in enumerate(given):
-        if word.startswith("-") and words[words.index(word) + 1 : words.index(word) + 2] == ["…"]:
-            given.insert(at + 1, "lab")
+    given: list[str] = []
+    for word in words[1:]:
+        if word != "…":
+            given.append(word)
+        elif given and given[-1].startswith("-"):
+            given.append("lab")
+    if given[:1] == ["--plugin"]:  # it would be loaded before the rest is looked at
+        given = given[2:]
     name = next((word for word in given if not word.startswith("-")), "")
     # Settings are resolved where they can be, unless the line leaves some of them out.
     last = "--print-config" if name in CONFIGURED and "…" not in words else "--help"

@@ -118,20 +118,37 @@ def test_commands_in_sentences_exist(name: str, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def options() -> set[str]:
-    """Every option of every command, from the help that a user reads, and of every script."""
+def helps() -> str:
+    """The help of every command, as a user reads it on a very wide terminal."""
+    found = ""
+    todo: list[list[str]] = [[]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "1000")
+        while todo:
+            command = todo.pop()
+            code, out, err = shell.vlsbench(*command, "--help")
+            assert code == 0, err
+            found += out
+            commands = out.partition(" Commands ")[2]
+            todo += [[*command, name] for name in re.findall(r"^│ ([a-z][a-z-]*) ", commands, re.M)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def options(helps: str) -> set[str]:
+    """Every option of every command and script."""
     scripts = [*ROOT.glob("benchmarks/*.py"), *ROOT.glob("scripts/*.py")]
     texts = [script.read_text("utf-8") for script in scripts]
     found = {option for text in texts for option in re.findall(r'"(--[a-z][a-z-]*)"', text)}
-    todo: list[list[str]] = [[]]
-    while todo:
-        command = todo.pop()
-        code, out, err = shell.vlsbench(*command, "--help")
-        assert code == 0, err
-        found |= {*re.findall(r"--[a-z][a-z0-9-]*", out)}
-        commands = out.partition(" Commands ")[2]
-        todo += [[*command, name] for name in re.findall(r"^│ ([a-z][a-z-]*) ", commands, re.M)]
-    return found
+    return found | {*re.findall(r"--[a-z][a-z0-9-]*", helps)}
+
+
+@pytest.mark.long
+def test_examples_of_the_help_exist(helps: str, folder: Path) -> None:
+    examples = re.findall(r"• (vlsbench .+?) *$", helps, re.MULTILINE)
+    assert len(examples) > 30
+    for example in examples:
+        shell.check([*shlex.split(example), "…"], "--help")
 
 
 @pytest.mark.parametrize("name", NAMES)
