@@ -20,6 +20,7 @@ from vlsbench.models import (
     FatalCall,
     Finish,
     Params,
+    RecordedReplies,
     Refused,
     Reply,
     Request,
@@ -139,6 +140,13 @@ class Context:
             self.tally.reused += 1
             await self._look_at(model, role, found.reply)
             return found.reply
+        if isinstance(model, RecordedReplies):
+            reply, origin = await model.ask(request), ", ".join(model.origin)
+            call = Call(key, role, model.spec, request.rendered(), reply, 0.0, time.time(), origin)
+            await self.ledger.record_call(call, rendered=request.canonical)
+            await self._look_at(model, role, reply)
+            self.tally.reused += 1
+            return reply
         reserved = await self._budget.reserve(model.spec, request)
         cost, most = None, 0.0
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from vlsbench.evaluation._run import CostEstimate, EvaluationPlan
-from vlsbench.models import image_tokens, text_tokens
+from vlsbench.models import RecordedReplies, image_tokens, text_tokens
 from vlsbench.pairs import Image, ImageError, image_size, show
 
 SAMPLE = 200
@@ -48,7 +48,7 @@ def estimate(plan: EvaluationPlan) -> CostEstimate:
     notes = text_tokens(sum(len(p.description + p.reason) for p in sample) / len(sample))
     verdict = (text + notes + REPLY_TOKENS + RUBRIC_TOKENS + image * judge.sees, VERDICT_TOKENS)
     asked = (
-        (ask, 1, target_price),
+        (ask, int(not isinstance(plan.target, RecordedReplies)), target_price),
         (verdict, plan.judging.repeats if judge.model else 0, judge_price),
     )
     cost: float | None = None

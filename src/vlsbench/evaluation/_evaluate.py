@@ -34,7 +34,7 @@ from vlsbench.evaluation._settings import (
 from vlsbench.evaluation._summary import REPORT, Summary
 from vlsbench.judge import Brought, Judge, Judging, open_judge
 from vlsbench.keywords import checked_keywords
-from vlsbench.models import ChatModel, Connections, Params, Price, price_of
+from vlsbench.models import ChatModel, Connections, Params, Price, RecordedReplies, price_of
 from vlsbench.pages import framed
 from vlsbench.pairs import Bench, Shrink, View, load
 
@@ -156,8 +156,9 @@ def plan(
 def _prices(target: ChatModel, judge: Judge, given: Budget) -> dict[str, Price | None]:
     free = Price(0.0, 0.0)
     of_judge = price_of(judge.name) if judge.model else free
+    of_target = free if isinstance(target, RecordedReplies) else price_of(target.spec)
     return {
-        target.spec: Price.parse(given.price) if given.price else price_of(target.spec),
+        target.spec: Price.parse(given.price) if given.price else of_target,
         judge.name: Price.parse(given.judge_price) if given.judge_price else of_judge,
     }
 

@@ -30,7 +30,7 @@ from vlsbench.evaluation._summary import (
 )
 from vlsbench.files import whole_file, write_json
 from vlsbench.judge import Judge, JudgeStage, Judging, Label, Question, Unscored, ask_judge
-from vlsbench.models import ChatModel, Price, Reply, Request
+from vlsbench.models import ChatModel, Price, RecordedReplies, Reply, Request
 from vlsbench.pages import counted
 from vlsbench.pairs import Pair, Swapper
 from vlsbench.registry import is_simulated
@@ -112,6 +112,8 @@ class EvaluationPlan:
     def warnings(self) -> Iterator[str]:
         """Say what is assumed of the set, and what is doubtful about asking several times."""
         yield from self.selection.assumptions(self.shown.view)
+        if isinstance(self.target, RecordedReplies):
+            yield from self.target.notes
         cold = (
             ("target", self.shown.samples, self.shown.params.temperature, "--temperature"),
             ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),

@@ -10,7 +10,7 @@ from typing import Any
 from vlsbench.engine import Context, Keep, Quarantine, Record, Result, put_blob
 from vlsbench.evaluation._settings import Presentation
 from vlsbench.judge import Case, Question, Unscored
-from vlsbench.models import ChatModel, Request, call_key
+from vlsbench.models import ChatModel, RecordedReplies, Request, call_key
 from vlsbench.pairs import ImageData, ImageError, Pair, Swapper, View, show
 
 ANSWER = "answer"
@@ -83,6 +83,9 @@ class AnswerStage:
     async def run(self, record: Record, ctx: Context) -> Result:
         """Ask, and pass the reply on whatever it is."""
         pair, sample = record.value
+        recorded = self._target if isinstance(self._target, RecordedReplies) else None
+        if recorded and (why := recorded.missing.get(record.id)):
+            return Quarantine(Unscored.REPLY_MISSING, {"detail": why})
         try:
             text, images, changed = await self._shown(pair)
         except ImageError as error:
@@ -93,6 +96,7 @@ class AnswerStage:
             self._settings.system,
             self._settings.params,
             sample=ctx.epoch(record.id, ANSWER) * self._settings.samples + sample,
+            record=record.id if recorded else "",
         )
         reply = await ctx.call("target", self._target, request)
         facts = {

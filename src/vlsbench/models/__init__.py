@@ -47,6 +47,7 @@ from vlsbench.models._processor import has_bos as has_bos
 from vlsbench.models._processor import images_only as images_only
 from vlsbench.models._processor import load_processor as load_processor
 from vlsbench.models._processor import no_folder as no_folder
+from vlsbench.models._recorded import RecordedReplies as RecordedReplies
 from vlsbench.models._retry import RetryPolicy as RetryPolicy
 from vlsbench.models._thoughts import Said as Said
 from vlsbench.models._thoughts import split_thoughts as split_thoughts

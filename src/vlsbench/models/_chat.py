@@ -116,6 +116,8 @@ class Request:
     schema: Schema | None = None
     sample: int = 0
     """Which of several draws for the same question this is."""
+    record: str = ""
+    """Which record of replies that exist already answers it; empty where a model is asked."""
 
     def rendered(self) -> dict[str, Any]:
         """Everything that could change the answer, images by their key; plain JSON."""
@@ -126,6 +128,7 @@ class Request:
             "params": self.params.as_json(),
             "schema": dict(self.schema.schema) if self.schema else None,
             "sample": self.sample,
+            **({"record": self.record} if self.record else {}),
         }
 
     @cached_property
@@ -134,9 +137,10 @@ class Request:
         # Assembled by hand, keys in sorted order: most requests of a run share parameters and
         # schema, whose JSON is then written once.
         images = ", ".join([f'"{image.sha256}"' for image in self.images])
+        record = f'"record": {encode_basestring(self.record)}, ' if self.record else ""
         return (
             f'{{"images": [{images}], "params": {self.params.canonical}, '
-            f'"sample": {self.sample}, "schema": {self.schema.canonical if self.schema else "null"}'
+            f'{record}"sample": {self.sample}, "schema": {self.schema.canonical if self.schema else "null"}'
             f', "system": {encode_basestring(self.system)}'
             f', "text": {encode_basestring(self.text)}}}'
         )
