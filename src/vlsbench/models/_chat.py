@@ -137,10 +137,10 @@ class Request:
         # Assembled by hand, keys in sorted order: most requests of a run share parameters and
         # schema, whose JSON is then written once.
         images = ", ".join([f'"{image.sha256}"' for image in self.images])
-        record = f'"record": {encode_basestring(self.record)}, ' if self.record else ""
+        record = f', "record": {encode_basestring(self.record)}' if self.record else ""
         return (
-            f'{{"images": [{images}], "params": {self.params.canonical}, '
-            f'{record}"sample": {self.sample}, "schema": {self.schema.canonical if self.schema else "null"}'
+            f'{{"images": [{images}], "params": {self.params.canonical}{record}, '
+            f'"sample": {self.sample}, "schema": {self.schema.canonical if self.schema else "null"}'
             f', "system": {encode_basestring(self.system)}'
             f', "text": {encode_basestring(self.text)}}}'
         )
