@@ -27,6 +27,7 @@ from vlsbench.evaluation._page import write_report as write_report
 from vlsbench.evaluation._published import Published as Published
 from vlsbench.evaluation._published import published_lines as published_lines
 from vlsbench.evaluation._published import published_results as published_results
+from vlsbench.evaluation._replies import open_replies as open_replies
 from vlsbench.evaluation._rows import PAIRS as PAIRS
 from vlsbench.evaluation._rows import Ended as Ended
 from vlsbench.evaluation._rows import Key as Key
@@ -41,6 +42,7 @@ from vlsbench.evaluation._run import tag_of as tag_of
 from vlsbench.evaluation._sampled import Sampled as Sampled
 from vlsbench.evaluation._settings import EvalConfig as EvalConfig
 from vlsbench.evaluation._settings import Output as Output
+from vlsbench.evaluation._settings import Replies as Replies
 from vlsbench.evaluation._settings import Selection as Selection
 from vlsbench.evaluation._settings import run_id as run_id
 from vlsbench.evaluation._size import Size as Size

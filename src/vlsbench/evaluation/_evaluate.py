@@ -18,14 +18,16 @@ from vlsbench.engine import (
     run_async,
     write_or_stop,
 )
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.evaluation._estimate import estimate
+from vlsbench.evaluation._replies import open_replies
 from vlsbench.evaluation._rows import PAIRS
 from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored
 from vlsbench.evaluation._settings import (
     EvalConfig,
     Output,
     Presentation,
+    Replies,
     Selection,
     default_context,
     identity_of,
@@ -73,11 +75,12 @@ class Evaluation:
 def plan(
     bench: Bench,
     *,
-    model: str | ChatModel,
+    model: str | ChatModel = "",
     judge: str | Brought,
     view: View | str = View.FULL,
     system: str = "",
     samples: int = 1,
+    replies: Replies | None = None,
     sample: Sample | None = None,
     params: Params | None = None,
     judging: Judging | None = None,
@@ -92,11 +95,12 @@ def plan(
         bench: A name (`vlsbench`, `figstep:tiny`, `lab/leakless`), a path, an opened set
             (`vlsbench.load`), or any pairs.
         model: The target: a spec (`openai/NAME`, `NAME@http://host:port/v1`,
-            `inspect/PROVIDER/NAME`, `lab/NAME`) or a `ChatModel`.
+            `inspect/PROVIDER/NAME`, `lab/NAME`) or a `ChatModel`. None with `replies`.
         judge: A spec, `offline`, `lab`, a `Judge`, or a function of a `Question`.
         view: Which parts of each pair the model sees.
         system: System prompt of the target.
         samples: Answers to each pair.
+        replies: Judge replies that exist already, in place of a model's that is asked.
         sample: Which pairs are asked.
         params: Sampling parameters of the target.
         judging: How the judge is asked.
@@ -116,12 +120,15 @@ def plan(
     connection, output = connection or Connection(), output or Output()
     judging, params = judging or Judging(), params or Params()
     shrink = Shrink(images.max_side, images.max_bytes)
+    replies = replies or Replies()
     if samples < 1:
         raise VlsbenchError("--samples must be at least 1")
+    _need_one(model, replies)
     shown = Presentation(View(view), system, params, shrink, samples)
     connections = Connections.of(connection, file_images=images.transport == "file")
     pairs = load(bench, skip_bad=sample.skip_bad)
-    target = connections.open(model)
+    selection = Selection(pairs, sample)
+    target = open_replies(replies, selection, shown) if replies.files else connections.open(model)
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
     limits = (spending := CostBudget.of(budget)).settings
     prices = _prices(target, asked, limits)
@@ -130,8 +137,8 @@ def plan(
     )
     groups = {"sample": sample, "params": params, "judging": judging, "images": images}
     groups |= {"budget": limits, "connection": connection}
+    groups |= {"replies": replies} if replies.files else {}
     settings = {name: record(group) for name, group in groups.items()}
-    selection = Selection(pairs, sample)
     content, files = selection.content(shown.view)
     identity = identity_of(selection, content, shown, target, asked, judging)
     found = EvaluationPlan(
@@ -151,6 +158,19 @@ def plan(
         output=output,
     )
     return _looked_at(found)
+
+
+def _need_one(model: str | ChatModel, replies: Replies) -> None:
+    if not model and not replies.files:
+        raise UsageError(
+            "--model is missing: give it, or 'model' in a --config file; --replies FILE judges "
+            "replies that exist already"
+        )
+    if model and replies.files:
+        raise UsageError(
+            "--replies stands in place of --model: give one of them (--model-name says whose "
+            "replies they are)"
+        )
 
 
 def _prices(target: ChatModel, judge: Judge, given: Budget) -> dict[str, Price | None]:

@@ -54,6 +54,41 @@ class Output:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replies:
+    """Replies made elsewhere, which are judged in place of a model's that is asked."""
+
+    PANEL: ClassVar[str] = "Replies"
+
+    files: Annotated[
+        tuple[Path, ...],
+        Option(
+            "Judge replies that exist already, in place of --model: JSONL, CSV, Parquet, results "
+            "of VLMEvalKit, lmms-eval, DeepSafe or the authors, an Inspect log, a run "
+            "(docs/replies.md).",
+            flags=("--replies",),
+            metavar="FILE",
+        ),
+    ] = ()
+    columns: Annotated[
+        str,
+        Option(
+            "Columns of the replies: FIELD=COLUMN,… (id, reply, model, asked, sample, …).",
+            flags=("--reply-columns",),
+        ),
+    ] = ""
+    model_name: Annotated[
+        str, Option("Name of the model that gave the replies, or which model's are taken.")
+    ] = ""
+    partial: Annotated[
+        bool,
+        Option(
+            "Go on where pairs have no reply in the file; they are unscored (reply_missing).",
+            flags=("--partial-replies",),
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvalConfig:
     """The settings of `vlsbench eval`, and the keys of its configuration file."""
 
@@ -70,9 +105,9 @@ class EvalConfig:
         str,
         Option(
             "Target: openai/NAME, NAME@http://host:port/v1, inspect/PROVIDER/NAME, hf/PATH, "
-            "lab/NAME, or a plug-in."
+            "lab/NAME, or a plug-in; or give --replies."
         ),
-    ]
+    ] = ""
     judge: Annotated[
         str, Option("Judge: the same forms, `offline` (English, by wording), or `lab`.")
     ]
@@ -96,6 +131,7 @@ class EvalConfig:
         ),
     ] = ()
     data: Data = field(default_factory=Data)
+    replies: Replies = field(default_factory=Replies)
     sample: Sample = field(default_factory=Sample)
     params: Params = field(default_factory=Params)
     judging: Judging = field(default_factory=Judging)

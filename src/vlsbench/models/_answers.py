@@ -20,7 +20,7 @@ FINISHES: Mapping[str, Finish] = {
         "complete",
         Finish.LENGTH: "length max_tokens model_length model_context_window_exceeded error_limit",
         Finish.FILTERED: "content_filter content_filtered guardrail_intervened safety recitation "
-        "blocklist prohibited_content spii image_safety error_toxic sensitive",
+        "blocklist prohibited_content spii image_safety error_toxic sensitive filtered",
         Finish.REFUSAL: "refusal",
     }.items()
     for word in words.split()

@@ -129,7 +129,7 @@ class InspectChat:
             if reply := refusal(f"model {self.spec}", status, body or str(origin), said):
                 return reply
             raise CallFailed(said, 1, 1) from None
-        return _reply(output, latency)
+        return read_inspect_output(output, latency)
 
 
 def _origin(error: BaseException) -> BaseException:
@@ -140,7 +140,12 @@ def _origin(error: BaseException) -> BaseException:
     return _origin(inner) if inner else error
 
 
-def _reply(output: Any, latency: float) -> Reply:
+def read_inspect_output(output: Any, latency: float = 0.0) -> Reply:
+    """Read a `ModelOutput` of Inspect's; `latency` is in seconds.
+
+    Raises:
+        CallFailed: It holds no answer.
+    """
     if output.empty or output.error:
         raise CallFailed(redact(first_line(output.error or "no choice in the answer")), 1, 1)
     content = output.choices[0].message.content

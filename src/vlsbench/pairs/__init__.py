@@ -43,6 +43,7 @@ from vlsbench.pairs._parquet import ParquetImage as ParquetImage
 from vlsbench.pairs._parquet import read_parquet as read_parquet
 from vlsbench.pairs._readers import read_json as read_json
 from vlsbench.pairs._readers import read_jsonl as read_jsonl
+from vlsbench.pairs._readers import read_table as read_table
 from vlsbench.pairs._readers import read_text as read_text
 from vlsbench.pairs._rows import Fields as Fields
 from vlsbench.pairs._rows import MissingFile as MissingFile

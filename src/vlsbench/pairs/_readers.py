@@ -12,14 +12,15 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
+from zipfile import BadZipFile
 
 import msgspec
 
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.files import unreadable
 from vlsbench.pairs._pair import RowError
 from vlsbench.pairs._parquet import Labelled, read_arrow, read_parquet
@@ -240,11 +241,47 @@ def _separator(header: str) -> str:
     return "," if cells[","] > 1 else max(cells, key=lambda mark: cells[mark])
 
 
+def read_xlsx(path: Path) -> Labelled:
+    """Read the first sheet of an Excel file, labelled by its row numbers; row 1 is the header.
+
+    Raises:
+        MissingExtra: openpyxl is not installed.
+        VlsbenchError: It is no Excel file.
+    """
+    try:
+        import openpyxl
+    except ImportError:
+        raise MissingExtra(f"{path}: reading Excel", "excel") from None
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise VlsbenchError(f"{path}: no readable Excel file ({first_line(error)})") from None
+    with closing(book):
+        rows = book.worksheets[0].iter_rows(values_only=True)
+        header = [str(name or "").strip() for name in next(rows, ())]
+        for number, cells in enumerate(rows, start=2):
+            if any(cell is not None for cell in cells):
+                yield str(number), dict(zip(header, cells, strict=False))
+
+
 READERS: Mapping[str, Callable[[Path], Labelled]] = {
     ".jsonl": read_jsonl,
     ".csv": read_csv,
     ".parquet": read_parquet,
     ".json": read_json,
     ".arrow": read_arrow,
+    ".xlsx": read_xlsx,
 }
 """Ending of a file's name, as `form_of` tells it → what reads it."""
+
+
+def read_table(path: Path) -> Labelled:
+    """Read the rows of a file in any of the forms of `READERS`; JSON in any of its ways.
+
+    Raises:
+        VlsbenchError: It is of no such form, or cannot be read.
+    """
+    form = form_of(path)
+    if form not in READERS:
+        raise VlsbenchError(f"{path}: not one of {', '.join(READERS)} (.tsv and .ndjson too)")
+    return read_json_rows(path) if form in (".jsonl", ".json") else READERS[form](path)
