@@ -351,7 +351,7 @@ def inspect_log(folder: Path) -> Path:
     from inspect_ai.model import ModelOutput, ModelUsage, get_model
     from inspect_ai.solver import Generate, TaskState, generate, solver
 
-    @solver  # type: ignore[untyped-decorator]
+    @solver
     def off() -> Any:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
             if state.sample_id == "crib":

@@ -170,7 +170,9 @@ def print_summary(done: Evaluation) -> None:
         say(f"{counted(len(summary.left_out), 'pair')} left out (summary.json lists them)")
     say(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html")
     say(f"Next: open {done.report}", style="dim")
-    unscored = sum(sum(group.unscored.values()) for group in summary.groups)
+    gone = "reply_missing" if summary.identity["target"].get("kind") == "replies" else ""
+    reasons = [found for group in summary.groups for found in group.unscored.items()]
+    unscored = sum(count for reason, count in reasons if reason != gone)
     if unscored and summary.complete:
         again = f"the same command with --retry unscored asks {counted(unscored, 'pair')} again"
         say(f"      {again}", style="dim")

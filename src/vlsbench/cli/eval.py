@@ -36,6 +36,8 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     - `vlsbench eval ./my.jsonl --columns query=prompt --model openai/gpt-4o --judge openai/gpt-4o
       --limit 50 --max-cost 2`
 
+    - `vlsbench eval vlsbench --replies llava_outputs.json --judge openai/gpt-4o`
+
     - `vlsbench eval --config eval.toml --limit 20 --print-config`
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,

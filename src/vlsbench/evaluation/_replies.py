@@ -112,13 +112,14 @@ class _Matched:
             self._too_many(pair.id, rows)
             for sample in range(self._shown.samples):
                 record = self._shown.record(pair.id, sample)
-                if sample >= len(rows):
+                reply = rows[sample][1].reply if sample < len(rows) else None
+                if reply is None:
                     absent.append(record)
                     missing[record] = f"no reply in {', '.join(origin)}"
-                elif isinstance(rows[sample][1].reply, Reply):
-                    replies[record] = rows[sample][1].reply
+                elif isinstance(reply, Reply):
+                    replies[record] = reply
                 else:
-                    missing[record] = str(rows[sample][1].reply)
+                    missing[record] = reply
         self._complain(given, origin, absent)
         return RecordedReplies(
             spec=spec or next(iter(origin)).partition(".")[0],
@@ -167,7 +168,7 @@ class _Matched:
                 files,
                 self._bad,
                 rest=len(absent) < count,
-                hints=[lacking] if lacking else (),
+                hints=[lacking] if lacking and len(absent) < count else (),
                 way="--skip-bad leaves them and says so",
             )
         if lacking or len(absent) == count:
