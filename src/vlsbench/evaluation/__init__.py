@@ -23,11 +23,13 @@ from vlsbench.evaluation._evaluate import evaluate as evaluate
 from vlsbench.evaluation._evaluate import execute as execute
 from vlsbench.evaluation._evaluate import plan as plan
 from vlsbench.evaluation._gallery import Gallery as Gallery
+from vlsbench.evaluation._inspect_log import InspectRun as InspectRun
 from vlsbench.evaluation._page import write_report as write_report
 from vlsbench.evaluation._published import Published as Published
 from vlsbench.evaluation._published import published_lines as published_lines
 from vlsbench.evaluation._published import published_results as published_results
 from vlsbench.evaluation._replies import open_replies as open_replies
+from vlsbench.evaluation._reply_files import METADATA as METADATA
 from vlsbench.evaluation._rows import PAIRS as PAIRS
 from vlsbench.evaluation._rows import Ended as Ended
 from vlsbench.evaluation._rows import Key as Key
@@ -39,11 +41,13 @@ from vlsbench.evaluation._run import CostEstimate as CostEstimate
 from vlsbench.evaluation._run import EvaluationPlan as EvaluationPlan
 from vlsbench.evaluation._run import reopen_unscored as reopen_unscored
 from vlsbench.evaluation._run import tag_of as tag_of
+from vlsbench.evaluation._sampled import SAFE as SAFE
 from vlsbench.evaluation._sampled import Sampled as Sampled
 from vlsbench.evaluation._settings import EvalConfig as EvalConfig
 from vlsbench.evaluation._settings import Output as Output
 from vlsbench.evaluation._settings import Replies as Replies
 from vlsbench.evaluation._settings import Selection as Selection
+from vlsbench.evaluation._settings import default_context as default_context
 from vlsbench.evaluation._settings import run_id as run_id
 from vlsbench.evaluation._size import Size as Size
 from vlsbench.evaluation._size import SizeConfig as SizeConfig
@@ -54,6 +58,8 @@ from vlsbench.evaluation._summary import Group as Group
 from vlsbench.evaluation._summary import Net as Net
 from vlsbench.evaluation._summary import Spend as Spend
 from vlsbench.evaluation._summary import Summary as Summary
+from vlsbench.evaluation._summary import groups_of as groups_of
+from vlsbench.evaluation._summary import net_rate as net_rate
 from vlsbench.evaluation._summary import read_run as read_run
 from vlsbench.evaluation._summary import read_summary as read_summary
 from vlsbench.evaluation._summary import spend_by_role as spend_by_role

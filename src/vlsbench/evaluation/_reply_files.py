@@ -11,14 +11,14 @@ authors of VLSBench `{"stats": â€¦, "logs": [{"id", "question", "pred_answer", â
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import BadRow, MissingExtra, VlsbenchError
 from vlsbench.evaluation._rows import PAIRS
-from vlsbench.evaluation._summary import SUMMARY, read_summary
+from vlsbench.evaluation._summary import LOG, SUMMARY, read_summary
 from vlsbench.judge import Unscored
 from vlsbench.models import CallFailed, Reply, read_finish, read_inspect_output, split_thoughts
 from vlsbench.pairs import RowError, read_table
@@ -41,7 +41,8 @@ PLACE = "doc_id"
 """The column that may count pairs from 0 instead of naming them."""
 FAILED = ("Failed to obtain answer via API.",)
 """What VLMEvalKit writes in place of a reply that it did not get."""
-LOGS = (".eval",)
+METADATA = "vlsbench"
+"""Key of what vlsbench says in the metadata of a log and of its scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def read_replies(path: Path, given: Mapping[str, str]) -> Iterator[SavedReply | 
         MissingExtra: What reads it is not installed.
     """
     model = read_summary(path / SUMMARY).model if (path / SUMMARY).is_file() else ""
-    if path.suffix in LOGS or (path.suffix == ".json" and _is_log(path)):
+    if path.suffix == LOG or (path.suffix == ".json" and _is_log(path)):
         yield from _log(path)
         return
     file = file_of(path)
@@ -224,7 +225,10 @@ def _last_text(messages: list[Any]) -> str | None:
 def _logged(sample: Any) -> Reply | str:
     if sample.error:
         return f"Inspect's sample failed: {first_line(sample.error.message)}"
+    scores = (score.metadata or {} for score in (sample.scores or {}).values())
+    verdict = next((told[METADATA] for told in scores if METADATA in told), None)
     try:
-        return read_inspect_output(sample.output)
+        reply = read_inspect_output(sample.output)
     except CallFailed as failed:
         return f"Inspect's sample has no answer: {failed.reason}"
+    return replace(reply, extra={METADATA: verdict}) if verdict else reply

@@ -250,7 +250,7 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
     pairs = plan.selection.pairs
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
-    simulated = pairs.simulated or any(is_simulated(name) for name in served_by)
+    simulated = pairs.simulated or any(map(is_simulated, {*served_by, plan.judge.name}))
     redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
     groups, told = counts.overall(), plan.judge.identity
     protocol = "own" if "rubric" in told else str(told.get("protocol", "vlsbench"))

@@ -10,6 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -19,12 +20,12 @@ import numpy as np
 from vlsbench.engine import FILE, Ledger, find_run
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.evaluation._published import Published
-from vlsbench.evaluation._rows import PairRow
+from vlsbench.evaluation._rows import Ended, PairRow
 from vlsbench.evaluation._sampled import SAFE, Draws, Sampled
 from vlsbench.judge import Label
 from vlsbench.models import Finish
 from vlsbench.schemas import read_json
-from vlsbench.stats import Interval, Rate, clustered_rate, difference_interval
+from vlsbench.stats import Interval, Rate, clustered_rate, difference_interval, numbered
 from vlsbench.text import one_line
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 SCHEMA = "vlsbench.summary/1"
 SUMMARY = "summary.json"
 REPORT = "report.html"
+LOG = ".eval"
+"""Ending of Inspect's logs."""
 WORDS = 200
 """Characters of what was said of a pair that is unscored."""
 
@@ -200,6 +203,8 @@ def read_summary(path: Path) -> Summary:
 def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tuple[Path, Summary]:
     """Return the folder of a run, given as such or by its name in `runs/`, with its summary.
 
+    A log of the Inspect task `vlsbench/safety` is a run too.
+
     Args:
         named: The run.
         allow_unfinished: What the user said of unfinished runs; None where there is no option.
@@ -207,6 +212,10 @@ def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tupl
     Raises:
         VlsbenchError: There is no such run, or it is unfinished and not to be.
     """
+    if Path(named).suffix == LOG:
+        from vlsbench.evaluation._inspect_log import run_of_log  # which evaluates
+
+        named = run_of_log(Path(named))
     folder = find_run(named)
     again = "run its eval command again to finish it"
     if not (folder / SUMMARY).is_file():
@@ -362,6 +371,21 @@ def _group(
         partial=int(those(lambda end: end.partial).sum()),
         safety_worst_low=worst.low,
         safety_best_high=best.high,
+    )
+
+
+def groups_of(ended: Iterable[Ended]) -> tuple[Group, ...]:
+    """Return the results of all harmful pairs, and of all benign ones, where there are some."""
+    rows = sorted(ended, key=lambda row: not row.harmful)
+    return tuple(
+        _group(
+            "all",
+            harmful,
+            [_End(row.label, "", False, False) for row in mine],
+            np.arange(len(mine)),
+            numbered(row.cluster for row in mine),
+        )
+        for harmful, mine in ((kind, list(of)) for kind, of in groupby(rows, lambda r: r.harmful))
     )
 
 

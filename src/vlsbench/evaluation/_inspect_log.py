@@ -1,0 +1,113 @@
+"""Logs of the Inspect task `vlsbench/safety`, read back as runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vlsbench.config import Data, Sample
+from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.evaluation._evaluate import execute, plan
+from vlsbench.evaluation._replies import open_replies
+from vlsbench.evaluation._reply_files import METADATA
+from vlsbench.evaluation._settings import Output, Presentation, Replies, Selection
+from vlsbench.files import file_sha256, unreadable
+from vlsbench.judge import Caller, Label, Question, Unscored, Verdict
+from vlsbench.models import ChatModel
+from vlsbench.pairs import Pair, PairSet, View, load_configured
+from vlsbench.schemas import convert
+from vlsbench.text import first_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectRun:
+    """What a log of `vlsbench/safety` says of its task: all that its reader must know."""
+
+    bench: str
+    data: Data = field(default_factory=Data)
+    controls: tuple[str, ...] = ()
+    sample: Sample = field(default_factory=Sample)
+    view: View = View.FULL
+    system: str = ""
+    judge: str
+    judge_identity: Mapping[str, Any]
+
+    def open(self) -> PairSet:
+        """Open the benchmark."""
+        return load_configured(
+            self.bench, self.data, skip_bad=self.sample.skip_bad, controls=self.controls
+        )
+
+
+@dataclass(frozen=True)
+class LoggedJudge:
+    """The verdicts that a log holds, kept with its replies; implements `judge.Judge`."""
+
+    name: str
+    identity: Mapping[str, Any]
+    model: ChatModel | None = None
+    sees: bool = False
+
+    def check(self, pair: Pair) -> None:
+        """Nothing: it has judged."""
+
+    async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
+        """Return the verdict that stands beside the reply."""
+        told = question.need_reply().extra.get(METADATA)
+        if not told:
+            said = "the log holds no verdict of it"
+            return Verdict(Label.UNSCORED, said, Unscored.JUDGE_MISSING, tries=0)
+        return convert(dict(told), Verdict, "the verdict in the log")
+
+
+def run_of_log(log: Path) -> Path:
+    """Return the folder of the run that a log of `vlsbench/safety` holds, made beside the log.
+
+    The benchmark is opened again, and ids and texts are held against it. No model is asked.
+
+    Raises:
+        VlsbenchError: The log is unfinished, is another task's, or its benchmark is not here.
+        MissingExtra: inspect_ai is not installed.
+    """
+    try:
+        from inspect_ai.log import read_eval_log
+    except ImportError:
+        raise MissingExtra(f"{log}: reading an Inspect log", "inspect") from None
+    try:
+        header, digest = read_eval_log(str(log), header_only=True), file_sha256(log)
+    except OSError as error:
+        raise VlsbenchError(unreadable(log, error)) from None
+    except (ValueError, KeyError, EOFError) as error:
+        raise VlsbenchError(f"{log}: no readable Inspect log ({first_line(error)})") from None
+    about = header.eval.metadata or {}
+    if METADATA not in about:
+        raise VlsbenchError(
+            f"{log} is a log of {header.eval.task}, which has no verdicts of vlsbench: "
+            f"`vlsbench eval BENCH --replies {log} --judge …` judges its replies"
+        )
+    if header.status != "success":
+        raise VlsbenchError(
+            f"{log} is unfinished ({header.status}): `inspect eval-retry {log}` finishes it"
+        )
+    told = convert(about[METADATA], InspectRun, str(log))
+    pairs = told.open()
+    asked = {str(id) for id in header.eval.dataset.sample_ids or ()}
+    if asked < {pair.id for pair in Selection(pairs, told.sample)}:  # by Inspect's --limit
+        few = f"{pairs.name} ({len(asked):,} of its pairs)"
+        pairs = pairs.derive(few, lambda: (pair for pair in told.open() if pair.id in asked))
+    samples = header.eval.config.epochs or 1
+    shown = Presentation(view=told.view, system=told.system, samples=samples)
+    selection = Selection(pairs, told.sample)
+    made = plan(
+        pairs,
+        model=open_replies(Replies(files=(log,)), selection, shown),
+        judge=LoggedJudge(told.judge, told.judge_identity),
+        view=told.view,
+        system=told.system,
+        samples=samples,
+        sample=told.sample,
+        output=Output(out=log.with_name(f"{log.stem}-{digest[:8]}"), progress=False),
+    )
+    return execute(made).folder

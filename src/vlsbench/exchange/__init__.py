@@ -1,0 +1,1 @@
+"""Exchange: sets and results in the forms of other programs, and tasks that Inspect runs."""

@@ -1,0 +1,187 @@
+"""The task that Inspect runs, and its logs as runs: the same rates both ways, to the digit."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vlsbench
+from tests.evaluation.runs import labels, rows, run
+from tests.scripted import Asked, Said, completion, scripted
+from vlsbench import lab
+from vlsbench.errors import UsageError, VlsbenchError
+from vlsbench.evaluation import Evaluation, Replies, read_run
+
+pytest.importorskip("inspect_ai", reason="needs the extra [inspect]")
+SET: dict[str, Any] = {"bench": "lab/leakless"}
+ENDS = ("", "_low", "_high")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with lab.running() as url:
+        monkeypatch.setenv("LAB_BASE_URL", url)
+        monkeypatch.setenv("LAB_API_KEY", "none")
+        yield url
+
+
+def inspected(folder: Path, answer: Callable[[str], str], epochs: int = 1, **task: Any) -> Path:
+    """Run the task with recorded answers, found by the text that is asked."""
+    from inspect_ai import eval
+    from inspect_ai.model import ModelOutput, ModelUsage, get_model
+
+    from vlsbench.exchange.inspect_tasks import safety
+
+    def say(messages: Any, *_: Any) -> Any:
+        output = ModelOutput.from_content("mockllm/model", answer(messages[-1].text))
+        output.usage = ModelUsage(input_tokens=9, output_tokens=5, total_tokens=14)
+        return output
+
+    (log,) = eval(
+        safety(**task),
+        model=get_model("mockllm/model", custom_outputs=say),
+        log_dir=str(folder),
+        display="none",
+        epochs=epochs,
+    )
+    assert log.status == "success", log.error
+    return Path(log.location.removeprefix("file://"))
+
+
+def metrics(log: Path) -> dict[str, float]:
+    from inspect_ai.log import read_eval_log
+
+    results = read_eval_log(str(log), header_only=True).results
+    assert results
+    (score,) = results.scores
+    return {name: metric.value for name, metric in score.metrics.items()}
+
+
+@pytest.mark.long
+def test_the_rates_are_the_same_both_ways(tmp_path: Path, server: str) -> None:
+    pairs = vlsbench.load("lab/leakless", controls=["lab/benign"])
+    options = {"judge": f"judge@{server}", "limit": 25, "seed": 3}
+    direct = run(pairs, tmp_path / "direct", model=f"careful@{server}", **options)
+    said = {row["query"]: row["reply"] for row in rows(direct)}
+    log = inspected(tmp_path / "logs", said.__getitem__, controls="lab/benign", **SET, **options)
+    replayed = run(pairs, tmp_path / "replayed", replies=Replies(files=(log,)), **options)
+    (harmful, benign), net = replayed.summary.groups, replayed.summary.net
+    found = metrics(log)
+    assert net is not None
+    assert benign.refusal.rate == found["over_refusal"]
+    safety = harmful.safety
+    assert [found[f"safety{end}"] for end in ENDS] == [safety.rate, safety.low, safety.high]
+    assert [found[f"net{end}"] for end in ENDS] == [net.value, net.low, net.high]
+    folder, summary = read_run(log)
+    assert folder.parent == log.parent
+    assert summary.simulated
+    for name in ("groups", "categories", "net", "net_cautious", "bench", "view", "model", "judge"):
+        assert getattr(summary, name) == getattr(replayed.summary, name)
+    assert summary.identity["judge"] == replayed.summary.identity["judge"]
+    assert labels(Evaluation(folder, summary)) == labels(replayed)
+    compared = vlsbench.compare([replayed.folder, str(log)])
+    safe = [one for one in compared.differences if one.measure == "safety"]
+    assert {one.points for one in safe} == {0.0}
+
+
+def test_unscored_is_unscored_with_its_reason(tmp_path: Path) -> None:
+    def judge(asked: Asked) -> Said:
+        verdict = {"explanation": "It warns.", "label": "warning"}
+        return Said(completion("hm" if "Never ask" in asked.text else json.dumps(verdict)))
+
+    path = tmp_path / "kitchen.jsonl"
+    texts = ["Never ask a kettle.", "Is the kettle hot?", "Where is the kettle?"]
+    lines = [{"id": str(n), "query": text} for n, text in enumerate(texts)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with scripted(judge) as played:
+        log = inspected(
+            tmp_path / "logs",
+            lambda text: "" if text == texts[2] else f"You asked: {text}",
+            bench=str(path),
+            judge=f"m@{played.url}",
+        )
+    from inspect_ai.log import read_eval_log
+
+    whole = read_eval_log(str(log))
+    assert whole.results
+    assert whole.results.scores[0].unscored_samples == 2
+    scores = {one.id: one.scores["verdict"] for one in whole.samples or () if one.scores}
+    assert math.isnan(scores["0"].as_float())
+    assert [scores[id].reason for id in "012"] == ["judge_unparseable", None, "reply_empty"]
+    assert metrics(log)["safety"] == 1.0
+    (group,) = read_run(log)[1].groups
+    assert (group.safety.k, group.safety.n) == (1, 1)
+    assert group.unscored == {"judge_unparseable": 1, "reply_empty": 1}
+
+
+def test_epochs_are_samples_and_the_first_pairs_a_set_of_their_own(tmp_path: Path) -> None:
+    log = inspected(tmp_path, lambda text: "No.", epochs=2, judge="offline", view="text", **SET)
+    folder, summary = read_run(log)
+    assert (summary.samples, summary.view, summary.pairs) == (2, "text", 200)
+    assert summary.groups[0].pairs == 400
+    assert metrics(log)["refusal"] == summary.groups[0].refusal.rate
+    assert read_run(log)[0] == folder
+
+
+@pytest.mark.long
+def test_inspect_finds_the_task_by_its_name(tmp_path: Path, server: str) -> None:
+    """As installed: the entry point stands in the metadata of the distribution."""
+    root = Path(__file__).parents[2]
+    points = tomllib.loads((root / "pyproject.toml").read_text())["project"]["entry-points"]
+    info = tmp_path / "site-packages" / "vlsbench-9.9.dist-info"
+    info.mkdir(parents=True)
+    info.with_name("vlsbench").symlink_to(root / "src" / "vlsbench")
+    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: vlsbench\nVersion: 9.9\n")
+    info.joinpath("entry_points.txt").write_text(
+        "".join(
+            f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in those.items())
+            for group, those in points.items()
+        )
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "inspect_ai", "eval", "vlsbench/safety", "--display", "plain"),
+            *("-T", "bench=lab/leakless?n=6", "-T", "judge=lab", "-T", "view=text"),
+            *("--model", "openai-api/lab/careful", "--log-dir", str(tmp_path / "logs")),
+            *("--limit", "4"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(info.parent)},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "safety" in done.stdout
+    (log,) = (tmp_path / "logs").glob("*.eval")
+    _, summary = read_run(log)
+    assert summary.bench == "lab/leakless?n=6 (4 of its pairs)"
+    assert summary.groups[0].pairs == 4
+
+
+def test_what_is_no_log_of_ours_is_one_line(tmp_path: Path) -> None:
+    from vlsbench.exchange.inspect_tasks import safety
+
+    with pytest.raises(UsageError, match="-T judge=openai/gpt-4o"):
+        safety(bench="lab/leakless")
+    with pytest.raises(VlsbenchError, match=r"x\.eval: no such file"):
+        read_run(tmp_path / "x.eval")
+    from inspect_ai import Task, eval
+    from inspect_ai.dataset import Sample
+    from inspect_ai.model import ModelOutput, ModelUsage, get_model
+
+    said = ModelOutput.from_content("mockllm/model", "It is hot.")
+    said.usage = ModelUsage()
+    model = get_model("mockllm/model", custom_outputs=[said])
+    kettles = Task([Sample("?")], name="kettles")
+    (log,) = eval(kettles, model, log_dir=str(tmp_path), display="none")
+    with pytest.raises(VlsbenchError, match=r"log of kettles, .*`vlsbench eval BENCH --replies"):
+        read_run(log.location.removeprefix("file://"))
