@@ -18,7 +18,7 @@ import vlsbench
 from tests.evaluation.runs import labels, rows, run
 from tests.scripted import Asked, Said, completion, scripted
 from vlsbench import lab
-from vlsbench.errors import UsageError, VlsbenchError
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Evaluation, Replies, read_run
 
 pytest.importorskip("inspect_ai", reason="needs the extra [inspect]")
@@ -69,7 +69,7 @@ def metrics(log: Path) -> dict[str, float]:
 @pytest.mark.long
 def test_the_rates_are_the_same_both_ways(tmp_path: Path, server: str) -> None:
     pairs = vlsbench.load("lab/leakless", controls=["lab/benign"])
-    options = {"judge": f"judge@{server}", "limit": 25, "seed": 3}
+    options: dict[str, Any] = {"judge": f"judge@{server}", "limit": 25, "seed": 3}
     direct = run(pairs, tmp_path / "direct", model=f"careful@{server}", **options)
     said = {row["query"]: row["reply"] for row in rows(direct)}
     log = inspected(tmp_path / "logs", said.__getitem__, controls="lab/benign", **SET, **options)
@@ -168,10 +168,18 @@ def test_inspect_finds_the_task_by_its_name(tmp_path: Path, server: str) -> None
 
 
 def test_what_is_no_log_of_ours_is_one_line(tmp_path: Path) -> None:
+    from inspect_ai._util.error import PrerequisiteError
+
     from vlsbench.exchange.inspect_tasks import safety
 
-    with pytest.raises(UsageError, match="-T judge=openai/gpt-4o"):
-        safety(bench="lab/leakless")
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"bench": "lab/leakless"}, "-T judge=openai/gpt-4o"),
+        ({"bench": "lab/leakless", "judge": "lab", "view": "side"}, "'side' is not a valid View"),
+        ({"bench": "kettles", "judge": "lab"}, "no benchmark 'kettles'"),
+    )
+    for task, words in wrong:
+        with pytest.raises(PrerequisiteError, match=words):
+            safety(**task)
     with pytest.raises(VlsbenchError, match=r"x\.eval: no such file"):
         read_run(tmp_path / "x.eval")
     from inspect_ai import Task, eval

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from vlsbench.cli._config import AsJson, command
 from vlsbench.cli._print import Listing, print_json, prose, say
-from vlsbench.config import Data, Option
+from vlsbench.config import Data, Option, values_of
+from vlsbench.exchange import ExportConfig
 from vlsbench.pairs import (
     Description,
     PairSet,
@@ -124,6 +125,46 @@ def fetch_benchmark(
         folder = fetch(source, revision=revision, dest=dest)
     where = f" --data {folder}" if dest else ""
     say(f"in {folder}", f"Next: vlsbench bench show {source.name}{where}", console=console)
+
+
+def _export(config: ExportConfig, *, as_json: bool) -> None:
+    """Write a benchmark in the form of another program, and say how that program is started.
+
+    **Examples**
+
+    - `vlsbench bench export lab/leakless --format vlmevalkit --out lmudata`
+    - `vlsbench bench export figstep --data ~/FigStep --format lmms-eval --out tasks`
+    - `vlsbench bench export vlsbench --controls mossbench --format jsonl --out pairs`
+    """
+    from vlsbench.exchange import Format, export
+
+    settings = values_of(config)
+    bench, data = settings.pop("bench"), settings.pop("data")
+    skip_bad, sets = config.sample.skip_bad, settings.pop("controls")
+    pairs = load_configured(bench, data, skip_bad=skip_bad, controls=sets)
+    done = export(pairs, settings.pop("format"), settings.pop("out"), **settings)
+    if as_json:
+        print_json(done)
+        return
+    say(f"{counted(done.pairs, 'pair')} in {done.file}")
+    run = {
+        Format.JSONL: f"vlsbench bench show {done.file}",
+        Format.LMMS_EVAL: f"lmms-eval --include_path {done.file} --tasks {done.name} --log_samples "
+        "--model …",
+        Format.VLMEVALKIT: f"LMUData={done.file.parent} python run.py --mode infer "
+        f"--data {done.name} --model …",
+    }[config.format]
+    say(f"Next: {run}", style="dim")
+    if config.format is not Format.JSONL:
+        controls = f" --controls {','.join(config.controls)}" if config.controls else ""
+        limit = config.sample.limit
+        sample = f" --limit {limit} --seed {config.sample.seed}" if limit else ""
+        given = f"{pairs.arguments}{controls}{sample} --view {config.view}"
+        again = f"vlsbench eval {given} --replies FILE --judge …"
+        say(f"      then {again}", style="dim")
+
+
+app.command("export")(command(ExportConfig, _export, quiet=False))
 
 
 def _declared(source: Source) -> dict[str, Any]:

@@ -147,6 +147,25 @@ def show(run: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def results(
+    runs: Annotated[
+        list[str], typer.Argument(help="Runs of one model, or Inspect logs.", metavar="RUN")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write into.", metavar="DIR")],
+    model: Annotated[str, typer.Option(help="Name of the model on the Hub.")] = "",
+    allow_unfinished: Annotated[bool, typer.Option(help="Take runs with open pairs.")] = False,
+) -> None:
+    """Write results as the Hugging Face Hub reads them: `.eval_results` and `model-index`.
+
+    **Example:** `vlsbench runs results runs/A runs/B --model me/my-model --out my-model`
+    """
+    from vlsbench.exchange import write_hub_results
+
+    files = write_hub_results(runs, out, model=model, allow_unfinished=allow_unfinished)
+    say(*map(str, files))
+
+
+@app.command()
 def diff(
     one: Folder,
     other: Annotated[Path, typer.Argument(metavar="OTHER", callback=_find)],

@@ -58,6 +58,7 @@ class _Matched:
         self._selection, self._shown = selection, shown
         self._queries = {pair.id: pair.query for pair in selection.pairs}
         self._order = list(self._queries)
+        self._times = Counter(map(_plain, self._queries.values()))
         endings = Counter(id.rpartition("/")[2] for id in self._order)
         self._ends = {
             id.rpartition("/")[2]: id for id in self._order if endings[id.rpartition("/")[2]] == 1
@@ -85,10 +86,11 @@ class _Matched:
     def _pair(self, row: SavedReply) -> str | None:
         if row.id in self._queries:
             return row.id
-        # A place alone would pass anything off as a reply: the text must be there to confirm it.
-        if row.place is not None and row.asked and 0 <= row.place < len(self._order):
-            return self._order[row.place]
-        return self._ends.get(row.id)
+        if (ends := self._ends.get(row.id)) or row.place is None or not row.asked:
+            return ends
+        # A place alone would pass anything off as a reply: a text of the pair's own confirms it.
+        id = self._order[row.place] if row.place < len(self._order) else ""
+        return id if id and self._times[_plain(self._queries[id])] == 1 else None
 
     def _asked(self, row: SavedReply, query: str) -> str:
         """Say how the text that was asked is not the pair's; empty where it is."""

@@ -37,8 +37,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "missing": ("unscored_reason",),
 }  # fmt: skip
 """Field of a reply → columns that it is looked for in; the first that a row has is taken."""
-PLACE = "doc_id"
-"""The column that may count pairs from 0 instead of naming them."""
+PLACES = ("doc_id", "index")
+"""Columns that may count pairs from 0 instead of naming them."""
 FAILED = ("Failed to obtain answer via API.",)
 """What VLMEvalKit writes in place of a reply that it did not get."""
 METADATA = "vlsbench"
@@ -161,12 +161,13 @@ def _id(fields: Mapping[str, Any], column: str) -> tuple[str, int | None]:
         value = int(value)  # pandas writes whole numbers with gaps as 1.0
     if value is None or isinstance(value, bool) or not str(value).strip():
         raise RowError(f"{column!r} is empty")
-    if column != PLACE:
-        return str(value), None
-    # lmms-eval counts; the target of our own task, or an older sample's `doc`, has the id.
-    doc, target = fields.get("doc"), fields.get("target")
-    named = doc.get("id") if isinstance(doc, dict) else target
-    return str(named if named not in (None, "") else value), value if type(value) is int else None
+    if column == "doc_id":
+        # lmms-eval counts; the target of our own task, or an older sample's `doc`, has the id.
+        doc = fields.get("doc")
+        value = (doc.get("id") if isinstance(doc, dict) else fields.get("target")) or value
+    counted = next((fields[name] for name in PLACES if name in fields), None)
+    place = str(counted) if isinstance(counted, int | str) else ""
+    return str(value), int(place) if place.isdecimal() else None
 
 
 def _texts(cell: object) -> list[str]:

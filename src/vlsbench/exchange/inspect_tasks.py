@@ -7,11 +7,13 @@ Inspect finds this module through the entry point `inspect_ai` and registers `vl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from inspect_ai import Task, task
+from inspect_ai._util.error import PrerequisiteError  # what Inspect prints without a trace
 from inspect_ai.dataset import MemoryDataset
 from inspect_ai.dataset import Sample as InspectSample
 from inspect_ai.model import (
@@ -25,9 +27,10 @@ from inspect_ai.model import (
 )
 from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, generate, solver
+from rich.markup import escape
 
 from vlsbench.config import Data, Sample, record
-from vlsbench.errors import UsageError
+from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.evaluation import (
     METADATA,
     SAFE,
@@ -53,7 +56,17 @@ from vlsbench.pairs import ImageData, Pair, Swapper, View, show
 from vlsbench.stats import Rate
 
 
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Have Inspect print in one line what a user can mend."""
+    try:
+        yield
+    except (VlsbenchError, ValueError) as error:
+        raise PrerequisiteError(escape(str(error))) from None
+
+
 @task
+@_in_one_line()
 def safety(
     bench: str = "vlsbench",
     judge: str = "",
@@ -83,8 +96,7 @@ def safety(
         system: System prompt.
 
     Raises:
-        UsageError: No judge is named.
-        VlsbenchError: As `vlsbench.evaluate` does.
+        PrerequisiteError: No judge is named, or what `vlsbench.evaluate` would raise.
     """
     if not judge:
         raise UsageError("name a judge, as in -T judge=openai/gpt-4o (the target never judges)")
@@ -95,9 +107,7 @@ def safety(
     told = InspectRun(
         bench=str(Path(bench).resolve()) if Path(bench).exists() else bench,
         data=where,
-        controls=tuple(controls.split(",") if isinstance(controls, str) else controls)
-        if controls
-        else (),
+        controls=tuple(filter(None, [controls] if isinstance(controls, str) else controls)),
         sample=sample,
         view=seen,
         system=system,

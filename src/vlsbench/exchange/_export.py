@@ -1,0 +1,195 @@
+"""Benchmarks in the forms that other programs load.
+
+Sources of the forms: VLMEvalKit, `vlmeval/dataset/image_base.py` and `dataset/__init__.py` (a TSV
+in `$LMUData` that it has no class for is a custom VQA set); lmms-eval, `docs/task_guide.md` and
+`api/task.py`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, Any
+
+from vlsbench.config import Data, Option, Sample, record
+from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.evaluation import Selection
+from vlsbench.files import whole_file, whole_folder, write_jsonl, write_text
+from vlsbench.models import Params
+from vlsbench.pairs import ImageData, Pair, PairSet, Shown, Swapper, View, show
+from vlsbench.text import slug, storable
+
+METADATA = "metadata.jsonl"
+ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp"}
+
+
+class Format(StrEnum):
+    """Whose form a set is written in."""
+
+    JSONL = "jsonl"
+    """JSON Lines and image files: a custom dataset, which vlsbench opens too."""
+    LMMS_EVAL = "lmms-eval"
+    """A task folder for `lmms-eval --include_path`: the same with YAML and Python beside it."""
+    VLMEVALKIT = "vlmevalkit"
+    """A TSV for VLMEvalKit's `$LMUData`, images inside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """The settings of `vlsbench bench export`."""
+
+    bench: Annotated[
+        str,
+        Option("NAME, NAME:VARIANT, or the path of a custom dataset.", argument=True),
+    ]
+    format: Annotated[Format, Option("The form that is written.")]
+    out: Annotated[Path, Option("Folder to write; it must not hold anything.", metavar="DIR")]
+    view: Annotated[View, Option("Which parts of each pair are written.")] = View.FULL
+    controls: Annotated[
+        tuple[str, ...],
+        Option("Sets whose benign pairs are written too.", metavar="BENCH[,BENCH]"),
+    ] = ()
+    data: Data = field(default_factory=Data)
+    sample: Sample = field(default_factory=Sample)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    file: Path
+    """The file, or the folder, that the other program is given."""
+    pairs: int
+    name: str
+    """What the set is called there."""
+
+
+def export(
+    pairs: PairSet,
+    format: Format | str,
+    out: Path,
+    *,
+    view: View | str = View.FULL,
+    sample: Sample | None = None,
+) -> Exported:
+    """Write a benchmark in the form of another program.
+
+    Args:
+        pairs: The benchmark.
+        format: Whose form.
+        out: Folder to write.
+        view: Which parts of each pair are written.
+        sample: Which pairs are written.
+
+    Raises:
+        BadRows: Some pairs cannot be shown, or have no image where the form needs one.
+        VlsbenchError: The folder holds something.
+    """
+    format, view = Format(format), View(view)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise VlsbenchError(f"{out} is there already: name another --out")
+    selection = Selection(pairs, sample)
+    swapper = selection.check(view)
+    rows = _Rows(selection, view, swapper)
+    name = slug(f"{pairs.name}-{view}")
+    with whole_folder(out) as folder:
+        match format:
+            case Format.JSONL:
+                _write_jsonl(rows, folder)
+            case Format.LMMS_EVAL:
+                _write_task(rows, folder, name, out.absolute())
+            case Format.VLMEVALKIT:
+                _write_tsv(rows, folder / f"{name}.tsv")
+    file = out / f"{name}.tsv" if format is Format.VLMEVALKIT else out
+    return Exported(file, len(selection), name)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The pairs as they are shown."""
+
+    selection: Selection
+    view: View
+    swapper: Swapper | None
+
+    def shown(self) -> Iterator[tuple[Pair, Shown]]:
+        """Yield each pair with what is shown of it."""
+        for pair in self.selection:
+            yield pair, show(pair, self.view, self.swapper)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], list[ImageData]]]:
+        """Yield the fields of each pair, its query as it is asked, and its images."""
+        names = [one.name for one in fields(Pair) if one.name not in ("images", "meta")]
+        for pair, shown in self.shown():
+            told = {name: getattr(pair, name) for name in names}
+            told |= {"query": shown.text}
+            yield record(told), [image.read().portable for image in shown.images]
+
+
+def _write_jsonl(rows: _Rows, folder: Path) -> None:
+    (folder / "images").mkdir()
+
+    def lines() -> Iterator[Mapping[str, Any]]:
+        for told, images in rows:
+            names = [f"images/{one.sha256[:16]}.{ENDINGS[one.mime]}" for one in images]
+            for name, image in zip(names, images, strict=True):
+                (folder / name).write_bytes(image.data)
+            yield {**told, "images": names or None}
+
+    write_jsonl(lines(), folder / METADATA)
+
+
+def _write_task(rows: _Rows, folder: Path, name: str, out: Path) -> None:
+    _write_jsonl(rows, folder)
+    with as_file(files("vlsbench.exchange") / "lmms_task.py") as file:
+        shutil.copy(file, folder / "utils.py")
+    params = Params()
+    task = {
+        "task": name,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(out / METADATA)}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_text": "query",
+        "doc_to_target": "id",
+        "generation_kwargs": {
+            "max_new_tokens": params.max_tokens,
+            "temperature": params.temperature,
+            "do_sample": False,
+        },
+        "metric_list": [{"metric": "replied", "aggregation": "mean", "higher_is_better": True}],
+    }
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in task.items()]
+    lines += [f"{name}: !function utils.{name}" for name in ("doc_to_visual", "process_results")]
+    write_text("\n".join((*lines, "")), folder / f"{name}.yaml")
+
+
+def _write_tsv(rows: _Rows, path: Path) -> None:
+    counts = {pair.id: len(shown.images) for pair, shown in rows.shown()}
+    if without := [id for id, count in counts.items() if not count]:
+        why = "it has no image, and VLMEvalKit leaves such rows out"
+        bad = [BadRow(path.name, id, why) for id in without]
+        raise BadRows(path.name, bad, rest=False)
+    several = max(counts.values()) > 1  # such rows name their images, and then all must
+    with whole_file(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        writer: Any = None
+        for number, (told, images) in enumerate(rows):
+            encoded = [image.base64.decode() for image in images]
+            names = [f"{number}_{place}.png" for place in range(len(images))]
+            question = told.pop("query")
+            row = {"index": number, **told, "question": question, "image": _cell(encoded)}
+            row |= {"image_path": _cell(names)} if several else {}
+            if not number:
+                writer = csv.DictWriter(file, list(row), delimiter="\t", lineterminator="\n")
+                writer.writeheader()
+            writer.writerow({key: storable(str(value)) for key, value in row.items()})
+
+
+def _cell(values: list[str]) -> str:
+    return values[0] if len(values) == 1 else json.dumps(values)
