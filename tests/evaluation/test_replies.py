@@ -189,7 +189,7 @@ def test_columns_and_model_can_be_named(tmp_path: Path) -> None:
     assert done.summary.model == "toaster-2"
     assert "The texts asked are not told of 3 replies" in " ".join(done.summary.notes)
     with pytest.raises(
-        VlsbenchError, match="'said=reply' is not FIELD=COLUMN; fields are id, reply"
+        VlsbenchError, match="--reply-columns: no field 'said'; there are id, reply"
     ):
         judged(tmp_path, path, columns="said=reply")
 

@@ -36,8 +36,15 @@ def test_the_rates_of_runs_are_written_with_all_that_they_depend_on(tmp_path: Pa
     rate = first.summary.groups[0].safety
     assert rate.rate is not None
     assert entries[0]["value"] == round(100 * rate.rate, 2)
-    assert entries[0]["notes"].startswith("Safety rate, percent, n = 3, 95 % interval [")
-    for said in ("simulated: ", "judge offline", "view text", "ncalibrated judge"):
+    assert entries[0]["notes"].startswith("Safety rate, percent: ")
+    for said in (
+        "simulated: ",
+        "n = 3",
+        "95 % interval",
+        "judge offline",
+        "view text",
+        "ncalibrated judge",
+    ):
         assert said in entries[0]["notes"]
     (card,) = yaml.safe_load(files[1].read_text())["model-index"]
     name, results = model_index_to_eval_results([card])

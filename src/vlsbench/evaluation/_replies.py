@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.evaluation._reply_files import (
+    COLUMNS,
     SavedReply,
     file_of,
-    parse_reply_columns,
     read_replies,
 )
 from vlsbench.evaluation._settings import Presentation, Replies, Selection
 from vlsbench.files import file_sha256, unreadable
 from vlsbench.models import RecordedReplies, Reply
-from vlsbench.pairs import View
+from vlsbench.pairs import View, parse_columns
 from vlsbench.text import counted
 
 SHOWN = 5
@@ -36,7 +36,7 @@ def open_replies(given: Replies, selection: Selection, shown: Presentation) -> R
             its replies; lists every one.
         VlsbenchError: Pairs have no reply, or the file has those of several models.
     """
-    columns = parse_reply_columns(given.columns)
+    columns = parse_columns(given.columns, COLUMNS, "--reply-columns")
     matched = _Matched(selection, shown)
     origin: dict[str, str] = {}
     for path in given.files:

@@ -64,23 +64,6 @@ class SavedReply:
     """Which of the pair's replies it is, as the file counts them."""
 
 
-def parse_reply_columns(text: str) -> dict[str, str]:
-    """Read `id=number,reply=text` as the command line gives it.
-
-    Raises:
-        VlsbenchError: It is not of that form, or names no field of a reply.
-    """
-    columns = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, column = (piece.strip() for piece in part.partition("="))
-        if not equals or not column or name not in COLUMNS:
-            raise VlsbenchError(
-                f"--reply-columns: {part!r} is not FIELD=COLUMN; fields are {', '.join(COLUMNS)}"
-            )
-        columns[name] = column
-    return columns
-
-
 def file_of(path: Path) -> Path:
     """Return the file that holds the replies: that of a run, where the path is a run's folder."""
     return path / PAIRS if (path / PAIRS).is_file() else path

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -56,26 +56,35 @@ _TRUTH = {
 _WORDS = {word for word in _TRUTH if word.isalpha()} - {"true", "false", "yes", "no"}
 
 
-def parse_columns(text: str) -> dict[str, str]:
+def parse_columns(
+    text: str, fields: Collection[str] = COLUMNS.keys(), option: str = "--columns"
+) -> dict[str, str]:
     """Read `query=prompt,image=img` as the command line gives it.
 
+    Args:
+        text: What is given.
+        fields: Those that there are; by default, of a pair.
+        option: What the error calls it.
+
     Raises:
-        VlsbenchError: It is not of that form, or names no field of a pair.
+        VlsbenchError: It is not of that form, or names another field.
     """
     columns = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         field, equals, column = part.partition("=")
         if not equals or not column:
-            raise VlsbenchError(f"--columns: {part!r} is not FIELD=COLUMN")
+            raise VlsbenchError(f"{option}: {part!r} is not FIELD=COLUMN")
         columns[field.strip()] = column.strip()
-    _check_columns(columns)
+    _check_columns(columns, fields, option)
     return columns
 
 
-def _check_columns(columns: Mapping[str, str]) -> None:
+def _check_columns(
+    columns: Mapping[str, str], fields: Collection[str] = COLUMNS.keys(), option: str = "columns"
+) -> None:
     for field in columns:
-        if field not in COLUMNS:
-            raise VlsbenchError(f"columns: no field {field!r}; there are {', '.join(COLUMNS)}")
+        if field not in fields:
+            raise VlsbenchError(f"{option}: no field {field!r}; there are {', '.join(fields)}")
 
 
 def open_generic(
