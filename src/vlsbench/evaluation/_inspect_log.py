@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.config import Data, Sample
-from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._evaluate import execute, plan
 from vlsbench.evaluation._replies import open_replies
-from vlsbench.evaluation._reply_files import METADATA
+from vlsbench.evaluation._reply_files import METADATA, log_header
 from vlsbench.evaluation._settings import Output, Presentation, Replies, Selection
-from vlsbench.files import file_sha256, unreadable
+from vlsbench.files import file_sha256
 from vlsbench.judge import Caller, Label, Question, Unscored, Verdict
 from vlsbench.models import ChatModel
 from vlsbench.pairs import Pair, PairSet, View, load_configured
 from vlsbench.schemas import convert
-from vlsbench.text import first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +70,7 @@ def run_of_log(log: Path) -> Path:
         VlsbenchError: The log is unfinished, is another task's, or its benchmark is not here.
         MissingExtra: inspect_ai is not installed.
     """
-    try:
-        from inspect_ai.log import read_eval_log
-    except ImportError:
-        raise MissingExtra(f"{log}: reading an Inspect log", "inspect") from None
-    try:
-        header, digest = read_eval_log(str(log), header_only=True), file_sha256(log)
-    except OSError as error:
-        raise VlsbenchError(unreadable(log, error)) from None
-    except (ValueError, KeyError, EOFError) as error:
-        raise VlsbenchError(f"{log}: no readable Inspect log ({first_line(error)})") from None
+    header, digest = log_header(log), file_sha256(log)
     about = header.eval.metadata or {}
     if METADATA not in about:
         raise VlsbenchError(

@@ -19,9 +19,11 @@ from typing import Any
 from vlsbench.errors import BadRow, MissingExtra, VlsbenchError
 from vlsbench.evaluation._rows import PAIRS
 from vlsbench.evaluation._summary import LOG, SUMMARY, read_summary
+from vlsbench.files import unreadable
 from vlsbench.judge import Unscored
 from vlsbench.models import CallFailed, Reply, read_finish, read_inspect_output, split_thoughts
 from vlsbench.pairs import RowError, read_table
+from vlsbench.registry import guarded
 from vlsbench.text import first_line, storable
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -82,7 +84,7 @@ def read_replies(path: Path, given: Mapping[str, str]) -> Iterator[SavedReply | 
         MissingExtra: What reads it is not installed.
     """
     model = read_summary(path / SUMMARY).model if (path / SUMMARY).is_file() else ""
-    if path.suffix == LOG or (path.suffix == ".json" and _is_log(path)):
+    if path.suffix == LOG:
         yield from _log(path)
         return
     file = file_of(path)
@@ -175,31 +177,35 @@ def _asked(cell: object) -> str | None:
     return "\n".join(str(part["text"]) for part in parts if "text" in part)
 
 
-def _is_log(path: Path) -> bool:
-    """Tell whether a JSON file is a log of Inspect's, by its beginning."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            start = file.read(400)
-    except OSError:
-        return False
-    return '"version"' in start and '"status"' in start and '"eval"' in start
+def log_header(path: Path) -> Any:
+    """Return the header of an Inspect log, an `inspect_ai.log.EvalLog`.
 
-
-def _log(path: Path) -> Iterator[SavedReply | BadRow]:
-    """Read a log of Inspect's; a sample that ended in an error has no reply."""
+    Raises:
+        VlsbenchError: The file is not there, or is no log.
+        MissingExtra: inspect_ai is not installed.
+    """
     try:
-        from inspect_ai.log import read_eval_log, read_eval_log_samples
+        from inspect_ai.log import read_eval_log
     except ImportError:
         raise MissingExtra(f"{path}: reading an Inspect log", "inspect") from None
-    try:
-        model = read_eval_log(path, header_only=True).eval.model
-        samples = read_eval_log_samples(path, all_samples_required=False, resolve_attachments=True)
-        for sample in samples:
+    if not path.is_file():
+        raise VlsbenchError(unreadable(path, FileNotFoundError()))
+    with guarded(f"{path}: no readable Inspect log", always=True):
+        return read_eval_log(str(path), header_only=True)
+
+
+def _log(path: Path) -> Iterator[SavedReply]:
+    """Read a log of Inspect's; a sample that ended in an error has no reply."""
+    model = log_header(path).eval.model
+    from inspect_ai.log import read_eval_log_samples
+
+    with guarded(f"{path}: no readable Inspect log", always=True):
+        for sample in read_eval_log_samples(
+            str(path), all_samples_required=False, resolve_attachments=True
+        ):
             asked = sample.input if isinstance(sample.input, str) else _last_text(sample.input)
             id, epoch = str(sample.id), sample.epoch
             yield SavedReply(f"{id}, epoch {epoch}", id, None, _logged(sample), model, asked, epoch)
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise VlsbenchError(f"{path}: no readable Inspect log ({first_line(error)})") from None
 
 
 def _last_text(messages: list[Any]) -> str | None:

@@ -254,7 +254,9 @@ def read_xlsx(path: Path) -> Labelled:
         raise MissingExtra(f"{path}: reading Excel", "excel") from None
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except OSError as error:
+        raise VlsbenchError(unreadable(path, error)) from None
+    except (ValueError, KeyError, BadZipFile) as error:
         raise VlsbenchError(f"{path}: no readable Excel file ({first_line(error)})") from None
     with closing(book):
         rows = book.worksheets[0].iter_rows(values_only=True)
