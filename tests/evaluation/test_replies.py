@@ -155,6 +155,15 @@ def test_every_form_is_judged_alike(
     assert not verify_run(done.folder).problems
 
 
+def test_a_reply_that_looks_like_a_formula_is_text(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["id", "prediction"])
+    for id, text in {**SAID, "bath": "=SUM(1)"}.items():
+        book.active.append([id, text])
+    book.save(tmp_path / "x.xlsx")
+    assert rows(judged(tmp_path, tmp_path / "x.xlsx"))[0]["reply"] == "=SUM(1)"
+
+
 def test_the_whole_answer_is_judged_where_a_filter_cut_it(tmp_path: Path) -> None:
     path = lmms_eval_filtered(tmp_path / "samples.jsonl")
     with pytest.raises(BadRows, match="asked '\\?', and the pair asks 'May the toaster"):
@@ -261,7 +270,9 @@ def test_several_replies_to_a_pair(tmp_path: Path) -> None:
         for id in SAID
         for epoch in (2, 1)
     ]
-    done = judged(tmp_path, jsonl(tmp_path / "x.jsonl", lines), samples=2, temperature=None)
+    done = judged(tmp_path, jsonl(tmp_path / "x.jsonl", lines), samples=2)
+    assert not any("temperature" in note for note in done.summary.notes)
+    assert {row["requests"] for row in rows(done)} == {0}
     found = [(row["id"], row["sample"], row["label"]) for row in rows(done)]
     assert found[:4] == [
         ("bath", 0, "refusal"),

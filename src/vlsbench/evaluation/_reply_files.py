@@ -127,14 +127,15 @@ def _saved(
     for text in _texts(cells["reply"]):
         said = split_thoughts(storable(text))
         thoughts = [storable(cells.get("reasoning") or ""), said.reasoning]
-        reply = Reply(said.text, finish, "\n".join(filter(None, thoughts)), detail=detail)
+        reasoning = "\n".join(filter(None, thoughts))
+        reply = Reply(said.text, finish, reasoning, attempts=0, detail=detail)
         yield SavedReply(
             row,
             id,
             place,
             f"none in the file: {text}" if missing or text in FAILED else reply,
             str(cells.get("model") or model),
-            _asked(cells.get("asked")) if "asked" in cells else None,
+            None if missing else _asked(cells.get("asked")),
             int(number) if isinstance(number, int | str) and str(number).isdigit() else None,
         )
 
@@ -168,7 +169,7 @@ def _texts(cell: object) -> list[str]:
 def _asked(cell: object) -> str | None:
     """Return the text of a question: text, parts of one, or messages, the last of a user."""
     if isinstance(cell, str):
-        return cell or None
+        return cell
     if not isinstance(cell, list):
         return None
     parts = [part for part in cell if isinstance(part, dict)]

@@ -112,10 +112,12 @@ class EvaluationPlan:
     def warnings(self) -> Iterator[str]:
         """Say what is assumed of the set, and what is doubtful about asking several times."""
         yield from self.selection.assumptions(self.shown.view)
+        samples = self.shown.samples
         if isinstance(self.target, RecordedReplies):
             yield from self.target.notes
+            samples = 1  # whoever asked several times did so elsewhere
         cold = (
-            ("target", self.shown.samples, self.shown.params.temperature, "--temperature"),
+            ("target", samples, self.shown.params.temperature, "--temperature"),
             ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),
         )
         said = [(who, flag) for who, times, heat, flag in cold if times > 1 and heat == 0]

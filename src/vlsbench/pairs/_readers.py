@@ -253,7 +253,7 @@ def read_xlsx(path: Path) -> Labelled:
     except ImportError:
         raise MissingExtra(f"{path}: reading Excel", "excel") from None
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(path, read_only=True)
     except OSError as error:
         raise VlsbenchError(unreadable(path, error)) from None
     except (ValueError, KeyError, BadZipFile) as error:
