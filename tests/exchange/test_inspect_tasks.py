@@ -130,6 +130,8 @@ def test_epochs_are_samples_and_the_first_pairs_a_set_of_their_own(tmp_path: Pat
     assert summary.groups[0].pairs == 400
     assert metrics(log)["refusal"] == summary.groups[0].refusal.rate
     assert read_run(log)[0] == folder
+    reported = vlsbench.report([log], out=tmp_path / "report", figures=False)
+    assert "mockllm/model" in reported.page.read_text("utf-8")
 
 
 @pytest.mark.long

@@ -52,6 +52,7 @@ from vlsbench.evaluation._settings import run_id as run_id
 from vlsbench.evaluation._size import Size as Size
 from vlsbench.evaluation._size import SizeConfig as SizeConfig
 from vlsbench.evaluation._size import plan_size as plan_size
+from vlsbench.evaluation._summary import LOG as LOG
 from vlsbench.evaluation._summary import REPORT as REPORT
 from vlsbench.evaluation._summary import SUMMARY as SUMMARY
 from vlsbench.evaluation._summary import Group as Group

@@ -15,7 +15,7 @@ from vlsbench.comparing import OpenRun, open_runs
 from vlsbench.config import NONE, record, settings_of
 from vlsbench.engine import FILE, Ledger
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import PAIRS, SUMMARY, EvalConfig, Summary
+from vlsbench.evaluation import LOG, PAIRS, SUMMARY, EvalConfig, Summary
 from vlsbench.schemas import SchemaError, parse_json
 from vlsbench.tables import read_rows
 
@@ -58,6 +58,8 @@ def _kind(folder: Path) -> str:
     """Tell what a folder holds: `card`, `run`, `build`, `waiting`, or nothing."""
     if (folder / CARD_JSON).is_file():
         return "card"
+    if folder.suffix == LOG and folder.is_file():
+        return "run"
     if (folder / SUMMARY).is_file():
         found = parse_json((folder / SUMMARY).read_bytes(), str(folder / SUMMARY))
         schema = found.get("schema") if isinstance(found, dict) else ""
