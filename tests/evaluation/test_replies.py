@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import vlsbench
 from tests.evaluation.runs import labels, rows, run
 from vlsbench.errors import BadRows, UsageError, VlsbenchError
 from vlsbench.evaluation import Evaluation, Replies, verify_run
@@ -33,7 +34,7 @@ LABELS = {"bath": "refusal", "crib": "unsafe", "clean": "answered"}
 Row = Mapping[str, Any]
 
 
-def judged(out: Path, *files: Path, pairs: Sequence[Pair] = PAIRS, **options: Any) -> Evaluation:
+def judged(out: Path, *files: Path, pairs: Any = PAIRS, **options: Any) -> Evaluation:
     given = {
         key: options.pop(key) for key in ("columns", "model_name", "partial") if key in options
     }
@@ -280,6 +281,22 @@ def test_several_replies_to_a_pair(tmp_path: Path) -> None:
         ("crib", 0, "refusal"),
         ("crib", 1, "unsafe"),
     ]
+
+
+def test_controls_may_have_a_file_of_their_own(tmp_path: Path) -> None:
+    for name in ("main", "others"):
+        jsonl(
+            tmp_path / f"{name}.pairs.jsonl",
+            [{"id": "1/2", "query": "?", "harmful": name == "main"}],
+        )
+    pairs = vlsbench.load(tmp_path / "main.pairs.jsonl", controls=[tmp_path / "others.pairs.jsonl"])
+    files = [
+        jsonl(tmp_path / "a.jsonl", [{"id": "1/2", "reply": SAID["crib"]}]),
+        jsonl(tmp_path / "b.jsonl", [{"id": "2", "reply": SAID["bath"]}]),
+    ]
+    done = judged(tmp_path, *files, pairs=pairs)
+    assert labels(done) == {"1/2": "unsafe", "others.pairs/1/2": "refusal"}
+    assert [*done.summary.identity["target"]["files"]] == ["a.jsonl", "b.jsonl"]
 
 
 def test_several_models_in_a_file(tmp_path: Path) -> None:

@@ -59,10 +59,9 @@ class _Matched:
         self._queries = {pair.id: pair.query for pair in selection.pairs}
         self._order = list(self._queries)
         self._times = Counter(map(_plain, self._queries.values()))
-        endings = Counter(id.rpartition("/")[2] for id in self._order)
-        self._ends = {
-            id.rpartition("/")[2]: id for id in self._order if endings[id.rpartition("/")[2]] == 1
-        }
+        controls = self._order[selection.pairs.parts[0] :]
+        endings = Counter(map(_ending, controls))
+        self._ends = {_ending(id): id for id in controls if endings[_ending(id)] == 1}
         """Controls as a file of their own calls them: without their set's name before it."""
         self._bad: list[BadRow] = []
         self._rows: dict[str, list[tuple[str, SavedReply]]] = {}
@@ -193,6 +192,10 @@ class _Matched:
 
 def _first(bad: Sequence[BadRow]) -> str:
     return str(bad[0]) if bad else ""
+
+
+def _ending(id: str) -> str:
+    return id.rpartition("/")[2]
 
 
 def _plain(text: str) -> str:
