@@ -333,6 +333,7 @@ def test_either_a_model_or_replies(tmp_path: Path) -> None:
         ("no.jsonl", None, "no such file"),
         ("no.xlsx", None, "no such file"),
         ("no.eval", None, "no such file"),
+        (".", None, "is no finished run"),
         ("x.xlsx", b"PK no", "no readable Excel file"),
         ("x.docx", b"hm", "not one of .jsonl"),
         ("x.eval", b"PK no", "no readable Inspect log"),
@@ -346,7 +347,7 @@ def test_a_file_that_cannot_be_read_is_one_line(
     with pytest.raises(VlsbenchError, match=said) as caught:
         judged(tmp_path, tmp_path / name)
     assert "\n" not in str(caught.value)
-    assert name in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)
 
 
 def test_an_inspect_log_is_read(tmp_path: Path) -> None:

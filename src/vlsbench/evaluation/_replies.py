@@ -14,7 +14,7 @@ from vlsbench.evaluation._reply_files import (
     read_replies,
 )
 from vlsbench.evaluation._settings import Presentation, Replies, Selection
-from vlsbench.files import file_sha256, unreadable
+from vlsbench.files import file_sha256
 from vlsbench.models import RecordedReplies, Reply
 from vlsbench.pairs import View, parse_columns
 from vlsbench.text import counted
@@ -40,14 +40,9 @@ def open_replies(given: Replies, selection: Selection, shown: Presentation) -> R
     matched = _Matched(selection, shown)
     origin: dict[str, str] = {}
     for path in given.files:
-        saved = [(path.name, row) for row in read_replies(path, columns)]
-        for name, row in saved:
-            matched.add(name, row)
-        file = file_of(path)
-        try:
-            origin[path.name] = file_sha256(file)
-        except OSError as error:
-            raise VlsbenchError(unreadable(file, error)) from None
+        for row in read_replies(path, columns):
+            matched.add(path.name, row)
+        origin[str(path) if path.name in origin else path.name] = file_sha256(file_of(path))
     return matched.recorded(given, origin)
 
 

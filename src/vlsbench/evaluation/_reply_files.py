@@ -68,7 +68,9 @@ class SavedReply:
 
 def file_of(path: Path) -> Path:
     """Return the file that holds the replies: that of a run, where the path is a run's folder."""
-    return path / PAIRS if (path / PAIRS).is_file() else path
+    if path.is_dir() and not (path / PAIRS).is_file():
+        raise VlsbenchError(f"{path} is no finished run (no {PAIRS}): name the file of replies")
+    return path / PAIRS if path.is_dir() else path
 
 
 def read_replies(path: Path, given: Mapping[str, str]) -> Iterator[SavedReply | BadRow]:
