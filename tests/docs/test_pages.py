@@ -20,7 +20,18 @@ from tests.docs.blocks import INDENTED, PAGES, ROOT, Block, blocks_of
 from vlsbench import lab
 
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
-OTHERS = ("accelerate", "mkdocs", "mypy", "pip", "pipx", "sha256sum", "torchrun")
+OTHERS = (
+    "accelerate",
+    "inspect",
+    "lmms-eval",
+    "LMUData",
+    "mkdocs",
+    "mypy",
+    "pip",
+    "pipx",
+    "sha256sum",
+    "torchrun",
+)
 """Other programs whose commands the sentences of the pages name."""
 
 
