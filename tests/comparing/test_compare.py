@@ -19,7 +19,7 @@ from vlsbench.evaluation import Output, compare_runs
 LEAKY, LEAKLESS, BENIGN = "lab/leaky?n=24", "lab/leakless?n=24", "lab/benign?n=24"
 
 
-def _all(compared: Compared, scope: Scope, measure: Measure, row: str = "") -> list[Difference]:
+def _all(compared: Compared, scope: Scope, measure: str, row: str = "") -> list[Difference]:
     return [
         one
         for one in compared.differences
@@ -27,7 +27,7 @@ def _all(compared: Compared, scope: Scope, measure: Measure, row: str = "") -> l
     ]
 
 
-def _one(compared: Compared, scope: Scope, measure: Measure, row: str, column: str) -> Difference:
+def _one(compared: Compared, scope: Scope, measure: str, row: str, column: str) -> Difference:
     (found,) = [one for one in _all(compared, scope, measure, row) if one.column == column]
     return found
 
@@ -99,10 +99,10 @@ def test_views_of_one_benchmark_are_compared_within_a_row(compared: Compared) ->
 
 
 def test_categories_add_up_to_the_whole(compared: Compared) -> None:
-    whole = _one(compared, Scope.OVERALL, Measure.REFUSAL, "lab/careful", LEAKLESS)
+    whole = _one(compared, Scope.OVERALL, "refusal", "lab/careful", LEAKLESS)
     parts = [
         one
-        for one in _all(compared, Scope.CATEGORY, Measure.REFUSAL, "lab/careful")
+        for one in _all(compared, Scope.CATEGORY, "refusal", "lab/careful")
         if one.column == LEAKLESS
     ]
     assert len(parts) > 2
@@ -113,7 +113,7 @@ def test_categories_add_up_to_the_whole(compared: Compared) -> None:
 def test_refusal_and_warning_part_the_safety_rate(compared: Compared) -> None:
     safety, refusal, warning = (
         _one(compared, Scope.OVERALL, measure, "lab/careful", LEAKY).points or 0
-        for measure in (Measure.SAFETY, Measure.REFUSAL, Measure.WARNING)
+        for measure in (Measure.SAFETY, "refusal", "warning")
     )
     assert refusal + warning == pytest.approx(safety)
     assert 0 < refusal < safety
@@ -125,7 +125,7 @@ def test_every_table_is_a_family_of_its_own_for_holm(compared: Compared) -> None
             family = [
                 one
                 for one in compared.differences
-                if one.scope is scope and one.measure.headline is headline
+                if one.scope is scope and one.headline is headline
             ]
             assert {one.tests for one in family} == {len(family)}
             for one in family:
@@ -148,9 +148,7 @@ def test_holm_by_hand(compared: Compared) -> None:
 def test_it_agrees_with_runs_diff(runs: Path) -> None:
     one, other = runs / "leakless-helpful", runs / "leakless-careful"
     found = compare_runs(one, other)
-    mine = _one(
-        vlsbench.compare([one, other]), Scope.OVERALL, Measure.REFUSAL, "lab/careful", LEAKLESS
-    )
+    mine = _one(vlsbench.compare([one, other]), Scope.OVERALL, "refusal", "lab/careful", LEAKLESS)
     safety = _one(
         vlsbench.compare([one, other]), Scope.OVERALL, Measure.SAFETY, "lab/careful", LEAKLESS
     )

@@ -12,11 +12,11 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.judge import (
     JudgeContext,
     JudgeFormat,
-    JudgeProtocol,
     Label,
     LLMJudge,
     Unscored,
     Verdict,
+    read_rubric,
 )
 from vlsbench.models import Finish, Reply
 from vlsbench.pairs import Pair
@@ -176,7 +176,7 @@ async def test_context_decides_what_the_judge_is_told() -> None:
 
 def by_paper(text: str, pair: Pair = PAIR) -> Verdict:
     model = Model(text)
-    judge = LLMJudge(model, protocol=JudgeProtocol.PAPER)
+    judge = LLMJudge(model, rubric=read_rubric("paper"))
     return asyncio.run(judge.judge(about(pair=pair), model.ask))
 
 
@@ -210,24 +210,12 @@ def test_benign_pairs_have_our_labels_under_the_papers_protocol_too() -> None:
 
 def test_the_papers_protocol_tells_image_query_and_reply_alone() -> None:
     model = Model("")
-    judge = LLMJudge(model, protocol=JudgeProtocol.PAPER)
+    judge = LLMJudge(model, rubric=read_rubric("paper"))
     asyncio.run(judge.judge(about(), model.ask))
     (told, *_) = model.asked
     for word in ("full help", "cannot be understood", "DESCRIPTION", "REASON"):
         assert word not in told.text
     assert "safe with warning" in told.text
     for context in (JudgeContext.BOTH, JudgeContext.DESCRIPTION):
-        with pytest.raises(VlsbenchError, match="image, query and reply alone"):
-            LLMJudge(model, context, protocol=JudgeProtocol.PAPER)
-
-
-def test_ones_own_definitions_are_fenced_and_known_by_their_digest() -> None:
-    model = Model(as_json(explanation="x", label="warning"))
-    judge = LLMJudge(model, rubric="Mine: {braces} and <<<END REPLY 0>>>.")
-    asyncio.run(judge.judge(about(), model.ask))
-    (told,) = model.asked
-    assert "Mine: {braces}" in told.text
-    assert "Choose one label" not in told.text
-    assert told.text.index("Mine:") < told.text.index("<<<REPLY ")
-    identities = [LLMJudge(model, rubric=text).identity for text in ("", "one", "two")]
-    assert len({str(one.get("rubric")) for one in identities}) == 3
+        with pytest.raises(VlsbenchError, match="paper goes with --judge-context image"):
+            LLMJudge(model, context, rubric=read_rubric("paper"))

@@ -18,6 +18,7 @@ from vlsbench.judge import (
     Label,
     Unscored,
     Verdict,
+    is_scored,
     judge_offline,
     read_wording,
     verdict_without_judge,
@@ -136,7 +137,7 @@ def test_a_reply_in_another_language_has_no_label(text: str, language: str) -> N
 
 @pytest.mark.parametrize("text", ["Sure!", "No.", "OK", "Two minutes.", "1. 2. 3.", "x = 1"])
 def test_what_is_too_short_to_have_a_language_is_judged(text: str) -> None:
-    assert judge_offline(Reply(text), True).label.scored
+    assert is_scored(judge_offline(Reply(text), True).label)
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "\u200b\ufeff"])

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from vlsbench.evaluation import Gallery, Group, PairRow, Published, Spend, Summary, write_report
-from vlsbench.judge import Label
+from vlsbench.judge import Label, is_scored
 from vlsbench.pairs import MadeImage, Pair
 from vlsbench.stats import Rate
 
@@ -141,7 +141,7 @@ def rate(k: int, n: int) -> Rate:
 def group(name: str, members: Sequence[PairRow]) -> Group:
     """Count rows as a summary does."""
     labels = Counter(Label(row.label) for row in members)
-    scored = sum(number for label, number in labels.items() if label.scored)
+    scored = sum(number for label, number in labels.items() if is_scored(label))
     safe = labels[Label.REFUSAL] + labels[Label.WARNING]
     total = len(members)
     return Group(
@@ -150,7 +150,7 @@ def group(name: str, members: Sequence[PairRow]) -> Group:
         pairs=total,
         scored=scored,
         images=len(
-            {row.image_refs[0] for row in members if row.image_refs and Label(row.label).scored}
+            {row.image_refs[0] for row in members if row.image_refs and is_scored(row.label)}
         ),
         refusal=rate(labels[Label.REFUSAL], scored),
         warning=rate(labels[Label.WARNING], scored),

@@ -13,10 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vlsbench.calibrating._record import MODEL, CalibratedRun, Given, Reply, listed
+from vlsbench.calibrating._record import MODEL, CalibratedRun, Given, listed
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import unreadable, whole_file, write_text
-from vlsbench.judge import JudgeProtocol, rubric_text
 from vlsbench.pairs import Image, ImageError, load
 from vlsbench.schemas import parse_json
 from vlsbench.text import counted, csv_cell, csv_value, file_name
@@ -84,7 +83,7 @@ def write_tasks(
             except (KeyError, ImageError):
                 missing += bool(reply.image_refs)
             texts = {"id": id, "query": reply.query, "image": name, "reply": reply.reply}
-            choices = [str(label) for label in reply.labels]
+            choices = run.labels(id)
             rows.append([*texts.values(), " / ".join(choices), "", "", "", ""])
             options = [{"value": choice} for choice in choices]
             tasks.append({"data": {**texts, "image": shown, "choices": options}})
@@ -107,10 +106,11 @@ def write_tasks(
 
 def rubric_of(run: CalibratedRun, harmful: bool) -> str:
     """Return the judge's definitions of the labels, for one kind of pairs."""
-    asked = run.summary.settings.get("judging", {})
-    own = asked.get("prompt") and f"The judge's definitions are those of {asked['prompt']}."
-    protocol = JudgeProtocol(asked.get("protocol", JudgeProtocol.VLSBENCH))
-    return rubric_text(harmful, protocol, own or "")
+    parts = [run.rubric.text(harmful)]
+    for name, rules in run.rubric.categories.items() if harmful else ():
+        said = [rules.policy, *(f"{label}: {text}" for label, text in rules.definitions.items())]
+        parts.append("\n".join([f"Of category {name}:", *filter(None, said)]))
+    return "\n\n".join(parts)
 
 
 def reply_images(
@@ -168,7 +168,7 @@ def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
         for where, given in read_labels(path):
             place = (given.annotator, given.id, given.adjudicates)
             reply = run.replies.get(given.id)
-            if reply is None or (why := _fault(given, reply, drawn)):
+            if reply is None or (why := _fault(given, run, drawn)):
                 why = why if reply else f"no scored reply {given.id[:60]!r} in this run"
                 bad.append(f"{path.name}, {where}: {why}")
             elif place not in standing:
@@ -188,11 +188,11 @@ def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
     return len(new), known
 
 
-def _fault(given: Given, reply: Reply, drawn: set[str]) -> str:
+def _fault(given: Given, run: CalibratedRun, drawn: set[str]) -> str:
     if given.id not in drawn:
         return f"{given.id} was not drawn: labels of replies that somebody chose correct nothing"
-    if given.label not in reply.labels:
-        return f"label {given.label[:40]!r} of {given.id}: choose {', '.join(reply.labels)}"
+    if given.label not in (labels := run.labels(given.id)):
+        return f"label {given.label[:40]!r} of {given.id}: choose {', '.join(labels)}"
     return "" if given.annotator else f"{given.id} has no annotator"
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PAIRS, judge_digest, read_run
-from vlsbench.judge import Label, reply_labels
+from vlsbench.judge import is_scored
 from vlsbench.schemas import decode_json
 from vlsbench.tables import read_rows
 
@@ -48,11 +48,6 @@ class Reply:
     def image(self) -> str:
         """What its pair's images are known by: replies that share it are one cluster."""
         return self.cluster or "|".join(self.image_refs) or self.id
-
-    @property
-    def labels(self) -> tuple[Label, Label, Label]:
-        """Those that people can give it."""
-        return reply_labels(self.harmful)
 
     @property
     def sha256(self) -> str:
@@ -104,12 +99,13 @@ class CalibratedRun:
         self.folder, self.summary = read_run(folder)
         self._path = self.folder / RECORD
         self.judge = judge_digest(self.summary)
+        self.rubric = self.summary.rubric
         rows = read_rows(self.folder / PAIRS, Reply, remedy="run the run's eval command again")
         several = self.summary.samples > 1
         self.replies = {
             f"{row.id}#{row.sample}" if several else row.id: row
             for row in rows
-            if Label(row.label).scored
+            if is_scored(row.label)
         }
         """Id → reply, for all that the judge scored."""
         if not self.replies:
@@ -117,6 +113,10 @@ class CalibratedRun:
                 f"{self.folder}: the judge scored no reply, so there is none to check"
             )
         self.entries = list(self._read())
+
+    def labels(self, id: str) -> tuple[str, ...]:
+        """Return the labels that people can give a reply."""
+        return self.rubric.labels(self.replies[id].harmful)
 
     def _read(self) -> Iterator[Entry]:
         try:

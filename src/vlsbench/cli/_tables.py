@@ -19,8 +19,10 @@ if TYPE_CHECKING:
         Evaluation,
         EvaluationPlan,
         Group,
+        Mean,
         Sampled,
     )
+    from vlsbench.judge import Rubric
     from vlsbench.pages import Cell
     from vlsbench.stats import Rate
 
@@ -60,16 +62,32 @@ def _percent(value: float | None, low: float | None, high: float | None) -> str:
     return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
+HEADS = {"refusal": "refused", "warning": "warned", "safe": "is safe"}
+"""Label → how its column is headed, where it is not called as the label."""
+
+
 def _rates_table(
-    title: str, groups: Iterable[Group], *, harmful: bool, by: str = "category"
+    title: str, groups: Sequence[Group], rubric: Rubric, *, by: str = "category"
 ) -> Listing:
-    last = "safe" if harmful else "answered"
-    table = Listing([by], ("n", "refused", "warned", last, "unscored"), title)
+    harmful = groups[0].harmful
+    declined = () if harmful else ("refusal",) if len(rubric.declined) == 1 else ("declined",)
+    parts, marks = rubric.parts(harmful), tuple(groups[0].marks)
+    heads = [HEADS.get(name, name) for name in (*declined, *parts)]
+    heads += ["safe" if harmful else "answered", *marks]
+    graded = ("mean grade",) if groups[0].grade else ()
+    table = Listing([by], ("n", *heads, *graded, "unscored"), title)
     for group in groups:
-        rates = (group.refusal, group.warning, group.safety if harmful else group.answered)
-        cells = (group.scored, *map(percent, rates), group.pairs - group.scored)
+        rates = [group.refusal] if declined else []
+        rates += [group.share(name) for name in parts]
+        rates += [group.safety if harmful else group.answered, *group.marks.values()]
+        grade = [_mean(group.grade)] if graded else []
+        cells = (group.scored, *map(percent, rates), *grade, group.pairs - group.scored)
         table.line(group.name, *cells, style="bold" if group.name == "all" else "")
     return table
+
+
+def _mean(found: Mean | None) -> str:
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "–"
 
 
 def _fine_print(groups: Iterable[Group], samples: int) -> Iterable[str]:
@@ -133,7 +151,7 @@ def print_summary(done: Evaluation) -> None:
 
         if whole := mine(summary.groups):
             rows = [*mine(summary.categories), *whole]
-            console.print(_rates_table(f"{heading} · {kind}", rows, harmful=harmful))
+            console.print(_rates_table(f"{heading} · {kind}", rows, summary.rubric))
             fine = dict.fromkeys(_fine_print(whole, summary.samples))
             say(*(line for line in fine if line not in told))
             told |= fine.keys()
@@ -144,7 +162,10 @@ def print_summary(done: Evaluation) -> None:
         for what, groups in spoken.items():
             if parts := mine(groups):
                 title = f"{kind} by the language of the {what}"
-                console.print(_rates_table(title, parts, harmful=harmful, by="language"))
+                console.print(_rates_table(title, parts, summary.rubric, by="language"))
+    if (rubric := summary.rubric).identity:
+        threshold = f"; unsafe from grade {rubric.threshold:g} on" if rubric.grades else ""
+        say(f"Rubric {rubric.name}: {', '.join(rubric.safe)} count as safe{threshold}.")
     for reason, words in summary.unscored_words.items():
         say(f"{reason}, most often: {words}")
     if net := summary.net:

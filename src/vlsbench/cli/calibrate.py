@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
 
@@ -44,8 +44,8 @@ class CalibrateConfig:
         ),
     ] = None
     aim: Annotated[
-        Literal["all", "refusal", "warning", "safety"],
-        Option("The rate whose interval the draw makes short."),
+        str,
+        Option("The rate whose interval the draw makes short: `safety`, a label, or `all`."),
     ] = "all"
     seed: Annotated[int, Option("Random seed of the draw.")] = 0
     labels: Annotated[

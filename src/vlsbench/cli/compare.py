@@ -55,7 +55,7 @@ def _compare(config: CompareConfig, *, as_json: bool) -> None:
     else:
         say(
             "Next: the same command with --out FOLDER writes a page, LaTeX, CSV and the figure, "
-            "with categories, refusal and warning",
+            "with categories and labels",
             style="dim",
         )
 

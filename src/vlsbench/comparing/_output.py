@@ -220,15 +220,13 @@ def difference_tables(compared: Compared) -> list[DifferencesTable]:
     tables = []
     for headline, (scope, title) in product((True, False), TITLES.items()):
         lines = [
-            one
-            for one in compared.differences
-            if one.scope == scope and one.measure.headline is headline
+            one for one in compared.differences if one.scope == scope and one.headline is headline
         ]
         # Where one of two runs has no such pairs, there is nothing to show.
         if lines := [one for one in lines if one.n] or lines:
             tables.append(
                 DifferencesTable(
-                    title=title if headline else f"{title}: refusal and warning",
+                    title=title if headline else f"{title}: by label",
                     caption=family(lines),
                     texts=4 if scope in PARTS else 3,
                     cells=[difference_cells(line, PARTS.get(scope, "")) for line in lines],

@@ -8,18 +8,16 @@ from dataclasses import replace
 from vlsbench.comparing._runs import OpenRun
 from vlsbench.comparing._table import Difference, Kind, Measure, Scope
 from vlsbench.evaluation import Ended, shared_pairs
-from vlsbench.judge import Label
+from vlsbench.judge import is_scored
 from vlsbench.stats import Interval, difference_interval, holm, paired_interval, paired_p
 
-COUNTS = {
-    Measure.SAFETY: (Label.REFUSAL, Label.WARNING),
-    Measure.REFUSAL: (Label.REFUSAL,),
-    Measure.WARNING: (Label.WARNING,),
-    Measure.OVER_REFUSAL: (Label.REFUSAL,),
-}
-"""Measure → the labels that it counts."""
-HARMFUL = (Measure.SAFETY, Measure.REFUSAL, Measure.WARNING)
-BENIGN = (Measure.OVER_REFUSAL,)
+
+def _counts(run: OpenRun, *, harmful: bool) -> dict[str, tuple[str, ...]]:
+    """Return measure or label → the labels that it counts."""
+    rubric = run.summary.rubric
+    if not harmful:
+        return {Measure.OVER_REFUSAL: rubric.declined}
+    return {Measure.SAFETY: rubric.safe, **{label: (label,) for label in rubric.parts(True)}}
 
 
 def paired(
@@ -51,15 +49,15 @@ def paired(
         known = first or after.ended[key]
         name = known.category or "(none)" if scope is Scope.CATEGORY else part
         groups.setdefault((not known.harmful, name), []).append((first, second))
-    found: dict[Measure, Difference] = {}
+    found: dict[str, Difference] = {}
     for (benign, name), members in sorted(groups.items(), key=lambda item: item[0]):
-        both = [(a, b) for a, b in members if a and b and a.label.scored and b.label.scored]
+        both = [(a, b) for a, b in members if a and b and is_scored(a.label) and is_scored(b.label)]
         clusters = [first.cluster for first, _ in both]
         n = len(both)
-        for measure in BENIGN if benign else HARMFUL:
-            counted = COUNTS[measure]
-            then = [first.label in counted for first, _ in both]
-            now = [second.label in counted for _, second in both]
+        old, new = (_counts(run, harmful=not benign) for run in (before, after))
+        for measure in [name for name in old if name in new]:
+            then = [first.label in old[measure] for first, _ in both]
+            now = [second.label in new[measure] for _, second in both]
             interval = paired_interval(then, now, clusters)
             found[measure] = Difference(
                 *(scope, measure, row, columns[Kind.OVER_REFUSAL if benign else Kind.SAFETY], name),
@@ -122,7 +120,7 @@ def corrected(differences: Iterable[Difference]) -> tuple[Difference, ...]:
     families: dict[tuple[Scope, bool], list[int]] = {}
     for index, one in enumerate(listed):
         if one.p is not None:
-            families.setdefault((one.scope, one.measure.headline), []).append(index)
+            families.setdefault((one.scope, one.headline), []).append(index)
     for indices in families.values():
         values = holm([p for i in indices if (p := listed[i].p) is not None])
         for index, value in zip(indices, values, strict=True):

@@ -16,9 +16,9 @@ class Kind(StrEnum):
     """What a column of the table shows."""
 
     SAFETY = "safety"
-    """Refusal + warning on harmful pairs; higher is safer."""
+    """Labels that count as safe (refusal + warning) on harmful pairs; higher is safer."""
     OVER_REFUSAL = "over-refusal"
-    """Refusals of benign pairs; lower is better."""
+    """Labels that count as declined (refusals) of benign pairs; lower is better."""
     NET = "net rate"
     """Safe on harmful pairs less declined on the benign ones of the same run; higher is better."""
     ABILITY = "ability"
@@ -26,18 +26,11 @@ class Kind(StrEnum):
 
 
 class Measure(StrEnum):
-    """A rate whose paired difference is taken, and tested where it is a share of pairs."""
+    """A rate that a column shows, and whose paired difference is taken."""
 
     SAFETY = "safety"
     OVER_REFUSAL = "over-refusal"
     NET = "net rate"
-    REFUSAL = "refusal"
-    WARNING = "warning"
-
-    @property
-    def headline(self) -> bool:
-        """Whether it is one that a column shows; the others part the safety rate."""
-        return self not in (Measure.REFUSAL, Measure.WARNING)
 
 
 class Scope(StrEnum):
@@ -105,7 +98,8 @@ class Difference:
     """A paired difference of one rate on the same pairs, with its interval and test."""
 
     scope: Scope
-    measure: Measure
+    measure: str
+    """A `Measure`, or a label, whose share is a part of the safety rate."""
     row: str
     column: str
     """Title of the column; the benchmark where views are compared."""
@@ -136,6 +130,11 @@ class Difference:
     tests: int = 0
     """How many that are."""
     simulated: bool = False
+
+    @property
+    def headline(self) -> bool:
+        """Whether a column shows it; labels part what columns show."""
+        return self.measure in [*Measure]
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ from vlsbench.evaluation._summary import LOG as LOG
 from vlsbench.evaluation._summary import REPORT as REPORT
 from vlsbench.evaluation._summary import SUMMARY as SUMMARY
 from vlsbench.evaluation._summary import Group as Group
+from vlsbench.evaluation._summary import Mean as Mean
 from vlsbench.evaluation._summary import Net as Net
 from vlsbench.evaluation._summary import Spend as Spend
 from vlsbench.evaluation._summary import Summary as Summary

@@ -11,12 +11,12 @@ from typing import Any
 
 from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.evaluation._rows import PAIRS, Ended, read_pairs, shared_pairs
-from vlsbench.evaluation._sampled import SAFE
 from vlsbench.evaluation._settings import Presentation
-from vlsbench.judge import Label
+from vlsbench.evaluation._summary import SUMMARY, read_summary
+from vlsbench.judge import Label, Rubric, is_scored
 from vlsbench.models import call_key_of
 from vlsbench.pairs import file_digests
-from vlsbench.stats import paired_interval, paired_p
+from vlsbench.stats import Rate, clustered_rate, paired_interval, paired_p
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,9 @@ class Shift:
     """95 % interval, clustered by image."""
     p: float | None
     """Exact two-sided p of a sign-flip test over images."""
+    before: Rate
+    after: Rate
+    """The rates that differ, each by the rubric of its run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Comparison:
 
     settings: tuple[str, ...]
     """Parts of the runs' identities that differ."""
+    judges: tuple[str, str]
+    """Who judged, and by which rubric where they differ."""
     both_scored: int
     only_one: int
     """Pairs that only one of the runs has, or has scored."""
@@ -68,40 +73,51 @@ def compare_runs(one: Path, other: Path) -> Comparison:
     """Compare two runs. Raises `VlsbenchError` where one of them is none, or they
     are runs of different sets."""
     identities: list[dict[str, Any]] = []
+    judges: list[str] = []
+    rubrics: list[Rubric] = []
     for run in (one, other):
         with Ledger.read(run) as ledger:
             identities.append(json.loads(ledger.meta("identity") or "{}"))
+            judges.append(ledger.meta("judge") or "")
+        rubrics.append(read_summary(run / SUMMARY).rubric)
     first, second = identities
+    if rubrics[0].digest != rubrics[1].digest:
+        judges = [f"{who}, rubric {by.name}" for who, by in zip(judges, rubrics, strict=True)]
     settings = tuple(k for k in sorted({*first, *second}) if first.get(k) != second.get(k))
     mine, theirs = ({row.key: row for row in read_pairs(run)} for run in (one, other))
     shared = [
         (mine[key], theirs[key])
         for key in sorted(shared_pairs(one, mine, other, theirs))
-        if mine[key].label.scored and theirs[key].label.scored
+        if is_scored(mine[key].label) and is_scored(theirs[key].label)
     ]
     moves = Counter((not a.harmful, str(a.label), str(b.label)) for a, b in shared)
     return Comparison(
         settings=settings,
+        judges=(judges[0], judges[1]),
         both_scored=len(shared),
         only_one=len(mine.keys() | theirs.keys()) - len(shared),
         moves=tuple(Move(not benign, a, b, n) for (benign, a, b), n in sorted(moves.items())),
-        safety=_shift([pair for pair in shared if pair[0].harmful], SAFE),
-        over_refusal=_shift([pair for pair in shared if not pair[0].harmful], (Label.REFUSAL,)),
+        safety=_shift([p for p in shared if p[0].harmful], *(by.safe for by in rubrics)),
+        over_refusal=_shift(
+            [p for p in shared if not p[0].harmful], *(r.declined for r in rubrics)
+        ),
     )
 
 
-def _shift(pairs: Sequence[tuple[Ended, Ended]], counted: Sequence[Label]) -> Shift:
-    before = [one.label in counted for one, _ in pairs]
-    after = [other.label in counted for _, other in pairs]
+def _shift(pairs: Sequence[tuple[Ended, Ended]], old: Sequence[str], new: Sequence[str]) -> Shift:
+    before = [one.label in old for one, _ in pairs]
+    after = [other.label in new for _, other in pairs]
     clusters = [one.cluster for one, _ in pairs]
     interval = paired_interval(before, after, clusters)
     return Shift(
         pairs=len(pairs),
-        agreeing=sum(one.label is other.label for one, other in pairs),
+        agreeing=sum(one.label == other.label for one, other in pairs),
         difference=(sum(after) - sum(before)) / len(pairs) if pairs else None,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
         p=paired_p(before, after, clusters) if pairs else None,
+        before=clustered_rate(before, clusters),
+        after=clustered_rate(after, clusters),
     )
 
 

@@ -7,18 +7,14 @@ from bisect import insort
 from typing import NamedTuple
 
 from vlsbench.evaluation._rows import PairRow
-from vlsbench.judge import Label
+from vlsbench.judge import OURS, Label, Rubric
 from vlsbench.pairs import Pair
 
-LABEL_ORDER = (
-    Label.UNSAFE,
-    Label.WARNING,
-    Label.REFUSAL,
-    Label.ANSWERED,
-    Label.FILTERED,
-    Label.UNSCORED,
-)
-"""What a reader most wants to check comes first."""
+
+def label_order(rubric: Rubric) -> list[str]:
+    """Return all labels; what a reader most wants to check comes first."""
+    rated = (*reversed(rubric.labels(True)), *rubric.labels(False))
+    return [*dict.fromkeys(rated), Label.FILTERED, Label.UNSCORED]
 
 
 class _Entry(NamedTuple):
@@ -40,9 +36,9 @@ class Gallery:
     it, because later rows can only push it further back.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, rubric: Rubric = OURS) -> None:
         """Start empty."""
-        self._size = size
+        self._size, self._order = size, label_order(rubric)
         self._strata: dict[tuple[str, str], list[_Entry]] = {}
         self.total = 0
         """Answers seen."""
@@ -63,7 +59,5 @@ class Gallery:
     def chosen(self) -> list[tuple[PairRow, Pair]]:
         """Return the answers by category, label and id."""
         entries = [entry for stratum in self._strata.values() for entry in stratum]
-        entries.sort(
-            key=lambda e: (e.row.category, LABEL_ORDER.index(Label(e.row.label)), e.row.id)
-        )
+        entries.sort(key=lambda e: (e.row.category, self._order.index(e.row.label), e.row.id))
         return [(entry.row, entry.pair) for entry in entries]

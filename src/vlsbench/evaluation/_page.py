@@ -8,15 +8,16 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._calibrated import calibration_note
-from vlsbench.evaluation._gallery import LABEL_ORDER, Gallery
+from vlsbench.evaluation._gallery import Gallery, label_order
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import PairRow
-from vlsbench.judge import Label
+from vlsbench.judge import Rubric, Side
 from vlsbench.pages import MIME, thumbnail, write_page
 from vlsbench.pairs import Pair, View
 
@@ -40,16 +41,32 @@ VIEW_NOTES: dict[str, str] = {
 }
 
 
-def _stack(group: Group) -> list[dict[str, Any]]:
+PAINT: dict[str, str] = {
+    Side.SAFE: "warning",
+    Side.UNSAFE: "unsafe",
+    Side.NEITHER: "warning",
+    Side.DECLINED: "refusal",
+    Side.ANSWERED: "answered",
+}
+PAINTED = ("refusal", "warning", "unsafe", "answered", "filtered", "unscored", "open")
+
+
+def _paint(rubric: Rubric) -> dict[str, str]:
+    """Return label → the name of its colour; those of the user's own have their side's."""
+    labels = (*rubric.harmful.labels, *rubric.benign.labels)
+    own = {one.name: PAINT.get(one.side, "unscored") for one in labels if one.name not in PAINTED}
+    for names, colour in (
+        (rubric.safe, "refusal"),
+        (rubric.labels(True, Side.NEITHER), "answered"),
+    ):
+        own |= {name: colour for name in names[:1] if name in own}
+    return {**own, **{name: name for name in PAINTED}}
+
+
+def _stack(rubric: Rubric, group: Group) -> list[dict[str, Any]]:
     """Divide a group's pairs by label, in the order of the legend, in percent; open ones last."""
-    counts = {
-        Label.REFUSAL.value: group.refusal.k,
-        Label.WARNING.value: group.warning.k,
-        Label.ANSWERED.value: group.answered.k,
-        Label.UNSAFE.value: group.unsafe.k,
-        Label.FILTERED.value: group.filtered,
-        Label.UNSCORED.value: sum(group.unscored.values()),
-    }
+    counts = {name: group.share(name).k for name in rubric.labels(group.harmful)}
+    counts |= {"filtered": group.filtered, "unscored": sum(group.unscored.values())}
     counts["open"] = group.pairs - sum(counts.values())
     segments = []
     start = 0.0
@@ -68,9 +85,14 @@ def _section(summary: Summary, overall: Group) -> dict[str, Any]:
         value = (group.safety if overall.harmful else group.refusal).rate
         return -1.0 if value is None else value
 
+    labels = summary.rubric.labels(overall.harmful)
     categories = [group for group in summary.categories if group.harmful == overall.harmful]
     return {
         "harmful": overall.harmful,
+        "labels": labels,
+        "parts": [*summary.rubric.parts(overall.harmful)],
+        # Over-refusal stands before them, and is the same as its only label.
+        "tiles": [name for name in labels if overall.harmful or (name,) != summary.rubric.declined],
         "overall": overall,
         "by_rate": sorted(categories, key=lambda group: (-rate(group), group.name)),
         "categories": categories,
@@ -132,12 +154,13 @@ def write_report(summary: Summary, gallery: Gallery, path: Path) -> None:
         "calibration": calibration_note(path.parent, summary),
         "identity": json.dumps(summary.identity, indent=2, sort_keys=True, ensure_ascii=False),
         "sections": [_section(summary, group) for group in summary.groups],
-        "stack": _stack,
+        "stack": partial(_stack, summary.rubric),
+        "paint": _paint(summary.rubric),
         "published": _published_beside(summary) if summary.published else [],
         "view_note": VIEW_NOTES.get(summary.view, ""),
         "cards": _cards(chosen),
         "total": gallery.total,
-        "labels": [label for label in LABEL_ORDER if label in present],
+        "labels": [label for label in label_order(summary.rubric) if label in present],
         "shown_categories": sorted({row.category for row, _ in chosen}),
         "long": LONG,
         "longest": LONGEST,

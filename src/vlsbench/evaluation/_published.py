@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from vlsbench.judge import Rubric
+
 VLSBENCH_PAPER = "arXiv 2411.19939, judge GPT-4o"
 
 
@@ -22,21 +24,21 @@ class Published:
     source: str
 
 
-def differs(bench: str, view: str, judge: str, protocol: str) -> tuple[str, ...]:
+def differs(bench: str, view: str, judge: str, rubric: Rubric) -> tuple[str, ...]:
     """Say in what a run differs from the paper's; nothing where their figures can stand together.
 
     Args:
         bench: Name of the set, `vlsbench` for the whole one.
         view: Of the run.
         judge: Its spec.
-        protocol: What it was told of the labels: `vlsbench`, `paper`, or `own` for a user's text.
+        rubric: What it was told of the labels.
     """
     model = judge.partition("@")[0].rpartition("/")[2].lower()
     found = (
         (bench == "vlsbench", f"the set is {bench}"),
         (view == "full", f"the view is {view}"),
         (model.startswith("gpt-4o") and "mini" not in model, f"the judge is {judge}"),
-        (protocol == "paper", f"the judge's protocol is {protocol}"),
+        ("protocol" in rubric.identity, f"the rubric is {rubric.name}, not paper"),
     )
     return tuple(said for same, said in found if not same)
 

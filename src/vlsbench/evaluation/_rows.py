@@ -40,7 +40,7 @@ class PairRow:
     image_sha256: list[str]
     """Of the bytes that were sent."""
     label: str
-    """refusal, warning, unsafe, answered, filtered, unscored."""
+    """One of the rubric's (refusal, warning, unsafe; answered), or filtered, unscored."""
     unscored_reason: str
     explanation: str
     """The judge's; what went wrong where the pair is unscored."""
@@ -81,7 +81,7 @@ class Ended:
     category: str
     harmful: bool
     query: str
-    label: Label
+    label: str
     cluster: str = ""
     image_refs: tuple[str, ...] = ()
     sample: int = 0

@@ -29,7 +29,17 @@ from vlsbench.evaluation._summary import (
     spend_by_role,
 )
 from vlsbench.files import whole_file, write_json
-from vlsbench.judge import Judge, JudgeStage, Judging, Label, Question, Unscored, ask_judge
+from vlsbench.judge import (
+    Judge,
+    JudgeStage,
+    Judging,
+    Label,
+    Question,
+    Rubric,
+    Unscored,
+    ask_judge,
+    rubric_of,
+)
 from vlsbench.models import ChatModel, Price, RecordedReplies, Reply, Request
 from vlsbench.pages import counted
 from vlsbench.pairs import Pair, Swapper
@@ -105,6 +115,11 @@ class EvaluationPlan:
     """What the open pairs will take; None where nothing is open."""
 
     @property
+    def rubric(self) -> Rubric:
+        """Which labels replies can get."""
+        return rubric_of(self.judge)
+
+    @property
     def answers(self) -> int:
         """How many answers the run is to have."""
         return len(self.selection) * self.shown.samples
@@ -116,6 +131,9 @@ class EvaluationPlan:
         if isinstance(self.target, RecordedReplies):
             yield from self.target.notes
             samples = 1  # whoever asked several times did so elsewhere
+        categories = {pair.category for pair in self.selection} if self.rubric.categories else ()
+        if lost := [name for name in self.rubric.categories if name not in categories]:
+            yield f"the rubric has rules for categories that no pair has: {', '.join(lost)}"
         cold = (
             ("target", samples, self.shown.params.temperature, "--temperature"),
             ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),
@@ -234,8 +252,8 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     there = all((folder / name).is_file() for name in (".files", SUMMARY, PAIRS, REPORT))
     if there and mark.read_text("utf-8") == stamp:
         return read_summary(folder / SUMMARY)
-    counts = Counts(plan.shown.samples, plan.judging.repeats)
-    gallery = Gallery(plan.output.gallery)
+    counts = Counts(plan.shown.samples, plan.judging.repeats, plan.rubric)
+    gallery = Gallery(plan.output.gallery, plan.rubric)
     with whole_file(folder / PAIRS) as part, RowWriter(PairRow, part) as file:
         for pair, row in pair_rows(plan.selection, ledger, plan.shown):
             counts.add(row)
@@ -254,10 +272,9 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
     spend, served_by = spend_by_role(ledger)
     simulated = pairs.simulated or any(map(is_simulated, {*served_by, plan.judge.name}))
     redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
-    groups, told = counts.overall(), plan.judge.identity
-    protocol = "own" if "rubric" in told else str(told.get("protocol", "vlsbench"))
+    groups = counts.overall()
     rows = published_results(pairs.name, str(plan.shown.view))
-    apart = differs(pairs.name, str(plan.shown.view), plan.judge.name, protocol) if rows else ()
+    apart = differs(pairs.name, str(plan.shown.view), plan.judge.name, plan.rubric) if rows else ()
     return Summary(
         schema=SCHEMA,
         vlsbench=__version__,
@@ -271,6 +288,7 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
         judge=plan.judge.name,
         identity=json.loads(ledger.meta("found") or "null") or plan.identity,
         settings=plan.settings,
+        rubric=plan.rubric,
         simulated=simulated,
         complete=complete,
         started=ledger.meta("started") or "",

@@ -17,13 +17,11 @@ from vlsbench.judge._harm import HarmJudge as HarmJudge
 from vlsbench.judge._judge import Judge as Judge
 from vlsbench.judge._judge import Part as Part
 from vlsbench.judge._judge import Question as Question
-from vlsbench.judge._judge import reply_labels as reply_labels
+from vlsbench.judge._judge import rubric_of as rubric_of
 from vlsbench.judge._llm import JUDGE_PARAMS as JUDGE_PARAMS
 from vlsbench.judge._llm import PROMPT_VERSION as PROMPT_VERSION
 from vlsbench.judge._llm import JudgeContext as JudgeContext
-from vlsbench.judge._llm import JudgeProtocol as JudgeProtocol
 from vlsbench.judge._llm import LLMJudge as LLMJudge
-from vlsbench.judge._llm import rubric_text as rubric_text
 from vlsbench.judge._majority import MajorityJudge as MajorityJudge
 from vlsbench.judge._majority import majority as majority
 from vlsbench.judge._offline import BITS as BITS
@@ -35,12 +33,20 @@ from vlsbench.judge._offline import wording_features as wording_features
 from vlsbench.judge._open import Judging as Judging
 from vlsbench.judge._open import open_harm_judge as open_harm_judge
 from vlsbench.judge._open import open_judge as open_judge
+from vlsbench.judge._rubric import OURS as OURS
+from vlsbench.judge._rubric import SHIPPED as SHIPPED
+from vlsbench.judge._rubric import Definitions as Definitions
+from vlsbench.judge._rubric import Rubric as Rubric
+from vlsbench.judge._rubric import RubricLabel as RubricLabel
+from vlsbench.judge._rubric import Side as Side
+from vlsbench.judge._rubric import read_rubric as read_rubric
 from vlsbench.judge._stage import Case as Case
 from vlsbench.judge._stage import JudgeStage as JudgeStage
 from vlsbench.judge._stage import ask_judge as ask_judge
 from vlsbench.judge._verdict import Label as Label
 from vlsbench.judge._verdict import Unscored as Unscored
 from vlsbench.judge._verdict import Verdict as Verdict
+from vlsbench.judge._verdict import is_scored as is_scored
 from vlsbench.judge._verdict import verdict_without_judge as verdict_without_judge
 from vlsbench.registry import judge as register
 

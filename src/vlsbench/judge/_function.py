@@ -12,7 +12,8 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import Caller
 from vlsbench.judge._judge import Judge, Question
 from vlsbench.judge._offline import OFFLINE_VERSION, judge_offline
-from vlsbench.judge._verdict import Label, Verdict, verdict_without_judge
+from vlsbench.judge._rubric import OURS, Rubric
+from vlsbench.judge._verdict import Label, Verdict, label_of, verdict_without_judge
 from vlsbench.pairs import Pair
 from vlsbench.registry import conforming, guarded
 
@@ -34,6 +35,8 @@ class FunctionJudge:
     """See `Judge.identity`."""
     sees: bool = True
     """See `Judge.sees`."""
+    rubric: Rubric = OURS
+    """Whose labels it gives."""
     model: ClassVar[None] = None
 
     def check(self, pair: Pair) -> None:
@@ -45,17 +48,17 @@ class FunctionJudge:
         Raises:
             VlsbenchError: It returned something that is no label.
         """
-        if question.reply and (before := verdict_without_judge(question.reply)):
+        if question.reply and (before := verdict_without_judge(question.reply, question.refusal)):
             return before
         said = self.function(question)
         if inspect.isawaitable(said):
             said = await said
         if isinstance(said, Verdict):
             return said
-        try:
-            return Verdict(Label(said))
-        except ValueError:
-            raise wrong_label(self, question, said) from None
+        label = label_of(str(said))
+        if label not in question.labels:
+            raise wrong_label(self, question, said)
+        return Verdict(label)
 
 
 def wrong_label(judge: Judge, question: Question, said: object) -> VlsbenchError:

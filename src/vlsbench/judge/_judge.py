@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import Caller
+from vlsbench.judge._rubric import OURS, Rubric, Side
 from vlsbench.judge._verdict import Label, Verdict
 from vlsbench.models import ChatModel, Reply
 from vlsbench.pairs import ImageData, Pair
@@ -38,13 +39,23 @@ class Question:
     """The target's reply; None where the material itself is judged."""
     part: Part = Part.PAIR
     """Which part of the pair the material is."""
+    rubric: Rubric = OURS
+    """Which labels a reply can get, and what they mean."""
 
     @property
-    def labels(self) -> tuple[Label, ...]:
+    def labels(self) -> tuple[str, ...]:
         """The labels that answer it."""
         if self.reply is None:
             return Label.HARMFUL, Label.BENIGN
-        return reply_labels(self.pair.harmful)
+        return self.rubric.labels(self.pair.harmful)
+
+    @property
+    def refusal(self) -> str:
+        """The label of a reply that the API reports as a refusal, without text."""
+        if Label.REFUSAL in self.labels:
+            return Label.REFUSAL
+        side = Side.SAFE if self.pair.harmful else Side.DECLINED
+        return self.rubric.labels(self.pair.harmful, side)[0]
 
     def need_reply(self) -> Reply:
         """Return the reply, for judges that judge nothing else.
@@ -59,9 +70,10 @@ class Question:
         return self.reply
 
 
-def reply_labels(harmful: bool) -> tuple[Label, Label, Label]:
-    """Return the labels that a reply to a harmful, or a benign, pair can be given."""
-    return Label.REFUSAL, Label.WARNING, Label.UNSAFE if harmful else Label.ANSWERED
+def rubric_of(judge: object) -> Rubric:
+    """Return the rubric that a judge follows; ours where it names none."""
+    found = getattr(judge, "rubric", OURS)
+    return found if isinstance(found, Rubric) else OURS
 
 
 class Judge(Protocol):

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from vlsbench.judge._asking import Caller
-from vlsbench.judge._judge import Judge, Question
-from vlsbench.judge._verdict import Label, Unscored, Verdict
+from vlsbench.judge._judge import Judge, Question, rubric_of
+from vlsbench.judge._verdict import Label, Unscored, Verdict, is_scored
 from vlsbench.pairs import Pair
 
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class MajorityJudge:
         self._judges = tuple(judges)
         self.name, self.model = judges[0].name, judges[0].model
         self.sees = all(judge.sees for judge in judges)
+        self.rubric = rubric_of(judges[0])
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -79,7 +80,9 @@ class MajorityJudge:
             return verdict
 
         found = await majority(
-            len(self._judges), ask, lambda verdict: verdict.label if verdict.label.scored else None
+            len(self._judges),
+            ask,
+            lambda verdict: verdict.label if is_scored(verdict.label) else None,
         )
         found = found or Verdict(Label.UNSCORED, reason=Unscored.JUDGE_DIVIDED)
         return replace(found, tries=tries)
@@ -92,6 +95,7 @@ class RepeatedJudge:
         """Take the judge, and how often it is asked; with an odd number two labels cannot tie."""
         self._judge, self._times = judge, times
         self.name, self.model, self.sees = judge.name, judge.model, judge.sees
+        self.rubric = rubric_of(judge)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -110,6 +114,6 @@ class RepeatedJudge:
         ]
         votes = tuple(verdict.label for verdict in verdicts)
         found = next((v for v in verdicts if 2 * votes.count(v.label) > self._times), None)
-        found = found or next((v for v in verdicts if not v.label.scored), None)
+        found = found or next((v for v in verdicts if not is_scored(v.label)), None)
         found = found or Verdict(Label.UNSCORED, reason=Unscored.JUDGE_DIVIDED)
         return replace(found, tries=sum(verdict.tries for verdict in verdicts), votes=votes)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from vlsbench import registry
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import unreadable
 from vlsbench.judge._asking import JudgeFormat
-from vlsbench.judge._function import Brought, as_judge
+from vlsbench.judge._function import OFFLINE, Brought, FunctionJudge, as_judge
 from vlsbench.judge._guards import harm_form
 from vlsbench.judge._harm import HarmJudge
-from vlsbench.judge._judge import Judge
-from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, JudgeProtocol, LLMJudge
+from vlsbench.judge._judge import Judge, rubric_of
+from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
 from vlsbench.judge._majority import RepeatedJudge
+from vlsbench.judge._rubric import SHIPPED, Rubric, read_rubric
 from vlsbench.models import FORMS, Connections, Params, meant
 from vlsbench.registry import Kind
 from vlsbench.text import did_you_mean
@@ -34,7 +33,7 @@ class Judging:
             "What tells the judge about the image: the image itself, the benchmark's description "
             "of it (the cheap judge), or both.",
             flags=("--judge-context",),
-            unset="both; the image alone where it is swapped, and with --judge-protocol paper",
+            unset="both; the image alone where it is swapped, and with --rubric paper",
         ),
     ] = None
     format: Annotated[
@@ -48,22 +47,14 @@ class Judging:
     max_tokens: Annotated[
         int, Option("Length limit of a verdict, in tokens.", flags=("--judge-max-tokens",), least=1)
     ] = JUDGE_PARAMS.max_tokens
-    protocol: Annotated[
-        JudgeProtocol,
+    rubric: Annotated[
+        str | Rubric,
         Option(
-            "What the judge is told of the labels: `vlsbench`, or `paper` for the definitions of "
-            "arXiv 2411.19939 (image, query and reply; label 1, 2 or 3).",
-            flags=("--judge-protocol",),
+            f"Labels, what they mean and what they count for: {', '.join(SHIPPED)}, or a TOML file "
+            "(docs/judges.md).",
+            metavar="NAME|FILE",
         ),
-    ] = JudgeProtocol.VLSBENCH
-    prompt: Annotated[
-        Path | None,
-        Option(
-            "Text file with your own definitions of the labels of harmful pairs; fences and the "
-            "form of the answer stay ours.",
-            flags=("--judge-prompt",),
-        ),
-    ] = None
+    ] = "vlsbench"
     temperature: Annotated[
         float | None,
         Option(
@@ -120,29 +111,23 @@ def open_judge(
         VlsbenchError: It is none of these.
     """
     found, judging = _given(judge, "model"), judging or Judging()
+    rubric = read_rubric(judging.rubric)
     if isinstance(found, str):
         found = LLMJudge(
             connections.open(found),
-            judging.context
-            or (JudgeContext.IMAGE if judging.protocol is JudgeProtocol.PAPER else context),
+            judging.context or JudgeContext(rubric.context or context),
             judging.format,
             Params(judging.max_tokens, judging.temperature, extra=judging.extra),
-            protocol=judging.protocol,
-            rubric=_read(judging.prompt) if judging.prompt else "",
+            rubric=rubric,
         )
+    elif rubric.identity and rubric_of(found).digest != rubric.digest:
+        if found is OFFLINE or not isinstance(found, FunctionJudge):
+            raise VlsbenchError(
+                f"judge {found.name} has labels of its own and follows no --rubric: name a model, "
+                "or a function of a Question, which gives one of its labels"
+            )
+        found = replace(found, rubric=rubric, identity={**found.identity, **rubric.identity})
     return RepeatedJudge(found, judging.repeats) if judging.repeats > 1 else found
-
-
-def _read(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise VlsbenchError(f"--judge-prompt {unreadable(path, error)}") from None
-    except UnicodeDecodeError:
-        raise VlsbenchError(f"--judge-prompt {path}: not UTF-8 text; save it as UTF-8") from None
-    if not text:
-        raise VlsbenchError(f"--judge-prompt {path}: the file is empty")
-    return text
 
 
 def open_harm_judge(

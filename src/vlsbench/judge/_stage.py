@@ -9,7 +9,7 @@ from typing import Any
 from vlsbench.engine import PROBE, Context, Keep, Record, Result
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._function import wrong_label
-from vlsbench.judge._judge import Judge, Question
+from vlsbench.judge._judge import Judge, Question, rubric_of
 from vlsbench.judge._verdict import Label, Verdict, verdict_without_judge
 from vlsbench.models import Finish, Reply, Request, call_key
 from vlsbench.registry import guarded
@@ -35,7 +35,8 @@ async def ask_judge(
     Raises:
         VlsbenchError: The judge's label does not answer the question.
     """
-    if question.reply and (before := verdict_without_judge(question.reply)):
+    question = replace(question, rubric=rubric_of(judge))
+    if question.reply and (before := verdict_without_judge(question.reply, question.refusal)):
         return before, ()
     calls: list[str] = []
     model = judge.model
@@ -55,7 +56,7 @@ async def ask_judge(
         await ctx.note(
             f"{judge.name} takes no JSON schema: its answers are held to their form by the prompt."
         )
-    if verdict.label not in question.labels and verdict.label is not Label.UNSCORED:
+    if verdict.label not in question.labels and verdict.label != Label.UNSCORED:
         raise wrong_label(judge, question, verdict.label)
     return verdict, tuple(calls)
 

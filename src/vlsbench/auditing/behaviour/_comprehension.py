@@ -18,6 +18,7 @@ from vlsbench.judge import (
     JudgeFormat,
     Label,
     fence,
+    is_scored,
     read_yes_no,
 )
 from vlsbench.models import ChatModel, Reply, Request, Schema
@@ -109,7 +110,7 @@ def check(image: EvaluationPlan, folder: Path) -> Checked:
         Record(row.id, (descriptions[row.id], row.reply))
         for row in rows
         # A refusal does not tell what was understood.
-        if row.label.scored and row.label is not Label.REFUSAL and row.id in descriptions
+        if is_scored(row.label) and row.label != Label.REFUSAL and row.id in descriptions
     ]
     facts = {"bench": image.selection.pairs.name, "view": STAGE, "judge": judge.spec}
     identity = {**facts, "judge": dict(judge.identity), "prompt": PROMPT_VERSION}

@@ -12,7 +12,7 @@ from math import sqrt
 
 from vlsbench.auditing._head import RunHead
 from vlsbench.evaluation import Ended
-from vlsbench.judge import Label
+from vlsbench.judge import Label, is_scored
 from vlsbench.pairs import View
 from vlsbench.stats import (
     Interval,
@@ -178,7 +178,7 @@ def share(rows: Answers, hits: Sequence[bool]) -> Rate:
 
 def share_of(rows: Answers, *labels: Label) -> Rate:
     """Return the share of the scored pairs that have one of the labels."""
-    scored = [row for row in rows if row.label.scored]
+    scored = [row for row in rows if is_scored(row.label)]
     return share(scored, [row.label in labels for row in scored])
 
 
@@ -200,10 +200,10 @@ def view_figures(view: str, harmful: Answers, benign: Answers) -> ViewFigures:
         view=str(view),
         safety=safety,
         refusal=share_of(harmful, Label.REFUSAL),
-        unscored=sum(not row.label.scored for row in harmful),
+        unscored=sum(not is_scored(row.label) for row in harmful),
         over_refusal=refused,
         over_caution=cautious,
-        unscored_controls=sum(not row.label.scored for row in benign),
+        unscored_controls=sum(not is_scored(row.label) for row in benign),
         net=_minus(safety, refused),
         net_of_warnings=_minus(safety, cautious),
     )
@@ -223,7 +223,7 @@ def change(view: str, full: Answers, hidden: Answers, again: Answers = ()) -> Vi
     """
 
     def cautious(rows: Answers) -> dict[str, bool]:
-        return {row.id: row.label in CAUTIOUS for row in rows if row.label.scored}
+        return {row.id: row.label in CAUTIOUS for row in rows if is_scored(row.label)}
 
     was, now, repeated = cautious(full), cautious(hidden), cautious(again)
     rows = [row for row in full if row.id in was and row.id in now]
