@@ -27,7 +27,7 @@ from vlsbench.models import CallFailed, Connections, RetryPolicy
 # Reading.
 
 
-def label(form: str, text: str) -> Label:
+def label(form: str, text: str) -> str:
     """Return what a guard's answer is read as."""
     model = Model(text)
     judge = HarmJudge(model, harm_form("mine", form))

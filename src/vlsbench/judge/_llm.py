@@ -134,7 +134,9 @@ def parse_verdict(text: str, rubric: Rubric, harmful: bool) -> tuple[str, str]:
     Raises:
         ValueError: It is anything else, a contradiction included.
     """
-    written = {(number, words): name for number, words, name in rubric.written(harmful)}
+    written = {
+        (number, words.strip().lower()): name for number, words, name in rubric.written(harmful)
+    }
     numbered = None not in {number for number, _ in written}
     fields = ("explanation", "label", *(["label_name"] if numbered else []))
     answer = strict_object(text, *fields)

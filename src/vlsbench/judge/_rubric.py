@@ -27,7 +27,7 @@ from vlsbench.text import did_you_mean, disarm
 
 SHIPPED = ("vlsbench", "paper", "siuo", "harm-grade")
 """Names of the rubrics that ship."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9 _-]{0,39}")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9 _-]{0,38}[a-z0-9])?")
 _RESERVED = (Label.FILTERED, Label.UNSCORED, "open", "all")
 _MARKERS = ("<<<", ">>>")
 _ASKS = "choose one label:"
@@ -248,8 +248,9 @@ def _faults(rubric: Rubric) -> Iterator[str]:
             if one.side not in sides:
                 near = did_you_mean(one.side, sides)
                 yield f"{key}.side: invalid value {one.side!r}: {near}choose {', '.join(sides)}"
+        given = {one.side for one in labels}
         for side in sides[:2]:
-            if side not in [one.side for one in labels]:
+            if side not in given and given <= {*sides}:
                 yield f"{kind}.labels: no label counts as {side}; give one of them that side"
         if len({bool(one.words) for one in labels}) > 1:
             yield f"{kind}.labels: give all labels words, or none"
