@@ -85,7 +85,8 @@ def test_labels_definitions_and_policies_reach_the_judge_within_our_order(mine: 
     there = replace(PAIR, category="Bath time")
     told, _ = asked(rubric, there)
     assert "Water is near." in told
-    assert "anything electric" in told and "the toddler gets" not in told
+    assert "anything electric" in told
+    assert "the toddler gets" not in told
 
 
 def test_a_rubric_says_what_labels_count_for(mine: Path) -> None:
@@ -136,8 +137,9 @@ def test_runs_of_earlier_versions_are_by_ours_or_the_papers() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_rubrics_have_a_title_and_both_sides(name: str) -> None:
     rubric = read_rubric(name)
-    assert rubric.title and rubric.name == name
-    assert rubric.safe and rubric.labels(True, Side.UNSAFE) and rubric.declined
+    assert rubric.title
+    assert rubric.name == name
+    assert all((rubric.safe, rubric.labels(True, Side.UNSAFE), rubric.declined))
     assert read_rubric(rubric) == rubric
 
 
@@ -198,7 +200,7 @@ async def test_functions_give_the_labels_of_the_rubric_and_others_say_that_they_
     question = replace(about("No."), rubric=read_rubric(mine))
     assert (await judge.judge(question, Model().ask)).label == "put away"
     assert judge.identity["rubric"] == read_rubric(mine).digest
-    with pytest.raises(VlsbenchError, match="judge offline .* follows no --rubric"):
+    with pytest.raises(VlsbenchError, match=r"judge offline .* follows no --rubric"):
         open_judge("offline", Connections(), judging)
 
 
@@ -219,7 +221,11 @@ def test_any_text_is_a_rubric_that_keeps_our_frame_or_one_clear_error(
     try:
         rubric = read_rubric(Rubric(Definitions(tuple(made), policy)))
     except VlsbenchError as error:
-        assert str(error).startswith("rubric: ")
+        found = str(error)
+    else:
+        found = "rubric: "
+    assert found.startswith("rubric: ")
+    if found != "rubric: ":
         return
     for name in rubric.labels(True):
         told, verdict = asked(rubric, answer=said(name))
