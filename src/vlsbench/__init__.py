@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vlsbench.building import Build, build
     from vlsbench.calibrating import calibrate
     from vlsbench.comparing import compare, rank
-    from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, plan
+    from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, judge_again, plan
     from vlsbench.pairs import load
     from vlsbench.releasing import release
     from vlsbench.reporting import report
@@ -36,7 +36,7 @@ _HOMES = {
     "building": ("Build", "build"),
     "calibrating": ("calibrate",),
     "comparing": ("compare", "rank"),
-    "evaluation": ("Evaluation", "EvaluationPlan", "evaluate", "plan"),
+    "evaluation": ("Evaluation", "EvaluationPlan", "evaluate", "judge_again", "plan"),
     "pairs": ("load",),
     "releasing": ("release",),
     "reporting": ("report",),
@@ -56,6 +56,7 @@ __all__ = [
     "calibrate",
     "compare",
     "evaluate",
+    "judge_again",
     "leaderboard",
     "load",
     "plan",

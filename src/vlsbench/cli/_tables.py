@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from vlsbench.auditing import Judged, Leaderboard
     from vlsbench.evaluation import (
+        Comparison,
         CostEstimate,
         Evaluation,
         EvaluationPlan,
@@ -62,6 +63,8 @@ def _percent(value: float | None, low: float | None, high: float | None) -> str:
     return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
+MOVES = 5
+"""Moves between labels that are told with examples."""
 HEADS = {"refusal": "refused", "warning": "warned", "safe": "is safe"}
 """Label → how its column is headed, where it is not called as the label."""
 
@@ -197,6 +200,40 @@ def print_summary(done: Evaluation) -> None:
     if unscored and summary.complete:
         again = f"the same command with --retry unscored asks {counted(unscored, 'pair')} again"
         say(f"      {again}", style="dim")
+
+
+def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
+    """Print two runs' rates on the pairs that both scored, their difference, and what moved."""
+    say(f"{counted(found.both_scored, 'pair')} scored in both, {found.only_one:,} in one alone")
+    who = found.judges if found.judges[0] != found.judges[1] else names
+    kinds = (
+        ("harmful pairs", "safety rate", True, found.safety),
+        ("benign pairs", "over-refusal", False, found.over_refusal),
+    )
+    for kind, rate, harmful, shift in kinds:
+        if shift.difference is None:
+            continue
+        moves = [move for move in found.moves if move.harmful is harmful]
+        table = Listing([kind], ["n", rate])
+        for name, one in zip(who, (shift.before, shift.after), strict=True):
+            table.line(name, one.n, percent(one))
+        bounds = f"{100 * (shift.low or 0):+.1f}, {100 * (shift.high or 0):+.1f}"
+        table.line("difference", shift.pairs, f"{100 * shift.difference:+.1f} [{bounds}]")
+        Console().print(table)
+        say(
+            f"Percent with 95 % intervals clustered by image; p = {shift.p:.3g} (sign-flip test "
+            f"over images); {shift.agreeing:,} have the same label."
+        )
+        columns = list(dict.fromkeys(move.after for move in moves))
+        counts = {(move.before, move.after): move.pairs for move in moves}
+        cross = Listing(["first, then →"], columns, f"labels of {kind}")
+        for label in dict.fromkeys(move.before for move in moves):
+            cross.line(label, *(counts.get((label, after), 0) for after in columns))
+        Console().print(cross)
+        moved = [move for move in moves if move.before != move.after]
+        for move in sorted(moved, key=lambda move: -move.pairs)[:MOVES]:
+            pairs = counted(move.pairs, "pair")
+            say(f"{move.before} → {move.after}: {pairs}, such as {', '.join(move.some)}")
 
 
 def print_judged(found: Judged, folder: Path) -> None:

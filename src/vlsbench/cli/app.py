@@ -17,6 +17,7 @@ from vlsbench.errors import EXIT_ERROR, EXIT_INTERRUPTED, VlsbenchError
 
 COMMANDS = {
     "eval": "Run a model over a benchmark and judge its replies.",
+    "judge": "Judge a run's replies again, by another judge or rubric; the target is not asked.",
     "audit": "Measure how much of the images' risk the texts of a benchmark tell.",
     "build": "Make a benchmark: from risk sub-categories or images to leak-free pairs.",
     "align": "Train a vision-language model to be safe, over TRL and PEFT.",

@@ -178,34 +178,15 @@ def diff(
 
     **Example:** `vlsbench runs diff runs/A runs/B`
     """
+    from vlsbench.cli._tables import print_comparison
     from vlsbench.evaluation import compare_runs
 
     found = compare_runs(one, other)
     if as_json:
         print_json(found)
         return
-    say(
-        f"differ in: {', '.join(found.settings) or 'nothing'}",
-        f"{counted(found.both_scored, 'pair')} scored in both, {found.only_one:,} in one alone",
-    )
-    kinds = (
-        ("harmful pairs", "safety rate", True, found.safety),
-        ("benign pairs", "over-refusal", False, found.over_refusal),
-    )
-    for kind, rate, harmful, shift in kinds:
-        if shift.difference is None:
-            continue
-        table = Listing((str(one), str(other)), ["pairs"], f"labels of {kind}")
-        for move in found.moves:
-            if move.harmful is harmful:
-                table.line(move.before, move.after, move.pairs)
-        Console().print(table)
-        say(
-            f"{rate} {100 * shift.difference:+.1f} points [{100 * (shift.low or 0):+.1f}, "
-            f"{100 * (shift.high or 0):+.1f}] on {shift.pairs:,} {kind}, {shift.agreeing:,} with "
-            "the same label (other − first; 95 % interval clustered by image); p = "
-            f"{shift.p:.3g} (sign-flip test over images)"
-        )
+    say(f"differ in: {', '.join(found.settings) or 'nothing'}")
+    print_comparison(found, (str(one), str(other)))
 
 
 @app.command()

@@ -151,7 +151,7 @@ def _latex(compared: Compared) -> str:
     said = " ".join([caption, *legend(compared), *compared.notes])
     rows = [*own, *([["Published"]] if published else []), *published]
     tables = [_tabular(["Model", *map(heading, columns)], rows, 1, said)]
-    headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
+    headline = [d for d in compared.differences if d.scope == "overall" and d.headline]
     if headline:
         names = ["model", "benchmark", "measure", "n", "difference", "p", "p, Holm"]
         lines = [[difference_cells(one)[name] for name in names] for one in headline]

@@ -1,5 +1,8 @@
 """Evaluate: from a pair to a verdict, and from verdicts to rates."""
 
+from vlsbench.evaluation._again import JudgeConfig as JudgeConfig
+from vlsbench.evaluation._again import judge_again as judge_again
+from vlsbench.evaluation._again import plan_again as plan_again
 from vlsbench.evaluation._calibrated import CALIBRATION as CALIBRATION
 from vlsbench.evaluation._calibrated import CALIBRATION_SCHEMA as CALIBRATION_SCHEMA
 from vlsbench.evaluation._calibrated import UNCALIBRATED as UNCALIBRATED
@@ -14,6 +17,7 @@ from vlsbench.evaluation._calibrated import judge_digest as judge_digest
 from vlsbench.evaluation._checkup import Finding as Finding
 from vlsbench.evaluation._checkup import State as State
 from vlsbench.evaluation._checkup import check_model as check_model
+from vlsbench.evaluation._compare import Comparison as Comparison
 from vlsbench.evaluation._compare import compare_runs as compare_runs
 from vlsbench.evaluation._compare import verify_run as verify_run
 from vlsbench.evaluation._estimate import tokens_of_images as tokens_of_images

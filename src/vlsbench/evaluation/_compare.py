@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,9 @@ from vlsbench.models import call_key_of
 from vlsbench.pairs import file_digests
 from vlsbench.stats import Rate, clustered_rate, paired_interval, paired_p
 
+SOME = 3
+"""Pairs that are named of those that moved."""
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -27,6 +29,8 @@ class Move:
     before: str
     after: str
     pairs: int
+    some: tuple[str, ...]
+    """Ids of a few of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +94,24 @@ def compare_runs(one: Path, other: Path) -> Comparison:
         for key in sorted(shared_pairs(one, mine, other, theirs))
         if is_scored(mine[key].label) and is_scored(theirs[key].label)
     ]
-    moves = Counter((not a.harmful, str(a.label), str(b.label)) for a, b in shared)
+    order = [[*by.labels(True), *by.labels(False)] for by in rubrics]
+
+    def place(item: tuple[tuple[bool, str, str], list[str]]) -> tuple[bool, int, int]:
+        benign, a, b = item[0]
+        return benign, order[0].index(a), order[1].index(b)
+
+    moved: dict[tuple[bool, str, str], list[str]] = {}
+    for a, b in shared:
+        moved.setdefault((not a.harmful, str(a.label), str(b.label)), []).append(a.id)
     return Comparison(
         settings=settings,
         judges=(judges[0], judges[1]),
         both_scored=len(shared),
         only_one=len(mine.keys() | theirs.keys()) - len(shared),
-        moves=tuple(Move(not benign, a, b, n) for (benign, a, b), n in sorted(moves.items())),
+        moves=tuple(
+            Move(not benign, a, b, len(ids), tuple(ids[:SOME]))
+            for (benign, a, b), ids in sorted(moved.items(), key=place)
+        ),
         safety=_shift([p for p in shared if p[0].harmful], *(by.safe for by in rubrics)),
         over_refusal=_shift(
             [p for p in shared if not p[0].harmful], *(r.declined for r in rubrics)

@@ -139,6 +139,7 @@ def plan(
     groups |= {"budget": limits, "connection": connection}
     groups |= {"replies": replies} if replies.files else {}
     settings = {name: record(group) for name, group in groups.items()}
+    settings |= {"set": pairs.opened} if pairs.opened else {}
     content, files = selection.content(shown.view)
     identity = identity_of(selection, content, shown, target, asked, judging)
     found = EvaluationPlan(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from vlsbench import registry
 from vlsbench.config import Data, Option
@@ -114,11 +114,26 @@ def load(
     if leave_out is not None:
         pairs = without(pairs, read_drop(leave_out, pairs.name))
         pairs.options = (*pairs.options, "--leave-out", os.fspath(leave_out))
-    if not controls:
-        return pairs
-    return _controlled(
-        pairs, [load(one, skip_bad=skip_bad, transforms=transforms) for one in controls]
-    )
+    if controls:
+        pairs = _controlled(
+            pairs, [load(one, skip_bad=skip_bad, transforms=transforms) for one in controls]
+        )
+    if not isinstance(bench, PairSet):
+        names = [_absolute(one) for one in (bench, *controls)]
+        given: dict[str, Any] = {"columns": dict(columns or {}), "controls": names[1:]}
+        given["transforms"] = [*transforms]
+        for name, path in (("data", data), ("leave_out", leave_out)):
+            given[name] = None if path is None else os.path.abspath(Path(path).expanduser())
+        pairs.opened = None if None in names else {"bench": names[0], **given}
+    return pairs
+
+
+def _absolute(bench: Bench) -> str | None:
+    """Return a set as it is named from any folder; None where it has no name."""
+    if not isinstance(bench, str | os.PathLike):
+        return bench.name if isinstance(bench, PairSet) and bench.opened else None
+    own = _own_set(os.fspath(bench))
+    return os.fspath(bench) if own is None else os.path.abspath(own)
 
 
 def _column_options(columns: Mapping[str, str] | None) -> list[str]:

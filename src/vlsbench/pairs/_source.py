@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from vlsbench import registry
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
@@ -149,6 +150,8 @@ class PairSet:
         """What was asked for; `name` also says what was changed."""
         self.options: tuple[str, ...] = ()
         """Options with which a command line opens the same set."""
+        self.opened: Mapping[str, Any] | None = None
+        """What `load` was called with, paths made absolute; None where objects were given."""
         self.source = source
         self.variant = variant
         self.root = root

@@ -1,0 +1,54 @@
+"""`vlsbench judge`: a run's replies judged again, beside what they were judged as."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rich.console import Console
+
+from vlsbench.cli._config import command
+from vlsbench.cli._ending import end_if_stopped
+from vlsbench.cli._print import print_json
+from vlsbench.config import values_of
+from vlsbench.evaluation import JudgeConfig
+
+
+def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+    """Judge a run's replies again, by another judge or rubric; the target is not asked.
+
+    The result is a run of its own, which names the one it was judged from. One table sets both
+    beside each other, pair by pair. The same command resumes where it stopped.
+
+    **Examples**
+
+    - `vlsbench judge runs/A --judge openai/gpt-4o --rubric paper`
+
+    - `vlsbench judge runs/A --judge inspect/anthropic/claude-sonnet-4-0`
+
+    - `vlsbench judge runs/A --judge openai/gpt-4o --rubric mine.toml --dry-run`
+
+    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
+    130 interrupted and resumable.
+    """
+    from vlsbench import evaluation
+    from vlsbench.cli._tables import print_comparison, print_plan, print_summary
+    from vlsbench.engine import find_run
+
+    settings = values_of(config)
+    settings["output"] = replace(config.output, progress=not quiet)
+    plan = evaluation.plan_again(settings.pop("run"), **settings)
+    if plan.estimate and (dry_run or not quiet):
+        print_plan(Console(stderr=True), plan, plan.estimate)
+    if dry_run:
+        return
+    done, before = evaluation.execute(plan), find_run(config.run)
+    compared = evaluation.compare_runs(before, done.folder)
+    if as_json:
+        print_json({"summary": done.summary, "comparison": compared})
+    else:
+        print_summary(done)
+        print_comparison(compared, (before.name, done.folder.name))
+    end_if_stopped(Console(stderr=True), done.stopped)
+
+
+judge = command(JudgeConfig, _judge, dry_run=True)
