@@ -1,4 +1,4 @@
-"""How far people who labelled the same things agree."""
+"""How far people or judges who labelled the same things agree, and what their labels make."""
 
 from __future__ import annotations
 
@@ -94,3 +94,40 @@ def alpha_interval(
     if len(found) < resamples / 2:
         return None
     return Interval(*(float(bound) for bound in np.quantile(found, (tail, 1 - tail))))
+
+
+SMOOTHING = 0.1
+"""Votes of each label added to each row of a rater's errors, so that no error is impossible."""
+ROUNDS = 500
+
+
+def dawid_skene(votes: NDArray[np.integer[Any]], kinds: int) -> NDArray[np.float64]:
+    """Return how likely each label is the right one, once each rater's errors are estimated.
+
+    Expectation maximisation, begun at the shares of the votes. Raters are taken to err
+    independently: where they share a bias, it is taken for the truth.
+
+    Args:
+        votes: Shape (n, r), the place of the label that rater j gave unit i; −1 for none.
+        kinds: How many labels there are.
+
+    Returns:
+        Shape (n, kinds), rows adding up to 1; units without a vote have the labels' overall shares.
+
+    Source: Dawid and Skene 1979, "Maximum likelihood estimation of observer error-rates using the
+    EM algorithm".
+    """
+    given = (votes[:, :, np.newaxis] == np.arange(kinds)).astype(float)
+    likely = given.sum(axis=1) + 1 / kinds
+    likely /= likely.sum(axis=1, keepdims=True)
+    for _ in range(ROUNDS):
+        errors = np.einsum("nt,nrk->rtk", likely, given) + SMOOTHING
+        errors /= errors.sum(axis=2, keepdims=True)
+        logs = np.log(likely.mean(axis=0) + np.finfo(float).tiny)
+        logs = logs + np.einsum("nrk,rtk->nt", given, np.log(errors))
+        better = np.exp(logs - logs.max(axis=1, keepdims=True))
+        better /= better.sum(axis=1, keepdims=True)
+        moved, likely = float(np.abs(better - likely).max(initial=0.0)), better
+        if moved < 1e-7:
+            break
+    return np.asarray(likely, dtype=float)

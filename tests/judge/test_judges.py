@@ -27,7 +27,7 @@ from vlsbench.judge import (
     Judging,
     Label,
     LLMJudge,
-    MajorityJudge,
+    Panel,
     Part,
     Question,
     Unscored,
@@ -74,12 +74,13 @@ def guard(name: str) -> Callable[[Model], Judge]:
 
 
 def votes(model: Model) -> Judge:
-    return MajorityJudge([HarmJudge(model, params=Params(seed=seed)) for seed in range(3)])
+    judges = [HarmJudge(model, params=Params(seed=seed)) for seed in range(3)]
+    return Panel(judges, brief=True)
 
 
 ASKING: dict[str, tuple[Callable[[Model], Judge], str, Question]] = {
     "model": (LLMJudge, VERDICT, about()),
-    "majority": (lambda model: MajorityJudge([LLMJudge(model)] * 3), VERDICT, about()),
+    "majority": (lambda model: Panel([LLMJudge(model)] * 3), VERDICT, about()),
     "prompt": (HarmJudge, HARM, material()),
     "votes": (votes, HARM, material()),
     "llama-guard": (guard("llama-guard"), "unsafe\nS2", material()),
@@ -275,7 +276,7 @@ async def test_a_majority_is_asked_for_until_it_is_sure(ctx: Context) -> None:
 
 async def test_a_majority_that_nobody_has_is_no_label(ctx: Context) -> None:
     said = iter(["refusal", "warning", "unsafe"])
-    divided = MajorityJudge([as_judge(lambda question: next(said), "one", version="1")] * 3)
+    divided = Panel([as_judge(lambda question: next(said), "one", version="1")] * 3)
     verdict, _ = await ask_judge(divided, about(), ctx)
     assert (verdict.label, verdict.reason) == (Label.UNSCORED, Unscored.JUDGE_DIVIDED)
 

@@ -16,7 +16,7 @@ from vlsbench.judge import (
     HarmJudge,
     Judge,
     JudgeFormat,
-    MajorityJudge,
+    Panel,
     fence,
     majority,
     read_yes_no,
@@ -188,7 +188,9 @@ def _sampling(params: Params, votes: int) -> list[Params]:
 
 def harm_judge(model: ChatModel, votes: int) -> Judge:
     """Return the judge of harm of the audit's measure B, put to so many votes."""
-    return MajorityJudge([HarmJudge(model, params=params) for params in _sampling(STRICT, votes)])
+    return Panel(
+        [HarmJudge(model, params=params) for params in _sampling(STRICT, votes)], brief=True
+    )
 
 
 class TaskStage(Generic[T]):

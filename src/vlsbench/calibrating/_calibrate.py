@@ -72,8 +72,10 @@ def draw(
     """Draw the replies whose labels say most, to have n in all.
 
     At first a pilot is drawn, in proportion to the judge's labels; once it is labelled, the rest,
-    where people and judge disagree. Between harmful and benign pairs the labels are split as the
-    square roots of their replies. What was drawn and has no label is returned before more is drawn.
+    where people and judge disagree. Where several judges differ, more is drawn, and comes first;
+    each reply's chance of being drawn is known, so the rates stay right. Between harmful and benign
+    pairs the labels are split as the square roots of their replies. What was drawn and has no label
+    is returned before more is drawn.
 
     Args:
         run: The run; what is drawn is added to its record.
@@ -108,10 +110,10 @@ def draw(
         wanted = rates.get(aim, ())
         others = tuple(place for place in range(len(labels)) if place not in wanted)
         wanted = others if wanted and len(others) < len(wanted) else wanted
-        strata: dict[str, list[str]] = {}
+        strata: dict[tuple[str, bool], list[str]] = {}
         for id, reply in run.replies.items():
             if reply.harmful is harmful:
-                strata.setdefault(reply.label, []).append(id)
+                strata.setdefault((reply.label, reply.disputed), []).append(id)
         counts = np.array(
             [
                 [sum(settled.labels.get(id) == label for id in ids) for label in labels]
@@ -120,13 +122,15 @@ def draw(
         )
         sizes = np.array([len(ids) for ids in strata.values()])
         share = round(total * root / sum(roots.values()))
-        more = next_sizes(sizes, counts, share, wanted) - counts.sum(axis=1)
+        disputed = [apart for _, apart in strata]
+        more = next_sizes(sizes, counts, share, wanted, disputed) - counts.sum(axis=1)
         for ids, size in zip(strata.values(), more, strict=True):
             rest = [id for id in ids if id not in settled.labels]
             replies = [run.replies[id] for id in rest]
             groups, clusters = [one.category for one in replies], [one.image for one in replies]
             new += [rest[place] for place in spread_out(groups, clusters, int(size), random)]
     new = [new[place] for place in random.permutation(len(new))]
+    new.sort(key=lambda id: not run.replies[id].disputed)
     run.add(drawn=new)
     return Drawn(tuple(new), len(before) + len(new) < min(n, len(run.replies)), len(new))
 
@@ -141,12 +145,18 @@ class _Kind:
         self.counted = rates_of(run.rubric, harmful)
         self.categories = np.array([reply.category for reply in chosen.values()], dtype=object)
         self.everyone = np.ones(len(chosen), dtype=np.bool_)
-        self.judge = np.array([self.labels.index(reply.label) for reply in chosen.values()])
+        # Ties of a panel have a place of their own, after the labels.
+        known = {label: place for place, label in enumerate(self.labels)}
+        self.judge = np.array([known.get(one.label, len(known)) for one in chosen.values()])
+        self.scored = self.judge < len(known)
         said = [settled.labels.get(id) for id in chosen]
         self.people = np.array([self.labels.index(label) for label in said if label])
         clusters = numbered(reply.image for reply in chosen.values())
         places = np.flatnonzero([label is not None for label in said])
-        self.found = Labelled(self.judge, clusters, places)
+        fine = numbered((one.label, one.disputed) for one in chosen.values())
+        # Drawn by an earlier version, without regard to disputes: strata may lack labels.
+        drawn = fine if set(fine) == set(fine[places]) else self.judge
+        self.found = Labelled(drawn, clusters, places)
 
     def rates(self, group: str, chosen: NDArray[np.bool_]) -> Iterator[CalibratedRate]:
         """Return the rates of the replies for which `chosen` holds."""
@@ -154,27 +164,32 @@ class _Kind:
         people = self.people[chosen[self.found.places]]
         for name, counted in self.counted.items():
             hits = np.isin(people, counted)
-            judge = clustered_rate(np.isin(self.judge[chosen], counted), found.clusters)
-            alone = Estimate(judge.rate or 0.0, judge.low or 0.0, judge.high or 0.0)
+            alone = chosen & self.scored
+            judged = np.isin(self.judge[alone], counted)
+            judge = clustered_rate(judged, self.found.clusters[alone])
+            said = Estimate(judge.rate or 0.0, judge.low or 0.0, judge.high or 0.0)
             corrected, more = found.corrected(hits)
-            ways = alone, found.human(hits), corrected, more
-            yield CalibratedRate(self.pairs, group, name, judge.n, len(people), *ways)
+            ways = said, found.human(hits), corrected, more
+            size = int(chosen.sum())
+            yield CalibratedRate(self.pairs, group, name, size, len(people), *ways)
 
     def by_category(self) -> Iterator[CalibratedRate]:
         """Return the rates of the categories that have enough labels."""
         for name in sorted(set(self.categories)):
             chosen = np.asarray(self.categories == name)
-            labelled = self.judge[self.found.places][chosen[self.found.places]]
-            everywhere = set(labelled) == set(self.judge[chosen])
+            labelled = self.found.strata[self.found.places][chosen[self.found.places]]
+            everywhere = set(labelled) == set(self.found.strata[chosen])
             if name and everywhere and len(labelled) >= LEAST:
                 yield from self.rates(str(name), chosen)
 
     def agreement(self) -> JudgeAgreement:
         """Compare the judge with people."""
-        judged, weights = self.judge[self.found.places], self.found.weights
+        scored = self.scored[self.found.places]
+        people, weights = self.people[scored], self.found.weights[scored]
+        judged = self.judge[self.found.places][scored]
         table = np.zeros((len(self.labels), len(self.labels)))
-        np.add.at(table, (self.people, judged), weights)
-        raw, _ = self.found.corrected(self.people == judged)
+        np.add.at(table, (people, judged), weights)
+        raw, _ = self.found.within(self.scored).corrected(people == judged)
         shares = table / table.sum()
         by_people, by_judge = shares.sum(axis=1), shares.sum(axis=0)
         both = table.sum(axis=1) + table.sum(axis=0)

@@ -1,6 +1,7 @@
 """Which replies to label, and what their labels say of all replies.
 
-The replies of one kind (to harmful pairs, to benign ones) are stratified by the judge's label. A
+The replies of one kind (to harmful pairs, to benign ones) are stratified by the judge's label, and
+of several judges by whether they differ. A
 pilot is drawn in proportion to the strata. Its labels tell where people and judge disagree most,
 and the rest is drawn there (Neyman 1934). A stratum's rate then has Jeffreys' posterior, the strata
 add up by their sizes, and the sum is taken for a beta distribution of the same mean and variance.
@@ -28,11 +29,18 @@ PILOT = 0.4
 """Share of the labels that is drawn before anything is known of the judge."""
 LEAST = 2
 """Labels in every stratum, or all that it has."""
+DISPUTED = 2.0
+"""How much likelier the pilot draws a reply over which judges differ: Neyman's ratio where two in
+five of their labels are wrong there, and one in fifteen elsewhere."""
 JEFFREYS = 0.5
 
 
 def next_sizes(
-    sizes: Numbers, counts: NDArray[np.integer[Any]], n: int, wanted: Sequence[int] = ()
+    sizes: Numbers,
+    counts: NDArray[np.integer[Any]],
+    n: int,
+    wanted: Sequence[int] = (),
+    disputed: Sequence[bool] = (),
 ) -> Numbers:
     """Return how many labels each stratum should have, of n in all.
 
@@ -42,9 +50,13 @@ def next_sizes(
         n: Labels in all; those that there are stay, and no stratum gets more than its replies.
         wanted: Places of the labels whose rates should have short intervals; by default all, each
             measured against what labels drawn at random would give.
+        disputed: Shape (h,), where several judges disagree: the pilot looks there more closely.
     """
     kinds, taken, scores = counts.shape[1], counts.sum(axis=1), sizes / sizes.sum()
+    if disputed:
+        scores = scores * np.where(disputed, DISPUTED, 1.0)
     if taken.any():
+        scores = sizes / sizes.sum()
         rates = (counts + 1 / kinds) / (taken[:, None] + 1)
         overall = scores @ rates
         spread = rates * (1 - rates) / (overall * (1 - overall))

@@ -17,7 +17,7 @@ from pathlib import Path
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PAIRS, judge_digest, read_run
-from vlsbench.judge import is_scored
+from vlsbench.judge import Unscored, is_scored
 from vlsbench.schemas import decode_json
 from vlsbench.tables import read_rows
 
@@ -30,7 +30,7 @@ MODEL = "model:"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply that a judge labelled, as `pairs.parquet` has it."""
+    """A reply that was judged, as `pairs.parquet` has it."""
 
     id: str
     category: str
@@ -43,6 +43,18 @@ class Reply:
     cluster: str = ""
     """Files of earlier versions have none."""
     sample: int = 0
+    unscored_reason: str = ""
+    judge_votes: tuple[str, ...] = ()
+
+    @property
+    def disputed(self) -> bool:
+        """Whether several judgements gave it different labels."""
+        return len({*self.judge_votes}) > 1
+
+    @property
+    def divided(self) -> bool:
+        """Whether no label came of them: a tie, which people can decide."""
+        return self.disputed and self.unscored_reason == Unscored.JUDGE_DIVIDED
 
     @property
     def image(self) -> str:
@@ -105,9 +117,9 @@ class CalibratedRun:
         self.replies = {
             f"{row.id}#{row.sample}" if several else row.id: row
             for row in rows
-            if is_scored(row.label)
+            if is_scored(row.label) or row.divided
         }
-        """Id → reply, for all that the judge scored."""
+        """Id → reply, for all that the judge scored, and those over which its votes are divided."""
         if not self.replies:
             raise VlsbenchError(
                 f"{self.folder}: the judge scored no reply, so there is none to check"

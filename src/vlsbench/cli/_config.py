@@ -11,7 +11,7 @@ from dataclasses import MISSING
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
 
@@ -85,6 +85,12 @@ def _number(setting: Setting, text: str) -> str | float:
     return value
 
 
+def _repeats(kind: Any) -> bool:
+    """Tell whether an option may be given several times."""
+    kinds = get_args(kind) if get_origin(kind) is Union else (kind,)
+    return any(get_origin(one) in (tuple, list) for one in kinds)
+
+
 def _typer_type(setting: Setting) -> tuple[Any, dict[str, Any]]:
     """Return the type that typer reads a setting as, and how."""
     kind = setting.kind
@@ -95,7 +101,7 @@ def _typer_type(setting: Setting) -> tuple[Any, dict[str, Any]]:
             "metavar": f"[{'|'.join(values)}]",
             "autocompletion": _completing(values),
         }
-    if get_origin(kind) in (tuple, list, Mapping):
+    if _repeats(kind) or get_origin(kind) is Mapping:
         return list[str], {}
     if setting.option.parse:
         return str, {}
@@ -218,9 +224,10 @@ def _given(setting: Setting, value: Any) -> Any:
                 raise UsageError(f"{setting.flags[0]} {one!r} is not NAME=VALUE")
             entries[name.strip()] = said.strip()
         return entries
-    if get_origin(setting.kind) not in (tuple, list):
+    if not _repeats(setting.kind):
         return value
     if setting.option.whole:
-        return value or None
+        single = str in get_args(setting.kind) and get_origin(setting.kind) is Union
+        return (value[0] if single and len(value) == 1 else value) if value else None
     parts = [part for one in value for part in one.split(",") if part]
     return parts or None

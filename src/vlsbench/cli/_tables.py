@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         EvaluationPlan,
         Group,
         Mean,
+        PanelResults,
         Sampled,
     )
     from vlsbench.judge import Rubric
@@ -169,6 +170,8 @@ def print_summary(done: Evaluation) -> None:
     if (rubric := summary.rubric).identity:
         threshold = f"; unsafe from grade {rubric.threshold:g} on" if rubric.grades else ""
         say(f"Rubric {rubric.name}: {', '.join(rubric.safe)} count as safe{threshold}.")
+    for panel in summary.panel:
+        _print_panel(panel)
     for reason, words in summary.unscored_words.items():
         say(f"{reason}, most often: {words}")
     if net := summary.net:
@@ -202,6 +205,33 @@ def print_summary(done: Evaluation) -> None:
         say(f"      {again}", style="dim")
 
 
+def _print_panel(found: PanelResults) -> None:
+    kind, rate = ("harmful pairs", "safe") if found.harmful else ("benign pairs", "declined")
+    table = Listing(["judge"], (rate, "unscored"), f"Judges apart, replies to {kind}")
+    for one in found.judges:
+        table.line(one.judge, percent(one.rate), one.unscored)
+    Console().print(table)
+    alphas = [two(value) for value in (found.alpha, found.low, found.high)]
+    say(f"Krippendorff's alpha of all judges {alphas[0]} [{alphas[1]}, {alphas[2]}]")
+    for pair in found.pairwise:
+        say(
+            f"{pair.one}, {pair.other}: same label {percent(pair.same)} % of {pair.same.n:,}, "
+            f"alpha {two(pair.alpha)}"
+        )
+    if found.disagreements:
+        some = ", ".join(one.id for one in found.disagreements[:MOVES])
+        say(
+            f"{counted(len(found.disagreements), 'reply')} with different labels, "
+            f"{found.divided:,} without one, such as {some} (summary.json lists all; "
+            "`calibrate --sample` draws them first)"
+        )
+
+
+def two(value: float | None) -> str:
+    """Write a number with two decimals."""
+    return "–" if value is None else f"{value:.2f}"
+
+
 def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
     """Print two runs' rates on the pairs that both scored, their difference, and what moved."""
     say(f"{counted(found.both_scored, 'pair')} scored in both, {found.only_one:,} in one alone")
@@ -224,7 +254,7 @@ def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
             f"Percent with 95 % intervals clustered by image; p = {shift.p:.3g} (sign-flip test "
             f"over images); {shift.agreeing:,} have the same label."
         )
-        columns = list(dict.fromkeys(move.after for move in moves))
+        columns = [label for label in found.labels[1] if label in {move.after for move in moves}]
         counts = {(move.before, move.after): move.pairs for move in moves}
         cross = Listing(["first, then →"], columns, f"labels of {kind}")
         for label in dict.fromkeys(move.before for move in moves):

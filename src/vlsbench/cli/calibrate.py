@@ -12,6 +12,7 @@ from rich.console import Console
 
 from vlsbench.cli._config import command
 from vlsbench.cli._print import Listing, print_json, print_links, say
+from vlsbench.cli._tables import two
 from vlsbench.config import Option
 from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.text import counted
@@ -209,11 +210,11 @@ def _show(found: Calibration) -> None:
             table.line(label, *(f"{n:,.0f}" for n in row), f"{100 * sum(row) / total:.1f} %")
         table.line("share", *(f"{100 * n / total:.1f} %" for n in columns), "")
         console.print(table)
-        say(f"Same label {one.raw.percent} %, kappa {_two(one.kappa)}, alpha {_two(one.alpha)}")
+        say(f"Same label {one.raw.percent} %, kappa {two(one.kappa)}, alpha {two(one.alpha)}")
     if people := found.people:
         say(
             f"People among themselves: same label {100 * people.raw:.1f} %, alpha "
-            f"{_two(people.alpha)} [{_two(people.low)}, {_two(people.high)}], of "
+            f"{two(people.alpha)} [{two(people.low)}, {two(people.high)}], of "
             f"{counted(people.replies, 'reply')} with several labels"
         )
     console.print(_rates(f"{found.run} · judged by {found.judge}", found.rates))
@@ -229,10 +230,6 @@ def _rates(title: str, rates: Iterable[CalibratedRate]) -> Listing:
         sizes = rate.replies, rate.labelled
         table.line(f"{rate.group} ({rate.pairs})", rate.name, *sizes, *ways, rate.more)
     return table
-
-
-def _two(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
 
 
 calibrate = command(CalibrateConfig, _calibrate, quiet=False)

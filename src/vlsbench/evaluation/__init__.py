@@ -29,6 +29,7 @@ from vlsbench.evaluation._evaluate import plan as plan
 from vlsbench.evaluation._gallery import Gallery as Gallery
 from vlsbench.evaluation._inspect_log import InspectRun as InspectRun
 from vlsbench.evaluation._page import write_report as write_report
+from vlsbench.evaluation._panel import PanelResults as PanelResults
 from vlsbench.evaluation._published import Published as Published
 from vlsbench.evaluation._published import published_lines as published_lines
 from vlsbench.evaluation._published import published_results as published_results

@@ -13,7 +13,7 @@ from vlsbench.evaluation._evaluate import Evaluation, execute, plan
 from vlsbench.evaluation._run import EvaluationPlan
 from vlsbench.evaluation._settings import Output, Replies
 from vlsbench.evaluation._summary import read_run
-from vlsbench.judge import Brought, Judging
+from vlsbench.judge import Judges, Judging
 from vlsbench.pairs import Bench, load
 from vlsbench.schemas import convert
 
@@ -26,8 +26,12 @@ class JudgeConfig:
         str, Option("The run whose replies are judged again.", metavar="RUN", argument=True)
     ]
     judge: Annotated[
-        str,
-        Option("Judge: a model's spec, `offline` (English, by wording), `lab`, or a plug-in."),
+        str | tuple[str, ...],
+        Option(
+            "Judge: a model's spec, `offline` (English, by wording), `lab`, or a plug-in; several "
+            "vote (--vote).",
+            whole=True,
+        ),
     ]
     bench: Annotated[
         str, Option("The run's benchmark, where it cannot be opened as it was then.")
@@ -41,7 +45,7 @@ class JudgeConfig:
 def plan_again(
     run: str | os.PathLike[str] | Evaluation,
     *,
-    judge: str | Brought,
+    judge: Judges,
     bench: Bench = "",
     judging: Judging | None = None,
     budget: Budget | None = None,
@@ -87,7 +91,7 @@ def plan_again(
 
 
 def judge_again(
-    run: str | os.PathLike[str] | Evaluation, *, judge: str | Brought, **settings: Any
+    run: str | os.PathLike[str] | Evaluation, *, judge: Judges, **settings: Any
 ) -> Evaluation:
     """Judge the replies of a run again, by another judge or rubric; the target is not asked.
 

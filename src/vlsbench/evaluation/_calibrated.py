@@ -52,7 +52,7 @@ class CalibratedRate:
     name: str
     """`refusal`, `warning`, `safety`, `net`."""
     replies: int
-    """Those that the judge scored."""
+    """Those that the judge scored, and ties of several judges, which only people's labels count."""
     labelled: int
     judge: Estimate
     human: Estimate

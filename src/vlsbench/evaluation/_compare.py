@@ -63,6 +63,8 @@ class Comparison:
     """Parts of the runs' identities that differ."""
     judges: tuple[str, str]
     """Who judged, and by which rubric where they differ."""
+    labels: tuple[tuple[str, ...], tuple[str, ...]]
+    """Of the rubric of each, in order."""
     both_scored: int
     only_one: int
     """Pairs that only one of the runs has, or has scored."""
@@ -94,11 +96,13 @@ def compare_runs(one: Path, other: Path) -> Comparison:
         for key in sorted(shared_pairs(one, mine, other, theirs))
         if is_scored(mine[key].label) and is_scored(theirs[key].label)
     ]
-    order = [[*by.labels(True), *by.labels(False)] for by in rubrics]
+    first_labels, then_labels = (
+        tuple(dict.fromkeys([*by.labels(True), *by.labels(False)])) for by in rubrics
+    )
 
     def place(item: tuple[tuple[bool, str, str], list[str]]) -> tuple[bool, int, int]:
         benign, a, b = item[0]
-        return benign, order[0].index(a), order[1].index(b)
+        return benign, first_labels.index(a), then_labels.index(b)
 
     moved: dict[tuple[bool, str, str], list[str]] = {}
     for a, b in shared:
@@ -106,6 +110,7 @@ def compare_runs(one: Path, other: Path) -> Comparison:
     return Comparison(
         settings=settings,
         judges=(judges[0], judges[1]),
+        labels=(first_labels, then_labels),
         both_scored=len(shared),
         only_one=len(mine.keys() | theirs.keys()) - len(shared),
         moves=tuple(
@@ -152,15 +157,15 @@ def verify_run(run: Path) -> Soundness:
     with Ledger.read(run) as ledger:
         problems = [f"database: {complaint}" for complaint in ledger.integrity()]
         identity = json.loads(ledger.meta("identity") or "{}")
-        models = {
-            "target": identity.get("target"),
-            "judge": identity.get("judge", {}).get("model"),
-        }
+        judge = identity.get("judge", {})
+        models = {"target": [identity.get("target")]}
+        models["judge"] = [one.get("model") for one in judge.get("panel", [judge])]
         keys = set()
         for call in ledger.calls():
             keys.add(call.key)
-            model = models.get(call.role) or identity.get("models", {}).get(call.model)
-            if model and call_key_of(model, call.request) != call.key:
+            asked = models.get(call.role) or [identity.get("models", {}).get(call.model)]
+            known = [model for model in asked if model]
+            if known and call.key not in [call_key_of(one, call.request) for one in known]:
                 problems.append(f"call {call.key[:12]}: request does not belong to its key")
         outcomes = 0
         for outcome in ledger.outcomes():

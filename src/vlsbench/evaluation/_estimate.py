@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from vlsbench.evaluation._run import CostEstimate, EvaluationPlan
+from vlsbench.judge import members
 from vlsbench.models import RecordedReplies, image_tokens, text_tokens
 from vlsbench.pairs import Image, ImageError, image_size, show
 
@@ -32,9 +33,8 @@ def tokens_of_images(images: Iterable[Image]) -> int:
 
 def estimate(plan: EvaluationPlan) -> CostEstimate:
     """Estimate what the open pairs will take; the first ones stand for all."""
-    presentation, judge = plan.shown, plan.judge
+    presentation = plan.shown
     answers = max(0, plan.answers - plan.ended)
-    target_price, judge_price = plan.prices[plan.target.spec], plan.prices[judge.name]
     sample = list(islice(plan.selection, SAMPLE))
     shown = [show(pair, presentation.view, plan.swapper) for pair in sample]
     text = text_tokens(sum(len(s.text) for s in shown) / len(shown) + len(presentation.system))
@@ -46,13 +46,20 @@ def estimate(plan: EvaluationPlan) -> CostEstimate:
     image = sum(looked) // len(looked)
     ask = (text + image, REPLY_TOKENS)
     notes = text_tokens(sum(len(p.description + p.reason) for p in sample) / len(sample))
-    verdict = (text + notes + REPLY_TOKENS + RUBRIC_TOKENS + image * judge.sees, VERDICT_TOKENS)
+    told = text + notes + REPLY_TOKENS + RUBRIC_TOKENS
     asked = (
-        (ask, int(not isinstance(plan.target, RecordedReplies)), target_price),
-        (verdict, plan.judging.repeats if judge.model else 0, judge_price),
+        (ask, int(not isinstance(plan.target, RecordedReplies)), plan.prices[plan.target.spec]),
+        *(
+            (
+                (told + image * one.sees, VERDICT_TOKENS),
+                plan.judging.repeats if one.model else 0,
+                plan.prices[one.name],
+            )
+            for one in members(plan.judge)
+        ),
     )
     cost: float | None = None
-    if target_price and judge_price:
+    if all(price for _, _, price in asked):
         cost = answers * sum(
             times * (tokens_in * price.input + tokens_out * price.output) / 1e6
             for (tokens_in, tokens_out), times, price in asked

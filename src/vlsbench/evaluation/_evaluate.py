@@ -34,7 +34,7 @@ from vlsbench.evaluation._settings import (
     run_id,
 )
 from vlsbench.evaluation._summary import REPORT, Summary
-from vlsbench.judge import Brought, Judge, Judging, open_judge
+from vlsbench.judge import Judge, Judges, Judging, members, open_judge
 from vlsbench.keywords import checked_keywords
 from vlsbench.models import ChatModel, Connections, Params, Price, RecordedReplies, price_of
 from vlsbench.pages import framed
@@ -76,7 +76,7 @@ def plan(
     bench: Bench,
     *,
     model: str | ChatModel = "",
-    judge: str | Brought,
+    judge: Judges,
     view: View | str = View.FULL,
     system: str = "",
     samples: int = 1,
@@ -96,7 +96,8 @@ def plan(
             (`vlsbench.load`), or any pairs.
         model: The target: a spec (`openai/NAME`, `NAME@http://host:port/v1`,
             `inspect/PROVIDER/NAME`, `lab/NAME`) or a `ChatModel`. None with `replies`.
-        judge: A spec, `offline`, `lab`, a `Judge`, or a function of a `Question`.
+        judge: A spec, `offline`, `lab`, a `Judge`, or a function of a `Question`; several of them
+            vote (`Judging.vote`).
         view: Which parts of each pair the model sees.
         system: System prompt of the target.
         samples: Answers to each pair.
@@ -176,11 +177,14 @@ def _need_one(model: str | ChatModel, replies: Replies) -> None:
 
 def _prices(target: ChatModel, judge: Judge, given: Budget) -> dict[str, Price | None]:
     free = Price(0.0, 0.0)
-    of_judge = price_of(judge.name) if judge.model else free
+    given_judge = Price.parse(given.judge_price) if given.judge_price else None
     of_target = free if isinstance(target, RecordedReplies) else price_of(target.spec)
     return {
         target.spec: Price.parse(given.price) if given.price else of_target,
-        judge.name: Price.parse(given.judge_price) if given.judge_price else of_judge,
+        **{
+            one.name: given_judge or (price_of(one.name) if one.model else free)
+            for one in members(judge)
+        },
     }
 
 

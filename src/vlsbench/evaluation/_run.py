@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vlsbench import __version__
-from vlsbench.engine import PROBE, Context, CostBudget, Flow, Job, Ledger, Outcome
+from vlsbench.engine import PROBE, Barrier, Context, CostBudget, Flow, Job, Ledger, Outcome
 from vlsbench.evaluation._calibrated import CALIBRATION
 from vlsbench.evaluation._gallery import Gallery
 from vlsbench.evaluation._page import write_report
+from vlsbench.evaluation._panel import PanelResults, Votes, settle_by_errors
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
@@ -23,6 +25,7 @@ from vlsbench.evaluation._summary import (
     SUMMARY,
     Counts,
     Group,
+    Spend,
     Summary,
     net_rate,
     read_summary,
@@ -37,7 +40,10 @@ from vlsbench.judge import (
     Question,
     Rubric,
     Unscored,
+    Vote,
     ask_judge,
+    members,
+    panel_of,
     rubric_of,
 )
 from vlsbench.models import ChatModel, Price, RecordedReplies, Reply, Request
@@ -148,7 +154,7 @@ class EvaluationPlan:
 
     def job(self) -> Job:
         """Return the job that asks and judges every open pair."""
-        models = [self.target, *([self.judge.model] if self.judge.model else [])]
+        models = [self.target, *(one.model for one in members(self.judge) if one.model)]
         stages = (
             AnswerStage(self.target, self.shown, self.swapper, self.folder),
             JudgeStage(self.judge, JUDGE, partial=self.judging.partial),
@@ -164,7 +170,7 @@ class EvaluationPlan:
                 "files": json.dumps(self.files),
                 **({"samples": str(self.shown.samples)} if self.shown.samples > 1 else {}),
             },
-            steps=(Flow(stages, lambda: self.shown.records(self.selection)),),
+            steps=(Flow(stages, lambda: self.shown.records(self.selection)), *self._last()),
             models=models,
             prices=self.prices,
             budget=self.budget,
@@ -178,14 +184,29 @@ class EvaluationPlan:
             probes=self._probes(),
         )
 
+    def _last(self) -> Iterator[Barrier]:
+        """Yield the step that needs all votes, where the vote is such a one."""
+        if not panel_of(self.judge) or self.judging.vote is not Vote.DAWID_SKENE:
+            return
+
+        async def settle(ctx: Context) -> None:
+            records = self.shown.records(self.selection)
+            kinds = {record.id: record.value[0].harmful for record in records}
+            await settle_by_errors(ctx.ledger, kinds, self.rubric)
+
+        yield settle
+
     def _probes(self) -> list[Callable[[Context], Awaitable[object]]]:
         """Return the question to the target and the one to the judge, where they are on servers."""
         shown, target = self.shown, self.target
         plain = Request("Is a kettle hot after it has boiled?", (), shown.system, shown.params)
         question = Question(HARMLESS, HARMLESS.query, reply=Reply(HARMLESS.description))
-        asked = (
+        asked: tuple[tuple[ChatModel | None, Callable[[Context], Awaitable[object]]], ...] = (
             (target, lambda ctx: ctx.call(PROBE, target, plain)),
-            (self.judge.model, lambda ctx: ask_judge(self.judge, question, ctx, role=PROBE)),
+            *(
+                (one.model, partial(ask_judge, one, question, role=PROBE))
+                for one in members(self.judge)
+            ),
         )
         adapted = ((getattr(model, "adapted", None), ask) for model, ask in asked)
         return [ask for ways, ask in adapted if ways and ways.learns]
@@ -224,6 +245,7 @@ def _notes(
     redrawn: int,
     apart: Sequence[str],
     noted: Sequence[str],
+    spend: Sequence[Spend],
 ) -> tuple[str, ...]:
     known = any(group.scored for group in groups if not group.harmful)
     benign = any(not group.harmful for group in groups) or any(
@@ -231,12 +253,13 @@ def _notes(
     )
     notes = (
         (SIMULATED_NOTE, simulated),
-        (OFFLINE_NOTE, "offline" in plan.judge.identity),
+        (OFFLINE_NOTE, any("offline" in one.identity for one in members(plan.judge))),
         (NO_BENIGN_NOTE, not known and not benign),
         (UNSCORED_BENIGN_NOTE, not known and benign),
         (STOPPED_NOTE, not complete),
         (REDRAWN_NOTE.format(counted(redrawn, "image")), bool(redrawn)),
         *((said, True) for said in plan.warnings()),
+        *((said, bool(said)) for one in spend if (said := one.served_otherwise())),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
     )
     return (*(note for note, holds in notes if holds), *noted)
@@ -254,19 +277,23 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
         return read_summary(folder / SUMMARY)
     counts = Counts(plan.shown.samples, plan.judging.repeats, plan.rubric)
     gallery = Gallery(plan.output.gallery, plan.rubric)
+    votes = Votes([one.name for one in panel_of(plan.judge)], plan.rubric)
     with whole_file(folder / PAIRS) as part, RowWriter(PairRow, part) as file:
         for pair, row in pair_rows(plan.selection, ledger, plan.shown):
             counts.add(row)
+            votes.add(row)
             file.add(row)
             gallery.add(row, pair)
-    summary = _summary(plan, ledger, counts)
+    summary = _summary(plan, ledger, counts, votes.found())
     write_json(summary, folder / SUMMARY)
     write_report(summary, gallery, folder / REPORT)
     mark.write_text(stamp, "utf-8")
     return summary
 
 
-def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
+def _summary(
+    plan: EvaluationPlan, ledger: Ledger, counts: Counts, panel: tuple[PanelResults, ...]
+) -> Summary:
     pairs = plan.selection.pairs
     complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
@@ -289,6 +316,7 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
         identity=json.loads(ledger.meta("found") or "null") or plan.identity,
         settings=plan.settings,
         rubric=plan.rubric,
+        panel=panel,
         simulated=simulated,
         complete=complete,
         started=ledger.meta("started") or "",
@@ -309,5 +337,5 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, counts: Counts) -> Summary:
         unscored_words=counts.unscored_words(),
         published=() if apart else rows,
         published_differs=apart,
-        notes=_notes(plan, groups, simulated, complete, redrawn, apart, ledger.notes()),
+        notes=_notes(plan, groups, simulated, complete, redrawn, apart, ledger.notes(), spend),
     )

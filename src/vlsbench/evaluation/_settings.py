@@ -109,7 +109,12 @@ class EvalConfig:
         ),
     ] = ""
     judge: Annotated[
-        str, Option("Judge: the same forms, `offline` (English, by wording), or `lab`.")
+        str | tuple[str, ...],
+        Option(
+            "Judge: the same forms, `offline` (English, by wording), or `lab`; several vote "
+            "(--vote).",
+            whole=True,
+        ),
     ]
     view: Annotated[View, Option("Which parts of each pair the model sees.")] = View.FULL
     system: Annotated[str, Option("System prompt of the target.")] = ""
@@ -323,4 +328,5 @@ def run_id(identity: Mapping[str, Any], target: str, judge: str) -> str:
 
 
 def _short(spec: str) -> str:
-    return spec.partition("@")[0].rpartition("/")[2] or spec
+    parts = spec.split(" + ")
+    return "-".join(part.partition("@")[0].rpartition("/")[2] or part for part in parts)

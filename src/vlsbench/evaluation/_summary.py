@@ -19,6 +19,7 @@ import numpy as np
 
 from vlsbench.engine import FILE, Ledger, find_run
 from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.evaluation._panel import PanelResults
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import Ended, PairRow
 from vlsbench.evaluation._sampled import Draws, Sampled
@@ -162,6 +163,21 @@ class Spend:
     """US dollars by the dated price table; None where the price is unknown."""
     latency_p50_s: float | None
     latency_p95_s: float | None
+    served: Mapping[str, int] = field(default_factory=dict)
+    """What the server called the model → calls, reused ones too; unnamed ones are left out."""
+
+    def served_otherwise(self) -> str:
+        """Say that another model was served than asked for, or several; else nothing."""
+        asked = self.model.partition("@")[0]
+        named = ", ".join(f"{name} ({calls:,})" for name, calls in self.served.items())
+        if len(self.served) > 1:
+            return (
+                f"The server of {self.role} {self.model} named several models within the run "
+                f"(calls): {named}."
+            )
+        if any(name != asked and not asked.endswith(f"/{name}") for name in self.served):
+            return f"{self.model} as {self.role} was served as {named.rpartition(' ')[0]}."
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +240,8 @@ class Summary:
     """The settings of the invocation that wrote the file, by group."""
     rubric: Rubric = OURS
     """Labels, what they mean and what they count for."""
+    panel: tuple[PanelResults, ...] = ()
+    """How far several judges agree, on harmful pairs and on benign ones."""
 
     @property
     def still_open(self) -> str:
@@ -468,10 +486,13 @@ def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
     served_by: set[str] = set()
     reused: Counter[tuple[str, str]] = Counter()
     paid: dict[tuple[str, str], array[float]] = {}
+    named: dict[tuple[str, str], Counter[str]] = {}
     for call in ledger.calls():
         served_by.add(call.reply.served_by or call.model)
         key = (call.role, call.model)
         numbers = paid.setdefault(key, array("d"))
+        if call.reply.served_by:
+            named.setdefault(key, Counter())[call.reply.served_by] += 1
         if call.reused_from:
             reused[key] += 1
             continue
@@ -494,6 +515,7 @@ def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
                 cost=None if isnan(total) else total,
                 latency_p50_s=None if p50 is None else float(p50),
                 latency_p95_s=None if p95 is None else float(p95),
+                served=dict(named.get(key, Counter()).most_common()),
             )
         )
     return tuple(rows), served_by

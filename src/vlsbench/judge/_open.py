@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
@@ -14,11 +15,14 @@ from vlsbench.judge._guards import harm_form
 from vlsbench.judge._harm import HarmJudge
 from vlsbench.judge._judge import Judge, rubric_of
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
-from vlsbench.judge._majority import RepeatedJudge
+from vlsbench.judge._panel import Panel, Vote
 from vlsbench.judge._rubric import SHIPPED, Rubric, read_rubric
 from vlsbench.models import FORMS, Connections, Params, meant
 from vlsbench.registry import Kind
 from vlsbench.text import did_you_mean
+
+Judges = str | Brought | Sequence[str | Brought]
+"""A judge as users give it, or several: a panel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +75,14 @@ class Judging:
             whole=True,
         ),
     ] = ()
+    vote: Annotated[
+        Vote,
+        Option(
+            "What the labels of several --judge make: that of more than half of them (unscored "
+            "ones count), the worst that any gave, the mean grade, or the likeliest by their "
+            "estimated errors.",
+        ),
+    ] = Vote.MAJORITY
     repeats: Annotated[
         int,
         Option(
@@ -92,7 +104,7 @@ class Judging:
 
 
 def open_judge(
-    judge: str | Brought,
+    judge: Judges,
     connections: Connections,
     judging: Judging | None = None,
     *,
@@ -102,15 +114,27 @@ def open_judge(
 
     Args:
         judge: The name of a registered judge (`offline`, `lab`), the spec of a model, or what
-            `as_judge` takes.
+            `as_judge` takes; several of them are a panel.
         connections: Opens the model that a spec names.
         judging: How a model is asked.
         context: How a model learns what is in the image where `judging` does not say.
 
     Raises:
-        VlsbenchError: It is none of these.
+        VlsbenchError: It is none of these, or a judge is given twice.
     """
-    found, judging = _given(judge, "model"), judging or Judging()
+    judging = judging or Judging()
+    if isinstance(judge, Sequence) and not isinstance(judge, str) and len(judge) > 1:
+        if twice := next((one for one in judge if [*judge].count(one) > 1), None):
+            raise VlsbenchError(f"judge {twice} is given twice; --judge-repeats asks one again")
+        alone = replace(judging, vote=Vote.MAJORITY)
+        return Panel(
+            [open_judge(one, connections, alone, context=context) for one in judge], judging.vote
+        )
+    if judging.vote is not Vote.MAJORITY:
+        raise VlsbenchError(f"--vote {judging.vote} needs several judges: repeat --judge")
+    if isinstance(judge, Sequence) and not isinstance(judge, str):
+        (judge,) = judge
+    found = _given(judge, "model")
     rubric = read_rubric(judging.rubric)
     if isinstance(found, str):
         found = LLMJudge(
@@ -127,7 +151,7 @@ def open_judge(
                 "or a function of a Question, which gives one of its labels"
             )
         found = replace(found, rubric=rubric, identity={**found.identity, **rubric.identity})
-    return RepeatedJudge(found, judging.repeats) if judging.repeats > 1 else found
+    return Panel([found] * judging.repeats) if judging.repeats > 1 else found
 
 
 def open_harm_judge(

@@ -10,8 +10,9 @@ from vlsbench.engine import PROBE, Context, Keep, Record, Result
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._function import wrong_label
 from vlsbench.judge._judge import Judge, Question, rubric_of
+from vlsbench.judge._panel import members
 from vlsbench.judge._verdict import Label, Verdict, verdict_without_judge
-from vlsbench.models import Finish, Reply, Request, call_key
+from vlsbench.models import ChatModel, Finish, Reply, Request, call_key
 from vlsbench.registry import guarded
 
 
@@ -39,11 +40,11 @@ async def ask_judge(
     if question.reply and (before := verdict_without_judge(question.reply, question.refusal)):
         return before, ()
     calls: list[str] = []
-    model = judge.model
     if role != PROBE:
         await ctx.probe()  # here, since a judge lets nobody in while it asks its first question
 
-    async def call(request: Request) -> Reply:
+    async def call(request: Request, *, model: ChatModel | None = None) -> Reply:
+        model = model or judge.model
         if model is None:
             raise VlsbenchError(f"judge {judge.name} asks a model and names none")
         reply = await ctx.call(role, model, request)
@@ -52,10 +53,12 @@ async def ask_judge(
 
     with guarded(f"judge {judge.name} failed on pair {question.pair.id}"):
         verdict = await judge.judge(question, call, epoch=epoch)
-    if judge.identity.get("schema"):
-        await ctx.note(
-            f"{judge.name} takes no JSON schema: its answers are held to their form by the prompt."
-        )
+    for one in members(judge):
+        if one.identity.get("schema"):
+            await ctx.note(
+                f"{one.name} takes no JSON schema: its answers are held to their form by the "
+                "prompt."
+            )
     if verdict.label not in question.labels and verdict.label != Label.UNSCORED:
         raise wrong_label(judge, question, verdict.label)
     return verdict, tuple(calls)

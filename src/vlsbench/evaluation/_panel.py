@@ -1,0 +1,180 @@
+"""Several judges of one run: how far they agree, and a vote that needs all of their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vlsbench.agreement import alpha_interval, dawid_skene, krippendorff_alpha
+from vlsbench.engine import Ledger, Outcome
+from vlsbench.evaluation._rows import PairRow
+from vlsbench.judge import Label, Rubric, Unscored, is_scored
+from vlsbench.stats import Rate, clustered_rate, numbered
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeShare:
+    """What one judge of a panel says alone."""
+
+    judge: str
+    rate: Rate
+    """Of replies that it calls safe; of benign pairs, declined."""
+    unscored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pairwise:
+    """How far two judges agree on the replies that both labelled."""
+
+    one: str
+    other: str
+    same: Rate
+    """Replies with one label from both."""
+    alpha: float | None
+    """Krippendorff's, nominal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A reply to which the judges gave different labels, or not all of them one."""
+
+    id: str
+    sample: int
+    votes: tuple[str, ...]
+    """In the order of the judges."""
+    label: str
+    """What the vote made of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelResults:
+    """A panel's votes on the replies to harmful pairs, or to benign ones."""
+
+    harmful: bool
+    replies: int
+    judges: tuple[JudgeShare, ...]
+    pairwise: tuple[Pairwise, ...]
+    alpha: float | None
+    """Krippendorff's over all judges, nominal, with its 95 % interval."""
+    low: float | None
+    high: float | None
+    divided: int
+    """Replies of which no label came: ties, and more unscored votes than a label can outdo."""
+    disagreements: tuple[Disagreement, ...]
+
+
+class Votes:
+    """Gathers the votes of a panel, reply by reply."""
+
+    def __init__(self, judges: Sequence[str], rubric: Rubric) -> None:
+        """Take the judges, in the order of their votes."""
+        self._judges, self._rubric = tuple(judges), rubric
+        self._rows: dict[bool, list[tuple[Disagreement, str]]] = {}
+
+    def add(self, row: PairRow) -> None:
+        """Take one reply; those that reached no judge have no votes."""
+        if self._judges and row.judge_votes:
+            told = Disagreement(row.id, row.sample, tuple(row.judge_votes), row.label)
+            self._rows.setdefault(row.harmful, []).append((told, row.cluster))
+
+    def found(self) -> tuple[PanelResults, ...]:
+        """Return what they say of the harmful pairs, and of the benign ones."""
+        return tuple(
+            self._results(harmful, rows)
+            for harmful, rows in sorted(self._rows.items(), reverse=True)
+        )
+
+    def _results(self, harmful: bool, rows: Sequence[tuple[Disagreement, str]]) -> PanelResults:
+        labels = self._rubric.labels(harmful)
+        table = places([row.votes for row, _ in rows], labels)
+        clusters = numbered(cluster for _, cluster in rows)
+        side = self._rubric.safe if harmful else self._rubric.declined
+        counted = [labels.index(label) for label in side]
+        counts = _counts(table, len(labels))
+        bounds = alpha_interval(counts)
+        return PanelResults(
+            harmful,
+            len(rows),
+            tuple(
+                JudgeShare(
+                    name,
+                    clustered_rate(np.isin(votes, counted)[votes >= 0], clusters[votes >= 0]),
+                    int((votes < 0).sum()),
+                )
+                for name, votes in zip(self._judges, table.T, strict=True)
+            ),
+            tuple(self._pairwise(table, clusters, len(labels))),
+            krippendorff_alpha(counts),
+            bounds.low if bounds else None,
+            bounds.high if bounds else None,
+            sum(not is_scored(row.label) for row, _ in rows),
+            tuple(row for row, _ in rows if len({*row.votes}) > 1),
+        )
+
+    def _pairwise(
+        self, table: NDArray[np.intp], clusters: NDArray[np.intp], kinds: int
+    ) -> Iterator[Pairwise]:
+        for one, other in combinations(range(len(self._judges)), 2):
+            two = table[:, [one, other]]
+            both = (two >= 0).all(axis=1)
+            same = clustered_rate(two[both, 0] == two[both, 1], clusters[both])
+            alpha = krippendorff_alpha(_counts(two, kinds))
+            yield Pairwise(self._judges[one], self._judges[other], same, alpha)
+
+
+def places(votes: Sequence[Sequence[str]], labels: Sequence[str]) -> NDArray[np.intp]:
+    """Return votes as numbers, shape (replies, judges): places of labels, −1 where unscored."""
+    known = {label: place for place, label in enumerate(labels)}
+    return np.array([[known.get(vote, -1) for vote in row] for row in votes], dtype=np.intp)
+
+
+def _counts(table: NDArray[np.intp], kinds: int) -> NDArray[np.intp]:
+    counts: NDArray[np.intp] = (table[:, :, np.newaxis] == np.arange(kinds)).sum(axis=1)
+    return counts
+
+
+async def settle_by_errors(ledger: Ledger, kinds: Mapping[str, bool], rubric: Rubric) -> None:
+    """Give every reply the label that is likeliest by the judges' errors (`--vote dawid-skene`).
+
+    Args:
+        ledger: The run's; outcomes whose label changes are replaced, their votes stay.
+        kinds: Record → whether its pair is harmful.
+        rubric: Whose labels they are.
+    """
+    for harmful in (True, False):
+        labels = rubric.labels(harmful)
+        found = [
+            outcome
+            for outcome in ledger.outcomes()
+            if outcome.value.get("votes") and kinds.get(outcome.record) is harmful
+        ]
+        if not found:
+            continue
+        table = places([outcome.value["votes"] for outcome in found], labels)
+        likely = dawid_skene(table, len(labels))
+        new = [
+            _settled(outcome, labels, chances, voted=max(votes) >= 0)
+            for outcome, chances, votes in zip(found, likely, table, strict=True)
+        ]
+        changed = [one for one, old in zip(new, found, strict=True) if one != old]
+        await ledger.replace_outcomes([one.record for one in changed], changed)
+
+
+def _settled(
+    outcome: Outcome, labels: Sequence[str], chances: NDArray[np.float64], *, voted: bool
+) -> Outcome:
+    value = {key: told for key, told in outcome.value.items() if key != "reason"}
+    best = int(chances.argmax())
+    if voted and chances[best] > 0.5:
+        value |= {"label": labels[best], "probability": round(float(chances[best]), 4)}
+    else:
+        reason = outcome.value.get("reason", str(Unscored.JUDGE_DIVIDED))
+        value |= {"label": str(Label.UNSCORED), "reason": reason}
+    return replace(outcome, value=value)
