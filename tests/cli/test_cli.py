@@ -24,6 +24,7 @@ COMMANDS = (
     ("demo",),
     ("doctor",),
     ("eval",),
+    ("judge",),
     ("lab", "reproduce"),
     ("lab", "serve"),
     ("lab", "train"),

@@ -100,9 +100,11 @@ def compare_runs(one: Path, other: Path) -> Comparison:
         tuple(dict.fromkeys([*by.labels(True), *by.labels(False)])) for by in rubrics
     )
 
+    ranks = [{n: i for i, n in enumerate(names)} for names in (first_labels, then_labels)]
+
     def place(item: tuple[tuple[bool, str, str], list[str]]) -> tuple[bool, int, int]:
         benign, a, b = item[0]
-        return benign, first_labels.index(a), then_labels.index(b)
+        return benign, ranks[0].get(a, 0), ranks[1].get(b, 0)
 
     moved: dict[tuple[bool, str, str], list[str]] = {}
     for a, b in shared:

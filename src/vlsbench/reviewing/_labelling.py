@@ -35,6 +35,8 @@ class LabelScreen:
     number: int
     """The reply's place among those to label, from 0; names it to the browser."""
     reply: Reply
+    labels: tuple[str, ...]
+    """Those to choose from."""
     rubric: str
     images: tuple[str, ...]
     """Digests; none where the reply had none, or its benchmark is not at hand."""
@@ -98,7 +100,8 @@ class Labelling:
             given = (one for one in self._run.given() if one.id == id)
             others = tuple(sorted(one.label for one in given))
         rubric = rubric_of(self._run, reply.harmful)
-        return LabelScreen(self.ids.index(id), reply, rubric, self._show(id), others)
+        labels = self._run.labels(id)
+        return LabelScreen(self.ids.index(id), reply, labels, rubric, self._show(id), others)
 
     def _show(self, id: str) -> tuple[str, ...]:
         try:
@@ -125,8 +128,8 @@ class Labelling:
             at = self.screen(person, role)
             if at is None or at.number != number:
                 return False
-            if label not in at.reply.labels:
-                raise VlsbenchError(f"choose {', '.join(at.reply.labels)}")
+            if label not in at.labels:
+                raise VlsbenchError(f"choose {', '.join(at.labels)}")
             self._add(self.ids[number], label, person, role)
             return True
 
