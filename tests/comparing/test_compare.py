@@ -23,7 +23,7 @@ def _all(compared: Compared, scope: Scope, measure: str, row: str = "") -> list[
     return [
         one
         for one in compared.differences
-        if one.scope is scope and one.measure is measure and row in ("", one.row)
+        if one.scope is scope and one.measure == measure and row in ("", one.row)
     ]
 
 

@@ -60,7 +60,7 @@ def test_a_screen_shows_the_reply_with_its_rubric_and_not_the_judge(
     for text in (screen.reply.query, screen.reply.reply):
         assert text.replace("'", "&#39;") in shown
     assert "Definitions" in shown
-    assert set(re.findall(r'name="label" value="(\w+)"', shown)) == {*map(str, screen.reply.labels)}
+    assert set(re.findall(r'name="label" value="(\w+)"', shown)) == {*map(str, screen.labels)}
     # The judge's label is offered like the others, and marked nowhere.
     assert "checked" not in shown
     assert str(run.summary.judge) not in shown
@@ -126,7 +126,7 @@ def test_what_annotators_differ_on_an_adjudicator_decides(
     visit: Entering, run: CalibratedRun
 ) -> None:
     id = run.drawn[0]
-    one, other, *_ = map(str, run.replies[id].labels)
+    one, other, *_ = map(str, run.labels(id))
     visit("ann").post("/answer", {"number": "0", "label": one})
     assert "Nothing is in dispute" in visit("cleo").get("/review")
     visit("ben").post("/answer", {"number": "0", "label": other})
@@ -144,7 +144,7 @@ def test_what_annotators_differ_on_an_adjudicator_decides(
 
 
 def test_the_organiser_sees_progress_and_agreement(visit: Entering, run: CalibratedRun) -> None:
-    label = str(run.replies[run.drawn[0]].labels[0])
+    label = str(run.labels(run.drawn[0])[0])
     for name in ("ann", "ben"):
         visit(name).post("/answer", {"number": "0", "label": label})
     shown = visit("organiser").get("/overview")
@@ -153,7 +153,7 @@ def test_the_organiser_sees_progress_and_agreement(visit: Entering, run: Calibra
 
 
 def test_nobody_decides_a_dispute_of_their_own(visit: Entering, desk: Labelling) -> None:
-    number, label = "0", str(desk.screen("ann", Role.REVIEWER).reply.labels[0])  # type: ignore[union-attr]
+    number, label = "0", str(desk.screen("ann", Role.REVIEWER).labels[0])  # type: ignore[union-attr]
     visit("ann").post("/answer", {"number": number, "label": label})
     with pytest.raises(VlsbenchError, match="ann labelled in the other role"):
         desk.join({"ann": Role.ADJUDICATOR})

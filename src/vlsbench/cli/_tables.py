@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         Evaluation,
         EvaluationPlan,
         Group,
-        Mean,
+        MeanGrade,
         PanelResults,
         Sampled,
     )
@@ -90,7 +90,7 @@ def _rates_table(
     return table
 
 
-def _mean(found: Mean | None) -> str:
+def _mean(found: MeanGrade | None) -> str:
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "–"
 
 

@@ -28,6 +28,7 @@ from vlsbench.evaluation._evaluate import execute as execute
 from vlsbench.evaluation._evaluate import plan as plan
 from vlsbench.evaluation._gallery import Gallery as Gallery
 from vlsbench.evaluation._inspect_log import InspectRun as InspectRun
+from vlsbench.evaluation._grade import MeanGrade as MeanGrade
 from vlsbench.evaluation._page import write_report as write_report
 from vlsbench.evaluation._panel import PanelResults as PanelResults
 from vlsbench.evaluation._published import Published as Published
@@ -58,15 +59,14 @@ from vlsbench.evaluation._size import Size as Size
 from vlsbench.evaluation._size import SizeConfig as SizeConfig
 from vlsbench.evaluation._size import plan_size as plan_size
 from vlsbench.evaluation._summary import LOG as LOG
+from vlsbench.evaluation._spend import Spend as Spend
+from vlsbench.evaluation._spend import spend_by_role as spend_by_role
 from vlsbench.evaluation._summary import REPORT as REPORT
 from vlsbench.evaluation._summary import SUMMARY as SUMMARY
 from vlsbench.evaluation._summary import Group as Group
-from vlsbench.evaluation._summary import Mean as Mean
 from vlsbench.evaluation._summary import Net as Net
-from vlsbench.evaluation._summary import Spend as Spend
 from vlsbench.evaluation._summary import Summary as Summary
 from vlsbench.evaluation._summary import groups_of as groups_of
 from vlsbench.evaluation._summary import net_rate as net_rate
 from vlsbench.evaluation._summary import read_run as read_run
 from vlsbench.evaluation._summary import read_summary as read_summary
-from vlsbench.evaluation._summary import spend_by_role as spend_by_role

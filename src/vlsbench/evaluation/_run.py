@@ -18,6 +18,7 @@ from vlsbench.evaluation._panel import PanelResults, Votes, settle_by_errors
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
+from vlsbench.evaluation._spend import Spend, spend_by_role
 from vlsbench.evaluation._stages import ANSWER, JUDGE, REDRAWN, AnswerStage
 from vlsbench.evaluation._summary import (
     REPORT,
@@ -25,11 +26,9 @@ from vlsbench.evaluation._summary import (
     SUMMARY,
     Counts,
     Group,
-    Spend,
     Summary,
     net_rate,
     read_summary,
-    spend_by_role,
 )
 from vlsbench.files import whole_file, write_json
 from vlsbench.judge import (

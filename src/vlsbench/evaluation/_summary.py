@@ -11,28 +11,27 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from vlsbench.engine import FILE, Ledger, find_run
+from vlsbench.engine import FILE, find_run
 from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.evaluation._grade import MeanGrade, mean_grade
 from vlsbench.evaluation._panel import PanelResults
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import Ended, PairRow
 from vlsbench.evaluation._sampled import Draws, Sampled
+from vlsbench.evaluation._spend import Spend
 from vlsbench.judge import OURS, Label, Rubric, Side, is_scored, read_rubric
 from vlsbench.models import Finish
 from vlsbench.schemas import read_json
 from vlsbench.stats import (
     Interval,
     Rate,
-    binomial_interval,
     clustered_rate,
     difference_interval,
-    mean_interval,
     numbered,
 )
 from vlsbench.text import one_line
@@ -47,19 +46,8 @@ LOG = ".eval"
 """Ending of Inspect's logs."""
 WORDS = 200
 """Characters of what was said of a pair that is unscored."""
-
-
 NOTHING = Rate(0, 0, None, None, None)
 LABELS = ("refusal", "warning", "unsafe", "answered")
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean with its 95 % interval, clustered by image."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +93,7 @@ class Group:
     """Label of the rubric → its share; empty in files of earlier versions."""
     marks: Mapping[str, Rate] = field(default_factory=dict)
     """Mark of the rubric, such as `safe and effective`, → share of the replies with it."""
-    grade: Mean | None = None
+    grade: MeanGrade | None = None
     """Mean grade, where the rubric's labels have grades."""
 
     def share(self, label: str) -> Rate:
@@ -142,42 +130,6 @@ def net_rate(groups: Iterable[Group], *, warned: bool = False) -> Net | None:
         return None
     found = difference_interval(safe, ends[True], declined, ends[False])
     return Net(safe - declined, found.low, found.high)
-
-
-@dataclass(frozen=True, slots=True)
-class Spend:
-    """What one role's model was asked and what it cost."""
-
-    role: str
-    """`target` or `judge`."""
-    model: str
-    calls: int
-    """Recorded calls that this run asked for itself."""
-    reused: int
-    """Recorded calls taken over from other runs, paid there."""
-    requests: int
-    """HTTP requests, retries included."""
-    input_tokens: int
-    output_tokens: int
-    cost: float | None
-    """US dollars by the dated price table; None where the price is unknown."""
-    latency_p50_s: float | None
-    latency_p95_s: float | None
-    served: Mapping[str, int] = field(default_factory=dict)
-    """What the server called the model → calls, reused ones too; unnamed ones are left out."""
-
-    def served_otherwise(self) -> str:
-        """Say that another model was served than asked for, or several; else nothing."""
-        asked = self.model.partition("@")[0]
-        named = ", ".join(f"{name} ({calls:,})" for name, calls in self.served.items())
-        if len(self.served) > 1:
-            return (
-                f"The server of {self.role} {self.model} named several models within the run "
-                f"(calls): {named}."
-            )
-        if any(name != asked and not asked.endswith(f"/{name}") for name in self.served):
-            return f"{self.model} as {self.role} was served as {named.rpartition(' ')[0]}."
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +370,7 @@ def _group(
     worst, best = (
         clustered_rate(hits, clusters) if harmful else NOTHING for hits in (safe, safe | ~scored)
     )
+    found = [kinds[end].label for end in ends[scored]]
     left = Counter(kinds[end].reason for end in ends if kinds[end].label == Label.UNSCORED)
     return Group(
         name=name,
@@ -440,7 +393,7 @@ def _group(
         safety_best_high=best.high,
         labels=labels,
         marks={mark: rate(names) for mark, names in rubric.marks.items()} if harmful else {},
-        grade=_mean_grade(rubric, kinds, ends[scored], clusters[scored]) if harmful else None,
+        grade=mean_grade(rubric, found, clusters[scored]) if harmful else None,
     )
 
 
@@ -458,64 +411,3 @@ def groups_of(ended: Iterable[Ended]) -> tuple[Group, ...]:
         )
         for harmful, mine in ((kind, list(of)) for kind, of in groupby(rows, lambda r: r.harmful))
     )
-
-
-def _mean_grade(
-    rubric: Rubric, kinds: Sequence[_End], ends: NDArray[np.intp], clusters: NDArray[np.intp]
-) -> Mean | None:
-    if not rubric.grades or not len(ends):
-        return None
-    grades = np.array([rubric.grades.get(kind.label, nan) for kind in kinds])[ends]
-    value, images = float(grades.mean()), len(np.unique(clusters))
-    low, high = mean_interval(grades, clusters) or (value, value)
-    if low == high:
-        # Grades that are all alike vary by what as many images do not rule out.
-        least, most = min(rubric.grades.values()), max(rubric.grades.values())
-        share = binomial_interval((value - least) / (most - least), images)
-        low, high = (least + (most - least) * end for end in share)
-    return Mean(value, low, high)
-
-
-def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
-    """Count what was asked and paid, one walk over the calls.
-
-    Returns:
-        A row for each role and model, and the names that the servers gave of themselves,
-        or else those by which they were asked.
-    """
-    served_by: set[str] = set()
-    reused: Counter[tuple[str, str]] = Counter()
-    paid: dict[tuple[str, str], array[float]] = {}
-    named: dict[tuple[str, str], Counter[str]] = {}
-    for call in ledger.calls():
-        served_by.add(call.reply.served_by or call.model)
-        key = (call.role, call.model)
-        numbers = paid.setdefault(key, array("d"))
-        if call.reply.served_by:
-            named.setdefault(key, Counter())[call.reply.served_by] += 1
-        if call.reused_from:
-            reused[key] += 1
-            continue
-        usage, cost = call.reply.usage, nan if call.cost is None else call.cost
-        numbers.extend((call.reply.attempts, usage.input_tokens or 0, usage.output_tokens or 0))
-        numbers.extend((cost, call.reply.latency_s))
-    rows = []
-    for key, numbers in sorted(paid.items(), key=lambda item: (item[0][0] != "target", item[0])):
-        requests, tokens_in, tokens_out, costs, latencies = np.array(numbers).reshape(-1, 5).T
-        p50, p95 = np.quantile(latencies, (0.5, 0.95)) if len(latencies) else (None, None)
-        total = float(costs.sum())
-        rows.append(
-            Spend(
-                *key,
-                calls=len(costs),
-                reused=reused[key],
-                requests=int(requests.sum()),
-                input_tokens=int(tokens_in.sum()),
-                output_tokens=int(tokens_out.sum()),
-                cost=None if isnan(total) else total,
-                latency_p50_s=None if p50 is None else float(p50),
-                latency_p95_s=None if p95 is None else float(p95),
-                served=dict(named.get(key, Counter()).most_common()),
-            )
-        )
-    return tuple(rows), served_by

@@ -1,0 +1,48 @@
+"""The mean grade of replies, under a rubric whose labels have grades."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlsbench.judge import Rubric
+from vlsbench.stats import binomial_interval, mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class MeanGrade:
+    """A mean with its 95 % interval, clustered by image."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_grade(
+    rubric: Rubric, labels: Sequence[str], clusters: NDArray[np.integer[Any]]
+) -> MeanGrade | None:
+    """Return the mean grade of replies; None where the rubric has no grades, or nothing is scored.
+
+    Args:
+        rubric: Whose labels they are.
+        labels: Of n replies to harmful pairs, all of them scored.
+        clusters: Shape (n,), the number of each one's image.
+    """
+    if not rubric.grades or not labels:
+        return None
+    grades = np.array([rubric.grades[label] for label in labels])
+    value = float(grades.mean())
+    low, high = mean_interval(grades, clusters) or (value, value)
+    if low == high:
+        # Grades that are all alike vary by as much as so many images do not rule out.
+        least, most = min(rubric.grades.values()), max(rubric.grades.values())
+        share = binomial_interval((value - least) / (most - least), len(np.unique(clusters)))
+        low, high = (least + (most - least) * end for end in share)
+    return MeanGrade(value, low, high)
