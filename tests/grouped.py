@@ -27,7 +27,7 @@ GROUPS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
         Judging,
         (
             *("judge_context", "judge_format", "judge_max_tokens", "judge_temperature"),
-            *("judge_repeats", "judge_partial"),
+            *("judge_repeats", "judge_partial", "rubric", "vote"),
         ),
     ),
     "images": (Images, ("image_transport", "max_image_side", "max_image_bytes")),

@@ -70,7 +70,7 @@ class Scripted:
         pass
 
 
-def by_apology(question: Question) -> Label:
+def by_apology(question: Question) -> str:
     sorry = question.need_reply().text.startswith("I'm sorry")
     return Label.REFUSAL if sorry else question.labels[2]
 

@@ -11,7 +11,7 @@ from vlsbench.config import Budget, Connection, Images, Option, Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._evaluate import Evaluation, execute, plan
 from vlsbench.evaluation._run import EvaluationPlan
-from vlsbench.evaluation._settings import Output, Replies
+from vlsbench.evaluation._settings import Output, Replies, Selection
 from vlsbench.evaluation._summary import read_run
 from vlsbench.judge import Judges, Judging
 from vlsbench.pairs import Bench, load
@@ -66,8 +66,15 @@ def plan_again(
         told = {"bench": summary.bench}
     sample = convert(settings.get("sample", {}), Sample, str(folder))
     before = settings.get("judging", {})
+    pairs = load(**told, skip_bad=sample.skip_bad or bool(summary.left_out))
+    changed = VlsbenchError(
+        f"{pairs.name} is not as it was when {folder} was made: its files changed, or it is "
+        "another set; give the set of then as --bench"
+    )
+    if Selection(pairs, sample).fingerprint != summary.identity["data"]:
+        raise changed
     found = plan(
-        load(**told, skip_bad=sample.skip_bad or bool(summary.left_out)),
+        pairs,
         judge=judge,
         view=summary.view,
         system=summary.identity.get("system", ""),
@@ -81,12 +88,9 @@ def plan_again(
         output=output,
     )
     # Where the set lies is part of its content, so one that moved is believed to be the same.
-    for part in ("data",) if bench else ("data", "content"):
-        if found.identity[part] != summary.identity.get(part, found.identity[part]):
-            raise VlsbenchError(
-                f"{told['bench']} is not as it was when {folder} was made: its files changed, or "
-                "it is another set; give the set of then as --bench"
-            )
+    content = found.identity["content"]
+    if not bench and summary.identity.get("content", content) != content:
+        raise changed
     return found
 
 

@@ -185,7 +185,7 @@ class EvaluationPlan:
 
     def _last(self) -> Iterator[Barrier]:
         """Yield the step that needs all votes, where the vote is such a one."""
-        if not panel_of(self.judge) or self.judging.vote is not Vote.DAWID_SKENE:
+        if not panel_of(self.judge) or self.judging.vote != Vote.DAWID_SKENE:
             return
 
         async def settle(ctx: Context) -> None:

@@ -123,15 +123,14 @@ def open_judge(
         VlsbenchError: It is none of these, or a judge is given twice.
     """
     judging = judging or Judging()
+    vote = Vote(judging.vote)  # from Python it may come as plain text
     if isinstance(judge, Sequence) and not isinstance(judge, str) and len(judge) > 1:
         if twice := next((one for one in judge if [*judge].count(one) > 1), None):
             raise VlsbenchError(f"judge {twice} is given twice; --judge-repeats asks one again")
         alone = replace(judging, vote=Vote.MAJORITY)
-        return Panel(
-            [open_judge(one, connections, alone, context=context) for one in judge], judging.vote
-        )
-    if judging.vote is not Vote.MAJORITY:
-        raise VlsbenchError(f"--vote {judging.vote} needs several judges: repeat --judge")
+        return Panel([open_judge(one, connections, alone, context=context) for one in judge], vote)
+    if vote is not Vote.MAJORITY:
+        raise VlsbenchError(f"--vote {vote} needs several judges: repeat --judge")
     if isinstance(judge, Sequence) and not isinstance(judge, str):
         (judge,) = judge
     found = _given(judge, "model")
