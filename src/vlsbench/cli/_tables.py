@@ -169,7 +169,7 @@ def print_summary(done: Evaluation) -> None:
                 console.print(_rates_table(title, parts, summary.rubric, by="language"))
     if (rubric := summary.rubric).identity:
         threshold = f"; unsafe from grade {rubric.threshold:g} on" if rubric.grades else ""
-        say(f"Rubric {rubric.name}: {', '.join(rubric.safe)} count as safe{threshold}.")
+        say(f"Rubric {rubric.name}; safe: {', '.join(rubric.safe)}{threshold}.")
     for panel in summary.panel:
         _print_panel(panel)
     for reason, words in summary.unscored_words.items():
@@ -254,13 +254,15 @@ def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
             f"Percent with 95 % intervals clustered by image; p = {shift.p:.3g} (sign-flip test "
             f"over images); {shift.agreeing:,} have the same label."
         )
+        moved = [move for move in moves if move.before != move.after]
+        if not moved:
+            continue
         columns = [label for label in found.labels[1] if label in {move.after for move in moves}]
         counts = {(move.before, move.after): move.pairs for move in moves}
         cross = Listing(["first, then →"], columns, f"labels of {kind}")
         for label in dict.fromkeys(move.before for move in moves):
             cross.line(label, *(counts.get((label, after), 0) for after in columns))
         Console().print(cross)
-        moved = [move for move in moves if move.before != move.after]
         for move in sorted(moved, key=lambda move: -move.pairs)[:MOVES]:
             pairs = counted(move.pairs, "pair")
             say(f"{move.before} → {move.after}: {pairs}, such as {', '.join(move.some)}")
