@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from rich.console import Console
 
@@ -44,7 +44,7 @@ def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     done, before = evaluation.execute(plan), find_run(config.run)
     compared = evaluation.compare_runs(before, done.folder)
     if as_json:
-        print_json({"summary": done.summary, "comparison": compared})
+        print_json({"summary": asdict(done.summary), "comparison": asdict(compared)})
     else:
         print_summary(done)
         print_comparison(compared, (before.name, done.folder.name))

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import Caller
+from vlsbench.judge._function import wrong_label
 from vlsbench.judge._judge import Judge, Question, rubric_of
 from vlsbench.judge._rubric import Side
 from vlsbench.judge._verdict import Label, Unscored, Verdict, is_scored, label_of
@@ -142,9 +143,11 @@ class Panel:
             try:
                 verdict = await judge.judge(question, asked, epoch=again)
             except CallFailed as error:
-                if len(self.models) < 2:
+                if len(self.judges) < 2 or self._brief:
                     raise
                 verdict = Verdict(Label.UNSCORED, error.reason, Unscored.JUDGE_MISSING)
+            if is_scored(verdict.label) and verdict.label not in question.labels:
+                raise wrong_label(judge, question, verdict.label)
             verdicts.append(verdict)
             return verdict
 
