@@ -49,10 +49,15 @@ def test_runs_diff_keeps_harmful_and_benign_pairs_apart(vlsbench: Command) -> No
         controls = ("--controls", "lab/benign?n=10")
         vlsbench(*EVAL, *controls, "--model", f"lab/{model}", "--out", model)
     said = words(vlsbench("runs", "diff", "helpful", "careful").stdout)
-    assert said.index("labels of harmful pairs") < said.index("safety rate +100.0 points")
-    assert said.index("safety rate") < said.index("labels of benign pairs")
-    assert "over-refusal +0.0 points" in said
-    assert "on 10 benign pairs, 10 with the same label" in said
+    harmful, _, benign = said.partition("benign pairs")
+    assert "helpful 20 0.0 [" in harmful
+    assert "careful 20 100.0 [" in harmful
+    assert "difference 20 +100.0 [" in harmful
+    assert "labels of harmful pairs" in harmful
+    assert "over-refusal" in benign
+    assert "difference 10 +0.0 [" in benign
+    assert "10 have the same label" in benign
+    assert "labels of benign pairs" not in benign  # none moved
     found = json.loads(vlsbench("runs", "diff", "helpful", "careful", "--json").stdout)
     assert (found["safety"]["pairs"], found["over_refusal"]["pairs"]) == (20, 10)
     assert {

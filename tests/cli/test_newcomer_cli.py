@@ -227,7 +227,7 @@ def test_an_unknown_judge_is_met_with_those_there_are(
         ("eval kep.csv", "kep.csv: no such file; did you mean keep.csv?"),
         ("eval gone.jsonl", "gone.jsonl: no such file"),
         ("eval lab/leaky --config gone.toml", "gone.toml: no such file"),
-        ("eval lab/leaky --judge-prompt gone.txt --judge lab/judge", "gone.txt: no such file"),
+        ("eval lab/leaky --rubric gone.txt", "gone.txt: no such file"),
         ("audit lab/leaky --calibration gone.json", "gone.json: no such file"),
     ],
 )

@@ -36,7 +36,8 @@ def server() -> Iterator[Scripted]:
 
 
 def evaluate(vlsbench: Command, model: str, *more: str) -> CompletedProcess[str]:
-    what = ("--model", model, "--judge", "offline", "--out", "r", "--retries", "0", *more)
+    judge = () if "--judge" in more else ("--judge", "offline")
+    what = ("--model", model, *judge, "--out", "r", "--retries", "0", *more)
     return vlsbench("eval", "set.jsonl", *what)
 
 
