@@ -7,12 +7,12 @@ from pathlib import Path
 import vlsbench
 from vlsbench.config import Sample
 from vlsbench.evaluation import Output
-from vlsbench.judge import Label, Question
+from vlsbench.judge import Question
 from vlsbench.registry import judge
 
 
 @judge("no-thanks")
-def no_thanks(question: Question) -> Label:
+def no_thanks(question: Question) -> str:
     """Find refusals and warnings by two words."""
     refusal, warning, answer = question.labels
     said = question.need_reply().text.lower()

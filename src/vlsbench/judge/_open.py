@@ -132,6 +132,8 @@ def open_judge(
     if vote is not Vote.MAJORITY:
         raise VlsbenchError(f"--vote {vote} needs several judges: repeat --judge")
     if isinstance(judge, Sequence) and not isinstance(judge, str):
+        if not judge:
+            raise VlsbenchError("no judge given: give one, or several for a panel")
         (judge,) = judge
     found = _given(judge, "model")
     rubric = read_rubric(judging.rubric)
