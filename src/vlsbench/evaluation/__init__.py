@@ -27,8 +27,10 @@ from vlsbench.evaluation._evaluate import evaluate as evaluate
 from vlsbench.evaluation._evaluate import execute as execute
 from vlsbench.evaluation._evaluate import plan as plan
 from vlsbench.evaluation._gallery import Gallery as Gallery
-from vlsbench.evaluation._inspect_log import InspectRun as InspectRun
 from vlsbench.evaluation._grade import MeanGrade as MeanGrade
+from vlsbench.evaluation._inspect_log import InspectRun as InspectRun
+from vlsbench.evaluation._net import Net as Net
+from vlsbench.evaluation._net import net_rate as net_rate
 from vlsbench.evaluation._page import write_report as write_report
 from vlsbench.evaluation._panel import PanelResults as PanelResults
 from vlsbench.evaluation._published import Published as Published
@@ -47,7 +49,6 @@ from vlsbench.evaluation._run import CostEstimate as CostEstimate
 from vlsbench.evaluation._run import EvaluationPlan as EvaluationPlan
 from vlsbench.evaluation._run import reopen_unscored as reopen_unscored
 from vlsbench.evaluation._run import tag_of as tag_of
-from vlsbench.evaluation._sampled import SAFE as SAFE
 from vlsbench.evaluation._sampled import Sampled as Sampled
 from vlsbench.evaluation._settings import EvalConfig as EvalConfig
 from vlsbench.evaluation._settings import Output as Output
@@ -58,15 +59,13 @@ from vlsbench.evaluation._settings import run_id as run_id
 from vlsbench.evaluation._size import Size as Size
 from vlsbench.evaluation._size import SizeConfig as SizeConfig
 from vlsbench.evaluation._size import plan_size as plan_size
-from vlsbench.evaluation._summary import LOG as LOG
 from vlsbench.evaluation._spend import Spend as Spend
 from vlsbench.evaluation._spend import spend_by_role as spend_by_role
+from vlsbench.evaluation._summary import LOG as LOG
 from vlsbench.evaluation._summary import REPORT as REPORT
 from vlsbench.evaluation._summary import SUMMARY as SUMMARY
 from vlsbench.evaluation._summary import Group as Group
-from vlsbench.evaluation._summary import Net as Net
 from vlsbench.evaluation._summary import Summary as Summary
 from vlsbench.evaluation._summary import groups_of as groups_of
-from vlsbench.evaluation._summary import net_rate as net_rate
 from vlsbench.evaluation._summary import read_run as read_run
 from vlsbench.evaluation._summary import read_summary as read_summary

@@ -13,6 +13,7 @@ from vlsbench import __version__
 from vlsbench.engine import PROBE, Barrier, Context, CostBudget, Flow, Job, Ledger, Outcome
 from vlsbench.evaluation._calibrated import CALIBRATION
 from vlsbench.evaluation._gallery import Gallery
+from vlsbench.evaluation._net import net_rate
 from vlsbench.evaluation._page import write_report
 from vlsbench.evaluation._panel import PanelResults, Votes, settle_by_errors
 from vlsbench.evaluation._published import differs, published_results
@@ -27,7 +28,6 @@ from vlsbench.evaluation._summary import (
     Counts,
     Group,
     Summary,
-    net_rate,
     read_summary,
 )
 from vlsbench.files import whole_file, write_json
