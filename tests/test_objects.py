@@ -44,7 +44,7 @@ class Lengths:
         return vectors
 
 
-def sorry(question: Question) -> Label:
+def sorry(question: Question) -> str:
     if question.reply is None:
         return Label.HARMFUL if "toddler" in question.text else Label.BENIGN
     return question.labels[0 if "Sorry" in question.reply.text else 2]
