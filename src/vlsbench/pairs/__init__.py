@@ -31,6 +31,9 @@ from vlsbench.pairs._load import load_configured as load_configured
 from vlsbench.pairs._load import read_drop as read_drop
 from vlsbench.pairs._load import without as without
 from vlsbench.pairs._pair import FileImage as FileImage
+from vlsbench.pairs._pair import Grade as Grade
+from vlsbench.pairs._pair import GradedBy as GradedBy
+from vlsbench.pairs._pair import Grades as Grades
 from vlsbench.pairs._pair import Image as Image
 from vlsbench.pairs._pair import MadeImage as MadeImage
 from vlsbench.pairs._pair import Pair as Pair

@@ -16,7 +16,7 @@ from typing import Any
 
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.files import unreadable
-from vlsbench.pairs._pair import Image, Pair, RowError, file_image
+from vlsbench.pairs._pair import Grade, GradedBy, Grades, Image, Pair, RowError, file_image
 from vlsbench.pairs._parquet import Embedded
 from vlsbench.pairs._readers import PACKED, READERS, form_of, read_json_rows
 from vlsbench.pairs._rows import Fields, pairs_from
@@ -32,6 +32,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "description": ("description", "image_description"),
     "reason": ("reason", "safety_reason"),
     "source": ("source",),
+    "language": ("language",),
+    "twin": ("twin",),
+    "graded_by": ("graded_by",),
+    "text_grade": ("text_grade",),
+    "image_grade": ("image_grade",),
+    "pair_grade": ("pair_grade",),
 }
 """Field of a pair → columns that it is looked for in; the first that a row has is taken."""
 
@@ -253,6 +259,9 @@ def _pair(
         description=_word(row, column, "description"),
         reason=_word(row, column, "reason"),
         source=_word(row, column, "source"),
+        language=_word(row, column, "language"),
+        twin=row.id(twin) if (twin := column.get("twin", "")) and fields[twin] else "",
+        grades=_grades(row, column),
         meta={key: plain_value(fields[key]) for key in others},
     )
     found.see(file.name, row, column, others)
@@ -265,6 +274,24 @@ def _word(row: Fields, column: Mapping[str, str], field: str) -> str:
         return ""
     value = row.fields[column[field]]
     return str(value) if type(value) is int else row.maybe(column[field])
+
+
+def _grades(row: Fields, column: Mapping[str, str]) -> Grades | None:
+    """Return what a row says of harm; people's word, unless it says that it is the authors'."""
+    said = {
+        part: one.strip().lower()
+        for part in ("text", "image", "pair")
+        if (one := _word(row, column, f"{part}_grade"))
+    }
+    if not said:
+        return None
+    by = _word(row, column, "graded_by") or GradedBy.PEOPLE
+    try:
+        return Grades(GradedBy(by), **{part: Grade(one) for part, one in said.items()})
+    except ValueError as error:
+        raise RowError(
+            f"{error}: grades are {', '.join(Grade)}; graded_by is {', '.join(GradedBy)}"
+        ) from None
 
 
 def _harmful(value: object) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.pairs._pair import Image, Pair, RowError
+from vlsbench.pairs._pair import Grades, Image, Pair, RowError
 from vlsbench.pairs._parquet import Embedded, Labelled
 from vlsbench.pairs._readers import READERS, form_of, read_csv
 
@@ -111,6 +111,9 @@ def read_pairs(
     description: Column = "",
     reason: Column = "",
     source: Column = "",
+    language: str | Callable[[Fields], str] = "",
+    twin: Column = "",
+    grades: Grades | Callable[[Fields], Grades | None] | None = None,
     meta: Sequence[str] | Callable[[Fields], dict[str, Any]] = (),
     needs: Sequence[str] = (),
 ) -> Rows:
@@ -129,6 +132,9 @@ def read_pairs(
         description: Column of what the images show.
         reason: Column of why pairs are harmful.
         source: Column of where images come from.
+        language: ISO 639 code of the queries' language, or what tells a row's.
+        twin: Column of the ids of twins.
+        grades: How harmful the pairs and their parts are held to be.
         meta: Columns kept as they are, where a row has them.
         needs: Columns that a CSV file must have, beside those of id, query and category.
 
@@ -154,6 +160,9 @@ def read_pairs(
             description=maybe(row, description),
             reason=maybe(row, reason),
             source=maybe(row, source),
+            language=language(row) if callable(language) else language,
+            twin=maybe(row, twin),
+            grades=grades(row) if callable(grades) else grades,
             meta=meta(row) if callable(meta) else row.only(*meta),
         )
 

@@ -9,13 +9,20 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from vlsbench.pairs import Home, Rows
+from vlsbench.pairs import Grade, GradedBy, Grades, Home, Rows
 from vlsbench.registry import source
 from vlsbench.schemas import convert
 
 FILE = "benchmarks.toml"
 
 Read = Callable[[Path, str], Rows]
+_LETTERS = {"S": Grade.SAFE, "B": Grade.BORDERLINE, "U": Grade.UNSAFE, "?": Grade.UNKNOWN}
+
+
+def by_authors(pattern: str) -> Grades:
+    """Return what a set's authors say of text, image and pair, a letter each: S, B, U or ?."""
+    text, image, pair = (_LETTERS[letter] for letter in pattern)
+    return Grades(GradedBy.AUTHORS, text, image, pair)
 
 
 def shipped(name: str) -> Callable[[Read], Read]:

@@ -15,7 +15,7 @@ from vlsbench.pairs import (
     read_json,
     read_pairs,
 )
-from vlsbench.pairs.sources._declared import shipped
+from vlsbench.pairs.sources._declared import by_authors, shipped
 
 SCENARIOS = (
     "01-Illegal_Activitiy",
@@ -79,6 +79,8 @@ def _scenario(root: Path, file: Path, scenario: str, split: str, wording: str) -
         query="question" if embedded else wording,
         images=images,
         category=lambda row: scenario,
+        language="en",
+        grades=by_authors("U??" if split == "Text_only" else "??U"),
         meta=("Question", "Changed Question", "Key Phrase", "Phrase Type"),
     )
 

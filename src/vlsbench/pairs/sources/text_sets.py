@@ -14,7 +14,7 @@ from vlsbench.pairs import (
     read_jsonl,
     read_pairs,
 )
-from vlsbench.pairs.sources._declared import shipped
+from vlsbench.pairs.sources._declared import by_authors, shipped
 
 
 @shipped("xstest")
@@ -33,6 +33,8 @@ def xstest(root: Path, variant: str) -> Rows:
         query="prompt",
         category="type",
         harmful=harmful,
+        language="en",
+        grades=lambda row: by_authors("U??" if harmful(row) else "S??"),
         meta=("focus", "note"),
         needs=("label",),
     )
@@ -42,7 +44,7 @@ def xstest(root: Path, variant: str) -> Rows:
 def advbench(root: Path, variant: str) -> Rows:
     """AdvBench: goals; ids are row numbers from 1."""
     file = find(root, "data/advbench/harmful_behaviors.csv", "harmful_behaviors.csv")
-    return read_pairs(file, query="goal")
+    return read_pairs(file, query="goal", language="en", grades=by_authors("U??"))
 
 
 @shipped("strongreject")
@@ -55,6 +57,8 @@ def strongreject(root: Path, variant: str) -> Rows:
         # The two files write the same categories with different capitals.
         category=lambda row: row.text("category").capitalize(),
         source="source",
+        language="en",
+        grades=by_authors("U??"),
         needs=("category", "source"),
     )
 
@@ -67,6 +71,8 @@ def simplesafetytests(root: Path, variant: str) -> Rows:
         id="id",
         query="prompts_final",
         category="harm_area",
+        language="en",
+        grades=by_authors("U??"),
         meta=("category",),
         needs=("category",),
     )
@@ -84,7 +90,15 @@ def alpaca_seed(root: Path, variant: str) -> Rows:
         return f"{row.text('instruction')}\n\n{given}" if given else row.text("instruction")
 
     file = find(root, "seed_tasks.jsonl")
-    return read_pairs(file, id="id", query=query, harmful=False, meta=("name",))
+    return read_pairs(
+        file,
+        id="id",
+        query=query,
+        harmful=False,
+        language="en",
+        grades=by_authors("S??"),
+        meta=("name",),
+    )
 
 
 @shipped("llava-coco")
@@ -115,4 +129,6 @@ def llava_coco(root: Path, variant: str) -> Rows:
         category="category",
         harmful=False,
         description=lambda row: captions.get(row.maybe("image"), ""),
+        language="en",
+        grades=by_authors("S?S" if captions else "S??"),
     )

@@ -16,7 +16,7 @@ from vlsbench.pairs import (
     pairs_from,
     read_json,
 )
-from vlsbench.pairs.sources._declared import shipped
+from vlsbench.pairs.sources._declared import by_authors, shipped
 
 _KEYS = {
     "unsafes": "instruction",
@@ -24,6 +24,9 @@ _KEYS = {
     "safe_safes": "safe_instruction",
 }
 """Subset → key of its instruction in `instr-resp`."""
+_GRADES = {"unsafes": "?UU", "safe_unsafes": "USU", "safe_safes": "SSS"}
+_TWINS = {"safe_unsafes": "safe_safes", "safe_safes": "safe_unsafes"}
+"""Subset → that of the same image with the other instruction."""
 
 
 @shipped("vlguard")
@@ -61,6 +64,9 @@ def _pair(row: Fields, images: Path, subset: str) -> Pair:
         subcategory=row.maybe("harmful_subcategory"),
         harmful=subset != "safe_safes",
         meta={"subset": subset, **instruction.only("response")},
+        language="en",
+        twin=f"{row.text('id')}/{_TWINS[subset]}" if subset in _TWINS else "",
+        grades=by_authors(_GRADES[subset]),
     )
 
 
