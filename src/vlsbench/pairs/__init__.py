@@ -44,6 +44,7 @@ from vlsbench.pairs._parquet import Embedded as Embedded
 from vlsbench.pairs._parquet import Labelled as Labelled
 from vlsbench.pairs._parquet import ParquetImage as ParquetImage
 from vlsbench.pairs._parquet import read_parquet as read_parquet
+from vlsbench.pairs._readers import read_csv as read_csv
 from vlsbench.pairs._readers import read_json as read_json
 from vlsbench.pairs._readers import read_jsonl as read_jsonl
 from vlsbench.pairs._readers import read_text as read_text
@@ -54,6 +55,7 @@ from vlsbench.pairs._rows import find as find
 from vlsbench.pairs._rows import folder_of as folder_of
 from vlsbench.pairs._rows import pairs_from as pairs_from
 from vlsbench.pairs._rows import read_pairs as read_pairs
+from vlsbench.pairs._source import METRICS as METRICS
 from vlsbench.pairs._source import Home as Home
 from vlsbench.pairs._source import PairSet as PairSet
 from vlsbench.pairs._source import Source as Source

@@ -129,6 +129,6 @@ def describe(pairs: PairSet) -> Description:
 def _fewer_rows(pairs: PairSet, count: int) -> tuple[Oddity, ...]:
     published = pairs.source.rows.get(pairs.variant) if pairs.source else None
     found = count + len(pairs.bad)
-    if published is None or published == found:
+    if not published or published == found:
         return ()
     return (Oddity(f"rows, where {published:,} are published", found),)

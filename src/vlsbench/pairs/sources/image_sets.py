@@ -29,7 +29,9 @@ def harmbench(root: Path, variant: str) -> Rows:
             return ()
         return (file_image(root / "data/multimodal_behavior_images", row.text("ImageFileName")),)
 
-    name = f"{variant}_all" if variant in ("multimodal", "text") else variant
+    part = variant if variant in ("standard", "contextual", "copyright") else ""
+    name = {"multimodal": "multimodal_all", "text": "text_all"}.get(variant, variant)
+    name = "text_all" if part else name
     about = "RedactedImageDescription" if variant == "multimodal" else "FunctionalCategory"
     return read_pairs(
         find(root, f"data/behavior_datasets/harmbench_behaviors_{name}.csv"),
@@ -43,6 +45,7 @@ def harmbench(root: Path, variant: str) -> Rows:
         grades=by_authors("??U" if variant == "multimodal" else "U??"),
         meta=(about, "Tags"),
         needs=("Behavior", "ImageFileName" if variant == "multimodal" else "ContextString"),
+        keep=lambda row: part in ("", row.text("FunctionalCategory")),
     )
 
 

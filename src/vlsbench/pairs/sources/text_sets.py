@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from vlsbench.pairs import (
@@ -76,6 +77,67 @@ def simplesafetytests(root: Path, variant: str) -> Rows:
         meta=("category",),
         needs=("category",),
     )
+
+
+@shipped("or-bench")
+def or_bench(root: Path, variant: str) -> Rows:
+    """OR-Bench: one of its files; ids are row numbers from 1."""
+    toxic = variant == "toxic"
+    return read_pairs(
+        find(root, f"or-bench-{variant}.csv"),
+        query="prompt",
+        category="category",
+        harmful=toxic,
+        language="en",
+        grades=by_authors("U??" if toxic else "S??"),
+    )
+
+
+@shipped("sorry-bench")
+def sorry_bench(root: Path, variant: str) -> Rows:
+    """SORRY-Bench: unsafe instructions, as written or in other styles; the first turn is asked."""
+
+    def query(row: Fields) -> str:
+        turns = row.fields.get("turns")
+        if not isinstance(turns, list) or not turns or not isinstance(turns[0], str):
+            raise RowError("'turns' is no list of texts")
+        return Fields({"turns": turns[0]}).text("turns")
+
+    files = [find(root, "question.jsonl")]
+    files += sorted(root.glob("question_*.jsonl")) if variant == "all" else []
+    for file in files:
+        yield from read_pairs(
+            file,
+            id=lambda row: f"{row.id('question_id')}/{row.maybe('prompt_style') or 'base'}",
+            query=query,
+            category=lambda row: row.id("category"),
+            subcategory="prompt_style",
+            grades=by_authors("U??"),
+            keep=lambda row: variant == "all" or row.maybe("prompt_style") in ("", "base"),
+        )
+
+
+@shipped("jbb-behaviors")
+def jbb_behaviors(root: Path, variant: str) -> Rows:
+    """JBB-Behaviors: misuse, and benign behaviours of the same topics; ids are `<half>/<Index>`."""
+    for half in ("harmful", "benign") if variant == "all" else (variant,):
+        name = f"{half}-behaviors.csv"
+        yield from read_pairs(
+            find(root, f"data/{name}", name),
+            id=partial(_of_half, half),
+            query="Goal",
+            category="Category",
+            subcategory="Behavior",
+            harmful=half == "harmful",
+            source="Source",
+            language="en",
+            grades=by_authors("U??" if half == "harmful" else "S??"),
+            needs=("Index",),
+        )
+
+
+def _of_half(half: str, row: Fields) -> str:
+    return f"{half}/{row.id('Index')}"
 
 
 @shipped("alpaca-seed")
