@@ -245,9 +245,7 @@ MADE: Mapping[str, Made] = {
     ),
     "salad": Made(salad, {"": (2, 1, 0, 1)}),
     "mis": Made(mis, {"hard": (2, 4, 3, 0), "easy": (3, 6, 6, 0), "real": (1, 2, 2, 0)}),
-    "lingua-safetybench": Made(
-        lingua, {"all": (4, 1, 0, 0), "image": (3, 1, 0, 0), "text": (1, 1, 0, 0)}
-    ),
+    "lingua": Made(lingua, {"all": (4, 1, 0, 0), "image": (3, 1, 0, 0), "text": (1, 1, 0, 0)}),
     "comicjailbreak": Made(comicjailbreak, {"": (5, 5, 0, 0)}),
     "visualleakbench": Made(visualleakbench, {"": (2, 2, 1, 0)}),
     "or-bench": Made(

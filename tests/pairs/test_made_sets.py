@@ -127,7 +127,7 @@ def test_mis_shows_two_images_in_order(tmp_path: Path) -> None:
 
 
 def test_lingua_knows_its_languages(tmp_path: Path) -> None:
-    pairs = read("lingua-safetybench", tmp_path)
+    pairs = read("lingua", tmp_path)
     assert [pair.language for pair in pairs] == ["fi", "fi", "de", "de"]
     assert pairs[-1].id == "2-Text-Dominant Risk/German/Physical Harm/0"
     assert (pairs[0].subcategory, grades(pairs[0]), grades(pairs[-1])) == ("Mixed", "??U", "U?U")
@@ -136,7 +136,7 @@ def test_lingua_knows_its_languages(tmp_path: Path) -> None:
 def test_half_of_lingua_does_not_pass_for_it(tmp_path: Path) -> None:
     put_json(tmp_path / "2-Text-Dominant Risk/German/Fraud.json", [])
     with pytest.raises(VlsbenchError, match="no 1-Image-Dominant Risk"):
-        load("lingua-safetybench", data=tmp_path)
+        load("lingua", data=tmp_path)
 
 
 def test_comics_are_drawn_with_their_text_in_the_panel(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from vlsbench.cli._config import AsJson, command
 from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import Data, Option
 from vlsbench.pairs import (
+    METRICS,
     Description,
     PairSet,
     Source,
@@ -115,11 +117,37 @@ def fetch_benchmark(
 
 def _declared(source: Source) -> dict[str, Any]:
     """Return the declaration of a source as plain JSON values."""
-    names = ("name", "title", "paper", "licence", "size", "rows", "variants", "layout")
+    names = (
+        "name",
+        "title",
+        "probes",
+        "metric",
+        "paper",
+        "licence",
+        "size",
+        "rows",
+        "variants",
+        "layout",
+    )
     declared = {name: getattr(source, name) for name in names}
     declared["paper"] = f"https://arxiv.org/abs/{source.paper}"
     home = asdict(source.home) if source.home else None
     return {**declared, "variants": dict(source.variants), "home": home}
+
+
+def _labels(found: Description) -> Iterator[str]:
+    """Say what is known of languages, twins and grades."""
+    if found.languages:
+        yield f"language: {_counts(found.languages)}"
+    if found.twins:
+        yield f"{counted(found.twins, 'pair')} with a twin (same text or image, other truth)"
+    for column, counts in found.grades.items():
+        if counts:
+            yield f"{column.replace('_', ' ')}: {_counts(counts)}"
+
+
+def _counts(of: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in of.items())
 
 
 def _print_description(opened: PairSet, found: Description) -> None:
@@ -130,12 +158,15 @@ def _print_description(opened: PairSet, found: Description) -> None:
         if home := source.home:
             place = home.hub or f"github.com/{home.github}"
             say(f"{place} @ {home.revision or home.commit or 'pinned at the first fetch'}")
+        if source.probes:
+            say(f"probes {source.probes}", f"read by {METRICS.get(source.metric, source.metric)}")
     least, q1, median, q3, most = found.query_chars
     say(
         f"{counted(found.pairs, 'pair')} ({found.harmful:,} harmful, {found.benign:,} benign), "
         f"{counted(found.images, 'distinct image')} ({found.images_missing:,} missing), "
         f"{found.described:,} with a description",
         f"query length in characters: {least} · {q1} · {median} · {q3} · {most} (quartiles)",
+        *_labels(found),
     )
     table = Listing(("category", "sub-category"), ["pairs"])
     for category, counts in found.categories.items():
@@ -152,3 +183,5 @@ def _print_description(opened: PairSet, found: Description) -> None:
     say(*(f"unreadable: {row}" for row in found.bad[:BAD_ROWS_SHOWN]), style="red")
     if (hidden := len(found.bad) - BAD_ROWS_SHOWN) > 0:
         say(f"unreadable: … and {hidden:,} more", style="red")
+    bench = opened.arguments
+    say(f"Next: vlsbench eval {bench} --model MODEL --judge JUDGE", f"      vlsbench audit {bench}")

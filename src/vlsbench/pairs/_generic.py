@@ -11,20 +11,32 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.files import unreadable
-from vlsbench.pairs._pair import Grade, GradedBy, Grades, Image, Pair, RowError, file_image
+from vlsbench.pairs._pair import (
+    Grade,
+    GradedBy,
+    Grades,
+    Image,
+    Pair,
+    RowError,
+    file_image,
+)
 from vlsbench.pairs._parquet import Embedded
 from vlsbench.pairs._readers import PACKED, READERS, form_of, read_json_rows
 from vlsbench.pairs._rows import Fields, pairs_from
 from vlsbench.pairs._source import Columns, PairSet
+from vlsbench.pairs._written import BASE64, WrittenImage, query_of
 
+CONVERSATIONS = ("conversations", "messages")
+"""Columns that hold a conversation, of which the first question is asked."""
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("id",),
-    "query": ("query", "question", "prompt", "instruction", "text"),
+    "query": ("query", "question", "prompt", "instruction", "text", *CONVERSATIONS),
     "image": ("image", "image_path", "file_name", "images", "file_names"),
     "category": ("category",),
     "subcategory": ("subcategory", "sub_category"),
@@ -53,6 +65,7 @@ DISK = "state.json"
 """Marks a folder that `datasets.save_to_disk` wrote."""
 ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", DISK, RELEASE, "card.json")
 """Say something about a set."""
+_SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}")
 _IMAGE_NAME = re.compile(r"\S.*\.(?:png|jpe?g|gif|webp|bmp|tiff?|avif|heic)", re.IGNORECASE)
 _TRUTH = {
     "true": True, "1": True, "yes": True, "harmful": True, "unsafe": True,
@@ -120,6 +133,9 @@ def _files(path: Path) -> list[Path]:
             )
         return [path]
     if not path.is_dir():
+        # One of several splits, as `_one_split` asks for it.
+        if split := sorted(path.parent.glob(f"{escape(path.name)}-*-of-*.parquet")):
+            return split
         raise VlsbenchError(unreadable(path, FileNotFoundError()))
     if found := _in_folder(path):
         return found
@@ -142,8 +158,9 @@ def _in_folder(path: Path) -> list[Path]:
             return stated[:1]
     shards = [p for p in inside if form_of(p) == ".parquet"] or sorted(path.glob("data/*.parquet"))
     if shards and (path / RELEASE).is_file():
-        # What else lies in a release, its provenance say, is no set.
+        # What else lies in a release, its provenance say, is no set; its splits are one.
         return shards
+    _one_split(path, shards)
     found = [p for p in inside if form_of(p) in (".jsonl", ".csv")]
     if shards and not found:
         return shards
@@ -154,6 +171,16 @@ def _in_folder(path: Path) -> list[Path]:
             f"{', '.join(p.name for p in (*found, *shards)[:8])}"
         )
     return found
+
+
+def _one_split(path: Path, shards: list[Path]) -> None:
+    """Refuse shards of several splits: read together they would be a set that nobody published."""
+    splits = {found[1]: file.parent for file in shards if (found := _SHARD.fullmatch(file.stem))}
+    if len(splits) > 1:
+        one, folder = next(reversed(splits.items()))
+        raise VlsbenchError(
+            f"{path} holds the splits {', '.join(splits)}: name one, such as {folder / one}"
+        )
 
 
 class _Found:
@@ -249,10 +276,11 @@ def _pair(
 ) -> Pair:
     fields = row.fields
     column, others = columns(tuple(fields))
+    images = _images(file, found.root, fields[column["image"]]) if "image" in column else ()
     pair = Pair(
         id=row.id(column["id"]) if "id" in column else prefix + row.label,
-        query=row.text(column["query"]),
-        images=_images(file, found.root, fields[column["image"]]) if "image" in column else (),
+        query=query_of(row, column["query"], len(images)),
+        images=images,
         category=_word(row, column, "category"),
         subcategory=_word(row, column, "subcategory"),
         harmful=_harmful(fields[column["harmful"]]) if "harmful" in column else True,
@@ -322,8 +350,8 @@ def _image(folder: Path, root: Path, path: object) -> Image:
         path = path.get("path")
     if not isinstance(path, str) or not path.strip():
         raise RowError("the image cell is empty or no path (a row without an image has none)")
-    if path.startswith(("iVBOR", "/9j/", "R0lGOD", "UklGR", "data:image/")):
-        raise RowError("the image cell holds an image in base64: write it to a file, give its path")
+    if path.startswith(BASE64):
+        return WrittenImage.of(path)
     image = file_image(folder, path)
     if root == folder or os.path.exists(image.place):
         return image

@@ -18,7 +18,7 @@ from vlsbench.pairs.sources import (  # isort: skip
     usb as usb,
     salad as salad,
     mis as mis,
-    lingua_safetybench as lingua_safetybench,
+    lingua as lingua,
     comicjailbreak as comicjailbreak,
     visualleakbench as visualleakbench,
     text_sets as text_sets,

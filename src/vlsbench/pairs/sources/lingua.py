@@ -15,8 +15,8 @@ PARTS = {"image": "1-Image-Dominant Risk/*", "text": "2-Text-Dominant Risk"}
 GRADES = {"image": "??U", "text": "U?U"}
 
 
-@shipped("lingua-safetybench")
-def lingua_safetybench(root: Path, variant: str) -> Rows:
+@shipped("lingua")
+def lingua(root: Path, variant: str) -> Rows:
     """Yield the files in the order of their names; ids are `<file>/<place from 0>`."""
     parts = PARTS if variant == "all" else (variant,)
     # All files are looked for before the first is read: half of the set must not pass for it.
