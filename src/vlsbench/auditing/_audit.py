@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from vlsbench.auditing._measures import Say, run_behaviour, run_judged, run_overlap
 from vlsbench.auditing._plan import AUDITS, PLACE, AuditPlan, place_of, plan_audits
 from vlsbench.auditing._settings import AuditSettings
+from vlsbench.auditing.against import Graded, graded, hold
 from vlsbench.auditing.behaviour import Behaviour
 from vlsbench.auditing.card import (
     CARD_JSON,
@@ -44,6 +45,7 @@ from vlsbench.tables import RowWriter
 P = ParamSpec("P")
 B = TypeVar("B")
 R = TypeVar("R")
+Found = tuple[OverlapPair | None, JudgedPair | None]
 CARD_HTML = "card.html"
 LEADERBOARD_HTML = "leaderboard.html"
 LEADERBOARD_MD = "leaderboard.md"
@@ -55,6 +57,8 @@ class Audit:
 
     folder: Path
     card: Card
+    graded: tuple[Graded, ...] = field(default=(), repr=False)
+    """Pairs with grades, where these were asked for."""
 
     @property
     def stopped(self) -> str:
@@ -151,7 +155,8 @@ def run_leaderboard(
         if audits[-1].stopped:
             break
     cards = [(one.card, os.path.relpath(one.folder, folder)) for one in audits]
-    found = make_leaderboard(cards, audits[0].card.settings)
+    rows = [row for one in audits for row in one.graded]
+    found = make_leaderboard(cards, audits[0].card.settings, hold(rows) if rows else None)
     write_json(found, folder / LEADERBOARD_JSON)
     write_leaderboard(found, folder / LEADERBOARD_HTML)
     write_text(leaderboard_markdown(found), folder / LEADERBOARD_MD)
@@ -169,6 +174,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     stopped, notes = "", plan.notes
     threshold = plan.settings.output.drop_leaking
     scores: dict[str, Score] = {}
+    found_of: dict[str, Found] = {}
     with whole_file(plan.folder / PAIRS) as part, RowWriter(CardRow, part) as file:
 
         def add(found: OverlapPair | None, by_judge: JudgedPair | None = None) -> None:
@@ -176,6 +182,8 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
             file.add(row)
             if threshold is not None:
                 scores[row.id] = score
+            if plan.settings.against:
+                found_of[row.id] = found, by_judge
 
         kept: list[OverlapPair] = []
         if Measure.OVERLAP in plan.measures:
@@ -195,6 +203,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
             behaviour = run_behaviour(plan, say)
             stopped = behaviour.stopped
     name = plan.selection.pairs.name
+    labelled = tuple(_labelled(plan, found_of))
     card = make_card(
         plan.selection,
         settings=plan.shown(),
@@ -207,7 +216,15 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
         else None,
         stopped=stopped,
         notes=notes,
+        against=hold(labelled, overlap, judged) if labelled else None,
     )
     write_json(card, plan.folder / CARD_JSON)
     write_card(card, plan.folder / CARD_HTML)
-    return Audit(plan.folder, card)
+    return Audit(plan.folder, card, labelled)
+
+
+def _labelled(plan: AuditPlan, found_of: Mapping[str, Found]) -> Iterator[Graded]:
+    """Put what was found of the pairs beside their grades, where that is asked for."""
+    for pair in plan.selection if plan.settings.against else ():
+        if row := graded(pair, plan.selection.pairs.name, *found_of.get(pair.id, (None, None))):
+            yield row

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vlsbench.auditing import Audit, Card, Dropped, Expense, Leaderboard
+    from vlsbench.auditing.against import Against
     from vlsbench.pairs import Bench, PairSet
 
 SHOWN = 6
@@ -40,6 +41,10 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     - `vlsbench audit lab/mixed --drop-leaking 0.5`
 
     - `vlsbench audit vlsbench msts mm-safetybench --data-root ./sets --out leaderboard`
+
+    - `vlsbench audit msts msts:textonly --against grades --data-root ./sets`
+
+    - `vlsbench audit --all --data-root ./sets --out leaderboard`
 
     - `vlsbench audit figstep:tiny --ocr`
 
@@ -129,6 +134,7 @@ def _print_card(done: Audit) -> None:
         Console().print(_categories(card))
     if card.leaking:
         Console().print(_leaking(card))
+    _print_against(card.against)
     measures = (card.overlap, card.judged, card.behaviour)
     notes = [note for one in measures if one for note in one.notes]
     # Its caveats say it once already.
@@ -175,6 +181,26 @@ def _leaking(card: Card) -> Listing:
     return table
 
 
+def _print_against(against: Against | None) -> None:
+    if not against:
+        return
+    from vlsbench.auditing.card import against_columns, against_shares, confusion
+
+    if not against.labels:
+        say("held against labels: nothing that was measured has a grade", style="yellow")
+    for said, table in (
+        ("held against labels, pair by pair", against_columns(against)),
+        ("corrected shares of the harmful pairs, held against labels", against_shares(against)),
+    ):
+        names, rows = table
+        if rows:
+            listing = Listing(names[:2], names[2:], said)
+            for row in rows:
+                listing.line(*row)
+            Console().print(listing)
+    say(*confusion(against))
+
+
 def _print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
     from vlsbench.auditing.card import columns
 
@@ -183,6 +209,7 @@ def _print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
     for row in rows:
         table.line(*row)
     Console().print(table)
+    _print_against(leaderboard.against)
     caveats: dict[str, list[str]] = {}
     for found in leaderboard.rows:
         for caveat in found.caveats:

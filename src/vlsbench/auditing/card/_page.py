@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote as quote_shell
+from typing import Any
 from urllib.parse import quote
 
+from vlsbench.auditing.against import Against
 from vlsbench.auditing.behaviour import Difference
 from vlsbench.auditing.card._card import (
     Card,
@@ -135,10 +137,18 @@ def write_card(card: Card, path: Path) -> None:
         "shown_categories": both_ends(card.categories, SHOWN_CATEGORIES),
         "leaking": [(pair, pieces(pair)) for pair in card.leaking],
         "longest": LONGEST,
+        **_against(card.against),
         "usage": f"vlsbench eval {card.arguments} --leave-out {file} …",
         "settings": json.dumps(card.settings, indent=2, ensure_ascii=False),
     }
     write_page(path, "auditing/card/card.html", context)
+
+
+def _against(against: Against | None) -> dict[str, Any]:
+    if not against:
+        return {"against": None}
+    tables = [against_columns(against), against_shares(against)]
+    return {"against": [table for table in tables if table[1]], "confusion": confusion(against)}
 
 
 def share(found: Estimate | Difference | None) -> str:
@@ -172,6 +182,77 @@ def columns(leaderboard: Leaderboard) -> tuple[list[str], list[list[str]]]:
     return names, rows
 
 
+def signed(found: Estimate) -> str:
+    """Write a difference of shares in points, with its interval."""
+    if found.value is None:
+        return "–"
+    value = f"{found.value * 100:+.1f}"
+    if found.low is None or found.high is None:
+        return value
+    return f"{value} ({found.low * 100:+.1f} to {found.high * 100:+.1f})"
+
+
+def _kappa(found: Estimate) -> str:
+    if found.value is None:
+        return "–"
+    if found.low is None or found.high is None:
+        return f"{found.value:.2f}"
+    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def against_columns(against: Against) -> tuple[list[str], list[list[str]]]:
+    """Return in words how findings agree with grades: the headings, and a row for each finding."""
+    names = ["finding", "graded", "n", "graded unsafe", "found unsafe", "bias, points"]
+    names += ["same label", "majority", "kappa", "kappa of length"]
+    rows = [
+        [
+            one.finding,
+            f"{one.part}, {one.by}",
+            f"{one.pairs:,}",
+            *(f"{percent(rate.rate)} ({interval(rate)})" for rate in (one.unsafe, one.found)),
+            signed(one.bias),
+            f"{percent(one.agreement.rate)} ({interval(one.agreement)})",
+            percent(one.majority),
+            _kappa(one.kappa),
+            "–" if one.length is None else f"{one.length:.2f}",
+        ]
+        for one in against.labels
+    ]
+    return names, rows
+
+
+def against_shares(against: Against) -> tuple[list[str], list[list[str]]]:
+    """Return the same of the corrected shares, the figures to quote."""
+    names = ["finding", "graded", "n", "graded unsafe", "share, corrected", "bias, points"]
+    rows = [
+        [
+            one.finding,
+            f"text, {one.by}",
+            f"{one.leak.n:,}",
+            f"{percent(one.unsafe.rate)} ({interval(one.unsafe)})",
+            share(one.leak),
+            signed(one.bias),
+        ]
+        for one in against.shares
+    ]
+    return names, rows
+
+
+def confusion(against: Against) -> Sequence[str]:
+    """Return a line for each finding: how its labels fall on the grades, and what has none."""
+    return [
+        f"{one.finding} against {one.part}, {one.by} (graded → found): "
+        + ", ".join(
+            f"{grade} → {found} {n:,}"
+            for grade, cells in one.confusion.items()
+            for found, n in cells.items()
+        )
+        + f"; found unsafe of the borderline: {one.borderline.k:,} of {one.borderline.n:,}"
+        + f"; without a grade {one.ungraded:,}, not measured {one.unmeasured:,}"
+        for one in against.labels
+    ]
+
+
 def _contents(row: LeaderboardRow) -> str:
     return ", ".join(kind for kind in row.contents if kind not in ("none", FOREIGN)) or "none"
 
@@ -181,6 +262,7 @@ def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
     names, rows = columns(leaderboard)
     context = {
         "leaderboard": leaderboard,
+        **_against(leaderboard.against),
         "names": names,
         "rows": [
             (row, f"{quote(row.card, errors='replace')}/card.html", _contents(row), cells)
