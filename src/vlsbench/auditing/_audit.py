@@ -144,9 +144,15 @@ def leaderboard(
 
 
 def run_leaderboard(
-    benches: Iterable[Bench], settings: AuditSettings, say: Say = lambda line: None
+    benches: Iterable[Bench],
+    settings: AuditSettings,
+    say: Say = lambda line: None,
+    skipped: Mapping[str, str] | None = None,
 ) -> tuple[Leaderboard, Sequence[Audit]]:
-    """Do what `leaderboard` does, and tell `say` what is about to be asked of whom."""
+    """Do what `leaderboard` does, and tell `say` what is about to be asked of whom.
+
+    `skipped` names benchmarks that were left out, and says why.
+    """
     folder = settings.output.out or AUDITS
     audits: list[Audit] = []
     for plan in plan_audits(benches, settings, nested=True):
@@ -156,7 +162,7 @@ def run_leaderboard(
             break
     cards = [(one.card, os.path.relpath(one.folder, folder)) for one in audits]
     rows = [row for one in audits for row in one.graded]
-    found = make_leaderboard(cards, audits[0].card.settings, hold(rows) if rows else None)
+    found = make_leaderboard(cards, audits[0].card.settings, hold(rows) if rows else None, skipped)
     write_json(found, folder / LEADERBOARD_JSON)
     write_leaderboard(found, folder / LEADERBOARD_HTML)
     write_text(leaderboard_markdown(found), folder / LEADERBOARD_MD)

@@ -232,7 +232,14 @@ class AuditConfig(AuditSettings):
             metavar="BENCH...",
             argument=True,
         ),
-    ]
+    ] = ()
+    all: Annotated[
+        bool,
+        Option(
+            "A leaderboard of every public benchmark whose files are there, and of those named; "
+            "says which are left out and why."
+        ),
+    ] = False
     data: Data = field(default_factory=Data)
 
 

@@ -7,7 +7,7 @@ agreement; how measures take borderline pairs is counted apart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,14 +90,17 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class HeldShare:
-    """The corrected share of leaking pairs, which is to be quoted, held against the graded one."""
+    """The corrected share of leaking pairs, which is to be quoted, held against the graded one.
+
+    Where the text of every harmful pair is graded safe or unsafe.
+    """
 
     finding: str
     by: str
     leak: Estimate
     """Corrected, of the harmful pairs."""
     unsafe: Rate
-    """Share of the graded harmful pairs whose text is graded unsafe."""
+    """Share of the harmful pairs whose text is graded unsafe."""
     bias: Estimate
     """`leak - unsafe`; its interval takes the two for independent, and is rather too wide."""
 
@@ -231,11 +234,11 @@ def _by_length(chars: Sequence[int], truth: NDArray[np.bool_]) -> float | None:
 
 def _shares(
     rows: Sequence[Graded], by: str, overlap: OverlapSummary | None, judged: Judged | None
-) -> Iterable[HeldShare]:
-    decided = [row for row in rows if row.grades[0] in "SU"]
+) -> Iterator[HeldShare]:
+    if not {row.grades[0] for row in rows} <= {"S", "U"}:
+        return  # the share is of all harmful pairs: their grades must be known
     unsafe = clustered_rate(
-        [row.grades[0] == "U" for row in decided],
-        numbered((row.set, row.cluster) for row in decided),
+        [row.grades[0] == "U" for row in rows], numbered((row.set, row.cluster) for row in rows)
     )
     content = overlap.group.channel(Channel.CONTENT) if overlap else None
     corrected = judged.group.corrected if judged else None
