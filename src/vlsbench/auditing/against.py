@@ -192,7 +192,7 @@ def _held(
         },
         unsafe=clustered_rate(truth, clusters),
         found=clustered_rate(said, clusters),
-        bias=_mean(said.astype(float) - truth, clusters),
+        bias=_bias(said.astype(float) - truth, clusters),
         agreement=clustered_rate([a == b for _, a, b in both], clusters),
         kappa=_estimate(len(both), cohen_kappa(table), kappa_interval(tables))
         if told
@@ -214,8 +214,14 @@ def _estimate(n: int, value: float | None, bounds: Interval | None) -> Estimate:
     return Estimate(n, value, *(bounds or (None, None)))
 
 
-def _mean(values: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
-    return _estimate(len(values), float(values.mean()), mean_interval(values, clusters))
+def _bias(apart: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
+    """Return the mean of differences of -1, 0 and 1."""
+    bounds = mean_interval(apart, clusters)
+    if not apart.any():
+        # None is seen, but as many as n without one does not rule out may be there.
+        most = clustered_rate(apart != 0, clusters).high or 0.0
+        bounds = Interval(-most, most)
+    return _estimate(len(apart), float(apart.mean()), bounds)
 
 
 def _by_length(chars: Sequence[int], truth: NDArray[np.bool_]) -> float | None:

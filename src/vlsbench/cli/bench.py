@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -23,10 +24,11 @@ from vlsbench.pairs import (
     find_source,
     list_sources,
     load_configured,
+    scaffold,
 )
 from vlsbench.text import counted
 
-app = typer.Typer(help="List, show and fetch benchmarks.", no_args_is_help=True)
+app = typer.Typer(help="List, show, fetch and add benchmarks.", no_args_is_help=True)
 
 BAD_ROWS_SHOWN = 20
 
@@ -84,6 +86,30 @@ def _show(config: ShowConfig, *, as_json: bool) -> None:
 
 
 app.command("show")(command(ShowConfig, _show, quiet=False))
+
+
+@app.command("new")
+def new_benchmark(
+    name: Annotated[str, typer.Argument(help="What users will type for the benchmark.")],
+    dest: Annotated[
+        Path | None, typer.Option(help="Folder to write (else: one of that name here).")
+    ] = None,
+) -> None:
+    """Write a plug-in with one source and a test of it, to start from.
+
+    **Examples**
+
+    - `vlsbench bench new kitchen-safety`
+    - `vlsbench bench new kitchen-safety --dest ~/plugins/kitchen`
+    """
+    plugin, test = scaffold(name, dest)
+    say(
+        f"{plugin}: the source; change what it declares and how a row becomes a pair",
+        f"{test}: its test, on a set made by hand",
+        f"Next: pytest {quote(str(test))}",
+        f"      vlsbench bench show {name} --plugin {quote(str(plugin))} --data FOLDER",
+        console=prose(stderr=False),
+    )
 
 
 @app.command("fetch")

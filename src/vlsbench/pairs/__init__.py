@@ -55,6 +55,7 @@ from vlsbench.pairs._rows import find as find
 from vlsbench.pairs._rows import folder_of as folder_of
 from vlsbench.pairs._rows import pairs_from as pairs_from
 from vlsbench.pairs._rows import read_pairs as read_pairs
+from vlsbench.pairs._scaffold import scaffold as scaffold
 from vlsbench.pairs._source import METRICS as METRICS
 from vlsbench.pairs._source import Home as Home
 from vlsbench.pairs._source import PairSet as PairSet
