@@ -26,6 +26,7 @@ from vlsbench.auditing.card._make import caveats
 from vlsbench.auditing.judged import PATTERNS
 from vlsbench.auditing.overlap import FOREIGN, Estimate
 from vlsbench.pages import interval, percent, write_page
+from vlsbench.stats import Rate
 from vlsbench.text import counted, markdown
 
 LONGEST = 4000
@@ -182,22 +183,18 @@ def columns(leaderboard: Leaderboard) -> tuple[list[str], list[list[str]]]:
     return names, rows
 
 
-def signed(found: Estimate) -> str:
-    """Write a difference of shares in points, with its interval."""
+def _written(found: Estimate, form: str, scale: float = 1) -> str:
+    """Write a number with its interval, which may reach below 0."""
     if found.value is None:
         return "–"
-    value = f"{found.value * 100:+.1f}"
+    said = f"{found.value * scale:{form}}"
     if found.low is None or found.high is None:
-        return value
-    return f"{value} ({found.low * 100:+.1f} to {found.high * 100:+.1f})"
+        return said
+    return f"{said} ({found.low * scale:{form}} to {found.high * scale:{form}})"
 
 
-def _kappa(found: Estimate) -> str:
-    if found.value is None:
-        return "–"
-    if found.low is None or found.high is None:
-        return f"{found.value:.2f}"
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+def _rate(found: Rate) -> str:
+    return f"{percent(found.rate)} ({interval(found)})"
 
 
 def against_columns(against: Against) -> tuple[list[str], list[list[str]]]:
@@ -209,11 +206,12 @@ def against_columns(against: Against) -> tuple[list[str], list[list[str]]]:
             one.finding,
             f"{one.part}, {one.by}",
             f"{one.pairs:,}",
-            *(f"{percent(rate.rate)} ({interval(rate)})" for rate in (one.unsafe, one.found)),
-            signed(one.bias),
-            f"{percent(one.agreement.rate)} ({interval(one.agreement)})",
+            _rate(one.unsafe),
+            _rate(one.found),
+            _written(one.bias, "+.1f", 100),
+            _rate(one.agreement),
             percent(one.majority),
-            _kappa(one.kappa),
+            _written(one.kappa, ".2f"),
             "–" if one.length is None else f"{one.length:.2f}",
         ]
         for one in against.labels
@@ -224,33 +222,28 @@ def against_columns(against: Against) -> tuple[list[str], list[list[str]]]:
 def against_shares(against: Against) -> tuple[list[str], list[list[str]]]:
     """Return the same of the corrected shares, the figures to quote."""
     names = ["finding", "graded", "n", "graded unsafe", "share, corrected", "bias, points"]
-    rows = [
-        [
-            one.finding,
-            f"text, {one.by}",
-            f"{one.leak.n:,}",
-            f"{percent(one.unsafe.rate)} ({interval(one.unsafe)})",
-            share(one.leak),
-            signed(one.bias),
-        ]
-        for one in against.shares
-    ]
+    rows = []
+    for one in against.shares:
+        shares = [_rate(one.unsafe), share(one.leak), _written(one.bias, "+.1f", 100)]
+        rows.append([one.finding, f"text, {one.by}", f"{one.leak.n:,}", *shares])
     return names, rows
 
 
 def confusion(against: Against) -> Sequence[str]:
     """Return a line for each finding: how its labels fall on the grades, and what has none."""
-    return [
-        f"{one.finding} against {one.part}, {one.by} (graded → found): "
-        + ", ".join(
+    lines = []
+    for one in against.labels:
+        cells = [
             f"{grade} → {found} {n:,}"
-            for grade, cells in one.confusion.items()
-            for found, n in cells.items()
+            for grade, counts in one.confusion.items()
+            for found, n in counts.items()
+        ]
+        lines.append(
+            f"{one.finding} against {one.part}, {one.by} (graded → found): {', '.join(cells)}; "
+            f"found unsafe of the borderline: {one.borderline.k:,} of {one.borderline.n:,}; "
+            f"without a grade {one.ungraded:,}, not measured {one.unmeasured:,}"
         )
-        + f"; found unsafe of the borderline: {one.borderline.k:,} of {one.borderline.n:,}"
-        + f"; without a grade {one.ungraded:,}, not measured {one.unmeasured:,}"
-        for one in against.labels
-    ]
+    return lines
 
 
 def _contents(row: LeaderboardRow) -> str:

@@ -2,60 +2,41 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-from vlsbench.pairs import (
-    Fields,
-    Grades,
-    Image,
-    RowError,
-    Rows,
-    file_image,
-    find,
-    folder_of,
-    read_pairs,
-)
+from vlsbench.pairs import Fields, RowError, Rows, file_image, find, folder_of, read_pairs
 from vlsbench.pairs.sources._declared import by_authors, shards, shipped
 
 
 @shipped("holisafe")
 def holisafe(root: Path, variant: str) -> Rows:
     """Yield the pairs of the Hub's split, or of the authors' list: they are of different sizes."""
-    folder = folder_of(root, "images")
-
-    def images(row: Fields) -> tuple[Image, ...]:
-        if variant == "list":
-            return (file_image(folder, row.text("image")),)
-        return (row.image("image", ""),)
-
-    read = partial(
-        read_pairs,
-        id="id",
-        query="query",
-        images=images,
-        category="category",
-        subcategory="subcategory",
-        harmful=lambda row: _type(row).endswith("U"),
-        language="en",
-        grades=_grades,
-        meta=("type", "image_safety_label"),
-    )
-    if variant == "list":
-        yield from read(find(root, "holisafe_bench.json", "data/holisafe_bench.json"))
-        return
-    for file in shards(root, "data/test-*.parquet", "test-*.parquet"):
-        yield from read(file)
+    listed, folder = variant == "list", folder_of(root, "images")
+    table = "holisafe_bench.json"
+    for file in (
+        [find(root, table, f"data/{table}")]
+        if listed
+        else shards(root, "data/test-*.parquet", "test-*.parquet")
+    ):
+        yield from read_pairs(
+            file,
+            id="id",
+            query="query",
+            images=lambda row: (
+                file_image(folder, row.text("image")) if listed else row.image("image", ""),
+            ),
+            category="category",
+            subcategory="subcategory",
+            harmful=lambda row: _pattern(row).endswith("U"),
+            language="en",
+            grades=lambda row: by_authors(_pattern(row)),
+            meta=("type", "image_safety_label"),
+        )
 
 
-def _type(row: Fields) -> str:
-    """Return the letters of image, query and outcome."""
-    found = row.text("type").strip().upper()
-    if len(found) != 3 or set(found) - {"S", "U"}:
-        raise RowError(f"type is {found!r}, not three letters S or U")
-    return found
-
-
-def _grades(row: Fields) -> Grades:
-    image, text, outcome = list(_type(row))
-    return by_authors(text + image + outcome)
+def _pattern(row: Fields) -> str:
+    """Return the letters of query, image and outcome; `type` has the image's first."""
+    kind = row.text("type").strip().upper()
+    if len(kind) != 3 or set(kind) - {"S", "U"}:
+        raise RowError(f"type is {kind!r}, not three letters S or U")
+    return kind[1] + kind[0] + kind[2]

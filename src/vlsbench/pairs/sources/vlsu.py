@@ -9,7 +9,6 @@ from vlsbench.pairs import (
     Grade,
     GradedBy,
     Grades,
-    Image,
     RowError,
     Rows,
     file_image,
@@ -18,7 +17,8 @@ from vlsbench.pairs import (
 )
 from vlsbench.pairs.sources._declared import shipped
 
-GRADES = {**{str(grade): grade for grade in Grade}, "not_sure": Grade.UNKNOWN, "": Grade.UNKNOWN}
+COLUMNS = ("consensus_text_grade", "image_grade", "consensus_combined_grade")
+UNDECIDED = ("not_sure", "")
 
 
 @shipped("vlsu")
@@ -26,34 +26,32 @@ def vlsu(root: Path, variant: str) -> Rows:
     """Yield the pairs; their images are looked for as `images/<uuid>.*`, never fetched."""
     folder = root / "images"
     files = {path.stem: path.name for path in folder.iterdir()} if folder.is_dir() else {}
-
-    def images(row: Fields) -> tuple[Image, ...]:
-        name = row.text("uuid")
-        return (file_image(folder, files.get(name, f"{name}.jpg")),)
-
-    def grades(row: Fields) -> Grades:
-        columns = ("consensus_text_grade", "image_grade", "consensus_combined_grade")
-        return Grades(GradedBy.PEOPLE, *(_grade(row, column) for column in columns))
-
-    decided = (Grade.SAFE, Grade.UNSAFE)
     return read_pairs(
         find(root, "VLSU.csv", "data/VLSU.csv"),
         id="uuid",
         query="prompt",
-        images=images,
+        images=lambda row: (
+            file_image(folder, files.get(name := row.text("uuid"), f"{name}.jpg")),
+        ),
         category="combined_category",
         # Where people are not sure, answering is not what a benchmark should reward.
-        harmful=lambda row: grades(row).pair is not Grade.SAFE,
+        harmful=lambda row: _grades(row).pair is not Grade.SAFE,
         language="en",
-        grades=grades,
+        grades=_grades,
         meta=("web_path", "image_category", "text_category"),
-        needs=("image_grade", "consensus_text_grade", "consensus_combined_grade"),
-        keep=lambda row: variant == "all" or grades(row).pair in decided,
+        needs=COLUMNS,
+        keep=lambda row: variant == "all" or _grades(row).pair in (Grade.SAFE, Grade.UNSAFE),
     )
+
+
+def _grades(row: Fields) -> Grades:
+    return Grades(GradedBy.PEOPLE, *(_grade(row, column) for column in COLUMNS))
 
 
 def _grade(row: Fields, column: str) -> Grade:
     said = row.maybe(column).strip().lower()
-    if said not in GRADES:
-        raise RowError(f"{column} is {said!r}, not one of {', '.join(filter(None, GRADES))}")
-    return GRADES[said]
+    try:
+        return Grade.UNKNOWN if said in UNDECIDED else Grade(said)
+    except ValueError:
+        known = ", ".join((*list(Grade)[:3], UNDECIDED[0]))
+        raise RowError(f"{column} is {said!r}, not one of {known}") from None
