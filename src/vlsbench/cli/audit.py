@@ -196,7 +196,7 @@ def _print_against(against: Against | None) -> None:
     from vlsbench.auditing.card import against_columns, against_shares, confusion
 
     if not against.labels:
-        say("held against labels: nothing that was measured has a grade", style="yellow")
+        say("held against labels: nothing that has a grade was measured", style="yellow")
     for said, table in (
         ("held against labels, pair by pair", against_columns(against)),
         ("corrected shares of the harmful pairs, held against labels", against_shares(against)),
