@@ -200,7 +200,7 @@ def _rate(found: Rate) -> str:
 def against_columns(against: Against) -> tuple[list[str], list[list[str]]]:
     """Return in words how findings agree with grades: the headings, and a row for each finding."""
     names = ["finding", "graded", "n", "graded unsafe", "found unsafe", "bias, points"]
-    names += ["same label", "majority", "kappa", "kappa of length"]
+    names += ["kappa", "kappa of length", "same label", "majority"]
     rows = [
         [
             one.finding,
@@ -209,10 +209,10 @@ def against_columns(against: Against) -> tuple[list[str], list[list[str]]]:
             _rate(one.unsafe),
             _rate(one.found),
             _written(one.bias, "+.1f", 100),
-            _rate(one.agreement),
-            percent(one.majority),
             _written(one.kappa, ".2f"),
             "–" if one.length is None else f"{one.length:.2f}",
+            _rate(one.agreement),
+            percent(one.majority),
         ]
         for one in against.labels
     ]
@@ -238,11 +238,12 @@ def confusion(against: Against) -> Sequence[str]:
             for grade, counts in one.confusion.items()
             for found, n in counts.items()
         ]
-        lines.append(
-            f"{one.finding} against {one.part}, {one.by} (graded → found): {', '.join(cells)}; "
-            f"found unsafe of the borderline: {one.borderline.k:,} of {one.borderline.n:,}; "
-            f"without a grade {one.ungraded:,}, not measured {one.unmeasured:,}"
-        )
+        said = f"{one.finding} against {one.part}, {one.by} (graded → found): {', '.join(cells)}"
+        if one.borderline.n:
+            said += f"; of the borderline {one.borderline.k:,} of {one.borderline.n:,} found unsafe"
+        if one.ungraded or one.unmeasured:
+            said += f"; without a grade {one.ungraded:,}, not measured {one.unmeasured:,}"
+        lines.append(said)
     return lines
 
 
