@@ -79,7 +79,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         benches = [*found, *(one for one in named if one.name not in {two.name for two in found})]
         say(*(f"left out: {name}: {why}" for name, why in skipped.items()), console=console)
     if not benches:
-        what = "none is at hand" if config.all else "name one or more, or give --all"
+        what = "none is at hand" if config.all else "give BENCH, one or more, or --all"
         raise UsageError(f"no benchmark to audit: {what}")
     if len(benches) == 1 and not config.all:
         benches = [_open(config)]
