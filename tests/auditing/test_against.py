@@ -29,7 +29,7 @@ def row(number: int, grades: str, found: dict[str, str], chars: int = 20) -> Gra
 def test_agreement_is_counted_pair_by_pair() -> None:
     # Of ten pairs: 4 S and found S, 1 S found U, 2 U found S, 3 U found U.
     cells = ["SS"] * 4 + ["SU"] + ["US"] * 2 + ["UU"] * 3
-    rows = [row(n, f"{grade}??", {TEXT: found}) for n, (grade, found) in enumerate(cells)]
+    rows = [row(n, f"{cell[0]}??", {TEXT: cell[1]}) for n, cell in enumerate(cells)]
     rows += [row(20, "B??", {TEXT: "U"}), row(21, "B??", {TEXT: "S"})]
     rows += [row(22, "???", {TEXT: "U"}), row(23, "U??", {})]
     (held,) = hold(rows).labels
