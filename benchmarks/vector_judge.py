@@ -62,7 +62,7 @@ class VectorJudge:
         for sign, rows in zip((1, -1), kinds, strict=True):
             left = left + rows.T @ rows / len(rows)
             right = right + sign * rows.mean(axis=0)
-        return np.linalg.solve(left, right)
+        return np.asarray(np.linalg.solve(left, right), np.float64)
 
     async def judge(self, question: Question, call: Any, *, epoch: int = 0) -> Verdict:
         """Label a text by its side of the line."""

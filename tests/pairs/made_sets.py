@@ -207,7 +207,7 @@ def or_bench(root: Path) -> None:
 def sorry_bench(root: Path) -> None:
     row = {"question_id": 1, "category": "2", "turns": [TOAST], "prompt_style": "base"}
     put_lines(root / "question.jsonl", [row, row | {"question_id": 2}])
-    put_lines(root / "question_slang.jsonl", [row | {"prompt_style": "slang"}])
+    put_lines(root / "question_zh.jsonl", [row | {"prompt_style": "translate-zh-cn"}])
 
 
 def jbb(root: Path) -> None:

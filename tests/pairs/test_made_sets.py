@@ -155,6 +155,10 @@ def test_visualleakbench_asks_two_queries(tmp_path: Path) -> None:
     assert second.meta["target"] == "a@example.org"
 
 
+def test_sorry_bench_knows_its_translations(tmp_path: Path) -> None:
+    assert [pair.language for pair in read("sorry-bench:all", tmp_path)] == ["en", "en", "zh"]
+
+
 def test_sorry_bench_names_what_is_no_list_of_turns(tmp_path: Path) -> None:
     (tmp_path / "question.jsonl").write_text(json.dumps({"question_id": 1, "turns": "Toast?"}))
     with pytest.raises(VlsbenchError, match="'turns' is no list of texts"):

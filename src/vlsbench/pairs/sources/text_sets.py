@@ -112,6 +112,8 @@ def sorry_bench(root: Path, variant: str) -> Rows:
             query=query,
             category=lambda row: row.id("category"),
             subcategory="prompt_style",
+            # Of the other styles, five are translations: `translate-zh-cn`.
+            language=lambda row: row.maybe("prompt_style").partition("translate-")[2][:2] or "en",
             grades=by_authors("U??"),
             keep=lambda row: variant == "all" or row.maybe("prompt_style") in ("", "base"),
         )
