@@ -30,7 +30,7 @@ from vlsbench.pairs._parquet import Embedded
 from vlsbench.pairs._readers import PACKED, READERS, form_of, read_json_rows
 from vlsbench.pairs._rows import Fields, pairs_from
 from vlsbench.pairs._source import Columns, PairSet
-from vlsbench.pairs._written import BASE64, WrittenImage, query_of
+from vlsbench.pairs._written import BASE64, WrittenImage, asked_in, query_of
 
 CONVERSATIONS = ("conversations", "messages")
 """Columns that hold a conversation, of which the first question is asked."""
@@ -189,13 +189,18 @@ class _Found:
     def __init__(self, given: Mapping[str, str], root: Path) -> None:
         self.given = given
         self.root = root
-        self.rows = self.assumed = 0
+        self.rows = self.assumed = self.cut = 0
         self.unused: dict[str, str] = {}
 
     def columns(self) -> Columns:
         """Return what was found so far."""
-        hints = tuple(hint for hint in self.unused.values() if hint)
-        return Columns(self.rows, self.assumed, tuple(self.unused), hints)
+        hints = [hint for hint in self.unused.values() if hint]
+        if self.cut:
+            hints.append(
+                f"{self.cut:,} of {self.rows:,} conversations go on after the first question, which "
+                "is all that is asked"
+            )
+        return Columns(self.rows, self.assumed, tuple(self.unused), tuple(hints))
 
     def of(self, table: Path | None, keys: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
         """Return field → column (absent ones left out), and the columns that are no field's.
@@ -227,6 +232,7 @@ class _Found:
             VlsbenchError: Images, which nobody said are not wanted.
         """
         self.rows += 1
+        self.cut += len(asked_in(row.fields[column["query"]])) > 1
         self.assumed += "harmful" not in column or row.fields[column["harmful"]] in (None, "")
         for key in others if self.rows <= LOOKED_AT else ():
             value = row.fields[key]

@@ -57,6 +57,15 @@ class WrittenImage:
         return None
 
 
+def asked_in(turns: object) -> list[object]:
+    """Return what a human or user says in a conversation, turn by turn; nothing of a text."""
+    return [
+        turn.get("value") or turn.get("content")
+        for turn in (turns if isinstance(turns, list) else ())
+        if isinstance(turn, Mapping) and (turn.get("from") or turn.get("role")) in ASKING
+    ]
+
+
 def query_of(row: Fields, key: str, images: int) -> str:
     """Return a row's query: a text, or what is asked first in a conversation.
 
@@ -72,14 +81,7 @@ def query_of(row: Fields, key: str, images: int) -> str:
     turns = row.fields.get(key)
     if not isinstance(turns, list):
         return row.text(key)
-    asked = next(
-        (
-            turn.get("value") or turn.get("content")
-            for turn in turns
-            if isinstance(turn, Mapping) and (turn.get("from") or turn.get("role")) in ASKING
-        ),
-        None,
-    )
+    asked = next(iter(asked_in(turns)), None)
     parts = asked if isinstance(asked, list) else [asked]
     texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
     text = "\n".join(part for part in texts if isinstance(part, str))
