@@ -35,7 +35,7 @@ def test_conversations_of_llava_are_asked_their_first_question(tmp_path: Path) -
 
 
 def test_a_conversation_that_goes_on_is_told(tmp_path: Path) -> None:
-    turns = [*LLAVA["conversations"], HUMAN | {"value": "Are you sure?"}]  # type: ignore[misc]
+    turns = [*LLAVA["conversations"], HUMAN | {"value": "Are you sure?"}]
     rows = [LLAVA, LLAVA | {"id": "b", "conversations": turns}]
     said = list(load(written(tmp_path / "set.json", rows)).columns.said())
     assert "1 of 2 conversations go on after the first question" in said[-1]

@@ -197,8 +197,8 @@ class _Found:
         hints = [hint for hint in self.unused.values() if hint]
         if self.cut:
             hints.append(
-                f"{self.cut:,} of {self.rows:,} conversations go on after the first question, which "
-                "is all that is asked"
+                f"{self.cut:,} of {self.rows:,} conversations go on after the first question, "
+                "which is all that is asked"
             )
         return Columns(self.rows, self.assumed, tuple(self.unused), tuple(hints))
 
