@@ -7,7 +7,7 @@ agreement; how measures take borderline pairs is counted apart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,15 @@ from vlsbench.stats import (
 NAMED = 0.5
 """Probability from which a query counts as naming what its image shows."""
 NAMING, JUDGED, PATTERN = "query names the image", "judged harmful", "judged pattern"
+COMPARISONS = (
+    (NAMING, NAMING, str(Part.TEXT), slice(0, 1)),
+    *(
+        (JUDGED, f"{JUDGED} {part}", str(part), slice(place, place + 1))
+        for place, part in enumerate(Part)
+    ),
+    (PATTERN, PATTERN, "pattern", slice(None)),
+)
+"""Finding, its key in `Graded.found`, what is graded, and its letters in `Graded.grades`."""
 LETTERS = {Grade.SAFE: "S", Grade.UNSAFE: "U", Grade.BORDERLINE: "B"}
 
 
@@ -146,24 +155,15 @@ def hold(
     labels, shares = list[Held](), list[HeldShare]()
     for by in sorted({row.by for row in rows}):
         mine = [row for row in rows if row.by == by]
-        labels += filter(None, (_held(mine, by, *asked) for asked in _comparisons()))
+        labels += filter(None, (_held(mine, by, *asked) for asked in COMPARISONS))
         shares += _shares([row for row in mine if row.harmful], by, overlap, judged)
     return Against(tuple(labels), tuple(shares))
 
 
-def _comparisons() -> Iterator[tuple[str, str, str, Callable[[str], str]]]:
-    """Yield finding, its key in `Graded.found`, part, and how the part's grade is read."""
-    places = {part: place for place, part in enumerate(Part)}
-    yield NAMING, NAMING, str(Part.TEXT), lambda grades: grades[0]
-    for part, place in places.items():
-        yield JUDGED, f"{JUDGED} {part}", str(part), lambda grades, place=place: grades[place]  # type: ignore[misc]
-    yield PATTERN, PATTERN, "pattern", str
-
-
 def _held(
-    rows: Sequence[Graded], by: str, finding: str, key: str, part: str, read: Callable[[str], str]
+    rows: Sequence[Graded], by: str, finding: str, key: str, part: str, letters: slice
 ) -> Held | None:
-    known = [(row, read(row.grades), row.found.get(key)) for row in rows]
+    known = [(row, row.grades[letters], row.found.get(key)) for row in rows]
     decided = [one for one in known if not set(one[1]) - {"S", "U"}]
     both = [(row, grade, found) for row, grade, found in decided if found]
     if not both:
