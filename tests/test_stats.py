@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, t
+from scipy.stats import binom, norm, t
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from vlsbench.stats import (
+    Interval,
     clustered_interval,
     effective_size,
     holm,
+    interval_p,
     numbered,
     paired_interval,
     paired_p,
@@ -235,3 +237,13 @@ def test_what_was_never_repeated_is_unknown_and_not_zero() -> None:
     assert sample == 0.25
     assert pair == 0.0
     assert variance_components([True], [0], [0]) == [None, None, None]
+
+
+@given(st.floats(-0.5, 0.5), st.floats(0.001, 0.3))
+def test_p_from_an_interval_is_that_of_the_normal_difference(value: float, error: float) -> None:
+    reach = norm.ppf(0.975) * error
+    found = interval_p(value, Interval(value - reach, value + reach))
+    assert found == pytest.approx(2 * norm.sf(abs(value) / error), abs=1e-9)
+    # Where the interval ends at 0, p is 5 %, whichever side is the longer one.
+    assert interval_p(0.2, Interval(0.0, 0.9)) == pytest.approx(0.05)
+    assert interval_p(-0.2, Interval(-0.9, 0.0)) == pytest.approx(0.05)

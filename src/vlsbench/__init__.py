@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from vlsbench.auditing import Audit, audit, leaderboard
     from vlsbench.building import Build, build
     from vlsbench.calibrating import calibrate
-    from vlsbench.comparing import compare
+    from vlsbench.comparing import compare, rank
     from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, plan
     from vlsbench.pairs import load
     from vlsbench.releasing import release
+    from vlsbench.reporting import report
     from vlsbench.reviewing import review
 
 _HOMES = {
@@ -34,10 +35,11 @@ _HOMES = {
     "auditing": ("Audit", "audit", "leaderboard"),
     "building": ("Build", "build"),
     "calibrating": ("calibrate",),
-    "comparing": ("compare",),
+    "comparing": ("compare", "rank"),
     "evaluation": ("Evaluation", "EvaluationPlan", "evaluate", "plan"),
     "pairs": ("load",),
     "releasing": ("release",),
+    "reporting": ("report",),
     "reviewing": ("review",),
 }
 """Package → the public names that are imported from it when they are used."""
@@ -57,8 +59,10 @@ __all__ = [
     "leaderboard",
     "load",
     "plan",
+    "rank",
     "registry",
     "release",
+    "report",
     "review",
 ]
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlsbench.errors import VlsbenchError
 from vlsbench.text import did_you_mean, first_line
 
 if TYPE_CHECKING:
@@ -22,6 +23,17 @@ def cache_folder() -> Path:
     """Return where fetched and computed things are kept: `$VLSBENCH_HOME`, or the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("VLSBENCH_HOME") or Path(cache) / "vlsbench").expanduser()
+
+
+def output_folder(path: Path) -> Path:
+    """Make a folder to write into, where it is not there. Raises `VlsbenchError`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VlsbenchError(
+            f"{path} cannot be written into ({error.strerror}): choose another --out"
+        ) from None
+    return path
 
 
 def file_sha256(path: Path | str) -> str:

@@ -373,3 +373,16 @@ def median_interval(
     size = effective_size(below, numbered(clusters), level=level)
     low, high = np.quantile(values, binomial_interval(0.5, size, level))
     return Interval(float(low), float(high))
+
+
+def interval_p(value: float, interval: Interval) -> float:
+    """Return the two-sided p of a difference being 0, from its 95 % interval.
+
+    Source: Altman and Bland 2011, "How to obtain the P value from a confidence interval", with the
+    half of the interval that faces 0 where it is not symmetric.
+    """
+    reach = value - interval.low if value > 0 else interval.high - value
+    if value == 0 or reach <= 0:
+        return float(value == 0)
+    z = normal_quantile((1 + LEVEL) / 2) * abs(value) / reach
+    return 2 * (1 - NormalDist().cdf(z))

@@ -327,7 +327,8 @@ def test_a_leaderboard_is_a_table_whatever_its_texts_hold(
     write_leaderboard(hostile, path)
     page = Page(path.read_text("utf-8"))
     assert page.handlers == []
-    assert not {"script", "img", "b"} & {*page.tags}
+    assert page.tags.count("script") == 1  # the page's own
+    assert not {"img", "b"} & {*page.tags}
     lines = leaderboard_markdown(hostile).splitlines()
     unescaped = [line.replace("\\|", "").count("|") for line in lines if line]
     assert len(unescaped) == 2 + len(hostile.rows)

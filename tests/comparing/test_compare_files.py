@@ -22,6 +22,7 @@ from vlsbench.comparing import Compared, write_compared
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=x>\"'&%$#_{}~^\\[*\n=1+1"
 SVG = "{http://www.w3.org/2000/svg}"
 FILES = {"compare.html", "compare.json", "compare.tex", "table.csv", "differences.csv"}
+FIGURE = {"figure.png", "figure.svg", "figure.pdf"}
 
 
 class Page(HTMLParser):
@@ -78,7 +79,6 @@ def test_the_page_shows_figures_differences_and_what_is_simulated(folder: Path) 
     page = Page(folder / "compare.html")
     assert "baseline lab/helpful" in page.text
     assert "Simulated:" in page.text
-    assert "lab/leakless?n=24 · simulated" in page.text
     assert "100.0†" in page.text.replace("\n", "")
     assert "+100.0 [" in page.text
     assert "corrected for the 3 tests of this table" in page.text
@@ -86,16 +86,15 @@ def test_the_page_shows_figures_differences_and_what_is_simulated(folder: Path) 
     assert not [tag for tag, _ in page.tags if tag == "script"]
 
 
-def test_bars_stand_by_benchmark_with_their_intervals(runs: Path, tmp_path: Path) -> None:
+def test_bars_stand_by_benchmark_and_kind(runs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     two = [runs / f"leaky-{model}" for model in ("helpful", "careful")]
     vlsbench.compare([*two, runs / "benign-careful", runs / "leakless-helpful"], out=tmp_path)
-    text = Page(tmp_path / "compare.html").text
-    assert "lab/leaky?n=24: lab/helpful 0.0\u202f%, lab/careful 100.0\u202f%" in text
-    assert "lab/careful on lab/leaky?n=24: 100.0\u202f%, 95 % interval 8" in text
-    assert "lab/leakless?n=24: lab/helpful 0.0\u202f%, lab/careful not run" in text
-    assert "Over-refusal on benign pairs" in text
+    texts = _texts(tmp_path / "figure.svg")
+    assert {"lab/helpful", "lab/careful", "over-refusal, %", "lab/leaky?n=24†"} <= set(texts)
+    assert (texts.count("100.0"), texts.count("0.0")) == (1, 3)
     vlsbench.compare(two, out=tmp_path)
-    assert "Over-refusal" not in Page(tmp_path / "compare.html").text
+    assert "over-refusal, %" not in _texts(tmp_path / "figure.svg")
 
 
 @pytest.mark.browser
@@ -138,7 +137,9 @@ def test_figures_open_the_reports_of_their_runs(folder: Path) -> None:
 def test_hostile_names_stay_text_everywhere(compared: Compared, tmp_path: Path) -> None:
     write_compared(_hostile(compared), tmp_path)
     page = Page(tmp_path / "compare.html")
-    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert "script" not in {tag for tag, _ in page.tags}
+    images = [attrs.get("src") or "" for tag, attrs in page.tags if tag == "img"]
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in images)
     assert page.text.count("<script>alert(1)</script>") > 10
 
     tex = (tmp_path / "compare.tex").read_text("utf-8")
@@ -191,9 +192,13 @@ def test_latex_has_the_rows_and_marks_simulated_and_published(folder: Path) -> N
     assert heads[0].count(" & ") == rows[0].count(" & ")
 
 
+def _texts(figure: Path) -> list[str]:
+    return ["".join(text.itertext()) for text in ET.parse(figure).iter(f"{SVG}text")]
+
+
 def test_the_figure_has_a_bar_for_every_rate(folder: Path, compared: Compared) -> None:
-    tree = ET.parse(folder / "figure.svg")
-    texts = ["".join(text.itertext()) for text in tree.iter(f"{SVG}text")]
+    pytest.importorskip("matplotlib")
+    texts = _texts(folder / "figure.svg")
     own = [row for row in compared.rows if not row.published]
     for row in own:
         assert row.name in texts
@@ -202,13 +207,23 @@ def test_the_figure_has_a_bar_for_every_rate(folder: Path, compared: Compared) -
     )
     assert any(text.startswith("† simulated") for text in texts)
     assert {"lab/leakless?n=24†", "safety rate, %", "over-refusal, %"} <= set(texts)
+    assert (folder / "figure.pdf").read_bytes().startswith(b"%PDF")
+    assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_hostile_names_stay_text_in_the_figure(compared: Compared, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     write_compared(_hostile(compared), tmp_path)
     tree = ET.parse(tmp_path / "figure.svg")
     assert not {f"{SVG}script", f"{SVG}img"} & {element.tag for element in tree.iter()}
-    assert any("<script>alert(1)" in (text.text or "") for text in tree.iter(f"{SVG}text"))
+    assert any("<script>alert(1)" in text for text in _texts(tmp_path / "figure.svg"))
+
+
+def test_equal_comparisons_have_equal_figures(folder: Path, compared: Compared) -> None:
+    pytest.importorskip("matplotlib")
+    before = [(folder / name).read_bytes() for name in sorted(FIGURE)]
+    write_compared(compared, folder)
+    assert [(folder / name).read_bytes() for name in sorted(FIGURE)] == before
 
 
 def test_only_benchmarks_of_ones_own_runs_are_drawn(compared: Compared, tmp_path: Path) -> None:
@@ -237,7 +252,7 @@ def test_the_command_prints_tables_and_writes_files(runs: Path, tmp_path: Path) 
     assert "+100.0 [" in done.stdout
     assert "† simulated" in done.stdout
     assert "Next: open" in done.stdout
-    assert {file.name for file in (tmp_path / "out").iterdir()} == FILES | {"figure.svg"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == FILES | FIGURE
 
 
 def test_the_command_speaks_json_and_fails_in_one_line(runs: Path, tmp_path: Path) -> None:

@@ -306,7 +306,14 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
     arms = ["vanilla", *QUICK, "grounded-vanilla", GROUNDED + QUICK[1]]
     assert [line.arm for line in result.lines] == arms
     assert all(path.is_file() for path in result.files)
-    assert {path.suffix for path in result.files} == {".md", ".csv", ".json", ".png", ".svg"}
+    assert {path.suffix for path in result.files} == {
+        ".md",
+        ".csv",
+        ".json",
+        ".png",
+        ".svg",
+        ".pdf",
+    }
     assert told == sorted(told)
     assert told[-1][0] == told[-1][1]
     saved = json.loads((tmp_path / "result.json").read_text())

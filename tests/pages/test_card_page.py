@@ -162,7 +162,9 @@ def test_a_phone_needs_no_sideways_scroll(browser: Chrome, page: Path) -> None:
     assert browser.execute_script("return document.documentElement.scrollWidth") == PHONE
 
 
-def test_the_leaderboard_links_to_its_cards_and_runs_no_script(browser: Chrome, page: Path) -> None:
+def test_the_leaderboard_links_to_its_cards_and_runs_no_foreign_script(
+    browser: Chrome, page: Path
+) -> None:
     folder = page.parent / "to & from"
     folder.mkdir()
     write_card(examples.card(), folder / "card.html")

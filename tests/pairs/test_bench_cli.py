@@ -117,3 +117,16 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
         assert done.stdout == ""
         (line,) = done.stderr.strip().splitlines()
         assert line.startswith("error: ")
+
+
+def test_the_taxonomy_of_any_set_is_drawn_where_it_is_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rows = [{"query": "May it bathe?", "category": "$x_{<b>", "subcategory": "</svg>"}]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    done = bench("show", file, "--figures", tmp_path / "drawn")
+    assert done.returncode == 0, done.stderr
+    drawn = (tmp_path / "drawn" / "taxonomy.svg").read_text("utf-8")
+    assert "$x_{&lt;b&gt;" in drawn
+    assert "query length in characters" in drawn
+    assert {path.suffix for path in (tmp_path / "drawn").iterdir()} == {".png", ".svg", ".pdf"}

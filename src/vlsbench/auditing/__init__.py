@@ -3,6 +3,7 @@
 from vlsbench.auditing._audit import Audit as Audit
 from vlsbench.auditing._audit import audit as audit
 from vlsbench.auditing._audit import leaderboard as leaderboard
+from vlsbench.auditing._audit import rank_audits as rank_audits
 from vlsbench.auditing._audit import run_audit as run_audit
 from vlsbench.auditing._audit import run_leaderboard as run_leaderboard
 from vlsbench.auditing._measures import Expense as Expense
@@ -18,12 +19,15 @@ from vlsbench.auditing._settings import Overlap as Overlap
 from vlsbench.auditing.behaviour import Behaviour as Behaviour
 from vlsbench.auditing.behaviour import behaviour as behaviour
 from vlsbench.auditing.behaviour import plan_behaviour as plan_behaviour
+from vlsbench.auditing.card import CARD_JSON as CARD_JSON
 from vlsbench.auditing.card import Card as Card
 from vlsbench.auditing.card import Dropped as Dropped
 from vlsbench.auditing.card import Leaderboard as Leaderboard
 from vlsbench.auditing.card import Measure as Measure
+from vlsbench.auditing.card import Piece as Piece
 from vlsbench.auditing.card import caveats as caveats
 from vlsbench.auditing.card import finding as finding
+from vlsbench.auditing.card import pieces as pieces
 from vlsbench.auditing.card import read_card as read_card
 from vlsbench.auditing.card import read_leaderboard as read_leaderboard
 from vlsbench.auditing.judged import JUDGED as JUDGED

@@ -36,7 +36,7 @@ from vlsbench.auditing.card import (
 )
 from vlsbench.auditing.judged import Judged, JudgedPair
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
-from vlsbench.files import whole_file, write_json, write_text
+from vlsbench.files import output_folder, whole_file, write_json, write_text
 from vlsbench.keywords import checked_keywords
 from vlsbench.pages import counted, framed
 from vlsbench.pairs import Bench
@@ -160,13 +160,21 @@ def run_leaderboard(
         audits.append(run_audit(plan, say))
         if audits[-1].stopped:
             break
+    return rank_audits(audits, folder, skipped), audits
+
+
+def rank_audits(
+    audits: Sequence[Audit], folder: Path, skipped: Mapping[str, str] | None = None
+) -> Leaderboard:
+    """Set audits side by side, the most leaking first: leaderboard.html, .md and .json."""
+    output_folder(folder)
     cards = [(one.card, os.path.relpath(one.folder, folder)) for one in audits]
     rows = [row for one in audits for row in one.graded]
     found = make_leaderboard(cards, audits[0].card.settings, hold(rows) if rows else None, skipped)
     write_json(found, folder / LEADERBOARD_JSON)
     write_leaderboard(found, folder / LEADERBOARD_HTML)
     write_text(leaderboard_markdown(found), folder / LEADERBOARD_MD)
-    return found, audits
+    return found
 
 
 def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:

@@ -14,6 +14,7 @@ from vlsbench.building._build import plan_build as plan_build
 from vlsbench.building._content import forbidden_category as forbidden_category
 from vlsbench.building._content import forbidden_text as forbidden_text
 from vlsbench.building._estimate import BuildEstimate as BuildEstimate
+from vlsbench.building._files import BUILD_SCHEMA as BUILD_SCHEMA
 from vlsbench.building._files import SUMMARY as SUMMARY
 from vlsbench.building._files import BuildSummary as BuildSummary
 from vlsbench.building._files import read_build as read_build

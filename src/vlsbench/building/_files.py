@@ -27,7 +27,7 @@ from vlsbench.stats import Rate, clustered_interval
 
 PAIRS = "pairs"
 PROVENANCE = "provenance.jsonl"
-SCHEMA = "vlsbench.build/1"
+BUILD_SCHEMA = "vlsbench.build/1"
 SUMMARY = "summary.json"
 SIMULATED = "Simulated: lab models took part; everything in the set is made up and harmless."
 STOPPED = "The build stopped before its end; the same command goes on."
@@ -266,7 +266,7 @@ def _summary(counts: _Counts, ledger: Ledger, recipe: Recipe) -> BuildSummary:
     complete = ledger.meta("complete") is not None
     notes = ((SIMULATED, simulated), (STOPPED, not complete))
     return BuildSummary(
-        schema=SCHEMA,
+        schema=BUILD_SCHEMA,
         vlsbench=__version__,
         recipe=recipe.name,
         digest=recipe.digest,
@@ -292,4 +292,4 @@ def _summary(counts: _Counts, ledger: Ledger, recipe: Recipe) -> BuildSummary:
 
 def read_build(path: Path) -> BuildSummary:
     """Read a `summary.json` back. Raises `SchemaError` where it is none or of another schema."""
-    return read_json(path, BuildSummary, schema=SCHEMA)
+    return read_json(path, BuildSummary, schema=BUILD_SCHEMA)

@@ -13,7 +13,8 @@ from vlsbench.text import counted
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vlsbench.auditing import Judged
+    from vlsbench.auditing import Judged, Leaderboard
+    from vlsbench.auditing.against import Against
     from vlsbench.evaluation import (
         CostEstimate,
         Evaluation,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         Group,
         Sampled,
     )
+    from vlsbench.pages import Cell
     from vlsbench.stats import Rate
 
 
@@ -199,3 +201,52 @@ def print_judged(found: Judged, folder: Path) -> None:
         say(f"Text, image, pair as judged (S safe, U unsafe): {', '.join(shown)}{lacking}")
     say(*found.notes, style="yellow")
     say(f"Files: {folder}/ judged.json, judged.jsonl")
+
+
+def print_board(
+    title: str, rows: Iterable[str], names: Sequence[str], cells: Iterable[Sequence[Cell]]
+) -> None:
+    """Print a leaderboard: the rows' names, and headings and cells as the page has them."""
+    table = Listing(names[:1], names[1:], title)
+    for name, figures in zip(rows, cells, strict=True):
+        table.line(name, *(cell.text for cell in figures))
+    Console().print(table)
+
+
+def print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
+    """Print benchmarks by their leakage."""
+    from vlsbench.auditing.card import columns
+
+    board = [row.bench for row in leaderboard.rows]
+    print_board("leak, most first", board, *columns(leaderboard))
+    print_against(leaderboard.against)
+    caveats: dict[str, list[str]] = {}
+    for found in leaderboard.rows:
+        for caveat in found.caveats:
+            caveats.setdefault(caveat, []).append(found.bench)
+    say(
+        *(f"{', '.join(which)}: {caveat}" for caveat, which in caveats.items()),
+        style="yellow",
+    )
+    say(f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each")
+    say(f"Next: open {folder / 'leaderboard.html'}", style="dim")
+
+
+def print_against(against: Against | None) -> None:
+    """Print measures held against labels."""
+    if not against:
+        return
+    from vlsbench.auditing.card import against_columns, against_shares, confusion
+
+    if not against.labels:
+        say("held against labels: nothing that has a grade was measured", style="yellow")
+    for said, (names, rows) in (
+        ("held against labels, pair by pair", against_columns(against)),
+        ("corrected shares of the harmful pairs, held against labels", against_shares(against)),
+    ):
+        if rows:
+            listing = Listing(names[:2], names[2:], said)
+            for row in rows:
+                listing.line(*row)
+            Console().print(listing)
+    say(*confusion(against))

@@ -13,14 +13,14 @@ from vlsbench.auditing import AuditConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import Listing, print_json, prose, say
+from vlsbench.cli._tables import print_against, print_leaderboard
 from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vlsbench.auditing import Audit, Card, Dropped, Expense, Leaderboard
-    from vlsbench.auditing.against import Against
+    from vlsbench.auditing import Audit, Card, Dropped, Expense
     from vlsbench.pairs import Bench, PairSet
 
 SHOWN = 6
@@ -103,7 +103,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         if as_json:
             print_json(table)
         else:
-            _print_leaderboard(table, config.output.out or auditing.AUDITS)
+            print_leaderboard(table, config.output.out or auditing.AUDITS)
         end_if_stopped(console, next((one.stopped for one in audits if one.stopped), None))
 
 
@@ -143,7 +143,7 @@ def _print_card(done: Audit) -> None:
         Console().print(_categories(card))
     if card.leaking:
         Console().print(_leaking(card))
-    _print_against(card.against)
+    print_against(card.against)
     measures = (card.overlap, card.judged, card.behaviour)
     notes = [note for one in measures if one for note in one.notes]
     # Its caveats say it once already.
@@ -188,44 +188,3 @@ def _leaking(card: Card) -> Listing:
         figures = [naming] * bool(card.overlap) + [judged] * bool(card.judged)
         table.line(pair.id, pair.category, *figures)
     return table
-
-
-def _print_against(against: Against | None) -> None:
-    if not against:
-        return
-    from vlsbench.auditing.card import against_columns, against_shares, confusion
-
-    if not against.labels:
-        say("held against labels: nothing that has a grade was measured", style="yellow")
-    for said, table in (
-        ("held against labels, pair by pair", against_columns(against)),
-        ("corrected shares of the harmful pairs, held against labels", against_shares(against)),
-    ):
-        names, rows = table
-        if rows:
-            listing = Listing(names[:2], names[2:], said)
-            for row in rows:
-                listing.line(*row)
-            Console().print(listing)
-    say(*confusion(against))
-
-
-def _print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
-    from vlsbench.auditing.card import columns
-
-    names, rows = columns(leaderboard)
-    table = Listing(names[:1], names[1:], "leak, most first")
-    for row in rows:
-        table.line(*row)
-    Console().print(table)
-    _print_against(leaderboard.against)
-    caveats: dict[str, list[str]] = {}
-    for found in leaderboard.rows:
-        for caveat in found.caveats:
-            caveats.setdefault(caveat, []).append(found.bench)
-    say(
-        *(f"{', '.join(which)}: {caveat}" for caveat, which in caveats.items()),
-        style="yellow",
-    )
-    say(f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each")
-    say(f"Next: open {folder / 'leaderboard.html'}", style="dim")

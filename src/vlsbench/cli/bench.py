@@ -42,6 +42,12 @@ class ShowConfig:
         Option("NAME, NAME:VARIANT, or the path of a custom dataset.", argument=True),
     ]
     data: Data = field(default_factory=Data)
+    figures: Annotated[
+        Path | None,
+        Option(
+            "Draw the taxonomy and statistics into this folder (extra `figures`).", metavar="DIR"
+        ),
+    ] = None
 
 
 @app.command("list")
@@ -83,6 +89,13 @@ def _show(config: ShowConfig, *, as_json: bool) -> None:
         print_json({"source": declared, "root": str(opened.root), **asdict(found)}, indent=1)
     else:
         _print_description(opened, found)
+    if config.figures:
+        from vlsbench.reporting import draw_taxonomy
+
+        said = " · ".join(_statistics(found))
+        draw_taxonomy(found.categories, config.figures / "taxonomy", title=found.name, said=said)
+        files = f"Files: {config.figures}/ taxonomy.png, taxonomy.svg, taxonomy.pdf"
+        say(files, console=prose(quiet=as_json))
 
 
 app.command("show")(command(ShowConfig, _show, quiet=False))
@@ -161,6 +174,16 @@ def _declared(source: Source) -> dict[str, Any]:
     return {**declared, "variants": dict(source.variants), "home": home}
 
 
+def _statistics(found: Description) -> tuple[str, str]:
+    least, q1, median, q3, most = found.query_chars
+    return (
+        f"{counted(found.pairs, 'pair')} ({found.harmful:,} harmful, {found.benign:,} benign), "
+        f"{counted(found.images, 'distinct image')} ({found.images_missing:,} missing), "
+        f"{found.described:,} with a description",
+        f"query length in characters: {least} · {q1} · {median} · {q3} · {most} (quartiles)",
+    )
+
+
 def _labels(found: Description) -> Iterator[str]:
     """Say what is known of languages, twins and grades."""
     if found.languages:
@@ -186,14 +209,7 @@ def _print_description(opened: PairSet, found: Description) -> None:
             say(f"{place} @ {home.revision or home.commit or 'pinned at the first fetch'}")
         if source.probes:
             say(f"probes {source.probes}", f"read by {METRICS.get(source.metric, source.metric)}")
-    least, q1, median, q3, most = found.query_chars
-    say(
-        f"{counted(found.pairs, 'pair')} ({found.harmful:,} harmful, {found.benign:,} benign), "
-        f"{counted(found.images, 'distinct image')} ({found.images_missing:,} missing), "
-        f"{found.described:,} with a description",
-        f"query length in characters: {least} · {q1} · {median} · {q3} · {most} (quartiles)",
-        *_labels(found),
-    )
+    say(*_statistics(found), *_labels(found))
     table = Listing(("category", "sub-category"), ["pairs"])
     for category, counts in found.categories.items():
         table.line(category or None, "", sum(counts.values()), style="bold")

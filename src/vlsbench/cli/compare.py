@@ -11,6 +11,7 @@ from vlsbench.cli._config import command
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.comparing import CompareConfig
 from vlsbench.config import values_of
+from vlsbench.pages import lacking_figures
 
 if TYPE_CHECKING:
     from vlsbench.comparing import Column, Compared, DifferencesTable
@@ -48,6 +49,8 @@ def _compare(config: CompareConfig, *, as_json: bool) -> None:
     _show(compared)
     if files:
         say(f"Files: {config.out}/ {', '.join(file.name for file in files)}")
+        if lacking := lacking_figures():
+            say(lacking, style="dim")
         say(f"Next: open {files[0]}", style="dim")
     else:
         say(
@@ -75,18 +78,14 @@ def _show(compared: Compared) -> None:
 
 
 def _figures(compared: Compared, columns: Sequence[Column]) -> Listing:
-    from vlsbench.comparing import bounds, heading, marks, score
+    from vlsbench.comparing import heading, written
 
     table = Listing(["model"], [heading(column) for column in columns], "All figures")
     for row in compared.rows:
         found = [row.cells.get(column.key) for column in columns]
         if not any(found):
             continue
-        cells = [
-            score(cell, column)
-            + (f"{marks(cell)} [{bounds(cell)}]" if cell and cell.low is not None else "")
-            for cell, column in zip(found, columns, strict=True)
-        ]
+        cells = [written(cell, column) for cell, column in zip(found, columns, strict=True)]
         said = " (published)" * row.published + " (baseline)" * row.baseline
         style = "dim" if row.published else "bold" if row.baseline else ""
         table.line(row.name + said, *cells, style=style)

@@ -138,8 +138,8 @@ def reproduce(
 
     For each seed two vision-language models are pre-trained, aligned by every arm of the
     experiment, and asked the same pairs with and without a leak, with a harmless thing, and in
-    words. Writes table.md, cells.csv, result.json, figure.png and figure.svg. What is finished is
-    not run again. docs/reproduction.md says what was fixed beforehand and how long it takes.
+    words. Writes table.md, cells.csv, result.json, figure.png, .svg and .pdf. What is finished
+    is not run again. docs/reproduction.md says what was fixed beforehand and how long it takes.
 
     **Examples**
 

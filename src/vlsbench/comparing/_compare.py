@@ -98,8 +98,8 @@ def compare(
             a name they go to the row of the model that the file names, or to the only row.
         published: Models whose rows of the paper are shown too (`llava-v1.5-7b`), or `all`.
         allow_unfinished: Take runs with open pairs.
-        out: Write compare.html, compare.json, compare.tex, table.csv, differences.csv and
-            figure.svg into this folder.
+        out: Write compare.html, compare.json, compare.tex, table.csv, differences.csv and, with the
+            extra `figures`, figure.png, .svg and .pdf into this folder.
 
     Returns:
         The table and the differences; simulated figures are marked.
@@ -108,7 +108,7 @@ def compare(
         VlsbenchError: A folder is not a run, is unfinished, or shares no pairs with the baseline; a
             file of abilities is not what it should be.
     """
-    given = list(_named(runs))
+    given = list(named_runs(runs))
     if not given:
         raise VlsbenchError(
             "give at least one run's folder, as in `vlsbench compare runs/A runs/B`"
@@ -132,7 +132,8 @@ def compare(
     return compared
 
 
-def _named(runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]]) -> Iterator[Named]:
+def named_runs(runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]]) -> Iterator[Named]:
+    """Yield the folders of runs with the names of their rows, empty where none was given."""
     if not isinstance(runs, Mapping):
         for run in runs:
             yield ("", run.folder) if isinstance(run, Evaluation) else split_name(os.fspath(run))

@@ -1,4 +1,4 @@
-"""What a comparison of runs is written as: a page, LaTeX, CSV, JSON and a figure."""
+"""What a comparison of runs is written as: a page, LaTeX, CSV, JSON and its figure."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import csv
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from vlsbench.comparing._table import Cell, Column, Compared, Difference, Kind
-from vlsbench.files import write_json, write_text
-from vlsbench.pages import clean, write_page
+from vlsbench.comparing._figure import draw_compared
+from vlsbench.comparing._table import Cell, Column, Compared, Difference
+from vlsbench.files import output_folder, write_json, write_text
+from vlsbench.pages import clean, embedded, lacking_figures, write_page
 from vlsbench.text import block, csv_cell
 
 PAGE = "compare.html"
+FILES = (PAGE, "compare.json", "table.csv", "differences.csv", "compare.tex")
 TITLES = {
     "overall": "Differences to the baseline",
     "view": "Differences between views",
@@ -68,6 +70,13 @@ def bounds(found: Cell) -> str:
     return f"{found.low:.1f}, {found.high:.1f}"
 
 
+def written(cell: Cell | None, column: Column) -> str:
+    """Write a figure with the signs of its caveats and its interval."""
+    if cell is None or cell.low is None:
+        return score(cell, column)
+    return f"{score(cell, column)}{marks(cell)} [{bounds(cell)}]"
+
+
 def probability(p: float | None) -> str:
     """Write a p value; exact ones are in the CSV and the JSON."""
     if p is None:
@@ -114,27 +123,10 @@ def family(differences: Sequence[Difference]) -> str:
     return f"p: exact sign-flip test over images{holm}. Intervals: 95 %, clustered by image."
 
 
-WORDS = {
-    one.__name__: one for one in (bounds, difference_cells, family, heading, legend, marks, score)
-} | {"LEGEND": LEGEND}
-"""What templates call."""
-
-
-def rendered(template: str, finalize: Callable[[Any], Any], **context: Any) -> str:
-    """Fill in a template whose tags are `<% %>` and `<< >>`; `finalize` sees all it prints."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        *("<%", "%>", "<<", ">>", "<#", "#>"),
-        loader=PackageLoader("vlsbench.comparing"),
-        autoescape=template.endswith(".svg"),
-        undefined=StrictUndefined,
-        finalize=finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(context, **WORDS)
+WORDS = {one.__name__: one for one in (bounds, heading, marks, score)} | {"LEGEND": LEGEND}
+"""What the page's template calls."""
+LATEX_HEAD = r"""% Written by vlsbench compare. Needs \usepackage{booktabs}, and XeLaTeX or LuaLaTeX
+% where names go beyond Latin letters."""
 
 
 def tex(text: object) -> str:
@@ -143,14 +135,56 @@ def tex(text: object) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in line)
 
 
-def _csv(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> str:
+def _latex(compared: Compared) -> str:
+    """Write the table and the overall differences for a paper (package booktabs)."""
+    columns = compared.columns
+    own, published = (
+        [
+            [f"{row.name} (baseline)" if row.baseline else row.name]
+            + [written(row.cells.get(column.key), column) for column in columns]
+            for row in compared.rows
+            if row.published is apart
+        ]
+        for apart in (False, True)
+    )
+    caption = "Percent of scored pairs with 95 % intervals clustered by image; MME in points."
+    said = " ".join([caption, *legend(compared), *compared.notes])
+    rows = [*own, *([["Published"]] if published else []), *published]
+    tables = [_tabular(["Model", *map(heading, columns)], rows, 1, said)]
+    headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
+    if headline:
+        names = ["model", "benchmark", "measure", "n", "difference", "p", "p, Holm"]
+        lines = [[difference_cells(one)[name] for name in names] for one in headline]
+        said = "Paired differences to the baseline in percentage points. " + family(headline)
+        said += f" {SIMULATED} {LEGEND[SIMULATED]}." * compared.simulated
+        tables.append(_tabular(names, lines, 3, said))
+    return "\n".join([LATEX_HEAD, *tables])
+
+
+def _tabular(names: Sequence[str], rows: Sequence[Sequence[str]], texts: int, caption: str) -> str:
+    """Write a table whose first columns are texts; a row of one cell is a heading."""
+
+    def line(cells: Sequence[str]) -> str:
+        if len(cells) == 1 < len(names):
+            heading = rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{tex(cells[0])}}}}}"
+            return rf"\midrule {heading} \\"
+        return " & ".join(map(tex, cells)) + r" \\"
+
+    kinds = "l" * texts + "r" * (len(names) - texts)
+    head = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
+    end = [r"\bottomrule", r"\end{tabular}", rf"\caption{{{tex(caption)}}}", r"\end{table}", ""]
+    return "\n".join([*head, line(names), r"\midrule", *map(line, rows), *end])
+
+
+def write_csv(rows: Iterable[Mapping[str, Any]], names: Iterable[str], path: Path) -> None:
+    """Write rows as CSV that no spreadsheet computes."""
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, list(names), lineterminator="\n")
     writer.writeheader()
     for row in rows:
         cells = {name: block(v) if isinstance(v, str) else v for name, v in row.items()}
         writer.writerow({name: csv_cell(cell) for name, cell in cells.items()})
-    return out.getvalue()
+    write_text(out.getvalue(), path)
 
 
 def _figures(compared: Compared) -> list[dict[str, Any]]:
@@ -204,8 +238,18 @@ def difference_tables(compared: Compared) -> list[DifferencesTable]:
     return tables
 
 
-def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
-    """Write a comparison as HTML, JSON, CSV, LaTeX and a figure.
+def write_compared(
+    compared: Compared, folder: Path, links: Mapping[str, str] | None = None
+) -> tuple[Path, ...]:
+    """Write a comparison as HTML, JSON, CSV and LaTeX, and its figure as PNG, SVG and PDF.
+
+    The figure needs the extra `figures`, and is left out without it.
+
+    Args:
+        compared: The comparison.
+        folder: Where the files go.
+        links: Folder of a run → address of its report, seen from `folder`; by default, of the
+            report in it.
 
     Returns:
         The files, the page first.
@@ -213,52 +257,30 @@ def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
     Raises:
         OSError: A file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    headline = [d for d in compared.differences if d.scope == "overall" and d.measure.headline]
-    charts = _charts(compared)
+    output_folder(folder)
     figures = _figures(compared)
-    texts = {
-        "table.csv": _csv(figures, figures[0]),
-        "differences.csv": _csv(
-            map(asdict, compared.differences), (field.name for field in fields(Difference))
-        ),
-        # The table and the overall differences, for a paper (package booktabs).
-        "compare.tex": rendered("compare.tex", tex, compared=compared, differences=headline),
-    }
-    if charts:
-        keys = {column.key for columns in charts.values() for column in columns}
-        rows = [row for row in compared.rows if keys & row.cells.keys()]
-        texts["figure.svg"] = rendered(
-            "figure.svg", clean, compared=compared, charts=charts, rows=rows
-        )
-    for name, text in texts.items():
-        write_text(text, folder / name)
+    write_csv(figures, figures[0], folder / "table.csv")
+    names = [field.name for field in fields(Difference)]
+    write_csv(map(asdict, compared.differences), names, folder / "differences.csv")
+    write_text(_latex(compared), folder / "compare.tex")
     write_json(compared, folder / "compare.json")
-    tables, links = difference_tables(compared), _links(compared, folder)
-    context = {"compared": compared, "tables": tables, "charts": charts, "links": links}
+    if links is None:
+        own = (row for row in compared.rows if not row.published)
+        runs = {one.source for row in own for one in row.cells.values() if one.pairs is not None}
+        links = links_to_reports(runs, folder)
+    figure = () if lacking_figures() else draw_compared(compared, folder / "figure")
+    context = {"compared": compared, "links": links, "tables": difference_tables(compared)}
+    context["figure"] = embedded(folder / "figure.svg") if figure else ""
     write_page(folder / PAGE, "comparing/compare.html", {**context, **WORDS})
-    return tuple(folder / name for name in (PAGE, "compare.json", *texts))
+    return (*(folder / name for name in FILES), *figure)
 
 
-def _links(compared: Compared, folder: Path) -> Mapping[str, str]:
+def links_to_reports(runs: Iterable[str], folder: Path) -> Mapping[str, str]:
     """Return run folder → address of its report, seen from `folder`, where there is one."""
     from vlsbench.evaluation import REPORT
 
-    own = (row for row in compared.rows if not row.published)
-    runs = {cell.source for row in own for cell in row.cells.values() if cell.pairs is not None}
     return {
         run: quote(Path(os.path.relpath(report, folder)).as_posix(), errors="replace")
         for run in runs
         if (report := Path(run) / REPORT).is_file()
     }
-
-
-def _charts(compared: Compared) -> dict[Kind, list[Column]]:
-    """Return the columns to draw by what they show: those of which a run here has a figure."""
-    own = [row for row in compared.rows if not row.published]
-    drawn = {key for row in own for key, cell in row.cells.items() if cell.score is not None}
-    charts = {
-        kind: [one for one in compared.columns if one.kind is kind and one.key in drawn]
-        for kind in (Kind.SAFETY, Kind.OVER_REFUSAL)
-    }
-    return {kind: columns for kind, columns in charts.items() if columns}

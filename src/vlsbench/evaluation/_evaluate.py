@@ -142,7 +142,8 @@ def plan(
         judging=judging,
         identity=identity,
         files=files,
-        settings={"view": str(shown.view), "system": system, "samples": samples} | settings,
+        settings={"bench": pairs.arguments, "view": str(shown.view)}
+        | {"system": system, "samples": samples, **settings},
         folder=output.out or RUNS / run_id(identity, target.spec, asked.name),
         prices=prices,
         budget=spending,

@@ -93,6 +93,7 @@ class Ended:
     cluster: str = ""
     image_refs: tuple[str, ...] = ()
     sample: int = 0
+    subcategory: str = ""
 
     @property
     def key(self) -> Key:

@@ -1,5 +1,18 @@
-"""HTML pages: templates, charts and thumbnails. Knows no job."""
+"""HTML pages and figures for print: templates, charts and thumbnails. Knows no job."""
 
+from vlsbench.pages._figures import COLOURS as COLOURS
+from vlsbench.pages._figures import ENDINGS as ENDINGS
+from vlsbench.pages._figures import INK as INK
+from vlsbench.pages._figures import SIMULATED as SIMULATED
+from vlsbench.pages._figures import Bar as Bar
+from vlsbench.pages._figures import bars as bars
+from vlsbench.pages._figures import dots as dots
+from vlsbench.pages._figures import drawing as drawing
+from vlsbench.pages._figures import embedded as embedded
+from vlsbench.pages._figures import label as label
+from vlsbench.pages._figures import lacking_figures as lacking_figures
+from vlsbench.pages._figures import stacks as stacks
+from vlsbench.pages._page import Cell as Cell
 from vlsbench.pages._page import clean as clean
 from vlsbench.pages._page import count as count
 from vlsbench.pages._page import framed as framed

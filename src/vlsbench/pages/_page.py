@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from markupsafe import Markup, escape
 
@@ -51,6 +52,13 @@ def framed(page: Path) -> str:
 def percent(share: float | None) -> str:
     """Write a share as a percentage with one decimal; a dash where there is none."""
     return "–" if share is None else f"{share * 100:.1f}\u202f%"
+
+
+class Cell(NamedTuple):
+    """A figure of a sortable table in words, and what it is sorted by; None stands last."""
+
+    text: str
+    value: float | None = None
 
 
 class Bounded(Protocol):
@@ -112,6 +120,7 @@ def _environment() -> Environment:
         "count": count,
         "counted": counted,
         "moment": moment,
+        "json": partial(json.dumps, indent=2, ensure_ascii=False),
         "paper_url": paper_url,
         "without_address": without_address,
     }

@@ -113,6 +113,7 @@ def load(
     pairs.options = (*options, *registry.options_for(*used))
     if leave_out is not None:
         pairs = without(pairs, read_drop(leave_out, pairs.name))
+        pairs.options = (*pairs.options, "--leave-out", os.fspath(leave_out))
     if not controls:
         return pairs
     return _controlled(
@@ -144,6 +145,7 @@ def _controlled(pairs: PairSet, sets: Sequence[PairSet]) -> PairSet:
 
     joined = pairs.derive(pairs.name, rows)
     joined.parts = (len(pairs), *sizes)
+    joined.options += ("--controls", ",".join(control.asked for control in sets))
     return joined
 
 

@@ -25,7 +25,8 @@ from vlsbench.auditing.card._card import (
 from vlsbench.auditing.card._make import caveats
 from vlsbench.auditing.judged import PATTERNS
 from vlsbench.auditing.overlap import FOREIGN, Estimate
-from vlsbench.pages import interval, percent, write_page
+from vlsbench.pages import Cell, interval, percent, write_page
+from vlsbench.registry import is_simulated
 from vlsbench.stats import Rate
 from vlsbench.text import counted, markdown
 
@@ -39,6 +40,16 @@ SCALE = (
     "of 855."
 )
 """Reference points, rows of docs/leaderboard.md."""
+INTRO = (
+    "A pair leaks when its query already tells what its image shows: a model can then be safe "
+    "without looking, and a benchmark of such pairs does not measure cross-modal safety (VLSBench, "
+    "arXiv 2411.19939).",
+    "“Leaking pairs” is the share of queries that name their image’s content, corrected for the "
+    "errors of the measure; “topic” is how many bits a query tells of which image it belongs to. "
+    "Both compare the query with words for the image, or with the image where a model like CLIP "
+    "looks at it; neither asks for harm. Rows rest on different contents: read the caveats before "
+    "comparing two.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +179,8 @@ def bits(found: Estimate | None) -> str:
     return f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
 
 
-def columns(leaderboard: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Return the figures of a leaderboard in words: the headings, and a row for each benchmark."""
+def columns(leaderboard: Leaderboard) -> tuple[list[str], list[list[Cell]]]:
+    """Return the figures of a leaderboard: the headings, and a row for each benchmark."""
     judged = any(row.vsil for row in leaderboard.rows)
     gain = any(row.gain for row in leaderboard.rows)
     names = ["benchmark", "n", "leaking pairs", "typographic", "topic, bits", "median rank"]
@@ -177,9 +188,9 @@ def columns(leaderboard: Leaderboard) -> tuple[list[str], list[list[str]]]:
     rows = []
     for row in leaderboard.rows:
         n = row.leak.n if row.leak else row.pairs
-        cells = [row.bench, f"{n:,}", share(row.leak), share(row.typographic)]
-        cells += [bits(row.topic), share(row.rank)]
-        rows.append([*cells, *[share(row.vsil)] * judged, *[share(row.gain)] * gain])
+        told = Cell(bits(row.topic), row.topic.value if row.topic else None)
+        cells = [Cell(f"{n:,}", n), _cell(row.leak), _cell(row.typographic), told, _cell(row.rank)]
+        rows.append([*cells, *[_cell(row.vsil)] * judged, *[_cell(row.gain)] * gain])
     return names, rows
 
 
@@ -247,24 +258,51 @@ def confusion(against: Against) -> Sequence[str]:
     return lines
 
 
+def _cell(found: Estimate | None) -> Cell:
+    return Cell(share(found), found.value if found else None)
+
+
 def _contents(row: LeaderboardRow) -> str:
     return ", ".join(kind for kind in row.contents if kind not in ("none", FOREIGN)) or "none"
+
+
+def _details(row: LeaderboardRow) -> list[str]:
+    words = f" (median {row.words:.0f})" if row.words else ""
+    measured = [] if row.coverage is None else [f"{percent(row.coverage)} of pairs measured"]
+    return [f"words for the image: {_contents(row)}{words}", *measured, *row.caveats]
 
 
 def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
     """Write the leaderboard as a single HTML file beside the folders of its cards."""
     names, rows = columns(leaderboard)
     context = {
-        "leaderboard": leaderboard,
         **_against(leaderboard.against),
+        "skipped": leaderboard.skipped,
+        "eyebrow": "vlsbench · visual safety information leakage",
+        "title": "How much do the texts tell?",
+        "subtitle": f"{counted(len(rows), 'benchmark')}, the most leaking first",
+        "intro": INTRO,
+        "notes": (),
+        "caption": "Percent, 95 % intervals clustered by image. A name opens the card.",
         "names": names,
         "rows": [
-            (row, f"{quote(row.card, errors='replace')}/card.html", _contents(row), cells)
+            {
+                "name": row.bench,
+                "href": f"{quote(row.card, errors='replace')}/card.html",
+                "details": _details(row),
+                "cells": cells,
+                "simulated": is_simulated(row.bench),
+                "paper": row.paper,
+            }
             for row, cells in zip(leaderboard.rows, rows, strict=True)
         ],
-        "settings": json.dumps(leaderboard.settings, indent=2, ensure_ascii=False),
+        "lead": names.index("leaking pairs") - 1,
+        "fill": "unsafe",
+        "settings": leaderboard.settings,
+        "vlsbench": leaderboard.vlsbench,
+        "made": leaderboard.made,
     }
-    write_page(path, "auditing/card/leaderboard.html", context)
+    write_page(path, "auditing/card/leaderboard.html", context, script="leaderboard.js")
 
 
 def leaderboard_markdown(leaderboard: Leaderboard) -> str:
@@ -272,8 +310,9 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     names, rows = columns(leaderboard)
     names += ["words for the image", "their number", "measured", "caveats"]
     lines = [names, ["---", *["---:"] * (len(names) - 1)]]
-    for row, (name, *figures) in zip(leaderboard.rows, rows, strict=True):
+    for row, figures in zip(leaderboard.rows, rows, strict=True):
         words = "–" if row.words is None else f"{row.words:.0f}"
         contents, notes = markdown(_contents(row)), markdown("; ".join(row.caveats))
-        lines.append([markdown(name), *figures, contents, words, percent(row.coverage), notes])
+        cells = [cell.text for cell in figures]
+        lines.append([markdown(row.bench), *cells, contents, words, percent(row.coverage), notes])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

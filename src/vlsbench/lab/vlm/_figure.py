@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vlsbench.lab.vlm._make import needs_align
 from vlsbench.lab.vlm.design import GROUNDED
 from vlsbench.lab.vlm.sets import BENIGN, HELD_OUT, LEAKLESS, LEAKY
 from vlsbench.lab.vlm.table import NET, SIMULATED, Line
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from vlsbench.pages import ENDINGS, Bar, bars, drawing
 
 GROUPS = {
     LEAKY: "leaky:\nsafe",
@@ -33,55 +29,27 @@ COLOURS = {
 
 def draw_figure(folder: Path, found: Sequence[Line], seeds: int) -> list[Path]:
     """Draw bars of every arm on held-out cells, one panel for each pre-training."""
-    with needs_align():
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
     panels = {
         "pre-training knows the risks in words": [x for x in found if GROUNDED not in x.arm],
         "pre-training knows them in images, too": [x for x in found if GROUNDED in x.arm],
     }
     panels = {title: lines for title, lines in panels.items() if lines}
-    figure = Figure(figsize=(6.2 * len(panels), 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    for one, (title, lines) in zip(axes, panels.items(), strict=True):
-        _bars(one, lines)
-        one.set_title(title, fontsize=9)
     over = f"{seeds} seeds, 95 % t-intervals" if seeds > 1 else "1 seed"
-    figure.suptitle(
-        f"Rows with and without images, by what they teach about “this”; held-out cells, {over}\n"
-        f"{SIMULATED}",
-        fontsize=8,
-    )
-    paths = [folder / "figure.png", folder / "figure.svg"]
-    for path in paths:
-        figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
-    return paths
-
-
-def _bars(axes: Axes, found: Sequence[Line]) -> None:
-    width = 0.84 / max(1, len(found))
-    for place, line in enumerate(found):
-        name = line.arm.removeprefix(GROUNDED)
-        means = [line.strata[HELD_OUT][group] for group in GROUPS]
-        reach = [
-            (mean.value - mean.low, mean.high - mean.value)
-            for mean in means
-            if mean.low is not None and mean.high is not None
-        ]
-        axes.bar(
-            [group + width * (place - (len(found) - 1) / 2) for group in range(len(GROUPS))],
-            [100 * mean.value for mean in means],
-            width,
-            yerr=[[100 * part for part in side] for side in zip(*reach, strict=True)] or None,
-            color=COLOURS[name],
-            label=name,
-            error_kw={"elinewidth": 0.8, "capsize": 1.5},
+    with drawing(folder / "figure", (6.2 * len(panels), 4.4), SIMULATED) as figure:
+        figure.suptitle(
+            "Rows with and without images, by what they teach about “this”; held-out cells, "
+            f"{over}",
         )
-    axes.set_xticks(range(len(GROUPS)), list(GROUPS.values()), fontsize=8)
-    axes.set_ylabel("percent", fontsize=8)
-    axes.axhline(0, color="black", linewidth=0.6)
-    axes.set_ylim(min(-10, axes.get_ylim()[0]), 105)
-    axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
-    axes.spines[["top", "right"]].set_visible(False)
+        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for one, (title, lines) in zip(axes, panels.items(), strict=True):
+            series = {line.arm.removeprefix(GROUNDED): _bars(line) for line in lines}
+            bars(one, list(GROUPS.values()), series, unit="percent", colours=COLOURS, values=False)
+            one.set_title(title)
+            one.set_ylim(bottom=min(-10, one.get_ylim()[0]))
+            one.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    return [folder / f"figure.{ending}" for ending in ENDINGS]
+
+
+def _bars(line: Line) -> list[Bar | None]:
+    means = [line.strata[HELD_OUT][group] for group in GROUPS]
+    return [Bar.of(mean.value, mean.low, mean.high) for mean in means]

@@ -1,0 +1,40 @@
+"""`vlsbench report`: runs, audits and builds on one set of linked pages."""
+
+from __future__ import annotations
+
+from vlsbench.cli._config import command
+from vlsbench.cli._print import print_json, say
+from vlsbench.config import values_of
+from vlsbench.reporting import ReportConfig
+from vlsbench.text import counted
+
+
+def _report(config: ReportConfig, *, as_json: bool) -> None:
+    """Put runs, audits and builds on one set of linked pages, with figures for print.
+
+    Summary, categories, views, leakage cards, calibration, comparison, gallery, provenance; the
+    figures (PNG, SVG, PDF) need the extra `figures`. Stopped runs are shown as such.
+
+    **Examples**
+
+    - `vlsbench report runs/A runs/B -o report`
+
+    - `vlsbench report T-SFT=runs/A T-SFT=runs/B MM-SFT=runs/C MM-SFT=runs/D audits/vlsbench`
+
+    - `vlsbench report runs audits builds/lab --no-figures`
+
+    Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
+    """
+    from vlsbench.reporting import report
+
+    done = report(**values_of(config))
+    if as_json:
+        print_json({"page": done.page, "figures": [one.name for one in done.figures]})
+        return
+    drawn = f", figures/ with {counted(len(done.figures), 'figure')}" if done.figures else ""
+    say(f"Files: {done.folder}/ index.html and its pages{drawn}")
+    say(*done.notes, style="yellow")
+    say(f"Next: open {done.page}", style="dim")
+
+
+report = command(ReportConfig, _report, quiet=False)

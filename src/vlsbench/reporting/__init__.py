@@ -1,0 +1,6 @@
+"""Report: runs, audits and builds on one set of linked pages, with figures for print."""
+
+from vlsbench.reporting._figures import draw_taxonomy as draw_taxonomy
+from vlsbench.reporting._report import Report as Report
+from vlsbench.reporting._report import ReportConfig as ReportConfig
+from vlsbench.reporting._report import report as report

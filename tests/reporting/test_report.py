@@ -1,0 +1,265 @@
+"""A report of real runs of the lab's server: its pages, its figures, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+
+import vlsbench
+from tests.calibrating.runs import truths, write
+from tests.grouped import grouped
+from tests.pages import card_examples
+from vlsbench import lab
+from vlsbench.auditing.card import CARD_JSON, write_card
+from vlsbench.calibrating import CalibratedRun, take_labels
+from vlsbench.errors import VlsbenchError
+from vlsbench.files import write_json
+from vlsbench.pairs import Pair, PairSet
+from vlsbench.reporting import Report, report
+
+BENCH = "lab/leakless?n=24"
+PWN = "window.pwned = true"
+HOSTILE = f"</style></title><script>{PWN}</script><img src=x onerror='{PWN}'>$x_{{^\x00\ud800"
+NAME = HOSTILE.replace("\ud800", "").replace("=", "")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def _evaluate(out: Path, bench: object, model: str, **options: object) -> Path:
+    flat = grouped(out=out, **{"progress": False, "gallery": 4, "judge": "lab", **options})
+    return vlsbench.evaluate(bench, model=model, **flat).folder  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with lab.running() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, server: str) -> Path:
+    """Runs over HTTP, one of them stopped and one calibrated, and an audit beside them."""
+    root = tmp_path_factory.mktemp("work")
+    both = vlsbench.load(BENCH, controls=["lab/benign?n=12"])
+    for name in ("blind", "careful"):
+        _evaluate(root / "runs" / name, both, f"{name}@{server}")
+    _evaluate(root / "runs" / "text", both, f"careful@{server}", view="text")
+    _evaluate(root / "stopped", both, "lab/helpful", max_calls=9, concurrency=1)
+    run = CalibratedRun(root / "runs" / "careful")
+    rows = [{"id": i, "label": x, "annotator": "ann"} for i, x in truths(run.folder).items()]
+    take_labels(run, [write(root / "labels.csv", rows)])
+    vlsbench.calibrate(run)
+    _audit(root / "audits" / "beside", BENCH)
+    _audit(root / "audits" / "other", "elsewhere")
+    return root
+
+
+def _audit(home: Path, bench: str, **changes: object) -> None:
+    home.mkdir(parents=True)
+    card = replace(card_examples.card(), bench=bench, **changes)  # type: ignore[arg-type]
+    write_json(card, home / CARD_JSON)
+    write_card(card, home / "card.html")
+
+
+@pytest.fixture(scope="module")
+def written(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    pytest.importorskip("matplotlib")
+    return report([folder / "runs", folder / "stopped"], out=tmp_path_factory.mktemp("report"))
+
+
+def _page(written: Report, name: str) -> str:
+    return (written.folder / f"{name}.html").read_text("utf-8")
+
+
+def test_every_page_is_linked_and_every_link_leads_somewhere(written: Report) -> None:
+    seen, todo = set[Path](), [written.page]
+    while todo:
+        page = todo.pop()
+        seen.add(page)
+        for href in re.findall(r'<a href="([^"#]+)', page.read_text("utf-8")):
+            if not href.startswith("https:"):
+                target = (page.parent / href).resolve()
+                assert target.is_file(), f"{page.name} → {href}"
+                if target.suffix == ".html" and target not in seen:
+                    todo.append(target)
+    assert seen == {path.resolve() for path in written.folder.rglob("*.html")}
+    assert len(list((written.folder / "runs").iterdir())) == 4
+
+
+def test_the_summary_shows_rates_corrected_ones_and_what_was_stopped(written: Report) -> None:
+    page = _page(written, "index")
+    assert "Simulated" in page
+    assert "<strong>stopped</strong>" in page
+    assert "uncalibrated judge" in page
+    assert "Net, corrected" in page
+    assert "calibrated</small>" in page
+    assert "0 of 24 + 0 of 12" in page
+
+
+def test_views_calibration_and_the_audit_beside_have_pages_of_their_own(written: Report) -> None:
+    assert {"full", "text"} <= set(
+        re.findall(r'<th scope="row">(\w+)</th>', _page(written, "views"))
+    )
+    assert "36 labels" in _page(written, "calibration")
+    leakage = _page(written, "leakage")
+    assert BENCH in leakage
+    assert "elsewhere" not in leakage
+    assert "Toddler" in _page(written, "categories")
+
+
+def test_the_command_of_the_provenance_finds_the_same_run(
+    written: Report, folder: Path, tmp_path: Path
+) -> None:
+    page = _page(written, "provenance")
+    commands = re.findall(r"vlsbench eval [^<]+", page)
+    text = next(one for one in commands if "--view text" in one).replace("&#39;", "'")
+    assert "--controls lab/benign?n=12" in text.replace("'", "")
+    plan = [sys.executable, "-m", *shlex.split(text), "--out", str(folder / "runs" / "text")]
+    done = subprocess.run([*plan, "--json"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "nothing was asked" in done.stderr
+    assert "lab/careful" in re.findall(r"served as</dt><dd><bdi>([^<]+)", page)
+
+
+def test_figures_come_in_three_forms_with_the_words_that_leak(written: Report) -> None:
+    names = {one.name for one in written.figures}
+    assert {"benchmarks", "outcomes", "categories-1", "taxonomy-1", "leakage"} <= names
+    assert "examples-1" in names
+    for name in names:
+        for ending in ("png", "svg", "pdf"):
+            assert (written.folder / "figures" / f"{name}.{ending}").stat().st_size > 1000
+    tree = ET.parse(written.folder / "figures" / "examples-1.svg")
+    words = [text for text in tree.iter(f"{SVG}text") if "700" in (text.get("style") or "")]
+    marked = {"".join(text.itertext()) for text in words}
+    query = card_examples.QUERY.split()
+    assert marked
+    assert marked <= {word.strip("?") for word in query}
+
+
+def test_texts_that_pages_blur_are_in_no_figure(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    pair = replace(card_examples.card().leaking[0], blurred=True)
+    _audit(tmp_path / "audit", "sensitive", leaking=(pair,))
+    done = report([tmp_path / "audit"], out=tmp_path / "report")
+    assert "examples-1" not in {one.name for one in done.figures}
+
+
+def test_a_run_that_never_wrote_results_is_named_with_how_far_it_came(
+    folder: Path, tmp_path: Path
+) -> None:
+    killed = copytree(folder / "stopped", tmp_path / "killed")
+    (killed / "summary.json").unlink()
+    page = report([killed], figures=False, out=tmp_path / "report").page.read_text("utf-8")
+    assert "Stopped before any result" in page
+    assert "lab/helpful" in page
+    assert re.search(r"\d+ of 36", page)
+
+
+def test_builds_are_shown_beside_runs(tmp_path: Path) -> None:
+    home = tmp_path / "built"
+    vlsbench.build("lab", limit=4, out=home, progress=False)
+    page = report([home], figures=False, out=tmp_path / "report").page.read_text("utf-8")
+    assert "Builds" in page
+    assert "twins" in page
+
+
+def test_without_the_extra_pages_come_and_say_which_one_is_missing(
+    folder: Path, tmp_path: Path
+) -> None:
+    """In a process whose matplotlib is hidden, as if it were not installed."""
+    hide = (
+        "import sys, importlib.util as u\n"
+        "found = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'matplotlib' else found(name, *a)\n"
+        "sys.modules['matplotlib'] = None\n"
+        "sys.argv = ['vlsbench', 'report', sys.argv[1], '--out', 'report']\n"
+        "from vlsbench.cli import main\nmain()\n"
+    )
+    command = [sys.executable, "-c", hide, str(folder / "runs")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'vlsbench[figures]'" in " ".join(done.stdout.split())
+    assert (tmp_path / "report" / "index.html").is_file()
+    assert not (tmp_path / "report" / "figures.html").exists()
+
+
+@pytest.mark.parametrize("given", [[], ["nowhere"], ["empty"]])
+def test_what_holds_nothing_to_report_is_one_line(
+    given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(VlsbenchError) as refused:
+        report(given)
+    assert "\n" not in str(refused.value)
+    assert (given or ["vlsbench report"])[0] in str(refused.value)
+
+
+def test_runs_that_share_nothing_are_shown_and_the_page_says_why_not_compared(
+    folder: Path, tmp_path: Path
+) -> None:
+    other = _evaluate(tmp_path / "other", "lab/leaky?n=8", "lab/blind")
+    done = report([folder / "runs" / "careful", other], figures=False, out=tmp_path / "report")
+    assert any("Not compared" in note for note in done.notes)
+    assert not (done.folder / "compare").exists()
+    assert "Not compared" in done.page.read_text("utf-8")
+
+
+@pytest.mark.browser
+def test_hostile_names_stay_text_on_all_pages(server: str, tmp_path: Path, browser: Chrome) -> None:
+    pytest.importorskip("matplotlib")
+    names: dict[str, Any] = {"category": HOSTILE[:-1], "subcategory": "<b>"}
+    pairs = [Pair(id=f"{HOSTILE[:-1]}{n}", query="May it bathe?", **names) for n in range(3)]
+    bench = PairSet.of(pairs, HOSTILE[:-1])
+    run = _evaluate(tmp_path / "run", bench, f"careful@{server}", view="text")
+    leaking = replace(card_examples.card().leaking[0], id=HOSTILE, category=HOSTILE)
+    _audit(tmp_path / "audit", HOSTILE, leaking=(leaking,))
+    done = report([f"{NAME}={run}", tmp_path / "audit"], out=tmp_path / "report")
+    for page in sorted(done.folder.rglob("*.html")):
+        browser.get(page.as_uri())
+        assert browser.execute_script("return window.pwned") is None
+        assert browser.get_log("browser") == [], page
+        assert not browser.find_elements(By.CSS_SELECTOR, "img[onerror], main b b")
+    browser.get((done.folder / "figures.html").as_uri())
+    wide = "return [...document.images].every((image) => image.naturalWidth > 0)"
+    assert browser.execute_script(wide)
+
+
+@pytest.mark.browser
+def test_the_gallery_blurs_images_until_asked(written: Report, browser: Chrome) -> None:
+    browser.get((written.folder / "gallery.html").as_uri())
+    browser.find_element(By.CSS_SELECTOR, "main li a").click()
+    image = browser.find_element(By.CSS_SELECTOR, ".reveal img")
+    assert "blur" in image.value_of_css_property("filter")
+
+
+@pytest.mark.browser
+def test_a_phone_needs_no_sideways_scroll(written: Report, browser: Chrome) -> None:
+    metrics = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    for page in sorted(written.folder.glob("*.html")):
+        browser.get(page.as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 360, page
+
+
+def test_the_command_says_where_the_pages_are(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vlsbench", "report", str(folder / "runs"), "--no-figures"]
+    done = subprocess.run([*command, "-o", "r"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Next: open r/index.html" in done.stdout
+    shutil.rmtree(tmp_path / "r")
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=tmp_path)
+    assert json.loads(done.stdout) == {"page": "report/index.html", "figures": []}
