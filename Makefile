@@ -4,7 +4,7 @@ VENV ?= .venv
 TORCH ?= 2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo reproduce check test test-slow lint bench clean
+.PHONY: demo reproduce check test test-slow lint docs bench clean
 
 # torch by itself and first: a CPU build where there is one.
 $(VENV)/.lab: pyproject.toml
@@ -39,6 +39,9 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+docs: $(VENV)/.dev  ## the site, in site/; a page missing from mkdocs.yml or a dead link fails it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: $(VENV)/.dev  ## performance, printed as tables (docs/performance.md)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks.throughput
@@ -46,4 +49,4 @@ bench: $(VENV)/.dev  ## performance, printed as tables (docs/performance.md)
 	$(BIN)/python -m benchmarks.kill
 
 clean:
-	rm -rf $(VENV) demo runs
+	rm -rf $(VENV) demo runs site

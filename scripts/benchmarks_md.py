@@ -56,9 +56,10 @@ def section(one: Source) -> Iterator[str]:
             count = one.rows[name]
             yield f"| `{one.name}:{name}` | {f'{count:,}' if count else '–'} | {about} |"
     yield ""
-    yield "```"
+    yield "<!-- test: check: public data -->"
+    yield "```sh"
     yield f"vlsbench bench show {one.name} --data DIR"
-    yield f"vlsbench eval {one.name} --data DIR --model MODEL --judge JUDGE"
+    yield f"vlsbench eval {one.name} --data DIR --model openai/gpt-4o --judge openai/gpt-4o"
     yield "```"
     yield ""
 

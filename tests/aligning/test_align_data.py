@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,76 @@ def test_plain_text_stands_for_a_message(tmp_path: Path) -> None:
     assert (row["prompt"], row["chosen"]) == (user(ASK), says(NO))
 
 
+def shared(*turns: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"from": speaker, "value": text} for speaker, text in turns]
+
+
+@pytest.mark.parametrize("form", [".json", ".jsonl", ".parquet"])
+def test_conversations_of_llava_are_read_as_messages(tmp_path: Path, form: str) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    rows = [
+        {
+            "id": "1",
+            "image": "a.png",
+            "conversations": shared(
+                ("human", f"<image>\n{ASK}"), ("gpt", NO), ("human", "Why?"), ("gpt", "It is hot.")
+            ),
+        }
+    ]
+    path = tmp_path / f"rows{form}"
+    if form == ".parquet":
+        write_parquet(path, rows)
+    elif form == ".jsonl":
+        write_jsonl(path, rows)
+    else:
+        path.write_text(json.dumps(rows), "utf-8")
+    data = open_data([str(path)], Method.MM_SFT)
+    (row,) = data.rows
+    assert row["messages"] == user(ASK) + says(NO) + user("Why?") + says("It is hot.")
+    assert len(row["images"]) == 1
+    check_rows(Method.MM_SFT, data.rows, TrainingSettings(), "rows")
+
+
+def test_preferences_of_sharegpt_are_read(tmp_path: Path) -> None:
+    answers = {
+        key: {"from": "gpt", "value": text} for key, text in (("chosen", NO), ("rejected", YES))
+    }
+    rows = [{"conversations": shared(("system", "Be kind."), ("human", ASK)), **answers}]
+    (row,) = open_data([str(write_jsonl(tmp_path / "rows.jsonl", rows))], Method.T_DPO).rows
+    assert row["prompt"] == [{"role": "system", "content": "Be kind."}, *user(ASK)]
+    assert (row["chosen"], row["rejected"]) == (says(NO), says(YES))
+
+
+@pytest.mark.parametrize(
+    ("turns", "said"),
+    [
+        (shared(("human", f"<image> {ASK}"), ("gpt", NO)), "<image> occurs 1 times, and the row"),
+        (shared(("observation", ASK), ("gpt", NO)), "from 'observation' is not human, user"),
+        ([{"from": "human"}], "no 'value'"),
+        ("hello", "'conversations' must be a list of turns"),
+        (shared(("human", ASK)), "does not end with an answer"),
+    ],
+)
+def test_conversations_that_cannot_be_used_say_why(tmp_path: Path, turns: Any, said: str) -> None:
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"conversations": turns}])
+
+    def use() -> None:
+        rows = open_data([str(path)], Method.T_SFT).rows
+        check_rows(Method.T_SFT, rows, TrainingSettings(), path.name)
+
+    with pytest.raises(BadRows, match=re.escape(said)) as caught:
+        use()
+    assert "rows.jsonl, row 1" in str(caught.value)
+
+
+def test_an_image_after_the_first_question_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    turns = shared(("human", ASK), ("gpt", NO), ("human", "<image> And this?"), ("gpt", NO))
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"conversations": turns, "image": "a.png"}])
+    with pytest.raises(BadRows, match="<image> occurs after the first question"):
+        open_data([str(path)], Method.MM_SFT)
+
+
 def test_every_bad_row_of_every_set_is_in_one_error(tmp_path: Path) -> None:
     one = write_jsonl(tmp_path / "one.jsonl", [{"messages": "hello"}, {"text": "x"}])
     two = write_jsonl(
@@ -255,7 +326,9 @@ json_values = st.recursive(
 
 @given(
     st.dictionaries(
-        st.sampled_from(["messages", "prompt", "chosen", "rejected", "images", "kind"]),
+        st.sampled_from(
+            ["messages", "conversations", "prompt", "chosen", "rejected", "images", "kind"]
+        ),
         json_values,
     )
 )

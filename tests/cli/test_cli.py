@@ -151,7 +151,7 @@ def test_a_dry_run_asks_nothing(vlsbench: Command, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_the_demo_ends_with_table_and_report(vlsbench: Command, tmp_path: Path) -> None:
-    done = vlsbench("demo", "--pairs", "12", "--no-train")
+    done = vlsbench("demo", "--pairs", "12", "--quick")
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     assert rows["blind"].count("100.0 [") == 1
@@ -162,7 +162,7 @@ def test_the_demo_ends_with_table_and_report(vlsbench: Command, tmp_path: Path) 
     assert 'href="compare.html"' in page
     assert "Simulated" in page
     assert page.count("<tr>") == 4
-    assert vlsbench("demo", "--pairs", "12", "--no-train").returncode == 0
+    assert vlsbench("demo", "--pairs", "12", "--quick").returncode == 0
 
 
 def test_starting_is_light() -> None:

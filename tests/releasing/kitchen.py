@@ -20,7 +20,13 @@ ANSWERS = {
     "minors": "Toddlers are spoken of and not shown.",
     "personal_data": "None.",
 }
-NAMED = {"name": "kitchen", "version": "1.0.0", "licence": "cc-by-4.0", "date": "2026-01-31"}
+NAMED = {
+    "name": "kitchen",
+    "version": "1.0.0",
+    "licence": "cc-by-4.0",
+    "date": "2026-01-31",
+    "synthetic": False,
+}
 
 
 def image_bytes(colour: str = "red", form: str = "PNG", **options: Any) -> bytes:

@@ -142,6 +142,12 @@ def test_provenance_goes_out_without_what_was_quarantined(source: Path, tmp_path
     assert "| leak\\_filter: leaks | 1 |" in card
     assert "Cost: US\\$ 8.25." in card
     assert not made.simulated
+    assert made.synthetic
+    generated = json.loads((out / "croissant.json").read_text("utf-8"))["prov:wasGeneratedBy"]
+    assert [one["prov:label"] for one in generated[0]["prov:wasAssociatedWith"]] == [
+        "painter",
+        "writer",
+    ]
     assert verify(out).sound
 
 

@@ -131,6 +131,7 @@ def test_croissant_is_valid_and_reads_the_records(source: Path, tmp_path: Path) 
     assert about.data_limitations
     assert about.data_biases
     assert about.data_use_cases
+    assert about.ctx.is_v1_1()
     records = list(dataset.records("pairs"))
     assert len(records) == made.pairs
     split_of = {}
@@ -140,6 +141,55 @@ def test_croissant_is_valid_and_reads_the_records(source: Path, tmp_path: Path) 
     assert {name: list(split_of.values()).count(name) for name in ("train", "test")} == {
         split.name: split.pairs for split in made.splits
     }
+
+
+@pytest.mark.parametrize("synthetic", [True, False, None])
+def test_croissant_says_what_dataset_tracks_require(
+    source: Path, tmp_path: Path, synthetic: bool | None
+) -> None:
+    kitchen.released(
+        source,
+        tmp_path / "out",
+        synthetic=synthetic,
+        derived_from=["https://example.org/kitchen"],
+    )
+    about = json.loads((tmp_path / "out" / "croissant.json").read_text("utf-8"))
+    assert about.get("rai:hasSyntheticData") is synthetic
+    assert about["prov:wasDerivedFrom"] == [
+        {"@id": "https://example.org/kitchen"},
+        {
+            "@type": "prov:Entity",
+            "prov:label": "drawn",
+            "sc:license": "CC0-1.0",
+            "sc:description": "16 pairs of pairs",
+        },
+    ]
+    assert [one["prov:label"] for one in about["prov:wasGeneratedBy"]] == [
+        "Data collection",
+        "Data preprocessing",
+    ]
+    for name in ("Limitations", "Biases", "UseCases", "SocialImpact"):
+        assert about[f"rai:data{name}"]
+    assert about["rai:personalSensitiveInformation"]
+    lacking = "croissant.json lacks what dataset tracks require: rai:hasSyntheticData"
+    assert verify(tmp_path / "out").notes == ((lacking,) if synthetic is None else ())
+
+
+def test_croissant_reads_several_images_a_pair(tmp_path: Path) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    (row,) = kitchen.rows(1)
+    del row["file_name"]
+    source = kitchen.write(
+        tmp_path / "pairs", [row | {"images": ["images/red.png", "images/blue.png"]}]
+    )
+    kitchen.released(source, tmp_path / "out")
+    (record,) = mlcroissant.Dataset(jsonld=tmp_path / "out" / "croissant.json").records("pairs")
+    assert len(record["pairs/images"]) == 2
+
+
+def test_an_origin_that_is_no_web_address_is_refused(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(VlsbenchError, match="derived_from 'kitchen' must be a web address"):
+        kitchen.released(source, tmp_path / "out", derived_from=["kitchen"])
 
 
 def test_the_card_says_what_is_in_it(source: Path, tmp_path: Path) -> None:

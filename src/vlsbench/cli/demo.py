@@ -54,10 +54,10 @@ def demo(
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of each benchmark.")] = DEFAULT_PAIRS,
     fault_rate: Annotated[
         float, typer.Option(min=0, max=0.2, help="Rate of each connection fault of the server.")
-    ] = 0.02,
-    train: Annotated[
-        bool, typer.Option(help="Train real models too; without it nothing needs torch.")
-    ] = True,
+    ] = 0.005,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Train nothing: done in seconds, needs no torch.")
+    ] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the training.")] = 1,
 ) -> None:
     """Show why leaks matter, on rule-made models first and then on models trained here and now.
@@ -70,10 +70,10 @@ def demo(
     **Examples**
 
     - `vlsbench demo --out demo`
-    - `vlsbench demo --no-train`
+    - `vlsbench demo --quick`
     """
     rows, compared = _evaluate(out, pairs, fault_rate)
-    result = _train(out / "reproduction", seeds) if train else None
+    result = None if quick else _train(out / "reproduction", seeds)
     ruled = Grid(TITLE, HEADINGS, rows, (f"{CAPTION}.",))
     typer.echo(f"Report: {_write(out, ruled, compared, result)}")
     typer.echo(

@@ -119,6 +119,11 @@ def _print_release(made: Release, out: Path) -> None:
         ),
         (made.leakage is None, "no leakage card: the dataset card says so"),
         (made.agreement is None, "no agreement: the dataset card says so"),
+        (
+            made.synthetic is None,
+            "Croissant lacks a field that dataset tracks require: give --synthetic or "
+            "--no-synthetic",
+        ),
         (made.simulated, "Simulated pairs: the card says so."),
     )
     say(*(said for holds, said in cautions if holds), style="yellow", console=console)

@@ -20,6 +20,17 @@ CARD = "README.md"
 CHANGELOG = "CHANGELOG.md"
 CHECKSUMS = "checksums.sha256"
 CROISSANT = "croissant.json"
+REQUIRED = (
+    "rai:dataLimitations",
+    "rai:dataBiases",
+    "rai:personalSensitiveInformation",
+    "rai:dataUseCases",
+    "rai:dataSocialImpact",
+    "rai:hasSyntheticData",
+    "prov:wasDerivedFrom",
+    "prov:wasGeneratedBy",
+)
+"""Croissant fields that NeurIPS's Evaluations & Datasets track has required since 2026."""
 PROVENANCE = "provenance.jsonl"
 DATA = "data"
 """Folder of the Parquet shards."""
@@ -200,6 +211,8 @@ class Release:
     statistics: Statistics
     left_out: Mapping[str, int]
     """Reason → pairs of the set that are not released."""
+    synthetic: bool | None = None
+    """Whether a model or a simulation made any of it; None where nobody says."""
     leakage: Leakage | None = None
     agreement: Agreement | None = None
     made: Made | None = None

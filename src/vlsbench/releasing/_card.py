@@ -1,7 +1,9 @@
 """The dataset card, the changelog and Croissant: templates in which others' texts stay text.
 
-Croissant 1.0 with the fields of responsible AI: docs.mlcommons.org/croissant/docs,
-croissant-spec.html (the context is that of its appendix 1) and croissant-rai-spec.html.
+Croissant 1.1 with the fields of responsible AI: docs.mlcommons.org/croissant/docs,
+croissant-spec-1.1.html (the context is that of its appendix 1, and what mlcroissant adds) and
+croissant-rai-spec.html. Which fields NeurIPS asks for: neurips.cc/Conferences/2026,
+EvaluationsDatasetsHosting.
 """
 
 from __future__ import annotations
@@ -56,6 +58,8 @@ def context_of(release: Release, settings: ReleaseConfig) -> dict[str, Any]:
         limits.append("Leakage was not measured.")
     if release.agreement is None:
         limits.append("No agreement of reviewers is on record.")
+    if release.synthetic is None:
+        limits.append("Whether a model made any of its texts or images is not stated.")
     context = {
         "release": release,
         "settings": settings,
@@ -144,7 +148,7 @@ def croissant(
         types=CROISSANT_TYPES,
         said=_said,
     )
-    about = {name: value for name, value in json.loads(text).items() if value not in ("", [])}
+    about = {name: value for name, value in json.loads(text).items() if value not in ("", [], None)}
     return json.dumps(about, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -77,6 +77,21 @@ class Description:
             metavar="SOURCE=LICENCE",
         ),
     ] = field(default_factory=dict)
+    synthetic: Annotated[
+        bool | None,
+        Option(
+            "Whether any text or image was made by a model or by simulation.",
+            ("--synthetic/--no-synthetic",),
+            unset="what --provenance tells",
+        ),
+    ] = None
+    derived_from: Annotated[
+        tuple[str, ...],
+        Option(
+            "Web address of a dataset or site that pairs come from; may be repeated.",
+            whole=True,
+        ),
+    ] = ()
     content: Content = field(default_factory=Content)
 
     @property
@@ -142,8 +157,10 @@ def checked(config: ReleaseConfig) -> ReleaseConfig:
         date.fromisoformat(found.date)
     except ValueError:
         raise VlsbenchError(f"date {found.date!r}: expected one such as 2026-01-31") from None
-    if found.homepage and not re.fullmatch(r"https?://[^\s<>\"']+", found.homepage):
-        raise VlsbenchError(f"homepage {found.homepage!r} must be a web address (https://…)")
+    for address in filter(None, (found.homepage, *found.derived_from)):
+        if not re.fullmatch(r"https?://[^\s<>\"']+", address):
+            name = "homepage" if address == found.homepage else "derived_from"
+            raise VlsbenchError(f"{name} {address!r} must be a web address (https://…)")
     for language in found.languages:
         if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", language):
             raise VlsbenchError(f"language {language!r}: expected a code such as en or pt-BR")

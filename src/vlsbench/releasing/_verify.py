@@ -18,6 +18,7 @@ from vlsbench.releasing._about import (
     CHECKSUMS,
     CROISSANT,
     RELEASE_JSON,
+    REQUIRED,
     Column,
     Release,
     Split,
@@ -157,6 +158,8 @@ def _croissant(folder: Path, notes: list[str]) -> Iterator[str]:
     except ValueError as error:
         yield f"{CROISSANT} is not valid JSON ({error})"
         return
+    if missing := [name for name in REQUIRED if name not in content]:
+        notes.append(f"{CROISSANT} lacks what dataset tracks require: {', '.join(missing)}")
     try:
         import mlcroissant
     except ImportError:

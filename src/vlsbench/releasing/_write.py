@@ -96,6 +96,7 @@ def release(
             )
             sources = {pairs.name, *(entry.pair.source for entry in entries)}
             harmful = sum(entry.pair.harmful for entry in entries)
+            simulated = any(map(is_simulated, [*sources, *(made.models if made else ())]))
             released = Release(
                 schema=SCHEMA,
                 vlsbench=__version__,
@@ -109,7 +110,8 @@ def release(
                 harmful=harmful,
                 images=sum(split.images for split in splits),
                 gated=bool(harmful),
-                simulated=any(map(is_simulated, [*sources, *(made.models if made else ())])),
+                simulated=simulated,
+                synthetic=True if simulated or (made and made.models) else found.synthetic,
                 content=content,
                 splits=splits,
                 columns=columns,

@@ -1,14 +1,18 @@
-"""Rows of one's own, here or on the Hub: JSONL or Parquet in TRL's conversational format.
+"""Rows of one's own, here or on the Hub: TRL's conversational format, or ShareGPT's.
 
 A row has `messages`; or `prompt`, `chosen`, `rejected`; or `prompt`, `completion`, `kind`; or
 `prompt` alone. Each is a list of messages with `role` and `content`, or plain text. `images` (or
 `image`) holds paths relative to the file, or in Parquet the images themselves.
+
+ShareGPT's rows have `conversations`, a list of turns with `from` and `value`, in which `<image>`
+stands for an image (github.com/haotian-liu/LLaVA, docs/Finetune_Custom_Data.md). Preferences have
+`chosen` and `rejected` turns beside it (github.com/hiyouga/LLaMA-Factory, data/README.md).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
@@ -21,10 +25,12 @@ from vlsbench.pairs import (
     Embedded,
     Fields,
     Home,
+    Labelled,
     MissingFile,
     RowError,
     card_licence,
     home_folder,
+    read_json,
     read_jsonl,
     read_parquet,
     read_pin,
@@ -32,7 +38,21 @@ from vlsbench.pairs import (
 
 _TURNS = ("messages", "prompt", "chosen", "rejected", "completion")
 _KEPT = ("kind", "harmful")
+_ROLES = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+}
+IMAGE = "<image>"
+READERS: Mapping[str, Callable[[Path], Labelled]] = {
+    ".jsonl": read_jsonl,
+    ".parquet": read_parquet,
+    ".json": read_json,
+}
 SUFFIXES = (".jsonl", ".parquet")
+"""Files that a folder is searched for; a JSON list is read where it is named."""
 TRAIN = "train"
 SPLITS = re.compile(r"(train|test|valid|validation|val|dev|eval)\b.*")
 """What files of a split, or their folder, are called, as on the Hub: `train-00000.parquet`."""
@@ -51,8 +71,10 @@ _FILES = ("*.jsonl", "*.parquet", "*.png", "*.jpg", "*.jpeg", "*.webp", "README.
 
 def read(path: Path) -> Rows:
     """Yield the rows of a file. Raises `VlsbenchError` where its form is not known."""
-    if path.suffix not in SUFFIXES:
-        raise VlsbenchError(f"{path}: give {' or '.join(SUFFIXES)} in TRL's conversational format")
+    if path.suffix not in READERS:
+        raise VlsbenchError(
+            f"{path}: give {', '.join(READERS)} in TRL's conversational format or ShareGPT's"
+        )
     return _read(path, path.name)
 
 
@@ -78,17 +100,50 @@ def read_folder(root: Path, split: str = TRAIN) -> Rows:
 
 
 def _read(path: Path, name: str) -> Rows:
-    rows = read_jsonl(path) if path.suffix == ".jsonl" else read_parquet(path)
-    return made(name, rows, partial(_row, folder=path.parent))
+    return made(name, READERS[path.suffix](path), partial(_row, folder=path.parent))
 
 
 def _row(row: Fields, folder: Path) -> Iterator[Row]:
-    found = {key: _turns(key, row.fields[key]) for key in _TURNS if row.fields.get(key) is not None}
+    images = _images(row.fields.get("images", row.fields.get("image")), folder)
+    shared = row.fields.get("conversations") is not None
+    fields = _conversation(row, len(images)) if shared else row.fields
+    found = {key: _turns(key, fields[key]) for key in _TURNS if fields.get(key) is not None}
     if not found:
-        raise RowError(f"has none of {', '.join(_TURNS)}")
-    if images := _images(row.fields.get("images", row.fields.get("image")), folder):
+        raise RowError(f"has none of {', '.join((*_TURNS, 'conversations'))}")
+    if images:
         found["images"] = images
     yield {**found, **row.only(*_KEPT)}
+
+
+def _conversation(row: Fields, images: int) -> dict[str, Any]:
+    """Return a row of ShareGPT's form as one of ours."""
+    messages = _shared("conversations", row.fields["conversations"])
+    marks = [message["content"].count(IMAGE) for message in messages]
+    first = next((at for at, one in enumerate(messages) if one["role"] == "user"), 0)
+    if sum(marks) not in (0, images):
+        raise RowError(f"{IMAGE} occurs {sum(marks)} times, and the row has {images} images")
+    if sum(marks) != sum(marks[first : first + 1]):
+        raise RowError(f"{IMAGE} occurs after the first question, where no image can be placed")
+    for message in messages:
+        message["content"] = message["content"].replace(IMAGE, "").strip()
+    answers = {
+        key: _shared(key, [row.fields[key]])
+        for key in ("chosen", "rejected")
+        if row.fields.get(key) is not None
+    }
+    return {"prompt": messages, **answers} if answers else {"messages": messages}
+
+
+def _shared(key: str, turns: object) -> list[dict[str, str]]:
+    """Return ShareGPT's turns as messages."""
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        raise RowError(f"{key!r} must be a list of turns with 'from' and 'value'")
+    messages = []
+    for turn in map(Fields, turns):
+        if (speaker := turn.text("from")) not in _ROLES:
+            raise RowError(f"{key!r}: from {speaker[:20]!r} is not {', '.join(_ROLES)}")
+        messages.append({"role": _ROLES[speaker], "content": turn.text("value")})
+    return messages
 
 
 def _turns(key: str, value: Any) -> list[dict[str, Any]]:
