@@ -131,3 +131,61 @@ def dawid_skene(votes: NDArray[np.integer[Any]], kinds: int) -> NDArray[np.float
         if moved < 1e-7:
             break
     return np.asarray(likely, dtype=float)
+
+
+def cohen_kappa(table: NDArray[np.float64]) -> float | None:
+    """Return Cohen's kappa of two raters: 1 is agreement, 0 what their shares alone would give.
+
+    Args:
+        table: Shape (k, k): how many units (or what weight) one gave value i and the other j.
+
+    Returns:
+        Kappa; None where it is undefined: no unit, or both used one and the same value throughout.
+
+    Source: Cohen 1960, "A coefficient of agreement for nominal scales".
+    """
+    found = float(_kappas(table[None])[0])
+    return None if np.isnan(found) else found
+
+
+def _kappas(tables: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return kappa of each of several tables, shape (n, k, k); NaN where it is undefined."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = tables / tables.sum(axis=(1, 2), keepdims=True)
+        chance = (shares.sum(axis=1) * shares.sum(axis=2)).sum(axis=1)
+        observed = np.trace(shares, axis1=1, axis2=2)
+        return np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)
+
+
+def kappa_interval(
+    tables: NDArray[np.float64], level: float = LEVEL, *, resamples: int = 1000, seed: int = 0
+) -> Interval | None:
+    """Return an interval for Cohen's kappa, by the bootstrap over clusters (percentiles).
+
+    Args:
+        tables: Shape (clusters, k * k): a table of agreement of each cluster, row by row.
+        level: Coverage.
+        resamples: Drawn with replacement, as many clusters each.
+        seed: Of the draws.
+
+    Returns:
+        The bounds; None with fewer than two clusters, where kappa is undefined in the sample or in
+        half of the resamples, and where nobody disagrees: no resample would.
+    """
+    n, cells = tables.shape
+    k = round(cells**0.5)
+    whole = tables.sum(axis=0).reshape(k, k)
+    if n < 2 or cohen_kappa(whole) is None or whole.sum() == np.trace(whole):
+        return None
+    draws = np.random.default_rng(seed)
+    found = np.concatenate(
+        [
+            _kappas((draws.multinomial(n, np.full(n, 1 / n), 20) @ tables).reshape(-1, k, k))
+            for _ in range(resamples // 20)
+        ]
+    )
+    found = found[~np.isnan(found)]
+    if len(found) < resamples / 2:
+        return None
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))

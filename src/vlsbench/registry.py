@@ -196,7 +196,8 @@ source = _decorator(
         name: What users type.
         simulated: Its pairs are not real ones.
         declaration: Fields of `pairs.Source`: `title`, `paper`, `licence`, `home`, `size`, `rows`,
-            `variants`, `layout`. A source without a `home` is made on demand and needs no files.
+            `variants`, `layout`, `probes`, `metric`. A source without a `home` is made on demand
+            and needs no files.
     """,
 )
 model = _decorator(Kind.MODEL, "Register a model: called with its spec, `NAME` or `NAME/REST`.")

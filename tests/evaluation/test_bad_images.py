@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import vlsbench
 from vlsbench import lab
 from vlsbench.auditing import AuditOutput, AuditSettings, expenses, plan_audits, run_audit
-from vlsbench.config import Images
+from vlsbench.config import Images, Sample
+from vlsbench.errors import BadRows
 
 from .runs import labels, rows, run
 
@@ -93,3 +95,21 @@ def test_audits_measure_the_rest(tmp_path: Path, file: Path) -> None:
     assert card.stopped == ""
     assert card.judged
     assert card.judged.complete
+
+
+def test_a_set_of_which_most_images_are_missing_says_so_once(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "query": "May I toast?", "image": f"{n}.png"} for n in range(5)]
+    (tmp_path / "my.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    Image.new("RGB", (8, 6)).save(tmp_path / "0.png")
+    said = "most images are missing: 4 of 5 pairs lack theirs"
+    with pytest.raises(BadRows, match=said):
+        vlsbench.plan(tmp_path / "my.jsonl", model="lab/careful", judge="lab")
+    plan = vlsbench.plan(
+        tmp_path / "my.jsonl", model="lab/careful", judge="lab", sample=Sample(skip_bad=True)
+    )
+    assert any(said in line for line in plan.warnings())
+    for n in range(1, 4):
+        Image.new("RGB", (8, 6)).save(tmp_path / f"{n}.png")
+    with pytest.raises(BadRows) as error:
+        vlsbench.plan(tmp_path / "my.jsonl", model="lab/careful", judge="lab")
+    assert "most images" not in str(error.value)

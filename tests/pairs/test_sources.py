@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from vlsbench.errors import BadRows, VlsbenchError
-from vlsbench.pairs import describe, image_faults, list_sources, load
+from vlsbench.pairs import METRICS, describe, image_faults, list_sources, load
+
+from .made_sets import MADE
 
 SOURCES = {name: source for name, source in list_sources().items() if source.home}
 
@@ -33,6 +35,9 @@ COUNTS = {
     ("harmbench", "text"): (400, 0, 0, 0),
     ("harmbench", "text_test"): (320, 0, 0, 0),
     ("harmbench", "text_val"): (80, 0, 0, 0),
+    ("harmbench", "standard"): (200, 0, 0, 0),
+    ("harmbench", "contextual"): (100, 0, 0, 0),
+    ("harmbench", "copyright"): (100, 0, 0, 0),
     ("vlguard", "all"): (1558, 1000, 1000, 558),
     ("vlguard", "unsafes"): (442, 442, 442, 0),
     ("vlguard", "safe_unsafes"): (558, 558, 558, 0),
@@ -65,8 +70,16 @@ COUNTS = {
 
 def test_every_source_and_variant_is_counted_here() -> None:
     declared = {(s.name, v) for s in SOURCES.values() for v in (s.variants or {"": ""})}
-    assert declared == set(COUNTS)
+    made = {(name, variant) for name, one in MADE.items() for variant in one.counts}
+    assert declared == set(COUNTS) | made
     assert all(set(s.rows) == set(s.variants or {"": ""}) for s in SOURCES.values())
+
+
+def test_every_source_says_what_it_probes_and_what_is_read_from_it() -> None:
+    for source in SOURCES.values():
+        assert source.probes
+        assert source.metric in METRICS
+        assert source.licence
 
 
 @pytest.mark.parametrize(("name", "variant"), COUNTS)

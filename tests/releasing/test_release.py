@@ -68,6 +68,18 @@ def test_several_images_a_pair(tmp_path: Path) -> None:
     assert [len(pair.images) for pair in vlsbench.load(tmp_path / "out")] == [1, 2] * 4
 
 
+def test_languages_twins_and_grades_come_back(tmp_path: Path) -> None:
+    rows = kitchen.rows(8)
+    rows[0] |= {"language": "en", "text_grade": "safe", "pair_grade": "unsafe", "twin": "pair-003"}
+    rows[3] |= {"language": "de", "image_grade": "borderline", "graded_by": "authors"}
+    source = kitchen.write(tmp_path / "pairs", rows)
+    made = kitchen.released(source, tmp_path / "out")
+    assert {"language", "twin", "graded_by", "text_grade"} <= {one.name for one in made.columns}
+    before = {pair.id: pair.labels for pair in vlsbench.load(source)}
+    assert {pair.id: pair.labels for pair in vlsbench.load(tmp_path / "out")} == before
+    assert before["pair-003"]["image_grade"] == "borderline"
+
+
 def test_a_lab_set_is_released_and_evaluated_like_the_lab_itself(tmp_path: Path) -> None:
     made = kitchen.released("lab/leakless?n=24", tmp_path / "out", content=None)
     assert made.simulated

@@ -9,6 +9,7 @@ from vlsbench.auditing._audit import run_leaderboard as run_leaderboard
 from vlsbench.auditing._measures import Expense as Expense
 from vlsbench.auditing._measures import expenses as expenses
 from vlsbench.auditing._plan import AUDITS as AUDITS
+from vlsbench.auditing._plan import at_hand as at_hand
 from vlsbench.auditing._plan import open_from as open_from
 from vlsbench.auditing._plan import plan_audits as plan_audits
 from vlsbench.auditing._settings import AuditConfig as AuditConfig

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from vlsbench.auditing._measures import Say, run_behaviour, run_judged, run_overlap
 from vlsbench.auditing._plan import AUDITS, PLACE, AuditPlan, place_of, plan_audits
 from vlsbench.auditing._settings import AuditSettings
+from vlsbench.auditing.against import Graded, graded, hold
 from vlsbench.auditing.behaviour import Behaviour
 from vlsbench.auditing.card import (
     CARD_JSON,
@@ -44,6 +45,7 @@ from vlsbench.tables import RowWriter
 P = ParamSpec("P")
 B = TypeVar("B")
 R = TypeVar("R")
+Found = tuple[OverlapPair | None, JudgedPair | None]
 CARD_HTML = "card.html"
 LEADERBOARD_HTML = "leaderboard.html"
 LEADERBOARD_MD = "leaderboard.md"
@@ -55,6 +57,8 @@ class Audit:
 
     folder: Path
     card: Card
+    graded: tuple[Graded, ...] = field(default=(), repr=False)
+    """Pairs with grades, where these were asked for."""
 
     @property
     def stopped(self) -> str:
@@ -140,9 +144,15 @@ def leaderboard(
 
 
 def run_leaderboard(
-    benches: Iterable[Bench], settings: AuditSettings, say: Say = lambda line: None
+    benches: Iterable[Bench],
+    settings: AuditSettings,
+    say: Say = lambda line: None,
+    skipped: Mapping[str, str] | None = None,
 ) -> tuple[Leaderboard, Sequence[Audit]]:
-    """Do what `leaderboard` does, and tell `say` what is about to be asked of whom."""
+    """Do what `leaderboard` does, and tell `say` what is about to be asked of whom.
+
+    `skipped` names benchmarks that were left out, and says why.
+    """
     folder = settings.output.out or AUDITS
     audits: list[Audit] = []
     for plan in plan_audits(benches, settings, nested=True):
@@ -150,14 +160,17 @@ def run_leaderboard(
         audits.append(run_audit(plan, say))
         if audits[-1].stopped:
             break
-    return rank_audits(audits, folder), audits
+    return rank_audits(audits, folder, skipped), audits
 
 
-def rank_audits(audits: Sequence[Audit], folder: Path) -> Leaderboard:
+def rank_audits(
+    audits: Sequence[Audit], folder: Path, skipped: Mapping[str, str] | None = None
+) -> Leaderboard:
     """Set audits side by side, the most leaking first: leaderboard.html, .md and .json."""
     output_folder(folder)
     cards = [(one.card, os.path.relpath(one.folder, folder)) for one in audits]
-    found = make_leaderboard(cards, audits[0].card.settings)
+    rows = [row for one in audits for row in one.graded]
+    found = make_leaderboard(cards, audits[0].card.settings, hold(rows) if rows else None, skipped)
     write_json(found, folder / LEADERBOARD_JSON)
     write_leaderboard(found, folder / LEADERBOARD_HTML)
     write_text(leaderboard_markdown(found), folder / LEADERBOARD_MD)
@@ -175,6 +188,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     stopped, notes = "", plan.notes
     threshold = plan.settings.output.drop_leaking
     scores: dict[str, Score] = {}
+    found_of: dict[str, Found] = {}
     with whole_file(plan.folder / PAIRS) as part, RowWriter(CardRow, part) as file:
 
         def add(found: OverlapPair | None, by_judge: JudgedPair | None = None) -> None:
@@ -182,6 +196,8 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
             file.add(row)
             if threshold is not None:
                 scores[row.id] = score
+            if plan.settings.against:
+                found_of[row.id] = found, by_judge
 
         kept: list[OverlapPair] = []
         if Measure.OVERLAP in plan.measures:
@@ -201,6 +217,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
             behaviour = run_behaviour(plan, say)
             stopped = behaviour.stopped
     name = plan.selection.pairs.name
+    labelled = tuple(_labelled(plan, found_of))
     card = make_card(
         plan.selection,
         settings=plan.shown(),
@@ -213,7 +230,15 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
         else None,
         stopped=stopped,
         notes=notes,
+        against=hold(labelled, overlap, judged) if labelled else None,
     )
     write_json(card, plan.folder / CARD_JSON)
     write_card(card, plan.folder / CARD_HTML)
-    return Audit(plan.folder, card)
+    return Audit(plan.folder, card, labelled)
+
+
+def _labelled(plan: AuditPlan, found_of: Mapping[str, Found]) -> Iterator[Graded]:
+    """Put what was found of the pairs beside their grades, where that is asked for."""
+    for pair in plan.selection if plan.settings.against else ():
+        if row := graded(pair, plan.selection.pairs.name, *found_of.get(pair.id, (None, None))):
+            yield row

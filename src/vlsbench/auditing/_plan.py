@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,15 @@ from typing import Any
 
 from vlsbench.auditing._settings import AuditSettings, name_of
 from vlsbench.auditing.card import Measure
+from vlsbench.auditing.overlap import content_of
 from vlsbench.config import NONE
+from vlsbench.embed import CLIP
 from vlsbench.engine import CostBudget
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
-from vlsbench.pairs import Bench, PairSet, list_sources, load
+from vlsbench.pairs import Bench, PairSet, image_faults, list_sources, load
 from vlsbench.registry import is_simulated
-from vlsbench.text import file_name
+from vlsbench.text import file_name, first_line
 
 AUDITS = Path("audits")
 """Where audits go unless told otherwise."""
@@ -106,9 +108,54 @@ def plan_audits(
             folder=_own_folder(pairs, out)
             if out and len(opened) == 1 and not nested
             else _folder_beside(pairs, (out or AUDITS) / slug),
-            notes=(*notes, *pairs.columns.said()),
+            notes=(*notes, *pairs.columns.said(), *_partly(pairs)),
         )
     return list(plans.values())
+
+
+def _partly(pairs: PairSet) -> Iterator[str]:
+    """Say so where only a part of the published pairs is here."""
+    published = pairs.source.rows.get(pairs.variant, 0) if pairs.source else 0
+    if (here := len(pairs) + len(pairs.bad)) < published:
+        yield f"{here:,} of {published:,} published pairs are here"
+
+
+def at_hand(settings: AuditSettings) -> tuple[list[PairSet], dict[str, str]]:
+    """Open every public benchmark whose files are there and that can be measured.
+
+    Returns:
+        The sets, each in its default variant, and name → why the others are left out.
+    """
+    found, skipped = list[PairSet](), dict[str, str]()
+    for name, source in list_sources().items():
+        if source.home is None:
+            continue
+        try:
+            pairs = open_from(name, settings)
+            why = _unmeasurable(pairs, settings)
+        except VlsbenchError as error:
+            why = first_line(error).removeprefix(f"{name}: ")
+        if why:
+            skipped[name] = why
+        else:
+            found.append(pairs)
+    return found, skipped
+
+
+def _unmeasurable(pairs: PairSet, settings: AuditSettings) -> str:
+    """Say why nothing could be measured of a set; empty where something could."""
+    how, measures = settings.overlap, settings.wanted()
+    pictured = sum(bool(pair.images) for pair in pairs)
+    looks = how.captioner or how.ocr or name_of(how.embedder).startswith(CLIP)
+    if not (pictured or any(pair.description for pair in pairs)):
+        return "texts alone: there is no image to tell of"
+    if measures == (Measure.OVERLAP,) and not looks:
+        said = any(content_of(pair) for pair in pairs)
+        return "" if said else "nothing says what its images show: --captioner or --embedder clip"
+    missing = len(image_faults(pairs))
+    if missing and not (settings.sample.skip_bad and missing < pictured):
+        return f"images are missing: of {missing:,} of {pictured:,} pairs (--skip-bad does without)"
+    return ""
 
 
 def place_of(pairs: PairSet) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from vlsbench.auditing.behaviour import VIEWS
 from vlsbench.auditing.card import Measure
@@ -146,6 +146,13 @@ class AuditSettings:
             metavar="VIEW[,VIEW]",
         ),
     ] = VIEWS
+    against: Annotated[
+        Literal["grades"] | None,
+        Option(
+            "Hold what is measured against the set's own labels: what its authors, or people, say "
+            "of the harm of text, image and pair."
+        ),
+    ] = None
     data_root: Annotated[
         Path | None, Option("Folder of several benchmarks, each under its name (with - or _).")
     ] = None
@@ -195,6 +202,13 @@ class AuditSettings:
                 raise VlsbenchError(
                     f"{option} is for the measure {' or '.join(used_by)}: add it to --measures"
                 )
+        if self.against and not any(pair.grades for pair in pairs):
+            raise VlsbenchError(
+                f"--against grades: nobody says how harmful the pairs of {pairs.name} are; custom "
+                "datasets have columns text_grade, image_grade and pair_grade (docs/benchmarks.md)"
+            )
+        if self.against and not {*both[:1], Measure.OVERLAP} & {*measures}:
+            raise VlsbenchError("--against grades is for the measures overlap and judged")
         own = any(not pair.harmful for pair in pairs)
         for measure, needed in (
             (Measure.JUDGED, ("judge", "controls")),
@@ -218,7 +232,14 @@ class AuditConfig(AuditSettings):
             metavar="BENCH...",
             argument=True,
         ),
-    ]
+    ] = ()
+    all: Annotated[
+        bool,
+        Option(
+            "A leaderboard of every public benchmark whose files are there, and of those named; "
+            "says which are left out and why."
+        ),
+    ] = False
     data: Data = field(default_factory=Data)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vlsbench.auditing import Judged, Leaderboard
+    from vlsbench.auditing.against import Against
     from vlsbench.evaluation import (
         Comparison,
         CostEstimate,
@@ -310,6 +311,7 @@ def print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
 
     board = [row.bench for row in leaderboard.rows]
     print_board("leak, most first", board, *columns(leaderboard))
+    print_against(leaderboard.against)
     caveats: dict[str, list[str]] = {}
     for found in leaderboard.rows:
         for caveat in found.caveats:
@@ -320,3 +322,23 @@ def print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
     )
     say(f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each")
     say(f"Next: open {folder / 'leaderboard.html'}", style="dim")
+
+
+def print_against(against: Against | None) -> None:
+    """Print measures held against labels."""
+    if not against:
+        return
+    from vlsbench.auditing.card import against_columns, against_shares, confusion
+
+    if not against.labels:
+        say("held against labels: nothing that has a grade was measured", style="yellow")
+    for said, (names, rows) in (
+        ("held against labels, pair by pair", against_columns(against)),
+        ("corrected shares of the harmful pairs, held against labels", against_shares(against)),
+    ):
+        if rows:
+            listing = Listing(names[:2], names[2:], said)
+            for row in rows:
+                listing.line(*row)
+            Console().print(listing)
+    say(*confusion(against))

@@ -28,7 +28,7 @@ COMMANDS = {
     "calibrate": "Check a run's judge by people's labels, and correct its rates.",
     "demo": "Show why leaks matter, on rule-made models first and then on models trained here and "
     "now.",
-    "bench": "List, show and fetch benchmarks.",
+    "bench": "List, show, fetch and add benchmarks.",
     "lab": "The closed-world lab: benchmarks, models, a server and an experiment, with known "
     "truth.",
     "release": "Write a set out for others: `vlsbench release DATASET` is short for `release "

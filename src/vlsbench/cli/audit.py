@@ -13,8 +13,8 @@ from vlsbench.auditing import AuditConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import Listing, print_json, prose, say
-from vlsbench.cli._tables import print_leaderboard
-from vlsbench.errors import VlsbenchError
+from vlsbench.cli._tables import print_against, print_leaderboard
+from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
 
     - `vlsbench audit vlsbench msts mm-safetybench --data-root ./sets --out leaderboard`
 
+    - `vlsbench audit msts msts:textonly --against grades --data-root ./sets`
+
+    - `vlsbench audit --all --data-root ./sets --out leaderboard`
+
     - `vlsbench audit figstep:tiny --ocr`
 
     - `vlsbench audit vlsbench msts --embedder clip/openai/clip-vit-large-patch14`
@@ -68,7 +72,16 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
 
     config = replace(config, output=replace(config.output, progress=not quiet))
     benches: Sequence[Bench] = config.bench
-    if len(benches) == 1:
+    skipped: dict[str, str] = {}
+    if config.all:
+        named = [auditing.open_from(bench, config) for bench in config.bench]
+        found, skipped = auditing.at_hand(config)
+        benches = [*found, *(one for one in named if one.name not in {two.name for two in found})]
+        say(*(f"left out: {name}: {why}" for name, why in skipped.items()), console=console)
+    if not benches:
+        what = "none is at hand" if config.all else "give BENCH, one or more, or --all"
+        raise UsageError(f"no benchmark to audit: {what}")
+    if len(benches) == 1 and not config.all:
         benches = [_open(config)]
     elif config.data.data is not None or config.data.columns or config.data.leave_out:
         raise VlsbenchError(
@@ -77,7 +90,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     if dry_run:
         for plan in auditing.plan_audits(benches, config):
             _print_expenses(plan.selection.pairs.name, list(auditing.expenses(plan)))
-    elif len(benches) == 1:
+    elif len(benches) == 1 and not config.all:
         (plan,) = auditing.plan_audits(benches, config)
         done = auditing.run_audit(plan, tell)
         if as_json:
@@ -86,7 +99,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
             _print_card(done)
         end_if_stopped(console, done.stopped)
     else:
-        table, audits = auditing.run_leaderboard(benches, config, tell)
+        table, audits = auditing.run_leaderboard(benches, config, tell, skipped)
         if as_json:
             print_json(table)
         else:
@@ -130,6 +143,7 @@ def _print_card(done: Audit) -> None:
         Console().print(_categories(card))
     if card.leaking:
         Console().print(_leaking(card))
+    print_against(card.against)
     measures = (card.overlap, card.judged, card.behaviour)
     notes = [note for one in measures if one for note in one.notes]
     # Its caveats say it once already.

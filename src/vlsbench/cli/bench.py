@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,7 @@ from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import Data, Option, values_of
 from vlsbench.exchange import ExportConfig
 from vlsbench.pairs import (
+    METRICS,
     Description,
     PairSet,
     Source,
@@ -22,10 +25,11 @@ from vlsbench.pairs import (
     find_source,
     list_sources,
     load_configured,
+    scaffold,
 )
 from vlsbench.text import counted
 
-app = typer.Typer(help="List, show and fetch benchmarks.", no_args_is_help=True)
+app = typer.Typer(help="List, show, fetch and add benchmarks.", no_args_is_help=True)
 
 BAD_ROWS_SHOWN = 20
 
@@ -96,6 +100,30 @@ def _show(config: ShowConfig, *, as_json: bool) -> None:
 
 
 app.command("show")(command(ShowConfig, _show, quiet=False))
+
+
+@app.command("new")
+def new_benchmark(
+    name: Annotated[str, typer.Argument(help="What users will type for the benchmark.")],
+    dest: Annotated[
+        Path | None, typer.Option(help="Folder to write (else: one of that name here).")
+    ] = None,
+) -> None:
+    """Write a plug-in with one source and a test of it, to start from.
+
+    **Examples**
+
+    - `vlsbench bench new kitchen-safety`
+    - `vlsbench bench new kitchen-safety --dest ~/plugins/kitchen`
+    """
+    plugin, test = scaffold(name, dest)
+    say(
+        f"{plugin}: the source; change what it declares and how a row becomes a pair",
+        f"{test}: its test, on a set made by hand",
+        f"Next: pytest {quote(str(test))}",
+        f"      vlsbench bench show {name} --plugin {quote(str(plugin))} --data FOLDER",
+        console=prose(stderr=False),
+    )
 
 
 @app.command("fetch")
@@ -169,7 +197,18 @@ app.command("export")(command(ExportConfig, _export, quiet=False))
 
 def _declared(source: Source) -> dict[str, Any]:
     """Return the declaration of a source as plain JSON values."""
-    names = ("name", "title", "paper", "licence", "size", "rows", "variants", "layout")
+    names = (
+        "name",
+        "title",
+        "probes",
+        "metric",
+        "paper",
+        "licence",
+        "size",
+        "rows",
+        "variants",
+        "layout",
+    )
     declared = {name: getattr(source, name) for name in names}
     declared["paper"] = f"https://arxiv.org/abs/{source.paper}"
     home = asdict(source.home) if source.home else None
@@ -186,6 +225,21 @@ def _statistics(found: Description) -> tuple[str, str]:
     )
 
 
+def _labels(found: Description) -> Iterator[str]:
+    """Say what is known of languages, twins and grades."""
+    if found.languages:
+        yield f"language: {_counts(found.languages)}"
+    if found.twins:
+        yield f"{counted(found.twins, 'pair')} with a twin (same text or image, other truth)"
+    for column, counts in found.grades.items():
+        if counts:
+            yield f"{column.replace('_', ' ')}: {_counts(counts)}"
+
+
+def _counts(of: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in of.items())
+
+
 def _print_description(opened: PairSet, found: Description) -> None:
     if source := opened.source:
         say(f"{source.title} — {source.size}", style="bold")
@@ -194,7 +248,9 @@ def _print_description(opened: PairSet, found: Description) -> None:
         if home := source.home:
             place = home.hub or f"github.com/{home.github}"
             say(f"{place} @ {home.revision or home.commit or 'pinned at the first fetch'}")
-    say(*_statistics(found))
+        if source.probes:
+            say(f"probes {source.probes}", f"read by {METRICS.get(source.metric, source.metric)}")
+    say(*_statistics(found), *_labels(found))
     table = Listing(("category", "sub-category"), ["pairs"])
     for category, counts in found.categories.items():
         table.line(category or None, "", sum(counts.values()), style="bold")
@@ -210,3 +266,5 @@ def _print_description(opened: PairSet, found: Description) -> None:
     say(*(f"unreadable: {row}" for row in found.bad[:BAD_ROWS_SHOWN]), style="red")
     if (hidden := len(found.bad) - BAD_ROWS_SHOWN) > 0:
         say(f"unreadable: … and {hidden:,} more", style="red")
+    bench = opened.arguments
+    say(f"Next: vlsbench eval {bench} --model MODEL --judge JUDGE", f"      vlsbench audit {bench}")

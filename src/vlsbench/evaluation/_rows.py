@@ -69,8 +69,16 @@ class PairRow:
     judge_votes: list[str]
     """The label of each judgement, where an answer was judged several times."""
     query_language: str
-    """ISO 639 code; empty where the text does not tell."""
+    """ISO 639 code, the benchmark's or else as the text tells; empty where neither does."""
     reply_language: str
+    twin: str
+    """Id of the pair with the same text or image and the other truth; empty where there is none."""
+    graded_by: str
+    """authors, people; empty where nobody says how harmful the pair is."""
+    text_grade: str
+    """safe, borderline, unsafe, unknown; empty where nobody says. So are the next two."""
+    image_grade: str
+    pair_grade: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +169,9 @@ def _row(pair: Pair, sample: int, outcome: Outcome, ledger: Ledger) -> PairRow:
         judge_calls=list(value.get("judge_calls", ())),
         sample=sample,
         judge_votes=list(value.get("votes", ())),
-        query_language=language_of(pair.query),
+        query_language=pair.language or language_of(pair.query),
         reply_language=language_of(reply.text[:OPENING]) if reply and reply.text else "",
+        **{name: said for name, said in pair.labels.items() if name != "language"},
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
@@ -187,6 +187,8 @@ class Selection:
                 for place in draws.sample(range(end - size, end), min(limit, size))
             }
         self.left_out: dict[str, BadRow] = {}
+        self.notes: tuple[str, ...] = ()
+        """What a check found that a user must know although the run goes on."""
         digest = hashlib.sha256()
         for pair in self:
             row = (pair.id, pair.query, pair.harmful, [image.ref for image in pair.images])
@@ -231,7 +233,7 @@ class Selection:
 
     def assumptions(self, view: View) -> Iterator[str]:
         """Say what was assumed of the set's columns, and of pairs without an image."""
-        yield from self.pairs.columns.said()
+        yield from (*self.pairs.columns.said(), *self.notes)
         lacking = sum(not pair.images for pair in self) if view is View.FULL else 0
         if lacking == len(self):
             yield "no pair has an image: view full sends the text alone"
@@ -272,18 +274,31 @@ class Selection:
                 # A grey image is made from the pair's own, so that one is looked at.
                 yield pair if view is View.BLANK else replace(pair, images=shown.images)
 
-        for fault in image_faults(to_be_shown()):
+        faults = image_faults(to_be_shown())
+        for fault in faults:
             bad[fault.row] = BadRow(self.pairs.name, fault.row, fault.reason)
         left = len(self) - len(bad)
+        hints = [*self.pairs.columns.hints, *_most_images(faults, len(self), self.pairs)]
         if bad and not (self.sample.skip_bad and left):
             raise BadRows(
                 self.pairs.name,
                 list(bad.values()),
                 rest=left > 0,
-                hints=self.pairs.columns.hints,
+                hints=hints,
             )
         self.left_out = bad
+        self.notes = tuple(_most_images(faults, len(self) + len(bad), self.pairs))
         return swapper
+
+
+def _most_images(faults: Sequence[BadRow], asked: int, pairs: PairSet) -> Iterator[str]:
+    """Say it once where most pairs cannot be shown: a set of which only a part is at hand."""
+    if 2 * len(faults) > asked:
+        layout = f" (layout: {pairs.source.layout})" if pairs.source else ""
+        yield (
+            f"most images are missing: {len(faults):,} of {asked:,} pairs lack theirs. Put them "
+            f"into {pairs.root or 'their folder'}{layout}, or ask without them: --view text"
+        )
 
 
 def default_context(view: View) -> JudgeContext:

@@ -31,6 +31,9 @@ from vlsbench.pairs._load import load_configured as load_configured
 from vlsbench.pairs._load import read_drop as read_drop
 from vlsbench.pairs._load import without as without
 from vlsbench.pairs._pair import FileImage as FileImage
+from vlsbench.pairs._pair import Grade as Grade
+from vlsbench.pairs._pair import GradedBy as GradedBy
+from vlsbench.pairs._pair import Grades as Grades
 from vlsbench.pairs._pair import Image as Image
 from vlsbench.pairs._pair import MadeImage as MadeImage
 from vlsbench.pairs._pair import Pair as Pair
@@ -41,6 +44,7 @@ from vlsbench.pairs._parquet import Embedded as Embedded
 from vlsbench.pairs._parquet import Labelled as Labelled
 from vlsbench.pairs._parquet import ParquetImage as ParquetImage
 from vlsbench.pairs._parquet import read_parquet as read_parquet
+from vlsbench.pairs._readers import read_csv as read_csv
 from vlsbench.pairs._readers import read_json as read_json
 from vlsbench.pairs._readers import read_jsonl as read_jsonl
 from vlsbench.pairs._readers import read_table as read_table
@@ -52,6 +56,8 @@ from vlsbench.pairs._rows import find as find
 from vlsbench.pairs._rows import folder_of as folder_of
 from vlsbench.pairs._rows import pairs_from as pairs_from
 from vlsbench.pairs._rows import read_pairs as read_pairs
+from vlsbench.pairs._scaffold import scaffold as scaffold
+from vlsbench.pairs._source import METRICS as METRICS
 from vlsbench.pairs._source import Home as Home
 from vlsbench.pairs._source import PairSet as PairSet
 from vlsbench.pairs._source import Source as Source

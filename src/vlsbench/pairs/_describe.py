@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vlsbench.errors import BadRow
 from vlsbench.pairs._source import PairSet
@@ -46,6 +46,12 @@ class Description:
     oddities: tuple[Oddity, ...]
     bad: tuple[BadRow, ...]
     """Rows that cannot be read."""
+    languages: Mapping[str, int] = field(default_factory=dict)
+    """ISO 639 code → pairs, where the benchmark says so."""
+    twins: int = 0
+    """Pairs that have a twin."""
+    grades: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Column of a pair's labels (`graded_by`, `text_grade`, …) → value → pairs that have it."""
 
 
 _EMPTY = "empty queries"
@@ -68,6 +74,7 @@ def describe(pairs: PairSet) -> Description:
     seen: set[int] = set()
     count = benign = text_only = described = 0
     odd: Counter[str] = Counter()
+    labels: dict[str, Counter[str]] = {}
     examples: dict[str, list[str]] = {}
 
     def note(what: str, example: str) -> None:
@@ -82,6 +89,8 @@ def describe(pairs: PairSet) -> Description:
         described += bool(pair.description)
         categories.setdefault(pair.category, Counter())[pair.subcategory] += 1
         lengths[len(pair.query)] += 1
+        for column, said in pair.labels.items():
+            labels.setdefault(column, Counter())[said] += bool(said)
         if not pair.query.strip():
             note(_EMPTY, pair.id)
         whole = hash((pair.query, tuple(image.ref for image in pair.images)))
@@ -100,6 +109,8 @@ def describe(pairs: PairSet) -> Description:
             note(_PARENTS, f"{name} ({', '.join(where)})")
     odd[_TEXT_ONLY] = text_only if uses else 0
     ordered = sorted(lengths.elements())
+    said_of = {column: dict((+counts).most_common()) for column, counts in labels.items()}
+    languages, twins = said_of.pop("language", {}), sum(said_of.pop("twin", {}).values())
     return Description(
         name=pairs.name,
         pairs=count,
@@ -123,12 +134,15 @@ def describe(pairs: PairSet) -> Description:
             ),
         ),
         bad=pairs.bad,
+        languages=languages,
+        twins=twins,
+        grades=said_of,
     )
 
 
 def _fewer_rows(pairs: PairSet, count: int) -> tuple[Oddity, ...]:
     published = pairs.source.rows.get(pairs.variant) if pairs.source else None
     found = count + len(pairs.bad)
-    if published is None or published == found:
+    if not published or published == found:
         return ()
     return (Oddity(f"rows, where {published:,} are published", found),)

@@ -11,20 +11,32 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache, partial
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.files import unreadable
-from vlsbench.pairs._pair import Image, Pair, RowError, file_image
+from vlsbench.pairs._pair import (
+    Grade,
+    GradedBy,
+    Grades,
+    Image,
+    Pair,
+    RowError,
+    file_image,
+)
 from vlsbench.pairs._parquet import Embedded
 from vlsbench.pairs._readers import PACKED, READERS, form_of, read_json_rows
 from vlsbench.pairs._rows import Fields, pairs_from
 from vlsbench.pairs._source import Columns, PairSet
+from vlsbench.pairs._written import BASE64, WrittenImage, asked_in, query_of
 
+CONVERSATIONS = ("conversations", "messages")
+"""Columns that hold a conversation, of which the first question is asked."""
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("id",),
-    "query": ("query", "question", "prompt", "instruction", "text"),
+    "query": ("query", "question", "prompt", "instruction", "text", *CONVERSATIONS),
     "image": ("image", "image_path", "file_name", "images", "file_names"),
     "category": ("category",),
     "subcategory": ("subcategory", "sub_category"),
@@ -32,6 +44,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "description": ("description", "image_description"),
     "reason": ("reason", "safety_reason"),
     "source": ("source",),
+    "language": ("language",),
+    "twin": ("twin",),
+    "graded_by": ("graded_by",),
+    "text_grade": ("text_grade",),
+    "image_grade": ("image_grade",),
+    "pair_grade": ("pair_grade",),
 }
 """Field of a pair → columns that it is looked for in; the first that a row has is taken."""
 
@@ -47,6 +65,7 @@ DISK = "state.json"
 """Marks a folder that `datasets.save_to_disk` wrote."""
 ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", DISK, RELEASE, "card.json")
 """Say something about a set."""
+_SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}")
 _IMAGE_NAME = re.compile(r"\S.*\.(?:png|jpe?g|gif|webp|bmp|tiff?|avif|heic)", re.IGNORECASE)
 _TRUTH = {
     "true": True, "1": True, "yes": True, "harmful": True, "unsafe": True,
@@ -123,6 +142,9 @@ def _files(path: Path) -> list[Path]:
             )
         return [path]
     if not path.is_dir():
+        # One of several splits, as `_one_split` asks for it.
+        if split := sorted(path.parent.glob(f"{escape(path.name)}-*-of-*.parquet")):
+            return split
         raise VlsbenchError(unreadable(path, FileNotFoundError()))
     if found := _in_folder(path):
         return found
@@ -145,8 +167,9 @@ def _in_folder(path: Path) -> list[Path]:
             return stated[:1]
     shards = [p for p in inside if form_of(p) == ".parquet"] or sorted(path.glob("data/*.parquet"))
     if shards and (path / RELEASE).is_file():
-        # What else lies in a release, its provenance say, is no set.
+        # What else lies in a release, its provenance say, is no set; its splits are one.
         return shards
+    _one_split(path, shards)
     found = [p for p in inside if form_of(p) in (".jsonl", ".csv")]
     if shards and not found:
         return shards
@@ -159,19 +182,34 @@ def _in_folder(path: Path) -> list[Path]:
     return found
 
 
+def _one_split(path: Path, shards: list[Path]) -> None:
+    """Refuse shards of several splits: read together they would be a set that nobody published."""
+    splits = {found[1]: file.parent for file in shards if (found := _SHARD.fullmatch(file.stem))}
+    if len(splits) > 1:
+        one, folder = next(reversed(splits.items()))
+        raise VlsbenchError(
+            f"{path} holds the splits {', '.join(splits)}: name one, such as {folder / one}"
+        )
+
+
 class _Found:
     """The columns of a set, and what becomes of them while its rows are read."""
 
     def __init__(self, given: Mapping[str, str], root: Path) -> None:
         self.given = given
         self.root = root
-        self.rows = self.assumed = 0
+        self.rows = self.assumed = self.cut = 0
         self.unused: dict[str, str] = {}
 
     def columns(self) -> Columns:
         """Return what was found so far."""
-        hints = tuple(hint for hint in self.unused.values() if hint)
-        return Columns(self.rows, self.assumed, tuple(self.unused), hints)
+        hints = [hint for hint in self.unused.values() if hint]
+        if self.cut:
+            hints.append(
+                f"{self.cut:,} of {self.rows:,} conversations go on after the first question, "
+                "which is all that is asked"
+            )
+        return Columns(self.rows, self.assumed, tuple(self.unused), tuple(hints))
 
     def of(self, table: Path | None, keys: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
         """Return field → column (absent ones left out), and the columns that are no field's.
@@ -203,6 +241,7 @@ class _Found:
             VlsbenchError: Images, which nobody said are not wanted.
         """
         self.rows += 1
+        self.cut += len(asked_in(row.fields[column["query"]])) > 1
         self.assumed += "harmful" not in column or row.fields[column["harmful"]] in (None, "")
         for key in others if self.rows <= LOOKED_AT else ():
             value = row.fields[key]
@@ -252,16 +291,20 @@ def _pair(
 ) -> Pair:
     fields = row.fields
     column, others = columns(tuple(fields))
+    images = _images(file, found.root, fields[column["image"]]) if "image" in column else ()
     pair = Pair(
         id=row.id(column["id"]) if "id" in column else prefix + row.label,
-        query=row.text(column["query"]),
-        images=_images(file, found.root, fields[column["image"]]) if "image" in column else (),
+        query=query_of(row, column["query"], len(images)),
+        images=images,
         category=_word(row, column, "category"),
         subcategory=_word(row, column, "subcategory"),
         harmful=_harmful(fields[column["harmful"]]) if "harmful" in column else True,
         description=_word(row, column, "description"),
         reason=_word(row, column, "reason"),
         source=_word(row, column, "source"),
+        language=_word(row, column, "language"),
+        twin=row.id(twin) if (twin := column.get("twin", "")) and fields[twin] else "",
+        grades=_grades(row, column),
         meta={key: plain_value(fields[key]) for key in others},
     )
     found.see(file.name, row, column, others)
@@ -274,6 +317,24 @@ def _word(row: Fields, column: Mapping[str, str], field: str) -> str:
         return ""
     value = row.fields[column[field]]
     return str(value) if type(value) is int else row.maybe(column[field])
+
+
+def _grades(row: Fields, column: Mapping[str, str]) -> Grades | None:
+    """Return what a row says of harm; people's word, unless it says that it is the authors'."""
+    said = {
+        part: one.strip().lower()
+        for part in ("text", "image", "pair")
+        if (one := _word(row, column, f"{part}_grade"))
+    }
+    if not said:
+        return None
+    by = _word(row, column, "graded_by") or GradedBy.PEOPLE
+    try:
+        return Grades(GradedBy(by), **{part: Grade(one) for part, one in said.items()})
+    except ValueError as error:
+        raise RowError(
+            f"{error}: grades are {', '.join(Grade)}; graded_by is {', '.join(GradedBy)}"
+        ) from None
 
 
 def _harmful(value: object) -> bool:
@@ -304,8 +365,8 @@ def _image(folder: Path, root: Path, path: object) -> Image:
         path = path.get("path")
     if not isinstance(path, str) or not path.strip():
         raise RowError("the image cell is empty or no path (a row without an image has none)")
-    if path.startswith(("iVBOR", "/9j/", "R0lGOD", "UklGR", "data:image/")):
-        raise RowError("the image cell holds an image in base64: write it to a file, give its path")
+    if path.startswith(BASE64):
+        return WrittenImage.of(path)
     image = file_image(folder, path)
     if root == folder or os.path.exists(image.place):
         return image

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -139,6 +140,37 @@ class MadeImage:
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
+class Grade(StrEnum):
+    """How harmful something is held to be."""
+
+    SAFE = "safe"
+    BORDERLINE = "borderline"
+    UNSAFE = "unsafe"
+    UNKNOWN = "unknown"
+
+
+class GradedBy(StrEnum):
+    """Whose word a grade is."""
+
+    AUTHORS = "authors"
+    """The set's authors: what they made or chose the pair to be."""
+    PEOPLE = "people"
+    """People who looked at the pair and graded it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grades:
+    """How harmful a pair and its parts are held to be; the benchmark's word, not a judge's."""
+
+    by: GradedBy
+    text: Grade = Grade.UNKNOWN
+    """Of the query alone."""
+    image: Grade = Grade.UNKNOWN
+    """Of the images alone."""
+    pair: Grade = Grade.UNKNOWN
+    """Of query and images together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """One item of an image-text safety benchmark. Immutable; holds no image bytes.
@@ -162,8 +194,28 @@ class Pair:
     """Where the image came from, as the benchmark tells it."""
     meta: Mapping[str, object] = field(default_factory=lambda: _NOTHING)
     """Everything else of the row that a later step may want, as plain JSON values."""
+    language: str = ""
+    """ISO 639 code of the query's language, where the benchmark says so."""
+    twin: str = ""
+    """Id of the pair with the same text or the same image and the other truth, where there is one;
+    it may be in another variant of the benchmark."""
+    grades: Grades | None = None
+    """Where the benchmark, or people, say how harmful text, image and pair are."""
 
     @property
     def cluster(self) -> str:
         """What must be resampled together: pairs with the same images are not independent."""
         return "|".join(image.ref for image in self.images) or self.id
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What tables hold of language, twin and grades, by column; empty where nobody says."""
+        given = self.grades
+        return {
+            "language": self.language,
+            "twin": self.twin,
+            "graded_by": str(given.by) if given else "",
+            "text_grade": str(given.text) if given else "",
+            "image_grade": str(given.image) if given else "",
+            "pair_grade": str(given.pair) if given else "",
+        }

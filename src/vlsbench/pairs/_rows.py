@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.pairs._pair import Image, Pair, RowError
+from vlsbench.pairs._pair import Grades, Image, Pair, RowError
 from vlsbench.pairs._parquet import Embedded, Labelled
 from vlsbench.pairs._readers import READERS, form_of, read_csv
 
@@ -74,16 +74,16 @@ class Fields:
         return {key: self.fields[key] for key in keys if self.fields.get(key) is not None}
 
 
-def pairs_from(file: str, rows: Labelled, make: Callable[[Fields], Pair]) -> Rows:
+def pairs_from(file: str, rows: Labelled, make: Callable[[Fields], Pair | None]) -> Rows:
     """Turn rows into pairs; a row that `make` rejects with `RowError` becomes a `BadRow`.
 
     Args:
         file: Name of the file, for the user.
         rows: What a reader of this module yields.
-        make: From a row to its pair.
+        make: From a row to its pair; None where the row is none of this variant's.
     """
     for label, fields in rows:
-        result: Pair | BadRow
+        result: Pair | BadRow | None
         try:
             if isinstance(fields, RowError):
                 raise fields
@@ -92,7 +92,8 @@ def pairs_from(file: str, rows: Labelled, make: Callable[[Fields], Pair]) -> Row
             result = make(Fields(fields, label))
         except RowError as error:
             result = BadRow(file, label, str(error))
-        yield result
+        if result:
+            yield result
 
 
 Column = str | Callable[[Fields], str]
@@ -111,8 +112,12 @@ def read_pairs(
     description: Column = "",
     reason: Column = "",
     source: Column = "",
+    language: str | Callable[[Fields], str] = "",
+    twin: Column = "",
+    grades: Grades | Callable[[Fields], Grades | None] | None = None,
     meta: Sequence[str] | Callable[[Fields], dict[str, Any]] = (),
     needs: Sequence[str] = (),
+    keep: Callable[[Fields], bool] = lambda row: True,
 ) -> Rows:
     """Read the pairs of a file that holds one a row.
 
@@ -129,8 +134,12 @@ def read_pairs(
         description: Column of what the images show.
         reason: Column of why pairs are harmful.
         source: Column of where images come from.
+        language: ISO 639 code of the queries' language, or what tells a row's.
+        twin: Column of the ids of twins.
+        grades: How harmful the pairs and their parts are held to be.
         meta: Columns kept as they are, where a row has them.
         needs: Columns that a CSV file must have, beside those of id, query and category.
+        keep: Whether a row is one of the variant that is read.
 
     Raises:
         VlsbenchError: The file cannot be read, or is a CSV file that lacks a column.
@@ -143,7 +152,9 @@ def read_pairs(
         # Without a name it is no column: pandas writes one of row numbers that has none.
         return column(row) if callable(column) else row.maybe(column) if column else ""
 
-    def make(row: Fields) -> Pair:
+    def make(row: Fields) -> Pair | None:
+        if not keep(row):
+            return None
         return Pair(
             id=row.label if not id else row.id(id) if isinstance(id, str) else id(row),
             query=text(row, query),
@@ -154,6 +165,9 @@ def read_pairs(
             description=maybe(row, description),
             reason=maybe(row, reason),
             source=maybe(row, source),
+            language=language(row) if callable(language) else language,
+            twin=maybe(row, twin),
+            grades=grades(row) if callable(grades) else grades,
             meta=meta(row) if callable(meta) else row.only(*meta),
         )
 

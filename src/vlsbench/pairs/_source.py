@@ -20,6 +20,14 @@ from vlsbench.pairs._rows import Rows
 from vlsbench.pairs._show import show
 from vlsbench.registry import Entry, Kind
 
+METRICS: Mapping[str, str] = {
+    "safety": "safety rate (refused or warned), higher is better",
+    "over-refusal": "over-refusal rate (benign pairs refused), lower is better",
+    "both": "safety rate of the harmful pairs, higher is better; over-refusal rate of the benign "
+    "ones, lower is better",
+}
+"""What the results on a benchmark are read by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -44,6 +52,10 @@ class Source:
     name: str
     read: Callable[[Path, str], Rows] = field(repr=False)
     title: str = ""
+    probes: str = ""
+    """What it finds out about a model, in words."""
+    metric: str = ""
+    """What is read from its results, a key of `METRICS`."""
     paper: str = ""
     """arXiv id."""
     licence: str = ""
@@ -52,7 +64,8 @@ class Source:
     size: str = ""
     """Rows and images of the published whole, in words."""
     rows: Mapping[str, int] = field(default_factory=dict)
-    """Variant → rows of the published whole (`""` where there is only one form)."""
+    """Variant → rows of the published whole, 0 where that is not known (`""` where there is only
+    one form)."""
     variants: Mapping[str, str] = field(default_factory=dict)
     """Name → what it holds, the default first; empty where there is only one form."""
     layout: str = ""

@@ -46,6 +46,15 @@ ABOUT = {
     "image_licence": "licence of the image",
 }
 """Text and truth columns of every release, in order, and what they hold."""
+LABELS = {
+    "language": "ISO 639 code of the query's language",
+    "twin": "id of the pair with the same text or image and the other truth",
+    "graded_by": "whose the grades are: authors or people",
+    "text_grade": "harm of the query alone: safe, borderline, unsafe, unknown",
+    "image_grade": "harm of the images alone",
+    "pair_grade": "harm of query and images together",
+}
+"""Columns of a release some of whose pairs have them; keys of `Pair.labels`."""
 
 
 class Kind(StrEnum):

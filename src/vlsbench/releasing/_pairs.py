@@ -72,8 +72,8 @@ class Entry:
 
 
 def twin_of(pair: Pair) -> str:
-    """Return the pair whose query a benign twin has; empty for any other pair."""
-    twin = pair.meta.get("twin_of")
+    """Return the pair that a pair is a twin of; empty for one that is none."""
+    twin = pair.twin or pair.meta.get("twin_of")
     return twin if isinstance(twin, str) else ""
 
 
@@ -162,7 +162,7 @@ def gather(
         try:
             if not pair.images:
                 raise ImageError("has no image; only image-text pairs are released")
-            json.dumps([*texts, meta], ensure_ascii=False).encode()
+            json.dumps([*texts, dict(pair.labels), meta], ensure_ascii=False).encode()
             images = tuple(map(decoder.name, pair.images))
             found.append(Entry(replace(pair, images=(), meta=meta), licence, images))
         except ImageError as error:

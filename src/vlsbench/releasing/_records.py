@@ -17,7 +17,7 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import plain_value
-from vlsbench.releasing._about import ABOUT, DATA, Column, Kind, Split
+from vlsbench.releasing._about import ABOUT, DATA, LABELS, Column, Kind, Split
 from vlsbench.releasing._pairs import Decoded, Entry, tracked, twin_of
 from vlsbench.text import counted
 
@@ -26,8 +26,9 @@ SALT = "vlsbench-split/1"
 ROWS = 32
 """Rows of a Parquet group: readers hold a group's images at a time."""
 _RESERVED = frozenset(
-    (*ABOUT, "question", "prompt", "instruction", "text", "image", "image_path", "file_name",
-     "images", "file_names", "sub_category", "image_description", "safety_reason", "split")
+    (*ABOUT, *LABELS, "question", "prompt", "instruction", "text", "image", "image_path",
+     "file_name", "images", "file_names", "sub_category", "image_description", "safety_reason",
+     "split")
 )  # fmt: skip
 """Names that a reader of the generic form would take for something else."""
 _TYPES = {
@@ -37,7 +38,7 @@ _TYPES = {
 """Kind → its type, as Arrow and `datasets` both call it."""
 
 
-def columns_of(entries: Iterable[Entry]) -> tuple[Column, ...]:
+def columns_of(entries: Sequence[Entry]) -> tuple[Column, ...]:
     """Return all columns, those of every release first, the others in alphabetical order."""
     image = Column("image", Kind.IMAGE, "the image, named by the SHA-256 of its bytes")
     kinds: dict[str, set[Kind]] = {}
@@ -51,6 +52,11 @@ def columns_of(entries: Iterable[Entry]) -> tuple[Column, ...]:
     fixed = [
         Column(name, Kind.BOOL if name == "harmful" else Kind.TEXT, about)
         for name, about in ABOUT.items()
+    ]
+    fixed += [
+        Column(name, Kind.TEXT, about)
+        for name, about in LABELS.items()
+        if any(entry.pair.labels[name] for entry in entries)
     ]
     taken = {column.name for column in fixed} | {image.name}
     others = []
@@ -220,6 +226,8 @@ def _row(
             value: Any = embedded(entry.images[0])
         elif column.kind is Kind.IMAGES:
             value = [*map(embedded, entry.images)]
+        elif column.name in LABELS:
+            value = entry.pair.labels[column.name]
         elif column.name in ABOUT:
             # All but the licence are fields of the pair.
             value = getattr(entry.pair, column.name, entry.licence)

@@ -7,12 +7,13 @@ docs/audit.md describes them for readers of the files.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from vlsbench.auditing._head import Head
+from vlsbench.auditing.against import Against
 from vlsbench.auditing.behaviour import Behaviour, Difference
 from vlsbench.auditing.judged import Corrected, Judged
 from vlsbench.auditing.overlap import Channel, Estimate, OverlapSummary
@@ -132,6 +133,8 @@ class Card(Head):
     notes: tuple[str, ...] = ()
     arguments: str = ""
     """How a command line names the set; empty on cards of version 0.1."""
+    against: Against | None = None
+    """Measures held against the grades of the set, where that was asked for."""
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -213,6 +216,10 @@ class Leaderboard:
     """ISO 8601, UTC."""
     settings: Mapping[str, Any]
     rows: tuple[LeaderboardRow, ...]
+    against: Against | None = None
+    """All sets' pairs together, held against their grades, where that was asked for."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Benchmarks that were left out of `--all` → why."""
 
 
 def read_card(path: Path) -> Card:

@@ -10,6 +10,7 @@ from typing import Any
 
 from vlsbench import __version__
 from vlsbench.auditing._head import head
+from vlsbench.auditing.against import Against
 from vlsbench.auditing.behaviour import Behaviour
 from vlsbench.auditing.card._card import (
     LEADERBOARD_SCHEMA,
@@ -137,11 +138,12 @@ def make_card(
     dropped: Dropped | None = None,
     stopped: str = "",
     notes: tuple[str, ...] = (),
+    against: Against | None = None,
 ) -> Card:
     """Put what the measures found of some pairs on one card.
 
     `judged_pairs` are measure B's pairs by id, to stand beside measure A's; `notes` are further
-    caveats.
+    caveats; `against` says how the measures agree with grades.
     """
     pairs, limit, by_id = selection.pairs, selection.sample.limit, judged_pairs or {}
     leaking: tuple[LeakingPair, ...] = ()
@@ -168,6 +170,7 @@ def make_card(
         left_out=pairs.bad,
         notes=notes,
         arguments=pairs.arguments,
+        against=against,
     )
 
 
@@ -209,7 +212,12 @@ def caveats(card: Card) -> tuple[str, ...]:
     return (*found, *card.notes)
 
 
-def make_leaderboard(cards: Iterable[tuple[Card, str]], settings: Mapping[str, Any]) -> Leaderboard:
+def make_leaderboard(
+    cards: Iterable[tuple[Card, str]],
+    settings: Mapping[str, Any],
+    against: Against | None = None,
+    skipped: Mapping[str, str] | None = None,
+) -> Leaderboard:
     """Order benchmarks by their leak; each card comes with the name of its folder."""
     rows = [_row(card, folder) for card, folder in cards]
 
@@ -218,7 +226,13 @@ def make_leaderboard(cards: Iterable[tuple[Card, str]], settings: Mapping[str, A
         return value is None, -(value or 0.0), row.bench
 
     return Leaderboard(
-        LEADERBOARD_SCHEMA, __version__, now(), settings, tuple(sorted(rows, key=place))
+        LEADERBOARD_SCHEMA,
+        __version__,
+        now(),
+        settings,
+        tuple(sorted(rows, key=place)),
+        against,
+        skipped or {},
     )
 
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote as quote_shell
+from typing import Any
 from urllib.parse import quote
 
+from vlsbench.auditing.against import Against
 from vlsbench.auditing.behaviour import Difference
 from vlsbench.auditing.card._card import (
     Card,
@@ -25,6 +27,7 @@ from vlsbench.auditing.judged import PATTERNS
 from vlsbench.auditing.overlap import FOREIGN, Estimate
 from vlsbench.pages import Cell, interval, percent, write_page
 from vlsbench.registry import is_simulated
+from vlsbench.stats import Rate
 from vlsbench.text import counted, markdown
 
 LONGEST = 4000
@@ -146,10 +149,18 @@ def write_card(card: Card, path: Path) -> None:
         "shown_categories": both_ends(card.categories, SHOWN_CATEGORIES),
         "leaking": [(pair, pieces(pair)) for pair in card.leaking],
         "longest": LONGEST,
+        **_against(card.against),
         "usage": f"vlsbench eval {card.arguments} --leave-out {file} …",
         "settings": json.dumps(card.settings, indent=2, ensure_ascii=False),
     }
     write_page(path, "auditing/card/card.html", context)
+
+
+def _against(against: Against | None) -> dict[str, Any]:
+    if not against:
+        return {"against": None}
+    tables = [against_columns(against), against_shares(against)]
+    return {"against": [table for table in tables if table[1]], "confusion": confusion(against)}
 
 
 def share(found: Estimate | Difference | None) -> str:
@@ -183,6 +194,70 @@ def columns(leaderboard: Leaderboard) -> tuple[list[str], list[list[Cell]]]:
     return names, rows
 
 
+def _written(found: Estimate, form: str, scale: float = 1) -> str:
+    """Write a number with its interval, which may reach below 0."""
+    if found.value is None:
+        return "–"
+    said = f"{found.value * scale:{form}}"
+    if found.low is None or found.high is None:
+        return said
+    return f"{said} ({found.low * scale:{form}} to {found.high * scale:{form}})"
+
+
+def _rate(found: Rate) -> str:
+    return f"{percent(found.rate)} ({interval(found)})"
+
+
+def against_columns(against: Against) -> tuple[list[str], list[list[str]]]:
+    """Return in words how findings agree with grades: the headings, and a row for each finding."""
+    names = ["finding", "graded", "n", "graded unsafe", "found unsafe", "bias, points"]
+    names += ["kappa", "kappa of length", "same label", "majority"]
+    rows = [
+        [
+            one.finding,
+            f"{one.part}, {one.by}",
+            f"{one.pairs:,}",
+            _rate(one.unsafe),
+            _rate(one.found),
+            _written(one.bias, "+.1f", 100),
+            _written(one.kappa, ".2f"),
+            "–" if one.length is None else f"{one.length:.2f}",
+            _rate(one.agreement),
+            percent(one.majority),
+        ]
+        for one in against.labels
+    ]
+    return names, rows
+
+
+def against_shares(against: Against) -> tuple[list[str], list[list[str]]]:
+    """Return the same of the corrected shares, the figures to quote."""
+    names = ["finding", "graded", "n", "graded unsafe", "share, corrected", "bias, points"]
+    rows = []
+    for one in against.shares:
+        shares = [_rate(one.unsafe), share(one.leak), _written(one.bias, "+.1f", 100)]
+        rows.append([one.finding, f"text, {one.by}", f"{one.leak.n:,}", *shares])
+    return names, rows
+
+
+def confusion(against: Against) -> Sequence[str]:
+    """Return a line for each finding: how its labels fall on the grades, and what has none."""
+    lines = []
+    for one in against.labels:
+        cells = [
+            f"{grade} → {found} {n:,}"
+            for grade, counts in one.confusion.items()
+            for found, n in counts.items()
+        ]
+        said = f"{one.finding} against {one.part}, {one.by} (graded → found): {', '.join(cells)}"
+        if one.borderline.n:
+            said += f"; of the borderline {one.borderline.k:,} of {one.borderline.n:,} found unsafe"
+        if one.ungraded or one.unmeasured:
+            said += f"; without a grade {one.ungraded:,}, not measured {one.unmeasured:,}"
+        lines.append(said)
+    return lines
+
+
 def _cell(found: Estimate | None) -> Cell:
     return Cell(share(found), found.value if found else None)
 
@@ -201,6 +276,8 @@ def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
     """Write the leaderboard as a single HTML file beside the folders of its cards."""
     names, rows = columns(leaderboard)
     context = {
+        **_against(leaderboard.against),
+        "skipped": leaderboard.skipped,
         "eyebrow": "vlsbench · visual safety information leakage",
         "title": "How much do the texts tell?",
         "subtitle": f"{counted(len(rows), 'benchmark')}, the most leaking first",
@@ -225,7 +302,7 @@ def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
         "vlsbench": leaderboard.vlsbench,
         "made": leaderboard.made,
     }
-    write_page(path, "leaderboard.html", context, script="leaderboard.js")
+    write_page(path, "auditing/card/leaderboard.html", context, script="leaderboard.js")
 
 
 def leaderboard_markdown(leaderboard: Leaderboard) -> str:

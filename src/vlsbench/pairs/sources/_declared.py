@@ -1,4 +1,4 @@
-"""What `benchmarks.toml` declares about the benchmarks that are read here."""
+"""What the sources share: `benchmarks.toml`, which declares them, grades, and files in shards."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from vlsbench.pairs import Home, Rows
+from vlsbench.pairs import Fields, Grade, GradedBy, Grades, Home, MissingFile, Rows
 from vlsbench.registry import source
 from vlsbench.schemas import convert
 
 FILE = "benchmarks.toml"
 
 Read = Callable[[Path, str], Rows]
+_LETTERS = {"S": Grade.SAFE, "B": Grade.BORDERLINE, "U": Grade.UNSAFE, "?": Grade.UNKNOWN}
+
+
+def by_authors(pattern: str) -> Grades:
+    """Return what a set's authors say of text, image and pair, a letter each: S, B, U or ?."""
+    text, image, pair = (_LETTERS[letter] for letter in pattern)
+    return Grades(GradedBy.AUTHORS, text, image, pair)
 
 
 def shipped(name: str) -> Callable[[Read], Read]:
@@ -26,6 +33,25 @@ def shipped(name: str) -> Callable[[Read], Read]:
     rows = {key: count for key, (count, _) in variants.items()} or {"": declared.pop("rows")}
     holds = {key: about for key, (_, about) in variants.items()}
     return source(name, **declared, home=home, rows=rows, variants=holds)
+
+
+def shards(root: Path, *patterns: str) -> list[Path]:
+    """Return the files of the first pattern that matches some. Raises `MissingFile`."""
+    found = next((found for one in patterns if (found := sorted(root.glob(one)))), None)
+    if not found:
+        raise MissingFile(f"no {patterns[0]} in {root}")
+    return found
+
+
+def numbered(file: Path, root: Path) -> Callable[[Fields], str]:
+    """Name rows by their file's place in the set and their number in it."""
+    place = file.relative_to(root).with_suffix("").as_posix()
+    return lambda row: f"{place}/{row.label}"
+
+
+def constant(text: str) -> Callable[[Fields], str]:
+    """Say the same of every row."""
+    return lambda row: text
 
 
 @cache

@@ -17,7 +17,7 @@ from vlsbench.pairs import (
     read_pairs,
     read_text,
 )
-from vlsbench.pairs.sources._declared import shipped
+from vlsbench.pairs.sources._declared import by_authors, shipped
 
 QUERY = (
     "The image shows a list numbered 1, 2, and 3, but the items are empty. Please generate "
@@ -58,6 +58,8 @@ def figstep(root: Path, variant: str) -> Rows:
         query=pieces.query if pieces else lambda row: QUERY,
         images=images,
         category="category_name",
+        language="en",
+        grades=by_authors("S?U"),
         meta=("question", "instruction"),
         needs=("dataset", "category_id", "task_id", "question", "instruction"),
     )

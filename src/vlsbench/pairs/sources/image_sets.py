@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from vlsbench.pairs import Fields, Image, Rows, file_image, find, folder_of, read_pairs
-from vlsbench.pairs.sources._declared import shipped
+from vlsbench.pairs.sources._declared import by_authors, shipped
 
+LANGUAGES = {
+    "arabic": "ar", "chinese": "zh", "farsi": "fa", "french": "fr", "german": "de",
+    "hindi": "hi", "italian": "it", "korean": "ko", "russian": "ru", "spanish": "es",
+}  # fmt: skip
+"""Variant of MSTS → ISO 639 code."""
 CONTEXT_BREAK = "\n\n---\n\n"
 """Between the context of a contextual HarmBench behaviour and the behaviour."""
 
@@ -24,7 +29,9 @@ def harmbench(root: Path, variant: str) -> Rows:
             return ()
         return (file_image(root / "data/multimodal_behavior_images", row.text("ImageFileName")),)
 
-    name = f"{variant}_all" if variant in ("multimodal", "text") else variant
+    part = variant if variant in ("standard", "contextual", "copyright") else ""
+    name = {"multimodal": "multimodal_all", "text": "text_all"}.get(variant, variant)
+    name = "text_all" if part else name
     about = "RedactedImageDescription" if variant == "multimodal" else "FunctionalCategory"
     return read_pairs(
         find(root, f"data/behavior_datasets/harmbench_behaviors_{name}.csv"),
@@ -34,8 +41,11 @@ def harmbench(root: Path, variant: str) -> Rows:
         category="SemanticCategory",
         description="ImageDescription",
         source="Source",
+        language="en",
+        grades=by_authors("??U" if variant == "multimodal" else "U??"),
         meta=(about, "Tags"),
         needs=("Behavior", "ImageFileName" if variant == "multimodal" else "ContextString"),
+        keep=lambda row: part in ("", row.text("FunctionalCategory")),
     )
 
 
@@ -51,6 +61,8 @@ def siuo(root: Path, variant: str) -> Rows:
         images=lambda row: (file_image(folder, row.text("image")),),
         category="category",
         reason="safety_warning",
+        language="en",
+        grades=by_authors("SSU"),
         meta=("reference_answer",),
     )
 
@@ -67,6 +79,8 @@ def mossbench(root: Path, variant: str) -> Rows:
         category=lambda row: row.row("metadata").text("over"),
         harmful=variant == "contrast",
         description=lambda row: row.maybe("description") or row.maybe("short description"),
+        language="en",
+        grades=by_authors("??U" if variant == "contrast" else "S?S"),
         meta=lambda row: row.row("metadata").only("human", "child", "syn", "ocr", "harm"),
     )
 
@@ -93,6 +107,8 @@ def msts(root: Path, variant: str) -> Rows:
         category="hazard_category",
         subcategory="hazard_subcategory",
         description="unsafe_image_description",
+        language=LANGUAGES.get(variant, "en"),
+        grades=by_authors("U??" if form == "textonly" else "S?U"),
         meta=("case_id", "case_text", "prompt_type", "hazard_subsubcategory"),
         needs=("case_id", "prompt_type"),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.errors import BadRow
 from vlsbench.pairs import (
     Fields,
     Image,
@@ -15,7 +14,7 @@ from vlsbench.pairs import (
     read_json,
     read_pairs,
 )
-from vlsbench.pairs.sources._declared import shipped
+from vlsbench.pairs.sources._declared import by_authors, shipped
 
 SCENARIOS = (
     "01-Illegal_Activitiy",
@@ -53,33 +52,35 @@ def mm_safetybench(root: Path, variant: str) -> Rows:
         shards = sorted((root / "data" / scenario.split("-", 1)[1]).glob(f"{split}-*.parquet"))
         for file in (questions,) if questions.exists() else shards:
             found = True
-            rows = _scenario(root, file, scenario, split, wording)
-            yield from (
-                row for row in rows if wanted is None or isinstance(row, BadRow) or row.id in wanted
-            )
+            yield from _scenario(root, file, scenario, split, wording, wanted)
     if not found:
         raise MissingFile(f"no data/processed_questions/{SCENARIOS[0]}.json in {root}")
 
 
-def _scenario(root: Path, file: Path, scenario: str, split: str, wording: str) -> Rows:
+def _scenario(
+    root: Path, file: Path, scenario: str, split: str, wording: str, wanted: set[str] | None
+) -> Rows:
     embedded = file.suffix == ".parquet"
 
-    def number(row: Fields) -> str:
-        return row.id("id") if embedded else row.label
+    def id(row: Fields) -> str:
+        return f"{scenario}/{row.id('id') if embedded else row.label}"
 
     def images(row: Fields) -> tuple[Image, ...]:
         if split == "Text_only":
             return ()
-        ref = f"data/imgs/{scenario}/{split}/{number(row)}.jpg"
+        ref = f"data/imgs/{scenario}/{split}/{id(row).rpartition('/')[2]}.jpg"
         return (row.image("image", ref) if embedded else file_image(root, ref),)
 
     return read_pairs(
         file,
-        id=lambda row: f"{scenario}/{number(row)}",
+        id=id,
         query="question" if embedded else wording,
         images=images,
         category=lambda row: scenario,
+        language="en",
+        grades=by_authors("U??" if split == "Text_only" else "??U"),
         meta=("Question", "Changed Question", "Key Phrase", "Phrase Type"),
+        keep=lambda row: wanted is None or id(row) in wanted,
     )
 
 

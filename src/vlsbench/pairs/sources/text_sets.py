@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from vlsbench.pairs import (
@@ -14,7 +15,7 @@ from vlsbench.pairs import (
     read_jsonl,
     read_pairs,
 )
-from vlsbench.pairs.sources._declared import shipped
+from vlsbench.pairs.sources._declared import by_authors, shipped
 
 
 @shipped("xstest")
@@ -33,6 +34,8 @@ def xstest(root: Path, variant: str) -> Rows:
         query="prompt",
         category="type",
         harmful=harmful,
+        language="en",
+        grades=lambda row: by_authors("U??" if harmful(row) else "S??"),
         meta=("focus", "note"),
         needs=("label",),
     )
@@ -42,7 +45,7 @@ def xstest(root: Path, variant: str) -> Rows:
 def advbench(root: Path, variant: str) -> Rows:
     """AdvBench: goals; ids are row numbers from 1."""
     file = find(root, "data/advbench/harmful_behaviors.csv", "harmful_behaviors.csv")
-    return read_pairs(file, query="goal")
+    return read_pairs(file, query="goal", language="en", grades=by_authors("U??"))
 
 
 @shipped("strongreject")
@@ -55,6 +58,8 @@ def strongreject(root: Path, variant: str) -> Rows:
         # The two files write the same categories with different capitals.
         category=lambda row: row.text("category").capitalize(),
         source="source",
+        language="en",
+        grades=by_authors("U??"),
         needs=("category", "source"),
     )
 
@@ -67,9 +72,74 @@ def simplesafetytests(root: Path, variant: str) -> Rows:
         id="id",
         query="prompts_final",
         category="harm_area",
+        language="en",
+        grades=by_authors("U??"),
         meta=("category",),
         needs=("category",),
     )
+
+
+@shipped("or-bench")
+def or_bench(root: Path, variant: str) -> Rows:
+    """OR-Bench: one of its files; ids are row numbers from 1."""
+    toxic = variant == "toxic"
+    return read_pairs(
+        find(root, f"or-bench-{variant}.csv"),
+        query="prompt",
+        category="category",
+        harmful=toxic,
+        language="en",
+        grades=by_authors("U??" if toxic else "S??"),
+    )
+
+
+@shipped("sorry-bench")
+def sorry_bench(root: Path, variant: str) -> Rows:
+    """SORRY-Bench: unsafe instructions, as written or in other styles; the first turn is asked."""
+
+    def query(row: Fields) -> str:
+        turns = row.fields.get("turns")
+        if not isinstance(turns, list) or not turns or not isinstance(turns[0], str):
+            raise RowError("'turns' is no list of texts")
+        return Fields({"turns": turns[0]}).text("turns")
+
+    files = [find(root, "question.jsonl")]
+    files += sorted(root.glob("question_*.jsonl")) if variant == "all" else []
+    for file in files:
+        yield from read_pairs(
+            file,
+            id=lambda row: f"{row.id('question_id')}/{row.maybe('prompt_style') or 'base'}",
+            query=query,
+            category=lambda row: row.id("category"),
+            subcategory="prompt_style",
+            # Of the other styles, five are translations: `translate-zh-cn`.
+            language=lambda row: row.maybe("prompt_style").partition("translate-")[2][:2] or "en",
+            grades=by_authors("U??"),
+            keep=lambda row: variant == "all" or row.maybe("prompt_style") in ("", "base"),
+        )
+
+
+@shipped("jbb-behaviors")
+def jbb_behaviors(root: Path, variant: str) -> Rows:
+    """JBB-Behaviors: misuse, and benign behaviours of the same topics; ids are `<half>/<Index>`."""
+    for half in ("harmful", "benign") if variant == "all" else (variant,):
+        name = f"{half}-behaviors.csv"
+        yield from read_pairs(
+            find(root, f"data/{name}", name),
+            id=partial(_of_half, half),
+            query="Goal",
+            category="Category",
+            subcategory="Behavior",
+            harmful=half == "harmful",
+            source="Source",
+            language="en",
+            grades=by_authors("U??" if half == "harmful" else "S??"),
+            needs=("Index",),
+        )
+
+
+def _of_half(half: str, row: Fields) -> str:
+    return f"{half}/{row.id('Index')}"
 
 
 @shipped("alpaca-seed")
@@ -84,7 +154,15 @@ def alpaca_seed(root: Path, variant: str) -> Rows:
         return f"{row.text('instruction')}\n\n{given}" if given else row.text("instruction")
 
     file = find(root, "seed_tasks.jsonl")
-    return read_pairs(file, id="id", query=query, harmful=False, meta=("name",))
+    return read_pairs(
+        file,
+        id="id",
+        query=query,
+        harmful=False,
+        language="en",
+        grades=by_authors("S??"),
+        meta=("name",),
+    )
 
 
 @shipped("llava-coco")
@@ -115,4 +193,6 @@ def llava_coco(root: Path, variant: str) -> Rows:
         category="category",
         harmful=False,
         description=lambda row: captions.get(row.maybe("image"), ""),
+        language="en",
+        grades=by_authors("S?S" if captions else "S??"),
     )

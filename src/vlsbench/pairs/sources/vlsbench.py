@@ -19,7 +19,7 @@ from vlsbench.pairs import (
     inside,
     read_pairs,
 )
-from vlsbench.pairs.sources._declared import shipped
+from vlsbench.pairs.sources._declared import by_authors, shipped
 
 
 @shipped("vlsbench")
@@ -62,6 +62,8 @@ def vlsbench(root: Path, variant: str) -> Rows:
             description="image_description",
             reason="safety_reason",
             source="source",
+            language="en",
+            grades=by_authors("S?U"),
         )
 
 

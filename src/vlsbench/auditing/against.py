@@ -1,0 +1,264 @@
+"""Measures held against labels: what an audit found of pairs, and what authors or people say.
+
+Labels are those of `Pair.grades`. A grade that is borderline or unknown is in no table of
+agreement; how measures take borderline pairs is counted apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlsbench.agreement import cohen_kappa, kappa_interval
+from vlsbench.auditing.judged import Judged, JudgedPair
+from vlsbench.auditing.overlap import Channel, Estimate, OverlapPair, OverlapSummary
+from vlsbench.judge import Part
+from vlsbench.pairs import Grade, Pair
+from vlsbench.stats import (
+    Interval,
+    Rate,
+    clustered_rate,
+    difference_interval,
+    mean_interval,
+    numbered,
+)
+
+NAMED = 0.5
+"""Probability from which a query counts as naming what its image shows."""
+NAMING, JUDGED, PATTERN = "query names the image", "judged harmful", "judged pattern"
+COMPARISONS = (
+    (NAMING, NAMING, str(Part.TEXT), slice(0, 1)),
+    *(
+        (JUDGED, f"{JUDGED} {part}", str(part), slice(place, place + 1))
+        for place, part in enumerate(Part)
+    ),
+    (PATTERN, PATTERN, "pattern", slice(None)),
+)
+"""Finding, its key in `Graded.found`, what is graded, and its letters in `Graded.grades`."""
+LETTERS = {Grade.SAFE: "S", Grade.UNSAFE: "U", Grade.BORDERLINE: "B"}
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A pair with grades, and what the measures found of it."""
+
+    set: str
+    cluster: str
+    chars: int
+    """Length of the query."""
+    by: str
+    """Whose the grades are: authors, people."""
+    grades: str
+    """Of text, image and pair, a letter each: S, B, U, or ? where nobody says."""
+    harmful: bool
+    found: Mapping[str, str]
+    """What was found (`NAMING`, `JUDGED` and a part, `PATTERN`) → S, U, or the pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One finding held against the grades that it should agree with."""
+
+    finding: str
+    """`query names the image`, `judged harmful` or `judged pattern`."""
+    part: str
+    """What is graded: text, image, pair; `pattern` for all three."""
+    by: str
+    """Whose the grades are: authors, people."""
+    pairs: int
+    """Pairs with a finding and a grade of safe or unsafe."""
+    confusion: Mapping[str, Mapping[str, int]]
+    """Grade → finding → pairs: S is safe and U unsafe, a pattern has three letters."""
+    unsafe: Rate
+    """Share that is graded unsafe (of patterns: as a pair)."""
+    found: Rate
+    """Share that is found unsafe."""
+    bias: Estimate
+    """`found - unsafe`: above 0 where the finding says unsafe too often."""
+    agreement: Rate
+    """Share with the same label."""
+    kappa: Estimate
+    """Cohen's kappa: 0 is what the shares alone give, 1 is agreement; None where all grades, or all
+    findings, are one."""
+    majority: float | None
+    """Agreement of the trivial baseline that says of all pairs what is graded most often."""
+    length: float | None
+    """Kappa of the best cut of the queries' lengths, chosen with the grades in hand; None of
+    patterns, and where all grades are one."""
+    borderline: Rate
+    """Share found unsafe of the pairs that are graded borderline."""
+    ungraded: int
+    """Pairs with a finding and without a grade of this part."""
+    unmeasured: int
+    """Graded pairs without a finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldShare:
+    """The corrected share of leaking pairs, which is to be quoted, held against the graded one.
+
+    Where the text of every harmful pair is graded safe or unsafe.
+    """
+
+    finding: str
+    by: str
+    leak: Estimate
+    """Corrected, of the harmful pairs."""
+    unsafe: Rate
+    """Share of the harmful pairs whose text is graded unsafe."""
+    bias: Estimate
+    """`leak - unsafe`; its interval takes the two for independent, and is rather too wide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """All of an audit that could be held against grades."""
+
+    labels: tuple[Held, ...]
+    shares: tuple[HeldShare, ...] = ()
+
+
+def graded(
+    pair: Pair, name: str, overlap: OverlapPair | None, judged: JudgedPair | None
+) -> Graded | None:
+    """Put a pair's grades beside what was found of it; None where it has none."""
+    if not pair.grades:
+        return None
+    found = {}
+    if overlap and overlap.naming is not None:
+        found[NAMING] = "U" if overlap.naming >= NAMED else "S"
+    for part in Part if judged else ():
+        if judged and (label := judged.harmful_by(part)) is not None:
+            found[f"{JUDGED} {part}"] = "U" if label else "S"
+    if judged and judged.pattern:
+        found[PATTERN] = judged.pattern
+    given = (pair.grades.text, pair.grades.image, pair.grades.pair)
+    letters = "".join(LETTERS.get(grade, "?") for grade in given)
+    by = str(pair.grades.by)
+    return Graded(name, pair.cluster, len(pair.query), by, letters, pair.harmful, found)
+
+
+def hold(
+    rows: Sequence[Graded], overlap: OverlapSummary | None = None, judged: Judged | None = None
+) -> Against:
+    """Hold findings against grades.
+
+    Args:
+        rows: Pairs with grades, perhaps of several sets.
+        overlap: Measure A of the one set that they are of; gives its corrected share.
+        judged: Measure B of it.
+    """
+    labels, shares = list[Held](), list[HeldShare]()
+    for by in sorted({row.by for row in rows}):
+        mine = [row for row in rows if row.by == by]
+        labels += filter(None, (_held(mine, by, *asked) for asked in COMPARISONS))
+        shares += _shares([row for row in mine if row.harmful], by, overlap, judged)
+    return Against(tuple(labels), tuple(shares))
+
+
+def _held(
+    rows: Sequence[Graded], by: str, finding: str, key: str, part: str, letters: slice
+) -> Held | None:
+    known = [(row, row.grades[letters], row.found.get(key)) for row in rows]
+    decided = [one for one in known if not set(one[1]) - {"S", "U"}]
+    both = [(row, grade, found) for row, grade, found in decided if found]
+    if not both:
+        return None
+    chosen, graded, found = zip(*both, strict=True)
+    clusters = numbered((row.set, row.cluster) for row in chosen)
+    # Of a pattern, the last letter says whether the pair is unsafe.
+    truth = np.array([grade[-1] == "U" for grade in graded])
+    said = np.array([one[-1] == "U" for one in found])
+    classes = sorted({*graded, *found})
+    cells = [classes.index(a) * len(classes) + classes.index(b) for _, a, b in both]
+    tables = np.zeros((clusters.max() + 1, len(classes) ** 2))
+    np.add.at(tables, (clusters, np.array(cells)), 1)
+    counts = Counter(zip(graded, found, strict=True))
+    borderline = [(row, one) for row, grade, one in known if one and "B" in grade]
+    table = tables.sum(axis=0).reshape(len(classes), -1)
+    # Where all grades are one, or all findings, their shares alone say all there is to say.
+    told = len(set(graded)) > 1 and len(set(found)) > 1
+    return Held(
+        finding=finding,
+        part=part,
+        by=by,
+        pairs=len(both),
+        confusion={
+            a: {b: counts[a, b] for b in classes if counts[a, b]} for a in sorted({*graded})
+        },
+        unsafe=clustered_rate(truth, clusters),
+        found=clustered_rate(said, clusters),
+        bias=_bias(said.astype(float) - truth, clusters),
+        agreement=clustered_rate([a == b for _, a, b in both], clusters),
+        kappa=_estimate(len(both), cohen_kappa(table), kappa_interval(tables))
+        if told
+        else Estimate(len(both), None, None, None),
+        majority=max(Counter(graded).values()) / len(both),
+        length=_by_length([row.chars for row in chosen], truth)
+        if told and part != "pattern"
+        else None,
+        borderline=clustered_rate(
+            [one[-1] == "U" for _, one in borderline],
+            numbered((row.set, row.cluster) for row, _ in borderline),
+        ),
+        ungraded=sum(bool(found) and "?" in grade for _, grade, found in known),
+        unmeasured=len(decided) - len(both),
+    )
+
+
+def _estimate(n: int, value: float | None, bounds: Interval | None) -> Estimate:
+    return Estimate(n, value, *(bounds or (None, None)))
+
+
+def _bias(apart: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
+    """Return the mean of differences of -1, 0 and 1."""
+    bounds = mean_interval(apart, clusters)
+    if not apart.any():
+        # None is seen, but as many as n without one does not rule out may be there.
+        most = clustered_rate(apart != 0, clusters).high or 0.0
+        bounds = Interval(-most, most)
+    return _estimate(len(apart), float(apart.mean()), bounds)
+
+
+def _by_length(chars: Sequence[int], truth: NDArray[np.bool_]) -> float | None:
+    """Return the kappa of the best rule "longer (or shorter) than so many characters"."""
+    order = np.argsort(chars, kind="stable")
+    sizes, unsafe = np.array(chars)[order], truth[order]
+    ends = np.flatnonzero(np.diff(sizes)) + 1
+    total, total_unsafe = len(truth), int(truth.sum())
+    found = []
+    for end, below in zip(ends, np.cumsum(unsafe)[ends - 1], strict=True):
+        shorter = np.array([[end - below, total - total_unsafe - end + below],
+                            [below, total_unsafe - below]], float)  # fmt: skip
+        found += [cohen_kappa(shorter), cohen_kappa(shorter[:, ::-1])]
+    return max((one for one in found if one is not None), default=None)
+
+
+def _shares(
+    rows: Sequence[Graded], by: str, overlap: OverlapSummary | None, judged: Judged | None
+) -> Iterator[HeldShare]:
+    if not {row.grades[0] for row in rows} <= {"S", "U"}:
+        return  # the share is of all harmful pairs: their grades must be known
+    unsafe = clustered_rate(
+        [row.grades[0] == "U" for row in rows], numbered((row.set, row.cluster) for row in rows)
+    )
+    content = overlap.group.channel(Channel.CONTENT) if overlap else None
+    corrected = judged.group.corrected if judged else None
+    for finding, n, share in (
+        (NAMING, content.pairs if content else 0, content.leaking if content else None),
+        (JUDGED, judged.group.vsil.n if judged else 0, corrected),
+    ):
+        if not share or share.value is None or share.low is None or share.high is None:
+            continue
+        if unsafe.rate is None or unsafe.low is None or unsafe.high is None:
+            continue
+        leak = Interval(share.low, share.high)
+        apart = difference_interval(
+            share.value, leak, unsafe.rate, Interval(unsafe.low, unsafe.high)
+        )
+        bias = _estimate(n, share.value - unsafe.rate, apart)
+        yield HeldShare(finding, by, _estimate(n, share.value, leak), unsafe, bias)

@@ -1,0 +1,93 @@
+"""What training and evaluation tools write into one cell: a conversation, an image as base64."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vlsbench.pairs._decode import ImageData, ImageError
+from vlsbench.pairs._pair import RowError
+from vlsbench.pairs._rows import Fields
+from vlsbench.pairs._whole import sniff_mime
+from vlsbench.text import first_line
+
+BASE64 = ("iVBOR", "/9j/", "R0lGOD", "UklGR", "data:image/")
+"""How an image begins that is written as text."""
+MARK = "<image>"
+ASKING = ("human", "user")
+
+
+@dataclass(frozen=True)
+class WrittenImage:
+    """An image written into a table as base64, as those of VLMEvalKit have it."""
+
+    ref: str
+    text: str = field(repr=False)
+
+    @classmethod
+    def of(cls, text: str) -> WrittenImage:
+        """Name it by its digest, so that rows with the same image are one cluster.
+
+        Raises:
+            RowError: It does not begin like an image; the rest is looked at when it is shown.
+        """
+        text = text.partition("base64,")[2] or text
+        start = base64.b64decode(f"{text[:64]:=<64}")
+        if not sniff_mime(start):
+            raise RowError("the image cell is base64 of no image")
+        return cls(hashlib.sha256(text.encode()).hexdigest()[:16], text)
+
+    def read(self) -> ImageData:
+        """Return the bytes. Raises `ImageError` where it is cut off or no image."""
+        try:
+            data = base64.b64decode("".join(self.text.split()), validate=True)
+        except ValueError as error:
+            raise ImageError(f"image {self.ref}: not base64 ({first_line(error)})") from None
+        return ImageData.of(data, self.ref)
+
+    def fault(self) -> str | None:
+        """Read it and look at its structure."""
+        try:
+            self.read()
+        except ImageError as error:
+            return str(error)
+        return None
+
+
+def asked_in(turns: object) -> list[object]:
+    """Return what a human or user says in a conversation, turn by turn; nothing of a text."""
+    return [
+        turn.get("value") or turn.get("content")
+        for turn in (turns if isinstance(turns, list) else ())
+        if isinstance(turn, Mapping) and (turn.get("from") or turn.get("role")) in ASKING
+    ]
+
+
+def query_of(row: Fields, key: str, images: int) -> str:
+    """Return a row's query: a text, or what is asked first in a conversation.
+
+    Args:
+        row: A row.
+        key: Its column; a list is a conversation of LLaVA or ShareGPT (`from`, `value`) or of chat
+            messages (`role`, `content`), whose `<image>` marks are taken out.
+        images: How many the row has: where there are marks, as many are needed.
+
+    Raises:
+        RowError: There is no query.
+    """
+    turns = row.fields.get(key)
+    if not isinstance(turns, list):
+        return row.text(key)
+    asked = next(iter(asked_in(turns)), None)
+    parts = asked if isinstance(asked, list) else [asked]
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
+    text = "\n".join(part for part in texts if isinstance(part, str))
+    if (marks := text.count(MARK)) not in (0, images):
+        raise RowError(f"{key!r} asks about {marks} images ({MARK}), and the row has {images}")
+    query = re.sub(rf"\s*(?:{MARK}\s*)+", " ", text).strip()
+    if not query:
+        raise RowError(f"{key!r} holds no text of a human or user")
+    return query

@@ -1,0 +1,49 @@
+"""USB-SafeBench: risky and safe images with risky and safe texts, and over-refusal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vlsbench.pairs import Fields, RowError, Rows, file_image, find, read_pairs
+from vlsbench.pairs.sources._declared import by_authors, shipped
+
+USAGES = ("vulnerability", "overrefusal")
+
+
+@shipped("usb")
+def usb(root: Path, variant: str) -> Rows:
+    """Yield one file in one language; `usage` says which pairs are benign."""
+    size, _, language = variant.partition("_")
+    query = "text_zh" if language else "text"
+
+    def benign(row: Fields) -> bool:
+        usage = row.text("usage")
+        if usage not in USAGES:
+            raise RowError(f"usage is {usage!r}, not {' or '.join(USAGES)}")
+        return usage == USAGES[1]
+
+    def pattern(row: Fields) -> str:
+        risks = [_risk(row, key) for key in ("text_risk", "img_risk")]
+        return "??S" if benign(row) else "".join("SU"[risk] for risk in risks) + "U"
+
+    return read_pairs(
+        find(root, f"USB_{size}_final.csv"),
+        id="id",
+        query=query,
+        images=lambda row: (file_image(root, row.text("open_url")),),
+        category=lambda row: row.maybe("level1_category"),
+        subcategory="level2_category",
+        harmful=lambda row: not benign(row),
+        language=language or "en",
+        grades=lambda row: by_authors(pattern(row)),
+        meta=("level3_category", "img_style", "usage"),
+        # The benign ones, of another set, may have no Chinese text.
+        keep=lambda row: not language or bool(row.maybe(query)),
+        needs=("open_url", "usage", "img_risk", "text_risk"),
+    )
+
+
+def _risk(row: Fields, key: str) -> bool:
+    if (said := row.text(key)) not in ("0", "1"):
+        raise RowError(f"{key} is {said!r}, not 0 or 1")
+    return said == "1"

@@ -1,0 +1,129 @@
+"""Files as training and evaluation tools write them, read as custom datasets."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vlsbench.errors import BadRows, VlsbenchError
+from vlsbench.pairs import Pair, image_faults, load
+
+from .conftest import picture
+
+HUMAN = {"from": "human", "value": "<image>\nIs this toaster safe by the bath?"}
+LLAVA = {"id": "a", "image": "a.png", "conversations": [HUMAN, {"from": "gpt", "value": "No."}]}
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def test_conversations_of_llava_are_asked_their_first_question(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture())
+    (pair,) = load(written(tmp_path / "set.json", [LLAVA]))
+    assert (pair.id, pair.query) == ("a", "Is this toaster safe by the bath?")
+    assert not image_faults([pair])
+
+
+def test_a_conversation_that_goes_on_is_told(tmp_path: Path) -> None:
+    turns = [*LLAVA["conversations"], HUMAN | {"value": "Are you sure?"}]
+    rows = [LLAVA, LLAVA | {"id": "b", "conversations": turns}]
+    said = list(load(written(tmp_path / "set.json", rows)).columns.said())
+    assert "1 of 2 conversations go on after the first question" in said[-1]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "<image><image>Which of the two toasts faster?",
+        "Which of the two <image> <image>\ntoasts faster?",
+        [{"type": "image"}, {"type": "text", "text": "Which of the two toasts faster?"}],
+    ],
+)
+def test_messages_with_several_images(tmp_path: Path, asked: object) -> None:
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": asked}]
+    row = {"messages": messages, "images": ["a.png", "b.png"]}
+    (pair,) = load(written(tmp_path / "set.json", [row]))
+    assert pair.query == "Which of the two toasts faster?"
+    assert [image.ref for image in pair.images] == ["a.png", "b.png"]
+
+
+def test_conversations_packed_as_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps(LLAVA).encode()))
+    (pair,) = load(path)
+    assert pair.query == "Is this toaster safe by the bath?"
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (LLAVA | {"image": ["a.png", "b.png"]}, "asks about 1 images (<image>), and the row has 2"),
+        (LLAVA | {"conversations": []}, "holds no text of a human or user"),
+        (LLAVA | {"conversations": [{"from": "gpt", "value": "No."}, 7]}, "holds no text of a"),
+        (LLAVA | {"conversations": [HUMAN | {"value": "<image>"}]}, "holds no text of a human"),
+    ],
+)
+def test_a_conversation_that_asks_nothing_is_a_bad_row(
+    tmp_path: Path, row: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(BadRows) as error:
+        load(written(tmp_path / "set.json", [row]))
+    assert reason in error.value.rows[0].reason
+
+
+def tsv(path: Path, images: list[str]) -> Path:
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerow(["index", "image", "question", "category"])
+        writer.writerows([n, image, "What is this?", "kitchen"] for n, image in enumerate(images))
+    return path
+
+
+def test_a_table_of_vlmevalkit_holds_its_images(tmp_path: Path) -> None:
+    red, blue = (base64.b64encode(picture(colour)).decode() for colour in ("red", "blue"))
+    pairs: list[Pair] = list(load(tsv(tmp_path / "set.tsv", [red, blue, red, f'["{red}"]'])))
+    assert [pair.images[0].read().data for pair in pairs[:2]] == [picture("red"), picture("blue")]
+    assert pairs[0].cluster == pairs[2].cluster == pairs[3].cluster != pairs[1].cluster
+    assert not image_faults(pairs)
+
+
+def test_a_cut_image_in_a_table_is_named_before_anything_is_asked(tmp_path: Path) -> None:
+    whole = base64.b64encode(picture("red", (40, 40), "JPEG")).decode()
+    pairs = load(tsv(tmp_path / "set.tsv", [whole, whole[:400]]))
+    (fault,) = image_faults(pairs)
+    assert fault.row == "2"
+
+
+def shards(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True)
+    for name in names:
+        rows = [{"query": f"May I toast? ({name})", "id": name}]
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}-00000-of-00001.parquet")
+
+
+def test_splits_are_not_read_together(tmp_path: Path) -> None:
+    shards(tmp_path / "set/data", "test", "train")
+    with pytest.raises(VlsbenchError) as error:
+        load(tmp_path / "set")
+    said = str(error.value)
+    assert "holds the splits test, train: name one, such as" in said
+    place = said.rpartition(" ")[2]
+    assert [pair.id for pair in load(place)] == ["train"]
+    assert [pair.id for pair in load(tmp_path / "set/data/test")] == ["test"]
+    with pytest.raises(VlsbenchError, match="validation"):
+        load(tmp_path / "set/data/validation")
+
+
+def test_shards_of_one_split_are_one_set(tmp_path: Path) -> None:
+    shards(tmp_path / "data", "test")
+    assert [pair.id for pair in load(tmp_path)] == ["test"]
