@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vlsbench.engine._budget import Breaker, Budget, StopSignal
 from vlsbench.engine._ledger import Call, Ledger
@@ -27,6 +27,9 @@ from vlsbench.models import (
     unknown_mark,
 )
 from vlsbench.registry import guarded
+
+if TYPE_CHECKING:
+    from vlsbench.engine._batches import Batches
 
 PROBE = "probe"
 """Role of harmless questions that find out what a model takes."""
@@ -48,8 +51,16 @@ class Tally:
     cost_known: bool = True
     outcomes: Counter[str] = field(default_factory=Counter)
     """Outcome tags as the job gives them (`unscored`, `unsafe`, …)."""
+    batches: str = ""
+    """How batches stand."""
     note: str = ""
     """What else a person should know now."""
+
+    def count(self, cost: float | None) -> None:
+        """Count an answered call and what it cost."""
+        self.calls += 1
+        self.cost += cost or 0.0
+        self.cost_known = self.cost_known and cost is not None
 
 
 class Context:
@@ -77,6 +88,8 @@ class Context:
         self.ledger = ledger
         self.signal = signal
         self.tally = tally
+        self.batches: Batches | None = None
+        """Take calls to models that are asked in batches."""
         self._siblings = siblings
         self._budget = budget
         self._breaker = Breaker(signal)
@@ -139,6 +152,9 @@ class Context:
             self.tally.reused += 1
             await self._look_at(model, role, found.reply)
             return found.reply
+        if self.batches and (reply := await self.batches.ask(key, role, model, request)):
+            await self._look_at(model, role, reply)
+            return reply
         reserved = await self._budget.reserve(model.spec, request)
         cost, most = None, 0.0
         try:
@@ -164,9 +180,7 @@ class Context:
             rendered=request.canonical,
         )
         await self._look_at(model, role, reply)
-        self.tally.calls += 1
-        self.tally.cost += cost or 0.0
-        self.tally.cost_known = self.tally.cost_known and cost is not None
+        self.tally.count(cost)
         return reply
 
     async def probe(self) -> None:

@@ -305,6 +305,10 @@ class Ledger:
 
     # Reading.
 
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return what a query of the tables (`_schema.py`) finds."""
+        return self._reader.execute(sql, values).fetchall()
+
     def meta(self, key: str) -> str | None:
         """Return one fact of the run."""
         row = self._reader.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from vlsbench.evaluation._run import CostEstimate, EvaluationPlan
-from vlsbench.models import image_tokens, text_tokens
+from vlsbench.models import expected_price, image_tokens, text_tokens
 from vlsbench.pairs import Image, ImageError, image_size, show
 
 SAMPLE = 200
@@ -34,7 +34,8 @@ def estimate(plan: EvaluationPlan) -> CostEstimate:
     """Estimate what the open pairs will take; the first ones stand for all."""
     presentation, judge = plan.shown, plan.judge
     answers = max(0, plan.answers - plan.ended)
-    target_price, judge_price = plan.prices[plan.target.spec], plan.prices[judge.name]
+    target_price = expected_price(plan.prices[plan.target.spec], plan.target)
+    judge_price = expected_price(plan.prices[judge.name], judge.model)
     sample = list(islice(plan.selection, SAMPLE))
     shown = [show(pair, presentation.view, plan.swapper) for pair in sample]
     text = text_tokens(sum(len(s.text) for s in shown) / len(shown) + len(presentation.system))

@@ -13,10 +13,10 @@ from vlsbench.lab._faults import REPLY_FAULTS as REPLY_FAULTS
 from vlsbench.lab._look import see as see
 from vlsbench.lab._models import MODELS as MODELS
 from vlsbench.lab._models import open_model as open_model
-from vlsbench.lab._server import Setup as Setup
 from vlsbench.lab._server import running as running
 from vlsbench.lab._server import serving as serving
 from vlsbench.lab._server import stats as stats
+from vlsbench.lab._setup import Setup as Setup
 from vlsbench.lab._world import ACTS as ACTS
 from vlsbench.lab._world import THINGS as THINGS
 from vlsbench.lab._world import WORLD_VERSION as WORLD_VERSION
