@@ -1,5 +1,6 @@
 """The engine of every job: the ledger, `ctx.call`, stages, budgets and the local executor."""
 
+from vlsbench.engine._batch_rows import OVER as OVER
 from vlsbench.engine._batch_rows import BatchRow as BatchRow
 from vlsbench.engine._batch_rows import read_batches as read_batches
 from vlsbench.engine._blobs import bad_blobs as bad_blobs
@@ -39,5 +40,7 @@ from vlsbench.engine._session import check_same_run as check_same_run
 from vlsbench.engine._session import handle_sigint as handle_sigint
 from vlsbench.engine._session import open_siblings as open_siblings
 from vlsbench.engine._session import run_async as run_async
+from vlsbench.engine._watch import Standing as Standing
+from vlsbench.engine._watch import Watch as Watch
 from vlsbench.engine._writer import LedgerError as LedgerError
 from vlsbench.engine._writer import Statement as Statement

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import TypeGuard
 
 from vlsbench.engine._batch_rows import (
     GONE,
@@ -87,6 +88,13 @@ class Batches:
         """
         self._tasks.append(asyncio.create_task(self._heed()))
         known = {model.spec: model for model in models if isinstance(model, HttpChat)}
+        for spec, model in known.items():
+            answered = (
+                "SELECT 1 FROM calls WHERE model = ? AND "
+                "json_extract(reply, '$.finish') <> 'rejected' LIMIT 1"
+            )
+            if model.batching and self._ledger.rows(answered, spec):
+                model.adapted.learns = False
         for path in self._folder.glob("*"):
             path.unlink()
         for row in read_batches(self._ledger):
@@ -135,7 +143,16 @@ class Batches:
         which = "batch goes" if len(rows) == 1 else "batches go"
         return f"{len(rows)} {which} on at the provider with {waiting}, and nothing is lost"
 
-    async def ask(self, key: str, role: str, model: ChatModel, request: Request) -> Reply | None:
+    def takes(self, model: ChatModel, key: str, role: str) -> TypeGuard[HttpChat]:
+        """Tell whether a call goes into a batch, or is in one already."""
+        known = isinstance(model, HttpChat) and (model.batching or key in self._by_key)
+        return bool(known) and role != PROBE
+
+    def under_way(self, key: str) -> bool:
+        """Tell whether a batch asks this already."""
+        return key in self._by_key
+
+    async def ask(self, key: str, model: HttpChat, request: Request, role: str) -> Reply | None:
         """Return what a batch answered; None where the call is to be an ordinary one.
 
         Raises:
@@ -144,7 +161,7 @@ class Batches:
         for _ in range(ROUNDS):
             batch, reserved = self._by_key.get(key), None
             if batch is None:
-                if role == PROBE or not isinstance(model, HttpChat) or not model.batching:
+                if not model.batching:
                     return None
                 reserved = await self._budget.reserve(model.spec, request, BATCH_PRICE)
                 batch = self._join(key, role, model, request)

@@ -94,9 +94,11 @@ class Context:
         self._budget = budget
         self._breaker = Breaker(signal)
         self._in_flight: dict[str, asyncio.Future[Reply]] = {}
+        self._places: dict[str, asyncio.Semaphore] = {}
         self._answering: dict[str, bool] = {}
         """Whether a model, by its spec, has answered since the run was started or resumed."""
         self._saying_hello = asyncio.Lock()
+        self._learning = asyncio.Lock()
         self._noted = set(ledger.notes())
         self._probes = list(probes)
         self._probing = asyncio.Lock()
@@ -152,9 +154,32 @@ class Context:
             self.tally.reused += 1
             await self._look_at(model, role, found.reply)
             return found.reply
-        if self.batches and (reply := await self.batches.ask(key, role, model, request)):
-            await self._look_at(model, role, reply)
-            return reply
+        if self.batches and self.batches.takes(model, key, role):
+            async with self._learning:
+                # Until a model has answered, it is not known what may be sent to it.
+                if model.adapted.learns and not self.batches.under_way(key):
+                    return await self._ordinary(key, role, model, request)
+            if reply := await self.batches.ask(key, model, request, role):
+                await self._look_at(model, role, reply)
+                return reply
+        return await self._ordinary(key, role, model, request)
+
+    async def _ordinary(self, key: str, role: str, model: ChatModel, request: Request) -> Reply:
+        async with self._place(model):
+            return await self._buy(key, role, model, request)
+
+    def _place(self, model: ChatModel) -> contextlib.AbstractAsyncContextManager[Any]:
+        """Return what holds a call's place at its server until the reply is on disk.
+
+        The connection itself is free before: without this, a slow disk would let more calls be
+        asked, and lost by a kill, than are allowed in flight.
+        """
+        most: int | None = getattr(model, "connections", None)
+        if most is None:
+            return contextlib.nullcontext()
+        return self._places.setdefault(model.endpoint, asyncio.Semaphore(most))
+
+    async def _buy(self, key: str, role: str, model: ChatModel, request: Request) -> Reply:
         reserved = await self._budget.reserve(model.spec, request)
         cost, most = None, 0.0
         try:

@@ -112,6 +112,9 @@ class EvaluationPlan:
     def warnings(self) -> Iterator[str]:
         """Say what is assumed of the set, and what is doubtful about asking several times."""
         yield from self.selection.assumptions(self.shown.view)
+        batching = (getattr(model, "batching", None) for model in (self.target, self.judge.model))
+        if self.settings["connection"]["batch"] and not any(batching):
+            yield "--batch has no effect: neither target nor judge is on a server with batches"
         cold = (
             ("target", self.shown.samples, self.shown.params.temperature, "--temperature"),
             ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -193,7 +194,16 @@ class BatchApi:
                 form.add_field("file", file, filename=path.name, content_type="application/jsonl")
                 return await self._send("POST", "/files", data=form)
 
-        return str(_read(lambda body: json.loads(body)["id"], await self._retried(once)))
+        try:
+            sent = await self._retried(once)
+        except Refused as refused:
+            if not _missing(refused):
+                raise
+            raise FatalCall(
+                f"{self._spec}: no batches at {self._server.url} ({refused.reply.detail}): go on "
+                "without --batch"
+            ) from None
+        return str(_read(lambda body: json.loads(body)["id"], sent))
 
     async def create(self, file: str, endpoint: str, name: str) -> BatchState:
         """Create a batch, once: where the answer is lost, the batch may exist all the same.
@@ -218,7 +228,8 @@ class BatchApi:
         after = ""
         while True:
             params = {"limit": str(PAGE), **({"after": after} if after else {})}
-            found, more = _read(_page, await self._get("/batches", params=params))
+            once = partial(self._send, "GET", "/batches", params=params)
+            found, more = _read(_page, await self._retried(once))
             for state in found:
                 if state.name == name and state.status != "failed":
                     return state
@@ -231,24 +242,16 @@ class BatchApi:
         try:
             return _read(read_state, await self._send("GET", f"/batches/{remote}"))
         except Refused as refused:
-            if "http 404" in refused.reply.detail:
+            if _missing(refused):
                 return None
             raise
 
     async def download(self, file: str, path: Path) -> None:
         """Download a file of answers, whole."""
+        await self._retried(partial(self._send, "GET", f"/files/{file}/content", into=path))
 
-        async def once() -> bytes:
-            return await self._send("GET", f"/files/{file}/content", into=path)
-
-        await self._retried(once)
-
-    async def _get(self, where: str, **more: Any) -> bytes:
-        return await self._retried(lambda: self._send("GET", where, **more))
-
-    async def _retried(self, once: Callable[[], Any]) -> bytes:
-        sent: bytes = await retrying(self._server.patience, time.monotonic())(once)
-        return sent
+    async def _retried(self, once: Callable[[], Awaitable[bytes]]) -> bytes:
+        return await retrying(self._server.patience, time.monotonic())(once)
 
     async def _send(
         self, method: str, where: str, *, into: Path | None = None, **more: Any
@@ -278,6 +281,10 @@ class BatchApi:
         # Either raises, or says what the server would not take.
         reply = server.not_ok(self._spec, response.status, read_error(body), after)
         raise FatalCall(f"{self._spec}: the server refuses a batch ({reply.detail})")
+
+
+def _missing(refused: Refused) -> bool:
+    return refused.reply.detail.startswith("http 404")
 
 
 def _read(read: Callable[[bytes], T], body: bytes) -> T:
