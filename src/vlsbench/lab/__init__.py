@@ -7,6 +7,7 @@ from vlsbench.lab._benchmarks import BENCHMARKS as BENCHMARKS
 from vlsbench.lab._benchmarks import benchmark as benchmark
 from vlsbench.lab._benchmarks import write as write
 from vlsbench.lab._draw import draw as draw
+from vlsbench.lab._faults import BATCH_FAULTS as BATCH_FAULTS
 from vlsbench.lab._faults import FAULTS as FAULTS
 from vlsbench.lab._faults import JUDGE_FAULTS as JUDGE_FAULTS
 from vlsbench.lab._faults import REPLY_FAULTS as REPLY_FAULTS
