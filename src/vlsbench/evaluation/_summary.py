@@ -22,7 +22,7 @@ from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import PairRow
 from vlsbench.evaluation._sampled import SAFE, Draws, Sampled
 from vlsbench.judge import Label
-from vlsbench.models import Finish
+from vlsbench.models import BATCHED, Finish
 from vlsbench.schemas import read_json
 from vlsbench.stats import Interval, Rate, clustered_rate, difference_interval
 from vlsbench.text import one_line
@@ -384,10 +384,12 @@ def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
             continue
         usage, cost = call.reply.usage, nan if call.cost is None else call.cost
         numbers.extend((call.reply.attempts, usage.input_tokens or 0, usage.output_tokens or 0))
-        numbers.extend((cost, call.reply.latency_s))
+        # How long a batch took says nothing of its requests.
+        numbers.extend((cost, nan if BATCHED in call.reply.extra else call.reply.latency_s))
     rows = []
     for key, numbers in sorted(paid.items(), key=lambda item: (item[0][0] != "target", item[0])):
         requests, tokens_in, tokens_out, costs, latencies = np.array(numbers).reshape(-1, 5).T
+        latencies = latencies[~np.isnan(latencies)]
         p50, p95 = np.quantile(latencies, (0.5, 0.95)) if len(latencies) else (None, None)
         total = float(costs.sum())
         rows.append(

@@ -6,6 +6,8 @@ Keys, base URLs and provider options are Inspect's own, from its environment var
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -140,11 +142,13 @@ class InspectChat:
             seed=request.params.seed,
             response_schema=schema,
             extra_body=request.params.more or None,
+            # A first question is answered at once: what it tells decides how others are asked.
+            batch=False if self.adapted.learns else None,
         )
-        tokens = most_tokens(request)
+        tokens, batched = most_tokens(request), self.batching and not self.adapted.learns
         try:
             async with self._limiter:
-                if not self.batching:
+                if not batched:
                     await self._pace.take(tokens)
                 began = time.perf_counter()
                 output = await self._model.generate([*system, user], config=config)
@@ -157,7 +161,7 @@ class InspectChat:
                 return reply
             raise CallFailed(said, 1, 1) from None
         reply = _reply(output, latency)
-        if self.batching:
+        if batched:
             return replace(reply, latency_s=0.0, extra={BATCHED: INSPECTS})
         self._pace.give_back(tokens, reply.usage)
         return reply
@@ -165,6 +169,11 @@ class InspectChat:
 
 def _batches(batching: Batching, kind: Any) -> Any:
     """Return Inspect's settings of the same meaning."""
+    with contextlib.suppress(ImportError):  # older versions print nothing
+        from inspect_ai.model._providers.util.batch_log import set_batch_log_callback
+
+        # Inspect prints how its batches stand on standard output, which is ours.
+        set_batch_log_callback(logging.getLogger(__name__).info)
     most = min(batching.requests, MOST_IN_BATCH)
     return kind(size=most, max_size=most, send_delay=batching.quiet_s, tick=batching.poll_s)
 
