@@ -196,10 +196,11 @@ class Batches:
             line = model.batch_line(key, request)
         except ImageError:
             return None
-        if len(line) > model.batching.size or self._leaving:
+        size = sum(map(len, line))
+        if size > model.batching.size or self._leaving:
             return None
         batch = self._collecting.get(model.spec)
-        if batch and batch.size + len(line) > model.batching.size:
+        if batch and batch.size + size > model.batching.size:
             self._close(batch)
             batch = None
         if batch is None:
@@ -209,8 +210,8 @@ class Batches:
             batch.file = self._path(batch).open("wb")
             self._follow(batch)
         assert batch.file is not None
-        batch.file.write(line)
-        batch.size += len(line)
+        batch.file.writelines(line)
+        batch.size += size
         batch.joined = time.monotonic()
         batch.keys.add(key)
         self._by_key[key] = batch

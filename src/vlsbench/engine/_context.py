@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from vlsbench.engine._budget import Breaker, Budget, StopSignal
 from vlsbench.engine._ledger import Call, Ledger
@@ -31,6 +31,10 @@ from vlsbench.registry import guarded
 if TYPE_CHECKING:
     from vlsbench.engine._batches import Batches
 
+T = TypeVar("T")
+
+IN_THREADS = 16
+"""Pieces of blocking work under way, or done and not yet taken over."""
 PROBE = "probe"
 """Role of harmless questions that find out what a model takes."""
 HELLO = Request("Say hello.", params=Params(max_tokens=256, temperature=None))
@@ -99,6 +103,7 @@ class Context:
         """Whether a model, by its spec, has answered since the run was started or resumed."""
         self._saying_hello = asyncio.Lock()
         self._learning = asyncio.Lock()
+        self._threads = asyncio.Semaphore(IN_THREADS)
         self._noted = set(ledger.notes())
         self._probes = list(probes)
         self._probing = asyncio.Lock()
@@ -112,6 +117,15 @@ class Context:
         if text not in self._noted:
             self._noted.add(text)
             await self.ledger.event("note", text=text)
+
+    async def in_thread(self, work: Callable[..., T], *given: Any) -> T:
+        """Do blocking work in a thread, such as reading images.
+
+        What is done and not yet taken over is bounded: with thousands of records under way, all
+        waiting for a batch, their images would else be read faster than they are sent.
+        """
+        async with self._threads:
+            return await asyncio.to_thread(work, *given)
 
     async def call(self, role: str, model: ChatModel, request: Request) -> Reply:
         """Ask a model, or return what it answered before.

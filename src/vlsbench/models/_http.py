@@ -333,11 +333,11 @@ class HttpChat:
 
         return BatchApi(self.spec, self._server)
 
-    def batch_line(self, key: str, request: Request) -> bytes:
-        """Write a request as a line of a batch's file. Raises `ImageError`."""
+    def batch_line(self, key: str, request: Request) -> list[bytes]:
+        """Return the pieces of a line that asks this in a batch's file. Raises `ImageError`."""
         head = {"custom_id": key, "method": "POST", "url": self.batch_path}
         pieces = self._pieces(self.adapted.request(request))
-        return b"".join((to_json(head)[:-1], b',"body":', *pieces, b"}\n"))
+        return [to_json(head)[:-1], b',"body":', *pieces, b"}\n"]
 
     def _pieces(self, request: Request) -> list[bytes]:
         images: list[tuple[bytes, bytes]] = []

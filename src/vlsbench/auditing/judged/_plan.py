@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -288,7 +287,7 @@ class MaterialStage:
         images: tuple[ImageData, ...] = ()
         if part is not Part.TEXT:
             try:
-                images = await asyncio.to_thread(_read, pair)
+                images = await ctx.in_thread(_read, pair)
             except ImageError as error:
                 return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
         text = "" if part is Part.IMAGE else pair.query
