@@ -71,7 +71,7 @@ def test_batches_give_the_same_labels_at_half_the_price(tmp_path: Path) -> None:
 
 def test_the_estimate_is_at_half_the_price(tmp_path: Path) -> None:
     asked: dict[str, Any] = {"model": "m@http://h/v1", "judge": "j@http://h/v1"}
-    asked["budget"] = Budget(**PRICED)
+    asked["budget"] = Budget(price="1,2", judge_price="1,2")
     plain, half = (
         vlsbench.plan(BENCH, connection=Connection(batch=batch), **asked).estimate
         for batch in (False, True)
