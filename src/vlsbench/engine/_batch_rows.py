@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import BinaryIO
 
-from vlsbench.engine._ledger import Ledger
+from vlsbench.engine._ledger import Ledger, reply_to_json
 from vlsbench.engine._writer import Statement
-from vlsbench.models import BatchApi, BatchState, HttpChat
+from vlsbench.models import BatchApi, BatchState, HttpChat, Reply
+from vlsbench.text import counted
 
 PREPARED, UPLOADED, MERGED, UNSENT, GONE = "prepared", "uploaded", "merged", "not sent", "gone"
 """States of a batch beside its provider's own."""
@@ -44,6 +45,15 @@ class BatchRow:
         """Delete what it asks."""
         return Statement("DELETE FROM batched WHERE batch = ?", (self.name,))
 
+    def answer(self, key: str, reply: Reply, cost: float | None) -> Statement:
+        """Record an answer to one of its requests as a call; what was asked is copied."""
+        values = (self.model, reply_to_json(reply), cost, time.time(), self.name)
+        return Statement(
+            "INSERT OR IGNORE INTO calls SELECT key, role, ?, request, ?, ?, ?, NULL FROM batched "
+            "WHERE batch = ? AND key = ?",
+            (*values, bytes.fromhex(key)),
+        )
+
     def told(self, state: BatchState) -> BatchRow:
         """Return it with what its provider says."""
         return replace(
@@ -58,10 +68,45 @@ class BatchRow:
 
 
 def read_batches(ledger: Ledger) -> list[BatchRow]:
-    """Return a run's batches, oldest first."""
+    """Return a run's batches, the one that changed last at the end."""
     if not ledger.rows("SELECT 1 FROM sqlite_master WHERE name = 'batches'"):
         return []  # a run of an earlier version
     return [BatchRow(*row) for row in ledger.rows("SELECT * FROM batches ORDER BY rowid")]
+
+
+def has_answered(ledger: Ledger, spec: str) -> bool:
+    """Tell whether a run has an answer of a model on record."""
+    finish = "json_extract(reply, '$.finish')"
+    found = f"SELECT 1 FROM calls WHERE model = ? AND {finish} <> 'rejected' LIMIT 1"
+    return bool(ledger.rows(found, spec))
+
+
+def describe(sent: Sequence[BatchRow], joining: int, merged: int) -> str:
+    """Say how batches stand.
+
+    Args:
+        sent: Those at providers.
+        joining: Calls that are being collected.
+        merged: Batches that were merged.
+    """
+    parts = [f"{joining:,} collected"] if joining else []
+    if sent:
+        asked, answered = sum(row.requests for row in sent), sum(row.answered for row in sent)
+        what = f"{answered:,} of {counted(asked, 'request')} answered"
+        parts.append(f"{counted(len(sent), 'batch')} submitted, {what}")
+    if merged:
+        parts.append(f"{merged:,} merged")
+    parts += [f"({row.detail})" for row in sent[:1] if row.detail]
+    return " · ".join(parts)
+
+
+def describe_left(rows: Iterable[BatchRow]) -> str:
+    """Say which of a run's batches go on without it; empty where none does."""
+    left = [row for row in rows if row.state not in OVER and row.remote]
+    waiting = counted(sum(row.requests for row in left), "request")
+    which = "batch goes" if len(left) == 1 else "batches go"
+    said = f"{len(left)} {which} on at the provider with {waiting}, and nothing is lost"
+    return said if left else ""
 
 
 class Batch:

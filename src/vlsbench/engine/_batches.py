@@ -26,11 +26,14 @@ from vlsbench.engine._batch_rows import (
     UPLOADED,
     Batch,
     BatchRow,
+    describe,
+    describe_left,
+    has_answered,
     read_batches,
 )
 from vlsbench.engine._budget import INTERRUPTED, Budget, Halted, StopSignal
 from vlsbench.engine._context import PROBE, Tally
-from vlsbench.engine._ledger import Ledger, reply_to_json
+from vlsbench.engine._ledger import Ledger, storable_json
 from vlsbench.engine._writer import Statement
 from vlsbench.errors import Stopped, VlsbenchError
 from vlsbench.models import (
@@ -89,11 +92,7 @@ class Batches:
         self._tasks.append(asyncio.create_task(self._heed()))
         known = {model.spec: model for model in models if isinstance(model, HttpChat)}
         for spec, model in known.items():
-            answered = (
-                "SELECT 1 FROM calls WHERE model = ? AND "
-                "json_extract(reply, '$.finish') <> 'rejected' LIMIT 1"
-            )
-            if model.batching and self._ledger.rows(answered, spec):
+            if model.batching and has_answered(self._ledger, spec):
                 model.adapted.learns = False
         for path in self._folder.glob("*"):
             path.unlink()
@@ -120,11 +119,13 @@ class Batches:
                 if found := await api.find(row.name):
                     break
                 await asyncio.sleep(PAUSE_S)  # it may just have been sent
-        except Passing as error:
-            raise Stopped(
-                f"{row.model}: whether batch {row.name} was created is unknown, for the server "
-                f"does not list its batches ({error}); run the same command again later"
-            ) from None
+        except (Passing, FatalCall) as error:
+            if model.batching:
+                raise Stopped(
+                    f"{row.model}: whether batch {row.name} was created is unknown, for the server "
+                    f"does not list its batches ({error}): run the same command later, or without "
+                    "--batch to ask its requests again"
+                ) from None
         return row.told(found) if found else replace(row, state=UNSENT, at=time.time())
 
     async def close(self) -> None:
@@ -136,12 +137,7 @@ class Batches:
 
     def left(self) -> str:
         """Say what was left at providers; empty where nothing was."""
-        rows = [row for row in read_batches(self._ledger) if row.state not in OVER and row.remote]
-        if not rows:
-            return ""
-        waiting = counted(sum(row.requests for row in rows), "request")
-        which = "batch goes" if len(rows) == 1 else "batches go"
-        return f"{len(rows)} {which} on at the provider with {waiting}, and nothing is lost"
+        return describe_left(read_batches(self._ledger))
 
     def takes(self, model: ChatModel, key: str, role: str) -> TypeGuard[HttpChat]:
         """Tell whether a call goes into a batch, or is in one already."""
@@ -177,7 +173,7 @@ class Batches:
                     worst = self._budget.worst(model.spec, request, call.reply.usage)
                     cost = worst * BATCH_PRICE if call.cost is None else call.cost
                     return call.reply
-                sent = batch.row.remote and self._leaving
+                sent = batch.row.file and self._leaving
                 cost = (reserved or 0.0) if sent or key in batch.unclear else 0.0
             finally:
                 if reserved is not None:
@@ -210,12 +206,16 @@ class Batches:
             batch.file = self._path(batch).open("wb")
             self._follow(batch)
         assert batch.file is not None
-        batch.file.writelines(line)
+        try:
+            batch.file.writelines(line)
+        except OSError as error:
+            raise self._unwritable(error) from None
         batch.size += size
         batch.joined = time.monotonic()
         batch.keys.add(key)
         self._by_key[key] = batch
-        values = (batch.row.name, bytes.fromhex(key), role, request.canonical)
+        rendered = storable_json(request.canonical)
+        values = (batch.row.name, bytes.fromhex(key), role, rendered)
         batch.asked.append(Statement("INSERT INTO batched VALUES (?, ?, ?, ?)", values))
         for image in request.images:
             image.release()
@@ -223,6 +223,12 @@ class Batches:
             self._close(batch)
         self._say()
         return batch
+
+    def _unwritable(self, error: OSError) -> Stopped:
+        return Stopped(
+            f"cannot write into {self._folder}: {error.strerror}; all answers are on record: free "
+            "up disk space and run the same command again"
+        )
 
     def _path(self, batch: Batch, ending: str = ".jsonl") -> Path:
         return self._folder / f"{batch.row.name}{ending}"
@@ -259,13 +265,12 @@ class Batches:
                 await self._create(batch)
             await self._merge(batch, await self._until_ended(batch))
         except Passing as error:
-            spec = batch.model.spec
-            stopped = Stopped(f"{spec}: a batch got no answer from its server ({error})")
-            self._signal.stop(str(stopped), stopped)
+            said = f"{batch.model.spec}: a batch got no answer from its server ({error})"
+            self._signal.stop(said, Stopped(said))
         except VlsbenchError as error:
             self._signal.stop(str(error), error)
         except OSError as error:
-            full = Stopped(f"cannot write into {self._folder}: {error.strerror}")
+            full = self._unwritable(error)
             self._signal.stop(str(full), full)
         except Exception as error:
             batch.fault = error
@@ -363,35 +368,20 @@ class Batches:
         self._merged += 1
 
     async def _keep(self, batch: Batch, lines: Iterable[BatchLine]) -> None:
-        # What was asked is copied from its row.
-        insert = (
-            "INSERT OR IGNORE INTO calls SELECT key, role, ?, request, ?, ?, ?, NULL FROM batched "
-            "WHERE batch = ? AND key = ?"
-        )
         statements = []
         for key, reply, answered in lines:
             if reply is None or key not in batch.keys:
                 batch.unclear |= {key} if answered else set()
                 continue
-            spec, cost = batch.model.spec, self._budget.cost(batch.model.spec, reply)
-            values = (spec, reply_to_json(reply), cost, time.time())
-            statements.append(Statement(insert, (*values, batch.row.name, bytes.fromhex(key))))
+            cost = self._budget.cost(batch.model.spec, reply)
+            statements.append(batch.row.answer(key, reply, cost))
             self._tally.count(cost)
         await self._ledger.commit(*statements)
 
     def _say(self) -> None:
-        rows = [batch.row for batch in self._under_way.values()]
-        sent = [row for row in rows if row.remote]
+        rows = [batch.row for batch in self._under_way.values() if batch.row.remote]
         joining = sum(len(batch.keys) for batch in self._collecting.values())
-        parts = [f"{joining:,} collected"] if joining else []
-        if sent:
-            asked, answered = sum(row.requests for row in sent), sum(row.answered for row in sent)
-            what = f"{answered:,} of {counted(asked, 'request')} answered"
-            parts.append(f"{counted(len(sent), 'batch')} submitted, {what}")
-        if self._merged:
-            parts.append(f"{self._merged:,} merged")
-        parts += [f"({row.detail})" for row in sent[:1] if row.detail]
-        self._tally.batches = " · ".join(parts)
+        self._tally.batches = describe(rows, joining, self._merged)
 
     # The end.
 
