@@ -240,13 +240,11 @@ class Batches:
 
     async def _until_quiet(self, batch: Batch) -> None:
         assert batch.model.batching is not None
-        assert batch.file is not None
         quiet_s = batch.model.batching.quiet_s
         while (left := batch.joined + quiet_s - time.monotonic()) > 0 and not batch.full.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(batch.full.wait(), left)
         self._close(batch)
-        batch.file.close()
 
     # From a full file to answers on record.
 
@@ -259,6 +257,7 @@ class Batches:
         try:
             if batch.file:
                 await self._until_quiet(batch)
+                batch.file.close()
                 if self._leaving:
                     return
                 await self._upload(batch)
