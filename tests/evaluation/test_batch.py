@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,9 +20,10 @@ from tests.evaluation.runs import labels, run
 from tests.scripted import Asked, Said, answer, refuse, scripted
 from vlsbench import lab
 from vlsbench.config import Budget, Connection
-from vlsbench.engine import OVER, BatchRow, Ledger, read_batches
+from vlsbench.engine import FILE, OVER, BatchRow, Ledger, read_batches
 from vlsbench.errors import EXIT_INTERRUPTED, VlsbenchError
 from vlsbench.evaluation import Evaluation
+from vlsbench.pairs import Pair
 
 PAIRS = 24
 BENCH = f"lab/leaky?n={PAIRS}"
@@ -201,12 +203,13 @@ def command(url: str, out: Path, *more: str) -> list[str]:
     ]
 
 
-def wait_for_a_batch(out: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until a batch is on its way."""
+def wait_for_a_batch(out: Path, process: subprocess.Popen[str], submitted: int = 0) -> None:
+    """Wait until a batch is on its way, and so many are submitted."""
     until = time.monotonic() + 30
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(VlsbenchError):  # no record yet
-            if any(row.state not in OVER for row in batches(out)):
+            rows = [row for row in batches(out) if row.state not in OVER]
+            if rows and len([row for row in rows if row.remote]) >= submitted:
                 return
         time.sleep(0.02)
 
@@ -242,14 +245,13 @@ def test_killed_at_any_moment_nothing_is_paid_twice(
 @pytest.mark.long
 def test_an_interrupt_leaves_batches_to_the_provider_and_says_so(tmp_path: Path) -> None:
     out = tmp_path / "r"
-    with lab.running(batch_s=2.0) as url:
+    with lab.running(batch_s=5.0) as url:
         with subprocess.Popen(
             command(url, out), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
-            wait_for_a_batch(out, process)
-            time.sleep(0.5)
+            wait_for_a_batch(out, process, submitted=4)
             process.send_signal(signal.SIGINT)
-            said, _ = process.communicate(timeout=1.5)
+            said, _ = process.communicate()
         assert process.returncode == EXIT_INTERRUPTED
         said = " ".join(said.split())
         assert f"4 batches go on at the provider with {PAIRS} requests, and nothing is lost" in said
@@ -267,14 +269,55 @@ def test_an_interrupt_leaves_batches_to_the_provider_and_says_so(tmp_path: Path)
 
 def test_without_batch_a_resumed_run_still_merges_what_was_submitted(tmp_path: Path) -> None:
     out = tmp_path / "r"
-    with lab.running(batch_s=1.0) as url:
+    with lab.running(batch_s=3.0) as url:
         with subprocess.Popen(
             command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
         ) as process:
-            wait_for_a_batch(out, process)
-            time.sleep(0.5)
+            wait_for_a_batch(out, process, submitted=4)
             process.send_signal(signal.SIGKILL)
         direct(url, out)
         counts = lab.stats(url)
     assert counts["batched"] == PAIRS
     assert (counts["paid"], counts["paid_again"]) == (2 * PAIRS, 0)
+
+
+def test_a_text_that_has_no_utf_8_form_goes_in_a_batch(tmp_path: Path) -> None:
+    odd = [Pair(id="odd", query="Is it hot? \ud83d", harmful=True)]
+    with lab.running(batch_s=0.05) as url:
+        done = run(odd, tmp_path / "r", model=f"blind@{url}", judge="offline", batch=True, **QUICK)
+        assert lab.stats(url)["batched"] == 1
+    assert len(labels(done)) == 1
+
+
+def test_a_batch_that_its_server_forgot_is_asked_again(tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    with lab.running(batch_s=60) as url:
+        with subprocess.Popen(
+            command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            wait_for_a_batch(out, process, submitted=1)
+            process.send_signal(signal.SIGKILL)
+        port = url.removesuffix("/v1").rpartition(":")[2]
+    # Another server at the same address knows nothing of what the first one was asked.
+    with lab.running(batch_s=0.05, port=int(port)) as url:
+        done = batched(url, out, no_probe=True)
+        assert lab.stats(url)["batched"] == 2 * PAIRS
+    assert len(labels(done)) == PAIRS
+    assert "gone" in {row.state for row in batches(out)}
+
+
+@pytest.mark.long
+def test_an_uploaded_batch_that_was_never_created_is_collected_again(tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    with lab.running(batch_s=0.05) as url:
+        first = batched(url, out, max_calls=4, no_probe=True)
+        assert first.stopped
+        # As a process leaves it that dies between the upload and the creation.
+        left = BatchRow("vlsbench-left", f"careful@{url}", "uploaded", 1, file="file-1")
+        with contextlib.closing(sqlite3.connect(out / FILE)) as ledger, ledger:
+            ledger.execute(*left.statement())
+        batched(url, out, no_probe=True)
+        counts = lab.stats(url)
+    assert (counts["paid"], counts["paid_again"]) == (2 * PAIRS, 0)
+    states = {row.name: row.state for row in batches(out)}
+    assert states["vlsbench-left"] == "not sent"

@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import msgspec
-
 from vlsbench.config import Connection
 from vlsbench.models._answers import ErrorAnswer, read_error
 from vlsbench.models._chat import FatalCall, Refused, Reply
@@ -131,14 +129,18 @@ def _page(body: bytes) -> tuple[list[BatchState], bool]:
     return [_state(one) for one in listed["data"]], bool(listed.get("has_more"))
 
 
-class _Response(msgspec.Struct):
-    status_code: int
-    body: msgspec.Raw
+class _Response(NamedTuple):
+    status: int
+    body: bytes
 
 
-class _Line(msgspec.Struct):
-    custom_id: str
-    response: _Response | None = None
+def _line(text: bytes) -> tuple[str, _Response | None]:
+    # Not msgspec: lone surrogates, which JSON allows, are no reason to pay for an answer again.
+    line = json.loads(text)
+    key, response = bytes.fromhex(line["custom_id"]).hex(), line.get("response")
+    if response is None:
+        return key, None
+    return key, _Response(int(response["status_code"]), json.dumps(response["body"]).encode())
 
 
 def read_lines(path: Path, remote: str, read: Callable[[bytes], Reply]) -> Iterator[BatchLine]:
@@ -149,19 +151,17 @@ def read_lines(path: Path, remote: str, read: Callable[[bytes], Reply]) -> Itera
         remote: The batch's id, which every reply carries.
         read: Reads the body of an answer; raises `ValueError` where it is none.
     """
-    decoder = msgspec.json.Decoder(_Line)
     with path.open("rb") as file:
         for text in file:
             try:
-                line = decoder.decode(text)
-                key = bytes.fromhex(line.custom_id).hex()
-            except (ValueError, RecursionError):
+                key, response = _line(text)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue
-            if line.response is None or not 200 <= line.response.status_code < 300:
+            if response is None or not 200 <= response.status < 300:
                 yield BatchLine(key, None)
                 continue
             try:
-                reply = read(bytes(line.response.body))
+                reply = read(response.body)
             except ErrorAnswer:
                 yield BatchLine(key, None)
             except ValueError:
