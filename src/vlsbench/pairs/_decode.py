@@ -106,7 +106,7 @@ class ImageData:
 
         For who waits long with many images.
         """
-        made = ("base64", "_redrawn")
+        made: tuple[str, ...] = ("base64", "_redrawn")
         if self.path:
             _ = self.sha256, self._needs_redrawing
             made += ("data",)
