@@ -32,7 +32,13 @@ GROUPS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     ),
     "images": (Images, ("image_transport", "max_image_side", "max_image_bytes")),
     "budget": (Budget, ("max_calls", "max_cost", "price", "judge_price")),
-    "connection": (Connection, ("concurrency", "timeout_s", "retries", "no_probe")),
+    "connection": (
+        Connection,
+        (
+            *("concurrency", "timeout_s", "retries", "no_probe", "rpm", "tpm"),
+            *("batch", "batch_requests", "batch_mb", "batch_quiet_s", "batch_poll_s"),
+        ),
+    ),
     "output": (Output, ("out", "reuse", "retry", "gallery", "progress")),
 }
 

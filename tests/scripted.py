@@ -95,7 +95,8 @@ def scripted(say: Callable[[Asked], Said] = answer) -> Iterator[Scripted]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            sent = self.rfile.read(int(self.headers["Content-Length"]))
+            body = json.loads(sent) if "json" in self.headers["Content-Type"] else {}
             asked = Asked(self.path, dict(self.headers.items()), body)
             with lock:
                 played.asked.append(asked)

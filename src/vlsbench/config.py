@@ -356,6 +356,37 @@ class Connection:
             "model does not take (max_tokens, temperature, a system prompt, a schema)."
         ),
     ] = False
+    rpm: Annotated[
+        float | None,
+        Option("Requests per minute of each model, with all processes here that say so.", least=1),
+    ] = None
+    tpm: Annotated[
+        float | None,
+        Option("Tokens per minute of each model, in and out, likewise.", least=1),
+    ] = None
+    batch: Annotated[
+        bool,
+        Option(
+            "Send calls as batch jobs (/v1/batches), at half the price and within a day: target, "
+            "judge and builders on servers that have them, and Inspect's providers."
+        ),
+    ] = False
+    batch_requests: Annotated[int, Option("Requests in one batch at most.", least=1)] = 50_000
+    batch_mb: Annotated[
+        float, Option("Megabytes of one batch's file at most.", least=0.001, metavar="MB")
+    ] = 200.0
+    batch_quiet_s: Annotated[
+        float,
+        Option(
+            "Submit a batch when no call has joined it for this many seconds.",
+            flags=("--batch-quiet",),
+            least=0.01,
+        ),
+    ] = 5.0
+    batch_poll_s: Annotated[
+        float,
+        Option("Seconds between two looks at a batch.", flags=("--batch-poll",), least=0.01),
+    ] = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,8 @@ def one_line(text: object) -> str:
 def counted(number: int, noun: str) -> str:
     """Write a count with its noun, in the plural where there is not just one."""
     many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    if noun.endswith("ch"):
+        many = f"{noun}es"
     return f"{number:,} {noun if number == 1 else many}"
 
 

@@ -398,3 +398,13 @@ def test_a_second_interrupt_leaves_at_once_and_says_so(tmp_path: Path, measure: 
     last = said.splitlines()[-1]
     assert last.startswith("error: left at once;")
     assert last.endswith("the same command resumes from here")
+
+
+def test_measure_b_in_batches_finds_the_same(tmp_path: Path) -> None:
+    with lab.running(batch_s=0.05) as url:
+        judge = f"harm@{url}"
+        plain = run("lab/leaky?n=20", tmp_path / "a" / "r", judge=judge)
+        more = {"batch": True, "batch_quiet_s": 0.1, "batch_poll_s": 0.05}
+        found = run("lab/leaky?n=20", tmp_path / "b" / "r", judge=judge, reuse=(), **more)
+        assert lab.stats(url)["batched"] > 40
+    assert found.group == plain.group

@@ -273,3 +273,16 @@ def test_an_undisturbed_build_asks_nothing_twice(lab_build: Builder) -> None:
     with lab.running() as url:
         lab_build("out", lab=url, limit=40, concurrency=8)
         assert lab.stats(url)["paid_again"] == 0
+
+
+@pytest.mark.long
+def test_a_build_in_batches_makes_the_same_set(lab_build: Builder) -> None:
+    plain = lab_build("plain", limit=4)
+    with lab.running(batch_s=0.05) as url:
+        done = lab_build(
+            "batched", limit=4, lab=url, batch=True, batch_quiet_s=0.1, batch_poll_s=0.05
+        )
+        counts = lab.stats(url)
+    assert contents(done.pairs) == contents(plain.pairs)
+    assert counts["batched"] > counts["paid"] / 3  # drawings and first questions go by themselves
+    assert counts["paid_again"] == 0

@@ -11,7 +11,7 @@ from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import FatalCall
 
-FAULTS = dict.fromkeys(set(lab.FAULTS) - {"length"}, 0.05)
+FAULTS = dict.fromkeys(set(lab.FAULTS) - {"length", *lab.BATCH_FAULTS}, 0.05)
 """Every fault but `length`, which is no fault of the service: a cut reply is a reply."""
 
 

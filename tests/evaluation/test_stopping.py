@@ -1,8 +1,10 @@
 """Stopped in any way, a run goes on where it was: real processes, real signals."""
 
+import contextlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlsbench import lab
-from vlsbench.engine import Ledger
+from vlsbench.engine import FILE, Ledger
 from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
 
 PAIRS = 60
@@ -70,6 +72,23 @@ def test_killed_again_and_again_it_ends_with_the_same_labels(tmp_path: Path) -> 
         # Both runs ask the same questions, so what the second paid twice shows in the total.
         again = lab.stats(url)["paid"] - 2 * whole
         assert 0 <= again <= kills * CONNECTIONS
+
+
+def test_no_more_is_asked_than_in_flight_while_the_disk_is_slow(tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    with lab.running(latency=0.02) as url:
+        with subprocess.Popen(
+            command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            wait_for_calls(out, process, 10)
+            # Whoever holds the database keeps every reply from the disk.
+            with contextlib.closing(sqlite3.connect(out / FILE, isolation_level=None)) as disk:
+                disk.execute("BEGIN IMMEDIATE")
+                time.sleep(1)
+                lost_by_a_kill = lab.stats(url)["paid"] - calls_on_record(out)
+            process.wait()
+        assert 0 < lost_by_a_kill <= CONNECTIONS
+        assert lab.stats(url)["paid"] == 2 * PAIRS
 
 
 def interrupted(url: str, out: Path, number: int, times: int) -> tuple[int, str]:

@@ -8,7 +8,7 @@ import pytest
 
 import vlsbench
 from vlsbench import lab
-from vlsbench.config import Connection
+from vlsbench.config import Budget, Connection
 from vlsbench.errors import MissingExtra
 from vlsbench.evaluation import Output
 from vlsbench.models import Connections, FatalCall, RetryPolicy
@@ -39,6 +39,34 @@ def test_a_provider_answers_and_judges_with_pictures(tmp_path: Path, server: str
     assert done.summary.simulated
     assert lab.stats(server)["by_model"] == {"careful": 10, "judge": 10}
     assert done.summary.spend[0].input_tokens > 0
+
+
+@pytest.mark.long
+def test_inspects_batches_are_used_and_priced_by_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Names of models that Inspect asks at the endpoint which the lab serves.
+    names = {"gpt-4o": "careful", "gpt-4o-mini": "judge"}
+    with lab.running(batch_s=0.1, names=names) as url:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        done = vlsbench.evaluate(
+            "lab/leakless?n=10",
+            model="inspect/openai/gpt-4o",
+            judge="inspect/openai/gpt-4o-mini",
+            budget=Budget(price="1,2"),
+            connection=Connection(batch=True, batch_quiet_s=0.2, batch_poll_s=0.1),
+            output=Output(out=tmp_path / "r", progress=False, gallery=0),
+        )
+        counts = lab.stats(url)
+    (group,) = done.summary.groups
+    assert group.safety.rate == 1.0
+    assert (counts["batches"], counts["batched"], counts["requests"]) == (2, 20, 2)
+    target = done.summary.spend[0]
+    whole = target.input_tokens + 2 * target.output_tokens
+    assert target.cost == pytest.approx(whole / 1e6 / 2)
+    assert target.latency_p50_s is None
+    assert capsys.readouterr().out == ""
 
 
 def test_an_unknown_model_ends_the_run(tmp_path: Path, server: str) -> None:

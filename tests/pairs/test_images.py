@@ -93,3 +93,22 @@ def test_pairs_cluster_by_their_images() -> None:
     assert Pair("a", "q", (one,)).cluster == Pair("b", "r", (one,)).cluster
     assert Pair("a", "q", (one,)).cluster != Pair("a", "q", (one, two)).cluster
     assert Pair("a", "q").cluster != Pair("b", "q").cluster
+
+
+def test_released_bytes_are_read_again_and_must_be_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(picture())
+    image = ImageData.of(path.read_bytes(), "a.png", path)
+    before = image.base64, image.key
+    image.release()
+    assert (image.base64, image.key) == before
+    image.release()
+    path.write_bytes(picture(form="JPEG"))
+    with pytest.raises(ImageError, match=r"a\.png changed while the run was under way"):
+        _ = image.data
+
+
+def test_bytes_that_lie_nowhere_else_are_not_released() -> None:
+    image = ImageData.of(picture(), "a.png")
+    image.release()
+    assert image.data == picture()

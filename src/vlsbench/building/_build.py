@@ -174,7 +174,7 @@ def build(
         ledger = stack.enter_context(Ledger.write(plan.run))
         signal = StopSignal()
         if retry_quarantined or not is_complete(plan, ledger):
-            before(plan, estimate_build(read, limit))
+            before(plan, estimate_build(read, limit, batch=connection.batch))
             signal = execute(plan, ledger)
         files = partial(write_files, ledger, plan.folder, read, overrides)
         summary = write_or_stop(files, plan.folder, signal)
@@ -182,7 +182,11 @@ def build(
 
 
 def plan_build(
-    recipe: str | os.PathLike[str], *, overrides: Sequence[str] = (), limit: int | None = None
+    recipe: str | os.PathLike[str],
+    *,
+    overrides: Sequence[str] = (),
+    limit: int | None = None,
+    batch: bool = False,
 ) -> tuple[Recipe, BuildEstimate]:
     """Say what a recipe would ask and cost; opens no model and spends nothing.
 
@@ -191,7 +195,7 @@ def plan_build(
         VlsbenchError: Its images or other benchmarks cannot be opened.
     """
     read = read_recipe(Path(recipe), overrides)
-    return read, estimate_build(read, limit)
+    return read, estimate_build(read, limit, batch=batch)
 
 
 def _opened(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vlsbench.building._recipe import Recipe
 from vlsbench.building._run import begin_b, drafts_of
-from vlsbench.models import Usage, image_tokens
+from vlsbench.models import BATCH_PRICE, Usage, image_tokens
 
 PASSES_LEAK_FILTER = 0.75
 """Share of drafts that keep a candidate. Assumed, like all shares here: the drafts decide."""
@@ -20,6 +21,8 @@ ROUNDS = 1.6
 WRITE = (450, 120)
 """Tokens in and out of a writing task, prompt included."""
 JUDGE = (400, 80)
+_SERVED = re.compile(r"openai/|inspect/|.*@")
+"""Specs of models on servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,14 @@ class BuildEstimate:
         return None if None in costs else sum(cost or 0.0 for cost in costs)
 
 
-def estimate_build(recipe: Recipe, limit: int | None) -> BuildEstimate:
-    """Estimate a whole build, from nothing, with so many drafts and images at most."""
+def estimate_build(recipe: Recipe, limit: int | None, *, batch: bool = False) -> BuildEstimate:
+    """Estimate a whole build, from nothing.
+
+    Args:
+        recipe: What is built.
+        limit: Drafts and images at most.
+        batch: Calls to servers go in batches; drawings do not.
+    """
     drafts = sum(drafts_of(recipe, limit).values())
     images = sum(1 for _ in begin_b(recipe, limit))
     prices = recipe.known_prices()
@@ -75,6 +84,8 @@ def estimate_build(recipe: Recipe, limit: int | None) -> BuildEstimate:
             price = prices.get(spec)
             used = Usage(*(count * number for number in tokens))
             cost = price.cost(used) if price else None
+            if cost and batch and role != "painter" and _SERVED.match(spec):
+                cost *= BATCH_PRICE
             given, written = used.input_tokens or 0, used.output_tokens or 0
             rows.append(StageEstimate(stage, role, spec, count, given, written, cost))
     return BuildEstimate(drafts, images, round(pairs), tuple(rows))

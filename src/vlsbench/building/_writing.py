@@ -5,7 +5,6 @@ Each names its drops; `forbidden` (content rules) is one of all.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -197,7 +196,7 @@ class PerceiveStage(TaskStage[dict[str, str]]):
         licence, source = self._settings.licence, self._settings.source
         item = Item("B", parents=(record.id,), image_licence=licence, source=source)
         try:
-            data = await asyncio.to_thread(self._read, record.value)
+            data = await ctx.in_thread(self._read, record.value)
         except ImageError as error:
             return quarantine(item.then(self.step((), detail=str(error))), "image_unreadable")
         answer = await self.ask(record, ctx, [("SUBCATEGORIES", self._list)], (data,))

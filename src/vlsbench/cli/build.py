@@ -65,7 +65,12 @@ build = command(BuildConfig, _build, dry_run=True, dry_run_flags=("--dry-run", "
 def _plan(config: BuildConfig, as_json: bool) -> None:
     from vlsbench import building
 
-    read, guess = building.plan_build(config.recipe, overrides=config.overrides, limit=config.limit)
+    read, guess = building.plan_build(
+        config.recipe,
+        overrides=config.overrides,
+        limit=config.limit,
+        batch=config.connection.batch,
+    )
     waiting = read.placeholders()
     if as_json:
         found = {**asdict(guess), "calls": guess.calls, "cost": guess.cost}

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from vlsbench.cli._config import AsJson
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.errors import VlsbenchError
 from vlsbench.text import counted
+
+if TYPE_CHECKING:
+    from vlsbench.engine import BatchRow, Standing
 
 app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
 
@@ -99,7 +105,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     from vlsbench.building import VIEW, Build, BuildSummary, read_build
     from vlsbench.cli._tables import print_judged, print_summary
     from vlsbench.cli.build import print_build
-    from vlsbench.engine import FILE, Ledger
+    from vlsbench.engine import FILE, Ledger, read_batches
     from vlsbench.evaluation import SUMMARY, Evaluation, Summary, read_summary
 
     run = _ledger_of(run)
@@ -110,7 +116,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
             f"`vlsbench runs show {parts[0].parent}` the first"
         )
     with Ledger.read(run) as ledger:
-        events = ledger.events()
+        events, batches = ledger.events(), read_batches(ledger)
         ended, pairs, expected = len(ledger.ended()), ledger.meta("pairs"), ledger.expected()
         view = ledger.meta("view")
     if pairs is None and view != VIEW:
@@ -123,6 +129,8 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         "judged": (run / JUDGED, read_judged),
     }
     file, read = others.get(view, (run / SUMMARY, read_summary))
+    if batches and not as_json:
+        _print_batches(batches)
     if not file.is_file():
         of = "" if pairs is None else f" of {expected:,}"
         raise VlsbenchError(
@@ -132,7 +140,8 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     found = read(file)
     if as_json:
         listed = [{"at": at, "kind": kind, **detail} for at, kind, detail in events]
-        print_json({"summary": asdict(found), "events": listed})
+        told = {"summary": asdict(found), "events": listed}
+        print_json(told | {"batches": [asdict(row) for row in batches]} if batches else told)
         return
     if isinstance(found, Judged):
         print_judged(found, run)
@@ -144,6 +153,76 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         when = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
         facts = " ".join(f"{k}={v}" for k, v in detail.items() if v != "")
         say(f"{when} {kind} {facts}")
+
+
+def _print_batches(rows: Iterable[BatchRow]) -> None:
+    """Tell where each batch stands."""
+    table = Listing(
+        ("batch", "model", "state", "since"), ("requests", "answered", "failed"), "batches"
+    )
+    for row in rows:
+        since = datetime.fromtimestamp(row.at, UTC).isoformat(sep=" ", timespec="seconds")
+        state = f"{row.state} ({row.detail})" if row.detail else row.state
+        cells = (row.remote or row.name, row.model, state, since.removesuffix("+00:00"))
+        table.line(*cells, row.requests, row.answered, row.failed)
+    Console().print(table)
+
+
+@app.command()
+def watch(
+    run: Folder,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Watch a run that another process writes, until it ends: rate, cost, unscored, time left.
+
+    Reads the record and writes nothing. `--json` prints one object a look.
+
+    **Examples**
+
+    - `vlsbench runs watch runs/A`
+
+    - `vlsbench runs watch builds/lab --once`
+    """
+    from vlsbench.engine import Ledger, Watch
+
+    with Ledger.read(_ledger_of(run)) as ledger, Live(auto_refresh=False) as live:
+        watcher = Watch(ledger)
+        while True:
+            began = time.monotonic()
+            standing = watcher.look()
+            if as_json:
+                print_json(standing)
+            elif live.console.is_terminal:
+                live.update(Text("\n".join(_standing(standing))), refresh=True)
+            else:
+                say(*_standing(standing))
+            if once or standing.state in ("finished", "stopped"):
+                return
+            # A record of millions takes its time to read.
+            time.sleep(max(every, 5 * (time.monotonic() - began)))
+
+
+def _standing(now: Standing) -> Iterator[str]:
+    of = f" of {now.expected:,}" if now.expected else ""
+    cost = f"${now.cost:,.2f}" + (
+        f" and {counted(now.cost_unknown, 'call')} of unknown cost" if now.cost_unknown else ""
+    )
+    parts = [
+        f"{now.state}: {now.ended:,}{of} ended",
+        f"{now.calls_per_s:.1f} calls/s",
+        f"{counted(now.calls, 'call')}, {now.reused:,} reused, {cost}",
+        f"last record {timedelta(seconds=round(now.still_s))} ago",
+    ]
+    if now.seconds_left is not None:
+        parts.append(f"{timedelta(seconds=round(now.seconds_left))} left")
+    yield " · ".join(parts)
+    if now.unscored:
+        yield "unscored: " + ", ".join(f"{n:,} {reason}" for reason, n in now.unscored.items())
+    for row in now.batches:
+        told = f"{row.answered:,} of {counted(row.requests, 'request')} answered"
+        yield f"batch {row.remote or row.name}: {row.state}, {told}"
 
 
 @app.command()

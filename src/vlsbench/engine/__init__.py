@@ -1,10 +1,14 @@
 """The engine of every job: the ledger, `ctx.call`, stages, budgets and the local executor."""
 
+from vlsbench.engine._batch_rows import OVER as OVER
+from vlsbench.engine._batch_rows import BatchRow as BatchRow
+from vlsbench.engine._batch_rows import read_batches as read_batches
 from vlsbench.engine._blobs import bad_blobs as bad_blobs
 from vlsbench.engine._blobs import count_blobs as count_blobs
 from vlsbench.engine._blobs import get_blob as get_blob
 from vlsbench.engine._blobs import has_blob as has_blob
 from vlsbench.engine._blobs import put_blob as put_blob
+from vlsbench.engine._budget import INTERRUPTED as INTERRUPTED
 from vlsbench.engine._budget import Budget as Budget
 from vlsbench.engine._budget import Halted as Halted
 from vlsbench.engine._budget import StopSignal as StopSignal
@@ -32,10 +36,11 @@ from vlsbench.engine._ledger import Ledger as Ledger
 from vlsbench.engine._ledger import Outcome as Outcome
 from vlsbench.engine._ledger import find_run as find_run
 from vlsbench.engine._local import run_local as run_local
-from vlsbench.engine._session import INTERRUPTED as INTERRUPTED
 from vlsbench.engine._session import check_same_run as check_same_run
 from vlsbench.engine._session import handle_sigint as handle_sigint
 from vlsbench.engine._session import open_siblings as open_siblings
 from vlsbench.engine._session import run_async as run_async
+from vlsbench.engine._watch import Standing as Standing
+from vlsbench.engine._watch import Watch as Watch
 from vlsbench.engine._writer import LedgerError as LedgerError
 from vlsbench.engine._writer import Statement as Statement

@@ -7,13 +7,24 @@ from collections import deque
 from collections.abc import Mapping
 
 from vlsbench.errors import Signal, VlsbenchError
-from vlsbench.models import Price, Reply, Request, Usage, image_tokens, text_tokens
+from vlsbench.models import (
+    BATCH_PRICE,
+    BATCHED,
+    Price,
+    Reply,
+    Request,
+    Usage,
+    image_tokens,
+    text_tokens,
+)
 from vlsbench.text import counted
 
 BREAKER_WINDOW = 40
 BREAKER_LEAST = 20
 BREAKER_SHARE = 0.5
 BREAKER_IN_A_ROW = 10
+INTERRUPTED = "interrupted"
+"""Reason of a run that a person stopped."""
 UNKNOWN_IMAGE_TOKENS = image_tokens(2048, 2048)
 
 
@@ -88,9 +99,10 @@ class Budget:
         self._freed = asyncio.Event()
 
     def cost(self, spec: str, reply: Reply) -> float | None:
-        """Price an answered call."""
+        """Price an answered call; None where that is unknown."""
         price = self._prices.get(spec)
-        return price.cost(reply.usage) if price else None
+        cost = price.cost(reply.usage) if price else None
+        return cost * BATCH_PRICE if cost and BATCHED in reply.extra else cost
 
     def worst(self, spec: str, request: Request, usage: Usage | None = None) -> float:
         """Return the most that a call can cost, given what of it was counted."""
@@ -106,13 +118,18 @@ class Budget:
             wrote = request.params.most_tokens
         return price.cost(Usage(asked, wrote)) or 0.0
 
-    async def reserve(self, spec: str, request: Request) -> float:
+    async def reserve(self, spec: str, request: Request, share: float = 1.0) -> float:
         """Take room for one call, waiting for calls in flight where they may leave some.
+
+        Args:
+            spec: The model's.
+            request: What is asked.
+            share: Of the price, that the call costs.
 
         Raises:
             Halted: The budget is spent; the run is asked to stop.
         """
-        worst = self.worst(spec, request)
+        worst = share * self.worst(spec, request)
         while True:
             if self._signal:
                 raise Halted

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from vlsbench.engine._budget import Breaker, Budget, StopSignal
 from vlsbench.engine._ledger import Call, Ledger
@@ -29,6 +29,13 @@ from vlsbench.models import (
 )
 from vlsbench.registry import guarded
 
+if TYPE_CHECKING:
+    from vlsbench.engine._batches import Batches
+
+T = TypeVar("T")
+
+IN_THREADS = 16
+"""Pieces of blocking work under way, or done and not yet taken over."""
 PROBE = "probe"
 """Role of harmless questions that find out what a model takes."""
 HELLO = Request("Say hello.", params=Params(max_tokens=256, temperature=None))
@@ -49,8 +56,16 @@ class Tally:
     cost_known: bool = True
     outcomes: Counter[str] = field(default_factory=Counter)
     """Outcome tags as the job gives them (`unscored`, `unsafe`, …)."""
+    batches: str = ""
+    """How batches stand."""
     note: str = ""
     """What else a person should know now."""
+
+    def count(self, cost: float | None) -> None:
+        """Count an answered call and what it cost."""
+        self.calls += 1
+        self.cost += cost or 0.0
+        self.cost_known = self.cost_known and cost is not None
 
 
 class Context:
@@ -78,13 +93,18 @@ class Context:
         self.ledger = ledger
         self.signal = signal
         self.tally = tally
+        self.batches: Batches | None = None
+        """Take calls to models that are asked in batches."""
         self._siblings = siblings
         self._budget = budget
         self._breaker = Breaker(signal)
         self._in_flight: dict[str, asyncio.Future[Reply]] = {}
+        self._places: dict[str, asyncio.Semaphore] = {}
         self._answering: dict[str, bool] = {}
         """Whether a model, by its spec, has answered since the run was started or resumed."""
         self._saying_hello = asyncio.Lock()
+        self._learning = asyncio.Lock()
+        self._threads = asyncio.Semaphore(IN_THREADS)
         self._noted = set(ledger.notes())
         self._probes = list(probes)
         self._probing = asyncio.Lock()
@@ -98,6 +118,15 @@ class Context:
         if text not in self._noted:
             self._noted.add(text)
             await self.ledger.event("note", text=text)
+
+    async def in_thread(self, work: Callable[..., T], *given: Any) -> T:
+        """Do blocking work in a thread, such as reading images.
+
+        What is done and not yet taken over is bounded: with thousands of records under way, all
+        waiting for a batch, their images would else be read faster than they are sent.
+        """
+        async with self._threads:
+            return await asyncio.to_thread(work, *given)
 
     async def call(self, role: str, model: ChatModel, request: Request) -> Reply:
         """Ask a model, or return what it answered before.
@@ -147,6 +176,32 @@ class Context:
             await self._look_at(model, role, reply)
             self.tally.reused += 1
             return reply
+        if self.batches and self.batches.takes(model, key, role):
+            async with self._learning:
+                # Until a model has answered, it is not known what may be sent to it.
+                if model.adapted.learns and not self.batches.under_way(key):
+                    return await self._ordinary(key, role, model, request)
+            if batched := await self.batches.ask(key, model, request, role):
+                await self._look_at(model, role, batched)
+                return batched
+        return await self._ordinary(key, role, model, request)
+
+    async def _ordinary(self, key: str, role: str, model: ChatModel, request: Request) -> Reply:
+        async with self._place(model):
+            return await self._buy(key, role, model, request)
+
+    def _place(self, model: ChatModel) -> contextlib.AbstractAsyncContextManager[Any]:
+        """Return what holds a call's place at its server until the reply is on disk.
+
+        The connection itself is free before: without this, a slow disk would let more calls be
+        asked, and lost by a kill, than are allowed in flight.
+        """
+        most: int | None = getattr(model, "connections", None)
+        if most is None:
+            return contextlib.nullcontext()
+        return self._places.setdefault(model.endpoint, asyncio.Semaphore(most))
+
+    async def _buy(self, key: str, role: str, model: ChatModel, request: Request) -> Reply:
         reserved = await self._budget.reserve(model.spec, request)
         cost, most = None, 0.0
         try:
@@ -172,9 +227,7 @@ class Context:
             rendered=request.canonical,
         )
         await self._look_at(model, role, reply)
-        self.tally.calls += 1
-        self.tally.cost += cost or 0.0
-        self.tally.cost_known = self.tally.cost_known and cost is not None
+        self.tally.count(cost)
         return reply
 
     async def probe(self) -> None:

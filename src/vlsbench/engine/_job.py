@@ -18,6 +18,7 @@ from typing import TypeVar
 from vlsbench import __version__
 from vlsbench.config import Budget as BudgetSettings
 from vlsbench.config import Limits
+from vlsbench.engine._batches import Batches
 from vlsbench.engine._budget import Budget, StopSignal
 from vlsbench.engine._context import Context, Record, Stage, Tally
 from vlsbench.engine._ledger import Ledger, Outcome
@@ -159,19 +160,24 @@ class Job:
                 siblings = open_siblings(ledger.folder, self.reuse, specs, stack)
             recall(ledger, self.models)
             ctx = Context(ledger, siblings, budget, signal, tally, self.probes)
+            batches = ctx.batches = Batches(ledger, budget, signal, tally)
             stack.enter_context(handle_sigint(signal, tally))
             if self.progress:
                 stack.enter_context(progress_bar(tally))
             try:
                 self.prepare()
+                await batches.begin(self.models)
                 for step in self.steps:
                     if not signal:
                         await self._take(step, ctx)
             finally:
+                await batches.close()
                 self.budget.calls += budget.calls
                 self.budget.cost += budget.spent
                 for model in self.models:
                     await model.close()
+        if signal.reason and (left := batches.left()):
+            signal.reason = f"{left}: {signal.reason}"
         if not signal:
             await ledger.set_meta(complete=_now())
         await ledger.event("stopped" if signal else "finished", reason=signal.reason or "")
@@ -191,6 +197,8 @@ class Job:
             await step(ctx)
             return
         width = self.width or self.concurrency * max(1, self.servers) + SLACK
+        if together := max(map(_batched, self.models), default=0):
+            width = max(width, min(together, self.total))
         flows = [
             run_local(flow.stages, flow.records(), ctx, width=width, tag=self.tag) for flow in step
         ]
@@ -228,6 +236,12 @@ def recall(ledger: Ledger, models: Iterable[Model]) -> None:
     for model in models:
         if (adapted := getattr(model, "adapted", None)) is not None:
             adapted.changes |= json.loads(ledger.meta(f"adapted {model.spec}") or "{}")
+
+
+def _batched(model: Model) -> int:
+    """Return how many requests to a model may wait together for a batch."""
+    batching = getattr(model, "batching", None)
+    return batching.requests if batching else 0
 
 
 def _now() -> str:

@@ -74,10 +74,11 @@ _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _dump(value: Any) -> str:
-    return _storable(_COMPACT(value))
+    return storable_json(_COMPACT(value))
 
 
-def _storable(text: str) -> str:
+def storable_json(text: str) -> str:
+    """Return JSON as SQLite takes it."""
     # Lone surrogates, legal in JSON, have no UTF-8 form: they become escapes again.
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
@@ -249,7 +250,7 @@ class Ledger:
             bytes.fromhex(call.key),
             call.role,
             call.model,
-            _dump(call.request) if rendered is None else _storable(rendered),
+            _dump(call.request) if rendered is None else storable_json(rendered),
             reply_to_json(call.reply),
             call.cost,
             call.at,
@@ -304,6 +305,10 @@ class Ledger:
         )
 
     # Reading.
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return what a query of the tables (`_schema.py`) finds."""
+        return self._reader.execute(sql, values).fetchall()
 
     def meta(self, key: str) -> str | None:
         """Return one fact of the run."""

@@ -38,6 +38,27 @@ CREATE TABLE IF NOT EXISTS retries (
 -- Rows of the source that were left out, and why.
 CREATE TABLE IF NOT EXISTS left_out (file TEXT NOT NULL, row TEXT NOT NULL, reason TEXT NOT NULL);
 
+-- Batch jobs at providers. A row is written before the provider hears of the batch.
+CREATE TABLE IF NOT EXISTS batches (
+    name TEXT PRIMARY KEY,       -- ours; in the batch's metadata as `vlsbench`
+    model TEXT NOT NULL,         -- spec
+    state TEXT NOT NULL,         -- prepared, uploaded, the provider's word, merged, ...
+    requests INTEGER NOT NULL,
+    file TEXT,                   -- the provider's id of the uploaded file
+    remote TEXT,                 -- the provider's id of the batch
+    answered INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    at REAL NOT NULL,            -- Unix time of the last change
+    detail TEXT NOT NULL
+);
+
+-- What each batch asks, until it is merged.
+CREATE TABLE IF NOT EXISTS batched (
+    batch TEXT NOT NULL, key BLOB NOT NULL,
+    role TEXT NOT NULL, request TEXT NOT NULL,  -- as in `calls`
+    PRIMARY KEY (batch, key)
+) WITHOUT ROWID;
+
 -- What happened to the run: started, resumed, stopped, finished; unanswered calls.
 CREATE TABLE IF NOT EXISTS events (at REAL NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL);
 """

@@ -25,14 +25,13 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from vlsbench.engine._budget import StopSignal
+from vlsbench.engine._budget import INTERRUPTED, StopSignal
 from vlsbench.engine._context import Tally
 from vlsbench.engine._ledger import FILE, Ledger
 from vlsbench.errors import Interrupted, VlsbenchError
 
 CONTENT = "content"
 """Key of an identity: a digest of what the set's files hold, and of where they lie."""
-INTERRUPTED = "interrupted"
 REFRESH_S = 0.5
 LINE_S = 15.0
 """Pause between lines where the output is no terminal."""
@@ -158,6 +157,8 @@ def _facts(tally: Tally, seconds: float) -> str:
         parts.append(f"{tally.outcomes['filtered']} filtered")
     if tally.reused:
         parts.append(f"{tally.reused} reused")
+    if tally.batches:
+        parts.append(tally.batches)
     if tally.note:
         parts.append(tally.note)
     return " · ".join(parts)

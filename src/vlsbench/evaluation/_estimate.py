@@ -7,7 +7,7 @@ from itertools import islice
 
 from vlsbench.evaluation._run import CostEstimate, EvaluationPlan
 from vlsbench.judge import members
-from vlsbench.models import RecordedReplies, image_tokens, text_tokens
+from vlsbench.models import RecordedReplies, expected_price, image_tokens, text_tokens
 from vlsbench.pairs import Image, ImageError, image_size, show
 
 SAMPLE = 200
@@ -35,6 +35,7 @@ def estimate(plan: EvaluationPlan) -> CostEstimate:
     """Estimate what the open pairs will take; the first ones stand for all."""
     presentation = plan.shown
     answers = max(0, plan.answers - plan.ended)
+    target_price = expected_price(plan.prices[plan.target.spec], plan.target)
     sample = list(islice(plan.selection, SAMPLE))
     shown = [show(pair, presentation.view, plan.swapper) for pair in sample]
     text = text_tokens(sum(len(s.text) for s in shown) / len(shown) + len(presentation.system))
@@ -48,12 +49,12 @@ def estimate(plan: EvaluationPlan) -> CostEstimate:
     notes = text_tokens(sum(len(p.description + p.reason) for p in sample) / len(sample))
     told = text + notes + REPLY_TOKENS + RUBRIC_TOKENS
     asked = (
-        (ask, int(not isinstance(plan.target, RecordedReplies)), plan.prices[plan.target.spec]),
+        (ask, int(not isinstance(plan.target, RecordedReplies)), target_price),
         *(
             (
                 (told + image * one.sees, VERDICT_TOKENS),
                 plan.judging.repeats if one.model else 0,
-                plan.prices[one.name],
+                expected_price(plan.prices[one.name], one.model),
             )
             for one in members(plan.judge)
         ),

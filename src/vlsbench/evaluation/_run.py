@@ -139,6 +139,10 @@ class EvaluationPlan:
         categories = {pair.category for pair in self.selection} if self.rubric.categories else ()
         if lost := [name for name in self.rubric.categories if name not in categories]:
             yield f"the rubric has rules for categories that no pair has: {', '.join(lost)}"
+        asked = (self.target, *(one.model for one in members(self.judge)))
+        batching = (getattr(model, "batching", None) for model in asked)
+        if self.settings["connection"]["batch"] and not any(batching):
+            yield "--batch has no effect: neither target nor judge is on a server with batches"
         cold = (
             ("target", samples, self.shown.params.temperature, "--temperature"),
             ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),

@@ -11,6 +11,7 @@ from math import isnan, nan
 import numpy as np
 
 from vlsbench.engine import Ledger
+from vlsbench.models import BATCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,12 @@ def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
             continue
         usage, cost = call.reply.usage, nan if call.cost is None else call.cost
         numbers.extend((call.reply.attempts, usage.input_tokens or 0, usage.output_tokens or 0))
-        numbers.extend((cost, call.reply.latency_s))
+        # How long a batch took says nothing of its requests.
+        numbers.extend((cost, nan if BATCHED in call.reply.extra else call.reply.latency_s))
     rows = []
     for key, numbers in sorted(paid.items(), key=lambda item: (item[0][0] != "target", item[0])):
         requests, tokens_in, tokens_out, costs, latencies = np.array(numbers).reshape(-1, 5).T
+        latencies = latencies[~np.isnan(latencies)]
         p50, p95 = np.quantile(latencies, (0.5, 0.95)) if len(latencies) else (None, None)
         total = float(costs.sum())
         rows.append(

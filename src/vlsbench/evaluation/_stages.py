@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -42,10 +41,12 @@ class AnswerStage:
         self._slow = bool(shown.shrink) or shown.view is View.BLANK
         self._elsewhere = self._stay = 0
 
-    async def _shown(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], dict[str, Any]]:
+    async def _shown(
+        self, pair: Pair, ctx: Context
+    ) -> tuple[str, tuple[ImageData, ...], dict[str, Any]]:
         if self._slow or self._elsewhere:
             self._elsewhere = max(0, self._elsewhere - 1)
-            return await asyncio.to_thread(self._read, pair)
+            return await ctx.in_thread(self._read, pair)
         began = time.perf_counter()
         try:
             return self._read(pair)
@@ -87,7 +88,7 @@ class AnswerStage:
         if recorded and (why := recorded.missing.get(record.id)):
             return Quarantine(Unscored.REPLY_MISSING, {"detail": why})
         try:
-            text, images, changed = await self._shown(pair)
+            text, images, changed = await self._shown(pair, ctx)
         except ImageError as error:
             return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
         request = Request(

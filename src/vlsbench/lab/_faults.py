@@ -51,7 +51,20 @@ JUDGE_FAULTS = MappingProxyType(
     }
 )
 """Faults of the `judge` model alone."""
-FAULTS: Mapping[str, str] = MappingProxyType({**CONNECTION_FAULTS, **REPLY_FAULTS, **JUDGE_FAULTS})
+BATCH_FAULTS = MappingProxyType(
+    {
+        "batch_item": "one request of a batch gets a 500 in place of an answer",
+        "batch_expired": "a batch expires with its second half unanswered",
+        "batch_cancelled": "a batch is cancelled with its second half unanswered",
+        "batch_full": "a batch fails, for too many tokens are queued",
+        "batch_lost": "a batch is created, and the connection reset before the answer",
+        "batch_poll": "500 to a question about a batch, its files or the list",
+    }
+)
+"""Faults of batches alone."""
+FAULTS: Mapping[str, str] = MappingProxyType(
+    {**CONNECTION_FAULTS, **REPLY_FAULTS, **JUDGE_FAULTS, **BATCH_FAULTS}
+)
 """Name → what the client gets."""
 SORRY = "I'm sorry, but I can't assist with that request."
 UNPAID = frozenset(CONNECTION_FAULTS) - {"truncated", "short"} | {"azure_filter"}
@@ -79,7 +92,7 @@ def strike(
     up = [
         (draw_number(seed, body, time, name) / rate, name)
         for name, rate in rates.items()
-        if rate > 0 and (judge or name not in JUDGE_FAULTS)
+        if rate > 0 and name not in BATCH_FAULTS and (judge or name not in JUDGE_FAULTS)
     ]
     clearest, name = min(up, default=(1.0, ""))
     return name if clearest < 1 else None

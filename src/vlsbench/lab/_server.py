@@ -14,21 +14,18 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import urlopen
 
-from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._asked import Chat, Refused, load, parse_chat
+from vlsbench.lab._batches import LabBatches
 from vlsbench.lab._faults import (
     FAULTS,
     UNPAID,
     check_rates,
     draw_number,
-    parse_rates,
     spoil,
     strike,
 )
@@ -36,6 +33,7 @@ from vlsbench.lab._look import look_at
 from vlsbench.lab._models import IMAGE_TOKENS, MODELS, cut, reply_of, tokens
 from vlsbench.lab._painter import NAME as PAINTER
 from vlsbench.lab._painter import paint_prompt, side_of
+from vlsbench.lab._setup import Setup
 from vlsbench.lab._world import Thing
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_BODY = 64 * 2**20
+MAX_BODY = 256 * 2**20
 """Bytes of the largest request body."""
 HANG_S = 60.0
 JUDGES = ("judge", "harm", "check")
@@ -52,55 +50,6 @@ JUDGES = ("judge", "harm", "check")
 LARGE_IMAGE = 200_000
 """Characters of base64 beyond which an image is looked at in a thread."""
 HTML = "<!doctype html><html><head><title>Error</title></head><body><h1>{what}</h1></body></html>"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """How a server behaves."""
-
-    PANEL: ClassVar[str] = "Server"
-
-    host: Annotated[str, Option("Address to listen on.")] = "127.0.0.1"
-    port: Annotated[int, Option("Port; 0 takes any free one and prints it.")] = 0
-    latency_s: Annotated[
-        float, Option("Seconds to an answer; errors come at once.", ("--latency",), least=0)
-    ] = 0.0
-    faults: Annotated[
-        Mapping[str, float],
-        Option(
-            "Rate of one fault, 0 to 1; may be repeated.",
-            flags=("--fault",),
-            metavar="NAME=RATE",
-            parse=parse_rates,
-        ),
-    ] = field(default_factory=dict)
-    each_fault: Annotated[
-        float, Option("Rate of each fault not set by name.", ("--faults",), least=0)
-    ] = 0.0
-    seed: Annotated[int, Option("Decides which requests the faults strike.")] = 0
-    retry_after_s: Annotated[
-        float, Option("Seconds that a 429 asks for.", ("--retry-after",), least=0)
-    ] = 0.1
-    names: Annotated[
-        Mapping[str, str],
-        Option(
-            "Serve a model under a further name; may be repeated.",
-            flags=("--model-name",),
-            metavar="NAME=MODEL",
-        ),
-    ] = field(default_factory=dict)
-    api_key: Annotated[
-        str,
-        Option(
-            "Answer 401 to other keys.", unset="$VLSBENCH_LAB_KEY, or takes any key", secret=True
-        ),
-    ] = field(default="", repr=False)
-    schemas: Annotated[
-        bool, Option("Accept response_format, or answer 400 to it.", ("--schema/--no-schema",))
-    ] = True
-    allow_files: Annotated[
-        Path | None, Option("Read file:// images below this folder.", unset="reads none")
-    ] = None
 
 
 class LabServer:
@@ -125,6 +74,10 @@ class LabServer:
         self._by_model: Counter[str] = Counter()
         self._seen: Counter[bytes] = Counter()
         self._paid: Counter[bytes] = Counter()
+        self._batches = LabBatches(
+            self._batched, self._check_key, self._faults, setup.seed, setup.batch_s
+        )
+        self._allowed, self._allowed_at = setup.rpm or 0.0, time.monotonic()
 
     def app(self) -> web.Application:
         """Build the application."""
@@ -135,9 +88,13 @@ class LabServer:
             try:
                 return await handler(request)
             except Refused as error:
-                return _error(error)
+                response = _error(error)
+                if error.status == 429 and self._setup.rpm:
+                    response.headers["Retry-After"] = f"{60 / self._setup.rpm:g}"
+                return response
 
         app = web.Application(client_max_size=MAX_BODY, middlewares=[refusing])
+        self._batches.add_routes(app.router)
         app.router.add_post("/v1/chat/completions", partial(self._counted, self._chat))
         app.router.add_post("/v1/images/generations", partial(self._counted, self._paint))
         app.router.add_get("/v1/models", self._models)
@@ -155,6 +112,7 @@ class LabServer:
             "distinct": len(self._seen),
             "paid": self._paid.total(),
             "paid_again": self._paid.total() - len(self._paid),
+            **self._batches.stats(),
         }
         return _json(counts)
 
@@ -178,9 +136,30 @@ class LabServer:
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
             self._check_key(request)
-            return await handler(request)
+            told = self._within_rate()
+            response = await handler(request)
+            if not response.prepared:
+                response.headers.update(told)
+            return response
         finally:
             self._in_flight -= 1
+
+    def _within_rate(self) -> Mapping[str, str]:
+        """Take one request from the minute's; return the headers that tell what is left."""
+        if not (most := self._setup.rpm):
+            return {}
+        now = time.monotonic()
+        since, self._allowed_at = now - self._allowed_at, now
+        self._allowed = min(most, self._allowed + since * most / 60)
+        if self._allowed < 1:
+            self._by_fault["rate"] += 1
+            raise Refused(429, "Rate limit reached.", "rate_limit_exceeded")
+        self._allowed -= 1
+        told = "x-ratelimit-{}-requests"
+        return {
+            told.format("limit"): f"{most:g}",
+            told.format("remaining"): str(int(self._allowed)),
+        }
 
     def _strike(self, body: bytes, model: str) -> tuple[str, int, str | None]:
         """Count a request; return its digest, how often it was seen, and the fault it gets."""
@@ -221,13 +200,28 @@ class LabServer:
         return await self._answer(request, answer, fault, start)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        body, start, setup = await request.read(), time.monotonic(), self._setup
+        body, start = await request.read(), time.monotonic()
+        fault, answer = await self._complete(body)
+        if answer is None:
+            return await self._fail(request, fault or "")
+        return await self._answer(request, answer, fault, start)
+
+    async def _batched(self, body: bytes) -> tuple[int, Mapping[str, Any]]:
+        """Answer a request of a batch; a fault of the connection is an error of the server."""
+        fault, answer = await self._complete(body)
+        if answer is None:
+            raise Refused(500, f"The server had an error ({fault}).", "server_error")
+        return 200, answer
+
+    async def _complete(self, body: bytes) -> tuple[str | None, dict[str, Any] | None]:
+        """Return the fault that a chat request gets, and the answer where there is one."""
+        setup = self._setup
         chat = parse_chat(body, self._served, schemas=setup.schemas, allow_files=setup.allow_files)
         plain = chat.model.partition("?")[0]
         digest, seen, fault = self._strike(body, plain)
         del body
         if fault in UNPAID:
-            return await self._fail(request, fault)
+            return fault, None
         text, finish = cut(await _say(chat, seen - 1), chat.max_tokens)
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "finish_reason": str(finish)}
@@ -245,7 +239,7 @@ class LabServer:
             "choices": [choice],
             "usage": {**usage, "total_tokens": sum(usage.values())},
         }
-        return await self._answer(request, answer, fault, start)
+        return fault, answer
 
     async def _fail(self, request: web.Request, fault: str) -> web.StreamResponse:
         """Send no answer, but what a fault puts in its place."""

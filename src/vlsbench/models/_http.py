@@ -28,12 +28,15 @@ from vlsbench.models._answers import (
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
 from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
+from vlsbench.models._pace import Pace, SharedPace, most_tokens
 from vlsbench.models._retry import Passing, RetryPolicy, retry_after, retrying
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from vlsbench.models._batch import BatchApi, Batching
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
@@ -45,7 +48,12 @@ class Server:
     """One base URL: its connections, its limit, and whether it ever answered."""
 
     def __init__(
-        self, url: str, api_key: str | None, connections: int, patience: RetryPolicy
+        self,
+        url: str,
+        api_key: str | None,
+        connections: int,
+        patience: RetryPolicy,
+        pace: Pace | None = None,
     ) -> None:
         base, mark, query = url.partition("?")
         self.url = f"{base.rstrip('/')}{mark}{query}"
@@ -55,6 +63,7 @@ class Server:
         self.date = ""
         """What it last said the time is (HTTP `Date`)."""
         self._api_key = api_key
+        self._pace = pace or Pace()
         self._session: aiohttp.ClientSession | None = None
 
     def session(self) -> aiohttp.ClientSession:
@@ -85,8 +94,18 @@ class Server:
         base, mark, query = self.url.partition("?")
         return f"{base}{path}{mark}{query}"
 
+    def paced(self, spec: str) -> SharedPace:
+        """Return the pace of one of its models."""
+        return SharedPace(self._pace, self.url, self._api_key, spec)
+
     async def ask(
-        self, spec: str, path: str, pieces: Sequence[bytes], read: Callable[[bytes], Reply]
+        self,
+        spec: str,
+        path: str,
+        pieces: Sequence[bytes],
+        read: Callable[[bytes], Reply],
+        pace: SharedPace | None = None,
+        tokens: int = 0,
     ) -> Reply:
         """Answer one request, retrying what passes.
 
@@ -95,6 +114,8 @@ class Server:
             path: The endpoint, below the base URL.
             pieces: The request's JSON.
             read: Reads a good answer; raises `ValueError` where it is none.
+            pace: The model's, kept between calls.
+            tokens: The most that question and answer can hold.
 
         Returns:
             The reply; one that is filtered or rejected where the server would not take the request.
@@ -104,13 +125,16 @@ class Server:
             FatalCall: No request can succeed.
         """
         attempts = uncounted = 0
+        paced = pace or self.paced(spec)
 
         async def once() -> Reply:
             nonlocal attempts, uncounted
             attempts += 1
             try:
                 async with self.limiter:
-                    reply = await self._once(spec, path, pieces, read)
+                    await paced.take(tokens)
+                    reply = await self._once(spec, path, pieces, read, paced)
+                paced.give_back(tokens, reply.usage)
             except Passing as error:
                 uncounted += error.uncounted
                 raise
@@ -136,7 +160,12 @@ class Server:
             raise CallFailed(str(error), attempts, uncounted) from None
 
     async def _once(
-        self, spec: str, path: str, pieces: Sequence[bytes], read: Callable[[bytes], Reply]
+        self,
+        spec: str,
+        path: str,
+        pieces: Sequence[bytes],
+        read: Callable[[bytes], Reply],
+        pace: SharedPace,
     ) -> Reply:
         import aiohttp
 
@@ -166,23 +195,24 @@ class Server:
         except ValueError as error:
             raise FatalCall(f"{self.url} is no usable address: {first_line(error)}") from None
         self.answered, self.date = True, headers.get("Date", "")
+        pace.learn(headers)
         latency = time.perf_counter() - began
         after = retry_after(headers.get("Retry-After"))
         if 200 <= status < 300:
             try:
                 reply = read(answer)
             except ErrorAnswer as error:
-                reply = self._not_ok(spec, error.status, error.error, after)
+                reply = self.not_ok(spec, error.status, error.error, after)
             except ValueError as error:
                 began_with = " ".join(answer[:DETAIL_CHARS].decode("utf-8", "replace").split())
                 said = self._shortened(f"malformed answer: {str(error)[:80]}: {began_with}")
                 raise Passing(said, uncounted=True) from None
             self.limiter.good()
         else:
-            reply = self._not_ok(spec, status, read_error(answer), after)
+            reply = self.not_ok(spec, status, read_error(answer), after)
         return replace(reply, latency_s=latency)
 
-    def _not_ok(self, spec: str, status: int, error: Any, after_s: float | None) -> Reply:
+    def not_ok(self, spec: str, status: int, error: Any, after_s: float | None) -> Reply:
         """Sort an error: passing (raises), final for the run (raises), or of this request."""
         said = f"http {status}: {self._shortened(words_of(error))}"
         if 300 <= status < 400:
@@ -248,6 +278,7 @@ class HttpChat:
         *,
         file_images: bool = False,
         learns: bool = True,
+        batching: Batching | None = None,
     ) -> None:
         """Name a model.
 
@@ -258,11 +289,14 @@ class HttpChat:
             file_images: Send images as `file://` URLs; the server must read the same disk
                 (vLLM: `--allowed-local-media-path`).
             learns: See `Adapted`.
+            batching: How its calls are put into batches; None sends each by itself.
         """
         self.spec = spec
         self.endpoint = server.url
         self.name = name
+        self.batching = batching
         self._server = server
+        self._paced = server.paced(spec)
         self._file_images = file_images
         self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
         self.adapted = Adapted(LIMITS[self._official], learns=learns)
@@ -280,7 +314,30 @@ class HttpChat:
 
     async def close(self) -> None:
         """Close the server's connections."""
+        self._paced.close()
         await self._server.close()
+
+    @property
+    def connections(self) -> int:
+        """Requests in flight at its server, at most."""
+        return self._server.limiter.most
+
+    @property
+    def batch_path(self) -> str:
+        """The endpoint as the lines of a batch name it."""
+        return f"/v1{self.path}"
+
+    def batch_api(self) -> BatchApi:
+        """Return the batches of its server."""
+        from vlsbench.models._batch import BatchApi
+
+        return BatchApi(self.spec, self._server)
+
+    def batch_line(self, key: str, request: Request) -> list[bytes]:
+        """Return the pieces of a line that asks this in a batch's file. Raises `ImageError`."""
+        head = {"custom_id": key, "method": "POST", "url": self.batch_path}
+        pieces = self._pieces(self.adapted.request(request))
+        return [to_json(head)[:-1], b',"body":', *pieces, b"}\n"]
 
     def _pieces(self, request: Request) -> list[bytes]:
         images: list[tuple[bytes, bytes]] = []
@@ -331,7 +388,9 @@ class HttpChat:
                 pieces = self._pieces(sent)
             except ImageError as error:
                 return Reply("", Finish.REJECTED, detail=str(error))
-            reply = await self._server.ask(self.spec, self.path, pieces, self.read)
+            reply = await self._server.ask(
+                self.spec, self.path, pieces, self.read, self._paced, most_tokens(sent)
+            )
             # Another request may have found out meanwhile.
             changed = reply.finish is Finish.REJECTED and known != self.adapted.changes
             if not (self.adapted.learn(sent, reply) or changed):

@@ -6,31 +6,49 @@ Keys, base URLs and provider options are Inspect's own, from its environment var
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vlsbench.errors import MissingExtra
 from vlsbench.models._adapted import Adapted
 from vlsbench.models._address import redact
 from vlsbench.models._answers import read_finish
+from vlsbench.models._batch import BATCHED, Batching
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
 from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
+from vlsbench.models._pace import Pace, SharedPace, most_tokens
 from vlsbench.models._retry import RetryPolicy
 from vlsbench.models._thoughts import split_thoughts
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line, one_line, storable
 
 PREFIX = "inspect/"
+BATCHES = ("anthropic", "google", "grok", "openai", "together")
+"""Providers whose batches Inspect uses (https://inspect.aisi.org.uk/models-batch.html)."""
+INSPECTS = "inspect"
+"""Stands for the id of a batch of Inspect's, which it does not tell."""
+MOST_IN_BATCH = 10_000
+"""Requests in one batch that every provider of `BATCHES` allows."""
 
 
 class InspectChat:
     """A model of an Inspect provider; implements `ChatModel`."""
 
     def __init__(
-        self, spec: str, connections: int, patience: RetryPolicy, *, learns: bool = True
+        self,
+        spec: str,
+        connections: int,
+        patience: RetryPolicy,
+        *,
+        learns: bool = True,
+        batching: Batching | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Open the provider.
 
@@ -39,26 +57,33 @@ class InspectChat:
             connections: Requests in flight at most.
             patience: Time-out of one request and retries after it.
             learns: See `Adapted`.
+            batching: How calls are put into batches, where the provider has them (`BATCHES`).
+            pace: What may be asked in a minute.
 
         Raises:
             MissingExtra: inspect_ai is not installed.
             FatalCall: Inspect cannot make the model (unknown provider, missing key or package).
         """
         try:
-            from inspect_ai.model import GenerateConfig, get_model
+            from inspect_ai.model import BatchConfig, GenerateConfig, get_model
         except ImportError:
             raise MissingExtra(f"model {spec}", "inspect") from None
         self.spec = spec
         self.endpoint = "/".join(spec.split("/")[:2])
         self._name = spec.removeprefix(PREFIX)
-        self._limiter = Limiter(connections)
+        known = self._name.partition("/")[0] in BATCHES
+        self.batching = batching if known else None
+        self.connections = self.batching.requests if self.batching else connections
+        self._limiter = Limiter(self.connections)
+        self._pace = SharedPace(pace or Pace(), spec)
         self.adapted = Adapted(learns=learns)
         try:
             self._model = get_model(
                 self._name,
                 config=GenerateConfig(
-                    max_connections=connections,
-                    attempt_timeout=int(patience.timeout_s),
+                    max_connections=self.connections,
+                    batch=None if self.batching is None else _batches(self.batching, BatchConfig),
+                    attempt_timeout=None if self.batching else int(patience.timeout_s),
                     max_retries=patience.retries,
                 ),
             )
@@ -72,7 +97,8 @@ class InspectChat:
         return {"kind": "inspect", "name": self._name, **self.adapted.identity}
 
     async def close(self) -> None:
-        """Nothing is held open between calls."""
+        """Close what paces it; nothing else is held open between calls."""
+        self._pace.close()
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
@@ -116,9 +142,14 @@ class InspectChat:
             seed=request.params.seed,
             response_schema=schema,
             extra_body=request.params.more or None,
+            # A first question is answered at once: what it tells decides how others are asked.
+            batch=False if self.adapted.learns else None,
         )
+        tokens, batched = most_tokens(request), self.batching and not self.adapted.learns
         try:
             async with self._limiter:
+                if not batched:
+                    await self._pace.take(tokens)
                 began = time.perf_counter()
                 output = await self._model.generate([*system, user], config=config)
                 latency = time.perf_counter() - began
@@ -129,7 +160,22 @@ class InspectChat:
             if reply := refusal(f"model {self.spec}", status, body or str(origin), said):
                 return reply
             raise CallFailed(said, 1, 1) from None
-        return read_inspect_output(output, latency)
+        reply = read_inspect_output(output, latency)
+        if batched:
+            return replace(reply, latency_s=0.0, extra={BATCHED: INSPECTS})
+        self._pace.give_back(tokens, reply.usage)
+        return reply
+
+
+def _batches(batching: Batching, kind: Any) -> Any:
+    """Return Inspect's settings of the same meaning."""
+    with contextlib.suppress(ImportError):  # older versions print nothing
+        from inspect_ai.model._providers.util.batch_log import set_batch_log_callback
+
+        # Inspect prints how its batches stand on standard output, which is ours.
+        set_batch_log_callback(logging.getLogger(__name__).info)
+    most = min(batching.requests, MOST_IN_BATCH)
+    return kind(size=most, max_size=most, send_delay=batching.quiet_s, tick=batching.poll_s)
 
 
 def _origin(error: BaseException) -> BaseException:

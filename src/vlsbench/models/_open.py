@@ -12,11 +12,13 @@ from vlsbench import registry
 from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.models._address import read_address, read_key
+from vlsbench.models._batch import Batching
 from vlsbench.models._chat import ChatModel
 from vlsbench.models._hf import PREFIX as HF_PREFIX
 from vlsbench.models._hf import HfChat
 from vlsbench.models._http import OPENAI_URL, HttpChat, Server
 from vlsbench.models._inspect import PREFIX, InspectChat
+from vlsbench.models._pace import Pace
 from vlsbench.models._retry import RetryPolicy
 from vlsbench.registry import Kind
 from vlsbench.text import did_you_mean
@@ -73,6 +75,8 @@ class Connections:
         *,
         file_images: bool = False,
         learns: bool = True,
+        batching: Batching | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Set what holds for every model.
 
@@ -81,7 +85,11 @@ class Connections:
             patience: Time-outs and retries.
             file_images: Send images as `file://` URLs.
             learns: Whether models may be asked otherwise where they refuse how; see `Adapted`.
+            batching: How calls are put into batches; None sends each by itself.
+            pace: What a model may be asked in a minute.
         """
+        self._batching = batching
+        self._pace = pace or Pace()
         self._learns = learns
         self._most = most
         self._patience = patience or RetryPolicy()
@@ -93,7 +101,14 @@ class Connections:
         """Open models as settings say."""
         patience = RetryPolicy(timeout_s=connection.timeout_s, retries=connection.retries)
         learns = not connection.no_probe
-        return cls(connection.concurrency, patience, file_images=file_images, learns=learns)
+        return cls(
+            connection.concurrency,
+            patience,
+            file_images=file_images,
+            learns=learns,
+            batching=Batching.of(connection),
+            pace=Pace(connection.rpm, connection.tpm),
+        )
 
     def open(self, spec: str | ChatModel, chat: type[HttpChat] = HttpChat) -> ChatModel:
         """Return the model that a spec names.
@@ -108,14 +123,27 @@ class Connections:
         if not isinstance(spec, str):
             return registry.conforming(spec, ChatModel, "model")
         if spec.startswith(PREFIX):
-            return InspectChat(spec, self._most, self._patience, learns=self._learns)
+            return InspectChat(
+                spec,
+                self._most,
+                self._patience,
+                learns=self._learns,
+                batching=self._batching,
+                pace=self._pace,
+            )
         if http := parse_http_spec(spec):
             key = (http.url, http.api_key)
             server = self._servers.get(key)
             if server is None:
-                server = self._servers[key] = Server(*key, self._most, self._patience)
-            options = {"file_images": self._file_images, "learns": self._learns}
-            return chat(spec, http.name, server, **options)
+                server = self._servers[key] = Server(*key, self._most, self._patience, self._pace)
+            return chat(
+                spec,
+                http.name,
+                server,
+                file_images=self._file_images,
+                learns=self._learns,
+                batching=self._batching,
+            )
         if spec.startswith(HF_PREFIX):
             return HfChat(spec)
         if plugin := registry.find(Kind.MODEL, spec.partition("/")[0]):

@@ -101,6 +101,31 @@ class ImageData:
         options = {"quality": JPEG_QUALITY} if lossy else {}
         return encode(decode(self), self.ref, "JPEG" if lossy else "PNG", **options)
 
+    def release(self) -> None:
+        """Free the bytes, where they can be read from `path` again, and what was made of them.
+
+        For who waits long with many images.
+        """
+        made: tuple[str, ...] = ("base64", "_redrawn")
+        if self.path:
+            _ = self.sha256, self._needs_redrawing
+            made += ("data",)
+        for name in made:
+            self.__dict__.pop(name, None)
+
+    def __getattr__(self, name: str) -> bytes:
+        # Called where `release` freed the bytes.
+        if name != "data" or self.path is None:
+            raise AttributeError(name)
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise ImageError(f"{self.ref}: {error.strerror}") from None
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise ImageError(f"{self.ref} changed while the run was under way")
+        self.__dict__["data"] = data
+        return data
+
     @property
     def extension(self) -> str:
         """What the names of files of this kind end in, as `png` and `jpg`."""

@@ -13,7 +13,7 @@ from vlsbench.engine import CostBudget
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import RUNS, EvaluationPlan, Output, plan, run_id
 from vlsbench.judge import Brought
-from vlsbench.models import ChatModel, Params
+from vlsbench.models import ChatModel, Params, expected_price
 from vlsbench.pairs import Bench, Image, Pair, PairSet, View, image_faults, load
 
 BENCH = "bench"
@@ -165,7 +165,8 @@ def _comprehension(image: Arm) -> Arm:
         missing = "no pair has a description"
     if missing or planned is None:
         return Arm(BENCH, image.set, COMPREHENSION, missing=missing)
-    calls, price = len(planned.selection), planned.prices[planned.judge.name]
+    calls = len(planned.selection)
+    price = expected_price(planned.prices[planned.judge.name], planned.judge.model)
     each = (CHECK_TOKENS * price.input + ANSWER_TOKENS * price.output) / 1e6 if price else None
     cost = None if each is None else calls * each
     return Arm(BENCH, image.set, COMPREHENSION, calls, cost)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +37,7 @@ from vlsbench.judge import (
     Unscored,
     open_harm_judge,
 )
-from vlsbench.models import Connections, Price, price_of, text_tokens
+from vlsbench.models import Connections, Price, expected_price, price_of, text_tokens
 from vlsbench.pairs import Bench, ImageData, ImageError, Pair, View, image_faults, load
 
 STAGE = "harm"
@@ -126,13 +125,13 @@ class JudgedPlan:
         """Estimate what the open questions cost in US dollars; None where the price is unknown."""
         if self.judge.model is None:
             return 0.0
-        if self.price is None:
+        if (price := expected_price(self.price, self.judge.model)) is None:
             return None
         total = 0.0
         for group in self.sets:
             sample = list(islice(group.questions(), SAMPLE))
             tokens = sum(_tokens(pair, part) for pair, part in sample) / len(sample)
-            each = tokens * self.price.input + ANSWER_TOKENS * self.price.output
+            each = tokens * price.input + ANSWER_TOKENS * price.output
             total += each * sum(1 for _ in group.questions()) / 1e6
         return total * (self.questions - self.ended) / self.questions
 
@@ -288,7 +287,7 @@ class MaterialStage:
         images: tuple[ImageData, ...] = ()
         if part is not Part.TEXT:
             try:
-                images = await asyncio.to_thread(_read, pair)
+                images = await ctx.in_thread(_read, pair)
             except ImageError as error:
                 return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
         text = "" if part is Part.IMAGE else pair.query

@@ -75,7 +75,7 @@ class CaptionStage:
         pair: Pair = record.value
         try:
             images = tuple(
-                await asyncio.gather(*(asyncio.to_thread(image.read) for image in pair.images))
+                await asyncio.gather(*(ctx.in_thread(image.read) for image in pair.images))
             )
         except ImageError as error:
             return Quarantine("image_unreadable", {"detail": str(error)})
@@ -116,7 +116,7 @@ class TextStage:
         """Keep the text, empty where there is none."""
         pair: Pair = record.value
         try:
-            read = [await asyncio.to_thread(_text_in, image) for image in pair.images]
+            read = [await ctx.in_thread(_text_in, image) for image in pair.images]
         except ImageError as error:
             return Quarantine("image_unreadable", {"detail": str(error)})
         return Keep({TEXT: " ".join(filter(None, read))})

@@ -1,0 +1,323 @@
+"""Calls in batches: the same answers at half the price, each paid once, whatever goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import vlsbench
+from tests.evaluation.runs import labels, run
+from tests.scripted import Asked, Said, answer, refuse, scripted
+from vlsbench import lab
+from vlsbench.config import Budget, Connection
+from vlsbench.engine import FILE, OVER, BatchRow, Ledger, read_batches
+from vlsbench.errors import EXIT_INTERRUPTED, VlsbenchError
+from vlsbench.evaluation import Evaluation
+from vlsbench.pairs import Pair
+
+PAIRS = 24
+BENCH = f"lab/leaky?n={PAIRS}"
+PROBES = 2
+"""Harmless questions that target and judge are asked beforehand, as ordinary calls."""
+PRICED = {"price": "1,2", "judge_price": "1,2"}
+QUICK = {"batch_quiet_s": 0.15, "batch_poll_s": 0.05}
+
+
+def batched(url: str, out: Path, **more: Any) -> Evaluation:
+    asked = {"model": f"careful@{url}", "judge": f"judge@{url}", "batch": True, "no_probe": False}
+    return run(BENCH, out, **{**asked, **QUICK, **PRICED, **more})
+
+
+def direct(url: str, out: Path) -> Evaluation:
+    return run(BENCH, out, model=f"careful@{url}", judge=f"judge@{url}", **PRICED)
+
+
+def batches(out: Path) -> list[BatchRow]:
+    with Ledger.read(out) as ledger:
+        return read_batches(ledger)
+
+
+def costs(out: Path) -> dict[bool, float]:
+    """What was paid, in batches and beside them."""
+    found = {True: 0.0, False: 0.0}
+    with Ledger.read(out) as ledger:
+        for call in ledger.calls():
+            found["batch" in call.reply.extra] += call.cost or 0.0
+    return found
+
+
+def test_batches_give_the_same_labels_at_half_the_price(tmp_path: Path) -> None:
+    with lab.running(batch_s=0.1) as url:
+        plain = direct(url, tmp_path / "a" / "r")
+    with lab.running(batch_s=0.1) as url:
+        done = batched(url, tmp_path / "b" / "r")
+        counts = lab.stats(url)
+    assert labels(done) == labels(plain)
+    assert (counts["requests"], counts["batched"]) == (PROBES, 2 * PAIRS)
+    assert [(row.state, row.requests) for row in batches(done.folder)] == [("merged", PAIRS)] * 2
+    whole, parts = costs(plain.folder)[False], costs(done.folder)
+    assert parts[True] == pytest.approx(whole / 2)
+    paid = [spent.cost for spent in done.summary.spend if spent.role != "probe"]
+    assert sum(cost or 0.0 for cost in paid) == pytest.approx(whole / 2)
+
+
+def test_the_estimate_is_at_half_the_price(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"model": "m@http://h/v1", "judge": "j@http://h/v1"}
+    asked["budget"] = Budget(price="1,2", judge_price="1,2")
+    plain, half = (
+        vlsbench.plan(BENCH, connection=Connection(batch=batch), **asked).estimate
+        for batch in (False, True)
+    )
+    assert plain
+    assert half
+    assert plain.cost
+    assert half.cost
+    assert half.cost == pytest.approx(plain.cost / 2)
+
+
+def test_a_run_is_the_same_with_batches_and_without(tmp_path: Path) -> None:
+    with lab.running(batch_s=0.05) as url:
+        batched(url, tmp_path / "r")
+        paid = lab.stats(url)["paid"]
+        assert direct(url, tmp_path / "r").since
+        assert lab.stats(url)["paid"] == paid
+
+
+@pytest.mark.parametrize(
+    ("limit", "least"), [({"batch_requests": 5}, 5), ({"batch_mb": 0.03}, 2)], ids=["count", "size"]
+)
+def test_batches_are_split_by_count_and_size(
+    tmp_path: Path, limit: dict[str, Any], least: int
+) -> None:
+    with lab.running(batch_s=0.05) as url:
+        done = batched(url, tmp_path / "r", judge="offline", **limit)
+        assert lab.stats(url)["paid_again"] == 0
+    rows = batches(done.folder)
+    assert len(rows) >= least
+    assert sum(row.requests for row in rows) == PAIRS
+    assert max(row.requests for row in rows) <= limit.get("batch_requests", PAIRS)
+
+
+def test_a_request_too_large_for_a_batch_is_an_ordinary_call(tmp_path: Path) -> None:
+    with lab.running(batch_s=0.05) as url:
+        done = batched(url, tmp_path / "r", judge="offline", batch_mb=0.001)
+        assert lab.stats(url)["batched"] == 0
+    assert len(labels(done)) == PAIRS
+
+
+def test_what_fails_in_a_batch_becomes_an_ordinary_call(tmp_path: Path) -> None:
+    with lab.running(batch_s=0.05) as url:
+        plain = labels(direct(url, tmp_path / "a" / "r"))
+    with lab.running(batch_s=0.05, faults={"batch_item": 0.4}) as url:
+        done = batched(url, tmp_path / "b" / "r")
+        counts = lab.stats(url)
+    assert labels(done) == plain
+    assert PROBES < counts["requests"] == PROBES + 2 * PAIRS - counts["batched"]
+    assert counts["paid_again"] == 0
+    assert counts["batches"] == 2
+    parts = costs(done.folder)
+    assert parts[True] > 0
+    assert parts[False] > 0
+
+
+@pytest.mark.parametrize("fault", ["batch_expired", "batch_cancelled"])
+def test_what_a_batch_leaves_unanswered_goes_into_another_one(tmp_path: Path, fault: str) -> None:
+    with lab.running(batch_s=0.05, faults={fault: 0.5}, seed=4) as url:
+        done = batched(url, tmp_path / "r", batch_requests=6)
+        counts = lab.stats(url)
+    assert counts["paid_again"] == 0
+    assert counts["paid"] == PROBES + 2 * PAIRS
+    assert counts["batches"] > 8
+    assert len(labels(done)) == PAIRS
+    assert any("before its end" in row.detail for row in batches(done.folder))
+
+
+def test_faults_of_the_batch_api_cost_nothing_twice(tmp_path: Path) -> None:
+    faults = {"batch_poll": 0.4, "batch_lost": 0.7, "batch_full": 0.3}
+    with lab.running(batch_s=0.05, faults=faults, seed=1) as url:
+        done = batched(url, tmp_path / "r", batch_requests=8)
+        counts = lab.stats(url)
+    assert (counts["paid"], counts["paid_again"]) == (PROBES + 2 * PAIRS, 0)
+    assert counts["batched"] == 2 * PAIRS
+    assert len(labels(done)) == PAIRS
+
+
+def test_a_budget_of_calls_holds_and_what_it_bought_arrives(tmp_path: Path) -> None:
+    with lab.running(batch_s=0.05) as url:
+        done = batched(url, tmp_path / "r", max_calls=10)
+        assert done.stopped == "the budget of 10 calls is used"
+        assert lab.stats(url)["paid"] == 10
+        with Ledger.read(done.folder) as ledger:
+            assert ledger.count_calls() == 10
+        batched(url, tmp_path / "r")
+        counts = lab.stats(url)
+        assert (counts["paid"], counts["paid_again"]) == (PROBES + 2 * PAIRS, 0)
+
+
+def test_a_budget_of_dollars_reserves_half_the_price(tmp_path: Path) -> None:
+    with lab.running(batch_s=0.05) as url:
+        one = batched(url, tmp_path / "a" / "r", judge="offline", max_calls=1)
+        # The most that a call can cost, by its length limit, is far above what it costs.
+        worst = 2048 * 2 / 1e6
+        done = batched(url, tmp_path / "b" / "r", judge="offline", max_cost=8 * worst)
+        assert done.stopped is None
+        assert sum(costs(done.folder).values()) <= 8 * worst
+        assert max(row.requests for row in batches(done.folder)) > 8
+    assert one.stopped
+
+
+def test_a_server_without_batches_is_said_to_have_none(tmp_path: Path) -> None:
+    def say(asked: Asked) -> Said:
+        if asked.path.endswith("/files"):
+            return refuse(404, "Not Found")
+        return answer(asked)
+
+    with scripted(say) as played, pytest.raises(VlsbenchError, match=r"no batches at .* --batch"):
+        run(BENCH, tmp_path / "r", model=f"m@{played.url}", judge="offline", batch=True, **QUICK)
+
+
+def test_batch_without_a_server_is_said_to_have_no_effect() -> None:
+    connection = Connection(batch=True)
+    plan = vlsbench.plan(BENCH, model="lab/careful", judge="lab", connection=connection)
+    assert any("--batch has no effect" in said for said in plan.warnings())
+
+
+# Processes that end.
+
+
+def command(url: str, out: Path, *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "vlsbench", "eval", BENCH, "--out", str(out), "--batch"),
+        *("--model", f"careful@{url}", "--judge", f"judge@{url}", "--batch-requests", "7"),
+        *("--gallery", "0", "--no-probe", "--batch-quiet", "0.2", "--batch-poll", "0.1", *more),
+    ]
+
+
+def wait_for_a_batch(out: Path, process: subprocess.Popen[str], submitted: int = 0) -> None:
+    """Wait until a batch is on its way, and so many are submitted."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(VlsbenchError):  # no record yet
+            rows = [row for row in batches(out) if row.state not in OVER]
+            if rows and len([row for row in rows if row.remote]) >= submitted:
+                return
+        time.sleep(0.02)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("faults", [{}, {"batch_lost": 0.4, "batch_poll": 0.2}], ids=["", "faults"])
+def test_killed_at_any_moment_nothing_is_paid_twice(
+    tmp_path: Path, faults: dict[str, float]
+) -> None:
+    chance = random.Random(5)
+    with lab.running(batch_s=0.4) as url:
+        expected = labels(direct(url, tmp_path / "a" / "r"))
+    out, kills = tmp_path / "b" / "r", 0
+    with lab.running(batch_s=0.6, faults=faults) as url:
+        for _ in range(6):
+            with subprocess.Popen(
+                command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+            ) as process:
+                wait_for_a_batch(out, process)
+                time.sleep(chance.uniform(0, 0.5))
+                if process.poll() is None:
+                    process.send_signal(signal.SIGKILL)
+                    kills += 1
+        done = subprocess.run(command(url, out), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        counts = lab.stats(url)
+    assert kills >= 3
+    assert (counts["paid"], counts["paid_again"]) == (2 * PAIRS, 0)
+    table = pq.read_table(out / "pairs.parquet", columns=["id", "label"]).to_pydict()
+    assert dict(zip(table["id"], table["label"], strict=True)) == expected
+
+
+@pytest.mark.long
+def test_an_interrupt_leaves_batches_to_the_provider_and_says_so(tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    with lab.running(batch_s=5.0) as url:
+        with subprocess.Popen(
+            command(url, out), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            wait_for_a_batch(out, process, submitted=4)
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate()
+        assert process.returncode == EXIT_INTERRUPTED
+        said = " ".join(said.split())
+        assert f"4 batches go on at the provider with {PAIRS} requests, and nothing is lost" in said
+        assert "the same command resumes from here" in said
+        shown = subprocess.run(
+            [sys.executable, "-m", "vlsbench", "runs", "show", str(out)],
+            capture_output=True,
+            text=True,
+        )
+        assert "in_progress" in shown.stdout
+        subprocess.run(command(url, out), check=True, capture_output=True)
+        counts = lab.stats(url)
+    assert (counts["paid"], counts["paid_again"]) == (2 * PAIRS, 0)
+
+
+def test_without_batch_a_resumed_run_still_merges_what_was_submitted(tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    with lab.running(batch_s=3.0) as url:
+        with subprocess.Popen(
+            command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            wait_for_a_batch(out, process, submitted=4)
+            process.send_signal(signal.SIGKILL)
+        direct(url, out)
+        counts = lab.stats(url)
+    assert counts["batched"] == PAIRS
+    assert (counts["paid"], counts["paid_again"]) == (2 * PAIRS, 0)
+
+
+def test_a_text_that_has_no_utf_8_form_goes_in_a_batch(tmp_path: Path) -> None:
+    odd = [Pair(id="odd", query="Is it hot? \ud83d", harmful=True)]
+    with lab.running(batch_s=0.05) as url:
+        done = run(odd, tmp_path / "r", model=f"blind@{url}", judge="offline", batch=True, **QUICK)
+        assert lab.stats(url)["batched"] == 1
+    assert len(labels(done)) == 1
+
+
+def test_a_batch_that_its_server_forgot_is_asked_again(tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    with lab.running(batch_s=60) as url:
+        with subprocess.Popen(
+            command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            wait_for_a_batch(out, process, submitted=1)
+            process.send_signal(signal.SIGKILL)
+        port = url.removesuffix("/v1").rpartition(":")[2]
+    # Another server at the same address knows nothing of what the first one was asked.
+    with lab.running(batch_s=0.05, port=int(port)) as url:
+        done = batched(url, out, no_probe=True)
+        assert lab.stats(url)["batched"] == 2 * PAIRS
+    assert len(labels(done)) == PAIRS
+    assert "gone" in {row.state for row in batches(out)}
+
+
+@pytest.mark.long
+def test_an_uploaded_batch_that_was_never_created_is_collected_again(tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    with lab.running(batch_s=0.05) as url:
+        first = batched(url, out, max_calls=4, no_probe=True)
+        assert first.stopped
+        # As a process leaves it that dies between the upload and the creation.
+        left = BatchRow("vlsbench-left", f"careful@{url}", "uploaded", 1, file="file-1")
+        with contextlib.closing(sqlite3.connect(out / FILE)) as ledger, ledger:
+            ledger.execute(*left.statement())
+        batched(url, out, no_probe=True)
+        counts = lab.stats(url)
+    assert (counts["paid"], counts["paid_again"]) == (2 * PAIRS, 0)
+    states = {row.name: row.state for row in batches(out)}
+    assert states["vlsbench-left"] == "not sent"
