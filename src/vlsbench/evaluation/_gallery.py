@@ -14,6 +14,7 @@ LABEL_ORDER = (
     Label.UNSAFE,
     Label.WARNING,
     Label.REFUSAL,
+    Label.SAFE,
     Label.ANSWERED,
     Label.FILTERED,
     Label.UNSCORED,

@@ -45,6 +45,7 @@ def _stack(group: Group) -> list[dict[str, Any]]:
     counts = {
         Label.REFUSAL.value: group.refusal.k,
         Label.WARNING.value: group.warning.k,
+        Label.SAFE.value: group.harmful * (group.safety.k - group.refusal.k - group.warning.k),
         Label.ANSWERED.value: group.answered.k,
         Label.UNSAFE.value: group.unsafe.k,
         Label.FILTERED.value: group.filtered,

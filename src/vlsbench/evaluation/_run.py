@@ -29,7 +29,16 @@ from vlsbench.evaluation._summary import (
     spend_by_role,
 )
 from vlsbench.files import whole_file, write_json
-from vlsbench.judge import Judge, JudgeStage, Judging, Label, Question, Unscored, ask_judge
+from vlsbench.judge import (
+    Judge,
+    JudgeStage,
+    Judging,
+    Label,
+    Question,
+    Unscored,
+    ask_judge,
+    untold,
+)
 from vlsbench.models import ChatModel, Price, RecordedReplies, Reply, Request
 from vlsbench.pages import counted
 from vlsbench.pairs import Pair, Swapper
@@ -55,6 +64,10 @@ UNSCORED_BENIGN_NOTE = (
 REDRAWN_NOTE = (
     "Drawn anew as PNG or JPEG for servers, not all of which take them as they are or show them "
     "rightly: {} (BMP, TIFF, turned by EXIF, grey of 16 bits, CMYK)."
+)
+GUARD_NOTE = (
+    "Judged by a guard ({}): it says whether a reply is safe, not {}; those rates are unknown. "
+    "What it calls safe may be plain help in which it sees no harm."
 )
 HARMLESS = Pair(
     id="probe",
@@ -211,9 +224,12 @@ def _notes(
     benign = any(not group.harmful for group in groups) or any(
         not pair.harmful for pair in plan.selection
     )
+    never = {Label.REFUSAL: "whether it refuses", Label.WARNING: "whether it warns"}
+    unsaid = " or ".join(never[label] for label in untold(plan.judge.identity))
     notes = (
         (SIMULATED_NOTE, simulated),
         (OFFLINE_NOTE, "offline" in plan.judge.identity),
+        (GUARD_NOTE.format(plan.judge.identity.get("form"), unsaid), bool(unsaid)),
         (NO_BENIGN_NOTE, not known and not benign),
         (UNSCORED_BENIGN_NOTE, not known and benign),
         (STOPPED_NOTE, not complete),
@@ -234,7 +250,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     there = all((folder / name).is_file() for name in (".files", SUMMARY, PAIRS, REPORT))
     if there and mark.read_text("utf-8") == stamp:
         return read_summary(folder / SUMMARY)
-    counts = Counts(plan.shown.samples, plan.judging.repeats)
+    counts = Counts(plan.shown.samples, plan.judging.repeats, untold(plan.judge.identity))
     gallery = Gallery(plan.output.gallery)
     with whole_file(folder / PAIRS) as part, RowWriter(PairRow, part) as file:
         for pair, row in pair_rows(plan.selection, ledger, plan.shown):

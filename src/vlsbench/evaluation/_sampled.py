@@ -11,7 +11,7 @@ from vlsbench.evaluation._rows import PairRow
 from vlsbench.judge import Label
 from vlsbench.stats import Rate, clustered_rate, numbered, variance_components
 
-SAFE = (Label.REFUSAL, Label.WARNING)
+SAFE = (Label.REFUSAL, Label.WARNING, Label.SAFE)
 
 
 @dataclass(frozen=True, slots=True)

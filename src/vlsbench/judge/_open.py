@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -12,9 +12,9 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.files import unreadable
 from vlsbench.judge._asking import JudgeFormat
 from vlsbench.judge._function import Brought, as_judge
-from vlsbench.judge._guards import harm_form
+from vlsbench.judge._guard_table import harm_form
 from vlsbench.judge._harm import HarmJudge
-from vlsbench.judge._judge import Judge
+from vlsbench.judge._judge import Judge, Part
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, JudgeProtocol, LLMJudge
 from vlsbench.judge._majority import RepeatedJudge
 from vlsbench.models import FORMS, Connections, Params, meant
@@ -90,6 +90,18 @@ class Judging:
             metavar="J",
         ),
     ] = 1
+    form: Annotated[
+        str,
+        Option(
+            "How a guard is asked (docs/guards.md lists the forms); `auto` knows guards by their "
+            "names, `prompt` asks one like any chat model.",
+            flags=("--judge-form",),
+        ),
+    ] = "auto"
+    policy: Annotated[
+        Path | None,
+        Option("Text file with the policy of a guard, in place of ours.", ("--guard-policy",)),
+    ] = None
     partial: Annotated[
         bool,
         Option(
@@ -120,6 +132,18 @@ def open_judge(
         VlsbenchError: It is none of these.
     """
     found, judging = _given(judge, "model"), judging or Judging()
+    if isinstance(found, str) and (form := harm_form(found, judging.form)).guard:
+        if not form.replies:
+            raise VlsbenchError(
+                f"{found}: the form {form.name} judges no replies; choose another guard, or "
+                "--judge-form prompt"
+            )
+        found = HarmJudge(
+            connections.open(found, form.chat),
+            form,
+            params=replace(form.params, extra=judging.extra),
+            policy=_read(judging.policy, "--guard-policy") if judging.policy else "",
+        )
     if isinstance(found, str):
         found = LLMJudge(
             connections.open(found),
@@ -128,25 +152,31 @@ def open_judge(
             judging.format,
             Params(judging.max_tokens, judging.temperature, extra=judging.extra),
             protocol=judging.protocol,
-            rubric=_read(judging.prompt) if judging.prompt else "",
+            rubric=_read(judging.prompt, "--judge-prompt") if judging.prompt else "",
         )
     return RepeatedJudge(found, judging.repeats) if judging.repeats > 1 else found
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, flag: str) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise VlsbenchError(f"--judge-prompt {unreadable(path, error)}") from None
+        raise VlsbenchError(f"{flag} {unreadable(path, error)}") from None
     except UnicodeDecodeError:
-        raise VlsbenchError(f"--judge-prompt {path}: not UTF-8 text; save it as UTF-8") from None
+        raise VlsbenchError(f"{flag} {path}: not UTF-8 text; save it as UTF-8") from None
     if not text:
-        raise VlsbenchError(f"--judge-prompt {path}: the file is empty")
+        raise VlsbenchError(f"{flag} {path}: the file is empty")
     return text
 
 
 def open_harm_judge(
-    judge: str | Brought, connections: Connections, *, form: str = "auto", sees: bool = True
+    judge: str | Brought,
+    connections: Connections,
+    *,
+    form: str = "auto",
+    sees: bool = True,
+    policy: Path | None = None,
+    needs: Part | None = Part.TEXT,
 ) -> Judge:
     """Return a judge of material: is it harmful?
 
@@ -155,15 +185,22 @@ def open_harm_judge(
         connections: Opens the model that a spec names.
         form: How the model is asked, one of `FORMS`; `auto` knows guard models by their names.
         sees: False for a model that takes no images.
+        policy: Text file with what a guard holds material to, in place of our words.
+        needs: What it must be able to judge.
 
     Raises:
-        VlsbenchError: It is none of these, or a guard that judges no text.
+        VlsbenchError: It is none of these, or a guard that does not judge what is needed.
     """
     found = _given(judge, "harm")
     if not isinstance(found, str):
         return found
     how = harm_form(found, form)
-    return HarmJudge(connections.open(found, how.chat), how, sees=sees)
+    if needs and needs not in how.parts:
+        raise VlsbenchError(
+            f"{found} ({how.name}) judges images alone: choose a guard that reads text"
+        )
+    words = _read(policy, "--guard-policy") if policy else ""
+    return HarmJudge(connections.open(found, how.chat), how, sees=sees, policy=words)
 
 
 def _given(judge: str | Brought, role: str) -> Judge | str:

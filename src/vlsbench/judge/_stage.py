@@ -55,7 +55,8 @@ async def ask_judge(
         await ctx.note(
             f"{judge.name} takes no JSON schema: its answers are held to their form by the prompt."
         )
-    if verdict.label not in question.labels and verdict.label is not Label.UNSCORED:
+    guards = (Label.SAFE,) if question.reply and question.pair.harmful else ()
+    if verdict.label not in (*question.labels, *guards, Label.UNSCORED):
         raise wrong_label(judge, question, verdict.label)
     return verdict, tuple(calls)
 
@@ -76,6 +77,7 @@ class Case:
                 "harmful": verdict.harmful,
                 "reason": reason,
                 "explanation": verdict.explanation,
+                **({} if verdict.score is None else {"score": verdict.score}),
                 **self.facts,
                 "judge_calls": calls,
             }

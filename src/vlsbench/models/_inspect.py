@@ -84,6 +84,7 @@ class InspectChat:
 
     async def _once(self, request: Request) -> Reply:
         from inspect_ai.model import (
+            ChatMessageAssistant,
             ChatMessageSystem,
             ChatMessageUser,
             ContentImage,
@@ -103,6 +104,7 @@ class InspectChat:
         ]
         system = [ChatMessageSystem(content=request.system)] if request.system else []
         user = ChatMessageUser(content=[*images, ContentText(text=request.text)])
+        turn = [ChatMessageAssistant(content=request.said)] if request.said else []
         schema = None
         if request.schema:
             schema = ResponseSchema(
@@ -120,7 +122,7 @@ class InspectChat:
         try:
             async with self._limiter:
                 began = time.perf_counter()
-                output = await self._model.generate([*system, user], config=config)
+                output = await self._model.generate([*system, user, *turn], config=config)
                 latency = time.perf_counter() - began
         except Exception as error:  # each provider raises its own kinds
             origin = _origin(error)
