@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vlsbench.calibrating import calibrate
     from vlsbench.comparing import compare, rank
     from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, plan
+    from vlsbench.guarding import evaluate_guard, plan_guard
     from vlsbench.pairs import load
     from vlsbench.releasing import release
     from vlsbench.reporting import report
@@ -36,6 +37,7 @@ _HOMES = {
     "building": ("Build", "build"),
     "calibrating": ("calibrate",),
     "comparing": ("compare", "rank"),
+    "guarding": ("evaluate_guard", "plan_guard"),
     "evaluation": ("Evaluation", "EvaluationPlan", "evaluate", "plan"),
     "pairs": ("load",),
     "releasing": ("release",),
@@ -56,10 +58,12 @@ __all__ = [
     "calibrate",
     "compare",
     "evaluate",
+    "evaluate_guard",
     "leaderboard",
     "load",
     "plan",
     "rank",
+    "plan_guard",
     "registry",
     "release",
     "report",

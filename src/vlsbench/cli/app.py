@@ -18,6 +18,7 @@ from vlsbench.errors import EXIT_ERROR, EXIT_INTERRUPTED, VlsbenchError
 COMMANDS = {
     "eval": "Run a model over a benchmark and judge its replies.",
     "audit": "Measure how much of the images' risk the texts of a benchmark tell.",
+    "guard": "Evaluate a guard model: what it detects, what it alarms at, what it misses.",
     "build": "Make a benchmark: from risk sub-categories or images to leak-free pairs.",
     "align": "Train a vision-language model to be safe, over TRL and PEFT.",
     "compare": "Compare runs on the same pairs: differences with intervals, tests, and one table "

@@ -99,8 +99,11 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     from vlsbench.building import VIEW, Build, BuildSummary, read_build
     from vlsbench.cli._tables import print_judged, print_summary
     from vlsbench.cli.build import print_build
+    from vlsbench.cli.guard import print_guard
     from vlsbench.engine import FILE, Ledger
     from vlsbench.evaluation import SUMMARY, Evaluation, Summary, read_summary
+    from vlsbench.guarding import VIEW as GUARD
+    from vlsbench.guarding import GuardEvaluation, GuardSummary, read_guard
 
     run = _ledger_of(run)
     parts = [] if (run / FILE).is_file() else sorted(run.glob(f"*/{FILE}"))
@@ -118,9 +121,12 @@ def show(run: Folder, as_json: AsJson = False) -> None:
             f"{run} has no results of its own: it keeps what an audit read from images "
             f"({ended:,} captions and texts), and the card beside it shows what came of them"
         )
-    others: dict[str | None, tuple[Path, Callable[[Path], BuildSummary | Judged | Summary]]] = {
+    others: dict[
+        str | None, tuple[Path, Callable[[Path], BuildSummary | GuardSummary | Judged | Summary]]
+    ] = {
         VIEW: (run.parent / SUMMARY, read_build),
         "judged": (run / JUDGED, read_judged),
+        GUARD: (run / SUMMARY, read_guard),
     }
     file, read = others.get(view, (run / SUMMARY, read_summary))
     if not file.is_file():
@@ -136,6 +142,8 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         return
     if isinstance(found, Judged):
         print_judged(found, run)
+    elif isinstance(found, GuardSummary):
+        print_guard(GuardEvaluation(run, found))
     elif isinstance(found, BuildSummary):
         print_build(Build(run.parent, found))
     else:

@@ -27,7 +27,7 @@ from vlsbench.lab._look import Look, look_at
 from vlsbench.lab._task import Rates, read_options
 from vlsbench.lab._world import WORDS, WORLD_VERSION, Asked, Thing, understand
 from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
-from vlsbench.models import Finish, Reply, Request, Usage
+from vlsbench.models import Finish, Reply, Request, Usage, split_thoughts
 
 CUES = re.compile(
     r"\b(weapons?|guns?|bombs?|explosives?|hack\w*|malware|steal\w*|kill\w*|murder\w*|suicide"
@@ -216,9 +216,11 @@ class LabModel:
         reply = reply_of(self._name, request.params.seed, draw)
         said = await asyncio.to_thread(reply, asked, lambda: look_at(images))
         text, finish = cut(said, request.params.max_tokens)
+        apart = split_thoughts(text)
         return Reply(
-            text,
+            apart.text,
             finish,
+            apart.reasoning,
             usage=Usage(tokens(asked) + IMAGE_TOKENS * len(images), tokens(text)),
             latency_s=time.perf_counter() - start,
             served_by=self.spec,
