@@ -22,7 +22,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output
 from vlsbench.judge import (
     FORMS,
-    GUARD_TABLE,
+    GUARDS,
     HarmJudge,
     Label,
     Part,
@@ -259,7 +259,7 @@ def test_a_form_can_be_given_and_must_exist() -> None:
 
 
 def test_the_table_says_whose_a_guard_is_and_where_its_form_is_described() -> None:
-    guards = [form for form in GUARD_TABLE if form.guard]
+    guards = GUARDS.values()
     assert all(form.licence and form.page.startswith("https://") for form in guards)
     assert ("auto", *(form.name for form in GUARD_TABLE)) == FORMS
 

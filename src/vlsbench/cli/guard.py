@@ -94,9 +94,7 @@ def print_guard(done: GuardEvaluation) -> None:
             )
             table.line(one.name, one.detection.n, percent(one.detection), alone, missed)
         console.print(table)
-    say(
-        "Percent of pairs with a verdict; 95 % intervals clustered by image (texts by query too)."
-    )
+    say("Percent of pairs with a verdict; 95 % intervals clustered by image (texts by query too).")
     if joint := found.joint:
         say(
             f"Joint-only misses: {percent(joint.missed)} % of the {joint.missed.n:,} harmful pairs "

@@ -31,7 +31,7 @@ from vlsbench.guarding._figures import (
     unscored,
     ways,
 )
-from vlsbench.judge import GUARD_TABLE, Brought, Part, open_harm_judge
+from vlsbench.judge import GUARDS, Brought, Part, open_harm_judge
 from vlsbench.keywords import checked_keywords
 from vlsbench.models import Connections
 from vlsbench.pages import framed, write_page
@@ -209,8 +209,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
     summary = replace(summary, notes=(*_notes(summary, parts), *ledger.notes()))
     write_json(summary, plan.folder / SUMMARY)
     write_jsonl((asdict(row) for row in asked), plan.folder / PAIRS)
-    form = next((form for form in GUARD_TABLE if form.name == summary.form and form.guard), None)
-    context = {"summary": summary, "form": form}
+    context = {"summary": summary, "form": GUARDS.get(summary.form)}
     write_page(plan.folder / REPORT, "guarding/guard.html", context)
     return summary
 

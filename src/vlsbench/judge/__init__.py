@@ -11,10 +11,10 @@ from vlsbench.judge._asking import strict_object as strict_object
 from vlsbench.judge._function import OFFLINE as OFFLINE
 from vlsbench.judge._function import Brought as Brought
 from vlsbench.judge._function import as_judge as as_judge
-from vlsbench.judge._guard_table import FORMS as FORMS
-from vlsbench.judge._guard_table import GUARD_TABLE as GUARD_TABLE
-from vlsbench.judge._guard_table import harm_form as harm_form
+from vlsbench.judge._guards import FORMS as FORMS
+from vlsbench.judge._guards import GUARDS as GUARDS
 from vlsbench.judge._guards import GuardForm as GuardForm
+from vlsbench.judge._guards import harm_form as harm_form
 from vlsbench.judge._harm import HarmJudge as HarmJudge
 from vlsbench.judge._harm import untold as untold
 from vlsbench.judge._judge import Judge as Judge

@@ -9,20 +9,17 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import TRIES, Asking, Caller, Failed, JudgeFormat
-from vlsbench.judge._guard_table import GUARD_TABLE
-from vlsbench.judge._guards import GuardForm
+from vlsbench.judge._guards import GUARDS, PROMPTED, GuardForm
 from vlsbench.judge._judge import Part, Question
-from vlsbench.judge._prompted import PROMPTED
+from vlsbench.judge._prompted import HARM_SCHEMA, harm_prompt
 from vlsbench.judge._verdict import Label, Unscored, Verdict, verdict_without_judge
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import Pair
 
-_NAMED = {form.name: form for form in GUARD_TABLE if form.guard}
-
 
 def untold(identity: Mapping[str, Any]) -> tuple[Label, ...]:
     """Return the labels of replies that a judge never gives, by its identity; none of most."""
-    form = _NAMED.get(str(identity.get("form", "")))
+    form = GUARDS.get(str(identity.get("form", "")))
     if form is None:
         return ()
     return (Label.WARNING,) if form.refusals else (Label.REFUSAL, Label.WARNING)
@@ -68,7 +65,7 @@ class HarmJudge:
         self.sees = self.parts != (Part.TEXT,)
         self._policies = (policy,) if policy else form.policies
         self._own = hashlib.sha256(policy.encode()).hexdigest()[:16] if policy else ""
-        held = JudgeFormat.AUTO if form.schema else JudgeFormat.TEXT
+        held = JudgeFormat.TEXT if form.guard else JudgeFormat.AUTO
         self._asking = Asking(held, params or form.params)
 
     @property
@@ -117,10 +114,10 @@ class HarmJudge:
         for policy in self._policies:
             system, text, turn = form.put(part, question.text, said, policy)
             found = await self._asking.ask(
-                partial(form.write or _as_put, part, text),
+                partial(_as_put if form.guard else harm_prompt, part, text),
                 question.images if self.sees else (),
-                form.schema,
-                lambda answer: form.read(answer, said is not None),
+                None if form.guard else HARM_SCHEMA,
+                partial(form.answer, replied=said is not None),
                 call,
                 epoch=epoch,
                 system=system,

@@ -12,7 +12,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.files import unreadable
 from vlsbench.judge._asking import JudgeFormat
 from vlsbench.judge._function import Brought, as_judge
-from vlsbench.judge._guard_table import harm_form
+from vlsbench.judge._guards import harm_form
 from vlsbench.judge._harm import HarmJudge
 from vlsbench.judge._judge import Judge, Part
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, JudgeProtocol, LLMJudge

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from vlsbench.judge._asking import AGAIN, fence, read_yes_no
-from vlsbench.judge._guards import Answer, GuardForm
+from vlsbench.judge._asking import AGAIN, fence
 from vlsbench.judge._judge import Part
-from vlsbench.judge._llm import JUDGE_PARAMS
 from vlsbench.models import Schema
 
 PROMPT_VERSION = "1"
@@ -73,19 +71,3 @@ def harm_prompt(part: Part, text: str, again: bool = False) -> str:
             fenced.text if fenced else "",
         )
     )
-
-
-def _read(text: str, replied: bool) -> Answer:
-    return Answer(*read_yes_no(text, field="harmful"))
-
-
-PROMPTED = GuardForm(
-    "prompt",
-    PROMPT_VERSION,
-    _read,
-    replies=False,
-    params=JUDGE_PARAMS,
-    schema=HARM_SCHEMA,
-    write=harm_prompt,
-)
-"""Any chat model, asked by prompt and JSON schema; `LLMJudge` asks it about replies."""
