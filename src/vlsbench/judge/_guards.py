@@ -126,9 +126,8 @@ class GuardForm:
         if self.lines is None:
             return READERS[self.read](text)
         lines, refused = self.lines, False
-        said = _one(
-            lines.reply if replied else lines.request, f"{lines.safe}|{lines.harmful}", text
-        )
+        words = f"{lines.safe}|{lines.harmful}"
+        said = _one(lines.reply if replied else lines.request, words, text)
         if lines.refusal and replied:
             refused = _one(lines.refusal, "yes|no", text) == "yes"
         why = re.search(rf"\b{lines.why}\W{{1,5}}(\w[^\n\"}}<]*)", text) if lines.why else None
