@@ -24,6 +24,7 @@ COMMANDS = (
     ("demo",),
     ("doctor",),
     ("eval",),
+    ("guard",),
     ("lab", "reproduce"),
     ("lab", "serve"),
     ("lab", "train"),
