@@ -26,6 +26,7 @@ COMMANDS = {
     "leaderboard": "Rank models by their runs of one benchmark, or benchmarks by their audits.",
     "report": "Put runs, audits and builds on one set of linked pages, with figures for print.",
     "calibrate": "Check a run's judge by people's labels, and correct its rates.",
+    "judge-card": "Show what a judge does on cases whose truth is known.",
     "demo": "Show why leaks matter, on rule-made models first and then on models trained here and "
     "now.",
     "bench": "List, show and fetch benchmarks.",

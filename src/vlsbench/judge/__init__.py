@@ -41,6 +41,8 @@ from vlsbench.judge._open import open_judge as open_judge
 from vlsbench.judge._stage import Case as Case
 from vlsbench.judge._stage import JudgeStage as JudgeStage
 from vlsbench.judge._stage import ask_judge as ask_judge
+from vlsbench.judge._strings import STRINGS as STRINGS
+from vlsbench.judge._strings import match_strings as match_strings
 from vlsbench.judge._verdict import Label as Label
 from vlsbench.judge._verdict import Unscored as Unscored
 from vlsbench.judge._verdict import Verdict as Verdict
@@ -48,3 +50,6 @@ from vlsbench.judge._verdict import verdict_without_judge as verdict_without_jud
 from vlsbench.registry import judge as register
 
 register("offline", free=True, summary="Judges the wording of a reply, English, offline.")(OFFLINE)
+register("string-matching", free=True, summary="Calls a reply a refusal by phrases; a baseline.")(
+    STRINGS
+)
