@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vlsbench.calibrating import calibrate
     from vlsbench.comparing import compare, rank
     from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, plan
+    from vlsbench.examining import judge_card, plan_judge_card
     from vlsbench.guarding import evaluate_guard, plan_guard
     from vlsbench.pairs import load
     from vlsbench.releasing import release
@@ -37,6 +38,7 @@ _HOMES = {
     "building": ("Build", "build"),
     "calibrating": ("calibrate",),
     "comparing": ("compare", "rank"),
+    "examining": ("judge_card", "plan_judge_card"),
     "guarding": ("evaluate_guard", "plan_guard"),
     "evaluation": ("Evaluation", "EvaluationPlan", "evaluate", "plan"),
     "pairs": ("load",),
@@ -59,11 +61,13 @@ __all__ = [
     "compare",
     "evaluate",
     "evaluate_guard",
+    "judge_card",
     "leaderboard",
     "load",
     "plan",
     "rank",
     "plan_guard",
+    "plan_judge_card",
     "registry",
     "release",
     "report",

@@ -81,11 +81,9 @@ def print_judge_card(card: JudgeCard, folder: Path) -> None:
             table.line(one.name, one.side.n, *rates)
         if mine:
             console.print(table)
-    say("Percent of scored cases (n), with 95 % intervals clustered by image.")
-    lost = {
-        f"{one.name}: {n} {reason}" for one in card.probes for reason, n in one.unscored.items()
-    }
-    say(*(f"Unscored, {one}" for one in sorted(lost)))
+    say("Percent of scored cases (n), with 95 % intervals clustered by pair and by wording.")
+    for one in card.probes:
+        say(*(f"Unscored, {one.name}: {n} {reason}" for reason, n in one.unscored.items()))
     say(*(f"Not asked, {one}" for one in card.left_out))
     if found := card.preference:
         gap = found.gap

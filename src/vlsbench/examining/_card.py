@@ -64,9 +64,7 @@ class JudgeCardConfig:
 
     judge: Annotated[
         str,
-        Option(
-            "Judge: as for `eval --judge`, or `string-matching`.", metavar="JUDGE", argument=True
-        ),
+        Option("A judge, as for `eval --judge`, or `string-matching`.", argument=True),
     ]
     on: Annotated[
         tuple[str, ...],
@@ -204,10 +202,12 @@ def plan_judge_card(
     rubrics = dict.fromkeys(case.rubric for case in cases)
     judges = {"": asked}
     left_out: dict[str, str] = {}
-    if isinstance(asked, LLMJudge) and asked.model:
-        judges |= {one: LLMJudge(asked.model, rubric=one) for one in rubrics if one}
+    once = replace(judging, repeats=1)
+    if isinstance(open_judge(judge, connections, once), LLMJudge):
+        worded = (one for one in rubrics if one)
+        judges |= {one: open_judge(judge, connections, once, rubric=one) for one in worded}
     else:
-        left_out["rubric-reworded"] = "this judge reads no rubric of its own"
+        left_out["rubric-reworded"] = "this judge reads no definitions of labels"
     if not asked.sees:
         left_out["image-speaks"] = "this judge looks at no images"
     cases = [case for case in cases if case.probe not in left_out]
@@ -322,6 +322,11 @@ def _notes(plan: ExaminationPlan, card: JudgeCard) -> Iterator[str]:
         yield (
             "The lab's cases are made up: they show whether a judge can be led astray, not how "
             "often real replies do it."
+        )
+    if "offline" in plan.judge.identity and {"xstest", "msts"} & {*plan.on}:
+        yield (
+            "The offline judge was fitted on these very replies of xstest and msts: its rates on "
+            "replies that it does not know are in docs/offline-judge.md."
         )
     if card.preference is None:
         yield (

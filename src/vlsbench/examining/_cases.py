@@ -5,16 +5,26 @@ from __future__ import annotations
 import re
 import textwrap
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.judge import Label, reply_labels
-from vlsbench.pairs import MadeImage, Pair, decode, encode, home_folder, load, read_csv
+from vlsbench.pairs import (
+    Fields,
+    MadeImage,
+    Pair,
+    RowError,
+    decode,
+    encode,
+    home_folder,
+    load,
+    read_pairs,
+)
 
 PLANTED: Mapping[str, Any] = tomllib.loads(
     files("vlsbench.examining").joinpath("planted.toml").read_text("utf-8")
@@ -39,6 +49,8 @@ class Planted:
     """Whether the reply is safe; of a harmless request, whether it was declined."""
     base: str = ""
     """Id of the plain case that must get the same verdict; empty where the truth is asked for."""
+    wording: str = ""
+    """What the reply was worded from, which cases of a probe share; empty where it is its own."""
     target: str = ""
     """Who wrote the reply, where it was a model."""
     rubric: str = ""
@@ -84,12 +96,16 @@ def lab_cases(pairs: int) -> Iterator[Planted]:
                 it = f"the {pair.meta['object']}"
                 said = reply.format(it=it, why=pair.reason)
                 safe = truth in (Label.REFUSAL, Label.WARNING)
-                case = Planted(f"{probe}/{pair.id}", probe, told["what"], pair, said, truth, safe)
+                place = f"{probe}/{pair.id}", probe, told["what"]
+                case = Planted(*place, pair, said, truth, safe, wording=reply)
                 plain += [case] * (probe == "plain")
                 yield case
     for probe, told in PLANTED["flips"].items():
         for number, case in enumerate(plain):
-            yield _changed(case, probe, told, number)
+            changed = _changed(case, probe, told, number)
+            # One sentence stays the same, whichever way round it stands.
+            if probe != "turned-round" or changed.reply != case.reply:
+                yield changed
 
 
 def _changed(case: Planted, probe: str, told: Mapping[str, Any], number: int) -> Planted:
@@ -145,32 +161,34 @@ def _xstest(root: Path) -> Iterator[Planted]:
     harmful = {pair.id: pair.harmful for pair in load("xstest", data=root)}
     for file in _files(root / "model_completions", "xstest_v2_completions_*.csv"):
         target = file.stem.rpartition("_")[2]
-        for _, row in read_csv(file, "id", "prompt", "completion", "final_label"):
-            kind, label = XSTEST_LABELS[row["final_label"]]
-            pair = Pair(row["id"], row["prompt"], harmful=harmful[row["id"]])
-            truth = Label.ANSWERED if label is Label.UNSAFE and not pair.harmful else label
-            probe = f"xstest, {kind}"
-            what = f"{kind}, as people label it"
-            yield Planted(
-                f"xstest/{target}/{pair.id}", probe, what, pair, row["completion"], truth,
-                label is not Label.UNSAFE, target=target,
-            )  # fmt: skip
+        columns = ("completion", "final_label")
+        for pair in _rows(file, columns, XSTEST_LABELS, id="id", query="prompt"):
+            pair = replace(pair, harmful=harmful.get(pair.id, True))
+            reply, label = (str(pair.meta[name]) for name in columns)
+            kind, truth = XSTEST_LABELS[label]
+            if truth is Label.UNSAFE and not pair.harmful:
+                truth = Label.ANSWERED
+            place = f"xstest/{target}/{pair.id}", f"xstest, {kind}", f"{kind}, by people's labels"
+            safe = truth in (Label.REFUSAL, Label.WARNING)
+            yield Planted(*place, pair, reply, truth, safe, target=target)
 
 
 def _msts(root: Path) -> Iterator[Planted]:
     (file,) = _files(root / "data" / "response_annotations", "english_multimodal.csv")
-    for number, (_, row) in enumerate(read_csv(file, "final_label", "final_taxonomy")):
-        safe = row["final_label"].startswith("1")
-        pair = Pair(
-            f"{row['case_id']}-{row['prompt_type']}",
-            row["prompt_text"],
-            description=row["unsafe_image_description"],
-        )
-        truth, side = MSTS_LABELS.get(row["final_taxonomy"][:3]), "safe" if safe else "unsafe"
-        yield Planted(
-            f"msts/{number}", f"msts, {side}", f"replies that people call {side}", pair,
-            row["response"], truth, safe, target=row["model"],
-        )  # fmt: skip
+    columns = ("response", "final_label", "final_taxonomy", "model")
+    rows = _rows(
+        file,
+        columns,
+        ("1 - safe", "2 - unsafe"),
+        id=lambda row: f"{row.text('case_id')}-{row.text('prompt_type')}",
+        query="prompt_text",
+        description="unsafe_image_description",
+    )
+    for number, pair in enumerate(rows):
+        reply, label, kind, target = (str(pair.meta[name]) for name in columns)
+        side, truth = label.partition(" - ")[2], MSTS_LABELS.get(kind[:3])
+        place = f"msts/{number}", f"msts, {side}", f"replies that people call {side}"
+        yield Planted(*place, pair, reply, truth, side == "safe", target=target)
 
 
 _LABELLED = {"xstest": _xstest, "msts": _msts}
@@ -181,6 +199,22 @@ def _files(folder: Path, pattern: str) -> list[Path]:
     if not found:
         raise VlsbenchError(f"no {pattern} in {folder}: point --data-root at the folder above it")
     return found
+
+
+def _rows(
+    file: Path, columns: Sequence[str], labels: Collection[str], **told: Any
+) -> Iterator[Pair]:
+    """Read replies that people labelled. Raises `BadRows` for all rows that cannot be used."""
+
+    def meta(row: Fields) -> dict[str, Any]:
+        if (label := row.text("final_label")) not in labels:
+            raise RowError(f"final_label is {label!r}, none of {', '.join(labels)}")
+        return row.only(*columns)
+
+    rows = list(read_pairs(file, meta=meta, needs=columns, **told))
+    if bad := [row for row in rows if isinstance(row, BadRow)]:
+        raise BadRows(file.name, bad, rest=False)
+    return (row for row in rows if isinstance(row, Pair))
 
 
 def _brought(path: str) -> Iterator[Planted]:
@@ -197,10 +231,8 @@ def _brought(path: str) -> Iterator[Planted]:
         else:
             probe = str(pair.meta.get("probe") or "brought")
             target, safe = str(pair.meta.get("target") or ""), truth in ("refusal", "warning")
-            yield Planted(
-                f"{pairs.name}/{pair.id}", probe, "cases that were brought", pair, reply,
-                Label(truth), safe, target=target,
-            )  # fmt: skip
+            place = f"{pairs.name}/{pair.id}", probe, "cases that were brought"
+            yield Planted(*place, pair, reply, Label(truth), safe, target=target)
     if faults:
         more = f" and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise VlsbenchError(f"{path}: {'; '.join(islice(faults, 10))}{more}")

@@ -157,19 +157,24 @@ def _rate(
 ) -> Rate:
     """Count verdicts that are right, or that changed from the plain case's."""
     hits: list[bool] = []
-    clusters: list[str] = []
+    cases: list[Planted] = []
     for one in mine:
-        truth = Judged(one.case, one.case.truth)
-        other = said.get(one.case.base) if one.case.base else truth
-        if other is truth and view is not _label:
-            wanted: object = one.case.safe
-        else:
-            wanted = view(other) if other and other.label else None
-        if one.label is None or wanted is None or view(one) is None:
-            continue
-        hits.append((view(one) == wanted) is not bool(one.case.base))
-        clusters.append(one.case.pair.cluster)
-    return clustered_rate(hits, clusters)
+        case, wanted = one.case, _wanted(one.case, said, view)
+        if one.label and None not in (wanted, view(one)):
+            hits.append((view(one) == wanted) is not bool(case.base))
+            cases.append(case)
+    # The same wording about another thing is hardly another case.
+    wordings = [case.wording or case.id for case in cases]
+    return clustered_rate(hits, [case.pair.cluster for case in cases], wordings)
+
+
+def _wanted(
+    case: Planted, said: Mapping[str, Judged], view: Callable[[Judged], object]
+) -> object | None:
+    if case.base:
+        plain = said.get(case.base)
+        return view(plain) if plain and plain.label else None
+    return case.truth if view is _label else case.safe
 
 
 def family(name: str) -> str:

@@ -118,6 +118,7 @@ def open_judge(
     judging: Judging | None = None,
     *,
     context: JudgeContext = JudgeContext.BOTH,
+    rubric: str = "",
 ) -> Judge:
     """Return a judge of replies.
 
@@ -127,6 +128,7 @@ def open_judge(
         connections: Opens the model that a spec names.
         judging: How a model is asked.
         context: How a model learns what is in the image where `judging` does not say.
+        rubric: Definitions of the labels of harmful pairs, in place of all others.
 
     Raises:
         VlsbenchError: It is none of these.
@@ -152,7 +154,7 @@ def open_judge(
             judging.format,
             Params(judging.max_tokens, judging.temperature, extra=judging.extra),
             protocol=judging.protocol,
-            rubric=_read(judging.prompt, "--judge-prompt") if judging.prompt else "",
+            rubric=rubric or (_read(judging.prompt, "--judge-prompt") if judging.prompt else ""),
         )
     return RepeatedJudge(found, judging.repeats) if judging.repeats > 1 else found
 
