@@ -25,6 +25,7 @@ COMMANDS = (
     ("doctor",),
     ("eval",),
     ("guard",),
+    ("judge-card",),
     ("lab", "reproduce"),
     ("lab", "serve"),
     ("lab", "train"),
