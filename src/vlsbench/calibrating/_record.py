@@ -98,8 +98,8 @@ class CalibratedRun:
         """Open both.
 
         Raises:
-            VlsbenchError: It is no finished run, its judge scored no reply, or the record is of
-                another judge or cannot be read.
+            VlsbenchError: It is no finished run, its judge scored no reply or is a guard, or the
+                record is of another judge or cannot be read.
         """
         self.folder, self.summary = read_run(folder)
         self._path = self.folder / RECORD
@@ -112,6 +112,11 @@ class CalibratedRun:
             if Label(row.label).scored
         }
         """Id → reply, for all that the judge scored."""
+        if any(row.label == Label.SAFE for row in self.replies.values()):
+            raise VlsbenchError(
+                f"{self.folder} was judged by the guard {self.summary.judge}, which does not say "
+                "whether a reply refuses or warns: calibrate a run with a judge that does"
+            )
         if not self.replies:
             raise VlsbenchError(
                 f"{self.folder}: the judge scored no reply, so there is none to check"
