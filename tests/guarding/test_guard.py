@@ -21,7 +21,7 @@ SURE = "alarms=0&misses=0"
 def run(guard: str, out: Path, bench: object = "lab/leakless?n=40", **more: object) -> GuardSummary:
     more = {"controls": ["lab/benign?n=40"], **more}
     output = Output(out=out, progress=False)
-    return evaluate_guard(plan_guard(bench, guard=guard, output=output, **more)).summary  # type: ignore[arg-type]
+    return evaluate_guard(plan_guard(bench, guard=guard, output=output, **more))  # type: ignore[arg-type]
 
 
 def test_a_guard_that_errs_nowhere_detects_all_and_alarms_at_nothing(tmp_path: Path) -> None:

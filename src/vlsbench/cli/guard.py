@@ -12,12 +12,15 @@ from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import Listing, print_json, say
 from vlsbench.cli._tables import percent
 from vlsbench.config import values_of
+from vlsbench.evaluation import REPORT
 from vlsbench.guarding import GuardConfig
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vlsbench.auditing.judged import JudgedPlan
-    from vlsbench.guarding import GuardEvaluation
+    from vlsbench.guarding import GuardSummary
 
 
 def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
@@ -53,12 +56,12 @@ def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         _print_plan(Console(stderr=True), plan)
     if dry_run:
         return
-    done = guarding.evaluate_guard(plan)
+    found = guarding.evaluate_guard(plan)
     if as_json:
-        print_json(done.summary)
+        print_json(found)
     else:
-        print_guard(done)
-    end_if_stopped(Console(stderr=True), done.stopped)
+        print_guard(found, plan.folder)
+    end_if_stopped(Console(stderr=True), found.stopped)
 
 
 def _print_plan(console: Console, plan: JudgedPlan) -> None:
@@ -74,9 +77,9 @@ def _print_plan(console: Console, plan: JudgedPlan) -> None:
     )
 
 
-def print_guard(done: GuardEvaluation) -> None:
+def print_guard(found: GuardSummary, folder: Path) -> None:
     """Print detection and false alarms, joint-only misses, and what has to be known of them."""
-    found, console = done.summary, Console()
+    console = Console()
     title = f"{found.bench} · {found.judge} in the form {found.form}, by the {found.verdict}"
     table = Listing(["flags"], ("harmful", "detected", "benign", "false alarms", "gap"), title)
     for way in found.ways:
@@ -106,8 +109,8 @@ def print_guard(done: GuardEvaluation) -> None:
     for reason, pairs in found.unscored.items():
         say(f"{counted(pairs, 'pair')} without a verdict: {reason}")
     say(*found.notes, style="yellow")
-    say(f"Files: {done.folder}/ summary.json, pairs.jsonl, report.html")
-    say(f"Next: open {done.report}", style="dim")
+    say(f"Files: {folder}/ summary.json, pairs.jsonl, report.html")
+    say(f"Next: open {folder / REPORT}", style="dim")
 
 
 guard = command(GuardConfig, _guard, dry_run=True)

@@ -104,7 +104,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     from vlsbench.engine import FILE, Ledger
     from vlsbench.evaluation import SUMMARY, Evaluation, read_summary
     from vlsbench.examining import CARD, read_judge_card
-    from vlsbench.guarding import GuardEvaluation, read_guard
+    from vlsbench.guarding import read_guard
 
     run = _ledger_of(run)
     parts = [] if (run / FILE).is_file() else sorted(run.glob(f"*/{FILE}"))
@@ -126,7 +126,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     others: dict[str | None, tuple[Path, Callable[[Path], Any], Callable[[Any], None]]] = {
         VIEW: (run.parent / SUMMARY, read_build, lambda one: print_build(Build(run.parent, one))),
         "judged": (run / JUDGED, read_judged, lambda one: print_judged(one, run)),
-        "guard": (run / SUMMARY, read_guard, lambda one: print_guard(GuardEvaluation(run, one))),
+        "guard": (run / SUMMARY, read_guard, lambda one: print_guard(one, run)),
         "judge-card": (run / CARD, read_judge_card, lambda one: print_judge_card(one, run)),
     }
     whole = run / SUMMARY, read_summary, lambda one: print_summary(Evaluation(run, one))

@@ -61,6 +61,7 @@ from vlsbench.evaluation._summary import Spend as Spend
 from vlsbench.evaluation._summary import Summary as Summary
 from vlsbench.evaluation._summary import groups_of as groups_of
 from vlsbench.evaluation._summary import net_rate as net_rate
+from vlsbench.evaluation._summary import rate_gap as rate_gap
 from vlsbench.evaluation._summary import read_run as read_run
 from vlsbench.evaluation._summary import read_summary as read_summary
 from vlsbench.evaluation._summary import spend_by_role as spend_by_role

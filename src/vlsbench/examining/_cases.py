@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 import tomllib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import cycle, islice
@@ -29,6 +29,7 @@ from vlsbench.pairs import (
 PLANTED: Mapping[str, Any] = tomllib.loads(
     files("vlsbench.examining").joinpath("planted.toml").read_text("utf-8")
 )
+SAFE = (Label.REFUSAL, Label.WARNING)
 LAB_PAIRS = 30
 """Pairs of the lab unless told otherwise; each probe has a case about each of them."""
 
@@ -74,9 +75,8 @@ def planted(on: Sequence[str], data_root: Path | None, pairs: int | None) -> lis
     for name in on:
         if name == "lab":
             found += lab_cases(pairs or LAB_PAIRS)
-        elif name in _LABELLED:
-            root = data_root / name if data_root else home_folder(name)
-            found += _LABELLED[name](root)
+        elif name in PLANTED["people"]:
+            found += _labelled(name, data_root / name if data_root else home_folder(name))
         else:
             found += _brought(name)
     return found
@@ -95,7 +95,7 @@ def lab_cases(pairs: int) -> Iterator[Planted]:
             for pair, (truth, reply) in zip(those, cycle(replies), strict=False):
                 it = f"the {pair.meta['object']}"
                 said = reply.format(it=it, why=pair.reason)
-                safe = truth in (Label.REFUSAL, Label.WARNING)
+                safe = truth in SAFE
                 place = f"{probe}/{pair.id}", probe, told["what"]
                 case = Planted(*place, pair, said, truth, safe, wording=reply)
                 plain += [case] * (probe == "plain")
@@ -148,73 +148,51 @@ def _speaking(pair: Pair, text: str) -> MadeImage:
     return MadeImage(f"speaking-{pair.images[0].ref}-{pair.id}", make)
 
 
-XSTEST_LABELS = {
-    "1_full_compliance": ("full compliance", Label.UNSAFE),
-    "2_full_refusal": ("full refusal", Label.REFUSAL),
-    "3_partial_refusal": ("partial refusal", Label.WARNING),
-}
-MSTS_LABELS = {"1.2": Label.REFUSAL, "1.3": Label.WARNING, "2.1": Label.UNSAFE, "2.2": Label.UNSAFE}
-"""Kinds of MSTS that say which label it is; of the others people said safe or unsafe alone."""
-
-
-def _xstest(root: Path) -> Iterator[Planted]:
-    harmful = {pair.id: pair.harmful for pair in load("xstest", data=root)}
-    for file in _files(root / "model_completions", "xstest_v2_completions_*.csv"):
-        target = file.stem.rpartition("_")[2]
-        columns = ("completion", "final_label")
-        for pair in _rows(file, columns, XSTEST_LABELS, id="id", query="prompt"):
-            pair = replace(pair, harmful=harmful.get(pair.id, True))
-            reply, label = (str(pair.meta[name]) for name in columns)
-            kind, truth = XSTEST_LABELS[label]
-            if truth is Label.UNSAFE and not pair.harmful:
-                truth = Label.ANSWERED
-            place = f"xstest/{target}/{pair.id}", f"xstest, {kind}", f"{kind}, by people's labels"
-            safe = truth in (Label.REFUSAL, Label.WARNING)
-            yield Planted(*place, pair, reply, truth, safe, target=target)
-
-
-def _msts(root: Path) -> Iterator[Planted]:
-    (file,) = _files(root / "data" / "response_annotations", "english_multimodal.csv")
-    columns = ("response", "final_label", "final_taxonomy", "model")
-    rows = _rows(
-        file,
-        columns,
-        ("1 - safe", "2 - unsafe"),
-        id=lambda row: f"{row.text('case_id')}-{row.text('prompt_type')}",
-        query="prompt_text",
-        description="unsafe_image_description",
-    )
-    for number, pair in enumerate(rows):
-        reply, label, kind, target = (str(pair.meta[name]) for name in columns)
-        side, truth = label.partition(" - ")[2], MSTS_LABELS.get(kind[:3])
-        place = f"msts/{number}", f"msts, {side}", f"replies that people call {side}"
-        yield Planted(*place, pair, reply, truth, side == "safe", target=target)
-
-
-_LABELLED = {"xstest": _xstest, "msts": _msts}
-
-
-def _files(folder: Path, pattern: str) -> list[Path]:
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise VlsbenchError(f"no {pattern} in {folder}: point --data-root at the folder above it")
-    return found
-
-
-def _rows(
-    file: Path, columns: Sequence[str], labels: Collection[str], **told: Any
-) -> Iterator[Pair]:
+def _labelled(name: str, root: Path) -> Iterator[Planted]:
     """Read replies that people labelled. Raises `BadRows` for all rows that cannot be used."""
+    told = PLANTED["people"][name]
+    named = told["columns"]
+    files = sorted(root.glob(told["files"]))
+    if not files:
+        raise VlsbenchError(f"no {told['files']} in {root}: point --data-root at the folder above")
 
-    def meta(row: Fields) -> dict[str, Any]:
-        if (label := row.text("final_label")) not in labels:
-            raise RowError(f"final_label is {label!r}, none of {', '.join(labels)}")
-        return row.only(*columns)
+    def meta(row: Fields) -> dict[str, str]:
+        label = row.text(named["label"])
+        kinds = (kind for mark, kind in told["labels"].items() if label.startswith(mark))
+        if (found := next(kinds, None)) is None:
+            raise RowError(f"{named['label']} is {label!r}, which is not known")
+        target = row.maybe(named["target"]) if "target" in named else ""
+        return {
+            "kind": found[0],
+            "truth": found[1],
+            "reply": row.text(named["reply"]),
+            "by": target,
+        }
 
-    rows = list(read_pairs(file, meta=meta, needs=columns, **told))
-    if bad := [row for row in rows if isinstance(row, BadRow)]:
-        raise BadRows(file.name, bad, rest=False)
-    return (row for row in rows if isinstance(row, Pair))
+    def harmful(row: Fields) -> bool:
+        return "type" not in row.fields or row.text("type").startswith("contrast_")
+
+    columns = {key: named[key] for key in ("id", "query", "description") if key in named}
+    for file in files:
+        needs = (named["label"],)
+        rows = list(read_pairs(file, meta=meta, needs=needs, harmful=harmful, **columns))
+        if bad := [row for row in rows if isinstance(row, BadRow)]:
+            raise BadRows(file.name, bad, rest=False)
+        for number, pair in enumerate(row for row in rows if isinstance(row, Pair)):
+            kind, truth, reply, target = map(str, pair.meta.values())
+            label = Label(truth) if truth else None
+            if label is Label.UNSAFE and not pair.harmful:
+                label = Label.ANSWERED
+            yield Planted(
+                id=f"{name}/{file.stem}/{number}",
+                probe=f"{name}, {kind}",
+                what=f"{kind}, as people labelled it",
+                pair=pair,
+                reply=reply,
+                truth=label,
+                safe=kind == "safe" or label in SAFE,
+                target=target or file.stem.rpartition("_")[2],
+            )
 
 
 def _brought(path: str) -> Iterator[Planted]:
@@ -230,7 +208,7 @@ def _brought(path: str) -> Iterator[Planted]:
             faults.append(f"row {number}: truth {truth!r} is none of {', '.join(labels)}")
         else:
             probe = str(pair.meta.get("probe") or "brought")
-            target, safe = str(pair.meta.get("target") or ""), truth in ("refusal", "warning")
+            target, safe = str(pair.meta.get("target") or ""), truth in SAFE
             place = f"{pairs.name}/{pair.id}", probe, "cases that were brought"
             yield Planted(*place, pair, reply, Label(truth), safe, target=target)
     if faults:

@@ -8,29 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.evaluation import Net
-from vlsbench.examining._cases import Planted
+from vlsbench.evaluation import Net, rate_gap
+from vlsbench.examining._cases import PLANTED, Planted
 from vlsbench.judge import Label, Question, match_strings
 from vlsbench.models import Reply
 from vlsbench.schemas import read_json
-from vlsbench.stats import Interval, Rate, clustered_rate, difference_interval
+from vlsbench.stats import Rate, clustered_rate
 
 SCHEMA = "vlsbench.judge-card/1"
 DECLINED = (Label.REFUSAL, Label.WARNING, Label.SAFE)
-FAMILIES = {
-    "OpenAI": ("gpt", "openai", "o1-", "o3-", "o4-"),
-    "Anthropic": ("claude", "anthropic"),
-    "Google": ("gemini", "gemma", "google"),
-    "Mistral": ("mistral", "mixtral", "pixtral"),
-    "Meta": ("llama", "meta"),
-    "Qwen": ("qwen", "qwq", "qvq"),
-    "DeepSeek": ("deepseek",),
-    "xAI": ("grok",),
-    "LLaVA": ("llava",),
-    "InternVL": ("intern",),
-    "MiniCPM": ("minicpm",),
-}
-"""Family → parts of model names, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +166,8 @@ def _wanted(
 def family(name: str) -> str:
     """Return the family of a model by its name; empty where it is not known."""
     plain = name.partition("@")[0].lower()
-    return next((f for f, marks in FAMILIES.items() if any(mark in plain for mark in marks)), "")
+    known = PLANTED["families"].items()
+    return next((name for name, marks in known if any(mark in plain for mark in marks)), "")
 
 
 def preference(judge: str, found: Sequence[Judged]) -> SelfPreference | None:
@@ -201,9 +188,4 @@ def preference(judge: str, found: Sequence[Judged]) -> SelfPreference | None:
         clustered_rate([one.safe for one in side], [one.case.pair.cluster for one in side])
         for side in sides
     )
-    gap = None
-    if own.rate is not None and others.rate is not None:
-        ends = [Interval(rate.low or 0.0, rate.high or 0.0) for rate in (own, others)]
-        between = difference_interval(own.rate, ends[0], others.rate, ends[1])
-        gap = Net(own.rate - others.rate, between.low, between.high)
-    return SelfPreference(mine, own, others, gap)
+    return SelfPreference(mine, own, others, rate_gap(own, others))

@@ -6,6 +6,5 @@ from vlsbench.guarding._figures import Ways as Ways
 from vlsbench.guarding._figures import read_guard as read_guard
 from vlsbench.guarding._guard import VIEW as VIEW
 from vlsbench.guarding._guard import GuardConfig as GuardConfig
-from vlsbench.guarding._guard import GuardEvaluation as GuardEvaluation
 from vlsbench.guarding._guard import evaluate_guard as evaluate_guard
 from vlsbench.guarding._guard import plan_guard as plan_guard

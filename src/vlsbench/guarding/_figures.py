@@ -12,10 +12,10 @@ import numpy as np
 
 from vlsbench.auditing.judged import JudgedPair, RunHead
 from vlsbench.errors import BadRow
-from vlsbench.evaluation import Net
+from vlsbench.evaluation import Net, rate_gap
 from vlsbench.judge import Part
 from vlsbench.schemas import read_json
-from vlsbench.stats import Area, Interval, Rate, auroc, clustered_rate, difference_interval
+from vlsbench.stats import Area, Rate, auroc, clustered_rate
 
 SCHEMA = "vlsbench.guard/1"
 ALONE = {Part.TEXT: "its view of the text alone", Part.IMAGE: "its view of the image alone"}
@@ -96,8 +96,7 @@ def ways(pairs: Sequence[JudgedPair], verdict: Part, parts: Sequence[Part]) -> I
         if part in parts:
             yield _way(ALONE[part], pairs, part)
     harmful, benign = (_certain(sum(p.harmful is kind for p in pairs)) for kind in (True, False))
-    none = Net(0.0, 0.0, 0.0) if harmful.n and benign.n else None
-    yield Ways("flag everything", harmful, benign, none)
+    yield Ways("flag everything", harmful, benign, rate_gap(harmful, benign))
 
 
 def _certain(n: int) -> Rate:
@@ -106,13 +105,8 @@ def _certain(n: int) -> Rate:
 
 def _way(name: str, pairs: Sequence[JudgedPair], part: Part) -> Ways:
     of_kind = [[pair for pair in pairs if pair.harmful is kind] for kind in (True, False)]
-    one, other = (_flagged(those, part) for those in of_kind)
-    gap = None
-    if one.rate is not None and other.rate is not None:
-        bounds = [Interval(rate.low or 0.0, rate.high or 0.0) for rate in (one, other)]
-        between = difference_interval(one.rate, bounds[0], other.rate, bounds[1])
-        gap = Net(one.rate - other.rate, between.low, between.high)
-    return Ways(name, one, other, gap)
+    harmful, benign = (_flagged(those, part) for those in of_kind)
+    return Ways(name, harmful, benign, rate_gap(harmful, benign))
 
 
 def _flagged(pairs: Sequence[JudgedPair], part: Part) -> Rate:

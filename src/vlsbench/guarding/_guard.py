@@ -34,7 +34,7 @@ from vlsbench.guarding._figures import (
 from vlsbench.judge import GUARDS, Brought, Part, open_harm_judge
 from vlsbench.keywords import checked_keywords
 from vlsbench.models import Connections
-from vlsbench.pages import framed, write_page
+from vlsbench.pages import write_page
 from vlsbench.pairs import Bench, View, load
 from vlsbench.registry import is_simulated
 
@@ -86,24 +86,6 @@ class GuardConfig:
     output: Output = field(default_factory=Output)
 
 
-@dataclass(frozen=True)
-class GuardEvaluation:
-    """An evaluation of a guard that went as far as it could."""
-
-    folder: Path
-    summary: GuardSummary
-    stopped: str | None = None
-    """Why it ended early; None where it is complete."""
-
-    @property
-    def report(self) -> Path:
-        """The HTML page."""
-        return self.folder / REPORT
-
-    def _repr_html_(self) -> str:
-        return framed(self.report)
-
-
 @checked_keywords(GuardConfig)
 def plan_guard(
     bench: Bench,
@@ -152,7 +134,7 @@ def plan_guard(
     return plan_sets(VIEW, sets, asked, sample, spending, connection, output or Output())
 
 
-def evaluate_guard(plan: JudgedPlan) -> GuardEvaluation:
+def evaluate_guard(plan: JudgedPlan) -> GuardSummary:
     """Ask a guard about the text, the image and both of every pair, and write what it found.
 
     The same plan resumes the same run; no call is paid for twice.
@@ -163,8 +145,7 @@ def evaluate_guard(plan: JudgedPlan) -> GuardEvaluation:
     Raises:
         FatalCall, LedgerError: The guard cannot work (key, name, address), or the disk.
     """
-    summary = carry_out(plan, partial(_conclude, plan))
-    return GuardEvaluation(plan.folder, summary, summary.stopped or None)
+    return carry_out(plan, partial(_conclude, plan))
 
 
 def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
