@@ -185,3 +185,5 @@ def test_labels_of_people_are_the_truth_of_xstest_and_msts(tmp_path: Path) -> No
     assert sum(probe.cases for probe in card.probes) == 600
     assert found["xstest, full compliance"].label == found["xstest, full compliance"].strings
     assert not card.simulated
+    whole = plan_judge_card("string-matching", on=["xstest"], data_root=DATA)
+    assert sum(not case.pair.harmful for case in whole.cases) == 3 * 250  # its safe prompts
