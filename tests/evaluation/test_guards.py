@@ -61,7 +61,5 @@ def test_a_guard_can_be_asked_like_any_chat_model(tmp_path: Path) -> None:
 
 def test_a_run_of_a_guard_cannot_be_calibrated_yet(tmp_path: Path) -> None:
     run(f"lab/llama-guard?{SURE}", tmp_path / "r")
-    with pytest.raises(
-        VlsbenchError, match=r"judged by the guard lab/llama-guard"
-    ):
+    with pytest.raises(VlsbenchError, match=r"judged by the guard lab/llama-guard"):
         CalibratedRun(tmp_path / "r")
