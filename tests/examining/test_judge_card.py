@@ -93,7 +93,7 @@ def test_what_a_judge_cannot_be_asked_is_left_out_and_said(tmp_path: Path) -> No
     found = by_name(card)
     assert found["other-languages"].unscored == {"language": 12}
     assert found["other-languages"].label.rate is None
-    assert read_judge_card(tmp_path / "r" / "card.json") == card
+    assert read_judge_card(tmp_path / "r" / "judge-card.json") == card
 
 
 def test_a_guard_is_right_or_wrong_about_the_side_alone(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_cases_can_be_brought_and_self_preference_is_measured(tmp_path: Path) ->
     assert (card.preference.own.rate, card.preference.others.rate) == (1.0, 0.0)
     assert card.preference.gap is not None
     assert card.preference.gap.low > 0
-    assert "<b>mine</b>" not in (tmp_path / "r" / "card.html").read_text("utf-8")
+    assert "<b>mine</b>" not in (tmp_path / "r" / "judge-card.html").read_text("utf-8")
 
 
 def test_cases_that_cannot_be_used_are_listed_in_one_error(tmp_path: Path) -> None:

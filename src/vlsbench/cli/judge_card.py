@@ -94,7 +94,7 @@ def print_judge_card(card: JudgeCard, folder: Path) -> None:
             f"self-preference {points} points"
         )
     say(*card.notes, style="yellow")
-    say(f"Files: {folder}/ card.json, cases.jsonl, card.html")
+    say(f"Files: {folder}/ judge-card.json, cases.jsonl, judge-card.html")
     say(f"Next: open {folder / PAGE}", style="dim")
 
 

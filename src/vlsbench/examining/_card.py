@@ -53,7 +53,7 @@ from vlsbench.pairs import ImageError
 from vlsbench.registry import is_simulated
 
 VIEW = "judge-card"
-CARD, PAGE, CASES = "card.json", "card.html", "cases.jsonl"
+CARD, PAGE, CASES = "judge-card.json", "judge-card.html", "cases.jsonl"
 PROMPT_TOKENS, ANSWER_TOKENS = 700, 100
 """Roughly, of the rubric with an image, and of a verdict."""
 

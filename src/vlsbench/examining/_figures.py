@@ -1,4 +1,4 @@
-"""A judge's card in figures; `card.json` is `dataclasses.asdict` of `JudgeCard`."""
+"""A judge's card in figures; `judge-card.json` is `dataclasses.asdict` of `JudgeCard`."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class JudgeCard:
 
 
 def read_judge_card(path: Path) -> JudgeCard:
-    """Read a `card.json` back. Raises `SchemaError` where it is none of a judge."""
+    """Read a `judge-card.json` back. Raises `SchemaError` where it is none of a judge."""
     return read_json(path, JudgeCard, schema=SCHEMA)
 
 

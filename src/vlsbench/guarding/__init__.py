@@ -1,5 +1,6 @@
 """Evaluate a guard model: what it detects, what it alarms at, and what it misses."""
 
+from vlsbench.guarding._figures import SCHEMA as SCHEMA
 from vlsbench.guarding._figures import GuardSummary as GuardSummary
 from vlsbench.guarding._figures import JointOnly as JointOnly
 from vlsbench.guarding._figures import Ways as Ways
