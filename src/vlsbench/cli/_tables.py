@@ -173,7 +173,8 @@ def print_summary(done: Evaluation) -> None:
     say(f"Next: open {done.report}", style="dim")
     gone = "reply_missing" if summary.identity["target"].get("kind") == "replies" else ""
     reasons = [found for group in summary.groups for found in group.unscored.items()]
-    unscored = sum(count for reason, count in reasons if reason not in (gone, Unscored.JUDGE_CANNOT_TELL))
+    pointless = (gone, Unscored.JUDGE_CANNOT_TELL)
+    unscored = sum(count for reason, count in reasons if reason not in pointless)
     if unscored and summary.complete:
         again = f"the same command with --retry unscored asks {counted(unscored, 'pair')} again"
         say(f"      {again}", style="dim")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import isnan, nan
@@ -349,7 +349,7 @@ def _group(
     kinds: Sequence[_End],
     ends: NDArray[np.intp],
     clusters: NDArray[np.intp],
-    untold: Sequence[Label],
+    untold: Sequence[Label] = (),
 ) -> Group:
     """Return the results of answers, each of which ended in one of `kinds`."""
 

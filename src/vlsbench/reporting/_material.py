@@ -16,7 +16,6 @@ from vlsbench.config import NONE, record, settings_of
 from vlsbench.engine import FILE, Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import LOG, PAIRS, SUMMARY, EvalConfig, Summary
-from vlsbench.evaluation import PAIRS, SUMMARY, EvalConfig, Summary
 from vlsbench.examining import CARD as JUDGE_CARD
 from vlsbench.guarding import SCHEMA as GUARD_SCHEMA
 from vlsbench.schemas import SchemaError, parse_json
