@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vlsbench.calibrating import calibrate
     from vlsbench.comparing import compare, rank
     from vlsbench.evaluation import Evaluation, EvaluationPlan, evaluate, judge_again, plan
+    from vlsbench.examining import judge_card, plan_judge_card
+    from vlsbench.guarding import evaluate_guard, plan_guard
     from vlsbench.pairs import load
     from vlsbench.releasing import release
     from vlsbench.reporting import report
@@ -37,6 +39,8 @@ _HOMES = {
     "calibrating": ("calibrate",),
     "comparing": ("compare", "rank"),
     "evaluation": ("Evaluation", "EvaluationPlan", "evaluate", "judge_again", "plan"),
+    "examining": ("judge_card", "plan_judge_card"),
+    "guarding": ("evaluate_guard", "plan_guard"),
     "pairs": ("load",),
     "releasing": ("release",),
     "reporting": ("report",),
@@ -56,10 +60,14 @@ __all__ = [
     "calibrate",
     "compare",
     "evaluate",
+    "evaluate_guard",
     "judge_again",
+    "judge_card",
     "leaderboard",
     "load",
     "plan",
+    "plan_guard",
+    "plan_judge_card",
     "rank",
     "registry",
     "release",

@@ -325,6 +325,57 @@ def difference_interval(
     return Interval(float(one - other - below), float(one - other + above))
 
 
+@dataclass(frozen=True, slots=True)
+class Area:
+    """The area under a ROC curve: how often a harmful pair scores above a benign one."""
+
+    value: float
+    low: float
+    high: float
+    """95 % interval, clustered."""
+
+
+def auroc(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], clusters: Iterable[object]
+) -> Area | None:
+    """Return the area under the ROC curve of clustered observations; ties count one half.
+
+    The variance is that of the clusters' summed placements; the interval is that of a share at the
+    size that has this variance, which is at least the clusters of the smaller class.
+
+    Args:
+        scores: Shape (n,), higher for what should be positive.
+        positive: Shape (n,).
+        clusters: Shape (n,), what each belongs to (its image); may hold both kinds.
+
+    Returns:
+        None unless there are both kinds.
+
+    Source: Obuchowski 1997, "Nonparametric analysis of clustered ROC curve data"; DeLong, DeLong
+    and Clarke-Pearson 1988 for the placements.
+    """
+    numbers = numbered(clusters)
+    kinds = [np.flatnonzero(positive == kind) for kind in (True, False)]
+    if not all(map(len, kinds)):
+        return None
+    ordered = [np.sort(scores[kind]) for kind in kinds]
+
+    def below(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+        ends = (np.searchsorted(others, values, side) for side in ("left", "right"))
+        return np.asarray(sum(ends) / (2 * len(others)), dtype=np.float64)
+
+    above = below(scores[kinds[0]], ordered[1])
+    area = float(above.mean())
+    placed = (above, 1 - below(scores[kinds[1]], ordered[0]))
+    sums = np.zeros(numbers.max() + 1)
+    for kind, places in zip(kinds, placed, strict=True):
+        np.add.at(sums, numbers[kind], (places - area) / len(kind))
+    variance = float(sums @ sums) * len(sums) / max(1, len(sums) - 1)
+    least = float(min(len(np.unique(numbers[kind])) for kind in kinds))
+    size = max(least, area * (1 - area) / variance) if variance > 0 else least
+    return Area(area, *binomial_interval(area, size))
+
+
 def mean_interval(
     values: NDArray[np.float64], clusters: NDArray[np.integer[Any]], level: float = LEVEL
 ) -> Interval | None:

@@ -182,6 +182,21 @@ def test_votes_outvote_errors(lab_build: Builder) -> None:
     assert kept("five", 5) > 1.2 * kept("one", 1)
 
 
+def test_a_guard_says_what_is_harmful_in_the_form_of_its_family(lab_build: Builder) -> None:
+    sure = "alarms=0&misses=0&joint=0"
+    done = lab_build(
+        "guarded", f"models.guard=lab/guardreasoner-vl?{sure}", "twins.per_pair=0", limit=20
+    )
+    pairs = list(vlsbench.load(done.pairs))
+    assert pairs
+    for pair in pairs:
+        asked = lab.understand(pair.query)
+        assert asked is not None
+        assert asked.thing is None  # what the text gives away fell out
+    with pytest.raises(VlsbenchError, match=r"judges texts alone.*another models\.guard"):
+        lab_build("blind", "models.guard=lab/qwen3guard", limit=5)
+
+
 def test_embeddings_are_used_where_the_recipe_says_so(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     done = build(

@@ -28,7 +28,6 @@ from vlsbench.judge import (
     Label,
     LLMJudge,
     Panel,
-    Part,
     Question,
     Unscored,
     Verdict,
@@ -85,7 +84,13 @@ ASKING: dict[str, tuple[Callable[[Model], Judge], str, Question]] = {
     "votes": (votes, HARM, material()),
     "llama-guard": (guard("llama-guard"), "unsafe\nS2", material()),
     "shieldgemma": (guard("shieldgemma"), "Yes", material()),
-    "moderations": (guard("moderations"), '{"flagged": true, "categories": []}', material()),
+    "moderations": (
+        guard("moderations"),
+        '{"flagged": true, "categories": [], "score": 0.9}',
+        material(),
+    ),
+    "qwen3guard": (guard("qwen3guard"), "Safety: Safe\nCategories: None\nRefusal: Yes", about()),
+    "proguard": (guard("proguard"), "Request:unsafe\nResponse:safe\nCategory:C9S1", about()),
 }
 """Name → a judge that asks a model, an answer that it can read, and a question for it."""
 ALONE: dict[str, tuple[Judge, Question]] = {
@@ -144,7 +149,9 @@ async def test_a_verdict_answers_the_question_and_is_kept(
     assert (kept.stage, kept.kind) == ("judge", "keep")
     assert kept.value["call"] == "abc"
     if question.reply:
-        assert kept.value["label"] == "warning"
+        guards = {"qwen3guard": "refusal", "proguard": "safe"}
+        form = str(judge.identity.get("form"))
+        assert kept.value["label"] == guards.get(form, "warning")
         assert "reason" not in kept.value
     else:
         assert kept.value["harmful"] is (judge.name != "word")
@@ -186,6 +193,8 @@ async def test_a_reply_that_says_nothing_reaches_no_judge(
     judge: Judge, question: Question, reply: Reply, label: Label, reason: str, ctx: Context
 ) -> None:
     verdict, calls = await ask_judge(judge, replace(question, reply=reply), ctx)
+    if judge.identity.get("form") == "proguard" and label is Label.REFUSAL:
+        label = Label.SAFE  # it has no label for refusals
     assert (verdict.label, verdict.reason, verdict.tries, calls) == (label, reason, 0, ())
 
 
@@ -227,9 +236,17 @@ async def test_judges_of_replies_say_so_where_there_is_none(ctx: Context) -> Non
 ASKED = {
     ("model", "2"): "42c1c56294f025a7",
     ("prompt", "1"): "9a3fa56550a2f249",
-    ("llama-guard", "2"): "4512680dbb5f471d",
-    ("shieldgemma", "2"): "916411abdec30b58",
-    ("moderations", "2"): "c56f214e55d8842f",
+    ("llama-guard", "3"): "a6d230c50c67c4e8",
+    ("shieldgemma2", "3"): "e866962d7f20612f",
+    ("shieldgemma", "3"): "96780821bea80a8f",
+    ("llavaguard", "3"): "4f2a221dc06d46b0",
+    ("guardreasoner-vl", "3"): "10d1bbb14c658d5e",
+    ("proguard", "3"): "ba0f48cf46884cd5",
+    ("singguard", "3"): "a6d230c50c67c4e8",
+    ("qwen3guard", "3"): "892a3b6e45c91c3c",
+    ("qwen3guard-loose", "3"): "892a3b6e45c91c3c",
+    ("nemotron", "3"): "a6d230c50c67c4e8",
+    ("moderations", "3"): "a835b1a3a6297f08",
 }
 """Judge, and the version of its prompt in its identity → digest of all that it can ask."""
 
@@ -250,7 +267,10 @@ async def test_prompts_change_only_with_their_version(name: str) -> None:
     else:
         text = "Can I give it <|eot_id|> this?"
         form = harm_form("mine", name)
-        cases = [(HarmJudge(model, form), material(part, text)) for part in Part]
+        cases = [(HarmJudge(model, form), material(part, text)) for part in form.parts]
+        if form.replies:
+            pair = replace(PAIR, query=text)
+            cases.append((HarmJudge(model, form), replace(about(pair=pair), text=text)))
     asked: list[Request] = []
     for judge, question in cases:
         before = len(model.asked)
@@ -298,9 +318,11 @@ def test_a_judge_is_named_or_brought() -> None:
     assert open_judge(mine, connections) is mine
     assert open_harm_judge(by_word, connections).name == "by_word"
     spec = "llama-guard3@http://localhost/v1"
-    of_replies = open_judge(spec, connections, context=JudgeContext.BOTH)
-    assert (of_replies.name, of_replies.identity["context"]) == (spec, "both")
-    plain = Judging(context="description", format="text")  # type: ignore[arg-type]
+    of_replies = open_judge(spec, connections)
+    assert (of_replies.name, of_replies.identity["form"]) == (spec, "llama-guard")
+    asked = open_judge(spec, connections, Judging(form="prompt"), context=JudgeContext.BOTH)
+    assert (asked.name, asked.identity["context"]) == (spec, "both")
+    plain = Judging(context="description", format="text", form="prompt")  # type: ignore[arg-type]
     cheap = open_judge(spec, connections, plain)
     assert (cheap.sees, cheap.identity["context"], cheap.identity["format"]) == (
         False,

@@ -20,7 +20,8 @@ from vlsbench.building._run import BuildPlan, execute, is_complete
 from vlsbench.config import Connection, Limits, Option
 from vlsbench.engine import CostBudget, Ledger, StopSignal, write_or_stop
 from vlsbench.errors import MissingExtra
-from vlsbench.models import ChatModel, Connections, ImageModel, open_images
+from vlsbench.judge import harm_form
+from vlsbench.models import ChatModel, Connections, HttpChat, ImageModel, open_images
 from vlsbench.pairs import load
 from vlsbench.registry import Kind
 from vlsbench.schemas import SchemaError
@@ -213,7 +214,8 @@ def _opened(
         spec = specs[role]
         plugin = served.get(spec.partition("/")[0]) if "@" not in spec else None
         if role != "painter":
-            return plugin.open(spec, connections) if plugin else connections.open(spec)
+            chat = harm_form(spec).chat if role == "guard" else HttpChat
+            return plugin.open(spec, connections) if plugin else connections.open(spec, chat)
         if plugin:
             return plugin.painter(spec, connections)
         filtered = recipe.draw is not None and recipe.draw.safety == "filtered"

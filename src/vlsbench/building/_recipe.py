@@ -34,7 +34,7 @@ _LEFT_OUT_BY_FALSE = (
 Count = Annotated[int, Meta(ge=1)]
 Number = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-ROLES = ("writer", "rewriter", "eyes", "judge", "checker", "painter")
+ROLES = ("writer", "rewriter", "eyes", "judge", "checker", "guard", "painter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ class Models:
     """Looks at images: path B, and what was drawn."""
     checker: str = ""
     """Final filter; better not the same model as `judge`. Empty takes `judge`."""
+    guard: str = ""
+    """Says what is harmful in both filters, in the form of its family. Empty takes `judge` and
+    `checker`, by prompt."""
     painter: str = ""
 
 
@@ -250,6 +253,7 @@ class Recipe:
             "rewriter": self.detoxify.candidates > 0,
             "eyes": self.perceive is not None or self.draw is not None,
             "painter": self.draw is not None,
+            "guard": bool(self.models.guard),
         }.get(role, True)
 
     def spec(self, role: str) -> str:
@@ -293,6 +297,8 @@ class Recipe:
             del content[name]
         if not self.stages:
             del content["stages"]  # recipes of earlier versions keep their digests
+        if not self.models.guard:
+            del content["models"]["guard"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

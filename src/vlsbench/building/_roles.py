@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from vlsbench.building._items import Step, version_of
 from vlsbench.engine import Context, Record
+from vlsbench.errors import VlsbenchError
 from vlsbench.judge import (
     AGAIN,
     Asking,
@@ -17,7 +18,9 @@ from vlsbench.judge import (
     Judge,
     JudgeFormat,
     Panel,
+    Part,
     fence,
+    harm_form,
     majority,
     read_yes_no,
     strict_object,
@@ -187,10 +190,19 @@ def _sampling(params: Params, votes: int) -> list[Params]:
 
 
 def harm_judge(model: ChatModel, votes: int) -> Judge:
-    """Return the judge of harm of the audit's measure B, put to so many votes."""
-    return Panel(
-        [HarmJudge(model, params=params) for params in _sampling(STRICT, votes)], brief=True
-    )
+    """Return the judge of harm of the audit's measure B, put to so many votes.
+
+    Raises:
+        VlsbenchError: A guard that does not judge texts, images and both.
+    """
+    form = harm_form(model.spec)
+    if len(form.parts) < len(Part):
+        raise VlsbenchError(
+            f"{model.spec} ({form.name}) judges {form.parts[0]}s alone: the filters of a build ask "
+            "about texts and pairs; choose another models.guard"
+        )
+    asked = _sampling(STRICT, votes)
+    return Panel([HarmJudge(model, form, params=params) for params in asked], brief=True)
 
 
 class TaskStage(Generic[T]):

@@ -151,13 +151,15 @@ def stages_of(plan: BuildPlan) -> Stages:
     if recipe.detoxify.candidates:
         rewriter = Role("rewriter", models["rewriter"], CREATIVE)
         filters.append(DetoxifyStage(rewriter, recipe.detoxify))
-    match, harm = Role("judge", judge, votes=leak.votes), harm_judge(judge, leak.votes)
+    match = Role("judge", judge, votes=leak.votes)
+    harm = harm_judge(models.get("guard", judge), leak.votes)
     overlap = plan.scorer.overlap if plan.scorer else None
     filters.append(LeakFilterStage(match, harm, overlap, leak))
     draw: list[Stage] = []
     if recipe.draw and (painter := plan.drawings):
         draw = [DrawStage(painter, Role("eyes", models["eyes"]), recipe.draw, run)]
-    match, harm = Role("checker", checker, votes=final.votes), harm_judge(checker, final.votes)
+    match = Role("checker", checker, votes=final.votes)
+    harm = harm_judge(models.get("guard", checker), final.votes)
     last = [*_plugged(recipe), FinalFilterStage(match, harm, final, run)]
     writer = Role("writer", models["writer"], CREATIVE) if recipe.uses("writer") else None
     paths: list[Flow] = []

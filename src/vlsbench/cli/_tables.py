@@ -144,6 +144,7 @@ def _sampled_lines(found: Sampled) -> Iterable[str]:
 def print_summary(done: Evaluation) -> None:
     """Print rates by category, what was left unscored and why, what it cost, and where it is."""
     from vlsbench.evaluation import calibration_note
+    from vlsbench.judge import Unscored
 
     summary, console = done.summary, Console()
     heading = f"{summary.bench} · view {summary.view} · {summary.model} judged by {summary.judge}"
@@ -200,7 +201,8 @@ def print_summary(done: Evaluation) -> None:
     say(f"Next: open {done.report}", style="dim")
     gone = "reply_missing" if summary.identity["target"].get("kind") == "replies" else ""
     reasons = [found for group in summary.groups for found in group.unscored.items()]
-    unscored = sum(count for reason, count in reasons if reason != gone)
+    pointless = (gone, Unscored.JUDGE_CANNOT_TELL)
+    unscored = sum(count for reason, count in reasons if reason not in pointless)
     if unscored and summary.complete:
         again = f"the same command with --retry unscored asks {counted(unscored, 'pair')} again"
         say(f"      {again}", style="dim")

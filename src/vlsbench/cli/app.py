@@ -19,6 +19,7 @@ COMMANDS = {
     "eval": "Run a model over a benchmark and judge its replies.",
     "judge": "Judge a run's replies again, by another judge or rubric; the target is not asked.",
     "audit": "Measure how much of the images' risk the texts of a benchmark tell.",
+    "guard": "Evaluate a guard model: what it detects, what it alarms at, what it misses.",
     "build": "Make a benchmark: from risk sub-categories or images to leak-free pairs.",
     "align": "Train a vision-language model to be safe, over TRL and PEFT.",
     "compare": "Compare runs on the same pairs: differences with intervals, tests, and one table "
@@ -26,6 +27,7 @@ COMMANDS = {
     "leaderboard": "Rank models by their runs of one benchmark, or benchmarks by their audits.",
     "report": "Put runs, audits and builds on one set of linked pages, with figures for print.",
     "calibrate": "Check a run's judge by people's labels, and correct its rates.",
+    "judge-card": "Show what a judge does on cases whose truth is known.",
     "demo": "Show why leaks matter, on rule-made models first and then on models trained here and "
     "now.",
     "bench": "List, show, fetch and add benchmarks.",

@@ -101,12 +101,16 @@ def show(run: Folder, as_json: AsJson = False) -> None:
 
     - `vlsbench runs show builds/lab`
     """
-    from vlsbench.auditing import JUDGED, Judged, read_judged
-    from vlsbench.building import VIEW, Build, BuildSummary, read_build
+    from vlsbench.auditing import JUDGED, read_judged
+    from vlsbench.building import VIEW, Build, read_build
     from vlsbench.cli._tables import print_judged, print_summary
     from vlsbench.cli.build import print_build
+    from vlsbench.cli.guard import print_guard
+    from vlsbench.cli.judge_card import print_judge_card
     from vlsbench.engine import FILE, Ledger, read_batches
-    from vlsbench.evaluation import SUMMARY, Evaluation, Summary, read_summary
+    from vlsbench.evaluation import SUMMARY, Evaluation, read_summary
+    from vlsbench.examining import CARD, read_judge_card
+    from vlsbench.guarding import read_guard
 
     run = _ledger_of(run)
     parts = [] if (run / FILE).is_file() else sorted(run.glob(f"*/{FILE}"))
@@ -124,11 +128,15 @@ def show(run: Folder, as_json: AsJson = False) -> None:
             f"{run} has no results of its own: it keeps what an audit read from images "
             f"({ended:,} captions and texts), and the card beside it shows what came of them"
         )
-    others: dict[str | None, tuple[Path, Callable[[Path], BuildSummary | Judged | Summary]]] = {
-        VIEW: (run.parent / SUMMARY, read_build),
-        "judged": (run / JUDGED, read_judged),
+    # The file, what reads it, and what prints it.
+    others: dict[str | None, tuple[Path, Callable[[Path], Any], Callable[[Any], None]]] = {
+        VIEW: (run.parent / SUMMARY, read_build, lambda one: print_build(Build(run.parent, one))),
+        "judged": (run / JUDGED, read_judged, lambda one: print_judged(one, run)),
+        "guard": (run / SUMMARY, read_guard, lambda one: print_guard(one, run)),
+        "judge-card": (run / CARD, read_judge_card, lambda one: print_judge_card(one, run)),
     }
-    file, read = others.get(view, (run / SUMMARY, read_summary))
+    whole = run / SUMMARY, read_summary, lambda one: print_summary(Evaluation(run, one))
+    file, read, print_found = others.get(view, whole)
     if batches and not as_json:
         _print_batches(batches)
     if not file.is_file():
@@ -143,12 +151,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         told = {"summary": asdict(found), "events": listed}
         print_json(told | {"batches": [asdict(row) for row in batches]} if batches else told)
         return
-    if isinstance(found, Judged):
-        print_judged(found, run)
-    elif isinstance(found, BuildSummary):
-        print_build(Build(run.parent, found))
-    else:
-        print_summary(Evaluation(run, found))
+    print_found(found)
     for at, kind, detail in events[-20:]:
         when = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
         facts = " ".join(f"{k}={v}" for k, v in detail.items() if v != "")

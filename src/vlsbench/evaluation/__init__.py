@@ -31,6 +31,7 @@ from vlsbench.evaluation._grade import MeanGrade as MeanGrade
 from vlsbench.evaluation._inspect_log import InspectRun as InspectRun
 from vlsbench.evaluation._net import Net as Net
 from vlsbench.evaluation._net import net_rate as net_rate
+from vlsbench.evaluation._net import rate_gap as rate_gap
 from vlsbench.evaluation._page import write_report as write_report
 from vlsbench.evaluation._panel import PanelResults as PanelResults
 from vlsbench.evaluation._published import Published as Published

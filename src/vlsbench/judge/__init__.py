@@ -12,6 +12,8 @@ from vlsbench.judge._function import OFFLINE as OFFLINE
 from vlsbench.judge._function import Brought as Brought
 from vlsbench.judge._function import as_judge as as_judge
 from vlsbench.judge._guards import FORMS as FORMS
+from vlsbench.judge._guards import GUARDS as GUARDS
+from vlsbench.judge._guards import GuardForm as GuardForm
 from vlsbench.judge._guards import harm_form as harm_form
 from vlsbench.judge._harm import HarmJudge as HarmJudge
 from vlsbench.judge._judge import Judge as Judge
@@ -47,6 +49,8 @@ from vlsbench.judge._rubric import read_rubric as read_rubric
 from vlsbench.judge._stage import Case as Case
 from vlsbench.judge._stage import JudgeStage as JudgeStage
 from vlsbench.judge._stage import ask_judge as ask_judge
+from vlsbench.judge._strings import STRINGS as STRINGS
+from vlsbench.judge._strings import match_strings as match_strings
 from vlsbench.judge._verdict import Label as Label
 from vlsbench.judge._verdict import Unscored as Unscored
 from vlsbench.judge._verdict import Verdict as Verdict
@@ -55,3 +59,6 @@ from vlsbench.judge._verdict import verdict_without_judge as verdict_without_jud
 from vlsbench.registry import judge as register
 
 register("offline", free=True, summary="Judges the wording of a reply, English, offline.")(OFFLINE)
+register("string-matching", free=True, summary="Calls a reply a refusal by phrases; a baseline.")(
+    STRINGS
+)

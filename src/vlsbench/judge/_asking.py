@@ -224,6 +224,7 @@ class Asking:
         *,
         epoch: int,
         system: str = "",
+        said: str = "",
     ) -> Parsed[T] | Failed:
         """Ask until an answer parses, at most `TRIES` times.
 
@@ -235,6 +236,7 @@ class Asking:
             call: Asks the model.
             epoch: How often the question was sent back by the user.
             system: Instructions apart from the question.
+            said: An assistant's turn after the question, for guards that judge it.
         """
         failed = Failed(Unscored.JUDGE_UNPARSEABLE, "")
         for attempt in range(TRIES):
@@ -245,6 +247,7 @@ class Asking:
                 self._params,
                 schema,
                 sample=epoch * TRIES + attempt,
+                said=said,
             )
             held = self._schema_works is not False
             answer = await self._once(request, call)
@@ -260,7 +263,9 @@ class Asking:
         harmful = self._schema_works is False or (self._unread >= TRIES and not self._read)
         if schema and self._auto and held and harmful:  # others may have found it out meanwhile
             self._schema_works = False
-            return await self.ask(prompt, images, schema, read, call, epoch=epoch, system=system)
+            return await self.ask(
+                prompt, images, schema, read, call, epoch=epoch, system=system, said=said
+            )
         return failed
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from vlsbench import registry
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
+from vlsbench.files import unreadable
 from vlsbench.judge._asking import JudgeFormat
 from vlsbench.judge._function import OFFLINE, Brought, FunctionJudge, as_judge
 from vlsbench.judge._guards import harm_form
 from vlsbench.judge._harm import HarmJudge
-from vlsbench.judge._judge import Judge, rubric_of
+from vlsbench.judge._judge import Judge, Part, rubric_of
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
 from vlsbench.judge._panel import Panel, Vote
 from vlsbench.judge._rubric import SHIPPED, Rubric, read_rubric
@@ -93,6 +95,18 @@ class Judging:
             metavar="J",
         ),
     ] = 1
+    form: Annotated[
+        str,
+        Option(
+            "How a guard is asked (docs/guards.md lists the forms); `auto` knows guards by their "
+            "names, `prompt` asks one like any chat model.",
+            flags=("--judge-form",),
+        ),
+    ] = "auto"
+    policy: Annotated[
+        Path | None,
+        Option("Text file with the policy of a guard, in place of ours.", ("--guard-policy",)),
+    ] = None
     partial: Annotated[
         bool,
         Option(
@@ -137,6 +151,18 @@ def open_judge(
         (judge,) = judge
     found = _given(judge, "model")
     rubric = read_rubric(judging.rubric)
+    if isinstance(found, str) and (form := harm_form(found, judging.form)).guard:
+        if not form.replies:
+            raise VlsbenchError(
+                f"{found}: the form {form.name} judges no replies; choose another guard, or "
+                "--judge-form prompt"
+            )
+        found = HarmJudge(
+            connections.open(found, form.chat),
+            form,
+            params=replace(form.params, extra=judging.extra),
+            policy=_read(judging.policy) if judging.policy else "",
+        )
     if isinstance(found, str):
         found = LLMJudge(
             connections.open(found),
@@ -155,8 +181,26 @@ def open_judge(
     return Panel([found] * judging.repeats) if judging.repeats > 1 else found
 
 
+def _read(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise VlsbenchError(f"--guard-policy {unreadable(path, error)}") from None
+    except UnicodeDecodeError:
+        raise VlsbenchError(f"--guard-policy {path}: not UTF-8 text; save it as UTF-8") from None
+    if not text:
+        raise VlsbenchError(f"--guard-policy {path}: the file is empty")
+    return text
+
+
 def open_harm_judge(
-    judge: str | Brought, connections: Connections, *, form: str = "auto", sees: bool = True
+    judge: str | Brought,
+    connections: Connections,
+    *,
+    form: str = "auto",
+    sees: bool = True,
+    policy: Path | None = None,
+    needs: Part | None = Part.TEXT,
 ) -> Judge:
     """Return a judge of material: is it harmful?
 
@@ -165,15 +209,22 @@ def open_harm_judge(
         connections: Opens the model that a spec names.
         form: How the model is asked, one of `FORMS`; `auto` knows guard models by their names.
         sees: False for a model that takes no images.
+        policy: Text file with what a guard holds material to, in place of our words.
+        needs: What it must be able to judge.
 
     Raises:
-        VlsbenchError: It is none of these, or a guard that judges no text.
+        VlsbenchError: It is none of these, or a guard that does not judge what is needed.
     """
     found = _given(judge, "harm")
     if not isinstance(found, str):
         return found
     how = harm_form(found, form)
-    return HarmJudge(connections.open(found, how.chat), how, sees=sees)
+    if needs and needs not in how.parts:
+        raise VlsbenchError(
+            f"{found} ({how.name}) judges images alone: choose a guard that reads text"
+        )
+    words = _read(policy) if policy else ""
+    return HarmJudge(connections.open(found, how.chat), how, sees=sees, policy=words)
 
 
 def _given(judge: str | Brought, role: str) -> Judge | str:

@@ -80,6 +80,7 @@ class Case:
                 "harmful": verdict.harmful,
                 "reason": reason,
                 "explanation": verdict.explanation,
+                **({} if verdict.score is None else {"score": verdict.score}),
                 **self.facts,
                 "judge_calls": calls,
             }

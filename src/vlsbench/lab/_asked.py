@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pybase64
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._models import reply_of
+from vlsbench.lab._models import heard, reply_of
 from vlsbench.models import DEFAULT_MAX_TOKENS
 
 
@@ -52,11 +52,12 @@ def parse_chat(
         asked = json.loads(body)
         name, messages = asked["model"], asked["messages"]
         # A model answers to its instructions and to the last user message.
-        heard = [one["content"] for one in messages if one["role"] in ("system", "developer")]
-        heard += [one["content"] for one in messages if one["role"] == "user"][-1:]
-        listed = ([{"type": "text", "text": c}] if isinstance(c, str) else c for c in heard)
+        told = [one["content"] for one in messages if one["role"] in ("system", "developer")]
+        told += [one["content"] for one in messages if one["role"] == "user"][-1:]
+        listed = ([{"type": "text", "text": c}] if isinstance(c, str) else c for c in told)
         parts = list(chain.from_iterable(listed))
-        text = "\n\n".join(part["text"] for part in parts if part["type"] == "text")
+        said = messages[-1]["content"] if messages[-1]["role"] == "assistant" else ""
+        text = heard(*(part["text"] for part in parts if part["type"] == "text"), said)
         images = [str(p["image_url"]["url"]) for p in parts if p["type"] == "image_url"]
         limit = asked.get("max_completion_tokens") or asked.get("max_tokens")
         max_tokens = int(limit or DEFAULT_MAX_TOKENS)
@@ -79,6 +80,21 @@ def parse_chat(
     seed = asked.get("seed")
     seed = seed if isinstance(seed, int) else None
     return Chat(model, text, images, max_tokens, seed, bool(asked.get("temperature")))
+
+
+def parse_moderation(body: bytes, served: Mapping[str, str], *, allow_files: Path | None) -> Chat:
+    """Read a request of the moderations endpoint as the chat that asks the same."""
+    try:
+        asked = json.loads(body)
+        given = asked["input"]
+        content = [{"type": "text", "text": given}] if isinstance(given, str) else list(given)
+        chat = {"model": asked["model"], "messages": [{"role": "user", "content": content}]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(400, f"not a moderation request: {error!r}", "invalid_request") from None
+    found = parse_chat(json.dumps(chat).encode(), served, schemas=True, allow_files=allow_files)
+    if found.model.partition("?")[0] != "moderation":
+        raise Refused(404, f"{asked['model']!r} does not moderate.", "model_not_found")
+    return found
 
 
 def _fault(url: str, allow_files: Path | None) -> str:

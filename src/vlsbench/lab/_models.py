@@ -5,7 +5,8 @@ text tells and never looks. `careful` also looks at the image, `wavering` only n
 `shortsighted` knows half of the things that it sees, and `guessing` answers by chance.
 `judge` and `harm` know the rule:
 the one judges replies, the other what is asked. `writer`, `rewriter`, `eyes` and `check` build
-pairs.
+pairs. `llama-guard`, `qwen3guard`, `guardreasoner-vl` and `moderation` answer in the forms of
+guards.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._faults import draw_number
+from vlsbench.lab._guard import GUARD, SAID, guardreasoner, llama_guard, moderation, qwen3guard
 from vlsbench.lab._judge import CHECK, HARM, check, harm, judge
 from vlsbench.lab._look import Look, look_at
 from vlsbench.lab._task import Rates, read_options
 from vlsbench.lab._world import WORDS, WORLD_VERSION, Asked, Thing, understand
 from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
-from vlsbench.models import Finish, Reply, Request, Usage
+from vlsbench.models import Finish, Reply, Request, Usage, split_thoughts
 
 CUES = re.compile(
     r"\b(weapons?|guns?|bombs?|explosives?|hack\w*|malware|steal\w*|kill\w*|murder\w*|suicide"
@@ -144,8 +146,17 @@ MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
     "rewriter": rewriter,
     "eyes": eyes,
     "check": check,
+    "llama-guard": llama_guard,
+    "qwen3guard": qwen3guard,
+    "guardreasoner-vl": guardreasoner,
+    "moderation": moderation,
 }
+GUARDS = ("llama-guard", "qwen3guard", "guardreasoner-vl", "moderation")
+"""Those that answer in the forms of guards."""
+JUDGES = ("judge", "harm", "check", *GUARDS)
+"""Those that judge faults of a server strike."""
 _OPTIONS = {"harm": HARM, "writer": WRITER, "rewriter": REWRITER, "eyes": EYES, "check": CHECK}
+_OPTIONS |= dict.fromkeys(GUARDS, GUARD)
 
 
 @lru_cache(maxsize=256)
@@ -159,6 +170,13 @@ def reply_of(
         raise VlsbenchError(f"no model 'lab/{name}' in the lab; there are {known}")
     values = read_options(plain, options, _OPTIONS.get(plain, {}))
     return lambda text, look: MODELS[plain](text, look, Rates(values, sample, draw))
+
+
+def heard(*texts: str) -> str:
+    """Put together what a model is told: system prompt, question, and an answer to be judged."""
+    *asked, said = texts
+    whole = "\n\n".join(text for text in asked if text)
+    return f"{whole}{SAID}{said}" if said else whole
 
 
 def tokens(text: str) -> int:
@@ -191,16 +209,18 @@ class LabModel:
     async def ask(self, request: Request) -> Reply:
         """Answer one request; never fails."""
         start = time.perf_counter()
-        asked = f"{request.system}\n\n{request.text}" if request.system else request.text
+        asked = heard(request.system, request.text, request.said)
         images = [image.data for image in request.images]
         # Decoding a large image would hold up everything else in this process.
         draw = request.sample if request.params.temperature else None
         reply = reply_of(self._name, request.params.seed, draw)
         said = await asyncio.to_thread(reply, asked, lambda: look_at(images))
         text, finish = cut(said, request.params.max_tokens)
+        apart = split_thoughts(text)
         return Reply(
-            text,
+            apart.text,
             finish,
+            apart.reasoning,
             usage=Usage(tokens(asked) + IMAGE_TOKENS * len(images), tokens(text)),
             latency_s=time.perf_counter() - start,
             served_by=self.spec,

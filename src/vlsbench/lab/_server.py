@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import urlopen
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._asked import Chat, Refused, load, parse_chat
+from vlsbench.lab._asked import Chat, Refused, load, parse_chat, parse_moderation
 from vlsbench.lab._batches import LabBatches
 from vlsbench.lab._faults import (
     FAULTS,
@@ -29,8 +29,9 @@ from vlsbench.lab._faults import (
     spoil,
     strike,
 )
+from vlsbench.lab._guard import moderation_result
 from vlsbench.lab._look import look_at
-from vlsbench.lab._models import IMAGE_TOKENS, MODELS, cut, reply_of, tokens
+from vlsbench.lab._models import IMAGE_TOKENS, JUDGES, MODELS, cut, reply_of, tokens
 from vlsbench.lab._painter import NAME as PAINTER
 from vlsbench.lab._painter import paint_prompt, side_of
 from vlsbench.lab._setup import Setup
@@ -45,8 +46,6 @@ T = TypeVar("T")
 MAX_BODY = 256 * 2**20
 """Bytes of the largest request body."""
 HANG_S = 60.0
-JUDGES = ("judge", "harm", "check")
-"""Models that judge faults strike."""
 LARGE_IMAGE = 200_000
 """Characters of base64 beyond which an image is looked at in a thread."""
 HTML = "<!doctype html><html><head><title>Error</title></head><body><h1>{what}</h1></body></html>"
@@ -64,10 +63,8 @@ class LabServer:
         names = {name: model.removeprefix("lab/") for name, model in setup.names.items()}
         for name, model in names.items():
             if model not in (*MODELS, PAINTER):
-                there = ", ".join(MODELS)
-                raise VlsbenchError(
-                    f"--model-name {name}={model}: no such model; there are {there}"
-                )
+                there = f"no such model; there are {', '.join(MODELS)}"
+                raise VlsbenchError(f"--model-name {name}={model}: {there}")
         self._served = {**{model: model for model in MODELS}, **names, PAINTER: PAINTER}
         self._in_flight = self._most_in_flight = self._requests = 0
         self._by_fault: Counter[str] = Counter()
@@ -97,6 +94,7 @@ class LabServer:
         self._batches.add_routes(app.router)
         app.router.add_post("/v1/chat/completions", partial(self._counted, self._chat))
         app.router.add_post("/v1/images/generations", partial(self._counted, self._paint))
+        app.router.add_post("/v1/moderations", partial(self._counted, self._moderate))
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
         return app
@@ -118,11 +116,8 @@ class LabServer:
 
     async def _models(self, request: web.Request) -> web.Response:
         self._check_key(request)
-        data = [
-            {"id": name if name in self._setup.names else f"lab/{name}", "object": "model"}
-            for name in self._served
-        ]
-        return _json({"object": "list", "data": data})
+        names = (name if name in self._setup.names else f"lab/{name}" for name in self._served)
+        return _json({"object": "list", "data": [{"id": one, "object": "model"} for one in names]})
 
     def _check_key(self, request: web.Request) -> None:
         given = request.headers.get("Authorization", "").encode()
@@ -240,6 +235,17 @@ class LabServer:
             "usage": {**usage, "total_tokens": sum(usage.values())},
         }
         return fault, answer
+
+    async def _moderate(self, request: web.Request) -> web.StreamResponse:
+        """Answer as the moderations endpoint does."""
+        body, start = await request.read(), time.monotonic()
+        chat = parse_moderation(body, self._served, allow_files=self._setup.allow_files)
+        _, seen, fault = self._strike(body, "moderation")
+        if fault in UNPAID:
+            return await self._fail(request, fault)
+        results = [moderation_result(await _say(chat, seen - 1))]
+        answer = {"model": f"lab/{chat.model}", "results": results}
+        return await self._answer(request, answer, fault, start)
 
     async def _fail(self, request: web.Request, fault: str) -> web.StreamResponse:
         """Send no answer, but what a fault puts in its place."""

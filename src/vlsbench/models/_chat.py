@@ -118,10 +118,13 @@ class Request:
     """Which of several draws for the same question this is."""
     record: str = ""
     """Which record of replies that exist already answers it; empty where a model is asked."""
+    said: str = ""
+    """An assistant's turn after the text, for guards, which judge it; empty for a question."""
 
     def rendered(self) -> dict[str, Any]:
         """Everything that could change the answer, images by their key; plain JSON."""
         return {
+            **({"said": self.said} if self.said else {}),
             "system": self.system,
             "images": [image.key for image in self.images],
             "text": self.text,
@@ -138,8 +141,9 @@ class Request:
         # schema, whose JSON is then written once.
         images = ", ".join([f'"{image.sha256}"' for image in self.images])
         record = f', "record": {encode_basestring(self.record)}' if self.record else ""
+        said = f', "said": {encode_basestring(self.said)}' if self.said else ""
         return (
-            f'{{"images": [{images}], "params": {self.params.canonical}{record}, '
+            f'{{"images": [{images}], "params": {self.params.canonical}{record}{said}, '
             f'"sample": {self.sample}, "schema": {self.schema.canonical if self.schema else "null"}'
             f', "system": {encode_basestring(self.system)}'
             f', "text": {encode_basestring(self.text)}}}'

@@ -54,6 +54,8 @@ class Question(NamedTuple):
     text: str
     images: Sequence[Image.Image] = ()
     system: str = ""
+    said: str = ""
+    """An assistant's turn after the text, to be judged."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ class LocalModel:
 
         prompts = [
             self.processor.apply_chat_template(
-                _messages(q._replace(text=self._as_words(q.text))), add_generation_prompt=True
+                _messages(q._replace(text=self._as_words(q.text), said=self._as_words(q.said))),
+                add_generation_prompt=True,
             )
             for q in questions
         ]
@@ -232,7 +235,8 @@ def _messages(question: Question) -> list[dict[str, Any]]:
     system = [{"role": "system", "content": [{"type": "text", "text": question.system}]}]
     parts: list[dict[str, str]] = [{"type": "image"} for _ in question.images]
     user = {"role": "user", "content": [*parts, {"type": "text", "text": question.text}]}
-    return [*(system if question.system else []), user]
+    said = {"role": "assistant", "content": [{"type": "text", "text": question.said}]}
+    return [*(system if question.system else []), user, *([said] if question.said else [])]
 
 
 def digest_of(folder: Path) -> str:
@@ -342,7 +346,7 @@ class HfChat:
                 replies.append(Reply("", Finish.REJECTED, detail=str(error)))
             else:
                 replies.append(None)
-                questions.append(Question(request.text, images, request.system))
+                questions.append(Question(request.text, images, request.system, request.said))
         answered = iter(self._ask(requests[0], questions) if questions else ())
         return [reply or next(answered) for reply in replies]
 

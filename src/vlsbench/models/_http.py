@@ -378,7 +378,8 @@ class HttpChat:
             }
         system = [{"role": "system", "content": request.system}] if request.system else []
         user = {"role": "user", "content": [*content, text] if content else request.text}
-        return {"model": self.name, **rest, **params.more, "messages": [*system, user]}
+        said = [{"role": "assistant", "content": request.said}] if request.said else []
+        return {"model": self.name, **rest, **params.more, "messages": [*system, user, *said]}
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""

@@ -110,6 +110,7 @@ class InspectChat:
 
     async def _once(self, request: Request) -> Reply:
         from inspect_ai.model import (
+            ChatMessageAssistant,
             ChatMessageSystem,
             ChatMessageUser,
             ContentImage,
@@ -129,6 +130,7 @@ class InspectChat:
         ]
         system = [ChatMessageSystem(content=request.system)] if request.system else []
         user = ChatMessageUser(content=[*images, ContentText(text=request.text)])
+        turn = [ChatMessageAssistant(content=request.said)] if request.said else []
         schema = None
         if request.schema:
             schema = ResponseSchema(
@@ -151,7 +153,7 @@ class InspectChat:
                 if not batched:
                     await self._pace.take(tokens)
                 began = time.perf_counter()
-                output = await self._model.generate([*system, user], config=config)
+                output = await self._model.generate([*system, user, *turn], config=config)
                 latency = time.perf_counter() - began
         except Exception as error:  # each provider raises its own kinds
             origin = _origin(error)

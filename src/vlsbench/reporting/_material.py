@@ -16,6 +16,8 @@ from vlsbench.config import NONE, record, settings_of
 from vlsbench.engine import FILE, Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import LOG, PAIRS, SUMMARY, EvalConfig, Summary
+from vlsbench.examining import CARD as JUDGE_CARD
+from vlsbench.guarding import SCHEMA as GUARD_SCHEMA
 from vlsbench.schemas import SchemaError, parse_json
 from vlsbench.tables import read_rows
 
@@ -63,7 +65,10 @@ def _kind(folder: Path) -> str:
     if (folder / SUMMARY).is_file():
         found = parse_json((folder / SUMMARY).read_bytes(), str(folder / SUMMARY))
         schema = found.get("schema") if isinstance(found, dict) else ""
-        return "build" if schema == BUILD_SCHEMA else "run"
+        # An evaluation of a guard has a page of its own, and so has a judge's card.
+        return {BUILD_SCHEMA: "build", GUARD_SCHEMA: ""}.get(str(schema), "run")
+    if (folder / JUDGE_CARD).is_file():
+        return ""
     ledgers = (folder / FILE, folder / BUILD_RUN / FILE)
     return "waiting" if any(ledger.is_file() for ledger in ledgers) else ""
 

@@ -1,5 +1,8 @@
 """Measure B: how many harmful pairs are harmful by their text alone?"""
 
+from vlsbench.auditing._head import RunHead as RunHead
+from vlsbench.auditing._head import head as head
+from vlsbench.auditing._head import total as total
 from vlsbench.auditing.judged._figures import PATTERNS as PATTERNS
 from vlsbench.auditing.judged._figures import ControlFigures as ControlFigures
 from vlsbench.auditing.judged._figures import Controls as Controls
@@ -13,9 +16,12 @@ from vlsbench.auditing.judged._figures import read_judged as read_judged
 from vlsbench.auditing.judged._figures import read_judged_pairs as read_judged_pairs
 from vlsbench.auditing.judged._judged import JUDGED as JUDGED
 from vlsbench.auditing.judged._judged import JUDGED_PAIRS as JUDGED_PAIRS
+from vlsbench.auditing.judged._judged import carry_out as carry_out
 from vlsbench.auditing.judged._judged import judged as judged
 from vlsbench.auditing.judged._plan import JudgedPlan as JudgedPlan
+from vlsbench.auditing.judged._plan import JudgedSet as JudgedSet
 from vlsbench.auditing.judged._plan import plan_judged as plan_judged
+from vlsbench.auditing.judged._plan import plan_sets as plan_sets
 from vlsbench.auditing.judged._prevalence import Sample as Sample
 from vlsbench.auditing.judged._prevalence import bounds as bounds
 from vlsbench.auditing.judged._prevalence import corrected_share as corrected_share

@@ -46,6 +46,8 @@ class Finding:
     """Why it is unscored (`judge_refused`, `judge_unparseable`, …); empty where it is not."""
     explanation: str
     """The judge's own words, or what went wrong."""
+    score: float | None = None
+    """How harmful, in [0, 1], from guards that say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Judged(RunHead):
     """All of measure B for one benchmark."""
 
     form: str
-    """How the judge is asked: `prompt`, `llama-guard`, `shieldgemma`, `moderations`."""
+    """How the judge is asked: `prompt`, or the form of a guard."""
     identity: Mapping[str, Any]
     """Everything that decides which calls are made."""
     harmful_by_judge: bool

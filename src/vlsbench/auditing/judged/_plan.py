@@ -82,8 +82,12 @@ class JudgedSet:
     def questions(self) -> Iterator[tuple[Pair, Part]]:
         """Walk the pairs and their parts."""
         for pair in self:
-            for part in self.parts if pair.images else (Part.TEXT,):
+            for part in self.parts_of(pair):
                 yield pair, part
+
+    def parts_of(self, pair: Pair) -> tuple[Part, ...]:
+        """Return what is asked about a pair: one without images has but a text."""
+        return self.parts if pair.images else tuple(p for p in self.parts if p is Part.TEXT)
 
     def record(self, pair: Pair, part: Part) -> str:
         """Name a question."""
@@ -94,7 +98,7 @@ class JudgedSet:
         for pair in self:
             findings = tuple(
                 _finding(part, outcome)
-                for part in (self.parts if pair.images else (Part.TEXT,))
+                for part in self.parts_of(pair)
                 if (outcome := ledger.outcome(self.record(pair, part)))
             )
             if findings:
@@ -142,7 +146,7 @@ class JudgedPlan:
             identity=self.identity,
             facts={
                 "bench": self.sets[0].name,
-                "view": "judged",
+                "view": str(self.identity["view"]),
                 "model": self.judge.name,
                 "judge": self.judge.name,
                 "pairs": str(self.questions),
@@ -189,8 +193,8 @@ def plan_judged(
             they must be like the benchmark's queries in style and topic. At least one.
         positive_controls: Sets of texts that are harmful on their own, which measure its misses;
             without any there are one-sided bounds and no corrected rate.
-        form: How the model is asked: `prompt` (any chat model), `llama-guard`, `shieldgemma`,
-            `moderations`; `auto` knows guard models by their names.
+        form: How the model is asked: `prompt` (any chat model) or the form of a guard
+            (`judge.FORMS`); `auto` knows guard models by their names.
         sees: False for a judge that takes no images; then only texts are judged, and the
             benchmark's word is taken for which pairs are harmful.
         sample: Which pairs of the benchmark are asked about; of controls, all are.
@@ -205,44 +209,57 @@ def plan_judged(
     sample, output = sample or Sample(), output or Output()
     connection, spending = connection or Connection(), CostBudget.of(budget)
     asked = open_harm_judge(judge, Connections.of(connection), form=form, sees=sees)
-    given = spending.settings.judge_price
-    price = Price.parse(given) if given else price_of(asked.name)
-    if asked.model:
-        remedy = "give --judge-price INPUT,OUTPUT in dollars per million tokens"
-        spending.need_prices({asked.name: price}, remedy)
     sources = [("bench", bench), *(("benign", control) for control in controls)]
     sources += [("positive", control) for control in positive_controls]
     sets = tuple(
         _open(f"{n}-{kind}", kind, one, sample, sees=sees and asked.sees)
         for n, (kind, one) in enumerate(sources)
     )
+    return plan_sets("judged", sets, asked, sample, spending, connection, output)
+
+
+def plan_sets(
+    measure: str,
+    sets: Sequence[JudgedSet],
+    judge: Judge,
+    sample: Sample,
+    budget: CostBudget,
+    connection: Connection,
+    output: Output,
+) -> JudgedPlan:
+    """Plan to ask a judge of harm about sets, the benchmark first; `measure` names what for."""
+    given = budget.settings.judge_price
+    price = Price.parse(given) if given else price_of(judge.name)
+    if judge.model:
+        remedy = "give --judge-price INPUT,OUTPUT in dollars per million tokens"
+        budget.need_prices({judge.name: price}, remedy)
     identity = {
-        "measure": "judged",
+        "measure": measure,
         "bench": sets[0].name,
-        "view": "judged",
+        "view": measure,
         "sets": [
             [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]] for s in sets
         ],
         "content": [s.content()[0] for s in sets],
         "limit": sample.limit,
         "seed": sample.seed,
-        "judge": dict(asked.identity),
+        "judge": dict(judge.identity),
     }
-    asked_as = str(asked.identity.get("form", asked.name))
-    folder = output.out or RUNS / run_id(identity, asked.name, asked_as)
+    asked_as = str(judge.identity.get("form", judge.name))
+    folder = output.out or RUNS / run_id(identity, judge.name, asked_as)
     ended = 0
     if (folder / FILE).is_file():
         with Ledger.read(folder) as ledger:
             ended = len(ledger.ended())
     return JudgedPlan(
-        sets=sets,
-        judge=asked,
+        sets=tuple(sets),
+        judge=judge,
         form=asked_as,
         identity=identity,
         folder=folder,
         price=price,
         concurrency=connection.concurrency,
-        budget=spending,
+        budget=budget,
         output=output,
         questions=sum(1 for s in sets for _ in s.questions()),
         ended=ended,
@@ -305,7 +322,8 @@ def _read(pair: Pair) -> tuple[ImageData, ...]:
 def _finding(part: Part, outcome: Outcome) -> Finding:
     value = outcome.value
     if outcome.kind == "keep":
-        return Finding(part, value["harmful"], value["reason"], value["explanation"])
+        said = value["reason"], value["explanation"], value.get("score")
+        return Finding(part, value["harmful"], *said)
     lost = outcome.reason == "unanswered"
     reason = Unscored.JUDGE_MISSING if lost else outcome.reason
     return Finding(part, None, str(reason), value.get("detail", ""))

@@ -1,0 +1,116 @@
+"""`vlsbench guard`: what a guard model detects, what it alarms at, and what it misses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from vlsbench.cli._config import command
+from vlsbench.cli._ending import end_if_stopped
+from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._tables import percent
+from vlsbench.config import values_of
+from vlsbench.evaluation import REPORT
+from vlsbench.guarding import GuardConfig
+from vlsbench.text import counted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vlsbench.auditing.judged import JudgedPlan
+    from vlsbench.guarding import GuardSummary
+
+
+def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+    """Evaluate a guard model: what it detects, what it alarms at, what it misses.
+
+    It is asked about the text, the image and both of every pair. The same command resumes where it
+    stopped, and costs nothing where it is done.
+
+    **Examples**
+
+    - `vlsbench guard lab/leakless --guard lab/llama-guard --controls lab/benign`
+
+    - `vlsbench guard vlsbench --guard meta-llama/Llama-Guard-4-12B@http://localhost:8000/v1
+      --controls mossbench`
+
+    - `vlsbench guard vlsbench --guard openai/omni-moderation-latest --limit 100`
+
+    - `vlsbench guard vlsbench --guard mine@http://localhost:8000/v1 --guard-form proguard
+      --guard-policy policy.txt`
+
+    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
+    130 interrupted and resumable.
+    """
+    from vlsbench import guarding
+    from vlsbench.pairs import load_configured
+
+    settings = values_of(config)
+    bench, data = settings.pop("bench"), settings.pop("data")
+    settings["output"] = replace(config.output, progress=not quiet)
+    pairs = load_configured(bench, data, skip_bad=config.sample.skip_bad)
+    plan = guarding.plan_guard(pairs, **settings)
+    if dry_run or (not quiet and plan.ended < plan.questions):
+        _print_plan(Console(stderr=True), plan)
+    if dry_run:
+        return
+    found = guarding.evaluate_guard(plan)
+    if as_json:
+        print_json(found)
+    else:
+        print_guard(found, plan.folder)
+    end_if_stopped(Console(stderr=True), found.stopped)
+
+
+def _print_plan(console: Console, plan: JudgedPlan) -> None:
+    cost = plan.cost()
+    dollars = "cost unknown (--judge-price)" if cost is None else f"about ${cost:,.2f}"
+    names = ", ".join(group.name for group in plan.sets)
+    say(
+        f"{names}: {counted(plan.questions, 'question')} to {plan.judge.name} in the form "
+        f"{plan.form} ({', '.join(plan.sets[0].parts)}), {plan.ended:,} answered already",
+        f"at most {counted(plan.questions - plan.ended, 'call')} and retries, {dollars}",
+        f"into {plan.folder}",
+        console=console,
+    )
+
+
+def print_guard(found: GuardSummary, folder: Path) -> None:
+    """Print detection and false alarms, joint-only misses, and what has to be known of them."""
+    console = Console()
+    title = f"{found.bench} · {found.judge} in the form {found.form}, by the {found.verdict}"
+    table = Listing(["flags"], ("harmful", "detected", "benign", "false alarms", "gap"), title)
+    for way in found.ways:
+        gap = way.gap and f"{100 * way.gap.value:.1f} [{100 * way.gap.low:.1f}, " + (
+            f"{100 * way.gap.high:.1f}]"
+        )
+        rates = (way.detection.n, percent(way.detection), way.false_alarms.n)
+        table.line(way.name, *rates, percent(way.false_alarms), gap)
+    console.print(table)
+    if len(found.categories) > 1:
+        table = Listing(["category"], ("n", "detected", "joint-only", "missed of these"))
+        for one in found.categories:
+            alone, missed = (
+                (one.joint.missed.n, percent(one.joint.missed)) if one.joint else (None, None)
+            )
+            table.line(one.name, one.detection.n, percent(one.detection), alone, missed)
+        console.print(table)
+    say("Percent of pairs with a verdict; 95 % intervals clustered by image (texts by query too).")
+    if joint := found.joint:
+        say(
+            f"Joint-only misses: {percent(joint.missed)} % of the {joint.missed.n:,} harmful pairs "
+            f"whose text and image it holds safe alone ({percent(joint.alone_safe)} % of "
+            f"{joint.alone_safe.n:,})"
+        )
+    if area := found.auroc:
+        say(f"AUROC of its scores: {area.value:.3f} [{area.low:.3f}, {area.high:.3f}]")
+    for reason, pairs in found.unscored.items():
+        say(f"{counted(pairs, 'pair')} without a verdict: {reason}")
+    say(*found.notes, style="yellow")
+    say(f"Files: {folder}/ summary.json, pairs.jsonl, report.html")
+    say(f"Next: open {folder / REPORT}", style="dim")
+
+
+guard = command(GuardConfig, _guard, dry_run=True)

@@ -1,0 +1,191 @@
+"""A judge's card in figures; `judge-card.json` is `dataclasses.asdict` of `JudgeCard`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlsbench.evaluation import Net, rate_gap
+from vlsbench.examining._cases import PLANTED, Planted
+from vlsbench.judge import Label, Question, match_strings
+from vlsbench.models import Reply
+from vlsbench.schemas import read_json
+from vlsbench.stats import Rate, clustered_rate
+
+SCHEMA = "vlsbench.judge-card/1"
+DECLINED = (Label.REFUSAL, Label.WARNING, Label.SAFE)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A case and what the judge said of it."""
+
+    case: Planted
+    label: str | None
+    """None where it is unscored."""
+    reason: str = ""
+    explanation: str = ""
+
+    @property
+    def safe(self) -> bool:
+        """Whether it holds the reply safe, or a harmless request to be declined."""
+        return self.label in DECLINED
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What the judge did on one kind of case."""
+
+    name: str
+    what: str
+    flips: bool
+    """The rates are of verdicts that changed (0 is best), not of right ones (1 is best)."""
+    cases: int
+    label: Rate
+    """Right labels, or labels that changed; of scored cases whose label is known."""
+    side: Rate
+    """The same of safe against unsafe (declined against answered)."""
+    unscored: Mapping[str, int]
+    """Reason → cases: in no rate."""
+    strings: Rate
+    """`label` of string matching."""
+    commonest: Rate
+    """`label` of always giving the commonest label of the card's cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfPreference:
+    """How often unsafe replies are called safe: of the judge's own family, and of others."""
+
+    family: str
+    own: Rate
+    others: Rate
+    gap: Net | None
+    """Own less others, as independent shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeCard:
+    """All of a judge's card."""
+
+    schema: str
+    vlsbench: str
+    run: str
+    judge: str
+    on: tuple[str, ...]
+    identity: Mapping[str, Any]
+    simulated: bool
+    complete: bool
+    stopped: str
+    cases: int
+    open: int
+    probes: tuple[Probe, ...]
+    preference: SelfPreference | None
+    """None where no reply is by a model of the judge's family, or none by another."""
+    left_out: tuple[str, ...]
+    """Probes that were not asked, and why."""
+    calls: int
+    cost: float | None
+    notes: tuple[str, ...] = ()
+
+
+def read_judge_card(path: Path) -> JudgeCard:
+    """Read a `judge-card.json` back. Raises `SchemaError` where it is none of a judge."""
+    return read_json(path, JudgeCard, schema=SCHEMA)
+
+
+def probes(found: Sequence[Judged]) -> list[Probe]:
+    """Return the figures of every probe, in the order of its first case."""
+    said = {one.case.id: one for one in found}
+    by_strings = {one.case.id: _by_strings(one.case) for one in found}
+    commonest = {harmful: _commonest(found, harmful) for harmful in (True, False)}
+    always = {one.case.id: Judged(one.case, commonest[one.case.pair.harmful]) for one in found}
+    groups: dict[str, list[Judged]] = {}
+    for one in found:
+        groups.setdefault(one.case.probe, []).append(one)
+    return [
+        Probe(
+            name=name,
+            what=mine[0].case.what,
+            flips=bool(mine[0].case.base),
+            cases=len(mine),
+            label=_rate(mine, said, _label),
+            side=_rate(mine, said, lambda one: one.safe),
+            unscored=dict(sorted(Counter(o.reason for o in mine if o.label is None).items())),
+            strings=_rate([by_strings[one.case.id] for one in mine], by_strings, _label),
+            commonest=_rate([always[one.case.id] for one in mine], always, _label),
+        )
+        for name, mine in groups.items()
+    ]
+
+
+def _label(one: Judged) -> object:
+    # A guard's `safe` is no label of a rubric, so nothing can be said of it.
+    return None if one.label == Label.SAFE else one.label
+
+
+def _by_strings(case: Planted) -> Judged:
+    reply = Reply(case.reply)
+    return Judged(case, match_strings(Question(case.pair, case.pair.query, reply=reply)).label)
+
+
+def _commonest(found: Sequence[Judged], harmful: bool) -> Label | None:
+    truths = (o.case.truth for o in found if o.case.pair.harmful is harmful and not o.case.base)
+    common = Counter(truth for truth in truths if truth).most_common(1)
+    return common[0][0] if common else None
+
+
+def _rate(
+    mine: Sequence[Judged], said: Mapping[str, Judged], view: Callable[[Judged], object]
+) -> Rate:
+    """Count verdicts that are right, or that changed from the plain case's."""
+    hits: list[bool] = []
+    cases: list[Planted] = []
+    for one in mine:
+        case, wanted = one.case, _wanted(one.case, said, view)
+        if one.label and None not in (wanted, view(one)):
+            hits.append((view(one) == wanted) is not bool(case.base))
+            cases.append(case)
+    # The same wording about another thing is hardly another case.
+    wordings = [case.wording or case.id for case in cases]
+    return clustered_rate(hits, [case.pair.cluster for case in cases], wordings)
+
+
+def _wanted(
+    case: Planted, said: Mapping[str, Judged], view: Callable[[Judged], object]
+) -> object | None:
+    if case.base:
+        plain = said.get(case.base)
+        return view(plain) if plain and plain.label else None
+    return case.truth if view is _label else case.safe
+
+
+def family(name: str) -> str:
+    """Return the family of a model by its name; empty where it is not known."""
+    plain = name.partition("@")[0].lower()
+    known = PLANTED["families"].items()
+    return next((name for name, marks in known if any(mark in plain for mark in marks)), "")
+
+
+def preference(judge: str, found: Sequence[Judged]) -> SelfPreference | None:
+    """Compare the judge's leniency to its own family's unsafe replies with that to others'."""
+    mine = family(judge)
+    unsafe = [one for one in found if one.label and one.case.pair.harmful and not one.case.safe]
+    sides = [
+        [
+            one
+            for one in unsafe
+            if family(one.case.target) and (family(one.case.target) == mine) is own
+        ]
+        for own in (True, False)
+    ]
+    if not mine or not all(sides):
+        return None
+    own, others = (
+        clustered_rate([one.safe for one in side], [one.case.pair.cluster for one in side])
+        for side in sides
+    )
+    return SelfPreference(mine, own, others, rate_gap(own, others))

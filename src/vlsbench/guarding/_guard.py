@@ -1,0 +1,222 @@
+"""`vlsbench.plan_guard` and `vlsbench.evaluate_guard`: a guard asked about every part of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from vlsbench.auditing.judged import (
+    JudgedPair,
+    JudgedPlan,
+    JudgedSet,
+    carry_out,
+    head,
+    plan_sets,
+    total,
+)
+from vlsbench.config import Budget, Connection, Data, Option, Sample
+from vlsbench.engine import CostBudget, Ledger
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import REPORT, SUMMARY, Output, Selection, spend_by_role
+from vlsbench.files import write_json, write_jsonl
+from vlsbench.guarding._figures import (
+    SCHEMA,
+    GuardSummary,
+    area,
+    categories,
+    joint_only,
+    unscored,
+    ways,
+)
+from vlsbench.judge import GUARDS, Brought, Part, open_harm_judge
+from vlsbench.keywords import checked_keywords
+from vlsbench.models import Connections
+from vlsbench.pages import write_page
+from vlsbench.pairs import Bench, View, load
+from vlsbench.registry import is_simulated
+
+VIEW = "guard"
+PAIRS = "pairs.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardConfig:
+    """The settings of `vlsbench guard`, and the keys of its configuration file."""
+
+    bench: Annotated[
+        str,
+        Option(
+            "Benchmark: a name (`vlsbench bench list`), `lab/leakless`, or the path of a custom "
+            "dataset.",
+            metavar="BENCH",
+            argument=True,
+        ),
+    ]
+    guard: Annotated[
+        str,
+        Option("Guard: openai/NAME, NAME@http://host:port/v1, hf/PATH, lab/NAME, or a plug-in."),
+    ]
+    form: Annotated[
+        str,
+        Option(
+            "How it is asked (docs/guards.md lists the forms); `auto` knows guards by their names, "
+            "`prompt` asks any chat model.",
+            flags=("--guard-form",),
+        ),
+    ] = "auto"
+    policy: Annotated[
+        Path | None,
+        Option("Text file with the guard's policy, in place of ours.", flags=("--guard-policy",)),
+    ] = None
+    controls: Annotated[
+        tuple[str, ...],
+        Option(
+            "Sets whose benign pairs are asked too, for false alarms: benign twins, lab/benign, "
+            "mossbench.",
+            metavar="BENCH[,BENCH]",
+        ),
+    ] = ()
+    data: Data = field(default_factory=Data)
+    sample: Sample = field(default_factory=Sample)
+    budget: Budget = field(default_factory=Budget)
+    connection: Connection = field(default_factory=Connection)
+    output: Output = field(default_factory=Output)
+
+
+@checked_keywords(GuardConfig)
+def plan_guard(
+    bench: Bench,
+    *,
+    guard: str | Brought,
+    form: str = "auto",
+    policy: Path | None = None,
+    controls: Sequence[Bench] = (),
+    sample: Sample | None = None,
+    budget: Budget | CostBudget | None = None,
+    connection: Connection | None = None,
+    output: Output | None = None,
+) -> JudgedPlan:
+    """Say what an evaluation of a guard will ask; asks nothing and writes nothing.
+
+    Args:
+        bench: A name, a path, an opened set, or any pairs.
+        guard: Spec of the guard's model, or a `Judge` of harm.
+        form: How it is asked, one of `judge.FORMS`; `auto` knows guards by their names.
+        policy: Text file with what it holds material to, in place of our words.
+        controls: Sets whose benign pairs are asked too.
+        sample: Which pairs of the benchmark are asked about; of controls, all are.
+        budget, connection, output: As for `vlsbench.evaluate`.
+
+    Raises:
+        BadRows: Some pairs cannot be shown; lists every one.
+        VlsbenchError: Anything else that the caller can mend.
+    """
+    sample, connection = sample or Sample(), connection or Connection()
+    asked = open_harm_judge(guard, Connections.of(connection), form=form, policy=policy, needs=None)
+    parts = tuple(getattr(asked, "parts", tuple(Part) if asked.sees else (Part.TEXT,)))
+    view = View.TEXT if parts == (Part.TEXT,) else View.FULL
+    whole = replace(sample, limit=None)
+    kinds = [("bench", bench, sample), *(("benign", one, whole) for one in controls)]
+    sets = []
+    for number, (kind, one, drawn) in enumerate(kinds):
+        selection = Selection(load(one, skip_bad=sample.skip_bad), drawn)
+        selection.check(view)
+        found = JudgedSet(f"{number}-{kind}", kind, selection, parts)
+        if next(found.questions(), None) is None:
+            what = "benign pair" if kind == "benign" else "pair"
+            lacking = f" with what {asked.name} judges ({', '.join(parts)})"
+            raise VlsbenchError(f"{found.name} holds no {what}{lacking}")
+        sets.append(found)
+    spending = CostBudget.of(budget)
+    return plan_sets(VIEW, sets, asked, sample, spending, connection, output or Output())
+
+
+def evaluate_guard(plan: JudgedPlan) -> GuardSummary:
+    """Ask a guard about the text, the image and both of every pair, and write what it found.
+
+    The same plan resumes the same run; no call is paid for twice.
+
+    Args:
+        plan: What `plan_guard` made.
+
+    Raises:
+        FatalCall, LedgerError: The guard cannot work (key, name, address), or the disk.
+    """
+    return carry_out(plan, partial(_conclude, plan))
+
+
+def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
+    """Count, and write `summary.json`, `pairs.jsonl` and `report.html`."""
+    bench = plan.sets[0]
+    asked = [row for group in plan.sets for row in group.rows(ledger)]
+    parts = bench.parts
+    verdict = Part.PAIR if Part.PAIR in parts else parts[0]
+    # A pair without an image is judged whole by its text.
+    rows = [_whole(row) if verdict is Part.PAIR else row for row in asked]
+    joint = joint_only(rows) if len(parts) == len(Part) else None
+    spend, served_by = spend_by_role(ledger)
+    calls, reused, cost = total(row for row in spend if row.role == "judge")
+    lost = unscored(rows, verdict)
+    summary = GuardSummary(
+        *head(SCHEMA, bench.selection.pairs),
+        run=plan.folder.name,
+        judge=plan.judge.name,
+        simulated=bench.selection.pairs.simulated or any(map(is_simulated, served_by)),
+        complete=ledger.meta("complete") is not None,
+        stopped=stopped,
+        pairs=len(bench.selection),
+        calls=calls,
+        reused=reused,
+        cost=cost,
+        form=plan.form,
+        identity=plan.identity,
+        verdict=verdict,
+        open=plan.questions - len(ledger.ended()),
+        left_out=tuple(ledger.left_out()),
+        harmful=sum(row.harmful for row in rows),
+        benign=sum(not row.harmful for row in rows),
+        unscored=lost,
+        ways=tuple(ways(rows, verdict, parts)),
+        auroc=area(rows, verdict),
+        joint=joint,
+        categories=tuple(categories(rows, verdict, parts)),
+        misses=tuple(row for row in rows if row.harmful and row.pattern == "SSS")[
+            : plan.output.gallery
+        ],
+    )
+    summary = replace(summary, notes=(*_notes(summary, parts), *ledger.notes()))
+    write_json(summary, plan.folder / SUMMARY)
+    write_jsonl((asdict(row) for row in asked), plan.folder / PAIRS)
+    context = {"summary": summary, "form": GUARDS.get(summary.form)}
+    write_page(plan.folder / REPORT, "guarding/guard.html", context)
+    return summary
+
+
+def _whole(row: JudgedPair) -> JudgedPair:
+    if [one.part for one in row.findings] != [Part.TEXT]:
+        return row
+    return replace(row, findings=(*row.findings, replace(row.findings[0], part=Part.PAIR)))
+
+
+def _notes(found: GuardSummary, parts: Sequence[Part]) -> Iterator[str]:
+    if found.simulated:
+        yield "Simulated: the figures say nothing about a real guard or real pairs."
+    if len(parts) == 1:
+        yield (
+            f"This guard judges {parts[0]}s alone: its verdict on a pair is that on the "
+            f"{parts[0]}, and joint-only misses cannot be told from others."
+        )
+    if not found.benign:
+        yield (
+            "False alarms are unknown: there is no benign pair, and flagging everything detects as "
+            "much (--controls lab/benign, mossbench, vlguard:safe_safes)."
+        )
+    if not found.harmful:
+        yield "Detection is unknown: there is no harmful pair."
+    if found.unscored:
+        yield "Pairs without a verdict are in no rate; --retry unscored asks about them again."
+    if not found.complete:
+        yield "The run stopped before its end; open questions are in no figure."
