@@ -130,7 +130,7 @@ def _read_images(pairs: PairSet, ledger: Ledger, plan: AuditPlan, say: Say) -> s
             prices=prices,
             budget=plan.budget,
             concurrency=connection.concurrency,
-            width=connection.concurrency if models else OCR_WIDTH,
+            width=None if models else OCR_WIDTH,
             total=len({pair.cluster for pair in source() if pair.images}),
             counts=lambda outcome: outcome.stage == stage.name,
             reuse=(),

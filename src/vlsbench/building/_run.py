@@ -39,6 +39,7 @@ from vlsbench.engine import (
     Result,
     Stage,
     StopSignal,
+    in_flight,
     run_async,
 )
 from vlsbench.errors import VlsbenchError
@@ -306,7 +307,7 @@ def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
         prices=plan.recipe.known_prices(),
         budget=plan.budget,
         concurrency=plan.concurrency,
-        width=UNDER_WAY * plan.concurrency * len({model.endpoint for model in models}),
+        width=UNDER_WAY * in_flight(models, plan.concurrency),
         total=begun + sum(1 for _ in begin_b(plan.recipe, plan.limit)),
         tag=lambda outcome: TAGS[outcome.kind],
         counts=lambda outcome: not outcome.record.startswith(PREFIX),

@@ -120,11 +120,6 @@ class Job:
     prepare: Callable[[], None] = field(default=lambda: None)
     """What takes long and need not happen where nothing is open: loading embeddings."""
 
-    @property
-    def servers(self) -> int:
-        """Distinct servers that are asked."""
-        return len({model.endpoint for model in self.models})
-
     def run(self, ledger: Ledger) -> StopSignal:
         """Do what is not done yet.
 
@@ -196,7 +191,7 @@ class Job:
         if not isinstance(step, Sequence):
             await step(ctx)
             return
-        width = self.width or self.concurrency * max(1, self.servers) + SLACK
+        width = self.width or in_flight(self.models, self.concurrency) + SLACK
         if together := max(map(_batched, self.models), default=0):
             width = max(width, min(together, self.total))
         flows = [
@@ -206,6 +201,18 @@ class Job:
         for error in await asyncio.gather(*flows, return_exceptions=True):
             if error is not None:
                 raise error
+
+
+def in_flight(models: Iterable[Model], concurrency: int) -> int:
+    """Return how many requests are under way at most.
+
+    Args:
+        models: Those of one server share its connections; those in this process say how many
+            questions they answer together.
+        concurrency: Requests in flight per server.
+    """
+    wanted = {model.endpoint: getattr(model, "in_flight", 0) for model in models}
+    return sum(max(concurrency, wants) for wants in wanted.values()) or concurrency
 
 
 def write_or_stop(write: Callable[[], T], folder: Path, signal: StopSignal) -> T:

@@ -129,7 +129,11 @@ def plan(
     connections = Connections.of(connection, file_images=images.transport == "file")
     pairs = load(bench, skip_bad=sample.skip_bad)
     selection = Selection(pairs, sample)
-    target = open_replies(replies, selection, shown) if replies.files else connections.open(model)
+    target = (
+        open_replies(replies, selection, shown)
+        if replies.files
+        else connections.open(model, extra=params.more)
+    )
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
     limits = (spending := CostBudget.of(budget)).settings
     prices = _prices(target, asked, limits)
