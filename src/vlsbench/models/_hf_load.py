@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
@@ -101,6 +102,8 @@ def load_model(name: str, loading: Loading) -> tuple[Any, Any]:
         FatalCall: There is no such model, or it does not chat.
     """
     _find(name)
+    # A cache that grows by a token at a time would leave gaps that nothing fits into.
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     try:
         import torch  # noqa: F401
         from transformers import (

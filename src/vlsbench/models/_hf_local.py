@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vlsbench.models._attention import use_batched_attention
 from vlsbench.models._chat import Finish, Params, Reply, Usage
 from vlsbench.models._hf_load import LOADING, Loading, load_model
-from vlsbench.models._packed import pack_windows
 from vlsbench.models._processor import has_bos
 from vlsbench.models._thoughts import is_mark, split_thoughts
 
@@ -74,7 +74,7 @@ class LocalModel:
         tokenizer.padding_side = "left"
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        pack_windows(model)
+        use_batched_attention(model)
         return cls(model.eval(), processor)
 
     @property
