@@ -125,11 +125,14 @@ class Timed(LocalModel):
     spent: Counter[str]
     batches: list[tuple[int, int, float]]
     peaks: list[int]
+    writing: list[tuple[float, float]]
+    """When tokens after the first were written."""
 
     def begin(self) -> None:
         object.__setattr__(self, "spent", Counter())
         object.__setattr__(self, "batches", [])
         object.__setattr__(self, "peaks", [0])
+        object.__setattr__(self, "writing", [])
         self.model.register_forward_pre_hook(self._before, with_kwargs=True)
         self.model.register_forward_hook(self._after, with_kwargs=True)
 
@@ -151,7 +154,8 @@ class Timed(LocalModel):
     def _after(self, _: Any, __: Any, options: dict[str, Any], ___: Any) -> None:
         if self._prefills(options):
             wait(self.model)
-            self.spent["prefill"] += time.perf_counter() - self.spent["began"]
+            self.spent["over"] = time.perf_counter()
+            self.spent["prefill"] += self.spent["over"] - self.spent["began"]
 
     def prepare(self, *given: Any, **options: Any) -> Any:
         with self.timed("prepare"):
@@ -171,6 +175,7 @@ class Timed(LocalModel):
         finally:
             self.peaks.append(peak_of(self.model))
             self.spent["generate"] += time.perf_counter() - began
+        self.writing.append((self.spent["over"], time.perf_counter()))
         row = (len(questions), inputs["input_ids"].shape[1], time.perf_counter() - began)
         self.batches.append(row)
         print(f"batch of {row[0]}, {row[1]} tokens: {row[2]:.1f} s", file=sys.stderr, flush=True)
@@ -195,7 +200,7 @@ class Watch(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.seen: list[int] = []
+        self.seen: list[tuple[float, int]] = []
         self.over = threading.Event()
         try:
             import pynvml
@@ -209,11 +214,12 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while self.read and not self.over.wait(SAMPLED_S):
-            self.seen.append(int(self.read(self.card).gpu))
+            self.seen.append((time.perf_counter(), int(self.read(self.card).gpu)))
 
-    def busy(self) -> float | None:
+    def busy(self, within: Sequence[tuple[float, float]] = ((0, 1e18),)) -> float | None:
         self.over.set()
-        return sum(self.seen) / len(self.seen) / 100 if self.seen else None
+        seen = [busy for at, busy in self.seen if any(a <= at <= b for a, b in within)]
+        return sum(seen) / len(seen) / 100 if seen else None
 
 
 async def ask_all(
@@ -287,6 +293,10 @@ def throughput(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "times": each * done / wall,
         "tokens_per_second": done * options.new / wall,
         "busy": busy,
+        "busy_decoding": watch.busy(local.writing),
+        "decode_ms_a_step": 1000
+        * (spent["generate"] - spent["prefill"])
+        / (len(local.batches) * options.new),
         "share_prefill": spent["prefill"] / wall,
         "share_decode": (spent["generate"] - spent["prefill"]) / wall,
         "share_waiting": 1 - spent["generate"] / wall,

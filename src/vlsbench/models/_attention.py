@@ -110,6 +110,6 @@ def packed_attention(
         inside = torch.arange(length, device=begins.device)
         for some in begins[lengths == length].split(max(1, AT_ONCE // length)):
             places = some[:, None] + inside
-            parts = (tensor[0][:, places].transpose(0, 1) for tensor in (query, key, value))
-            found[0, places] = scaled_dot_product_attention(*parts, scale=scaling).transpose(1, 2)
+            q, k, v = (tensor[0][:, places].transpose(0, 1) for tensor in (query, key, value))
+            found[0, places] = scaled_dot_product_attention(q, k, v, scale=scaling).transpose(1, 2)
     return found, None

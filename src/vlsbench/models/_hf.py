@@ -70,11 +70,8 @@ class HfChat:
             MissingExtra: transformers, torch or bitsandbytes is not installed.
             FatalCall: It cannot be loaded.
         """
-        name, loading = spec.removeprefix(PREFIX), loading or Loading()
-        self._hold(spec, LocalModel.load(name, loading), loading)
-        folder = Path(name)
-        if folder.is_dir():
-            self.identity = {"kind": "hf", "weights": digest_of(folder), "dtype": self._dtype}
+        loading = loading or Loading()
+        self._hold(spec, LocalModel.load(spec.removeprefix(PREFIX), loading), loading)
 
     @classmethod
     def of(cls, spec: str, local: LocalModel, loading: Loading | None = None) -> HfChat:
@@ -86,14 +83,16 @@ class HfChat:
     def _hold(self, spec: str, local: LocalModel, loading: Loading) -> None:
         self.spec = self.endpoint = spec
         self._local = local
-        self._dtype = str(local.model.dtype).removeprefix("torch.")
-        if loading.dtype == FOUR_BIT:
-            self._dtype = FOUR_BIT
+        name = spec.removeprefix(PREFIX)
+        revision = getattr(local.model.config, "_commit_hash", None)
+        whose: dict[str, Any] = {"name": name, "revision": revision}
+        if Path(name).is_dir():
+            whose = {"weights": digest_of(Path(name))}
+        dtype = str(local.model.dtype).removeprefix("torch.")
+        quantised = loading.dtype == FOUR_BIT
         self.identity: Mapping[str, Any] = {
-            "kind": "hf",
-            "name": spec.removeprefix(PREFIX),
-            "revision": getattr(local.model.config, "_commit_hash", None),
-            "dtype": self._dtype,
+            **{"kind": "hf", "dtype": FOUR_BIT if quantised else dtype},
+            **whose,
         }
         self._room = Room(local.model, loading.batch_size)
         self.in_flight = 2 * self._room.most
@@ -166,7 +165,10 @@ class HfChat:
         return batch
 
     def _take(self) -> tuple[list[_Waiting], bool]:
-        """Return the batch that could be answered now, and whether it is as large as may be."""
+        """Return the batch that could be answered now, and whether waiting makes it no better.
+
+        Among twice as many, those of one length are found; what is in preparation comes soon.
+        """
         self._waiting = [one for one in self._waiting if not one.reply.done()]
         if not self._waiting:
             return [], False
@@ -175,7 +177,7 @@ class HfChat:
             (one for one in self._waiting if one.group == group), key=lambda one: -one.tokens
         )
         rows = self._room.rows(alike[0].tokens)
-        return alike[:rows], len(alike) >= rows
+        return alike[:rows], len(alike) >= (2 * rows if self._preparing else rows)
 
     def _collate(self, batch: Sequence[_Waiting]) -> Mapping[str, Any] | None:
         with contextlib.suppress(Exception):  # who cannot be joined is answered alone

@@ -135,7 +135,7 @@ def load_model(name: str, loading: Loading) -> tuple[Any, Any]:
 
 def _config_of(name: str, local: Mapping[str, Any]) -> Any:
     from transformers import AutoConfig
-    from transformers.utils import find_adapter_config_file
+    from transformers.utils.peft_utils import find_adapter_config_file
 
     configs: Any = AutoConfig
     find: Any = find_adapter_config_file

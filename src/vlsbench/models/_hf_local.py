@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsbench.models._attention import use_batched_attention
 from vlsbench.models._chat import Finish, Params, Reply, Usage
+from vlsbench.models._hf_cache import cache_of
 from vlsbench.models._hf_load import LOADING, Loading, load_model
 from vlsbench.models._processor import has_bos
 from vlsbench.models._thoughts import is_mark, split_thoughts
@@ -166,11 +167,14 @@ class LocalModel:
         import torch
 
         device, read = self.model.device, inputs["input_ids"].shape[1]
+        limit, more = self.limit(questions[0], params), self._decoding(params, seeds)
+        if more.get("use_cache", True):
+            more |= cache_of(self.model, read + limit)
         with torch.inference_mode():
             whole = self.model.generate(
                 **{name: part.to(device, non_blocking=True) for name, part in inputs.items()},
-                **self._decoding(params, seeds),
-                max_new_tokens=self.limit(questions[0], params),
+                **more,
+                max_new_tokens=limit,
                 # A written image token would stand for an image that is not there.
                 suppress_tokens=self._image_tokens,
                 pad_token_id=self._tokenizer.pad_token_id,

@@ -7,12 +7,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from vlsbench.pairs import ImageData, decode
 
 MOST_ON_CPU = 64
-MOST_ON_GPU = 256
+MOST_ON_GPU = 512
 """Questions answered together, at most; from here on the device has nothing to gain."""
 SHARE = 0.85
 """Of the free memory, what a batch may take."""
@@ -118,7 +119,7 @@ class SharedImages:
 
     def decode(self, images: Sequence[ImageData]) -> list[Any]:
         """Decode images. Raises `ImageError`."""
-        return [self.once(image.sha256, lambda image=image: decode(image)) for image in images]
+        return [self.once(image.sha256, partial(decode, image)) for image in images]
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """Return what was made for a key before, or make it."""
