@@ -22,6 +22,7 @@ from vlsbench.engine._context import Record as Record
 from vlsbench.engine._context import Result as Result
 from vlsbench.engine._context import Stage as Stage
 from vlsbench.engine._context import Tally as Tally
+from vlsbench.engine._flow import run_flow as run_flow
 from vlsbench.engine._job import SLACK as SLACK
 from vlsbench.engine._job import Barrier as Barrier
 from vlsbench.engine._job import CostBudget as CostBudget
@@ -36,7 +37,6 @@ from vlsbench.engine._ledger import Call as Call
 from vlsbench.engine._ledger import Ledger as Ledger
 from vlsbench.engine._ledger import Outcome as Outcome
 from vlsbench.engine._ledger import find_run as find_run
-from vlsbench.engine._local import run_local as run_local
 from vlsbench.engine._session import check_same_run as check_same_run
 from vlsbench.engine._session import handle_sigint as handle_sigint
 from vlsbench.engine._session import open_siblings as open_siblings

@@ -160,7 +160,7 @@ def plan(
         folder=output.out or RUNS / run_id(identity, target.spec, asked.name),
         prices=prices,
         budget=spending,
-        concurrency=connection.concurrency,
+        connection=connection,
         output=output,
     )
     return _looked_at(found)

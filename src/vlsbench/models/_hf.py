@@ -13,9 +13,10 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class HfChat:
 
     def _hold(self, spec: str, local: LocalModel, loading: Loading) -> None:
         self.spec = self.endpoint = spec
-        self._local = local
+        self._local, self._loading = local, loading
         name = spec.removeprefix(PREFIX)
         revision = getattr(local.model.config, "_commit_hash", None)
         whose: dict[str, Any] = {"name": name, "revision": revision}
@@ -103,6 +104,10 @@ class HfChat:
         self._preparing = 0
         self._arrived = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+
+    def replica(self) -> Callable[[], HfChat]:
+        """Return what loads the model once more, in another process."""
+        return partial(HfChat, self.spec, self._loading)
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request, together with others that wait."""

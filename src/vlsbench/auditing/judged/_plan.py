@@ -113,7 +113,7 @@ class JudgedPlan:
     identity: Mapping[str, Any]
     folder: Path
     price: Price | None
-    concurrency: int
+    connection: Connection
     budget: CostBudget
     output: Output
     questions: int
@@ -152,7 +152,7 @@ class JudgedPlan:
             models=models,
             prices={model.spec: self.price for model in models},
             budget=self.budget,
-            concurrency=self.concurrency,
+            connection=self.connection,
             total=self.questions,
             tag=tag_of,
             left_out=self.sets[0].selection.all_left_out,
@@ -241,7 +241,7 @@ def plan_judged(
         identity=identity,
         folder=folder,
         price=price,
-        concurrency=connection.concurrency,
+        connection=connection,
         budget=spending,
         output=output,
         questions=sum(1 for s in sets for _ in s.questions()),
