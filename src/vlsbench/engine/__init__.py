@@ -22,6 +22,7 @@ from vlsbench.engine._context import Record as Record
 from vlsbench.engine._context import Result as Result
 from vlsbench.engine._context import Stage as Stage
 from vlsbench.engine._context import Tally as Tally
+from vlsbench.engine._executor import open_executor as open_executor
 from vlsbench.engine._flow import run_flow as run_flow
 from vlsbench.engine._job import SLACK as SLACK
 from vlsbench.engine._job import Barrier as Barrier

@@ -1,0 +1,48 @@
+"""A cluster of two nodes, one of which goes in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray")
+
+from tests.engine.on_ray import Steps, on_ray, wait_until
+from tests.engine.test_flow import Echo
+from vlsbench.engine import Context, Ledger
+
+pytestmark = pytest.mark.long
+
+
+def test_a_node_that_goes_takes_nothing_with_it(tmp_path: Path) -> None:
+    import ray
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    second = nodes.add_node(num_cpus=1)
+    ray.init(address=nodes.address, log_to_driver=False, logging_level="error")
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    model = Echo(delay=0.05)
+
+    async def through() -> Context:
+        async def leave() -> None:
+            await asyncio.to_thread(wait_until, lambda: len(model.asked) >= 150)
+            await asyncio.to_thread(nodes.remove_node, second, allow_graceful=False)
+
+        leaving = asyncio.create_task(leave())
+        with Ledger.write(tmp_path / "run") as ledger:
+            ctx = await on_ray([Steps(model, pids)], [str(n) for n in range(200)], ledger)
+            assert len([*ledger.outcomes()]) == 200
+        await leaving
+        return ctx
+
+    try:
+        assert not asyncio.run(through()).signal
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+    assert len(model.asked) == 600
+    assert len([*pids.iterdir()]) > 1
