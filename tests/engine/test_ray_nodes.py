@@ -17,8 +17,9 @@ pytestmark = pytest.mark.long
 
 
 def test_a_node_that_goes_takes_nothing_with_it(tmp_path: Path) -> None:
-    import ray
     from ray.cluster_utils import Cluster
+
+    import ray
 
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     second = nodes.add_node(num_cpus=1)
@@ -27,15 +28,19 @@ def test_a_node_that_goes_takes_nothing_with_it(tmp_path: Path) -> None:
     pids.mkdir()
     model = Echo(delay=0.05)
 
+    def both() -> bool:
+        """Each node has one of the two processes, and work is under way."""
+        return len([*pids.iterdir()]) == 2 and len(model.asked) >= 150
+
     async def through() -> Context:
         async def leave() -> None:
-            await asyncio.to_thread(wait_until, lambda: len(model.asked) >= 150)
+            await asyncio.to_thread(wait_until, both)
             await asyncio.to_thread(nodes.remove_node, second, allow_graceful=False)
 
         leaving = asyncio.create_task(leave())
         with Ledger.write(tmp_path / "run") as ledger:
-            ctx = await on_ray([Steps(model, pids)], [str(n) for n in range(200)], ledger)
-            assert len([*ledger.outcomes()]) == 200
+            ctx = await on_ray([Steps(model, pids)], [str(n) for n in range(400)], ledger)
+            assert len([*ledger.outcomes()]) == 400
         await leaving
         return ctx
 
@@ -44,5 +49,5 @@ def test_a_node_that_goes_takes_nothing_with_it(tmp_path: Path) -> None:
     finally:
         ray.shutdown()
         nodes.shutdown()
-    assert len(model.asked) == 600
-    assert len([*pids.iterdir()]) > 1
+    assert len(model.asked) == 1200
+    assert len([*pids.iterdir()]) >= 2
