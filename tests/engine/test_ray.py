@@ -114,6 +114,17 @@ async def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     assert sorted(model.asked) == sorted(text for texts in said.values() for text in texts)
 
 
+def test_a_cluster_that_does_not_answer_is_one_clear_line(tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "vlsbench", "eval", "lab/leaky?n=4", "--model", "lab/careful"),
+        *("--judge", "lab", "--out", str(tmp_path / "r"), "--executor", "ray"),
+    ]
+    there = {**os.environ, "RAY_ADDRESS": "127.0.0.1:9"}
+    done = subprocess.run(command, capture_output=True, text=True, env=there, check=False)
+    assert done.returncode == 1
+    assert "error: no Ray cluster at RAY_ADDRESS=127.0.0.1:9" in done.stderr
+
+
 def test_a_killed_driver_resumes(tmp_path: Path) -> None:
     with lab.running(latency=0.05) as url:
         out = tmp_path / "r"

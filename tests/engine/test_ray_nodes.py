@@ -51,6 +51,7 @@ def test_a_node_that_goes_takes_nothing_with_it(tmp_path: Path) -> None:
     finally:
         stop: Any = ray.shutdown
         stop()
-        nodes.shutdown()
+        leave: Any = nodes.shutdown
+        leave()
     assert len(model.asked) == 1200
     assert len([*pids.iterdir()]) >= 2

@@ -20,6 +20,7 @@ from vlsbench.lab.vlm import make_model
 from vlsbench.models import (
     CallFailed,
     Connections,
+    FatalCall,
     Finish,
     HfChat,
     Loading,
@@ -253,6 +254,11 @@ def test_a_setting_that_is_none_is_one_clear_line(
 ) -> None:
     with pytest.raises(VlsbenchError, match=said):
         Connections().open(f"hf/{folder}", extra=extra)
+
+
+def test_a_device_that_is_not_there_is_one_clear_line(folder: Path) -> None:
+    with pytest.raises(FatalCall, match="hf/"):
+        Connections().open(f"hf/{folder}", extra={"device_map": "cuda:77"})
 
 
 @pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")

@@ -13,17 +13,17 @@ import asyncio
 import contextlib
 import itertools
 import os
-import traceback
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from vlsbench.config import Connection
+from vlsbench.engine._actors import Asked, Ended, ModelActor, Raised, StageActor
 from vlsbench.engine._budget import Halted
-from vlsbench.engine._context import Context, Record, Result, Stage, Tally
-from vlsbench.engine._wire import StandIn, Store, Wire
-from vlsbench.errors import MissingExtra, Signal, VlsbenchError
+from vlsbench.engine._context import Context, Record, Result, Stage
+from vlsbench.engine._wire import Store, Wire
+from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models import CallFailed, ChatModel, FatalCall, Model, Reply, Request
 from vlsbench.text import first_line
 
@@ -31,165 +31,10 @@ LOSSES = 20
 """How often a record begins again because its actor was lost, before the run stops."""
 PAUSE_S = 0.5
 """After a loss, before the next try."""
+REACHED_S = 10.0
+"""How long a cluster's address may take to answer."""
 AT_ONCE = 10_000
 """Records and answers that an actor takes at once; how many there are, the job decides."""
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What a stage asks of its context: `call`, `note` or `probe`."""
-
-    number: int
-    what: str
-    given: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """What a stage returned, or what it raised."""
-
-    result: Result | None = None
-    raised: int | None = None
-    """Number of the question whose error it raised; the coordinator has the error."""
-    wrong: str = ""
-    """An error of its own that a user can act on."""
-    broken: str = ""
-    """The trace of any other."""
-    expected: int = 0
-    """Records that it adds to those expected."""
-
-
-@dataclass(frozen=True)
-class _Raised:
-    """In place of an answer: the coordinator raised an error."""
-
-    number: int
-    reason: str
-    failed: bool
-    """Whether a call got no answer, which a stage may catch."""
-
-    def error(self) -> Signal:
-        error = CallFailed(self.reason, 1) if self.failed else Signal(self.reason)
-        error.__dict__["number"] = self.number
-        return error
-
-
-@dataclass
-class _FarContext:
-    """What a stage in an actor has of its context."""
-
-    said: asyncio.Queue[_Asked | _Ended]
-    waiting: dict[int, asyncio.Future[Any]]
-    wire: Wire
-    sent_back: int
-    tally: Tally = field(default_factory=Tally)
-
-    def epoch(self, record: str, stage: str) -> int:
-        return self.sent_back
-
-    async def call(self, role: str, model: StandIn, request: Request) -> Reply:
-        reply, identity = await self._ask("call", role, model.number, request)
-        self.wire.learned(model.number, identity)
-        answer: Reply = reply
-        return answer
-
-    async def note(self, text: str) -> None:
-        await self._ask("note", text)
-
-    async def probe(self) -> None:
-        await self._ask("probe")
-
-    async def _ask(self, what: str, *given: Any) -> Any:
-        number = len(self.waiting)
-        answer = self.waiting[number] = asyncio.get_running_loop().create_future()
-        self.said.put_nowait(_Asked(number, what, given))
-        return await answer
-
-
-class StageActor:
-    """Runs stages, many records at once."""
-
-    def __init__(self, wire: dict[str, Any]) -> None:
-        self._wire = Wire(**wire)
-        self._stages: dict[bytes, Stage] = {}
-        self._waiting: dict[int, dict[int, asyncio.Future[Any]]] = {}
-
-    async def ready(self) -> str:
-        """Return where it runs, once it does."""
-        return os.uname().nodename
-
-    async def run(
-        self, token: int, stage: list[Any], record: bytes, sent_back: int
-    ) -> AsyncIterator[bytes]:
-        """Run a stage; yield what it asks of its context, at last how it ended.
-
-        Args:
-            token: Names this run in `answer`.
-            stage: A reference to the stage, which is fetched once.
-            record: As the wire has it.
-            sent_back: How often the record was sent back to the stage.
-        """
-        known = stage[0].binary()
-        if known not in self._stages:
-            self._stages[known] = self._wire.loads(await stage[0])
-        waiting = self._waiting[token] = {}
-        said: asyncio.Queue[_Asked | _Ended] = asyncio.Queue()
-        ctx = _FarContext(said, waiting, self._wire, sent_back)
-
-        async def work() -> None:
-            there: Any = ctx
-            try:
-                result = await self._stages[known].run(self._wire.loads(record), there)
-                said.put_nowait(_Ended(result, expected=ctx.tally.total))
-            except Signal as error:
-                said.put_nowait(_Ended(raised=error.__dict__.get("number")))
-            except VlsbenchError as error:
-                said.put_nowait(_Ended(wrong=str(error)))
-            except Exception:
-                said.put_nowait(_Ended(broken=traceback.format_exc()))
-
-        task = asyncio.create_task(work())
-        try:
-            while True:
-                message = await said.get()
-                yield self._wire.dumps(message)
-                if isinstance(message, _Ended):
-                    return
-        finally:
-            task.cancel()
-            del self._waiting[token]
-
-    async def answer(self, token: int, number: int, answer: bytes) -> None:
-        """Give a stage what it asked for."""
-        value = self._wire.loads(answer)
-        future = self._waiting.get(token, {}).get(number)
-        if future is None or future.done():
-            return
-        if isinstance(value, _Raised):
-            future.set_exception(value.error())
-        else:
-            future.set_result(value)
-
-
-class ModelActor:
-    """One replica of a model."""
-
-    def __init__(self, wire: dict[str, Any], make: bytes) -> None:
-        import cloudpickle
-
-        self._wire = Wire(**wire)
-        self._model: ChatModel = cloudpickle.loads(make)()
-
-    async def ready(self) -> str:
-        """Return where it runs, once the model is loaded."""
-        return os.uname().nodename
-
-    async def ask(self, request: bytes) -> bytes:
-        """Answer a request; a failed call is returned."""
-        try:
-            return self._wire.dumps(await self._model.ask(self._wire.loads(request)))
-        except CallFailed as error:
-            return self._wire.dumps((error.reason, error.attempts, error.uncounted))
 
 
 class _Pool:
@@ -287,7 +132,7 @@ async def _until_kept(what: str, pool: _Pool, ask: Callable[[Any], Any]) -> Any:
     raise FatalCall(f"{what}: lost {LOSSES} times on Ray ({reason}); the same command resumes")
 
 
-def _result(where: str, ended: _Ended, errors: dict[int, BaseException]) -> Result:
+def _result(where: str, ended: Ended, errors: dict[int, BaseException]) -> Result:
     """Return what a stage returned, or raise what it raised."""
     if ended.raised is not None:
         raise errors[ended.raised]
@@ -296,6 +141,13 @@ def _result(where: str, ended: _Ended, errors: dict[int, BaseException]) -> Resu
     if ended.result is None:
         raise RuntimeError(f"{where}:\n{ended.broken}")
     return ended.result
+
+
+def _reach(address: str) -> None:
+    """Raise `OSError` where nothing listens at an address; Ray asks for a minute, and aborts."""
+    host, mark, port = address.removeprefix("ray://").rpartition(":")
+    if mark and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_S).close()
 
 
 def _local_options() -> dict[str, Any]:
@@ -320,11 +172,13 @@ class RayExecutor:
         self._ours = not ray.is_initialized()
         if self._ours:
             start: Any = ray.init
+            where = os.environ.get("RAY_ADDRESS", "")
             try:
+                _reach(where)
                 start(log_to_driver=False, logging_level="error", **_local_options())
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                where = os.environ.get("RAY_ADDRESS", "of this machine")
-                raise VlsbenchError(f"no Ray cluster {where}: {first_line(error)}") from None
+            except (OSError, RuntimeError, ValueError) as error:
+                what = f"at RAY_ADDRESS={where}" if where else "of this machine"
+                raise VlsbenchError(f"no Ray cluster {what}: {first_line(error)}") from None
         store = Store(connection.image_store) if connection.image_store else None
         cluster: Any = ray
         alive = sum(node["Alive"] for node in cluster.nodes())
@@ -347,6 +201,7 @@ class RayExecutor:
         self, model: Any, make: Callable[[], ChatModel], wire: dict[str, Any], gpus: int
     ) -> None:
         import cloudpickle
+
         import ray
 
         kind = ray.remote(ModelActor).options(
@@ -374,7 +229,7 @@ class RayExecutor:
             errors: dict[int, BaseException] = {}
             async for item in streaming.remote(token, [known], sent, epoch):
                 message = self._wire.loads(await item)
-                if isinstance(message, _Ended):
+                if isinstance(message, Ended):
                     ctx.tally.total += message.expected
                     return _result(f"stage {stage.name} on {record.id}", message, errors)
                 task = asyncio.create_task(self._answer(actor, token, message, ctx, errors))
@@ -400,7 +255,7 @@ class RayExecutor:
         self,
         actor: Any,
         token: int,
-        asked: _Asked,
+        asked: Asked,
         ctx: Context,
         errors: dict[int, BaseException],
     ) -> None:
@@ -408,11 +263,11 @@ class RayExecutor:
             answer: Any = await self._asked(asked, ctx)
         except (Halted, VlsbenchError, CallFailed) as error:
             errors[asked.number] = error
-            answer = _Raised(asked.number, str(error), isinstance(error, CallFailed))
+            answer = Raised(asked.number, str(error), isinstance(error, CallFailed))
         with contextlib.suppress(*_lost()):  # its record begins again elsewhere
             await actor.answer.remote(token, asked.number, self._wire.dumps(answer))
 
-    async def _asked(self, asked: _Asked, ctx: Context) -> Any:
+    async def _asked(self, asked: Asked, ctx: Context) -> Any:
         if asked.what == "note":
             return await ctx.note(*asked.given)
         if asked.what == "probe":

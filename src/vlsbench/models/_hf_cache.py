@@ -49,6 +49,9 @@ def _roomy() -> Any:
     class RoomyLayer(base):  # type: ignore[misc]
         """A layer's keys and values: views of what is written of two tensors of full length."""
 
+        keys: Any
+        values: Any
+
         def __init__(self, tokens: int) -> None:
             super().__init__()
             self._tokens = tokens

@@ -126,7 +126,7 @@ def load_model(name: str, loading: Loading) -> tuple[Any, Any]:
         processor = load_processor(name, **local) if sees else words.from_pretrained(name, **local)
         kind = seeing if sees else reading
         model = kind.from_pretrained(name, **local, **loading.options())
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AssertionError) as error:
         raise FatalCall(f"model {PREFIX}{name}: {first_line(error)}") from None
     if not getattr(processor, "chat_template", None):
         raise FatalCall(f"model {PREFIX}{name}: its processor has no chat template")
