@@ -114,8 +114,8 @@ def overhead(options: argparse.Namespace) -> None:
     ray.shutdown()
 
 
-async def write(ledger: Ledger, begin: int, count: int) -> float:
-    """Record calls and outcomes, as many at once as records are under way."""
+async def write(ledger: Ledger, begin: int, count: int, calls: bool) -> float:
+    """Record outcomes, each after its call or alone, as many at once as records are under way."""
     identity, todo = {"name": "instant"}, iter(range(begin, begin + count))
 
     async def worker() -> None:
@@ -124,7 +124,8 @@ async def write(ledger: Ledger, begin: int, count: int) -> float:
             reply = Reply(ANSWER, usage=Usage(300, 100))
             key = call_key(identity, request)
             call = Call(key, "target", "m", request.rendered(), reply, 0.001, time.time())
-            await ledger.record_call(call, rendered=request.canonical)
+            if calls:
+                await ledger.record_call(call, rendered=request.canonical)
             await ledger.record_outcome(
                 Outcome(f"{number:08}", "judge", "keep", "", {"label": "refusal", "call": key})
             )
@@ -141,7 +142,7 @@ def ledger_growth(options: argparse.Namespace) -> None:
         folder, done = Path(place) / "run", 0
         for total in map(int, options.totals.split(",")):
             with Ledger.write(folder) as ledger:
-                seconds = asyncio.run(write(ledger, done, total - done))
+                seconds = asyncio.run(write(ledger, done, total - done, options.calls))
                 keys = [
                     call_key(
                         {"name": "instant"},
@@ -150,7 +151,7 @@ def ledger_growth(options: argparse.Namespace) -> None:
                     for n in range(0, total, max(1, total // 2000))
                 ]
                 began = time.perf_counter()
-                assert all(ledger.call(key) for key in keys)
+                assert all(ledger.call(key) for key in keys) or not options.calls
                 lookup = (time.perf_counter() - began) / len(keys)
                 began = time.perf_counter()
                 assert len(ledger.ended()) == total
@@ -169,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("overhead", "ledger"))
     parser.add_argument("--records", type=int, default=2000)
+    parser.add_argument("--no-calls", dest="calls", action="store_false", help="outcomes alone")
     parser.add_argument("--totals", default="10000,50000,100000,200000")
     options = parser.parse_args()
     overhead(options) if options.what == "overhead" else ledger_growth(options)
