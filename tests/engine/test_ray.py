@@ -16,11 +16,14 @@ import pytest
 
 pytest.importorskip("ray")
 
+import vlsbench
 from tests.building.build_examples import Builder, contents
 from tests.engine.on_ray import Steps, on_ray, wait_until
 from tests.engine.test_flow import Ask, Echo
 from tests.evaluation.runs import labels, rows, run
-from vlsbench import lab
+from vlsbench import lab, registry
+from vlsbench.auditing import AuditOutput
+from vlsbench.config import Connection
 from vlsbench.engine import Ledger
 
 pytestmark = pytest.mark.long
@@ -69,6 +72,40 @@ def test_a_build_makes_the_same_set(tmp_path: Path) -> None:
     there = build("there", limit=12, executor="ray", actors=2)
     assert there.stopped is None
     assert contents(there.pairs) == contents(here.pairs)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_plugin_of_a_file_travels(tmp_path: Path) -> None:
+    file = tmp_path / "brief_judge.py"
+    file.write_text(
+        "from vlsbench.judge import Label, Question\n"
+        "from vlsbench.registry import judge\n"
+        "LONG = 20\n\n"
+        '@judge("brief")\n'
+        "def brief(question: Question) -> Label:\n"
+        '    """Short replies are refusals."""\n'
+        "    refusal, warning, answer = question.labels\n"
+        "    return refusal if len(question.need_reply().text) < LONG else answer\n"
+    )
+    registry.load_plugin(str(file))
+    asked: dict[str, Any] = {"model": "lab/careful", "judge": "brief", "limit": 8}
+    there = run("lab/leaky", tmp_path / "there", **asked, executor="ray", actors=1)
+    assert labels(there) == labels(run("lab/leaky", tmp_path / "here", **asked))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_audit_finds_the_same(tmp_path: Path) -> None:
+    def judged(name: str, **connection: Any) -> Any:
+        return vlsbench.audit(
+            "lab/leaky?n=12",
+            measures=["judged"],
+            judge="lab",
+            controls=["lab/benign?n=12"],
+            connection=Connection(**connection),
+            output=AuditOutput(out=tmp_path / name, progress=False),
+        ).card.judged
+
+    assert judged("there", executor="ray", actors=2) == judged("here")
 
 
 @pytest.mark.usefixtures("cluster")

@@ -116,6 +116,16 @@ def test_labels_are_the_same_at_batch_1_and_64(folder: Path, tmp_path: Path) -> 
     assert replies[0] == replies[1]
 
 
+@pytest.mark.long
+def test_a_replica_on_ray_says_the_same(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    asked: dict[str, Any] = {"model": f"hf/{folder}", "judge": "offline", "limit": 12}
+    here = run("lab/leakless", tmp_path / "here", **asked, max_tokens=6)
+    there = run("lab/leakless", tmp_path / "there", **asked, max_tokens=6, executor="ray", actors=1)
+    replies = [[row["reply"] for row in rows(done)] for done in (here, there)]
+    assert replies[0] == replies[1]
+
+
 def test_questions_that_wait_are_one_batch(folder: Path) -> None:
     sizes: list[int] = []
     model = watched(LocalModel.load(str(folder)), lambda ids: sizes.append(len(ids)))

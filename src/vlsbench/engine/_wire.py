@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,6 +16,7 @@ from typing import Any
 
 from vlsbench.models import ChatModel
 from vlsbench.pairs import FileImage, ImageData, ImageError
+from vlsbench.registry import OF_A_FILE
 
 STORED_IMAGES = 64
 """Images of a store that a process keeps in memory."""
@@ -113,6 +115,12 @@ class Wire:
         self._follows = follows or store is not None
         self._owns = owns
         self._stand_ins: dict[int, StandIn] = {}
+        if owns:
+            import cloudpickle
+
+            for name, module in [*sys.modules.items()]:
+                if name.startswith(OF_A_FILE):  # other processes cannot import it by its name
+                    cloudpickle.register_pickle_by_value(module)
 
     def dumps(self, message: Any) -> bytes:
         """Write a message. Raises whatever pickling what cannot travel raises."""
