@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from vlsbench.engine._context import Result, Stage, Tally
+from vlsbench.engine._context import IN_THREADS, Result, Stage, Tally
 from vlsbench.engine._wire import StandIn, Wire
 from vlsbench.errors import Signal, VlsbenchError
 from vlsbench.models import CallFailed, ChatModel, Reply, Request
@@ -62,6 +62,7 @@ class _FarContext:
     waiting: dict[int, asyncio.Future[Any]]
     wire: Wire
     sent_back: int
+    threads: asyncio.Semaphore
     tally: Tally = field(default_factory=Tally)
 
     def epoch(self, record: str, stage: str) -> int:
@@ -72,6 +73,10 @@ class _FarContext:
         self.wire.learned(model.number, identity)
         answer: Reply = reply
         return answer
+
+    async def in_thread(self, work: Callable[..., Any], *given: Any) -> Any:
+        async with self.threads:
+            return await asyncio.to_thread(work, *given)
 
     async def note(self, text: str) -> None:
         await self._ask("note", text)
@@ -92,6 +97,7 @@ class StageActor:
     def __init__(self, wire: dict[str, Any]) -> None:
         self._wire = Wire(**wire)
         self._stages: dict[bytes, Stage] = {}
+        self._threads = asyncio.Semaphore(IN_THREADS)
         self._waiting: dict[int, dict[int, asyncio.Future[Any]]] = {}
 
     async def ready(self) -> str:
@@ -114,7 +120,7 @@ class StageActor:
             self._stages[known] = self._wire.loads(await stage[0])
         waiting = self._waiting[token] = {}
         said: asyncio.Queue[Asked | Ended] = asyncio.Queue()
-        ctx = _FarContext(said, waiting, self._wire, sent_back)
+        ctx = _FarContext(said, waiting, self._wire, sent_back, self._threads)
 
         async def work() -> None:
             there: Any = ctx
