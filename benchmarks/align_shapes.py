@@ -98,25 +98,32 @@ def llava_processor(side: int, patch: int) -> Callable[[], Any]:
     return make
 
 
-def qwen_config(name: str, tower: dict[str, Any]) -> Any:
+QWEN_7B: dict[str, Any] = {
+    "vocab_size": 152_064,
+    "hidden_size": 3584,
+    "intermediate_size": 18_944,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+}
+QWEN_TINY: dict[str, Any] = {
+    "vocab_size": len(QWEN_SPECIAL) + WORDS,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
+}
+
+
+def qwen_config(name: str, tower: dict[str, Any], text: dict[str, Any] = QWEN_7B) -> Any:
     """Qwen2-VL-7B (arXiv 2409.12191) or Qwen2.5-VL-7B (arXiv 2502.13923): towers differ."""
     import transformers
 
     return getattr(transformers, name)(
-        text_config={
-            "vocab_size": 152_064,
-            "hidden_size": 3584,
-            "intermediate_size": 18_944,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 28,
-            "num_key_value_heads": 4,
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 1e6,
-                "mrope_section": [16, 24, 24],
-            },
-            **ENDS,
-        },
+        text_config={**text, **ENDS},
         vision_config=tower,
         image_token_id=QWEN_SPECIAL.index("<|image_pad|>"),
         vision_start_token_id=QWEN_SPECIAL.index("<|vision_start|>"),
@@ -139,12 +146,12 @@ def qwen_processor(name: str) -> Any:
     )
 
 
-def tokenizer(special: list[str]) -> Any:
+def tokenizer(special: list[str], count: int = WORDS) -> Any:
     """A word a token, so that rows have the lengths that they should."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {word: at for at, word in enumerate([*special, *(f"w{n}" for n in range(WORDS))])}
+    vocabulary = {word: at for at, word in enumerate([*special, *(f"w{n}" for n in range(count))])}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(
@@ -241,6 +248,26 @@ SHAPES: dict[str, Any] = {
         side=672,
         question=32,
         answer=128,
+    ),
+    "tiny-qwen2.5-vl": Shape(
+        lambda: qwen_config(
+            "Qwen2_5_VLConfig",
+            {
+                **QWEN25_TOWER,
+                "depth": 2,
+                "hidden_size": 64,
+                "intermediate_size": 128,
+                "num_heads": 4,
+                "out_hidden_size": 128,
+                "fullatt_block_indexes": [1],
+            },
+            QWEN_TINY,
+        ),
+        lambda: qwen_processor("Qwen2_5_VLProcessor"),
+        side=168,
+        question=32,
+        answer=128,
+        toy=True,
     ),
     "qwen2.5-vl-7b": Shape(
         lambda: qwen_config("Qwen2_5_VLConfig", QWEN25_TOWER),

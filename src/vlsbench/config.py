@@ -387,6 +387,16 @@ class Connection:
         float,
         Option("Seconds between two looks at a batch.", flags=("--batch-poll",), least=0.01),
     ] = 30.0
+    executor: Annotated[
+        Literal["local", "ray"],
+        Option("Where stages run: here, or on Ray (extra `ray`; RAY_ADDRESS names a cluster)."),
+    ] = "local"
+    actors: Annotated[
+        int | None, Option("Processes that run stages on Ray.", least=1, unset="one for each CPU")
+    ] = None
+    image_store: Annotated[
+        str | None, Option("Folder or fsspec URL of images, for Ray's hosts.", metavar="URL")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

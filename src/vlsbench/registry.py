@@ -35,6 +35,8 @@ GROUP = "vlsbench"
 """Entry-point group: each entry names a module that registers when it is imported."""
 OWN = "vlsbench"
 """Origin of what ships with the package."""
+OF_A_FILE = "vlsbench_plugin_"
+"""How modules of plug-ins given as a file are called before their own name."""
 
 T = TypeVar("T")
 
@@ -302,7 +304,7 @@ def load_plugin(name: str) -> None:
         return
     if not path.is_file():
         raise PluginError(f"plug-in {name}: no such file")
-    key = f"vlsbench_plugin_{path.stem}"
+    key = f"{OF_A_FILE}{path.stem}"
     if getattr(sys.modules.get(key), "__file__", "") == str(path):
         return
     with _from(str(path)):

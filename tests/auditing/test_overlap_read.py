@@ -26,7 +26,7 @@ from vlsbench.auditing.overlap import (
     require_tesseract,
 )
 from vlsbench.auditing.overlap.read import PROMPT, PROMPT_VERSION
-from vlsbench.engine import Budget, Context, Ledger, Stage, StopSignal, Tally, run_local
+from vlsbench.engine import Budget, Context, Ledger, Stage, StopSignal, Tally, run_flow
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import open_model
 from vlsbench.pairs import FileImage, MadeImage, Pair
@@ -40,7 +40,7 @@ def context(folder: Path):  # type: ignore[no-untyped-def]
 
 
 async def read(stage: Stage, pairs: Iterable[Pair], ctx: Context) -> None:
-    await run_local([stage], records_of(stage.name, pairs), ctx, width=4)
+    await run_flow([stage], records_of(stage.name, pairs), ctx, width=4)
 
 
 def test_captions_are_asked_once_for_each_image_and_kept(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.judge.judges import IMAGE, NO_VERDICT, PAIR, Model, about, material
 from vlsbench import registry
-from vlsbench.engine import Budget, Context, Ledger, Record, StopSignal, Tally, run_local
+from vlsbench.engine import Budget, Context, Ledger, Record, StopSignal, Tally, run_flow
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import (
     FORMS,
@@ -143,7 +143,7 @@ async def test_a_verdict_answers_the_question_and_is_kept(
     judge: Judge, question: Question, ctx: Context
 ) -> None:
     case = Record("1", Case(question, {"call": "abc", "images": []}))
-    await run_local([JudgeStage(judge)], [case], ctx, width=1)
+    await run_flow([JudgeStage(judge)], [case], ctx, width=1)
     kept = ctx.ledger.outcome("1")
     assert kept is not None
     assert (kept.stage, kept.kind) == ("judge", "keep")

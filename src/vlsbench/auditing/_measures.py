@@ -129,8 +129,8 @@ def _read_images(pairs: PairSet, ledger: Ledger, plan: AuditPlan, say: Say) -> s
             models=models,
             prices=prices,
             budget=plan.budget,
-            concurrency=connection.concurrency,
-            width=connection.concurrency if models else OCR_WIDTH,
+            connection=connection,
+            width=None if models else OCR_WIDTH,
             total=len({pair.cluster for pair in source() if pair.images}),
             counts=lambda outcome: outcome.stage == stage.name,
             reuse=(),
@@ -186,7 +186,7 @@ def run_judged(plan: AuditPlan, say: Say) -> tuple[Judged, Mapping[str, JudgedPa
     if left := asked.questions - asked.ended:
         say(
             f"judge {asked.judge.name}: {left:,} of {counted(asked.questions, 'question')} to ask, "
-            f"controls included, {asked.concurrency} in flight; into {asked.folder}"
+            f"controls included, {asked.connection.concurrency} in flight; into {asked.folder}"
         )
     else:
         say(f"nothing was asked of the judge: {asked.folder} is complete")

@@ -168,7 +168,7 @@ def build(
             folder=Path(out) if out else BUILDS / f"{read.name}-{read.digest[:8]}",
             budget=spending,
             limit=limit,
-            concurrency=connection.concurrency,
+            connection=connection,
             retry_quarantined=retry_quarantined,
             progress=progress,
         )

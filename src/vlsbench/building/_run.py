@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -27,6 +27,7 @@ from vlsbench.building._writing import (
     TwinStage,
     find_images,
 )
+from vlsbench.config import Connection
 from vlsbench.engine import (
     Children,
     Context,
@@ -39,6 +40,7 @@ from vlsbench.engine import (
     Result,
     Stage,
     StopSignal,
+    in_flight,
     run_async,
 )
 from vlsbench.errors import VlsbenchError
@@ -76,7 +78,7 @@ class BuildPlan:
     budget: CostBudget
     limit: int | None = None
     """Drafts begun on each path at most."""
-    concurrency: int = 32
+    connection: Connection = field(default_factory=Connection)
     retry_quarantined: bool = False
     progress: bool = True
 
@@ -307,8 +309,8 @@ def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
         models=models,
         prices=plan.recipe.known_prices(),
         budget=plan.budget,
-        concurrency=plan.concurrency,
-        width=UNDER_WAY * plan.concurrency * len({model.endpoint for model in models}),
+        connection=plan.connection,
+        width=UNDER_WAY * in_flight(models, plan.connection.concurrency),
         total=begun + sum(1 for _ in begin_b(plan.recipe, plan.limit)),
         tag=lambda outcome: TAGS[outcome.kind],
         counts=lambda outcome: not outcome.record.startswith(PREFIX),

@@ -45,7 +45,7 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
         + (f", {samples} answers to each" if samples > 1 else "")
         + (f", {counted(left_out, 'unusable one')} left out" if left_out else ""),
         f"target {plan.target.spec}, judge {plan.judge.name}, "
-        f"{counted(plan.concurrency, 'request')} in flight",
+        f"{counted(plan.connection.concurrency, 'request')} in flight",
         f"at most {counted(guess.calls, 'call')}, about {guess.input_tokens:,} tokens in and "
         f"{guess.output_tokens:,} out, {cost}",
         f"into {plan.folder}",

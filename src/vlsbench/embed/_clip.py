@@ -12,7 +12,7 @@ import numpy as np
 
 from vlsbench.embed._text import CLIP, Vectors
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.models._hf import digest_of
+from vlsbench.models._hf_load import digest_of
 from vlsbench.pairs import ImageData, ImageError, decode
 from vlsbench.text import first_line, storable
 

@@ -22,12 +22,15 @@ from vlsbench.engine._context import Record as Record
 from vlsbench.engine._context import Result as Result
 from vlsbench.engine._context import Stage as Stage
 from vlsbench.engine._context import Tally as Tally
+from vlsbench.engine._executor import open_executor as open_executor
+from vlsbench.engine._flow import run_flow as run_flow
 from vlsbench.engine._job import SLACK as SLACK
 from vlsbench.engine._job import Barrier as Barrier
 from vlsbench.engine._job import CostBudget as CostBudget
 from vlsbench.engine._job import Flow as Flow
 from vlsbench.engine._job import Job as Job
 from vlsbench.engine._job import Step as Step
+from vlsbench.engine._job import in_flight as in_flight
 from vlsbench.engine._job import recall as recall
 from vlsbench.engine._job import write_or_stop as write_or_stop
 from vlsbench.engine._ledger import FILE as FILE
@@ -35,7 +38,6 @@ from vlsbench.engine._ledger import Call as Call
 from vlsbench.engine._ledger import Ledger as Ledger
 from vlsbench.engine._ledger import Outcome as Outcome
 from vlsbench.engine._ledger import find_run as find_run
-from vlsbench.engine._local import run_local as run_local
 from vlsbench.engine._session import check_same_run as check_same_run
 from vlsbench.engine._session import handle_sigint as handle_sigint
 from vlsbench.engine._session import open_siblings as open_siblings

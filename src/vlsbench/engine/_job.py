@@ -17,12 +17,13 @@ from typing import TypeVar
 
 from vlsbench import __version__
 from vlsbench.config import Budget as BudgetSettings
-from vlsbench.config import Limits
+from vlsbench.config import Connection, Limits
 from vlsbench.engine._batches import Batches
 from vlsbench.engine._budget import Budget, StopSignal
 from vlsbench.engine._context import Context, Record, Stage, Tally
+from vlsbench.engine._executor import Executor, open_executor
+from vlsbench.engine._flow import run_flow
 from vlsbench.engine._ledger import Ledger, Outcome
-from vlsbench.engine._local import run_local
 from vlsbench.engine._session import (
     check_same_run,
     handle_sigint,
@@ -99,8 +100,8 @@ class Job:
     models: Sequence[Model]
     prices: Mapping[str, Price | None]
     budget: CostBudget
-    concurrency: int
-    """Requests in flight per server."""
+    connection: Connection
+    """How servers are asked, and where stages run."""
     width: int | None = None
     """Records under way at most; by default one for each connection and a few more."""
     total: int
@@ -119,11 +120,6 @@ class Job:
     """Harmless questions that are asked before anything is bought."""
     prepare: Callable[[], None] = field(default=lambda: None)
     """What takes long and need not happen where nothing is open: loading embeddings."""
-
-    @property
-    def servers(self) -> int:
-        """Distinct servers that are asked."""
-        return len({model.endpoint for model in self.models})
 
     def run(self, ledger: Ledger) -> StopSignal:
         """Do what is not done yet.
@@ -164,14 +160,16 @@ class Job:
             stack.enter_context(handle_sigint(signal, tally))
             if self.progress:
                 stack.enter_context(progress_bar(tally))
+            executor = open_executor(self.connection, self.models)
             try:
                 self.prepare()
                 await batches.begin(self.models)
                 for step in self.steps:
                     if not signal:
-                        await self._take(step, ctx)
+                        await self._take(step, ctx, executor)
             finally:
                 await batches.close()
+                await executor.close()
                 self.budget.calls += budget.calls
                 self.budget.cost += budget.spent
                 for model in self.models:
@@ -190,22 +188,35 @@ class Job:
         await ledger.set_left_out(self.left_out)
         await ledger.event("started", version=__version__)
 
-    async def _take(self, step: Step, ctx: Context) -> None:
+    async def _take(self, step: Step, ctx: Context, executor: Executor) -> None:
         if isinstance(step, Flow):
             step = (step,)
         if not isinstance(step, Sequence):
             await step(ctx)
             return
-        width = self.width or self.concurrency * max(1, self.servers) + SLACK
+        width = self.width or in_flight(self.models, self.connection.concurrency) + SLACK
         if together := max(map(_batched, self.models), default=0):
             width = max(width, min(together, self.total))
         flows = [
-            run_local(flow.stages, flow.records(), ctx, width=width, tag=self.tag) for flow in step
+            run_flow(flow.stages, flow.records(), ctx, executor, width=width, tag=self.tag)
+            for flow in step
         ]
         # All end before an error is raised: what is in flight is paid for.
         for error in await asyncio.gather(*flows, return_exceptions=True):
             if error is not None:
                 raise error
+
+
+def in_flight(models: Iterable[Model], concurrency: int) -> int:
+    """Return how many requests are under way at most.
+
+    Args:
+        models: Those of one server share its connections; those in this process say how many
+            questions they answer together.
+        concurrency: Requests in flight per server.
+    """
+    wanted = {model.endpoint: getattr(model, "in_flight", 0) for model in models}
+    return sum(max(concurrency, wants) for wants in wanted.values()) or concurrency
 
 
 def write_or_stop(write: Callable[[], T], folder: Path, signal: StopSignal) -> T:

@@ -129,7 +129,11 @@ def plan(
     connections = Connections.of(connection, file_images=images.transport == "file")
     pairs = load(bench, skip_bad=sample.skip_bad)
     selection = Selection(pairs, sample)
-    target = open_replies(replies, selection, shown) if replies.files else connections.open(model)
+    target = (
+        open_replies(replies, selection, shown)
+        if replies.files
+        else connections.open(model, extra=params.more)
+    )
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
     limits = (spending := CostBudget.of(budget)).settings
     prices = _prices(target, asked, limits)
@@ -156,7 +160,7 @@ def plan(
         folder=output.out or RUNS / run_id(identity, target.spec, asked.name),
         prices=prices,
         budget=spending,
-        concurrency=connection.concurrency,
+        connection=connection,
         output=output,
     )
     return _looked_at(found)

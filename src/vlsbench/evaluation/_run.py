@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench import __version__
+from vlsbench.config import Connection
 from vlsbench.engine import PROBE, Barrier, Context, CostBudget, Flow, Job, Ledger, Outcome
 from vlsbench.evaluation._calibrated import CALIBRATION
 from vlsbench.evaluation._gallery import Gallery
@@ -113,7 +114,7 @@ class EvaluationPlan:
     folder: Path
     prices: Mapping[str, Price | None]
     budget: CostBudget
-    concurrency: int
+    connection: Connection
     output: Output = field(default_factory=Output)
     swapper: Swapper | None = None
     ended: int = 0
@@ -181,7 +182,7 @@ class EvaluationPlan:
             models=models,
             prices=self.prices,
             budget=self.budget,
-            concurrency=self.concurrency,
+            connection=self.connection,
             total=self.answers,
             what="answers" if self.shown.samples > 1 else "pairs",
             tag=tag_of,

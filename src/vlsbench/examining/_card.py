@@ -98,7 +98,7 @@ class ExaminationPlan:
     folder: Path
     price: Price | None
     budget: CostBudget
-    concurrency: int
+    connection: Connection
     output: Output
     left_out: tuple[str, ...]
     ended: int
@@ -133,7 +133,7 @@ class ExaminationPlan:
             models=models,
             prices={model.spec: self.price for model in models},
             budget=self.budget,
-            concurrency=self.concurrency,
+            connection=self.connection,
             total=len(self.cases),
             what="cases",
             tag=tag_of,
@@ -241,7 +241,7 @@ def plan_judge_card(
         folder=folder,
         price=price,
         budget=spending,
-        concurrency=connection.concurrency,
+        connection=connection,
         output=output,
         left_out=tuple(f"{probe}: {why}" for probe, why in left_out.items()),
         ended=ended,

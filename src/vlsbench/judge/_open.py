@@ -164,11 +164,12 @@ def open_judge(
             policy=_read(judging.policy) if judging.policy else "",
         )
     if isinstance(found, str):
+        params = Params(judging.max_tokens, judging.temperature, extra=judging.extra)
         found = LLMJudge(
-            connections.open(found),
+            connections.open(found, extra=params.more),
             judging.context or JudgeContext(rubric.context or context),
             judging.format,
-            Params(judging.max_tokens, judging.temperature, extra=judging.extra),
+            params,
             rubric=rubric,
         )
     elif rubric.identity and rubric_of(found).digest != rubric.digest:

@@ -30,8 +30,9 @@ from vlsbench.models._chat import Usage as Usage
 from vlsbench.models._chat import call_key as call_key
 from vlsbench.models._chat import call_key_of as call_key_of
 from vlsbench.models._hf import HfChat as HfChat
-from vlsbench.models._hf import LocalModel as LocalModel
-from vlsbench.models._hf import Question as Question
+from vlsbench.models._hf_load import Loading as Loading
+from vlsbench.models._hf_local import LocalModel as LocalModel
+from vlsbench.models._hf_local import Question as Question
 from vlsbench.models._http import HttpChat as HttpChat
 from vlsbench.models._http import Server as Server
 from vlsbench.models._http import to_json as to_json

@@ -1,365 +1,236 @@
-"""Models in this process: `hf/PATH` or `hf/ORG/NAME`, any that transformers takes images with.
+"""Models in this process: `hf/PATH` or `hf/ORG/NAME`, any that transformers lets chat.
 
-Questions that come while others are being answered wait and are answered together, in batches of
-one number of images and one set of parameters. Needs the extra `align`.
+Questions are prepared in threads while the device answers others, and those that wait are answered
+together: the longest first, beside others of nearly their length, as many as memory holds. Needs
+the extra `align`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-import re
+import contextlib
+import gc
+import os
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from vlsbench.errors import MissingExtra
-from vlsbench.files import file_sha256
-from vlsbench.models._chat import (
-    CallFailed,
-    FatalCall,
-    Finish,
-    Params,
-    Reply,
-    Request,
-    Usage,
-)
-from vlsbench.models._processor import has_bos, load_processor, no_folder
-from vlsbench.models._thoughts import is_mark, split_thoughts
-from vlsbench.pairs import ImageError, decode
+from vlsbench.models._chat import CallFailed, Finish, Params, Reply, Request
+from vlsbench.models._hf_load import FOUR_BIT, PREFIX, Loading, digest_of
+from vlsbench.models._hf_local import LocalModel, Prepared, Question
+from vlsbench.models._hf_room import Room, SharedImages, is_out_of_memory
+from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-PREFIX = "hf/"
-BATCH = 32
-"""Questions answered together, at most."""
-GATHER_S = 0.01
-"""How long the first question of a batch waits for company."""
-DIGESTED = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
-"""Files of a model's folder that could change an answer."""
-NOT_DIGESTED = ("align.json", "trainer_state.json")
-HUB_S = 10.0
-"""How long the Hub is asked whether it has a model."""
-
-
-class Question(NamedTuple):
-    """What a model is shown: images in order, then the text."""
-
-    text: str
-    images: Sequence[Image.Image] = ()
-    system: str = ""
-    said: str = ""
-    """An assistant's turn after the text, to be judged."""
-
-
-@dataclass(frozen=True)
-class LocalModel:
-    """A vision-language model and its processor, in memory."""
-
-    model: Any
-    processor: Any
-
-    @classmethod
-    def load(cls, name: str) -> LocalModel:
-        """Load a folder, adapters of PEFT included, or a model of the Hub.
-
-        Weights are in bfloat16 where the device has it, on one GPU or spread over all there are.
-
-        Raises:
-            MissingExtra: transformers or torch is not installed.
-            FatalCall: There is no such model, or it takes no images.
-        """
-        _find(name)
-        try:
-            import torch
-            from transformers import AutoModelForImageTextToText
-            from transformers.utils.logging import disable_progress_bar
-        except ImportError:
-            raise MissingExtra(f"model {PREFIX}{name}", "align") from None
-        quiet: Any = disable_progress_bar
-        quiet()
-        local = Path(name).is_dir()
-        cuda = torch.cuda.is_available()
-        options: dict[str, Any] = {"dtype": torch.bfloat16 if cuda else torch.float32}
-        if cuda:
-            options["device_map"] = "auto"
-        try:
-            processor = load_processor(name, local_files_only=local)
-            model: Any = AutoModelForImageTextToText.from_pretrained(
-                name, local_files_only=local, **options
-            )
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise FatalCall(f"model {PREFIX}{name}: {first_line(error)}") from None
-        if not getattr(processor, "chat_template", None):
-            raise FatalCall(f"model {PREFIX}{name}: its processor has no chat template")
-        tokenizer = processor.tokenizer
-        tokenizer.padding_side = "left"
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        return cls(model.eval(), processor)
-
-    def answer(self, questions: Sequence[Question], params: Params) -> list[Reply]:
-        """Answer questions in one batch.
-
-        Args:
-            questions: All with the same number of images.
-            params: Temperature 0 decodes greedily, None as the model's own settings say.
-        """
-        import torch
-
-        prompts = [
-            self.processor.apply_chat_template(
-                _messages(q._replace(text=self._as_words(q.text), said=self._as_words(q.said))),
-                add_generation_prompt=True,
-            )
-            for q in questions
-        ]
-        images = [list(q.images) for q in questions]
-        inputs = self.processor(
-            text=prompts,
-            images=images if images[0] else None,
-            padding=True,
-            return_tensors="pt",
-            add_special_tokens=not has_bos(self.processor.tokenizer, prompts[0]),
-        ).to(self.model.device, self.model.dtype)
-        read = inputs["input_ids"].shape[1]
-        sampling: dict[str, Any] = {}
-        if params.temperature == 0:
-            sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        elif params.temperature is not None:
-            sampling = {"do_sample": True, "temperature": params.temperature}
-        sampling |= params.more
-        if params.seed is not None:
-            torch.manual_seed(params.seed)
-        with torch.inference_mode():
-            whole = self.model.generate(
-                **inputs,
-                **sampling,
-                max_new_tokens=max(1, min(params.max_tokens, self._context - read)),
-                # A written image token would stand for an image that is not there.
-                suppress_tokens=self._image_tokens,
-                pad_token_id=self.processor.tokenizer.pad_token_id,
-            )[:, read:]
-        ended = torch.isin(whole, torch.tensor(self._ends, device=whole.device))
-        said = [
-            split_thoughts(text, prompt=prompt)
-            for text, prompt in zip(self._texts(whole), prompts, strict=True)
-        ]
-        asked = inputs["attention_mask"].sum(1).tolist()
-        return [
-            Reply(
-                text.strip(),
-                Finish.STOP if row.any() else Finish.LENGTH,
-                reasoning,
-                # Everything after the first end is padding.
-                Usage(n, int(row.int().argmax()) + 1 if row.any() else len(row)),
-            )
-            for (text, reasoning), n, row in zip(said, asked, ended, strict=True)
-        ]
-
-    @cached_property
-    def _special(self) -> set[str]:
-        added = self.processor.tokenizer.added_tokens_decoder.values()
-        return {token.content for token in added if token.special}
-
-    def _as_words(self, text: str) -> str:
-        """Break up the model's own control tokens, which in a question are words like others.
-
-        As a token `<image>` would stand for an image that is not there.
-        """
-        for token in sorted(self._special, key=len, reverse=True):
-            if len(token) > 1:
-                text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
-
-    def _texts(self, tokens: Any) -> list[str]:
-        """Decode written tokens, without special ones but for those that mark thoughts."""
-        tokenizer, special = self.processor.tokenizer, self._special
-        marks = set(filter(is_mark, special))
-        texts: list[str] = tokenizer.batch_decode(tokens, skip_special_tokens=not marks)
-        if not marks:
-            return texts
-        others = re.compile(
-            "|".join(map(re.escape, sorted(special - marks, key=len, reverse=True))) or r"\Z"
-        )
-        return [others.sub("", text) for text in texts]
-
-    @cached_property
-    def _ends(self) -> list[int]:
-        ends = self.model.generation_config.eos_token_id
-        many = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
-        return many or [self.processor.tokenizer.eos_token_id]
-
-    @cached_property
-    def _context(self) -> int:
-        config = self.model.config.get_text_config()
-        return int(getattr(config, "max_position_embeddings", None) or 1 << 20)
-
-    @cached_property
-    def _image_tokens(self) -> list[int] | None:
-        token = getattr(self.model.config, "image_token_id", None)
-        return None if token is None else [token]
-
-
-def _find(name: str) -> None:
-    """Look for a model where it may be, which takes seconds; loading asks again for minutes.
-
-    Raises:
-        FatalCall: It is neither a folder, nor in the cache, nor on the Hub.
-    """
-    if Path(name).is_dir():
-        return
-    if fault := no_folder(name):
-        raise FatalCall(f"model {PREFIX}{name}: {fault}")
-    from huggingface_hub import HfApi, try_to_load_from_cache
-
-    try:
-        for file in ("config.json", "adapter_config.json"):
-            if isinstance(try_to_load_from_cache(name, file), str):
-                return
-        HfApi().model_info(name, timeout=HUB_S)
-    except Exception as error:  # the Hub's client raises kinds of its own
-        raise FatalCall(
-            f"model {PREFIX}{name}: no such folder, and the Hub does not give it "
-            f"({first_line(error)})"
-        ) from None
-
-
-def _messages(question: Question) -> list[dict[str, Any]]:
-    system = [{"role": "system", "content": [{"type": "text", "text": question.system}]}]
-    parts: list[dict[str, str]] = [{"type": "image"} for _ in question.images]
-    user = {"role": "user", "content": [*parts, {"type": "text", "text": question.text}]}
-    said = {"role": "assistant", "content": [{"type": "text", "text": question.said}]}
-    return [*(system if question.system else []), user, *([said] if question.said else [])]
-
-
-def digest_of(folder: Path) -> str:
-    """Return one SHA-256 over a model's files, and over those of the model that it adapts."""
-    whole = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in DIGESTED and path.name not in NOT_DIGESTED:
-            whole.update(f"{path.name} {file_sha256(path)}\n".encode())
-    adapter = folder / "adapter_config.json"
-    if adapter.is_file():
-        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
-        if Path(base).is_dir() and Path(base) != folder:
-            whole.update(digest_of(Path(base)).encode())
-    return whole.hexdigest()
+GATHER_S = 0.02
+"""How long an idle device waits for another question."""
+PREPARERS = 16
+"""Threads that prepare questions, at most."""
+_DEVICE = threading.Lock()
+"""Target and judge take turns: two batches at once would only share the memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    request: Request
+    question: Prepared
+    params: Params
+    seed: int
+    limit: int
     reply: asyncio.Future[Reply]
 
     @property
-    def group(self) -> tuple[int, Params, int]:
-        """What must be equal within a batch; sampled answers are drawn one by one."""
-        drawn = self.request.params.temperature != 0
-        return len(self.request.images), self.request.params, id(self) if drawn else 0
+    def group(self) -> tuple[Any, ...]:
+        """What must be equal within a batch."""
+        return self.question.form, self.params, self.limit
+
+    @property
+    def tokens(self) -> int:
+        return self.question.tokens + self.limit
 
 
 class HfChat:
     """A model in this process; implements `ChatModel`.
 
     A schema is not enforced: what the prompt says of the form must do. Sampled answers depend on
-    the request's seed and sample number alone, so they are drawn one at a time.
+    the request's seed and sample number alone.
     """
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, loading: Loading | None = None) -> None:
         """Load the model.
 
         Args:
             spec: `hf/PATH` of a folder in Hugging Face format, or `hf/ORG/NAME` of the Hub.
+            loading: How it is held in memory.
 
         Raises:
-            MissingExtra: transformers or torch is not installed.
+            MissingExtra: transformers, torch or bitsandbytes is not installed.
             FatalCall: It cannot be loaded.
         """
-        self.spec = spec
-        self.endpoint = spec
+        loading = loading or Loading()
+        self._hold(spec, LocalModel.load(spec.removeprefix(PREFIX), loading), loading)
+
+    @classmethod
+    def of(cls, spec: str, local: LocalModel, loading: Loading | None = None) -> HfChat:
+        """Ask a model that is in memory already."""
+        made = cls.__new__(cls)
+        made._hold(spec, local, loading or Loading())
+        return made
+
+    def _hold(self, spec: str, local: LocalModel, loading: Loading) -> None:
+        self.spec = self.endpoint = spec
+        self._local, self._loading = local, loading
         name = spec.removeprefix(PREFIX)
-        self._local = LocalModel.load(name)
-        folder = Path(name)
-        revision = getattr(self._local.model.config, "_commit_hash", None)
+        revision = getattr(local.model.config, "_commit_hash", None)
+        whose: dict[str, Any] = {"name": name, "revision": revision}
+        if Path(name).is_dir():
+            whose = {"weights": digest_of(Path(name))}
+        dtype = str(local.model.dtype).removeprefix("torch.")
+        quantised = loading.dtype == FOUR_BIT
         self.identity: Mapping[str, Any] = {
-            "kind": "hf",
-            **(
-                {"weights": digest_of(folder)}
-                if folder.is_dir()
-                else {"name": name, "revision": revision}
-            ),
-            "dtype": str(self._local.model.dtype).removeprefix("torch."),
+            **{"kind": "hf", "dtype": FOUR_BIT if quantised else dtype},
+            **whose,
         }
+        self._room = Room(local.model, loading.batch_size)
+        self.in_flight = 2 * self._room.most
+        """Questions that should be on their way at once, so that the device never waits."""
+        self._images = SharedImages(local.processor)
+        self._pool = ThreadPoolExecutor(min(PREPARERS, os.cpu_count() or 1), "hf-prepare")
         self._waiting: list[_Waiting] = []
+        self._preparing = 0
+        self._arrived = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+
+    def replica(self) -> Callable[[], HfChat]:
+        """Return what loads the model once more, in another process."""
+        return partial(HfChat, self.spec, self._loading)
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request, together with others that wait."""
-        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
+        if request.images and not self._local.sees:
+            return Reply("", Finish.REJECTED, detail=f"{self.spec} takes no images")
+        loop = asyncio.get_running_loop()
+        self._preparing += 1
+        try:
+            question = await loop.run_in_executor(self._pool, self._prepare, request)
+        except ImageError as error:
+            return Reply("", Finish.REJECTED, detail=str(error))
+        except Exception as error:  # of a tokeniser, a template or an image processor
+            raise CallFailed(first_line(error), 1) from None
+        finally:
+            self._preparing -= 1
+            self._arrived.set()
+        params = request.params
+        # Each sample of the same question is another draw, whatever else was asked before.
+        seed = (params.seed or 0) * 1_000_003 + request.sample
+        limit = self._local.limit(question, params)
+        waiting = _Waiting(question, params, seed, limit, loop.create_future())
         self._waiting.append(waiting)
         if self._worker is None or self._worker.done():
+            self._arrived = asyncio.Event()
             self._worker = asyncio.create_task(self._work())
         return await waiting.reply
 
-    async def _work(self) -> None:
-        await asyncio.sleep(GATHER_S)
-        while batch := self._take():
-            replies = await asyncio.to_thread(self._answer_all, [w.request for w in batch])
-            for waiting, reply in zip(batch, replies, strict=True):
-                if waiting.reply.done():
-                    continue
-                if isinstance(reply, CallFailed):
-                    waiting.reply.set_exception(reply)
-                else:
-                    waiting.reply.set_result(reply)
+    def _prepare(self, request: Request) -> Prepared:
+        images = self._images.decode(request.images)
+        question = Question(request.text, images, request.system, request.said)
+        return self._local.prepare(question, self._images.processor)
 
-    def _take(self) -> list[_Waiting]:
-        waiting = [w for w in self._waiting if not w.reply.done()]
-        batch = [w for w in waiting if w.group == waiting[0].group][:BATCH]
-        self._waiting = [w for w in waiting if w not in batch]
+    async def _work(self) -> None:
+        """Answer what waits; the next batch is put together while the device has one."""
+        running: asyncio.Task[None] | None = None
+        while batch := await self._next(running):
+            inputs = await asyncio.to_thread(self._collate, batch)
+            if running:
+                await running
+            running = asyncio.create_task(self._settle(batch, inputs))
+
+    async def _next(self, running: asyncio.Task[None] | None) -> list[_Waiting]:
+        """Return the next batch: a full one, or what there is once the device is idle."""
+        while True:
+            batch, full = self._take()
+            if full:
+                break
+            self._arrived.clear()
+            arrival = asyncio.create_task(self._arrived.wait())
+            busy = running is not None and not running.done()
+            events = {arrival, running} if running is not None and busy else {arrival}
+            patience = None if busy or self._preparing else GATHER_S
+            came, _ = await asyncio.wait(
+                events, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+            )
+            arrival.cancel()
+            if not came:
+                break
+        self._waiting = [one for one in self._waiting if one not in batch]
         return batch
 
-    def _answer_all(self, requests: Sequence[Request]) -> list[Reply | CallFailed]:
-        try:
-            return [*self._answer(requests)]
-        except Exception as error:
-            if len(requests) == 1:
-                return [CallFailed(first_line(error), 1)]
-            # One question must not cost the others their answers.
-            return [reply for request in requests for reply in self._answer_all([request])]
+    def _take(self) -> tuple[list[_Waiting], bool]:
+        """Return the batch that could be answered now, and whether waiting makes it no better.
 
-    def _answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer a batch; an image that cannot be decoded is its own question's fault alone."""
-        replies: list[Reply | None] = []
-        questions: list[Question] = []
-        for request in requests:
-            try:
-                images = [decode(image) for image in request.images]
-            except ImageError as error:
-                replies.append(Reply("", Finish.REJECTED, detail=str(error)))
+        Among twice as many, those of one length are found; what is in preparation comes soon.
+        """
+        self._waiting = [one for one in self._waiting if not one.reply.done()]
+        if not self._waiting:
+            return [], False
+        group = self._waiting[0].group
+        alike = sorted(
+            (one for one in self._waiting if one.group == group), key=lambda one: -one.tokens
+        )
+        rows = self._room.rows(alike[0].tokens)
+        return alike[:rows], len(alike) >= (2 * rows if self._preparing else rows)
+
+    def _collate(self, batch: Sequence[_Waiting]) -> Mapping[str, Any] | None:
+        with contextlib.suppress(Exception):  # who cannot be joined is answered alone
+            return self._local.collate([one.question for one in batch])
+        return None
+
+    async def _settle(self, batch: Sequence[_Waiting], inputs: Mapping[str, Any] | None) -> None:
+        began = time.perf_counter()
+        replies = await asyncio.to_thread(lambda: [*self._answer(batch, inputs)])
+        took = time.perf_counter() - began
+        for one, reply in zip(batch, replies, strict=True):
+            if one.reply.done():
+                continue
+            if isinstance(reply, CallFailed):
+                one.reply.set_exception(reply)
             else:
-                replies.append(None)
-                questions.append(Question(request.text, images, request.system, request.said))
-        answered = iter(self._ask(requests[0], questions) if questions else ())
-        return [reply or next(answered) for reply in replies]
+                one.reply.set_result(replace(reply, latency_s=took, served_by=self.spec))
 
-    def _ask(self, first: Request, questions: Sequence[Question]) -> list[Reply]:
-        started = time.perf_counter()
-        params = first.params
-        if params.temperature != 0:
-            # Each sample of the same question is another draw, whatever else was asked before.
-            seed = (params.seed or 0) * 1_000_003 + first.sample
-            params = replace(params, seed=seed)
-        replies = self._local.answer(questions, params)
-        took = time.perf_counter() - started
-        return [replace(reply, latency_s=took, served_by=self.spec) for reply in replies]
+    def _answer(
+        self, batch: Sequence[_Waiting], inputs: Mapping[str, Any] | None
+    ) -> Iterator[Reply | CallFailed]:
+        """Answer a batch, or where it fails its halves: one question costs no other its answer."""
+        rows, tokens = len(batch), max(one.tokens for one in batch)
+        questions = [one.question for one in batch]
+        try:
+            with _DEVICE:
+                replies = self._local.generate(
+                    questions,
+                    inputs if inputs is not None else self._local.collate(questions),
+                    batch[0].params,
+                    [one.seed for one in batch],
+                )
+                self._room.worked(rows, tokens)
+        except Exception as error:
+            reason, crowded = first_line(error), is_out_of_memory(error)
+        else:
+            yield from replies
+            return
+        del inputs
+        if crowded:
+            gc.collect()
+            if rows > 1:
+                self._room.failed(rows, tokens)
+        if rows == 1:
+            yield CallFailed(reason, 1)
+            return
+        for half in (batch[: rows // 2], batch[rows // 2 :]):
+            yield from self._answer(half, None)
 
     async def close(self) -> None:
         """Nothing is held open between calls."""

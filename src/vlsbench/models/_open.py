@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vlsbench import registry
 from vlsbench.config import Connection
@@ -14,8 +15,9 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.models._address import read_address, read_key
 from vlsbench.models._batch import Batching
 from vlsbench.models._chat import ChatModel
-from vlsbench.models._hf import PREFIX as HF_PREFIX
 from vlsbench.models._hf import HfChat
+from vlsbench.models._hf_load import PREFIX as HF_PREFIX
+from vlsbench.models._hf_load import Loading
 from vlsbench.models._http import OPENAI_URL, HttpChat, Server
 from vlsbench.models._inspect import PREFIX, InspectChat
 from vlsbench.models._pace import Pace
@@ -95,6 +97,7 @@ class Connections:
         self._patience = patience or RetryPolicy()
         self._file_images = file_images
         self._servers: dict[tuple[str, str | None], Server] = {}
+        self._loaded: dict[tuple[str, Loading], HfChat] = {}
 
     @classmethod
     def of(cls, connection: Connection, *, file_images: bool = False) -> Connections:
@@ -110,12 +113,19 @@ class Connections:
             pace=Pace(connection.rpm, connection.tpm),
         )
 
-    def open(self, spec: str | ChatModel, chat: type[HttpChat] = HttpChat) -> ChatModel:
+    def open(
+        self,
+        spec: str | ChatModel,
+        chat: type[HttpChat] = HttpChat,
+        extra: Mapping[str, Any] | None = None,
+    ) -> ChatModel:
         """Return the model that a spec names.
 
         Args:
             spec: In one of the forms; a model is returned as it is.
             chat: What asks a server; another endpoint than chat has a class of its own.
+            extra: Further parameters of its requests, which may say how one in this process is
+                loaded.
 
         Raises:
             VlsbenchError: The spec is of no known form, or its key or extra is missing.
@@ -145,7 +155,10 @@ class Connections:
                 batching=self._batching,
             )
         if spec.startswith(HF_PREFIX):
-            return HfChat(spec)
+            loading = Loading.of(extra or {})
+            if (spec, loading) not in self._loaded:  # target and judge may be one
+                self._loaded[spec, loading] = HfChat(spec, loading)
+            return self._loaded[spec, loading]
         if plugin := registry.find(Kind.MODEL, spec.partition("/")[0]):
             model: ChatModel = plugin.open(spec)
             return registry.conforming(model, ChatModel, "model")

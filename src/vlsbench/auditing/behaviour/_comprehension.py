@@ -122,7 +122,7 @@ def check(image: EvaluationPlan, folder: Path) -> Checked:
             models=(judge,),
             prices={judge.spec: image.prices[image.judge.name]},
             budget=image.budget,
-            concurrency=image.concurrency,
+            connection=image.connection,
             total=len(asked),
             reuse=image.output.reuse,
             progress=image.output.progress,

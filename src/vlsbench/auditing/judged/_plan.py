@@ -117,7 +117,7 @@ class JudgedPlan:
     identity: Mapping[str, Any]
     folder: Path
     price: Price | None
-    concurrency: int
+    connection: Connection
     budget: CostBudget
     output: Output
     questions: int
@@ -156,7 +156,7 @@ class JudgedPlan:
             models=models,
             prices={model.spec: self.price for model in models},
             budget=self.budget,
-            concurrency=self.concurrency,
+            connection=self.connection,
             total=self.questions,
             tag=tag_of,
             left_out=self.sets[0].selection.all_left_out,
@@ -258,7 +258,7 @@ def plan_sets(
         identity=identity,
         folder=folder,
         price=price,
-        concurrency=connection.concurrency,
+        connection=connection,
         budget=budget,
         output=output,
         questions=sum(1 for s in sets for _ in s.questions()),

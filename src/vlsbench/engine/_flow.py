@@ -1,4 +1,4 @@
-"""The local executor: one process, a bounded number of records under way, stages overlapping."""
+"""Records through stages: a bounded number under way, stages overlapping, wherever they run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from vlsbench.engine._context import (
     Record,
     Stage,
 )
+from vlsbench.engine._executor import Executor, LocalExecutor
 from vlsbench.engine._ledger import Outcome
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import CallFailed
@@ -63,10 +64,11 @@ class _Work:
             self._changed.set()
 
 
-async def run_local(
+async def run_flow(
     stages: Sequence[Stage],
     records: Iterable[Record],
     ctx: Context,
+    executor: Executor | None = None,
     *,
     width: int,
     tag: Callable[[Outcome], str] = lambda outcome: outcome.kind,
@@ -78,9 +80,11 @@ async def run_local(
         records: Walked lazily; those that have ended are skipped.
         ctx: The run's ledger, budget and stop signal. Afterwards `ctx.signal` says whether the
             run stopped early; records that were under way are then still open.
+        executor: Where stages run; by default here.
         width: Records under way at most; bounds memory.
         tag: Names an outcome for the tally.
     """
+    executor = executor or LocalExecutor()
     ended = ctx.ledger.ended()
     unanswered: list[tuple[Stage, str, str]] = []
     work = _Work(iter(records))
@@ -98,7 +102,7 @@ async def run_local(
         for place in range(item.stage, len(stages)):
             stage = stages[place]
             try:
-                result = await stage.run(record, ctx)
+                result = await executor.run(stage, record, ctx)
             except CallFailed as error:
                 unanswered.append((stage, record.id, error.reason))
                 return []

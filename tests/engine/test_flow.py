@@ -19,7 +19,7 @@ from vlsbench.engine import (
     Stage,
     StopSignal,
     Tally,
-    run_local,
+    run_flow,
 )
 from vlsbench.models import CallFailed, FatalCall, Finish, Params, Reply, Request, Usage
 from vlsbench.models import Price as ModelPrice
@@ -119,7 +119,7 @@ async def test_every_record_ends_once_in_the_way_its_stage_says(ledger: Ledger) 
     ctx = context(ledger)
     model = Echo()
     stages: list[Stage] = [Ask(model), Decide()]
-    await run_local(stages, records("good", "bad", "odd"), ctx, width=2)
+    await run_flow(stages, records("good", "bad", "odd"), ctx, width=2)
     assert [(o.record, o.stage, o.kind, o.reason) for o in ledger.outcomes()] == [
         ("0000", "decide", "keep", ""),
         ("0001", "decide", "drop", "bad"),
@@ -127,7 +127,7 @@ async def test_every_record_ends_once_in_the_way_its_stage_says(ledger: Ledger) 
     ]
     assert ctx.tally.done == 3
     again = context(ledger)
-    await run_local(stages, records("good", "bad", "odd", "new"), again, width=2)
+    await run_flow(stages, records("good", "bad", "odd", "new"), again, width=2)
     assert model.asked == ["good", "bad", "odd", "new"]
 
 
@@ -141,7 +141,7 @@ async def test_stages_overlap_and_width_bounds_what_is_under_way(ledger: Ledger)
             seen_ahead.append(number - len(ledger.ended()))
             yield Record(f"{number:04}", f"q{number}")
 
-    await run_local([ask, decide], source(), context(ledger), width=4)
+    await run_flow([ask, decide], source(), context(ledger), width=4)
     assert model.most == 4
     # Some record was decided while others were not yet asked.
     assert decide.began
@@ -154,17 +154,17 @@ async def test_children_go_on_in_their_parents_place_and_survive_a_stop(ledger: 
     model = Echo()
     ctx = context(ledger, max_calls=4)
     stages: list[Stage] = [Split(), Ask(model), Decide()]
-    await run_local(stages, records("a", "b"), ctx, width=2)
+    await run_flow(stages, records("a", "b"), ctx, width=2)
     assert ctx.signal.reason is not None
     assert len(ledger.ended()) == 4
-    await run_local(stages, records("a", "b"), context(ledger), width=2)
+    await run_flow(stages, records("a", "b"), context(ledger), width=2)
     assert ledger.ended() == {f"{p}/{n}" for p in ("0000", "0001") for n in range(3)}
     assert sorted(model.asked) == sorted(f"{p} {n}" for p in "ab" for n in range(3))
 
 
 async def test_equal_questions_in_flight_are_asked_once(ledger: Ledger) -> None:
     model = Echo(0.01)
-    await run_local([Ask(model), Decide()], records(*["same"] * 10), context(ledger), width=10)
+    await run_flow([Ask(model), Decide()], records(*["same"] * 10), context(ledger), width=10)
     assert model.asked == ["same"]
     assert len(ledger.ended()) == 10
 
@@ -172,7 +172,7 @@ async def test_equal_questions_in_flight_are_asked_once(ledger: Ledger) -> None:
 async def test_equal_questions_in_flight_fail_together(ledger: Ledger) -> None:
     model = Echo(0.01)
     texts = ["unanswerable"] * 5 + ["good"] * 30
-    await run_local([Ask(model), Decide()], records(*texts), context(ledger), width=10)
+    await run_flow([Ask(model), Decide()], records(*texts), context(ledger), width=10)
     assert model.asked.count("unanswerable") == 1
     lost = [outcome for outcome in ledger.outcomes() if outcome.kind == "quarantine"]
     assert [(one.record, one.reason) for one in lost] == [
@@ -192,7 +192,7 @@ async def test_a_question_is_on_record_as_it_was_asked(ledger: Ledger) -> None:
 async def test_no_answer_closes_a_record_only_if_the_run_went_all_the_way(ledger: Ledger) -> None:
     texts = ["good"] * 30 + ["unanswerable"]
     ctx = context(ledger)
-    await run_local([Ask(Echo()), Decide()], records(*texts), ctx, width=1)
+    await run_flow([Ask(Echo()), Decide()], records(*texts), ctx, width=1)
     lost = ledger.outcome("0030")
     assert lost is not None
     assert (lost.stage, lost.kind, lost.reason) == ("ask", "quarantine", "unanswered")
@@ -203,7 +203,7 @@ async def test_a_run_of_failures_stops_it(ledger: Ledger, kind: str) -> None:
     model = Echo()
     ctx = context(ledger)
     texts = [f"{kind} {n}" for n in range(500)]
-    await run_local([Ask(model), Decide()], records(*texts), ctx, width=4)
+    await run_flow([Ask(model), Decide()], records(*texts), ctx, width=4)
     assert ctx.signal.reason is not None
     assert "too many calls fail" in ctx.signal.reason
     assert len(model.asked) <= 14
@@ -213,7 +213,7 @@ async def test_a_run_of_failures_stops_it(ledger: Ledger, kind: str) -> None:
 
 async def test_a_fatal_error_ends_the_run_and_is_handed_up(ledger: Ledger) -> None:
     ctx = context(ledger)
-    await run_local([Ask(Echo()), Decide()], records("a", "fatal", *["b"] * 50), ctx, width=1)
+    await run_flow([Ask(Echo()), Decide()], records("a", "fatal", *["b"] * 50), ctx, width=1)
     assert isinstance(ctx.signal.error, FatalCall)
     assert ledger.ended() == {"0000"}
 
@@ -227,14 +227,14 @@ async def test_a_defect_of_ours_is_not_swallowed(ledger: Ledger) -> None:
             raise ZeroDivisionError("a bug")
 
     with pytest.raises(ZeroDivisionError):
-        await run_local([Broken()], records("a", "b"), context(ledger), width=2)
+        await run_flow([Broken()], records("a", "b"), context(ledger), width=2)
 
 
 async def test_money_in_flight_counts_with_the_most_it_can_cost(ledger: Ledger) -> None:
     ctx = context(ledger, max_cost=9000.0)
     model = Echo(0.001)
     texts = [f"question {n}" for n in range(400)]
-    await run_local([Ask(model), Decide()], records(*texts), ctx, width=20)
+    await run_flow([Ask(model), Decide()], records(*texts), ctx, width=20)
     assert ctx.signal.reason is not None
     assert "$9000" in ctx.signal.reason
     # 20 dollars a call; one call more could have cost over 2,048.
@@ -256,7 +256,7 @@ async def test_a_reply_is_on_disk_before_the_next_stage_sees_it(
                 (count,) = other.execute("SELECT count(*) FROM calls").fetchone()
             return Keep({"recorded": count})
 
-    await run_local([Ask(Echo()), Look()], records("a"), context(ledger), width=1)
+    await run_flow([Ask(Echo()), Look()], records("a"), context(ledger), width=1)
     outcome = ledger.outcome("0000")
     assert outcome is not None
     assert outcome.value == {"recorded": 1}

@@ -1,0 +1,45 @@
+"""Where stages run: in this process, or elsewhere with what they ask of their context sent here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vlsbench.config import Connection
+from vlsbench.engine._context import Context, Record, Result, Stage
+from vlsbench.models import Model
+
+
+class Executor(Protocol):
+    """Runs stages. Which one it is, only this file knows."""
+
+    async def run(self, stage: Stage, record: Record, ctx: Context) -> Result:
+        """Return what `stage.run` does, raise what it raises."""
+
+    async def close(self) -> None:
+        """End what was started for it."""
+
+
+class LocalExecutor:
+    """Runs stages here."""
+
+    async def run(self, stage: Stage, record: Record, ctx: Context) -> Result:
+        """Run a stage."""
+        return await stage.run(record, ctx)
+
+    async def close(self) -> None:
+        """Nothing was started."""
+
+
+def open_executor(connection: Connection, models: Sequence[Model]) -> Executor:
+    """Return the executor that the settings name.
+
+    Raises:
+        MissingExtra: It is Ray's, and Ray is not installed.
+        VlsbenchError: No cluster answers.
+    """
+    if connection.executor == "local":
+        return LocalExecutor()
+    from vlsbench.engine._ray import RayExecutor
+
+    return RayExecutor(connection, models)

@@ -1,0 +1,288 @@
+"""Stages in actors of Ray. The coordinator alone asks servers, and owns the ledger and the budget.
+
+An actor runs `Stage.run` with a context whose questions travel to the coordinator as items of a
+stream, and come back as calls of `StageActor.answer`. So a lost actor loses nothing: calls that it
+waited for end in the ledger, and its records begin again in another actor, from the ledger.
+
+Models in this process (`hf/…`) have replicas in actors of their own, one for each GPU.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from vlsbench.config import Connection
+from vlsbench.engine._actors import Asked, Ended, ModelActor, Raised, StageActor
+from vlsbench.engine._budget import Halted
+from vlsbench.engine._context import Context, Record, Result, Stage
+from vlsbench.engine._wire import Store, Wire
+from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench.models import CallFailed, ChatModel, FatalCall, Model, Reply, Request
+from vlsbench.text import first_line
+
+LOSSES = 20
+"""How often a record begins again because its actor was lost, before the run stops."""
+PAUSE_S = 0.5
+"""After a loss, before the next try."""
+REACHED_S = 10.0
+"""How long a cluster's address may take to answer."""
+AT_ONCE = 10_000
+"""Records and answers that an actor takes at once; how many there are, the job decides."""
+
+
+class _Pool:
+    """Actors of one kind; one that is lost is replaced, and joins once it runs."""
+
+    def __init__(self, start: Callable[[], Any], count: int) -> None:
+        self._start = start
+        self._load: Counter[Any] = Counter()
+        self._joined = asyncio.Event()
+        self._starting = {asyncio.create_task(self._join()) for _ in range(count)}
+
+    async def _join(self) -> None:
+        while True:
+            actor = self._start()
+            try:
+                await actor.ready.remote()
+            except _lost():
+                await asyncio.sleep(PAUSE_S)
+                continue
+            self._load[actor] = 0
+            self._joined.set()
+            return
+
+    @contextlib.asynccontextmanager
+    async def actor(self) -> AsyncIterator[Any]:
+        """Lend the actor with the least to do; one that is lost meanwhile leaves the pool."""
+        while not self._load:
+            self._joined.clear()
+            failed = [one for one in self._starting if one.done() and one.exception()]
+            if failed:
+                failed[0].result()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._joined.wait(), PAUSE_S)
+        chosen = min(self._load, key=lambda one: self._load[one])
+        self._load[chosen] += 1
+        try:
+            yield chosen
+        except _lost():
+            if self._load.pop(chosen, None) is not None:
+                self._starting.add(asyncio.create_task(self._join()))
+            raise
+        finally:
+            if chosen in self._load:
+                self._load[chosen] -= 1
+
+    def close(self) -> None:
+        import ray
+
+        for task in self._starting:
+            task.cancel()
+        for actor in self._load:
+            ray.kill(actor)
+
+
+def _lost() -> tuple[type[Exception], ...]:
+    from ray import exceptions
+
+    return (
+        exceptions.RayActorError,
+        exceptions.ObjectLostError,
+        exceptions.WorkerCrashedError,
+        exceptions.NodeDiedError,
+    )
+
+
+class _Replicas:
+    """A model of this process that answers in actors; a `ChatModel`."""
+
+    def __init__(self, model: Any, pool: _Pool, wire: Wire) -> None:
+        self.spec, self.endpoint, self.identity = model.spec, model.endpoint, model.identity
+        self._pool = pool
+        self._wire = wire
+
+    async def ask(self, request: Request) -> Reply:
+        asked = self._wire.dumps(request)
+        answer = await _until_kept(self.spec, self._pool, lambda one: one.ask.remote(asked))
+        reply = self._wire.loads(answer)
+        if isinstance(reply, tuple):
+            raise CallFailed(*reply)
+        kept: Reply = reply
+        return kept
+
+    async def close(self) -> None: ...
+
+
+async def _until_kept(what: str, pool: _Pool, ask: Callable[[Any], Any]) -> Any:
+    """Ask an actor, and another one where it is lost."""
+    for _ in range(LOSSES):
+        try:
+            async with pool.actor() as actor:
+                return await ask(actor)
+        except _lost() as error:
+            reason = first_line(error)
+            await asyncio.sleep(PAUSE_S)
+    raise FatalCall(f"{what}: lost {LOSSES} times on Ray ({reason}); the same command resumes")
+
+
+def _result(where: str, ended: Ended, errors: dict[int, BaseException]) -> Result:
+    """Return what a stage returned, or raise what it raised."""
+    if ended.raised is not None:
+        raise errors[ended.raised]
+    if ended.wrong:
+        raise VlsbenchError(ended.wrong)
+    if ended.result is None:
+        raise RuntimeError(f"{where}:\n{ended.broken}")
+    return ended.result
+
+
+def _reach(address: str) -> None:
+    """Raise `OSError` where nothing listens at an address; Ray asks for a minute, and aborts."""
+    host, mark, port = address.removeprefix("ray://").rpartition(":")
+    if mark and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_S).close()
+
+
+def _local_options() -> dict[str, Any]:
+    """Return options of `ray.init` for a cluster of this machine alone; none for another."""
+    return {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
+
+
+class RayExecutor:
+    """Runs stages in actors; implements `Executor`."""
+
+    def __init__(self, connection: Connection, models: Sequence[Model]) -> None:
+        """Join the cluster in `RAY_ADDRESS`, or start one of this machine; start the actors.
+
+        Raises:
+            MissingExtra: Ray is not installed.
+            VlsbenchError: No cluster answers.
+        """
+        try:
+            import ray
+        except ImportError:
+            raise MissingExtra("--executor ray", "ray") from None
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            start: Any = ray.init
+            where = os.environ.get("RAY_ADDRESS", "")
+            try:
+                _reach(where)
+                start(log_to_driver=False, logging_level="error", **_local_options())
+            except (OSError, RuntimeError, ValueError) as error:
+                what = f"at RAY_ADDRESS={where}" if where else "of this machine"
+                raise VlsbenchError(f"no Ray cluster {what}: {first_line(error)}") from None
+        store = Store(connection.image_store) if connection.image_store else None
+        cluster: Any = ray
+        alive = sum(node["Alive"] for node in cluster.nodes())
+        wire: dict[str, Any] = {"store": store, "follows": alive > 1}
+        self._wire = Wire(**wire, owns=True)
+        resources = cluster.cluster_resources()
+        # The coordinator keeps no room for itself: actors wait for it most of their time.
+        count = connection.actors or max(1, int(resources.get("CPU", 1)))
+        share = min(1.0, resources.get("CPU", 1.0) / count)
+        make = ray.remote(StageActor).options(num_cpus=share, max_concurrency=AT_ONCE)
+        self._actors = _Pool(lambda: make.remote(wire), count)
+        self._replicas: dict[int, tuple[_Replicas, _Pool]] = {}
+        for model in models:
+            if replica := getattr(model, "replica", None):
+                self._replicate(model, replica(), wire, int(resources.get("GPU", 0)))
+        self._stages: dict[int, tuple[Stage, Any]] = {}
+        self._tokens = itertools.count()
+
+    def _replicate(
+        self, model: Any, make: Callable[[], ChatModel], wire: dict[str, Any], gpus: int
+    ) -> None:
+        import cloudpickle
+
+        import ray
+
+        kind = ray.remote(ModelActor).options(
+            num_cpus=0, num_gpus=1 if gpus else 0, max_concurrency=AT_ONCE
+        )
+        recipe = cloudpickle.dumps(make)
+        pool = _Pool(lambda: kind.remote(wire, recipe), gpus or 1)
+        self._replicas[id(model)] = _Replicas(model, pool, self._wire), pool
+
+    async def run(self, stage: Stage, record: Record, ctx: Context) -> Result:
+        """Run a stage in an actor, again in another where that one is lost.
+
+        A stage that cannot travel, because it holds something open, runs here.
+        """
+        known = self._known(stage)
+        if known is None:
+            return await stage.run(record, ctx)
+        sent = await asyncio.to_thread(self._wire.dumps, record)
+        epoch = ctx.epoch(record.id, stage.name)
+
+        async def once(actor: Any) -> Result:
+            token = next(self._tokens)
+            streaming = actor.run.options(num_returns="streaming")
+            answering: set[asyncio.Task[None]] = set()
+            errors: dict[int, BaseException] = {}
+            async for item in streaming.remote(token, [known], sent, epoch):
+                message = self._wire.loads(await item)
+                if isinstance(message, Ended):
+                    ctx.tally.total += message.expected
+                    return _result(f"stage {stage.name} on {record.id}", message, errors)
+                task = asyncio.create_task(self._answer(actor, token, message, ctx, errors))
+                answering.add(task)
+                task.add_done_callback(answering.discard)
+            raise AssertionError("a stage's stream ends with how it ended")
+
+        result: Result = await _until_kept(f"record {record.id}", self._actors, once)
+        return result
+
+    def _known(self, stage: Stage) -> Any:
+        import ray
+
+        if id(stage) not in self._stages:
+            try:
+                known = ray.put(self._wire.dumps(stage))
+            except Exception:  # whatever pickling raises: locks, pools, sockets
+                known = None
+            self._stages[id(stage)] = stage, known
+        return self._stages[id(stage)][1]
+
+    async def _answer(
+        self,
+        actor: Any,
+        token: int,
+        asked: Asked,
+        ctx: Context,
+        errors: dict[int, BaseException],
+    ) -> None:
+        try:
+            answer: Any = await self._asked(asked, ctx)
+        except (Halted, VlsbenchError, CallFailed) as error:
+            errors[asked.number] = error
+            answer = Raised(asked.number, str(error), isinstance(error, CallFailed))
+        with contextlib.suppress(*_lost()):  # its record begins again elsewhere
+            await actor.answer.remote(token, asked.number, self._wire.dumps(answer))
+
+    async def _asked(self, asked: Asked, ctx: Context) -> Any:
+        if asked.what == "note":
+            return await ctx.note(*asked.given)
+        if asked.what == "probe":
+            return await ctx.probe()
+        role, number, request = asked.given
+        model = self._wire.models[number]
+        replicas = self._replicas.get(id(model))
+        reply = await ctx.call(role, replicas[0] if replicas else model, request)
+        return reply, dict(model.identity)
+
+    async def close(self) -> None:
+        """Stop the actors, and the cluster where it was started here."""
+        import ray
+
+        for pool in (self._actors, *(pool for _, pool in self._replicas.values())):
+            pool.close()
+        if self._ours:
+            ray.shutdown()

@@ -1,0 +1,183 @@
+"""What travels between the coordinator and the processes that run stages.
+
+Models stay where they are: a stage elsewhere holds a stand-in with the model's name and identity.
+Images go by their SHA-256 where there is a store that all hosts reach, else with their bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from vlsbench.models import ChatModel
+from vlsbench.pairs import FileImage, ImageData, ImageError
+from vlsbench.registry import OF_A_FILE
+
+STORED_IMAGES = 64
+"""Images of a store that a process keeps in memory."""
+
+
+@dataclass
+class StandIn:
+    """A model of the coordinator, as a stage elsewhere knows it."""
+
+    number: int
+    spec: str
+    endpoint: str
+    identity: Mapping[str, Any]
+    adapted: None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Images by their SHA-256, in a folder or at any URL that fsspec reads and writes."""
+
+    url: str
+
+    def put(self, image: ImageData) -> None:
+        """Keep an image, whole or not at all."""
+        if image.sha256 in _known(self.url):
+            return
+        system, folder = _system(self.url)
+        path = f"{folder}/{image.sha256}"
+        if not system.exists(path):
+            system.makedirs(folder, exist_ok=True)
+            system.pipe_file(f"{path}.{id(image):x}", image.data)
+            system.mv(f"{path}.{id(image):x}", path)
+        _known(self.url).add(image.sha256)
+
+    def get(self, sha256: str, ref: str) -> bytes:
+        """Return an image's bytes. Raises `ImageError` where it cannot be read."""
+        try:
+            return _read(self.url, sha256)
+        except OSError as error:
+            raise ImageError(f"image {ref}: {error} (in {self.url})") from None
+
+
+@lru_cache
+def _system(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    system, folder = fsspec.core.url_to_fs(url)
+    return system, folder.rstrip("/")
+
+
+@lru_cache
+def _known(url: str) -> set[str]:
+    return set()
+
+
+@lru_cache(STORED_IMAGES)
+def _read(url: str, sha256: str) -> bytes:
+    system, folder = _system(url)
+    data: bytes = system.cat_file(f"{folder}/{sha256}")
+    return data
+
+
+@dataclass(frozen=True)
+class SentImage:
+    """An image of a pair on its way to a stage elsewhere; like `pairs.Image`."""
+
+    ref: str
+    image: ImageData | ImageError
+
+    def read(self) -> ImageData:
+        """Return the bytes. Raises `ImageError`, as reading it did where it was."""
+        if isinstance(self.image, ImageError):
+            raise self.image
+        return self.image
+
+    def fault(self) -> str | None:
+        """Say what was wrong with it where it was."""
+        return str(self.image) if isinstance(self.image, ImageError) else None
+
+
+class Wire:
+    """Writes and reads messages."""
+
+    def __init__(self, store: Store | None, *, follows: bool, owns: bool = False) -> None:
+        """Say how images and models go.
+
+        Args:
+            store: Where images lie by their digest; None sends their bytes.
+            follows: Whether images in files are read before they are sent, because the files of
+                this host may not be there. Those that are made on demand always are.
+            owns: Whether models are here, and stand-ins there.
+        """
+        self.models: list[ChatModel] = []
+        """Those that stand-ins stand for, by their number."""
+        self._store = store
+        self._follows = follows or store is not None
+        self._owns = owns
+        self._stand_ins: dict[int, StandIn] = {}
+        if owns:
+            import cloudpickle
+
+            for name, module in [*sys.modules.items()]:
+                if name.startswith(OF_A_FILE):  # other processes cannot import it by its name
+                    cloudpickle.register_pickle_by_value(module)
+
+    def dumps(self, message: Any) -> bytes:
+        """Write a message. Raises whatever pickling what cannot travel raises."""
+        import cloudpickle
+
+        out = io.BytesIO()
+        pickler = type("Pickler", (cloudpickle.Pickler,), {"persistent_id": self._id})
+        pickler(out).dump(message)
+        return out.getvalue()
+
+    def loads(self, data: bytes) -> Any:
+        """Read a message."""
+        reader = type("Unpickler", (pickle.Unpickler,), {"persistent_load": self._load})
+        return reader(io.BytesIO(data)).load()
+
+    def _id(self, thing: Any) -> Any:
+        if isinstance(thing, type):
+            return None
+        if isinstance(thing, ImageData):
+            if self._store is None:
+                return "image", thing.data, thing.mime, thing.path, thing.ref
+            self._store.put(thing)
+            return "stored", thing.sha256, thing.mime, thing.ref
+        if isinstance(thing, StandIn):
+            return "model", thing.number, thing.spec, thing.endpoint, dict(thing.identity)
+        if self._owns and all(hasattr(thing, name) for name in ("ask", "endpoint", "identity")):
+            if not any(thing is model for model in self.models):
+                self.models.append(thing)
+            number = next(n for n, model in enumerate(self.models) if model is thing)
+            return "model", number, thing.spec, thing.endpoint, dict(thing.identity)
+        if isinstance(thing, SentImage) or (isinstance(thing, FileImage) and not self._follows):
+            return None
+        if hasattr(thing, "fault") and hasattr(thing, "ref"):
+            try:
+                return "reference", thing.ref, thing.read(), ""
+            except ImageError as error:
+                return "reference", thing.ref, None, str(error)
+        return None
+
+    def _load(self, known: tuple[Any, ...]) -> Any:
+        kind, *rest = known
+        read: Mapping[str, Callable[..., Any]] = {
+            "image": lambda *image: ImageData(*image),
+            "stored": self._stored,
+            "model": self._model,
+            "reference": lambda ref, image, said: SentImage(ref, image or ImageError(said)),
+        }
+        return read[kind](*rest)
+
+    def _stored(self, sha256: str, mime: str, ref: str) -> ImageData:
+        assert self._store is not None
+        return ImageData(self._store.get(sha256, ref), mime, None, ref)
+
+    def _model(self, number: int, *told: Any) -> StandIn:
+        # One for all stages, so that all know what a call found out of a model's ways.
+        return self._stand_ins.setdefault(number, StandIn(number, *told))
+
+    def learned(self, number: int, identity: Mapping[str, Any]) -> None:
+        """Let a stand-in say what its model is now."""
+        self._stand_ins[number].identity = identity
