@@ -14,7 +14,7 @@ from vlsbench import lab
 from vlsbench.agreement import cohen_kappa, kappa_interval
 from vlsbench.auditing import AuditOutput, AuditSettings, at_hand, read_card
 from vlsbench.auditing.against import Graded, hold
-from vlsbench.auditing.card import against_columns, confusion, leaderboard_markdown
+from vlsbench.auditing.card import against_sections, leaderboard_markdown
 from vlsbench.config import Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import Grade, GradedBy, Grades, Pair, PairSet
@@ -128,11 +128,12 @@ def test_measures_a_and_b_are_held_against_the_labs_truth(tmp_path: Path) -> Non
     assert naming.kappa.value > 0.8
     assert held["judged harmful", "text"].pairs == 40
     assert held["judged pattern", "pattern"].pairs == 40
-    names, rows = against_columns(card.against)
-    assert all(len(row) == len(names) for row in rows)
+    first = against_sections(card.against)[0]
+    assert first.table
+    assert all(len(row) == len(first.table.names) for row in first.table.rows)
     page = (tmp_path / "card.html").read_text()
     assert "Held against labels" in page
-    assert confusion(card.against)[0].partition(":")[0] in page
+    assert first.texts[1].partition(":")[0] in page
 
 
 def test_a_set_that_says_nothing_is_refused_before_anything_is_asked(tmp_path: Path) -> None:

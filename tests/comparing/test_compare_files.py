@@ -1,11 +1,11 @@
-"""What a comparison is written as: page, LaTeX, CSV, JSON, figure; and the command."""
+"""What a comparison is written as: page, CSV, JSON, figure; and the command."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import json
-import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -21,7 +21,7 @@ from vlsbench.comparing import Compared, write_compared
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=x>\"'&%$#_{}~^\\[*\n=1+1"
 SVG = "{http://www.w3.org/2000/svg}"
-FILES = {"compare.html", "compare.json", "compare.tex", "table.csv", "differences.csv"}
+FILES = {"compare.html", "compare.json", "table.csv", "differences.csv"}
 FIGURE = {"figure.png", "figure.svg", "figure.pdf"}
 
 
@@ -91,10 +91,10 @@ def test_bars_stand_by_benchmark_and_kind(runs: Path, tmp_path: Path) -> None:
     two = [runs / f"leaky-{model}" for model in ("helpful", "careful")]
     vlsbench.compare([*two, runs / "benign-careful", runs / "leakless-helpful"], out=tmp_path)
     texts = _texts(tmp_path / "figure.svg")
-    assert {"lab/helpful", "lab/careful", "over-refusal, %", "lab/leaky?n=24†"} <= set(texts)
+    assert {"lab/helpful †", "lab/careful †", "lab/leaky?n=24", "(safety)"} <= set(texts)
     assert (texts.count("100.0"), texts.count("0.0")) == (1, 3)
     vlsbench.compare(two, out=tmp_path)
-    assert "over-refusal, %" not in _texts(tmp_path / "figure.svg")
+    assert not any("over-refusal" in text for text in _texts(tmp_path / "figure.svg"))
 
 
 @pytest.mark.browser
@@ -142,14 +142,6 @@ def test_hostile_names_stay_text_everywhere(compared: Compared, tmp_path: Path) 
     assert all(source.startswith("data:image/svg+xml;base64,") for source in images)
     assert page.text.count("<script>alert(1)</script>") > 10
 
-    tex = (tmp_path / "compare.tex").read_text("utf-8")
-    body = re.sub(r"\\[&%$#_{}]", "", tex)
-    assert "alert(1)\\textless{}/script" in tex
-    assert not re.search(r"[#_~]|(?<!\\)\^(?!\\d)", body.replace("\\cdot", ""))
-    for line in tex.splitlines():
-        bare = line.replace("\\{", "").replace("\\}", "")
-        assert bare.count("{") == bare.count("}")
-
     for name in ("table.csv", "differences.csv"):
         with (tmp_path / name).open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
@@ -181,17 +173,6 @@ def test_json_and_csv_hold_the_same_figures(folder: Path, compared: Compared) ->
     assert {cell["simulated"] for cell in cells if cell["published"] == "False"} == {"True"}
 
 
-def test_latex_has_the_rows_and_marks_simulated_and_published(folder: Path) -> None:
-    tex = (folder / "compare.tex").read_text("utf-8")
-    assert tex.count(r"\toprule") == tex.count(r"\bottomrule") == 2
-    assert r"lab/careful & 100.0$^\dagger$" in tex
-    assert r"\emph{Published}" in tex
-    assert r"$^\dagger$ simulated" in tex
-    heads = [line for line in tex.splitlines() if line.startswith("Model & lab")]
-    rows = [line for line in tex.splitlines() if line.startswith("LLaVA-v1.5-7B &")]
-    assert heads[0].count(" & ") == rows[0].count(" & ")
-
-
 def _texts(figure: Path) -> list[str]:
     return ["".join(text.itertext()) for text in ET.parse(figure).iter(f"{SVG}text")]
 
@@ -201,12 +182,12 @@ def test_the_figure_has_a_bar_for_every_rate(folder: Path, compared: Compared) -
     texts = _texts(folder / "figure.svg")
     own = [row for row in compared.rows if not row.published]
     for row in own:
-        assert row.name in texts
+        assert f"{row.name} †" in texts
     assert texts.count("100.0") == sum(
         cell.score == 100 for row in own for cell in row.cells.values()
     )
     assert any(text.startswith("† simulated") for text in texts)
-    assert {"lab/leakless?n=24†", "safety rate, %", "over-refusal, %"} <= set(texts)
+    assert {"percent of pairs", "lab/leakless?n=24", "(safety)"} <= set(texts)
     assert (folder / "figure.pdf").read_bytes().startswith(b"%PDF")
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
 
@@ -230,6 +211,16 @@ def test_only_benchmarks_of_ones_own_runs_are_drawn(compared: Compared, tmp_path
     rows = tuple(row for row in compared.rows if row.published)
     files = write_compared(dataclasses.replace(compared, rows=rows, differences=()), tmp_path)
     assert {file.name for file in files} == FILES
+
+
+def test_runs_without_any_answer_are_written_too(tmp_path: Path, unfinished: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(unfinished, run)
+    summary = json.loads((run / "summary.json").read_text("utf-8"))
+    summary |= {"groups": [], "categories": [], "subcategories": []}
+    (run / "summary.json").write_text(json.dumps(summary), "utf-8")
+    vlsbench.compare([run], allow_unfinished=True, out=tmp_path / "out")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
 
 
 def _command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

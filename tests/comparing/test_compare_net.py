@@ -98,7 +98,6 @@ def test_every_output_has_the_net_rate(
     assert scores == ["0.0", "100.0", ""]
     with open(tmp_path / "differences.csv", encoding="utf-8") as file:
         assert "net rate" in [row["measure"] for row in csv.DictReader(file)]
-    assert " (net rate, \\%)" in (tmp_path / "compare.tex").read_text("utf-8")
     assert "(net rate, %)" in (tmp_path / "compare.html").read_text("utf-8")
     kinds = [one["kind"] for one in json.loads((tmp_path / "compare.json").read_text())["columns"]]
     assert "net rate" in kinds

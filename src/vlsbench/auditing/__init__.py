@@ -3,7 +3,6 @@
 from vlsbench.auditing._audit import Audit as Audit
 from vlsbench.auditing._audit import audit as audit
 from vlsbench.auditing._audit import leaderboard as leaderboard
-from vlsbench.auditing._audit import rank_audits as rank_audits
 from vlsbench.auditing._audit import run_audit as run_audit
 from vlsbench.auditing._audit import run_leaderboard as run_leaderboard
 from vlsbench.auditing._measures import Expense as Expense

@@ -160,13 +160,6 @@ def run_leaderboard(
         audits.append(run_audit(plan, say))
         if audits[-1].stopped:
             break
-    return rank_audits(audits, folder, skipped), audits
-
-
-def rank_audits(
-    audits: Sequence[Audit], folder: Path, skipped: Mapping[str, str] | None = None
-) -> Leaderboard:
-    """Set audits side by side, the most leaking first: leaderboard.html, .md and .json."""
     output_folder(folder)
     cards = [(one.card, os.path.relpath(one.folder, folder)) for one in audits]
     rows = [row for one in audits for row in one.graded]
@@ -174,7 +167,7 @@ def rank_audits(
     write_json(found, folder / LEADERBOARD_JSON)
     write_leaderboard(found, folder / LEADERBOARD_HTML)
     write_text(leaderboard_markdown(found), folder / LEADERBOARD_MD)
-    return found
+    return found, audits
 
 
 def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:

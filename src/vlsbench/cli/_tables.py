@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from vlsbench.cli._print import Listing, say
+from vlsbench.pages import within
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         Sampled,
     )
     from vlsbench.judge import Rubric
-    from vlsbench.pages import Cell
+    from vlsbench.pages import Table
     from vlsbench.stats import Rate
 
 
@@ -56,13 +57,7 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
 
 def percent(rate: Rate) -> str:
     """Write a rate with its interval, as `42.0 [35.1, 49.2]`."""
-    return _percent(rate.rate, rate.low, rate.high)
-
-
-def _percent(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None or low is None or high is None:
-        return "–"
-    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return within(rate.rate, rate.low, rate.high)
 
 
 MOVES = 5
@@ -278,7 +273,7 @@ def print_judged(found: Judged, folder: Path) -> None:
     table = Listing(["category"], ("n", "VSIL as judged", "corrected"), heading)
     for one in (*found.categories, group):
         share = one.corrected
-        corrected = _percent(share.value, share.low, share.high)
+        corrected = within(share.value, share.low, share.high)
         style = "bold" if one is group else ""
         table.line(one.name, one.vsil.n, percent(one.vsil), corrected, style=style)
     Console().print(table)
@@ -297,50 +292,35 @@ def print_judged(found: Judged, folder: Path) -> None:
     say(f"Files: {folder}/ judged.json, judged.jsonl")
 
 
-def print_board(
-    title: str, rows: Iterable[str], names: Sequence[str], cells: Iterable[Sequence[Cell]]
-) -> None:
-    """Print a leaderboard: the rows' names, and headings and cells as the page has them."""
-    table = Listing(names[:1], names[1:], title)
-    for name, figures in zip(rows, cells, strict=True):
-        table.line(name, *(cell.text for cell in figures))
-    Console().print(table)
+def print_table(table: Table, title: str) -> None:
+    """Print a table as pages show it, and below it what is to be known of its rows."""
+    listing = Listing(table.names[: table.texts], table.names[table.texts :], title)
+    for row in table.rows:
+        listing.line(*(cell.text for cell in row))
+    Console().print(listing)
+    say(table.caption, style="dim")
+    told: dict[str, list[str]] = {}
+    for first, *_ in table.rows:
+        for detail in first.details:
+            told.setdefault(detail, []).append(first.text)
+    say(*(f"{', '.join(which)}: {detail}" for detail, which in told.items()))
 
 
 def print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
     """Print benchmarks by their leakage."""
-    from vlsbench.auditing.card import columns
+    from vlsbench.auditing.card import leaderboard_table
 
-    board = [row.bench for row in leaderboard.rows]
-    print_board("leak, most first", board, *columns(leaderboard))
+    print_table(leaderboard_table(leaderboard), "leak, most first")
     print_against(leaderboard.against)
-    caveats: dict[str, list[str]] = {}
-    for found in leaderboard.rows:
-        for caveat in found.caveats:
-            caveats.setdefault(caveat, []).append(found.bench)
-    say(
-        *(f"{', '.join(which)}: {caveat}" for caveat, which in caveats.items()),
-        style="yellow",
-    )
     say(f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each")
     say(f"Next: open {folder / 'leaderboard.html'}", style="dim")
 
 
 def print_against(against: Against | None) -> None:
     """Print measures held against labels."""
-    if not against:
-        return
-    from vlsbench.auditing.card import against_columns, against_shares, confusion
+    from vlsbench.auditing.card import against_sections
 
-    if not against.labels:
-        say("held against labels: nothing that has a grade was measured", style="yellow")
-    for said, (names, rows) in (
-        ("held against labels, pair by pair", against_columns(against)),
-        ("corrected shares of the harmful pairs, held against labels", against_shares(against)),
-    ):
-        if rows:
-            listing = Listing(names[:2], names[2:], said)
-            for row in rows:
-                listing.line(*row)
-            Console().print(listing)
-    say(*confusion(against))
+    for section in against_sections(against):
+        if section.table:
+            print_table(section.table, section.title)
+        say(*section.texts[1:])

@@ -24,8 +24,8 @@ COMMANDS = {
     "align": "Train a vision-language model to be safe, over TRL and PEFT.",
     "compare": "Compare runs on the same pairs: differences with intervals, tests, and one table "
     "of all.",
-    "leaderboard": "Rank models by their runs of one benchmark, or benchmarks by their audits.",
-    "report": "Put runs, audits and builds on one set of linked pages, with figures for print.",
+    "leaderboard": "Rank models by their runs of one benchmark.",
+    "report": "Put runs and audits on one page, with figures for print.",
     "calibrate": "Check a run's judge by people's labels, and correct its rates.",
     "judge-card": "Show what a judge does on cases whose truth is known.",
     "demo": "Show why leaks matter, on rule-made models first and then on models trained here and "

@@ -169,11 +169,11 @@ def _print_dropped(card: Card, found: Dropped, file: Path) -> None:
 
 
 def _categories(card: Card) -> Listing:
-    from vlsbench.auditing.card import both_ends, share
+    from vlsbench.auditing.card import share
 
     figures = ("pairs", "found to leak", "corrected, 95 % interval")
-    table = Listing(["category"], figures, "most and least leaking categories")
-    for one in both_ends(card.categories, SHOWN):
+    table = Listing(["category"], figures, "most leaking categories")
+    for one in card.categories[:SHOWN]:
         counted = f"{one.counted.k:,} of {one.counted.n:,}"
         table.line(one.name, one.pairs, counted, share(one.leak))
     return table

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from vlsbench.cli._print import Listing, say
+from vlsbench.cli._tables import print_table
+from vlsbench.pages import Cell, Document, Section, Table, embedded, within
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from vlsbench.evaluation import Evaluation
     from vlsbench.lab.vlm import Reproduction
 
 MODELS = ("helpful", "blind", "careful")
 BENCHES = ("lab/leaky", "lab/leakless", "lab/benign")
 HEADINGS = ("model", "leaky: safe", "leakless: safe", "benign: refused or warned")
-CAPTION = "percent [95 % interval, clustered by image]"
+CAPTION = "Percent [95 % interval, clustered by image]."
 PAGE = "index.html"
 DEFAULT_PAIRS = 200
 """What the lab gives unless told otherwise."""
@@ -38,13 +36,12 @@ refuses the benign controls. This is the point of VLSBench (arXiv 2411.19939), i
 of toasters and toddlers."""
 
 
-class Grid(NamedTuple):
-    """A table of the page."""
-
-    title: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    notes: Sequence[str]
+TRAINED = """\
+A real vision-language model with half a million parameters is aligned with text alone (t-sft) and \
+with images (mm-sft), and asked about requests and materials that its alignment never combined. \
+The rows differ in images and in what they teach about the word “this”: text alone calls it \
+harmless, as whoever labels a text without its image does. `vlsbench lab reproduce` crosses the \
+two."""
 
 
 def demo(
@@ -72,10 +69,15 @@ def demo(
     - `vlsbench demo --out demo`
     - `vlsbench demo --quick`
     """
-    rows, compared = _evaluate(out, pairs, fault_rate)
+    ruled, compared = _evaluate(out, pairs, fault_rate)
     result = None if quick else _train(out / "reproduction", seeds)
-    ruled = Grid(TITLE, HEADINGS, rows, (f"{CAPTION}.",))
-    typer.echo(f"Report: {_write(out, ruled, compared, result)}")
+    print_table(ruled, TITLE)
+    link = {"The comparison pair by pair, with links to every run": compared.name}
+    sections = [Section("Rule-made models", INTRO.split("\n\n"), ruled, links=link)]
+    sections += [_trained(result)] if result else []
+    Document(TITLE, sections, simulated=True).write(out / PAGE)
+    typer.echo("Simulated: lab models and a lab judge; the figures say nothing about real models.")
+    typer.echo(f"Report: {out / PAGE}")
     typer.echo(
         "Next:   vlsbench eval vlsbench --model openai/gpt-4o --judge openai/gpt-4o --limit 50"
     )
@@ -99,30 +101,21 @@ def _train(out: Path, seeds: int) -> Reproduction | None:
     return result
 
 
-def _write(out: Path, ruled: Grid, compared: Path, result: Reproduction | None) -> Path:
-    """Write the page that shows both halves."""
-    from vlsbench.pages import write_page
+def _trained(result: Reproduction) -> Section:
+    from vlsbench.lab import vlm
 
-    trained, figure = None, ""
-    if result is not None:
-        from vlsbench.lab import vlm
-
-        held_out = [one for one in result.differences if one.stratum == vlm.HELD_OUT]
-        trained = Grid(
-            "Trained models",
-            vlm.HEADINGS,
-            [[cell.strip("*") for cell in row] for row in vlm.rows_of(result.lines)],
-            (vlm.note(len(result.seeds)), *(f"{vlm.say(one)}." for one in held_out)),
-        )
-        (image,) = (path for path in result.files if path.suffix == ".png")
-        figure = f"data:image/png;base64,{base64.b64encode(image.read_bytes()).decode()}"
-    context = {"title": TITLE, "intro": INTRO.split("\n\n"), "ruled": ruled, "trained": trained}
-    page = out / PAGE
-    write_page(page, "cli/demo.html", {**context, "figure": figure, "compared": compared.name})
-    return page
+    held_out = [one for one in result.differences if one.stratum == vlm.HELD_OUT]
+    rows = [[Cell(cell.strip("*")) for cell in row] for row in vlm.rows_of(result.lines)]
+    (image,) = (path for path in result.files if path.suffix == ".svg")
+    return Section(
+        "Trained models",
+        [TRAINED, vlm.note(len(result.seeds)), *(f"{vlm.say(one)}." for one in held_out)],
+        Table(vlm.HEADINGS, rows),
+        figure=embedded(image),
+    )
 
 
-def _evaluate(out: Path, pairs: int, fault_rate: float) -> tuple[list[list[str]], Path]:
+def _evaluate(out: Path, pairs: int, fault_rate: float) -> tuple[Table, Path]:
     """Evaluate the rule-made models; return their table, and the page that compares them."""
     from vlsbench import evaluation, lab
     from vlsbench.comparing import compare, write_compared
@@ -148,24 +141,10 @@ def _evaluate(out: Path, pairs: int, fault_rate: float) -> tuple[list[list[str]]
     compared = compare(rows)
     compared = replace(compared, notes=(*INTRO.split("\n\n"), *compared.notes))
     page, *_ = write_compared(compared, out)
-    shown = _rows(done)
-    table = Listing(HEADINGS[:1], HEADINGS[1:], TITLE)
-    for row in shown:
-        table.line(*row)
-    Console().print(table)
-    say(CAPTION)
-    typer.echo("Simulated: lab models and a lab judge; the figures say nothing about real models.")
-    return shown, page
-
-
-def _rows(done: dict[tuple[str, str], Evaluation]) -> list[list[str]]:
-    from vlsbench.cli._tables import percent
-
-    rows = []
+    shown = []
     for model in MODELS:
-        row = [model]
-        for bench in BENCHES:
-            (group,) = done[model, bench].summary.groups
-            row.append(f"{percent(group.safety)}  n={group.scored}")
-        rows.append(row)
-    return rows
+        groups = [done[model, bench].summary.groups[0] for bench in BENCHES]
+        rates = [(group.safety, group.scored) for group in groups]
+        cells = (Cell(f"{within(r.rate, r.low, r.high)}  n={n}") for r, n in rates)
+        shown.append([Cell(model), *cells])
+    return Table(HEADINGS, shown, caption=CAPTION), page

@@ -1,4 +1,4 @@
-"""`vlsbench report`: runs, audits and builds on one set of linked pages."""
+"""`vlsbench report`: runs and audits on one page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vlsbench.text import counted
 
 
 def _report(config: ReportConfig, *, as_json: bool) -> None:
-    """Put runs, audits and builds on one set of linked pages, with figures for print.
+    """Put runs and audits on one page, with figures for print.
 
     Summary, categories, views, leakage cards, calibration, comparison, gallery, provenance; the
     figures (PNG, SVG, PDF) need the extra `figures`. Stopped runs are shown as such.
@@ -21,7 +21,7 @@ def _report(config: ReportConfig, *, as_json: bool) -> None:
 
     - `vlsbench report T-SFT=runs/A T-SFT=runs/B MM-SFT=runs/C MM-SFT=runs/D audits/vlsbench`
 
-    - `vlsbench report runs audits builds/lab --no-figures`
+    - `vlsbench report runs audits --no-figures`
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
@@ -29,10 +29,10 @@ def _report(config: ReportConfig, *, as_json: bool) -> None:
 
     done = report(**values_of(config))
     if as_json:
-        print_json({"page": done.page, "figures": [one.name for one in done.figures]})
+        print_json({"page": done.page, "figures": done.figures})
         return
     drawn = f", figures/ with {counted(len(done.figures), 'figure')}" if done.figures else ""
-    say(f"Files: {done.folder}/ index.html and its pages{drawn}")
+    say(f"Files: {done.folder}/ index.html{drawn}")
     say(*done.notes, style="yellow")
     say(f"Next: open {done.page}", style="dim")
 

@@ -2,19 +2,17 @@
 
 from vlsbench.comparing._ability import ABILITIES as ABILITIES
 from vlsbench.comparing._ability import read_abilities as read_abilities
-from vlsbench.comparing._board import details as details
 from vlsbench.comparing._board import rank as rank
-from vlsbench.comparing._board import ranking_cells as ranking_cells
+from vlsbench.comparing._board import ranking_table as ranking_table
 from vlsbench.comparing._board import write_ranking as write_ranking
 from vlsbench.comparing._compare import CompareConfig as CompareConfig
 from vlsbench.comparing._compare import compare as compare
 from vlsbench.comparing._figure import draw_compared as draw_compared
-from vlsbench.comparing._output import DifferencesTable as DifferencesTable
+from vlsbench.comparing._output import compared_sections as compared_sections
 from vlsbench.comparing._output import difference_tables as difference_tables
-from vlsbench.comparing._output import heading as heading
-from vlsbench.comparing._output import legend as legend
+from vlsbench.comparing._output import figures_table as figures_table
+from vlsbench.comparing._output import links_to_reports as links_to_reports
 from vlsbench.comparing._output import write_compared as write_compared
-from vlsbench.comparing._output import written as written
 from vlsbench.comparing._paired import corrected as corrected
 from vlsbench.comparing._published import published_rows as published_rows
 from vlsbench.comparing._ranking import LeaderboardConfig as LeaderboardConfig

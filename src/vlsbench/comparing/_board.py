@@ -1,17 +1,17 @@
-"""What a leaderboard of models is written as: a page, CSV and JSON."""
+"""What a leaderboard of models is written as: a page and JSON."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from vlsbench.comparing._compare import Run, named_runs
-from vlsbench.comparing._output import links_to_reports, write_csv
-from vlsbench.comparing._ranking import RankedBy, RankedRun, Ranking, rank_runs
+from vlsbench.comparing._output import links_to_reports
+from vlsbench.comparing._ranking import RankedBy, Ranking, rank_runs
 from vlsbench.files import output_folder, write_json
-from vlsbench.pages import Cell, percent, write_page
+from vlsbench.pages import Cell, Document, Section, Table, percent
 from vlsbench.text import counted
 
 INTRO = (
@@ -35,7 +35,7 @@ def rank(
     Args:
         runs: As for `compare`: folders, `NAME=FOLDER`, or what `evaluate` returned.
         allow_unfinished: Take runs with open pairs.
-        out: Write leaderboard.html, leaderboard.csv and leaderboard.json into this folder.
+        out: Write leaderboard.html and leaderboard.json into this folder.
 
     Raises:
         VlsbenchError: Runs differ in judge, protocol, view, prompt or pairs, with a line for each
@@ -48,82 +48,51 @@ def rank(
 
 
 def write_ranking(ranking: Ranking, folder: Path) -> tuple[Path, ...]:
-    """Write a leaderboard as HTML, CSV and JSON, and return the files, the page first.
+    """Write a leaderboard as HTML and JSON, and return the files, the page first.
 
     Raises:
         OSError: A file cannot be written.
     """
     output_folder(folder)
-    files = tuple(folder / f"leaderboard.{ending}" for ending in ("html", "csv", "json"))
-    names, rows = ranking_cells(ranking)
-    links = links_to_reports((row.run for row in ranking.rows), folder)
-    context = {
-        "eyebrow": "vlsbench · cross-modal safety",
-        "title": f"{counted(len(rows), 'model')}, the safest first",
-        "subtitle": f"on {ranking.bench}, {ranking.view} view, judged by {ranking.judge}",
-        "intro": INTRO,
-        "notes": ranking.notes,
-        "caption": "Percent with 95 % intervals clustered by image; net rates in points.",
-        "names": names,
-        "rows": [
-            {
-                "name": row.name,
-                "href": links.get(row.run, ""),
-                "details": list(details(row)),
-                "cells": cells,
-                "simulated": row.simulated,
-                "paper": "",
-            }
-            for row, cells in zip(ranking.rows, rows, strict=True)
-        ],
-        "lead": names.index(ranking.ranked_by) - 1,
-        "fill": "refusal",
-        "settings": ranking.identity,
-        "vlsbench": ranking.vlsbench,
-        "made": ranking.made,
-    }
-    write_page(files[0], "leaderboard.html", context, script="leaderboard.js")
-    write_csv(map(_line, ranking.rows), list(_line(ranking.rows[0])), files[1])
-    write_json(ranking, files[2])
+    files = (folder / "leaderboard.html", folder / "leaderboard.json")
+    table = ranking_table(ranking, links_to_reports((row.run for row in ranking.rows), folder))
+    settings = json.dumps(ranking.identity, indent=2, ensure_ascii=False)
+    Document(
+        f"{counted(len(table.rows), 'model')}, the safest first",
+        [Section("Leaderboard", table=table), Section("Settings", code=settings)],
+        subtitle=f"on {ranking.bench}, {ranking.view} view, judged by {ranking.judge}",
+        intro=INTRO,
+        notes=ranking.notes,
+        simulated=ranking.simulated,
+        vlsbench=ranking.vlsbench,
+        made=ranking.made,
+    ).write(files[0])
+    write_json(ranking, files[1])
     return files
 
 
-def ranking_cells(ranking: Ranking) -> tuple[list[str], list[list[Cell]]]:
-    """Return the figures of a leaderboard: the headings, the model's first, and rows of cells."""
+def ranking_table(ranking: Ranking, links: Mapping[str, str]) -> Table:
+    """Return a leaderboard as a table; `links` lead from a run's folder to its report."""
     shown = [by for by in RankedBy if any(by in row.figures for row in ranking.rows)]
-    names = ["model", "place", *shown, "over-refusal", "unscored", "filtered", "answers"]
     rows = []
     for row in ranking.rows:
-        figures = [row.figures.get(by) for by in shown]
-        declined = row.over_refusal
-        rows.append(
-            [
-                Cell(f"{row.place}", row.place),
-                *(Cell(one.percent, one.value) if one else Cell("–") for one in figures),
-                Cell(percent(declined.rate), declined.rate) if declined else Cell("–"),
-                Cell(percent(row.unscored / row.pairs), row.unscored / row.pairs),
-                Cell(percent(row.filtered / row.pairs), row.filtered / row.pairs),
-                Cell(f"{row.pairs:,}", row.pairs),
-            ]
+        said = [row.calibration, *([f"tied with {', '.join(row.tied)}"] if row.tied else [])]
+        said += [f"unfinished: {row.open:,} answers are open"] if row.open else []
+        name = row.name + " †" * row.simulated
+        cells = [
+            Cell(name, details=said, href=links.get(row.run, "")),
+            Cell(f"{row.place}", row.place),
+        ]
+        for by in shown:
+            found = row.figures.get(by)
+            cells.append(Cell(found.percent, found.value) if found else Cell("–"))
+        shares = (
+            row.over_refusal.rate if row.over_refusal else None,
+            row.unscored / row.pairs,
+            row.filtered / row.pairs,
         )
-    return [str(name) for name in names], rows
-
-
-def details(row: RankedRun) -> Iterator[str]:
-    """Say what to know of a row before comparing it with others."""
-    yield row.calibration
-    if row.tied:
-        yield f"tied with {', '.join(row.tied)}"
-    if row.open:
-        yield f"unfinished: {row.open:,} answers are open"
-
-
-def _line(row: RankedRun) -> dict[str, object]:
-    """Return a row with a column for each number: figures and their bounds are shares."""
-    line = asdict(row)
-    figures, declined = line.pop("figures"), line.pop("over_refusal") or {}
-    ends = {"value": "", "low": ", low", "high": ", high"}
-    for by in RankedBy:
-        found = figures.get(by, {})
-        line |= {f"{by}{said}": found.get(end) for end, said in ends.items()}
-    return {**line, "over-refusal": declined.get("rate"), "tied": "; ".join(row.tied)}
+        cells += [Cell(percent(share), share) for share in shares]
+        rows.append([*cells, Cell(f"{row.pairs:,}", row.pairs)])
+    names = ["model", "place", *map(str, shown), "over-refusal", "unscored", "filtered", "answers"]
+    caption = "Percent with 95 % intervals clustered by image; net rates in points."
+    return Table(names, rows, caption=caption, bar=str(ranking.ranked_by), sortable=True)

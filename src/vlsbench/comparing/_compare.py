@@ -75,7 +75,7 @@ class CompareConfig:
     ] = ()
     allow_unfinished: Annotated[bool, Option("Take runs with open pairs, and say so.")] = False
     out: Annotated[
-        Path | None, Option("Write a page, LaTeX, CSV, JSON and the figure into this folder.")
+        Path | None, Option("Write a page, CSV, JSON and the figure into this folder.")
     ] = None
 
 
@@ -98,7 +98,7 @@ def compare(
             a name they go to the row of the model that the file names, or to the only row.
         published: Models whose rows of the paper are shown too (`llava-v1.5-7b`), or `all`.
         allow_unfinished: Take runs with open pairs.
-        out: Write compare.html, compare.json, compare.tex, table.csv, differences.csv and, with the
+        out: Write compare.html, compare.json, table.csv, differences.csv and, with the
             extra `figures`, figure.png, .svg and .pdf into this folder.
 
     Returns:

@@ -1,26 +1,26 @@
-"""What a comparison of runs is written as: a page, LaTeX, CSV, JSON and its figure."""
+"""What a comparison of runs is written as: a page, CSV, JSON and its figure."""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from vlsbench.comparing._figure import draw_compared
-from vlsbench.comparing._table import Cell, Column, Compared, Difference
+from vlsbench.comparing._table import Cell as Figure
+from vlsbench.comparing._table import Column, Compared, Difference
 from vlsbench.files import output_folder, write_json, write_text
-from vlsbench.pages import clean, embedded, lacking_figures, write_page
-from vlsbench.text import block, csv_cell
+from vlsbench.pages import Cell, Document, Section, Table, embedded, lacking_figures
+from vlsbench.text import block, counted, csv_cell
 
 PAGE = "compare.html"
-FILES = (PAGE, "compare.json", "table.csv", "differences.csv", "compare.tex")
+FILES = (PAGE, "compare.json", "table.csv", "differences.csv")
 TITLES = {
     "overall": "Differences to the baseline",
     "view": "Differences between views",
@@ -29,52 +29,35 @@ TITLES = {
 PARTS = {"category": "category", "view": "views"}
 """Scope → heading of the column that tells the lines of a row apart."""
 DASH = "–"
-SIMULATED = "†"
 LEGEND = {
-    SIMULATED: "simulated: a lab model or benchmark; says nothing about a real model",
+    "†": "simulated: a lab model or benchmark; says nothing about a real model",
     "‡": "of an unfinished run",
 }
-_LATEX = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "−": "$-$",
-    "·": r"$\cdot$", "–": "--", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "\u202f": r"\,",
-    # After the end of a row these two would be its options.
-    "[": "{[}", "*": "{*}",
-} | {sign: f"\\{sign}" for sign in "&%$#_{}"}  # fmt: skip
 
 
-def marks(cell: Cell) -> str:
+def marks(cell: Figure) -> str:
     """Return the signs of a figure's caveats."""
     return "†" * cell.simulated + "‡" * bool(cell.open)
 
 
-def legend(compared: Compared) -> list[str]:
+def legend(compared: Compared) -> Iterator[str]:
     """Explain the signs that the table uses."""
     used = "".join(marks(cell) for row in compared.rows for cell in row.cells.values())
-    return [f"{sign} {meaning}." for sign, meaning in LEGEND.items() if sign in used]
+    return (f"{sign} {meaning}." for sign, meaning in LEGEND.items() if sign in used)
 
 
-def score(cell: Cell | None, column: Column) -> str:
-    """Write a figure without its interval: rates with one decimal, others as papers print them."""
+def written(cell: Figure | None, column: Column) -> str:
+    """Write a figure with the signs of its caveats and its interval.
+
+    Rates that were measured have one decimal, others as many as papers print.
+    """
     if cell is None or cell.score is None:
         return DASH
     if column.unit != "%":
         return f"{cell.score:.0f}"
-    return f"{cell.score:.2f}" if cell.low is None else f"{cell.score:.1f}"
-
-
-def bounds(found: Cell) -> str:
-    """Write a rate's 95 % interval, as `52.1, 66.0`."""
-    if found.low is None or found.high is None:
-        return ""
-    return f"{found.low:.1f}, {found.high:.1f}"
-
-
-def written(cell: Cell | None, column: Column) -> str:
-    """Write a figure with the signs of its caveats and its interval."""
-    if cell is None or cell.low is None:
-        return score(cell, column)
-    return f"{score(cell, column)}{marks(cell)} [{bounds(cell)}]"
+    if cell.low is None or cell.high is None:
+        return f"{cell.score:.2f}"
+    return f"{cell.score:.1f}{marks(cell)} [{cell.low:.1f}, {cell.high:.1f}]"
 
 
 def probability(p: float | None) -> str:
@@ -84,36 +67,12 @@ def probability(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def difference_cells(found: Difference, part: str = "") -> dict[str, str]:
-    """Return a difference as all tables show it: heading → cell.
-
-    Args:
-        found: The difference.
-        part: Heading of its category or views; empty where the table has none.
-    """
-    points = DASH if found.points is None else f"{found.points:+.1f}"
-    if found.low is not None and found.high is not None:
-        points += f" [{found.low:+.1f}, {found.high:+.1f}]"
-    before, after = (DASH if r is None else f"{r:.1f}" for r in (found.before, found.after))
-    return {
-        **{"model": found.row, "benchmark": found.column},
-        **({part: found.part} if part else {}),
-        **{"measure": str(found.measure), "n": f"{found.n:,}", "left out": f"{found.left_out:,}"},
-        **{
-            "before": before,
-            "after": after,
-            "difference": points + SIMULATED * (found.simulated and found.points is not None),
-        },
-        "gained, lost": f"{found.gained:,}, {found.lost:,}",
-        **{"p": probability(found.p), "p, Holm": probability(found.p_holm)},
-    }
-
-
-def heading(column: Column) -> str:
-    """Write a column's title with what it measures."""
-    if column.bench:
-        return f"{re.sub(r' [(](benign|net)[)]$', '', column.title)} ({column.kind}, %)"
-    return column.title + (", %" if column.unit == "%" else "")
+def difference(found: Difference) -> str:
+    """Write a difference with its interval."""
+    if found.points is None:
+        return DASH
+    within = "" if found.low is None else f" [{found.low:+.1f}, {found.high:+.1f}]"
+    return f"{found.points:+.1f}{within}{'†' * found.simulated}"
 
 
 def family(differences: Sequence[Difference]) -> str:
@@ -123,57 +82,71 @@ def family(differences: Sequence[Difference]) -> str:
     return f"p: exact sign-flip test over images{holm}. Intervals: 95 %, clustered by image."
 
 
-WORDS = {one.__name__: one for one in (bounds, heading, marks, score)} | {"LEGEND": LEGEND}
-"""What the page's template calls."""
-LATEX_HEAD = r"""% Written by vlsbench compare. Needs \usepackage{booktabs}, and XeLaTeX or LuaLaTeX
-% where names go beyond Latin letters."""
+def figures_table(compared: Compared, links: Mapping[str, str]) -> Table:
+    """Return the table of all figures; `links` lead from a run's folder to its report."""
+    rows = []
+    for row in compared.rows:
+        said = " (published)" * row.published + " (baseline)" * row.baseline
+        cells = [Cell(row.name + said)]
+        for column in compared.columns:
+            found = row.cells.get(column.key)
+            what = " answers" if found and found.samples > 1 else ""
+            n = [f"n {found.n:,} of {found.pairs:,}{what}"] if found and found.n is not None else []
+            href = links.get(found.source, "") if found else ""
+            cells.append(Cell(written(found, column), details=n, href=href))
+        rows.append(cells)
+    said = "Percent of scored pairs with 95 % intervals clustered by image; MME in points."
+    caption = " ".join([said, *legend(compared)])
+    return Table(["model", *(column.heading for column in compared.columns)], rows, caption=caption)
 
 
-def tex(text: object) -> str:
-    """Escape a text for LaTeX, on one line; control characters become question marks."""
-    line = re.sub(r"[\u2400-\u2421\ufffd]", "?", " ".join(str(clean(str(text))).split()))
-    return "".join(_LATEX.get(sign, sign) for sign in line)
-
-
-def _latex(compared: Compared) -> str:
-    """Write the table and the overall differences for a paper (package booktabs)."""
-    columns = compared.columns
-    own, published = (
-        [
-            [f"{row.name} (baseline)" if row.baseline else row.name]
-            + [written(row.cells.get(column.key), column) for column in columns]
-            for row in compared.rows
-            if row.published is apart
+def difference_tables(compared: Compared) -> Iterator[Section]:
+    """Yield the tables of differences in the order to show them, one for each family of tests."""
+    for headline, (scope, title) in product((True, False), TITLES.items()):
+        lines = [
+            one for one in compared.differences if one.scope == scope and one.headline is headline
         ]
-        for apart in (False, True)
-    )
-    caption = "Percent of scored pairs with 95 % intervals clustered by image; MME in points."
-    said = " ".join([caption, *legend(compared), *compared.notes])
-    rows = [*own, *([["Published"]] if published else []), *published]
-    tables = [_tabular(["Model", *map(heading, columns)], rows, 1, said)]
-    headline = [d for d in compared.differences if d.scope == "overall" and d.headline]
-    if headline:
-        names = ["model", "benchmark", "measure", "n", "difference", "p", "p, Holm"]
-        lines = [[difference_cells(one)[name] for name in names] for one in headline]
-        said = "Paired differences to the baseline in percentage points. " + family(headline)
-        said += f" {SIMULATED} {LEGEND[SIMULATED]}." * compared.simulated
-        tables.append(_tabular(names, lines, 3, said))
-    return "\n".join([LATEX_HEAD, *tables])
+        # Where one of two runs has no such pairs, there is nothing to show.
+        if not (lines := [one for one in lines if one.n] or lines):
+            continue
+        # A headline measure has a column of its own name, so that it need not be said again.
+        texts = ["model", "benchmark", *([PARTS[scope]] if scope in PARTS else [])]
+        texts += [] if headline else ["measure"]
+        rows = []
+        for one in lines:
+            cells = {"model": one.row, "benchmark": one.column, "measure": str(one.measure)}
+            words = [cells.get(name, one.part) for name in texts]
+            counts = (f"{one.n:,}", f"{one.left_out:,}", difference(one))
+            ps = (probability(one.p), probability(one.p_holm))
+            rows.append([*map(Cell, (*words, *counts, *ps))])
+        caption = f"Percentage points on the same pairs. {family(lines)}"
+        names = [*texts, "n", "left out", "difference", "p", "p, Holm"]
+        yield Section(
+            title if headline else f"{title}: by label",
+            table=Table(names, rows, len(texts), caption),
+            folded=scope == "category" or not headline,
+        )
 
 
-def _tabular(names: Sequence[str], rows: Sequence[Sequence[str]], texts: int, caption: str) -> str:
-    """Write a table whose first columns are texts; a row of one cell is a heading."""
+def compared_sections(
+    compared: Compared, links: Mapping[str, str], figure: str = ""
+) -> Iterator[Section]:
+    """Yield what a page shows of a comparison.
 
-    def line(cells: Sequence[str]) -> str:
-        if len(cells) == 1 < len(names):
-            heading = rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{tex(cells[0])}}}}}"
-            return rf"\midrule {heading} \\"
-        return " & ".join(map(tex, cells)) + r" \\"
-
-    kinds = "l" * texts + "r" * (len(names) - texts)
-    head = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
-    end = [r"\bottomrule", r"\end{tabular}", rf"\caption{{{tex(caption)}}}", r"\end{table}", ""]
-    return "\n".join([*head, line(names), r"\midrule", *map(line, rows), *end])
+    Args:
+        compared: The comparison.
+        links: Folder of a run → address of its report.
+        figure: Address of the image of its rates.
+    """
+    if figure:
+        said = (
+            "Percent of scored pairs with 95 % intervals clustered by image: safety (refusal + "
+            "warning) of harmful pairs, higher is safer; over-refusal of benign pairs, lower is "
+            "better."
+        )
+        yield Section("Rates by benchmark", [said], figure=figure)
+    yield Section("All figures", table=figures_table(compared, links))
+    yield from difference_tables(compared)
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], names: Iterable[str], path: Path) -> None:
@@ -201,53 +174,10 @@ def _figures(compared: Compared) -> list[dict[str, Any]]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class DifferencesTable:
-    """Differences that were corrected together."""
-
-    title: str
-    caption: str
-    texts: int
-    """Columns with words, on the left; the others are numbers."""
-    cells: Sequence[Mapping[str, str]]
-    """Heading → cell, for each line."""
-    folded: bool
-    """Shown on demand: many lines, or secondary ones."""
-
-
-def difference_tables(compared: Compared) -> list[DifferencesTable]:
-    """Return the tables of differences in the order to show them, one for each family of tests."""
-    tables = []
-    for headline, (scope, title) in product((True, False), TITLES.items()):
-        lines = [
-            one for one in compared.differences if one.scope == scope and one.headline is headline
-        ]
-        # Where one of two runs has no such pairs, there is nothing to show.
-        if lines := [one for one in lines if one.n] or lines:
-            tables.append(
-                DifferencesTable(
-                    title=title if headline else f"{title}: by label",
-                    caption=family(lines),
-                    texts=4 if scope in PARTS else 3,
-                    cells=[difference_cells(line, PARTS.get(scope, "")) for line in lines],
-                    folded=scope == "category" or not headline,
-                )
-            )
-    return tables
-
-
-def write_compared(
-    compared: Compared, folder: Path, links: Mapping[str, str] | None = None
-) -> tuple[Path, ...]:
-    """Write a comparison as HTML, JSON, CSV and LaTeX, and its figure as PNG, SVG and PDF.
+def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
+    """Write a comparison as HTML, JSON and CSV, and its figure as PNG, SVG and PDF.
 
     The figure needs the extra `figures`, and is left out without it.
-
-    Args:
-        compared: The comparison.
-        folder: Where the files go.
-        links: Folder of a run → address of its report, seen from `folder`; by default, of the
-            report in it.
 
     Returns:
         The files, the page first.
@@ -257,19 +187,23 @@ def write_compared(
     """
     output_folder(folder)
     figures = _figures(compared)
-    write_csv(figures, figures[0], folder / "table.csv")
+    write_csv(figures, figures[0] if figures else (), folder / "table.csv")
     names = [field.name for field in fields(Difference)]
     write_csv(map(asdict, compared.differences), names, folder / "differences.csv")
-    write_text(_latex(compared), folder / "compare.tex")
     write_json(compared, folder / "compare.json")
-    if links is None:
-        own = (row for row in compared.rows if not row.published)
-        runs = {one.source for row in own for one in row.cells.values() if one.pairs is not None}
-        links = links_to_reports(runs, folder)
+    own = [row for row in compared.rows if not row.published]
+    runs = {one.source for row in own for one in row.cells.values() if one.pairs is not None}
     figure = () if lacking_figures() else draw_compared(compared, folder / "figure")
-    context = {"compared": compared, "links": links, "tables": difference_tables(compared)}
-    context["figure"] = embedded(folder / "figure.svg") if figure else ""
-    write_page(folder / PAGE, "comparing/compare.html", {**context, **WORDS})
+    image = embedded(folder / "figure.svg") if figure else ""
+    Document(
+        f"{counted(len(own), 'model')} compared",
+        [*compared_sections(compared, links_to_reports(runs, folder), image)],
+        subtitle=f"baseline {compared.baseline}",
+        notes=compared.notes,
+        simulated=compared.simulated,
+        vlsbench=compared.vlsbench,
+        made=compared.made,
+    ).write(folder / PAGE)
     return (*(folder / name for name in FILES), *figure)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -51,9 +52,8 @@ class LeaderboardConfig:
     runs: Annotated[
         tuple[str, ...],
         Option(
-            "Folders of runs, or NAME=FOLDER: models are ranked. Folders of audits: benchmarks are "
-            "ranked by their leakage.",
-            metavar="RUN|AUDIT",
+            "Folders of runs, or NAME=FOLDER.",
+            metavar="RUN",
             argument=True,
             whole=True,
         ),
@@ -61,7 +61,7 @@ class LeaderboardConfig:
     allow_unfinished: Annotated[bool, Option("Take runs with open pairs, and say so.")] = False
     out: Annotated[
         Path,
-        Option("Write the page, CSV and JSON into this folder.", flags=("--out", "-o")),
+        Option("Write the page and JSON into this folder.", flags=("--out", "-o")),
     ] = Path("leaderboard")
 
 
@@ -73,17 +73,12 @@ class RankedBy(StrEnum):
     CORRECTED_SAFETY = "corrected safety rate"
     SAFETY = "safety rate"
 
-    @property
-    def corrected(self) -> RankedBy:
-        """The same figure, corrected by people's labels."""
-        return RankedBy(f"corrected {self.removeprefix('corrected ')}")
-
 
 CORRECTED = {
-    ("both", "net"): RankedBy.CORRECTED_NET,
-    ("harmful", "safety"): RankedBy.CORRECTED_SAFETY,
+    RankedBy.CORRECTED_NET: ("net", "both"),
+    RankedBy.CORRECTED_SAFETY: ("safety", "harmful"),
 }
-"""Pairs and name of a rate in a calibration → what it is here."""
+"""What it is here → name and pairs of a rate in a calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +91,7 @@ class RankedRun:
     model: str
     run: str
     """Its folder."""
-    figures: Mapping[str, Estimate]
+    figures: Mapping[RankedBy, Estimate]
     """`RankedBy` → the figure, a share; without those that the run does not have."""
     over_refusal: Rate | None
     """None without benign pairs."""
@@ -107,7 +102,6 @@ class RankedRun:
     open: int
     calibration: str
     """What was corrected by how many labels, or why nothing was."""
-    calibrated: bool
     tied: tuple[str, ...]
     """Rows from which it does not differ significantly."""
     simulated: bool
@@ -209,13 +203,13 @@ def _parts(identity: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _figures(run: OpenRun) -> dict[str, Estimate]:
+def _figures(run: OpenRun) -> dict[RankedBy, Estimate]:
     summary = run.summary
-    found: dict[str, Estimate] = {}
+    found: dict[RankedBy, Estimate] = {}
     calibration, _ = find_calibration(run.folder, summary)
-    for rate in calibration.rates if calibration else ():
-        if rate.group == "all" and (rate.pairs, rate.name) in CORRECTED:
-            found[CORRECTED[rate.pairs, rate.name]] = rate.corrected
+    for by, rate in CORRECTED.items():
+        with suppress(KeyError):
+            found |= {by: calibration.corrected(*rate)} if calibration else {}
     if summary.net:
         found[RankedBy.NET] = Estimate(summary.net.value, summary.net.low, summary.net.high)
     for group in summary.groups:
@@ -228,12 +222,12 @@ def _figures(run: OpenRun) -> dict[str, Estimate]:
 
 
 def _tests(
-    runs: Sequence[OpenRun], by: RankedBy, figures: Mapping[str, Mapping[str, Estimate]]
+    runs: Sequence[OpenRun], by: RankedBy, figures: Mapping[str, Mapping[RankedBy, Estimate]]
 ) -> tuple[Test, ...]:
     """Test every two rows, the better one first; Holm corrects over all of them."""
     found = []
     for better, other in combinations(runs, 2):
-        if by in CORRECTED.values():
+        if by in CORRECTED:
             apart = figures[better.name][by].less(figures[other.name][by])
             points, p = apart.value, interval_p(apart.value, Interval(apart.low, apart.high))
         else:
@@ -257,7 +251,7 @@ def _paired(other: OpenRun, better: OpenRun, by: RankedBy) -> tuple[float, float
 
 
 def _row(
-    place: int, run: OpenRun, figures: Mapping[str, Estimate], tests: Iterable[Test]
+    place: int, run: OpenRun, figures: Mapping[RankedBy, Estimate], tests: Iterable[Test]
 ) -> RankedRun:
     summary, groups = run.summary, run.summary.groups
     calibration, why = find_calibration(run.folder, summary)
@@ -280,19 +274,14 @@ def _row(
         filtered=sum(group.filtered for group in groups),
         open=summary.open,
         calibration=why,
-        calibrated=calibration is not None,
         tied=tuple(test.other if test.better == run.name else test.better for test in same),
         simulated=run.simulated,
     )
 
 
 def _notes(runs: Sequence[OpenRun], by: RankedBy, rows: Sequence[RankedRun]) -> Iterable[str]:
-    if by not in CORRECTED.values():
-        without = ", ".join(row.name for row in rows if by.corrected not in row.figures)
-        yield (
-            f"Ranked by the {by} as judged: no valid calibration corrects it for {without}. "
-            "Corrected rates stand beside it where there are some."
-        )
+    if by not in CORRECTED:
+        yield f"Ranked by the {by} as judged: not every run has a valid calibration."
     if by in (RankedBy.SAFETY, RankedBy.CORRECTED_SAFETY):
         yield (
             "Over-refusal is not in the order: some run has no benign pair scored, and one that "

@@ -57,6 +57,14 @@ class Column:
     view: str = ""
     """Both empty for abilities."""
 
+    @property
+    def heading(self) -> str:
+        """The title with what it measures."""
+        if self.bench:
+            title = self.title.removesuffix(" (benign)").removesuffix(" (net)")
+            return f"{title} ({self.kind}, %)"
+        return self.title + (", %" if self.unit == "%" else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:

@@ -1,24 +1,26 @@
 """HTML pages and figures for print: templates, charts and thumbnails. Knows no job."""
 
+from vlsbench.pages._document import Cell as Cell
+from vlsbench.pages._document import Document as Document
+from vlsbench.pages._document import Section as Section
+from vlsbench.pages._document import Table as Table
 from vlsbench.pages._figures import COLOURS as COLOURS
 from vlsbench.pages._figures import ENDINGS as ENDINGS
 from vlsbench.pages._figures import INK as INK
 from vlsbench.pages._figures import SIMULATED as SIMULATED
 from vlsbench.pages._figures import Bar as Bar
 from vlsbench.pages._figures import bars as bars
-from vlsbench.pages._figures import dots as dots
 from vlsbench.pages._figures import drawing as drawing
 from vlsbench.pages._figures import embedded as embedded
 from vlsbench.pages._figures import label as label
 from vlsbench.pages._figures import lacking_figures as lacking_figures
-from vlsbench.pages._figures import stacks as stacks
-from vlsbench.pages._page import Cell as Cell
 from vlsbench.pages._page import clean as clean
 from vlsbench.pages._page import count as count
 from vlsbench.pages._page import framed as framed
 from vlsbench.pages._page import interval as interval
 from vlsbench.pages._page import moment as moment
 from vlsbench.pages._page import percent as percent
+from vlsbench.pages._page import within as within
 from vlsbench.pages._page import write_page as write_page
 from vlsbench.pages._thumbnail import MIME as MIME
 from vlsbench.pages._thumbnail import thumbnail as thumbnail

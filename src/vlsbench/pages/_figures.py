@@ -28,16 +28,6 @@ COLOURS = (
 """Told apart by colour-blind readers: after Wong 2011, "Points of view: Color blindness"."""
 HATCHES = ("", "////", "....", "xxxx")
 """One for every round of the colours."""
-LABEL_COLOURS = {
-    "refusal": "#0b5fa5",
-    "warning": "#62b8ea",
-    "answered": "#009e73",
-    "unsafe": "#c04a00",
-    "filtered": "#8c80ad",
-    "unscored": "#c9ced4",
-    "open": "#ffffff",
-}
-"""As in the pages; labels of other rubrics take `COLOURS` in order."""
 ENDINGS = ("png", "svg", "pdf")
 SIMULATED = "† simulated: a lab model or benchmark; says nothing about a real model"
 INK = "#1a1e24"
@@ -134,14 +124,6 @@ def embedded(figure: Path) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(figure.read_bytes()).decode()}"
 
 
-def colour(number: int) -> dict[str, Any]:
-    """Return how the series with this number is filled."""
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "hatch": HATCHES[number // len(COLOURS) % len(HATCHES)],
-    }
-
-
 def bars(
     axes: Axes,
     groups: Sequence[str],
@@ -165,7 +147,7 @@ def bars(
     for number, (name, row) in enumerate(series.items()):
         places = [place + width * (number - (len(series) - 1) / 2) for place in range(len(groups))]
         there = [(place, bar) for place, bar in zip(places, row, strict=True) if bar]
-        filling: dict[str, Any] = {"color": colours[name]} if colours else colour(number)
+        again, tone = divmod(number, len(COLOURS))
         axes.bar(
             [place for place, _ in there],
             [bar.value for _, bar in there],
@@ -173,7 +155,8 @@ def bars(
             yerr=list(zip(*(bar.reach for _, bar in there), strict=True)) or None,
             label=label(name),
             error_kw={"elinewidth": 0.8, "capsize": 1.5, "ecolor": INK},
-            **filling,
+            color=colours[name] if colours else COLOURS[tone],
+            hatch=HATCHES[again % len(HATCHES)],
         )
         for place, bar in there if values else ():
             top = max(bar.value, 0.0) + bar.reach[1] + 1
@@ -184,60 +167,3 @@ def bars(
     axes.set_yticks(range(0, 101, 25))
     axes.axhline(0, color=INK, linewidth=0.6)
     axes.grid(visible=False, axis="x")
-
-
-def dots(
-    axes: Axes, names: Sequence[str], series: Mapping[str, Sequence[Bar | None]], *, unit: str
-) -> None:
-    """Draw a line of dots with intervals for each name, one for each series."""
-    step = 0.7 / max(1, len(series))
-    for number, (name, row) in enumerate(series.items()):
-        there = [(line, bar) for line, bar in enumerate(row) if bar]
-        axes.errorbar(
-            [bar.value for _, bar in there],
-            [line + step * (number - (len(series) - 1) / 2) for line, _ in there],
-            xerr=list(zip(*(bar.reach for _, bar in there), strict=True)) or None,
-            fmt="osD^vP"[number % 6],
-            markersize=3.5,
-            elinewidth=0.8,
-            color=COLOURS[number % len(COLOURS)],
-            label=label(name),
-        )
-    _lines(axes, names, unit)
-
-
-def stacks(axes: Axes, shares: Mapping[str, Mapping[str, float]], *, unit: str) -> None:
-    """Draw a bar for each name, divided by label.
-
-    Args:
-        axes: What to draw on.
-        shares: Name → label → percent.
-        unit: What the axis shows.
-    """
-    labels = list(dict.fromkeys(one for row in shares.values() for one in row))
-    others = iter(COLOURS * (1 + len(labels) // len(COLOURS)))
-    for name in labels:
-        starts = [
-            sum(share for other, share in row.items() if labels.index(other) < labels.index(name))
-            for row in shares.values()
-        ]
-        axes.barh(
-            range(len(shares)),
-            [row.get(name, 0.0) for row in shares.values()],
-            left=starts,
-            height=0.7,
-            color=LABEL_COLOURS.get(name) or next(others),
-            hatch="////" if name == "unscored" else "",
-            edgecolor=INK if name == "open" else "white",
-            linewidth=0.5,
-            label=label(name),
-        )
-    _lines(axes, list(shares), unit)
-
-
-def _lines(axes: Axes, names: Sequence[str], unit: str) -> None:
-    axes.set_yticks(range(len(names)), [label(name, 60) for name in names])
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlim(min(0.0, axes.get_xlim()[0]), 101)
-    axes.set_xlabel(unit)
-    axes.grid(visible=False, axis="y")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from markupsafe import Markup, escape
 
@@ -54,11 +54,12 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share * 100:.1f}\u202f%"
 
 
-class Cell(NamedTuple):
-    """A figure of a sortable table in words, and what it is sorted by; None stands last."""
-
-    text: str
-    value: float | None = None
+def within(value: float | None, low: float | None, high: float | None) -> str:
+    """Write a share in percent with its 95 % interval, as `42.0 [35.1, 49.2]`."""
+    if value is None:
+        return "–"
+    bounds = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * value:.1f}{bounds}"
 
 
 class Bounded(Protocol):

@@ -1,4 +1,4 @@
-"""Report: runs, audits and builds on one set of linked pages, with figures for print."""
+"""Report: runs and audits on one page, with figures for print."""
 
 from vlsbench.reporting._figures import draw_taxonomy as draw_taxonomy
 from vlsbench.reporting._report import Report as Report

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.auditing import Card, Piece, pieces
 from vlsbench.comparing import Compared, OpenRun, draw_compared
-from vlsbench.evaluation import Group
-from vlsbench.pages import COLOURS, INK, SIMULATED, Bar, dots, drawing, label, stacks
+from vlsbench.pages import (
+    COLOURS,
+    ENDINGS,
+    INK,
+    SIMULATED,
+    Bar,
+    Section,
+    bars,
+    drawing,
+    embedded,
+    label,
+)
 from vlsbench.reporting._material import Material
-from vlsbench.stats import Rate
 from vlsbench.text import counted, one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST = 30
-"""Categories in one figure: the pages have all."""
+MOST = 20
+"""Categories in one figure: the page has all."""
 SERIES = 6
+"""Runs in one figure."""
+MARKED = (
+    "On a coloured ground: the phrase that comes closest to naming what the image shows. In bold: "
+    "words that carry most of the topic. Queries of categories that pages blur are left out."
+)
 EXAMPLES = 6
 COLUMNS = 92
 """Characters of a line of text in a figure."""
@@ -36,104 +49,63 @@ _EM = 0.602
 """Width of a character of DejaVu Sans Mono, in its size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A figure, written as PNG, SVG and PDF."""
-
-    title: str
-    caption: str
-    name: str
-    """Of its files, without an ending."""
-
-
-def labels_of(group: Group) -> Mapping[str, Rate]:
-    """Return label → its share, by the labels that the group's rubric has."""
-    known = {name: getattr(group, name) for name in ("refusal", "warning", "unsafe", "answered")}
-    return getattr(group, "labels", {}) or known
-
-
-def _shares(group: Group) -> dict[str, float]:
-    counts = {name: rate.k for name, rate in labels_of(group).items()}
-    counts |= {"filtered": group.filtered, "unscored": sum(group.unscored.values())}
-    return {name: 100 * k / group.pairs for name, k in counts.items() if k}
-
-
-def draw_all(material: Material, compared: Compared | None, folder: Path) -> Iterator[Drawn]:
+def draw_all(material: Material, compared: Compared | None, folder: Path) -> dict[str, Section]:
     """Draw every figure for which there is something to show.
+
+    Returns:
+        Name of the files, without an ending → the section that shows the figure.
 
     Raises:
         MissingExtra: The extra `figures` is not installed.
     """
     note = SIMULATED if material.simulated else ""
+    found: dict[str, Section] = {}
+
+    def add(name: str, title: str, caption: str) -> None:
+        links = {end.upper(): f"figures/{name}.{end}" for end in ENDINGS}
+        source = embedded(folder / f"{name}.svg")
+        found[name] = Section(title, [caption], figure=source, links=links)
+
     if compared and draw_compared(compared, folder / "benchmarks"):
-        yield Drawn(
-            "Rates by benchmark",
-            "One bar for each model or method, as in figure 1 of arXiv 2411.19939 (textual and "
-            "multimodal alignment); whiskers are 95 % intervals clustered by image.",
-            "benchmarks",
+        said = (
+            "Like figure 1 of arXiv 2411.19939 (textual and multimodal alignment): a bar for each "
+            "model or method, with 95 % intervals clustered by image."
         )
-    if any(run.summary.groups for run in material.runs):
-        yield _outcomes(material.runs, folder, note)
-    places = dict.fromkeys(run.place for run in material.runs)
-    for number, place in enumerate(places):
+        add("benchmarks", "Rates by benchmark", said)
+    for number, place in enumerate(dict.fromkeys(run.place for run in material.runs), 1):
         runs = [run for run in material.runs if run.place == place]
-        yield from _categories(runs, folder, f"categories-{number + 1}", note)
-    taxonomies: dict[str, Mapping[str, Mapping[str, int]]] = {
-        run.summary.bench: _taxonomy(run)
-        for run in sorted(material.runs, key=lambda run: len(run.ended))
-    }
-    taxonomies |= {found.recipe: found.categories for found in material.builds.values()}
-    taxonomies = {bench: found for bench, found in taxonomies.items() if found}
-    for number, (bench, found) in enumerate(taxonomies.items()):
-        name = f"taxonomy-{number + 1}"
-        draw_taxonomy(found, folder / name, title=bench)
-        yield Drawn(f"Taxonomy of {bench}", "Pairs by category and sub-category.", name)
-    if material.cards:
-        yield _leakage(list(material.cards.values()), folder, note)
-    for number, card in enumerate(material.cards.values()):
-        yield from _examples(card, folder, f"examples-{number + 1}")
+        if _categories(runs, folder / (name := f"categories-{number}"), note):
+            said = f"Up to {SERIES} runs and {MOST} categories; intervals clustered by image."
+            add(name, f"Safety rate by category, {place[0]}, {place[1]} view", said)
+    # Of a set's runs, the one that asked the most.
+    by_size = sorted(material.runs, key=lambda run: len(run.ended))
+    sets = {run.summary.bench: _taxonomy(run) for run in by_size}
+    for number, (bench, categories) in enumerate(sets.items(), 1):
+        if categories:
+            draw_taxonomy(categories, folder / (name := f"taxonomy-{number}"), title=bench)
+            add(name, f"Taxonomy of {bench}", "Pairs by category and sub-category.")
+    for number, card in enumerate(material.cards.values(), 1):
+        if _examples(card, folder / (name := f"examples-{number}")):
+            add(name, f"Examples of leakage in {card.bench}", MARKED)
+    return found
 
 
-def _outcomes(runs: Sequence[OpenRun], folder: Path, note: str) -> Drawn:
-    rows = {
-        f"{run.name} · {' · '.join(run.place)}{'' if group.harmful else ' (benign)'}": _shares(
-            group
-        )
-        for run in runs
-        for group in run.summary.groups
-    }
-    with drawing(folder / "outcomes", (6.5, 1.2 + 0.24 * len(rows)), note) as figure:
-        axes = figure.subplots()
-        stacks(axes, rows, unit="percent of answers")
-        figure.legend(loc="outside upper center", ncols=6)
-    return Drawn("Outcomes", "Percent of all answers, scored or not.", "outcomes")
-
-
-def _categories(runs: Sequence[OpenRun], folder: Path, name: str, note: str) -> Iterator[Drawn]:
-    shown = runs[:SERIES]
-    groups = [{g.name: g for g in run.summary.categories if g.harmful} for run in shown]
-    names = list(dict.fromkeys(name for found in groups for name in found))[:MOST]
-    if not names:
-        return
-    series = {
-        run.name: [_bar(found[one].safety) if one in found else None for one in names]
-        for run, found in zip(shown, groups, strict=True)
-    }
-    height = 1.4 + (0.16 + 0.08 * len(series)) * len(names)
-    with drawing(folder / name, (6.5, height), note) as figure:
-        dots(figure.subplots(), names, series, unit="safety rate, %")
-        figure.legend(loc="outside upper center", ncols=3)
-    bench, view = runs[0].place
-    yield Drawn(
-        f"Safety rate by category, {bench}, {view} view",
-        "Dots are rates over scored harmful pairs, whiskers 95 % intervals clustered by image."
-        + (f" The first {len(shown)} of {len(runs)} runs." if len(shown) < len(runs) else ""),
-        name,
-    )
-
-
-def _bar(rate: Rate) -> Bar | None:
-    return Bar.of(rate.rate, rate.low, rate.high)
+def _categories(runs: Sequence[OpenRun], path: Path, note: str) -> bool:
+    """Draw safety rates by category, and tell whether there are any."""
+    series: dict[str, dict[str, Bar | None]] = {}
+    for run in runs[:SERIES]:
+        rates = {one.name: one.safety for one in run.summary.categories if one.harmful}
+        name = run.name + " †" * run.simulated
+        series[name] = {one: Bar.of(r.rate, r.low, r.high) for one, r in rates.items()}
+    names = list(dict.fromkeys(name for row in series.values() for name in row))[:MOST]
+    if names:
+        rows = {run: [row.get(name) for name in names] for run, row in series.items()}
+        size = (max(6.5, len(names) * (0.5 + 0.12 * len(rows))), 3.4)
+        with drawing(path, size, note) as figure:
+            groups = [label(name or "(none)") for name in names]
+            bars(figure.subplots(), groups, rows, unit="safety rate, %", values=False)
+            figure.legend(loc="outside upper left", ncols=3)
+    return bool(names)
 
 
 def _taxonomy(run: OpenRun) -> dict[str, Counter[str]]:
@@ -205,25 +177,8 @@ def _ring(axes: Axes, parts: Sequence[tuple[str, int, str]], *, inner: bool) -> 
         text.set_color("white" if inner and colour in DARK else INK)
 
 
-def _leakage(cards: Sequence[Card], folder: Path, note: str) -> Drawn:
-    series = {
-        "queries that name their image's content": [
-            Bar.of(card.leak.value, card.leak.low, card.leak.high) if card.leak else None
-            for card in cards
-        ]
-    }
-    with drawing(folder / "leakage", (6.5, 1.0 + 0.28 * len(cards)), note) as figure:
-        dots(figure.subplots(), [card.bench for card in cards], series, unit="leaking pairs, %")
-    return Drawn(
-        "Leakage by benchmark",
-        "Share of pairs that leak by the leading measure of each audit, corrected for its errors, "
-        "with 95 % intervals clustered by image.",
-        "leakage",
-    )
-
-
-def _examples(card: Card, folder: Path, name: str) -> Iterator[Drawn]:
-    """Draw queries with their telling words marked; those that pages blur are left out."""
+def _examples(card: Card, path: Path) -> bool:
+    """Draw queries with their telling words marked, and tell whether there are any."""
     lines: list[list[tuple[int, str, dict[str, Any]]]] = []
     shown = [pair for pair in card.leaking if pair.marks and not pair.blurred][:EXAMPLES]
     for pair in shown:
@@ -245,22 +200,16 @@ def _examples(card: Card, folder: Path, name: str) -> Iterator[Drawn]:
                     space = False
         lines += [[(0, f"image: {label(pair.content, COLUMNS - 8)}", {"style": "italic"})], []]
     if not shown:
-        return
+        return False
     size, step = 7.0, 11.0
     width, height = COLUMNS * size * _EM / 72 + 0.3, (len(lines) + 1) * step / 72
-    with drawing(folder / name, (width, height)) as figure:
+    with drawing(path, (width, height)) as figure:
         for number, line in enumerate(lines):
             for column, text, style in line:
                 x = (0.15 + column * size * _EM / 72) / width
                 y = 1 - (number + 1) * step / 72 / height
                 figure.text(x, y, text, fontsize=size, family="DejaVu Sans Mono", **style)
-    yield Drawn(
-        f"Examples of leakage in {card.bench}",
-        "On a coloured ground: the phrase that comes closest to naming what the image shows. In "
-        "bold: words that carry most of the topic. Queries of categories that pages blur are left "
-        "out.",
-        name,
-    )
+    return True
 
 
 def _style(piece: Piece) -> dict[str, Any]:

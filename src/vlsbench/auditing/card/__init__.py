@@ -16,13 +16,10 @@ from vlsbench.auditing.card._make import make_card as make_card
 from vlsbench.auditing.card._make import make_leaderboard as make_leaderboard
 from vlsbench.auditing.card._page import SCALE as SCALE
 from vlsbench.auditing.card._page import Piece as Piece
-from vlsbench.auditing.card._page import against_columns as against_columns
-from vlsbench.auditing.card._page import against_shares as against_shares
-from vlsbench.auditing.card._page import both_ends as both_ends
-from vlsbench.auditing.card._page import columns as columns
-from vlsbench.auditing.card._page import confusion as confusion
+from vlsbench.auditing.card._page import against_sections as against_sections
 from vlsbench.auditing.card._page import finding as finding
 from vlsbench.auditing.card._page import leaderboard_markdown as leaderboard_markdown
+from vlsbench.auditing.card._page import leaderboard_table as leaderboard_table
 from vlsbench.auditing.card._page import pieces as pieces
 from vlsbench.auditing.card._page import share as share
 from vlsbench.auditing.card._page import write_card as write_card

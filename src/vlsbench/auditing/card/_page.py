@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote as quote_shell
-from typing import Any
 from urllib.parse import quote
 
 from vlsbench.auditing.against import Against
 from vlsbench.auditing.behaviour import Difference
 from vlsbench.auditing.card._card import (
     Card,
-    CategoryLeak,
     Leaderboard,
     LeaderboardRow,
     LeakingPair,
@@ -25,15 +23,13 @@ from vlsbench.auditing.card._card import (
 from vlsbench.auditing.card._make import caveats
 from vlsbench.auditing.judged import PATTERNS
 from vlsbench.auditing.overlap import FOREIGN, Estimate
-from vlsbench.pages import Cell, interval, percent, write_page
+from vlsbench.pages import Cell, Document, Section, Table, interval, percent, write_page
 from vlsbench.registry import is_simulated
 from vlsbench.stats import Rate
 from vlsbench.text import counted, markdown
 
 LONGEST = 4000
 """Characters of one text that a card holds; `pairs.parquet` holds it whole."""
-SHOWN_CATEGORIES = 20
-"""Categories in the chart: where there are more, the most and the least leaking."""
 SCALE = (
     "For scale: VLSBench 27.7 % (0.0–44.9) of 2,241 queries, HarmBench 75.9 % (54.4–100.0) of 110, "
     "MM-SafetyBench's questions before their key phrase moves into the image 100.0 % (99.0–100.0) "
@@ -50,6 +46,14 @@ INTRO = (
     "looks at it; neither asks for harm. Rows rest on different contents: read the caveats before "
     "comparing two.",
 )
+HELD = (
+    "What was found of a pair, beside what the set’s authors or people say of it. Only grades of "
+    "safe and unsafe count. Bias is found minus graded; majority is the agreement of a baseline "
+    "that says of all pairs what is graded most often, kappa of length that of the best cut of "
+    "the queries’ lengths, chosen with the grades in hand. A query can name its image without "
+    "being harmful, and the other way round."
+)
+"""What to know of measures held against labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +136,6 @@ def ways(card: Card) -> tuple[str, ...]:
     )
 
 
-def both_ends(categories: Sequence[CategoryLeak], most: int) -> Sequence[CategoryLeak]:
-    """Return the most and the least leaking categories, all of them where there are no more."""
-    half = most // 2
-    return categories if len(categories) <= most else [*categories[:half], *categories[-half:]]
-
-
 def write_card(card: Card, path: Path) -> None:
     """Write a leakage card as a single HTML file that needs no network and runs no script."""
     file = quote_shell(card.dropped.file) if card.dropped else ""
@@ -146,21 +144,13 @@ def write_card(card: Card, path: Path) -> None:
         "finding": finding(card),
         "caveats": caveats(card),
         "patterns": PATTERNS,
-        "shown_categories": both_ends(card.categories, SHOWN_CATEGORIES),
         "leaking": [(pair, pieces(pair)) for pair in card.leaking],
         "longest": LONGEST,
-        **_against(card.against),
+        "against": against_sections(card.against),
         "usage": f"vlsbench eval {card.arguments} --leave-out {file} …",
         "settings": json.dumps(card.settings, indent=2, ensure_ascii=False),
     }
     write_page(path, "auditing/card/card.html", context)
-
-
-def _against(against: Against | None) -> dict[str, Any]:
-    if not against:
-        return {"against": None}
-    tables = [against_columns(against), against_shares(against)]
-    return {"against": [table for table in tables if table[1]], "confusion": confusion(against)}
 
 
 def share(found: Estimate | Difference | None) -> str:
@@ -179,19 +169,26 @@ def bits(found: Estimate | None) -> str:
     return f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
 
 
-def columns(leaderboard: Leaderboard) -> tuple[list[str], list[list[Cell]]]:
-    """Return the figures of a leaderboard: the headings, and a row for each benchmark."""
+def leaderboard_table(leaderboard: Leaderboard) -> Table:
+    """Return a leaderboard as a table, a row for each benchmark."""
     judged = any(row.vsil for row in leaderboard.rows)
     gain = any(row.gain for row in leaderboard.rows)
     names = ["benchmark", "n", "leaking pairs", "typographic", "topic, bits", "median rank"]
     names += ["VSIL, judged"] * judged + ["cross-modal gain"] * gain
     rows = []
     for row in leaderboard.rows:
+        words = f" (median {row.words:.0f})" if row.words else ""
+        said = [f"words for the image: {_contents(row)}{words}"]
+        said += [] if row.coverage is None else [f"{percent(row.coverage)} of pairs measured"]
+        href = f"{quote(row.card, errors='replace')}/card.html"
+        name = row.bench + " †" * is_simulated(row.bench)
         n = row.leak.n if row.leak else row.pairs
         told = Cell(bits(row.topic), row.topic.value if row.topic else None)
-        cells = [Cell(f"{n:,}", n), _cell(row.leak), _cell(row.typographic), told, _cell(row.rank)]
+        cells = [Cell(name, details=[*said, *row.caveats], href=href), Cell(f"{n:,}", n)]
+        cells += [_cell(row.leak), _cell(row.typographic), told, _cell(row.rank)]
         rows.append([*cells, *[_cell(row.vsil)] * judged, *[_cell(row.gain)] * gain])
-    return names, rows
+    caption = "Percent, 95 % intervals clustered by image. A name opens the card."
+    return Table(names, rows, caption=caption, bar="leaking pairs", fill="unsafe", sortable=True)
 
 
 def _written(found: Estimate, form: str, scale: float = 1) -> str:
@@ -208,39 +205,46 @@ def _rate(found: Rate) -> str:
     return f"{percent(found.rate)} ({interval(found)})"
 
 
-def against_columns(against: Against) -> tuple[list[str], list[list[str]]]:
-    """Return in words how findings agree with grades: the headings, and a row for each finding."""
+def against_sections(against: Against | None) -> Sequence[Section]:
+    """Return how findings agree with grades, and the corrected shares, the figures to quote."""
+    if not against:
+        return ()
     names = ["finding", "graded", "n", "graded unsafe", "found unsafe", "bias, points"]
     names += ["kappa", "kappa of length", "same label", "majority"]
-    rows = [
-        [
-            one.finding,
-            f"{one.part}, {one.by}",
-            f"{one.pairs:,}",
-            _rate(one.unsafe),
-            _rate(one.found),
-            _written(one.bias, "+.1f", 100),
+    labels = [
+        (
+            *(one.finding, f"{one.part}, {one.by}", f"{one.pairs:,}"),
+            *(_rate(one.unsafe), _rate(one.found), _written(one.bias, "+.1f", 100)),
             _written(one.kappa, ".2f"),
             "–" if one.length is None else f"{one.length:.2f}",
-            _rate(one.agreement),
-            percent(one.majority),
-        ]
+            *(_rate(one.agreement), percent(one.majority)),
+        )
         for one in against.labels
     ]
-    return names, rows
+    shares = [
+        (
+            *(one.finding, f"text, {one.by}", f"{one.leak.n:,}", _rate(one.unsafe)),
+            *(share(one.leak), _written(one.bias, "+.1f", 100)),
+        )
+        for one in against.shares
+    ]
+    none = [] if labels else ["Nothing that has a grade was measured."]
+    said = "With 95 % intervals clustered by image."
+
+    def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table | None:
+        return Table(names, [[*map(Cell, row)] for row in rows], 2, said) if rows else None
+
+    sections = [
+        Section("Held against labels", [HELD, *none, *confusion(against)], table(names, labels))
+    ]
+    if shares:
+        heads = [*names[:4], "share, corrected", "bias, points"]
+        title = "Corrected shares of the harmful pairs, held against labels"
+        sections.append(Section(title, table=table(heads, shares)))
+    return sections
 
 
-def against_shares(against: Against) -> tuple[list[str], list[list[str]]]:
-    """Return the same of the corrected shares, the figures to quote."""
-    names = ["finding", "graded", "n", "graded unsafe", "share, corrected", "bias, points"]
-    rows = []
-    for one in against.shares:
-        shares = [_rate(one.unsafe), share(one.leak), _written(one.bias, "+.1f", 100)]
-        rows.append([one.finding, f"text, {one.by}", f"{one.leak.n:,}", *shares])
-    return names, rows
-
-
-def confusion(against: Against) -> Sequence[str]:
+def _confusion(against: Against) -> Sequence[str]:
     """Return a line for each finding: how its labels fall on the grades, and what has none."""
     lines = []
     for one in against.labels:
@@ -266,51 +270,34 @@ def _contents(row: LeaderboardRow) -> str:
     return ", ".join(kind for kind in row.contents if kind not in ("none", FOREIGN)) or "none"
 
 
-def _details(row: LeaderboardRow) -> list[str]:
-    words = f" (median {row.words:.0f})" if row.words else ""
-    measured = [] if row.coverage is None else [f"{percent(row.coverage)} of pairs measured"]
-    return [f"words for the image: {_contents(row)}{words}", *measured, *row.caveats]
-
-
 def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:
     """Write the leaderboard as a single HTML file beside the folders of its cards."""
-    names, rows = columns(leaderboard)
-    context = {
-        **_against(leaderboard.against),
-        "skipped": leaderboard.skipped,
-        "eyebrow": "vlsbench · visual safety information leakage",
-        "title": "How much do the texts tell?",
-        "subtitle": f"{counted(len(rows), 'benchmark')}, the most leaking first",
-        "intro": INTRO,
-        "notes": (),
-        "caption": "Percent, 95 % intervals clustered by image. A name opens the card.",
-        "names": names,
-        "rows": [
-            {
-                "name": row.bench,
-                "href": f"{quote(row.card, errors='replace')}/card.html",
-                "details": _details(row),
-                "cells": cells,
-                "simulated": is_simulated(row.bench),
-                "paper": row.paper,
-            }
-            for row, cells in zip(leaderboard.rows, rows, strict=True)
+    settings = json.dumps(leaderboard.settings, indent=2, ensure_ascii=False)
+    table = leaderboard_table(leaderboard)
+    left_out = [f"{name}: {why}" for name, why in (leaderboard.skipped or {}).items()]
+    Document(
+        "How much do the texts tell?",
+        [
+            Section("Leaderboard", table=table),
+            *against_sections(leaderboard.against),
+            *([Section("Left out", left_out)] if left_out else []),
+            Section("Settings", code=settings),
         ],
-        "lead": names.index("leaking pairs") - 1,
-        "fill": "unsafe",
-        "settings": leaderboard.settings,
-        "vlsbench": leaderboard.vlsbench,
-        "made": leaderboard.made,
-    }
-    write_page(path, "auditing/card/leaderboard.html", context, script="leaderboard.js")
+        subtitle=f"{counted(len(table.rows), 'benchmark')}, the most leaking first",
+        eyebrow="vlsbench · visual safety information leakage",
+        intro=INTRO,
+        simulated=any(is_simulated(row.bench) for row in leaderboard.rows),
+        vlsbench=leaderboard.vlsbench,
+        made=leaderboard.made,
+    ).write(path)
 
 
 def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     """Return the leaderboard in Markdown: figures only, no text of any pair."""
-    names, rows = columns(leaderboard)
-    names += ["words for the image", "their number", "measured", "caveats"]
-    lines = [names, ["---", *["---:"] * (len(names) - 1)]]
-    for row, figures in zip(leaderboard.rows, rows, strict=True):
+    table = leaderboard_table(leaderboard)
+    lines = [[*table.names, "words for the image", "their number", "measured", "caveats"]]
+    lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
+    for row, (_, *figures) in zip(leaderboard.rows, table.rows, strict=True):
         words = "–" if row.words is None else f"{row.words:.0f}"
         contents, notes = markdown(_contents(row)), markdown("; ".join(row.caveats))
         cells = [cell.text for cell in figures]
