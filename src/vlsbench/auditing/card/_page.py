@@ -235,7 +235,7 @@ def against_sections(against: Against | None) -> Sequence[Section]:
         return Table(names, [[*map(Cell, row)] for row in rows], 2, said) if rows else None
 
     sections = [
-        Section("Held against labels", [HELD, *none, *confusion(against)], table(names, labels))
+        Section("Held against labels", [HELD, *none, *_confusion(against)], table(names, labels))
     ]
     if shares:
         heads = [*names[:4], "share, corrected", "bias, points"]
