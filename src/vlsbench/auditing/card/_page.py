@@ -160,15 +160,6 @@ def share(found: Estimate | Difference | None) -> str:
     return percent(found.value) + (f" ({interval(found)})" if found.low is not None else "")
 
 
-def bits(found: Estimate | None) -> str:
-    """Write bits with their interval."""
-    if found is None or found.value is None:
-        return "–"
-    if found.low is None or found.high is None:
-        return f"{found.value:.2f}"
-    return f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
-
-
 def leaderboard_table(leaderboard: Leaderboard) -> Table:
     """Return a leaderboard as a table, a row for each benchmark."""
     judged = any(row.vsil for row in leaderboard.rows)
@@ -183,7 +174,7 @@ def leaderboard_table(leaderboard: Leaderboard) -> Table:
         href = f"{quote(row.card, errors='replace')}/card.html"
         name = row.bench + " †" * is_simulated(row.bench)
         n = row.leak.n if row.leak else row.pairs
-        told = Cell(bits(row.topic), row.topic.value if row.topic else None)
+        told = Cell(_written(row.topic, ".2f"), row.topic.value if row.topic else None)
         cells = [Cell(name, details=[*said, *row.caveats], href=href), Cell(f"{n:,}", n)]
         cells += [_cell(row.leak), _cell(row.typographic), told, _cell(row.rank)]
         rows.append([*cells, *[_cell(row.vsil)] * judged, *[_cell(row.gain)] * gain])
@@ -191,9 +182,9 @@ def leaderboard_table(leaderboard: Leaderboard) -> Table:
     return Table(names, rows, caption=caption, bar="leaking pairs", fill="unsafe", sortable=True)
 
 
-def _written(found: Estimate, form: str, scale: float = 1) -> str:
+def _written(found: Estimate | None, form: str, scale: float = 1) -> str:
     """Write a number with its interval, which may reach below 0."""
-    if found.value is None:
+    if found is None or found.value is None:
         return "–"
     said = f"{found.value * scale:{form}}"
     if found.low is None or found.high is None:
