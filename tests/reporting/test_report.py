@@ -206,6 +206,15 @@ def test_what_holds_nothing_to_report_is_one_line(
     assert (given or ["vlsbench report"])[0] in str(refused.value)
 
 
+def test_a_build_among_runs_is_passed_over_and_alone_refused(folder: Path, tmp_path: Path) -> None:
+    vlsbench.build("lab", limit=2, out=tmp_path / "both" / "built", progress=False)
+    copytree(folder / "runs" / "blind", tmp_path / "both" / "run")
+    done = report([tmp_path / "both"], figures=False, out=tmp_path / "report")
+    assert "of 1 run and 0 audits" in done.page.read_text("utf-8")
+    with pytest.raises(VlsbenchError, match="holds no run or audit"):
+        report([tmp_path / "both" / "built"], figures=False, out=tmp_path / "report")
+
+
 def test_the_first_run_with_a_counterpart_is_the_baseline(folder: Path, tmp_path: Path) -> None:
     other = _evaluate(tmp_path / "other", "lab/leaky?n=8", "lab/helpful")
     given = [other, *(folder / "runs" / name for name in ("blind", "careful"))]

@@ -17,6 +17,7 @@ from vlsbench.pages import Document, Section, lacking_figures
 from vlsbench.reporting._figures import draw_all
 from vlsbench.reporting._material import gather
 from vlsbench.reporting._sections import sections_of
+from vlsbench.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +106,13 @@ def report(
         notes.append(f"No figures: {lacking}.")
     elif figures:
         drawn = draw_all(material, compared, folder / "figures")
+    given = (counted(len(material.runs), "run"), counted(len(material.cards), "audit"))
     sections = sections_of(material, compared, drawn.values(), folder)
     said = [*(compared.notes if compared else ()), *notes]
     Document(
         "Report",
         [*sections],
-        subtitle=f"of {len(material.runs)} runs and {len(material.cards)} audits",
+        subtitle=f"of {' and '.join(given)}",
         notes=said,
         simulated=material.simulated,
     ).write(folder / "index.html")
