@@ -224,9 +224,9 @@ def test_no_label_that_was_taken_is_lost_to_a_kill(opened: CalibratedRun, tmp_pa
     [
         ("a.csv", "id,label\n1,refusal\n", "lacks the column annotator"),
         ("a.csv", "id,label,annotator,role\n1,refusal,ann,boss\n", "role is annotator or adjud"),
-        ("a.json", '[{"annotations": [{"result": 3}]}]', "expected a list of objects"),
-        ("a.json", '{"id": "1"}', "expected a list of objects"),
-        ("a.json", "[", "is not valid JSON"),
+        ("a.json", '[{"annotations": [{"result": 3}]}]', "row 1: expected an object"),
+        ("a.json", '{"id": "1"}', "lacks the column annotator, label"),
+        ("a.json", "[", "a.json, line 1: not JSON"),
         ("none.csv", None, "none.csv: no such file"),
     ],
 )
@@ -237,3 +237,14 @@ def test_a_file_of_another_form_is_one_clear_error(
         (tmp_path / name).write_text(text)
     with pytest.raises(VlsbenchError, match=why):
         take_labels(opened, [tmp_path / name])
+
+
+def test_labels_are_read_as_spreadsheets_write_them(
+    opened: CalibratedRun, path: Path, truth: Truth
+) -> None:
+    rows = read(filled(path, truth))
+    with path.with_name("semicolons.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert take_labels(opened, [path.with_name("semicolons.csv")]) == (40, 0)

@@ -6,7 +6,6 @@ Label Studio's formats: https://labelstud.io/guide/task_format, https://labelstu
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,9 +14,8 @@ from typing import Any
 
 from vlsbench.calibrating._record import MODEL, CalibratedRun, Given, listed
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import unreadable, whole_file, write_text
-from vlsbench.pairs import Image, ImageError, load
-from vlsbench.schemas import parse_json
+from vlsbench.files import whole_file, write_text
+from vlsbench.pairs import Image, ImageError, RowError, load, read_table
 from vlsbench.text import counted, csv_cell, csv_value, file_name
 
 LABELS, TASKS, CONFIG, RUBRIC = "labels.csv", "tasks.json", "label-studio.xml", "rubric.md"
@@ -149,8 +147,7 @@ def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
 
     Args:
         run: The run.
-        files: CSV files like labels.csv; JSON: exports of Label Studio, or a list of objects with
-            the CSV's columns.
+        files: Tables like labels.csv (CSV, Excel, JSON, …), or exports of Label Studio.
 
     Returns:
         How many are new, and how many were known.
@@ -202,49 +199,47 @@ def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
     Raises:
         VlsbenchError: The file cannot be read or lacks columns; names the row.
     """
-    rows: list[tuple[str, Mapping[str, Any]]]
-    try:
-        text = path.read_text("utf-8-sig")
-        if path.suffix.lower() == ".json":
-            rows = [row for task in parse_json(text, str(path)) for row in _rows_of(task)]
-        else:
-            reader = csv.DictReader(io.StringIO(text, newline=""))
-            if missing := {"id", "label", "annotator"} - set(reader.fieldnames or ()):
-                raise VlsbenchError(f"{path} lacks the column {', '.join(sorted(missing))}")
-            rows = [(f"line {reader.line_num}", row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise VlsbenchError(unreadable(path, error)) from None
-    except (AttributeError, KeyError, TypeError):
-        raise VlsbenchError(
-            f"{path}: expected a list of objects with id, label and annotator, or an export of "
-            "Label Studio (its format JSON)"
-        ) from None
-    for where, row in rows:
-        cells = {
-            name: csv_value(str(row.get(name) or "")).strip()
-            for name in ("id", "label", "annotator", "role", "kind")
-        }
-        if not cells["label"]:
-            continue
-        role, kind = cells["role"].lower(), cells["kind"].lower()
-        if role not in ROLES or kind not in KINDS:
+    for number, fields in read_table(path):
+        if isinstance(fields, RowError):
+            raise VlsbenchError(f"{path}, row {number}: {fields}")
+        try:
+            rows = list(_rows_of(fields))
+        except (AttributeError, KeyError, TypeError):
             raise VlsbenchError(
-                f"{path}, {where}: role is annotator or adjudicator, kind is person or model, not "
-                f"{role[:40]!r}, {kind[:40]!r}"
-            )
-        by = cells["annotator"]
-        model = kind == "model" or by.startswith(MODEL)
-        label = cells["label"].lower()
-        yield where, Given(cells["id"], label, by, role == "adjudicator", model)
+                f"{path}, row {number}: expected an object with id, label and annotator, or a task "
+                "of Label Studio's export (its format JSON)"
+            ) from None
+        for row in rows:
+            if missing := {"id", "label", "annotator"} - row.keys():
+                raise VlsbenchError(f"{path} lacks the column {', '.join(sorted(missing))}")
+            if given := _given(row, f"{path}, row {number}"):
+                yield f"row {number}", given
 
 
-def _rows_of(task: dict[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Walk an object of a JSON file: a label, or one of Label Studio's tasks with its annotations.
+def _given(row: Mapping[str, Any], where: str) -> Given | None:
+    id, label, by, role, kind = (
+        csv_value(str(row.get(name) or "")).strip()
+        for name in ("id", "label", "annotator", "role", "kind")
+    )
+    role, kind = role.lower(), kind.lower()
+    if not label:
+        return None
+    if role not in ROLES or kind not in KINDS:
+        raise VlsbenchError(
+            f"{where}: role is annotator or adjudicator, kind is person or model, not "
+            f"{role[:40]!r}, {kind[:40]!r}"
+        )
+    model = kind == "model" or by.startswith(MODEL)
+    return Given(id, label.lower(), by, role == "adjudicator", model)
+
+
+def _rows_of(task: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield an object that is a label, or the labels of one of Label Studio's tasks.
 
     People are known by number there.
     """
     if "annotations" not in task:
-        yield f"label of {task['id']}", task
+        yield dict(task)
         return
     for one in task["annotations"]:
         by = one.get("completed_by")
@@ -255,7 +250,6 @@ def _rows_of(task: dict[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
             if item.get("from_name") == "label"
             for choice in item["value"]["choices"]
         ]
-        id = task["data"]["id"]
         if not one.get("was_cancelled"):
-            row = {"id": id, "label": " / ".join(chosen), "annotator": f"label-studio-{by}"}
-            yield f"annotation of {id}", row
+            label, id = " / ".join(chosen), task["data"]["id"]
+            yield {"id": id, "label": label, "annotator": f"label-studio-{by}"}

@@ -32,16 +32,16 @@ def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     """
     from vlsbench import evaluation
     from vlsbench.cli._tables import print_comparison, print_plan, print_summary
-    from vlsbench.engine import find_run
 
     settings = values_of(config)
     settings["output"] = replace(config.output, progress=not quiet)
-    plan = evaluation.plan_again(settings.pop("run"), **settings)
+    before, _ = evaluation.read_run(settings.pop("run"), allow_unfinished=True)
+    plan = evaluation.plan_again(before, **settings)
     if plan.estimate and (dry_run or not quiet):
         print_plan(Console(stderr=True), plan, plan.estimate)
     if dry_run:
         return
-    done, before = evaluation.execute(plan), find_run(config.run)
+    done = evaluation.execute(plan)
     compared = evaluation.compare_runs(before, done.folder)
     if as_json:
         print_json({"summary": asdict(done.summary), "comparison": asdict(compared)})

@@ -27,14 +27,15 @@ app = typer.Typer(help="List, show, compare and verify runs and builds.", no_arg
 
 def _find(run: Path) -> Path:
     from vlsbench.engine import find_run
+    from vlsbench.evaluation import LOG, read_run
 
-    return find_run(run)
+    return read_run(run)[0] if run.suffix == LOG else find_run(run)
 
 
 Folder = Annotated[
     Path,
     typer.Argument(
-        help="A run or a build: its folder, or its name in runs/ or builds/.",
+        help="A run or a build (its folder, or its name in runs/ or builds/), or an Inspect log.",
         metavar="RUN",
         callback=_find,
     ),

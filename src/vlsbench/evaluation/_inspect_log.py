@@ -14,7 +14,7 @@ from vlsbench.evaluation._replies import open_replies
 from vlsbench.evaluation._reply_files import METADATA, log_header
 from vlsbench.evaluation._settings import Output, Presentation, Replies, Selection
 from vlsbench.files import file_sha256
-from vlsbench.judge import Caller, Label, Question, Unscored, Verdict
+from vlsbench.judge import OURS, Caller, Label, Question, Rubric, Unscored, Verdict
 from vlsbench.models import ChatModel
 from vlsbench.pairs import Pair, PairSet, View, load_configured
 from vlsbench.schemas import convert
@@ -32,6 +32,8 @@ class InspectRun:
     system: str = ""
     judge: str
     judge_identity: Mapping[str, Any]
+    rubric: Rubric = OURS
+    """Whose labels the verdicts are."""
 
     def open(self) -> PairSet:
         """Open the benchmark."""
@@ -46,6 +48,7 @@ class LoggedJudge:
 
     name: str
     identity: Mapping[str, Any]
+    rubric: Rubric
     model: ChatModel | None = None
     sees: bool = False
 
@@ -93,7 +96,7 @@ def run_of_log(log: Path) -> Path:
     made = plan(
         pairs,
         model=open_replies(Replies(files=(log,)), selection, shown),
-        judge=LoggedJudge(told.judge, told.judge_identity),
+        judge=LoggedJudge(told.judge, told.judge_identity, told.rubric),
         view=told.view,
         system=told.system,
         samples=samples,

@@ -366,14 +366,14 @@ def _group(
     )
 
 
-def groups_of(ended: Iterable[Ended]) -> tuple[Group, ...]:
-    """Return the results of all harmful pairs, and of all benign ones, where there are some."""
+def groups_of(ended: Iterable[Ended], rubric: Rubric) -> tuple[Group, ...]:
+    """Return the results of all harmful pairs, and of all benign ones, by a rubric's labels."""
     rows = sorted(ended, key=lambda row: not row.harmful)
     return tuple(
         _group(
             "all",
             harmful,
-            OURS,
+            rubric,
             [_End(row.label, "", False, False) for row in mine],
             np.arange(len(mine)),
             numbered(row.cluster for row in mine),

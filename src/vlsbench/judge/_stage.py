@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vlsbench.engine import PROBE, Context, Keep, Record, Result
 from vlsbench.errors import VlsbenchError
+from vlsbench.judge._asking import Caller
 from vlsbench.judge._function import wrong_label
 from vlsbench.judge._judge import Judge, Question, rubric_of
 from vlsbench.judge._panel import members
@@ -36,12 +37,7 @@ async def ask_judge(
     Raises:
         VlsbenchError: The judge's label does not answer the question.
     """
-    question = replace(question, rubric=rubric_of(judge))
-    if question.reply and (before := verdict_without_judge(question.reply, question.refusal)):
-        return before, ()
     calls: list[str] = []
-    if role != PROBE:
-        await ctx.probe()  # here, since a judge lets nobody in while it asks its first question
 
     async def call(request: Request, *, model: ChatModel | None = None) -> Reply:
         model = model or judge.model
@@ -51,17 +47,51 @@ async def ask_judge(
         calls.append(call_key(model.identity, request))  # which the first call may change
         return reply
 
-    with guarded(f"judge {judge.name} failed on pair {question.pair.id}"):
-        verdict = await judge.judge(question, call, epoch=epoch)
+    async def ready() -> None:
+        if role != PROBE:
+            await ctx.probe()
+
+    verdict = await decide(judge, question, call, epoch=epoch, ready=ready)
     for one in members(judge):
         if one.identity.get("schema"):
             await ctx.note(
                 f"{one.name} takes no JSON schema: its answers are held to their form by the "
                 "prompt."
             )
+    return verdict, tuple(calls)
+
+
+async def decide(
+    judge: Judge,
+    question: Question,
+    call: Caller,
+    *,
+    epoch: int = 0,
+    ready: Callable[[], Awaitable[None]] | None = None,
+) -> Verdict:
+    """Have a judge decide by its own rubric, and see that its label answers the question.
+
+    Args:
+        judge: Whoever decides; not asked about replies that were filtered, rejected or are empty.
+        question: What is judged.
+        call: Asks its model; of a panel, with `model=`, the one of several that is meant.
+        epoch: How often the user sent the question back.
+        ready: Awaited before the judge is, which lets nobody in while it asks its first question.
+
+    Raises:
+        CallFailed: The model gave no answer after all retries.
+        VlsbenchError: The judge's label does not answer the question.
+    """
+    question = replace(question, rubric=rubric_of(judge))
+    if question.reply and (before := verdict_without_judge(question.reply, question.refusal)):
+        return before
+    if ready:
+        await ready()
+    with guarded(f"judge {judge.name} failed on pair {question.pair.id}"):
+        verdict = await judge.judge(question, call, epoch=epoch)
     if verdict.label not in question.labels and verdict.label != Label.UNSCORED:
         raise wrong_label(judge, question, verdict.label)
-    return verdict, tuple(calls)
+    return verdict
 
 
 @dataclass(frozen=True, slots=True)
