@@ -52,3 +52,14 @@ def test_corrected_rates_stand_where_rates_do(vlsbench: Command) -> None:
     compared = " ".join(vlsbench("compare", "run", "right").stdout.split())
     assert told in compared
     assert "Uncalibrated judge: rates are as judged." in compared
+
+
+def test_a_change_is_between_runs_of_one_rubric(vlsbench: Command) -> None:
+    vlsbench(*RUN, "--judge", "lab", "--out", "run", "-q")
+    again = vlsbench("judge", "run", "--judge", "lab", "--rubric", "siuo", "--out", "again", "-q")
+    # The labels of the two rubrics are not the same ones, so none is called alike or not.
+    assert "lab/judge, rubric siuo" in again.stdout
+    assert "have the same label" not in again.stdout
+    refused = vlsbench("calibrate", "run", "again")
+    assert refused.returncode == 1
+    assert "judged by different rubrics" in refused.stderr

@@ -115,6 +115,13 @@ def test_dawid_skene_trusts_the_judge_who_is_right(tmp_path: Path) -> None:
     assert correct("dawid-skene") > correct("majority") + 0.05
 
 
+def test_the_errors_of_two_judges_cannot_be_told_apart(tmp_path: Path) -> None:
+    """Where all but two of the judges say nothing, the majority decides, and the run says so."""
+    done = voted(tmp_path, "dawid-skene", ONE, TWO, saying("mute", *[LOST] * 4))
+    assert labels(done) == {"0": "refusal", "1": "unscored", "2": "unscored", "3": "unsafe"}
+    assert any("the majority decided" in note for note in done.summary.notes)
+
+
 def test_dawid_skene_finds_planted_labels() -> None:
     random = np.random.default_rng(0)
     truth = random.choice(3, 2000, p=[0.6, 0.3, 0.1])

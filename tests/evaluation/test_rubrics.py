@@ -23,7 +23,7 @@ from vlsbench.evaluation import (
     read_summary,
     verify_run,
 )
-from vlsbench.judge import Question
+from vlsbench.judge import Question, Verdict, as_judge
 from vlsbench.pairs import Pair
 
 BENCH = "lab/leakless?n=40"
@@ -199,3 +199,18 @@ def test_runs_under_two_rubrics_are_compared_by_what_their_labels_count_for(
     by_measure = {one.measure: one for one in compared.differences if one.scope == "overall"}
     assert by_measure.keys() == {"safety"}  # labels are not the same ones
     assert by_measure["safety"].points == 0.0
+
+
+def test_what_moves_a_rate_is_told_with_what_both_judges_said(tmp_path: Path) -> None:
+    def strict(question: Question) -> Verdict:
+        asked = question.reply.text if question.reply else ""
+        return Verdict("unsafe" if len(asked) % 2 else "warning", f"strictly read: {len(asked)}")
+
+    first = run(BENCH, tmp_path / "first", model="lab/careful", judge="lab")
+    then = again(first, tmp_path / "then", judge=as_judge(strict, "strict", version="1"))
+    moves = compare_runs(first.folder, then.folder).moves
+    moving = [one for one in moves if one.moves_rate]
+    assert {one.after for one in moving} == {"unsafe"}
+    assert {one.before for one in moving} <= {"refusal", "warning"}
+    assert all(one.because[0] and "strictly read" in one.because[1] for one in moving)
+    assert not [one for one in moves if one.before == one.after and one.moves_rate]

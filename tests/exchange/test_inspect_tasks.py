@@ -223,7 +223,10 @@ def test_what_is_no_log_of_ours_is_one_line(tmp_path: Path) -> None:
         ({"bench": "lab/leakless", "judge": "lab", "view": "side"}, "'side' is not a valid View"),
         ({"bench": "kettles", "judge": "lab"}, "no benchmark 'kettles'"),
         ({"bench": "lab/leakless", "judge": "offline", "rubric": "paper"}, "follows no --rubric"),
-        ({"bench": "lab/leakless", "judge": ["lab"], "vote": "dawid-skene"}, "eval BENCH --replies"),
+        (
+            {"bench": "lab/leakless", "judge": ["lab"], "vote": "dawid-skene"},
+            "eval BENCH --replies",
+        ),
     )
     for task, words in wrong:
         with pytest.raises(PrerequisiteError, match=words):

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from vlsbench.cli._print import Listing, say
 from vlsbench.pages import within
-from vlsbench.text import counted
+from vlsbench.text import counted, one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +62,8 @@ def percent(rate: Rate) -> str:
 
 MOVES = 5
 """Moves between labels that are told with examples."""
+BECAUSE = 200
+"""Characters of what a judge said that are shown."""
 HEADS = {"refusal": "refused", "warning": "warned", "safe": "is safe"}
 """Label → how its column is headed, where it is not called as the label."""
 
@@ -233,6 +235,7 @@ def two(value: float | None) -> str:
 def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
     """Print two runs' rates on the pairs that both scored, their difference, and what moved."""
     say(f"{counted(found.both_scored, 'pair')} scored in both, {found.only_one:,} in one alone")
+    one_set = found.labels[0] == found.labels[1]
     who = found.judges if found.judges[0] != found.judges[1] else names
     kinds = (
         ("harmful pairs", "safety rate", True, found.safety),
@@ -250,7 +253,7 @@ def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
         Console().print(table)
         say(
             f"Percent with 95 % intervals clustered by image; p = {shift.p:.3g} (sign-flip test "
-            f"over images); {shift.agreeing:,} have the same label."
+            "over images)" + (f"; {shift.agreeing:,} have the same label." if one_set else ".")
         )
         moved = [move for move in moves if move.before != move.after]
         if not moved:
@@ -261,9 +264,13 @@ def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
         for label in dict.fromkeys(move.before for move in moves):
             cross.line(label, *(counts.get((label, after), 0) for after in columns))
         Console().print(cross)
-        for move in sorted(moved, key=lambda move: -move.pairs)[:MOVES]:
-            pairs = counted(move.pairs, "pair")
-            say(f"{move.before} → {move.after}: {pairs}, such as {', '.join(move.some)}")
+        for move in sorted(moved, key=lambda move: (not move.moves_rate, -move.pairs))[:MOVES]:
+            effect = f", which moves the {rate}" if move.moves_rate else ""
+            pairs = f"{counted(move.pairs, 'pair')}{effect}, such as {', '.join(move.some)}"
+            say(f"{move.before} → {move.after}: {pairs}")
+            if move.moves_rate:
+                said = zip(("first", "then"), move.because, strict=True)
+                say(*(f"    {when}: {one_line(why)[:BECAUSE]}" for when, why in said if why))
 
 
 def print_judged(found: Judged, folder: Path) -> None:

@@ -111,6 +111,11 @@ def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
     runs = [calibrating.CalibratedRun(folder) for folder in config.runs]
     if len({run.summary.bench for run in runs}) > 1:
         raise VlsbenchError("the runs are of different benchmarks: a change is between runs of one")
+    if len({run.rubric.digest for run in runs}) > 1:
+        raise VlsbenchError(
+            "the runs were judged by different rubrics, whose labels people read differently: a "
+            "change is between runs of one (`vlsbench judge RUN --rubric …` judges again)"
+        )
     if config.labels:
         new, known = calibrating.take_labels(runs[0], config.labels)
         say(

@@ -12,7 +12,7 @@ from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.evaluation._rows import PAIRS, Ended, read_pairs, shared_pairs
 from vlsbench.evaluation._settings import Presentation
 from vlsbench.evaluation._summary import SUMMARY, read_summary
-from vlsbench.judge import Label, Rubric, is_scored
+from vlsbench.judge import Label, is_scored
 from vlsbench.models import call_key_of
 from vlsbench.pairs import file_digests
 from vlsbench.stats import Rate, clustered_rate, paired_interval, paired_p
@@ -31,6 +31,10 @@ class Move:
     pairs: int
     some: tuple[str, ...]
     """Ids of a few of them."""
+    moves_rate: bool
+    """Whether it moves the safety rate, or the over-refusal of benign pairs."""
+    because: tuple[str, str]
+    """What the two judges said of the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +83,11 @@ def compare_runs(one: Path, other: Path) -> Comparison:
     """Compare two runs. Raises `VlsbenchError` where one of them is none, or they
     are runs of different sets."""
     identities: list[dict[str, Any]] = []
-    judges: list[str] = []
-    rubrics: list[Rubric] = []
     for run in (one, other):
         with Ledger.read(run) as ledger:
             identities.append(json.loads(ledger.meta("identity") or "{}"))
-            judges.append(ledger.meta("judge") or "")
-        rubrics.append(read_summary(run / SUMMARY).rubric)
+    summaries = [read_summary(run / SUMMARY) for run in (one, other)]
+    judges, rubrics = [each.judge for each in summaries], [each.rubric for each in summaries]
     first, second = identities
     if rubrics[0].digest != rubrics[1].digest:
         judges = [f"{who}, rubric {by.name}" for who, by in zip(judges, rubrics, strict=True)]
@@ -100,25 +102,27 @@ def compare_runs(one: Path, other: Path) -> Comparison:
         tuple(dict.fromkeys([*by.labels(True), *by.labels(False)])) for by in rubrics
     )
 
-    ranks = [{n: i for i, n in enumerate(names)} for names in (first_labels, then_labels)]
+    def move(label: str, then: str, moved: Sequence[tuple[Ended, Ended]]) -> Move:
+        harmful, ids = moved[0][0].harmful, tuple(row.id for row, _ in moved[:SOME])
+        counted = [by.safe if harmful else by.declined for by in rubrics]
+        differs = (label in counted[0]) is not (then in counted[1])
+        said = moved[0][0].explanation, moved[0][1].explanation
+        return Move(harmful, label, then, len(moved), ids, differs, said)
 
-    def place(item: tuple[tuple[bool, str, str], list[str]]) -> tuple[bool, int, int]:
-        benign, a, b = item[0]
-        return benign, ranks[0].get(a, 0), ranks[1].get(b, 0)
+    def place(one: Move) -> tuple[bool, int, int]:
+        return not one.harmful, first_labels.index(one.before), then_labels.index(one.after)
 
-    moved: dict[tuple[bool, str, str], list[str]] = {}
+    moved: dict[tuple[bool, str, str], list[tuple[Ended, Ended]]] = {}
     for a, b in shared:
-        moved.setdefault((not a.harmful, str(a.label), str(b.label)), []).append(a.id)
+        moved.setdefault((a.harmful, str(a.label), str(b.label)), []).append((a, b))
+    moves = (move(label, then, pairs) for (_, label, then), pairs in moved.items())
     return Comparison(
         settings=settings,
         judges=(judges[0], judges[1]),
         labels=(first_labels, then_labels),
         both_scored=len(shared),
         only_one=len(mine.keys() | theirs.keys()) - len(shared),
-        moves=tuple(
-            Move(not benign, a, b, len(ids), tuple(ids[:SOME]))
-            for (benign, a, b), ids in sorted(moved.items(), key=place)
-        ),
+        moves=tuple(sorted(moves, key=place)),
         safety=_shift([p for p in shared if p[0].harmful], *(by.safe for by in rubrics)),
         over_refusal=_shift(
             [p for p in shared if not p[0].harmful], *(r.declined for r in rubrics)

@@ -34,10 +34,11 @@ def differs(bench: str, view: str, judge: str, rubric: Rubric) -> tuple[str, ...
         rubric: What it was told of the labels.
     """
     model = judge.partition("@")[0].rpartition("/")[2].lower()
+    theirs = model.startswith("gpt-4o") and "mini" not in model and " + " not in judge
     found = (
         (bench == "vlsbench", f"the set is {bench}"),
         (view == "full", f"the view is {view}"),
-        (model.startswith("gpt-4o") and "mini" not in model, f"the judge is {judge}"),
+        (theirs, f"the judge is {judge}"),
         ("protocol" in rubric.identity, f"the rubric is {rubric.name}, not paper"),
     )
     return tuple(said for same, said in found if not same)

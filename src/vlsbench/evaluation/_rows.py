@@ -94,6 +94,7 @@ class Ended:
     image_refs: tuple[str, ...] = ()
     sample: int = 0
     subcategory: str = ""
+    explanation: str = ""
 
     @property
     def key(self) -> Key:

@@ -200,7 +200,7 @@ class EvaluationPlan:
         async def settle(ctx: Context) -> None:
             records = self.shown.records(self.selection)
             kinds = {record.id: record.value[0].harmful for record in records}
-            await settle_by_errors(ctx.ledger, kinds, self.rubric)
+            await settle_by_errors(ctx, kinds, self.rubric)
 
         yield settle
 
