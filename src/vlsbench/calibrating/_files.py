@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vlsbench.calibrating._label_studio import LabelStudioAnnotation
 from vlsbench.calibrating._record import MODEL, CalibratedRun, Given, listed
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import whole_file, write_text
 from vlsbench.pairs import Image, ImageError, RowError, load, read_table
+from vlsbench.schemas import convert
 from vlsbench.text import counted, csv_cell, csv_value, file_name
 
 LABELS, TASKS, CONFIG, RUBRIC = "labels.csv", "tasks.json", "label-studio.xml", "rubric.md"
@@ -203,8 +205,8 @@ def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
         if isinstance(fields, RowError):
             raise VlsbenchError(f"{path}, row {number}: {fields}")
         try:
-            rows = list(_rows_of(fields))
-        except (AttributeError, KeyError, TypeError):
+            rows = list(_rows_of(fields, f"{path}, row {number}"))
+        except (KeyError, TypeError):
             raise VlsbenchError(
                 f"{path}, row {number}: expected an object with id, label and annotator, or a task "
                 "of Label Studio's export (its format JSON)"
@@ -233,23 +235,14 @@ def _given(row: Mapping[str, Any], where: str) -> Given | None:
     return Given(id, label.lower(), by, role == "adjudicator", model)
 
 
-def _rows_of(task: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield an object that is a label, or the labels of one of Label Studio's tasks.
-
-    People are known by number there.
-    """
+def _rows_of(task: dict[str, Any], where: str) -> Iterator[Mapping[str, Any]]:
+    """Yield an object that is a label, or the labels of one of Label Studio's tasks."""
     if "annotations" not in task:
         yield dict(task)
         return
-    for one in task["annotations"]:
-        by = one.get("completed_by")
-        by = by["id"] if isinstance(by, dict) else by
-        chosen = [
-            choice
-            for item in one["result"]
-            if item.get("from_name") == "label"
-            for choice in item["value"]["choices"]
-        ]
-        if not one.get("was_cancelled"):
-            label, id = " / ".join(chosen), task["data"]["id"]
-            yield {"id": id, "label": label, "annotator": f"label-studio-{by}"}
+    for value in task["annotations"]:
+        one = convert(value, LabelStudioAnnotation, where, foreign=True)
+        label = [text for name, chosen in one.said() if name == "label" for text in chosen]
+        if not one.was_cancelled:
+            told = {"id": task["data"]["id"], "annotator": one.person}
+            yield {**told, "label": " / ".join(label)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from vlsbench.calibrating import LabelStudioAnnotation
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.files import whole_file, write_jsonl, write_text
 from vlsbench.pairs import DROP_COLUMNS, Pair
@@ -34,7 +35,7 @@ from vlsbench.reviewing._verdicts import (
     asked,
 )
 from vlsbench.schemas import SchemaError, convert, read_json
-from vlsbench.text import csv_cell, storable
+from vlsbench.text import csv_cell
 
 KEEP, DROP, UNDECIDED = "keep.csv", "drop.csv", "undecided.csv"
 LISTS = {KEEP: Fate.KEEP, DROP: Fate.DROP, UNDECIDED: Fate.OPEN}
@@ -233,34 +234,6 @@ class Annotation:
             yield Row(self.person, Role.REVIEWER, id, self.shown, step, said, at=self.at)
 
 
-# The parts of an export that are read.
-
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    choices: tuple[str, ...] | str = ()
-    text: tuple[str, ...] | str = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    value: _Value
-    from_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Account:
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    result: list[_Result]
-    completed_by: int | _Account
-    updated_at: datetime | None = None
-    created_at: datetime | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class _Data:
     id: str
@@ -303,11 +276,12 @@ def read_tasks(tasks: Any, review: Review, file: str) -> tuple[list[Annotation],
             bad.append(BadRow(file, where, why))
             continue
         for place, annotation in enumerate(task.annotations, start=1):
-            if isinstance(annotation, dict) and annotation.get("was_cancelled") is True:
-                skipped += 1
-                continue
             try:
-                one = _annotation(annotation, pair, task.data.shown)
+                given = convert(annotation, LabelStudioAnnotation, "", foreign=True)
+                if given.was_cancelled:
+                    skipped += 1
+                    continue
+                one = _annotation(given, pair, task.data.shown)
             except VlsbenchError as error:
                 bad.append(BadRow(file, f"{where}, annotation {place}", str(error)))
                 continue
@@ -319,39 +293,30 @@ def read_tasks(tasks: Any, review: Review, file: str) -> tuple[list[Annotation],
     return list(found.values()), skipped
 
 
-def _annotation(value: Any, pair: Pair, shown: str) -> Annotation:
-    given = convert(value, _Given, "", foreign=True)
+def _annotation(given: LabelStudioAnnotation, pair: Pair, shown: str) -> Annotation:
     answers: dict[Question, Answer] = {}
     codes: tuple[str, ...] = ()
     comment = ""
-    for item in given.result:
-        chosen = _texts(item.value.choices)
-        if item.from_name == "codes":
+    for name, chosen in given.said():
+        if name == "codes":
             if not set(chosen) <= set(CODES):
                 raise VlsbenchError(f"codes: {', '.join(chosen)[:80]} are not all reason codes")
             codes = tuple(code for code in CODES if code in chosen)
-        elif item.from_name == "comment":
-            comment = "\n".join(_texts(item.value.text))[:MAX_COMMENT]
-        elif item.from_name in list(Question):
+        elif name == "comment":
+            comment = "\n".join(chosen)[:MAX_COMMENT]
+        elif name in list(Question):
             if len(chosen) != 1 or chosen[0] not in list(Answer):
                 wrong = ", ".join(chosen)[:80]
                 raise VlsbenchError(
-                    f"{item.from_name}: expected one of yes, no, unsure (can't tell), not {wrong!r}"
+                    f"{name}: expected one of yes, no, unsure (can't tell), not {wrong!r}"
                 )
-            answers[Question(item.from_name)] = Answer(chosen[0])
+            answers[Question(name)] = Answer(chosen[0])
     wanted = [question for step in STEPS for question in asked(pair, step)]
     if missing := sorted(set(wanted) - set(answers)):
         raise VlsbenchError(f"no answer to {', '.join(missing)}")
-    # By number only: names and addresses of accounts are nobody's business here.
-    by = given.completed_by
-    number = by.id if isinstance(by, _Account) else by
     when = given.updated_at or given.created_at
-    if not 0 <= number < 10**12 or when is None:
+    if not 0 <= given.number < 10**12 or when is None:
         raise VlsbenchError("completed_by and updated_at: expected the annotator's number and time")
     said = Said({question: answers[question] for question in wanted}, codes, comment)
     at = when.replace(tzinfo=when.tzinfo or UTC).timestamp()
-    return Annotation(f"label-studio-{number}", pair, shown, said, at)
-
-
-def _texts(value: Sequence[str]) -> list[str]:
-    return [storable(text) for text in ([value] if isinstance(value, str) else value)]
+    return Annotation(given.person, pair, shown, said, at)
