@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -94,6 +94,26 @@ def alpha_interval(
     if len(found) < resamples / 2:
         return None
     return Interval(*(float(bound) for bound in np.quantile(found, (tail, 1 - tail))))
+
+
+class Agreement(NamedTuple):
+    """How far raters agree on the units that two or more of them rated."""
+
+    units: int
+    raw: float | None
+    """Mean share of a unit's raters, two by two, who say the same."""
+    alpha: float | None
+    """Krippendorff's, nominal, with its 95 % interval; None where undefined."""
+    low: float | None
+    high: float | None
+
+
+def nominal_agreement(counts: NDArray[np.integer[Any]]) -> Agreement:
+    """Measure agreement; `counts` as in `krippendorff_alpha`."""
+    rated = counts[counts.sum(axis=1) >= 2]
+    raw = 1 - float(disagreements(rated).mean()) if len(rated) else None
+    low, high = alpha_interval(rated) or (None, None)
+    return Agreement(len(rated), raw, krippendorff_alpha(rated), low, high)
 
 
 SMOOTHING = 0.1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vlsbench.agreement import alpha_interval, disagreements, krippendorff_alpha
+from vlsbench.agreement import cohen_kappa, nominal_agreement
 from vlsbench.calibrating._design import PILOT, Labelled, next_sizes, spread_out
 from vlsbench.calibrating._record import CalibratedRun, Given, Settled, listed, settle
 from vlsbench.errors import VlsbenchError
@@ -127,7 +127,7 @@ def draw(
         for ids, size in zip(strata.values(), more, strict=True):
             rest = [id for id in ids if id not in settled.labels]
             replies = [run.replies[id] for id in rest]
-            groups, clusters = [one.category for one in replies], [one.image for one in replies]
+            groups, clusters = [one.category for one in replies], [one.cluster for one in replies]
             new += [rest[place] for place in spread_out(groups, clusters, int(size), random)]
     new = [new[place] for place in random.permutation(len(new))]
     new.sort(key=lambda id: not run.replies[id].disputed)
@@ -151,7 +151,7 @@ class _Kind:
         self.scored = self.judge < len(known)
         said = [settled.labels.get(id) for id in chosen]
         self.people = np.array([self.labels.index(label) for label in said if label])
-        clusters = numbered(reply.image for reply in chosen.values())
+        clusters = numbered(reply.cluster for reply in chosen.values())
         places = np.flatnonzero([label is not None for label in said])
         fine = numbered((one.label, one.disputed) for one in chosen.values())
         # Drawn by an earlier version, without regard to disputes: strata may lack labels.
@@ -190,17 +190,13 @@ class _Kind:
         table = np.zeros((len(self.labels), len(self.labels)))
         np.add.at(table, (people, judged), weights)
         raw, _ = self.found.within(self.scored).corrected(people == judged)
-        shares = table / table.sum()
-        by_people, by_judge = shares.sum(axis=1), shares.sum(axis=0)
         both = table.sum(axis=1) + table.sum(axis=0)
-        total = both.sum()
-        chance = float(by_people @ by_judge), float(both @ (both - 1)) / (total * (total - 1))
-        kappa, alpha = (
-            (float(np.trace(shares)) - one) / (1 - one) if one < 1 else None for one in chance
-        )
-        return JudgeAgreement(
-            self.pairs, tuple(self.labels), tuple(map(tuple, table.tolist())), raw, kappa, alpha
-        )
+        chance = float(both @ (both - 1)) / (both.sum() * (both.sum() - 1))
+        same = float(np.trace(table)) / table.sum()
+        alpha = (same - chance) / (1 - chance) if chance < 1 else None
+        confusion = tuple(map(tuple, table.tolist()))
+        kappa = cohen_kappa(table)
+        return JudgeAgreement(self.pairs, tuple(self.labels), confusion, raw, kappa, alpha)
 
 
 def calibrate(
@@ -297,17 +293,10 @@ def people_agreement(run: CalibratedRun, given: Sequence[Given]) -> PeopleAgreem
         if not one.adjudicates and not one.by_model:
             labels = run.labels(one.id)
             counts.setdefault(one.id, [0] * most)[labels.index(one.label)] += 1
-    table = np.array([row for row in counts.values() if sum(row) > 1], dtype=np.intp)
-    if not len(table):
+    found = nominal_agreement(np.array([*counts.values()], dtype=np.intp).reshape(-1, most))
+    if found.raw is None:
         return None
-    bounds = alpha_interval(table)
-    return PeopleAgreement(
-        len(table),
-        1 - float(disagreements(table).mean()),
-        krippendorff_alpha(table),
-        bounds.low if bounds else None,
-        bounds.high if bounds else None,
-    )
+    return PeopleAgreement(found.units, found.raw, found.alpha, found.low, found.high)
 
 
 def changes(one: Calibration, other: Calibration) -> tuple[CalibratedRate, ...]:

@@ -138,7 +138,7 @@ def reply_images(
         found: dict[str, Image] = {}
         for pair in pairs:
             for id in wanted.get(pair.id, ()):
-                if [image.ref for image in pair.images] == run.replies[id].image_refs:
+                if [image.ref for image in pair.images] == [*run.replies[id].image_refs]:
                     found[id] = pair.images[0]
         return found
     return {}

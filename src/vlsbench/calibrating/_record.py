@@ -14,12 +14,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import PAIRS, judge_digest, read_run
+from vlsbench.evaluation import Ended, judge_digest, read_pairs, read_run
 from vlsbench.judge import Unscored, is_scored
 from vlsbench.schemas import decode_json
-from vlsbench.tables import read_rows
 
 RECORD = "calibration.jsonl"
 SHOWN = 20
@@ -29,20 +27,10 @@ MODEL = "model:"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """A reply that was judged, as `pairs.parquet` has it."""
+class Reply(Ended):
+    """A reply that was judged; its label is the judge's."""
 
-    id: str
-    category: str
-    harmful: bool
-    query: str
-    reply: str
-    label: str
-    """The judge's."""
-    image_refs: list[str]
-    cluster: str = ""
-    """Files of earlier versions have none."""
-    sample: int = 0
+    reply: str = ""
     unscored_reason: str = ""
     judge_votes: tuple[str, ...] = ()
 
@@ -55,11 +43,6 @@ class Reply:
     def divided(self) -> bool:
         """Whether no label came of them: a tie, which people can decide."""
         return self.disputed and self.unscored_reason == Unscored.JUDGE_DIVIDED
-
-    @property
-    def image(self) -> str:
-        """What its pair's images are known by: replies that share it are one cluster."""
-        return self.cluster or "|".join(self.image_refs) or self.id
 
     @property
     def sha256(self) -> str:
@@ -112,11 +95,10 @@ class CalibratedRun:
         self._path = self.folder / RECORD
         self.judge = judge_digest(self.summary)
         self.rubric = self.summary.rubric
-        rows = read_rows(self.folder / PAIRS, Reply, remedy="run the run's eval command again")
         several = self.summary.samples > 1
         self.replies = {
             f"{row.id}#{row.sample}" if several else row.id: row
-            for row in rows
+            for row in read_pairs(self.folder, Reply)
             if is_scored(row.label) or row.divided
         }
         """Id → reply, for all that the judge scored, and those over which its votes are divided."""
@@ -200,9 +182,8 @@ class CalibratedRun:
 
     def served_by(self) -> tuple[str, ...]:
         """Return what the judge's server called the models that judged."""
-        with Ledger.read(self.folder) as ledger:
-            judged = (call for call in ledger.calls() if call.role == "judge")
-            return tuple(sorted({call.reply.served_by or call.model for call in judged}))
+        judges = (one for one in self.summary.spend if one.role == "judge")
+        return tuple(sorted({name for one in judges for name in one.served or (one.model,)}))
 
 
 @dataclass(frozen=True, slots=True)

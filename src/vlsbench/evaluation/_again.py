@@ -48,9 +48,7 @@ def plan_again(
     judge: Judges,
     bench: Bench = "",
     judging: Judging | None = None,
-    budget: Budget | None = None,
-    connection: Connection | None = None,
-    output: Output | None = None,
+    **others: Any,
 ) -> EvaluationPlan:
     """Say what judging a run's replies again will do and cost; see `judge_again`."""
     named = run.folder if isinstance(run, Evaluation) else os.fspath(run)
@@ -83,9 +81,7 @@ def plan_again(
         sample=sample,
         judging=replace(judging, partial=judging.partial or before.get("partial", False)),
         images=convert(settings.get("images", {}), Images, str(folder)),
-        budget=budget,
-        connection=connection,
-        output=output,
+        **others,
     )
     # Where the set lies is part of its content, so one that moved is believed to be the same.
     content = found.identity["content"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vlsbench.agreement import alpha_interval, dawid_skene, krippendorff_alpha
+from vlsbench.agreement import dawid_skene, krippendorff_alpha, nominal_agreement
 from vlsbench.engine import Context, Outcome
 from vlsbench.evaluation._rows import PairRow
 from vlsbench.judge import Label, Rubric, Unscored, is_scored
@@ -97,8 +97,7 @@ class Votes:
         clusters = numbered(cluster for _, cluster in rows)
         side = self._rubric.safe if harmful else self._rubric.declined
         counted = [labels.index(label) for label in side]
-        counts = _counts(table, len(labels))
-        bounds = alpha_interval(counts)
+        agreed = nominal_agreement(_counts(table, len(labels)))
         return PanelResults(
             harmful,
             len(rows),
@@ -111,9 +110,9 @@ class Votes:
                 for name, votes in zip(self._judges, table.T, strict=True)
             ),
             tuple(self._pairwise(table, clusters, len(labels))),
-            krippendorff_alpha(counts),
-            bounds.low if bounds else None,
-            bounds.high if bounds else None,
+            agreed.alpha,
+            agreed.low,
+            agreed.high,
             sum(not is_scored(row.label) for row, _ in rows),
             tuple(row for row, _ in rows if len({*row.votes}) > 1),
         )
@@ -143,10 +142,7 @@ def _counts(table: NDArray[np.intp], kinds: int) -> NDArray[np.intp]:
 async def settle_by_errors(ctx: Context, kinds: Mapping[str, bool], rubric: Rubric) -> None:
     """Give every reply the label that is likeliest by the judges' errors (`--vote dawid-skene`).
 
-    Args:
-        ctx: With the run's ledger: outcomes whose label changes are replaced, their votes stay.
-        kinds: Record → whether its pair is harmful.
-        rubric: Whose labels they are.
+    `kinds` says of each record whether its pair is harmful. Votes stay as they were recorded.
     """
     for harmful in (True, False):
         labels = rubric.labels(harmful)

@@ -25,14 +25,7 @@ class Published:
 
 
 def differs(bench: str, view: str, judge: str, rubric: Rubric) -> tuple[str, ...]:
-    """Say in what a run differs from the paper's; nothing where their figures can stand together.
-
-    Args:
-        bench: Name of the set, `vlsbench` for the whole one.
-        view: Of the run.
-        judge: Its spec.
-        rubric: What it was told of the labels.
-    """
+    """Say in what a run differs from the paper's; nothing where figures can stand together."""
     model = judge.partition("@")[0].rpartition("/")[2].lower()
     theirs = model.startswith("gpt-4o") and "mini" not in model and " + " not in judge
     found = (

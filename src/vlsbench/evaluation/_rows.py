@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from vlsbench.engine import Call, Ledger, Outcome
 from vlsbench.errors import VlsbenchError
@@ -102,14 +103,17 @@ class Ended:
         return self.id, self.sample
 
 
-def read_pairs(run: Path) -> Iterator[Ended]:
-    """Read `pairs.parquet` of a finished run.
+Row = TypeVar("Row", bound=Ended)
+
+
+def read_pairs(run: Path, kind: type[Row] = Ended) -> Iterator[Row]:  # type: ignore[assignment]
+    """Read `pairs.parquet` of a finished run, as `Ended` or a kind of it with more columns.
 
     Raises:
         TableError: It is not there, or cannot be read.
     """
     remedy = "run the run's eval command again to write it"
-    for row in read_rows(run / PAIRS, Ended, remedy=remedy):
+    for row in read_rows(run / PAIRS, kind, remedy=remedy):
         # Files of earlier versions have no cluster.
         yield row if row.cluster else replace(row, cluster="|".join(row.image_refs) or row.id)
 

@@ -82,17 +82,7 @@ def judge_prompt(
     again: bool = False,
     rubric: Rubric = OURS,
 ) -> str:
-    """Write what the judge reads.
-
-    Args:
-        pair: What is judged; gives description and reason.
-        shown_text: The text that the target was given.
-        reply: The target's answer; hostile.
-        images: Whether images are sent along.
-        context: Whether description and reason are given.
-        again: Whether an earlier answer did not parse.
-        rubric: The labels and what they mean.
-    """
+    """Write what the judge reads; `context` adds description and reason to the hostile material."""
     blocks = [("QUERY", shown_text)]
     if context and pair.description:
         blocks.append(("DESCRIPTION", pair.description))
@@ -126,14 +116,7 @@ def _format(rubric: Rubric, harmful: bool) -> str:
 
 
 def parse_verdict(text: str, rubric: Rubric, harmful: bool) -> tuple[str, str]:
-    """Read a judge's answer: one object, exactly the fields asked for, a label that is allowed.
-
-    Returns:
-        Label and explanation.
-
-    Raises:
-        ValueError: It is anything else, a contradiction included.
-    """
+    """Return label and explanation; raise `ValueError` for all but the one object asked for."""
     written = {
         (number, words.strip().lower()): name for number, words, name in rubric.written(harmful)
     }

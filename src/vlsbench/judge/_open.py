@@ -138,18 +138,17 @@ def open_judge(
     """
     judging = judging or Judging()
     vote = Vote(judging.vote)  # from Python it may come as plain text
-    if isinstance(judge, Sequence) and not isinstance(judge, str) and len(judge) > 1:
-        if twice := next((one for one in judge if [*judge].count(one) > 1), None):
-            raise VlsbenchError(f"judge {twice} is given twice; --judge-repeats asks one again")
+    judges = [judge] if isinstance(judge, str) or not isinstance(judge, Sequence) else [*judge]
+    if not judges:
+        raise VlsbenchError("no judge given: give one, or several for a panel")
+    if twice := next((one for one in judges if judges.count(one) > 1), None):
+        raise VlsbenchError(f"judge {twice} is given twice; --judge-repeats asks one again")
+    if len(judges) > 1:
         alone = replace(judging, vote=Vote.MAJORITY)
-        return Panel([open_judge(one, connections, alone, context=context) for one in judge], vote)
+        return Panel([open_judge(one, connections, alone, context=context) for one in judges], vote)
     if vote is not Vote.MAJORITY:
         raise VlsbenchError(f"--vote {vote} needs several judges: repeat --judge")
-    if isinstance(judge, Sequence) and not isinstance(judge, str):
-        if not judge:
-            raise VlsbenchError("no judge given: give one, or several for a panel")
-        (judge,) = judge
-    found = _given(judge, "model")
+    found = _given(judges[0], "model")
     rubric = read_rubric(judging.rubric)
     if isinstance(found, str) and (form := harm_form(found, judging.form)).guard:
         if not form.replies:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from vlsbench.agreement import alpha_interval, disagreements, krippendorff_alpha
+from vlsbench.agreement import nominal_agreement
 from vlsbench.pairs import Pair
 from vlsbench.reviewing._verdicts import Answer, PersonVerdict, Question, Role, wanted
 from vlsbench.text import counted
@@ -122,13 +122,5 @@ def agreement(verdicts: Iterable[PersonVerdict]) -> tuple[QuestionAgreement, ...
 
 
 def _agreed(question: Question, counts: list[list[int]]) -> QuestionAgreement:
-    rated = np.array([c for c in counts if sum(c) >= 2], dtype=np.int64).reshape(-1, 2)
-    interval = alpha_interval(rated)
-    return QuestionAgreement(
-        question,
-        n=len(rated),
-        agreement=1 - float(disagreements(rated).mean()) if len(rated) else None,
-        alpha=krippendorff_alpha(rated),
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-    )
+    table = np.array(counts, dtype=np.intp).reshape(-1, 2)
+    return QuestionAgreement(question, *nominal_agreement(table))
