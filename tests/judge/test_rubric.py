@@ -200,8 +200,9 @@ async def test_functions_give_the_labels_of_the_rubric_and_others_say_that_they_
     question = replace(about("No."), rubric=read_rubric(mine))
     assert (await judge.judge(question, Model().ask)).label == "put away"
     assert judge.identity["rubric"] == read_rubric(mine).digest
-    with pytest.raises(VlsbenchError, match=r"judge offline .* follows no --rubric"):
-        open_judge("offline", Connections(), judging)
+    for own in ("offline", "string-matching"):
+        with pytest.raises(VlsbenchError, match=rf"judge {own} .* follows no --rubric"):
+            open_judge(own, Connections(), judging)
 
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9 _-]{0,10}", fullmatch=True)

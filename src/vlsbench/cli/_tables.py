@@ -265,7 +265,7 @@ def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
             cross.line(label, *(counts.get((label, after), 0) for after in columns))
         Console().print(cross)
         for move in sorted(moved, key=lambda move: (not move.moves_rate, -move.pairs))[:MOVES]:
-            effect = f", which moves the {rate}" if move.moves_rate else ""
+            effect = f" (moves the {rate})" if move.moves_rate else ""
             pairs = f"{counted(move.pairs, 'pair')}{effect}, such as {', '.join(move.some)}"
             say(f"{move.before} → {move.after}: {pairs}")
             if move.moves_rate:

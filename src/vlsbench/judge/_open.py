@@ -19,6 +19,7 @@ from vlsbench.judge._judge import Judge, Part, rubric_of
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
 from vlsbench.judge._panel import Panel, Vote
 from vlsbench.judge._rubric import SHIPPED, Rubric, read_rubric
+from vlsbench.judge._strings import STRINGS
 from vlsbench.models import FORMS, Connections, Params, meant
 from vlsbench.registry import Kind
 from vlsbench.text import did_you_mean
@@ -172,7 +173,7 @@ def open_judge(
             rubric=rubric,
         )
     elif rubric.identity and rubric_of(found).digest != rubric.digest:
-        if found is OFFLINE or not isinstance(found, FunctionJudge):
+        if found in (OFFLINE, STRINGS) or not isinstance(found, FunctionJudge):
             raise VlsbenchError(
                 f"judge {found.name} has labels of its own and follows no --rubric: name a model, "
                 "or a function of a Question, which gives one of its labels"
