@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.text import did_you_mean, first_line
+from vlsbench.text import csv_cell, did_you_mean, first_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -105,6 +106,17 @@ def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             count += 1
     return count
+
+
+def write_csv(rows: Iterable[Iterable[Any]], path: Path, columns: Iterable[str]) -> None:
+    """Write a CSV file for spreadsheets, none of whose cells they compute."""
+    with (
+        whole_file(path) as part,
+        open(part, "w", encoding="utf-8", errors="surrogatepass", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(map(csv_cell, row) for row in rows)
 
 
 def write_json(content: DataclassInstance, path: Path) -> None:

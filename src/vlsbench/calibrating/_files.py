@@ -5,7 +5,6 @@ Label Studio's formats: https://labelstud.io/guide/task_format, https://labelstu
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,10 +14,10 @@ from typing import Any
 from vlsbench.calibrating._label_studio import LabelStudioAnnotation
 from vlsbench.calibrating._record import MODEL, CalibratedRun, Given, listed
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import whole_file, write_text
+from vlsbench.files import whole_file, write_csv, write_text
 from vlsbench.pairs import Image, ImageError, RowError, load, read_table
 from vlsbench.schemas import convert
-from vlsbench.text import counted, csv_cell, csv_value, file_name
+from vlsbench.text import counted, csv_value, file_name, storable
 
 LABELS, TASKS, CONFIG, RUBRIC = "labels.csv", "tasks.json", "label-studio.xml", "rubric.md"
 COLUMNS = ("id", "query", "image", "reply", "choices", "label", "annotator", "role", "kind")
@@ -82,18 +81,13 @@ def write_tasks(
                     part.write_bytes(image.data)
             except (KeyError, ImageError):
                 missing += bool(reply.image_refs)
-            texts = {"id": id, "query": reply.query, "image": name, "reply": reply.reply}
+            said = {"query": storable(reply.query), "image": name, "reply": storable(reply.reply)}
+            texts = {"id": id, **said}
             choices = run.labels(id)
             rows.append([*texts.values(), " / ".join(choices), "", "", "", ""])
             options = [{"value": choice} for choice in choices]
             tasks.append({"data": {**texts, "image": shown, "choices": options}})
-        with (
-            whole_file(path) as part,
-            open(part, "w", encoding="utf-8", errors="replace", newline="") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows(map(csv_cell, row) for row in rows)
+        write_csv(rows, path, COLUMNS)
         write_text(json.dumps(tasks, indent=1), out / TASKS)
         write_text(_INTERFACE, out / CONFIG)
         kinds = sorted({run.replies[id].harmful for id in ids}, reverse=True)

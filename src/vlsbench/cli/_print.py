@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from itertools import chain, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.cells import cell_len
@@ -18,6 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vlsbench.text import block, terminal
+
+if TYPE_CHECKING:
+    from vlsbench.reviewing import Person
 
 LEAST = 16
 """Columns of a terminal that names keep, or more where a word is longer."""
@@ -39,18 +43,23 @@ def prose(*, stderr: bool = True, quiet: bool = False) -> Console:
     return console
 
 
-def print_links(links: Mapping[str, str], roles: Mapping[str, str]) -> None:
-    """Print people's secret links to a web app of this machine."""
-    console = prose(stderr=False)
-    for name, link in links.items():
-        what = "progress, for you only" if roles[name] == "organiser" else roles[name]
-        say(f"  {name} ({what}): {link}", console=console)
-    say(
-        "Each link is one person's secret: open each in a browser or profile of its own. "
-        "Ctrl-C stops; all answers are saved as they are given.",
-        style="dim",
-        console=console,
-    )
+def print_links(address: str, people: Iterable[Person], *, as_json: bool, **told: Any) -> None:
+    """Print people's secret links to a web app of this machine; as JSON with what else is told."""
+    links = {one: f"{address}/enter/{one.link}" for one in people}
+    if as_json:
+        print_json({**told, "links": {one.name: link for one, link in links.items()}})
+    else:
+        console = prose(stderr=False)
+        for one, link in links.items():
+            what = "progress, for you only" if one.role == "organiser" else one.role
+            say(f"  {one.name} ({what}): {link}", console=console)
+        say(
+            "Each link is one person's secret: open each in a browser or profile of its own. "
+            "Ctrl-C stops; all answers are saved as they are given.",
+            style="dim",
+            console=console,
+        )
+    sys.stdout.flush()
 
 
 def print_json(found: Any, indent: int | None = None) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -179,15 +179,7 @@ def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None
 
 
 def _serve(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None:
-    from vlsbench.reviewing import Person, label_replies
-
-    def ready(address: str, people: Sequence[Person]) -> None:
-        links = {one.name: f"{address}/enter/{one.link}" for one in people}
-        if as_json:
-            print_json({"links": links})
-        else:
-            print_links(links, {one.name: one.role for one in people})
-        sys.stdout.flush()
+    from vlsbench.reviewing import label_replies
 
     done = label_replies(
         run,
@@ -196,7 +188,7 @@ def _serve(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> Non
         port=config.port,
         sets=config.images_from,
         data=config.data,
-        ready=ready,
+        ready=partial(print_links, as_json=as_json),
     )
     if not as_json:
         say(f"{done.settled:,} of {done.replies:,} replies settled, {done.disputed:,} in dispute")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,14 +103,10 @@ def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
     from vlsbench import reviewing
 
     def ready(address: str, review: Review, people: Sequence[Person]) -> None:
-        links = {p.name: f"{address}/enter/{p.link}" for p in people}
-        if as_json:
-            print_json({"folder": config.folder, "links": links})
-        else:
+        if not as_json:
             pairs = counted(len(review.pairs), "pair")
             say(f"Review of {review.bench}: {pairs}, verdicts in {config.folder}/")
-            print_links(links, {p.name: p.role for p in people})
-        sys.stdout.flush()
+        print_links(address, people, as_json=as_json, folder=config.folder)
 
     reviewing.review(**values_of(config), ready=ready)
     if not as_json:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,13 @@ from vlsbench.evaluation._panel import PanelResults, Votes, settle_by_errors
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
-from vlsbench.evaluation._spend import Spend, spend_by_role
+from vlsbench.evaluation._spend import spend_by_role
 from vlsbench.evaluation._stages import ANSWER, JUDGE, REDRAWN, AnswerStage
 from vlsbench.evaluation._summary import (
     REPORT,
     SCHEMA,
     SUMMARY,
     Counts,
-    Group,
     Summary,
     read_summary,
 )
@@ -245,33 +244,26 @@ async def reopen_unscored(ledger: Ledger) -> int:
     return len(again)
 
 
-def _notes(
-    plan: EvaluationPlan,
-    groups: Sequence[Group],
-    simulated: bool,
-    complete: bool,
-    redrawn: int,
-    apart: Sequence[str],
-    noted: Sequence[str],
-    spend: Sequence[Spend],
-) -> tuple[str, ...]:
-    known = any(group.scored for group in groups if not group.harmful)
-    benign = any(not group.harmful for group in groups) or any(
+def _notes(plan: EvaluationPlan, ledger: Ledger, found: Summary) -> tuple[str, ...]:
+    known = any(group.scored for group in found.groups if not group.harmful)
+    benign = any(not group.harmful for group in found.groups) or any(
         not pair.harmful for pair in plan.selection
     )
+    redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
+    apart = found.published_differs
     notes = (
-        (SIMULATED_NOTE, simulated),
+        (SIMULATED_NOTE, found.simulated),
         *((GUARD_NOTE.format(one.name), "form" in one.identity) for one in members(plan.judge)),
         (OFFLINE_NOTE, any("offline" in one.identity for one in members(plan.judge))),
         (NO_BENIGN_NOTE, not known and not benign),
         (UNSCORED_BENIGN_NOTE, not known and benign),
-        (STOPPED_NOTE, not complete),
+        (STOPPED_NOTE, not found.complete),
         (REDRAWN_NOTE.format(counted(redrawn, "image")), bool(redrawn)),
         *((said, True) for said in plan.warnings()),
-        *((said, bool(said)) for one in spend if (said := one.served_otherwise())),
+        *((said, bool(said)) for one in found.spend if (said := one.served_otherwise())),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
     )
-    return (*(note for note, holds in notes if holds), *noted)
+    return (*(note for note, holds in notes if holds), *ledger.notes())
 
 
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
@@ -304,14 +296,12 @@ def _summary(
     plan: EvaluationPlan, ledger: Ledger, counts: Counts, panel: tuple[PanelResults, ...]
 ) -> Summary:
     pairs = plan.selection.pairs
-    complete = ledger.meta("complete") is not None
     spend, served_by = spend_by_role(ledger)
     simulated = pairs.simulated or any(map(is_simulated, {*served_by, plan.judge.name}))
-    redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
     groups = counts.overall()
     rows = published_results(pairs.name, str(plan.shown.view))
     apart = differs(pairs.name, str(plan.shown.view), plan.judge.name, plan.rubric) if rows else ()
-    return Summary(
+    found = Summary(
         schema=SCHEMA,
         vlsbench=__version__,
         run=plan.folder.name,
@@ -327,7 +317,7 @@ def _summary(
         rubric=plan.rubric,
         panel=panel,
         simulated=simulated,
-        complete=complete,
+        complete=ledger.meta("complete") is not None,
         started=ledger.meta("started") or "",
         finished=ledger.meta("complete") or "",
         pairs=len(plan.selection),
@@ -346,5 +336,5 @@ def _summary(
         unscored_words=counts.unscored_words(),
         published=() if apart else rows,
         published_differs=apart,
-        notes=_notes(plan, groups, simulated, complete, redrawn, apart, ledger.notes(), spend),
     )
+    return replace(found, notes=_notes(plan, ledger, found))

@@ -5,10 +5,9 @@ Label Studio's format: https://labelstud.io/guide/task_format and https://labels
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from jinja2 import Environment, PackageLoader
 
 from vlsbench.calibrating import LabelStudioAnnotation
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.files import whole_file, write_jsonl, write_text
+from vlsbench.files import whole_file, write_csv, write_jsonl, write_text
 from vlsbench.pairs import DROP_COLUMNS, Pair
 from vlsbench.reviewing._decide import Fate
 from vlsbench.reviewing._review import Review
@@ -35,7 +34,6 @@ from vlsbench.reviewing._verdicts import (
     asked,
 )
 from vlsbench.schemas import SchemaError, convert, read_json
-from vlsbench.text import csv_cell
 
 KEEP, DROP, UNDECIDED = "keep.csv", "drop.csv", "undecided.csv"
 LISTS = {KEEP: Fate.KEEP, DROP: Fate.DROP, UNDECIDED: Fate.OPEN}
@@ -93,7 +91,7 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
             write_jsonl(rows, out)
         else:
             cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
-            _write_csv(out, COLUMNS, cells)
+            write_csv(cells, out, COLUMNS)
         for name, fate in LISTS.items():
             # The score is the share of reviewers against.
             listed = (
@@ -101,7 +99,7 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
                 for one in decisions
                 if one.fate is fate
             )
-            _write_csv(out.with_name(name), DROP_COLUMNS, listed)
+            write_csv(listed, out.with_name(name), DROP_COLUMNS)
     except OSError as error:
         raise VlsbenchError(f"cannot write into {out.parent}: {error.strerror}") from None
     fates = Counter(one.fate for one in decisions)
@@ -126,16 +124,6 @@ def _row(bench: str, person: str, verdict: PersonVerdict) -> dict[str, Any]:
         *(list(verdict.codes), verdict.comment, at, verdict.shown),
     )
     return dict(zip(COLUMNS, values, strict=True))
-
-
-def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    with (
-        whole_file(path) as part,
-        open(part, "w", encoding="utf-8", errors="surrogatepass", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(map(csv_cell, row) for row in rows)
 
 
 def labelling_config() -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,9 @@ from pathlib import Path
 from vlsbench.auditing.card._card import Dropped
 from vlsbench.auditing.judged import JudgedPair
 from vlsbench.auditing.overlap import Channel, OverlapPair
-from vlsbench.files import whole_file
+from vlsbench.files import write_csv
 from vlsbench.judge import Part
 from vlsbench.pairs import DROP_COLUMNS
-from vlsbench.text import csv_cell
 
 PAIRS = "pairs.parquet"
 DROP = "drop.csv"
@@ -113,13 +111,7 @@ def write_drop_list(
         for id, one in scores.items()
         if one.value is not None and one.value >= threshold
     ]
-    with (
-        whole_file(path) as part,
-        open(part, "w", encoding="utf-8", errors="surrogatepass", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(DROP_COLUMNS)
-        for value, id, why in sorted(leaking):
-            writer.writerow(map(csv_cell, (bench, id, f"{-value:.4f}", why)))
+    rows = ((bench, id, f"{-value:.4f}", why) for value, id, why in sorted(leaking))
+    write_csv(rows, path, DROP_COLUMNS)
     unmeasured = sum(one.value is None for one in scores.values())
     return Dropped(threshold, path.name, len(leaking), len(scores) - len(leaking), unmeasured)
