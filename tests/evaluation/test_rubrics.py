@@ -214,3 +214,4 @@ def test_what_moves_a_rate_is_told_with_what_both_judges_said(tmp_path: Path) ->
     assert {one.before for one in moving} <= {"refusal", "warning"}
     assert all(one.because[0] and "strictly read" in one.because[1] for one in moving)
     assert not [one for one in moves if one.before == one.after and one.moves_rate]
+    assert all(len({*one.some}) == len(one.some) for one in moves)

@@ -184,7 +184,8 @@ def _check_alike(runs: Sequence[OpenRun]) -> None:
                 continue
             one, other = (_parts(each.summary.identity, keys) for each in (run, first))
             said = "; ".join(
-                f"{part}: {label(one.get(part), 58)}, not {label(other.get(part), 58)}"
+                f"{part}: {label(_told(run, one, part), 58)}, not "
+                f"{label(_told(first, other, part), 58)}"
                 for part in sorted(one.keys() | other.keys())
                 if one.get(part) != other.get(part)
             )
@@ -192,6 +193,13 @@ def _check_alike(runs: Sequence[OpenRun]) -> None:
                 lines.append(f"  {run.folder}: another {what} than {first.folder} ({said})")
     if len(lines) > 1:
         raise VlsbenchError("\n".join(lines))
+
+
+def _told(run: OpenRun, parts: Mapping[str, Any], part: str) -> Any:
+    """Return a part of a run's identity as a reader knows it: a rubric by its name."""
+    rubric = run.summary.rubric
+    told = part in ("rubric", "protocol")
+    return f"{rubric.name} ({rubric.digest[:8]})" if told else parts.get(part)
 
 
 def _parts(identity: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -103,11 +103,11 @@ def compare_runs(one: Path, other: Path) -> Comparison:
     )
 
     def move(label: str, then: str, moved: Sequence[tuple[Ended, Ended]]) -> Move:
-        harmful, ids = moved[0][0].harmful, tuple(row.id for row, _ in moved[:SOME])
+        harmful, ids = moved[0][0].harmful, tuple(dict.fromkeys(row.id for row, _ in moved))
         counted = [by.safe if harmful else by.declined for by in rubrics]
         differs = (label in counted[0]) is not (then in counted[1])
         said = moved[0][0].explanation, moved[0][1].explanation
-        return Move(harmful, label, then, len(moved), ids, differs, said)
+        return Move(harmful, label, then, len(moved), ids[:SOME], differs, said)
 
     def place(one: Move) -> tuple[bool, int, int]:
         return not one.harmful, first_labels.index(one.before), then_labels.index(one.after)
