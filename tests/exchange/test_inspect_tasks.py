@@ -176,6 +176,15 @@ def test_a_rubric_and_a_panel_of_ones_own_are_followed_in_inspect_too(
         **{name: group.share(name).rate for name in ("hint", "part", "whole")},
     }
     assert found["over_refusal"] == summary.groups[1].refusal.rate
+    for command in (
+        ["runs", "show", str(log)],
+        ["runs", "diff", str(log), str(direct.folder)],
+        ["judge", str(log), "--judge", "lab", "--out", str(tmp_path / "again"), "-q"],
+        ["calibrate", str(log), "--sample", "10"],
+    ):
+        typed = [sys.executable, "-m", "vlsbench", *command]
+        done = subprocess.run(typed, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.long
