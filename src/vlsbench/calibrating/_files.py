@@ -229,7 +229,7 @@ def _given(row: Mapping[str, Any], where: str) -> Given | None:
     return Given(id, label.lower(), by, role == "adjudicator", model)
 
 
-def _rows_of(task: dict[str, Any], where: str) -> Iterator[Mapping[str, Any]]:
+def _rows_of(task: Any, where: str) -> Iterator[Mapping[str, Any]]:
     """Yield an object that is a label, or the labels of one of Label Studio's tasks."""
     if "annotations" not in task:
         yield dict(task)

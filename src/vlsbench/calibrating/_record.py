@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Ended, judge_digest, read_pairs, read_run
+from vlsbench.evaluation import Ended, judge_digest, read_ended, read_run
 from vlsbench.judge import Unscored, is_scored
 from vlsbench.schemas import decode_json
 
@@ -98,7 +98,7 @@ class CalibratedRun:
         several = self.summary.samples > 1
         self.replies = {
             f"{row.id}#{row.sample}" if several else row.id: row
-            for row in read_pairs(self.folder, Reply)
+            for row in read_ended(self.folder, Reply)
             if is_scored(row.label) or row.divided
         }
         """Id → reply, for all that the judge scored, and those over which its votes are divided."""

@@ -43,6 +43,7 @@ from vlsbench.evaluation._rows import PAIRS as PAIRS
 from vlsbench.evaluation._rows import Ended as Ended
 from vlsbench.evaluation._rows import Key as Key
 from vlsbench.evaluation._rows import PairRow as PairRow
+from vlsbench.evaluation._rows import read_ended as read_ended
 from vlsbench.evaluation._rows import read_pairs as read_pairs
 from vlsbench.evaluation._rows import shared_pairs as shared_pairs
 from vlsbench.evaluation._run import NO_BENIGN_NOTE as NO_BENIGN_NOTE

@@ -106,8 +106,13 @@ class Ended:
 Row = TypeVar("Row", bound=Ended)
 
 
-def read_pairs(run: Path, kind: type[Row] = Ended) -> Iterator[Row]:  # type: ignore[assignment]
-    """Read `pairs.parquet` of a finished run, as `Ended` or a kind of it with more columns.
+def read_pairs(run: Path) -> Iterator[Ended]:
+    """Read `pairs.parquet` of a finished run; see `read_ended`."""
+    return read_ended(run, Ended)
+
+
+def read_ended(run: Path, kind: type[Row]) -> Iterator[Row]:
+    """Read `pairs.parquet` of a finished run, as a kind of `Ended` that may have more columns.
 
     Raises:
         TableError: It is not there, or cannot be read.
