@@ -270,7 +270,7 @@ def test_none_lifts_a_limit_of_the_file(vlsbench: Command, tmp_path: Path) -> No
     assert "0 is not at least 1" in wrong.stderr
 
 
-@pytest.mark.parametrize("command", ["eval", "audit", "build", "align", "release", "compare"])
+@pytest.mark.parametrize("command", ["eval", "build", "align", "release", "compare"])
 def test_a_template_is_printed_without_what_must_be_given(
     vlsbench: Command, tmp_path: Path, command: str
 ) -> None:

@@ -345,4 +345,4 @@ def test_a_model_that_is_nowhere_fails_in_seconds_with_one_line(vlsbench: Comman
 
 def test_a_judge_that_is_none_names_those_there_are(vlsbench: Command) -> None:
     done = evaluate(vlsbench, "lab/blind", "--judge", "rulez")
-    assert "there are offline, lab, or a model's spec" in one_line(done)
+    assert "there are offline, string-matching, lab, or a model's spec" in one_line(done)

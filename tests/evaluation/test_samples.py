@@ -245,7 +245,6 @@ def test_runs_are_compared_answer_by_answer_as_far_as_both_have_them(tmp_path: P
     assert (cell.n, cell.pairs, cell.samples) == (6, 6, 3)
     page = (tmp_path / "compared/compare.html").read_text("utf-8")
     assert "n 6 of 6 answers" in page
-    assert "2 pairs" in page
 
 
 class Moody:

@@ -14,7 +14,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from PIL import Image
 import vlsbench
 from vlsbench.config import Images
 from vlsbench.embed import difference_hash, differing
-from vlsbench.engine import Keep, Ledger, Record
+from vlsbench.engine import Budget, Context, Keep, Ledger, Record, StopSignal, Tally
 from vlsbench.evaluation import Evaluation, Output
 from vlsbench.pages import thumbnail
 from vlsbench.pairs import ImageData, MadeImage, Pair, Shrink, decode
@@ -186,6 +186,9 @@ def test_text_is_read_from_a_photo_that_lies(tmp_path: Path) -> None:
 
     def text_in(data: bytes) -> object:
         pair = Pair("1", "What is written here?", (MadeImage("photo", lambda: data),))
-        return asyncio.run(TextStage().run(Record("1", pair), cast("Any", None)))
+        with Ledger.write(tmp_path / "run") as ledger:
+            stop = StopSignal()
+            ctx = Context(ledger, (), Budget(stop, None, None, {}), stop, Tally())
+            return asyncio.run(TextStage().run(Record("1", pair), ctx))
 
     assert text_in(laid) == text_in(file_of(upright)) == Keep({"text": "KETTLE TOASTER"})

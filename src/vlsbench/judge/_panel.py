@@ -109,7 +109,7 @@ class Panel:
     @property
     def identity(self) -> Mapping[str, Any]:
         """See `Judge.identity`."""
-        if len(self.judges) == 1:
+        if len(self.judges) == 1 and not self._brief:
             return {**self.judges[0].identity, "repeats": len(self._all)}
         if self._brief:
             asked = [
