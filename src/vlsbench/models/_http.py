@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from vlsbench.config import Connection
 from vlsbench.models._adapted import LIMITS, Adapted
 from vlsbench.models._address import redact
 from vlsbench.models._answers import (
@@ -28,7 +29,7 @@ from vlsbench.models._answers import (
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
 from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
-from vlsbench.models._pace import Pace, SharedPace, most_tokens
+from vlsbench.models._pace import SharedPace, most_tokens
 from vlsbench.models._retry import Passing, RetryPolicy, retry_after, retrying
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
@@ -36,7 +37,7 @@ from vlsbench.text import first_line
 if TYPE_CHECKING:
     import aiohttp
 
-    from vlsbench.models._batch import BatchApi, Batching
+    from vlsbench.models._batch import BatchApi
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
@@ -53,7 +54,7 @@ class Server:
         api_key: str | None,
         connections: int,
         patience: RetryPolicy,
-        pace: Pace | None = None,
+        rates: Sequence[float | None] = (None, None),
     ) -> None:
         base, mark, query = url.partition("?")
         self.url = f"{base.rstrip('/')}{mark}{query}"
@@ -63,7 +64,8 @@ class Server:
         self.date = ""
         """What it last said the time is (HTTP `Date`)."""
         self._api_key = api_key
-        self._pace = pace or Pace()
+        self._rates = rates
+        self._paces: dict[str, SharedPace] = {}
         self._session: aiohttp.ClientSession | None = None
 
     def session(self) -> aiohttp.ClientSession:
@@ -94,17 +96,12 @@ class Server:
         base, mark, query = self.url.partition("?")
         return f"{base}{path}{mark}{query}"
 
-    def paced(self, spec: str) -> SharedPace:
-        """Return the pace of one of its models."""
-        return SharedPace(self._pace, self.url, self._api_key, spec)
-
     async def ask(
         self,
         spec: str,
         path: str,
         pieces: Sequence[bytes],
         read: Callable[[bytes], Reply],
-        pace: SharedPace | None = None,
         tokens: int = 0,
     ) -> Reply:
         """Answer one request, retrying what passes.
@@ -114,7 +111,6 @@ class Server:
             path: The endpoint, below the base URL.
             pieces: The request's JSON.
             read: Reads a good answer; raises `ValueError` where it is none.
-            pace: The model's, kept between calls.
             tokens: The most that question and answer can hold.
 
         Returns:
@@ -125,16 +121,18 @@ class Server:
             FatalCall: No request can succeed.
         """
         attempts = uncounted = 0
-        paced = pace or self.paced(spec)
+        pace = self._paces.get(spec)
+        if pace is None:
+            pace = self._paces[spec] = SharedPace(self._rates, self.url, self._api_key, spec)
 
         async def once() -> Reply:
             nonlocal attempts, uncounted
             attempts += 1
             try:
                 async with self.limiter:
-                    await paced.take(tokens)
-                    reply = await self._once(spec, path, pieces, read, paced)
-                paced.give_back(tokens, reply.usage)
+                    await pace.take(tokens)
+                    reply = await self._once(spec, path, pieces, read)
+                pace.give_back(tokens, reply.usage)
             except Passing as error:
                 uncounted += error.uncounted
                 raise
@@ -165,7 +163,6 @@ class Server:
         path: str,
         pieces: Sequence[bytes],
         read: Callable[[bytes], Reply],
-        pace: SharedPace,
     ) -> Reply:
         import aiohttp
 
@@ -195,7 +192,7 @@ class Server:
         except ValueError as error:
             raise FatalCall(f"{self.url} is no usable address: {first_line(error)}") from None
         self.answered, self.date = True, headers.get("Date", "")
-        pace.learn(headers)
+        self._paces[spec].learn(headers)
         latency = time.perf_counter() - began
         after = retry_after(headers.get("Retry-After"))
         if 200 <= status < 300:
@@ -240,6 +237,8 @@ class Server:
 
     async def close(self) -> None:
         """Close all connections."""
+        for pace in self._paces.values():
+            pace.close()
         if self._session:
             await self._session.close()
             self._session = None
@@ -278,7 +277,7 @@ class HttpChat:
         *,
         file_images: bool = False,
         learns: bool = True,
-        batching: Batching | None = None,
+        batching: Connection | None = None,
     ) -> None:
         """Name a model.
 
@@ -296,7 +295,6 @@ class HttpChat:
         self.name = name
         self.batching = batching
         self._server = server
-        self._paced = server.paced(spec)
         self._file_images = file_images
         self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
         self.adapted = Adapted(LIMITS[self._official], learns=learns)
@@ -314,7 +312,6 @@ class HttpChat:
 
     async def close(self) -> None:
         """Close the server's connections."""
-        self._paced.close()
         await self._server.close()
 
     @property
@@ -389,9 +386,8 @@ class HttpChat:
                 pieces = self._pieces(sent)
             except ImageError as error:
                 return Reply("", Finish.REJECTED, detail=str(error))
-            reply = await self._server.ask(
-                self.spec, self.path, pieces, self.read, self._paced, most_tokens(sent)
-            )
+            tokens = most_tokens(sent)
+            reply = await self._server.ask(self.spec, self.path, pieces, self.read, tokens)
             # Another request may have found out meanwhile.
             changed = reply.finish is Finish.REJECTED and known != self.adapted.changes
             if not (self.adapted.learn(sent, reply) or changed):
