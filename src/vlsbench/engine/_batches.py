@@ -35,6 +35,7 @@ from vlsbench.models import (
     BATCH_PRICE,
     BATCH_QUIET,
     ENDED,
+    BatchApi,
     BatchState,
     ChatModel,
     FatalCall,
@@ -71,7 +72,7 @@ class Batch:
     def __init__(self, row: BatchRow, model: HttpChat, keys: Iterable[str] = ()) -> None:
         self.row = row
         self.model = model
-        self.api = model.batch_api()
+        self.api = BatchApi(model)
         self.keys = set(keys)
         self.asked: list[Statement] = []
         """Record what it asks."""
@@ -126,7 +127,7 @@ class Batches:
 
     async def _looked_for(self, row: BatchRow, model: HttpChat) -> BatchRow:
         """Find out whether a batch was created before the process died."""
-        api = model.batch_api()
+        api = BatchApi(model)
         try:
             # Without a file on record there was nothing to create a batch of.
             for _ in range(2 if row.file else 0):
@@ -193,7 +194,7 @@ class Batches:
         settings = model.batching
         assert settings is not None
         try:
-            line = model.batch_line(key, request)
+            line = BatchApi(model).line(key, request)
         except ImageError:
             return None
         size, most = sum(map(len, line)), settings.batch_mb * 1e6
@@ -291,7 +292,7 @@ class Batches:
         assert row.file is not None
         for left in reversed(range(CREATES)):
             try:
-                made = await api.create(row.file, batch.model.batch_path, row.name)
+                made = await api.create(row.file, row.name)
             except Passing as error:
                 await asyncio.sleep(error.after_s or PAUSE_S)
                 made = await api.find(row.name)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlsbench.lab._asked import Refused
 from vlsbench.lab._faults import draw_number
+from vlsbench.lab._setup import Setup
 from vlsbench.models import to_json
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ Answer = Callable[[bytes], Awaitable[Mapping[str, Any]]]
 
 ENDPOINT = "/v1/chat/completions"
 PAGE = 100
+LATE = {"code": "batch_expired", "message": "Not executed in time."}
 FULL = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached."}
 
 
@@ -39,21 +41,11 @@ class _Job:
 class LabBatches:
     """Files and batches of one server; a batch is answered when it is looked at in time."""
 
-    def __init__(
-        self, answer: Answer, faults: Mapping[str, float], seed: int, seconds: float
-    ) -> None:
-        """Start empty.
-
-        Args:
-            answer: Answers one request.
-            faults: Fault → rate.
-            seed: Decides what the faults strike.
-            seconds: From a batch's creation to its end.
-        """
+    def __init__(self, answer: Answer, faults: Mapping[str, float], setup: Setup) -> None:
+        """Start empty; take what answers a request, the rates of faults, and the settings."""
         self._answer = answer
         self._faults = faults
-        self._seed = seed
-        self._seconds = seconds
+        self._setup = setup
         self._files: dict[str, bytes] = {}
         self._jobs: dict[str, _Job] = {}
         self._asked: Counter[str] = Counter()
@@ -77,7 +69,7 @@ class LabBatches:
         """Tell whether a fault strikes this time."""
         name = f"{fault} {what}"
         self._asked[name] += 1
-        drawn = draw_number(self._seed, fault, *what, self._asked[name])
+        drawn = draw_number(self._setup.seed, fault, *what, self._asked[name])
         return drawn < self._faults.get(fault, 0.0)
 
     async def _upload(self, request: web.Request) -> web.Response:
@@ -108,15 +100,12 @@ class LabBatches:
             **asked,
             "id": f"batch_{time.time_ns():x}",
             "object": "batch",
-            "errors": None,
             "status": "in_progress",
-            "output_file_id": None,
-            "error_file_id": None,
             "created_at": int(time.time()),
             "request_counts": {"total": total, "completed": 0, "failed": 0},
         }
         fault = next((f for f in ("batch_expired", "batch_full") if self.strikes(f, number)), "")
-        self._jobs[told["id"]] = _Job(told, time.monotonic() + self._seconds, fault)
+        self._jobs[told["id"]] = _Job(told, time.monotonic() + self._setup.batch_s, fault)
         if self.strikes("batch_lost", number) and request.transport:
             request.transport.abort()
         return web.json_response(told)
@@ -152,11 +141,9 @@ class LabBatches:
         errors: list[bytes] = []
         for number, text in enumerate(lines):
             line = json.loads(text)
-            said: dict[str, Any] = {"custom_id": line["custom_id"], "response": None, "error": None}
-            if expired and number >= len(lines) // 2:
-                said["error"] = {"code": "batch_expired", "message": "Not executed in time."}
-            else:
-                said["response"] = await self._one(line)
+            said = {"custom_id": line["custom_id"], "response": None, "error": LATE}
+            if not expired or number < len(lines) // 2:
+                said |= {"response": await self._one(line), "error": None}
             good = said["response"] and said["response"]["status_code"] == 200
             (answers if good else errors).append(json.dumps(said).encode() + b"\n")
         for kind, some in (("output", answers), ("error", errors)):

@@ -71,7 +71,7 @@ class LabServer:
         self._by_model: Counter[str] = Counter()
         self._seen: Counter[bytes] = Counter()
         self._paid: Counter[bytes] = Counter()
-        self._batches = LabBatches(self._batched, self._faults, setup.seed, setup.batch_s)
+        self._batches = LabBatches(self._batched, self._faults, setup)
 
     def app(self) -> web.Application:
         """Build the application."""

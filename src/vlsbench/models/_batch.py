@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from vlsbench.models._answers import DETAIL_CHARS, read_error, words_of
-from vlsbench.models._chat import FatalCall, Reply
-from vlsbench.models._http import CONNECT_TIMEOUT_S, Server, to_json
+from vlsbench.models._chat import FatalCall, Reply, Request
+from vlsbench.models._http import CONNECT_TIMEOUT_S, HttpChat, to_json
 from vlsbench.models._prices import Price
 from vlsbench.models._retry import Passing, retry_after, retrying
 from vlsbench.text import first_line, storable
@@ -119,31 +119,31 @@ class BatchApi:
     again, and `FatalCall` where the server refuses the key or has no batches.
     """
 
-    def __init__(self, spec: str, server: Server) -> None:
-        """Take the model's spec, for errors, and its server."""
-        self._spec = spec
-        self._server = server
+    def __init__(self, model: HttpChat) -> None:
+        """Take the model."""
+        self._model = model
+        self._server = model.server
+        self._endpoint = f"/v1{model.path}"
+
+    def line(self, key: str, request: Request) -> list[bytes]:
+        """Return the line, in pieces, that asks this in a batch's file. Raises `ImageError`."""
+        head = to_json({"custom_id": key, "method": "POST", "url": self._endpoint})
+        pieces = self._model.pieces(self._model.adapted.request(request))
+        return [head[:-1], b',"body":', *pieces, b"}\n"]
 
     async def upload(self, path: Path) -> str:
         """Upload a file of requests; return the server's id of it."""
         return self._there(await self._retried(_File, "POST", "/files", upload=path)).id
 
-    async def create(self, file: str, endpoint: str, name: str) -> BatchState:
+    async def create(self, file: str, name: str) -> BatchState:
         """Create a batch, once: where the answer is lost, the batch may exist all the same.
 
         Args:
             file: Id of an uploaded file.
-            endpoint: Such as `/v1/chat/completions`.
             name: Ours; `find` finds the batch by it.
         """
-        body = to_json(
-            {
-                "input_file_id": file,
-                "endpoint": endpoint,
-                "completion_window": WINDOW,
-                "metadata": {OURS: name},
-            }
-        )
+        asked = {"input_file_id": file, "endpoint": self._endpoint, "completion_window": WINDOW}
+        body = to_json({**asked, "metadata": {OURS: name}})
         headers = {"Content-Type": "application/json"}
         made: BatchState | None = await self._once(
             BatchState, "POST", "/batches", data=body, headers=headers
@@ -174,7 +174,8 @@ class BatchApi:
     def _there(self, answer: T | None) -> T:
         if answer is None:
             raise FatalCall(
-                f"{self._spec}: no batches at {self._server.url} (http 404): go on without --batch"
+                f"{self._model.spec}: no batches at {self._server.url} (http 404): go on without "
+                "--batch"
             )
         return answer
 
@@ -223,9 +224,10 @@ class BatchApi:
         if not 200 <= response.status < 300:
             after = retry_after(response.headers.get("Retry-After"))
             # Either raises, or says what the server would not take.
-            reply = server.not_ok(self._spec, response.status, read_error(body), after)
+            spec = self._model.spec
+            reply = server.not_ok(spec, response.status, read_error(body), after)
             raise FatalCall(
-                f"{self._spec}: the server refuses a batch ({reply.detail}): go on without --batch"
+                f"{spec}: the server refuses a batch ({reply.detail}): go on without --batch"
             )
         try:
             return msgspec.json.decode(body, type=kind)

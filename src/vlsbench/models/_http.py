@@ -37,8 +37,6 @@ from vlsbench.text import first_line
 if TYPE_CHECKING:
     import aiohttp
 
-    from vlsbench.models._batch import BatchApi
-
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
 """An answer larger than this is a fault of the server."""
@@ -294,7 +292,7 @@ class HttpChat:
         self.endpoint = server.url
         self.name = name
         self.batching = batching
-        self._server = server
+        self.server = server
         self._file_images = file_images
         self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
         self.adapted = Adapted(LIMITS[self._official], learns=learns)
@@ -308,35 +306,19 @@ class HttpChat:
     @property
     def told_date(self) -> str:
         """What the server last said the time is (HTTP `Date`); empty where it did not."""
-        return self._server.date
+        return self.server.date
 
     async def close(self) -> None:
         """Close the server's connections."""
-        await self._server.close()
+        await self.server.close()
 
     @property
     def connections(self) -> int:
         """Requests in flight at its server, at most."""
-        return self._server.limiter.most
+        return self.server.limiter.most
 
-    @property
-    def batch_path(self) -> str:
-        """The endpoint as the lines of a batch name it."""
-        return f"/v1{self.path}"
-
-    def batch_api(self) -> BatchApi:
-        """Return the batches of its server."""
-        from vlsbench.models._batch import BatchApi
-
-        return BatchApi(self.spec, self._server)
-
-    def batch_line(self, key: str, request: Request) -> list[bytes]:
-        """Return the pieces of a line that asks this in a batch's file. Raises `ImageError`."""
-        head = {"custom_id": key, "method": "POST", "url": self.batch_path}
-        pieces = self._pieces(self.adapted.request(request))
-        return [to_json(head)[:-1], b',"body":', *pieces, b"}\n"]
-
-    def _pieces(self, request: Request) -> list[bytes]:
+    def pieces(self, request: Request) -> list[bytes]:
+        """Return the JSON of a request, as it is sent, in pieces. Raises `ImageError`."""
         images: list[tuple[bytes, bytes]] = []
         content: list[dict[str, Any]] = []
         marker = "spliced-image"
@@ -383,11 +365,11 @@ class HttpChat:
         while True:
             known, sent = dict(self.adapted.changes), self.adapted.request(request)
             try:
-                pieces = self._pieces(sent)
+                pieces = self.pieces(sent)
             except ImageError as error:
                 return Reply("", Finish.REJECTED, detail=str(error))
             tokens = most_tokens(sent)
-            reply = await self._server.ask(self.spec, self.path, pieces, self.read, tokens)
+            reply = await self.server.ask(self.spec, self.path, pieces, self.read, tokens)
             # Another request may have found out meanwhile.
             changed = reply.finish is Finish.REJECTED and known != self.adapted.changes
             if not (self.adapted.learn(sent, reply) or changed):
