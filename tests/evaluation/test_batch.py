@@ -206,7 +206,7 @@ def command(url: str, out: Path, *more: str) -> list[str]:
 
 def wait_for_a_batch(out: Path, process: subprocess.Popen[str], submitted: int = 0) -> None:
     """Wait until a batch is on its way, and so many are submitted."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(VlsbenchError):  # no record yet
             rows = [row for row in batches(out) if row.state not in OVER]

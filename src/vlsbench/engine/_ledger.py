@@ -212,7 +212,9 @@ class Ledger:
 
     def is_written(self) -> bool:
         """Tell whether a process has the run open for writing."""
-        lock = filelock.FileLock(self.folder / "lock")
+        lock = filelock.FileLock(file := self.folder / "lock")
+        if not file.exists():
+            return False
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
