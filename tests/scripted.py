@@ -95,8 +95,8 @@ def scripted(say: Callable[[Asked], Said] = answer) -> Iterator[Scripted]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            sent = self.rfile.read(int(self.headers["Content-Length"]))
-            body = json.loads(sent) if "json" in self.headers["Content-Type"] else {}
+            sent = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            body = json.loads(sent) if "json" in self.headers.get("Content-Type", "") else {}
             asked = Asked(self.path, dict(self.headers.items()), body)
             with lock:
                 played.asked.append(asked)
@@ -108,6 +108,8 @@ def scripted(say: Callable[[Asked], Said] = answer) -> Iterator[Scripted]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
+
+        do_GET = do_POST
 
         def log_message(self, *_: Any) -> None:
             pass

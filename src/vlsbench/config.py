@@ -375,17 +375,14 @@ class Connection:
     batch_mb: Annotated[
         float, Option("Megabytes of one batch's file at most.", least=0.001, metavar="MB")
     ] = 200.0
-    batch_quiet_s: Annotated[
-        float,
-        Option(
-            "Submit a batch when no call has joined it for this many seconds.",
-            flags=("--batch-quiet",),
-            least=0.01,
-        ),
-    ] = 5.0
     batch_poll_s: Annotated[
         float,
-        Option("Seconds between two looks at a batch.", flags=("--batch-poll",), least=0.01),
+        Option(
+            "Seconds between two looks at a batch; one that no call joins for a sixth of that is "
+            "submitted.",
+            flags=("--batch-poll",),
+            least=0.01,
+        ),
     ] = 30.0
     executor: Annotated[
         Literal["local", "ray"],

@@ -404,7 +404,7 @@ def test_measure_b_in_batches_finds_the_same(tmp_path: Path) -> None:
     with lab.running(batch_s=0.05) as url:
         judge = f"harm@{url}"
         plain = run("lab/leaky?n=20", tmp_path / "a" / "r", judge=judge)
-        more = {"batch": True, "batch_quiet_s": 0.1, "batch_poll_s": 0.05}
+        more = {"batch": True, "batch_poll_s": 0.3}
         found = run("lab/leaky?n=20", tmp_path / "b" / "r", judge=judge, reuse=(), **more)
         assert lab.stats(url)["batched"] > 40
     assert found.group == plain.group

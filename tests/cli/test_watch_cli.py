@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -33,17 +34,38 @@ def test_a_run_of_another_process_is_watched(vlsbench: Command, tmp_path: Path) 
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             while process.poll() is None and calls(out) < 40:
                 time.sleep(0.05)
-            during = json.loads(vlsbench("runs", "watch", "r", "--once", "--json").stdout)
-            assert during["state"] == "started"
-            assert 0 < during["ended"] < during["expected"] == 60
-            assert during["calls"] >= 40
-            assert during["calls_per_s"] > 1
-            assert during["cost"] > 0
-            assert during["seconds_left"] > 0
+            shown = json.loads(vlsbench("runs", "show", "r", "--json").stdout)
+            assert (shown["state"], shown["summary"]) == ("running", None)
+            during = vlsbench("runs", "watch", "r")
             process.communicate()
-    said = vlsbench("runs", "watch", "r").stdout
-    assert "finished: 60 of 60 ended" in said
+    assert during.stdout == "finished\n"
+    said = " ".join(during.stderr.split())
+    assert "60 of 60 records" in said
+    assert re.search(r" [1-9][0-9.]* calls/s · \$0\.\d+ · [1-9]\d* unscored", said)
     assert "judge_refused" in said
+
+
+def test_a_killed_run_is_said_to_be_killed(vlsbench: Command, tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    with lab.running(latency=0.2) as url:
+        command = [
+            *(sys.executable, "-m", "vlsbench", "eval", "lab/leaky?n=60", "--out", str(out)),
+            *("--model", f"careful@{url}", "--judge", "offline", "--no-probe", "-c", "2"),
+        ]
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            while process.poll() is None and calls(out) < 4:
+                time.sleep(0.05)
+            process.kill()
+    said = vlsbench("runs", "watch", "r")
+    assert said.returncode == 0
+    assert said.stdout == "killed\n"
+
+
+def test_a_build_is_watched(vlsbench: Command) -> None:
+    vlsbench("build", "lab", "--lab", "in-process", "--limit", "1", "--out", "built", "--quiet")
+    assert vlsbench("runs", "watch", "built").stdout == "finished\n"
 
 
 def test_a_folder_without_a_run_is_said_to_hold_none(vlsbench: Command, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 import time
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.evaluation.runs import run
+from tests.scripted import Asked, Said, answer, refuse, scripted
 from vlsbench import lab
+from vlsbench.files import cache_folder
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +29,10 @@ def took(began: float) -> float:
 
 @pytest.mark.long
 def test_processes_share_a_given_rate(tmp_path: Path) -> None:
-    pairs, per_second = 30, 10
+    pairs, per_second = 20, 10
     with lab.running() as url:
         began = time.monotonic()
-        both = [
+        all_three = [
             subprocess.Popen(
                 [
                     *(sys.executable, "-m", "vlsbench", "eval", f"lab/leaky?n={pairs}"),
@@ -38,23 +42,91 @@ def test_processes_share_a_given_rate(tmp_path: Path) -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            for name in ("a", "b")
+            for name in ("a", "b", "c")
         ]
-        assert [process.wait() for process in both] == [0, 0]
-        # Each alone would take half of that.
-        assert took(began) >= 2 * pairs / per_second - 1
-        assert lab.stats(url)["paid"] == 2 * pairs
+        assert [process.wait() for process in all_three] == [0, 0, 0]
+        # Each alone would take a third of that.
+        assert took(began) >= 3 * pairs / per_second - 1
+        assert lab.stats(url)["paid"] == 3 * pairs
+
+
+class Limited:
+    """A server that answers so many requests a minute, all at once or later, and says so."""
+
+    def __init__(self, rpm: float) -> None:
+        self.rpm = self.left = rpm
+        self.at = time.monotonic()
+        self.refused = 0
+
+    def __call__(self, asked: Asked) -> Said:
+        now = time.monotonic()
+        self.left = min(self.rpm, self.left + (now - self.at) * self.rpm / 60)
+        self.at = now
+        if self.left < 1:
+            self.refused += 1
+            return refuse(429, "Rate limit reached.", "rate_limit_exceeded")
+        self.left -= 1
+        told = {"limit": f"{self.rpm:g}", "remaining": str(int(self.left))}
+        said = answer(asked)
+        headers = {f"x-ratelimit-{name}-requests": value for name, value in told.items()}
+        return Said(said.body, said.status, headers)
+
+
+def ask_limited(server: Limited, out: Path, pairs: int, concurrency: int = 4) -> None:
+    with scripted(server) as played:
+        run(
+            f"lab/leaky?n={pairs}",
+            out,
+            model=f"m@{played.url}",
+            judge="offline",
+            concurrency=concurrency,
+        )
 
 
 @pytest.mark.long
 def test_what_the_server_tells_of_its_rate_is_kept_to(tmp_path: Path) -> None:
-    with lab.running(rpm=300) as url:
+    server, began = Limited(120), time.monotonic()
+    ask_limited(server, tmp_path / "r", 128)
+    assert server.refused == 0  # never told to wait
+    assert took(began) >= 3  # 120 at once, then 2 a second
+
+
+@pytest.mark.long
+def test_a_limit_that_shrinks_is_kept_to(tmp_path: Path) -> None:
+    class Shrinking(Limited):
+        def __call__(self, asked: Asked) -> Said:
+            if self.rpm == 6000 and self.left < 5990:
+                self.rpm, self.left = 120, 4
+            return super().__call__(asked)
+
+    server = Shrinking(6000)
+    ask_limited(server, tmp_path / "r", 30)
+    assert server.refused <= 4  # those in flight when it shrank
+
+
+def test_a_broken_file_of_rates_stops_nobody_and_is_replaced(tmp_path: Path) -> None:
+    file = cache_folder() / "rates.sqlite"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"no database" * 100)
+    for name in "ab":
+        with lab.running() as url:
+            began = time.monotonic()
+            asked = {"model": f"careful@{url}", "judge": "offline"}
+            run("lab/leaky?n=5", tmp_path / name / "r", **asked, rpm=120)
+            assert took(began) >= 1  # a pace is kept all the same
+    with contextlib.closing(sqlite3.connect(file)) as rates:
+        assert rates.execute("SELECT count(*) FROM full").fetchone() == (1,)
+
+
+def test_what_a_wrong_clock_left_holds_nobody_back(tmp_path: Path) -> None:
+    with lab.running() as url:
+        asked = {"model": f"careful@{url}", "judge": "offline", "rpm": 600}
+        run("lab/leaky?n=3", tmp_path / "a" / "r", **asked)
+        with contextlib.closing(sqlite3.connect(cache_folder() / "rates.sqlite")) as rates, rates:
+            rates.execute("UPDATE full SET at = at + 86400")
         began = time.monotonic()
-        run("lab/leaky?n=320", tmp_path / "r", model=f"careful@{url}", judge="offline")
-        counts = lab.stats(url)
-    assert counts["by_fault"] == {}  # never told to wait
-    assert counts["requests"] == 320
-    assert took(began) >= 3  # 300 at once, then 5 a second
+        run("lab/leaky?n=3", tmp_path / "b" / "r", **asked)
+        assert took(began) < 20
 
 
 def test_tokens_are_counted_by_what_a_reply_took_not_by_its_limit(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_inspects_batches_are_used_and_priced_by_half(
             model="inspect/openai/gpt-4o",
             judge="inspect/openai/gpt-4o-mini",
             budget=Budget(price="1,2"),
-            connection=Connection(batch=True, batch_quiet_s=0.2, batch_poll_s=0.1),
+            connection=Connection(batch=True, batch_poll_s=0.6),
             output=Output(out=tmp_path / "r", progress=False, gallery=0),
         )
         counts = lab.stats(url)

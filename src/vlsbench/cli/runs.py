@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from vlsbench.cli._config import AsJson
 from vlsbench.cli._print import Listing, print_json, say
@@ -20,7 +17,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
-    from vlsbench.engine import BatchRow, Standing
+    from vlsbench.engine import BatchRow
 
 app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
 
@@ -108,7 +105,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     from vlsbench.cli.build import print_build
     from vlsbench.cli.guard import print_guard
     from vlsbench.cli.judge_card import print_judge_card
-    from vlsbench.engine import FILE, Ledger, read_batches
+    from vlsbench.engine import FILE, Ledger, read_batches, state_of
     from vlsbench.evaluation import SUMMARY, Evaluation, read_summary
     from vlsbench.examining import CARD, read_judge_card
     from vlsbench.guarding import read_guard
@@ -123,7 +120,7 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     with Ledger.read(run) as ledger:
         events, batches = ledger.events(), read_batches(ledger)
         ended, pairs, expected = len(ledger.ended()), ledger.meta("pairs"), ledger.expected()
-        view = ledger.meta("view")
+        view, state = ledger.meta("view"), state_of(ledger)
     if pairs is None and view != VIEW:
         raise VlsbenchError(
             f"{run} has no results of its own: it keeps what an audit read from images "
@@ -138,20 +135,21 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     }
     whole = run / SUMMARY, read_summary, lambda one: print_summary(Evaluation(run, one))
     file, read, print_found = others.get(view, whole)
-    if batches and not as_json:
-        _print_batches(batches)
-    if not file.is_file():
-        of = "" if pairs is None else f" of {expected:,}"
-        raise VlsbenchError(
-            f"{run} has no {file.name} yet: the run was left with {ended:,}{of} "
-            "ended; the command that began it goes on and writes it"
-        )
-    found = read(file)
+    found = read(file) if file.is_file() else None
     if as_json:
         listed = [{"at": at, "kind": kind, **detail} for at, kind, detail in events]
-        told = {"summary": asdict(found), "events": listed}
-        print_json(told | {"batches": [asdict(row) for row in batches]} if batches else told)
+        told: dict[str, Any] = {"state": state, "summary": found and asdict(found)}
+        told |= {"events": listed, "batches": [asdict(row) for row in batches]}
+        print_json(told)
         return
+    if batches:
+        _print_batches(batches)
+    if found is None:
+        of = "" if pairs is None else f" of {expected:,}"
+        raise VlsbenchError(
+            f"{run} has no {file.name} yet: {state}, {ended:,}{of} ended; the command that began "
+            "it goes on and writes it"
+        )
     print_found(found)
     for at, kind, detail in events[-20:]:
         when = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
@@ -173,60 +171,17 @@ def _print_batches(rows: Iterable[BatchRow]) -> None:
 
 
 @app.command()
-def watch(
-    run: Folder,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
-    once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
-    as_json: AsJson = False,
-) -> None:
+def watch(run: Folder) -> None:
     """Watch a run that another process writes, until it ends: rate, cost, unscored, time left.
 
-    Reads the record and writes nothing. `--json` prints one object a look.
+    Reads the record and writes nothing.
 
-    **Examples**
-
-    - `vlsbench runs watch runs/A`
-
-    - `vlsbench runs watch builds/lab --once`
+    **Example:** `vlsbench runs watch runs/A`
     """
-    from vlsbench.engine import Ledger, Watch
+    from vlsbench.engine import Ledger, watch_run
 
-    with Ledger.read(_ledger_of(run)) as ledger, Live(auto_refresh=False) as live:
-        watcher = Watch(ledger)
-        while True:
-            began = time.monotonic()
-            standing = watcher.look()
-            if as_json:
-                print_json(standing)
-            elif live.console.is_terminal:
-                live.update(Text("\n".join(_standing(standing))), refresh=True)
-            else:
-                say(*_standing(standing))
-            if once or standing.state in ("finished", "stopped"):
-                return
-            # A record of millions takes its time to read.
-            time.sleep(max(every, 5 * (time.monotonic() - began)))
-
-
-def _standing(now: Standing) -> Iterator[str]:
-    of = f" of {now.expected:,}" if now.expected else ""
-    cost = f"${now.cost:,.2f}" + (
-        f" and {counted(now.cost_unknown, 'call')} of unknown cost" if now.cost_unknown else ""
-    )
-    parts = [
-        f"{now.state}: {now.ended:,}{of} ended",
-        f"{now.calls_per_s:.1f} calls/s",
-        f"{counted(now.calls, 'call')}, {now.reused:,} reused, {cost}",
-        f"last record {timedelta(seconds=round(now.still_s))} ago",
-    ]
-    if now.seconds_left is not None:
-        parts.append(f"{timedelta(seconds=round(now.seconds_left))} left")
-    yield " · ".join(parts)
-    if now.unscored:
-        yield "unscored: " + ", ".join(f"{n:,} {reason}" for reason, n in now.unscored.items())
-    for row in now.batches:
-        told = f"{row.answered:,} of {counted(row.requests, 'request')} answered"
-        yield f"batch {row.remote or row.name}: {row.state}, {told}"
+    with Ledger.read(_ledger_of(run)) as ledger:
+        say(watch_run(ledger))
 
 
 @app.command()

@@ -42,7 +42,7 @@ from vlsbench.engine._session import check_same_run as check_same_run
 from vlsbench.engine._session import handle_sigint as handle_sigint
 from vlsbench.engine._session import open_siblings as open_siblings
 from vlsbench.engine._session import run_async as run_async
-from vlsbench.engine._watch import Standing as Standing
-from vlsbench.engine._watch import Watch as Watch
+from vlsbench.engine._watch import state_of as state_of
+from vlsbench.engine._watch import watch_run as watch_run
 from vlsbench.engine._writer import LedgerError as LedgerError
 from vlsbench.engine._writer import Statement as Statement

@@ -8,14 +8,12 @@ submitted; only what the provider does not know is collected again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TypeGuard
+from typing import BinaryIO, TypeGuard
 
 from vlsbench.engine._batch_rows import (
     GONE,
@@ -24,11 +22,8 @@ from vlsbench.engine._batch_rows import (
     PREPARED,
     UNSENT,
     UPLOADED,
-    Batch,
     BatchRow,
     describe,
-    describe_left,
-    has_answered,
     read_batches,
 )
 from vlsbench.engine._budget import INTERRUPTED, Budget, Halted, StopSignal
@@ -38,8 +33,9 @@ from vlsbench.engine._writer import Statement
 from vlsbench.errors import Stopped, VlsbenchError
 from vlsbench.models import (
     BATCH_PRICE,
+    BATCH_QUIET,
     ENDED,
-    BatchLine,
+    BatchApi,
     BatchState,
     ChatModel,
     FatalCall,
@@ -62,8 +58,33 @@ PAUSE_S = 2.0
 """Before a batch whose creation got no answer is looked for."""
 AT_ONCE = 256
 """Answers merged in one transaction."""
-NO_ROOM_POLLS = 10
-"""Looks at the others to wait for, before a batch that found no room is created anew."""
+LOOKS = 120
+"""Looks in a row that get no answer, before the run stops: an hour."""
+NO_ROOM_LOOKS = 10
+"""Pauses before a batch that found no room in the provider's queue is created anew."""
+NO_ROOM_TRIES = 3
+"""Times that there is no room although no other batch of the run is out."""
+
+
+class Batch:
+    """A batch on its way."""
+
+    def __init__(self, row: BatchRow, model: HttpChat, keys: Iterable[str] = ()) -> None:
+        self.row = row
+        self.model = model
+        self.api = BatchApi(model)
+        self.keys = set(keys)
+        self.asked: list[Statement] = []
+        """Record what it asks."""
+        self.over = asyncio.Event()
+        self.again = False
+        """It ended before all were answered: what is left goes into another."""
+        self.file: BinaryIO | None = None
+        """Open while calls join; a batch of an earlier process has none."""
+        self.size = 0
+        self.full = asyncio.Event()
+        """No call joins it any more."""
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class Batches:
@@ -74,14 +95,13 @@ class Batches:
         self._budget = budget
         self._signal = signal
         self._tally = tally
+        tally.batches = self._standing
         self._folder = ledger.folder / FOLDER
         self._by_key: dict[str, Batch] = {}
         self._collecting: dict[str, Batch] = {}
-        """By model."""
-        self._under_way: dict[str, Batch] = {}
+        """The latest of each model; full or not."""
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = False
-        self._merged = 0
 
     async def begin(self, models: Iterable[object]) -> None:
         """Follow what earlier invocations submitted.
@@ -91,9 +111,6 @@ class Batches:
         """
         self._tasks.append(asyncio.create_task(self._heed()))
         known = {model.spec: model for model in models if isinstance(model, HttpChat)}
-        for spec, model in known.items():
-            if model.batching and has_answered(self._ledger, spec):
-                model.adapted.learns = False
         for path in self._folder.glob("*"):
             path.unlink()
         for row in read_batches(self._ledger):
@@ -102,22 +119,20 @@ class Batches:
             model = known[row.model]
             if row.remote is None:
                 row = await self._looked_for(row, model)
-            sql = "SELECT key FROM batched WHERE batch = ?"
-            keys = [key.hex() for (key,) in self._ledger.rows(sql, row.name)]
             if row.state in OVER:
-                await self._ledger.commit(row.statement(), row.forget())
-            else:
-                self._follow(Batch(row, model, keys))
+                await self._ledger.commit(*row.statements())
+                continue
+            keys = self._ledger.rows("SELECT key FROM batched WHERE batch = ?", row.name)
+            self._follow(Batch(row, model, (key.hex() for (key,) in keys)))
 
     async def _looked_for(self, row: BatchRow, model: HttpChat) -> BatchRow:
         """Find out whether a batch was created before the process died."""
-        api = model.batch_api()
-        found = None
+        api = BatchApi(model)
         try:
             # Without a file on record there was nothing to create a batch of.
             for _ in range(2 if row.file else 0):
                 if found := await api.find(row.name):
-                    break
+                    return row.told(found)
                 await asyncio.sleep(PAUSE_S)  # it may just have been sent
         except (Passing, FatalCall) as error:
             if model.batching:
@@ -126,7 +141,7 @@ class Batches:
                     f"does not list its batches ({error}): run the same command later, or without "
                     "--batch to ask its requests again"
                 ) from None
-        return row.told(found) if found else replace(row, state=UNSENT, at=time.time())
+        return row.now(UNSENT)
 
     async def close(self) -> None:
         """Follow nothing any more; what was submitted stays on record."""
@@ -134,10 +149,6 @@ class Batches:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def left(self) -> str:
-        """Say what was left at providers; empty where nothing was."""
-        return describe_left(read_batches(self._ledger))
 
     def takes(self, model: ChatModel, key: str, role: str) -> TypeGuard[HttpChat]:
         """Tell whether a call goes into a batch, or is in one already."""
@@ -155,26 +166,21 @@ class Batches:
             Halted: The run is stopping, or its budget is spent.
         """
         for _ in range(ROUNDS):
-            batch, reserved = self._by_key.get(key), None
+            batch = self._by_key.get(key)
+            cost = reserved = None
             if batch is None:
                 if not model.batching:
                     return None
                 reserved = await self._budget.reserve(model.spec, request, BATCH_PRICE)
                 batch = self._join(key, role, model, request)
-            cost = 0.0
             try:
                 if batch is None:
                     return None
                 await batch.over.wait()
-                if batch.fault:
-                    raise batch.fault
-                call = self._ledger.call(key)
-                if call:
+                if call := self._ledger.call(key):
                     worst = self._budget.worst(model.spec, request, call.reply.usage)
                     cost = worst * BATCH_PRICE if call.cost is None else call.cost
                     return call.reply
-                sent = batch.row.file and self._leaving
-                cost = (reserved or 0.0) if sent or key in batch.unclear else 0.0
             finally:
                 if reserved is not None:
                     self._budget.settle(reserved, cost)
@@ -184,203 +190,190 @@ class Batches:
                 return None
         return None
 
-    # Collecting.
-
     def _join(self, key: str, role: str, model: HttpChat, request: Request) -> Batch | None:
-        assert model.batching is not None
+        settings = model.batching
+        assert settings is not None
         try:
-            line = model.batch_line(key, request)
+            line = BatchApi(model).line(key, request)
         except ImageError:
             return None
-        size = sum(map(len, line))
-        if size > model.batching.size or self._leaving:
+        size, most = sum(map(len, line)), settings.batch_mb * 1e6
+        if size > most or self._leaving:
             return None
         batch = self._collecting.get(model.spec)
-        if batch and batch.size + size > model.batching.size:
-            self._close(batch)
-            batch = None
-        if batch is None:
-            row = BatchRow(f"vlsbench-{uuid.uuid4().hex}", model.spec, PREPARED, 0)
-            batch = self._collecting[model.spec] = Batch(row, model)
-            self._folder.mkdir(exist_ok=True)
-            batch.file = self._path(batch).open("wb")
-            self._follow(batch)
-        assert batch.file is not None
+        if batch and batch.size + size > most:
+            batch.full.set()
         try:
+            if batch is None or batch.full.is_set():
+                row = BatchRow(f"vlsbench-{uuid.uuid4().hex}", model.spec, PREPARED, 0)
+                batch = self._collecting[model.spec] = Batch(row, model)
+                self._folder.mkdir(exist_ok=True)
+                batch.file = self._path(batch).open("wb")
+                self._follow(batch)
+            assert batch.file is not None
             batch.file.writelines(line)
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise self._sorted(error, model) from None
         batch.size += size
-        batch.joined = time.monotonic()
         batch.keys.add(key)
         self._by_key[key] = batch
-        rendered = storable_json(request.canonical)
-        values = (batch.row.name, bytes.fromhex(key), role, rendered)
+        values = (batch.row.name, bytes.fromhex(key), role, storable_json(request.canonical))
         batch.asked.append(Statement("INSERT INTO batched VALUES (?, ?, ?, ?)", values))
         for image in request.images:
             image.release()
-        if len(batch.keys) >= model.batching.requests:
-            self._close(batch)
-        self._say()
+        if batch.timer:
+            batch.timer.cancel()
+        quiet_s = settings.batch_poll_s * BATCH_QUIET
+        batch.timer = asyncio.get_running_loop().call_later(quiet_s, batch.full.set)
+        if len(batch.keys) >= settings.batch_requests:
+            batch.full.set()
         return batch
-
-    def _unwritable(self, error: OSError) -> Stopped:
-        return Stopped(
-            f"cannot write into {self._folder}: {error.strerror}; all answers are on record: free "
-            "up disk space and run the same command again"
-        )
 
     def _path(self, batch: Batch, ending: str = ".jsonl") -> Path:
         return self._folder / f"{batch.row.name}{ending}"
 
-    def _close(self, batch: Batch) -> None:
-        if self._collecting.get(batch.model.spec) is batch:
-            del self._collecting[batch.model.spec]
-        batch.full.set()
-
-    async def _until_quiet(self, batch: Batch) -> None:
-        assert batch.model.batching is not None
-        quiet_s = batch.model.batching.quiet_s
-        while (left := batch.joined + quiet_s - time.monotonic()) > 0 and not batch.full.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(batch.full.wait(), left)
-        self._close(batch)
-
     # From a full file to answers on record.
 
     def _follow(self, batch: Batch) -> None:
-        self._under_way[batch.row.name] = batch
         self._by_key.update(dict.fromkeys(batch.keys, batch))
         self._tasks.append(asyncio.create_task(self._carry(batch)))
 
     async def _carry(self, batch: Batch) -> None:
         try:
             if batch.file:
-                await self._until_quiet(batch)
+                await batch.full.wait()
                 batch.file.close()
                 if self._leaving:
                     return
                 await self._upload(batch)
                 await self._create(batch)
             await self._merge(batch, await self._until_ended(batch))
-        except Passing as error:
-            said = f"{batch.model.spec}: a batch got no answer from its server ({error})"
-            self._signal.stop(said, Stopped(said))
-        except VlsbenchError as error:
-            self._signal.stop(str(error), error)
-        except OSError as error:
-            full = self._unwritable(error)
-            self._signal.stop(str(full), full)
         except Exception as error:
-            batch.fault = error
+            stopped = self._sorted(error, batch.model)
+            self._signal.stop(str(stopped), stopped)
         finally:
-            self._end(batch)
+            if batch.file:
+                batch.file.close()
+            for key in batch.keys:
+                if self._by_key.get(key) is batch:
+                    del self._by_key[key]
+            batch.over.set()
 
-    def _end(self, batch: Batch) -> None:
-        self._close(batch)
-        if batch.file:
-            batch.file.close()
-        self._under_way.pop(batch.row.name, None)
-        for key in batch.keys:
-            if self._by_key.get(key) is batch:
-                del self._by_key[key]
-        batch.over.set()
-        self._say()
+    def _sorted(self, error: Exception, model: HttpChat) -> VlsbenchError:
+        """Return what stops the run."""
+        sure = "all answers are on record, and the same command resumes from here"
+        match error:
+            case VlsbenchError():
+                return error
+            case Passing():
+                return Stopped(f"{model.spec}: no answer about a batch ({error}): {sure}")
+            case OSError():
+                said = f"cannot write into {self._folder}: {error.strerror}"
+                return Stopped(f"{said}: free up disk space; {sure}")
+        failed = VlsbenchError(f"{model.spec}: a batch went wrong: {error!r}")
+        failed.__cause__ = error
+        return failed
 
     async def _record(self, batch: Batch, row: BatchRow, *more: Statement) -> None:
-        batch.row = row
-        await self._ledger.commit(row.statement(), *more)
-        self._say()
+        if row is not batch.row:
+            batch.row = row
+            await self._ledger.commit(*row.statements(), *more)
 
     async def _upload(self, batch: Batch) -> None:
-        path = self._path(batch)
-        row = replace(batch.row, requests=len(batch.keys), at=time.time())
-        await self._record(batch, row, *batch.asked)
-        batch.asked.clear()
+        path, asked, batch.asked = self._path(batch), batch.asked, []
+        await self._record(batch, batch.row.now(PREPARED, requests=len(asked)), *asked)
         file = await batch.api.upload(path)
-        await self._record(batch, replace(row, state=UPLOADED, file=file, at=time.time()))
+        await self._record(batch, batch.row.now(UPLOADED, file=file))
         path.unlink()
 
     async def _create(self, batch: Batch) -> None:
-        row, api = batch.row, batch.api
+        """Create it; where the answer is lost, it is looked for before another is created."""
+        row, api, made = batch.row, batch.api, None
         assert row.file is not None
-        for attempt in range(CREATES):
+        for left in reversed(range(CREATES)):
             try:
-                made = await api.create(row.file, batch.model.batch_path, row.name)
-                break
+                made = await api.create(row.file, row.name)
             except Passing as error:
-                if attempt == CREATES - 1:
-                    raise
                 await asyncio.sleep(error.after_s or PAUSE_S)
-                if found := await api.find(row.name):
-                    made = found
-                    break
-        await self._record(batch, row.told(made))
+                made = await api.find(row.name)
+                if not (made or left):
+                    raise
+            if made:
+                await self._record(batch, row.told(made))
+                return
 
     async def _until_ended(self, batch: Batch) -> BatchState | None:
         """Return how a batch ended; None where its server does not know it any more."""
-        pause = batch.model.batching.poll_s if batch.model.batching else PAUSE_S
+        pause = batch.model.batching.batch_poll_s if batch.model.batching else PAUSE_S
+        silent = crowded = 0
         while True:
             assert batch.row.remote is not None
-            told = None
             try:
                 told = await batch.api.state(batch.row.remote)
-            except Passing as error:  # a batch takes hours, and so may a fault
+            except Passing as error:  # a batch takes hours, and a fault may take long
+                if (silent := silent + 1) >= LOOKS:
+                    raise
                 batch.row = replace(batch.row, detail=str(error))
-            else:
-                if told is None:
-                    return None
-                row = batch.row.told(told)
-                if row != replace(batch.row, at=row.at):
-                    await self._record(batch, row)
-            if told and told.no_room:
-                batch.row = replace(batch.row, state=UPLOADED, remote=None)
-                await self._record(batch, batch.row)
-                await asyncio.sleep(NO_ROOM_POLLS * pause)
-                await self._create(batch)
-            elif told and told.status in ENDED:
-                return told
-            else:
                 await asyncio.sleep(pause)
+                continue
+            silent = 0
+            if told is None:
+                return None
+            if told.no_room:
+                crowded += len(set(self._by_key.values())) == 1
+                if crowded > NO_ROOM_TRIES:
+                    raise Stopped(
+                        f"{batch.model.spec}: the provider's queue has no room for a batch of "
+                        f"{counted(batch.row.requests, 'request')} ({told.detail}): run the same "
+                        "command later, or with fewer --batch-requests"
+                    )
+                await self._record(batch, batch.row.now(UPLOADED, remote=None))
+                await asyncio.sleep(NO_ROOM_LOOKS * pause)
+                await self._create(batch)
+                continue
+            await self._record(batch, batch.row.told(told))
+            if told.status in ENDED:
+                return told
+            await asyncio.sleep(pause)
 
     async def _merge(self, batch: Batch, told: BatchState | None) -> None:
         """Keep all answers, each with its cost, and let the rest be asked again."""
-        row, spec = batch.row, batch.model.spec
-        if told and told.status == "failed":
-            await self._record(batch, row, row.forget())
+        spec, path, state, detail = batch.model.spec, self._path(batch, ".answers"), MERGED, ""
+        if told is None:
+            state = GONE
+        elif told.status == "failed":
             raise FatalCall(
-                f"{spec}: the provider refused a batch of {counted(row.requests, 'request')} "
-                f"({told.detail}): mend that, or go on without --batch"
+                f"{spec}: the provider refused a batch of "
+                f"{counted(batch.row.requests, 'request')} ({told.detail}): mend that, or go on "
+                "without --batch"
             )
-        path = self._path(batch, ".answers")
-        for file in told.files if told else ():
-            await batch.api.download(file, path)
-            lines = read_lines(path, told.remote if told else "", batch.model.read)
-            while some := list(islice(lines, AT_ONCE)):
-                await self._keep(batch, some)
-            path.unlink()
-        batch.again = told is None or told.status != "completed"
-        detail = f"{told.status} before its end" if told and batch.again else ""
-        state = MERGED if told else GONE
-        merged = replace(row, state=state, detail=detail, at=time.time())
-        await self._record(batch, merged, row.forget())
-        self._merged += 1
+        elif told.status != "completed":
+            detail = f"{told.status} before its end"
+        if told and told.output_file_id:
+            self._folder.mkdir(exist_ok=True)
+            if await batch.api.download(told.output_file_id, path):
+                lines = read_lines(path, told.id, batch.model.read)
+                while some := list(islice(lines, AT_ONCE)):
+                    await self._ledger.commit(*self._answers(batch, some))
+                path.unlink()
+            else:
+                state, detail = GONE, "its answers are gone"
+        batch.again = bool(detail) or told is None
+        await self._record(batch, batch.row.now(state, detail=detail))
 
-    async def _keep(self, batch: Batch, lines: Iterable[BatchLine]) -> None:
-        statements = []
-        for key, reply, answered in lines:
-            if reply is None or key not in batch.keys:
-                batch.unclear |= {key} if answered else set()
-                continue
-            cost = self._budget.cost(batch.model.spec, reply)
-            statements.append(batch.row.answer(key, reply, cost))
-            self._tally.count(cost)
-        await self._ledger.commit(*statements)
+    def _answers(self, batch: Batch, lines: Iterable[tuple[str, Reply]]) -> Iterator[Statement]:
+        for key, reply in lines:
+            if key in batch.keys:
+                cost = self._budget.cost(batch.model.spec, reply)
+                self._tally.count(cost)
+                yield batch.row.answer(key, reply, cost)
 
-    def _say(self) -> None:
-        rows = [batch.row for batch in self._under_way.values() if batch.row.remote]
-        joining = sum(len(batch.keys) for batch in self._collecting.values())
-        self._tally.batches = describe(rows, joining, self._merged)
+    def _standing(self) -> str:
+        under_way = set(self._by_key.values())
+        joining = (batch for batch in under_way if batch.file and not batch.full.is_set())
+        collected = sum(len(batch.keys) for batch in joining)
+        sent = describe(batch.row for batch in under_way)
+        return " · ".join(filter(None, (f"{collected:,} collected" * bool(collected), sent)))
 
     # The end.
 
@@ -389,12 +382,12 @@ class Batches:
         await self._signal.wait()
         if self._signal.error or self._signal.reason == INTERRUPTED:
             self._leave()
-        for batch in list(self._collecting.values()):
+        for batch in self._collecting.values():
             batch.full.set()
 
     def _leave(self) -> None:
         self._leaving = True
-        for batch in list(self._under_way.values()):
-            if not batch.full.is_set():
+        for batch in set(self._by_key.values()):
+            if batch.file and not batch.full.is_set():
                 self._path(batch).unlink(missing_ok=True)
             batch.over.set()

@@ -150,10 +150,11 @@ class Budget:
         self._reserved += worst
         return worst
 
-    def settle(self, reserved: float, cost: float) -> None:
-        """Give the room back and book what the call cost, at most."""
+    def settle(self, reserved: float, cost: float | None) -> None:
+        """Give the room back and book what the call cost, at most; None where it was not made."""
+        self.calls -= cost is None
         self._reserved = max(0.0, self._reserved - reserved)
         if self._reserved < 1e-12:
             self._reserved = 0.0
-        self.spent += cost
+        self.spent += cost or 0.0
         self._freed.set()

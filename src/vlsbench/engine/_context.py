@@ -51,13 +51,15 @@ class Tally:
     """What is counted, in the plural."""
     done: int = 0
     calls: int = 0
+    earlier: int = 0
+    """Of them, those before its rate is measured."""
     reused: int = 0
     cost: float = 0.0
     cost_known: bool = True
     outcomes: Counter[str] = field(default_factory=Counter)
     """Outcome tags as the job gives them (`unscored`, `unsafe`, …)."""
-    batches: str = ""
-    """How batches stand."""
+    batches: Callable[[], str] = str
+    """Says how batches stand."""
     note: str = ""
     """What else a person should know now."""
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 from vlsbench import __version__
 from vlsbench.config import Budget as BudgetSettings
 from vlsbench.config import Connection, Limits
+from vlsbench.engine._batch_rows import describe, read_batches
 from vlsbench.engine._batches import Batches
 from vlsbench.engine._budget import Budget, StopSignal
 from vlsbench.engine._context import Context, Record, Stage, Tally
@@ -174,8 +175,8 @@ class Job:
                 self.budget.cost += budget.spent
                 for model in self.models:
                     await model.close()
-        if signal.reason and (left := batches.left()):
-            signal.reason = f"{left}: {signal.reason}"
+        if signal.reason and (left := describe(read_batches(ledger))):
+            signal.reason = f"{left}; they go on, and nothing is lost: {signal.reason}"
         if not signal:
             await ledger.set_meta(complete=_now())
         await ledger.event("stopped" if signal else "finished", reason=signal.reason or "")
@@ -252,7 +253,7 @@ def recall(ledger: Ledger, models: Iterable[Model]) -> None:
 def _batched(model: Model) -> int:
     """Return how many requests to a model may wait together for a batch."""
     batching = getattr(model, "batching", None)
-    return batching.requests if batching else 0
+    return batching.batch_requests if batching else 0
 
 
 def _now() -> str:

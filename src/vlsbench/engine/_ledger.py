@@ -196,7 +196,8 @@ class Ledger:
     def _take_lock(self) -> None:
         self._lock = filelock.FileLock(self.folder / "lock")
         try:
-            self._lock.acquire(timeout=0)
+            # Whoever looks whether the run is written holds it for an instant.
+            self._lock.acquire(timeout=0.2)
         except filelock.Timeout:
             raise VlsbenchError(
                 f"{self.folder} is being written by another process; wait for it or choose "
@@ -208,6 +209,20 @@ class Ledger:
     def _release(self) -> None:
         if self._lock:
             self._lock.release()
+
+    def is_written(self) -> bool:
+        """Tell whether a process has the run open for writing."""
+        lock = filelock.FileLock(file := self.folder / "lock")
+        if not file.exists():
+            return False
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return True
+        except OSError:  # a disk that only reads
+            return False
+        lock.release()
+        return False
 
     def close(self) -> None:
         """Finish what is being written, fold the journal in, and give the lock back."""

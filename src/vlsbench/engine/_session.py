@@ -150,15 +150,15 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def _facts(tally: Tally, seconds: float) -> str:
-    rate = tally.calls / seconds if seconds > 0 else 0.0
+    rate = (tally.calls - tally.earlier) / seconds if seconds > 0 else 0.0
     cost = f"${tally.cost:.2f}" if tally.cost_known else "cost unknown"
     parts = [f"{rate:.1f} calls/s", cost, f"{tally.outcomes['unscored']} unscored"]
     if tally.outcomes["filtered"]:
         parts.append(f"{tally.outcomes['filtered']} filtered")
     if tally.reused:
         parts.append(f"{tally.reused} reused")
-    if tally.batches:
-        parts.append(tally.batches)
+    if batches := tally.batches():
+        parts.append(batches)
     if tally.note:
         parts.append(tally.note)
     return " · ".join(parts)

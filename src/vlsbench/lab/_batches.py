@@ -7,247 +7,158 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from vlsbench.lab._asked import Refused
 from vlsbench.lab._faults import draw_number
+from vlsbench.lab._setup import Setup
+from vlsbench.models import to_json
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-Answer = Callable[[bytes], Awaitable[tuple[int, Mapping[str, Any]]]]
-"""Answers the body of a request with a status and a body."""
+Answer = Callable[[bytes], Awaitable[Mapping[str, Any]]]
+"""Answers the body of a request; raises `Refused`."""
 
 ENDPOINT = "/v1/chat/completions"
 PAGE = 100
-
-
-class _Line(msgspec.Struct):
-    custom_id: str
-    body: msgspec.Raw
-    url: str = ENDPOINT
-
-
-def _read(text: bytes) -> _Line:
-    """Read a line; its body stays as it is, so that a direct call with it counts as the same."""
-    try:
-        return msgspec.json.decode(text, type=_Line)
-    except ValueError:  # lone surrogates
-        line = json.loads(text)
-        body = json.dumps(line["body"], separators=(",", ":")).encode()
-        return _Line(line["custom_id"], msgspec.Raw(body), line["url"])
+LATE = {"code": "batch_expired", "message": "Not executed in time."}
+FULL = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached."}
 
 
 @dataclass
 class _Job:
-    """One batch."""
-
-    id: str
-    file: str
-    endpoint: str
-    metadata: Mapping[str, str]
+    told: dict[str, Any]
+    """The batch object."""
     ready: float
     """Monotonic time at which it is answered."""
-    created: int
-    fault: str = ""
-    status: str = "in_progress"
-    total: int = 0
-    failed: int = 0
-    answers: list[bytes] = field(default_factory=list)
-    errors: list[bytes] = field(default_factory=list)
-
-    def told(self) -> dict[str, Any]:
-        """Return the batch object."""
-        failed = self.status == "failed"
-        full = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached."}
-        return {
-            "id": self.id,
-            "object": "batch",
-            "endpoint": self.endpoint,
-            "errors": {"data": [full]} if failed else None,
-            "input_file_id": self.file,
-            "completion_window": "24h",
-            "status": self.status,
-            "output_file_id": f"{self.id}-answers" if self.answers else None,
-            "error_file_id": f"{self.id}-errors" if self.errors else None,
-            "created_at": self.created,
-            "request_counts": {
-                "total": self.total,
-                "completed": len(self.answers),
-                "failed": self.failed,
-            },
-            "metadata": dict(self.metadata),
-        }
+    fault: str
 
 
 class LabBatches:
     """Files and batches of one server; a batch is answered when it is looked at in time."""
 
-    def __init__(
-        self,
-        answer: Answer,
-        check_key: Callable[[web.Request], None],
-        faults: Mapping[str, float],
-        seed: int,
-        seconds: float,
-    ) -> None:
-        """Start empty.
-
-        Args:
-            answer: Answers one request.
-            check_key: Raises where a request has another key than the server's.
-            faults: Fault → rate.
-            seed: Decides what the faults strike.
-            seconds: From a batch's creation to its end.
-        """
+    def __init__(self, answer: Answer, faults: Mapping[str, float], setup: Setup) -> None:
+        """Start empty; take what answers a request, the rates of faults, and the settings."""
         self._answer = answer
-        self._check_key = check_key
         self._faults = faults
-        self._seed = seed
-        self._seconds = seconds
+        self._setup = setup
         self._files: dict[str, bytes] = {}
         self._jobs: dict[str, _Job] = {}
         self._asked: Counter[str] = Counter()
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Add its endpoints."""
-        router.add_post("/v1/files", self._upload)
-        router.add_get("/v1/files/{id}/content", self._content)
-        router.add_post("/v1/batches", self._create)
-        router.add_get("/v1/batches", self._list)
-        router.add_get("/v1/batches/{id}", self._show)
-        router.add_post("/v1/batches/{id}/cancel", self._cancel)
+    def routes(self) -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.Response]]]]:
+        """Return its endpoints."""
+        return [
+            ("POST", "/v1/files", self._upload),
+            ("GET", "/v1/files/{id}/content", self._content),
+            ("POST", "/v1/batches", self._create),
+            ("GET", "/v1/batches", self._list),
+            ("GET", "/v1/batches/{id}", self._show),
+        ]
 
     def stats(self) -> dict[str, int]:
         """Count batches, and the requests that were answered in one."""
-        answered = sum(len(job.answers) for job in self._jobs.values())
-        return {"batches": len(self._jobs), "batched": answered}
+        counts = (job.told["request_counts"]["completed"] for job in self._jobs.values())
+        return {"batches": len(self._jobs), "batched": sum(counts)}
 
-    def _strikes(self, fault: str, *what: object) -> bool:
-        times = self._asked[f"{fault} {what}"] = self._asked[f"{fault} {what}"] + 1
-        return draw_number(self._seed, fault, *what, times) < self._faults.get(fault, 0.0)
-
-    def _check(self, request: web.Request) -> None:
-        self._check_key(request)
-        if request.method == "GET" and self._strikes("batch_poll", request.path):
-            raise Refused(500, "The server had an error.", "server_error")
-
-    def _job(self, request: web.Request) -> _Job:
-        job = self._jobs.get(request.match_info["id"])
-        if job is None:
-            raise Refused(404, "No such batch.", "not_found")
-        return job
+    def strikes(self, fault: str, *what: object) -> bool:
+        """Tell whether a fault strikes this time."""
+        name = f"{fault} {what}"
+        self._asked[name] += 1
+        drawn = draw_number(self._setup.seed, fault, *what, self._asked[name])
+        return drawn < self._faults.get(fault, 0.0)
 
     async def _upload(self, request: web.Request) -> web.Response:
         from aiohttp import web
 
-        self._check(request)
         form = await request.post()
-        file, name = form.get("file"), f"file-{uuid.uuid4().hex[:16]}"
+        file, name = form.get("file"), f"file-{time.time_ns():x}"
         if form.get("purpose") != "batch" or not isinstance(file, web.FileField):
             raise Refused(400, "expected a file with purpose batch", "invalid_request")
         self._files[name] = file.file.read()
-        return _json({"id": name, "object": "file", "bytes": len(self._files[name])})
+        return web.json_response({"id": name, "object": "file", "bytes": len(self._files[name])})
 
     async def _content(self, request: web.Request) -> web.Response:
         from aiohttp import web
 
-        self._check(request)
-        name = request.match_info["id"]
-        if name not in self._files:
+        if (content := self._files.get(request.match_info["id"])) is None:
             raise Refused(404, "No such file.", "not_found")
-        return web.Response(body=self._files[name], content_type="application/octet-stream")
+        return web.Response(body=content, content_type="application/octet-stream")
 
     async def _create(self, request: web.Request) -> web.Response:
         from aiohttp import web
 
-        self._check(request)
-        try:
-            asked = await request.json()
-            file, endpoint = str(asked["input_file_id"]), str(asked["endpoint"])
-            metadata = dict(asked.get("metadata") or {})
-        except (ValueError, KeyError, TypeError) as error:
-            raise Refused(400, f"not a batch: {error!r}", "invalid_request") from None
-        if file not in self._files:
-            raise Refused(400, "No such file.", "invalid_request")
-        number = len(self._jobs)
-        name = f"batch_{uuid.uuid4().hex[:16]}"
-        faults = ("batch_expired", "batch_cancelled", "batch_full")
-        fault = next((one for one in faults if self._strikes(one, number)), "")
-        ready = time.monotonic() + self._seconds
-        job = _Job(name, file, endpoint, metadata, ready, int(time.time()), fault)
-        job.total = self._files[file].count(b"\n")
-        self._jobs[name] = job
-        if self._strikes("batch_lost", number) and request.transport:
+        asked, number = await request.json(), len(self._jobs)
+        if asked.get("input_file_id") not in self._files or asked.get("endpoint") != ENDPOINT:
+            raise Refused(400, f"no such file, or not for {ENDPOINT}", "invalid_request")
+        total = self._files[asked["input_file_id"]].count(b"\n")
+        told = {
+            **asked,
+            "id": f"batch_{time.time_ns():x}",
+            "object": "batch",
+            "status": "in_progress",
+            "created_at": int(time.time()),
+            "request_counts": {"total": total, "completed": 0, "failed": 0},
+        }
+        fault = next((f for f in ("batch_expired", "batch_full") if self.strikes(f, number)), "")
+        self._jobs[told["id"]] = _Job(told, time.monotonic() + self._setup.batch_s, fault)
+        if self.strikes("batch_lost", number) and request.transport:
             request.transport.abort()
-            return web.Response()
-        return _json(job.told())
+        return web.json_response(told)
 
     async def _list(self, request: web.Request) -> web.Response:
-        self._check(request)
-        newest = list(reversed(self._jobs.values()))
+        from aiohttp import web
+
+        newest = [job.told for job in reversed(self._jobs.values())]
         after, limit = request.query.get("after"), int(request.query.get("limit", PAGE))
-        start = 1 + next((n for n, job in enumerate(newest) if job.id == after), -1)
-        page = newest[start : start + limit]
-        more = start + limit < len(newest)
-        return _json({"object": "list", "data": [job.told() for job in page], "has_more": more})
+        start = 1 + next((n for n, told in enumerate(newest) if told["id"] == after), -1)
+        end = start + limit
+        page = {"object": "list", "data": newest[start:end], "has_more": end < len(newest)}
+        return web.json_response(page)
 
     async def _show(self, request: web.Request) -> web.Response:
-        self._check(request)
-        job = self._job(request)
-        if job.status == "in_progress" and time.monotonic() >= job.ready:
-            await self._run(job)
-        return _json(job.told())
+        from aiohttp import web
 
-    async def _cancel(self, request: web.Request) -> web.Response:
-        self._check(request)
-        job = self._job(request)
-        if job.status == "in_progress":
-            job.status = "cancelled"
-        return _json(job.told())
+        if (job := self._jobs.get(request.match_info["id"])) is None:
+            raise Refused(404, "No such batch.", "not_found")
+        if job.told["status"] == "in_progress" and time.monotonic() >= job.ready:
+            await self._run(job)
+        return web.json_response(job.told)
 
     async def _run(self, job: _Job) -> None:
+        told = job.told
         if job.fault == "batch_full":
-            job.status = "failed"
+            told |= {"status": "failed", "errors": {"data": [FULL]}}
             return
-        job.status = "finalizing"
-        lines = self._files.pop(job.file).splitlines()
-        ends = {"batch_expired": "expired", "batch_cancelled": "cancelled"}
-        answered = len(lines) // 2 if job.fault in ends else len(lines)
-        for text in lines[:answered]:
-            line = _read(text)
-            status, body = await self._one(line, job)
-            response = {"status_code": status, "request_id": job.id, "body": body}
-            told = {"custom_id": line.custom_id, "response": response, "error": None}
-            (job.answers if status == 200 else job.errors).append(json.dumps(told).encode())
-        for text in lines[answered:]:
-            line = _read(text)
-            error = {"code": "batch_expired", "message": "This request was not executed in time."}
-            late = {"custom_id": line.custom_id, "response": None, "error": error}
-            job.errors.append(json.dumps(late).encode())
-        job.failed = len(job.errors)
-        self._files[f"{job.id}-answers"] = b"\n".join([*job.answers, b""])
-        self._files[f"{job.id}-errors"] = b"\n".join([*job.errors, b""])
-        job.status = ends.get(job.fault, "completed")
+        told["status"] = "finalizing"
+        lines = self._files.pop(told["input_file_id"]).splitlines()
+        expired = job.fault == "batch_expired"
+        answers: list[bytes] = []
+        errors: list[bytes] = []
+        for number, text in enumerate(lines):
+            line = json.loads(text)
+            said = {"custom_id": line["custom_id"], "response": None, "error": LATE}
+            if not expired or number < len(lines) // 2:
+                said |= {"response": await self._one(line), "error": None}
+            good = said["response"] and said["response"]["status_code"] == 200
+            (answers if good else errors).append(json.dumps(said).encode() + b"\n")
+        for kind, some in (("output", answers), ("error", errors)):
+            if some:
+                told[f"{kind}_file_id"] = name = f"{told['id']}-{kind}"
+                self._files[name] = b"".join(some)
+        told["request_counts"] |= {"completed": len(answers), "failed": len(errors)}
+        told["status"] = "expired" if expired else "completed"
 
-    async def _one(self, line: _Line, job: _Job) -> tuple[int, Mapping[str, Any]]:
-        if self._strikes("batch_item", line.custom_id):
-            return 500, {"error": {"message": "The server had an error."}}
-        if line.url != ENDPOINT or job.endpoint != ENDPOINT:
-            return 400, {"error": {"message": f"only {ENDPOINT} is served in batches"}}
+    async def _one(self, line: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return await self._answer(bytes(line.body))
+            if self.strikes("batch_item", line["custom_id"]):
+                raise Refused(500, "The server had an error.", "server_error")
+            # As a direct call would send it, so that both count as the same.
+            return {"status_code": 200, "body": await self._answer(to_json(line["body"]))}
         except Refused as refused:
-            return refused.status, {"error": {"message": str(refused), "code": refused.code}}
-
-
-def _json(body: Mapping[str, object]) -> web.Response:
-    from aiohttp import web
-
-    return web.json_response(body)
+            error = {"message": str(refused), "code": refused.code}
+            return {"status_code": refused.status, "body": {"error": error}}

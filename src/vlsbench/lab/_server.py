@@ -71,10 +71,7 @@ class LabServer:
         self._by_model: Counter[str] = Counter()
         self._seen: Counter[bytes] = Counter()
         self._paid: Counter[bytes] = Counter()
-        self._batches = LabBatches(
-            self._batched, self._check_key, self._faults, setup.seed, setup.batch_s
-        )
-        self._allowed, self._allowed_at = setup.rpm or 0.0, time.monotonic()
+        self._batches = LabBatches(self._batched, self._faults, setup)
 
     def app(self) -> web.Application:
         """Build the application."""
@@ -85,13 +82,11 @@ class LabServer:
             try:
                 return await handler(request)
             except Refused as error:
-                response = _error(error)
-                if error.status == 429 and self._setup.rpm:
-                    response.headers["Retry-After"] = f"{60 / self._setup.rpm:g}"
-                return response
+                return _error(error)
 
         app = web.Application(client_max_size=MAX_BODY, middlewares=[refusing])
-        self._batches.add_routes(app.router)
+        for method, path, handler in self._batches.routes():
+            app.router.add_route(method, path, partial(self._checked, handler))
         app.router.add_post("/v1/chat/completions", partial(self._counted, self._chat))
         app.router.add_post("/v1/images/generations", partial(self._counted, self._paint))
         app.router.add_post("/v1/moderations", partial(self._counted, self._moderate))
@@ -125,36 +120,22 @@ class LabServer:
         if self._setup.api_key and not hmac.compare_digest(given, wanted):
             raise Refused(401, "Incorrect API key provided.", "invalid_api_key")
 
+    async def _checked(self, handler: Handler, request: web.Request) -> web.StreamResponse:
+        """Answer a question about batches."""
+        self._check_key(request)
+        if request.method == "GET" and self._batches.strikes("batch_poll", request.path):
+            raise Refused(500, "The server had an error.", "server_error")
+        return await handler(request)
+
     async def _counted(self, handler: Handler, request: web.Request) -> web.StreamResponse:
         self._requests += 1
         self._in_flight += 1
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
             self._check_key(request)
-            told = self._within_rate()
-            response = await handler(request)
-            if not response.prepared:
-                response.headers.update(told)
-            return response
+            return await handler(request)
         finally:
             self._in_flight -= 1
-
-    def _within_rate(self) -> Mapping[str, str]:
-        """Take one request from the minute's; return the headers that tell what is left."""
-        if not (most := self._setup.rpm):
-            return {}
-        now = time.monotonic()
-        since, self._allowed_at = now - self._allowed_at, now
-        self._allowed = min(most, self._allowed + since * most / 60)
-        if self._allowed < 1:
-            self._by_fault["rate"] += 1
-            raise Refused(429, "Rate limit reached.", "rate_limit_exceeded")
-        self._allowed -= 1
-        told = "x-ratelimit-{}-requests"
-        return {
-            told.format("limit"): f"{most:g}",
-            told.format("remaining"): str(int(self._allowed)),
-        }
 
     def _strike(self, body: bytes, model: str) -> tuple[str, int, str | None]:
         """Count a request; return its digest, how often it was seen, and the fault it gets."""
@@ -201,12 +182,12 @@ class LabServer:
             return await self._fail(request, fault or "")
         return await self._answer(request, answer, fault, start)
 
-    async def _batched(self, body: bytes) -> tuple[int, Mapping[str, Any]]:
+    async def _batched(self, body: bytes) -> Mapping[str, Any]:
         """Answer a request of a batch; a fault of the connection is an error of the server."""
         fault, answer = await self._complete(body)
         if answer is None:
             raise Refused(500, f"The server had an error ({fault}).", "server_error")
-        return 200, answer
+        return answer
 
     async def _complete(self, body: bytes) -> tuple[str | None, dict[str, Any] | None]:
         """Return the fault that a chat request gets, and the answer where there is one."""

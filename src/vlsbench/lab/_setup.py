@@ -41,10 +41,6 @@ class Setup:
     batch_s: Annotated[
         float, Option("Seconds from a batch's creation to its end.", ("--batch-time",), least=0)
     ] = 1.0
-    rpm: Annotated[
-        float | None,
-        Option("Answer 429 to more requests than this a minute, and tell the limit.", least=1),
-    ] = None
     names: Annotated[
         Mapping[str, str],
         Option(

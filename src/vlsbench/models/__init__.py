@@ -6,11 +6,10 @@ from vlsbench.models._answers import FINISHES as FINISHES
 from vlsbench.models._answers import parse_answer as parse_answer
 from vlsbench.models._answers import read_finish as read_finish
 from vlsbench.models._batch import BATCH_PRICE as BATCH_PRICE
+from vlsbench.models._batch import BATCH_QUIET as BATCH_QUIET
 from vlsbench.models._batch import BATCHED as BATCHED
 from vlsbench.models._batch import ENDED as ENDED
 from vlsbench.models._batch import BatchApi as BatchApi
-from vlsbench.models._batch import Batching as Batching
-from vlsbench.models._batch import BatchLine as BatchLine
 from vlsbench.models._batch import BatchState as BatchState
 from vlsbench.models._batch import expected_price as expected_price
 from vlsbench.models._batch import read_lines as read_lines
@@ -49,7 +48,6 @@ from vlsbench.models._open import FORMS as FORMS
 from vlsbench.models._open import Connections as Connections
 from vlsbench.models._open import meant as meant
 from vlsbench.models._open import parse_http_spec as parse_http_spec
-from vlsbench.models._pace import Pace as Pace
 from vlsbench.models._prices import Price as Price
 from vlsbench.models._prices import image_tokens as image_tokens
 from vlsbench.models._prices import price_of as price_of

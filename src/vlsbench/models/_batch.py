@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from vlsbench.config import Connection
-from vlsbench.models._answers import ErrorAnswer, read_error
-from vlsbench.models._chat import FatalCall, Refused, Reply
-from vlsbench.models._http import CONNECT_TIMEOUT_S, Server, to_json
+import msgspec
+
+from vlsbench.models._answers import DETAIL_CHARS, read_error, words_of
+from vlsbench.models._chat import FatalCall, Reply, Request
+from vlsbench.models._http import CONNECT_TIMEOUT_S, HttpChat, to_json
 from vlsbench.models._prices import Price
 from vlsbench.models._retry import Passing, retry_after, retrying
 from vlsbench.text import first_line, storable
@@ -37,33 +39,11 @@ ENDED = ("completed", "expired", "cancelled", "failed")
 """States of a batch after which nothing changes."""
 NO_ROOM = "token_limit_exceeded"
 """Code of a batch that failed because too many tokens of others are queued."""
+BATCH_QUIET = 1 / 6
+"""A batch is submitted when no call has joined it for this share of the pause between looks."""
 PAGE = 100
 """Batches in one page of the list; OpenAI allows no more."""
 CHUNK = 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Batching:
-    """How calls are put into batches."""
-
-    requests: int = 50_000
-    """In one batch at most; OpenAI's limit."""
-    size: int = 200_000_000
-    """Bytes of one file at most; OpenAI's limit."""
-    quiet_s: float = 5.0
-    """A batch is submitted when no call has joined it for so long."""
-    poll_s: float = 30.0
-    """Pause between two looks at a batch."""
-
-    @classmethod
-    def of(cls, connection: Connection) -> Batching | None:
-        """Read the settings; None where nothing is to be batched."""
-        if not connection.batch:
-            return None
-        size = int(connection.batch_mb * 1e6)
-        return cls(
-            connection.batch_requests, size, connection.batch_quiet_s, connection.batch_poll_s
-        )
 
 
 def expected_price(price: Price | None, model: object) -> Price | None:
@@ -73,189 +53,149 @@ def expected_price(price: Price | None, model: object) -> Price | None:
     return Price(price.input * BATCH_PRICE, price.output * BATCH_PRICE)
 
 
-class BatchState(NamedTuple):
-    """What a server says about a batch."""
+class BatchState(msgspec.Struct):
+    """A batch as its server describes it."""
 
-    remote: str
-    """The server's id."""
+    id: str
     status: str
-    answered: int = 0
-    failed: int = 0
-    files: tuple[str, ...] = ()
-    """Ids of the files with answers and with errors."""
-    detail: str = ""
-    no_room: bool = False
-    """It failed because too much was queued already."""
-    name: str = ""
-    """Ours, from its metadata."""
+    output_file_id: str | None = None
+    request_counts: dict[str, int | None] | None = None
+    errors: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+    def count(self, what: str) -> int:
+        """Return how many requests are `completed`, or `failed`."""
+        return (self.request_counts or {}).get(what) or 0
+
+    @property
+    def no_room(self) -> bool:
+        """Whether it failed because too much was queued already."""
+        return NO_ROOM in json.dumps(self.errors)
+
+    @property
+    def detail(self) -> str:
+        """What went wrong, in the server's words."""
+        listed = (self.errors or {}).get("data") or []
+        return storable("; ".join(map(words_of, listed)))[:DETAIL_CHARS]
 
 
-class BatchLine(NamedTuple):
-    """One line of a batch's files."""
-
-    key: str
-    reply: Reply | None
-    """None where the request got no answer."""
-    answered: bool = False
-    """Whether the provider may charge for it all the same."""
+class _Page(msgspec.Struct):
+    data: list[BatchState]
+    has_more: bool = False
 
 
-def read_state(body: bytes) -> BatchState:
-    """Read a batch object. Raises `ValueError` where it is none."""
-    return _state(json.loads(body))
+class _File(msgspec.Struct):
+    id: str
 
 
-def _state(told: Any) -> BatchState:
-    try:
-        counts, errors = told.get("request_counts") or {}, told.get("errors") or {}
-        listed = [one for one in errors.get("data") or [] if isinstance(one, dict)]
-        files = (told.get("output_file_id"), told.get("error_file_id"))
-        return BatchState(
-            str(told["id"]),
-            str(told["status"]),
-            int(counts.get("completed") or 0),
-            int(counts.get("failed") or 0),
-            tuple(str(file) for file in files if file),
-            storable("; ".join(str(one.get("message")) for one in listed))[:300],
-            any(one.get("code") == NO_ROOM for one in listed),
-            str((told.get("metadata") or {}).get(OURS) or ""),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"no batch object: {error!r}") from None
-
-
-def _page(body: bytes) -> tuple[list[BatchState], bool]:
-    listed = json.loads(body)
-    return [_state(one) for one in listed["data"]], bool(listed.get("has_more"))
-
-
-class _Response(NamedTuple):
-    status: int
-    body: bytes
-
-
-def _line(text: bytes) -> tuple[str, _Response | None]:
-    # Not msgspec: lone surrogates, which JSON allows, are no reason to pay for an answer again.
-    line = json.loads(text)
-    key, response = bytes.fromhex(line["custom_id"]).hex(), line.get("response")
-    if response is None:
-        return key, None
-    return key, _Response(int(response["status_code"]), json.dumps(response["body"]).encode())
-
-
-def read_lines(path: Path, remote: str, read: Callable[[bytes], Reply]) -> Iterator[BatchLine]:
-    """Walk a file of answers or errors; a line that cannot be read is left out.
+def read_lines(
+    path: Path, batch: str, read: Callable[[bytes], Reply]
+) -> Iterator[tuple[str, Reply]]:
+    """Walk a file of answers, by the key of what was asked; lines that hold none are left out.
 
     Args:
         path: The file, downloaded.
-        remote: The batch's id, which every reply carries.
+        batch: The provider's id of the batch, which every reply carries.
         read: Reads the body of an answer; raises `ValueError` where it is none.
     """
     with path.open("rb") as file:
         for text in file:
             try:
-                key, response = _line(text)
+                # Not msgspec: lone surrogates, which JSON allows, are no reason to pay twice.
+                line = json.loads(text)
+                key, response = bytes.fromhex(line["custom_id"]).hex(), line["response"]
+                if response["status_code"] != 200:
+                    continue
+                reply = read(json.dumps(response["body"]).encode())
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue
-            if response is None or not 200 <= response.status < 300:
-                yield BatchLine(key, None)
-                continue
-            try:
-                reply = read(response.body)
-            except ErrorAnswer:
-                yield BatchLine(key, None)
-            except ValueError:
-                yield BatchLine(key, None, answered=True)
-            else:
-                extra = {**reply.extra, BATCHED: remote}
-                yield BatchLine(key, replace(reply, extra=extra), answered=True)
+            yield key, replace(reply, extra={**reply.extra, BATCHED: batch})
 
 
 class BatchApi:
-    """The batches of one server, as one model's calls use them."""
+    """The batches of one server, as one model's calls use them.
 
-    def __init__(self, spec: str, server: Server) -> None:
-        """Take the model's spec, for errors, and its server."""
-        self._spec = spec
-        self._server = server
+    All methods raise `Passing` where there is no answer, after all retries where it is safe to ask
+    again, and `FatalCall` where the server refuses the key or has no batches.
+    """
+
+    def __init__(self, model: HttpChat) -> None:
+        """Take the model."""
+        self._model = model
+        self._server = model.server
+        self._endpoint = f"/v1{model.path}"
+
+    def line(self, key: str, request: Request) -> list[bytes]:
+        """Return the line, in pieces, that asks this in a batch's file. Raises `ImageError`."""
+        head = to_json({"custom_id": key, "method": "POST", "url": self._endpoint})
+        pieces = self._model.pieces(self._model.adapted.request(request))
+        return [head[:-1], b',"body":', *pieces, b"}\n"]
 
     async def upload(self, path: Path) -> str:
-        """Upload a file of requests; return the server's id of it.
+        """Upload a file of requests; return the server's id of it."""
+        return self._there(await self._retried(_File, "POST", "/files", upload=path)).id
 
-        Raises:
-            Passing: Not taken after all retries; all methods may raise it.
-            FatalCall: The server has no such thing, or refuses the key; likewise.
-        """
-        import aiohttp
-
-        async def once() -> bytes:
-            with path.open("rb") as file:
-                form = aiohttp.FormData({"purpose": "batch"})
-                form.add_field("file", file, filename=path.name, content_type="application/jsonl")
-                return await self._send("POST", "/files", data=form)
-
-        try:
-            sent = await self._retried(once)
-        except Refused as refused:
-            if not _missing(refused):
-                raise
-            raise FatalCall(
-                f"{self._spec}: no batches at {self._server.url} ({refused.reply.detail}): go on "
-                "without --batch"
-            ) from None
-        return str(_read(lambda body: json.loads(body)["id"], sent))
-
-    async def create(self, file: str, endpoint: str, name: str) -> BatchState:
+    async def create(self, file: str, name: str) -> BatchState:
         """Create a batch, once: where the answer is lost, the batch may exist all the same.
 
         Args:
             file: Id of an uploaded file.
-            endpoint: Such as `/v1/chat/completions`.
             name: Ours; `find` finds the batch by it.
         """
-        body = {
-            "input_file_id": file,
-            "endpoint": endpoint,
-            "completion_window": WINDOW,
-            "metadata": {OURS: name},
-        }
+        asked = {"input_file_id": file, "endpoint": self._endpoint, "completion_window": WINDOW}
+        body = to_json({**asked, "metadata": {OURS: name}})
         headers = {"Content-Type": "application/json"}
-        sent = await self._send("POST", "/batches", data=to_json(body), headers=headers)
-        return _read(read_state, sent)
+        made: BatchState | None = await self._once(
+            BatchState, "POST", "/batches", data=body, headers=headers
+        )
+        return self._there(made)
 
     async def find(self, name: str) -> BatchState | None:
         """Look for a batch by our name for it, among all that the server lists; not failed ones."""
-        after = ""
+        params = {"limit": str(PAGE)}
         while True:
-            params = {"limit": str(PAGE), **({"after": after} if after else {})}
-            once = partial(self._send, "GET", "/batches", params=params)
-            found, more = _read(_page, await self._retried(once))
-            for state in found:
-                if state.name == name and state.status != "failed":
+            page = self._there(await self._retried(_Page, "GET", "/batches", params=params))
+            for state in page.data:
+                if (state.metadata or {}).get(OURS) == name and state.status != "failed":
                     return state
-            if not (found and more):
+            if not (page.data and page.has_more):
                 return None
-            after = found[-1].remote
+            params["after"] = page.data[-1].id
 
     async def state(self, remote: str) -> BatchState | None:
         """Ask how a batch stands, once; None where the server does not know it any more."""
-        try:
-            return _read(read_state, await self._send("GET", f"/batches/{remote}"))
-        except Refused as refused:
-            if _missing(refused):
-                return None
-            raise
+        told: BatchState | None = await self._once(BatchState, "GET", f"/batches/{remote}")
+        return told
 
-    async def download(self, file: str, path: Path) -> None:
-        """Download a file of answers, whole."""
-        await self._retried(partial(self._send, "GET", f"/files/{file}/content", into=path))
+    async def download(self, file: str, path: Path) -> bool:
+        """Download a file of answers, whole; False where the server does not have it any more."""
+        return bool(await self._retried(None, "GET", f"/files/{file}/content", into=path))
 
-    async def _retried(self, once: Callable[[], Awaitable[bytes]]) -> bytes:
-        return await retrying(self._server.patience, time.monotonic())(once)
+    def _there(self, answer: T | None) -> T:
+        if answer is None:
+            raise FatalCall(
+                f"{self._model.spec}: no batches at {self._server.url} (http 404): go on without "
+                "--batch"
+            )
+        return answer
 
-    async def _send(
-        self, method: str, where: str, *, into: Path | None = None, **more: Any
-    ) -> bytes:
+    async def _retried(
+        self, kind: type[T] | None, method: str, where: str, **more: Any
+    ) -> T | None:
+        again = retrying(self._server.patience, time.monotonic())
+        return await again(partial(self._once, kind, method, where, **more))
+
+    async def _once(
+        self,
+        kind: type[T] | None,
+        method: str,
+        where: str,
+        *,
+        upload: Path | None = None,
+        into: Path | None = None,
+        **more: Any,
+    ) -> Any:
+        """Ask one question and read the answer, or write it into a file; None if it is a 404."""
         import aiohttp
 
         server = self._server
@@ -264,31 +204,32 @@ class BatchApi:
             connect=CONNECT_TIMEOUT_S, sock_read=server.patience.timeout_s
         )
         try:
-            async with server.session().request(
-                method, server.at(where), timeout=patience, allow_redirects=False, **more
-            ) as response:
-                if into and response.status == 200:
-                    with into.open("wb") as file:
-                        async for part in response.content.iter_chunked(CHUNK):
-                            file.write(part)
-                    return b""
-                body = await response.read()
+            with upload.open("rb") if upload else nullcontext() as content:
+                if upload:
+                    more["data"] = aiohttp.FormData({"purpose": "batch"})
+                    more["data"].add_field("file", content, filename=upload.name)
+                async with server.session().request(
+                    method, server.at(where), timeout=patience, allow_redirects=False, **more
+                ) as response:
+                    if into and response.status == 200:
+                        with into.open("wb") as file:
+                            async for part in response.content.iter_chunked(CHUNK):
+                                file.write(part)
+                        return True
+                    body = await response.read()
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
             raise Passing(f"connection: {first_line(error) or 'timeout'}") from None
-        if 200 <= response.status < 300:
-            return body
-        after = retry_after(response.headers.get("Retry-After"))
-        # Either raises, or says what the server would not take.
-        reply = server.not_ok(self._spec, response.status, read_error(body), after)
-        raise FatalCall(f"{self._spec}: the server refuses a batch ({reply.detail})")
-
-
-def _missing(refused: Refused) -> bool:
-    return refused.reply.detail.startswith("http 404")
-
-
-def _read(read: Callable[[bytes], T], body: bytes) -> T:
-    try:
-        return read(body)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Passing(f"malformed answer: {str(error)[:80]}") from None
+        if response.status == 404:
+            return None
+        if not 200 <= response.status < 300:
+            after = retry_after(response.headers.get("Retry-After"))
+            # Either raises, or says what the server would not take.
+            spec = self._model.spec
+            reply = server.not_ok(spec, response.status, read_error(body), after)
+            raise FatalCall(
+                f"{spec}: the server refuses a batch ({reply.detail}): go on without --batch"
+            )
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except ValueError as error:
+            raise Passing(f"malformed answer: {str(error)[:80]}") from None

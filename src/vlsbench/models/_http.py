@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from vlsbench.config import Connection
 from vlsbench.models._adapted import LIMITS, Adapted
 from vlsbench.models._address import redact
 from vlsbench.models._answers import (
@@ -28,15 +29,13 @@ from vlsbench.models._answers import (
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
 from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
-from vlsbench.models._pace import Pace, SharedPace, most_tokens
+from vlsbench.models._pace import SharedPace, most_tokens
 from vlsbench.models._retry import Passing, RetryPolicy, retry_after, retrying
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     import aiohttp
-
-    from vlsbench.models._batch import BatchApi, Batching
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
@@ -53,7 +52,7 @@ class Server:
         api_key: str | None,
         connections: int,
         patience: RetryPolicy,
-        pace: Pace | None = None,
+        rates: Sequence[float | None] = (None, None),
     ) -> None:
         base, mark, query = url.partition("?")
         self.url = f"{base.rstrip('/')}{mark}{query}"
@@ -63,7 +62,8 @@ class Server:
         self.date = ""
         """What it last said the time is (HTTP `Date`)."""
         self._api_key = api_key
-        self._pace = pace or Pace()
+        self._rates = rates
+        self._paces: dict[str, SharedPace] = {}
         self._session: aiohttp.ClientSession | None = None
 
     def session(self) -> aiohttp.ClientSession:
@@ -94,17 +94,12 @@ class Server:
         base, mark, query = self.url.partition("?")
         return f"{base}{path}{mark}{query}"
 
-    def paced(self, spec: str) -> SharedPace:
-        """Return the pace of one of its models."""
-        return SharedPace(self._pace, self.url, self._api_key, spec)
-
     async def ask(
         self,
         spec: str,
         path: str,
         pieces: Sequence[bytes],
         read: Callable[[bytes], Reply],
-        pace: SharedPace | None = None,
         tokens: int = 0,
     ) -> Reply:
         """Answer one request, retrying what passes.
@@ -114,7 +109,6 @@ class Server:
             path: The endpoint, below the base URL.
             pieces: The request's JSON.
             read: Reads a good answer; raises `ValueError` where it is none.
-            pace: The model's, kept between calls.
             tokens: The most that question and answer can hold.
 
         Returns:
@@ -125,16 +119,18 @@ class Server:
             FatalCall: No request can succeed.
         """
         attempts = uncounted = 0
-        paced = pace or self.paced(spec)
+        pace = self._paces.get(spec)
+        if pace is None:
+            pace = self._paces[spec] = SharedPace(self._rates, self.url, self._api_key, spec)
 
         async def once() -> Reply:
             nonlocal attempts, uncounted
             attempts += 1
             try:
                 async with self.limiter:
-                    await paced.take(tokens)
-                    reply = await self._once(spec, path, pieces, read, paced)
-                paced.give_back(tokens, reply.usage)
+                    await pace.take(tokens)
+                    reply = await self._once(spec, path, pieces, read)
+                pace.give_back(tokens, reply.usage)
             except Passing as error:
                 uncounted += error.uncounted
                 raise
@@ -165,7 +161,6 @@ class Server:
         path: str,
         pieces: Sequence[bytes],
         read: Callable[[bytes], Reply],
-        pace: SharedPace,
     ) -> Reply:
         import aiohttp
 
@@ -195,7 +190,7 @@ class Server:
         except ValueError as error:
             raise FatalCall(f"{self.url} is no usable address: {first_line(error)}") from None
         self.answered, self.date = True, headers.get("Date", "")
-        pace.learn(headers)
+        self._paces[spec].learn(headers)
         latency = time.perf_counter() - began
         after = retry_after(headers.get("Retry-After"))
         if 200 <= status < 300:
@@ -240,6 +235,8 @@ class Server:
 
     async def close(self) -> None:
         """Close all connections."""
+        for pace in self._paces.values():
+            pace.close()
         if self._session:
             await self._session.close()
             self._session = None
@@ -278,7 +275,7 @@ class HttpChat:
         *,
         file_images: bool = False,
         learns: bool = True,
-        batching: Batching | None = None,
+        batching: Connection | None = None,
     ) -> None:
         """Name a model.
 
@@ -295,8 +292,7 @@ class HttpChat:
         self.endpoint = server.url
         self.name = name
         self.batching = batching
-        self._server = server
-        self._paced = server.paced(spec)
+        self.server = server
         self._file_images = file_images
         self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
         self.adapted = Adapted(LIMITS[self._official], learns=learns)
@@ -310,36 +306,19 @@ class HttpChat:
     @property
     def told_date(self) -> str:
         """What the server last said the time is (HTTP `Date`); empty where it did not."""
-        return self._server.date
+        return self.server.date
 
     async def close(self) -> None:
         """Close the server's connections."""
-        self._paced.close()
-        await self._server.close()
+        await self.server.close()
 
     @property
     def connections(self) -> int:
         """Requests in flight at its server, at most."""
-        return self._server.limiter.most
+        return self.server.limiter.most
 
-    @property
-    def batch_path(self) -> str:
-        """The endpoint as the lines of a batch name it."""
-        return f"/v1{self.path}"
-
-    def batch_api(self) -> BatchApi:
-        """Return the batches of its server."""
-        from vlsbench.models._batch import BatchApi
-
-        return BatchApi(self.spec, self._server)
-
-    def batch_line(self, key: str, request: Request) -> list[bytes]:
-        """Return the pieces of a line that asks this in a batch's file. Raises `ImageError`."""
-        head = {"custom_id": key, "method": "POST", "url": self.batch_path}
-        pieces = self._pieces(self.adapted.request(request))
-        return [to_json(head)[:-1], b',"body":', *pieces, b"}\n"]
-
-    def _pieces(self, request: Request) -> list[bytes]:
+    def pieces(self, request: Request) -> list[bytes]:
+        """Return the JSON of a request, as it is sent, in pieces. Raises `ImageError`."""
         images: list[tuple[bytes, bytes]] = []
         content: list[dict[str, Any]] = []
         marker = "spliced-image"
@@ -386,12 +365,11 @@ class HttpChat:
         while True:
             known, sent = dict(self.adapted.changes), self.adapted.request(request)
             try:
-                pieces = self._pieces(sent)
+                pieces = self.pieces(sent)
             except ImageError as error:
                 return Reply("", Finish.REJECTED, detail=str(error))
-            reply = await self._server.ask(
-                self.spec, self.path, pieces, self.read, self._paced, most_tokens(sent)
-            )
+            tokens = most_tokens(sent)
+            reply = await self.server.ask(self.spec, self.path, pieces, self.read, tokens)
             # Another request may have found out meanwhile.
             changed = reply.finish is Finish.REJECTED and known != self.adapted.changes
             if not (self.adapted.learn(sent, reply) or changed):

@@ -10,19 +10,20 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from vlsbench.config import Connection
 from vlsbench.errors import MissingExtra
 from vlsbench.models._adapted import Adapted
 from vlsbench.models._address import redact
 from vlsbench.models._answers import read_finish
-from vlsbench.models._batch import BATCHED, Batching
+from vlsbench.models._batch import BATCH_QUIET, BATCHED
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
 from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
-from vlsbench.models._pace import Pace, SharedPace, most_tokens
+from vlsbench.models._pace import SharedPace, most_tokens
 from vlsbench.models._retry import RetryPolicy
 from vlsbench.models._thoughts import split_thoughts
 from vlsbench.pairs import ImageError
@@ -47,8 +48,8 @@ class InspectChat:
         patience: RetryPolicy,
         *,
         learns: bool = True,
-        batching: Batching | None = None,
-        pace: Pace | None = None,
+        batching: Connection | None = None,
+        rates: Sequence[float | None] = (None, None),
     ) -> None:
         """Open the provider.
 
@@ -58,7 +59,7 @@ class InspectChat:
             patience: Time-out of one request and retries after it.
             learns: See `Adapted`.
             batching: How calls are put into batches, where the provider has them (`BATCHES`).
-            pace: What may be asked in a minute.
+            rates: Requests and tokens a minute, at most.
 
         Raises:
             MissingExtra: inspect_ai is not installed.
@@ -73,9 +74,9 @@ class InspectChat:
         self._name = spec.removeprefix(PREFIX)
         known = self._name.partition("/")[0] in BATCHES
         self.batching = batching if known else None
-        self.connections = self.batching.requests if self.batching else connections
+        self.connections = self.batching.batch_requests if self.batching else connections
         self._limiter = Limiter(self.connections)
-        self._pace = SharedPace(pace or Pace(), spec)
+        self._pace = SharedPace(rates, spec)
         self.adapted = Adapted(learns=learns)
         try:
             self._model = get_model(
@@ -164,20 +165,20 @@ class InspectChat:
             raise CallFailed(said, 1, 1) from None
         reply = read_inspect_output(output, latency)
         if batched:
-            return replace(reply, latency_s=0.0, extra={BATCHED: INSPECTS})
+            return replace(reply, latency_s=0.0, extra={**reply.extra, BATCHED: INSPECTS})
         self._pace.give_back(tokens, reply.usage)
         return reply
 
 
-def _batches(batching: Batching, kind: Any) -> Any:
+def _batches(batching: Connection, kind: Any) -> Any:
     """Return Inspect's settings of the same meaning."""
     with contextlib.suppress(ImportError):  # older versions print nothing
         from inspect_ai.model._providers.util.batch_log import set_batch_log_callback
 
         # Inspect prints how its batches stand on standard output, which is ours.
         set_batch_log_callback(logging.getLogger(__name__).info)
-    most = min(batching.requests, MOST_IN_BATCH)
-    return kind(size=most, max_size=most, send_delay=batching.quiet_s, tick=batching.poll_s)
+    most, poll = min(batching.batch_requests, MOST_IN_BATCH), batching.batch_poll_s
+    return kind(size=most, max_size=most, send_delay=poll * BATCH_QUIET, tick=poll)
 
 
 def _origin(error: BaseException) -> BaseException:

@@ -13,14 +13,12 @@ from vlsbench import registry
 from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.models._address import read_address, read_key
-from vlsbench.models._batch import Batching
 from vlsbench.models._chat import ChatModel
 from vlsbench.models._hf import HfChat
 from vlsbench.models._hf_load import PREFIX as HF_PREFIX
 from vlsbench.models._hf_load import Loading
 from vlsbench.models._http import OPENAI_URL, HttpChat, Server
 from vlsbench.models._inspect import PREFIX, InspectChat
-from vlsbench.models._pace import Pace
 from vlsbench.models._retry import RetryPolicy
 from vlsbench.registry import Kind
 from vlsbench.text import did_you_mean
@@ -76,9 +74,7 @@ class Connections:
         patience: RetryPolicy | None = None,
         *,
         file_images: bool = False,
-        learns: bool = True,
-        batching: Batching | None = None,
-        pace: Pace | None = None,
+        connection: Connection | None = None,
     ) -> None:
         """Set what holds for every model.
 
@@ -86,13 +82,10 @@ class Connections:
             most: Requests in flight at one server.
             patience: Time-outs and retries.
             file_images: Send images as `file://` URLs.
-            learns: Whether models may be asked otherwise where they refuse how; see `Adapted`.
-            batching: How calls are put into batches; None sends each by itself.
-            pace: What a model may be asked in a minute.
+            connection: Says the rates, how calls are put into batches, and whether models may be
+                asked otherwise where they refuse how (`Adapted`).
         """
-        self._batching = batching
-        self._pace = pace or Pace()
-        self._learns = learns
+        self._connection = connection or Connection()
         self._most = most
         self._patience = patience or RetryPolicy()
         self._file_images = file_images
@@ -103,15 +96,8 @@ class Connections:
     def of(cls, connection: Connection, *, file_images: bool = False) -> Connections:
         """Open models as settings say."""
         patience = RetryPolicy(timeout_s=connection.timeout_s, retries=connection.retries)
-        learns = not connection.no_probe
-        return cls(
-            connection.concurrency,
-            patience,
-            file_images=file_images,
-            learns=learns,
-            batching=Batching.of(connection),
-            pace=Pace(connection.rpm, connection.tpm),
-        )
+        most = connection.concurrency
+        return cls(most, patience, file_images=file_images, connection=connection)
 
     def open(
         self,
@@ -132,27 +118,21 @@ class Connections:
         """
         if not isinstance(spec, str):
             return registry.conforming(spec, ChatModel, "model")
+        asked = self._connection
+        rates, learns = (asked.rpm, asked.tpm), not asked.no_probe
+        batching = asked if asked.batch else None
         if spec.startswith(PREFIX):
             return InspectChat(
-                spec,
-                self._most,
-                self._patience,
-                learns=self._learns,
-                batching=self._batching,
-                pace=self._pace,
+                spec, self._most, self._patience, learns=learns, batching=batching, rates=rates
             )
         if http := parse_http_spec(spec):
             key = (http.url, http.api_key)
             server = self._servers.get(key)
             if server is None:
-                server = self._servers[key] = Server(*key, self._most, self._patience, self._pace)
+                server = self._servers[key] = Server(*key, self._most, self._patience, rates)
+            images = self._file_images
             return chat(
-                spec,
-                http.name,
-                server,
-                file_images=self._file_images,
-                learns=self._learns,
-                batching=self._batching,
+                spec, http.name, server, file_images=images, learns=learns, batching=batching
             )
         if spec.startswith(HF_PREFIX):
             loading = Loading.of(extra or {})

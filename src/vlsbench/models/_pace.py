@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import sqlite3
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from vlsbench.files import cache_folder
 from vlsbench.models._chat import Request, Usage
@@ -20,28 +21,17 @@ MINUTE = 60.0
 GIVEN_BURST_S = 1.0
 """What may be asked at once under a given limit, as time at the limit; servers' own limits let a
 whole minute's requests go at once, and so do we where they tell."""
-MOST_AHEAD_S = 3600.0
+MOST_AHEAD_S = 600.0
 """A bucket that is to be full later than this was left by a wrong clock."""
 IMAGE_TOKENS = image_tokens(2048, 2048)
-
 KINDS = ("requests", "tokens")
 
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """What a model may be asked in a minute; None is what its server tells, or no limit."""
-
-    rpm: float | None = None
-    tpm: float | None = None
-
-
-class _Limit(NamedTuple):
-    per_minute: float
-    burst_s: float
-
-    def seconds(self, amount: float) -> float:
-        """Return how long the limit takes to allow an amount again."""
-        return amount * MINUTE / self.per_minute
+TABLE = "CREATE TABLE IF NOT EXISTS full (name TEXT PRIMARY KEY, at REAL NOT NULL)"
+TAKE = """INSERT INTO full VALUES (:name, :now + :takes) ON CONFLICT DO
+UPDATE SET at = CASE WHEN at > :now + :ahead THEN :now ELSE max(at, :now) END + :takes
+WHERE at <= :now + :burst OR at > :now + :ahead RETURNING 0.0"""
+PUT_OFF = """INSERT INTO full VALUES (:name, :least + :by) ON CONFLICT DO
+UPDATE SET at = max(at, :least) + :by"""
 
 
 def most_tokens(request: Request) -> int:
@@ -54,34 +44,50 @@ class SharedPace:
     """The pace of one model: waits before a request that would exceed it.
 
     The scheme is the generic cell rate algorithm (ITU-T I.371, annex A): the file keeps one
-    moment a bucket, and one atomic statement takes from it, so no process waits for another.
+    moment a bucket, and one atomic statement takes from it.
     """
 
-    def __init__(self, pace: Pace, *name: str | None) -> None:
-        """Take the limits, and what tells the model from others: address, key, spec."""
-        given = zip(KINDS, (pace.rpm, pace.tpm), strict=True)
-        self._limits = {kind: _Limit(most, GIVEN_BURST_S) for kind, most in given if most}
-        self._given = frozenset(self._limits)
+    def __init__(self, given: Sequence[float | None], *name: str | None) -> None:
+        """Take the limits of `KINDS` a minute, and what tells the model: address, key, spec.
+
+        A limit of None is what the server tells, or none.
+        """
+        told = zip(KINDS, given, strict=True)
+        self._given = {kind: (most, GIVEN_BURST_S) for kind, most in told if most}
+        self._limits = dict(self._given)
         self._name = hashlib.sha256(repr(name).encode()).hexdigest()[:16]
+        self._turn = asyncio.Lock()
         self._file: sqlite3.Connection | None = None
 
     async def take(self, tokens: int) -> None:
         """Wait until one request of so many tokens may be sent."""
-        waits = [0.0]
-        for kind, limit in self._limits.items():
-            takes = limit.seconds(1 if kind == "requests" else tokens)
-            now = time.time()
-            full = self._move(kind, now, takes)
-            waits.append(full - max(limit.burst_s, takes) - now)
-        if (wait := max(waits)) > 0:
-            await asyncio.sleep(wait)
+        if not self._limits:
+            return
+        async with self._turn:
+            for kind, amount in zip(KINDS, (1, tokens), strict=True):
+                # Nobody of this process could go meanwhile; other processes tell nothing.
+                while (wait := self._wait(kind, amount)) > 0:  # noqa: ASYNC110
+                    await asyncio.sleep(wait)
+
+    def _wait(self, kind: str, amount: float) -> float:
+        """Take from a bucket and return 0, or return after how many seconds to try again."""
+        if (limit := self._limits.get(kind)) is None:
+            return 0.0
+        most, burst = limit
+        takes, now = amount * MINUTE / most, time.time()
+        # What takes more than the bucket holds goes when the bucket is full.
+        room = {"burst": max(0.0, burst - takes), "ahead": MOST_AHEAD_S, "takes": takes}
+        if self._execute(TAKE, kind, now=now, **room):
+            return 0.0
+        at = self._execute("SELECT at FROM full WHERE name = :name", kind)
+        return max(0.001, at[0] - room["burst"] - now) if at else 0.001
 
     def give_back(self, taken: int, usage: Usage) -> None:
         """Return what a request was thought to take and did not."""
         limit = self._limits.get("tokens")
         if limit and usage.input_tokens is not None and usage.output_tokens is not None:
             spare = taken - usage.input_tokens - usage.output_tokens
-            self._move("tokens", 0.0, -limit.seconds(spare))
+            self._execute(PUT_OFF, "tokens", least=0.0, by=-spare * MINUTE / limit[0])
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Read what the server says of its limits, where none is given.
@@ -97,45 +103,37 @@ class SharedPace:
                 continue
             if kind in self._given or not 1 <= most < float("inf") or not 0 <= left <= most:
                 continue
-            limit = self._limits[kind] = _Limit(most, MINUTE)
+            self._limits[kind] = (most, MINUTE)
             # Others, on other machines too, may have taken more than is written here.
-            self._move(kind, time.time() + limit.seconds(most - left), 0.0)
+            full = time.time() + (most - left) * MINUTE / most
+            self._execute(PUT_OFF, kind, least=full, by=0.0)
 
-    def _move(self, kind: str, least: float, by: float) -> float:
-        """Put off the moment when a bucket is full; return it."""
-        most = time.time() + MOST_AHEAD_S
-        sql = (
-            "INSERT INTO full VALUES (?1, ?2 + ?3) ON CONFLICT DO "
-            "UPDATE SET at = max(min(at, ?4), ?2) + ?3 RETURNING at"
-        )
-        values = (f"{self._name} {kind}", least, by, most)
+    def _execute(self, sql: str, kind: str, **values: float) -> tuple[Any, ...] | None:
+        known = {"name": f"{self._name} {kind}", **values}
         try:
-            row = self._open().execute(sql, values).fetchone()
-        except sqlite3.Error:  # a full disk, a folder that cannot be written: pace this process
-            self._file = _prepared(sqlite3.connect(":memory:", isolation_level=None))
-            row = self._file.execute(sql, values).fetchone()
-        return float(row[0])
+            cursor = (self._file or self._open(cache_folder() / FILE)).execute(sql, known)
+        except (sqlite3.Error, OSError) as error:
+            # Locked for long, on a full disk, or broken: pace this process alone.
+            if self._file:
+                self._file.close()
+            if type(error) is sqlite3.DatabaseError:
+                with contextlib.suppress(OSError):
+                    (cache_folder() / FILE).unlink()  # it held nothing but a minute
+            cursor = self._open(None).execute(sql, known)
+        found: tuple[Any, ...] | None = cursor.fetchone()
+        return found
 
-    def _open(self) -> sqlite3.Connection:
-        if self._file is None:
-            folder = cache_folder()
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise sqlite3.OperationalError(str(error)) from None
-            connection = sqlite3.connect(folder / FILE, timeout=5, isolation_level=None)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=OFF")
-            self._file = _prepared(connection)
-        return self._file
+    def _open(self, file: Path | None) -> sqlite3.Connection:
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        opened = sqlite3.connect(file or ":memory:", timeout=1, isolation_level=None)
+        self._file = opened
+        for sql in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=OFF", TABLE):
+            opened.execute(sql)
+        return opened
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; another event loop may use the pace afterwards."""
         if self._file:
             self._file.close()
-            self._file = None
-
-
-def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
-    connection.execute("CREATE TABLE IF NOT EXISTS full (name TEXT PRIMARY KEY, at REAL NOT NULL)")
-    return connection
+        self._file, self._turn = None, asyncio.Lock()
