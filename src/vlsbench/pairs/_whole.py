@@ -1,6 +1,6 @@
 """Whether an image file is whole, by the structure of its format, and what a file is that is none.
 
-A few short reads tell; nothing but BMP and TIFF is decoded. Bytes after an image's end are nobody's
+A few short reads tell; only GIF, BMP and TIFF are decoded. Bytes after an image's end are nobody's
 business.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from typing import Literal
 
 At = Callable[[int, int], bytes]
 """Reads from a place as many bytes as are wanted, or as there are."""
@@ -87,11 +88,11 @@ def _what_is(start: bytes) -> str:
     return f" but text: {said[:40]!r}" if said.isascii() and said.isprintable() else ""
 
 
-def _number(at: At, place: int, size: int, order: str = "big") -> int:
+def _number(at: At, place: int, size: int, order: Literal["big", "little"] = "big") -> int:
     found = at(place, size)
     if len(found) < size:
         raise IndexError(place)
-    return int.from_bytes(found, "little" if order == "little" else "big")
+    return int.from_bytes(found, order)
 
 
 def _png(size: int, at: At) -> bool:
@@ -123,37 +124,19 @@ def _jpeg(size: int, at: At) -> bool:
     return False
 
 
-def _gif(size: int, at: At) -> bool:
-    data = at(0, size)
-
-    def table(flags: int) -> int:
-        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-    place = 13 + table(data[10])
-    while data[place] != 0x3B:
-        if data[place] == 0x2C:
-            place += 11 + table(data[place + 9])
-        elif data[place] == 0x21:
-            place += 2
-        else:
-            return False
-        while data[place]:
-            place += 1 + data[place]
-        place += 1
-    return True
-
-
 def _webp(size: int, at: At) -> bool:
     return _number(at, 4, 4, "little") + 8 <= size
 
 
 def _decodes(size: int, at: At) -> bool:
-    """Decode a whole file: of BMP and TIFF, which are rare, the structure tells too little."""
+    """Decode a whole file: of GIF, BMP and TIFF, which are rare, the structure tells too little."""
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(at(0, size)), formats=["BMP", "TIFF"]) as image:
-            image.load()
+        with Image.open(io.BytesIO(at(0, size)), formats=["GIF", "BMP", "TIFF"]) as image:
+            for frame in range(getattr(image, "n_frames", 1)):
+                image.seek(frame)
+                image.load()
     except Image.DecompressionBombError:
         return True  # whoever shows it says so
     except Exception:  # decoders raise whatever they come upon in broken bytes
@@ -164,7 +147,7 @@ def _decodes(size: int, at: At) -> bool:
 _WHOLE: dict[str, Callable[[int, At], bool]] = {
     "image/png": _png,
     "image/jpeg": _jpeg,
-    "image/gif": _gif,
+    "image/gif": _decodes,
     "image/webp": _webp,
     "image/bmp": _decodes,
     "image/tiff": _decodes,
