@@ -38,5 +38,5 @@ def holisafe(root: Path, variant: str) -> Rows:
 
 def _pattern(row: Fields) -> str:
     """Return the letters of query, image and outcome; `type` has the image's first."""
-    image, query, outcome = row.choice("type", *TYPES)
-    return query + image + outcome
+    kind = row.choice("type", *TYPES)
+    return kind[1] + kind[0] + kind[2]
