@@ -45,6 +45,8 @@ def section(one: Source) -> Iterator[str]:
     yield f"**{one.title}** ([arXiv {one.paper}](https://arxiv.org/abs/{one.paper})): {one.probes}."
     yield ""
     yield f"- Holds: {markdown(one.size)}."
+    if one.caution:
+        yield f"- Caution: {markdown(one.caution)}."
     yield f"- Read by: {METRICS[one.metric]}."
     yield f"- Licence: {one.licence}. Home: [{place}](https://{place}) at {at}."
     yield f"- `--data DIR` holds: {markdown(one.layout)}."

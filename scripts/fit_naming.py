@@ -16,29 +16,27 @@ import argparse
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import vlsbench
-from vlsbench.auditing.overlap._calibration import (
-    NAMED,
-    SHIPPED,
-    Calibration,
-    Control,
-    errors_of,
-    fit,
-)
-from vlsbench.auditing.overlap._contents import content_of
-from vlsbench.auditing.overlap._measure import Numbers, Reader
-from vlsbench.auditing.overlap._phrases import content_words
+from vlsbench.auditing.overlap import Calibration, content_of
+from vlsbench.auditing.overlap.background import DIGEST
+from vlsbench.auditing.overlap.calibration import NAMED, SHIPPED, Errors
+from vlsbench.auditing.overlap.measure import FEATURES, Numbers, Reader
+from vlsbench.auditing.overlap.phrases import content_words
 from vlsbench.embed import CachedEmbedder, Embedder, default_cache, open_embedder
 from vlsbench.files import write_json
 
+PENALTY = 10.0
+"""Weight of half the squared coefficients against 1,000 texts; keeps separable sets finite."""
+FULL_WEIGHT = 1000.0
 HERE = Path(__file__).resolve().parents[1]
 BINS = 10
 BOOT = 1000
@@ -67,6 +65,86 @@ NEUTRAL = (
     "A small plant stands in the corner.",
     "The weather seems to be calm and a few clouds are in the sky.",
 )
+
+
+def _logistic(columns: Numbers, named: Numbers, weights: Numbers) -> Numbers:
+    """Fit; the first coefficient is the intercept and is not penalised."""
+    from scipy.optimize import minimize
+
+    def loss(coefficients: Numbers) -> float:
+        odds = coefficients[0] + columns @ coefficients[1:]
+        misfit = (weights * (np.logaddexp(0, odds) - named * odds)).sum()
+        return float(misfit + PENALTY / 2 * (coefficients[1:] ** 2).sum())
+
+    return np.asarray(minimize(loss, np.zeros(columns.shape[1] + 1)).x)
+
+
+@dataclass(frozen=True)
+class Control:
+    """One set of paired controls."""
+
+    name: str
+    features: Numbers
+    """Shape (n, 3)."""
+    named: NDArray[np.bool_]
+    cases: NDArray[np.int64]
+    """Number of the case that texts belong to: resampled together."""
+    domains: Sequence[str]
+    """Category or scenario of each text."""
+
+
+def _weights(named: NDArray[np.bool_]) -> Numbers:
+    """Give each kind of a set's texts half of the weight."""
+    share = named.mean()
+    return np.asarray(np.where(named, 0.5 / share, 0.5 / (1 - share)) / len(named))
+
+
+def fit(
+    controls: Sequence[Control],
+    embedder: Embedder,
+    *,
+    errors: Sequence[Errors] = (),
+    provenance: Mapping[str, Any] | None = None,
+) -> Calibration:
+    """Fit naming on paired controls: a ridge logistic, every set and kind counting the same.
+
+    `embedder` made the features; `errors` (see `errors_of`) are what to expect elsewhere.
+    """
+    features = np.concatenate([control.features for control in controls])
+    named = np.concatenate([control.named for control in controls]).astype(float)
+    full = FULL_WEIGHT / len(controls)
+    weights = np.concatenate([full * _weights(control.named) for control in controls])
+    mean = np.average(features, axis=0, weights=weights)
+    scale = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
+    intercept, *coefficients = _logistic((features - mean) / scale, named, weights)
+    return Calibration(
+        features=FEATURES,
+        mean=_rounded(mean),
+        scale=_rounded(scale),
+        coefficients=_rounded(coefficients),
+        intercept=round(float(intercept), 6),
+        errors=tuple(errors),
+        embedder=embedder.name,
+        embedder_digest=embedder.digest,
+        background=DIGEST,
+        provenance=provenance or {},
+    )
+
+
+def errors_of(fitted: Calibration, control: Control) -> list[Errors]:
+    """Count the errors of fitted numbers in each domain of a set that they were not fitted on."""
+    called = fitted.probability(control.features) >= NAMED
+    counted = []
+    for domain in dict.fromkeys(control.domains):
+        here = np.array([name == domain for name in control.domains])
+        naming, silent = here & control.named, here & ~control.named
+        counts = (naming, naming & called, silent, silent & called)
+        counted.append(Errors(control.name, domain, *(int(count.sum()) for count in counts)))
+    return counted
+
+
+def _rounded(values: Sequence[float] | Numbers) -> tuple[float, ...]:
+    return tuple(round(float(value), 6) for value in values)
 
 
 def padded(content: str, length: int, rng: random.Random) -> str:

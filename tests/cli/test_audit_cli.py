@@ -33,6 +33,17 @@ def test_help_is_there_with_examples(vlsbench: Command, tmp_path: Path) -> None:
 
 
 @needs_minilm
+def test_an_audit_without_a_figure_fails_and_says_why(vlsbench: Command, tmp_path: Path) -> None:
+    (tmp_path / "set.jsonl").write_text('{"query": "May I toast bread?"}\n')
+    done = vlsbench("audit", "./set.jsonl")
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert "error: nothing could be measured of set: texts alone" in said
+    assert "Traceback" not in said
+    assert not read_card(tmp_path / "audits/set/card.json").measured
+
+
+@needs_minilm
 def test_the_leaderboard_tells_leaky_from_leakless(vlsbench: Command, tmp_path: Path) -> None:
     benches = [f"lab/{name}?n=60" for name in ("leakless", "leaky", "mixed")]
     done = vlsbench("audit", *benches, "--out", "leaderboard")

@@ -10,7 +10,7 @@ import pytest
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.pairs import Grade, GradedBy, Pair, PairSet, decode, describe, load
 
-from .made_sets import MADE, TOAST, put_csv, put_json
+from .made_sets import MADE, TOAST, put, put_csv, put_json, put_parquet
 
 CASES = [(name, variant) for name, made in MADE.items() for variant in made.counts]
 
@@ -72,9 +72,50 @@ def test_mssbench_names_every_item_that_lacks_something(tmp_path: Path) -> None:
         ("0/0/safe", "no 'safe_image_path'"),
         ("0/0/unsafe", "no 'unsafe_image_path'"),
         ("chat/1", "is no object"),
-        ("2/0/safe", "'ask' is empty"),
-        ("2/0/unsafe", "'ask' is empty"),
+        ("chat/2", "queries is no list of texts"),
     ]
+
+
+def test_mssbenchs_robot_is_told_in_every_wording(tmp_path: Path) -> None:
+    MADE["mssbench"].make(tmp_path)
+    robot = {"safe": "s.png", "unsafe": "u.png", "category": "Fire",
+             "safe_instructions": ["Toast it.", "Heat the toaster."],
+             "unsafe_instructions": ["Toast it.", "Heat the bath."]}  # fmt: skip
+    put_json(tmp_path / "combined.json", {"chat": [], "embodied": [robot]})
+    pairs = list(load("mssbench:embodied", data=tmp_path))
+    assert [(pair.id, bool(pair.twin)) for pair in pairs] == [
+        ("0/0/safe", True),
+        ("0/0/unsafe", True),
+        ("0/1/safe", False),
+        ("0/1/unsafe", False),
+    ]
+
+
+@pytest.mark.parametrize("queries", ["Why?", 7, float("nan"), None, []])
+def test_mssbench_wants_a_list_of_queries(queries: object, tmp_path: Path) -> None:
+    put_json(tmp_path / "combined.json", {"chat": [{"queries": queries}]})
+    with pytest.raises(VlsbenchError, match="row chat/0: queries is no list of texts"):
+        load("mssbench", data=tmp_path)
+
+
+def test_a_long_value_that_is_none_of_a_sets_labels_is_cut(tmp_path: Path) -> None:
+    put_json(tmp_path / "data.json", [{"text": "Why?", "safety type": "x" * 100_000}])
+    with pytest.raises(VlsbenchError) as error:
+        load("salad", data=tmp_path)
+    assert len(str(error.value)) < 300
+
+
+def test_salad_as_the_hub_has_it(tmp_path: Path) -> None:
+    row = {"id": 7, "text": TOAST, "category": "Food", "image": "a.png", "safety type": "safe"}
+    put_json(tmp_path / "data.json", [row])
+    put(tmp_path / "a.png")
+    (pair,) = load("salad", data=tmp_path)
+    assert (pair.query, pair.images[0].fault()) == (TOAST, None)
+
+
+def test_spa_vl_as_the_hub_converts_it(tmp_path: Path) -> None:
+    put_parquet(tmp_path / "test/harm/0000.parquet", [{"question": TOAST, "class2": "Heat"}])
+    assert len(load("spa-vl", data=tmp_path)) == 1
 
 
 def test_holisafe_letters_are_image_query_outcome(tmp_path: Path) -> None:
@@ -102,7 +143,7 @@ def test_vlsu_refuses_a_grade_that_is_none(tmp_path: Path) -> None:
     MADE["vlsu"].make(tmp_path)
     path = tmp_path / "data/VLSU.csv"
     path.write_text(path.read_text().replace("not_sure", "perhaps", 1))
-    with pytest.raises(VlsbenchError, match="row 4: image_grade is 'perhaps', not one of safe,"):
+    with pytest.raises(VlsbenchError, match="row 4: 'image_grade' is 'perhaps', not one of safe,"):
         load("vlsu", data=tmp_path)
 
 

@@ -269,5 +269,5 @@ def test_a_ragged_csv_row_is_bad_and_the_rest_is_read(tmp_path: Path) -> None:
     opened = load("xstest", data=tmp_path, skip_bad=True)
     assert [str(row) for row in opened.bad] == [
         "xstest_prompts.csv, row 2: 3 fields, the header has 4",
-        "xstest_prompts.csv, row 3: label is 'maybe', not safe or unsafe",
+        "xstest_prompts.csv, row 3: 'label' is 'maybe', not one of safe, unsafe",
     ]

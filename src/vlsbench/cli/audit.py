@@ -98,6 +98,9 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         else:
             _print_card(done)
         end_if_stopped(console, done.stopped)
+        if not done.card.measured:
+            why = "; ".join(auditing.caveats(done.card)) or "no pair gave a figure"
+            raise VlsbenchError(f"nothing could be measured of {done.card.bench}: {why}")
     else:
         table, audits = auditing.run_leaderboard(benches, config, tell, skipped)
         if as_json:

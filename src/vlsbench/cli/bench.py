@@ -207,6 +207,7 @@ def _declared(source: Source) -> dict[str, Any]:
         "size",
         "rows",
         "variants",
+        "caution",
         "layout",
     )
     declared = {name: getattr(source, name) for name in names}
@@ -250,6 +251,8 @@ def _print_description(opened: PairSet, found: Description) -> None:
             say(f"{place} @ {home.revision or home.commit or 'pinned at the first fetch'}")
         if source.probes:
             say(f"probes {source.probes}", f"read by {METRICS.get(source.metric, source.metric)}")
+        if source.caution:
+            say(f"caution: {source.caution}", style="yellow")
     say(*_statistics(found), *_labels(found))
     table = Listing(("category", "sub-category"), ["pairs"])
     for category, counts in found.categories.items():

@@ -59,6 +59,7 @@ _TWICE = "pairs that repeat an earlier one (same query, same images)"
 _SHARED = "images used by several pairs"
 _PARENTS = "sub-categories under several categories"
 _TEXT_ONLY = "pairs without an image in a set that has images"
+_TWINS = "twins that name another pair than the one that names them"
 _ABSENT = "images missing or broken"
 
 
@@ -75,6 +76,7 @@ def describe(pairs: PairSet) -> Description:
     count = benign = text_only = described = 0
     odd: Counter[str] = Counter()
     labels: dict[str, Counter[str]] = {}
+    named: dict[str, str] = {}
     examples: dict[str, list[str]] = {}
 
     def note(what: str, example: str) -> None:
@@ -91,6 +93,8 @@ def describe(pairs: PairSet) -> Description:
         lengths[len(pair.query)] += 1
         for column, said in pair.labels.items():
             labels.setdefault(column, Counter())[said] += bool(said)
+        if pair.twin:
+            named[pair.id] = pair.twin
         if not pair.query.strip():
             note(_EMPTY, pair.id)
         whole = hash((pair.query, tuple(image.ref for image in pair.images)))
@@ -107,6 +111,9 @@ def describe(pairs: PairSet) -> Description:
         where = [f"{category} {n[name]}" for category, n in categories.items() if n[name]]
         if len(where) > 1:
             note(_PARENTS, f"{name} ({', '.join(where)})")
+    for id, twin in named.items():
+        if named.get(twin, id) != id:
+            note(_TWINS, id)
     odd[_TEXT_ONLY] = text_only if uses else 0
     ordered = sorted(lengths.elements())
     said_of = {column: dict((+counts).most_common()) for column, counts in labels.items()}
@@ -129,7 +136,7 @@ def describe(pairs: PairSet) -> Description:
             *_fewer_rows(pairs, count),
             *(
                 Oddity(what, odd[what], tuple(examples.get(what, ())))
-                for what in (_EMPTY, _TWICE, _SHARED, _PARENTS, _TEXT_ONLY, _ABSENT)
+                for what in (_EMPTY, _TWICE, _SHARED, _PARENTS, _TWINS, _TEXT_ONLY, _ABSENT)
                 if odd[what]
             ),
         ),

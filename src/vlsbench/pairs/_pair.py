@@ -38,6 +38,15 @@ class Image(Protocol):
         """Say what is wrong without reading it all, or None: missing, empty, cut off, no image."""
 
 
+def fault_in_reading(image: Image) -> str | None:
+    """Read an image and say what is wrong with it, or None."""
+    try:
+        image.read()
+    except ImageError as error:
+        return str(error)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class FileImage:
     """An image in a file, or a slice of one (a member of an uncompressed tar)."""

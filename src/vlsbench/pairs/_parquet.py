@@ -13,7 +13,7 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs._decode import ImageData, ImageError
-from vlsbench.pairs._pair import FileImage, RowError, file_image
+from vlsbench.pairs._pair import FileImage, RowError, fault_in_reading, file_image
 
 Labelled = Iterator[tuple[str, object]]
 """(row as the user would look it up, its fields or a `RowError`)"""
@@ -88,11 +88,7 @@ class ParquetImage:
 
     def fault(self) -> str | None:
         """Read the cell and look at its structure."""
-        try:
-            self.read()
-        except ImageError as error:
-            return str(error)
-        return None
+        return fault_in_reading(self)
 
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")

@@ -54,6 +54,12 @@ class Fields:
             return str(value)
         return self.text(key)
 
+    def choice(self, key: str, *allowed: str) -> str:
+        """Return a required text that is one of some. Raises `RowError` if it is another."""
+        if (said := self.text(key).strip()) not in allowed:
+            raise RowError(f"{key!r} is {said[:40]!r}, not one of {', '.join(allowed)}")
+        return said
+
     def image(self, key: str, ref: str) -> Image:
         """Return the image in a Parquet cell, named `ref`, or else as the file names it."""
         cell = self.fields.get(key)

@@ -68,6 +68,8 @@ class Source:
     one form)."""
     variants: Mapping[str, str] = field(default_factory=dict)
     """Name → what it holds, the default first; empty where there is only one form."""
+    caution: str = ""
+    """What was not checked against the published set, or differs from how its paper asks."""
     layout: str = ""
     """The files that `--data DIR` must hold."""
     simulated: bool = False

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vlsbench.pairs._decode import ImageData, ImageError
-from vlsbench.pairs._pair import RowError
+from vlsbench.pairs._pair import RowError, fault_in_reading
 from vlsbench.pairs._rows import Fields
 from vlsbench.pairs._whole import sniff_mime
 from vlsbench.text import first_line
@@ -50,11 +50,7 @@ class WrittenImage:
 
     def fault(self) -> str | None:
         """Read it and look at its structure."""
-        try:
-            self.read()
-        except ImageError as error:
-            return str(error)
-        return None
+        return fault_in_reading(self)
 
 
 def asked_in(turns: object) -> list[object]:

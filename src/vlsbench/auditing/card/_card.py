@@ -147,6 +147,17 @@ class Card(Head):
         return leak_by_overlap(self.overlap) or leak_by_judge(self.judged)
 
     @property
+    def measured(self) -> bool:
+        """Whether there is a figure at all: of some pair by some measure."""
+        groups = (self.overlap.group, self.overlap.benign) if self.overlap else ()
+        judged = (self.judged.group, self.judged.benign) if self.judged else ()
+        return (
+            any(group and group.topic.n for group in groups)
+            or any(part.harmful.n for group in judged if group for part in group.parts)
+            or any(view.safety.n for view in (self.behaviour.views if self.behaviour else ()))
+        )
+
+    @property
     def simulated(self) -> bool:
         """Whether the pairs are of the lab, or a model of it took part."""
         measured = (found.simulated for found in (self.judged, self.behaviour) if found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import resources
@@ -28,9 +28,6 @@ from vlsbench.files import unreadable
 from vlsbench.schemas import decode_json
 from vlsbench.stats import LEVEL, effective_size
 
-PENALTY = 10.0
-"""Weight of half the squared coefficients against 1,000 texts; keeps separable sets finite."""
-FULL_WEIGHT = 1000.0
 NAMED = 0.5
 """Probability at which a query counts as naming."""
 SPREAD = 1.75
@@ -95,86 +92,6 @@ class Calibration:
         limit = np.log(1 / NEVER_SURE - 1)
         odds = np.clip(scaled @ np.array(self.coefficients) + self.intercept, -limit, limit)
         return np.asarray(1 / (1 + np.exp(-odds)))
-
-
-def _logistic(columns: Numbers, named: Numbers, weights: Numbers) -> Numbers:
-    """Fit; the first coefficient is the intercept and is not penalised."""
-    from scipy.optimize import minimize
-
-    def loss(coefficients: Numbers) -> float:
-        odds = coefficients[0] + columns @ coefficients[1:]
-        misfit = (weights * (np.logaddexp(0, odds) - named * odds)).sum()
-        return float(misfit + PENALTY / 2 * (coefficients[1:] ** 2).sum())
-
-    return np.asarray(minimize(loss, np.zeros(columns.shape[1] + 1)).x)
-
-
-@dataclass(frozen=True)
-class Control:
-    """One set of paired controls."""
-
-    name: str
-    features: Numbers
-    """Shape (n, 3)."""
-    named: NDArray[np.bool_]
-    cases: NDArray[np.int64]
-    """Number of the case that texts belong to: resampled together."""
-    domains: Sequence[str]
-    """Category or scenario of each text."""
-
-
-def _weights(named: NDArray[np.bool_]) -> Numbers:
-    """Give each kind of a set's texts half of the weight."""
-    share = named.mean()
-    return np.asarray(np.where(named, 0.5 / share, 0.5 / (1 - share)) / len(named))
-
-
-def fit(
-    controls: Sequence[Control],
-    embedder: Embedder,
-    *,
-    errors: Sequence[Errors] = (),
-    provenance: Mapping[str, Any] | None = None,
-) -> Calibration:
-    """Fit naming on paired controls: a ridge logistic, every set and kind counting the same.
-
-    `embedder` made the features; `errors` (see `errors_of`) are what to expect elsewhere.
-    """
-    features = np.concatenate([control.features for control in controls])
-    named = np.concatenate([control.named for control in controls]).astype(float)
-    full = FULL_WEIGHT / len(controls)
-    weights = np.concatenate([full * _weights(control.named) for control in controls])
-    mean = np.average(features, axis=0, weights=weights)
-    scale = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
-    intercept, *coefficients = _logistic((features - mean) / scale, named, weights)
-    return Calibration(
-        features=FEATURES,
-        mean=_rounded(mean),
-        scale=_rounded(scale),
-        coefficients=_rounded(coefficients),
-        intercept=round(float(intercept), 6),
-        errors=tuple(errors),
-        embedder=embedder.name,
-        embedder_digest=embedder.digest,
-        background=DIGEST,
-        provenance=provenance or {},
-    )
-
-
-def errors_of(fitted: Calibration, control: Control) -> list[Errors]:
-    """Count the errors of fitted numbers in each domain of a set that they were not fitted on."""
-    called = fitted.probability(control.features) >= NAMED
-    counted = []
-    for domain in dict.fromkeys(control.domains):
-        here = np.array([name == domain for name in control.domains])
-        naming, silent = here & control.named, here & ~control.named
-        counts = (naming, naming & called, silent, silent & called)
-        counted.append(Errors(control.name, domain, *(int(count.sum()) for count in counts)))
-    return counted
-
-
-def _rounded(values: Sequence[float] | Numbers) -> tuple[float, ...]:
-    return tuple(round(float(value), 6) for value in values)
 
 
 def _parse(text: str, name: str) -> Calibration:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -53,17 +52,9 @@ class Background:
         texts = (IMAGES, QUESTIONS, *map(_phrases_of, (IMAGES, QUESTIONS)))
         return cls(*map(embedder.embed, texts))
 
-    @cached_property
-    def _question_norms(self) -> Numbers:
-        return self.image_norms(self.questions)
-
-    def image_norms(self, queries: Vectors) -> Numbers:
+    def _norms(self, queries: Vectors) -> Numbers:
         """Return the log of the mean weight that each query gives the background's images."""
         return _log_mean_exp(queries @ self.images.T / TEMPERATURE)
-
-    def pull(self, contents: Vectors) -> Numbers:
-        """Return the log of the lift that each content gets from a question that names nothing."""
-        return _log_mean_exp(contents @ self.questions.T / TEMPERATURE - self._question_norms)
 
     def lift(self, queries: Vectors, contents: Vectors) -> Numbers:
         """Return the log of what each query multiplies its content's weight by, shape (n,).
@@ -72,7 +63,10 @@ class Background:
         for this content is taken off: on average they multiply its weight by 1.
         """
         own = np.einsum("nd,nd->n", queries, contents, dtype=np.float64) / TEMPERATURE
-        return np.asarray(own - self.pull(contents) - self.image_norms(queries))
+        pull = _log_mean_exp(
+            contents @ self.questions.T / TEMPERATURE - self._norms(self.questions)
+        )
+        return np.asarray(own - pull - self._norms(queries))
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from vlsbench.pairs import Fields, Grade, GradedBy, Grades, Home, MissingFile, Rows
+from vlsbench.pairs import Fields, Grade, GradedBy, Grades, Home, MissingFile, Rows, read_pairs
 from vlsbench.registry import source
 from vlsbench.schemas import convert
 
 FILE = "benchmarks.toml"
 
 Read = Callable[[Path, str], Rows]
+read_english = partial(read_pairs, language="en")
+"""Read a file of pairs whose queries are in English."""
 _LETTERS = {"S": Grade.SAFE, "B": Grade.BORDERLINE, "U": Grade.UNSAFE, "?": Grade.UNKNOWN}
 
 
@@ -47,11 +49,6 @@ def numbered(file: Path, root: Path) -> Callable[[Fields], str]:
     """Name rows by their file's place in the set and their number in it."""
     place = file.relative_to(root).with_suffix("").as_posix()
     return lambda row: f"{place}/{row.label}"
-
-
-def constant(text: str) -> Callable[[Fields], str]:
-    """Say the same of every row."""
-    return lambda row: text
 
 
 @cache

@@ -14,10 +14,9 @@ from vlsbench.pairs import (
     file_image,
     find,
     folder_of,
-    read_pairs,
     read_text,
 )
-from vlsbench.pairs.sources._declared import by_authors, shipped
+from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
 
 QUERY = (
     "The image shows a list numbered 1, 2, and 3, but the items are empty. Please generate "
@@ -52,13 +51,12 @@ def figstep(root: Path, variant: str) -> Rows:
         dataset, category, task = map(row.text, ("dataset", "category_id", "task_id"))
         return (file_image(folder, f"query_{dataset}_{category}_{task}_6.png"),)
 
-    return read_pairs(
+    return read_english(
         find(root, f"data/question/{name}.csv"),
         id=lambda row: f"{row.text('category_id')}_{row.text('task_id')}",
         query=pieces.query if pieces else lambda row: QUERY,
         images=images,
         category="category_name",
-        language="en",
         grades=by_authors("S?U"),
         meta=("question", "instruction"),
         needs=("dataset", "category_id", "task_id", "question", "instruction"),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.pairs import Fields, RowError, Rows, file_image, find, folder_of, read_pairs
-from vlsbench.pairs.sources._declared import by_authors, shards, shipped
+from vlsbench.pairs import Fields, Rows, file_image, find, folder_of
+from vlsbench.pairs.sources._declared import by_authors, read_english, shards, shipped
+
+TYPES = ("SSS", "SSU", "SUU", "USU", "UUU")
+"""Of image, query and outcome: safe or unsafe."""
 
 
 @shipped("holisafe")
@@ -18,7 +21,7 @@ def holisafe(root: Path, variant: str) -> Rows:
         if listed
         else shards(root, "data/test-*.parquet", "test-*.parquet")
     ):
-        yield from read_pairs(
+        yield from read_english(
             file,
             id="id",
             query="query",
@@ -28,7 +31,6 @@ def holisafe(root: Path, variant: str) -> Rows:
             category="category",
             subcategory="subcategory",
             harmful=lambda row: _pattern(row).endswith("U"),
-            language="en",
             grades=lambda row: by_authors(_pattern(row)),
             meta=("type", "image_safety_label"),
         )
@@ -36,7 +38,5 @@ def holisafe(root: Path, variant: str) -> Rows:
 
 def _pattern(row: Fields) -> str:
     """Return the letters of query, image and outcome; `type` has the image's first."""
-    kind = row.text("type").strip().upper()
-    if len(kind) != 3 or set(kind) - {"S", "U"}:
-        raise RowError(f"type is {kind!r}, not three letters S or U")
+    kind = row.choice("type", *TYPES)
     return kind[1] + kind[0] + kind[2]

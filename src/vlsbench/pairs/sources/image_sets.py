@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.pairs import Fields, Image, Rows, file_image, find, folder_of, read_pairs
-from vlsbench.pairs.sources._declared import by_authors, shipped
+from vlsbench.pairs import Fields, Image, Rows, file_image, find, folder_of
+from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
 
 LANGUAGES = {
     "arabic": "ar", "chinese": "zh", "farsi": "fa", "french": "fr", "german": "de",
@@ -33,7 +33,7 @@ def harmbench(root: Path, variant: str) -> Rows:
     name = {"multimodal": "multimodal_all", "text": "text_all"}.get(variant, variant)
     name = "text_all" if part else name
     about = "RedactedImageDescription" if variant == "multimodal" else "FunctionalCategory"
-    return read_pairs(
+    return read_english(
         find(root, f"data/behavior_datasets/harmbench_behaviors_{name}.csv"),
         id="BehaviorID",
         query=query,
@@ -41,7 +41,6 @@ def harmbench(root: Path, variant: str) -> Rows:
         category="SemanticCategory",
         description="ImageDescription",
         source="Source",
-        language="en",
         grades=by_authors("??U" if variant == "multimodal" else "U??"),
         meta=(about, "Tags"),
         needs=("Behavior", "ImageFileName" if variant == "multimodal" else "ContextString"),
@@ -54,14 +53,13 @@ def siuo(root: Path, variant: str) -> Rows:
     """SIUO: a safe query and a safe image that are unsafe together (the generation task alone)."""
     file = find(root, "data/siuo_gen.json", "siuo_gen.json")
     folder = folder_of(file.parent, "images")
-    return read_pairs(
+    return read_english(
         file,
         id="question_id",
         query="question",
         images=lambda row: (file_image(folder, row.text("image")),),
         category="category",
         reason="safety_warning",
-        language="en",
         grades=by_authors("SSU"),
         meta=("reference_answer",),
     )
@@ -71,7 +69,7 @@ def siuo(root: Path, variant: str) -> Rows:
 def mossbench(root: Path, variant: str) -> Rows:
     """MOSSBench: harmless pairs that an oversensitive model refuses, or their harmful contrasts."""
     folder = root / ("data_contrast" if variant == "contrast" else "data")
-    return read_pairs(
+    return read_english(
         find(folder, "images_information/information.json"),
         id="pid",
         query="question",
@@ -79,7 +77,6 @@ def mossbench(root: Path, variant: str) -> Rows:
         category=lambda row: row.row("metadata").text("over"),
         harmful=variant == "contrast",
         description=lambda row: row.maybe("description") or row.maybe("short description"),
-        language="en",
         grades=by_authors("??U" if variant == "contrast" else "S?S"),
         meta=lambda row: row.row("metadata").only("human", "child", "syn", "ocr", "harm"),
     )
@@ -99,7 +96,7 @@ def msts(root: Path, variant: str) -> Rows:
         name = row.text("unsafe_image_id")
         return (file_image(folder, files.get(name, f"{name}.jpg")),)
 
-    return read_pairs(
+    return read_english(
         find(root, f"data/prompts/{language}_{form}.csv"),
         id=lambda row: row.maybe("prompt_id") or f"{row.text('case_id')}_{row.text('prompt_type')}",
         query="prompt_text",

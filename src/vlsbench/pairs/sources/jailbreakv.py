@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.pairs import Fields, Rows, file_image, find, read_pairs
-from vlsbench.pairs.sources._declared import by_authors, shipped
+from vlsbench.pairs import Fields, Rows, file_image, find
+from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
 
 FILES = {"28k": "JailBreakV_28K", "mini": "mini_JailBreakV_28K", "redteam2k": "RedTeam_2K"}
 TEXT_ATTACKS = ("Template", "Persuade", "Logic")
@@ -18,20 +18,19 @@ def jailbreakv(root: Path, variant: str) -> Rows:
     name = f"{FILES[variant]}.csv"
     file = find(root, f"JailBreakV_28K/{name}", name)
     if variant == "redteam2k":
-        return read_pairs(
+        return read_english(
             file,
             id="id",
             query="question",
             category="policy",
             source="from",
-            language="en",
             grades=by_authors("U??"),
         )
 
     def told(row: Fields) -> bool:
         return row.text("format") in TEXT_ATTACKS
 
-    return read_pairs(
+    return read_english(
         file,
         id="id",
         query="jailbreak_query",
@@ -39,7 +38,6 @@ def jailbreakv(root: Path, variant: str) -> Rows:
         category="policy",
         subcategory="format",
         source="from",
-        language="en",
         grades=lambda row: by_authors("U?U" if told(row) else "??U"),
         meta=("redteam_query", "transfer_from_llm", "selected_mini"),
         needs=("image_path", "format"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.pairs import Rows, file_image, read_pairs
-from vlsbench.pairs.sources._declared import by_authors, constant, numbered, shards, shipped
+from vlsbench.pairs import Rows, file_image
+from vlsbench.pairs.sources._declared import by_authors, numbered, read_english, shards, shipped
 
 LANGUAGES = {
     "Arabic": "ar", "Chinese": "zh", "English": "en", "Finnish": "fi", "French": "fr",
@@ -23,13 +23,17 @@ def lingua(root: Path, variant: str) -> Rows:
     files = {part: shards(root, f"{PARTS[part]}/*/*.json") for part in parts}
     for part in parts:
         for file in files[part]:
-            yield from read_pairs(
-                file,
-                id=numbered(file, root),
-                query="question",
-                images=lambda row: (file_image(root / "bundle_data", row.text("image_path")),),
-                category=constant(file.stem),
-                subcategory=constant(file.parent.parent.name),
-                language=LANGUAGES.get(file.parent.name, ""),
-                grades=by_authors(GRADES[part]),
-            )
+            yield from _pairs(root, file, GRADES[part])
+
+
+def _pairs(root: Path, file: Path, grades: str) -> Rows:
+    return read_english(
+        file,
+        id=numbered(file, root),
+        query="question",
+        images=lambda row: (file_image(root / "bundle_data", row.text("image_path")),),
+        category=lambda row: file.stem,
+        subcategory=lambda row: file.parent.parent.name,
+        language=LANGUAGES.get(file.parent.name, ""),
+        grades=by_authors(grades),
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.pairs import Rows, file_image, find, folder_of, read_pairs
-from vlsbench.pairs.sources._declared import by_authors, shipped
+from vlsbench.pairs import Rows, file_image, find, folder_of
+from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
 
 
 @shipped("mis")
@@ -14,12 +14,11 @@ def mis(root: Path, variant: str) -> Rows:
     name = f"mis_{variant}.json"
     file = find(root, name, f"zip_files/{name}", f"mis_test/{name}")
     images = folder_of(file.parent, f"{variant}_image", f"zip_files/{variant}_image").parent
-    return read_pairs(
+    return read_english(
         file,
         query="question",
         images=lambda row: [file_image(images, row.text(f"image_path{n}")) for n in (1, 2)],
         category="category",
         subcategory="sub_category",
-        language="en",
         grades=by_authors("??U"),
     )

@@ -12,9 +12,8 @@ from vlsbench.pairs import (
     file_image,
     find,
     read_json,
-    read_pairs,
 )
-from vlsbench.pairs.sources._declared import by_authors, shipped
+from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
 
 SCENARIOS = (
     "01-Illegal_Activitiy",
@@ -71,13 +70,12 @@ def _scenario(
         ref = f"data/imgs/{scenario}/{split}/{id(row).rpartition('/')[2]}.jpg"
         return (row.image("image", ref) if embedded else file_image(root, ref),)
 
-    return read_pairs(
+    return read_english(
         file,
         id=id,
         query="question" if embedded else wording,
         images=images,
         category=lambda row: scenario,
-        language="en",
         grades=by_authors("U??" if split == "Text_only" else "??U"),
         meta=("Question", "Changed Question", "Key Phrase", "Phrase Type"),
         keep=lambda row: wanted is None or id(row) in wanted,

@@ -20,10 +20,12 @@ def mssbench(root: Path, variant: str) -> Rows:
 
     def sides() -> Iterator[tuple[str, object]]:
         for number, item in enumerate(items if isinstance(items, list) else ()):
-            if not isinstance(item, dict):
-                yield f"{variant}/{number}", RowError("is no object")
+            try:
+                asked = list(_queries(item, variant))
+            except RowError as error:
+                yield f"{variant}/{number}", error
                 continue
-            for place, query in enumerate(_queries(item, variant)):
+            for place, query in enumerate(asked):
                 for side, other in SIDES.items():
                     said = {"side": side, "ask": query[side], "same": query[side] == query[other]}
                     yield f"{number}/{place}/{side}", {**item, **said}
@@ -48,9 +50,18 @@ def mssbench(root: Path, variant: str) -> Rows:
     return pairs_from(file.name, sides(), make)
 
 
-def _queries(item: dict[str, Any], variant: str) -> list[dict[str, Any]]:
-    """Return what is asked with either image, for each query of an item."""
-    if variant == "chat":
-        queries = item.get("queries")
-        return [dict.fromkeys(SIDES, query) for query in (queries or [None])]
-    return [{side: item.get(f"{side}_instruction") for side in SIDES}]
+def _queries(item: Any, variant: str) -> Iterator[dict[str, Any]]:
+    """Yield what is asked with either image, for each query of an item."""
+    if not isinstance(item, dict):
+        raise RowError("is no object")
+    keys = {side: "queries" if variant == "chat" else f"{side}_instructions" for side in SIDES}
+    if variant != "chat" and not any(item.get(key) for key in keys.values()):
+        # An item without other wordings has the one instruction.
+        yield {side: item.get(f"{side}_instruction") for side in SIDES}
+        return
+    lists = [item.get(key) for key in keys.values()]
+    if not all(isinstance(one, list) and one for one in lists):
+        raise RowError(f"{' or '.join(dict.fromkeys(keys.values()))} is no list of texts")
+    if len({len(one or ()) for one in lists}) > 1:
+        raise RowError(f"{' and '.join(keys.values())} are of different lengths")
+    yield from (dict(zip(SIDES, asked, strict=True)) for asked in zip(*lists, strict=True))

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.pairs import Fields, RowError, Rows, file_image, find, folder_of, read_pairs
-from vlsbench.pairs.sources._declared import by_authors, shipped
+from vlsbench.pairs import Fields, Rows, file_image, find, folder_of
+from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
 
 
 @shipped("salad")
 def salad(root: Path, variant: str) -> Rows:
     """Yield both kinds; ids are places in the list, from 0."""
     file = find(root, "data.json", "data/data.json")
-    folder = folder_of(root, "images", "data/images")
+    folder = folder_of(root, "images", "data/images", "image", ".")
 
     def unsafe(row: Fields) -> bool:
-        kind = row.text("safety type").strip().lower()
-        if kind not in ("safe", "unsafe"):
-            raise RowError(f"'safety type' is {kind!r}, not safe or unsafe")
-        return kind == "unsafe"
+        return row.choice("safety type", "safe", "unsafe") == "unsafe"
 
-    return read_pairs(
+    def query(row: Fields) -> str:
+        # As the Hub's table calls it, or as the repository's does.
+        return row.maybe("text") or row.text("query")
+
+    return read_english(
         file,
-        query="query",
+        query=query,
         images=lambda row: (file_image(folder, row.text("image").removeprefix("images/")),),
         category="category",
         harmful=unsafe,
         reason=lambda row: row.maybe("safety warning") if unsafe(row) else "",
-        language="en",
         grades=lambda row: by_authors("??U" if unsafe(row) else "??S"),
-        meta=("safe suggestion",),
+        meta=("id", "safe suggestion"),
     )

@@ -13,9 +13,8 @@ from vlsbench.pairs import (
     file_image,
     find,
     read_jsonl,
-    read_pairs,
 )
-from vlsbench.pairs.sources._declared import by_authors, shipped
+from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
 
 
 @shipped("xstest")
@@ -23,18 +22,14 @@ def xstest(root: Path, variant: str) -> Rows:
     """XSTest: safe prompts that look unsafe, which are benign, and their unsafe contrasts."""
 
     def harmful(row: Fields) -> bool:
-        label = row.text("label")
-        if label not in ("safe", "unsafe"):
-            raise RowError(f"label is {label!r}, not safe or unsafe")
-        return label == "unsafe"
+        return row.choice("label", "safe", "unsafe") == "unsafe"
 
-    return read_pairs(
+    return read_english(
         find(root, "xstest_prompts.csv"),
         id="id",
         query="prompt",
         category="type",
         harmful=harmful,
-        language="en",
         grades=lambda row: by_authors("U??" if harmful(row) else "S??"),
         meta=("focus", "note"),
         needs=("label",),
@@ -45,20 +40,19 @@ def xstest(root: Path, variant: str) -> Rows:
 def advbench(root: Path, variant: str) -> Rows:
     """AdvBench: goals; ids are row numbers from 1."""
     file = find(root, "data/advbench/harmful_behaviors.csv", "harmful_behaviors.csv")
-    return read_pairs(file, query="goal", language="en", grades=by_authors("U??"))
+    return read_english(file, query="goal", grades=by_authors("U??"))
 
 
 @shipped("strongreject")
 def strongreject(root: Path, variant: str) -> Rows:
     """StrongREJECT: forbidden prompts; ids are row numbers from 1."""
     name = "strongreject_dataset.csv" if variant == "full" else "strongreject_small_dataset.csv"
-    return read_pairs(
+    return read_english(
         find(root, name, f"strongreject_dataset/{name}"),
         query="forbidden_prompt",
         # The two files write the same categories with different capitals.
         category=lambda row: row.text("category").capitalize(),
         source="source",
-        language="en",
         grades=by_authors("U??"),
         needs=("category", "source"),
     )
@@ -67,12 +61,11 @@ def strongreject(root: Path, variant: str) -> Rows:
 @shipped("simplesafetytests")
 def simplesafetytests(root: Path, variant: str) -> Rows:
     """SimpleSafetyTests: its test cases."""
-    return read_pairs(
+    return read_english(
         find(root, "SimpleSafetyTests - test cases.csv"),
         id="id",
         query="prompts_final",
         category="harm_area",
-        language="en",
         grades=by_authors("U??"),
         meta=("category",),
         needs=("category",),
@@ -83,12 +76,11 @@ def simplesafetytests(root: Path, variant: str) -> Rows:
 def or_bench(root: Path, variant: str) -> Rows:
     """OR-Bench: one of its files; ids are row numbers from 1."""
     toxic = variant == "toxic"
-    return read_pairs(
+    return read_english(
         find(root, f"or-bench-{variant}.csv"),
         query="prompt",
         category="category",
         harmful=toxic,
-        language="en",
         grades=by_authors("U??" if toxic else "S??"),
     )
 
@@ -106,7 +98,7 @@ def sorry_bench(root: Path, variant: str) -> Rows:
     files = [find(root, "question.jsonl")]
     files += sorted(root.glob("question_*.jsonl")) if variant == "all" else []
     for file in files:
-        yield from read_pairs(
+        yield from read_english(
             file,
             id=lambda row: f"{row.id('question_id')}/{row.maybe('prompt_style') or 'base'}",
             query=query,
@@ -124,7 +116,7 @@ def jbb_behaviors(root: Path, variant: str) -> Rows:
     """JBB-Behaviors: misuse, and benign behaviours of the same topics; ids are `<half>/<Index>`."""
     for half in ("harmful", "benign") if variant == "all" else (variant,):
         name = f"{half}-behaviors.csv"
-        yield from read_pairs(
+        yield from read_english(
             find(root, f"data/{name}", name),
             id=partial(_of_half, half),
             query="Goal",
@@ -132,7 +124,6 @@ def jbb_behaviors(root: Path, variant: str) -> Rows:
             subcategory="Behavior",
             harmful=half == "harmful",
             source="Source",
-            language="en",
             grades=by_authors("U??" if half == "harmful" else "S??"),
             needs=("Index",),
         )
@@ -154,12 +145,11 @@ def alpaca_seed(root: Path, variant: str) -> Rows:
         return f"{row.text('instruction')}\n\n{given}" if given else row.text("instruction")
 
     file = find(root, "seed_tasks.jsonl")
-    return read_pairs(
+    return read_english(
         file,
         id="id",
         query=query,
         harmful=False,
-        language="en",
         grades=by_authors("S??"),
         meta=("name",),
     )
@@ -185,7 +175,7 @@ def llava_coco(root: Path, variant: str) -> Rows:
         name = row.maybe("image")
         return (file_image(root / "images", name),) if name else ()
 
-    return read_pairs(
+    return read_english(
         file,
         id="question_id",
         query="text",
@@ -193,6 +183,5 @@ def llava_coco(root: Path, variant: str) -> Rows:
         category="category",
         harmful=False,
         description=lambda row: captions.get(row.maybe("image"), ""),
-        language="en",
         grades=by_authors("S?S" if captions else "S??"),
     )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.pairs import Fields, RowError, Rows, file_image, find, read_pairs
-from vlsbench.pairs.sources._declared import by_authors, shipped
-
-USAGES = ("vulnerability", "overrefusal")
+from vlsbench.pairs import Fields, Rows, file_image, find
+from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
 
 
 @shipped("usb")
@@ -17,16 +15,15 @@ def usb(root: Path, variant: str) -> Rows:
     query = "text_zh" if language else "text"
 
     def benign(row: Fields) -> bool:
-        usage = row.text("usage")
-        if usage not in USAGES:
-            raise RowError(f"usage is {usage!r}, not {' or '.join(USAGES)}")
-        return usage == USAGES[1]
+        return row.choice("usage", "vulnerability", "overrefusal") == "overrefusal"
 
     def pattern(row: Fields) -> str:
-        risks = [_risk(row, key) for key in ("text_risk", "img_risk")]
-        return "??S" if benign(row) else "".join("SU"[risk] for risk in risks) + "U"
+        if benign(row):
+            return "??S"
+        risks = [row.choice(key, "0", "1") for key in ("text_risk", "img_risk")]
+        return "".join("SU"[risk == "1"] for risk in risks) + "U"
 
-    return read_pairs(
+    return read_english(
         find(root, f"USB_{size}_final.csv"),
         id="id",
         query=query,
@@ -41,9 +38,3 @@ def usb(root: Path, variant: str) -> Rows:
         keep=lambda row: not language or bool(row.maybe(query)),
         needs=("open_url", "usage", "img_risk", "text_risk"),
     )
-
-
-def _risk(row: Fields, key: str) -> bool:
-    if (said := row.text(key)) not in ("0", "1"):
-        raise RowError(f"{key} is {said!r}, not 0 or 1")
-    return said == "1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.pairs import Fields, RowError, Rows, file_image, find, folder_of, read_pairs
-from vlsbench.pairs.sources._declared import by_authors, shipped
+from vlsbench.pairs import Fields, RowError, Rows, file_image, find, folder_of
+from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
 
 _KEYS = {
     "unsafes": "instruction",
@@ -36,7 +36,7 @@ def _subset(file: Path, images: Path, subset: str) -> Rows:
             raise RowError("'safe' is neither true nor false")
         return safe is (subset != "unsafes")
 
-    return read_pairs(
+    return read_english(
         file,
         id=lambda row: f"{row.text('id')}/{subset}",
         query=lambda row: _instruction(row, key).text(key),
@@ -45,7 +45,6 @@ def _subset(file: Path, images: Path, subset: str) -> Rows:
         subcategory="harmful_subcategory",
         harmful=subset != "safe_safes",
         meta=lambda row: {"subset": subset, **_instruction(row, key).only("response")},
-        language="en",
         twin=lambda row: f"{row.text('id')}/{twin}" if twin else "",
         grades=by_authors(_GRADES[subset]),
         keep=of_subset,

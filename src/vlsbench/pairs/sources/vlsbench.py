@@ -17,9 +17,8 @@ from vlsbench.pairs import (
     file_image,
     find,
     inside,
-    read_pairs,
 )
-from vlsbench.pairs.sources._declared import by_authors, shipped
+from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
 
 
 @shipped("vlsbench")
@@ -52,7 +51,7 @@ def vlsbench(root: Path, variant: str) -> Rows:
         return (in_folder(row.text("image_path")),)
 
     for file in files:
-        yield from read_pairs(
+        yield from read_english(
             file,
             id=id,
             query=query,
@@ -62,7 +61,6 @@ def vlsbench(root: Path, variant: str) -> Rows:
             description="image_description",
             reason="safety_reason",
             source="source",
-            language="en",
             grades=by_authors("S?U"),
         )
 

@@ -9,16 +9,16 @@ from vlsbench.pairs import (
     Grade,
     GradedBy,
     Grades,
-    RowError,
     Rows,
     file_image,
     find,
-    read_pairs,
 )
-from vlsbench.pairs.sources._declared import shipped
+from vlsbench.pairs.sources._declared import read_english, shipped
 
 COLUMNS = ("consensus_text_grade", "image_grade", "consensus_combined_grade")
-UNDECIDED = ("not_sure", "")
+LABELS = {str(grade): grade for grade in (Grade.SAFE, Grade.BORDERLINE, Grade.UNSAFE)} | {
+    "not_sure": Grade.UNKNOWN
+}
 
 
 @shipped("vlsu")
@@ -26,7 +26,7 @@ def vlsu(root: Path, variant: str) -> Rows:
     """Yield the pairs; their images are looked for as `images/<uuid>.*`, never fetched."""
     folder = root / "images"
     files = {path.stem: path.name for path in folder.iterdir()} if folder.is_dir() else {}
-    return read_pairs(
+    return read_english(
         find(root, "VLSU.csv", "data/VLSU.csv"),
         id="uuid",
         query="prompt",
@@ -36,7 +36,6 @@ def vlsu(root: Path, variant: str) -> Rows:
         category="combined_category",
         # Where people are not sure, answering is not what a benchmark should reward.
         harmful=lambda row: _grades(row).pair is not Grade.SAFE,
-        language="en",
         grades=_grades,
         meta=("web_path", "image_category", "text_category"),
         needs=COLUMNS,
@@ -49,9 +48,6 @@ def _grades(row: Fields) -> Grades:
 
 
 def _grade(row: Fields, column: str) -> Grade:
-    said = row.maybe(column).strip().lower()
-    try:
-        return Grade.UNKNOWN if said in UNDECIDED else Grade(said)
-    except ValueError:
-        known = ", ".join((*list(Grade)[:3], UNDECIDED[0]))
-        raise RowError(f"{column} is {said!r}, not one of {known}") from None
+    if not row.maybe(column):
+        return Grade.UNKNOWN
+    return LABELS[row.choice(column, *LABELS)]
