@@ -109,7 +109,7 @@ def scripted(say: Callable[[Asked], Said] = answer) -> Iterator[Scripted]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST
+        do_GET = do_POST  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             pass

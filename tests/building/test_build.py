@@ -294,9 +294,7 @@ def test_an_undisturbed_build_asks_nothing_twice(lab_build: Builder) -> None:
 def test_a_build_in_batches_makes_the_same_set(lab_build: Builder) -> None:
     plain = lab_build("plain", limit=4)
     with lab.running(batch_s=0.05) as url:
-        done = lab_build(
-            "batched", limit=4, lab=url, batch=True, batch_poll_s=0.3
-        )
+        done = lab_build("batched", limit=4, lab=url, batch=True, batch_poll_s=0.3)
         counts = lab.stats(url)
     assert contents(done.pairs) == contents(plain.pairs)
     assert counts["batched"] > counts["paid"] / 3  # drawings and first questions go by themselves
