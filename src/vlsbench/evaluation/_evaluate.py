@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial, update_wrapper
 from pathlib import Path
-from typing import ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from vlsbench.config import Budget, Connection, Images, Sample, record
 from vlsbench.engine import (
@@ -38,7 +38,10 @@ from vlsbench.judge import Judge, Judges, Judging, members, open_judge
 from vlsbench.keywords import checked_keywords
 from vlsbench.models import ChatModel, Connections, Params, Price, RecordedReplies, price_of
 from vlsbench.pages import framed
-from vlsbench.pairs import Bench, Shrink, View, load
+from vlsbench.pairs import Bench, PairSet, Shrink, View, load
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 P = ParamSpec("P")
 
@@ -120,31 +123,20 @@ def plan(
     sample, images = sample or Sample(), images or Images()
     connection, output = connection or Connection(), output or Output()
     judging, params = judging or Judging(), params or Params()
-    shrink = Shrink(images.max_side, images.max_bytes)
     replies = replies or Replies()
     if samples < 1:
         raise VlsbenchError("--samples must be at least 1")
-    _need_one(model, replies)
+    shrink = Shrink(images.max_side, images.max_bytes)
     shown = Presentation(View(view), system, params, shrink, samples)
     connections = Connections.of(connection, file_images=images.transport == "file")
     pairs = load(bench, skip_bad=sample.skip_bad)
     selection = Selection(pairs, sample)
-    target = (
-        open_replies(replies, selection, shown)
-        if replies.files
-        else connections.open(model, extra=params.more)
-    )
+    target = _target(model, replies, selection, shown, connections)
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
-    limits = (spending := CostBudget.of(budget)).settings
-    prices = _prices(target, asked, limits)
-    spending.need_prices(
-        prices, "give --price or --judge-price INPUT,OUTPUT in dollars per million tokens"
-    )
+    spending = CostBudget.of(budget)
     groups = {"sample": sample, "params": params, "judging": judging, "images": images}
-    groups |= {"budget": limits, "connection": connection}
+    groups |= {"budget": spending.settings, "connection": connection}
     groups |= {"replies": replies} if replies.files else {}
-    settings = {name: record(group) for name, group in groups.items()}
-    settings |= {"set": pairs.opened} if pairs.opened else {}
     content, files = selection.content(shown.view)
     identity = identity_of(selection, content, shown, target, asked, judging)
     found = EvaluationPlan(
@@ -155,10 +147,9 @@ def plan(
         judging=judging,
         identity=identity,
         files=files,
-        settings={"bench": pairs.arguments, "view": str(shown.view)}
-        | {"system": system, "samples": samples, **settings},
+        settings=_settings(pairs, shown, groups),
         folder=output.out or RUNS / run_id(identity, target.spec, asked.name),
-        prices=prices,
+        prices=_prices(target, asked, spending),
         budget=spending,
         connection=connection,
         output=output,
@@ -166,7 +157,28 @@ def plan(
     return _looked_at(found)
 
 
-def _need_one(model: str | ChatModel, replies: Replies) -> None:
+def _settings(
+    pairs: PairSet, shown: Presentation, groups: Mapping[str, DataclassInstance]
+) -> dict[str, Any]:
+    """Return what a run's record keeps of its settings, as a configuration file would name them."""
+    return {
+        "bench": pairs.arguments,
+        "view": str(shown.view),
+        "system": shown.system,
+        "samples": shown.samples,
+        **{name: record(group) for name, group in groups.items()},
+        **({"set": pairs.opened} if pairs.opened else {}),
+    }
+
+
+def _target(
+    model: str | ChatModel,
+    replies: Replies,
+    selection: Selection,
+    shown: Presentation,
+    connections: Connections,
+) -> ChatModel:
+    """Return the model that is asked, or what stands in its place."""
     if not model and not replies.files:
         raise UsageError(
             "--model is missing: give it, or 'model' in a --config file; --replies FILE judges "
@@ -177,19 +189,22 @@ def _need_one(model: str | ChatModel, replies: Replies) -> None:
             "--replies stands in place of --model: give one of them (--model-name says whose "
             "replies they are)"
         )
+    if replies.files:
+        return open_replies(replies, selection, shown)
+    return connections.open(model, extra=shown.params.more)
 
 
-def _prices(target: ChatModel, judge: Judge, given: Budget) -> dict[str, Price | None]:
-    free = Price(0.0, 0.0)
+def _prices(target: ChatModel, judge: Judge, budget: CostBudget) -> dict[str, Price | None]:
+    """Return what every model costs. Raises where a budget needs a price that is unknown."""
+    given, free = budget.settings, Price(0.0, 0.0)
     given_judge = Price.parse(given.judge_price) if given.judge_price else None
     of_target = free if isinstance(target, RecordedReplies) else price_of(target.spec)
-    return {
-        target.spec: Price.parse(given.price) if given.price else of_target,
-        **{
-            one.name: given_judge or (price_of(one.name) if one.model else free)
-            for one in members(judge)
-        },
-    }
+    prices = {target.spec: Price.parse(given.price) if given.price else of_target}
+    for one in members(judge):
+        prices[one.name] = given_judge or (price_of(one.name) if one.model else free)
+    remedy = "give --price or --judge-price INPUT,OUTPUT in dollars per million tokens"
+    budget.need_prices(prices, remedy)
+    return prices
 
 
 def _looked_at(plan: EvaluationPlan) -> EvaluationPlan:

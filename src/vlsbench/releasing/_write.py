@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from vlsbench.releasing._about import (
     PROVENANCE,
     RELEASE_JSON,
     SCHEMA,
+    Made,
     Release,
     read_release,
 )
@@ -35,7 +37,7 @@ from vlsbench.releasing._facts import (
     statistics,
     version_before,
 )
-from vlsbench.releasing._pairs import Decoder, choose, content_of, gather
+from vlsbench.releasing._pairs import Decoder, Entry, choose, content_of, gather
 from vlsbench.releasing._records import write_records
 from vlsbench.releasing._settings import ReleaseConfig, checked
 from vlsbench.reviewing import DROP, UNDECIDED
@@ -88,14 +90,12 @@ def release(
             entries, unusable = gather(
                 pairs, chosen, decoder, skip_bad=found.skip_bad, progress=progress
             )
-            ids = {entry.pair.id for entry in entries}
-            built, to = found.provenance, folder / PROVENANCE
-            made = copy_provenance(built, to, ids, excluded) if built else None
+            made = _made(found, folder, entries, excluded)
             columns, splits = write_records(
                 folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
             )
-            sources = {pairs.name, *(entry.pair.source for entry in entries)}
             harmful = sum(entry.pair.harmful for entry in entries)
+            sources = {pairs.name, *(entry.pair.source for entry in entries)}
             simulated = any(map(is_simulated, [*sources, *(made.models if made else ())]))
             released = Release(
                 schema=SCHEMA,
@@ -126,6 +126,16 @@ def release(
     except OSError as error:
         raise VlsbenchError(f"{found.out} cannot be written: {error}") from None
     return released
+
+
+def _made(
+    settings: ReleaseConfig, folder: Path, entries: Sequence[Entry], excluded: Mapping[str, str]
+) -> Made | None:
+    """Copy what the provenance file says of the pairs; None where there is none."""
+    if not settings.provenance:
+        return None
+    ids = {entry.pair.id for entry in entries}
+    return copy_provenance(settings.provenance, folder / PROVENANCE, ids, excluded)
 
 
 def _check_place(out: Path, name: str, force: bool) -> None:
