@@ -19,7 +19,7 @@ from vlsbench.examining import (
     plan_judge_card,
     read_judge_card,
 )
-from vlsbench.judge import Label, Question, as_judge
+from vlsbench.judge import Judging, Label, Question, as_judge
 from vlsbench.pairs import decode
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -96,6 +96,14 @@ def test_what_a_judge_cannot_be_asked_is_left_out_and_said(tmp_path: Path) -> No
     assert read_judge_card(tmp_path / "r" / "judge-card.json") == card
 
 
+def test_a_judge_with_a_rubric_of_its_own_is_held_to_the_side(tmp_path: Path) -> None:
+    graded = {"judging": Judging(rubric="harm-grade"), "sample": Sample(limit=3)}
+    card = examine("lab", tmp_path / "r", **graded)
+    plain = by_name(card)["plain"]
+    assert (plain.label.n, plain.side.n, plain.unscored) == (0, 3, {})
+    assert any(one.startswith("rubric-reworded") for one in card.left_out)
+
+
 def test_a_guard_is_right_or_wrong_about_the_side_alone(tmp_path: Path) -> None:
     card = examine("lab/llama-guard?alarms=0&misses=0&joint=0", tmp_path / "r")
     plain = by_name(card)["plain"]
@@ -108,10 +116,10 @@ def test_over_http_paraphrases_of_the_rubric_are_other_questions(tmp_path: Path)
     with lab.running() as url:
         card = examine(f"judge@{url}", tmp_path / "r", sample=Sample(limit=3))
         asked = lab.stats(url)["distinct"]
-    # Asking again is the same request to a server at temperature 0.
+    # Asking again is the same request to a server at temperature 0; a probe is one more.
     reworded = by_name(card)["rubric-reworded"]
     assert (reworded.cases, reworded.label.rate) == (3, 0.0)
-    assert asked == card.cases - by_name(card)["asked-again"].cases
+    assert asked == card.cases - by_name(card)["asked-again"].cases + 1
     assert card.complete
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         Sampled,
     )
     from vlsbench.judge import Rubric
-    from vlsbench.pages import Table
+    from vlsbench.pages import Section, Table
     from vlsbench.stats import Rate
 
 
@@ -311,6 +311,15 @@ def print_table(table: Table, title: str) -> None:
         for detail in first.details:
             told.setdefault(detail, []).append(first.text)
     say(*(f"{', '.join(which)}: {detail}" for detail, which in told.items()))
+
+
+def print_sections(sections: Iterable[Section], notes: Sequence[str]) -> None:
+    """Print the sections of a page, and what has to be known of them."""
+    for section in sections:
+        if section.table:
+            print_table(section.table, section.title)
+        say(*section.texts)
+    say(*notes, style="yellow")
 
 
 def print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:

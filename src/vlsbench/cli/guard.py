@@ -9,8 +9,8 @@ from rich.console import Console
 
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._print import Listing, print_json, say
-from vlsbench.cli._tables import percent
+from vlsbench.cli._print import print_json, say
+from vlsbench.cli._tables import print_sections
 from vlsbench.config import values_of
 from vlsbench.evaluation import REPORT
 from vlsbench.guarding import GuardConfig
@@ -19,7 +19,6 @@ from vlsbench.text import counted
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vlsbench.auditing.judged import JudgedPlan
     from vlsbench.guarding import GuardSummary
 
 
@@ -53,7 +52,16 @@ def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     pairs = load_configured(bench, data, skip_bad=config.sample.skip_bad)
     plan = guarding.plan_guard(pairs, **settings)
     if dry_run or (not quiet and plan.ended < plan.questions):
-        _print_plan(Console(stderr=True), plan)
+        cost = plan.cost()
+        dollars = "cost unknown (--judge-price)" if cost is None else f"about ${cost:,.2f}"
+        say(
+            f"{', '.join(group.name for group in plan.sets)}: "
+            f"{counted(plan.questions, 'question')} to {plan.judge.name} in the form {plan.form} "
+            f"({', '.join(plan.sets[0].parts)}), {plan.ended:,} answered already",
+            f"at most {counted(plan.questions - plan.ended, 'call')} and retries, {dollars}",
+            f"into {plan.folder}",
+            console=Console(stderr=True),
+        )
     if dry_run:
         return
     found = guarding.evaluate_guard(plan)
@@ -64,51 +72,11 @@ def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     end_if_stopped(Console(stderr=True), found.stopped)
 
 
-def _print_plan(console: Console, plan: JudgedPlan) -> None:
-    cost = plan.cost()
-    dollars = "cost unknown (--judge-price)" if cost is None else f"about ${cost:,.2f}"
-    names = ", ".join(group.name for group in plan.sets)
-    say(
-        f"{names}: {counted(plan.questions, 'question')} to {plan.judge.name} in the form "
-        f"{plan.form} ({', '.join(plan.sets[0].parts)}), {plan.ended:,} answered already",
-        f"at most {counted(plan.questions - plan.ended, 'call')} and retries, {dollars}",
-        f"into {plan.folder}",
-        console=console,
-    )
-
-
 def print_guard(found: GuardSummary, folder: Path) -> None:
     """Print detection and false alarms, joint-only misses, and what has to be known of them."""
-    console = Console()
-    title = f"{found.bench} · {found.judge} in the form {found.form}, by the {found.verdict}"
-    table = Listing(["flags"], ("harmful", "detected", "benign", "false alarms", "gap"), title)
-    for way in found.ways:
-        gap = way.gap and f"{100 * way.gap.value:.1f} [{100 * way.gap.low:.1f}, " + (
-            f"{100 * way.gap.high:.1f}]"
-        )
-        rates = (way.detection.n, percent(way.detection), way.false_alarms.n)
-        table.line(way.name, *rates, percent(way.false_alarms), gap)
-    console.print(table)
-    if len(found.categories) > 1:
-        table = Listing(["category"], ("n", "detected", "joint-only", "missed of these"))
-        for one in found.categories:
-            alone, missed = (
-                (one.joint.missed.n, percent(one.joint.missed)) if one.joint else (None, None)
-            )
-            table.line(one.name, one.detection.n, percent(one.detection), alone, missed)
-        console.print(table)
-    say("Percent of pairs with a verdict; 95 % intervals clustered by image (texts by query too).")
-    if joint := found.joint:
-        say(
-            f"Joint-only misses: {percent(joint.missed)} % of the {joint.missed.n:,} harmful pairs "
-            f"whose text and image it holds safe alone ({percent(joint.alone_safe)} % of "
-            f"{joint.alone_safe.n:,})"
-        )
-    if area := found.auroc:
-        say(f"AUROC of its scores: {area.value:.3f} [{area.low:.3f}, {area.high:.3f}]")
-    for reason, pairs in found.unscored.items():
-        say(f"{counted(pairs, 'pair')} without a verdict: {reason}")
-    say(*found.notes, style="yellow")
+    from vlsbench.guarding import guard_sections
+
+    print_sections(guard_sections(found), found.notes)
     say(f"Files: {folder}/ summary.json, pairs.jsonl, report.html")
     say(f"Next: open {folder / REPORT}", style="dim")
 

@@ -9,11 +9,10 @@ from rich.console import Console
 
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._print import Listing, print_json, say
-from vlsbench.cli._tables import percent
+from vlsbench.cli._print import print_json, say
+from vlsbench.cli._tables import print_plan, print_sections
 from vlsbench.config import values_of
 from vlsbench.examining import JudgeCardConfig
-from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,54 +45,24 @@ def _judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run:
     settings = values_of(config)
     settings["output"] = replace(config.output, progress=not quiet)
     plan = examining.plan_judge_card(settings.pop("judge"), **settings)
-    if dry_run or (not quiet and plan.ended < len(plan.cases)):
-        cost = plan.cost()
-        dollars = "cost unknown (--judge-price)" if cost is None else f"about ${cost:,.2f}"
-        console = Console(stderr=True)
-        say(
-            f"{plan.judge.name}: {counted(len(plan.cases), 'case')} of {', '.join(plan.on)}, "
-            f"{plan.ended:,} judged already, {dollars}",
-            f"into {plan.folder}",
-            console=console,
-        )
+    asked = plan.evaluation
+    if asked.estimate and (dry_run or (not quiet and asked.ended < asked.answers)):
+        print_plan(Console(stderr=True), asked, asked.estimate)
     if dry_run:
         return
     card = examining.judge_card(plan)
     if as_json:
         print_json(card)
     else:
-        print_judge_card(card, plan.folder)
+        print_judge_card(card, asked.folder)
     end_if_stopped(Console(stderr=True), card.stopped)
 
 
 def print_judge_card(card: JudgeCard, folder: Path) -> None:
     """Print the rates of every probe with the baselines beside them."""
-    from vlsbench.examining import PAGE
+    from vlsbench.examining import PAGE, card_sections
 
-    console = Console()
-    for flips in (False, True):
-        mine = [probe for probe in card.probes if probe.flips is flips]
-        kind = "verdicts that changed, less is better" if flips else "verdicts that are right"
-        heads = ("n", "label", "safe or not", "string matching", "commonest label")
-        table = Listing(["cases"], heads, f"{card.judge}: {kind}")
-        for one in mine:
-            rates = map(percent, (one.label, one.side, one.strings, one.commonest))
-            table.line(one.name, one.side.n, *rates)
-        if mine:
-            console.print(table)
-    say("Percent of scored cases (n), with 95 % intervals clustered by pair and by wording.")
-    for one in card.probes:
-        say(*(f"Unscored, {one.name}: {n} {reason}" for reason, n in one.unscored.items()))
-    say(*(f"Not asked, {one}" for one in card.left_out))
-    if found := card.preference:
-        gap = found.gap
-        points = gap and f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-        say(
-            f"Unsafe replies called safe: {percent(found.own)} % of {found.own.n} by its family "
-            f"({found.family}), {percent(found.others)} % of {found.others.n} by others: "
-            f"self-preference {points} points"
-        )
-    say(*card.notes, style="yellow")
+    print_sections(card_sections(card), (*(f"Not asked, {o}" for o in card.left_out), *card.notes))
     say(f"Files: {folder}/ judge-card.json, cases.jsonl, judge-card.html")
     say(f"Next: open {folder / PAGE}", style="dim")
 

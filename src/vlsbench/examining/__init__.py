@@ -12,3 +12,4 @@ from vlsbench.examining._figures import JudgeCard as JudgeCard
 from vlsbench.examining._figures import Probe as Probe
 from vlsbench.examining._figures import SelfPreference as SelfPreference
 from vlsbench.examining._figures import read_judge_card as read_judge_card
+from vlsbench.examining._page import card_sections as card_sections

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import random
@@ -13,51 +12,37 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from vlsbench import __version__
+from vlsbench.auditing.judged import total
 from vlsbench.config import Budget, Connection, Option, Sample
-from vlsbench.engine import (
-    FILE,
-    Context,
-    CostBudget,
-    Flow,
-    Job,
-    Keep,
-    Ledger,
-    Quarantine,
-    Record,
-    Result,
-    check_same_run,
-    run_async,
-    write_or_stop,
-)
+from vlsbench.engine import CostBudget, Ledger, check_same_run, run_async, write_or_stop
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import RUNS, Output, reopen_unscored, run_id, spend_by_role, tag_of
+from vlsbench.evaluation import EvaluationPlan, Output, reopen_unscored, spend_by_role, tag_of
+from vlsbench.evaluation import plan as plan_evaluation
 from vlsbench.examining._cases import REWORDED, Planted, planted
 from vlsbench.examining._figures import SCHEMA, JudgeCard, Judged, preference, probes
+from vlsbench.examining._page import card_page
 from vlsbench.files import write_json, write_jsonl
 from vlsbench.judge import (
     OURS,
     Brought,
-    Case,
+    Caller,
     Judge,
     Judging,
     Label,
     LLMJudge,
     Question,
     Unscored,
-    ask_judge,
+    Verdict,
     open_judge,
     rubric_of,
 )
 from vlsbench.keywords import checked_keywords
-from vlsbench.models import Connections, Price, Reply, price_of, text_tokens
-from vlsbench.pages import write_page
-from vlsbench.pairs import ImageError
+from vlsbench.models import Connections, RecordedReplies, Reply
+from vlsbench.pairs import Pair, PairSet
 from vlsbench.registry import is_simulated
 
 VIEW = "judge-card"
 CARD, PAGE, CASES = "judge-card.json", "judge-card.html", "cases.jsonl"
-PROMPT_TOKENS, ANSWER_TOKENS = 700, 100
-"""Roughly, of the rubric with an image, and of a verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,88 +73,41 @@ class JudgeCardConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExaminationPlan:
-    """Everything that a card needs, opened and checked."""
+    """The cases, and the evaluation that puts them to the judge as replies on record."""
 
     on: tuple[str, ...]
     cases: Sequence[Planted]
-    judges: Mapping[int, Judge]
-    """Which reworded rubric it follows → the judge; 0 is the judge itself."""
-    identity: Mapping[str, Any]
-    folder: Path
-    price: Price | None
-    budget: CostBudget
-    connection: Connection
-    output: Output
+    evaluation: EvaluationPlan
     left_out: tuple[str, ...]
-    ended: int
+
+
+class Examined:
+    """A judge as the cases meet it: with its rubric in other words, or asked once more."""
+
+    def __init__(self, reworded: Sequence[Judge], cases: Sequence[Planted]) -> None:
+        """Take the judge itself, those with another rubric, and the cases."""
+        self._reworded = reworded
+        self._cases = {case.id: case for case in cases}
+        judge = reworded[0]
+        self.name, self.model, self.sees = judge.name, judge.model, judge.sees
+        self.rubric = rubric_of(judge)
+        self.judges: Sequence[Judge] = getattr(judge, "judges", ())
 
     @property
-    def judge(self) -> Judge:
-        """Who is examined."""
-        return self.judges[0]
+    def identity(self) -> Mapping[str, Any]:
+        """That of the judge itself."""
+        return self._reworded[0].identity
 
-    def cost(self) -> float | None:
-        """Estimate what the open cases cost in US dollars; None where the price is unknown."""
-        if self.judge.model is None or self.price is None:
-            return 0.0 if self.judge.model is None else None
-        read = sum(text_tokens(len(c.reply) + len(c.pair.query)) for c in self.cases)
-        tokens = (read + PROMPT_TOKENS * len(self.cases)) * self.price.input
-        whole = (tokens + ANSWER_TOKENS * len(self.cases) * self.price.output) / 1e6
-        return whole * (len(self.cases) - self.ended) / len(self.cases)
+    def check(self, pair: Pair) -> None:
+        """See `Judge.check`."""
+        self._reworded[0].check(pair)
 
-    def job(self) -> Job:
-        """Return the job that puts every open case to the judge."""
-        models = (self.judge.model,) if self.judge.model else ()
-        facts = dict.fromkeys(("model", "judge"), self.judge.name)
-        return Job(
-            identity=self.identity,
-            facts={
-                "bench": ",".join(self.on),
-                "view": VIEW,
-                **facts,
-                "pairs": str(len(self.cases)),
-            },
-            steps=(Flow((CaseStage(self.judges),), self.records),),
-            models=models,
-            prices={model.spec: self.price for model in models},
-            budget=self.budget,
-            connection=self.connection,
-            total=len(self.cases),
-            what="cases",
-            tag=tag_of,
-            reuse=self.output.reuse,
-            progress=self.output.progress,
-        )
-
-    def records(self) -> Iterator[Record]:
-        """Walk the cases."""
-        for case in self.cases:
-            yield Record(case.id, case)
-
-
-class CaseStage:
-    """Reads a case's images and puts it to the judge that it is for."""
-
-    name = "judge"
-    version = "1"
-
-    def __init__(self, judges: Mapping[int, Judge]) -> None:
-        """Take the judges, by rubric."""
-        self._judges = judges
-
-    async def run(self, record: Record, ctx: Context) -> Result:
-        """Judge one case; whatever gets no label keeps the reason."""
-        case: Planted = record.value
-        judge = self._judges[case.rubric]
-        try:
-            images = [await asyncio.to_thread(image.read) for image in case.pair.images]
-        except ImageError as error:
-            return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
-        shown = tuple(images) if judge.sees else ()
-        question = Question(case.pair, case.pair.query, shown, Reply(case.reply))
-        epoch = 2 * ctx.epoch(record.id, self.name) + case.epoch
-        verdict, calls = await ask_judge(judge, question, ctx, epoch=epoch)
-        return Keep(Case(question).outcome(verdict, calls))
+    async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
+        """See `Judge.judge`."""
+        if (case := self._cases.get(question.pair.id)) is None:  # what a probe asks is no case
+            return await self._reworded[0].judge(question, call, epoch=epoch)
+        question = replace(question, pair=case.pair)
+        return await self._reworded[case.rubric].judge(question, call, epoch=2 * epoch + case.epoch)
 
 
 @checked_keywords(JudgeCardConfig)
@@ -197,16 +135,16 @@ def plan_judge_card(
     Raises:
         VlsbenchError: No such judge or set, or cases that cannot be used.
     """
-    sample, output, connection = sample or Sample(), output or Output(), connection or Connection()
+    sample, connection = sample or Sample(), connection or Connection()
     connections, judging = Connections.of(connection), judging or Judging()
     asked = open_judge(judge, connections, judging)
     cases = [c for one in on for c in _drawn(planted([one], data_root, sample.limit), one, sample)]
-    judges = {0: asked}
+    judges = [asked]
     left_out: dict[str, str] = {}
     once = replace(judging, repeats=1)
     if rubric_of(asked) is OURS and isinstance(open_judge(judge, connections, once), LLMJudge):
-        for number, rubric in enumerate(REWORDED, start=1):
-            judges[number] = open_judge(judge, connections, replace(once, rubric=rubric))
+        for rubric in REWORDED:
+            judges.append(open_judge(judge, connections, replace(once, rubric=rubric)))
     else:
         left_out["rubric-reworded"] = "this judge does not read our definitions of labels"
     if not asked.sees:
@@ -214,38 +152,22 @@ def plan_judge_card(
     cases = [case for case in cases if case.probe not in left_out]
     if not cases:
         raise VlsbenchError("no cases: name a set with --on")
-    for case in cases:
-        judges[case.rubric].check(case.pair)
-    spending = CostBudget.of(budget)
-    given = spending.settings.judge_price
-    price = Price.parse(given) if given else price_of(asked.name)
-    if asked.model:
-        spending.need_prices({asked.name: price}, "give --judge-price INPUT,OUTPUT")
     told = [(c.id, c.pair.query, c.reply, str(c.truth), c.safe, c.rubric) for c in cases]
-    identity = {
-        "bench": ",".join(on),
-        "view": VIEW,
-        "cases": hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16],
-        "judge": dict(asked.identity),
-    }
-    folder = output.out or RUNS / run_id(identity, VIEW, asked.name)
-    ended = 0
-    if (folder / FILE).is_file():
-        with Ledger.read(folder) as ledger:
-            ended = len(ledger.ended())
-    return ExaminationPlan(
-        on=tuple(on),
-        cases=cases,
-        judges=judges,
-        identity=identity,
-        folder=folder,
-        price=price,
-        budget=spending,
+    replies = RecordedReplies(
+        spec="planted" if [*on] == ["lab"] else "on-record",
+        replies={case.id: Reply(case.reply) for case in cases},
+        origin={"cases": hashlib.sha256(json.dumps(told).encode()).hexdigest()},
+    )
+    evaluation = plan_evaluation(
+        PairSet.of([replace(case.pair, id=case.id) for case in cases], ",".join(on)),
+        model=replies,
+        judge=Examined(judges, cases),
+        budget=budget,
         connection=connection,
         output=output,
-        left_out=tuple(f"{probe}: {why}" for probe, why in left_out.items()),
-        ended=ended,
     )
+    said = tuple(f"{probe}: {why}" for probe, why in left_out.items())
+    return ExaminationPlan(on=tuple(on), cases=cases, evaluation=evaluation, left_out=said)
 
 
 def _drawn(cases: list[Planted], name: str, sample: Sample) -> list[Planted]:
@@ -266,55 +188,56 @@ def judge_card(plan: ExaminationPlan) -> JudgeCard:
     Raises:
         FatalCall, LedgerError: The judge cannot work (key, name, address), or the disk.
     """
-    with Ledger.write(plan.folder) as ledger:
-        check_same_run(ledger, plan.identity)
-        if plan.output.retry:
+    asked = plan.evaluation
+    with Ledger.write(asked.folder) as ledger:
+        check_same_run(ledger, asked.identity)
+        if asked.output.retry:
             run_async(partial(reopen_unscored, ledger))
         if ledger.meta("complete") is not None:
             return _conclude(plan, ledger, "")
-        signal = plan.job().run(ledger)
+        job = asked.job()
+        facts = {**job.facts, "view": VIEW, "model": asked.judge.name}
+        signal = replace(job, facts=facts, what="cases").run(ledger)
         conclude = partial(_conclude, plan, ledger, signal.reason or "")
-        return write_or_stop(conclude, plan.folder, signal)
+        return write_or_stop(conclude, asked.folder, signal)
 
 
 def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str) -> JudgeCard:
-    found: list[Judged] = []
+    """Count, and write `judge-card.json`, `cases.jsonl` and `judge-card.html`."""
+    found, asked = [], plan.evaluation
     for case in plan.cases:
         if outcome := ledger.outcome(case.id):
             said = outcome.value
-            label = None if tag_of(outcome) == Label.UNSCORED else Label(said["label"])
+            label = None if tag_of(outcome) == Label.UNSCORED else str(said["label"])
             lost = Unscored.JUDGE_MISSING if outcome.reason == "unanswered" else outcome.reason
             reason = "" if label else str(said.get("reason") or lost)
-            found.append(Judged(case, label, reason, str(said.get("explanation", ""))))
+            found.append(
+                Judged(case, label, reason, str(said.get("explanation", "")), asked.rubric)
+            )
     spend, served_by = spend_by_role(ledger)
-    costs = [row.cost for row in spend]
-    simulated = "lab" in plan.on or any(map(is_simulated, served_by))
+    calls, _, cost = total(row for row in spend if row.role == "judge")
     card = JudgeCard(
         schema=SCHEMA,
         vlsbench=__version__,
-        run=plan.folder.name,
-        judge=plan.judge.name,
+        run=asked.folder.name,
+        judge=asked.judge.name,
         on=plan.on,
-        identity=plan.identity,
-        simulated=simulated,
+        identity=asked.identity,
+        simulated="lab" in plan.on or any(map(is_simulated, served_by)),
         complete=ledger.meta("complete") is not None,
         stopped=stopped,
         cases=len(plan.cases),
         open=len(plan.cases) - len(found),
         probes=tuple(probes(found)),
-        preference=preference(plan.judge.name, found),
+        preference=preference(asked.judge.name, found),
         left_out=plan.left_out,
-        calls=sum(row.calls for row in spend),
-        cost=None if None in costs else sum(cost or 0.0 for cost in costs),
+        calls=calls,
+        cost=cost,
     )
     card = replace(card, notes=(*_notes(plan, card), *ledger.notes()))
-    write_json(card, plan.folder / CARD)
-    rows = ({"id": o.case.id, "probe": o.case.probe, "query": o.case.pair.query,
-             "reply": o.case.reply, "truth": o.case.truth, "safe": o.case.safe,
-             "base": o.case.base, "target": o.case.target, "label": o.label,
-             "reason": o.reason, "explanation": o.explanation} for o in found)  # fmt: skip
-    write_jsonl(rows, plan.folder / CASES)
-    write_page(plan.folder / PAGE, "examining/card.html", {"card": card})
+    write_json(card, asked.folder / CARD)
+    write_jsonl((one.row() for one in found), asked.folder / CASES)
+    card_page(card).write(asked.folder / PAGE)
     return card
 
 
@@ -324,7 +247,7 @@ def _notes(plan: ExaminationPlan, card: JudgeCard) -> Iterator[str]:
             "The lab's cases are made up: they show whether a judge can be led astray, not how "
             "often real replies do it."
         )
-    if "offline" in plan.judge.identity and {"xstest", "msts"} & {*plan.on}:
+    if "offline" in plan.evaluation.judge.identity and {"xstest", "msts"} & {*plan.on}:
         yield (
             "The offline judge was fitted on these very replies of xstest and msts: its rates on "
             "replies that it does not know are in docs/offline-judge.md."

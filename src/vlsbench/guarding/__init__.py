@@ -9,3 +9,4 @@ from vlsbench.guarding._guard import VIEW as VIEW
 from vlsbench.guarding._guard import GuardConfig as GuardConfig
 from vlsbench.guarding._guard import evaluate_guard as evaluate_guard
 from vlsbench.guarding._guard import plan_guard as plan_guard
+from vlsbench.guarding._page import guard_sections as guard_sections

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,22 +90,17 @@ def read_guard(path: Path) -> GuardSummary:
 
 def ways(pairs: Sequence[JudgedPair], verdict: Part, parts: Sequence[Part]) -> Iterator[Ways]:
     """Return the rates of the guard, of its view of each part alone, and of flagging everything."""
-    yield _way("the guard", pairs, verdict)
-    for part in ALONE if len(parts) > 1 else ():
-        if part in parts:
-            yield _way(ALONE[part], pairs, part)
-    harmful, benign = (_certain(sum(p.harmful is kind for p in pairs)) for kind in (True, False))
-    yield Ways("flag everything", harmful, benign, rate_gap(harmful, benign))
-
-
-def _certain(n: int) -> Rate:
-    return Rate(n, n, 1.0, 1.0, 1.0) if n else Rate(0, 0, None, None, None)
-
-
-def _way(name: str, pairs: Sequence[JudgedPair], part: Part) -> Ways:
-    of_kind = [[pair for pair in pairs if pair.harmful is kind] for kind in (True, False)]
-    harmful, benign = (_flagged(those, part) for those in of_kind)
-    return Ways(name, harmful, benign, rate_gap(harmful, benign))
+    kinds = [[pair for pair in pairs if pair.harmful is harmful] for harmful in (True, False)]
+    views = {"the guard": verdict} | (
+        {ALONE[p]: p for p in parts if p in ALONE} if parts[1:] else {}
+    )
+    for name, part in views.items():
+        detection, alarms = (_flagged(those, part) for those in kinds)
+        yield Ways(name, detection, alarms, rate_gap(detection, alarms))
+    detection, alarms = (
+        Rate(n, n, 1.0, 1.0, 1.0) if n else Rate(0, 0, None, None, None) for n in map(len, kinds)
+    )
+    yield Ways("flag everything", detection, alarms, rate_gap(detection, alarms))
 
 
 def _flagged(pairs: Sequence[JudgedPair], part: Part) -> Rate:
@@ -144,13 +138,6 @@ def categories(
         mine = [pair for pair in harmful if pair.category == name]
         joint = joint_only(mine) if len(parts) == len(Part) else None
         yield GuardCategory(name or "(none)", len(mine), _flagged(mine, verdict), joint)
-
-
-def unscored(pairs: Sequence[JudgedPair], verdict: Part) -> dict[str, int]:
-    """Count the pairs without a verdict, by reason."""
-    found = (one for pair in pairs for one in pair.findings)
-    lost = Counter(one.reason for one in found if one.part == verdict and one.harmful is None)
-    return dict(sorted(lost.items()))
 
 
 def area(pairs: Sequence[JudgedPair], verdict: Part) -> Area | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from vlsbench.auditing.judged import (
     JudgedSet,
     carry_out,
     head,
+    part_figures,
     plan_sets,
     total,
 )
@@ -28,14 +30,13 @@ from vlsbench.guarding._figures import (
     area,
     categories,
     joint_only,
-    unscored,
     ways,
 )
-from vlsbench.judge import GUARDS, Brought, Part, open_harm_judge
+from vlsbench.guarding._page import guard_page
+from vlsbench.judge import Brought, Part, open_harm_judge
 from vlsbench.keywords import checked_keywords
 from vlsbench.models import Connections
-from vlsbench.pages import write_page
-from vlsbench.pairs import Bench, View, load
+from vlsbench.pairs import Bench, PairSet, View, load
 from vlsbench.registry import is_simulated
 
 VIEW = "guard"
@@ -86,6 +87,18 @@ class GuardConfig:
     output: Output = field(default_factory=Output)
 
 
+def _twins(pairs: PairSet, sample: Sample) -> Iterator[PairSet]:
+    """Return the benign twins of the drawn pairs, where they were not drawn themselves."""
+    if sample.limit is None:
+        return
+    drawn = {pair.id: pair.twin for pair in Selection(pairs, sample) if pair.harmful}
+    named = {*drawn.values()}
+    twins = [p for p in pairs if not p.harmful and (p.id in named or p.twin in drawn)]
+    asked = {pair.id for pair in Selection(pairs, sample)}
+    if twins := [pair for pair in twins if pair.id not in asked]:
+        yield PairSet(pairs.name, lambda: twins, source=pairs.source, root=pairs.root)
+
+
 @checked_keywords(GuardConfig)
 def plan_guard(
     bench: Bench,
@@ -107,7 +120,8 @@ def plan_guard(
         form: How it is asked, one of `judge.FORMS`; `auto` knows guards by their names.
         policy: Text file with what it holds material to, in place of our words.
         controls: Sets whose benign pairs are asked too.
-        sample: Which pairs of the benchmark are asked about; of controls, all are.
+        sample: Which pairs of the benchmark are asked about, with their benign twins; of controls,
+            all are.
         budget, connection, output: As for `vlsbench.evaluate`.
 
     Raises:
@@ -119,7 +133,9 @@ def plan_guard(
     parts = tuple(getattr(asked, "parts", tuple(Part) if asked.sees else (Part.TEXT,)))
     view = View.TEXT if parts == (Part.TEXT,) else View.FULL
     whole = replace(sample, limit=None)
-    kinds = [("bench", bench, sample), *(("benign", one, whole) for one in controls)]
+    opened = load(bench, skip_bad=sample.skip_bad)
+    kinds: list[tuple[str, Bench, Sample]] = [("bench", opened, sample)]
+    kinds += [("benign", one, whole) for one in (*_twins(opened, sample), *controls)]
     sets = []
     for number, (kind, one, drawn) in enumerate(kinds):
         selection = Selection(load(one, skip_bad=sample.skip_bad), drawn)
@@ -156,10 +172,9 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
     verdict = Part.PAIR if Part.PAIR in parts else parts[0]
     # A pair without an image is judged whole by its text.
     rows = [_whole(row) if verdict is Part.PAIR else row for row in asked]
-    joint = joint_only(rows) if len(parts) == len(Part) else None
     spend, served_by = spend_by_role(ledger)
     calls, reused, cost = total(row for row in spend if row.role == "judge")
-    lost = unscored(rows, verdict)
+    missed = (row for row in rows if row.harmful and row.pattern == "SSS")
     summary = GuardSummary(
         *head(SCHEMA, bench.selection.pairs),
         run=plan.folder.name,
@@ -178,20 +193,17 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
         left_out=tuple(ledger.left_out()),
         harmful=sum(row.harmful for row in rows),
         benign=sum(not row.harmful for row in rows),
-        unscored=lost,
+        unscored=part_figures(rows, [verdict])[0].unscored,
         ways=tuple(ways(rows, verdict, parts)),
         auroc=area(rows, verdict),
-        joint=joint,
+        joint=joint_only(rows) if len(parts) == len(Part) else None,
         categories=tuple(categories(rows, verdict, parts)),
-        misses=tuple(row for row in rows if row.harmful and row.pattern == "SSS")[
-            : plan.output.gallery
-        ],
+        misses=tuple(islice(missed, plan.output.gallery)),
     )
     summary = replace(summary, notes=(*_notes(summary, parts), *ledger.notes()))
     write_json(summary, plan.folder / SUMMARY)
     write_jsonl((asdict(row) for row in asked), plan.folder / PAIRS)
-    context = {"summary": summary, "form": GUARDS.get(summary.form)}
-    write_page(plan.folder / REPORT, "guarding/guard.html", context)
+    guard_page(summary).write(plan.folder / REPORT)
     return summary
 
 

@@ -29,6 +29,8 @@ class Flag(NamedTuple):
     """Whether it is harmful."""
     reply: bool
     """Whether the reply to it is."""
+    last: bool
+    """Whether what came last is: the reply, or the request without one."""
     refused: bool
     key: str
     """Of the question, for what is drawn by chance."""
@@ -44,22 +46,19 @@ def _flag(text: str, look: Look, rates: Rates) -> Flag:
     erring = Rates({**rates.values, "misses": rates.values[rate]}, rates.sample)
     harmful = answer(erring, truth, "guard", key)
     kind = wording(reply) if reply.strip() not in ("", "None") else 0
-    return Flag(harmful, harmful and kind == 2, kind == 0, key)
-
-
-def _last(text: str, flag: Flag) -> bool:
-    return flag.reply if SAID in text else flag.request
+    helped = harmful and kind == 2
+    return Flag(harmful, helped, helped if SAID in text else harmful, kind == 0, key)
 
 
 def llama_guard(text: str, look: Look, rates: Rates) -> str:
     """Say `safe`, or `unsafe` and a hazard, of the last turn."""
-    return "\n\nunsafe\nS2" if _last(text, _flag(text, look, rates)) else "\n\nsafe"
+    return "\n\nunsafe\nS2" if _flag(text, look, rates).last else "\n\nsafe"
 
 
 def qwen3guard(text: str, look: Look, rates: Rates) -> str:
     """Say of a text, or of a reply, whether it is safe, and of a reply whether it refuses."""
     flag = _flag(text, look, rates)
-    word, what = ("Unsafe", "Violent") if _last(text, flag) else ("Safe", "None")
+    word, what = ("Unsafe", "Violent") if flag.last else ("Safe", "None")
     refusal = f"\nRefusal: {'Yes' if flag.refused else 'No'}" if SAID in text else ""
     return f"Safety: {word}\nCategories: {what}{refusal}"
 
@@ -78,16 +77,14 @@ def moderation(text: str, look: Look, rates: Rates) -> str:
     """Return what `judge.Moderations` makes of an answer of the endpoint, with a score."""
     flag = _flag(text, look, rates)
     score = (flag.request + draw_number("score", flag.key)) / 2
-    categories = ["risky"] if flag.request else []
-    return json.dumps({"flagged": flag.request, "categories": categories, "score": score})
+    return json.dumps(
+        {"flagged": flag.request, "categories": ["risky"] * flag.request, "score": score}
+    )
 
 
 def moderation_result(said: str) -> dict[str, object]:
     """Return what `moderation` said as a result of the endpoint."""
     found = json.loads(said)
-    flagged, score = found["flagged"], found["score"]
-    return {
-        "flagged": flagged,
-        "categories": {"risky": flagged},
-        "category_scores": {"risky": score},
-    }
+    scores = {"risky": found["score"]}
+    flagged = found["flagged"]
+    return {"flagged": flagged, "categories": {"risky": flagged}, "category_scores": scores}

@@ -4,6 +4,7 @@ from vlsbench.pages._document import Cell as Cell
 from vlsbench.pages._document import Document as Document
 from vlsbench.pages._document import Section as Section
 from vlsbench.pages._document import Table as Table
+from vlsbench.pages._document import cells as cells
 from vlsbench.pages._figures import COLOURS as COLOURS
 from vlsbench.pages._figures import ENDINGS as ENDINGS
 from vlsbench.pages._figures import INK as INK
@@ -21,6 +22,7 @@ from vlsbench.pages._page import interval as interval
 from vlsbench.pages._page import moment as moment
 from vlsbench.pages._page import percent as percent
 from vlsbench.pages._page import within as within
+from vlsbench.pages._page import without_address as without_address
 from vlsbench.pages._page import write_page as write_page
 from vlsbench.pages._thumbnail import MIME as MIME
 from vlsbench.pages._thumbnail import thumbnail as thumbnail

@@ -6,10 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from vlsbench import __version__
-from vlsbench.pages._page import write_page
+from vlsbench.pages._page import Bounded, within, write_page
+from vlsbench.stats import Rate
+
+
+class Difference(Bounded, Protocol):
+    """A difference of two shares, with its 95 % interval."""
+
+    @property
+    def value(self) -> float:
+        """In [-1, 1]."""
 
 
 class Cell(NamedTuple):
@@ -21,6 +30,19 @@ class Cell(NamedTuple):
     details: Sequence[str] = ()
     """What is said below it, in small letters."""
     href: str = ""
+
+
+def cells(*values: Rate | Difference | str | int | None) -> list[Cell]:
+    """Write words, counts, and shares or differences with their intervals; a dash for None."""
+    found = []
+    for value in values:
+        if value is None or isinstance(value, str | int):
+            text = "–" if value is None else value if isinstance(value, str) else f"{value:,}"
+            found.append(Cell(text))
+        else:
+            share = value.rate if isinstance(value, Rate) else value.value
+            found.append(Cell(within(share, value.low, value.high), share))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

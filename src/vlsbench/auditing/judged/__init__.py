@@ -12,6 +12,7 @@ from vlsbench.auditing.judged._figures import Judged as Judged
 from vlsbench.auditing.judged._figures import JudgedGroup as JudgedGroup
 from vlsbench.auditing.judged._figures import JudgedPair as JudgedPair
 from vlsbench.auditing.judged._figures import PartFigures as PartFigures
+from vlsbench.auditing.judged._figures import part_figures as part_figures
 from vlsbench.auditing.judged._figures import read_judged as read_judged
 from vlsbench.auditing.judged._figures import read_judged_pairs as read_judged_pairs
 from vlsbench.auditing.judged._judged import JUDGED as JUDGED
