@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from vlsbench.auditing.judged import JudgedPair, RunHead
+from vlsbench.auditing.judged import Flags, JudgedPair, RunHead
 from vlsbench.errors import BadRow
 from vlsbench.evaluation import Net, rate_gap
 from vlsbench.judge import Part
 from vlsbench.schemas import read_json
-from vlsbench.stats import Area, Rate, auroc, clustered_rate
+from vlsbench.stats import Area, Rate, auroc
 
 SCHEMA = "vlsbench.guard/1"
 ALONE = {Part.TEXT: "its view of the text alone", Part.IMAGE: "its view of the image alone"}
@@ -91,28 +91,14 @@ def read_guard(path: Path) -> GuardSummary:
 def ways(pairs: Sequence[JudgedPair], verdict: Part, parts: Sequence[Part]) -> Iterator[Ways]:
     """Return the rates of the guard, of its view of each part alone, and of flagging everything."""
     kinds = [[pair for pair in pairs if pair.harmful is harmful] for harmful in (True, False)]
-    views = {"the guard": verdict} | (
-        {ALONE[p]: p for p in parts if p in ALONE} if parts[1:] else {}
-    )
-    for name, part in views.items():
-        detection, alarms = (_flagged(those, part) for those in kinds)
+    alone = {ALONE[part]: part for part in parts if part in ALONE and len(parts) > 1}
+    for name, part in {"the guard": verdict, **alone}.items():
+        detection, alarms = (Flags.of(those, part).rate() for those in kinds)
         yield Ways(name, detection, alarms, rate_gap(detection, alarms))
     detection, alarms = (
         Rate(n, n, 1.0, 1.0, 1.0) if n else Rate(0, 0, None, None, None) for n in map(len, kinds)
     )
     yield Ways("flag everything", detection, alarms, rate_gap(detection, alarms))
-
-
-def _flagged(pairs: Sequence[JudgedPair], part: Part) -> Rate:
-    labels = [(pair, label) for pair in pairs if (label := pair.harmful_by(part)) is not None]
-    return _rate([pair for pair, _ in labels], [label for _, label in labels], part)
-
-
-def _rate(pairs: Sequence[JudgedPair], hits: Sequence[bool], part: Part) -> Rate:
-    """Count, clustered by image; labels of texts also by query, for equal texts get one label."""
-    by = [[f"{pair.set}|{pair.cluster}" for pair in pairs]]
-    by += [[pair.query for pair in pairs]] if part is Part.TEXT else []
-    return clustered_rate(hits, *by)
 
 
 def joint_only(pairs: Sequence[JudgedPair]) -> JointOnly:
@@ -122,10 +108,9 @@ def joint_only(pairs: Sequence[JudgedPair]) -> JointOnly:
     """
     whole = [(pair, pattern) for pair in pairs if pair.harmful and (pattern := pair.pattern)]
     alone = [(pair, pattern) for pair, pattern in whole if pattern.startswith("SS")]
-    held = [pattern.startswith("SS") for _, pattern in whole]
     return JointOnly(
-        alone_safe=_rate([pair for pair, _ in whole], held, Part.TEXT),
-        missed=_rate([pair for pair, _ in alone], [p == "SSS" for _, p in alone], Part.PAIR),
+        alone_safe=Flags([one for one, _ in whole], [p.startswith("SS") for _, p in whole]).rate(),
+        missed=Flags([one for one, _ in alone], [p == "SSS" for _, p in alone]).rate(),
     )
 
 
@@ -137,7 +122,8 @@ def categories(
     for name in sorted({pair.category for pair in harmful}):
         mine = [pair for pair in harmful if pair.category == name]
         joint = joint_only(mine) if len(parts) == len(Part) else None
-        yield GuardCategory(name or "(none)", len(mine), _flagged(mine, verdict), joint)
+        detection = Flags.of(mine, verdict).rate()
+        yield GuardCategory(name or "(none)", len(mine), detection, joint)
 
 
 def area(pairs: Sequence[JudgedPair], verdict: Part) -> Area | None:
@@ -150,6 +136,6 @@ def area(pairs: Sequence[JudgedPair], verdict: Part) -> Area | None:
     ]
     if not scored:
         return None
-    scores = np.array([score for score, _ in scored], dtype=np.float64)
-    harmful = np.array([pair.harmful for _, pair in scored], dtype=np.bool_)
+    scores = np.array([score for score, _ in scored])
+    harmful = np.array([pair.harmful for _, pair in scored])
     return auroc(scores, harmful, [f"{pair.set}|{pair.cluster}" for _, pair in scored])

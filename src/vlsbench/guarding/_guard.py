@@ -91,11 +91,11 @@ def _twins(pairs: PairSet, sample: Sample) -> Iterator[PairSet]:
     """Return the benign twins of the drawn pairs, where they were not drawn themselves."""
     if sample.limit is None:
         return
-    drawn = {pair.id: pair.twin for pair in Selection(pairs, sample) if pair.harmful}
-    named = {*drawn.values()}
-    twins = [p for p in pairs if not p.harmful and (p.id in named or p.twin in drawn)]
-    asked = {pair.id for pair in Selection(pairs, sample)}
-    if twins := [pair for pair in twins if pair.id not in asked]:
+    drawn = {pair.id: pair for pair in Selection(pairs, sample)}
+    harmful = {name for name, pair in drawn.items() if pair.harmful}
+    named = {drawn[name].twin for name in harmful}
+    others = (pair for pair in pairs if not pair.harmful and pair.id not in drawn)
+    if twins := [pair for pair in others if pair.id in named or pair.twin in harmful]:
         yield PairSet(pairs.name, lambda: twins, source=pairs.source, root=pairs.root)
 
 

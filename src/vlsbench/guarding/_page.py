@@ -9,7 +9,7 @@ from vlsbench.judge import GUARDS
 from vlsbench.pages import Document, Section, Table, cells, without_address
 from vlsbench.text import counted
 
-CAPTION = "Percent of pairs with a verdict; 95 % intervals clustered by image (texts by query too)."
+CAPTION = "Percent of pairs with a verdict; 95 % intervals clustered by image and by query."
 
 
 def guard_sections(found: GuardSummary) -> Iterator[Section]:
@@ -22,7 +22,7 @@ def guard_sections(found: GuardSummary) -> Iterator[Section]:
         for way in found.ways
     ]
     yield Section(
-        f"{without_address(found.judge)} in the form {found.form}, by the {found.verdict}",
+        f"{found.bench} · {without_address(found.judge)} as {found.form}, by the {found.verdict}",
         [*_said(found)],
         Table(names, rows, caption=f"{CAPTION} Gap: detection less false alarms, in points."),
     )
@@ -37,7 +37,7 @@ def guard_sections(found: GuardSummary) -> Iterator[Section]:
 
 
 def _said(found: GuardSummary) -> Iterator[str]:
-    if joint := found.joint:
+    if (joint := found.joint) and found.harmful:
         missed, alone = cells(joint.missed, joint.alone_safe)
         yield (
             f"Joint-only misses: {missed.text} % of the {joint.missed.n:,} harmful pairs whose "

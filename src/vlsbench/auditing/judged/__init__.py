@@ -8,6 +8,7 @@ from vlsbench.auditing.judged._figures import ControlFigures as ControlFigures
 from vlsbench.auditing.judged._figures import Controls as Controls
 from vlsbench.auditing.judged._figures import Corrected as Corrected
 from vlsbench.auditing.judged._figures import Finding as Finding
+from vlsbench.auditing.judged._figures import Flags as Flags
 from vlsbench.auditing.judged._figures import Judged as Judged
 from vlsbench.auditing.judged._figures import JudgedGroup as JudgedGroup
 from vlsbench.auditing.judged._figures import JudgedPair as JudgedPair
