@@ -443,3 +443,9 @@ async def test_what_is_no_moderation_result_is_a_malformed_answer(
             await HarmJudge(model, form).judge(material(), model.ask)
     finally:
         await model.close()
+
+
+def test_a_guard_and_a_judge_with_other_labels_are_no_panel() -> None:
+    judges = ["lab/llama-guard", "lab/judge"]
+    with pytest.raises(VlsbenchError, match=r"llama-guard: guard; lab/judge: vlsbench.*own labels"):
+        open_judge(judges, Connections())

@@ -48,6 +48,8 @@ def _judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run:
     asked = plan.evaluation
     if asked.estimate and (dry_run or (not quiet and asked.ended < asked.answers)):
         print_plan(Console(stderr=True), asked, asked.estimate)
+    elif dry_run:
+        say(f"nothing is left to ask: {asked.folder} is complete", console=Console(stderr=True))
     if dry_run:
         return
     card = examining.judge_card(plan)

@@ -134,8 +134,8 @@ def plan(
     target = _target(model, replies, selection, shown, connections)
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
     spending = CostBudget.of(budget)
-    groups = {"sample": sample, "params": params, "judging": judging, "images": images}
-    groups |= {"budget": spending.settings, "connection": connection}
+    groups: dict[str, DataclassInstance] = {"sample": sample, "params": params, "judging": judging}
+    groups |= {"images": images, "budget": spending.settings, "connection": connection}
     groups |= {"replies": replies} if replies.files else {}
     content, files = selection.content(shown.view)
     identity = identity_of(selection, content, shown, target, asked, judging)

@@ -94,7 +94,11 @@ class Panel:
         self.sees = any(judge.sees for judge in judges)
         self.rubric = rubric_of(judges[0])
         if len({rubric_of(judge).digest for judge in judges}) > 1:
-            raise VlsbenchError(f"the judges {self.name} follow different rubrics: give them one")
+            followed = (f"{judge.name}: {rubric_of(judge).name}" for judge in judges)
+            raise VlsbenchError(
+                f"judges with different rubrics cannot vote together ({'; '.join(followed)}): give "
+                "models one --rubric; guards have their own labels, and vote with those of the same"
+            )
         if vote is Vote.MEAN and not self.rubric.grades:
             raise VlsbenchError(
                 f"--vote mean needs labels with grades, and rubric {self.rubric.name} has none: "
