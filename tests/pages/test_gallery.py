@@ -13,7 +13,9 @@ from tests.pages import report_examples as examples
 from vlsbench.evaluation import PairRow
 from vlsbench.judge import Label
 
-OF_REPLIES = [label for label in Label if label not in (Label.HARMFUL, Label.BENIGN)]
+NOT_OURS = Label.SAFE, Label.HARMFUL, Label.BENIGN
+"""Labels of guards and of material."""
+OF_REPLIES = [label for label in Label if label not in NOT_OURS]
 some_rows = st.lists(
     st.tuples(st.sampled_from(OF_REPLIES), st.sampled_from(["Kitchen", "Garden", "Street"])),
     max_size=60,
