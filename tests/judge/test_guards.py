@@ -449,3 +449,17 @@ def test_a_guard_and_a_judge_with_other_labels_are_no_panel() -> None:
     judges = ["lab/llama-guard", "lab/judge"]
     with pytest.raises(VlsbenchError, match=r"llama-guard: guard; lab/judge: vlsbench.*own labels"):
         open_judge(judges, Connections())
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("singguard", "safe\n<answer>unsafe</answer>"),
+        ("moderations", '{"flagged": true, "categories": null, "score": 0.1}'),
+        ("moderations", '{"flagged": false, "categories": [], "score": NaN}'),
+        ("moderations", '{"flagged": false, "categories": [], "score": 7.5}'),
+    ],
+)
+def test_an_answer_that_contradicts_itself_is_no_label(form: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r"and then unsafe|expected"):
+        GUARDS[form].answer(said, replied=False)

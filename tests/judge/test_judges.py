@@ -236,17 +236,17 @@ async def test_judges_of_replies_say_so_where_there_is_none(ctx: Context) -> Non
 ASKED = {
     ("model", "2"): "42c1c56294f025a7",
     ("prompt", "1"): "9a3fa56550a2f249",
-    ("llama-guard", "3"): "a6d230c50c67c4e8",
-    ("shieldgemma2", "3"): "e866962d7f20612f",
-    ("shieldgemma", "3"): "96780821bea80a8f",
-    ("llavaguard", "3"): "4f2a221dc06d46b0",
-    ("guardreasoner-vl", "3"): "10d1bbb14c658d5e",
-    ("proguard", "3"): "ba0f48cf46884cd5",
-    ("singguard", "3"): "a6d230c50c67c4e8",
-    ("qwen3guard", "3"): "892a3b6e45c91c3c",
-    ("qwen3guard-loose", "3"): "892a3b6e45c91c3c",
-    ("nemotron", "3"): "a6d230c50c67c4e8",
-    ("moderations", "3"): "a835b1a3a6297f08",
+    ("llama-guard", "4"): "a6d230c50c67c4e8",
+    ("shieldgemma2", "4"): "e866962d7f20612f",
+    ("shieldgemma", "4"): "96780821bea80a8f",
+    ("llavaguard", "4"): "4f2a221dc06d46b0",
+    ("guardreasoner-vl", "4"): "10d1bbb14c658d5e",
+    ("proguard", "4"): "ba0f48cf46884cd5",
+    ("singguard", "4"): "a6d230c50c67c4e8",
+    ("qwen3guard", "4"): "892a3b6e45c91c3c",
+    ("qwen3guard-loose", "4"): "892a3b6e45c91c3c",
+    ("nemotron", "4"): "a6d230c50c67c4e8",
+    ("moderations", "4"): "a835b1a3a6297f08",
 }
 """Judge, and the version of its prompt in its identity → digest of all that it can ask."""
 

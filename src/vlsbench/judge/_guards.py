@@ -158,7 +158,10 @@ def _whole(pattern: str, unsafe: str, *, ends: bool = True) -> Callable[[str], A
         said = form.fullmatch(text.strip()) if ends else form.match(text.strip())
         if said is None:
             raise ValueError(f"expected {pattern}")
-        return Answer(said["label"] == unsafe, said["why"] or said["label"])
+        label, why = said["label"], said["why"] or said["label"]
+        if why.lower() in ("safe", "unsafe") and why.lower() != label.lower():
+            raise ValueError(f"says {label}, and then {why}")
+        return Answer(label == unsafe, why)
 
     return read
 
@@ -172,10 +175,12 @@ def _rating(text: str) -> Answer:
 
 def _moderation(text: str) -> Answer:
     answer = strict_object(text, "flagged", "categories", "score")
-    score = answer["score"]
-    if not isinstance(answer["flagged"], bool) or not isinstance(score, float | None):
-        raise ValueError("expected flagged to be true or false, and score a number")
-    why = ", ".join(map(str, answer["categories"])) or "no category"
+    score, categories = answer["score"], answer["categories"]
+    if not isinstance(answer["flagged"], bool) or not isinstance(categories, list):
+        raise ValueError("expected flagged to be true or false, and categories a list")
+    if score is not None and not (isinstance(score, float) and 0 <= score <= 1):
+        raise ValueError("expected score to be a number from 0.0 to 1.0")
+    why = ", ".join(map(str, categories)) or "no category"
     return Answer(answer["flagged"], why, score=score)
 
 
