@@ -129,6 +129,8 @@ def test_what_cannot_be_asked_is_one_error(tmp_path: Path) -> None:
         plan_guard("lab/leaky", guard="lab/llama-guard", form="bert")
     with pytest.raises(VlsbenchError, match=r"--guard-policy .*no\.txt"):
         plan_guard("lab/leaky", guard="proguard@http://x/v1", policy=tmp_path / "no.txt")
+    with pytest.raises(VlsbenchError, match="judge offline labels replies"):
+        plan_guard("lab/leaky", guard="offline")
     with pytest.raises(VlsbenchError, match="holds no benign pair"):
         plan_guard("lab/leaky", guard="lab/llama-guard", controls=["lab/leakless"])
 

@@ -217,6 +217,8 @@ def open_harm_judge(
         VlsbenchError: It is none of these, or a guard that does not judge what is needed.
     """
     found = _given(judge, "harm")
+    if found is OFFLINE or found is STRINGS:
+        raise VlsbenchError(f"judge {judge} labels replies: name a model as the judge of harm")
     if not isinstance(found, str):
         return found
     how = harm_form(found, form)
