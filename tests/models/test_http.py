@@ -353,7 +353,7 @@ def test_models_on_one_server_share_its_limit() -> None:
     assert one.endpoint == other.endpoint
     assert isinstance(one, HttpChat)
     assert isinstance(other, HttpChat)
-    assert one._server is other._server
+    assert one.server is other.server
 
 
 @given(st.text(), st.text(), st.integers(0, 5))
