@@ -10,7 +10,16 @@ from typing import Any
 
 from tests.engine.test_flow import Echo, context, records
 from vlsbench.config import Connection
-from vlsbench.engine import Context, Keep, Ledger, Record, Result, open_executor, run_flow
+from vlsbench.engine import (
+    Context,
+    Keep,
+    Ledger,
+    Record,
+    Result,
+    RunContext,
+    open_executor,
+    run_flow,
+)
 from vlsbench.models import Request
 
 
@@ -33,7 +42,7 @@ class Steps:
         return Keep({"said": said})
 
 
-async def on_ray(stages: Any, texts: list[str], ledger: Ledger, **settings: Any) -> Context:
+async def on_ray(stages: Any, texts: list[str], ledger: Ledger, **settings: Any) -> RunContext:
     ctx = context(ledger)
     connection = Connection(executor="ray", actors=2, **settings)
     executor = open_executor(connection, [])

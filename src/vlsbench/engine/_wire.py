@@ -6,17 +6,20 @@ Images go by their SHA-256 where there is a store that all hosts reach, else wit
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from vlsbench.models import ChatModel
+from vlsbench.errors import VlsbenchError
+from vlsbench.models import ChatModel, Reply, Request
 from vlsbench.pairs import FileImage, ImageData, ImageError
 from vlsbench.registry import OF_A_FILE
+from vlsbench.text import first_line
 
 STORED_IMAGES = 64
 """Images of a store that a process keeps in memory."""
@@ -32,6 +35,13 @@ class StandIn:
     identity: Mapping[str, Any]
     adapted: None = field(default=None, repr=False)
 
+    async def ask(self, request: Request) -> Reply:
+        """Only `Context.call` asks a model."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Nothing is open here."""
+
 
 @dataclass(frozen=True)
 class Store:
@@ -39,24 +49,35 @@ class Store:
 
     url: str
 
+    def __post_init__(self) -> None:
+        """Look whether it can be written. Raises `VlsbenchError`."""
+        with self._faults():
+            system, folder = _system(self.url)
+            system.makedirs(folder, exist_ok=True)
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, ImportError) as error:
+            raise VlsbenchError(f"--image-store {self.url}: {first_line(error)}") from None
+
     def put(self, image: ImageData) -> None:
-        """Keep an image, whole or not at all."""
+        """Keep an image, whole or not at all. Raises `VlsbenchError`."""
         if image.sha256 in _known(self.url):
             return
         system, folder = _system(self.url)
         path = f"{folder}/{image.sha256}"
-        if not system.exists(path):
-            system.makedirs(folder, exist_ok=True)
-            system.pipe_file(f"{path}.{id(image):x}", image.data)
-            system.mv(f"{path}.{id(image):x}", path)
+        with self._faults():
+            if not system.exists(path):
+                system.pipe_file(f"{path}.{id(image):x}", image.data)
+                system.mv(f"{path}.{id(image):x}", path)
         _known(self.url).add(image.sha256)
 
-    def get(self, sha256: str, ref: str) -> bytes:
-        """Return an image's bytes. Raises `ImageError` where it cannot be read."""
-        try:
+    def get(self, sha256: str) -> bytes:
+        """Return an image's bytes. Raises `VlsbenchError`."""
+        with self._faults():
             return _read(self.url, sha256)
-        except OSError as error:
-            raise ImageError(f"image {ref}: {error} (in {self.url})") from None
 
 
 @lru_cache
@@ -139,6 +160,8 @@ class Wire:
     def _id(self, thing: Any) -> Any:
         if isinstance(thing, type):
             return None
+        if isinstance(thing, BaseException):  # pickle would call its class with its text alone
+            return "raised", type(thing), thing.args, vars(thing)
         if isinstance(thing, ImageData):
             if self._store is None:
                 return "image", thing.data, thing.mime, thing.path, thing.ref
@@ -155,9 +178,9 @@ class Wire:
             return None
         if hasattr(thing, "fault") and hasattr(thing, "ref"):
             try:
-                return "reference", thing.ref, thing.read(), ""
+                return "reference", thing.ref, thing.read()
             except ImageError as error:
-                return "reference", thing.ref, None, str(error)
+                return "reference", thing.ref, error
         return None
 
     def _load(self, known: tuple[Any, ...]) -> Any:
@@ -166,18 +189,28 @@ class Wire:
             "image": lambda *image: ImageData(*image),
             "stored": self._stored,
             "model": self._model,
-            "reference": lambda ref, image, said: SentImage(ref, image or ImageError(said)),
+            "reference": SentImage,
+            "raised": _raised,
         }
         return read[kind](*rest)
 
     def _stored(self, sha256: str, mime: str, ref: str) -> ImageData:
         assert self._store is not None
-        return ImageData(self._store.get(sha256, ref), mime, None, ref)
+        return ImageData(self._store.get(sha256), mime, None, ref)
 
-    def _model(self, number: int, *told: Any) -> StandIn:
+    def _model(self, number: int, *told: Any) -> ChatModel:
+        if self._owns:
+            return self.models[number]
         # One for all stages, so that all know what a call found out of a model's ways.
         return self._stand_ins.setdefault(number, StandIn(number, *told))
 
-    def learned(self, number: int, identity: Mapping[str, Any]) -> None:
+    def learned(self, model: ChatModel, identity: Mapping[str, Any]) -> None:
         """Let a stand-in say what its model is now."""
-        self._stand_ins[number].identity = identity
+        if isinstance(model, StandIn):
+            model.identity = identity
+
+
+def _raised(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
