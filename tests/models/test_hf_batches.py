@@ -82,7 +82,7 @@ def watched(local: LocalModel, check: Callable[[Any], None]) -> HfChat:
             check(given["input_ids"])
 
     local.model.register_forward_pre_hook(look, with_kwargs=True)
-    return HfChat.of("hf/watched", local)
+    return HfChat("hf/watched", local=local)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
