@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import traceback
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -80,10 +79,6 @@ class StageActor:
         self._threads = asyncio.Semaphore(IN_THREADS)
         self._waiting: dict[int, dict[int, asyncio.Future[Any]]] = {}
 
-    async def ready(self) -> str:
-        """Return where it runs, once it does."""
-        return os.uname().nodename
-
     async def run(
         self, token: int, stage: list[Any], record: bytes, sent_back: int
     ) -> AsyncIterator[bytes]:
@@ -141,10 +136,6 @@ class ModelActor:
 
         self._wire = Wire(**wire)
         self._model: ChatModel = cloudpickle.loads(make)()
-
-    async def ready(self) -> str:
-        """Return where it runs, once the model is loaded."""
-        return os.uname().nodename
 
     async def ask(self, request: bytes) -> bytes:
         """Answer a request; a failed call is returned."""

@@ -49,7 +49,7 @@ class _Pool:
         for _ in range(LOSSES):
             actor = self._start()
             try:
-                await actor.ready.remote()
+                await actor.__ray_ready__.remote()
             except _lost() as error:
                 reason = str(error).strip().rpartition("\n")[2]
                 if getattr(error, "actor_init_failed", False):

@@ -12,7 +12,6 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
@@ -20,9 +19,6 @@ from vlsbench.models import ChatModel, Reply, Request
 from vlsbench.pairs import FileImage, ImageData, ImageError
 from vlsbench.registry import OF_A_FILE
 from vlsbench.text import first_line
-
-STORED_IMAGES = 64
-"""Images of a store that a process keeps in memory."""
 
 
 @dataclass
@@ -43,61 +39,40 @@ class StandIn:
         """Nothing is open here."""
 
 
-@dataclass(frozen=True)
 class Store:
     """Images by their SHA-256, in a folder or at any URL that fsspec reads and writes."""
 
-    url: str
-
-    def __post_init__(self) -> None:
+    def __init__(self, url: str) -> None:
         """Look whether it can be written. Raises `VlsbenchError`."""
+        import fsspec
+
+        self._url = url
+        self._known: set[str] = set()
         with self._faults():
-            system, folder = _system(self.url)
-            system.makedirs(folder, exist_ok=True)
+            self._files, self._folder = fsspec.core.url_to_fs(url)
+            self._files.makedirs(self._folder, exist_ok=True)
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError, ImportError) as error:
-            raise VlsbenchError(f"--image-store {self.url}: {first_line(error)}") from None
+            raise VlsbenchError(f"--image-store {self._url}: {first_line(error)}") from None
 
     def put(self, image: ImageData) -> None:
         """Keep an image, whole or not at all. Raises `VlsbenchError`."""
-        if image.sha256 in _known(self.url):
-            return
-        system, folder = _system(self.url)
-        path = f"{folder}/{image.sha256}"
+        path = f"{self._folder}/{image.sha256}"
         with self._faults():
-            if not system.exists(path):
-                system.pipe_file(f"{path}.{id(image):x}", image.data)
-                system.mv(f"{path}.{id(image):x}", path)
-        _known(self.url).add(image.sha256)
+            if image.sha256 not in self._known and not self._files.exists(path):
+                self._files.pipe_file(f"{path}.{id(image):x}", image.data)
+                self._files.mv(f"{path}.{id(image):x}", path)
+        self._known.add(image.sha256)
 
     def get(self, sha256: str) -> bytes:
         """Return an image's bytes. Raises `VlsbenchError`."""
         with self._faults():
-            return _read(self.url, sha256)
-
-
-@lru_cache
-def _system(url: str) -> tuple[Any, str]:
-    import fsspec
-
-    system, folder = fsspec.core.url_to_fs(url)
-    return system, folder.rstrip("/")
-
-
-@lru_cache
-def _known(url: str) -> set[str]:
-    return set()
-
-
-@lru_cache(STORED_IMAGES)
-def _read(url: str, sha256: str) -> bytes:
-    system, folder = _system(url)
-    data: bytes = system.cat_file(f"{folder}/{sha256}")
-    return data
+            data: bytes = self._files.cat_file(f"{self._folder}/{sha256}")
+            return data
 
 
 @dataclass(frozen=True)
@@ -186,7 +161,7 @@ class Wire:
     def _load(self, known: tuple[Any, ...]) -> Any:
         kind, *rest = known
         read: Mapping[str, Callable[..., Any]] = {
-            "image": lambda *image: ImageData(*image),
+            "image": ImageData,
             "stored": self._stored,
             "model": self._model,
             "reference": SentImage,

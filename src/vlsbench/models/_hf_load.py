@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta
 
-from vlsbench.errors import MissingExtra
+from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.files import file_sha256
 from vlsbench.models._chat import FatalCall
 from vlsbench.models._processor import load_processor, no_folder
@@ -27,13 +27,14 @@ NOT_DIGESTED = ("align.json", "trainer_state.json")
 HUB_S = 10.0
 """How long the Hub is asked whether it has a model."""
 FOUR_BIT = "4bit"
+DType = Literal["auto", "bfloat16", "float16", "float32", "4bit"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loading:
     """How a model is held in memory: `--param dtype=float16 --param device_map=cuda:1`."""
 
-    dtype: Literal["auto", "bfloat16", "float16", "float32", "4bit"] = "auto"
+    dtype: DType = "auto"
     """`auto` is bfloat16 on a GPU that has it, float16 on one that has not, and
     float32 on a CPU; `4bit` is bitsandbytes' NF4, computed in what `auto` would be."""
     device_map: str | None = None
@@ -46,8 +47,11 @@ class Loading:
         """Take what concerns loading out of a request's further parameters.
 
         Raises:
-            SchemaError: A value is none that is known.
+            VlsbenchError: A value is none that is known.
         """
+        if (dtype := more.get("dtype", "auto")) not in get_args(DType):
+            known = ", ".join(get_args(DType))
+            raise VlsbenchError(f"--param dtype={dtype}: choose one of {known}")
         return convert({name: more[name] for name in LOADING if name in more}, cls, "--param")
 
     def options(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -275,15 +274,12 @@ class LocalModel:
 
     def _texts(self, tokens: Any) -> list[str]:
         """Decode written tokens, without special ones but for those that mark thoughts."""
-        special = self._special
-        marks = set(filter(is_mark, special))
+        marks = set(filter(is_mark, self._special))
         texts: list[str] = self._tokenizer.batch_decode(tokens, skip_special_tokens=not marks)
-        if not marks:
-            return texts
-        others = re.compile(
-            "|".join(map(re.escape, sorted(special - marks, key=len, reverse=True))) or r"\Z"
-        )
-        return [others.sub("", text) for text in texts]
+        if marks:
+            for token in sorted(self._special - marks, key=len, reverse=True):
+                texts = [text.replace(token, "") for text in texts]
+        return texts
 
     @cached_property
     def _ends(self) -> list[int]:
