@@ -23,7 +23,7 @@ from vlsbench.engine._actors import Asked, Ended, ModelActor, StageActor
 from vlsbench.engine._context import Record, Result, RunContext, Stage
 from vlsbench.engine._wire import Store, Wire
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.models import ChatModel, FatalCall, Model, Reply, Request
+from vlsbench.models import FatalCall, Model, Reply, Request
 from vlsbench.text import first_line
 
 LOSSES = 20
@@ -106,10 +106,18 @@ def _lost() -> tuple[type[Exception], ...]:
 class _Replicas:
     """A model of this process that answers in actors; a `ChatModel`."""
 
-    def __init__(self, model: Any, pool: _Pool, wire: Wire) -> None:
+    def __init__(self, model: Any, wire: Wire, sent: dict[str, Any], gpus: int) -> None:
+        import cloudpickle
+
+        import ray
+
         self.spec, self.endpoint, self.identity = model.spec, model.endpoint, model.identity
-        self._pool = pool
         self._wire = wire
+        kind = ray.remote(ModelActor).options(
+            num_cpus=0, num_gpus=1 if gpus else 0, max_concurrency=AT_ONCE
+        )
+        recipe = cloudpickle.dumps(model.replica())
+        self._pool = _Pool(lambda: kind.remote(sent, recipe), gpus or 1)
 
     async def ask(self, request: Request) -> Reply:
         asked = self._wire.dumps(request)
@@ -120,7 +128,8 @@ class _Replicas:
         kept: Reply = reply
         return kept
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        self._pool.close()
 
 
 async def _until_kept(what: str, pool: _Pool, ask: Callable[[Any], Any]) -> Any:
@@ -159,6 +168,7 @@ class RayExecutor:
             import ray
         except ImportError:
             raise MissingExtra("--executor ray", "ray") from None
+        store = Store(connection.image_store) if connection.image_store else None
         self._ours = not ray.is_initialized()
         if self._ours:
             start: Any = ray.init
@@ -170,7 +180,6 @@ class RayExecutor:
             except (OSError, RuntimeError, ValueError) as error:
                 what = f"at RAY_ADDRESS={where}" if where else "of this machine"
                 raise VlsbenchError(f"no Ray cluster {what}: {first_line(error)}") from None
-        store = Store(connection.image_store) if connection.image_store else None
         cluster: Any = ray
         alive = sum(node["Alive"] for node in cluster.nodes())
         wire: dict[str, Any] = {"store": store, "follows": alive > 1}
@@ -181,26 +190,14 @@ class RayExecutor:
         share = min(1.0, resources.get("CPU", 1.0) / count)
         make = ray.remote(StageActor).options(num_cpus=share, max_concurrency=AT_ONCE)
         self._actors = _Pool(lambda: make.remote(wire), count)
-        self._replicas: dict[int, tuple[_Replicas, _Pool]] = {}
-        for model in models:
-            if replica := getattr(model, "replica", None):
-                self._replicate(model, replica(), wire, int(resources.get("GPU", 0)))
+        gpus = int(resources.get("GPU", 0))
+        self._replicas = {
+            id(model): _Replicas(model, self._wire, wire, gpus)
+            for model in models
+            if hasattr(model, "replica")
+        }
         self._stages: dict[int, tuple[Stage, Any]] = {}
         self._tokens = itertools.count()
-
-    def _replicate(
-        self, model: Any, make: Callable[[], ChatModel], wire: dict[str, Any], gpus: int
-    ) -> None:
-        import cloudpickle
-
-        import ray
-
-        kind = ray.remote(ModelActor).options(
-            num_cpus=0, num_gpus=1 if gpus else 0, max_concurrency=AT_ONCE
-        )
-        recipe = cloudpickle.dumps(make)
-        pool = _Pool(lambda: kind.remote(wire, recipe), gpus or 1)
-        self._replicas[id(model)] = _Replicas(model, pool, self._wire), pool
 
     async def run(self, stage: Stage, record: Record, ctx: RunContext) -> Result:
         """Run a stage in an actor, again in another where that one is lost.
@@ -255,15 +252,15 @@ class RayExecutor:
         if asked.what != "call":
             return await getattr(ctx, asked.what)(*asked.given)
         role, model, request = asked.given
-        replicas = self._replicas.get(id(model))
-        reply = await ctx.call(role, replicas[0] if replicas else model, request)
+        reply = await ctx.call(role, self._replicas.get(id(model), model), request)
         return reply, dict(model.identity)
 
     async def close(self) -> None:
         """Stop the actors, and the cluster where it was started here."""
         import ray
 
-        for pool in (self._actors, *(pool for _, pool in self._replicas.values())):
-            pool.close()
+        self._actors.close()
+        for replicas in self._replicas.values():
+            await replicas.close()
         if self._ours:
             ray.shutdown()
