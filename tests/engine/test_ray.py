@@ -161,7 +161,7 @@ async def test_a_model_that_no_actor_can_load_is_one_clear_line(tmp_path: Path) 
 def test_batches_are_asked_for_by_the_coordinator(tmp_path: Path) -> None:
     with lab.running(batch_s=1.0) as url:
         asked: dict[str, Any] = {"model": f"careful@{url}", "judge": f"judge@{url}", "limit": 12}
-        quick = {"batch": True, "batch_quiet_s": 0.5, "batch_poll_s": 0.2}
+        quick = {"batch": True, "batch_poll_s": 0.6}
         there = run("lab/leaky", tmp_path / "r", **asked, **quick, executor="ray", actors=1)
         assert lab.stats(url)["batched"] >= 20
         assert labels(there) == labels(run("lab/leaky", tmp_path / "here" / "r", **asked))

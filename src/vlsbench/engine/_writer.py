@@ -19,9 +19,6 @@ MAX_BATCH = 256
 """Statements that one commit takes at most, so that no waiter waits for a very large one."""
 MAX_ROWS = 64
 """Rows per INSERT at most; older versions of SQLite allow 999 values."""
-CHECKPOINT_PAGES = 8192
-"""Pages of the journal (32 MB) before they are folded into the file, each once: keys are hashes, so
-that every commit touches pages all over their index. The journal is synced at every commit."""
 
 
 class LedgerError(Stopped):
@@ -87,7 +84,6 @@ class Writer(threading.Thread):
     def run(self) -> None:
         connection = open_file(self._path, read_only=False)
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         stopping = False
         try:
             while not stopping:
@@ -122,12 +118,10 @@ class Writer(threading.Thread):
 
 
 def _joined(batch: Iterable[Waiter]) -> Iterator[Statement]:
-    """Join INSERTs that are the same, of one waiter and of many.
+    """Join consecutive INSERTs that are the same.
 
-    After every statement this thread has to wait for the interpreter's lock again. Waiters wait at
-    the same time, so that none depends on another: who begins with the same statement is together.
+    After every statement this thread has to wait for the interpreter's lock again.
     """
-    batch = sorted(batch, key=lambda waiter: [one.sql for one in waiter.statements[:1]])
     statements = chain.from_iterable(waiter.statements for waiter in batch)
     for sql, equal in groupby(statements, key=itemgetter(0)):
         insert, values, row = sql.partition(" VALUES ")
