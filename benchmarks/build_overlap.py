@@ -28,10 +28,10 @@ from vlsbench.config import Connection
 from vlsbench.engine import (
     Budget,
     Children,
-    Context,
     Keep,
     Ledger,
     Record,
+    RunContext,
     Stage,
     StopSignal,
     Tally,
@@ -47,7 +47,7 @@ async def stage_after_stage(plan: BuildPlan, width: int) -> None:
     stop = StopSignal()
     with Ledger.write(plan.run) as ledger:
         budget = Budget(stop, None, None, plan.prices)
-        context = Context(ledger, (), budget, stop, Tally())
+        context = RunContext(ledger, (), budget, stop, Tally())
         (path,) = stages_of(plan).paths
         records: Sequence[Record] = list(path.records())
         places = asyncio.Semaphore(width)

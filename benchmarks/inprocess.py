@@ -54,10 +54,10 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         local = LocalModel.load(str(make_model(Path(folder), seed=1)))
-        asyncio.run(ask(HfChat.of("hf/lab", local), asked[:8]))
+        asyncio.run(ask(HfChat("hf/lab", local=local), asked[:8]))
         for _ in range(options.repeats):
             for size in sizes:
-                model = HfChat.of("hf/lab", local, Loading(batch_size=size))
+                model = HfChat("hf/lab", Loading(batch_size=size), local)
                 began, spent = time.perf_counter(), time.process_time()
                 said[size] = asyncio.run(ask(model, asked))
                 wall[size].append(time.perf_counter() - began)

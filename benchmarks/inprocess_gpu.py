@@ -265,7 +265,7 @@ def throughput(name: str, options: argparse.Namespace) -> dict[str, Any]:
     print(f"{name}: one by one {each:.2f} s a pair", file=sys.stderr, flush=True)
     local: Any = Timed.of(model, processor)
     local.begin()
-    chat = HfChat.of(f"hf/{name}", local)
+    chat = HfChat(f"hf/{name}", local=local)
     guess = chat._room.tokens
     if device != NOTHING:
         torch.cuda.empty_cache()
@@ -398,7 +398,7 @@ def checks(options: argparse.Namespace) -> dict[str, Any]:
             sharpen(model)
             local = LocalModel.of(model, processor)
             one, many = (
-                asked(HfChat.of(f"hf/{name}", local, Loading(batch_size=size)), requests)
+                asked(HfChat(f"hf/{name}", Loading(batch_size=size), local), requests)
                 for size in (1, 8)
             )
             texts[dtype] = one
@@ -479,7 +479,7 @@ def crowded(device: str) -> dict[str, Any]:
     local.begin()
     torch.cuda.reset_peak_memory_stats()
     rest = torch.cuda.memory_allocated()
-    chat = HfChat.of("hf/mid", local)
+    chat = HfChat("hf/mid", local=local)
     prepared = [chat._prepare(one) for one in requests]
     torch.cuda.reset_peak_memory_stats()
     local.generate(prepared, local.collate(prepared), requests[0].params, range(256))
@@ -489,7 +489,7 @@ def crowded(device: str) -> dict[str, Any]:
     torch.cuda.set_per_process_memory_fraction((rest + 0.3 * (peak - rest)) / total)
     local.batches.clear()
     local.spent.clear()
-    chat = HfChat.of("hf/mid", local)
+    chat = HfChat("hf/mid", local=local)
     said = asked(chat, requests)
     first = local.spent["failed"]
     asked(chat, requests)

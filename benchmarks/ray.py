@@ -28,6 +28,7 @@ from vlsbench.engine import (
     Outcome,
     Record,
     Result,
+    RunContext,
     StopSignal,
     Tally,
     open_executor,
@@ -73,7 +74,7 @@ async def through(count: int, folder: Path, **settings: Any) -> float:
     signal, model = StopSignal(), Instant()
     with Ledger.write(folder) as ledger:
         budget = Budget(signal, None, None, {"instant": Price(0.0, 0.0)})
-        ctx = Context(ledger, [], budget, signal, Tally())
+        ctx = RunContext(ledger, [], budget, signal, Tally())
         executor = open_executor(Connection(**settings), [])
         try:
             stages = [Ask(model)]

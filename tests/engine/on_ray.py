@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.engine.test_flow import Echo, context, records
 from vlsbench.config import Connection
-from vlsbench.engine import Context, Keep, Ledger, Record, Result, open_executor, run_flow
-from vlsbench.models import Request
+from vlsbench.engine import (
+    Context,
+    Keep,
+    Ledger,
+    Record,
+    Result,
+    RunContext,
+    open_executor,
+    run_flow,
+)
+from vlsbench.models import Model, Request
 
 
 class Steps:
@@ -33,10 +42,12 @@ class Steps:
         return Keep({"said": said})
 
 
-async def on_ray(stages: Any, texts: list[str], ledger: Ledger, **settings: Any) -> Context:
+async def on_ray(
+    stages: Any, texts: list[str], ledger: Ledger, models: Sequence[Model] = (), **settings: Any
+) -> RunContext:
     ctx = context(ledger)
     connection = Connection(executor="ray", actors=2, **settings)
-    executor = open_executor(connection, [])
+    executor = open_executor(connection, models)
     try:
         await run_flow(stages, records(*texts), ctx, executor, width=16)
     finally:

@@ -16,6 +16,7 @@ from vlsbench.engine import (
     Quarantine,
     Record,
     Result,
+    RunContext,
     Stage,
     StopSignal,
     Tally,
@@ -98,11 +99,11 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
         yield opened
 
 
-def context(ledger: Ledger, **budget: float | int | None) -> Context:
+def context(ledger: Ledger, **budget: float | int | None) -> RunContext:
     signal = StopSignal()
     limits = {"max_calls": None, "max_cost": None, **budget}
     prices = {"echo": ModelPrice(1e6, 1e6)}  # a dollar a token
-    return Context(
+    return RunContext(
         ledger,
         [],
         Budget(signal, limits["max_calls"], limits["max_cost"], prices),  # type: ignore[arg-type]

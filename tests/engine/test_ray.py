@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,10 @@ from tests.evaluation.runs import labels, rows, run
 from vlsbench import lab, registry
 from vlsbench.auditing import AuditOutput
 from vlsbench.config import Connection
-from vlsbench.engine import Ledger
+from vlsbench.engine import Context, Ledger, Record, Result, open_executor
+from vlsbench.errors import VlsbenchError
+from vlsbench.models import CallFailed, HfChat
 
-pytestmark = pytest.mark.long
-"""Starting a cluster takes seconds."""
 PAIRS = 60
 
 
@@ -43,8 +45,9 @@ def cluster() -> Iterator[None]:
     stop()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize("store", [False, True])
+@pytest.mark.parametrize("store", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_evaluation_ends_as_it_does_here(store: bool, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"model": "lab/careful", "judge": "lab", "view": "full", "limit": 24}
     here = run("lab/leaky", tmp_path / "here", **asked)
@@ -65,6 +68,7 @@ def test_an_evaluation_ends_as_it_does_here(store: bool, tmp_path: Path) -> None
         assert all(len(path.name) == 64 for path in place.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_build_makes_the_same_set(tmp_path: Path) -> None:
     build = Builder(tmp_path)
@@ -74,6 +78,7 @@ def test_a_build_makes_the_same_set(tmp_path: Path) -> None:
     assert contents(there.pairs) == contents(here.pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_plugin_of_a_file_travels(tmp_path: Path) -> None:
     file = tmp_path / "brief_judge.py"
@@ -93,6 +98,7 @@ def test_a_plugin_of_a_file_travels(tmp_path: Path) -> None:
     assert labels(there) == labels(run("lab/leaky", tmp_path / "here", **asked))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_an_audit_finds_the_same(tmp_path: Path) -> None:
     def judged(name: str, **connection: Any) -> Any:
@@ -108,6 +114,7 @@ def test_an_audit_finds_the_same(tmp_path: Path) -> None:
     assert judged("there", executor="ray", actors=2) == judged("here")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 async def test_what_stages_raise_ends_a_run_as_it_does_here(tmp_path: Path) -> None:
     with Ledger.write(tmp_path / "run") as ledger:
@@ -119,6 +126,56 @@ async def test_what_stages_raise_ends_a_run_as_it_does_here(tmp_path: Path) -> N
         assert sorted(o.kind for o in ledger.outcomes()) == ["keep", "quarantine"]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+async def test_a_stage_that_fails_by_itself_is_one_error(tmp_path: Path) -> None:
+    class Odd(Ask):
+        async def run(self, record: Record, ctx: Context) -> Result:
+            raise CallFailed("of its own", 1) if record.id == "0000" else VlsbenchError("wrong")
+
+    with Ledger.write(tmp_path / "run") as ledger:
+        ctx = await on_ray([Odd(Echo())], ["a"], ledger)
+        assert not ctx.signal
+        (outcome,) = ledger.outcomes()
+        assert outcome.value == {"detail": "of its own"}
+    with Ledger.write(tmp_path / "other") as ledger:
+        ctx = await on_ray([Odd(Echo())], ["a", "b"], ledger)
+        assert str(ctx.signal.error) == "wrong"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+async def test_a_model_that_no_actor_can_load_is_one_clear_line(tmp_path: Path) -> None:
+    class Absent(Echo):
+        def replica(self) -> Any:
+            return partial(HfChat, "hf/./not-there")
+
+    model = Absent()
+    with Ledger.write(tmp_path / "run") as ledger:
+        ctx = await on_ray([Ask(model)], ["a"], ledger, models=[model])
+        assert "no folder ./not-there" in str(ctx.signal.error)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_batches_are_asked_for_by_the_coordinator(tmp_path: Path) -> None:
+    with lab.running(batch_s=1.0) as url:
+        asked: dict[str, Any] = {"model": f"careful@{url}", "judge": f"judge@{url}", "limit": 12}
+        quick = {"batch": True, "batch_poll_s": 0.6}
+        there = run("lab/leaky", tmp_path / "r", **asked, **quick, executor="ray", actors=1)
+        assert lab.stats(url)["batched"] >= 20
+        assert labels(there) == labels(run("lab/leaky", tmp_path / "here" / "r", **asked))
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("url", ["nothing://x/y", "/dev/null/images"])
+def test_a_store_that_cannot_be_written_is_one_clear_line(url: str) -> None:
+    with pytest.raises(VlsbenchError, match=f"--image-store {url}: "):
+        open_executor(Connection(executor="ray", image_store=url), [])
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 async def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     model, chance, over = Echo(delay=0.05), random.Random(5), threading.Event()
@@ -151,17 +208,21 @@ async def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     assert sorted(model.asked) == sorted(text for texts in said.values() for text in texts)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_does_not_answer_is_one_clear_line(tmp_path: Path) -> None:
     command = [
         *(sys.executable, "-m", "vlsbench", "eval", "lab/leaky?n=4", "--model", "lab/careful"),
         *("--judge", "lab", "--out", str(tmp_path / "r"), "--executor", "ray"),
     ]
-    there = {**os.environ, "RAY_ADDRESS": "127.0.0.1:9"}
-    done = subprocess.run(command, capture_output=True, text=True, env=there, check=False)
-    assert done.returncode == 1
-    assert "error: no Ray cluster at RAY_ADDRESS=127.0.0.1:9" in done.stderr
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for port in (9, silent.getsockname()[1]):
+            there = {**os.environ, "RAY_ADDRESS": f"127.0.0.1:{port}"}
+            done = subprocess.run(command, capture_output=True, text=True, env=there, check=False)
+            assert done.returncode == 1
+            assert f"error: no Ray cluster at RAY_ADDRESS=127.0.0.1:{port}" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_driver_resumes(tmp_path: Path) -> None:
     with lab.running(latency=0.05) as url:
         out = tmp_path / "r"

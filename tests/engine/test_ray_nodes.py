@@ -12,9 +12,9 @@ pytest.importorskip("ray")
 
 from tests.engine.on_ray import Steps, on_ray, wait_until
 from tests.engine.test_flow import Echo
-from vlsbench.engine import Context, Ledger
+from vlsbench.engine import Ledger, RunContext
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 
 def test_a_node_that_goes_takes_nothing_with_it(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_node_that_goes_takes_nothing_with_it(tmp_path: Path) -> None:
         """Each node has one of the two processes, and work is under way."""
         return len([*pids.iterdir()]) == 2 and len(model.asked) >= 150
 
-    async def through() -> Context:
+    async def through() -> RunContext:
         async def leave() -> None:
             await asyncio.to_thread(wait_until, both)
             await asyncio.to_thread(nodes.remove_node, second, allow_graceful=False)

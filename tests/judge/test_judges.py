@@ -14,7 +14,7 @@ import pytest
 
 from tests.judge.judges import IMAGE, NO_VERDICT, PAIR, Model, about, material
 from vlsbench import registry
-from vlsbench.engine import Budget, Context, Ledger, Record, StopSignal, Tally, run_flow
+from vlsbench.engine import Budget, Ledger, Record, RunContext, StopSignal, Tally, run_flow
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import (
     FORMS,
@@ -114,10 +114,10 @@ OF_REPLIES = [case for case in EVERYONE if cast("Question", case.values[1]).repl
 
 
 @pytest.fixture
-def ctx(tmp_path: Path) -> Iterator[Context]:
+def ctx(tmp_path: Path) -> Iterator[RunContext]:
     with Ledger.write(tmp_path / "run") as ledger:
         stop = StopSignal()
-        yield Context(ledger, (), Budget(stop, None, None, {}), stop, Tally())
+        yield RunContext(ledger, (), Budget(stop, None, None, {}), stop, Tally())
 
 
 # The contract.
@@ -140,7 +140,7 @@ def test_different_judges_are_known_by_different_names_and_identities() -> None:
 
 @pytest.mark.parametrize(("judge", "question"), EVERYONE)
 async def test_a_verdict_answers_the_question_and_is_kept(
-    judge: Judge, question: Question, ctx: Context
+    judge: Judge, question: Question, ctx: RunContext
 ) -> None:
     case = Record("1", Case(question, {"call": "abc", "images": []}))
     await run_flow([JudgeStage(judge)], [case], ctx, width=1)
@@ -164,7 +164,7 @@ async def test_a_verdict_answers_the_question_and_is_kept(
 @pytest.mark.parametrize("name", ASKING)
 @pytest.mark.parametrize(("answer", "reason"), NO_VERDICT)
 async def test_an_answer_that_is_no_verdict_never_becomes_a_label(
-    name: str, answer: Reply, reason: str, ctx: Context
+    name: str, answer: Reply, reason: str, ctx: RunContext
 ) -> None:
     make, _, question = ASKING[name]
     judge = make(Model(answer))
@@ -190,7 +190,7 @@ async def test_an_answer_that_is_no_verdict_never_becomes_a_label(
     ],
 )
 async def test_a_reply_that_says_nothing_reaches_no_judge(
-    judge: Judge, question: Question, reply: Reply, label: Label, reason: str, ctx: Context
+    judge: Judge, question: Question, reply: Reply, label: Label, reason: str, ctx: RunContext
 ) -> None:
     verdict, calls = await ask_judge(judge, replace(question, reply=reply), ctx)
     if judge.identity.get("form") == "proguard" and label is Label.REFUSAL:
@@ -218,14 +218,14 @@ def test_a_verdict_is_unscored_if_and_only_if_it_has_a_reason() -> None:
     ],
 )
 async def test_a_label_that_does_not_answer_the_question_stops_the_run(
-    said: str, question: Question, choices: str, ctx: Context
+    said: str, question: Question, choices: str, ctx: RunContext
 ) -> None:
     judge = as_judge(lambda question: said, "odd", version="1")
     with pytest.raises(VlsbenchError, match=f"judge odd labelled pair 1 .*choose {choices}"):
         await ask_judge(judge, question, ctx)
 
 
-async def test_judges_of_replies_say_so_where_there_is_none(ctx: Context) -> None:
+async def test_judges_of_replies_say_so_where_there_is_none(ctx: RunContext) -> None:
     for judge in (OFFLINE, LLMJudge(Model(VERDICT))):
         with pytest.raises(VlsbenchError, match="labels replies"):
             await ask_judge(judge, material(), ctx)
@@ -283,7 +283,7 @@ async def test_prompts_change_only_with_their_version(name: str) -> None:
 # Majorities.
 
 
-async def test_a_majority_is_asked_for_until_it_is_sure(ctx: Context) -> None:
+async def test_a_majority_is_asked_for_until_it_is_sure(ctx: RunContext) -> None:
     no = json.dumps({"explanation": "It is cold.", "harmful": False})
     model = Model(HARM, no, no)
     verdict, calls = await ask_judge(votes(model), material(), ctx)
@@ -294,7 +294,7 @@ async def test_a_majority_is_asked_for_until_it_is_sure(ctx: Context) -> None:
     assert (again.label, len(agreed.asked)) == (Label.HARMFUL, 2)
 
 
-async def test_a_majority_that_nobody_has_is_no_label(ctx: Context) -> None:
+async def test_a_majority_that_nobody_has_is_no_label(ctx: RunContext) -> None:
     said = iter(["refusal", "warning", "unsafe"])
     divided = Panel([as_judge(lambda question: next(said), "one", version="1")] * 3)
     verdict, _ = await ask_judge(divided, about(), ctx)

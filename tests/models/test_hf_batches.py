@@ -82,7 +82,7 @@ def watched(local: LocalModel, check: Callable[[Any], None]) -> HfChat:
             check(given["input_ids"])
 
     local.model.register_forward_pre_hook(look, with_kwargs=True)
-    return HfChat.of("hf/watched", local)
+    return HfChat("hf/watched", local=local)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -116,7 +116,7 @@ def test_labels_are_the_same_at_batch_1_and_64(folder: Path, tmp_path: Path) -> 
     assert replies[0] == replies[1]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_replica_on_ray_says_the_same(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     asked: dict[str, Any] = {"model": f"hf/{folder}", "judge": "offline", "limit": 12}
@@ -216,6 +216,38 @@ def test_a_language_model_answers_texts_and_takes_no_images(tmp_path: Path) -> N
     assert "takes no images" in refused.detail
 
 
+def test_what_a_template_does_not_take_is_told(tmp_path: Path) -> None:
+    local = LocalModel.load(str(language_model(tmp_path)))
+    local.processor.chat_template = (
+        "{% for m in messages %}{% if m.role != 'user' %}{{ raise_exception('no ' + m.role) }}"
+        "{% endif %}<user> {{ m.content }} {% endfor %}<assistant>"
+    )
+    system, said = answers(
+        HfChat("hf/users-only", local=local),
+        [Request("what", system="be brief"), Request("what is this", said="a toaster")],
+    )
+    # A system prompt without a turn begins the question; a reply has no other place.
+    assert isinstance(system, Reply)
+    assert system.finish is not Finish.REJECTED
+    assert isinstance(said, Reply)
+    assert said.finish is Finish.REJECTED
+    assert "the chat template of hf/users-only does not take this: no assistant" in said.detail
+
+
+def test_no_questions_have_no_answers(folder: Path) -> None:
+    assert LocalModel.load(str(folder)).answer([], Params(4)) == []
+
+
+def test_one_bad_image_costs_only_its_question(folder: Path) -> None:
+    good = ImageData.of(draw("toaster", "1"), "toaster")
+    broken = ImageData(good.data[:60], "image/png", None, "cut off")
+    asked = [Request("what", images) for images in ((good,), (), (broken,), (good, good))]
+    replies = answers(HfChat(f"hf/{folder}"), asked)
+    assert all(isinstance(reply, Reply) for reply in replies)
+    finishes = [reply.finish is Finish.REJECTED for reply in replies if isinstance(reply, Reply)]
+    assert finishes == [False, False, True, False]
+
+
 def language_model(folder: Path) -> Path:
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -255,8 +287,9 @@ def test_one_model_is_loaded_once_for_target_and_judge(folder: Path) -> None:
     ("extra", "said"),
     [
         ({"dtype": "int3"}, "choose one of auto, bfloat16"),
-        ({"batch_size": 0}, "must be a whole number"),
-        ({"device_map": 3}, "must be a name"),
+        ({"batch_size": 0}, "must be at least 1, not 0"),
+        ({"batch_size": "many"}, "must be a whole number"),
+        ({"device_map": 3}, "must be text"),
     ],
 )
 def test_a_setting_that_is_none_is_one_clear_line(

@@ -20,6 +20,7 @@ from vlsbench.engine._context import Keep as Keep
 from vlsbench.engine._context import Quarantine as Quarantine
 from vlsbench.engine._context import Record as Record
 from vlsbench.engine._context import Result as Result
+from vlsbench.engine._context import RunContext as RunContext
 from vlsbench.engine._context import Stage as Stage
 from vlsbench.engine._context import Tally as Tally
 from vlsbench.engine._executor import open_executor as open_executor

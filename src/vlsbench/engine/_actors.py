@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import traceback
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from vlsbench.engine._context import IN_THREADS, Result, Stage, Tally
-from vlsbench.engine._wire import StandIn, Wire
-from vlsbench.errors import Signal, VlsbenchError
+from vlsbench.engine._wire import Wire
 from vlsbench.models import CallFailed, ChatModel, Reply, Request
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a stage asks of its context: `call`, `note` or `probe`."""
+    """What a stage asks of its context: the name of a method, and its arguments."""
 
     number: int
     what: str
@@ -26,37 +26,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a stage returned, or what it raised."""
+    """What a stage returned or raised."""
 
-    result: Result | None = None
-    raised: int | None = None
-    """Number of the question whose error it raised; the coordinator has the error."""
-    wrong: str = ""
-    """An error of its own that a user can act on."""
-    broken: str = ""
-    """The trace of any other."""
+    result: Result | Exception
     expected: int = 0
     """Records that it adds to those expected."""
 
 
-@dataclass(frozen=True)
-class Raised:
-    """In place of an answer: the coordinator raised an error."""
-
-    number: int
-    reason: str
-    failed: bool
-    """Whether a call got no answer, which a stage may catch."""
-
-    def error(self) -> Signal:
-        error = CallFailed(self.reason, 1) if self.failed else Signal(self.reason)
-        error.__dict__["number"] = self.number
-        return error
-
-
 @dataclass
 class _FarContext:
-    """What a stage in an actor has of its context."""
+    """What a stage in an actor has of its run; implements `Context`."""
 
     said: asyncio.Queue[Asked | Ended]
     waiting: dict[int, asyncio.Future[Any]]
@@ -68,13 +47,13 @@ class _FarContext:
     def epoch(self, record: str, stage: str) -> int:
         return self.sent_back
 
-    async def call(self, role: str, model: StandIn, request: Request) -> Reply:
-        reply, identity = await self._ask("call", role, model.number, request)
-        self.wire.learned(model.number, identity)
-        answer: Reply = reply
-        return answer
+    async def call(self, role: str, model: ChatModel, request: Request) -> Reply:
+        reply: Reply
+        reply, identity = await self._ask("call", role, model, request)
+        self.wire.learned(model, identity)
+        return reply
 
-    async def in_thread(self, work: Callable[..., Any], *given: Any) -> Any:
+    async def in_thread(self, work: Callable[..., T], *given: Any) -> T:
         async with self.threads:
             return await asyncio.to_thread(work, *given)
 
@@ -100,10 +79,6 @@ class StageActor:
         self._threads = asyncio.Semaphore(IN_THREADS)
         self._waiting: dict[int, dict[int, asyncio.Future[Any]]] = {}
 
-    async def ready(self) -> str:
-        """Return where it runs, once it does."""
-        return os.uname().nodename
-
     async def run(
         self, token: int, stage: list[Any], record: bytes, sent_back: int
     ) -> AsyncIterator[bytes]:
@@ -123,16 +98,12 @@ class StageActor:
         ctx = _FarContext(said, waiting, self._wire, sent_back, self._threads)
 
         async def work() -> None:
-            there: Any = ctx
             try:
-                result = await self._stages[known].run(self._wire.loads(record), there)
-                said.put_nowait(Ended(result, expected=ctx.tally.total))
-            except Signal as error:
-                said.put_nowait(Ended(raised=error.__dict__.get("number")))
-            except VlsbenchError as error:
-                said.put_nowait(Ended(wrong=str(error)))
-            except Exception:
-                said.put_nowait(Ended(broken=traceback.format_exc()))
+                result = await self._stages[known].run(self._wire.loads(record), ctx)
+                said.put_nowait(Ended(result, ctx.tally.total))
+            except Exception as error:  # raised again where the run is
+                error.add_note(traceback.format_exc())
+                said.put_nowait(Ended(error))
 
         task = asyncio.create_task(work())
         try:
@@ -146,13 +117,13 @@ class StageActor:
             del self._waiting[token]
 
     async def answer(self, token: int, number: int, answer: bytes) -> None:
-        """Give a stage what it asked for."""
-        value = self._wire.loads(answer)
+        """Give a stage what it asked for, or raise there what was raised."""
         future = self._waiting.get(token, {}).get(number)
         if future is None or future.done():
             return
-        if isinstance(value, Raised):
-            future.set_exception(value.error())
+        value = self._wire.loads(answer)
+        if isinstance(value, Exception):
+            future.set_exception(value)
         else:
             future.set_result(value)
 
@@ -166,13 +137,9 @@ class ModelActor:
         self._wire = Wire(**wire)
         self._model: ChatModel = cloudpickle.loads(make)()
 
-    async def ready(self) -> str:
-        """Return where it runs, once the model is loaded."""
-        return os.uname().nodename
-
     async def ask(self, request: bytes) -> bytes:
         """Answer a request; a failed call is returned."""
         try:
             return self._wire.dumps(await self._model.ask(self._wire.loads(request)))
         except CallFailed as error:
-            return self._wire.dumps((error.reason, error.attempts, error.uncounted))
+            return self._wire.dumps(error)

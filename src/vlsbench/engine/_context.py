@@ -70,8 +70,42 @@ class Tally:
         self.cost_known = self.cost_known and cost is not None
 
 
-class Context:
-    """What a stage can use: recorded calls, and how often its record was sent back."""
+class Context(Protocol):
+    """What a stage can use, wherever it runs: stages know nothing else of their run."""
+
+    tally: Tally
+    """Counted up here."""
+
+    def epoch(self, record: str, stage: str) -> int:
+        """Return how often a record was sent back to a stage: 0 on the first way through."""
+
+    async def note(self, text: str) -> None:
+        """Keep what who reads the results should know, once a run; see `Ledger.notes`."""
+
+    async def in_thread(self, work: Callable[..., T], *given: Any) -> T:
+        """Do blocking work in a thread, such as reading images.
+
+        What is done and not yet taken over is bounded: with thousands of records under way, all
+        waiting for a batch, their images would else be read faster than they are sent.
+        """
+
+    async def call(self, role: str, model: ChatModel, request: Request) -> Reply:
+        """Ask a model, or return what it answered before.
+
+        The reply is on disk when this returns. Equal questions in flight share one call.
+
+        Raises:
+            CallFailed: No answer after all retries.
+            FatalCall: No request to this model can succeed.
+            Halted: The run is stopping and the answer is not on record.
+        """
+
+    async def probe(self) -> None:
+        """Ask the probes, in turn; one that gets no answer says nothing."""
+
+
+class RunContext(Context):
+    """A run's parts, where its ledger is."""
 
     def __init__(
         self,
@@ -80,7 +114,7 @@ class Context:
         budget: Budget,
         signal: StopSignal,
         tally: Tally,
-        probes: Sequence[Callable[[Context], Awaitable[object]]] = (),
+        probes: Sequence[Callable[[RunContext], Awaitable[object]]] = (),
     ) -> None:
         """Gather a run's parts.
 
@@ -112,34 +146,18 @@ class Context:
         self._probing = asyncio.Lock()
 
     def epoch(self, record: str, stage: str) -> int:
-        """Return how often a record was sent back to a stage: 0 on the first way through."""
         return self.ledger.epoch(record, stage)
 
     async def note(self, text: str) -> None:
-        """Keep what who reads the results should know, once a run; see `Ledger.notes`."""
         if text not in self._noted:
             self._noted.add(text)
             await self.ledger.event("note", text=text)
 
     async def in_thread(self, work: Callable[..., T], *given: Any) -> T:
-        """Do blocking work in a thread, such as reading images.
-
-        What is done and not yet taken over is bounded: with thousands of records under way, all
-        waiting for a batch, their images would else be read faster than they are sent.
-        """
         async with self._threads:
             return await asyncio.to_thread(work, *given)
 
     async def call(self, role: str, model: ChatModel, request: Request) -> Reply:
-        """Ask a model, or return what it answered before.
-
-        The reply is on disk when this returns. Equal questions in flight share one call.
-
-        Raises:
-            CallFailed: No answer after all retries.
-            FatalCall: No request to this model can succeed.
-            Halted: The run is stopping and the answer is not on record.
-        """
         key = call_key(model.identity, request)
         if known := self.ledger.call(key):
             return known.reply
@@ -233,7 +251,6 @@ class Context:
         return reply
 
     async def probe(self) -> None:
-        """Ask the probes, in turn; one that gets no answer says nothing."""
         async with self._probing:
             while self._probes:
                 with contextlib.suppress(CallFailed):

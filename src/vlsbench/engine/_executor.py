@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from vlsbench.config import Connection
-from vlsbench.engine._context import Context, Record, Result, Stage
+from vlsbench.engine._context import Record, Result, RunContext, Stage
 from vlsbench.models import Model
 
 
 class Executor(Protocol):
     """Runs stages. Which one it is, only this file knows."""
 
-    async def run(self, stage: Stage, record: Record, ctx: Context) -> Result:
+    async def run(self, stage: Stage, record: Record, ctx: RunContext) -> Result:
         """Return what `stage.run` does, raise what it raises."""
 
     async def close(self) -> None:
@@ -23,7 +23,7 @@ class Executor(Protocol):
 class LocalExecutor:
     """Runs stages here."""
 
-    async def run(self, stage: Stage, record: Record, ctx: Context) -> Result:
+    async def run(self, stage: Stage, record: Record, ctx: RunContext) -> Result:
         """Run a stage."""
         return await stage.run(record, ctx)
 

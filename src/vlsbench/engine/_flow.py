@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from vlsbench.engine._budget import Halted
 from vlsbench.engine._context import (
     Children,
-    Context,
     Drop,
     Keep,
     Quarantine,
     Record,
+    RunContext,
     Stage,
 )
 from vlsbench.engine._executor import Executor, LocalExecutor
@@ -67,7 +67,7 @@ class _Work:
 async def run_flow(
     stages: Sequence[Stage],
     records: Iterable[Record],
-    ctx: Context,
+    ctx: RunContext,
     executor: Executor | None = None,
     *,
     width: int,
@@ -142,7 +142,7 @@ async def run_flow(
             await finish(stage, Record(name, None), lost)
 
 
-async def _until_done(workers: Sequence[asyncio.Task[None]], ctx: Context) -> None:
+async def _until_done(workers: Sequence[asyncio.Task[None]], ctx: RunContext) -> None:
     """Wait for the workers, or until the run is to stop and they have drained; raise theirs."""
     everyone = asyncio.gather(*workers)
     stopping = asyncio.create_task(ctx.signal.wait())

@@ -21,7 +21,7 @@ from vlsbench.config import Connection, Limits
 from vlsbench.engine._batch_rows import describe, read_batches
 from vlsbench.engine._batches import Batches
 from vlsbench.engine._budget import Budget, StopSignal
-from vlsbench.engine._context import Context, Record, Stage, Tally
+from vlsbench.engine._context import Record, RunContext, Stage, Tally
 from vlsbench.engine._executor import Executor, open_executor
 from vlsbench.engine._flow import run_flow
 from vlsbench.engine._ledger import Ledger, Outcome
@@ -48,7 +48,7 @@ class Flow:
     records: Callable[[], Iterable[Record]]
 
 
-Barrier = Callable[[Context], Awaitable[None]]
+Barrier = Callable[[RunContext], Awaitable[None]]
 """A step that needs all that came before it: deduplication, quotas."""
 Step = Flow | Sequence[Flow] | Barrier
 """Flows in one step run side by side; steps run one after the other."""
@@ -117,7 +117,7 @@ class Job:
     reuse: Sequence[Path] | None = None
     """Other runs whose answers may be reused, beside those next to this one; None reuses none."""
     progress: bool = True
-    probes: Sequence[Callable[[Context], Awaitable[object]]] = ()
+    probes: Sequence[Callable[[RunContext], Awaitable[object]]] = ()
     """Harmless questions that are asked before anything is bought."""
     prepare: Callable[[], None] = field(default=lambda: None)
     """What takes long and need not happen where nothing is open: loading embeddings."""
@@ -156,7 +156,7 @@ class Job:
                 specs = {model.spec for model in self.models}
                 siblings = open_siblings(ledger.folder, self.reuse, specs, stack)
             recall(ledger, self.models)
-            ctx = Context(ledger, siblings, budget, signal, tally, self.probes)
+            ctx = RunContext(ledger, siblings, budget, signal, tally, self.probes)
             batches = ctx.batches = Batches(ledger, budget, signal, tally)
             stack.enter_context(handle_sigint(signal, tally))
             if self.progress:
@@ -189,7 +189,7 @@ class Job:
         await ledger.set_left_out(self.left_out)
         await ledger.event("started", version=__version__)
 
-    async def _take(self, step: Step, ctx: Context, executor: Executor) -> None:
+    async def _take(self, step: Step, ctx: RunContext, executor: Executor) -> None:
         if isinstance(step, Flow):
             step = (step,)
         if not isinstance(step, Sequence):

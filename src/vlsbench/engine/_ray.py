@@ -19,12 +19,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from vlsbench.config import Connection
-from vlsbench.engine._actors import Asked, Ended, ModelActor, Raised, StageActor
-from vlsbench.engine._budget import Halted
-from vlsbench.engine._context import Context, Record, Result, Stage
+from vlsbench.engine._actors import Asked, Ended, ModelActor, StageActor
+from vlsbench.engine._context import Record, Result, RunContext, Stage
 from vlsbench.engine._wire import Store, Wire
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.models import CallFailed, ChatModel, FatalCall, Model, Reply, Request
+from vlsbench.models import FatalCall, Model, Reply, Request
 from vlsbench.text import first_line
 
 LOSSES = 20
@@ -47,16 +46,20 @@ class _Pool:
         self._starting = {asyncio.create_task(self._join()) for _ in range(count)}
 
     async def _join(self) -> None:
-        while True:
+        for _ in range(LOSSES):
             actor = self._start()
             try:
-                await actor.ready.remote()
-            except _lost():
+                await actor.__ray_ready__.remote()
+            except _lost() as error:
+                reason = str(error).strip().rpartition("\n")[2]
+                if getattr(error, "actor_init_failed", False):
+                    raise FatalCall(f"an actor of Ray cannot start: {reason}") from None
                 await asyncio.sleep(PAUSE_S)
                 continue
             self._load[actor] = 0
             self._joined.set()
             return
+        raise FatalCall(f"actors of Ray are lost before they start: {reason}")
 
     @contextlib.asynccontextmanager
     async def actor(self) -> AsyncIterator[Any]:
@@ -103,21 +106,30 @@ def _lost() -> tuple[type[Exception], ...]:
 class _Replicas:
     """A model of this process that answers in actors; a `ChatModel`."""
 
-    def __init__(self, model: Any, pool: _Pool, wire: Wire) -> None:
+    def __init__(self, model: Any, wire: Wire, sent: dict[str, Any], gpus: int) -> None:
+        import cloudpickle
+
+        import ray
+
         self.spec, self.endpoint, self.identity = model.spec, model.endpoint, model.identity
-        self._pool = pool
         self._wire = wire
+        kind = ray.remote(ModelActor).options(
+            num_cpus=0, num_gpus=1 if gpus else 0, max_concurrency=AT_ONCE
+        )
+        recipe = cloudpickle.dumps(model.replica())
+        self._pool = _Pool(lambda: kind.remote(sent, recipe), gpus or 1)
 
     async def ask(self, request: Request) -> Reply:
         asked = self._wire.dumps(request)
         answer = await _until_kept(self.spec, self._pool, lambda one: one.ask.remote(asked))
         reply = self._wire.loads(answer)
-        if isinstance(reply, tuple):
-            raise CallFailed(*reply)
+        if isinstance(reply, Exception):
+            raise reply
         kept: Reply = reply
         return kept
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        self._pool.close()
 
 
 async def _until_kept(what: str, pool: _Pool, ask: Callable[[Any], Any]) -> Any:
@@ -132,27 +144,14 @@ async def _until_kept(what: str, pool: _Pool, ask: Callable[[Any], Any]) -> Any:
     raise FatalCall(f"{what}: lost {LOSSES} times on Ray ({reason}); the same command resumes")
 
 
-def _result(where: str, ended: Ended, errors: dict[int, BaseException]) -> Result:
-    """Return what a stage returned, or raise what it raised."""
-    if ended.raised is not None:
-        raise errors[ended.raised]
-    if ended.wrong:
-        raise VlsbenchError(ended.wrong)
-    if ended.result is None:
-        raise RuntimeError(f"{where}:\n{ended.broken}")
-    return ended.result
-
-
 def _reach(address: str) -> None:
-    """Raise `OSError` where nothing listens at an address; Ray asks for a minute, and aborts."""
+    """Raise `OSError` where no gRPC server says its settings; Ray asks for a minute, and aborts."""
     host, mark, port = address.removeprefix("ray://").rpartition(":")
     if mark and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), REACHED_S).close()
-
-
-def _local_options() -> dict[str, Any]:
-    """Return options of `ray.init` for a cluster of this machine alone; none for another."""
-    return {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
+        place = host.strip("[]"), int(port)
+        with socket.create_connection(place, REACHED_S) as server:
+            if not server.recv(1):
+                raise ConnectionError("it hangs up")
 
 
 class RayExecutor:
@@ -169,17 +168,18 @@ class RayExecutor:
             import ray
         except ImportError:
             raise MissingExtra("--executor ray", "ray") from None
+        store = Store(connection.image_store) if connection.image_store else None
         self._ours = not ray.is_initialized()
         if self._ours:
             start: Any = ray.init
             where = os.environ.get("RAY_ADDRESS", "")
             try:
                 _reach(where)
-                start(log_to_driver=False, logging_level="error", **_local_options())
+                alone = {} if where else {"include_dashboard": False}
+                start(log_to_driver=False, logging_level="error", **alone)
             except (OSError, RuntimeError, ValueError) as error:
                 what = f"at RAY_ADDRESS={where}" if where else "of this machine"
                 raise VlsbenchError(f"no Ray cluster {what}: {first_line(error)}") from None
-        store = Store(connection.image_store) if connection.image_store else None
         cluster: Any = ray
         alive = sum(node["Alive"] for node in cluster.nodes())
         wire: dict[str, Any] = {"store": store, "follows": alive > 1}
@@ -190,28 +190,16 @@ class RayExecutor:
         share = min(1.0, resources.get("CPU", 1.0) / count)
         make = ray.remote(StageActor).options(num_cpus=share, max_concurrency=AT_ONCE)
         self._actors = _Pool(lambda: make.remote(wire), count)
-        self._replicas: dict[int, tuple[_Replicas, _Pool]] = {}
-        for model in models:
-            if replica := getattr(model, "replica", None):
-                self._replicate(model, replica(), wire, int(resources.get("GPU", 0)))
+        gpus = int(resources.get("GPU", 0))
+        self._replicas = {
+            id(model): _Replicas(model, self._wire, wire, gpus)
+            for model in models
+            if hasattr(model, "replica")
+        }
         self._stages: dict[int, tuple[Stage, Any]] = {}
         self._tokens = itertools.count()
 
-    def _replicate(
-        self, model: Any, make: Callable[[], ChatModel], wire: dict[str, Any], gpus: int
-    ) -> None:
-        import cloudpickle
-
-        import ray
-
-        kind = ray.remote(ModelActor).options(
-            num_cpus=0, num_gpus=1 if gpus else 0, max_concurrency=AT_ONCE
-        )
-        recipe = cloudpickle.dumps(make)
-        pool = _Pool(lambda: kind.remote(wire, recipe), gpus or 1)
-        self._replicas[id(model)] = _Replicas(model, pool, self._wire), pool
-
-    async def run(self, stage: Stage, record: Record, ctx: Context) -> Result:
+    async def run(self, stage: Stage, record: Record, ctx: RunContext) -> Result:
         """Run a stage in an actor, again in another where that one is lost.
 
         A stage that cannot travel, because it holds something open, runs here.
@@ -226,13 +214,14 @@ class RayExecutor:
             token = next(self._tokens)
             streaming = actor.run.options(num_returns="streaming")
             answering: set[asyncio.Task[None]] = set()
-            errors: dict[int, BaseException] = {}
             async for item in streaming.remote(token, [known], sent, epoch):
                 message = self._wire.loads(await item)
                 if isinstance(message, Ended):
                     ctx.tally.total += message.expected
-                    return _result(f"stage {stage.name} on {record.id}", message, errors)
-                task = asyncio.create_task(self._answer(actor, token, message, ctx, errors))
+                    if isinstance(message.result, Exception):
+                        raise message.result
+                    return message.result
+                task = asyncio.create_task(self._answer(actor, token, message, ctx))
                 answering.add(task)
                 task.add_done_callback(answering.discard)
             raise AssertionError("a stage's stream ends with how it ended")
@@ -251,38 +240,27 @@ class RayExecutor:
             self._stages[id(stage)] = stage, known
         return self._stages[id(stage)][1]
 
-    async def _answer(
-        self,
-        actor: Any,
-        token: int,
-        asked: Asked,
-        ctx: Context,
-        errors: dict[int, BaseException],
-    ) -> None:
+    async def _answer(self, actor: Any, token: int, asked: Asked, ctx: RunContext) -> None:
         try:
-            answer: Any = await self._asked(asked, ctx)
-        except (Halted, VlsbenchError, CallFailed) as error:
-            errors[asked.number] = error
-            answer = Raised(asked.number, str(error), isinstance(error, CallFailed))
+            answer = self._wire.dumps(await self._asked(asked, ctx))
+        except Exception as error:  # the stage raises it, and its record's turn ends with it
+            answer = self._wire.dumps(error)
         with contextlib.suppress(*_lost()):  # its record begins again elsewhere
-            await actor.answer.remote(token, asked.number, self._wire.dumps(answer))
+            await actor.answer.remote(token, asked.number, answer)
 
-    async def _asked(self, asked: Asked, ctx: Context) -> Any:
-        if asked.what == "note":
-            return await ctx.note(*asked.given)
-        if asked.what == "probe":
-            return await ctx.probe()
-        role, number, request = asked.given
-        model = self._wire.models[number]
-        replicas = self._replicas.get(id(model))
-        reply = await ctx.call(role, replicas[0] if replicas else model, request)
+    async def _asked(self, asked: Asked, ctx: RunContext) -> Any:
+        if asked.what != "call":
+            return await getattr(ctx, asked.what)(*asked.given)
+        role, model, request = asked.given
+        reply = await ctx.call(role, self._replicas.get(id(model), model), request)
         return reply, dict(model.identity)
 
     async def close(self) -> None:
         """Stop the actors, and the cluster where it was started here."""
         import ray
 
-        for pool in (self._actors, *(pool for _, pool in self._replicas.values())):
-            pool.close()
+        self._actors.close()
+        for replicas in self._replicas.values():
+            await replicas.close()
         if self._ours:
             ray.shutdown()

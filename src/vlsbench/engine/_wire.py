@@ -6,20 +6,19 @@ Images go by their SHA-256 where there is a store that all hosts reach, else wit
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
-from vlsbench.models import ChatModel
+from vlsbench.errors import VlsbenchError
+from vlsbench.models import ChatModel, Reply, Request
 from vlsbench.pairs import FileImage, ImageData, ImageError
 from vlsbench.registry import OF_A_FILE
-
-STORED_IMAGES = 64
-"""Images of a store that a process keeps in memory."""
+from vlsbench.text import first_line
 
 
 @dataclass
@@ -32,51 +31,48 @@ class StandIn:
     identity: Mapping[str, Any]
     adapted: None = field(default=None, repr=False)
 
+    async def ask(self, request: Request) -> Reply:
+        """Only `Context.call` asks a model."""
+        raise NotImplementedError
 
-@dataclass(frozen=True)
+    async def close(self) -> None:
+        """Nothing is open here."""
+
+
 class Store:
     """Images by their SHA-256, in a folder or at any URL that fsspec reads and writes."""
 
-    url: str
+    def __init__(self, url: str) -> None:
+        """Look whether it can be written. Raises `VlsbenchError`."""
+        import fsspec
+
+        self._url = url
+        self._known: set[str] = set()
+        with self._faults():
+            self._files, self._folder = fsspec.core.url_to_fs(url)
+            self._files.makedirs(self._folder, exist_ok=True)
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, ImportError) as error:
+            raise VlsbenchError(f"--image-store {self._url}: {first_line(error)}") from None
 
     def put(self, image: ImageData) -> None:
-        """Keep an image, whole or not at all."""
-        if image.sha256 in _known(self.url):
-            return
-        system, folder = _system(self.url)
-        path = f"{folder}/{image.sha256}"
-        if not system.exists(path):
-            system.makedirs(folder, exist_ok=True)
-            system.pipe_file(f"{path}.{id(image):x}", image.data)
-            system.mv(f"{path}.{id(image):x}", path)
-        _known(self.url).add(image.sha256)
+        """Keep an image, whole or not at all. Raises `VlsbenchError`."""
+        path = f"{self._folder}/{image.sha256}"
+        with self._faults():
+            if image.sha256 not in self._known and not self._files.exists(path):
+                self._files.pipe_file(f"{path}.{id(image):x}", image.data)
+                self._files.mv(f"{path}.{id(image):x}", path)
+        self._known.add(image.sha256)
 
-    def get(self, sha256: str, ref: str) -> bytes:
-        """Return an image's bytes. Raises `ImageError` where it cannot be read."""
-        try:
-            return _read(self.url, sha256)
-        except OSError as error:
-            raise ImageError(f"image {ref}: {error} (in {self.url})") from None
-
-
-@lru_cache
-def _system(url: str) -> tuple[Any, str]:
-    import fsspec
-
-    system, folder = fsspec.core.url_to_fs(url)
-    return system, folder.rstrip("/")
-
-
-@lru_cache
-def _known(url: str) -> set[str]:
-    return set()
-
-
-@lru_cache(STORED_IMAGES)
-def _read(url: str, sha256: str) -> bytes:
-    system, folder = _system(url)
-    data: bytes = system.cat_file(f"{folder}/{sha256}")
-    return data
+    def get(self, sha256: str) -> bytes:
+        """Return an image's bytes. Raises `VlsbenchError`."""
+        with self._faults():
+            data: bytes = self._files.cat_file(f"{self._folder}/{sha256}")
+            return data
 
 
 @dataclass(frozen=True)
@@ -139,6 +135,8 @@ class Wire:
     def _id(self, thing: Any) -> Any:
         if isinstance(thing, type):
             return None
+        if isinstance(thing, BaseException):  # pickle would call its class with its text alone
+            return "raised", type(thing), thing.args, vars(thing)
         if isinstance(thing, ImageData):
             if self._store is None:
                 return "image", thing.data, thing.mime, thing.path, thing.ref
@@ -155,29 +153,39 @@ class Wire:
             return None
         if hasattr(thing, "fault") and hasattr(thing, "ref"):
             try:
-                return "reference", thing.ref, thing.read(), ""
+                return "reference", thing.ref, thing.read()
             except ImageError as error:
-                return "reference", thing.ref, None, str(error)
+                return "reference", thing.ref, error
         return None
 
     def _load(self, known: tuple[Any, ...]) -> Any:
         kind, *rest = known
         read: Mapping[str, Callable[..., Any]] = {
-            "image": lambda *image: ImageData(*image),
+            "image": ImageData,
             "stored": self._stored,
             "model": self._model,
-            "reference": lambda ref, image, said: SentImage(ref, image or ImageError(said)),
+            "reference": SentImage,
+            "raised": _raised,
         }
         return read[kind](*rest)
 
     def _stored(self, sha256: str, mime: str, ref: str) -> ImageData:
         assert self._store is not None
-        return ImageData(self._store.get(sha256, ref), mime, None, ref)
+        return ImageData(self._store.get(sha256), mime, None, ref)
 
-    def _model(self, number: int, *told: Any) -> StandIn:
+    def _model(self, number: int, *told: Any) -> ChatModel:
+        if self._owns:
+            return self.models[number]
         # One for all stages, so that all know what a call found out of a model's ways.
         return self._stand_ins.setdefault(number, StandIn(number, *told))
 
-    def learned(self, number: int, identity: Mapping[str, Any]) -> None:
+    def learned(self, model: ChatModel, identity: Mapping[str, Any]) -> None:
         """Let a stand-in say what its model is now."""
-        self._stand_ins[number].identity = identity
+        if isinstance(model, StandIn):
+            model.identity = identity
+
+
+def _raised(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error

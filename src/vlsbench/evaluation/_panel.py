@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlsbench.agreement import dawid_skene, krippendorff_alpha, nominal_agreement
-from vlsbench.engine import Context, Outcome
+from vlsbench.engine import Outcome, RunContext
 from vlsbench.evaluation._rows import PairRow
 from vlsbench.judge import Label, Rubric, Unscored, is_scored
 from vlsbench.stats import Rate, clustered_rate, numbered
@@ -139,7 +139,7 @@ def _counts(table: NDArray[np.intp], kinds: int) -> NDArray[np.intp]:
     return counts
 
 
-async def settle_by_errors(ctx: Context, kinds: Mapping[str, bool], rubric: Rubric) -> None:
+async def settle_by_errors(ctx: RunContext, kinds: Mapping[str, bool], rubric: Rubric) -> None:
     """Give every reply the label that is likeliest by the judges' errors (`--vote dawid-skene`).
 
     `kinds` says of each record whether its pair is harmful. Votes stay as they were recorded.

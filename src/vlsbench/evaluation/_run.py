@@ -11,7 +11,17 @@ from typing import Any
 
 from vlsbench import __version__
 from vlsbench.config import Connection
-from vlsbench.engine import PROBE, Barrier, Context, CostBudget, Flow, Job, Ledger, Outcome
+from vlsbench.engine import (
+    PROBE,
+    Barrier,
+    Context,
+    CostBudget,
+    Flow,
+    Job,
+    Ledger,
+    Outcome,
+    RunContext,
+)
 from vlsbench.evaluation._calibrated import CALIBRATION
 from vlsbench.evaluation._gallery import Gallery
 from vlsbench.evaluation._net import net_rate
@@ -196,7 +206,7 @@ class EvaluationPlan:
         if not panel_of(self.judge) or self.judging.vote != Vote.DAWID_SKENE:
             return
 
-        async def settle(ctx: Context) -> None:
+        async def settle(ctx: RunContext) -> None:
             records = self.shown.records(self.selection)
             kinds = {record.id: record.value[0].harmful for record in records}
             await settle_by_errors(ctx, kinds, self.rubric)

@@ -46,19 +46,7 @@ def _is_windowed(part: Any) -> bool:
 def grouped_attention(
     module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any
 ) -> tuple[Any, None]:
-    """Attend to keys and values that heads share; an attention function of transformers.
-
-    Args:
-        module: Of the attention.
-        query: `[rows, heads, tokens, width]`.
-        key: `[rows, groups, all tokens, width]`.
-        value: As the key.
-        attention_mask: `[rows, 1, tokens, all tokens]`, or None.
-        options: Of transformers' own function, which does what needs nothing of this.
-
-    Returns:
-        `[rows, tokens, heads, width]`, and no weights.
-    """
+    """Attend to keys and values that groups of heads share; a function of transformers."""
     from torch.nn.functional import scaled_dot_product_attention
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -86,20 +74,7 @@ def packed_attention(
     cu_seq_lens_q: Any,
     **_: Any,
 ) -> tuple[Any, None]:
-    """Attend within segments; an attention function of transformers.
-
-    Args:
-        module: Not used.
-        query: `[1, heads, patches, width]`, as key and value.
-        key: As the query.
-        value: As the query.
-        attention_mask: None: segments are all there is.
-        scaling: Of the products of query and key.
-        cu_seq_lens_q: `[segments + 1]`, where each segment begins, and the number of patches.
-
-    Returns:
-        `[1, patches, heads, width]`, and no weights.
-    """
+    """Attend within segments that begin at `cu_seq_lens_q`; a function of transformers."""
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 

@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
+
 from vlsbench.models._chat import CallFailed, Finish, Params, Reply, Request
 from vlsbench.models._hf_load import FOUR_BIT, PREFIX, Loading, digest_of
 from vlsbench.models._hf_local import LocalModel, Prepared, Question
@@ -60,41 +62,31 @@ class HfChat:
     the request's seed and sample number alone.
     """
 
-    def __init__(self, spec: str, loading: Loading | None = None) -> None:
+    def __init__(
+        self, spec: str, loading: Loading | None = None, local: LocalModel | None = None
+    ) -> None:
         """Load the model.
 
         Args:
             spec: `hf/PATH` of a folder in Hugging Face format, or `hf/ORG/NAME` of the Hub.
             loading: How it is held in memory.
+            local: The model, where it is in memory already.
 
         Raises:
             MissingExtra: transformers, torch or bitsandbytes is not installed.
             FatalCall: It cannot be loaded.
         """
-        loading = loading or Loading()
-        self._hold(spec, LocalModel.load(spec.removeprefix(PREFIX), loading), loading)
-
-    @classmethod
-    def of(cls, spec: str, local: LocalModel, loading: Loading | None = None) -> HfChat:
-        """Ask a model that is in memory already."""
-        made = cls.__new__(cls)
-        made._hold(spec, local, loading or Loading())
-        return made
-
-    def _hold(self, spec: str, local: LocalModel, loading: Loading) -> None:
         self.spec = self.endpoint = spec
-        self._local, self._loading = local, loading
+        self._loading = loading = loading or Loading()
         name = spec.removeprefix(PREFIX)
-        revision = getattr(local.model.config, "_commit_hash", None)
-        whose: dict[str, Any] = {"name": name, "revision": revision}
+        self._local = local = local or LocalModel.load(name, loading)
+        whose = {"name": name, "revision": getattr(local.model.config, "_commit_hash", None)}
         if Path(name).is_dir():
             whose = {"weights": digest_of(Path(name))}
         dtype = str(local.model.dtype).removeprefix("torch.")
-        quantised = loading.dtype == FOUR_BIT
-        self.identity: Mapping[str, Any] = {
-            **{"kind": "hf", "dtype": FOUR_BIT if quantised else dtype},
-            **whose,
-        }
+        if loading.dtype == FOUR_BIT:
+            dtype = FOUR_BIT
+        self.identity: Mapping[str, Any] = {"kind": "hf", "dtype": dtype, **whose}
         self._room = Room(local.model, loading.batch_size)
         self.in_flight = 2 * self._room.most
         """Questions that should be on their way at once, so that the device never waits."""
@@ -119,6 +111,9 @@ class HfChat:
             question = await loop.run_in_executor(self._pool, self._prepare, request)
         except ImageError as error:
             return Reply("", Finish.REJECTED, detail=str(error))
+        except TemplateError as error:
+            detail = f"the chat template of {self.spec} does not take this: {first_line(error)}"
+            return Reply("", Finish.REJECTED, detail=detail)
         except Exception as error:  # of a tokeniser, a template or an image processor
             raise CallFailed(first_line(error), 1) from None
         finally:

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
+
+from msgspec import Meta
 
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.files import file_sha256
 from vlsbench.models._chat import FatalCall
 from vlsbench.models._processor import load_processor, no_folder
+from vlsbench.schemas import convert
 from vlsbench.text import first_line
 
 PREFIX = "hf/"
@@ -24,19 +27,19 @@ NOT_DIGESTED = ("align.json", "trainer_state.json")
 HUB_S = 10.0
 """How long the Hub is asked whether it has a model."""
 FOUR_BIT = "4bit"
-DTYPES = ("auto", "bfloat16", "float16", "float32", FOUR_BIT)
+DType = Literal["auto", "bfloat16", "float16", "float32", "4bit"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loading:
     """How a model is held in memory: `--param dtype=float16 --param device_map=cuda:1`."""
 
-    dtype: str = "auto"
-    """One of `DTYPES`. `auto` is bfloat16 on a GPU that has it, float16 on one that has not, and
+    dtype: DType = "auto"
+    """`auto` is bfloat16 on a GPU that has it, float16 on one that has not, and
     float32 on a CPU; `4bit` is bitsandbytes' NF4, computed in what `auto` would be."""
     device_map: str | None = None
     """As transformers takes it: `auto`, `cuda:1`, `cpu`. By default `auto` where there is a GPU."""
-    batch_size: int | None = None
+    batch_size: Annotated[int, Meta(ge=1)] | None = None
     """Questions answered together, at most; by default as many as memory holds."""
 
     @classmethod
@@ -46,15 +49,10 @@ class Loading:
         Raises:
             VlsbenchError: A value is none that is known.
         """
-        found = cls(**{name: more[name] for name in LOADING if name in more})
-        if not isinstance(found.device_map, str | None):
-            raise VlsbenchError(f"--param device_map={found.device_map}: must be a name, as `auto`")
-        if found.dtype not in DTYPES:
-            raise VlsbenchError(f"--param dtype={found.dtype}: choose one of {', '.join(DTYPES)}")
-        size = found.batch_size
-        if size is not None and (type(size) is not int or size < 1):
-            raise VlsbenchError(f"--param batch_size={size}: must be a whole number from 1 on")
-        return found
+        if (dtype := more.get("dtype", "auto")) not in get_args(DType):
+            known = ", ".join(get_args(DType))
+            raise VlsbenchError(f"--param dtype={dtype}: choose one of {known}")
+        return convert({name: more[name] for name in LOADING if name in more}, cls, "--param")
 
     def options(self) -> dict[str, Any]:
         """Return the arguments of `from_pretrained`.

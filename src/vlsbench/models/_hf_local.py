@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jinja2 import TemplateError
 
 from vlsbench.models._attention import use_batched_attention
 from vlsbench.models._chat import Finish, Params, Reply, Usage
-from vlsbench.models._hf_cache import cache_of
 from vlsbench.models._hf_load import LOADING, Loading, load_model
 from vlsbench.models._processor import has_bos
 from vlsbench.models._thoughts import is_mark, split_thoughts
@@ -92,6 +93,8 @@ class LocalModel:
             questions: All with the same number of images.
             params: Temperature 0 decodes greedily, None as the model's own settings say.
         """
+        if not questions:
+            return []
         prepared = [self.prepare(question) for question in questions]
         seeds = [(params.seed or 0) + place for place in range(len(questions))]
         return self.generate(prepared, self.collate(prepared), params, seeds)
@@ -108,9 +111,15 @@ class LocalModel:
         processor = processor or self.processor
         text, said = self._as_words(question.text), self._as_words(question.said)
         question = question._replace(text=text, said=said)
-        prompt = processor.apply_chat_template(
-            _messages(question, self.sees), add_generation_prompt=True, tokenize=False
-        )
+        render = partial(processor.apply_chat_template, add_generation_prompt=True, tokenize=False)
+        try:
+            prompt = render(_messages(question, self.sees))
+        except TemplateError:
+            if not question.system:
+                raise
+            # As with servers: where a template takes no system prompt, the question begins with it.
+            text = f"{question.system}\n\n{text}"
+            prompt = render(_messages(question._replace(text=text, system=""), self.sees))
         given: dict[str, Any] = {"text": [prompt]}
         if question.images:
             given["images"] = [list(question.images)]
@@ -172,7 +181,7 @@ class LocalModel:
         device, read = self.model.device, inputs["input_ids"].shape[1]
         limit, more = self.limit(questions[0], params), self._decoding(params, seeds)
         if more.get("use_cache", True):
-            more |= cache_of(self.model, read + limit)
+            more |= self._cache(read + limit)
         with torch.inference_mode():
             whole = self.model.generate(
                 **{name: part.to(device, non_blocking=True) for name, part in inputs.items()},
@@ -188,6 +197,22 @@ class LocalModel:
             self._reply(question, text, row)
             for question, text, row in zip(questions, self._texts(whole), ended, strict=True)
         ]
+
+    def _cache(self, tokens: int) -> dict[str, Any]:
+        """Return arguments of `generate`: memory for keys and values that is taken once.
+
+        transformers' usual cache copies all that it holds, layer by layer, at every token. A model
+        that brings a cache of its own keeps it.
+        """
+        from transformers import StaticCache
+
+        takes = inspect.signature(self.model.forward).parameters
+        # The name since transformers 5.23, and before.
+        name = next((name for name in ("cache", "past_key_values") if name in takes), None)
+        if name is None or not self.model._supports_default_dynamic_cache():
+            return {}
+        cache: Any = StaticCache
+        return {name: cache(self.model.config, max_cache_len=tokens), "disable_compile": True}
 
     def _reply(self, question: Prepared, text: str, ended: Any) -> Reply:
         said, reasoning = split_thoughts(text, prompt=question.prompt)
@@ -249,15 +274,12 @@ class LocalModel:
 
     def _texts(self, tokens: Any) -> list[str]:
         """Decode written tokens, without special ones but for those that mark thoughts."""
-        special = self._special
-        marks = set(filter(is_mark, special))
+        marks = set(filter(is_mark, self._special))
         texts: list[str] = self._tokenizer.batch_decode(tokens, skip_special_tokens=not marks)
-        if not marks:
-            return texts
-        others = re.compile(
-            "|".join(map(re.escape, sorted(special - marks, key=len, reverse=True))) or r"\Z"
-        )
-        return [others.sub("", text) for text in texts]
+        if marks:
+            for token in sorted(self._special - marks, key=len, reverse=True):
+                texts = [text.replace(token, "") for text in texts]
+        return texts
 
     @cached_property
     def _ends(self) -> list[int]:

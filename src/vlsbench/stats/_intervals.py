@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -125,12 +124,12 @@ def binomial_interval(share: float, size: float, level: float = LEVEL) -> Interv
         return (more + at_least) / 2
 
     tail = (1 - level) / 2
-    low = _root(lambda rate: below(rate) - tail, 0.0, share) if hits > 0 else 0.0
-    high = _root(lambda rate: below(rate) - 1 + tail, share, 1.0) if misses > 0 else 1.0
+    low = root_of(lambda rate: below(rate) - tail, 0.0, share) if hits > 0 else 0.0
+    high = root_of(lambda rate: below(rate) - 1 + tail, share, 1.0) if misses > 0 else 1.0
     return Interval(low, high)
 
 
-def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+def root_of(rising: Callable[[float], float], low: float, high: float) -> float:
     """Return where a rising function crosses 0, or the end nearest to that."""
     for _ in range(50):
         middle = (low + high) / 2
@@ -176,136 +175,6 @@ def clustered_rate(
     return Rate(k, n, k / n, interval.low, interval.high)
 
 
-def variance_components(
-    values: Sequence[float] | Sequence[bool], *nested: Sequence[object]
-) -> list[float | None]:
-    """Split the variance of one value by the levels of what was repeated.
-
-    Each level's part is the variance of its units' means within the next level, less what the parts
-    below it explain, and not below zero.
-
-    Args:
-        values: Shape (n,).
-        nested: Names of what each value belongs to, each of shape (n,), from the innermost level
-            (the answer that was judged) to the outermost (the pair).
-
-    Returns:
-        A part for what differs within each level, innermost first, and one between the outermost
-        units. None where nothing was repeated, so that a part cannot be told from the next one.
-
-    Source: Searle, Casella and McCulloch 1992, "Variance components", chapter 3: the analysis of
-    variance of nested random effects, by moments of unweighted means.
-    """
-    means = np.asarray(values, dtype=float)
-    noise = np.zeros(len(means))
-    units = [numbered(level) for level in nested] + [np.zeros(len(means), dtype=np.intp)]
-    parts: list[float | None] = []
-    for place, owners in enumerate(units):
-        sizes = np.bincount(owners)
-        centres = np.bincount(owners, weights=means) / sizes
-        freedom = len(means) - len(sizes)
-        part = None
-        if freedom > 0:
-            square = float(((means - centres[owners]) ** 2).sum()) / freedom
-            part = max(0.0, square - float(noise.mean()))
-        parts.append(part)
-        noise = np.bincount(owners, weights=noise + (part or 0.0)) / sizes**2
-        firsts = np.unique(owners, return_index=True)[1]
-        means = centres
-        units[place + 1 :] = [above[firsts] for above in units[place + 1 :]]
-    return parts
-
-
-def paired_interval(
-    before: Sequence[bool],
-    after: Sequence[bool],
-    *clusterings: Sequence[object] | NDArray[np.integer[Any]],
-    level: float = LEVEL,
-) -> Interval | None:
-    """Return an interval for the difference of two shares on the same clustered observations.
-
-    Args:
-        before: Shape (n,).
-        after: Shape (n,), of the same observations.
-        clusterings: As for `clustered_interval`.
-        level: Coverage.
-
-    Returns:
-        Bounds of `mean(after) - mean(before)`; None where there is no observation.
-
-    Source: Tango 1998, "Equivalence test and confidence interval for the difference in proportions
-    for the paired-sample design", at the effective size of the differences.
-    """
-    differences = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)
-    if not len(differences):
-        return None
-    size = effective_size(differences, *map(numbered, clusterings), level=level, least=-1.0)
-    gained, lost = (float((differences == sign).mean()) for sign in (1, -1))
-    z = normal_quantile((1 + level) / 2)
-
-    def score(difference: float) -> float:
-        # The maximum-likelihood share of losses if the difference were this.
-        linear = (2 - gained + lost) * difference - gained - lost
-        root = sqrt(max(linear**2 + 8 * lost * difference * (1 - difference), 0.0))
-        variance = (root - linear) / 2 + difference * (1 - difference)
-        return (difference - (gained - lost)) * sqrt(size / max(variance, 1e-12))
-
-    centre = gained - lost
-    low = _root(lambda difference: score(difference) + z, -1.0, centre)
-    high = _root(lambda difference: score(difference) - z, centre, 1.0)
-    return Interval(low, high)
-
-
-def paired_p(
-    before: Sequence[bool],
-    after: Sequence[bool],
-    *clusterings: Sequence[object] | NDArray[np.integer[Any]],
-) -> float:
-    """Return the exact two-sided p of a sign-flip test on clustered yes-or-no observations.
-
-    If nothing but chance distinguishes before from after, each cluster's sum of differences is as
-    likely to have the other sign. With one observation a cluster this is McNemar's exact test.
-
-    Args:
-        before: Shape (n,).
-        after: Shape (n,), of the same observations.
-        clusterings: As for `clustered_interval`; of two the larger p stands.
-
-    Source: Fisher 1935, "The design of experiments", chapter 3, over clusters.
-    """
-    from scipy.special import gammaln
-
-    differences = np.asarray(after, dtype=int) - np.asarray(before, dtype=int)
-    found = [0.0]
-    for clusters in clusterings:
-        sums = np.abs(np.bincount(numbered(clusters), weights=differences).astype(int))
-        # The distribution of the sum over all signs: one binomial for each size of summand.
-        chances = np.ones(1)
-        for size, times in zip(*np.unique(sums[sums > 0], return_counts=True), strict=True):
-            ways = (
-                gammaln(times + 1) - gammaln(ups := np.arange(times + 1) + 1) - gammaln(ups[::-1])
-            )
-            steps = np.zeros(2 * size * times + 1)
-            steps[:: 2 * size] = np.exp(ways - times * np.log(2))
-            chances = np.convolve(chances, steps)
-        reach = len(chances) // 2
-        beyond = np.abs(np.arange(-reach, reach + 1)) >= abs(differences.sum())
-        found.append(min(1.0, float(chances[beyond].sum())))
-    return max(found)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct the p values of a family of tests by Holm's method.
-
-    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
-    """
-    ascending = np.argsort(p_values)
-    left = np.arange(len(p_values), 0, -1)
-    corrected = np.empty(len(p_values))
-    corrected[ascending] = np.maximum.accumulate(np.asarray(p_values)[ascending] * left).clip(max=1)
-    return [float(p) for p in corrected]
-
-
 def numbered(names: Iterable[object]) -> NDArray[np.intp]:
     """Give each distinct name a number, from 0."""
     known: dict[object, int] = {}
@@ -323,57 +192,6 @@ def difference_interval(
     below = np.hypot(one - one_interval.low, other_interval.high - other)
     above = np.hypot(one_interval.high - one, other - other_interval.low)
     return Interval(float(one - other - below), float(one - other + above))
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """The area under a ROC curve: how often a harmful pair scores above a benign one."""
-
-    value: float
-    low: float
-    high: float
-    """95 % interval, clustered."""
-
-
-def auroc(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], clusters: Iterable[object]
-) -> Area | None:
-    """Return the area under the ROC curve of clustered observations; ties count one half.
-
-    The variance is that of the clusters' summed placements; the interval is that of a share at the
-    size that has this variance, which is at least the clusters of the smaller class.
-
-    Args:
-        scores: Shape (n,), higher for what should be positive.
-        positive: Shape (n,).
-        clusters: Shape (n,), what each belongs to (its image); may hold both kinds.
-
-    Returns:
-        None unless there are both kinds.
-
-    Source: Obuchowski 1997, "Nonparametric analysis of clustered ROC curve data"; DeLong, DeLong
-    and Clarke-Pearson 1988 for the placements.
-    """
-    numbers = numbered(clusters)
-    kinds = [np.flatnonzero(positive == kind) for kind in (True, False)]
-    if not all(map(len, kinds)):
-        return None
-    ordered = [np.sort(scores[kind]) for kind in kinds]
-
-    def below(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-        ends = (np.searchsorted(others, values, side) for side in ("left", "right"))
-        return np.asarray(sum(ends) / (2 * len(others)), dtype=np.float64)
-
-    above = below(scores[kinds[0]], ordered[1])
-    area = float(above.mean())
-    placed = (above, 1 - below(scores[kinds[1]], ordered[0]))
-    sums = np.zeros(numbers.max() + 1)
-    for kind, places in zip(kinds, placed, strict=True):
-        np.add.at(sums, numbers[kind], (places - area) / len(kind))
-    variance = float(sums @ sums) * len(sums) / max(1, len(sums) - 1)
-    least = float(min(len(np.unique(numbers[kind])) for kind in kinds))
-    size = max(least, area * (1 - area) / variance) if variance > 0 else least
-    return Area(area, *binomial_interval(area, size))
 
 
 def mean_interval(
