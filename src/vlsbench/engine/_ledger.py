@@ -22,27 +22,8 @@ from vlsbench.engine._schema import SCHEMA_VERSION, TABLES
 from vlsbench.engine._writer import LedgerError, Statement, Waiter, Writer, open_file
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.models import Finish, Reply, Usage
-from vlsbench.text import did_you_mean
 
 FILE = "ledger.sqlite"
-HOMES = (Path("runs"), Path("builds"))
-"""Where runs and builds are made unless they are told otherwise."""
-
-
-def find_run(named: Path | str) -> Path:
-    """Return the folder of a run or a build: as given, or by its name in `runs/` or `builds/`.
-
-    Raises:
-        VlsbenchError: There is none.
-    """
-    named = Path(named)
-    if found := next((at for at in (named, *(h / named for h in HOMES)) if at.is_dir()), None):
-        return found
-    there = (one.name for home in (named.parent, *HOMES) for one in home.glob("*/"))
-    raise VlsbenchError(
-        f"{named}: no such run; {did_you_mean(named.name, there, 0.75)}"
-        "`vlsbench runs list FOLDER` shows those in a folder"
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,14 +29,33 @@ from vlsbench.engine._budget import INTERRUPTED, StopSignal
 from vlsbench.engine._context import Tally
 from vlsbench.engine._ledger import FILE, Ledger
 from vlsbench.errors import Interrupted, VlsbenchError
+from vlsbench.text import did_you_mean
 
 CONTENT = "content"
 """Key of an identity: a digest of what the set's files hold, and of where they lie."""
+HOMES = (Path("runs"), Path("builds"))
+"""Where runs and builds are made unless they are told otherwise."""
 REFRESH_S = 0.5
 LINE_S = 15.0
 """Pause between lines where the output is no terminal."""
 
 T = TypeVar("T")
+
+
+def find_run(named: Path | str) -> Path:
+    """Return the folder of a run or a build: as given, or by its name in `runs/` or `builds/`.
+
+    Raises:
+        VlsbenchError: There is none.
+    """
+    named = Path(named)
+    if found := next((at for at in (named, *(h / named for h in HOMES)) if at.is_dir()), None):
+        return found
+    there = (one.name for home in (named.parent, *HOMES) for one in home.glob("*/"))
+    raise VlsbenchError(
+        f"{named}: no such run; {did_you_mean(named.name, there, 0.75)}"
+        "`vlsbench runs list FOLDER` shows those in a folder"
+    )
 
 
 def check_same_run(ledger: Ledger, identity: Mapping[str, object]) -> None:
