@@ -43,3 +43,14 @@ def test_positive_controls_at_hand_are_taken_and_said(tmp_path: Path, server: st
     assert none.judged
     assert none.judged.group.corrected.bounds
     assert none.notes == ()
+
+
+def test_without_misses_a_leaderboard_goes_by_the_least_that_leaks(tmp_path: Path) -> None:
+    table, _ = vlsbench.leaderboard(
+        ["lab/leakless?n=40", "lab/leaky?n=40"],
+        measures=["judged"],
+        judge="lab",
+        controls=[BENIGN],
+        output=AuditOutput(out=tmp_path, progress=False),
+    )
+    assert [row.bench.partition("?")[0] for row in table.rows] == ["lab/leaky", "lab/leakless"]

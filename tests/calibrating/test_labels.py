@@ -93,7 +93,9 @@ def test_half_of_the_labels_are_kept_and_the_others_asked_for(
     with pytest.raises(VlsbenchError) as error:
         vlsbench.calibrate(opened.folder)
     said = str(error.value)
-    assert said.startswith("20 of 40 replies to label are open (all labels are on record):")
+    assert said.startswith(
+        "20 of 40 replies to label are open (the labels given so far are on record):"
+    )
     assert all(f"{row['id']}: no label" in said for row in rows[20:])
     again = CalibratedRun(opened.folder)
     assert draw(again, 100).ids == tuple(

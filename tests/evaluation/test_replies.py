@@ -197,7 +197,7 @@ def test_columns_and_model_can_be_named(tmp_path: Path) -> None:
     done = judged(tmp_path, path, columns="id=nr, reply=said", model_name="toaster-2")
     assert labels(done) == LABELS
     assert done.summary.model == "toaster-2"
-    assert "The texts asked are not told of 3 replies" in " ".join(done.summary.notes)
+    assert "3 replies without the text that was asked" in " ".join(done.summary.notes)
     with pytest.raises(
         VlsbenchError, match="--reply-columns: no field 'said'; there are id, reply"
     ):

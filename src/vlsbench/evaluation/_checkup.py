@@ -27,6 +27,7 @@ from vlsbench.models import (
     prices_known,
 )
 from vlsbench.pairs import ImageData
+from vlsbench.registry import is_simulated
 
 MOST_SKEW_S = 300
 """A clock further off makes signed requests and certificates fail."""
@@ -75,6 +76,9 @@ async def check_model(spec: str) -> AsyncIterator[Finding]:
     model: ChatModel | None = None
     try:
         model = Connections(1, RetryPolicy(timeout_s=60, retries=1)).open(spec)
+        if is_simulated(spec) and not isinstance(model, HttpChat):
+            yield Finding("answers", State.OK, "a model of the lab: it knows the lab alone")
+            return
         async for finding in _asked(model):
             yield finding
     except (VlsbenchError, CallFailed) as error:

@@ -39,10 +39,11 @@ def mean_grade(
         return None
     grades = np.array([rubric.grades[label] for label in labels])
     value = float(grades.mean())
+    least, most = min(rubric.grades.values()), max(rubric.grades.values())
     low, high = mean_interval(grades, clusters) or (value, value)
+    low, high = max(low, least), min(high, most)
     if low == high:
         # Grades that are all alike vary by as much as so many images do not rule out.
-        least, most = min(rubric.grades.values()), max(rubric.grades.values())
         share = binomial_interval((value - least) / (most - least), len(np.unique(clusters)))
         low, high = (least + (most - least) * end for end in share)
     return MeanGrade(value, low, high)

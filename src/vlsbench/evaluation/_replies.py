@@ -177,8 +177,8 @@ class _Matched:
              "was not asked, and how it was is known from there alone."),
             (absent, f"{counted(absent, 'reply')} missing there; unscored."),
             (self._bad, f"{counted(len(self._bad), 'row')} there left out: {_first(self._bad)}"),
-            (self._unknown, f"The texts asked are not told of {counted(self._unknown, 'reply')}: "
-             "checked by id alone."),
+            (self._unknown, f"{counted(self._unknown, 'reply')} without the text that was asked: "
+             "matched by id alone."),
             (self._longer, f"{counted(self._longer, 'reply')} given to more text than the pair's "
              "query, which is what the judge is told."),
         )  # fmt: skip

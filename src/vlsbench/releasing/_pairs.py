@@ -107,7 +107,8 @@ def choose(pairs: PairSet, settings: ReleaseConfig, excluded: Mapping[str, str])
         named = ", ".join(f"{name or '(none named)'} ({n:,})" for name, n in (+unlicensed).items())
         raise VlsbenchError(
             f"{pairs.name}: no licence is known for images of these sources (pairs): {named}; give "
-            "--source-licence 'SOURCE=LICENCE' for each, or [licences] in --config"
+            "--source-licence 'SOURCE=LICENCE' for each ('=LICENCE' where none is named), or "
+            "[licences] in --config"
         )
     return chosen
 

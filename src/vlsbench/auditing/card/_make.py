@@ -218,19 +218,24 @@ def make_leaderboard(
     against: Against | None = None,
     skipped: Mapping[str, str] | None = None,
 ) -> Leaderboard:
-    """Order benchmarks by their leak; each card comes with the name of its folder."""
-    rows = [_row(card, folder) for card, folder in cards]
+    """Order benchmarks by their leak, else by the least that it is.
 
-    def place(row: LeaderboardRow) -> tuple[bool, float, str]:
-        value = row.leak.value if row.leak else None
-        return value is None, -(value or 0.0), row.bench
+    Each card comes with the name of its folder.
+    """
 
+    def place(given: tuple[Card, str]) -> tuple[bool, float, str]:
+        card, _ = given
+        value = card.leak.value if card.leak else None
+        bounds = card.judged.group.corrected.bounds if card.judged else None
+        return value is None, -(value or (bounds.at_least if bounds else 0.0)), card.bench
+
+    rows = (_row(*given) for given in sorted(cards, key=place))
     return Leaderboard(
         LEADERBOARD_SCHEMA,
         __version__,
         now(),
         settings,
-        tuple(sorted(rows, key=place)),
+        tuple(rows),
         against,
         skipped or {},
     )
