@@ -280,8 +280,8 @@ def _complete(run: CalibratedRun, settled: Settled) -> None:
         for id in left
     ]
     raise listed(
-        f"{len(left)} of {len(run.drawn)} replies to label are open (the labels given so far are on "
-        "record):",
+        f"{len(left)} of {len(run.drawn)} replies to label are open (the labels given so far are "
+        "on record):",
         rows,
     )
 
