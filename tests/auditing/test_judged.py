@@ -387,8 +387,9 @@ def test_a_second_interrupt_leaves_at_once_and_says_so(tmp_path: Path, measure: 
             text=True,
         )
         until = time.monotonic() + 30
-        while time.monotonic() < until and lab.stats(url)["requests"] < 20:
+        while time.monotonic() < until and not lab.stats(url)["requests"]:
             time.sleep(0.02)
+        time.sleep(1)  # the first question may be one that hangs, and is asked alone
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             time.sleep(0.1)

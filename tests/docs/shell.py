@@ -142,6 +142,6 @@ def known(words: list[str], place: str) -> None:
         there = [ROOT / file, ROOT / f"{file}.py"]
         assert rest[1] in ("pytest",) or any(map(Path.exists, there)), f"{place}: {words}"
     else:
-        assert program in ("source", "cd", "datasets-cli", "inspect"), (
+        assert program in ("source", "cd", "datasets-cli", "export", "inspect", "ray", "vllm"), (
             f"{place}: {program} is not known"
         )
