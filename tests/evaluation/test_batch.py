@@ -276,6 +276,9 @@ def test_without_batch_a_resumed_run_still_merges_what_was_submitted(tmp_path: P
             command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
         ) as process:
             wait_for_a_batch(out, process, submitted=4)
+            until = time.monotonic() + 10
+            while lab.stats(url)["batched"] < PAIRS and time.monotonic() < until:
+                time.sleep(0.02)  # the last of them may still be on its way
             process.send_signal(signal.SIGKILL)
         direct(url, out)
         counts = lab.stats(url)
