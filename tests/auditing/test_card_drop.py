@@ -131,3 +131,11 @@ def test_what_is_no_list_is_refused_by_name(tmp_path: Path) -> None:
     path.write_text("id,toaster\n1,2\n")
     with pytest.raises(VlsbenchError, match="columns must be bench, id, score, why"):
         read_drop(path, "a set")
+
+
+def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
+    first, second, *_ = (pair.id for pair in lab.benchmark("lab/leaky?n=4"))
+    rows = f"bench;id;score;why\r\nlab/leaky?n=4;{first};0,9;names it, twice\r\n"
+    (tmp_path / "drop.csv").write_text(rows, "utf-8-sig")
+    left = vlsbench.load("lab/leaky?n=4", leave_out=tmp_path / "drop.csv")
+    assert [pair.id for pair in left][:1] == [second]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +13,10 @@ from typing import Annotated, Any, ClassVar
 from vlsbench import registry
 from vlsbench.config import Data, Option
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.files import unreadable
 from vlsbench.pairs._fetch import PIN, home_folder
 from vlsbench.pairs._generic import FORMS, open_generic, parse_columns
-from vlsbench.pairs._pair import Pair
-from vlsbench.pairs._readers import form_of
+from vlsbench.pairs._pair import Pair, RowError
+from vlsbench.pairs._readers import form_of, read_csv
 from vlsbench.pairs._rows import MissingFile
 from vlsbench.pairs._source import PairSet, Source, declared
 from vlsbench.registry import Kind
@@ -288,26 +286,25 @@ def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
     Raises:
         VlsbenchError: The file cannot be read, is no such list, or is one of another benchmark.
     """
+    where = os.fspath(path)
     try:
-        with open(path, encoding="utf-8", errors="surrogatepass", newline="") as file:
-            rows = [list(map(csv_value, row)) for row in csv.reader(file)]
-    except (OSError, ValueError, csv.Error) as error:
-        raise VlsbenchError(unreadable(os.fspath(path), error)) from None
-    if (
-        not rows
-        or tuple(rows[0]) != DROP_COLUMNS
-        or any(len(row) != len(DROP_COLUMNS) for row in rows)
-    ):
+        rows = list(read_csv(Path(where), *DROP_COLUMNS))
+    except VlsbenchError as error:
         raise VlsbenchError(
-            f"{os.fspath(path)} is not a drop list: its columns must be "
-            f"{', '.join(DROP_COLUMNS)}; `vlsbench audit BENCH --drop-leaking P` writes one"
-        )
-    for other in (row[0] for row in rows[1:] if row[0] != bench):
-        raise VlsbenchError(
-            f"{os.fspath(path)} lists pairs of {other}, not of {bench}: `vlsbench audit {bench} "
-            "--drop-leaking P` writes a list of its own"
-        )
-    return frozenset(row[1] for row in rows[1:])
+            f"{error}; a drop list's columns must be {', '.join(DROP_COLUMNS)}: `vlsbench audit "
+            "BENCH --drop-leaking P` writes one"
+        ) from None
+    ids = set()
+    for number, row in rows:
+        if isinstance(row, RowError):
+            raise VlsbenchError(f"{where}, row {number}: {row}")
+        if (other := csv_value(row["bench"])) != bench:
+            raise VlsbenchError(
+                f"{where} lists pairs of {other}, not of {bench}: `vlsbench audit {bench} "
+                "--drop-leaking P` writes a list of its own"
+            )
+        ids.add(csv_value(row["id"]))
+    return frozenset(ids)
 
 
 def without(pairs: PairSet, ids: Collection[str]) -> PairSet:
