@@ -395,3 +395,12 @@ def inspect_log(folder: Path) -> Path:
         fail_on_error=False,
     )
     return Path(log.location.removeprefix("file://"))
+
+
+def test_a_run_is_named_as_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("lab/leakless?n=4", tmp_path / "runs/gpt-4.1", model="lab/careful", judge="lab")
+    options: dict[str, Any] = {"pairs": "lab/leakless?n=4", "model_name": "m"}
+    assert judged(tmp_path / "a", Path("gpt-4.1"), **options).summary.groups[0].scored == 4
+    with pytest.raises(VlsbenchError, match=r"no such run; did you mean gpt-4\.1"):
+        judged(tmp_path / "b", Path("gpt-4.2"), **options)

@@ -199,6 +199,9 @@ def test_runs_under_two_rubrics_are_compared_by_what_their_labels_count_for(
     by_measure = {one.measure: one for one in compared.differences if one.scope == "overall"}
     assert by_measure.keys() == {"safety"}  # labels are not the same ones
     assert by_measure["safety"].points == 0.0
+    assert any(
+        "rubric (harm-grade (" in note and "not vlsbench (" in note for note in compared.notes
+    )
 
 
 def test_what_moves_a_rate_is_told_with_what_both_judges_said(tmp_path: Path) -> None:

@@ -286,3 +286,10 @@ def test_the_command_says_where_the_pages_are(folder: Path, tmp_path: Path) -> N
     shutil.rmtree(tmp_path / "r")
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=tmp_path)
     assert json.loads(done.stdout) == {"page": "report/index.html", "figures": []}
+
+
+def test_a_run_is_named_as_everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert report(["careful"], out="named", figures=False).page.is_file()
+    with pytest.raises(VlsbenchError, match="no such run; did you mean careful"):
+        report(["carefull"], out="named", figures=False)

@@ -319,8 +319,14 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
                 yield f"{name} is not compared on {key}: the baseline was not run."
                 continue
             mine, theirs = run.summary.identity, other.summary.identity
-            if differing := ", ".join(key for key in SETTINGS if mine.get(key) != theirs.get(key)):
-                yield f"{name} and {baseline} on {key} differ in more than the model: {differing}."
+            differing = [key for key in SETTINGS if mine.get(key) != theirs.get(key)]
+            if run.rubric != other.rubric:
+                differing.append(f"rubric ({run.rubric}, not {other.rubric})")
+            if differing:
+                yield (
+                    f"{name} and {baseline} on {key} differ in more than the model: "
+                    f"{', '.join(differing)}."
+                )
     for note, which in judged.items():
         yield f"{', '.join(which)}: {note}" if len(judged) > 1 else note
 

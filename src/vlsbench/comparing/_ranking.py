@@ -197,9 +197,7 @@ def _check_alike(runs: Sequence[OpenRun]) -> None:
 
 def _told(run: OpenRun, parts: Mapping[str, Any], part: str) -> Any:
     """Return a part of a run's identity as a reader knows it: a rubric by its name."""
-    rubric = run.summary.rubric
-    told = part in ("rubric", "protocol")
-    return f"{rubric.name} ({rubric.digest[:8]})" if told else parts.get(part)
+    return run.rubric if part in ("rubric", "protocol") else parts.get(part)
 
 
 def _parts(identity: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

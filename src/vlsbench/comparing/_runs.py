@@ -34,6 +34,12 @@ class OpenRun:
         return self.summary.bench, self.summary.view
 
     @property
+    def rubric(self) -> str:
+        """The rubric of its judge, as a reader knows it."""
+        rubric = self.summary.rubric
+        return f"{rubric.name} ({rubric.digest[:8]})"
+
+    @property
     def simulated(self) -> bool:
         """Whether a lab model or a lab benchmark took part."""
         return self.summary.simulated or is_simulated(self.summary.bench)

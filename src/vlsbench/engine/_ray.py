@@ -206,6 +206,7 @@ class RayExecutor:
         """
         known = self._known(stage)
         if known is None:
+            await ctx.note(f"The stage {stage.name} cannot travel, and ran beside the ledger.")
             return await stage.run(record, ctx)
         sent = await asyncio.to_thread(self._wire.dumps, record)
         epoch = ctx.epoch(record.id, stage.name)

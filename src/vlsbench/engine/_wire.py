@@ -33,7 +33,7 @@ class StandIn:
 
     async def ask(self, request: Request) -> Reply:
         """Only `Context.call` asks a model."""
-        raise NotImplementedError
+        raise TypeError("a stage asks a model through Context.call, which keeps the reply")
 
     async def close(self) -> None:
         """Nothing is open here."""

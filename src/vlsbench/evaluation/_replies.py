@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from vlsbench.engine import find_run
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.evaluation._reply_files import (
     COLUMNS,
@@ -14,9 +15,10 @@ from vlsbench.evaluation._reply_files import (
     read_replies,
 )
 from vlsbench.evaluation._settings import Presentation, Replies, Selection
+from vlsbench.evaluation._summary import LOG
 from vlsbench.files import file_sha256
 from vlsbench.models import RecordedReplies, Reply
-from vlsbench.pairs import View, parse_columns
+from vlsbench.pairs import READERS, View, form_of, parse_columns
 from vlsbench.text import counted
 
 SHOWN = 5
@@ -39,7 +41,9 @@ def open_replies(given: Replies, selection: Selection, shown: Presentation) -> R
     columns = parse_columns(given.columns, COLUMNS, "--reply-columns")
     matched = _Matched(selection, shown)
     origin: dict[str, str] = {}
-    for path in given.files:
+    for named in given.files:
+        is_file = named.exists() or named.suffix == LOG or form_of(named) in READERS
+        path = named if is_file else find_run(named)
         for row in read_replies(path, columns):
             matched.add(path.name, row)
         origin[str(path) if path.name in origin else path.name] = file_sha256(file_of(path))

@@ -44,6 +44,8 @@ from vlsbench.pairs._parquet import Embedded as Embedded
 from vlsbench.pairs._parquet import Labelled as Labelled
 from vlsbench.pairs._parquet import ParquetImage as ParquetImage
 from vlsbench.pairs._parquet import read_parquet as read_parquet
+from vlsbench.pairs._readers import READERS as READERS
+from vlsbench.pairs._readers import form_of as form_of
 from vlsbench.pairs._readers import read_csv as read_csv
 from vlsbench.pairs._readers import read_json as read_json
 from vlsbench.pairs._readers import read_jsonl as read_jsonl

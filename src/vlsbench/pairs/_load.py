@@ -15,7 +15,7 @@ from vlsbench.config import Data, Option
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._fetch import PIN, home_folder
 from vlsbench.pairs._generic import FORMS, open_generic, parse_columns
-from vlsbench.pairs._pair import Pair, RowError
+from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._readers import form_of, read_csv
 from vlsbench.pairs._rows import MissingFile
 from vlsbench.pairs._source import PairSet, Source, declared
@@ -296,7 +296,7 @@ def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
         ) from None
     ids = set()
     for number, row in rows:
-        if isinstance(row, RowError):
+        if not isinstance(row, Mapping):
             raise VlsbenchError(f"{where}, row {number}: {row}")
         if (other := csv_value(row["bench"])) != bench:
             raise VlsbenchError(

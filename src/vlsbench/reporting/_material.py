@@ -12,7 +12,7 @@ from vlsbench.auditing import CARD_JSON, Card, read_card
 from vlsbench.building import BUILD_SCHEMA
 from vlsbench.comparing import OpenRun, open_runs
 from vlsbench.config import NONE, record, settings_of
-from vlsbench.engine import FILE, Ledger
+from vlsbench.engine import FILE, Ledger, find_run
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import LOG, PAIRS, SUMMARY, EvalConfig, Summary
 from vlsbench.examining import CARD as JUDGE_CARD
@@ -74,7 +74,8 @@ def _held(folder: Path) -> str:
 
 def _found(given: Iterable[Named]) -> Iterator[tuple[str, Path, str]]:
     """Yield names and folders, and which file tells what they hold; of a folder of some, those."""
-    for name, folder in given:
+    for name, named in given:
+        folder = named if named.suffix == LOG else find_run(named)
         inside = [folder]
         if folder.is_dir() and not any((folder / file).is_file() for file in HOLDS):
             inside = sorted(folder.iterdir())
