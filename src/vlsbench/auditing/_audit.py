@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import signature
@@ -30,6 +31,7 @@ from vlsbench.auditing.card import (
     leak_score,
     make_card,
     make_leaderboard,
+    read_card,
     write_card,
     write_drop_list,
     write_leaderboard,
@@ -40,6 +42,7 @@ from vlsbench.files import output_folder, whole_file, write_json, write_text
 from vlsbench.keywords import checked_keywords
 from vlsbench.pages import counted, framed
 from vlsbench.pairs import Bench
+from vlsbench.schemas import SchemaError
 from vlsbench.tables import RowWriter
 
 P = ParamSpec("P")
@@ -209,6 +212,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
         if Measure.BEHAVIOUR in plan.measures and not stopped:
             behaviour = run_behaviour(plan, say)
             stopped = behaviour.stopped
+        _set_aside(plan, say)
     name = plan.selection.pairs.name
     labelled = tuple(_labelled(plan, found_of))
     card = make_card(
@@ -228,6 +232,24 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     write_json(card, plan.folder / CARD_JSON)
     write_card(card, plan.folder / CARD_HTML)
     return Audit(plan.folder, card, labelled)
+
+
+def _set_aside(plan: AuditPlan, say: Say) -> None:
+    """Keep an earlier card of measures that this one lacks, in a folder of their names."""
+    card = plan.folder / CARD_JSON
+    measured: tuple[str, ...] = ()
+    try:
+        measured = read_card(card).measures if card.is_file() else ()
+    except SchemaError:  # of another version
+        measured = ("unreadable",)
+    if {*measured} <= {*plan.measures}:
+        return
+    aside = plan.folder / "-".join(measured)
+    aside.mkdir(exist_ok=True)
+    for name in (CARD_JSON, CARD_HTML, PAIRS, DROP):
+        with suppress(FileNotFoundError):
+            (plan.folder / name).replace(aside / name)
+    say(f"the earlier card ({', '.join(measured)}) is kept in {aside}/")
 
 
 def _labelled(plan: AuditPlan, found_of: Mapping[str, Found]) -> Iterator[Graded]:
