@@ -290,6 +290,8 @@ def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
     try:
         rows = list(read_csv(Path(where), *DROP_COLUMNS))
     except VlsbenchError as error:
+        if not os.path.isfile(where):
+            raise
         raise VlsbenchError(
             f"{error}; a drop list's columns must be {', '.join(DROP_COLUMNS)}: `vlsbench audit "
             "BENCH --drop-leaking P` writes one"
