@@ -204,13 +204,13 @@ def command(url: str, out: Path, *more: str) -> list[str]:
     ]
 
 
-def wait_for_a_batch(out: Path, process: subprocess.Popen[str], submitted: int = 0) -> None:
-    """Wait until a batch is on its way, and so many are submitted."""
+def wait_for_a_batch(out: Path, process: subprocess.Popen[str], requests: int = 0) -> None:
+    """Wait until a batch is on its way, with so many requests submitted."""
     until = time.monotonic() + 120
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(VlsbenchError):  # no record yet
             rows = [row for row in batches(out) if row.state not in OVER]
-            if rows and len([row for row in rows if row.remote]) >= submitted:
+            if rows and sum(row.requests for row in rows if row.remote) >= requests:
                 return
         time.sleep(0.02)
 
@@ -250,12 +250,14 @@ def test_an_interrupt_leaves_batches_to_the_provider_and_says_so(tmp_path: Path)
         with subprocess.Popen(
             command(url, out), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
-            wait_for_a_batch(out, process, submitted=4)
+            wait_for_a_batch(out, process, requests=PAIRS)
             process.send_signal(signal.SIGINT)
             said, _ = process.communicate()
         assert process.returncode == EXIT_INTERRUPTED
         said = " ".join(said.split())
-        assert f"4 batches at the provider: 0 of {PAIRS} requests answered" in said
+        sent = batches(out)  # 4, or more where the machine is slow to ask
+        assert (sum(row.requests for row in sent), max(row.requests for row in sent)) == (PAIRS, 7)
+        assert f"{len(sent)} batches at the provider: 0 of {PAIRS} requests answered" in said
         assert "they go on, and nothing is lost" in said
         assert "the same command resumes from here" in said
         shown = subprocess.run(
@@ -275,10 +277,7 @@ def test_without_batch_a_resumed_run_still_merges_what_was_submitted(tmp_path: P
         with subprocess.Popen(
             command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
         ) as process:
-            wait_for_a_batch(out, process, submitted=4)
-            until = time.monotonic() + 10
-            while lab.stats(url)["batched"] < PAIRS and time.monotonic() < until:
-                time.sleep(0.02)  # the last of them may still be on its way
+            wait_for_a_batch(out, process, requests=PAIRS)
             process.send_signal(signal.SIGKILL)
         direct(url, out)
         counts = lab.stats(url)
@@ -300,7 +299,7 @@ def test_a_batch_that_its_server_forgot_is_asked_again(tmp_path: Path) -> None:
         with subprocess.Popen(
             command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
         ) as process:
-            wait_for_a_batch(out, process, submitted=1)
+            wait_for_a_batch(out, process, requests=1)
             process.send_signal(signal.SIGKILL)
         port = url.removesuffix("/v1").rpartition(":")[2]
     # Another server at the same address knows nothing of what the first one was asked.
@@ -382,7 +381,7 @@ def test_an_unfinished_run_shows_its_batches(tmp_path: Path) -> None:
         with subprocess.Popen(
             command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
         ) as process:
-            wait_for_a_batch(out, process, submitted=4)
+            wait_for_a_batch(out, process, requests=PAIRS)
             process.send_signal(signal.SIGKILL)
         show = [sys.executable, "-m", "vlsbench", "runs", "show", str(out)]
         said = subprocess.run(show, capture_output=True, text=True)
@@ -393,4 +392,5 @@ def test_an_unfinished_run_shows_its_batches(tmp_path: Path) -> None:
     found = json.loads(told.stdout)
     assert found["summary"] is None
     assert found["state"] == "killed"
-    assert [row["state"] for row in found["batches"]] == ["in_progress"] * 4
+    assert {row["state"] for row in found["batches"]} == {"in_progress"}
+    assert sum(row["requests"] for row in found["batches"]) == PAIRS
