@@ -15,6 +15,7 @@ from vlsbench.cli._print import Listing, print_json, print_links, say
 from vlsbench.cli._tables import two
 from vlsbench.config import Option
 from vlsbench.errors import UsageError, VlsbenchError
+from vlsbench.reviewing import Serving
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrateConfig:
+class CalibrateConfig(Serving):
     """The settings of `vlsbench calibrate`, and the keys of its configuration file."""
 
     runs: Annotated[
@@ -62,16 +63,6 @@ class CalibrateConfig:
             whole=True,
         ),
     ] = ()
-    adjudicators: Annotated[
-        tuple[str, ...],
-        Option(
-            "Who decides in the browser where annotators differ; may be repeated.",
-            flags=("--adjudicator",),
-            metavar="NAME",
-            whole=True,
-        ),
-    ] = ()
-    port: Annotated[int, Option("Port; 0 takes any free one and prints it.", least=0)] = 8710
     allow_model_labels: Annotated[
         bool, Option("Let labels count that models made (marked `model:` or kind=model).")
     ] = False

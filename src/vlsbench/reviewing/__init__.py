@@ -21,6 +21,7 @@ from vlsbench.reviewing._review import Review as Review
 from vlsbench.reviewing._review import Status as Status
 from vlsbench.reviewing._review import open_review as open_review
 from vlsbench.reviewing._serve import ReviewConfig as ReviewConfig
+from vlsbench.reviewing._serve import Serving as Serving
 from vlsbench.reviewing._serve import Votes as Votes
 from vlsbench.reviewing._serve import folder_for as folder_for
 from vlsbench.reviewing._serve import review as review

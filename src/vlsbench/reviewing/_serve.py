@@ -43,7 +43,23 @@ class Votes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewConfig(Votes, DatasetSettings):
+class Serving:
+    """Who else takes part in the browser, and where."""
+
+    adjudicators: Annotated[
+        tuple[str, ...],
+        Option(
+            "Who decides in the browser where people disagree; may be repeated.",
+            flags=("--adjudicator",),
+            metavar="NAME",
+            whole=True,
+        ),
+    ] = ()
+    port: Annotated[int, Option("Port; 0 takes any free one and prints it.", least=0)] = 8710
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewConfig(Votes, Serving, DatasetSettings):
     """The settings of `vlsbench review`, and the keys of its configuration file."""
 
     reviewers: Annotated[
@@ -55,19 +71,9 @@ class ReviewConfig(Votes, DatasetSettings):
             whole=True,
         ),
     ] = ()
-    adjudicators: Annotated[
-        tuple[str, ...],
-        Option(
-            "Who decides where reviewers disagree; may be repeated.",
-            flags=("--adjudicator",),
-            metavar="NAME",
-            whole=True,
-        ),
-    ] = ()
     out: Annotated[
         Path | None, Option("Where verdicts go.", unset="reviews/DATASET", metavar="DIR")
     ] = None
-    port: Annotated[int, Option("Port; 0 takes any free one and prints it.", least=0)] = 8710
     limit: Annotated[
         int | None, Option("Use a random sample of this many pairs.", least=1, metavar="N")
     ] = None
