@@ -3,7 +3,7 @@
     python benchmarks/align_gpu.py                        # LLaVA-1.5-7B's shape; needs a GPU
     python benchmarks/align_gpu.py --shape qwen2.5-vl-7b
     python benchmarks/align_gpu.py --full                 # all parameters rather than LoRA
-    python benchmarks/align_gpu.py --dry-run              # parameters and memory; needs no GPU
+    python benchmarks/align_gpu.py --dry-run              # parameters alone; needs no GPU
     python benchmarks/align_gpu.py --shape mid --full --methods mm-sft     # on the CPU
     python benchmarks/align_gpu.py --shape tiny                            # does the script work?
 
@@ -221,7 +221,7 @@ def one(method: str, who: str, model: Path, options: argparse.Namespace) -> dict
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", choices=list(SHAPES), default="llava-1.5-7b")
-    parser.add_argument("--dry-run", action="store_true", help="parameters and memory alone")
+    parser.add_argument("--dry-run", action="store_true", help="parameters alone")
     parser.add_argument("--full", action="store_true", help="all parameters rather than LoRA")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--steps", type=int, default=12)
@@ -240,7 +240,7 @@ def main() -> None:
         announce(options)
         return
     if not shape.toy and not torch.cuda.is_available():
-        sys.exit("needs a GPU; --dry-run (which says how much memory) and --shape tiny need none")
+        sys.exit("needs a GPU; --dry-run and --shape tiny need none")
     if options.case:
         print(json.dumps(one(*options.case, options.model, options)))
         return
@@ -269,7 +269,7 @@ def main() -> None:
 
 
 def announce(options: argparse.Namespace) -> None:
-    """Print what every method would train and hold. No weight is made."""
+    """Print what every method would train. No weight is made."""
     from vlsbench.aligning import plan_training
 
     with tempfile.TemporaryDirectory() as folder:
@@ -279,10 +279,10 @@ def announce(options: argparse.Namespace) -> None:
             found = plan_training(
                 method, model=folder, rows=rows, settings=settings_of(options, bf16=True)
             )
-            learns, memory = found.parameters, found.memory
+            learns = found.parameters
             print(
                 f"{method:<18} {learns.trainable:>13,} of {learns.total:,} learn; "
-                f"{found.mean_tokens:,.0f} tokens a row; about {memory.total / 2**30:,.0f} GiB",
+                f"{found.mean_tokens:,.0f} tokens a row",
                 flush=True,
             )
 

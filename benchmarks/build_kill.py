@@ -25,13 +25,13 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.lab_log import Log, log_of, logged, recorded
 from vlsbench import lab
+from vlsbench.building import read_recipe
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
 
@@ -42,26 +42,16 @@ DEADLINE_S = 180.0
 """For a build to get from one kill to the next."""
 
 
-@contextmanager
-def served(latency: float) -> Iterator[str]:
-    """Serve the lab from a process of its own."""
-    command = [sys.executable, "-m", "vlsbench", "lab", "serve", "--port", "0"]
-    process = subprocess.Popen(
-        [*command, "--latency", str(latency)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    try:
-        url = next(word for line in process.stdout for word in line.split() if "http://" in word)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
+def asked_at(url: str, sets: Sequence[str]) -> list[str]:
+    """Ask the models of the lab's recipe at a server."""
+    specs = read_recipe("lab", sets).specs()
+    return [*sets, *(f"models.{role}={spec}@{url}" for role, spec in specs.items())]
 
 
 def command(url: str, out: Path, limit: int, connections: int) -> list[str]:
-    sets = [part for override in PLAIN for part in ("--set", override)]
+    sets = [part for override in asked_at(url, PLAIN) for part in ("--set", override)]
     options = ["--limit", str(limit), "-c", str(connections), "--quiet", "--out", str(out)]
-    return [sys.executable, "-m", "vlsbench", "build", "lab", "--lab", url, *sets, *options]
+    return [sys.executable, "-m", "vlsbench", "build", "lab", *sets, *options]
 
 
 def finish(line: list[str]) -> None:
@@ -164,19 +154,18 @@ def main() -> None:
     dice = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole, parts = Path(folder) / "whole", Path(folder) / "parts"
-        with served(args.latency) as url:
-            finish(command(url, whole, args.limit, args.connections))
-            needed = lab.stats(url)["paid"]
         kills: list[Kill] = []
-        before = 0
         with logged(args.latency) as url:
+            finish(command(url, whole, args.limit, args.connections))
+            needed, undisturbed = lab.stats(url)["paid"], len(log_of(url))
+            before = undisturbed
             line = command(url, parts, args.limit, args.connections)
             for mark in sorted(dice.sample(range(1, int(needed * 0.98)), args.kills)):
-                if (now := kill_at(line, url, parts, mark, before)) is not None:
-                    kills.append(now)
+                if (now := kill_at(line, url, parts, needed + mark, before)) is not None:
                     before = now.arrived
+                    kills.append(replace(now, arrived=before - undisturbed))
             finish(line)
-            log = log_of(url)
+            log = log_of(url)[undisturbed:]
         same = digest(whole) == digest(parts)
         verify = [sys.executable, "-m", "vlsbench", "runs", "verify", str(parts / "run")]
         sound = subprocess.run(verify, capture_output=True, text=True)

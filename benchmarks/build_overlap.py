@@ -21,7 +21,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.build_kill import PLAIN, served
+from benchmarks.build_kill import PLAIN, asked_at
+from benchmarks.lab_log import logged
 from vlsbench import lab
 from vlsbench.building import BuildEstimate, BuildPlan, build, stages_of
 from vlsbench.config import Connection
@@ -86,9 +87,8 @@ def planned(url: str, out: Path, limit: int, connections: int) -> BuildPlan:
         build(
             "lab",
             out=out,
-            lab=url,
             limit=limit,
-            overrides=PATH_A,
+            overrides=asked_at(url, PATH_A),
             connection=Connection(concurrency=connections),
             before=hold,
         )
@@ -99,8 +99,7 @@ def overlapping(url: str, out: Path, limit: int, connections: int, sets: Sequenc
     build(
         "lab",
         out=out,
-        lab=url,
-        overrides=sets,
+        overrides=asked_at(url, sets),
         limit=limit,
         connection=Connection(concurrency=connections),
         progress=False,
@@ -120,7 +119,7 @@ def main() -> None:
     for name, width in ways.items():
         if width and args.whole:
             continue
-        with served(args.latency) as url, tempfile.TemporaryDirectory() as folder:
+        with logged(args.latency) as url, tempfile.TemporaryDirectory() as folder:
             overlapping(url, Path(folder) / "first", 1, args.connections, PATH_A)
             before = lab.stats(url)["paid"]
             out = Path(folder) / "build"

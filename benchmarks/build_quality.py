@@ -157,7 +157,6 @@ def run(drafts: int, *overrides: str) -> Found:
         done = build(
             "lab",
             out=folder,
-            lab="in-process",
             progress=False,
             overrides=(*PLAIN, f"elements.drafts={drafts}", *overrides),
         )

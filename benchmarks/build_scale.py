@@ -45,7 +45,6 @@ def main() -> None:
         done = build(
             "lab",
             out=out,
-            lab="in-process",
             limit=args.records,
             progress=False,
             overrides=(*PLAIN, f"elements.drafts={drafts}", "quota=false", "twins.per_pair=0"),

@@ -31,7 +31,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def question(model: str, text: str, images: Sequence[str], seed: int | None) -> str:
     """Name a question; images by the SHA-256 of their bytes."""
-    known = json.dumps([model.removeprefix("lab/"), text, list(images), seed])
+    name = model.removeprefix("lab/").partition("@")[0]
+    known = json.dumps([name, text, list(images), seed])
     return hashlib.sha256(known.encode()).hexdigest()[:24]
 
 

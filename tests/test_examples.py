@@ -57,9 +57,7 @@ def test_examples_are_plugins(tmp_path: Path) -> None:
 
 
 def test_recipe(tmp_path: Path) -> None:
-    done = build(
-        EXAMPLES / "own_recipe.toml", lab="in-process", out=tmp_path / "out", progress=False
-    )
+    done = build(EXAMPLES / "own_recipe.toml", out=tmp_path / "out", progress=False)
     assert done.stopped is None
     assert done.summary.pairs == len(load(done.pairs)) > 0
 

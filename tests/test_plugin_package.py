@@ -72,7 +72,7 @@ def test_audit_with_embedder(installed: Path, tmp_path: Path) -> None:
 def test_build_with_stage(installed: Path, tmp_path: Path) -> None:
     stage = 'stages.without-word={word = "toddler"}'
     chosen = [part for one in (*PLAIN, stage) for part in ("--set", one)]
-    asked = ("build", "lab", "--lab", "in-process", "--limit", "6", *chosen, "--quiet", "--json")
+    asked = ("build", "lab", "--limit", "6", *chosen, "--quiet", "--json")
     done = vlsbench(tmp_path, *asked, library=installed)
     assert done.returncode == 0, done.stderr
     stages = {one["stage"]: one for one in json.loads(done.stdout)["stages"]}
@@ -90,7 +90,7 @@ def test_build_with_stage(installed: Path, tmp_path: Path) -> None:
 )
 def test_wrong_stages(installed: Path, tmp_path: Path, stage: str, said: str) -> None:
     chosen = [part for one in (*PLAIN, f"stages.{stage}") for part in ("--set", one)]
-    asked = ("build", "lab", "--lab", "in-process", "--limit", "1", *chosen, "--quiet")
+    asked = ("build", "lab", "--limit", "1", *chosen, "--quiet")
     done = vlsbench(tmp_path, *asked, library=installed)
     assert done.returncode == 1
     assert said in done.stderr

@@ -210,8 +210,8 @@ stage = _decorator(Kind.STAGE, "Register a build stage: called with its options.
 transform = _decorator(Kind.TRANSFORM, "Register a function `Pair -> Pair | None`.")
 
 
-RENAMED = {"rules": "offline"}
-"""Names of earlier versions."""
+RENAMED = {"rules": "offline", "all-MiniLM-L6-v2": "minilm"}
+"""Names of earlier versions, and further ones."""
 
 
 def find(kind: Kind, name: str, *, announced: bool = False) -> Entry | None:

@@ -56,7 +56,7 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
     arguments = ("mm-sft", "--model", tiny, "--data", rows, "--lora", "r=2", "--dry-run")
     done = run(*arguments)
     assert done.code == 0, done.err
-    for words in ("8 (row, image: 8)", "14 LoRA layers", "memory, roughly", "1 at 0.0002"):
+    for words in ("8 (row, image: 8)", "14 LoRA layers", "1 at 0.0002"):
         assert words in done.out
     assert sorted(tmp_path.iterdir()) == before
     found = json.loads(run(*arguments, "--json").out)
@@ -92,8 +92,6 @@ def test_a_dry_run_at_full_size_makes_no_weight(
     found = json.loads(done.out)
     assert found["parameters"]["total"] == total
     assert found["parameters"]["trainable"] == total - found["parameters"]["frozen_vision"]
-    # Weights, gradients and Adam's two moments in float32 at least.
-    assert found["memory_total"] > 16 * found["parameters"]["trainable"]
 
 
 def test_a_training_prints_only_json_when_asked(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.grouped import limits
-from vlsbench.building import Build, build
+from vlsbench.building import Build, build, read_recipe
 
 PLAIN = ("leak_filter.overlap=false", "near_duplicates.similarity=false")
 """Leaves out what needs embeddings."""
@@ -19,9 +20,17 @@ class Builder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def __call__(self, name: str = "out", *overrides: str, **options: Any) -> Build:
-        given = {"limit": 12, "lab": "in-process", "progress": False, **options}
-        return build("lab", out=self.root / name, overrides=(*PLAIN, *overrides), **limits(**given))
+    def __call__(self, name: str = "out", *overrides: str, url: str = "", **options: Any) -> Build:
+        sets = (*PLAIN, *overrides)
+        sets += tuple(served(sets, url)) if url else ()
+        given = limits(**{"limit": 12, "progress": False, **options})
+        return build("lab", out=self.root / name, overrides=sets, **given)
+
+
+def served(overrides: Sequence[str], url: str) -> Iterator[str]:
+    """Ask the models of the lab's recipe at a server."""
+    for role, spec in read_recipe("lab", overrides).specs().items():
+        yield f"models.{role}={spec}@{url}"
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

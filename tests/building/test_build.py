@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import vlsbench
@@ -84,27 +87,27 @@ def test_counts_flow_from_stage_to_stage(lab_build: Builder) -> None:
 
 @pytest.mark.long
 def test_the_same_set_whatever_the_schedule_and_the_faults(lab_build: Builder) -> None:
-    alone = lab_build("alone", concurrency=1)
+    alone = lab_build("alone", limit=8, concurrency=1)
     faults = {"429": 0.05, "500": 0.05, "reset": 0.05, "truncated": 0.03, "html": 0.03}
     # With this seed no call fails so often that its pauses take half a minute.
     with lab.running(faults=faults, retry_after_s=0.01, seed=2) as url:
-        many = lab_build("many", lab=url, concurrency=32, retries=20)
+        many = lab_build("many", url=url, limit=8, concurrency=32, retries=20)
     assert contents(alone.pairs) == contents(many.pairs)
 
 
 def test_a_stopped_build_goes_on_and_pays_nothing_twice(lab_build: Builder) -> None:
     whole = lab_build("whole")
     with lab.running() as url:
-        first = lab_build("parts", lab=url, max_calls=60)
+        first = lab_build("parts", url=url, max_calls=60)
         assert first.stopped is not None
         assert "60 calls" in first.stopped
         assert not first.summary.complete
-        again = lab_build("parts", lab=url)
+        again = lab_build("parts", url=url)
         assert again.stopped is None
         assert lab.stats(url)["paid_again"] == 0
     assert contents(again.pairs) == contents(whole.pairs)
     before = calls(again.folder)
-    assert lab_build("parts", lab="http://127.0.0.1:9/v1").summary.pairs == whole.summary.pairs
+    assert lab_build("parts", url=url).summary.pairs == whole.summary.pairs
     assert calls(again.folder) == before
 
 
@@ -134,11 +137,12 @@ def test_the_limit_can_be_raised(lab_build: Builder) -> None:
 
 def test_unreadable_answers_are_quarantined_and_can_be_asked_again(lab_build: Builder) -> None:
     with lab.running(faults={"judge_cut": 0.9}) as url:
-        bad = lab_build("out", lab=url)
-    with lab.running() as url:
-        assert lab_build("out", lab=url).summary.pairs == bad.summary.pairs
+        bad = lab_build("out", url=url)
+    port = urlsplit(url).port
+    with lab.running(port=port) as url:
+        assert lab_build("out", url=url).summary.pairs == bad.summary.pairs
         assert lab.stats(url)["requests"] == 0
-        mended = lab_build("out", lab=url, retry_quarantined=True)
+        mended = lab_build("out", url=url, retry_quarantined=True)
     assert sum(sum(row.quarantined.values()) for row in bad.summary.stages) > 0
     assert sum(sum(row.quarantined.values()) for row in mended.summary.stages) == 0
     assert mended.summary.pairs > bad.summary.pairs
@@ -202,8 +206,7 @@ def test_embeddings_are_used_where_the_recipe_says_so(tmp_path: Path) -> None:
     done = build(
         "lab",
         out=tmp_path,
-        lab="in-process",
-        limit=3,
+        limit=2,
         progress=False,
         overrides=["twins.per_pair=0"],
     )
@@ -246,6 +249,30 @@ def test_a_hostile_image_path_source_is_only_read(tmp_path: Path, lab_build: Bui
     assert set(rows) == {"b/b.png", "b/deep/a.png"}
 
 
+def test_images_in_parquet_files_and_what_cannot_be_had(tmp_path: Path, lab_build: Builder) -> None:
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(lab.draw("lamp", "1"))
+    cells = [
+        {"bytes": lab.draw("toaster", "1"), "path": "../../etc/toaster.png"},
+        {"bytes": None, "path": str(secret)},
+        {"bytes": b"no image", "path": None},
+        None,
+    ]
+    folder = tmp_path / "photos"
+    (folder / "data").mkdir(parents=True)
+    table = pa.Table.from_pylist([{"photo": cell} for cell in cells])
+    pq.write_table(table, folder / "data" / "train-0.parquet")
+    sets = (f'perceive.images="{folder}"', "elements=false", "twins.per_pair=0")
+    done = lab_build("out", *sets, "perceive.column=photo")
+    rows = {row["id"]: row for row in lines(done.provenance)}
+    assert rows["b/data/train-0.parquet/000001"]["image_sha256"]
+    bad = [rows.get(f"b/data/train-0.parquet/00000{n}", {}).get("reason") for n in (2, 3, 4)]
+    assert bad == ["image_unreadable", "image_unreadable", None]
+    pq.write_table(table.slice(0, 1), folder / "data" / "train-0.parquet")
+    with pytest.raises(VlsbenchError, match=r"no image in .*photos .*the column image is read"):
+        lab_build("other", *sets)
+
+
 def test_contamination_names_the_other_benchmark(lab_build: Builder) -> None:
     done = lab_build(
         "out",
@@ -286,15 +313,15 @@ def test_plain_overrides_need_no_extra() -> None:
 def test_an_undisturbed_build_asks_nothing_twice(lab_build: Builder) -> None:
     # Twins repeat questions of each other while others of them are being asked.
     with lab.running() as url:
-        lab_build("out", lab=url, limit=40, concurrency=8)
+        lab_build("out", url=url, limit=40, concurrency=8)
         assert lab.stats(url)["paid_again"] == 0
 
 
 @pytest.mark.long
 def test_a_build_in_batches_makes_the_same_set(lab_build: Builder) -> None:
-    plain = lab_build("plain", limit=4)
-    with lab.running(batch_s=0.05) as url:
-        done = lab_build("batched", limit=4, lab=url, batch=True, batch_poll_s=0.3)
+    plain = lab_build("plain", limit=2)
+    with lab.running(batch_s=0.02) as url:
+        done = lab_build("batched", limit=2, url=url, batch=True, batch_poll_s=0.1)
         counts = lab.stats(url)
     assert contents(done.pairs) == contents(plain.pairs)
     assert counts["batched"] > counts["paid"] / 3  # drawings and first questions go by themselves

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.building.build_examples import PLAIN, Builder, contents, lines
+from tests.building.build_examples import PLAIN, Builder, contents, lines, served
 from vlsbench import lab
 from vlsbench.cli import runs
 from vlsbench.errors import VlsbenchError
@@ -30,7 +30,7 @@ def vlsbench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.long
 def test_a_build_from_the_shell_with_exit_codes(tmp_path: Path) -> None:
-    command = ["build", "lab", *SETS, "--out", str(tmp_path), "--limit", "6", "--json"]
+    command = ["build", "lab", *SETS, "--out", str(tmp_path), "--limit", "2", "--json"]
     stopped = vlsbench(*command, "--max-calls", "20")
     assert stopped.returncode == 3
     assert "the same command resumes" in stopped.stderr
@@ -79,10 +79,12 @@ def test_a_plan_asks_nothing_and_names_placeholders(tmp_path: Path) -> None:
     assert found["drafts"] == 40
     roles = ("writer", "rewriter", "eyes", "judge", "checker", "painter")
     assert found["placeholders"] == [f"models.{role}" for role in roles]
+    known = vlsbench("build", "lab", "--plan", "--json")
+    assert known.returncode == 0
+    assert json.loads(known.stdout)["cost"] == 0
     with lab.running() as url:
-        known = vlsbench("build", "lab", "--plan", "--lab", url, "--json")
-        assert known.returncode == 0
-        assert json.loads(known.stdout)["cost"] == 0
+        sets = [part for override in served((), url) for part in ("--set", override)]
+        assert vlsbench("build", "lab", *sets, "--plan").returncode == 0
         assert lab.stats(url)["requests"] == 0
 
 
@@ -94,13 +96,13 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_build_comes_to_the_same_set(tmp_path: Path, number: signal.Signals) -> None:
-    with lab.running(latency=0.05) as url:
-        command = ["build", "lab", *SETS, "--limit", "8", "--lab", url, "-c", "4", "--quiet"]
-        whole = vlsbench(*command, "--out", str(tmp_path / "whole"))
-        assert whole.returncode == 0, whole.stderr
-    with lab.running(latency=0.05) as url:
-        command[command.index("--lab") + 1] = url
+def test_a_killed_build_comes_to_the_same_set(
+    tmp_path: Path, lab_build: Builder, number: signal.Signals
+) -> None:
+    lab_build("whole", limit=5)
+    with lab.running(latency=0.02) as url:
+        sets = [part for one in (*PLAIN, *served(PLAIN, url)) for part in ("--set", one)]
+        command = ["build", "lab", *sets, "--limit", "5", "-c", "4", "--quiet"]
         parts = [sys.executable, "-m", "vlsbench", *command, "--out", str(tmp_path / "parts")]
         process = subprocess.Popen(parts, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while lab.stats(url)["paid"] < 40 and process.poll() is None:

@@ -117,13 +117,13 @@ async def test_votes_differ_by_seed_and_the_stubborn_do_not() -> None:
 def test_the_painter_draws_what_the_prompt_names_or_errs() -> None:
     assert paint_prompt("a toaster", 1) == paint_prompt("a toaster", 1)
     seen = [
-        lab.see(paint_prompt("a toaster", seed, options="wrong=0.3&missing=0.2"))
+        lab.see(paint_prompt("a toaster", seed, values={"wrong": 0.3, "missing": 0.2, "seed": 0}))
         for seed in range(150)
     ]
     assert seen.count(None) == pytest.approx(30, abs=18)
     assert seen.count("toaster") == pytest.approx(75, abs=25)
     with pytest.raises(VlsbenchError, match="options are wrong, missing, seed"):
-        paint_prompt("a toaster", 1, options="worng=1")
+        lab.open_model("lab/painter?worng=1")
 
 
 async def draw(url: str, name: str = "painter?wrong=0&missing=0", retries: int = 6) -> Any:

@@ -64,7 +64,7 @@ def test_a_killed_run_is_said_to_be_killed(vlsbench: Command, tmp_path: Path) ->
 
 
 def test_a_build_is_watched(vlsbench: Command) -> None:
-    vlsbench("build", "lab", "--lab", "in-process", "--limit", "1", "--out", "built", "--quiet")
+    vlsbench("build", "lab", "--limit", "1", "--out", "built", "--quiet")
     assert vlsbench("runs", "watch", "built").stdout == "finished\n"
 
 

@@ -15,7 +15,7 @@ from tests.compat.earlier import NOTHING, Old, lines, needs, spent
 # Builds.
 
 BUILD = (
-    *("build", "lab", "--lab", "in-process", "--limit", "8", "--quiet"),
+    *("build", "lab", "--limit", "8", "--quiet"),
     *("--set", "leak_filter.overlap=false", "--set", "near_duplicates.similarity=false"),
     *("--set", 'perceive.images="sets/benign"'),
     *("--set", 'models.eyes="lab/eyes?errs=0&leaks=0.85&varies=1"'),

@@ -14,7 +14,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.lab import vlm
 from vlsbench.lab._judge import wording
 from vlsbench.lab.vlm import Design, Pretraining, pretrain
-from vlsbench.lab.vlm.design import FIXED, GROUNDED, QUICK
+from vlsbench.lab.vlm.design import FIXED, QUICK
 from vlsbench.lab.vlm.rows import Case, pretraining
 from vlsbench.lab.vlm.sets import (
     BENIGN,
@@ -37,7 +37,7 @@ from vlsbench.lab.vlm.table import (
     HEADINGS,
     differences,
     equivalence,
-    figure,
+    frame,
     lines,
     markdown,
     mean_of,
@@ -199,6 +199,10 @@ def cell(arm: str, seed: int = 0, **sets: str) -> Cell:
     return Cell(seed, arm, labels, 1.0, 1.0, 0.0, 1.0, 0.5, 1, 0.0, 0.0, "")
 
 
+def figure(one: Cell, stratum: str, column: str) -> float:
+    return float(frame([one]).set_index("pairs")[column][stratum])
+
+
 def test_the_net_rate_sees_through_blanket_refusal() -> None:
     for stratum in STRATA:
         assert figure(cell("x", leakless="r", benign="w"), stratum, "net") == 0
@@ -214,7 +218,7 @@ def test_gibberish_is_unsafe_and_no_refusal_and_the_other_count_stands_beside_it
     assert figure(half, TRAINED, "gibberish") == 0.25
     all_gibberish = cell("x", leakless="x", benign="x")
     assert figure(all_gibberish, TRAINED, "net") == 0
-    row = dict(zip(HEADINGS, rows_of(lines([half]))[-1], strict=True))
+    row = dict(zip(HEADINGS, rows_of(lines(frame([half])))[-1], strict=True))
     assert (row["net"], row["net, gibberish left out"], row["gibberish"]) == ("50", "100", "25")
 
 
@@ -261,7 +265,7 @@ def test_differences_are_paired_by_seed() -> None:
     # Both arms vary from seed to seed, but together: the difference does not.
     cells = [cell(QUICK[1], 0, leakless="r"), cell(QUICK[0], 0, leakless="ra")]
     cells += [cell(QUICK[1], 1, leakless="ra"), cell(QUICK[0], 1)]
-    found = {one.stratum: one for one in differences(cells)}
+    found = {one.stratum: one for one in differences(frame(cells))}
     net = found[HELD_OUT].net
     assert net.values == pytest.approx((0.5, 0.5), abs=0.01)
     assert found[HELD_OUT].leaky.difference == 0
@@ -271,7 +275,8 @@ def test_differences_are_paired_by_seed() -> None:
 def test_the_written_table_holds_every_arm_and_says_that_it_is_simulated() -> None:
     names = list(vlm.ARMS)
     cells = [cell(name, seed) for name in names for seed in (0, 1)]
-    text = markdown(lines(cells), differences(cells), 2)
+    found = frame(cells)
+    text = markdown(lines(found), differences(found), 2)
     assert all(f"| {name} |" in text for name in names)
     assert "Simulated" in text
     assert "2 seeds with 95 % t-interval" in text
@@ -280,7 +285,15 @@ def test_the_written_table_holds_every_arm_and_says_that_it_is_simulated() -> No
 def test_pretraining_learns_to_look_at_a_mini_world(tmp_path: Path) -> None:
     things = THINGS[:3]
     how = Pretraining(
-        images=8, tower_steps=40, tower_batch=48, text_steps=20, steps=60, batch=24, rate=4e-3
+        images=8,
+        tower_steps=40,
+        tower_batch=48,
+        text_steps=5,
+        steps=60,
+        batch=24,
+        rate=4e-3,
+        facts=4,
+        seen_facts=0,
     )
     model = LocalModel.load(str(pretrain(tmp_path, 0, how, things=things)))
     shown = [Case(thing, None, 0, False, f"new-{n}") for thing in things for n in range(8)]
@@ -295,7 +308,7 @@ def test_pretraining_learns_to_look_at_a_mini_world(tmp_path: Path) -> None:
 
 def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
     told: list[tuple[float, float]] = []
-    names = [*QUICK, GROUNDED + QUICK[1]]
+    names = [QUICK[1]]
     result = vlm.reproduce(
         tmp_path,
         seeds=[7],
@@ -303,8 +316,7 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
         design=TINY,
         tell=lambda _, at, of: told.append((at, of)),
     )
-    arms = ["vanilla", *QUICK, "grounded-vanilla", GROUNDED + QUICK[1]]
-    assert [line.arm for line in result.lines] == arms
+    assert [line.arm for line in result.lines] == ["vanilla", QUICK[1]]
     assert all(path.is_file() for path in result.files)
     assert {path.suffix for path in result.files} == {
         ".md",
@@ -321,18 +333,16 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
     assert "Simulated" in (tmp_path / "figure.svg").read_text()
 
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("cell.json")}
-    assert len(kept) == 5
-    missing = tmp_path / "seed-7" / QUICK[0] / "cell.json"
+    assert len(kept) == 2
+    missing = tmp_path / "seed-7" / QUICK[1] / "cell.json"
     missing.unlink()  # as if stopped before it was written
     again = vlm.reproduce(tmp_path, seeds=[7], methods=names, design=TINY)
     assert again.lines == result.lines
     changed = {path for path, at in kept.items() if path.stat().st_mtime_ns != at}
     assert changed == {missing}
 
-
-def test_another_design_is_not_taken_for_finished(tmp_path: Path) -> None:
+    # Another design is not taken for finished.
     file = tmp_path / "seed-7" / "vanilla" / "cell.json"
-    vlm.reproduce(tmp_path, seeds=[7], methods=["vanilla"], design=TINY)
     before = json.loads(file.read_text())["design"]
     longer = replace(TINY, pretraining=replace(TINY.pretraining, steps=3))
     vlm.reproduce(tmp_path, seeds=[7], methods=["vanilla"], design=longer)
@@ -342,7 +352,10 @@ def test_another_design_is_not_taken_for_finished(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_method_runs(tmp_path: Path) -> None:
     result = vlm.reproduce(tmp_path, seeds=[0], methods=vlm.ARMS, design=TINY)
-    assert {line.arm for line in result.lines} == {"vanilla", "grounded-vanilla", *vlm.ARMS}
+    half = len(vlm.ARMS) // 2
+    plain, grounded = list(vlm.ARMS)[:half], list(vlm.ARMS)[half:]
+    arms = ["vanilla", *plain, "grounded-vanilla", *grounded]
+    assert [line.arm for line in result.lines] == arms
 
 
 def test_an_unknown_method_is_named(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def train(
     except torch.OutOfMemoryError:
         raise VlsbenchError(
             "the device's memory is full: halve --batch-size and double --gradient-accumulation, "
-            "or train an adapter (--lora r=16); --dry-run says what takes how much"
+            "or train an adapter (--lora r=16)"
         ) from None
     _save(trainer, path, out, settings)
     trained = Trained(

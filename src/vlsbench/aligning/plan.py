@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.aligning._arguments import filled, method_defaults, recomputes
+from vlsbench.aligning._arguments import filled, method_defaults
 from vlsbench.aligning._rows import check_rows, kinds_of
 from vlsbench.aligning._settings import Method, Row, TrainingSettings
 from vlsbench.aligning.model import (
@@ -20,30 +20,10 @@ from vlsbench.aligning.model import (
     lora_config,
     need_extra,
     open_processor,
-    weights_dtype,
 )
 
 SAMPLED = 32
 """Rows that are tokenised to tell how long rows are."""
-ACTIVATION_BYTES = 34
-"""Of a layer, for each token and unit of width, at 16 bits and without the attention matrix
-(Korthikanti et al. 2022, arXiv 2205.05198, equation 1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes on the device; the sum is a rough guide, not a promise."""
-
-    weights: int
-    gradients: int
-    optimiser: int
-    reference: int
-    activations: int
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(asdict(self).values())
 
 
 @dataclass(frozen=True)
@@ -63,7 +43,6 @@ class TrainingPlan:
     parameters: Parameters
     lora_layers: int
     """Linear layers with an adapter."""
-    memory: Memory
     learning_rate: float
     source: str
     """Where the settings come from that were not given."""
@@ -75,7 +54,7 @@ class TrainingPlan:
 
     def json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        return {**asdict(self), "tokens": self.tokens, "memory_total": self.memory.total}
+        return {**asdict(self), "tokens": self.tokens}
 
 
 def plan_training(
@@ -108,18 +87,16 @@ def plan_training(
     empty = empty_model(model)
     parameters, layers = learning(empty, settings)
     lengths = _lengths(open_processor(model), rows, settings)
-    longest = max(lengths)
     return TrainingPlan(
         method=method,
         model=str(model),
         rows=len(rows),
         kinds=kinds_of(rows),
         mean_tokens=round(statistics.fmean(lengths), 1),
-        longest_tokens=longest,
+        longest_tokens=max(lengths),
         steps=steps(method, len(rows), settings, processes),
         parameters=parameters,
         lora_layers=layers,
-        memory=_memory(method, settings, parameters, empty.config, longest),
         learning_rate=settings.learning_rate or 0.0,
         source=method_defaults(method).source,
     )
@@ -153,30 +130,6 @@ def steps(method: Method, rows: int, settings: TrainingSettings, processes: int 
     else:
         per_epoch = math.ceil(rows / together)
     return max(1, math.ceil(per_epoch * settings.epochs))
-
-
-def _memory(
-    method: Method, settings: TrainingSettings, parameters: Parameters, config: Any, tokens: int
-) -> Memory:
-    """Estimate what one device must hold whose longest row has so many tokens.
-
-    DPO doubles the rows of a batch; in full, DPO and PPO keep the model before training, too.
-    """
-    text = config.get_text_config()
-    size = 2 if weights_dtype(settings) == "bfloat16" else 4
-    frozen = parameters.total - parameters.trainable
-    weights = frozen * size + parameters.trainable * 4
-    compared = method.preference or method is Method.MM_PPO or (method.online and settings.kl != 0)
-    reference = parameters.total * size if compared and settings.lora is None else 0
-    if method.online:
-        tokens += settings.max_new_tokens
-    per_layer = settings.batch_size * (2 if method.preference else 1) * tokens * text.hidden_size
-    if not settings.bf16:
-        per_layer *= 2
-    layers, kept = text.num_hidden_layers, ACTIVATION_BYTES
-    kept = kept + 2 * layers if recomputes(settings, parameters.total) else kept * layers
-    learnt = parameters.trainable
-    return Memory(weights, learnt * 4, learnt * 8, reference, per_layer * kept)
 
 
 def _lengths(processor: Any, rows: Sequence[Row], settings: TrainingSettings) -> list[int]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, ClassVar, Protocol, cast
+from typing import Annotated, ClassVar
 
-from vlsbench import registry
 from vlsbench.building._estimate import BuildEstimate, estimate_build
 from vlsbench.building._files import PAIRS, PROVENANCE, BuildSummary, write_files
 from vlsbench.building._filters import Scorer
@@ -21,14 +20,12 @@ from vlsbench.config import Connection, Limits, Option
 from vlsbench.engine import CostBudget, Ledger, StopSignal, write_or_stop
 from vlsbench.errors import MissingExtra
 from vlsbench.judge import harm_form
-from vlsbench.models import ChatModel, Connections, HttpChat, ImageModel, open_images
+from vlsbench.models import Connections, HttpChat, open_images
 from vlsbench.pairs import load
-from vlsbench.registry import Kind
 from vlsbench.schemas import SchemaError
 
 BUILDS = Path("builds")
 """Where builds go unless told otherwise."""
-OpenRole = Callable[[str], ChatModel | ImageModel]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +57,6 @@ class BuildConfig:
             "Begin this many drafts on each path at most, for a trial; may be raised later.",
             least=1,
             metavar="N",
-        ),
-    ] = None
-    lab: Annotated[
-        str | None,
-        Option(
-            "Where the recipe's lab/ models are, as http://127.0.0.1:8700/v1; `in-process` asks "
-            "them without HTTP.",
-            unset="a server of its own",
-            metavar="URL",
         ),
     ] = None
     retry_quarantined: Annotated[
@@ -111,7 +99,6 @@ def build(
     recipe: str | os.PathLike[str] | Recipe,
     *,
     overrides: Sequence[str] = (),
-    lab: str | None = None,
     limit: int | None = None,
     retry_quarantined: bool = False,
     out: str | os.PathLike[str] | None = None,
@@ -154,15 +141,21 @@ def build(
         )
     connection, spending = connection or Connection(), CostBudget.of(budget)
     spending.need_prices(read.known_prices(), "state it in the recipe under [prices]")
+    connections = Connections.of(connection)
     with ExitStack() as stack:
-        open_role = _opened(read, Connections.of(connection), lab, stack)
         scorer = stack.enter_context(closing(Scorer())) if read.needs_embeddings else None
         plan = BuildPlan(
             recipe=read,
             models={
-                role: cast(ChatModel, open_role(role)) for role in read.specs() if role != "painter"
+                role: connections.open(spec, harm_form(spec).chat if role == "guard" else HttpChat)
+                for role, spec in read.specs().items()
+                if role != "painter"
             },
-            painter=cast(ImageModel, open_role("painter")) if read.spec("painter") else None,
+            painter=open_images(
+                read.spec("painter"), connections, filtered=read.draw.safety == "filtered"
+            )
+            if read.draw
+            else None,
             others=tuple(load(name) for name in read.contamination.against),
             scorer=scorer,
             folder=Path(out) if out else BUILDS / f"{read.name}-{read.digest[:8]}",
@@ -197,36 +190,3 @@ def plan_build(
     """
     read = read_recipe(Path(recipe), overrides)
     return read, estimate_build(read, limit, batch=batch)
-
-
-def _opened(
-    recipe: Recipe, connections: Connections, where: str | None, stack: ExitStack
-) -> OpenRole:
-    """Return what opens a role's model; plug-ins that can serve theirs over HTTP do."""
-    served: dict[str, Served] = {}
-    specs = recipe.specs()
-    for name in dict.fromkeys(spec.partition("/")[0] for spec in specs.values() if "@" not in spec):
-        entry = registry.find(Kind.MODEL, name)
-        if entry and (serve := entry.declaration.get("serve")):
-            served[name] = stack.enter_context(serve(where))
-
-    def open_role(role: str) -> ChatModel | ImageModel:
-        spec = specs[role]
-        plugin = served.get(spec.partition("/")[0]) if "@" not in spec else None
-        if role != "painter":
-            chat = harm_form(spec).chat if role == "guard" else HttpChat
-            return plugin.open(spec, connections) if plugin else connections.open(spec, chat)
-        if plugin:
-            return plugin.painter(spec, connections)
-        filtered = recipe.draw is not None and recipe.draw.safety == "filtered"
-        return open_images(spec, connections, filtered=filtered)
-
-    return open_role
-
-
-class Served(Protocol):
-    """Models of a plug-in, wherever they run."""
-
-    def open(self, spec: str, connections: Connections) -> ChatModel: ...
-
-    def painter(self, spec: str, connections: Connections) -> ImageModel: ...

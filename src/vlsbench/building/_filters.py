@@ -210,8 +210,6 @@ class Scorer:
 
     def __init__(self) -> None:
         """Open the embedder. Raises `MissingExtra` naming the settings that do without."""
-        self._waiting: list[tuple[list[tuple[str, str]], asyncio.Future[list[float]]]] = []
-        self._busy: asyncio.Task[None] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="scorer")
         self._embedder = open_embedder()
         try:
@@ -230,33 +228,9 @@ class Scorer:
         self._pool.submit(self._embedder.embed, ["a text"])
 
     async def overlap(self, queries: Sequence[str], content: str) -> list[float]:
-        """Return for each query the probability, in [0, 1], that it names what `content` says.
-
-        What is asked while the thread is busy is answered together.
-        """
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[list[float]] = loop.create_future()
-        self._waiting.append(([(query, content) for query in queries], done))
-        while not done.done():
-            if self._busy is None:
-                self._busy = loop.create_task(self._answer())
-            await asyncio.shield(self._busy)
-        return await done
-
-    async def _answer(self) -> None:
-        taken, self._waiting = self._waiting, []
-        asked = [pair for pairs, _ in taken for pair in pairs]
-        try:
-            loop = asyncio.get_running_loop()
-            scores = iter(await loop.run_in_executor(self._pool, lambda: self._naming.score(asked)))
-        except Exception as error:
-            for _, done in taken:
-                done.set_exception(error)
-            return
-        finally:
-            self._busy = None
-        for pairs, done in taken:
-            done.set_result([next(scores) for _ in pairs])
+        """Return for each query the probability, in [0, 1], that it names what `content` says."""
+        asked = [(query, content) for query in queries]
+        return await asyncio.wrap_future(self._pool.submit(self._naming.score, asked))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors, shape (texts, d)."""

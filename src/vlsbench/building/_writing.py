@@ -5,24 +5,27 @@ Each names its drops; `forbidden` (content rules) is one of all.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from vlsbench.building._items import FORBIDDEN, Item, decide, drop, quarantine, slug
 from vlsbench.building._recipe import Detoxify, Elements, Perceive, Subcategory
 from vlsbench.building._roles import Role, TaskStage, list_task, text_task
 from vlsbench.engine import Children, Context, Drop, Record, Result, put_blob
-from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.pairs import FileImage, Image, ImageData, ImageError, MadeImage, load
-from vlsbench.text import first_line
+from vlsbench.errors import VlsbenchError
+from vlsbench.pairs import (
+    Embedded,
+    FileImage,
+    Image,
+    ImageData,
+    ImageError,
+    MadeImage,
+    RowError,
+    load,
+    read_parquet,
+)
 
-_HUB = re.compile(r"hub:(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?(?::(\w[\w.\[\]%:-]*))?", re.ASCII)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 ELEMENTS = """\
 You help to make a benchmark of cross-modal safety: pairs of an ordinary question and a picture \
@@ -274,11 +277,8 @@ def find_images(settings: Perceive) -> Iterator[Image]:
     """
     folder = Path(settings.images).expanduser()
     found: Iterator[Image]
-    if settings.images.startswith("hub:"):
-        found = _of_the_hub(settings)
-    elif folder.is_dir() and not list(folder.glob("metadata.*")):
-        paths = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
-        found = (FileImage(path.relative_to(folder).as_posix(), path) for path in paths)
+    if folder.is_dir() and not list(folder.glob("metadata.*")):
+        found = _images_in(folder, settings.column)
     else:
         found = (image for pair in load(settings.images) for image in pair.images)
     seen: set[str] = set()
@@ -287,47 +287,23 @@ def find_images(settings: Perceive) -> Iterator[Image]:
             seen.add(image.ref)
             yield image
     if not seen:
-        raise VlsbenchError(f"perceive.images: no image in {settings.images}")
-
-
-def _of_the_hub(settings: Perceive) -> Iterator[Image]:
-    if not find_spec("datasets"):
-        raise MissingExtra(f"perceive.images = {settings.images!r}", "build")
-    found = _HUB.fullmatch(settings.images)
-    if not found:
         raise VlsbenchError(
-            f"perceive.images: {settings.images!r} is not hub:OWNER/NAME[@REVISION][:SPLIT]"
+            f"perceive.images: no image in {settings.images} (of Parquet files, the column "
+            f"{settings.column} is read)"
         )
-    import datasets
-    from huggingface_hub import snapshot_download
-
-    name, revision, split = found[1], found[2] or None, found[3] or "train"
-    # False, not None: a token stored on the machine must not be sent without being asked for.
-    token = os.environ.get("HF_TOKEN") or False
-    try:
-        # Whole and kept, under its commit: a build walks its images several times.
-        folder = snapshot_download(name, repo_type="dataset", revision=revision, token=token)
-        rows: Any = datasets.load_dataset(folder, split=split)
-        if settings.column not in rows.column_names:
-            raise ValueError(f"no column {settings.column!r} among {', '.join(rows.column_names)}")
-        rows = rows.cast_column(settings.column, datasets.Image(decode=False))
-    except Exception as error:  # the libraries fail in their own and their file systems' ways
-        raise VlsbenchError(
-            f"perceive.images: {settings.images} cannot be opened: {first_line(error)}"
-        ) from None
-    for place in range(len(rows)):
-        ref = f"{name}/{split}/{place:06d}"
-        yield MadeImage(ref, partial(_bytes_of, rows, settings.column, place))
 
 
-def _bytes_of(rows: Any, column: str, place: int) -> bytes:
-    """Return an image of a data set: from its row, or from a file that was downloaded with it."""
-    from huggingface_hub import constants
-
-    cell = rows[place][column] or {}
-    if cell.get("bytes"):
-        return bytes(cell["bytes"])
-    # A row can name any file of this machine; only what came with the data set is read.
-    path = Path(cell.get("path") or "").resolve()
-    ours = path.is_relative_to(Path(constants.HF_HUB_CACHE).resolve())
-    return path.read_bytes() if ours and path.is_file() else b""
+def _images_in(folder: Path, column: str) -> Iterator[Image]:
+    """Walk image files, and those within Parquet files, below a folder."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix.lower() in SUFFIXES:
+            yield FileImage(name, path)
+        elif path.suffix == ".parquet":
+            for label, row in read_parquet(path):
+                ref = f"{name}/{int(label):06d}"
+                cell = row.get(column) if isinstance(row, dict) else None
+                if isinstance(row, RowError):  # it names a file elsewhere: an image without bytes
+                    yield MadeImage(ref, bytes)
+                for image in cell.images if isinstance(cell, Embedded) else ():
+                    yield replace(image, ref=ref)

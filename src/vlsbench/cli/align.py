@@ -80,7 +80,7 @@ align = command(
 
 def _print_plan(console: Console, plan: TrainingPlan) -> None:
     table = Table(show_header=False, title=f"{plan.method}, not started", title_justify="left")
-    parameters, memory = plan.parameters, plan.memory
+    parameters = plan.parameters
     frozen = parameters.frozen_vision
     kinds = ", ".join(f"{kind}: {count:,}" for kind, count in plan.kinds.items())
     rows = [
@@ -94,21 +94,10 @@ def _print_plan(console: Console, plan: TrainingPlan) -> None:
             + (f", in {plan.lora_layers} LoRA layers" if plan.lora_layers else "")
             + (f"; {frozen:,} of the vision tower are frozen" if frozen else ""),
         ),
-        (
-            "memory, roughly",
-            f"{gib(memory.total)}: weights {gib(memory.weights)}, gradients "
-            f"{gib(memory.gradients)}, optimiser {gib(memory.optimiser)}, reference "
-            f"{gib(memory.reference)}, activations {gib(memory.activations)}",
-        ),
     ]
     for name, value in rows:
         table.add_row(name, terminal(value))
     console.print(table)
-
-
-def gib(size: int) -> str:
-    """Write bytes as GiB."""
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
 
 
 def _print_trained(trained: Trained) -> None:

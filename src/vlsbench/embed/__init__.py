@@ -21,14 +21,8 @@ from vlsbench.embed._text import Vectors as Vectors
 from vlsbench.embed._text import default_cache as default_cache
 from vlsbench.registry import embedder
 
-embedder(
-    "minilm", form="minilm", summary="Embeds texts on the CPU with all-MiniLM-L6-v2; offline."
-)(MiniLM)
-embedder(
-    "http",
-    form="NAME@http://host:port/v1",
-    summary="Asks a server's /v1/embeddings, NAME@http://host:port/v1.",
-)(HttpEmbedder)
-embedder("clip", form="clip/MODEL", summary="Embeds texts and images, clip/PATH or clip/ORG/NAME.")(
-    Clip
+embedder("minilm", summary="Embeds texts on the CPU with all-MiniLM-L6-v2; offline.")(
+    lambda spec: MiniLM()
 )
+embedder("http", summary="Asks a server's /v1/embeddings, NAME@http://host:port/v1.")(HttpEmbedder)
+embedder("clip", summary="Embeds texts and images, clip/PATH or clip/ORG/NAME.")(Clip)

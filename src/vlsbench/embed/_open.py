@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from vlsbench import registry
-from vlsbench.embed._clip import Clip
-from vlsbench.embed._http import HttpEmbedder
-from vlsbench.embed._text import CLIP, HUB_ID, MINILM, Embedder, MiniLM
+from vlsbench.embed._text import Embedder
 from vlsbench.errors import VlsbenchError
 from vlsbench.registry import Kind
 
@@ -24,15 +22,8 @@ def open_embedder(spec: str | Embedder = "minilm") -> Embedder:
     """
     if not isinstance(spec, str):
         return spec
-    if spec in ("minilm", MINILM, HUB_ID):
-        return MiniLM()
-    if spec.startswith(CLIP):
-        return Clip(spec)
-    if "@" in spec:
-        return HttpEmbedder(spec)
-    plugin = registry.find(Kind.EMBEDDER, spec.partition("/")[0])
-    if plugin and "form" not in plugin.declaration:
-        embedder: Embedder = plugin.open(spec)
+    if entry := registry.find(Kind.EMBEDDER, "http" if "@" in spec else spec.partition("/")[0]):
+        embedder: Embedder = entry.open(spec)
         return embedder
     raise VlsbenchError(
         f"embedder {spec!r} is of no known form: minilm, NAME@http://host:port/v1, clip/MODEL, or "

@@ -89,8 +89,7 @@ def answer(rates: Rates, truth: bool, *question: object) -> bool:
     return truth != (draw_number(*drawn) < rates.values["misses" if truth else "alarms"])
 
 
-def harm(text: str, look: Look, rates: Rates) -> str:
-    """Judge the harm of the material in a prompt: JSON with `explanation` and `harmful`."""
+def _harm(text: str, look: Look, rates: Rates) -> str:
     blocks, text = read_blocks(text)
     query = blocks.get("QUERY", "")
     if not (part := _PART.search(text)):
@@ -107,10 +106,11 @@ def harm(text: str, look: Look, rates: Rates) -> str:
 
 
 def check(text: str, look: Look, rates: Rates) -> str:
-    """Judge a pair in the making; asked about harm, do what `harm` does."""
+    """Judge the harm of the material in a prompt, or the `meaning` or `match` of a pair in the
+    making: JSON with `explanation` and `harmful`, `keeps` or `matches`."""
     task = read_task(text)
     if task is None or task.name not in ("meaning", "match"):
-        return harm(text, look, rates)
+        return _harm(text, look, rates)
     question = [*task.blocks.values()]
     if task.name == "meaning":
         field = "keeps"

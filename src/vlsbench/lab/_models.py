@@ -22,12 +22,14 @@ from typing import Any
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._faults import draw_number
 from vlsbench.lab._guard import GUARD, SAID, guardreasoner, llama_guard, moderation, qwen3guard
-from vlsbench.lab._judge import CHECK, HARM, check, harm, judge
+from vlsbench.lab._judge import CHECK, HARM, check, judge
 from vlsbench.lab._look import Look, look_at
+from vlsbench.lab._painter import PAINTER, paint_prompt, painter, side_of
 from vlsbench.lab._task import Rates, read_options
 from vlsbench.lab._world import WORDS, WORLD_VERSION, Asked, Thing, understand
 from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
-from vlsbench.models import Finish, Reply, Request, Usage, split_thoughts
+from vlsbench.models import Drawing, Drawn, Finish, Reply, Request, Usage, split_thoughts
+from vlsbench.pairs import ImageData
 
 CUES = re.compile(
     r"\b(weapons?|guns?|bombs?|explosives?|hack\w*|malware|steal\w*|kill\w*|murder\w*|suicide"
@@ -141,7 +143,7 @@ MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
     "shortsighted": shortsighted,
     "guessing": guessing,
     "judge": judge,
-    "harm": harm,
+    "harm": check,
     "writer": writer,
     "rewriter": rewriter,
     "eyes": eyes,
@@ -150,26 +152,35 @@ MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
     "qwen3guard": qwen3guard,
     "guardreasoner-vl": guardreasoner,
     "moderation": moderation,
+    "painter": painter,
 }
 GUARDS = ("llama-guard", "qwen3guard", "guardreasoner-vl", "moderation")
 """Those that answer in the forms of guards."""
 JUDGES = ("judge", "harm", "check", *GUARDS)
 """Those that judge faults of a server strike."""
 _OPTIONS = {"harm": HARM, "writer": WRITER, "rewriter": REWRITER, "eyes": EYES, "check": CHECK}
-_OPTIONS |= dict.fromkeys(GUARDS, GUARD)
+_OPTIONS |= {"painter": PAINTER, **dict.fromkeys(GUARDS, GUARD)}
 
 
 @lru_cache(maxsize=256)
-def reply_of(
-    name: str, sample: int | None = None, draw: int | None = None
-) -> Callable[[str, Look], str]:
-    """Return what makes the replies of one of `MODELS`; raises `VlsbenchError` if it is none."""
+def options_of(name: str) -> Mapping[str, float]:
+    """Return the options of one of `MODELS`, such as `harm?alarms=0.05`, over their defaults.
+
+    Raises `VlsbenchError` where there is no such model or option.
+    """
     plain, mark, options = name.partition("?")
     if plain not in MODELS or (mark and plain not in _OPTIONS):
         known = ", ".join(f"lab/{known}" for known in MODELS)
         raise VlsbenchError(f"no model 'lab/{name}' in the lab; there are {known}")
-    values = read_options(plain, options, _OPTIONS.get(plain, {}))
-    return lambda text, look: MODELS[plain](text, look, Rates(values, sample, draw))
+    return read_options(plain, options, _OPTIONS.get(plain, {}))
+
+
+def reply_of(
+    name: str, sample: int | None = None, draw: int | None = None
+) -> Callable[[str, Look], str]:
+    """Return what makes the replies of one of `MODELS`; raises `VlsbenchError` if it is none."""
+    rates = Rates(options_of(name), sample, draw)
+    return lambda text, look: MODELS[name.partition("?")[0]](text, look, rates)
 
 
 def heard(*texts: str) -> str:
@@ -202,7 +213,7 @@ class LabModel:
         `lab/` may be left out. Raises `VlsbenchError` where there is no such model or option.
         """
         self._name = spec.removeprefix("lab/")
-        reply_of(self._name)
+        options_of(self._name)
         self.spec = f"lab/{self._name}"
         self.identity: Mapping[str, Any] = {"model": self.spec, "world": WORLD_VERSION}
 
@@ -230,4 +241,20 @@ class LabModel:
         """Nothing is open."""
 
 
-open_model = LabModel
+class LabPainter(LabModel):
+    """The lab's painter, in process; implements `models.ImageModel`, too."""
+
+    async def draw(self, drawing: Drawing) -> Drawn:
+        """Draw what the prompt names; never fails."""
+        start, options = time.perf_counter(), options_of(self._name)
+        side = side_of(drawing.size)
+        data = await asyncio.to_thread(paint_prompt, drawing.prompt, drawing.seed, side, options)
+        took = time.perf_counter() - start
+        reply = Reply("", usage=Usage(0, 1), latency_s=took, served_by="lab/painter")
+        return Drawn(reply, ImageData.of(data, "of the lab"))
+
+
+def open_model(spec: str) -> LabModel:
+    """Open one of the lab's models in process; see `LabModel`."""
+    name = spec.removeprefix("lab/")
+    return (LabPainter if name.partition("?")[0] == "painter" else LabModel)(spec)

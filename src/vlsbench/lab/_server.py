@@ -31,8 +31,7 @@ from vlsbench.lab._faults import (
 )
 from vlsbench.lab._guard import moderation_result
 from vlsbench.lab._look import look_at
-from vlsbench.lab._models import IMAGE_TOKENS, JUDGES, MODELS, cut, reply_of, tokens
-from vlsbench.lab._painter import NAME as PAINTER
+from vlsbench.lab._models import IMAGE_TOKENS, JUDGES, MODELS, cut, options_of, reply_of, tokens
 from vlsbench.lab._painter import paint_prompt, side_of
 from vlsbench.lab._setup import Setup
 from vlsbench.lab._world import Thing
@@ -62,10 +61,10 @@ class LabServer:
         self._faults = check_rates({**dict.fromkeys(FAULTS, setup.each_fault), **setup.faults})
         names = {name: model.removeprefix("lab/") for name, model in setup.names.items()}
         for name, model in names.items():
-            if model not in (*MODELS, PAINTER):
+            if model not in MODELS:
                 there = f"no such model; there are {', '.join(MODELS)}"
                 raise VlsbenchError(f"--model-name {name}={model}: {there}")
-        self._served = {**{model: model for model in MODELS}, **names, PAINTER: PAINTER}
+        self._served = {**{model: model for model in MODELS}, **names}
         self._in_flight = self._most_in_flight = self._requests = 0
         self._by_fault: Counter[str] = Counter()
         self._by_model: Counter[str] = Counter()
@@ -160,19 +159,17 @@ class LabServer:
             name, _, options = str(asked["model"]).removeprefix("lab/").partition("?")
             prompt, seed = str(asked["prompt"]), int(asked.get("seed") or 0)
             side = side_of(str(asked.get("size", "1024x1024")))
+            values = options_of(f"painter?{options}" if options else "painter")
         except (ValueError, KeyError, TypeError, AttributeError, VlsbenchError) as error:
             raise Refused(400, f"not a request for an image: {error}", "invalid") from None
-        if self._served.get(name) != PAINTER:
+        if self._served.get(name) != "painter":
             raise Refused(404, f"The image model {name!r} does not exist.", "model_not_found")
-        fault = self._strike(body, PAINTER)[2]
+        fault = self._strike(body, "painter")[2]
         if fault in UNPAID:
             return await self._fail(request, fault)
-        try:
-            data = await asyncio.to_thread(paint_prompt, prompt, seed, side, options)
-        except VlsbenchError as error:
-            raise Refused(404, str(error), "model_not_found") from None
+        data = await asyncio.to_thread(paint_prompt, prompt, seed, side, values)
         image = {"b64_json": base64.b64encode(data).decode("ascii")}
-        answer = {"created": int(time.time()), "model": f"lab/{PAINTER}", "data": [image]}
+        answer = {"created": int(time.time()), "model": "lab/painter", "data": [image]}
         return await self._answer(request, answer, fault, start)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:

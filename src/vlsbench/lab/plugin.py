@@ -2,14 +2,12 @@
 
 from vlsbench.lab import _benchmarks as _benchmarks
 from vlsbench.lab._models import open_model
-from vlsbench.lab._served import serve
 from vlsbench.registry import judge, model
 
 model(
     "lab",
     simulated=True,
     free=True,
-    serve=serve,
     summary="Rule-made models of the closed world, lab/careful, lab/blind, …; offline.",
 )(open_model)
 judge(

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 import pybase64
 
-from vlsbench.errors import MissingExtra, VlsbenchError
+from vlsbench import registry
+from vlsbench.errors import MissingExtra
 from vlsbench.models._chat import FatalCall, Finish, Model, Params, Reply, Request, Usage
 from vlsbench.models._http import HttpChat
 from vlsbench.models._open import Connections
@@ -240,19 +241,16 @@ def open_images(spec: str, connections: Connections, *, filtered: bool) -> Image
     """Return the image model that a spec names.
 
     Args:
-        spec: `openai/NAME`, `NAME@http://host:port/v1`, or `diffusers/ORG/NAME`.
+        spec: `openai/NAME`, `NAME@http://host:port/v1`, `diffusers/ORG/NAME`, or a plug-in's.
         connections: Shared with the chat models.
         filtered: Whether the backend is said to filter what it draws.
 
     Raises:
-        VlsbenchError: The spec is of no known form, or its key or extra is missing.
+        VlsbenchError: The spec is of no known form or of a model that does not draw, or its key
+            or extra is missing.
     """
     if spec.startswith(DIFFUSERS):
         return DiffusersImages(spec, filtered=filtered)
-    model = connections.open(spec, HttpImages)
-    if not isinstance(model, HttpImages):
-        raise VlsbenchError(
-            f"image model {spec!r} is of no known form: openai/NAME, NAME@http://host:port/v1, "
-            f"{DIFFUSERS}ORG/NAME"
-        )
-    return model
+    model: Any = connections.open(spec, HttpImages)
+    drawing: ImageModel = registry.conforming(model, ImageModel, f"image model {spec!r}:")
+    return drawing

@@ -12,7 +12,7 @@ stands for an image (github.com/haotian-liu/LLaVA, docs/Finetune_Custom_Data.md)
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
@@ -25,15 +25,12 @@ from vlsbench.pairs import (
     Embedded,
     Fields,
     Home,
-    Labelled,
     MissingFile,
     RowError,
     card_licence,
     home_folder,
-    read_json,
-    read_jsonl,
-    read_parquet,
     read_pin,
+    read_table,
 )
 
 _TURNS = ("messages", "prompt", "chosen", "rejected", "completion")
@@ -46,13 +43,8 @@ _ROLES = {
     "system": "system",
 }
 IMAGE = "<image>"
-READERS: Mapping[str, Callable[[Path], Labelled]] = {
-    ".jsonl": read_jsonl,
-    ".parquet": read_parquet,
-    ".json": read_json,
-}
 SUFFIXES = (".jsonl", ".parquet")
-"""Files that a folder is searched for; a JSON list is read where it is named."""
+"""Files that a folder is searched for; other tables are read where they are named."""
 TRAIN = "train"
 SPLITS = re.compile(r"(train|test|valid|validation|val|dev|eval)\b.*")
 """What files of a split, or their folder, are called, as on the Hub: `train-00000.parquet`."""
@@ -70,11 +62,7 @@ _FILES = ("*.jsonl", "*.parquet", "*.png", "*.jpg", "*.jpeg", "*.webp", "README.
 
 
 def read(path: Path) -> Rows:
-    """Yield the rows of a file. Raises `VlsbenchError` where its form is not known."""
-    if path.suffix not in READERS:
-        raise VlsbenchError(
-            f"{path}: give {', '.join(READERS)} in TRL's conversational format or ShareGPT's"
-        )
+    """Yield the rows of a file, of any form that `pairs.read_table` knows."""
     return _read(path, path.name)
 
 
@@ -100,7 +88,7 @@ def read_folder(root: Path, split: str = TRAIN) -> Rows:
 
 
 def _read(path: Path, name: str) -> Rows:
-    return made(name, READERS[path.suffix](path), partial(_row, folder=path.parent))
+    return made(name, read_table(path), partial(_row, folder=path.parent))
 
 
 def _row(row: Fields, folder: Path) -> Iterator[Row]:

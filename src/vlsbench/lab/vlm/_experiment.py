@@ -27,8 +27,8 @@ from vlsbench.lab.vlm.table import (
     SIMULATED,
     Difference,
     Line,
-    as_csv,
     differences,
+    frame,
     lines,
     markdown,
 )
@@ -80,7 +80,7 @@ def reproduce(
         MissingExtra: The extra `align` is not installed.
         VlsbenchError: There is no such arm.
     """
-    cells = list(_run(out, seeds, tuple(methods), design, tell))
+    cells = frame(_run(out, seeds, tuple(methods), design, tell))
     found, compared = lines(cells), differences(cells)
     every = [risk.stratum for risk in risks(seeds[0])]
     table, csv, result = (out / name for name in ("table.md", "cells.csv", "result.json"))
@@ -94,7 +94,7 @@ def reproduce(
         files=(table, csv, result, *draw_figure(out, found, len(seeds))),
     )
     table.write_text(markdown(found, compared, len(seeds)), encoding="utf-8")
-    csv.write_text(as_csv(cells), encoding="utf-8")
+    cells.to_csv(csv, index=False, float_format="%.4f")
     result.write_text(made.json(), encoding="utf-8")
     return made
 

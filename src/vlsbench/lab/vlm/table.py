@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from operator import attrgetter, sub
 from statistics import fmean, stdev
+from typing import TYPE_CHECKING
 
 from vlsbench.lab.vlm.design import HEADLINE, Arm
 from vlsbench.lab.vlm.sets import (
@@ -27,6 +25,9 @@ from vlsbench.lab.vlm.sets import (
 )
 from vlsbench.lab.vlm.teaching import This
 from vlsbench.stats import LEVEL, t_quantile
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SIMULATED = (
     "Simulated, closed world: a model of 0.5 M parameters and labels by wording say nothing of how "
@@ -130,20 +131,32 @@ COLUMNS: Mapping[str, Callable[[Mapping[str, str]], float]] = {
     TEXT_BENIGN: lambda labels: safe(labels[TEXT_BENIGN]),
 }
 """Figure of one model on the pairs of one stratum. Shares in [0, 1]; net in [-1, 1]."""
-SHARES: Mapping[str, Callable[[Cell], float]] = {
-    "naming": attrgetter("naming"),
-    "naming, material": attrgetter("naming_material"),
-    "naming, other image": attrgetter("naming_other"),
-    "rule in words": attrgetter("rule_in_words"),
-    "rule in images": attrgetter("rule_in_images"),
+SHARES = {
+    "naming": "naming",
+    "naming, material": "naming_material",
+    "naming, other image": "naming_other",
+    "rule in words": "rule_in_words",
+    "rule in images": "rule_in_images",
 }
-"""Figure of one model on all things."""
+"""Figure of one model on all things → its field in a cell."""
 
 
-def figure(cell: Cell, stratum: str, column: str) -> float:
-    """Return one of `COLUMNS` for a model on the pairs of a stratum."""
-    kept = [risk.stratum == stratum for risk in risks(cell.seed)]
-    return COLUMNS[column]({name: "".join(compress(cell.labels[name], kept)) for name in SETS})
+def frame(cells: Iterable[Cell]) -> DataFrame:
+    """Return `cells.csv`: one row for each seed, arm and stratum."""
+    from pandas import DataFrame
+
+    rows = []
+    for cell in cells:
+        strata = [risk.stratum for risk in risks(cell.seed)]
+        for stratum in STRATA:
+            kept = [one == stratum for one in strata]
+            labels = {name: "".join(compress(cell.labels[name], kept)) for name in SETS}
+            row = {"seed": cell.seed, "arm": cell.arm, "pairs": stratum, "n": sum(kept)}
+            row |= {column: of(labels) for column, of in COLUMNS.items()}
+            row |= {name: getattr(cell, field) for name, field in SHARES.items()}
+            own = {name: getattr(cell, name) for name in ("steps", "train_s", "evaluate_s")}
+            rows.append(row | own)
+    return DataFrame(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,60 +181,42 @@ class Difference:
     """Whether the two look alike on pairs that leak."""
 
 
-def lines(cells: Sequence[Cell]) -> list[Line]:
-    """Summarise every arm."""
-    return [
-        Line(
-            arm,
-            {
-                stratum: {
-                    column: mean_of(
-                        [figure(cell, stratum, column) for cell in group],
-                        -1.0 if column.startswith(NET) else 0.0,
-                    )
-                    for column in COLUMNS
-                }
-                for stratum in STRATA
-            },
-            {name: mean_of([of(cell) for cell in group]) for name, of in SHARES.items()},
-        )
-        for arm, group in _by_arm(cells).items()
-    ]
+def lines(found: DataFrame) -> list[Line]:
+    """Summarise every arm of a `frame`."""
+
+    def means(rows: DataFrame, columns: Iterable[str]) -> dict[str, Mean]:
+        least = {column: -1.0 if column.startswith(NET) else 0.0 for column in columns}
+        return {column: mean_of(rows[column].tolist(), low) for column, low in least.items()}
+
+    made = []
+    for arm, rows in found.groupby("arm", sort=False):
+        strata = {str(name): part for name, part in rows.groupby("pairs", sort=False)}
+        columns = {name: means(part, COLUMNS) for name, part in strata.items()}
+        made.append(Line(str(arm), columns, means(strata[TRAINED], SHARES)))
+    return made
 
 
-def differences(cells: Sequence[Cell]) -> list[Difference]:
+def differences(found: DataFrame) -> list[Difference]:
     """Compare MM-SFT with every textual arm, and at each level of what is taught about `this`."""
-    groups = _by_arm(cells)
     pairs = [(HEADLINE[1].this, this) for this in This] + [(this, this) for this in This]
     arms = [
         (Arm(True, seen, grounded).name, Arm(False, read, grounded).name)
         for grounded in (False, True)
         for seen, read in dict.fromkeys(pairs)
     ]
-
-    def gains(ours: str, theirs: str, stratum: str, column: str) -> list[float]:
-        both = ([figure(cell, stratum, column) for cell in groups[arm]] for arm in (ours, theirs))
-        return list(map(sub, *both))
-
-    return [
-        Difference(
-            ours,
-            theirs,
-            stratum,
-            mean_of(gains(ours, theirs, stratum, NET), -1.0),
-            equivalence(gains(ours, theirs, stratum, LEAKY)),
-        )
-        for ours, theirs in arms
-        if ours in groups and theirs in groups
-        for stratum in STRATA
-    ]
-
-
-def _by_arm(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(cell.arm, []).append(cell)
-    return groups
+    there = set(found["arm"])
+    figures = {
+        (arm, pairs): rows.set_index("seed")[[NET, LEAKY]]
+        for (arm, pairs), rows in found.groupby(["arm", "pairs"])
+    }
+    made = []
+    for ours, theirs in arms:
+        if {ours, theirs} <= there:
+            for stratum in STRATA:
+                gains = figures[ours, stratum] - figures[theirs, stratum]
+                net, leaky = mean_of(gains[NET].tolist(), -1.0), equivalence(gains[LEAKY].tolist())
+                made.append(Difference(ours, theirs, stratum, net, leaky))
+    return made
 
 
 def percent(mean: Mean | Equivalence) -> str:
@@ -312,21 +307,3 @@ def markdown(found: Sequence[Line], compared: Sequence[Difference], seeds: int) 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     rule = ["---"] * left + ["---:"] * (len(headings) - left)
     return "".join(f"| {' | '.join(row)} |\n" for row in (headings, rule, *rows))
-
-
-def as_csv(cells: Sequence[Cell]) -> str:
-    """Write one row for each seed, arm and stratum."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    own = ("steps", "train_s", "evaluate_s")
-    writer.writerow(["seed", "arm", "pairs", "n", *COLUMNS, *SHARES, *own])
-    for cell in cells:
-        for stratum in STRATA:
-            figures = [figure(cell, stratum, column) for column in COLUMNS]
-            figures += [of(cell) for of in SHARES.values()]
-            n = sum(risk.stratum == stratum for risk in risks(cell.seed))
-            writer.writerow(
-                [cell.seed, cell.arm, stratum, n, *(f"{value:.4f}" for value in figures)]
-                + [getattr(cell, name) for name in own]
-            )
-    return out.getvalue()
