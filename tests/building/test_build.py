@@ -13,7 +13,7 @@ import pytest
 import vlsbench
 from tests.building.build_examples import PLAIN, Builder, contents, lines
 from vlsbench import lab
-from vlsbench.building import build
+from vlsbench.building import build, read_recipe
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output, verify_run
@@ -303,9 +303,17 @@ def test_quota_is_filled_in_the_order_of_the_ids(lab_build: Builder) -> None:
             assert all(other["id"] < row["id"] for other in before)
 
 
-def test_plain_overrides_need_no_extra() -> None:
-    from vlsbench.building import read_recipe
+def test_models_of_the_caller_stand_in_for_those_of_the_recipe(lab_build: Builder) -> None:
+    roles = read_recipe("lab", PLAIN).specs()
+    mine = {role: lab.open_model(spec) for role, spec in roles.items()}
+    nobody = [f"models.{role}=<mine>" for role in roles]
+    done = lab_build("mine", *nobody, models=mine)
+    assert contents(done.pairs) == contents(lab_build("named").pairs)
+    with pytest.raises(VlsbenchError, match="lacks draw"):
+        lab_build("none", models={"painter": mine["writer"]})
 
+
+def test_plain_overrides_need_no_extra() -> None:
     assert not read_recipe("lab", PLAIN).needs_embeddings
     assert read_recipe("lab").needs_embeddings
 

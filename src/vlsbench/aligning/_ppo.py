@@ -62,15 +62,9 @@ class ActorCritic(nn.Module):
     def forward(
         self, inputs: dict[str, Tensor], answers: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Look at prompts with their answers.
+        """Return each answer token's log-probability, the value before it, and the entropy there.
 
-        Args:
-            inputs: Of the policy; the answers are the last columns of `input_ids`.
-            answers: Their tokens (answers × tokens).
-            temperature: At which they were sampled.
-
-        Returns:
-            Log-probability of each token, the value before it, and the entropy there.
+        `answers` (answers × tokens), sampled at `temperature`, are the last columns of `inputs`.
         """
         chosen, hidden, entropy = _answers_under(self.policy, inputs, answers, temperature)
         values = self.value_head(hidden.to(self.value_head.weight.dtype)).squeeze(-1).float()

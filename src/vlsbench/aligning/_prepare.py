@@ -132,10 +132,6 @@ def align(
 def open_training(config: AlignConfig, say: Say = lambda line: None) -> Prepared:
     """Open data and settings of a training, and look whether it may be done.
 
-    Args:
-        config: What is trained, and how.
-        say: Is told what deserves attention.
-
     Raises:
         BadRows: Some rows cannot be used; lists every one.
         VlsbenchError: Anything else that the caller can mend.

@@ -75,13 +75,13 @@ def train(
     need_reward(method, reward)
     check_rows(method, rows, settings, name)
     need_extra()
+    identity = _identity(method, str(model), rows, settings)
+    checkpoint = _checkpoint(out, identity, resume=settings.resume)
     stay_quiet()
     import torch
 
     from vlsbench.aligning._trainers import Notes, open_trainer
 
-    identity = _identity(method, str(model), rows, settings)
-    checkpoint = _checkpoint(out, identity, resume=settings.resume)
     out.mkdir(parents=True, exist_ok=True)
     _write(out, identity, finished=False)
     started = time.monotonic()

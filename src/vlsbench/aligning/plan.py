@@ -66,15 +66,9 @@ def plan_training(
     name: str = "rows",
     processes: int = 1,
 ) -> TrainingPlan:
-    """Say what a training would be.
+    """Say what `train` with the same arguments, on so many `processes`, would be.
 
-    Args:
-        method: How.
-        model: Path or Hub id; its configuration and processor are read, never its weights.
-        rows: The data.
-        settings: How to train.
-        name: What to call the data in errors.
-        processes: Devices that share the work.
+    Of the model, configuration and processor are read, never the weights.
 
     Raises:
         BadRows: Some rows do not fit the method.

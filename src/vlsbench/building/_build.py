@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from vlsbench.building._estimate import BuildEstimate, estimate_build
 from vlsbench.building._files import PAIRS, PROVENANCE, BuildSummary, write_files
@@ -98,6 +98,7 @@ class Build:
 def build(
     recipe: str | os.PathLike[str] | Recipe,
     *,
+    models: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
     limit: int | None = None,
     retry_quarantined: bool = False,
@@ -114,6 +115,7 @@ def build(
 
     Args:
         recipe: May be one that was read.
+        models: Role → a `ChatModel`, or of `painter` an `ImageModel`, in place of the recipe's.
         budget: May be one that is being spent.
         progress: Show a progress bar on standard error.
         before: Called with the plan and its estimate before anything is asked.
@@ -128,7 +130,8 @@ def build(
         VlsbenchError: Anything else that the caller can mend.
     """
     read = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe), overrides)
-    if waiting := read.placeholders():
+    given = models or {}
+    if waiting := [key for key in read.placeholders() if key.partition(".")[2] not in given]:
         raise SchemaError(
             f"{read.file}: {waiting[0]}: is still a placeholder: name a model, here or with --set"
             + (f" (also {', '.join(waiting[1:])})" if waiting[1:] else "")
@@ -147,12 +150,16 @@ def build(
         plan = BuildPlan(
             recipe=read,
             models={
-                role: connections.open(spec, harm_form(spec).chat if role == "guard" else HttpChat)
+                role: connections.open(
+                    given.get(role, spec), harm_form(spec).chat if role == "guard" else HttpChat
+                )
                 for role, spec in read.specs().items()
                 if role != "painter"
             },
             painter=open_images(
-                read.spec("painter"), connections, filtered=read.draw.safety == "filtered"
+                given.get("painter", read.spec("painter")),
+                connections,
+                filtered=read.draw.safety == "filtered",
             )
             if read.draw
             else None,

@@ -237,11 +237,12 @@ class DiffusersImages:
         self._pool.shutdown(wait=False)
 
 
-def open_images(spec: str, connections: Connections, *, filtered: bool) -> ImageModel:
+def open_images(spec: str | ImageModel, connections: Connections, *, filtered: bool) -> ImageModel:
     """Return the image model that a spec names.
 
     Args:
-        spec: `openai/NAME`, `NAME@http://host:port/v1`, `diffusers/ORG/NAME`, or a plug-in's.
+        spec: `openai/NAME`, `NAME@http://host:port/v1`, `diffusers/ORG/NAME`, or a plug-in's; a
+            model is returned as it is.
         connections: Shared with the chat models.
         filtered: Whether the backend is said to filter what it draws.
 
@@ -249,8 +250,8 @@ def open_images(spec: str, connections: Connections, *, filtered: bool) -> Image
         VlsbenchError: The spec is of no known form or of a model that does not draw, or its key
             or extra is missing.
     """
-    if spec.startswith(DIFFUSERS):
+    if isinstance(spec, str) and spec.startswith(DIFFUSERS):
         return DiffusersImages(spec, filtered=filtered)
-    model: Any = connections.open(spec, HttpImages)
+    model: Any = connections.open(spec, HttpImages) if isinstance(spec, str) else spec
     drawing: ImageModel = registry.conforming(model, ImageModel, f"image model {spec!r}:")
     return drawing

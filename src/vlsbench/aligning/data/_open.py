@@ -50,14 +50,7 @@ def open_data(
     skip_bad: bool = False,
     limit: int | None = None,
 ) -> Data:
-    """Open one or more sets as the rows that a method learns from.
-
-    Args:
-        specs: As `AlignConfig.data` takes them.
-        method: Decides which rows are made of a published set.
-        accept_licence: Take sets whose licence restricts training.
-        skip_bad: Leave unusable rows out rather than raise.
-        limit: Rows to take of each set, from its beginning.
+    """Open one or more sets as the rows that a method learns from; see `AlignConfig`.
 
     Raises:
         BadRows: Some rows cannot be used; lists every one, of all sets.

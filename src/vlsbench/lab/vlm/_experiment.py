@@ -73,8 +73,6 @@ def reproduce(
         out: Folder for the models, the cells and the results.
         seeds: Each pre-trains vanilla models of its own and aligns them by every arm.
         methods: Names of arms.
-        design: How long everything is trained.
-        tell: Is told how far it is.
 
     Raises:
         MissingExtra: The extra `align` is not installed.

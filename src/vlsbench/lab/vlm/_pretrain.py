@@ -63,20 +63,10 @@ def pretrain(
     things: Sequence[Thing] = THINGS,
     progress: Progress = lambda done, of: None,
 ) -> Path:
-    """Make a model and teach it to be helpful.
+    """Make a model and teach it to be helpful; return the folder, in plain Hugging Face format.
 
-    Args:
-        folder: Where the model goes, in plain Hugging Face format.
-        seed: Of the weights, the images and the order.
-        how: How long.
-        things: What its images and requests are about.
-        progress: Is told how far it is.
-
-    Returns:
-        The folder.
-
-    Raises:
-        MissingExtra: torch or transformers is not installed.
+    `seed` decides weights, images and order; `things` are what images and requests are about.
+    Raises `MissingExtra` where torch or transformers is not installed.
     """
     school = _School(seed, how, things, progress)
     school.teach_tower()
