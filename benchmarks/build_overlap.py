@@ -47,7 +47,7 @@ async def stage_after_stage(plan: BuildPlan, width: int) -> None:
     """Make the calls of path A with a barrier after every stage."""
     stop = StopSignal()
     with Ledger.write(plan.run) as ledger:
-        budget = Budget(stop, None, None, plan.prices)
+        budget = Budget(stop, None, None, plan.recipe.known_prices())
         context = RunContext(ledger, (), budget, stop, Tally())
         (path,) = stages_of(plan).paths
         records: Sequence[Record] = list(path.records())

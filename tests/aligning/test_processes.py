@@ -26,14 +26,31 @@ def write(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-def train(method: str, tiny: Path, rows: Path, out: Path, batch: int, *launch: str) -> str:
+REWARDS = """
+from vlsbench.registry import reward
+
+@reward("long")
+def long(spec):
+    return lambda rows, answers: [float(len(answer)) for answer in answers]
+
+@reward("short")
+def short(spec):
+    return lambda rows, answers: [-float(len(answer)) for answer in answers]
+"""
+
+
+def train(
+    method: str, tiny: Path, rows: Path, out: Path, batch: int, *launch: str, reward: str = ""
+) -> str:
     """Train for two steps in processes of its own; returns what was printed."""
+    plugin = rows.with_name("rewards.py")
+    plugin.write_text(REWARDS)
     done = subprocess.run(
         [
             *(sys.executable, *launch, "-m", "vlsbench", "align", method, "--model", str(tiny)),
             *("--data", str(rows), "--out", str(out), "--max-steps", "2", "--lr", "0.01"),
             *("--batch-size", str(batch), "--json"),
-            *(("--reward", "offline") if method == "mm-ppo" else ()),
+            *(("--plugin", str(plugin), "--reward", reward) if reward else ()),
         ],
         capture_output=True,
         text=True,
@@ -80,7 +97,7 @@ def test_two_processes_learn_what_one_with_both_their_rows_learns(
 @pytest.mark.slow
 def test_ppo_in_two_processes_samples_and_writes_once(tiny: Path, tmp_path: Path) -> None:
     rows = write(tmp_path, prompt_rows())
-    printed = train("mm-ppo", tiny, rows, tmp_path / "out", 2, *LAUNCH)
+    printed = train("mm-ppo", tiny, rows, tmp_path / "out", 2, *LAUNCH, reward="offline")
     assert json.loads(printed)["steps"] == 2
     first, second = steps(tmp_path / "out")
     assert -1 <= first["reward"] <= 1
@@ -88,3 +105,14 @@ def test_ppo_in_two_processes_samples_and_writes_once(tiny: Path, tmp_path: Path
     assert json.loads((tmp_path / "out" / "align.json").read_text())["finished"]
     before, after = weights(tiny), weights(tmp_path / "out")
     assert any((before[name] != after[name]).any() for name in before)
+
+
+@pytest.mark.slow
+def test_ppo_in_two_processes_of_one_answer_each_heeds_its_reward(
+    tiny: Path, tmp_path: Path
+) -> None:
+    rows = write(tmp_path, prompt_rows())
+    for reward in ("long", "short"):
+        train("mm-ppo", tiny, rows, tmp_path / reward, 1, *LAUNCH, reward=reward)
+    one, other = weights(tmp_path / "long"), weights(tmp_path / "short")
+    assert any((one[name] != other[name]).any() for name in one)

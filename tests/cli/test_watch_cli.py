@@ -64,7 +64,8 @@ def test_a_killed_run_is_said_to_be_killed(vlsbench: Command, tmp_path: Path) ->
 
 
 def test_a_build_is_watched(vlsbench: Command) -> None:
-    vlsbench("build", "lab", "--limit", "1", "--out", "built", "--quiet")
+    plain = ("--set", "leak_filter.overlap=false", "--set", "near_duplicates.similarity=false")
+    vlsbench("build", "lab", *plain, "--limit", "1", "--out", "built", "--quiet")
     assert vlsbench("runs", "watch", "built").stdout == "finished\n"
 
 

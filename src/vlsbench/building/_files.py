@@ -20,7 +20,7 @@ from vlsbench.building._items import Item, Step
 from vlsbench.building._recipe import Recipe
 from vlsbench.engine import Ledger, Outcome
 from vlsbench.evaluation import Spend, spend_by_role
-from vlsbench.files import whole_folder, write_json, write_jsonl
+from vlsbench.files import whole_folder, write_json, write_jsonl, write_text
 from vlsbench.registry import is_simulated
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_interval
@@ -50,7 +50,7 @@ def write_files(
     counts = _Counts()
     write_jsonl(map(counts.add, _lines(ledger)), folder / PROVENANCE)
     given = "".join(f"# --set {override}\n" for override in overrides)
-    (folder / "recipe.toml").write_text(recipe.text + given, "utf-8")
+    write_text(recipe.text + given, folder / "recipe.toml")
     summary = _summary(counts, ledger, recipe)
     write_json(summary, folder / SUMMARY)
     return summary

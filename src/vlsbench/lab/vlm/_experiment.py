@@ -17,7 +17,7 @@ from typing import Any
 
 from vlsbench.aligning import Progress, train
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import write_json
+from vlsbench.files import write_json, write_text
 from vlsbench.lab.vlm._figure import draw_figure
 from vlsbench.lab.vlm._make import one_thread
 from vlsbench.lab.vlm._pretrain import pretrain
@@ -91,9 +91,9 @@ def reproduce(
         differences=tuple(compared),
         files=(table, csv, result, *draw_figure(out, found, len(seeds))),
     )
-    table.write_text(markdown(found, compared, len(seeds)), encoding="utf-8")
-    cells.to_csv(csv, index=False, float_format="%.4f")
-    result.write_text(made.json(), encoding="utf-8")
+    write_text(markdown(found, compared, len(seeds)), table)
+    write_text(cells.to_csv(index=False, float_format="%.4f"), csv)
+    write_text(made.json(), result)
     return made
 
 
