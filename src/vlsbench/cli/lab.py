@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import typer
 
 from vlsbench import lab
 from vlsbench.cli._config import AsJson, command
 from vlsbench.cli._print import print_json
-from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import Setup
 
@@ -24,16 +23,7 @@ app = typer.Typer(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServeConfig(Setup):
-    """The settings of `vlsbench lab serve`."""
-
-    PANEL: ClassVar[str] = Setup.PANEL
-
-    port: Annotated[int, Option("Port; 0 takes any free one and prints it.")] = 8700
-
-
-def _serve(config: ServeConfig, *, as_json: bool) -> None:
+def _serve(config: Setup, *, as_json: bool) -> None:
     """Serve the lab's models as an OpenAI-compatible API, with faults on demand.
 
     Models: `lab/helpful` always answers, `lab/blind` sees the risks that the text tells,
@@ -72,7 +62,7 @@ async def _until_stopped(setup: Setup, as_json: bool) -> None:
         await stop.wait()
 
 
-app.command("serve")(command(ServeConfig, _serve, quiet=False))
+app.command("serve")(command(Setup, _serve, quiet=False))
 
 
 @app.command()

@@ -338,7 +338,7 @@ def running(
     Args:
         faults: Fault → rate.
         latency: Seconds before an answer.
-        setup: Further fields of `Setup`.
+        setup: Further fields of `Setup`; any free `port` unless told otherwise.
 
     Yields:
         The base URL, such as `http://127.0.0.1:41234/v1`.
@@ -354,7 +354,7 @@ def running(
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
     try:
-        setting = Setup(faults=faults or {}, latency_s=latency, **setup)
+        setting = Setup(faults=faults or {}, latency_s=latency, **{"port": 0, **setup})
         yield wait(stack.enter_async_context(serving(setting)))
     finally:
         wait(stack.aclose())

@@ -18,7 +18,7 @@ class Setup:
     PANEL: ClassVar[str] = "Server"
 
     host: Annotated[str, Option("Address to listen on.")] = "127.0.0.1"
-    port: Annotated[int, Option("Port; 0 takes any free one and prints it.")] = 0
+    port: Annotated[int, Option("Port; 0 takes any free one and prints it.")] = 8700
     latency_s: Annotated[
         float, Option("Seconds to an answer; errors come at once.", ("--latency",), least=0)
     ] = 0.0
