@@ -249,6 +249,8 @@ def test_a_judge_model_rewards_over_http() -> None:
         rows = [{"prompt": [{"role": "user", "content": ASK}], "images": [image]}]
         scores = reward(rows, ["I'm sorry, but I can't help with that."])
     assert scores == [0.5]
+    mine = open_reward(lab.open_model("lab/judge"))
+    assert mine(rows, ["I'm sorry, but I can't help with that."]) == [0.5]
 
 
 def test_every_method_says_where_its_defaults_come_from() -> None:

@@ -81,14 +81,16 @@ def shown_image(image: object) -> ImageData:
     return ImageData.of(image_bytes(image), "sample")
 
 
-def by_reward_model(path: str) -> Reward:
-    """Return the score of a reward model: a sequence classifier with one output.
+@registry.reward("rm")
+def _by_model(spec: str) -> Reward:
+    """Asks a reward model, `rm:PATH`: a sequence classifier with one output.
 
     It reads the words of prompt and answer; images it does not see.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    path = spec.removeprefix("rm:")
     try:
         model = AutoModelForSequenceClassification.from_pretrained(path).eval()
         tokenizer = AutoTokenizer.from_pretrained(path)
@@ -121,30 +123,25 @@ def _render(tokenizer: Any, query: str, answer: str) -> str:
     return f"{query}\n{answer}"
 
 
-@registry.reward("offline")
-def _offline(spec: str) -> Reward:
-    """Rewards wording that refuses or warns; needs no model, and is easily fooled."""
-    return by_wording
+registry.reward(
+    "offline",
+    summary="Rewards wording that refuses or warns; needs no model, and is easily fooled.",
+)(lambda spec: by_wording)
 
 
-@registry.reward("rm")
-def _model(spec: str) -> Reward:
-    """Asks a reward model, `rm:PATH`: a sequence classifier with one output."""
-    return by_reward_model(spec.removeprefix("rm:"))
-
-
-def open_reward(name: str) -> Reward:
+def open_reward(name: str | ChatModel) -> Reward:
     """Return the reward that a name stands for.
 
     Args:
         name: `offline`; `rm:PATH` for a reward model; the name of a registered reward, with what it
             wants to know after `:` or `/`; anything else is the spec of a judge model
-            (`openai/gpt-4o`, `NAME@http://host:port/v1`).
+            (`openai/gpt-4o`, `NAME@http://host:port/v1`), or is the judge model itself.
 
     Raises:
         VlsbenchError: The judge's spec is of no known form.
     """
-    known = "" if "@" in name else re.split("[:/]", name)[0]
+    spec = name if isinstance(name, str) else ""
+    known = "" if "@" in spec else re.split("[:/]", spec)[0]
     entry = registry.find(registry.Kind.REWARD, known) if known else None
-    made: Reward = entry.open(name) if entry else by_judge(Connections().open(name))
+    made: Reward = entry.open(spec) if entry else by_judge(Connections().open(name))
     return made
