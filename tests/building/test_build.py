@@ -87,11 +87,11 @@ def test_counts_flow_from_stage_to_stage(lab_build: Builder) -> None:
 
 @pytest.mark.long
 def test_the_same_set_whatever_the_schedule_and_the_faults(lab_build: Builder) -> None:
-    alone = lab_build("alone", limit=8, concurrency=1)
+    alone = lab_build("alone", limit=5, concurrency=1)
     faults = {"429": 0.05, "500": 0.05, "reset": 0.05, "truncated": 0.03, "html": 0.03}
     # With this seed no call fails so often that its pauses take half a minute.
     with lab.running(faults=faults, retry_after_s=0.01, seed=2) as url:
-        many = lab_build("many", url=url, limit=8, concurrency=32, retries=20)
+        many = lab_build("many", url=url, limit=5, concurrency=32, retries=20)
     assert contents(alone.pairs) == contents(many.pairs)
 
 
