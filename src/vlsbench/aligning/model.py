@@ -27,12 +27,12 @@ LARGE = 1_000_000_000
 """Parameters from which on activations are recomputed rather than kept, unless told otherwise."""
 
 
-def need_extra() -> None:
-    """Raise `MissingExtra` where what trains is not installed."""
+def need_extra(what: str = "vlsbench align") -> None:
+    """Raise `MissingExtra` where what trains, and what needs it, is not installed."""
     from importlib.util import find_spec
 
     if not all(map(find_spec, ("accelerate", "datasets", "peft", "torch", "trl"))):
-        raise MissingExtra("vlsbench align", "align")
+        raise MissingExtra(what, "align")
 
 
 def stay_quiet() -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsbench.errors import MissingExtra
+from vlsbench.aligning.model import need_extra
 from vlsbench.lab.vlm.world import all_texts
 
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
 
+WHAT = "the lab's vision-language model"
 SIDE = 32
 """Pixels of a side of what the vision tower sees."""
 PATCH = 8
@@ -40,20 +41,11 @@ CHAT_TEMPLATE = (
 
 
 @contextlib.contextmanager
-def needs_align() -> Iterator[None]:
-    """Turn a failed import of the training libraries into `MissingExtra`."""
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtra(f"the lab's vision-language model ({error.name})", "align") from None
-
-
-@contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Compute in one thread: so small a model gains nothing from a second, and on a busy machine
     loses several times as much to waiting for it."""
-    with needs_align():
-        import torch
+    need_extra(WHAT)
+    import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -76,9 +68,9 @@ def make_model(folder: Path, seed: int = 0) -> Path:
 
 def make_processor() -> LlavaProcessor:
     """Make the word-level tokenizer, the image processor and the chat template."""
-    with needs_align():
-        from transformers import LlavaProcessor
-        from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+    need_extra(WHAT)
+    from transformers import LlavaProcessor
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
     make: Any = LlavaProcessor  # untyped in transformers
     processor: LlavaProcessor = make(
@@ -93,9 +85,8 @@ def make_processor() -> LlavaProcessor:
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
-    with needs_align():
-        from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-        from transformers import PreTrainedTokenizerFast
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
 
     # "can't" and "two-year-old" are words, so that a decoded reply reads as it was written.
     word = Regex(r"\w+(?:[-'’]\w+)*|[^\w\s]")
@@ -121,15 +112,14 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 def untrained(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditionalGeneration:
     """Make the model with random weights, in memory."""
-    with needs_align():
-        import torch
-        from transformers import (
-            LlamaConfig,
-            LlavaConfig,
-            LlavaForConditionalGeneration,
-            SiglipVisionConfig,
-        )
-        from transformers.utils.logging import disable_progress_bar
+    import torch
+    from transformers import (
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        SiglipVisionConfig,
+    )
+    from transformers.utils.logging import disable_progress_bar
 
     # Saving would draw a bar through that of the command.
     disable_progress_bar()
