@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import json
 import os
 import resource
+import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +39,7 @@ from vlsbench.engine import (
     open_executor,
     run_flow,
 )
+from vlsbench.engine._ledger import reply_to_json
 from vlsbench.models import Price, Reply, Request, Usage, call_key
 
 WIDTH = 256
@@ -115,56 +121,101 @@ def overhead(options: argparse.Namespace) -> None:
     ray.shutdown()
 
 
+def asked(number: int) -> tuple[Call, str, Outcome]:
+    """Return a call, what it asks as JSON, and the outcome of its record."""
+    request = Request(f"question {number:08}: may my toddler play with the toaster?")
+    key = call_key(Instant.identity, request)
+    reply = Reply(ANSWER, usage=Usage(300, 100))
+    call = Call(key, "target", "m", request.rendered(), reply, 0.001, time.time())
+    outcome = Outcome(f"{number:08}", "judge", "keep", "", {"label": "refusal", "call": key})
+    return call, request.canonical, outcome
+
+
 async def write(ledger: Ledger, begin: int, count: int, calls: bool) -> float:
     """Record outcomes, each after its call or alone, as many at once as records are under way."""
-    identity, todo = {"name": "instant"}, iter(range(begin, begin + count))
+    todo = iter(range(begin, begin + count))
 
     async def worker() -> None:
         for number in todo:
-            request = Request(f"question {number:08}: may my toddler play with the toaster?")
-            reply = Reply(ANSWER, usage=Usage(300, 100))
-            key = call_key(identity, request)
-            call = Call(key, "target", "m", request.rendered(), reply, 0.001, time.time())
+            call, rendered, outcome = asked(number)
             if calls:
-                await ledger.record_call(call, rendered=request.canonical)
-            await ledger.record_outcome(
-                Outcome(f"{number:08}", "judge", "keep", "", {"label": "refusal", "call": key})
-            )
+                await ledger.record_call(call, rendered=rendered)
+            await ledger.record_outcome(outcome)
 
     began = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(WIDTH)))
     return time.perf_counter() - began
 
 
+def fill(folder: Path, begin: int, end: int) -> None:
+    """Write the same rows without waiting for the disk, where only a large file is wanted."""
+    with contextlib.closing(sqlite3.connect(folder / FILE)) as file:
+        for pragma in ("synchronous=OFF", "cache_size=-1000000"):
+            file.execute(f"PRAGMA {pragma}")
+        todo = iter(range(begin, end))
+        while some := [*islice(todo, 100_000)]:
+            rows = [asked(number) for number in some]
+            calls = (
+                (bytes.fromhex(call.key), "target", "m", said, reply_to_json(call.reply), 1e-3, 1.0)
+                for call, said, _ in rows
+            )
+            outcomes = ((one.record, json.dumps(dict(one.value))) for *_, one in rows)
+            with file:
+                file.executemany("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", calls)
+                file.executemany(
+                    "INSERT INTO outcomes VALUES (?, 'judge', 'keep', '', ?, 1.0)", outcomes
+                )
+
+
+def timed(work: Callable[[], Any], times: int) -> float:
+    """Return the seconds of the quickest of several."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def look_up(ledger: Ledger, keys: Sequence[str]) -> None:
+    for key in keys:
+        ledger.call(key)
+
+
 def ledger_growth(options: argparse.Namespace) -> None:
-    print("| records | outcomes/s | file, MB | bytes a record | lookup, µs | ended(), s | MB |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    with tempfile.TemporaryDirectory() as place:
+    print(
+        "| records | outcomes/s | file, MB | bytes a record | lookup, µs | counting, s | "
+        "listing, s | peak, MB |"
+    )
+    print("| ---: " * 8 + "|")
+    with tempfile.TemporaryDirectory(dir=options.dir) as place:
         folder, done = Path(place) / "run", 0
         for total in map(int, options.totals.split(",")):
+            seconds = []
+            with Ledger.write(folder):
+                pass  # makes the tables
+            if options.fill and total > options.sample:
+                fill(folder, done, total - options.sample)
+                done = total - options.sample
             with Ledger.write(folder) as ledger:
-                seconds = asyncio.run(write(ledger, done, total - done, options.calls))
-                keys = [
-                    call_key(
-                        {"name": "instant"},
-                        Request(f"question {n:08}: may my toddler play with the toaster?"),
-                    )
-                    for n in range(0, total, max(1, total // 2000))
-                ]
-                began = time.perf_counter()
-                assert all(ledger.call(key) for key in keys) or not options.calls
-                lookup = (time.perf_counter() - began) / len(keys)
-                began = time.perf_counter()
-                assert len(ledger.ended()) == total
-                ended = time.perf_counter() - began
+                step = (total - done) // options.repeats
+                for begin in range(done, done + step * options.repeats, step):
+                    seconds.append(asyncio.run(write(ledger, begin, step, options.calls)))
+                done += step * options.repeats
+                keys = [asked(n)[0].key for n in range(0, done, max(1, done // 2000))]
+                known = [key for key in keys if ledger.call(key)]
+                assert known == keys or not options.calls
+                lookup = timed(partial(look_up, ledger, keys), 3) / len(keys)
+                counting = timed(ledger.count_calls, 3)
+                listing = timed(ledger.ended, 3)
             size = (folder / FILE).stat().st_size
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(
-                f"| {total:,} | {(total - done) / seconds:,.0f} | {size / 1e6:,.0f} | "
-                f"{size / total:,.0f} | {1e6 * lookup:.0f} | {ended:.2f} | {peak:.0f} |",
+                f"| {done:,} | {step / min(seconds):,.0f} | {size / 1e6:,.0f} | "
+                f"{size / done:,.0f} | {1e6 * lookup:.0f} | {counting:.2f} | {listing:.2f} | "
+                f"{peak:.0f} |",
                 flush=True,
             )
-            done = total
 
 
 def main() -> None:
@@ -172,7 +223,11 @@ def main() -> None:
     parser.add_argument("what", choices=("overhead", "ledger"))
     parser.add_argument("--records", type=int, default=2000)
     parser.add_argument("--no-calls", dest="calls", action="store_false", help="outcomes alone")
-    parser.add_argument("--totals", default="10000,50000,100000,200000")
+    parser.add_argument("--totals", default="100000,300000,1000000")
+    parser.add_argument("--repeats", type=int, default=3, help="the quickest of so many is told")
+    parser.add_argument("--sample", type=int, default=60_000, help="records that --fill leaves")
+    parser.add_argument("--fill", action="store_true", help="write most rows without the disk")
+    parser.add_argument("--dir", help="where the ledger is written")
     options = parser.parse_args()
     overhead(options) if options.what == "overhead" else ledger_growth(options)
 

@@ -20,7 +20,7 @@ pytest.importorskip("ray")
 
 import vlsbench
 from tests.building.build_examples import Builder, contents
-from tests.engine.on_ray import Steps, on_ray, wait_until
+from tests.engine.on_ray import Steps, calls_on_record, on_ray, wait_until
 from tests.engine.test_flow import Ask, Echo
 from tests.evaluation.runs import labels, rows, run
 from vlsbench import lab, registry
@@ -243,11 +243,3 @@ def test_a_killed_driver_resumes(tmp_path: Path) -> None:
         assert lab.stats(url)["paid"] - 2 * 2 * PAIRS <= 4 * 2
     with Ledger.read(out) as far, Ledger.read(tmp_path / "here" / "r") as near:
         assert [*far.outcomes()] == [*near.outcomes()]
-
-
-def calls_on_record(out: Path) -> int:
-    try:
-        with Ledger.read(out) as ledger:
-            return ledger.count_calls()
-    except VlsbenchError:
-        return 0  # not made yet

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ from vlsbench.engine._session import (
     run_async,
 )
 from vlsbench.errors import BadRow, Stopped, VlsbenchError
-from vlsbench.models import Model, Price
+from vlsbench.models import Model, Price, VllmServer
 
 T = TypeVar("T")
 SLACK = 8
@@ -156,6 +157,9 @@ class Job:
                 specs = {model.spec for model in self.models}
                 siblings = open_siblings(ledger.folder, self.reuse, specs, stack)
             recall(ledger, self.models)
+            for model in self.models:
+                if isinstance(server := getattr(model, "server", None), VllmServer):
+                    server.say = partial(setattr, tally, "note")
             ctx = RunContext(ledger, siblings, budget, signal, tally, self.probes)
             batches = ctx.batches = Batches(ledger, budget, signal, tally)
             stack.enter_context(handle_sigint(signal, tally))

@@ -105,7 +105,7 @@ class EvalConfig:
         str,
         Option(
             "Target: openai/NAME, NAME@http://host:port/v1, inspect/PROVIDER/NAME, hf/PATH, "
-            "lab/NAME, or a plug-in; or give --replies."
+            "vllm/NAME, lab/NAME, or a plug-in; or give --replies."
         ),
     ] = ""
     judge: Annotated[

@@ -63,3 +63,4 @@ from vlsbench.models._retry import RetryPolicy as RetryPolicy
 from vlsbench.models._thoughts import Said as Said
 from vlsbench.models._thoughts import split_thoughts as split_thoughts
 from vlsbench.models._thoughts import unknown_mark as unknown_mark
+from vlsbench.models._vllm import VllmServer as VllmServer

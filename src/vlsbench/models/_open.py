@@ -20,14 +20,16 @@ from vlsbench.models._hf_load import Loading
 from vlsbench.models._http import OPENAI_URL, HttpChat, Server
 from vlsbench.models._inspect import PREFIX, InspectChat
 from vlsbench.models._retry import RetryPolicy
+from vlsbench.models._vllm import PREFIX as VLLM_PREFIX
+from vlsbench.models._vllm import VllmServer
 from vlsbench.registry import Kind
 from vlsbench.text import did_you_mean
 
 _AT_URL = re.compile(r"(.*?)@([a-z+]+://.*)", re.DOTALL)
 FORMS = (
     "openai/NAME, NAME@http://host:port/v1 for any OpenAI-compatible server, "
-    "inspect/PROVIDER/NAME, hf/PATH or hf/ORG/NAME in this process, or NAME or NAME/REST of a "
-    "plug-in"
+    "inspect/PROVIDER/NAME, hf/PATH or hf/ORG/NAME in this process, vllm/NAME in a server that is "
+    "started for it, or NAME or NAME/REST of a plug-in"
 )
 
 
@@ -90,6 +92,7 @@ class Connections:
         self._patience = patience or RetryPolicy()
         self._file_images = file_images
         self._servers: dict[tuple[str, str | None], Server] = {}
+        self._started: dict[str, VllmServer] = {}
         self._loaded: dict[tuple[str, Loading], HfChat] = {}
 
     @classmethod
@@ -134,6 +137,11 @@ class Connections:
             return chat(
                 spec, http.name, server, file_images=images, learns=learns, batching=batching
             )
+        if spec.startswith(VLLM_PREFIX):
+            if spec not in self._started:
+                self._started[spec] = VllmServer(spec, self._most, self._patience, rates)
+            started, images = self._started[spec], self._file_images
+            return chat(spec, started.name, started, file_images=images, learns=learns)
         if spec.startswith(HF_PREFIX):
             loading = Loading.of(extra or {})
             if (spec, loading) not in self._loaded:  # target and judge may be one
@@ -164,3 +172,6 @@ registry.model(
 registry.model(
     "hf", free=True, summary="A model in this process, hf/PATH or hf/ORG/NAME (extra `align`)."
 )(HfChat)
+registry.model(
+    "vllm", free=True, summary="A model in a server that is started for it, vllm/NAME (vLLM)."
+)(VllmServer)

@@ -1,0 +1,163 @@
+"""Open models in a server of vLLM that is started for them, watched, and ended with the run.
+
+`vllm/NAME?OPTION=VALUE&…` is `vllm serve NAME --OPTION VALUE …` on a free port of this machine
+(https://docs.vllm.ai/en/latest/cli/serve.html); an option without `=` is a flag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from vlsbench.errors import VlsbenchError
+from vlsbench.files import cache_folder
+from vlsbench.models._address import read_key
+from vlsbench.models._chat import FatalCall, Reply
+from vlsbench.models._hf_load import digest_of
+from vlsbench.models._http import Server
+from vlsbench.models._retry import RetryPolicy
+
+PREFIX = "vllm/"
+PLACEMENT = ("data-parallel", "tensor-parallel", "pipeline-parallel", "gpu-memory", "max-num-seqs")
+"""Beginnings of options that say where a model runs; they change no answer."""
+READY_S = 1800.0
+"""How long weights may take to be downloaded and loaded."""
+LOOK_S = 0.5
+LEAVE_S = 20.0
+STARTS = 2
+"""A server that dies is started again once."""
+LAST_LINES = 3
+GUARD = 'exec 3<&0; "$@" & child=$!; (read -r _ <&3; kill $child) & wait $child'
+"""For `sh`: run a command, and end it when our end of the input closes, however we died."""
+
+
+class VllmServer(Server):
+    """A server of this machine that runs while it is asked."""
+
+    def __init__(
+        self,
+        spec: str,
+        connections: int,
+        patience: RetryPolicy,
+        rates: Sequence[float | None] = (None, None),
+    ) -> None:
+        """Read the spec; nothing is started before the first question.
+
+        Raises:
+            VlsbenchError: vLLM is not installed.
+        """
+        self.name, _, given = spec.removeprefix(PREFIX).partition("?")
+        options = [option for option in given.split("&") if option]
+        program = shutil.which("vllm")
+        if program is None:
+            raise VlsbenchError(
+                f"model {spec}: no program vllm on this machine: `pip install vllm`, or serve the "
+                "model elsewhere and name it NAME@http://host:port/v1"
+            )
+        self._command = ["sh", "-c", GUARD, "-", program, "serve", self.name]
+        self._options: list[str] = []
+        for option in options:
+            flag, mark, value = option.partition("=")
+            self._options += [f"--{flag}", value] if mark else [f"--{flag}"]
+        # What stands for its address wherever a run is told from another: its port changes.
+        told = [option for option in options if not option.startswith(PLACEMENT)]
+        if Path(self.name).is_dir():
+            told.append(f"weights={digest_of(Path(self.name))}")
+        key = read_key("VLLM_API_KEY")
+        super().__init__(f"{PREFIX}{self.name}?{'&'.join(told)}", key, connections, patience, rates)
+        self.say: Callable[[str], None] = lambda text: None
+        """Shows a person how far the start is."""
+        self._log = cache_folder() / f"vllm-{self.name.strip('/').replace('/', '-')}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = self._starts = 0
+        self._starting = asyncio.Lock()
+
+    def at(self, path: str) -> str:
+        """Return the address of an endpoint."""
+        return f"http://127.0.0.1:{self._port}/v1{path}"
+
+    async def _once(
+        self, spec: str, path: str, pieces: Sequence[bytes], read: Callable[[bytes], Reply]
+    ) -> Reply:
+        async with self._starting:  # one starts it for all
+            if self._process is None or self._process.poll() is not None:
+                await self._start()
+        return await super()._once(spec, path, pieces, read)
+
+    async def _start(self) -> None:
+        if self._starts == STARTS:
+            raise self._failed("died again")
+        self._end()
+        self._starts += 1
+        process, began = self._spawn(), time.monotonic()
+        while not await self._is_ready():
+            took = time.monotonic() - began
+            if process.poll() is not None:
+                raise self._failed(f"ended with status {process.returncode} as it started")
+            if took > READY_S:
+                raise self._failed(f"was not ready after {READY_S / 60:.0f} minutes")
+            self.say(f"{self.name} starts, {took:.0f} s: {self._last_lines(1)}")
+            await asyncio.sleep(LOOK_S)
+        self.answered = True
+        self.say("")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        place = ("--host", "127.0.0.1", "--port", str(self._port))
+        command = [*self._command, *place, *self._options]
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as log:
+            # In a session of its own: Ctrl-C is for us, who end it once its answers are here.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
+        return self._process
+
+    async def _is_ready(self) -> bool:
+        import aiohttp
+
+        with contextlib.suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
+            async with self.session().get(self.at("/models")) as response:
+                return response.status == 200
+        return False
+
+    def _failed(self, how: str) -> FatalCall:
+        said = self._last_lines(LAST_LINES)
+        return FatalCall(
+            f"{PREFIX}{self.name}: `vllm serve` {how} ({said}); its output is in {self._log}. "
+            "Answers are on record, and the same command resumes"
+        )
+
+    def _last_lines(self, count: int) -> str:
+        lines = self._log.read_text("utf-8", "replace").split("\n")
+        said = [" ".join(line.split()) for line in lines if line.strip()]
+        return self._shortened(" / ".join(said[-count:])) or "it said nothing"
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        if self._process.poll() is None:
+            self._process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(LEAVE_S)
+        with contextlib.suppress(ProcessLookupError):  # whoever outlived it
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process.stdin.close()
+        self._process = None
+
+    async def close(self) -> None:
+        """Close all connections, and end the server; the next question starts another."""
+        await super().close()
+        await asyncio.to_thread(self._end)
+        self._starts, self._starting = 0, asyncio.Lock()
