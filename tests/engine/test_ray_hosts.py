@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -41,9 +42,12 @@ class Host:
 
     name: str
     address: str
+    disk: Path
+    """Where Ray keeps its sockets, and notes which cluster this machine has."""
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         where = {**os.environ, **SEES_LOSS_SOON, "RAY_ADDRESS": f"10.231.7.1:{PORT}"}
+        where["RAY_TMPDIR"] = str(self.disk)
         inside = ["ip", "netns", "exec", self.name, *command]
         return subprocess.Popen(inside, env=where, stdout=subprocess.DEVNULL, text=True)
 
@@ -65,8 +69,12 @@ class Host:
 @pytest.fixture
 def hosts() -> Iterator[tuple[Host, Host]]:
     """Two hosts that see nobody but each other."""
-    one, two = (Host(f"vls{os.getpid()}{n}", f"10.231.7.{n}") for n in (1, 2))
     with ExitStack() as stack:
+        # A socket's path has 107 characters at most, which pytest's folders would take up.
+        disks = (Path(stack.enter_context(TemporaryDirectory(dir="/tmp"))) for _ in range(2))
+        one, two = (
+            Host(f"vls{os.getpid()}{n}", f"10.231.7.{n}", disk) for n, disk in enumerate(disks, 1)
+        )
         try:
             for host in (one, two):
                 ip("netns", "add", host.name)
@@ -90,10 +98,9 @@ def test_a_host_that_is_cut_off_takes_nothing_with_it(
     data, images, out = tmp_path / "data", tmp_path / "images", tmp_path / "there" / "r"
     bench = f"lab/leaky?n={PAIRS}"
     subprocess.run([*VLSBENCH, "lab", "write", bench, "--out", str(data)], check=True)
-    # The second host sees neither the images nor the first one's sockets.
-    own = f"mount -t tmpfs none /tmp/ray && mount -t tmpfs none {data}"
     one.run_ray("--head", "--port", PORT, "--include-dashboard=false")
-    two.run_ray("--address", f"{one.address}:{PORT}", instead=own)
+    # The second host does not see the images.
+    two.run_ray("--address", f"{one.address}:{PORT}", instead=f"mount -t tmpfs none {data}")
     one.start(*VLSBENCH, "lab", "serve", "--port", "8700", "--latency", "0.3")
     asked = [
         *(*VLSBENCH, "eval", str(data), "--model", "careful@http://127.0.0.1:8700/v1"),

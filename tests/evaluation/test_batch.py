@@ -146,7 +146,7 @@ def test_what_a_batch_leaves_unanswered_goes_into_another_one(tmp_path: Path, fa
 def test_faults_of_the_batch_api_cost_nothing_twice(tmp_path: Path) -> None:
     faults = {"batch_poll": 0.4, "batch_lost": 0.7, "batch_full": 0.3}
     with lab.running(batch_s=0.05, faults=faults, seed=1) as url:
-        done = batched(url, tmp_path / "r", batch_requests=8)
+        done = batched(url, tmp_path / "r", batch_requests=8, batch_poll_s=0.1)
         counts = lab.stats(url)
     assert (counts["paid"], counts["paid_again"]) == (PROBES + 2 * PAIRS, 0)
     assert counts["batched"] == 2 * PAIRS
@@ -196,11 +196,11 @@ def test_batch_without_a_server_is_said_to_have_no_effect() -> None:
 # Processes that end.
 
 
-def command(url: str, out: Path, *more: str) -> list[str]:
+def command(url: str, out: Path, judge: str = "") -> list[str]:
     return [
         *(sys.executable, "-m", "vlsbench", "eval", BENCH, "--out", str(out), "--batch"),
-        *("--model", f"careful@{url}", "--judge", f"judge@{url}", "--batch-requests", "7"),
-        *("--gallery", "0", "--no-probe", "--batch-poll", "0.6", *more),
+        *("--model", f"careful@{url}", "--judge", judge or f"judge@{url}", "--batch-requests", "7"),
+        *("--gallery", "0", "--no-probe", "--batch-poll", "0.6"),
     ]
 
 
@@ -225,7 +225,7 @@ def test_killed_at_any_moment_nothing_is_paid_twice(
         expected = labels(direct(url, tmp_path / "a" / "r"))
     out, kills = tmp_path / "b" / "r", 0
     with lab.running(batch_s=0.6, faults=faults) as url:
-        for _ in range(6):
+        for _ in range(4):
             with subprocess.Popen(
                 command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
             ) as process:
@@ -246,9 +246,12 @@ def test_killed_at_any_moment_nothing_is_paid_twice(
 @pytest.mark.long
 def test_an_interrupt_leaves_batches_to_the_provider_and_says_so(tmp_path: Path) -> None:
     out = tmp_path / "r"
-    with lab.running(batch_s=5.0) as url:
+    with lab.running(batch_s=4.0) as url:
         with subprocess.Popen(
-            command(url, out), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command(url, out, "offline"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as process:
             wait_for_a_batch(out, process, requests=PAIRS)
             process.send_signal(signal.SIGINT)
@@ -266,14 +269,14 @@ def test_an_interrupt_leaves_batches_to_the_provider_and_says_so(tmp_path: Path)
             text=True,
         )
         assert "in_progress" in shown.stdout
-        subprocess.run(command(url, out), check=True, capture_output=True)
+        subprocess.run(command(url, out, "offline"), check=True, capture_output=True)
         counts = lab.stats(url)
-    assert (counts["paid"], counts["paid_again"]) == (2 * PAIRS, 0)
+    assert (counts["paid"], counts["paid_again"]) == (PAIRS, 0)
 
 
 def test_without_batch_a_resumed_run_still_merges_what_was_submitted(tmp_path: Path) -> None:
     out = tmp_path / "r"
-    with lab.running(batch_s=3.0) as url:
+    with lab.running(batch_s=2.0) as url:
         with subprocess.Popen(
             command(url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
         ) as process:
@@ -373,6 +376,46 @@ def test_a_call_too_large_for_a_batch_counts_once_in_the_budget(tmp_path: Path) 
         done = batched(url, tmp_path / "r", judge="offline", batch_mb=0.001, max_calls=10)
         assert done.stopped
         assert lab.stats(url)["paid"] == 10
+
+
+class Late:
+    """A server whose first batch is created without an answer, and listed some looks later."""
+
+    def __init__(self, looks: int) -> None:
+        self.left = looks
+        self.made: list[dict[str, Any]] = []
+
+    def __call__(self, asked: Asked) -> Said:
+        if asked.path.endswith("/files"):
+            return Said({"id": "f"})
+        if asked.path.endswith("/batches"):
+            self.made.append({"id": "b", "status": "completed", **asked.body})
+            return refuse(502, "Bad Gateway")
+        if "/batches?" in asked.path:
+            self.left -= 1
+            return Said({"data": [] if self.left >= 0 else self.made})
+        return Said(self.made[0]) if "/batches/" in asked.path else answer(asked)
+
+
+def test_a_batch_that_is_listed_late_is_not_created_twice(tmp_path: Path) -> None:
+    with scripted(late := Late(looks=4)) as played:
+        run(BENCH, tmp_path / "r", model=f"m@{played.url}", judge="offline", batch=True, **QUICK)
+    assert len(late.made) == 1
+    assert [row.remote for row in batches(tmp_path / "r")] == ["b"]
+
+
+def test_a_killed_run_finds_a_batch_that_is_listed_late(tmp_path: Path) -> None:
+    out, late = tmp_path / "r", Late(looks=4)
+    with scripted(late) as played:
+        asked = {"model": f"m@{played.url}", "judge": "offline", "batch": True, **QUICK}
+        # As the record stands when the process dies before it hears of the creation.
+        late.made.append({"id": "b", "status": "completed", "metadata": {"vlsbench": "ours"}})
+        row = BatchRow("ours", f"m@{played.url}", "uploaded", 0, file="f", at=time.time())
+        with Ledger.write(out), sqlite3.connect(out / FILE) as ledger:
+            for statement in row.statements():
+                ledger.execute(*statement)
+        run(BENCH, out, **asked, max_calls=0)
+    assert [(row.name, row.remote) for row in batches(out)] == [("ours", "b")]
 
 
 def test_an_unfinished_run_shows_its_batches(tmp_path: Path) -> None:

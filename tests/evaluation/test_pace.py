@@ -29,14 +29,19 @@ def took(began: float) -> float:
 
 @pytest.mark.long
 def test_processes_share_a_given_rate(tmp_path: Path) -> None:
-    pairs, per_second = 20, 10
-    with lab.running() as url:
-        began = time.monotonic()
+    pairs, per_second = 20, 20
+    arrived: list[float] = []
+
+    def say(asked: Asked) -> Said:
+        arrived.append(time.monotonic())
+        return answer(asked)
+
+    with scripted(say) as played:
         all_three = [
             subprocess.Popen(
                 [
                     *(sys.executable, "-m", "vlsbench", "eval", f"lab/leaky?n={pairs}"),
-                    *("--model", f"careful@{url}", "--judge", "offline", "--no-probe"),
+                    *("--model", f"m@{played.url}", "--judge", "offline", "--no-probe"),
                     *("--out", str(tmp_path / name / "r"), "--rpm", str(60 * per_second)),
                 ],
                 stdout=subprocess.DEVNULL,
@@ -45,9 +50,9 @@ def test_processes_share_a_given_rate(tmp_path: Path) -> None:
             for name in ("a", "b", "c")
         ]
         assert [process.wait() for process in all_three] == [0, 0, 0]
-        # Each alone would take a third of that.
-        assert took(began) >= 3 * pairs / per_second - 1
-        assert lab.stats(url)["paid"] == 3 * pairs
+    assert len(arrived) == 3 * pairs
+    # A second's worth may go at once; each alone would send all of its own so.
+    assert arrived[-1] - arrived[0] >= (3 * pairs - per_second) / per_second - 0.2
 
 
 class Limited:
@@ -86,9 +91,9 @@ def ask_limited(server: Limited, out: Path, pairs: int, concurrency: int = 4) ->
 @pytest.mark.long
 def test_what_the_server_tells_of_its_rate_is_kept_to(tmp_path: Path) -> None:
     server, began = Limited(120), time.monotonic()
-    ask_limited(server, tmp_path / "r", 128)
+    ask_limited(server, tmp_path / "r", 126)
     assert server.refused == 0  # never told to wait
-    assert took(began) >= 3  # 120 at once, then 2 a second
+    assert took(began) >= 2  # 120 at once, then 2 a second
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.evaluation.runs import run
 from vlsbench import lab
 from vlsbench.engine import FILE, Ledger
 from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
@@ -54,7 +55,8 @@ def labels(out: Path) -> dict[str, str]:
 def test_killed_again_and_again_it_ends_with_the_same_labels(tmp_path: Path) -> None:
     chance = random.Random(11)
     with lab.running(latency=0.05) as url:
-        subprocess.run(command(url, tmp_path / "whole" / "r"), check=True, capture_output=True)
+        asked = {"model": f"careful@{url}", "judge": f"judge@{url}", "concurrency": CONNECTIONS}
+        run(f"lab/leaky?n={PAIRS}", tmp_path / "whole" / "r", **asked)
         whole = lab.stats(url)["paid"]
         out = tmp_path / "killed" / "r"
         kills = 0

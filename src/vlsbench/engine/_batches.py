@@ -8,6 +8,7 @@ submitted; only what the provider does not know is collected again.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -55,7 +56,10 @@ ROUNDS = 2
 CREATES = 5
 """Attempts to create a batch."""
 PAUSE_S = 2.0
-"""Before a batch whose creation got no answer is looked for."""
+"""Between two looks at a batch, where --batch is not given any more."""
+LISTED_S, LISTED_POLLS = 120.0, 4
+"""How long a server may take to list a batch whose creation got no answer, before another is
+created; with --batch, in pauses between two looks, two minutes by default."""
 AT_ONCE = 256
 """Answers merged in one transaction."""
 LOOKS = 120
@@ -85,6 +89,23 @@ class Batch:
         self.full = asyncio.Event()
         """No call joins it any more."""
         self.timer: asyncio.TimerHandle | None = None
+        settings = model.batching
+        self.poll_s = settings.batch_poll_s if settings else PAUSE_S
+        self._listed_s = LISTED_POLLS * self.poll_s if settings else LISTED_S
+
+    async def found(self, since: float) -> BatchState | None:
+        """Look for it in the server's list, with growing pauses while it may not be there yet.
+
+        Args:
+            since: When its creation may have been asked for last (Unix time).
+        """
+        pause = self.poll_s / 8
+        while not (made := await self.api.find(self.row.name)):
+            if time.time() > since + self._listed_s:
+                return None
+            await asyncio.sleep(pause)
+            pause *= 2
+        return made
 
 
 class Batches:
@@ -116,26 +137,22 @@ class Batches:
         for row in read_batches(self._ledger):
             if row.state in OVER or row.model not in known:
                 continue
-            model = known[row.model]
-            if row.remote is None:
-                row = await self._looked_for(row, model)
-            if row.state in OVER:
-                await self._ledger.commit(*row.statements())
-                continue
             keys = self._ledger.rows("SELECT key FROM batched WHERE batch = ?", row.name)
-            self._follow(Batch(row, model, (key.hex() for (key,) in keys)))
+            batch = Batch(row, known[row.model], (key.hex() for (key,) in keys))
+            if row.remote is None:
+                await self._record(batch, await self._looked_for(batch))
+            if batch.row.state not in OVER:
+                self._follow(batch)
 
-    async def _looked_for(self, row: BatchRow, model: HttpChat) -> BatchRow:
+    async def _looked_for(self, batch: Batch) -> BatchRow:
         """Find out whether a batch was created before the process died."""
-        api = BatchApi(model)
+        row = batch.row
         try:
             # Without a file on record there was nothing to create a batch of.
-            for _ in range(2 if row.file else 0):
-                if found := await api.find(row.name):
-                    return row.told(found)
-                await asyncio.sleep(PAUSE_S)  # it may just have been sent
+            if row.file and (found := await batch.found(row.at)):
+                return row.told(found)
         except (Passing, FatalCall) as error:
-            if model.batching:
+            if batch.model.batching:
                 raise Stopped(
                     f"{row.model}: whether batch {row.name} was created is unknown, for the server "
                     f"does not list its batches ({error}): run the same command later, or without "
@@ -288,24 +305,24 @@ class Batches:
 
     async def _create(self, batch: Batch) -> None:
         """Create it; where the answer is lost, it is looked for before another is created."""
-        row, api, made = batch.row, batch.api, None
-        assert row.file is not None
+        made, file = None, batch.row.file
+        assert file is not None
         for left in reversed(range(CREATES)):
+            await self._record(batch, batch.row.now(UPLOADED))  # when this attempt began
             try:
-                made = await api.create(row.file, row.name)
+                made = await batch.api.create(file, batch.row.name)
             except Passing as error:
-                await asyncio.sleep(error.after_s or PAUSE_S)
-                made = await api.find(row.name)
+                await asyncio.sleep(error.after_s or 0)
+                made = await batch.found(time.time())
                 if not (made or left):
                     raise
             if made:
-                await self._record(batch, row.told(made))
+                await self._record(batch, batch.row.told(made))
                 return
 
     async def _until_ended(self, batch: Batch) -> BatchState | None:
         """Return how a batch ended; None where its server does not know it any more."""
-        pause = batch.model.batching.batch_poll_s if batch.model.batching else PAUSE_S
-        silent = crowded = 0
+        pause, silent, crowded = batch.poll_s, 0, 0
         while True:
             assert batch.row.remote is not None
             try:

@@ -178,8 +178,12 @@ class RayExecutor:
                 alone = {} if where else {"include_dashboard": False}
                 start(log_to_driver=False, logging_level="error", **alone)
             except (OSError, RuntimeError, ValueError) as error:
-                what = f"at RAY_ADDRESS={where}" if where else "of this machine"
-                raise VlsbenchError(f"no Ray cluster {what}: {first_line(error)}") from None
+                what, remedy = "of this machine", "`ray stop` forgets one that is gone"
+                if where:
+                    what = f"at RAY_ADDRESS={where}"
+                    remedy = "one that was started with a token needs RAY_AUTH_MODE=token"
+                said = f"no Ray cluster {what}: {first_line(error)}; {remedy}"
+                raise VlsbenchError(said) from None
         cluster: Any = ray
         alive = sum(node["Alive"] for node in cluster.nodes())
         wire: dict[str, Any] = {"store": store, "follows": alive > 1}

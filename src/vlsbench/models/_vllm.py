@@ -26,7 +26,7 @@ from vlsbench.models._http import Server
 from vlsbench.models._retry import RetryPolicy
 
 PREFIX = "vllm/"
-PLACEMENT = ("data-parallel", "tensor-parallel", "pipeline-parallel", "gpu-memory", "max-num-seqs")
+PLACEMENT = ("--data-parallel", "--tensor-parallel", "--pipeline-parallel", "--gpu-memory")
 """Beginnings of options that say where a model runs; they change no answer."""
 READY_S = 1800.0
 """How long weights may take to be downloaded and loaded."""
@@ -55,24 +55,19 @@ class VllmServer(Server):
             VlsbenchError: vLLM is not installed.
         """
         self.name, _, given = spec.removeprefix(PREFIX).partition("?")
-        options = [option for option in given.split("&") if option]
-        program = shutil.which("vllm")
-        if program is None:
+        if not shutil.which("vllm"):
             raise VlsbenchError(
                 f"model {spec}: no program vllm on this machine: `pip install vllm`, or serve the "
                 "model elsewhere and name it NAME@http://host:port/v1"
             )
-        self._command = ["sh", "-c", GUARD, "-", program, "serve", self.name]
-        self._options: list[str] = []
-        for option in options:
-            flag, mark, value = option.partition("=")
-            self._options += [f"--{flag}", value] if mark else [f"--{flag}"]
+        options = [f"--{option}" for option in given.split("&") if option]
+        self._command = ["sh", "-c", GUARD, "-", "vllm", "serve", self.name, *options]
         # What stands for its address wherever a run is told from another: its port changes.
         told = [option for option in options if not option.startswith(PLACEMENT)]
         if Path(self.name).is_dir():
-            told.append(f"weights={digest_of(Path(self.name))}")
-        key = read_key("VLLM_API_KEY")
-        super().__init__(f"{PREFIX}{self.name}?{'&'.join(told)}", key, connections, patience, rates)
+            told.append(digest_of(Path(self.name)))
+        address = " ".join([PREFIX + self.name, *told])
+        super().__init__(address, read_key("VLLM_API_KEY"), connections, patience, rates)
         self.say: Callable[[str], None] = lambda text: None
         """Shows a person how far the start is."""
         self._log = cache_folder() / f"vllm-{self.name.strip('/').replace('/', '-')}.log"
@@ -112,8 +107,7 @@ class VllmServer(Server):
     def _spawn(self) -> subprocess.Popen[bytes]:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
-        place = ("--host", "127.0.0.1", "--port", str(self._port))
-        command = [*self._command, *place, *self._options]
+        command = [*self._command, "--host", "127.0.0.1", "--port", str(self._port)]
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             # In a session of its own: Ctrl-C is for us, who end it once its answers are here.
