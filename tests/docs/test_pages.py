@@ -31,6 +31,7 @@ OTHERS = (
     "pipx",
     "sha256sum",
     "torchrun",
+    "vllm",
 )
 """Other programs whose commands the sentences of the pages name."""
 

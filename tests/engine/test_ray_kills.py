@@ -54,8 +54,8 @@ def recorded(out: Path) -> int:
     return sum(calls_on_record(file.parent) for file in out.rglob(FILE))
 
 
-def killed_again_and_again(command: list[str], out: Path, chance: random.Random) -> int:
-    """Run a command on Ray to its end, through kills; return how many there were."""
+def killed_again_and_again(command: list[str], out: Path, chance: random.Random) -> tuple[int, int]:
+    """Run a command on Ray to its end, through kills; return their number and its status."""
     kills, mark, said = 0, uuid.uuid4().hex, out.parent / "said"
 
     def start() -> subprocess.Popen[bytes]:
@@ -80,10 +80,11 @@ def killed_again_and_again(command: list[str], out: Path, chance: random.Random)
             end_all(mark)
             process.wait()
             process = start()
-        assert process.wait() == 0, said.read_text()
+        status = process.wait()
+        print(said.read_text())  # for whom it fails
     finally:
         end_all(mark)
-    return kills
+    return kills, status
 
 
 def of_an_evaluation(out: Path) -> Any:
@@ -120,10 +121,12 @@ def test_kills_at_random_moments_lose_nothing(job: str, tmp_path: Path) -> None:
     with lab.running(latency=0.15) as url:
         asked = [*VLSBENCH, job, *(word.format(url=url) for word in words), "--concurrency", "4"]
         here, out = tmp_path / "here" / "r", tmp_path / "there" / "r"
-        subprocess.run([*asked, "--out", str(here)], check=True, capture_output=True)
+        # An audit of the lab ends with status 1, for what it measures is simulated.
+        status = subprocess.run([*asked, "--out", str(here)], capture_output=True).returncode
         needed = lab.stats(url)["paid"]
-        kills = killed_again_and_again([*asked, "--out", str(out)], out, chance)
+        kills, ended = killed_again_and_again([*asked, "--out", str(out)], out, chance)
         again = lab.stats(url)["paid"] - 2 * needed
+    assert ended == status == (job == "audit")
     assert kills >= 3
     assert made(out) == made(here)
     # Only what was in flight when a coordinator was killed is paid for again.
