@@ -144,3 +144,9 @@ def test_no_server_outlives_its_run(number: int, there: Path, tmp_path: Path) ->
 def test_without_vllm_the_remedy_is_one_line(there: Path) -> None:
     with pytest.raises(VlsbenchError, match=r"no program vllm .* `pip install vllm`, or"):
         Connections().open(f"vllm/{NAME}")
+
+
+@pytest.mark.parametrize("spec", ["vllm", "vllm/", "openai", "hf/", "inspect"])
+def test_a_form_without_a_name_is_one_line(spec: str) -> None:
+    with pytest.raises(VlsbenchError, match=rf"model {spec} has no name: give openai/NAME, "):
+        Connections().open(spec)

@@ -82,14 +82,7 @@ class StageActor:
     async def run(
         self, token: int, stage: list[Any], record: bytes, sent_back: int
     ) -> AsyncIterator[bytes]:
-        """Run a stage; yield what it asks of its context, at last how it ended.
-
-        Args:
-            token: Names this run in `answer`.
-            stage: A reference to the stage, which is fetched once.
-            record: As the wire has it.
-            sent_back: How often the record was sent back to the stage.
-        """
+        """Run a stage, fetched once; yield what it asks of its context, at last how it ended."""
         known = stage[0].binary()
         if known not in self._stages:
             self._stages[known] = self._wire.loads(await stage[0])

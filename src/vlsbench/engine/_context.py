@@ -116,16 +116,7 @@ class RunContext(Context):
         tally: Tally,
         probes: Sequence[Callable[[RunContext], Awaitable[object]]] = (),
     ) -> None:
-        """Gather a run's parts.
-
-        Args:
-            ledger: Open for writing.
-            siblings: Other runs whose recorded calls can be reused.
-            budget: Bounds new calls.
-            signal: Says when to make no new call.
-            tally: Counted up here.
-            probes: Asked before anything is bought, as `PROBE`.
-        """
+        """Gather a run's parts; probes are asked before anything is bought, as `PROBE`."""
         self.ledger = ledger
         self.signal = signal
         self.tally = tally

@@ -225,12 +225,7 @@ def in_flight(models: Iterable[Model], concurrency: int) -> int:
 
 
 def write_or_stop(write: Callable[[], T], folder: Path, signal: StopSignal) -> T:
-    """Write the files of a job that has run, and return what `write` does.
-
-    Args:
-        write: Writes them.
-        folder: Where to.
-        signal: What `Job.run` returned.
+    """Write the files of a job that has run, as `signal` says, and return what `write` does.
 
     Raises:
         VlsbenchError: What stopped the job, or that the disk cannot be written.

@@ -82,13 +82,7 @@ def check_same_run(ledger: Ledger, identity: Mapping[str, object]) -> None:
 def open_siblings(
     folder: Path, reuse: Sequence[Path], specs: Collection[str], stack: ExitStack
 ) -> list[Ledger]:
-    """Open the runs whose recorded calls can be reused: those beside `folder`, and `reuse`.
-
-    Args:
-        folder: The run's own.
-        reuse: Further runs.
-        specs: Only runs that asked one of these models are of use.
-        stack: Closes what is opened.
+    """Open the runs that asked one of some models: those beside a run's folder, and `reuse`.
 
     Raises:
         VlsbenchError: One of `reuse` is no run of this version.

@@ -18,14 +18,7 @@ OR json_type(value, '$.harmful') = 'null' GROUP BY 1 ORDER BY 2 DESC"""
 
 
 def watch_run(ledger: Ledger) -> str:
-    """Show the progress of a run that another process writes, until it ends.
-
-    Args:
-        ledger: Open for reading.
-
-    Returns:
-        Its state: `finished` or `stopped`, or `killed` where nobody writes a run that is not over.
-    """
+    """Show the progress of a run that another process writes; return its state when it ends."""
     tally = Tally(what="records")
     _look(ledger, tally)
     tally.earlier = tally.calls
@@ -40,7 +33,7 @@ def watch_run(ledger: Ledger) -> str:
 
 
 def state_of(ledger: Ledger) -> str:
-    """Return `running`, `finished`, `stopped` or `killed`."""
+    """Return `running`, `finished`, `stopped`, or `killed`: not over, and nobody writes it."""
     if ledger.is_written():
         return "running"
     last = ledger.rows(

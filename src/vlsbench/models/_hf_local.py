@@ -100,12 +100,7 @@ class LocalModel:
         return self.generate(prepared, self.collate(prepared), params, seeds)
 
     def prepare(self, question: Question, processor: Any = None) -> Prepared:
-        """Render a question and turn it into tensors.
-
-        Args:
-            question: Its images are decoded.
-            processor: In place of the model's own, which several threads may share.
-        """
+        """Render a question and turn it into tensors, by a processor that threads may share."""
         import torch
 
         processor = processor or self.processor

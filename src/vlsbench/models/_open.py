@@ -121,6 +121,8 @@ class Connections:
         """
         if not isinstance(spec, str):
             return registry.conforming(spec, ChatModel, "model")
+        if spec.rstrip("/") in ("openai", PREFIX[:-1], HF_PREFIX[:-1], VLLM_PREFIX[:-1]):
+            raise VlsbenchError(f"model {spec} has no name: give {FORMS}")
         asked = self._connection
         rates, learns = (asked.rpm, asked.tpm), not asked.no_probe
         batching = asked if asked.batch else None
