@@ -26,7 +26,7 @@ from vlsbench.engine import FILE, Ledger
 
 pytestmark = pytest.mark.slow
 
-KILLS = 6
+KILLS = 5
 MARK = "VLSBENCH_TEST_OF_KILLS"
 """In the environment of everything that a command starts."""
 VLSBENCH = [sys.executable, "-m", "vlsbench"]
@@ -93,7 +93,7 @@ def of_an_evaluation(out: Path) -> Any:
 
 
 def of_an_audit(out: Path) -> Any:
-    return json.loads((out / "card.json").read_text())["judged"]
+    return json.loads((out / "card.json").read_text())["judged"]["group"]
 
 
 def of_a_build(out: Path) -> Any:
@@ -107,7 +107,7 @@ JOBS: Mapping[str, tuple[Callable[[Path], Any], list[str]]] = {
     ),
     "audit": (
         of_an_audit,
-        ["lab/leaky?n=30", "--measures", "judged", "--judge", "judge@{url}", "--controls",
+        ["lab/leaky?n=30", "--measures", "judged", "--judge", "harm@{url}", "--controls",
          "lab/benign?n=30"],
     ),
     "build": (of_a_build, ["lab", "--lab", "{url}", "--limit", "8"]),
@@ -121,12 +121,11 @@ def test_kills_at_random_moments_lose_nothing(job: str, tmp_path: Path) -> None:
     with lab.running(latency=0.15) as url:
         asked = [*VLSBENCH, job, *(word.format(url=url) for word in words), "--concurrency", "4"]
         here, out = tmp_path / "here" / "r", tmp_path / "there" / "r"
-        # An audit of the lab ends with status 1, for what it measures is simulated.
-        status = subprocess.run([*asked, "--out", str(here)], capture_output=True).returncode
+        subprocess.run([*asked, "--out", str(here)], check=True, capture_output=True)
         needed = lab.stats(url)["paid"]
-        kills, ended = killed_again_and_again([*asked, "--out", str(out)], out, chance)
+        kills, status = killed_again_and_again([*asked, "--out", str(out)], out, chance)
         again = lab.stats(url)["paid"] - 2 * needed
-    assert ended == status == (job == "audit")
+    assert status == 0
     assert kills >= 3
     assert made(out) == made(here)
     # Only what was in flight when a coordinator was killed is paid for again.
