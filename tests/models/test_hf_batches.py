@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,6 +96,19 @@ def test_replies_are_the_same_at_batch_1_and_64(
     alone, together = (texts(HfChat(spec, Loading(batch_size=size)), asked) for size in (1, 64))
     assert together == alone
     assert len(set(alone)) > 8
+
+
+async def test_a_question_that_is_ready_as_the_device_gives_up_waiting_is_answered(
+    folder: Path,
+) -> None:
+    model = HfChat(f"hf/{folder}")
+    first, second = requests(2, Params(2))
+    await model.ask(first)
+    await asyncio.sleep(0.005)  # now the device is idle, and waits for another question
+    late = asyncio.create_task(model.ask(second))
+    await asyncio.sleep(0)
+    time.sleep(0.5)  # noqa: ASYNC251  # it is prepared, and the wait is over, in one turn of the loop
+    assert (await asyncio.wait_for(late, 20)).finish is Finish.LENGTH
 
 
 def test_labels_are_the_same_at_batch_1_and_64(folder: Path, tmp_path: Path) -> None:

@@ -159,7 +159,8 @@ class HfChat:
                 events, timeout=patience, return_when=asyncio.FIRST_COMPLETED
             )
             arrival.cancel()
-            if not came:
+            # A question may have come in the turn of the loop in which the wait ended.
+            if not came and not self._arrived.is_set():
                 break
         self._waiting = [one for one in self._waiting if one not in batch]
         return batch
