@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TypeGuard
+from typing import TypeGuard
 
 from vlsbench.engine._batch_rows import (
     GONE,
@@ -23,6 +23,7 @@ from vlsbench.engine._batch_rows import (
     PREPARED,
     UNSENT,
     UPLOADED,
+    Batch,
     BatchRow,
     describe,
     read_batches,
@@ -55,11 +56,6 @@ ROUNDS = 2
 """Batches that a call joins before it becomes an ordinary call: the first may expire."""
 CREATES = 5
 """Attempts to create a batch."""
-PAUSE_S = 2.0
-"""Between two looks at a batch, where --batch is not given any more."""
-LISTED_S, LISTED_POLLS = 120.0, 4
-"""How long a server may take to list a batch whose creation got no answer, before another is
-created; with --batch, in pauses between two looks, two minutes by default."""
 AT_ONCE = 256
 """Answers merged in one transaction."""
 LOOKS = 120
@@ -68,44 +64,6 @@ NO_ROOM_LOOKS = 10
 """Pauses before a batch that found no room in the provider's queue is created anew."""
 NO_ROOM_TRIES = 3
 """Times that there is no room although no other batch of the run is out."""
-
-
-class Batch:
-    """A batch on its way."""
-
-    def __init__(self, row: BatchRow, model: HttpChat, keys: Iterable[str] = ()) -> None:
-        self.row = row
-        self.model = model
-        self.api = BatchApi(model)
-        self.keys = set(keys)
-        self.asked: list[Statement] = []
-        """Record what it asks."""
-        self.over = asyncio.Event()
-        self.again = False
-        """It ended before all were answered: what is left goes into another."""
-        self.file: BinaryIO | None = None
-        """Open while calls join; a batch of an earlier process has none."""
-        self.size = 0
-        self.full = asyncio.Event()
-        """No call joins it any more."""
-        self.timer: asyncio.TimerHandle | None = None
-        settings = model.batching
-        self.poll_s = settings.batch_poll_s if settings else PAUSE_S
-        self._listed_s = LISTED_POLLS * self.poll_s if settings else LISTED_S
-
-    async def found(self, since: float) -> BatchState | None:
-        """Look for it in the server's list, with growing pauses while it may not be there yet.
-
-        Args:
-            since: When its creation may have been asked for last (Unix time).
-        """
-        pause = self.poll_s / 8
-        while not (made := await self.api.find(self.row.name)):
-            if time.time() > since + self._listed_s:
-                return None
-            await asyncio.sleep(pause)
-            pause *= 2
-        return made
 
 
 class Batches:
