@@ -9,37 +9,34 @@ from typing import Any
 
 import pytest
 
+import vlsbench
 from tests.grouped import grouped
 from vlsbench import lab
-from vlsbench.auditing.behaviour import (
-    BEHAVIOUR,
-    Behaviour,
-    ViewFigures,
-    behaviour,
-    change,
-    plan_behaviour,
-    view_figures,
-)
+from vlsbench.auditing import AuditOutput, AuditSettings, expenses, plan_audits
+from vlsbench.auditing.behaviour import BEHAVIOUR, Behaviour, ViewFigures
 from vlsbench.auditing.behaviour._comprehension import PROMPT, PROMPT_VERSION
 from vlsbench.errors import BadRows, VlsbenchError
-from vlsbench.evaluation import Ended, Output, read_summary
-from vlsbench.judge import Label
+from vlsbench.evaluation import read_summary
 from vlsbench.models import Params
 from vlsbench.pairs import FileImage, PairSet
 
 BENIGN = "lab/benign?n=24"
-HIDING = ("text", "blank", "swap", "caption", "image", "benign")
+HIDING = ("text", "blank", "swap", "caption", "image")
 
 
 def run(bench: Any, out: Path, **options: Any) -> Behaviour:
-    settings = {
-        "judge": "lab",
-        "controls": [BENIGN],
-        "progress": False,
-        "gallery": 0,
-        **options,
-    }
-    return behaviour(plan_behaviour(bench, **grouped(out=out, **settings)))
+    settings = {"judge": "lab", "controls": [BENIGN], **options}
+    settings = grouped("sample", "params", "budget", **settings)
+    output = AuditOutput(out=out, progress=False)
+    found = vlsbench.audit(bench, measures=["behaviour"], output=output, **settings).card.behaviour
+    assert found
+    return found
+
+
+def record(out: Path) -> Path:
+    """Return the folder of the evaluations."""
+    (folder,) = out.glob("behaviour-*")
+    return folder
 
 
 def view(found: Behaviour, name: str) -> ViewFigures:
@@ -56,7 +53,7 @@ def test_blind_gains_nothing_from_the_image(tmp_path: Path) -> None:
     assert found.gain.p == 1.0
     assert found.shortcut is not None
     assert (found.shortcut.n, found.shortcut.value) == (leaks, 1.0)
-    for name in ("text", "blank", "swap", "benign"):
+    for name in ("text", "blank", "swap"):
         changed = found.change(name)
         assert changed is not None
         assert changed.gain.value == 0
@@ -87,12 +84,11 @@ def test_careful_gains_everything_on_leakless_pairs(tmp_path: Path) -> None:
 
 def test_only_a_blank_is_harmless_with_every_query(tmp_path: Path) -> None:
     """Why the shortcut share is read off the blank: a swapped-in thing can be risky too."""
-    found = run("lab/leakless?n=40", tmp_path, model="lab/careful", views=["swap", "benign"])
-    for name in ("swap", "benign"):
-        changed = found.change(name)
-        assert changed is not None
-        assert changed.survival.rate is not None
-        assert 0 < changed.survival.rate < 1
+    found = run("lab/leakless?n=40", tmp_path, model="lab/careful", views=["swap"])
+    changed = found.change("swap")
+    assert changed is not None
+    assert changed.survival.rate is not None
+    assert 0 < changed.survival.rate < 1
     assert found.gain is None
     assert found.shortcut is None
 
@@ -114,10 +110,6 @@ def test_a_model_that_never_looks_but_wavers_is_not_taken_for_one_that_looks(
     assert found.floor
     assert found.floor.rate is not None
     assert 0.2 < found.floor.rate < 0.5  # 1/3 on average
-    assert blank.beyond_noise
-    assert blank.beyond_noise.low is not None
-    assert blank.beyond_noise.high is not None
-    assert blank.beyond_noise.low < 0 < blank.beyond_noise.high
     assert found.shortcut
     assert found.shortcut.high == 1.0
     assert found.shortcut.value is not None
@@ -135,11 +127,6 @@ def test_a_model_that_looks_now_and_then_is_told_from_one_that_guesses(tmp_path:
     assert again.survival.rate < 1
     assert found.shortcut
     assert found.shortcut.value == 0.0
-    blank = found.change("blank")
-    assert blank
-    assert blank.beyond_noise
-    # Safe in half of the answers, and never without the image; 1 in 3 changes by itself.
-    assert blank.beyond_noise.value == pytest.approx(1 / 6, abs=0.1)
 
 
 @pytest.mark.long
@@ -181,17 +168,26 @@ def test_the_prompt_has_its_version() -> None:
 
 
 def test_arms_that_are_left_out_are_not_asked_for(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"model": "lab/careful", "judge": "lab", "controls": [BENIGN]}
-    output = Output(out=tmp_path / "c", progress=False)
-    arms = plan_behaviour("lab/leaky?n=10", **options, output=output)
-    calls = {(arm.key, arm.view): arm.calls for arm in arms}
-    assert calls["bench", "full"] == 2 * 10
-    assert calls["bench", "replicate"] == 2 * 10
-    assert calls["bench", "comprehension"] == 10
-    assert calls["control-0", "text"] == 2 * 24
+    def calls(**changes: Any) -> dict[tuple[str, str], int]:
+        output = AuditOutput(out=tmp_path / "c", progress=False)
+        settings = AuditSettings(
+            measures=("behaviour",),
+            model="lab/careful",
+            judge="lab",
+            controls=(BENIGN,),
+            output=output,
+            **changes,
+        )
+        (plan,) = plan_audits(["lab/leaky?n=10"], settings)
+        return {(one.set, one.part): one.calls for _, one in expenses(plan)}
+
+    every = calls()
+    assert every["lab/leaky?n=10", "full"] == 2 * 10
+    assert every["lab/leaky?n=10", "replicate"] == 2 * 10
+    assert every["lab/leaky?n=10", "comprehension"] == 10
+    assert every[BENIGN, "text"] == 2 * 24
     assert not (tmp_path / "c").exists()
-    few = plan_behaviour("lab/leaky?n=10", **options, output=output, views=["blank"])
-    assert {arm.view for arm in few} == {"full", "blank"}
+    assert {view for _, view in calls(views=("blank",))} == {"full", "blank"}
     without = run("lab/leaky?n=10", tmp_path / "w", model="lab/careful", views=["blank"])
     assert without.shortcut is None
     assert without.floor is None
@@ -215,7 +211,8 @@ def test_benign_pairs_of_the_set_are_controls_and_no_harmful_pairs(tmp_path: Pat
 
 def test_what_is_written_is_what_is_returned(tmp_path: Path) -> None:
     found = run("lab/leaky?n=10", tmp_path / "c", model="lab/careful", views=["text"])
-    written = json.loads((tmp_path / "c" / BEHAVIOUR).read_text("utf-8"))
+    folder = record(tmp_path / "c")
+    written = json.loads((folder / BEHAVIOUR).read_text("utf-8"))
     assert written["schema"] == found.schema
     assert written["changes"][0]["gain"]["value"] == 0
     assert [run_["folder"] for run_ in written["runs"]] == [
@@ -225,7 +222,7 @@ def test_what_is_written_is_what_is_returned(tmp_path: Path) -> None:
         "control-0-text",
     ]
     for name in written["runs"]:
-        assert (tmp_path / "c" / name["folder"] / "report.html").is_file()
+        assert (folder / name["folder"] / "report.html").is_file()
     assert found.simulated
     assert sum(category.safety.n for category in found.categories) == 10
 
@@ -242,7 +239,6 @@ def test_views_that_a_set_cannot_give_are_said(tmp_path: Path) -> None:
     missing = {(row.set, row.view): row.reason for row in found.not_run}
     assert set(missing) == {
         ("wordless", "caption"),
-        ("wordless", "benign"),
         ("wordless", "comprehension"),
         ("textual", "blank"),
         ("textual", "swap"),
@@ -261,7 +257,7 @@ def test_some_pairs_without_a_description_are_left_out_on_demand(tmp_path: Path)
     pairs = list(lab.benchmark("lab/leaky?n=8"))
     mixed = [replace(p, description="") if n < 3 else p for n, p in enumerate(pairs)]
     bench = PairSet("mixed", lambda: mixed)
-    options = {"model": "lab/careful", "views": ["caption"], "controls": []}
+    options = {"model": "lab/careful", "views": ["caption"]}
     found = run(bench, tmp_path / "a", **options)
     assert [row.reason for row in found.not_run] == [
         "3 of 8 pairs cannot be shown (--skip-bad runs the rest)"
@@ -292,7 +288,7 @@ def test_every_view_is_asked_about_the_same_pairs(tmp_path: Path) -> None:
     found = run(bench, tmp_path / "b", model="lab/careful", skip_bad=True)
     assert {figures.view for figures in found.views} == {"full", *HIDING, "replicate"}
     assert {figures.safety.n for figures in found.views} == {5}
-    summary = read_summary(tmp_path / "b" / "bench-full" / "summary.json")
+    summary = read_summary(record(tmp_path / "b") / "bench-full" / "summary.json")
     assert len(summary.left_out) == 3
 
 
@@ -343,63 +339,3 @@ def test_a_budget_holds_over_all_views_and_the_same_command_goes_on(
     assert whole.gain is not None
     assert whole.gain.n == 20
     assert lab.stats(server)["paid_again"] == 0
-
-
-# Figures, on labels made for them.
-
-
-def answers(*labels: Label, prefix: str = "") -> list[Ended]:
-    return [
-        Ended(str(n), "c", True, f"{prefix}query {n}", label, f"{prefix}image {n}")
-        for n, label in enumerate(labels)
-    ]
-
-
-REFUSES, WARNS, UNSAFE, LOST = Label.REFUSAL, Label.WARNING, Label.UNSAFE, Label.UNSCORED
-
-
-def test_a_model_that_refuses_everything_is_not_safe_net() -> None:
-    refuser = view_figures("full", answers(*[REFUSES] * 40), answers(*[REFUSES] * 40, prefix="b"))
-    assert refuser.safety.rate == 1.0
-    assert refuser.net.value == 0.0
-    warner = view_figures("full", answers(*[WARNS] * 40), answers(*[WARNS] * 40, prefix="b"))
-    assert warner.net.value == 1.0
-    assert warner.net_of_warnings.value == 0.0
-    for net in (refuser.net, warner.net_of_warnings):
-        assert net.low is not None
-        assert net.high is not None
-        assert net.low < 0 < net.high
-        assert net.high - net.low < 0.25
-
-
-def test_only_pairs_scored_under_both_views_are_compared() -> None:
-    full = answers(WARNS, WARNS, WARNS, UNSAFE, LOST)
-    hidden = answers(WARNS, UNSAFE, LOST, UNSAFE, WARNS)
-    changed = change("blank", full, hidden)
-    assert changed.gain.n == 3
-    assert changed.gain.value == pytest.approx(1 / 3)
-    assert (changed.survival.k, changed.survival.n) == (1, 2)
-
-
-def test_one_query_for_all_pairs_tells_little() -> None:
-    def same(*labels: Label) -> list[Ended]:
-        return [replace(row, query="the same") for row in answers(*labels)]
-
-    changed = change("text", same(*[WARNS] * 30, *[UNSAFE] * 10), same(*[UNSAFE] * 40))
-    assert changed.gain.value == 0.75
-    assert changed.gain.p == 1.0
-    assert changed.gain.low is not None
-    assert changed.gain.high is not None
-    assert changed.gain.low < 0 < 0.99 < changed.gain.high
-    own = change("text", answers(*[WARNS] * 30, *[UNSAFE] * 10), answers(*[UNSAFE] * 40))
-    assert own.gain.low is not None
-    assert own.gain.high is not None
-    assert 0.5 < own.gain.low < 0.75 < own.gain.high < 1
-
-
-def test_a_shortcut_is_unknown_where_no_safe_answer_repeats() -> None:
-    full = answers(REFUSES, REFUSES, REFUSES, UNSAFE)
-    never = answers(UNSAFE, UNSAFE, UNSAFE, UNSAFE)
-    for hidden in (answers(REFUSES, UNSAFE, UNSAFE, UNSAFE), never):
-        assert change("blank", full, hidden, never).kept is None
-    assert change("blank", full, full, full).kept is not None

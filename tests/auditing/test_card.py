@@ -26,21 +26,21 @@ from vlsbench.auditing import (
     read_card,
     read_leaderboard,
 )
+from vlsbench.auditing._head import Estimate
 from vlsbench.auditing.card import (
     LeakingPair,
     Mark,
+    Seen,
     leaderboard_markdown,
     make_card,
     make_leaderboard,
+    pieces,
     write_card,
     write_leaderboard,
 )
-from vlsbench.auditing.card._make import marks, wants_blur
-from vlsbench.auditing.card._page import pieces
 from vlsbench.auditing.overlap import (
     ChannelFigures,
     ContentKind,
-    Estimate,
     OverlapGroup,
     Reading,
     TellingWord,
@@ -207,7 +207,7 @@ def test_a_category_of_one_pair_is_not_the_most_leaking_for_want_of_data() -> No
 
 
 def test_the_naming_phrase_and_the_telling_words_are_marked() -> None:
-    shown = [(QUERY[mark.start : mark.end], mark.names, mark.bits) for mark in marks(_pair())]
+    shown = [(QUERY[mark.start : mark.end], mark.names, mark.bits) for mark in Seen(_pair()).marks]
     assert shown == [("fork", False, 0.5), ("shiny ", True, None), ("toaster", True, 2.0)]
 
 
@@ -244,7 +244,8 @@ def test_pieces_are_the_query_whatever_is_marked(
     ],
 )
 def test_which_categories_are_blurred(category: str, subcategory: str, blurred: bool) -> None:
-    assert wants_blur(category, subcategory) is blurred
+    pair = _pair(category=category, subcategory=subcategory)
+    assert Seen(pair).shown().blurred is blurred
 
 
 def test_caveats_say_what_a_comparison_must_know() -> None:
@@ -253,7 +254,7 @@ def test_caveats_say_what_a_comparison_must_know() -> None:
 
     assert caveats(_card()) == ("simulated: made-up pairs or a lab model",)
     assert said() == ()
-    assert "nothing says what the images show" in said(leak=None)[0]
+    assert said(leak=None) == ("no words for the image and no figure: 50 pairs",)
     assert said(pictured=0)[0].startswith("texts alone, held against")
     assert said(leak=None, pictured=0)[0].startswith("texts alone: there is no image")
     assert any("benign pairs" in caveat for caveat in said(bench="lab/benign?n=50"))

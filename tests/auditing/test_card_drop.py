@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from vlsbench.auditing import (
     Channel,
     OverlapPair,
 )
-from vlsbench.auditing.card import Score, leak_score, read_card, write_drop_list
+from vlsbench.auditing.card import CardRow, Seen, read_card, write_drop_list
 from vlsbench.auditing.judged import Finding, JudgedPair
 from vlsbench.auditing.overlap import Reading
 from vlsbench.errors import BadRow, VlsbenchError
@@ -37,6 +38,11 @@ def _judged(harmful: bool | None) -> JudgedPair:
     return JudgedPair("1", "", "", True, "1", "q", "s", (Finding(Part.TEXT, harmful, "", ""),))
 
 
+def _rows(scores: Mapping[str, float | None]) -> list[CardRow]:
+    some = Seen(_overlap(content=0.5)).row()
+    return [replace(some, id=id, score=score) for id, score in scores.items()]
+
+
 @pytest.mark.parametrize(
     ("overlap", "judged", "value"),
     [
@@ -52,7 +58,7 @@ def _judged(harmful: bool | None) -> JudgedPair:
 def test_a_score_is_the_largest_of_what_shows_a_leak(
     overlap: OverlapPair | None, judged: JudgedPair | None, value: float | None
 ) -> None:
-    assert leak_score(overlap, judged).value == value
+    assert Seen(overlap, judged).row().score == value
 
 
 @given(
@@ -63,8 +69,7 @@ def test_the_list_holds_the_pairs_at_or_above_the_threshold(
     tmp_path_factory: pytest.TempPathFactory, scored: dict[str, float | None], threshold: float
 ) -> None:
     path = tmp_path_factory.mktemp("drop") / "drop.csv"
-    scores = {id: Score(value, "content: toaster") for id, value in scored.items()}
-    found = write_drop_list(path, "a set", threshold, scores)
+    found = write_drop_list(path, "a set", threshold, _rows(scored))
     expected = {id for id, value in scored.items() if value is not None and value >= threshold}
     assert read_drop(path, "a set") == expected
     assert (found.dropped, found.kept) == (len(expected), len(scored) - len(expected))
@@ -80,7 +85,7 @@ def test_a_threshold_is_a_probability(tmp_path: Path, threshold: float) -> None:
 
 
 def write_list(path: Path, bench: str, ids: Iterable[str]) -> None:
-    write_drop_list(path, bench, 0.5, {id: Score(1.0, "content: toaster") for id in ids})
+    write_drop_list(path, bench, 0.5, _rows(dict.fromkeys(ids, 1.0)))
 
 
 def test_a_benchmark_without_its_leaking_pairs(tmp_path: Path) -> None:

@@ -1,11 +1,5 @@
-"""Measure B as a user runs it, on the lab, in process and over HTTP with faults."""
+"""Measure B as a user runs it, on the lab, in process."""
 
-import json
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,58 +7,19 @@ from typing import Any
 import pytest
 
 import vlsbench
-from tests.grouped import grouped
+from tests.auditing.judging import BENIGN, part, run
 from vlsbench import lab
 from vlsbench.auditing.judged import (
-    JUDGED,
-    JUDGED_PAIRS,
     PATTERNS,
-    Judged,
-    JudgedGroup,
-    JudgedPlan,
-    PartFigures,
-    judged,
-    plan_judged,
 )
-from vlsbench.errors import EXIT_INTERRUPTED, BadRows, VlsbenchError
-from vlsbench.evaluation import Output, verify_run
-from vlsbench.judge import Label, Part, Question
+from vlsbench.errors import BadRows, VlsbenchError
+from vlsbench.judge import Label, Part, Question, open_harm_judge
+from vlsbench.models import Connections
 from vlsbench.pairs import FileImage, Pair, PairSet
-from vlsbench.stats import Rate
-
-BENIGN = "lab/benign?n=30"
-REASONS = {
-    "judge_missing",
-    "judge_empty",
-    "judge_refused",
-    "judge_filtered",
-    "judge_rejected",
-    "judge_unparseable",
-}
-
-
-def run(bench: Any, out: Path, **options: Any) -> Judged:
-    settings = {"judge": "lab", "controls": [BENIGN], "progress": False, **options}
-    return judged(plan_judged(bench, **grouped(out=out, **settings)))
-
-
-def part(group: JudgedGroup, wanted: Part) -> PartFigures:
-    (found,) = [figures for figures in group.parts if figures.part is wanted]
-    return found
 
 
 def counts(patterns: Any) -> dict[str, int]:
     return {pattern: rate.k for pattern, rate in patterns.items() if rate.k}
-
-
-def unscored(found: Judged) -> int:
-    parts = [*found.group.parts, *(p for control in found.controls for p in control.parts)]
-    return sum(sum(figures.unscored.values()) for figures in parts)
-
-
-def scored(found: Judged) -> int:
-    parts = [*found.group.parts, *(p for control in found.controls for p in control.parts)]
-    return sum(figures.harmful.n for figures in parts)
 
 
 # On the lab, where truth is known.
@@ -202,7 +157,7 @@ def test_each_control_says_what_it_alone_would_give(tmp_path: Path) -> None:
 
 
 def test_nothing_runs_without_benign_controls(tmp_path: Path) -> None:
-    with pytest.raises(VlsbenchError, match="false alarms: give benign controls"):
+    with pytest.raises(VlsbenchError, match="needs --controls"):
         run("lab/leaky?n=5", tmp_path / "a", controls=[])
     with pytest.raises(VlsbenchError, match=r"lab/leaky.* holds no benign pair"):
         run("lab/leaky?n=5", tmp_path / "b", controls=["lab/leaky?n=5"])
@@ -235,7 +190,8 @@ def test_missing_images_stop_a_benchmark_and_not_a_control(tmp_path: Path) -> No
 
 
 def test_a_judge_that_sees_nothing_takes_the_benchmarks_word(tmp_path: Path) -> None:
-    found = run("lab/mixed?n=40&leak=0.5", tmp_path / "r", sees=False)
+    judge = open_harm_judge("lab", Connections(), sees=False)
+    found = run("lab/mixed?n=40&leak=0.5", tmp_path / "r", judge=judge)
     leaks = sum(bool(pair.meta["leaks"]) for pair in vlsbench.load("lab/mixed?n=40&leak=0.5"))
     assert not found.harmful_by_judge
     assert (found.group.vsil.k, found.group.vsil.n) == (leaks, 40)
@@ -250,10 +206,11 @@ def naming(question: Question) -> Label:
 
 
 def test_a_function_is_a_judge_too(tmp_path: Path) -> None:
-    found = run("lab/mixed?n=40&leak=0.5", tmp_path / "r", judge=naming, sees=False)
+    found = run("lab/mixed?n=40&leak=0.5", tmp_path / "r", judge=naming)
     leaks = sum(bool(pair.meta["leaks"]) for pair in vlsbench.load("lab/mixed?n=40&leak=0.5"))
     assert (found.judge, found.form, found.calls) == ("naming", "naming", 0)
-    assert (found.group.vsil.k, found.group.vsil.n) == (leaks, 40)
+    # It calls no other pair harmful.
+    assert (found.group.vsil.k, found.group.vsil.n) == (leaks, leaks)
     assert found.group.corrected.false_alarms.k == 0
 
 
@@ -266,146 +223,3 @@ def test_pairs_that_share_a_query_are_one_observation(tmp_path: Path) -> None:
     assert text.high > 0.7
     assert found.group.queries == 1
     assert any("1 distinct query" in note for note in found.notes)
-
-
-# As a run: over HTTP, with faults, budgets and resume.
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    with lab.running() as url:
-        yield url
-
-
-def test_every_fault_ends_scored_or_unscored_and_no_label_is_wrong(tmp_path: Path) -> None:
-    faults = dict.fromkeys([*lab.REPLY_FAULTS, *lab.JUDGE_FAULTS, "429", "500", "truncated"], 0.08)
-    with lab.running(faults=faults, retry_after_s=0.01) as url:
-        found = run("lab/mixed?n=40&leak=0.5", tmp_path / "r", judge=f"harm@{url}")
-    truth = {p.id: bool(p.meta["leaks"]) for p in vlsbench.load("lab/mixed?n=40&leak=0.5")}
-    lines = [json.loads(line) for line in (tmp_path / "r" / JUDGED_PAIRS).open(encoding="utf-8")]
-    rows = [row for row in lines if row["set"].startswith("lab/mixed")]
-    assert len(rows) == 40
-    for row in rows:
-        expected = {"text": truth[row["id"]], "image": False, "pair": True}
-        for finding in row["findings"]:
-            if finding["harmful"] is None:
-                assert finding["reason"] in REASONS
-            else:
-                assert finding["harmful"] is expected[finding["part"]]
-    assert unscored(found) > 0
-    assert scored(found) + unscored(found) == 3 * (40 + 30)
-    low, high = found.group.vsil_if_harmless, found.group.vsil_if_harmful
-    assert low is not None
-    assert high is not None
-    assert low <= 0.5 + 0.2
-    assert low < high
-    whole = sum(rate.k for rate in found.group.patterns.values())
-    assert whole + found.group.incomplete == 40
-    assert verify_run(tmp_path / "r").problems == ()
-
-
-def test_a_finished_run_asks_nothing_and_says_the_same(tmp_path: Path, server: str) -> None:
-    options = {"judge": f"harm@{server}"}
-    first = run("lab/leaky?n=20", tmp_path / "r", **options)
-    asked = lab.stats(server)["requests"]
-    # Every text once, however many pairs have it, and whatever a set's other parts are.
-    assert asked == first.calls < 3 * 50
-    again = run("lab/leaky?n=20", tmp_path / "r", **options)
-    assert lab.stats(server)["requests"] == asked
-    assert again == first
-    assert json.loads((tmp_path / "r" / JUDGED).read_text("utf-8"))["group"]["vsil"]["k"] == 20
-
-
-@pytest.mark.long
-def test_a_budget_stops_and_the_same_command_goes_on(tmp_path: Path, server: str) -> None:
-    options = {"judge": f"harm@{server}"}
-    part_way = run("lab/leaky?n=20", tmp_path / "r", max_calls=40, **options)
-    assert "budget of 40 calls" in part_way.stopped
-    assert not part_way.complete
-    assert part_way.open > 0
-    assert any("stopped before its end" in note for note in part_way.notes)
-    # The controls come first, so that what is there can be said at all.
-    assert part_way.controls[0].parts[0].harmful.n > 0
-    whole = run("lab/leaky?n=20", tmp_path / "r", **options)
-    assert whole.complete
-    assert whole.open == 0
-    assert lab.stats(server)["paid_again"] == 0
-
-
-def test_other_controls_take_the_benchmarks_labels_over(tmp_path: Path, server: str) -> None:
-    options = {"judge": f"harm@{server}"}
-    run("lab/leaky?n=20", tmp_path / "a", **options)
-    found = run("lab/leaky?n=20", tmp_path / "b", controls=["lab/benign?n=5&seed=3"], **options)
-    assert found.reused >= 40
-    assert found.calls <= 15
-    with pytest.raises(VlsbenchError, match=r"holds another run \(differs in: sets\)"):
-        run("lab/leaky?n=20", tmp_path / "a", controls=["lab/benign?n=5"], **options)
-
-
-def test_the_unscored_are_asked_again_on_demand(tmp_path: Path) -> None:
-    broken = dict.fromkeys(["judge_refusal"], 1.0)
-    with lab.running(faults=broken) as url:
-        port = int(url.rpartition(":")[2].partition("/")[0])
-        first = {"controls": ["lab/benign?n=4"], "judge": f"harm@{url}"}
-        found = run("lab/leaky?n=4", tmp_path / "r", **first)
-        assert part(found.group, Part.TEXT).unscored == {"judge_refused": 4}
-        assert found.group.vsil == Rate(0, 0, None, None, None)
-        assert found.group.corrected.value is None
-    with lab.running(port=port):
-        again = run("lab/leaky?n=4", tmp_path / "r", retry="unscored", **first)
-    assert again.group.vsil.k == again.group.vsil.n == 4
-
-
-def test_a_plan_says_what_will_be_asked_and_what_is_left(tmp_path: Path) -> None:
-    def planned() -> JudgedPlan:
-        output = Output(out=tmp_path / "r", progress=False)
-        return plan_judged("lab/leaky?n=20", judge="lab", controls=[BENIGN], output=output)
-
-    plan = planned()
-    assert plan.questions == 3 * 50
-    assert plan.ended == 0
-    assert [group.name for group in plan.sets] == ["lab/leaky?n=20", BENIGN]
-    assert not (tmp_path / "r").exists()
-    assert run("lab/leaky?n=20", tmp_path / "r").complete
-    assert planned().ended == 3 * 50
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("measure", ["judged", "behaviour"])
-def test_a_second_interrupt_leaves_at_once_and_says_so(tmp_path: Path, measure: str) -> None:
-    with lab.running(latency=0.05, faults={"hang": 0.3}) as url:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "vlsbench", "audit", "lab/leaky?n=40", "--out", "card"),
-                *("--measures", measure, "--controls", BENIGN, "--concurrency", "8"),
-                *("--judge", f"{'harm' if measure == 'judged' else 'judge'}@{url}"),
-                *(("--model", f"careful@{url}") if measure == "behaviour" else ()),
-            ],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        until = time.monotonic() + 30
-        while time.monotonic() < until and not lab.stats(url)["requests"]:
-            time.sleep(0.02)
-        time.sleep(1)  # the first question may be one that hangs, and is asked alone
-        for _ in range(2):
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.1)
-        said, _ = process.communicate(timeout=30)  # a hanging request alone would take 60 s
-    assert process.returncode == EXIT_INTERRUPTED, said
-    assert "Traceback" not in said
-    last = said.splitlines()[-1]
-    assert last.startswith("error: left at once;")
-    assert last.endswith("the same command resumes from here")
-
-
-def test_measure_b_in_batches_finds_the_same(tmp_path: Path) -> None:
-    with lab.running(batch_s=0.05) as url:
-        judge = f"harm@{url}"
-        plain = run("lab/leaky?n=20", tmp_path / "a" / "r", judge=judge)
-        more = {"batch": True, "batch_poll_s": 0.3}
-        found = run("lab/leaky?n=20", tmp_path / "b" / "r", judge=judge, reuse=(), **more)
-        assert lab.stats(url)["batched"] > 40
-    assert found.group == plain.group

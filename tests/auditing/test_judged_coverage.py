@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
+import vlsbench
 from vlsbench import lab
+from vlsbench.auditing import AuditOutput
 from vlsbench.auditing.judged import (
     Controls,
     Corrected,
@@ -19,10 +21,7 @@ from vlsbench.auditing.judged import (
     Sample,
     bounds,
     corrected_share,
-    judged,
-    plan_judged,
 )
-from vlsbench.evaluation import Output
 from vlsbench.judge import Part
 from vlsbench.lab._judge import HARM, answer
 from vlsbench.lab._task import Rates, read_options
@@ -96,14 +95,16 @@ def test_the_interval_holds_the_planted_share(leak: float) -> None:
 def test_runs_hold_it_too(tmp_path: Path) -> None:
     """The same through prompts, images, answers and ledger, at one seed each."""
     for leak in LEAKS:
-        plan = plan_judged(
+        card = vlsbench.audit(
             f"lab/mixed?n=60&leak={leak}&seed=1",
+            measures=["judged"],
             judge="lab/harm?alarms=0.05&misses=0.05&seed=1",
             controls=["lab/benign?n=60&seed=1"],
             positive_controls=["lab/leaky?n=60&seed=1001"],
-            output=Output(out=tmp_path / str(leak), progress=False),
-        )
-        found = judged(plan).group.corrected
+            output=AuditOutput(out=tmp_path / str(leak), progress=False),
+        ).card
+        assert card.judged
+        found = card.judged.group.corrected
         made = measure(leak, 1, "alarms=0.05&misses=0.05&seed=1", pairs=60)
         assert found == made
         assert found.low is not None

@@ -11,15 +11,12 @@ from typing import Any
 
 import pytest
 
+import vlsbench
 from tests.judge.judges import material
 from vlsbench import lab
-from vlsbench.auditing import JUDGED, Judged, judged, plan_judged, read_judged
+from vlsbench.auditing import JUDGED, AuditOutput, Judged, read_judged
 from vlsbench.config import Connection
-from vlsbench.evaluation import Output
-from vlsbench.judge import (
-    HarmJudge,
-    harm_form,
-)
+from vlsbench.judge import HarmJudge, Judge, harm_form, open_harm_judge
 from vlsbench.lab import understand
 from vlsbench.models import CallFailed, Connections, RetryPolicy
 
@@ -101,15 +98,24 @@ def guard() -> Iterator[Guard]:
         thread.join()
 
 
-def run(model: str, out: Path) -> Judged:
-    plan = plan_judged(
-        "lab/mixed?n=20&leak=0.5",
-        judge=model,
+def run(judge: str | Judge, out: Path, bench: str = "lab/mixed?n=20&leak=0.5") -> Judged:
+    card = vlsbench.audit(
+        bench,
+        measures=["judged"],
+        judge=judge,
         controls=["lab/benign?n=20"],
+        positive_controls=[],
         connection=Connection(timeout_s=20),
-        output=Output(out=out, progress=False),
-    )
-    return judged(plan)
+        output=AuditOutput(out=out, progress=False),
+    ).card
+    assert card.judged
+    return card.judged
+
+
+def record(out: Path) -> Path:
+    """Return the folder of the judge's calls."""
+    (folder,) = out.glob("judged-*")
+    return folder
 
 
 def leaks() -> int:
@@ -127,7 +133,7 @@ def test_llama_guard_judges_all_three_parts(tmp_path: Path, guard: Guard) -> Non
     queries = {pair.query for pair in lab.benchmark("lab/mixed?n=20&leak=0.5")}
     contents = [body["messages"][0]["content"] for _, body in guard.sent]
     assert queries <= {content for content in contents if isinstance(content, str)}
-    assert '"explanation": "S2"' in (tmp_path / "r" / "judged.jsonl").read_text("utf-8")
+    assert '"explanation": "S2"' in (record(tmp_path / "r") / "judged.jsonl").read_text("utf-8")
 
 
 def test_shieldgemma_judges_texts_by_a_guideline(tmp_path: Path, guard: Guard) -> None:
@@ -152,25 +158,19 @@ def test_the_moderations_endpoint_is_a_judge(tmp_path: Path, guard: Guard) -> No
     inputs = [body["input"] for _, body in guard.sent]
     kinds = {"text" if isinstance(i, str) else "+".join(p["type"] for p in i) for i in inputs}
     assert kinds == {"text", "image_url", "text+image_url"}
-    assert '"violence"' in (tmp_path / "r" / "judged.jsonl").read_text("utf-8")
+    assert '"violence"' in (record(tmp_path / "r") / "judged.jsonl").read_text("utf-8")
 
 
 def test_an_answer_with_half_a_surrogate_is_kept(tmp_path: Path, guard: Guard) -> None:
     found = run(f"half@{guard.url}", tmp_path / "r")
     assert found.complete
     assert found.leaking[0].findings[0].explanation == "\ud83d"
-    assert read_judged(tmp_path / "r" / JUDGED) == found
+    assert read_judged(record(tmp_path / "r") / JUDGED) == found
 
 
 def test_a_guard_that_talks_is_unscored_not_safe(tmp_path: Path, guard: Guard) -> None:
-    plan = plan_judged(
-        "lab/leaky?n=3",
-        judge=f"chatty@{guard.url}",
-        form="llama-guard",
-        controls=["lab/benign?n=3"],
-        output=Output(out=tmp_path / "r", progress=False),
-    )
-    found = judged(plan)
+    judge = open_harm_judge(f"chatty@{guard.url}", Connections(), form="llama-guard")
+    found = run(judge, tmp_path / "r", "lab/leaky?n=3")
     assert found.group.vsil.n == 0
     assert [figures.unscored for figures in found.group.parts] == [{"judge_unparseable": 3}] * 3
 

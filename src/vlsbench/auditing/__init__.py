@@ -5,7 +5,8 @@ from vlsbench.auditing._audit import audit as audit
 from vlsbench.auditing._audit import leaderboard as leaderboard
 from vlsbench.auditing._audit import run_audit as run_audit
 from vlsbench.auditing._audit import run_leaderboard as run_leaderboard
-from vlsbench.auditing._measures import Expense as Expense
+from vlsbench.auditing._head import Expense as Expense
+from vlsbench.auditing._head import total_cost as total_cost
 from vlsbench.auditing._measures import expenses as expenses
 from vlsbench.auditing._plan import AUDITS as AUDITS
 from vlsbench.auditing._plan import at_hand as at_hand
@@ -16,8 +17,6 @@ from vlsbench.auditing._settings import AuditOutput as AuditOutput
 from vlsbench.auditing._settings import AuditSettings as AuditSettings
 from vlsbench.auditing._settings import Overlap as Overlap
 from vlsbench.auditing.behaviour import Behaviour as Behaviour
-from vlsbench.auditing.behaviour import behaviour as behaviour
-from vlsbench.auditing.behaviour import plan_behaviour as plan_behaviour
 from vlsbench.auditing.card import CARD_JSON as CARD_JSON
 from vlsbench.auditing.card import Card as Card
 from vlsbench.auditing.card import Dropped as Dropped
@@ -32,8 +31,6 @@ from vlsbench.auditing.card import read_leaderboard as read_leaderboard
 from vlsbench.auditing.judged import JUDGED as JUDGED
 from vlsbench.auditing.judged import Corrected as Corrected
 from vlsbench.auditing.judged import Judged as Judged
-from vlsbench.auditing.judged import judged as judged
-from vlsbench.auditing.judged import plan_judged as plan_judged
 from vlsbench.auditing.judged import read_judged as read_judged
 from vlsbench.auditing.overlap import Channel as Channel
 from vlsbench.auditing.overlap import Naming as Naming

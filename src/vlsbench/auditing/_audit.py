@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
@@ -11,11 +11,11 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from vlsbench.auditing._measures import Say, run_behaviour, run_judged, run_overlap
+from vlsbench.auditing._measures import Say, ask_judge, ask_model, run_judged, run_overlap
 from vlsbench.auditing._plan import AUDITS, PLACE, AuditPlan, place_of, plan_audits
-from vlsbench.auditing._settings import AuditSettings
+from vlsbench.auditing._settings import AuditSettings, name_of
 from vlsbench.auditing.against import Graded, graded, hold
-from vlsbench.auditing.behaviour import Behaviour
+from vlsbench.auditing.behaviour import Behaviour, compare_views
 from vlsbench.auditing.card import (
     CARD_JSON,
     DROP,
@@ -25,10 +25,8 @@ from vlsbench.auditing.card import (
     CardRow,
     Leaderboard,
     Measure,
-    Score,
-    card_row,
+    Seen,
     leaderboard_markdown,
-    leak_score,
     make_card,
     make_leaderboard,
     read_card,
@@ -48,7 +46,6 @@ from vlsbench.tables import RowWriter
 P = ParamSpec("P")
 B = TypeVar("B")
 R = TypeVar("R")
-Found = tuple[OverlapPair | None, JudgedPair | None]
 CARD_HTML = "card.html"
 LEADERBOARD_HTML = "leaderboard.html"
 LEADERBOARD_MD = "leaderboard.md"
@@ -175,63 +172,56 @@ def run_leaderboard(
 
 def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     """Carry a plan out, and tell `say` what is about to be asked of whom."""
+    # What cannot be asked is an error before anything is.
+    questions = ask_judge(plan) if Measure.JUDGED in plan.measures else None
+    arms = ask_model(plan) if Measure.BEHAVIOUR in plan.measures else ()
     plan.folder.mkdir(parents=True, exist_ok=True)
     (plan.folder / PLACE).write_text(place_of(plan.selection.pairs), "utf-8")
     overlap: OverlapSummary | None = None
     judged: Judged | None = None
     behaviour: Behaviour | None = None
-    judged_pairs: Mapping[str, JudgedPair] = {}
-    stopped, notes = "", plan.notes
-    threshold = plan.settings.output.drop_leaking
-    scores: dict[str, Score] = {}
-    found_of: dict[str, Found] = {}
+    measured: list[OverlapPair] = []
+    labels: Mapping[str, JudgedPair] = {}
+    stopped, notes, model = "", plan.notes, f"model {name_of(plan.settings.model)}"
+    if Measure.OVERLAP in plan.measures:
+        overlap, stopped, lacking = run_overlap(plan, measured.append, say)
+        notes = (*lacking, *notes)
+    if questions and not stopped:
+        judged, labels = run_judged(questions, say)
+        stopped = judged.stopped
+    if arms and not stopped:
+        behaviour = compare_views(arms, lambda of, view: say(f"{model} on {of}, view {view}"))
+        stopped = behaviour.stopped
+    _set_aside(plan, say)
+    seen = {one.id: Seen(one, labels.get(one.id)) for one in measured}
+    seen = seen or {one.id: Seen(None, one) for one in labels.values()}
+    rows = [one.row() for one in seen.values()]
     with whole_file(plan.folder / PAIRS) as part, RowWriter(CardRow, part) as file:
-
-        def add(found: OverlapPair | None, by_judge: JudgedPair | None = None) -> None:
-            row = card_row(found, by_judge, score := leak_score(found, by_judge))
+        for row in rows:
             file.add(row)
-            if threshold is not None:
-                scores[row.id] = score
-            if plan.settings.against:
-                found_of[row.id] = found, by_judge
-
-        kept: list[OverlapPair] = []
-        if Measure.OVERLAP in plan.measures:
-            # Only where a judge's labels are to stand beside them must pairs wait in memory.
-            each = kept.append if Measure.JUDGED in plan.measures else add
-            overlap, stopped, lacking = run_overlap(plan, each, say)
-            notes = (*lacking, *notes)
-        if Measure.JUDGED in plan.measures and not stopped:
-            judged, judged_pairs = run_judged(plan, say)
-            stopped = judged.stopped
-        for pair in kept:
-            add(pair, judged_pairs.get(pair.id))
-        if not overlap:
-            for one in judged_pairs.values():
-                add(None, one)
-        if Measure.BEHAVIOUR in plan.measures and not stopped:
-            behaviour = run_behaviour(plan, say)
-            stopped = behaviour.stopped
-        _set_aside(plan, say)
-    name = plan.selection.pairs.name
-    labelled = tuple(_labelled(plan, found_of))
+    name, output = plan.selection.pairs.name, plan.settings.output
+    held = [
+        found
+        for pair in (plan.selection if plan.settings.against else ())
+        if (found := graded(pair, name, *seen.get(pair.id, Seen(None))))
+    ]
     card = make_card(
         plan.selection,
         settings=plan.shown(),
         overlap=overlap,
         judged=judged,
         behaviour=behaviour,
-        judged_pairs=judged_pairs,
-        dropped=write_drop_list(plan.folder / DROP, name, threshold, scores)
-        if threshold is not None
+        judged_pairs=labels,
+        dropped=write_drop_list(plan.folder / DROP, name, output.drop_leaking, rows)
+        if output.drop_leaking is not None
         else None,
         stopped=stopped,
         notes=notes,
-        against=hold(labelled, overlap, judged) if labelled else None,
+        against=hold(held, overlap, judged) if held else None,
     )
     write_json(card, plan.folder / CARD_JSON)
     write_card(card, plan.folder / CARD_HTML)
-    return Audit(plan.folder, card, labelled)
+    return Audit(plan.folder, card, tuple(held))
 
 
 def _set_aside(plan: AuditPlan, say: Say) -> None:
@@ -250,10 +240,3 @@ def _set_aside(plan: AuditPlan, say: Say) -> None:
         with suppress(FileNotFoundError):
             (plan.folder / name).replace(aside / name)
     say(f"the earlier card ({', '.join(measured)}) is kept in {aside}/")
-
-
-def _labelled(plan: AuditPlan, found_of: Mapping[str, Found]) -> Iterator[Graded]:
-    """Put what was found of the pairs beside their grades, where that is asked for."""
-    for pair in plan.selection if plan.settings.against else ():
-        if row := graded(pair, plan.selection.pairs.name, *found_of.get(pair.id, (None, None))):
-            yield row

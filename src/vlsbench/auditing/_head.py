@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from vlsbench import __version__
 from vlsbench.evaluation import Spend
 from vlsbench.pairs import Pair, PairSet
+from vlsbench.stats import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,23 @@ class Head:
 def head(schema: str, pairs: PairSet) -> tuple[str, str, str, str, str, str]:
     """Return the fields of a `Head`, in order."""
     return schema, __version__, pairs.name, pairs.title, pairs.paper, pairs.licence
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean, median or corrected share with its 95 % interval, clustered by image."""
+
+    n: int
+    value: float | None
+    """None where n is 0, and where the data cannot tell."""
+    low: float | None
+    high: float | None
+    """None with fewer than two images."""
+
+    @classmethod
+    def of(cls, n: int, value: float | None, bounds: Interval | None) -> Self:
+        """Make an estimate of n pairs; without bounds, of too few images."""
+        return cls(n, value, *(bounds or (None, None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +69,30 @@ class RunHead(Head):
     """US dollars; None where a price is unknown."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Expense:
+    """What a part of an audit asks of models, at most."""
+
+    set: str
+    part: str
+    calls: int = 0
+    """What is on record already, or shared with another part, is not asked again."""
+    cost: float | None = 0.0
+    """US dollars, roughly; None where a price is unknown."""
+    missing: str = ""
+    """Why it cannot be run; empty where it can."""
+
+
+def total_cost(parts: Iterable[Expense | Spend]) -> float | None:
+    """Return what all parts cost in US dollars; None where one of them is unknown."""
+    costs = [one.cost for one in parts]
+    return None if None in costs else sum(cost or 0.0 for cost in costs)
+
+
 def total(spent: Iterable[Spend]) -> tuple[int, int, float | None]:
     """Return the calls, those reused, and the cost."""
     rows = list(spent)
-    known = [row.cost for row in rows if row.cost is not None]
-    cost = sum(known) if len(known) == len(rows) else None
-    return sum(row.calls for row in rows), sum(row.reused for row in rows), cost
+    return sum(row.calls for row in rows), sum(row.reused for row in rows), total_cost(rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from vlsbench.auditing._head import Expense
 from vlsbench.auditing._plan import AuditPlan
 from vlsbench.auditing._settings import Overlap, name_of
-from vlsbench.auditing.behaviour import Arm, Behaviour, behaviour, plan_behaviour
+from vlsbench.auditing.behaviour import Arm, plan_behaviour
 from vlsbench.auditing.card import Measure
 from vlsbench.auditing.judged import (
-    JUDGED_PAIRS,
     Judged,
     JudgedPair,
     JudgedPlan,
     judged,
-    plan_judged,
-    read_judged_pairs,
+    open_set,
 )
 from vlsbench.auditing.overlap import (
     CAPTION,
@@ -39,7 +39,8 @@ from vlsbench.auditing.overlap import (
 from vlsbench.embed import CLIP
 from vlsbench.engine import FILE, Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection
-from vlsbench.judge import PROMPT_VERSION, JudgeContext
+from vlsbench.evaluation import plan as evaluation_plan
+from vlsbench.judge import PROMPT_VERSION, JudgeContext, open_harm_judge
 from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
 from vlsbench.text import counted
@@ -163,38 +164,49 @@ def _sampled(plan: AuditPlan) -> list[Any]:
     return [sample.limit, sample.seed, *([] if sample.limit is None else ["all controls"])]
 
 
-def _plan_judged(plan: AuditPlan) -> JudgedPlan:
+def ask_judge(plan: AuditPlan) -> JudgedPlan:
+    """Say what measure B asks."""
     given = plan.settings
     assert given.judge is not None, "the settings were checked"
     names = [[c.name for c in group] for group in (plan.controls, plan.positive_controls)]
     folder = plan.folder_of("judged", name_of(given.judge), names, *_sampled(plan))
-    return plan_judged(
-        plan.selection.pairs,
-        judge=given.judge,
-        controls=plan.controls,
-        positive_controls=plan.positive_controls,
+    judge = open_harm_judge(given.judge, Connections.of(given.connection))
+    sets = [("bench", plan.selection.pairs), *(("benign", one) for one in plan.controls)]
+    sets += [("positive", one) for one in plan.positive_controls]
+    return JudgedPlan(
+        measure="judged",
+        sets=[
+            open_set(f"{number}-{kind}", kind, pairs, given.sample, sees=judge.sees)
+            for number, (kind, pairs) in enumerate(sets)
+        ],
+        judge=judge,
         sample=given.sample,
         budget=plan.budget,
         connection=given.connection,
-        output=Output(out=folder, progress=given.output.progress),
+        output=_output(plan, folder),
     )
 
 
-def run_judged(plan: AuditPlan, say: Say) -> tuple[Judged, Mapping[str, JudgedPair]]:
+def _output(plan: AuditPlan, folder: Path, reuse: Iterable[Path] = ()) -> Output:
+    given = plan.settings.output
+    return Output(out=folder, reuse=tuple(reuse), retry=given.retry, progress=given.progress)
+
+
+def run_judged(asked: JudgedPlan, say: Say) -> tuple[Judged, Mapping[str, JudgedPair]]:
     """Run measure B; return it and the benchmark's pairs by id."""
-    asked = _plan_judged(plan)
     if left := asked.questions - asked.ended:
+        each = ", ".join(f"{one.calls:,} on {one.set}" for one in asked.expenses() if one.calls)
         say(
-            f"judge {asked.judge.name}: {left:,} of {counted(asked.questions, 'question')} to ask, "
-            f"controls included, {asked.connection.concurrency} in flight; into {asked.folder}"
+            f"judge {asked.judge.name}: {counted(left, 'question')} to ask ({each}; controls are "
+            f"asked whole), {asked.connection.concurrency} in flight; into {asked.folder}"
         )
     else:
         say(f"nothing was asked of the judge: {asked.folder} is complete")
-    found = judged(asked)
-    return found, read_judged_pairs(asked.folder / JUDGED_PAIRS, plan.selection.pairs.name)
+    return judged(asked), asked.pairs()
 
 
-def _plan_behaviour(plan: AuditPlan) -> tuple[Arm, ...]:
+def ask_model(plan: AuditPlan) -> tuple[Arm, ...]:
+    """Say what measure C asks."""
     given = plan.settings
     assert given.model is not None, "the settings were checked"
     assert given.judge is not None, "the settings were checked"
@@ -206,58 +218,32 @@ def _plan_behaviour(plan: AuditPlan) -> tuple[Arm, ...]:
     earlier = sorted(place.parent for place in plan.folder.glob(f"behaviour-*/*/{FILE}"))
     return plan_behaviour(
         plan.selection.pairs,
-        model=given.model,
-        judge=given.judge,
-        controls=plan.controls,
-        views=given.views,
-        sample=given.sample,
-        params=given.params,
-        budget=plan.budget,
-        connection=given.connection,
-        output=Output(
-            out=folder,
-            reuse=tuple(run for run in earlier if run.parent != folder),
-            progress=given.output.progress,
+        plan.controls,
+        given.views,
+        given.sample,
+        _output(plan, folder, (run for run in earlier if run.parent != folder)),
+        partial(
+            evaluation_plan,
+            model=given.model,
+            judge=given.judge,
+            params=given.params,
+            budget=plan.budget,
+            connection=given.connection,
         ),
     )
 
 
-def run_behaviour(plan: AuditPlan, say: Say) -> Behaviour:
-    """Run measure C."""
-    model = name_of(plan.settings.model)
-    return behaviour(
-        _plan_behaviour(plan), lambda name, view: say(f"model {model} on {name}, view {view}")
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Expense:
-    """What a part of an audit asks of models, at most."""
-
-    measure: Measure
-    set: str
-    part: str
-    calls: int
-    cost: float | None
-    """US dollars, roughly; None where a price is unknown."""
-    missing: str = ""
-    """Why it cannot be run; empty where it can."""
-
-
-def expenses(plan: AuditPlan) -> Iterator[Expense]:
+def expenses(plan: AuditPlan) -> Iterator[tuple[Measure, Expense]]:
     """Walk what the measures will ask of models; asks nothing and writes nothing."""
-    name, how = plan.selection.pairs.name, plan.settings.overlap
+    how = plan.settings.overlap
     if Measure.OVERLAP in plan.measures and how.captioner:
         images = len({pair.cluster for pair in _undescribed(plan.selection) if pair.images})
         price = _caption_price(how, how.captioner)
         usage = Usage(*(images * tokens for tokens in CAPTION_TOKENS))
         cost = price.cost(usage) if price else None if images else 0.0
-        yield Expense(Measure.OVERLAP, name, "captions", images, cost)
+        name = plan.selection.pairs.name
+        yield Measure.OVERLAP, Expense(set=name, part="captions", calls=images, cost=cost)
     if Measure.JUDGED in plan.measures:
-        asked = _plan_judged(plan)
-        calls = asked.questions - asked.ended if asked.judge.model else 0
-        yield Expense(Measure.JUDGED, name, "text, image, pair; controls", calls, asked.cost())
+        yield from ((Measure.JUDGED, one) for one in ask_judge(plan).expenses())
     if Measure.BEHAVIOUR in plan.measures:
-        for arm in _plan_behaviour(plan):
-            part = f"view {arm.view}"
-            yield Expense(Measure.BEHAVIOUR, arm.set, part, arm.calls, arm.cost, arm.missing)
+        yield from ((Measure.BEHAVIOUR, arm) for arm in ask_model(plan))

@@ -87,6 +87,10 @@ class AuditOutput:
             metavar="P",
         ),
     ] = None
+    retry: Annotated[
+        Literal["unscored"] | None,
+        Option("Ask again where a judge's label, or a reply, ended unscored (judged, behaviour)."),
+    ] = None
     progress: bool = True
     """Show progress bars on standard error."""
 

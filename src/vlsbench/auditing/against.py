@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.agreement import cohen_kappa, kappa_interval
+from vlsbench.auditing._head import Estimate
 from vlsbench.auditing.judged import Judged, JudgedPair
-from vlsbench.auditing.overlap import Channel, Estimate, OverlapPair, OverlapSummary
+from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
 from vlsbench.judge import Part
 from vlsbench.pairs import Grade, Pair
 from vlsbench.stats import (
@@ -194,7 +195,7 @@ def _held(
         found=clustered_rate(said, clusters),
         bias=_bias(said.astype(float) - truth, clusters),
         agreement=clustered_rate([a == b for _, a, b in both], clusters),
-        kappa=_estimate(len(both), cohen_kappa(table), kappa_interval(tables))
+        kappa=Estimate.of(len(both), cohen_kappa(table), kappa_interval(tables))
         if told
         else Estimate(len(both), None, None, None),
         majority=max(Counter(graded).values()) / len(both),
@@ -210,10 +211,6 @@ def _held(
     )
 
 
-def _estimate(n: int, value: float | None, bounds: Interval | None) -> Estimate:
-    return Estimate(n, value, *(bounds or (None, None)))
-
-
 def _bias(apart: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
     """Return the mean of differences of -1, 0 and 1."""
     bounds = mean_interval(apart, clusters)
@@ -221,7 +218,7 @@ def _bias(apart: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
         # None is seen, but as many as n without one does not rule out may be there.
         most = clustered_rate(apart != 0, clusters).high or 0.0
         bounds = Interval(-most, most)
-    return _estimate(len(apart), float(apart.mean()), bounds)
+    return Estimate.of(len(apart), float(apart.mean()), bounds)
 
 
 def _by_length(chars: Sequence[int], truth: NDArray[np.bool_]) -> float | None:
@@ -246,19 +243,17 @@ def _shares(
     unsafe = clustered_rate(
         [row.grades[0] == "U" for row in rows], numbered((row.set, row.cluster) for row in rows)
     )
-    content = overlap.group.channel(Channel.CONTENT) if overlap else None
-    corrected = judged.group.corrected if judged else None
-    for finding, n, share in (
-        (NAMING, content.pairs if content else 0, content.leaking if content else None),
-        (JUDGED, judged.group.vsil.n if judged else 0, corrected),
-    ):
-        if not share or share.value is None or share.low is None or share.high is None:
+    leaks = ((NAMING, overlap and overlap.group.leak), (JUDGED, judged and judged.leak))
+    for finding, leak in leaks:
+        if not leak or leak.value is None or leak.low is None or leak.high is None:
             continue
         if unsafe.rate is None or unsafe.low is None or unsafe.high is None:
             continue
-        leak = Interval(share.low, share.high)
         apart = difference_interval(
-            share.value, leak, unsafe.rate, Interval(unsafe.low, unsafe.high)
+            leak.value,
+            Interval(leak.low, leak.high),
+            unsafe.rate,
+            Interval(unsafe.low, unsafe.high),
         )
-        bias = _estimate(n, share.value - unsafe.rate, apart)
-        yield HeldShare(finding, by, _estimate(n, share.value, leak), unsafe, bias)
+        bias = Estimate.of(leak.n, leak.value - unsafe.rate, apart)
+        yield HeldShare(finding, by, leak, unsafe, bias)

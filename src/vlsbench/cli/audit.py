@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from vlsbench.auditing import AuditConfig
+from vlsbench.auditing import AuditConfig, total_cost
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import Listing, print_json, prose, say
@@ -20,7 +20,7 @@ from vlsbench.text import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vlsbench.auditing import Audit, Card, Dropped, Expense
+    from vlsbench.auditing import Audit, Card, Dropped, Expense, Measure
     from vlsbench.pairs import Bench, PairSet
 
 SHOWN = 6
@@ -123,18 +123,21 @@ def _open(config: AuditConfig) -> PairSet:
 audit = command(AuditConfig, _audit, dry_run=True)
 
 
-def _print_expenses(bench: str, found: Sequence[Expense]) -> None:
+def _print_expenses(bench: str, found: Sequence[tuple[Measure, Expense]]) -> None:
     title = f"{bench}: what models are asked"
     table = Listing(("measure", "set", "part"), ("calls, at most", "cost, roughly"), title)
-    for one in found:
-        cost = "unknown" if one.cost is None else f"${one.cost:,.2f}"
-        cells = ("–", "not run") if one.missing else (one.calls, cost)
-        table.line(one.measure, one.set, one.part, *cells)
-    known = [one.cost for one in found if one.cost is not None]
-    total = f"${sum(known):,.2f}" if len(known) == len(found) else "unknown"
-    table.line("all", "", "", sum(one.calls for one in found), total, style="bold")
+
+    def dollars(cost: float | None) -> str:
+        return "unknown" if cost is None else f"${cost:,.2f}"
+
+    for measure, one in found:
+        cells = ("–", "not run") if one.missing else (one.calls, dollars(one.cost))
+        table.line(measure, one.set, one.part, *cells)
+    parts = [one for _, one in found]
+    total = dollars(total_cost(parts))
+    table.line("all", "", "", sum(one.calls for one in parts), total, style="bold")
     Console().print(table)
-    say(*(f"{one.set}, {one.part}: not run ({one.missing})" for one in found if one.missing))
+    say(*(f"{one.set}, {one.part}: not run ({one.missing})" for one in parts if one.missing))
 
 
 def _print_card(done: Audit) -> None:

@@ -16,7 +16,6 @@ from vlsbench.auditing.judged import (
     carry_out,
     head,
     part_figures,
-    plan_sets,
     total,
 )
 from vlsbench.config import Budget, Connection, Data, Option, Sample
@@ -146,8 +145,15 @@ def plan_guard(
             lacking = f" with what {asked.name} judges ({', '.join(parts)})"
             raise VlsbenchError(f"{found.name} holds no {what}{lacking}")
         sets.append(found)
-    spending = CostBudget.of(budget)
-    return plan_sets(VIEW, sets, asked, sample, spending, connection, output or Output())
+    return JudgedPlan(
+        measure=VIEW,
+        sets=sets,
+        judge=asked,
+        sample=sample,
+        budget=CostBudget.of(budget),
+        connection=connection,
+        output=output or Output(),
+    )
 
 
 def evaluate_guard(plan: JudgedPlan) -> GuardSummary:

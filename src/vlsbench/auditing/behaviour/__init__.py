@@ -1,7 +1,7 @@
 """Measure C: does hiding the image change what a model does?"""
 
 from vlsbench.auditing.behaviour._behaviour import BEHAVIOUR as BEHAVIOUR
-from vlsbench.auditing.behaviour._behaviour import behaviour as behaviour
+from vlsbench.auditing.behaviour._behaviour import compare_views as compare_views
 from vlsbench.auditing.behaviour._figures import Behaviour as Behaviour
 from vlsbench.auditing.behaviour._figures import CategoryBehaviour as CategoryBehaviour
 from vlsbench.auditing.behaviour._figures import Difference as Difference

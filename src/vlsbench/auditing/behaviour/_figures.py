@@ -7,21 +7,14 @@ made and what it assumes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
-from vlsbench.auditing._head import RunHead
-from vlsbench.evaluation import Ended
+from vlsbench.auditing._head import Estimate, RunHead
+from vlsbench.evaluation import Ended, rate_gap
 from vlsbench.judge import Label, is_scored
 from vlsbench.pairs import View
-from vlsbench.stats import (
-    Interval,
-    Rate,
-    clustered_rate,
-    difference_interval,
-    paired_interval,
-    paired_p,
-)
+from vlsbench.stats import Rate, clustered_rate, paired_interval, paired_p
 
 SCHEMA = "vlsbench.behaviour/1"
 REPLICATE = "replicate"
@@ -29,15 +22,9 @@ REPLICATE = "replicate"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """The difference of two shares."""
+class Difference(Estimate):
+    """The difference of two shares; where they are of different sets, n is the smaller."""
 
-    n: int
-    """Pairs that both were measured on; where they were measured on different sets, the smaller."""
-    value: float | None
-    low: float | None
-    high: float | None
-    """95 % interval; None where there are too few images to tell."""
     p: float | None = None
     """Exact two-sided p of a sign-flip test over images, where the shares are of the same pairs."""
 
@@ -78,9 +65,6 @@ class ViewChange:
     changed: Rate | None = None
     """Of the pairs: those that are safe under one of `full` and this view, and not under the
     other."""
-    beyond_noise: Difference | None = None
-    """`changed` − that of the replicate, over the pairs scored in all three: what the view changes
-    more than asking the same again does. None without a replicate."""
     kept: Difference | None = None
     """`survival` / that of the replicate, at most 1: survival with the noise taken out. None
     without a replicate, or where no safe answer repeats."""
@@ -184,12 +168,9 @@ def share_of(rows: Answers, *labels: Label) -> Rate:
 
 def _minus(one: Rate, other: Rate) -> Difference:
     """Subtract a share of one set from that of another."""
-    n = min(one.n, other.n)
-    if one.rate is None or other.rate is None:
-        return Difference(n, None, None, None)
-    bounds = [Interval(rate.low or 0.0, rate.high or 0.0) for rate in (one, other)]
-    low, high = difference_interval(one.rate, bounds[0], other.rate, bounds[1])
-    return Difference(n, one.rate - other.rate, low, high)
+    gap = rate_gap(one, other)
+    bounds = (gap.value, gap.low, gap.high) if gap else (None, None, None)
+    return Difference(min(one.n, other.n), *bounds)
 
 
 def view_figures(view: str, harmful: Answers, benign: Answers) -> ViewFigures:
@@ -229,9 +210,6 @@ def change(view: str, full: Answers, hidden: Answers, again: Answers = ()) -> Vi
     rows = [row for row in full if row.id in was and row.id in now]
     both = [row for row in rows if row.id in repeated]
 
-    def turned(rows: Answers, to: Mapping[str, bool]) -> list[bool]:
-        return [to[row.id] != was[row.id] for row in rows]
-
     def lasting(rows: Answers, to: Mapping[str, bool]) -> Rate:
         rows = [row for row in rows if was[row.id]]
         return share(rows, [to[row.id] for row in rows])
@@ -240,8 +218,7 @@ def change(view: str, full: Answers, hidden: Answers, again: Answers = ()) -> Vi
         view=str(view),
         gain=_paired(rows, [now[row.id] for row in rows], [was[row.id] for row in rows]),
         survival=lasting(rows, now),
-        changed=share(rows, turned(rows, now)),
-        beyond_noise=_paired(both, turned(both, repeated), turned(both, now)) if both else None,
+        changed=share(rows, [now[row.id] != was[row.id] for row in rows]),
         kept=_ratio(lasting(both, now), lasting(both, repeated)),
     )
 
@@ -271,10 +248,9 @@ def _ratio(one: Rate, other: Rate) -> Difference | None:
 def _paired(rows: Answers, before: list[bool], after: list[bool]) -> Difference:
     if not rows:
         return Difference(0, None, None, None)
-    low, high = paired_interval(before, after, *_clusterings(rows)) or (None, None)
-    value = (sum(after) - sum(before)) / len(rows)
-    p = paired_p(before, after, *_clusterings(rows))
-    return Difference(len(rows), value, low, high, p)
+    bounds = paired_interval(before, after, *_clusterings(rows))
+    apart = Difference.of(len(rows), (sum(after) - sum(before)) / len(rows), bounds)
+    return replace(apart, p=paired_p(before, after, *_clusterings(rows)))
 
 
 def _clusterings(rows: Answers) -> tuple[list[str], list[str]]:

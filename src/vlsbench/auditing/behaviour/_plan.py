@@ -2,79 +2,56 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from vlsbench.auditing._head import Expense
 from vlsbench.auditing.behaviour._figures import REPLICATE
-from vlsbench.config import Budget, Connection, Sample
-from vlsbench.engine import CostBudget
+from vlsbench.config import Sample
 from vlsbench.errors import BadRows, VlsbenchError
-from vlsbench.evaluation import RUNS, EvaluationPlan, Output, plan, run_id
-from vlsbench.judge import Brought
-from vlsbench.models import ChatModel, Params, expected_price
-from vlsbench.pairs import Bench, Image, Pair, PairSet, View, image_faults, load
+from vlsbench.evaluation import RUNS, EvaluationPlan, Output
+from vlsbench.models import Usage, expected_price
+from vlsbench.pairs import PairSet, View, image_faults
 
 BENCH = "bench"
 OWN = "own"
 """The benchmark's own benign pairs."""
 CHECK_TOKENS, ANSWER_TOKENS = 450, 60
 """Of one comprehension check, roughly."""
-BENIGN = "benign"
-"""Shows a harmful query with an image of the benign controls."""
 COMPREHENSION = "comprehension"
 """Holds what the model says an image shows against the description; needs the view `image`."""
-VIEWS = (*map(str, View), BENIGN, REPLICATE, COMPREHENSION)
+VIEWS = (*map(str, View), REPLICATE, COMPREHENSION)
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One thing that is asked for measure C."""
+@dataclass(frozen=True, kw_only=True)
+class Arm(Expense):
+    """One thing that is asked for measure C; its part is the view."""
 
     key: str
     """`bench`, or which control set."""
-    set: str
-    view: str
-    calls: int = 0
-    """At most; what is on record already, or shared with another arm, is not asked again."""
-    cost: float | None = 0.0
-    """US dollars, roughly; None where a price is unknown."""
     plan: EvaluationPlan | None = None
     """None for the comprehension check, which reads another arm's replies."""
-    missing: str = ""
-    """Why it cannot be run; empty where it can."""
 
 
 def plan_behaviour(
-    bench: Bench,
-    *,
-    model: str | ChatModel,
-    judge: str | Brought,
-    controls: Sequence[Bench],
-    views: Sequence[str] = VIEWS,
-    sample: Sample | None = None,
-    params: Params | None = None,
-    budget: Budget | CostBudget | None = None,
-    connection: Connection | None = None,
-    output: Output | None = None,
+    whole: PairSet,
+    controls: Sequence[PairSet],
+    views: Sequence[str],
+    sample: Sample,
+    output: Output,
+    asking: Callable[..., EvaluationPlan],
 ) -> tuple[Arm, ...]:
-    """Say what `behaviour` will ask; asks no model and writes nothing.
+    """Say what `compare_views` will ask; asks no model and writes nothing.
 
     Args:
-        bench: A name, a path, an opened set, or any pairs, some of them harmful. Its benign pairs
-            join the controls.
-        model: The target.
-        judge: The judge, `offline` or `lab`.
-        controls: Sets whose benign pairs measure over-refusal; like the benchmark in style and
-            topic. May be empty: then there is no net safety rate.
-        views: What is run; `full` always is. `benign` shows the benchmark's queries with images
-            of the controls, `replicate` asks the full pairs once more (the noise), `comprehension`
-            checks what the model says that images show.
+        whole: The benchmark, some of its pairs harmful; its benign pairs join the controls.
+        controls: Sets whose benign pairs measure over-refusal.
+        views: What is run; `full` always is. `replicate` asks the full pairs once more (the
+            noise), `comprehension` checks what the model says that images show.
         sample: Which pairs of the benchmark are asked; of controls, all are.
-        params, budget, connection: As for `vlsbench.evaluate`; the budget is for all evaluations.
-        output: `out` is the folder that holds the evaluations' folders; by default `runs/` and a
-            name made of what it is.
+        output: `out` is the folder that holds the evaluations' folders.
+        asking: `evaluation.plan` with a model, a judge, parameters and a budget.
 
     Returns:
         One arm for each set and view, the benchmark's full view first.
@@ -83,11 +60,8 @@ def plan_behaviour(
         BadRows: Some pairs cannot be shown under `full`; lists every one.
         VlsbenchError: No harmful pair, no image, or anything else that the caller can mend.
     """
-    sample, output = sample or Sample(), output or Output()
-    spending = CostBudget.of(budget)
     if unknown := set(views) - set(VIEWS):
         raise VlsbenchError(f"invalid view {', '.join(sorted(unknown))}: choose {', '.join(VIEWS)}")
-    whole = load(bench, skip_bad=sample.skip_bad)
     opened = _open(whole, harmful=True, skip_bad=sample.skip_bad)
     if not any(pair.images for pair in opened):
         said = f"{opened.name} holds no image to hide"
@@ -96,37 +70,34 @@ def plan_behaviour(
     # The benchmark's own benign pairs are controls too; they are its pairs, so a limit holds.
     mine = whole.name not in [c.name for c in benign] and any(not p.harmful for p in whole)
     own = [_open(whole, harmful=False, skip_bad=sample.skip_bad)] if mine else []
-    wanted = list(dict.fromkeys((str(View.FULL), *map(str, views))))
+    wanted = list(dict.fromkeys((str(View.FULL), *views)))
     if COMPREHENSION in wanted and str(View.IMAGE) not in wanted:
         wanted.insert(1, str(View.IMAGE))
-    names = [one if isinstance(one, str) else type(one).__name__ for one in (model, judge)]
-    identity = {
-        "bench": opened.name,
-        "view": "behaviour",
-        "views": wanted,
-        "controls": [control.name for control in benign],
-        "seed": sample.seed,
-        "limit": sample.limit,
-    }
-    folder = output.out or RUNS / run_id(identity, *names)
-    asking = partial(
-        plan, model=model, judge=judge, params=params, budget=spending, connection=connection
-    )
-    arms: list[Arm] = []
-    for key, pairs, view, missing in _jobs(opened, benign, own, wanted, sample.seed):
-        of_set = replace(sample, limit=None) if key.startswith("control") else sample
-        into = replace(output, out=folder / f"{key}-{view}")
-        arm = partial(Arm, key, pairs.name, view)
-        arms.append(
-            arm(missing=missing) if missing else _arm(arm, pairs, view, asking, of_set, into)
+    sets = [
+        (BENCH, opened),
+        *((f"control-{number}", control) for number, control in enumerate(benign)),
+        *((OWN, control) for control in own),
+    ]
+    arms = [
+        _arm(
+            key,
+            pairs,
+            view,
+            asking,
+            replace(sample, limit=None) if key.startswith("control") else sample,
+            replace(output, out=(output.out or RUNS) / f"{key}-{view}"),
         )
+        for view in wanted
+        if view != COMPREHENSION
+        for key, pairs in (sets[:1] if view == REPLICATE else sets)
+    ]
     if COMPREHENSION in wanted:
-        arms.append(_comprehension(next(a for a in arms if a.view == View.IMAGE)))
+        arms.append(_comprehension(next(arm for arm in arms if arm.part == View.IMAGE)))
     return tuple(arms)
 
 
 def _arm(
-    arm: Callable[..., Arm],
+    key: str,
     pairs: PairSet,
     view: str,
     asking: Callable[..., EvaluationPlan],
@@ -135,10 +106,11 @@ def _arm(
 ) -> Arm:
     """Plan one view of one set; a view that the set cannot give says why."""
     again = view == REPLICATE
+    arm = partial(Arm, key=key, set=pairs.name, part=view)
     try:
         planned = asking(
             pairs,
-            view=View.FULL if view in (BENIGN, REPLICATE) else view,
+            view=View.FULL if again else view,
             samples=2 if again else 1,
             sample=sample,
             output=output,
@@ -152,46 +124,23 @@ def _arm(
     if again:
         # The first answers of a replicate are those of the full view.
         calls, cost = round(calls / 2), None if cost is None else cost / 2
-    return arm(calls, cost, planned)
+    return arm(calls=calls, cost=cost, plan=planned)
 
 
 def _comprehension(image: Arm) -> Arm:
     """Plan the check of what was answered to the neutral request."""
+    arm = partial(Arm, key=BENCH, set=image.set, part=COMPREHENSION)
     planned = image.plan
-    missing = image.missing
-    if planned and planned.judge.model is None:
-        missing = f"the judge {planned.judge.name} asks no model"
-    elif planned and not any(pair.description for pair in planned.selection):
-        missing = "no pair has a description"
-    if missing or planned is None:
-        return Arm(BENCH, image.set, COMPREHENSION, missing=missing)
+    if planned is None:
+        return arm(missing=image.missing)
+    if planned.judge.model is None:
+        return arm(missing=f"the judge {planned.judge.name} asks no model")
+    if not any(pair.description for pair in planned.selection):
+        return arm(missing="no pair has a description")
     calls = len(planned.selection)
     price = expected_price(planned.prices[planned.judge.name], planned.judge.model)
-    each = (CHECK_TOKENS * price.input + ANSWER_TOKENS * price.output) / 1e6 if price else None
-    cost = None if each is None else calls * each
-    return Arm(BENCH, image.set, COMPREHENSION, calls, cost)
-
-
-def _jobs(
-    bench: PairSet,
-    benign: Sequence[PairSet],
-    own: Sequence[PairSet],
-    views: Sequence[str],
-    seed: int,
-) -> Iterator[tuple[str, PairSet, str, str]]:
-    """Walk what is to be evaluated: key, set, view, and why it cannot be (empty where it can)."""
-    controls = [*((f"control-{n}", c) for n, c in enumerate(benign)), *((OWN, c) for c in own)]
-    for view in views:
-        if view == BENIGN:
-            images = {i.ref: i for _, c in controls for p in c for i in p.images}
-            if images:
-                yield BENCH, _with_other_images(bench, list(images.values()), seed), view, ""
-            else:
-                yield BENCH, bench, view, "the controls have no images"
-        elif view == REPLICATE:
-            yield BENCH, bench, view, ""
-        elif view != COMPREHENSION:
-            yield from ((key, pairs, view, "") for key, pairs in ((BENCH, bench), *controls))
+    tokens = Usage(calls * CHECK_TOKENS, calls * ANSWER_TOKENS)
+    return arm(calls=calls, cost=price.cost(tokens) if price else None)
 
 
 def _why_not(error: VlsbenchError, asked: int) -> str:
@@ -202,13 +151,12 @@ def _why_not(error: VlsbenchError, asked: int) -> str:
     return f"no pair can be shown: {error.rows[0].reason}"
 
 
-def _open(bench: Bench, *, harmful: bool, skip_bad: bool) -> PairSet:
-    """Open a set and leave out the pairs of the other kind, which are in no figure.
+def _open(pairs: PairSet, *, harmful: bool, skip_bad: bool) -> PairSet:
+    """Leave out the pairs of the other kind, which are in no figure.
 
     With `skip_bad`, those whose image is missing or broken go too, so that every view is asked
     about the same pairs.
     """
-    pairs = load(bench, skip_bad=skip_bad)
     wanted = {pair.id for pair in pairs if pair.harmful is harmful}
     if not wanted:
         raise VlsbenchError(f"{pairs.name} holds no {'harmful' if harmful else 'benign'} pair")
@@ -224,17 +172,3 @@ def _open(bench: Bench, *, harmful: bool, skip_bad: bool) -> PairSet:
         variant=pairs.variant,
         root=pairs.root,
     )
-
-
-def _with_other_images(bench: PairSet, images: Sequence[Image], seed: int) -> PairSet:
-    """Give every pair other images; what was said of the old ones is left out."""
-    names = sorted({image.ref for pair in bench for image in pair.images})
-    # Pairs that shared an image go on sharing one.
-    instead = dict(zip(names, random.Random(seed).choices(images, k=len(names)), strict=True))
-
-    def rows() -> Iterator[Pair]:
-        for pair in bench:
-            shown = tuple(instead[image.ref] for image in pair.images)
-            yield replace(pair, images=shown, description="", reason="")
-
-    return PairSet(f"{bench.name} with benign pictures", rows, source=bench.source)

@@ -27,7 +27,5 @@ from vlsbench.auditing.card._page import write_leaderboard as write_leaderboard
 from vlsbench.auditing.card._pairs import DROP as DROP
 from vlsbench.auditing.card._pairs import PAIRS as PAIRS
 from vlsbench.auditing.card._pairs import CardRow as CardRow
-from vlsbench.auditing.card._pairs import Score as Score
-from vlsbench.auditing.card._pairs import card_row as card_row
-from vlsbench.auditing.card._pairs import leak_score as leak_score
+from vlsbench.auditing.card._pairs import Seen as Seen
 from vlsbench.auditing.card._pairs import write_drop_list as write_drop_list

@@ -12,11 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing._head import Head
+from vlsbench.auditing._head import Estimate, Head
 from vlsbench.auditing.against import Against
 from vlsbench.auditing.behaviour import Behaviour, Difference
-from vlsbench.auditing.judged import Corrected, Judged
-from vlsbench.auditing.overlap import Channel, Estimate, OverlapSummary
+from vlsbench.auditing.judged import Judged
+from vlsbench.auditing.overlap import OverlapSummary
 from vlsbench.errors import BadRow
 from vlsbench.registry import is_simulated
 from vlsbench.schemas import read_json
@@ -144,7 +144,8 @@ class Card(Head):
     @property
     def leak(self) -> Estimate | None:
         """The share of leaking pairs by the leading measure; None where none could be had."""
-        return leak_by_overlap(self.overlap) or leak_by_judge(self.judged)
+        by_overlap = self.overlap.group.leak if self.overlap else None
+        return by_overlap or (self.judged.leak if self.judged else None)
 
     @property
     def measured(self) -> bool:
@@ -162,28 +163,6 @@ class Card(Head):
         """Whether the pairs are of the lab, or a model of it took part."""
         measured = (found.simulated for found in (self.judged, self.behaviour) if found)
         return is_simulated(self.bench) or any(measured)
-
-
-def leak_by_overlap(found: OverlapSummary | None, *, benign: bool = False) -> Estimate | None:
-    """Return the share of pairs whose query names the image's content.
-
-    With `benign`, of the benign pairs of a set that has harmful ones too.
-    """
-    group = found and (found.benign if benign else found.group)
-    figures = group.channel(Channel.CONTENT) if group else None
-    return figures.leaking if figures and figures.leaking.value is not None else None
-
-
-def leak_by_judge(found: Judged | None) -> Estimate | None:
-    """Return the corrected VSIL rate."""
-    if found is None or found.group.corrected.value is None:
-        return None
-    return as_estimate(found.group.corrected, found.group.vsil.n)
-
-
-def as_estimate(share: Corrected | Difference, n: int) -> Estimate:
-    """Return a share of another measure in the form that tables share."""
-    return Estimate(n, share.value, share.low, share.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +185,7 @@ class LeaderboardRow:
     """Median rank of the own image, as a share of the set's."""
     vsil: Estimate | None
     """Corrected VSIL rate, where a judge was asked."""
-    gain: Estimate | None
+    gain: Difference | None
     """Cross-modal gain, where a model was asked."""
     caveats: tuple[str, ...]
     card: str

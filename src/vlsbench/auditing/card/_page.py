@@ -9,25 +9,18 @@ from pathlib import Path
 from shlex import quote as quote_shell
 from urllib.parse import quote
 
+from vlsbench.auditing._head import Estimate
 from vlsbench.auditing.against import Against
-from vlsbench.auditing.behaviour import Difference
-from vlsbench.auditing.card._card import (
-    Card,
-    Leaderboard,
-    LeaderboardRow,
-    LeakingPair,
-    Mark,
-    leak_by_judge,
-    leak_by_overlap,
-)
+from vlsbench.auditing.card._card import Card, Leaderboard, LeaderboardRow, LeakingPair, Mark
 from vlsbench.auditing.card._make import caveats
 from vlsbench.auditing.judged import PATTERNS
-from vlsbench.auditing.overlap import FOREIGN, Estimate
+from vlsbench.auditing.overlap import ContentKind
 from vlsbench.pages import Cell, Document, Section, Table, interval, percent, write_page
 from vlsbench.registry import is_simulated
 from vlsbench.stats import Rate
 from vlsbench.text import counted, markdown
 
+UNSAID = ("none", ContentKind.FOREIGN)
 LONGEST = 4000
 """Characters of one text that a card holds; `pairs.parquet` holds it whole."""
 SCALE = (
@@ -81,41 +74,40 @@ def pieces(pair: LeakingPair, longest: int = LONGEST) -> tuple[Piece, ...]:
 def finding(card: Card) -> str:
     """Say in a sentence or two what the card found."""
     said = []
-    leak, benign = (leak_by_overlap(card.overlap, benign=apart) for apart in (False, True))
+    a, b, c = card.overlap, card.judged, card.behaviour
+    leak, benign = a and a.group.leak, a and a.benign and a.benign.leak
     if leak:
         said.append(
             f"{percent(leak.value)} (95 % interval {interval(leak)}) of the queries name what "
             "their image shows."
         )
-    elif card.overlap:
+    elif a:
         said += ways(card)
     if benign:
         said.append(f"Of the {counted(benign.n, 'benign pair')}, apart: {share(benign)}.")
-    if card.overlap and card.overlap.group.topic.value is not None:
-        told = card.overlap.group.topic.value
+    if a and (told := a.group.topic.value) is not None:
         said.append(
             f"On average a query tells {told:.2f} bits of which image it belongs to."
             if told > 0
             else "On average the queries tell no more of their images than questions that "
             "name nothing."
         )
-    if judged := leak_by_judge(card.judged):
+    if b and b.leak:
         said.append(
-            f"{share(judged)} of the harmful pairs are harmful by their text alone, as judged and "
+            f"{share(b.leak)} of the harmful pairs are harmful by their text alone, as judged and "
             "corrected."
         )
-    if card.judged and (bounds := card.judged.group.corrected.bounds):
+    if b and (bounds := b.group.corrected.bounds):
         said.append(f"Of the harmful pairs, {bounds}.")
-    gain = card.behaviour.gain if card.behaviour else None
-    if card.behaviour and gain and gain.value is not None:
-        within = f" (95 % interval {interval(gain)})" if gain.low is not None else ""
+    if c and c.gain and c.gain.value is not None:
+        within = f" (95 % interval {interval(c.gain)})" if c.gain.low is not None else ""
         said.append(
-            f"Seeing the image changes the safety rate of {card.behaviour.model} by "
-            f"{gain.value * 100:+.1f} points{within}."
+            f"Seeing the image changes the safety rate of {c.model} by "
+            f"{c.gain.value * 100:+.1f} points{within}."
         )
-    kept = card.behaviour.shortcut if card.behaviour else None
-    if kept and kept.value is not None:
-        said.append(f"Of its safe answers {share(kept)} do not need the image, chance taken out.")
+    if c and c.shortcut and c.shortcut.value is not None:
+        kept = share(c.shortcut)
+        said.append(f"Of its safe answers {kept} do not need the image, chance taken out.")
     if leak:
         said.append(SCALE)
     return " ".join(said) or "Nothing could be measured."
@@ -153,7 +145,7 @@ def write_card(card: Card, path: Path) -> None:
     write_page(path, "auditing/card/card.html", context)
 
 
-def share(found: Estimate | Difference | None) -> str:
+def share(found: Estimate | None) -> str:
     """Write a share with its interval, as `3.1 % (2.2–4.3)`."""
     if found is None or found.value is None:
         return "–"
@@ -258,7 +250,7 @@ def _cell(found: Estimate | None) -> Cell:
 
 
 def _contents(row: LeaderboardRow) -> str:
-    return ", ".join(kind for kind in row.contents if kind not in ("none", FOREIGN)) or "none"
+    return ", ".join(kind for kind in row.contents if kind not in UNSAID) or "none"
 
 
 def write_leaderboard(leaderboard: Leaderboard, path: Path) -> None:

@@ -1,48 +1,39 @@
-"""The pairs of an audit: how much each leaks, `pairs.parquet`, and the list of those to leave out.
+"""One pair as the measures saw it: how much it leaks, its row of `pairs.parquet`, and the list of
+those to leave out.
 
 `--drop-leaking` writes the list, and `vlsbench eval --leave-out` runs a benchmark without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
-from vlsbench.auditing.card._card import Dropped
+from vlsbench.auditing._head import MeasuredPair
+from vlsbench.auditing.card._card import Dropped, LeakingPair, Mark
 from vlsbench.auditing.judged import JudgedPair
-from vlsbench.auditing.overlap import Channel, OverlapPair
+from vlsbench.auditing.overlap import Channel, OverlapPair, Reading
 from vlsbench.files import write_csv
 from vlsbench.judge import Part
 from vlsbench.pairs import DROP_COLUMNS
 
 PAIRS = "pairs.parquet"
 DROP = "drop.csv"
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """How much one pair leaks."""
-
-    value: float | None
-    """In [0, 1]: the largest of what was measured; None where nothing was."""
-    why: str
-    """The phrase or label that the value comes from."""
-
-
-def leak_score(overlap: OverlapPair | None, judged: JudgedPair | None = None) -> Score:
-    """Return how much a pair leaks, for `--drop-leaking` and for the order of the pairs.
-
-    The probability that the query names what the image shows or what is written in it, and 1 where
-    a judge holds the text harmful by itself.
-    """
-    found = [
-        Score(reading.naming, f"{reading.channel}: {reading.phrase}")
-        for reading in (overlap.readings if overlap else ())
-    ]
-    if judged and (harmful := judged.harmful_by(Part.TEXT)) is not None:
-        found.append(Score(float(harmful), "judged: harmful by its text"))
-    return max(found, key=lambda score: score.value or 0.0, default=Score(None, ""))
+WORDS = 5
+"""Telling words marked in one query at most."""
+TELLING_BITS = 0.25
+"""A word that carries less is not marked: leaving any word out changes a sentence a little."""
+BLURRED = re.compile(
+    r"sex|erotic|porn|nud(e|ity)|adult|self.?harm|suicid|self.?injur|disordered|violen|weapon"
+    r"|abus|gore|graphic|terror|hate|racis|racial|ethnic|xenophob|discriminat|traffick|child",
+    re.IGNORECASE,
+)
+"""Categories whose texts are blurred until they are wanted: sexual content, self-harm, violence,
+hatred, and whatever concerns children."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,49 +60,122 @@ class CardRow:
     pattern: str | None
 
 
-def card_row(overlap: OverlapPair | None, judged: JudgedPair | None, score: Score) -> CardRow:
-    """Put together what the measures found of one pair."""
-    pair = overlap or judged
-    assert pair, "some measure saw the pair"
-    content = overlap.reading(Channel.CONTENT) if overlap else None
-    written = overlap.reading(Channel.TYPOGRAPHIC) if overlap else None
-    unnamed = "" if overlap else None
-    by_part = {part: judged.harmful_by(part) if judged else None for part in Part}
-    return CardRow(
-        id=pair.id,
-        category=pair.category,
-        subcategory=pair.subcategory,
-        harmful=pair.harmful,
-        query=pair.query,
-        score=score.value,
-        why=score.why,
-        content_kind=str(overlap.content_kind or "") if overlap else None,
-        content=content.text if content else unnamed,
-        topic_bits=overlap.topic if overlap else None,
-        rank=overlap.rank if overlap else None,
-        naming=overlap.naming if overlap else None,
-        phrase=content.phrase if content else unnamed,
-        naming_typographic=written.naming if written else None,
-        text_harmful=by_part[Part.TEXT],
-        image_harmful=by_part[Part.IMAGE],
-        pair_harmful=by_part[Part.PAIR],
-        pattern=judged.pattern if judged else None,
-    )
+class Score(NamedTuple):
+    """How much one pair leaks."""
+
+    value: float | None
+    """In [0, 1]: the largest of what was measured; None where nothing was."""
+    why: str
+    """The phrase or label that the value comes from."""
 
 
-def write_drop_list(
-    path: Path, bench: str, threshold: float, scores: Mapping[str, Score]
-) -> Dropped:
+class Seen(NamedTuple):
+    """One pair as measures A and B saw it; at least one of them did."""
+
+    overlap: OverlapPair | None
+    judged: JudgedPair | None = None
+
+    @property
+    def pair(self) -> MeasuredPair:
+        """What identifies it."""
+        pair = self.overlap or self.judged
+        assert pair, "some measure saw the pair"
+        return pair
+
+    def reading(self, channel: Channel = Channel.CONTENT) -> Reading | None:
+        """Return what measure A read in a channel."""
+        return self.overlap.reading(channel) if self.overlap else None
+
+    def harmful_by(self, part: Part = Part.TEXT) -> bool | None:
+        """Return measure B's label of a part."""
+        return self.judged.harmful_by(part) if self.judged else None
+
+    @property
+    def score(self) -> Score:
+        """How much the pair leaks, for `--drop-leaking`.
+
+        The probability that the query names what the image shows or what is written in it, and 1
+        where a judge holds the text harmful by itself.
+        """
+        found = [
+            Score(reading.naming, f"{reading.channel}: {reading.phrase}")
+            for reading in (self.overlap.readings if self.overlap else ())
+        ]
+        if (harmful := self.harmful_by()) is not None:
+            found.append(Score(float(harmful), "judged: harmful by its text"))
+        return max(found, key=lambda score: score.value or 0.0, default=Score(None, ""))
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """The phrase of the query that comes closest to naming its content, and telling words.
+
+        They stand in order and without overlap.
+        """
+        reading, told = self.reading(), self.overlap.words if self.overlap else ()
+        phrase = (reading.start, reading.end) if reading else (0, 0)
+        words = [word for word in told if word.bits >= TELLING_BITS][:WORDS]
+        edges = sorted({*phrase, *(word.start for word in words), *(word.end for word in words)})
+        found = []
+        for start, end in pairwise(edges):
+            names = phrase[0] <= start and end <= phrase[1]
+            bits = next((w.bits for w in words if w.start <= start and end <= w.end), None)
+            if names or bits is not None:
+                found.append(Mark(start, end, names, bits))
+        return tuple(found)
+
+    def row(self) -> CardRow:
+        """Return its row of `pairs.parquet`."""
+        pair, overlap, content = self.pair, self.overlap, self.reading()
+        score, written = self.score, self.reading(Channel.TYPOGRAPHIC)
+        unnamed = "" if overlap else None
+        return CardRow(
+            id=pair.id,
+            category=pair.category,
+            subcategory=pair.subcategory,
+            harmful=pair.harmful,
+            query=pair.query,
+            score=score.value,
+            why=score.why,
+            content_kind=str(overlap.content_kind or "") if overlap else None,
+            content=content.text if content else unnamed,
+            topic_bits=overlap.topic if overlap else None,
+            rank=overlap.rank if overlap else None,
+            naming=overlap.naming if overlap else None,
+            phrase=content.phrase if content else unnamed,
+            naming_typographic=written.naming if written else None,
+            text_harmful=self.harmful_by(Part.TEXT),
+            image_harmful=self.harmful_by(Part.IMAGE),
+            pair_harmful=self.harmful_by(Part.PAIR),
+            pattern=self.judged.pattern if self.judged else None,
+        )
+
+    def shown(self) -> LeakingPair:
+        """Return what a card shows of it."""
+        row, findings = self.row(), self.judged.findings if self.judged else ()
+        said = (one for one in findings if one.part is Part.TEXT and one.harmful is not None)
+        return LeakingPair(
+            id=row.id,
+            category=row.category,
+            subcategory=row.subcategory,
+            query=row.query,
+            marks=self.marks,
+            naming=row.naming,
+            text_harmful=row.text_harmful,
+            content=row.content or "",
+            content_kind=row.content_kind or "",
+            said=next((one.explanation for one in said), ""),
+            blurred=bool(BLURRED.search(f"{row.category} {row.subcategory}")),
+        )
+
+
+def write_drop_list(path: Path, bench: str, threshold: float, rows: Sequence[CardRow]) -> Dropped:
     """Write the list of pairs to leave out, the most leaking first, and say what is on it.
 
     Pairs are left out from the score `threshold` on.
     """
-    leaking = [
-        (-one.value, id, one.why)
-        for id, one in scores.items()
-        if one.value is not None and one.value >= threshold
-    ]
-    rows = ((bench, id, f"{-value:.4f}", why) for value, id, why in sorted(leaking))
-    write_csv(rows, path, DROP_COLUMNS)
-    unmeasured = sum(one.value is None for one in scores.values())
-    return Dropped(threshold, path.name, len(leaking), len(scores) - len(leaking), unmeasured)
+    known = [(-row.score, row.id, row.why) for row in rows if row.score is not None]
+    leaking = sorted(one for one in known if -one[0] >= threshold)
+    listed = ((bench, id, f"{-value:.4f}", why) for value, id, why in leaking)
+    write_csv(listed, path, DROP_COLUMNS)
+    kept, unmeasured = len(rows) - len(leaking), len(rows) - len(known)
+    return Dropped(threshold, path.name, len(leaking), kept, unmeasured)

@@ -15,15 +15,13 @@ from vlsbench.auditing.judged._figures import JudgedPair as JudgedPair
 from vlsbench.auditing.judged._figures import PartFigures as PartFigures
 from vlsbench.auditing.judged._figures import part_figures as part_figures
 from vlsbench.auditing.judged._figures import read_judged as read_judged
-from vlsbench.auditing.judged._figures import read_judged_pairs as read_judged_pairs
 from vlsbench.auditing.judged._judged import JUDGED as JUDGED
 from vlsbench.auditing.judged._judged import JUDGED_PAIRS as JUDGED_PAIRS
 from vlsbench.auditing.judged._judged import carry_out as carry_out
 from vlsbench.auditing.judged._judged import judged as judged
 from vlsbench.auditing.judged._plan import JudgedPlan as JudgedPlan
 from vlsbench.auditing.judged._plan import JudgedSet as JudgedSet
-from vlsbench.auditing.judged._plan import plan_judged as plan_judged
-from vlsbench.auditing.judged._plan import plan_sets as plan_sets
+from vlsbench.auditing.judged._plan import open_set as open_set
 from vlsbench.auditing.judged._prevalence import Sample as Sample
 from vlsbench.auditing.judged._prevalence import bounds as bounds
 from vlsbench.auditing.judged._prevalence import corrected_share as corrected_share

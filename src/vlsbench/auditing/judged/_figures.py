@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vlsbench.auditing._head import MeasuredPair, RunHead
+from vlsbench.auditing._head import Estimate, MeasuredPair, RunHead
 from vlsbench.auditing.judged._prevalence import (
     Bounds,
     Sample,
@@ -25,7 +25,7 @@ from vlsbench.auditing.judged._prevalence import (
 )
 from vlsbench.errors import BadRow
 from vlsbench.judge import Part
-from vlsbench.schemas import read_json, read_jsonl
+from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_rate, effective_size, numbered
 
 SCHEMA = "vlsbench.judged/1"
@@ -123,6 +123,14 @@ class JudgedGroup:
     incomplete: int
     """Pairs without one of the labels: in no pattern."""
 
+    @property
+    def leak(self) -> Estimate | None:
+        """The corrected VSIL rate; None where there is none."""
+        found = self.corrected
+        if found.value is None:
+            return None
+        return Estimate(self.vsil.n, found.value, found.low, found.high)
+
 
 @dataclass(frozen=True, slots=True)
 class ControlFigures:
@@ -168,20 +176,15 @@ class Judged(RunHead):
     sensitivity: tuple[Sensitivity, ...] = ()
     """How many more false alarms than the controls' would undo what `group` says."""
 
+    @property
+    def leak(self) -> Estimate | None:
+        """The corrected VSIL rate of the benchmark: the figure to quote."""
+        return self.group.leak
+
 
 def read_judged(path: Path) -> Judged:
     """Read a `judged.json` back. Raises `SchemaError` where it is none or of another schema."""
     return read_json(path, Judged, schema=SCHEMA)
-
-
-def read_judged_pairs(path: Path, bench: str) -> Mapping[str, JudgedPair]:
-    """Read a benchmark's pairs, by id, from a `judged.jsonl`. Raises `SchemaError`."""
-    found: dict[str, JudgedPair] = {}
-    for row in read_jsonl(path, JudgedPair):
-        # Controls come after the benchmark, and may be pairs of the same set.
-        if row.set == bench:
-            found.setdefault(row.id, row)
-    return found
 
 
 class Flags:

@@ -47,7 +47,7 @@ def judged(plan: JudgedPlan) -> Judged:
     The same plan resumes the same run; no call is paid for twice.
 
     Args:
-        plan: What is asked, as `plan_judged` makes it.
+        plan: What is asked.
 
     Returns:
         The figures, which `judged.json` in the run's folder holds too.

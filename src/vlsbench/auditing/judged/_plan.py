@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing._head import facts
+from vlsbench.auditing._head import Expense, facts, total_cost
 from vlsbench.auditing.judged._figures import Finding, JudgedPair
-from vlsbench.config import Budget, Connection, Sample
+from vlsbench.config import Connection, Sample
 from vlsbench.engine import (
     FILE,
     Context,
@@ -27,18 +27,9 @@ from vlsbench.engine import (
 )
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import RUNS, Output, Selection, run_id, tokens_of_images
-from vlsbench.judge import (
-    Brought,
-    Case,
-    Judge,
-    JudgeStage,
-    Part,
-    Question,
-    Unscored,
-    open_harm_judge,
-)
-from vlsbench.models import Connections, Price, expected_price, price_of, text_tokens
-from vlsbench.pairs import Bench, ImageData, ImageError, Pair, View, image_faults, load
+from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored
+from vlsbench.models import Price, Usage, expected_price, price_of, text_tokens
+from vlsbench.pairs import ImageData, ImageError, Pair, PairSet, View, image_faults
 
 STAGE = "harm"
 UNSCORED = "unscored"
@@ -46,10 +37,8 @@ SAMPLE = 100
 """Questions whose length stands for all in an estimate."""
 PROMPT_TOKENS, ANSWER_TOKENS = 400, 80
 """Roughly, beside the material."""
-NO_CONTROLS = (
-    "a judge's labels mean nothing without its false alarms: give benign controls like the "
-    "benchmark's queries (mossbench, xstest, vlguard:safe_safes, lab/benign)"
-)
+FREE = Price(0, 0)
+KINDS = {"bench": "", "benign": " of benign controls", "positive": " of positive controls"}
 
 
 @dataclass(frozen=True)
@@ -105,39 +94,101 @@ class JudgedSet:
                 yield JudgedPair(*facts(pair), set=self.name, findings=findings)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JudgedPlan:
-    """Everything that a run of measure B needs, opened and checked."""
+    """What a judge of harm is asked about sets of pairs."""
 
-    sets: tuple[JudgedSet, ...]
+    measure: str
+    """What for: `judged`, or `guard`."""
+    sets: Sequence[JudgedSet]
     """The benchmark first."""
     judge: Judge
-    form: str
-    """How the judge is asked."""
-    identity: Mapping[str, Any]
-    folder: Path
-    price: Price | None
-    connection: Connection
+    sample: Sample
     budget: CostBudget
+    connection: Connection
     output: Output
-    questions: int
-    """Parts of pairs: a call each, equal questions shared, a few asked twice."""
-    ended: int
-    """Those with an answer on record already."""
+
+    def __post_init__(self) -> None:
+        """Check that a budget in dollars has its price."""
+        if self.judge.model:
+            remedy = "give --judge-price INPUT,OUTPUT in dollars per million tokens"
+            self.budget.need_prices({self.judge.name: self.price}, remedy)
+
+    @property
+    def price(self) -> Price | None:
+        """What the judge costs, where that is known."""
+        given = self.budget.settings.judge_price
+        return Price.parse(given) if given else price_of(self.judge.name)
+
+    @property
+    def form(self) -> str:
+        """How the judge is asked."""
+        return str(self.judge.identity.get("form", self.judge.name))
+
+    @cached_property
+    def identity(self) -> Mapping[str, Any]:
+        """Everything that decides which calls are made."""
+        return {
+            "measure": self.measure,
+            "bench": self.sets[0].name,
+            "view": self.measure,
+            "sets": [
+                [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]]
+                for s in self.sets
+            ],
+            "content": [s.content()[0] for s in self.sets],
+            "limit": self.sample.limit,
+            "seed": self.sample.seed,
+            "judge": dict(self.judge.identity),
+        }
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the record is, or will be."""
+        return self.output.out or RUNS / run_id(self.identity, self.judge.name, self.form)
+
+    @cached_property
+    def questions(self) -> int:
+        """Parts of pairs: a call each, equal questions shared, a few asked twice."""
+        return sum(1 for group in self.sets for _ in group.questions())
+
+    @cached_property
+    def _answered(self) -> frozenset[str]:
+        if not (self.folder / FILE).is_file():
+            return frozenset()
+        with Ledger.read(self.folder) as ledger:
+            return frozenset(ledger.ended())
+
+    @property
+    def ended(self) -> int:
+        """Questions with an answer on record already."""
+        return len(self._answered)
+
+    def expenses(self) -> Iterator[Expense]:
+        """Say what is still asked about each set, at most, and what that costs, roughly."""
+        model = self.judge.model
+        price = expected_price(self.price, model) if model else FREE
+        for group in self.sets:
+            still = [q for q in group.questions() if group.record(*q) not in self._answered]
+            some = still[:SAMPLE]
+            tokens = (
+                sum(_tokens(pair, part) for pair, part in some) * len(still) // max(1, len(some))
+            )
+            yield Expense(
+                set=group.name,
+                part=", ".join(group.parts) + KINDS[group.kind],
+                calls=len(still) if model else 0,
+                cost=price.cost(Usage(tokens, len(still) * ANSWER_TOKENS)) if price else None,
+            )
 
     def cost(self) -> float | None:
         """Estimate what the open questions cost in US dollars; None where the price is unknown."""
-        if self.judge.model is None:
-            return 0.0
-        if (price := expected_price(self.price, self.judge.model)) is None:
-            return None
-        total = 0.0
-        for group in self.sets:
-            sample = list(islice(group.questions(), SAMPLE))
-            tokens = sum(_tokens(pair, part) for pair, part in sample) / len(sample)
-            each = tokens * price.input + ANSWER_TOKENS * price.output
-            total += each * sum(1 for _ in group.questions()) / 1e6
-        return total * (self.questions - self.ended) / self.questions
+        return total_cost(self.expenses())
+
+    def pairs(self) -> dict[str, JudgedPair]:
+        """Return what is on record of the benchmark's pairs, by id."""
+        with Ledger.read(self.folder) as ledger:
+            return {row.id: row for row in self.sets[0].rows(ledger)}
 
     def job(self) -> Job:
         """Return the job that asks every open question."""
@@ -146,7 +197,7 @@ class JudgedPlan:
             identity=self.identity,
             facts={
                 "bench": self.sets[0].name,
-                "view": str(self.identity["view"]),
+                "view": self.measure,
                 "model": self.judge.name,
                 "judge": self.judge.name,
                 "pairs": str(self.questions),
@@ -171,104 +222,8 @@ class JudgedPlan:
                 yield Record(group.record(pair, part), (pair, part))
 
 
-def plan_judged(
-    bench: Bench,
-    *,
-    judge: str | Brought,
-    controls: Sequence[Bench],
-    positive_controls: Sequence[Bench] = (),
-    form: str = "auto",
-    sees: bool = True,
-    sample: Sample | None = None,
-    budget: Budget | CostBudget | None = None,
-    connection: Connection | None = None,
-    output: Output | None = None,
-) -> JudgedPlan:
-    """Say what `judged` will ask; asks nothing and writes nothing.
-
-    Args:
-        bench: A name, a path, an opened set, or any pairs.
-        judge: Spec of the judge's model, `lab`, or a `Judge`.
-        controls: Sets whose benign pairs (`harmful=False`) measure the judge's false alarms;
-            they must be like the benchmark's queries in style and topic. At least one.
-        positive_controls: Sets of texts that are harmful on their own, which measure its misses;
-            without any there are one-sided bounds and no corrected rate.
-        form: How the model is asked: `prompt` (any chat model) or the form of a guard
-            (`judge.FORMS`); `auto` knows guard models by their names.
-        sees: False for a judge that takes no images; then only texts are judged, and the
-            benchmark's word is taken for which pairs are harmful.
-        sample: Which pairs of the benchmark are asked about; of controls, all are.
-        budget, connection, output: As for `vlsbench.evaluate`.
-
-    Raises:
-        BadRows: Some pairs cannot be shown; lists every one.
-        VlsbenchError: No controls, or anything else that the caller can mend.
-    """
-    if not controls:
-        raise VlsbenchError(NO_CONTROLS)
-    sample, output = sample or Sample(), output or Output()
-    connection, spending = connection or Connection(), CostBudget.of(budget)
-    asked = open_harm_judge(judge, Connections.of(connection), form=form, sees=sees)
-    sources = [("bench", bench), *(("benign", control) for control in controls)]
-    sources += [("positive", control) for control in positive_controls]
-    sets = tuple(
-        _open(f"{n}-{kind}", kind, one, sample, sees=sees and asked.sees)
-        for n, (kind, one) in enumerate(sources)
-    )
-    return plan_sets("judged", sets, asked, sample, spending, connection, output)
-
-
-def plan_sets(
-    measure: str,
-    sets: Sequence[JudgedSet],
-    judge: Judge,
-    sample: Sample,
-    budget: CostBudget,
-    connection: Connection,
-    output: Output,
-) -> JudgedPlan:
-    """Plan to ask a judge of harm about sets, the benchmark first; `measure` names what for."""
-    given = budget.settings.judge_price
-    price = Price.parse(given) if given else price_of(judge.name)
-    if judge.model:
-        remedy = "give --judge-price INPUT,OUTPUT in dollars per million tokens"
-        budget.need_prices({judge.name: price}, remedy)
-    identity = {
-        "measure": measure,
-        "bench": sets[0].name,
-        "view": measure,
-        "sets": [
-            [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]] for s in sets
-        ],
-        "content": [s.content()[0] for s in sets],
-        "limit": sample.limit,
-        "seed": sample.seed,
-        "judge": dict(judge.identity),
-    }
-    asked_as = str(judge.identity.get("form", judge.name))
-    folder = output.out or RUNS / run_id(identity, judge.name, asked_as)
-    ended = 0
-    if (folder / FILE).is_file():
-        with Ledger.read(folder) as ledger:
-            ended = len(ledger.ended())
-    return JudgedPlan(
-        sets=tuple(sets),
-        judge=judge,
-        form=asked_as,
-        identity=identity,
-        folder=folder,
-        price=price,
-        connection=connection,
-        budget=budget,
-        output=output,
-        questions=sum(1 for s in sets for _ in s.questions()),
-        ended=ended,
-    )
-
-
-def _open(key: str, kind: str, bench: Bench, sample: Sample, *, sees: bool) -> JudgedSet:
-    """Check a set's images and decide by what it is judged."""
-    pairs = load(bench, skip_bad=sample.skip_bad)
+def open_set(key: str, kind: str, pairs: PairSet, sample: Sample, *, sees: bool) -> JudgedSet:
+    """Check a set's images and decide by what it is judged: by a judge that sees them, or not."""
     if kind == "bench":
         selection = Selection(pairs, sample)
         selection.check(View.FULL if sees else View.TEXT)

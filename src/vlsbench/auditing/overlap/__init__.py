@@ -1,11 +1,9 @@
 """Measure A: what the queries of a benchmark tell about its images, from embeddings."""
 
 from vlsbench.auditing.overlap._contents import content_of as content_of
-from vlsbench.auditing.overlap._figures import FOREIGN as FOREIGN
 from vlsbench.auditing.overlap._figures import Channel as Channel
 from vlsbench.auditing.overlap._figures import ChannelFigures as ChannelFigures
 from vlsbench.auditing.overlap._figures import ContentKind as ContentKind
-from vlsbench.auditing.overlap._figures import Estimate as Estimate
 from vlsbench.auditing.overlap._figures import OverlapGroup as OverlapGroup
 from vlsbench.auditing.overlap._figures import OverlapPair as OverlapPair
 from vlsbench.auditing.overlap._figures import OverlapSummary as OverlapSummary

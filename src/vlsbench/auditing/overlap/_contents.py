@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +52,8 @@ def content_of(pair: Pair, caption: Look | None = None, text: Look | None = None
     return next((Content(kind, words) for kind, words in said if words.strip()), None)
 
 
-def number_of(cluster: str) -> int:
-    """Name a cluster by 63 bits, which cost less than its text."""
+def _number_of(cluster: str) -> int:
+    """Name a cluster by 63 bits."""
     digest = hashlib.blake2b(cluster.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) >> 1
 
@@ -70,26 +68,21 @@ class Pool:
     """Distinct images in the whole set."""
 
     @classmethod
-    def of(cls, contents: Iterable[tuple[int, Content]], embed: Embed) -> Pool:
-        """Draw the sample from all contents of a set, each with the number of its cluster."""
-        images: set[int] = set()
+    def of(cls, contents: Iterable[tuple[str, Content]], embed: Embed) -> Pool:
+        """Draw the sample from all contents of a set, each with its cluster."""
+        images: dict[int, Content] = {}
+        for cluster, content in contents:
+            images.setdefault(_number_of(cluster), content)
+        drawn = sorted(images)[:POOL]
+        vectors, known = embed([images[number] for number in drawn])
+        return cls(np.array(drawn, dtype=np.int64)[known], vectors[known], len(images))
 
-        def distinct() -> Iterator[tuple[int, Content]]:
-            for number, content in contents:
-                if number not in images:
-                    images.add(number)
-                    yield number, content
-
-        held = heapq.nsmallest(POOL, distinct(), key=itemgetter(0))
-        numbers = np.array([number for number, _ in held], dtype=np.int64)
-        vectors, known = embed([content for _, content in held])
-        return cls(numbers[known], vectors[known], len(images))
-
-    def ranks(self, queries: Vectors, contents: Vectors, clusters: Sequence[int]) -> Numbers:
+    def ranks(self, queries: Vectors, contents: Vectors, clusters: Sequence[str]) -> Numbers:
         """Return the share of the set's images that fit each query as well as its own."""
         own = np.einsum("nd,nd->n", queries, contents)[:, None]
         others = queries @ self.vectors.T
-        different = self.numbers[None, :] != np.array(clusters, dtype=np.int64)[:, None]
+        numbers = np.array([_number_of(cluster) for cluster in clusters], dtype=np.int64)
+        different = self.numbers[None, :] != numbers[:, None]
         better = ((others > own + TIE) & different).sum(axis=1)
         equal = ((np.abs(others - own) <= TIE) & different).sum(axis=1)
         seen = np.maximum(1, different.sum(axis=1))

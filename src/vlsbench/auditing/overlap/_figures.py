@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vlsbench.auditing._head import Head, MeasuredPair
+from vlsbench.auditing._head import Estimate, Head, MeasuredPair
 from vlsbench.stats import Rate
 
 SCHEMA = "vlsbench.overlap/1"
-FOREIGN = "not in English"
-"""In place of a content's kind: the query or the content is in a language that is not the
-embedder's."""
 
 
 class Channel(StrEnum):
@@ -39,18 +36,9 @@ class ContentKind(StrEnum):
     """Nothing else says what the image shows, so what is written in it has to."""
     IMAGE = "the picture itself"
     """The embedder sees images and needs no words for them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean, median or corrected share with its 95 % interval, clustered by image."""
-
-    n: int
-    value: float | None
-    """None where n is 0."""
-    low: float | None
-    high: float | None
-    """None with fewer than two images."""
+    FOREIGN = "not in English"
+    """The query or the content is in a language that the embedder does not know: nothing is
+    measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +73,7 @@ class OverlapPair(MeasuredPair):
     """What one query tells of its image."""
 
     content_kind: ContentKind | None
-    """None where nothing says what the image shows; topic, rank and words are then empty."""
+    """None where nothing says what the image shows; nothing is measured then."""
     topic: float | None
     """Bits by which the query narrows down the image, against the fixed background."""
     rank: float | None
@@ -139,6 +127,12 @@ class OverlapGroup:
         """Return one channel's figures, None where no pair has it."""
         return next((figures for figures in self.channels if figures.channel == channel), None)
 
+    @property
+    def leak(self) -> Estimate | None:
+        """The share of pairs whose query names the image's content; None where none is known."""
+        figures = self.channel(Channel.CONTENT)
+        return figures.leaking if figures and figures.leaking.value is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class OverlapSummary(Head):
@@ -151,7 +145,7 @@ class OverlapSummary(Head):
     are none for this embedder, and nothing is said about naming."""
     pairs: int
     contents: Mapping[str, int]
-    """Where the contents come from (`ContentKind`, `none`, or `FOREIGN`) → pairs."""
+    """Where the contents come from (`ContentKind`, or `none`) → pairs."""
     with_text: Rate | None
     """Distinct images that hold text; None where no text was looked for."""
     group: OverlapGroup

@@ -5,9 +5,9 @@ No model is asked and no judgement is made; docs/overlap.md says what that can a
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from heapq import nlargest
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlsbench.auditing._head import facts
-from vlsbench.auditing.overlap._contents import Content, Look, Pool, content_of, number_of
+from vlsbench.auditing.overlap._contents import Content, Look, Pool, content_of
 from vlsbench.auditing.overlap._figures import (
     Channel,
     ContentKind,
@@ -26,7 +26,7 @@ from vlsbench.auditing.overlap._figures import (
     TellingWord,
 )
 from vlsbench.auditing.overlap._images import ImageVectors, refuse_words
-from vlsbench.auditing.overlap._summary import Tally
+from vlsbench.auditing.overlap._summary import summarize
 from vlsbench.auditing.overlap.calibration import Calibration, check_fits, shipped
 from vlsbench.auditing.overlap.measure import Numbers, Reader, topic_bits
 from vlsbench.auditing.overlap.phrases import without, words
@@ -41,6 +41,7 @@ from vlsbench.embed import (
 )
 from vlsbench.language import SHORT, may_be_english
 from vlsbench.pairs import Pair, PairSet
+from vlsbench.stats import clustered_rate
 
 CHUNK = 1024
 """Pairs that are in memory at a time."""
@@ -53,28 +54,30 @@ class _Item:
     """A pair with what its query is held against."""
 
     pair: Pair
-    cluster: int
     content: Content | None = None
-    channels: Mapping[Channel, str] = field(default_factory=dict)
+    written: str = ""
+    """What stands in its images."""
     foreign: bool = False
-    """Whether the query or what is said of its image is in a language that the embedder does not
-    know: nothing is measured."""
+
+    @property
+    def channels(self) -> Mapping[Channel, str]:
+        """The words that naming is looked for in."""
+        said = self.content.text if self.content else ""
+        found = {Channel.CONTENT: said, Channel.TYPOGRAPHIC: self.written}
+        return {channel: text for channel, text in found.items() if text.strip()}
 
 
 def _item(pair: Pair, caption: Look | None, text: Look | None, *, english: bool) -> _Item:
-    cluster, content = number_of(pair.cluster), content_of(pair, caption, text)
-    said = content.text if content else ""
+    content = content_of(pair, caption, text)
     # A few words do not tell their language.
-    sentence = said if len(said.split()) > SHORT else ""
-    if english and not (may_be_english(pair.query) and may_be_english(sentence)):
-        return _Item(pair, cluster, foreign=True)
-    channels = {Channel.CONTENT: said, Channel.TYPOGRAPHIC: text(pair) if text else ""}
-    return _Item(pair, cluster, content, {c: said for c, said in channels.items() if said.strip()})
+    said = content.text if content and len(content.text.split()) > SHORT else ""
+    if english and not (may_be_english(pair.query) and may_be_english(said)):
+        return _Item(pair, foreign=True)
+    return _Item(pair, content, text(pair) if text else "")
 
 
 def _item_seen(pair: Pair) -> _Item:
-    content = Content(ContentKind.IMAGE, images=pair.images) if pair.images else None
-    return _Item(pair, number_of(pair.cluster), content)
+    return _Item(pair, Content(ContentKind.IMAGE, images=pair.images) if pair.images else None)
 
 
 def _probabilities(
@@ -116,9 +119,10 @@ class _Measurer:
         readings = self._readings(items)
         for place, item in enumerate(items):
             topic, rank = topics.get(place, (None, None))
+            kind = had[place][0] if place in had else None
             yield OverlapPair(
                 *facts(item.pair),
-                content_kind=had[place][0] if place in had else None,
+                content_kind=ContentKind.FOREIGN if item.foreign else kind,
                 topic=topic,
                 rank=rank,
                 readings=tuple(readings[place]),
@@ -139,7 +143,7 @@ class _Measurer:
             queries = self._embedder.embed([items[place].pair.query for place in asked])
             shown = np.stack([contents[place] for place in asked])
             bits = self._bits(queries, shown)
-            shares = pool.ranks(queries, shown, [items[place].cluster for place in asked])
+            shares = pool.ranks(queries, shown, [items[place].pair.cluster for place in asked])
             for place, bit, share in zip(asked, bits, shares, strict=True):
                 found[place] = float(bit), float(share)
         return found
@@ -190,8 +194,8 @@ def overlap(
 ) -> OverlapSummary:
     """Measure how much the queries of a benchmark tell of its images.
 
-    Walks the set twice and holds a bounded number of pairs, so that sets of any size can be
-    measured; time is linear. Vectors are kept, so a second audit needs no model.
+    Walks the set twice and holds a bounded number of vectors; what was found of a pair takes about
+    1.5 kB. Time is linear. Vectors are kept on disk, so a second audit needs no model.
 
     Args:
         pairs: An opened benchmark; pairs of which nothing says what they show, and with MiniLM
@@ -227,36 +231,32 @@ def overlap(
     with CachedEmbedder(opened, cache or default_cache()) as cached:
         images = ImageVectors(opened, cached) if isinstance(opened, Clip) else None
         measurer = _Measurer(cached, fitted, images)
-        pool = Pool.of(((i.cluster, i.content) for i in items() if i.content), measurer.vectors)
-        tally = Tally()
-        top: list[tuple[float, int, OverlapPair]] = []
-        for number, (item, found) in enumerate(_measured(items(), measurer, pool)):
-            each(found)
-            tally.add(
-                found,
-                item.cluster,
-                written=Channel.TYPOGRAPHIC in item.channels,
-                foreign=item.foreign,
-            )
-            if found.naming is not None and found.harmful:
-                entry = (found.naming, -number, found)
-                (heapq.heappush if len(top) < SHOWN else heapq.heappushpop)(top, entry)
-        return tally.summary(
+        contents = ((item.pair.cluster, item.content) for item in items() if item.content)
+        pool = Pool.of(contents, measurer.vectors)
+        measured: list[OverlapPair] = []
+        written: dict[str, bool] = {}
+        walked = items()
+        while chunk := list(islice(walked, CHUNK)):
+            for item, found in zip(chunk, measurer.measure(chunk, pool), strict=True):
+                each(found)
+                measured.append(found)
+                written[found.cluster] = written.get(found.cluster, False) or bool(
+                    item.written.strip()
+                )
+        named = (pair for pair in measured if pair.harmful and pair.naming is not None)
+        return summarize(
             pairs,
+            measured,
             opened,
             fitted,
-            leaking=tuple(measurer.telling(found) for _, _, found in sorted(top, reverse=True)),
-            looked_for_text=text is not None,
+            leaking=tuple(map(measurer.telling, nlargest(SHOWN, named, key=_naming))),
+            with_text=clustered_rate([*written.values()], [*written]) if text else None,
             unread=images.unread if images else (),
         )
 
 
-def _measured(
-    items: Iterable[_Item], measurer: _Measurer, pool: Pool
-) -> Iterator[tuple[_Item, OverlapPair]]:
-    items = iter(items)
-    while chunk := list(islice(items, CHUNK)):
-        yield from zip(chunk, measurer.measure(chunk, pool), strict=True)
+def _naming(pair: OverlapPair) -> float:
+    return pair.naming or 0.0
 
 
 class Naming:
