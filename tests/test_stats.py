@@ -26,6 +26,23 @@ from vlsbench.stats import (
 SHARES = st.floats(0, 1)
 
 
+@pytest.mark.parametrize("pairs", [30, 100, 200, 400])
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.05, 0.1, 0.5])
+def test_intervals_of_independent_pairs_cover_what_they_say(pairs: int, share: float) -> None:
+    """Counted exactly, over all results that there can be."""
+    chances = binom.pmf(range(pairs + 1), pairs, share)
+    of_rate = of_loss = 0.0
+    for hits in np.flatnonzero(chances > 1e-7):
+        flags = np.arange(pairs) < hits
+        rate = clustered_interval(flags, range(pairs))
+        loss = paired_interval(list(flags), [False] * pairs, range(pairs))
+        assert rate
+        assert loss
+        of_rate += chances[hits] * (rate.low <= share <= rate.high)
+        of_loss += chances[hits] * (loss.low <= -share <= loss.high)
+    assert min(of_rate, of_loss) > 0.93
+
+
 @given(st.integers(1, 3000), SHARES, st.sampled_from([0.8, 0.95, 0.999]))
 def test_independent_pairs_give_the_mid_p_interval(n: int, share: float, level: float) -> None:
     """At its ends, the probability beyond and half of that at the count are the tail."""
@@ -212,7 +229,9 @@ def test_holm_is_that_of_statsmodels() -> None:
     p_values = np.random.default_rng(3).beta(
         0.3, 1, 40
     )  # once: every call of theirs collects garbage
-    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-12)
+    assert holm(list(p_values)) == pytest.approx(
+        multipletests(p_values, method="holm")[1], abs=1e-12
+    )
 
 
 def test_variance_components_of_a_balanced_design_are_those_of_the_analysis_of_variance() -> None:

@@ -105,9 +105,9 @@ def plan_audits(
             controls=controls,
             positive_controls=tuple(positive),
             budget=budget,
-            folder=_own_folder(pairs, out)
+            folder=_folder_of(pairs, out, named=True)
             if out and len(opened) == 1 and not nested
-            else _folder_beside(pairs, (out or AUDITS) / slug),
+            else _folder_of(pairs, (out or AUDITS) / slug, named=False),
             notes=(*notes, *pairs.columns.said(), *_partly(pairs)),
         )
     return list(plans.values())
@@ -164,21 +164,14 @@ def place_of(pairs: PairSet) -> str:
     return hashlib.sha256(place.encode()).hexdigest()[:8]
 
 
-def _is_of_another(folder: Path, pairs: PairSet) -> bool:
+def _folder_of(pairs: PairSet, folder: Path, *, named: bool) -> Path:
+    """Return a set's folder; that of another set is an error where named, else its neighbour."""
     mark = folder / PLACE
-    return mark.is_file() and mark.read_text("utf-8") != place_of(pairs)
-
-
-def _own_folder(pairs: PairSet, folder: Path) -> Path:
-    if _is_of_another(folder, pairs):
+    if not mark.is_file() or mark.read_text("utf-8") == place_of(pairs):
+        return folder
+    if named:
         raise VlsbenchError(f"{folder} holds the audit of another set; choose another --out")
-    return folder
-
-
-def _folder_beside(pairs: PairSet, folder: Path) -> Path:
-    """Return a set's folder; one of another set of the same name keeps its own."""
-    another = _is_of_another(folder, pairs)
-    return folder.with_name(f"{folder.name}-{place_of(pairs)}") if another else folder
+    return folder.with_name(f"{folder.name}-{place_of(pairs)}")
 
 
 def _positive_at_hand(settings: AuditSettings) -> list[PairSet]:

@@ -201,6 +201,7 @@ class AuditSettings:
             ("--model", self.model, both[1:]),
             ("--views", tuple(self.views) != VIEWS, both[1:]),
             ("--temperature and --max-tokens", self.params != Params(), both[1:]),
+            ("--retry", self.output.retry, both),
         ):
             if given and not {*used_by} & {*measures}:
                 raise VlsbenchError(
