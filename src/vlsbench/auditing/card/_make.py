@@ -132,8 +132,8 @@ def caveats(card: Card) -> tuple[str, ...]:
         if not card.overlap.calibration:
             found.append("naming is not calibrated for this embedder: topic and ranks alone")
         found += [said for kind, said in OF_CONTENTS.items() if kinds.get(kind)]
-    if card.judged and card.judged.group.corrected.bounds:
-        found.append("the judge's misses are not measured")
+    if card.judged and (bounds := card.judged.group.corrected.bounds):
+        found.append(f"the judge's misses are not measured: {bounds}")
     if card.harmful == 0:
         found.append("benign pairs: a query that names its image gives no risk away")
     if card.left_out:

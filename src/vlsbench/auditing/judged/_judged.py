@@ -143,8 +143,8 @@ def _notes(found: Judged) -> Iterator[str]:
     )
     if misses is None:
         yield (
-            "Misses are not measured (no positive controls): there are one-sided bounds and no "
-            "corrected rate. Positive controls (xstest, vlguard:safe_unsafes) would give one."
+            "No positive controls: there are one-sided bounds and no corrected rate; xstest or "
+            "vlguard:safe_unsafes would give one."
         )
     yield from map(str, found.sensitivity)
     if alarms.rate is not None and alarms.rate >= ALARMING:

@@ -195,7 +195,7 @@ def overlap(
     """Measure how much the queries of a benchmark tell of its images.
 
     Walks the set twice and holds a bounded number of vectors; what was found of a pair takes about
-    1.5 kB. Time is linear. Vectors are kept on disk, so a second audit needs no model.
+    1 kB. Time is linear. Vectors are kept on disk, so a second audit needs no model.
 
     Args:
         pairs: An opened benchmark; pairs of which nothing says what they show, and with MiniLM

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -126,8 +127,13 @@ class Reader:
     """Holds queries against what is said of their images, one embedder's vectors for all."""
 
     def __init__(self, embedder: Embedder) -> None:
-        """Embed the background."""
-        self._embedder, self.background = embedder, Background.of(embedder)
+        """Take what makes the vectors."""
+        self._embedder = embedder
+
+    @cached_property
+    def background(self) -> Background:
+        """The background, embedded once something is held against it."""
+        return Background.of(self._embedder)
 
     def features(self, asked: Sequence[tuple[str, str]]) -> tuple[Numbers, list[Span | None]]:
         """Measure how each query could name what its text says, whatever the text's length.
