@@ -19,6 +19,7 @@ from vlsbench.auditing import (
     AuditOutput,
     Card,
     Channel,
+    Estimate,
     Leaderboard,
     OverlapPair,
     OverlapSummary,
@@ -26,7 +27,6 @@ from vlsbench.auditing import (
     read_card,
     read_leaderboard,
 )
-from vlsbench.auditing._head import Estimate
 from vlsbench.auditing.card import (
     LeakingPair,
     Mark,

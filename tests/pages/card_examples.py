@@ -10,6 +10,7 @@ from vlsbench.auditing import (
     Channel,
     Corrected,
     Dropped,
+    Estimate,
     Judged,
     OverlapSummary,
 )
@@ -27,7 +28,7 @@ from vlsbench.auditing.judged import (
     JudgedGroup,
     PartFigures,
 )
-from vlsbench.auditing.overlap import ChannelFigures, Estimate, OverlapGroup
+from vlsbench.auditing.overlap import ChannelFigures, OverlapGroup
 from vlsbench.judge import Part
 from vlsbench.stats import Rate
 

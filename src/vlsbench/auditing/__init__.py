@@ -5,6 +5,7 @@ from vlsbench.auditing._audit import audit as audit
 from vlsbench.auditing._audit import leaderboard as leaderboard
 from vlsbench.auditing._audit import run_audit as run_audit
 from vlsbench.auditing._audit import run_leaderboard as run_leaderboard
+from vlsbench.auditing._head import Estimate as Estimate
 from vlsbench.auditing._head import Expense as Expense
 from vlsbench.auditing._head import total_cost as total_cost
 from vlsbench.auditing._measures import expenses as expenses
