@@ -56,7 +56,7 @@ def require_tesseract() -> None:
     if not shutil.which("tesseract"):
         raise VlsbenchError(
             "reading text in images needs the program tesseract "
-            "(Debian, Ubuntu: apt install tesseract-ocr); --no-ocr leaves the channel out"
+            "(Debian, Ubuntu: apt install tesseract-ocr); or leave --ocr out"
         )
 
 
