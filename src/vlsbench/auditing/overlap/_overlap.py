@@ -26,7 +26,7 @@ from vlsbench.auditing.overlap._figures import (
     TellingWord,
 )
 from vlsbench.auditing.overlap._images import ImageVectors, refuse_words
-from vlsbench.auditing.overlap._summary import summarize
+from vlsbench.auditing.overlap._summary import Measured, summarize
 from vlsbench.auditing.overlap.calibration import Calibration, check_fits, shipped
 from vlsbench.auditing.overlap.measure import Numbers, Reader, topic_bits
 from vlsbench.auditing.overlap.phrases import without, words
@@ -194,8 +194,8 @@ def overlap(
 ) -> OverlapSummary:
     """Measure how much the queries of a benchmark tell of its images.
 
-    Walks the set twice and holds a bounded number of vectors; what was found of a pair takes about
-    1 kB. Time is linear. Vectors are kept on disk, so a second audit needs no model.
+    Walks the set twice and holds a bounded number of vectors, and of a pair's figures some hundred
+    bytes. Time is linear. Vectors are kept on disk, so a second audit needs no model.
 
     Args:
         pairs: An opened benchmark; pairs of which nothing says what they show, and with MiniLM
@@ -233,23 +233,27 @@ def overlap(
         measurer = _Measurer(cached, fitted, images)
         contents = ((item.pair.cluster, item.content) for item in items() if item.content)
         pool = Pool.of(contents, measurer.vectors)
-        measured: list[OverlapPair] = []
+        measured: list[Measured] = []
         written: dict[str, bool] = {}
-        walked = items()
-        while chunk := list(islice(walked, CHUNK)):
-            for item, found in zip(chunk, measurer.measure(chunk, pool), strict=True):
-                each(found)
-                measured.append(found)
-                written[found.cluster] = written.get(found.cluster, False) or bool(
-                    item.written.strip()
-                )
-        named = (pair for pair in measured if pair.harmful and pair.naming is not None)
+
+        def walk() -> Iterator[OverlapPair]:
+            walked = items()
+            while chunk := list(islice(walked, CHUNK)):
+                for item, found in zip(chunk, measurer.measure(chunk, pool), strict=True):
+                    each(found)
+                    measured.append(Measured.of(found))
+                    has_text = bool(item.written.strip())
+                    written[found.cluster] = written.get(found.cluster, False) or has_text
+                    yield found
+
+        named = (pair for pair in walk() if pair.harmful and pair.naming is not None)
+        top = nlargest(SHOWN, named, key=_naming)
         return summarize(
             pairs,
             measured,
             opened,
             fitted,
-            leaking=tuple(map(measurer.telling, nlargest(SHOWN, named, key=_naming))),
+            leaking=tuple(map(measurer.telling, top)),
             with_text=clustered_rate([*written.values()], [*written]) if text else None,
             unread=images.unread if images else (),
         )

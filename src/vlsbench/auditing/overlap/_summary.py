@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from sys import intern
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +50,38 @@ IMAGES_NOTE = (
 UNREAD_NOTE = "Images that cannot be read: {count:,}, such as {one}."
 
 
+class Measured(NamedTuple):
+    """What the figures of a set need of one pair: numbers, and no text but names."""
+
+    cluster: str
+    category: str
+    harmful: bool
+    kind: str
+    topic: float | None
+    rank: float | None
+    words: int | None
+    """Of its content."""
+    naming: tuple[tuple[Channel, float], ...]
+
+    @classmethod
+    def of(cls, pair: OverlapPair) -> Measured:
+        """Keep the numbers of a measured pair."""
+        content = pair.reading(Channel.CONTENT)
+        return cls(
+            intern(pair.cluster),
+            intern(pair.category),
+            pair.harmful,
+            str(pair.content_kind or "none"),
+            pair.topic,
+            pair.rank,
+            len(content.text.split()) if content else None,
+            tuple((reading.channel, reading.naming) for reading in pair.readings),
+        )
+
+
 def summarize(
     pairs: PairSet,
-    measured: Sequence[OverlapPair],
+    measured: Sequence[Measured],
     embedder: Embedder,
     fitted: Calibration | None,
     *,
@@ -72,14 +103,14 @@ def summarize(
     harmful = [pair for pair in measured if pair.harmful]
     benign = [pair for pair in measured if not pair.harmful]
     chosen = harmful or benign
-    words = [len(read.text.split()) for pair in chosen if (read := pair.reading(Channel.CONTENT))]
+    words = [pair.words for pair in chosen if pair.words is not None]
     return OverlapSummary(
         *head(SCHEMA, pairs),
         embedder=embedder.name,
         embedder_digest=embedder.digest,
         calibration=fitted.digest if fitted else "",
         pairs=len(measured),
-        contents=dict(Counter(str(pair.content_kind or "none") for pair in measured)),
+        contents=dict(Counter(pair.kind for pair in measured)),
         with_text=with_text,
         group=_group("all", chosen, fitted),
         benign=_group("benign", benign, fitted) if harmful and benign else None,
@@ -93,13 +124,13 @@ def summarize(
     )
 
 
-def _group(name: str, pairs: Sequence[OverlapPair], fitted: Calibration | None) -> OverlapGroup:
-    def column(value: Callable[[OverlapPair], float | None]) -> tuple[Numbers, Clusters]:
+def _group(name: str, pairs: Sequence[Measured], fitted: Calibration | None) -> OverlapGroup:
+    def column(value: Callable[[Measured], float | None]) -> tuple[Numbers, Clusters]:
         known = [(one, pair.cluster) for pair in pairs if (one := value(pair)) is not None]
         return np.array([one for one, _ in known]), numbered(cluster for _, cluster in known)
 
     def naming(channel: Channel) -> tuple[Numbers, Clusters]:
-        return column(lambda pair: read.naming if (read := pair.reading(channel)) else None)
+        return column(lambda pair: dict(pair.naming).get(channel))
 
     return OverlapGroup(
         name=name,
