@@ -100,7 +100,9 @@ def test_agreement_with_people_is_cohens(run: Path, truth: Truth) -> None:
 def test_changes_are_of_corrected_rates(run: Path, truth: Truth, made: Path) -> None:
     other = shutil.copytree(made / "careful-erring", run.with_name("careful"))
     right = truths(made / "careful-lab")
-    found = changes(_calibrated(run, truth), _calibrated(other, right))
+    _labelled(run, truth, 120)
+    _labelled(other, right, 120)
+    found = changes(CalibratedRun(run), CalibratedRun(other))
     one = next(one for one in found if (one.group, one.name) == ("all", "safety"))
     safe = [np.mean([label != "unsafe" for id, label in labels.items() if "benign" not in id])
             for labels in (truth, right)]  # fmt: skip

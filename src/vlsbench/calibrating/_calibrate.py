@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vlsbench.agreement import cohen_kappa, nominal_agreement
-from vlsbench.calibrating._design import PILOT, Labelled, next_sizes, spread_out
+from vlsbench.calibrating._design import PILOT, Labelled, covariance, next_sizes, spread_out
 from vlsbench.calibrating._record import CalibratedRun, Given, Settled, listed, settle
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import (
@@ -144,43 +144,67 @@ class _Kind:
         self.labels = list(run.rubric.labels(harmful))
         self.counted = rates_of(run.rubric, harmful)
         self.categories = np.array([reply.category for reply in chosen.values()], dtype=object)
-        self.everyone = np.ones(len(chosen), dtype=np.bool_)
+        self.images = np.array([reply.cluster for reply in chosen.values()], dtype=object)
         # Ties of a panel have a place of their own, after the labels.
         known = {label: place for place, label in enumerate(self.labels)}
         self.judge = np.array([known.get(one.label, len(known)) for one in chosen.values()])
         self.scored = self.judge < len(known)
         said = [settled.labels.get(id) for id in chosen]
         self.people = np.array([self.labels.index(label) for label in said if label])
-        clusters = numbered(reply.cluster for reply in chosen.values())
         places = np.flatnonzero([label is not None for label in said])
         fine = numbered((one.label, one.disputed) for one in chosen.values())
         # Drawn by an earlier version, without regard to disputes: strata may lack labels.
         drawn = fine if set(fine) == set(fine[places]) else self.judge
-        self.found = Labelled(drawn, clusters, places)
+        self.found = Labelled(drawn, numbered(self.images), places)
 
-    def rates(self, group: str, chosen: NDArray[np.bool_]) -> Iterator[CalibratedRate]:
-        """Return the rates of the replies for which `chosen` holds."""
-        found = self.found.within(chosen)
-        people = self.people[chosen[self.found.places]]
-        for name, counted in self.counted.items():
-            hits = np.isin(people, counted)
-            alone = chosen & self.scored
-            judged = np.isin(self.judge[alone], counted)
-            judge = clustered_rate(judged, self.found.clusters[alone])
-            said = Estimate(judge.rate or 0.0, judge.low or 0.0, judge.high or 0.0)
-            corrected, more = found.corrected(hits)
-            ways = said, found.human(hits), corrected, more
-            size = int(chosen.sum())
-            yield CalibratedRate(self.pairs, group, name, size, len(people), *ways)
-
-    def by_category(self) -> Iterator[CalibratedRate]:
-        """Return the rates of the categories that have enough labels."""
+    def groups(self) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """Yield all replies, and those of each category that has enough labels."""
+        yield "all", np.ones(len(self.judge), dtype=np.bool_)
         for name in sorted(set(self.categories)):
             chosen = np.asarray(self.categories == name)
             labelled = self.found.strata[self.found.places][chosen[self.found.places]]
             everywhere = set(labelled) == set(self.found.strata[chosen])
             if name and everywhere and len(labelled) >= LEAST:
-                yield from self.rates(str(name), chosen)
+                yield str(name), chosen
+
+    def rates(self, group: str, chosen: NDArray[np.bool_]) -> Iterator[CalibratedRate]:
+        """Return the rates of the replies for which `chosen` holds."""
+        found = self.found.within(chosen)
+        for name in self.counted:
+            judged, images, hits = self._hits(name, chosen)
+            judge = clustered_rate(judged, numbered(images))
+            said = Estimate(judge.rate or 0.0, judge.low or 0.0, judge.high or 0.0)
+            corrected, more = found.corrected(hits)
+            ways = said, found.human(hits), corrected, more
+            size = int(chosen.sum())
+            yield CalibratedRate(self.pairs, group, name, size, len(hits), *ways)
+
+    def _hits(
+        self, name: str, chosen: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], NDArray[Any], NDArray[np.bool_]]:
+        """Return what counts for a rate by the judge, of which images that is, and by people."""
+        alone, counted = chosen & self.scored, self.counted[name]
+        people = self.people[chosen[self.found.places]]
+        return np.isin(self.judge[alone], counted), self.images[alone], np.isin(people, counted)
+
+    def changes(self, before: _Kind) -> Iterator[CalibratedRate]:
+        """Return how the rates differ from those of another run, whose pairs may be the same."""
+        earlier = dict(before.groups())
+        for group, chosen in self.groups():
+            if (then := earlier.get(group)) is None:
+                continue
+            both = zip(self.rates(group, chosen), before.rates(group, then), strict=True)
+            for rate, old in both:
+                judged, images, hits = self._hits(rate.name, chosen)
+                judged_then, images_then, hits_then = before._hits(rate.name, then)
+                expected = self.found.within(chosen).expected(hits)
+                expected_then = before.found.within(then).expected(hits_then)
+                told = self.images[chosen], expected_then, before.images[then]
+                yield rate.less(
+                    old,
+                    covariance(judged, images, judged_then, images_then),
+                    covariance(expected, *told),
+                )
 
     def agreement(self) -> JudgeAgreement:
         """Compare the judge with people."""
@@ -215,17 +239,8 @@ def calibrate(
     run = run if isinstance(run, CalibratedRun) else CalibratedRun(Path(run))
     settled = settle(run.given(), models=allow_model_labels)
     _complete(run, settled)
-    there = {run.replies[id].harmful for id in settled.labels}
-    kinds = [_Kind(run, settled, harmful) for harmful in sorted(there, reverse=True)]
-    rates = [rate for kind in kinds for rate in kind.rates("all", kind.everyone)]
-    if len(kinds) == 2:
-        safe, declined = (
-            next(rate for rate in rates if (rate.pairs, rate.name) == wanted)
-            for wanted in (("harmful", "safety"), ("benign", over_refusal(run.rubric)))
-        )
-        sizes = safe.replies + declined.replies, safe.labelled + declined.labelled
-        net = replace(safe.less(declined), pairs="both", name="net")
-        rates.append(replace(net, replies=sizes[0], labelled=sizes[1]))
+    kinds = _kinds(run, settled)
+    rates = [rate for kind in kinds for group in kind.groups() for rate in kind.rates(*group)]
     counted = [one for one in run.given() if allow_model_labels or not one.by_model]
     served = run.served_by()
     notes = (
@@ -249,11 +264,29 @@ def calibrate(
         model_labels=len(settled.by_model),
         people=people_agreement(run, counted),
         agreement=tuple(kind.agreement() for kind in kinds),
-        rates=(*rates, *(rate for kind in kinds for rate in kind.by_category())),
+        rates=tuple(_in_order(rates, run.rubric)),
         notes=tuple(note for note, holds in notes if holds),
     )
     write_json(found, run.folder / CALIBRATION)
     return found
+
+
+def _kinds(run: CalibratedRun, settled: Settled) -> list[_Kind]:
+    there = {run.replies[id].harmful for id in settled.labels}
+    return [_Kind(run, settled, harmful) for harmful in sorted(there, reverse=True)]
+
+
+def _in_order(rates: Sequence[CalibratedRate], rubric: Rubric) -> Iterator[CalibratedRate]:
+    """Yield the rates of all pairs, the net rate of these, and the rates of categories."""
+    whole = [rate for rate in rates if rate.group == "all"]
+    yield from whole
+    known = {(rate.pairs, rate.name): rate for rate in whole}
+    safe, declined = known.get(("harmful", "safety")), known.get(("benign", over_refusal(rubric)))
+    if safe and declined:
+        sizes = safe.replies + declined.replies, safe.labelled + declined.labelled
+        net = replace(safe.less(declined), pairs="both", name="net")
+        yield replace(net, replies=sizes[0], labelled=sizes[1])
+    yield from (rate for rate in rates if rate.group != "all")
 
 
 def _complete(run: CalibratedRun, settled: Settled) -> None:
@@ -300,15 +333,27 @@ def people_agreement(run: CalibratedRun, given: Sequence[Given]) -> PeopleAgreem
     return PeopleAgreement(found.units, found.raw, found.alpha, found.low, found.high)
 
 
-def changes(one: Calibration, other: Calibration) -> tuple[CalibratedRate, ...]:
-    """Return the differences of two runs, the first subtracted from the second.
+def changes(
+    one: CalibratedRun, other: CalibratedRun, *, allow_model_labels: bool = False
+) -> tuple[CalibratedRate, ...]:
+    """Return the differences of two calibrated runs, the first subtracted from the second.
 
-    The intervals take the runs for independent; of runs on the same pairs they are too wide rather
-    than too narrow.
+    Where both were asked the same pairs, the chance of the pairs is largely the same for both: the
+    covariance of the judged and of the expected rates by image makes the intervals so much shorter.
+    People's labels alone are taken for independent.
+
+    Args:
+        one: A run.
+        other: Another one of the same benchmark and rubric.
+        allow_model_labels: As for `calibrate`.
     """
-    before = {(rate.pairs, rate.group, rate.name): rate for rate in one.rates}
-    return tuple(
-        rate.less(old)
-        for rate in other.rates
-        if (old := before.get((rate.pairs, rate.group, rate.name)))
+    first, second = (
+        {kind.pairs: kind for kind in _kinds(run, settle(run.given(), models=allow_model_labels))}
+        for run in (one, other)
     )
+    found = [
+        rate
+        for pairs in second.keys() & first.keys()
+        for rate in second[pairs].changes(first[pairs])
+    ]
+    return tuple(_in_order(found, other.rubric))

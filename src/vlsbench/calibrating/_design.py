@@ -131,6 +131,18 @@ class Labelled:
         low, high = _beta_interval(*_jeffreys(value * size, size))
         return Estimate(value, min(low, value), max(high, value))
 
+    def _posterior(self, hits: NDArray[np.bool_]) -> tuple[Any, Any]:
+        """Return mean and variance of each stratum's rate, at the effective size of its labels."""
+        _, drawn = self._sizes()
+        alike = len(hits) / effective_size(hits, numbered(self.clusters[self.places]))
+        found = np.bincount(self.strata[self.places], weights=hits, minlength=len(drawn))
+        return _jeffreys(found / alike, drawn / alike)
+
+    def expected(self, hits: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return what a rate is expected to be where each reply is: shape (n,)."""
+        means: NDArray[np.float64] = self._posterior(hits)[0]
+        return means[self.strata]
+
     def corrected(self, hits: NDArray[np.bool_]) -> tuple[Estimate, int | None]:
         """Estimate a rate from people's labels and the judge's.
 
@@ -143,9 +155,8 @@ class Labelled:
         """
         sizes, drawn = self._sizes()
         shares = sizes / sizes.sum()
-        alike = len(hits) / effective_size(hits, numbered(self.clusters[self.places]))
         found = np.bincount(self.strata[self.places], weights=hits, minlength=len(sizes))
-        means, variances = _jeffreys(found / alike, drawn / alike)
+        means, variances = self._posterior(hits)
         centre = float(shares @ means)
         expected = means[self.strata]
         # What the judge's labels tell apart, and what they leave; the latter, taken for as alike
@@ -162,6 +173,25 @@ class Labelled:
         if more is not None and more > len(self.strata) - len(hits):
             more = None
         return Estimate(value, min(low, value), max(high, value)), more
+
+
+def covariance(
+    ones: NDArray[Any], images: Sequence[object], others: NDArray[Any], theirs: Sequence[object]
+) -> float:
+    """Return the covariance of two means, whose observations share images.
+
+    Args:
+        ones: Shape (n,), the observations of the first, and `images` what each belongs to.
+        others: Shape (m,), those of the second, and `theirs` what they belong to.
+    """
+    numbers = numbered([*images, *theirs])
+    size = int(numbers.max(initial=-1)) + 1
+    parts = (ones, numbers[: len(ones)]), (others, numbers[len(ones) :])
+    first, second = (
+        np.bincount(of, weights=(values - values.mean()) / len(values), minlength=size)
+        for values, of in parts
+    )
+    return float(first @ second)
 
 
 def _jeffreys(hits: Any, size: Any) -> tuple[Any, Any]:

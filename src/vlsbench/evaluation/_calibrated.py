@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vlsbench.files import file_sha256
 from vlsbench.schemas import SchemaError, read_json
-from vlsbench.stats import Interval, difference_interval
+from vlsbench.stats import LEVEL, Interval, difference_interval, normal_quantile
 
 if TYPE_CHECKING:
     from vlsbench.evaluation._summary import Summary
@@ -34,10 +34,15 @@ class Estimate:
         """The estimate as `42.0 [35.1, 49.2]`."""
         return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
-    def less(self, other: Estimate) -> Estimate:
-        """Return the difference to another estimate, the errors taken for independent."""
+    def less(self, other: Estimate, covariance: float = 0.0) -> Estimate:
+        """Return the difference to another estimate; 0 takes their errors for independent."""
         ends = Interval(self.low, self.high), Interval(other.low, other.high)
-        found = difference_interval(self.value, ends[0], other.value, ends[1])
+        reaches = (self.high - self.low) * (other.high - other.low)
+        variances = reaches / (2 * normal_quantile(0.5 + LEVEL / 2)) ** 2
+        correlation = min(max(covariance / variances, -1.0), 1.0) if variances else 0.0
+        found = difference_interval(
+            self.value, ends[0], other.value, ends[1], correlation=correlation
+        )
         return Estimate(self.value - other.value, found.low, found.high)
 
 
@@ -61,13 +66,15 @@ class CalibratedRate:
     more: int | None = None
     """Further labels that would halve the corrected interval; None where no number would."""
 
-    def less(self, other: CalibratedRate) -> CalibratedRate:
-        """Return the difference to another rate."""
+    def less(
+        self, other: CalibratedRate, judge: float = 0.0, corrected: float = 0.0
+    ) -> CalibratedRate:
+        """Return the difference to another rate, given covariances of the two ways to tell it."""
         return replace(
             self,
-            judge=self.judge.less(other.judge),
+            judge=self.judge.less(other.judge, judge),
             human=self.human.less(other.human),
-            corrected=self.corrected.less(other.corrected),
+            corrected=self.corrected.less(other.corrected, corrected),
             more=None,
         )
 
