@@ -39,7 +39,7 @@ from vlsbench.auditing.overlap import (
 from vlsbench.embed import CLIP
 from vlsbench.engine import FILE, Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection
-from vlsbench.judge import PROMPT_VERSION, JudgeContext
+from vlsbench.judge import PROMPT_VERSION, JudgeContext, read_rubric
 from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
 from vlsbench.text import counted
@@ -201,6 +201,7 @@ def _plan_behaviour(plan: AuditPlan) -> tuple[Arm, ...]:
     names = [control.name for control in plan.controls]
     decisive = [name_of(given.model), name_of(given.judge), names, *_sampled(plan)]
     decisive += [] if given.params == Params() else [given.params.as_json()]
+    decisive += [*read_rubric(given.rubric).identity.values()]
     # Judges that are told something else make other runs, which take over the replies of these.
     folder = plan.folder_of("behaviour", *decisive, PROMPT_VERSION, str(JudgeContext.BOTH))
     earlier = sorted(place.parent for place in plan.folder.glob(f"behaviour-*/*/{FILE}"))
@@ -208,6 +209,7 @@ def _plan_behaviour(plan: AuditPlan) -> tuple[Arm, ...]:
         plan.selection.pairs,
         model=given.model,
         judge=given.judge,
+        rubric=given.rubric,
         controls=plan.controls,
         views=given.views,
         sample=given.sample,

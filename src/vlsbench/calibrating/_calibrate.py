@@ -24,6 +24,7 @@ from vlsbench.evaluation import (
     Estimate,
     JudgeAgreement,
     PeopleAgreement,
+    judges_served,
 )
 from vlsbench.files import file_sha256, write_json
 from vlsbench.judge import Rubric
@@ -190,21 +191,20 @@ class _Kind:
     def changes(self, before: _Kind) -> Iterator[CalibratedRate]:
         """Return how the rates differ from those of another run, whose pairs may be the same."""
         earlier = dict(before.groups())
-        for group, chosen in self.groups():
-            if (then := earlier.get(group)) is None:
-                continue
-            both = zip(self.rates(group, chosen), before.rates(group, then), strict=True)
-            for rate, old in both:
-                judged, images, hits = self._hits(rate.name, chosen)
-                judged_then, images_then, hits_then = before._hits(rate.name, then)
-                expected = self.found.within(chosen).expected(hits)
-                expected_then = before.found.within(then).expected(hits_then)
-                told = self.images[chosen], expected_then, before.images[then]
-                yield rate.less(
-                    old,
-                    covariance(judged, images, judged_then, images_then),
-                    covariance(expected, *told),
-                )
+        both = ((name, mine, earlier[name]) for name, mine in self.groups() if name in earlier)
+        for group, mine, theirs in both:
+            for rate in self.rates(group, mine):
+                old = next(one for one in before.rates(group, theirs) if one.name == rate.name)
+                now, then = self._parts(rate.name, mine), before._parts(rate.name, theirs)
+                shared = (covariance(*one, *other) for one, other in zip(now, then, strict=True))
+                yield rate.less(old, *shared)
+
+    def _parts(
+        self, name: str, chosen: NDArray[np.bool_]
+    ) -> tuple[tuple[NDArray[Any], NDArray[Any]], ...]:
+        """Return what makes a rate, by the judge and corrected, and of which images it is."""
+        judged, images, hits = self._hits(name, chosen)
+        return (judged, images), (self.found.within(chosen).parts(hits), self.images[chosen])
 
     def agreement(self) -> JudgeAgreement:
         """Compare the judge with people."""
@@ -242,7 +242,7 @@ def calibrate(
     kinds = _kinds(run, settled)
     rates = [rate for kind in kinds for group in kind.groups() for rate in kind.rates(*group)]
     counted = [one for one in run.given() if allow_model_labels or not one.by_model]
-    served = run.served_by()
+    served = judges_served(run.summary)
     notes = (
         (f"{len(settled.by_model)} labels were made by a model.", bool(settled.by_model)),
         (
@@ -338,9 +338,8 @@ def changes(
 ) -> tuple[CalibratedRate, ...]:
     """Return the differences of two calibrated runs, the first subtracted from the second.
 
-    Where both were asked the same pairs, the chance of the pairs is largely the same for both: the
-    covariance of the judged and of the expected rates by image makes the intervals so much shorter.
-    People's labels alone are taken for independent.
+    Of runs on the same pairs, the covariance by image makes the intervals shorter. People's labels
+    alone are taken for independent.
 
     Args:
         one: A run.
@@ -353,7 +352,8 @@ def changes(
     )
     found = [
         rate
-        for pairs in second.keys() & first.keys()
-        for rate in second[pairs].changes(first[pairs])
+        for pairs, kind in second.items()
+        if pairs in first
+        for rate in kind.changes(first[pairs])
     ]
     return tuple(_in_order(found, other.rubric))

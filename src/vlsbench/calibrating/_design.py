@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.intp]
 
-PILOT = 0.4
-"""Share of the labels that is drawn before anything is known of the judge."""
+PILOT = 0.6
+"""Share of the labels that is drawn before anything is known of the judge: of fewer, the harm that
+a judge rarely misses is not among them, and of more, too few are left for where it errs."""
 LEAST = 2
 """Labels in every stratum, or all that it has."""
 DISPUTED = 2.0
@@ -138,10 +139,14 @@ class Labelled:
         found = np.bincount(self.strata[self.places], weights=hits, minlength=len(drawn))
         return _jeffreys(found / alike, drawn / alike)
 
-    def expected(self, hits: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Return what a rate is expected to be where each reply is: shape (n,)."""
-        means: NDArray[np.float64] = self._posterior(hits)[0]
-        return means[self.strata]
+    def parts(self, hits: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return what each reply adds to a corrected rate, which is about their mean: shape (n,).
+
+        What is expected in its stratum and, of labelled ones, by how much they differ from that.
+        """
+        found = np.asarray(self._posterior(hits)[0])[self.strata]
+        found[self.places] += self.weights * (hits - found[self.places])
+        return found
 
     def corrected(self, hits: NDArray[np.bool_]) -> tuple[Estimate, int | None]:
         """Estimate a rate from people's labels and the judge's.

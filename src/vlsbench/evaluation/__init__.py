@@ -14,6 +14,7 @@ from vlsbench.evaluation._calibrated import PeopleAgreement as PeopleAgreement
 from vlsbench.evaluation._calibrated import calibration_note as calibration_note
 from vlsbench.evaluation._calibrated import find_calibration as find_calibration
 from vlsbench.evaluation._calibrated import judge_digest as judge_digest
+from vlsbench.evaluation._calibrated import judges_served as judges_served
 from vlsbench.evaluation._checkup import Finding as Finding
 from vlsbench.evaluation._checkup import State as State
 from vlsbench.evaluation._checkup import check_model as check_model

@@ -138,6 +138,12 @@ def judge_digest(summary: Summary) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def judges_served(summary: Summary) -> tuple[str, ...]:
+    """Return what the judge's server called the models that judged."""
+    judges = (one for one in summary.spend if one.role == "judge")
+    return tuple(sorted({name for one in judges for name in one.served or (one.model,)}))
+
+
 def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, str]:
     """Return the calibration beside a run, or None with what to say in its place."""
     from vlsbench.evaluation._rows import PAIRS
@@ -150,17 +156,16 @@ def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, s
         same = found.pairs_sha256 == file_sha256(run / PAIRS)
     except (OSError, SchemaError):
         return None, f"{UNCALIBRATED} ({CALIBRATION} cannot be read)"
+    served = judges_served(summary)
     if found.judge_sha256 != judge_digest(summary):
-        return (
-            None,
-            f"{UNCALIBRATED} (the calibration is stale: it is of {found.judge}, asked otherwise)",
-        )
-    if not same:
-        return (
-            None,
-            f"{UNCALIBRATED} (the calibration is stale: `vlsbench calibrate {run}` renews it)",
-        )
-    return found, ""
+        why = f"of {found.judge}, asked otherwise: model, rubric, prompt or parameters differ"
+    elif found.served_by != served:
+        why = f"of {', '.join(found.served_by)}, and the judge is served as {', '.join(served)} now"
+    elif not same:
+        why = f"of other verdicts: `vlsbench calibrate {run}` renews it"
+    else:
+        return found, ""
+    return None, f"{UNCALIBRATED} (the calibration is stale: it is {why})"
 
 
 def calibration_note(run: Path, summary: Summary) -> str:

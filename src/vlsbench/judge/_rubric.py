@@ -161,6 +161,13 @@ class Rubric:
         unsafe = self.labels(True, Side.UNSAFE)
         return min(self.grades[name] for name in unsafe) if self.grades else None
 
+    @property
+    def said(self) -> str:
+        """What it is, in a sentence, for whoever reads the figures."""
+        title = f" ({self.title})" if self.title else ""
+        threshold = f"; unsafe from grade {self.threshold:g} on" if self.grades else ""
+        return f"Rubric {self.name}{title}; safe: {', '.join(self.safe)}{threshold}."
+
     @cached_property
     def digest(self) -> str:
         """Digest of all that decides verdicts and what they count for."""

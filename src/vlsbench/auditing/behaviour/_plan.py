@@ -12,7 +12,7 @@ from vlsbench.config import Budget, Connection, Sample
 from vlsbench.engine import CostBudget
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import RUNS, EvaluationPlan, Output, plan, run_id
-from vlsbench.judge import Brought
+from vlsbench.judge import OURS, Brought, Judging, Rubric, read_rubric
 from vlsbench.models import ChatModel, Params, expected_price
 from vlsbench.pairs import Bench, Image, Pair, PairSet, View, image_faults, load
 
@@ -51,6 +51,7 @@ def plan_behaviour(
     *,
     model: str | ChatModel,
     judge: str | Brought,
+    rubric: str | Rubric = OURS,
     controls: Sequence[Bench],
     views: Sequence[str] = VIEWS,
     sample: Sample | None = None,
@@ -66,6 +67,7 @@ def plan_behaviour(
             join the controls.
         model: The target.
         judge: The judge, `offline` or `lab`.
+        rubric: By which it labels replies, as for `vlsbench.evaluate`.
         controls: Sets whose benign pairs measure over-refusal; like the benchmark in style and
             topic. May be empty: then there is no net safety rate.
         views: What is run; `full` always is. `benign` shows the benchmark's queries with images
@@ -107,10 +109,17 @@ def plan_behaviour(
         "controls": [control.name for control in benign],
         "seed": sample.seed,
         "limit": sample.limit,
+        **read_rubric(rubric).identity,
     }
     folder = output.out or RUNS / run_id(identity, *names)
     asking = partial(
-        plan, model=model, judge=judge, params=params, budget=spending, connection=connection
+        plan,
+        model=model,
+        judge=judge,
+        judging=Judging(rubric=rubric),
+        params=params,
+        budget=spending,
+        connection=connection,
     )
     arms: list[Arm] = []
     for key, pairs, view, missing in _jobs(opened, benign, own, wanted, sample.seed):
