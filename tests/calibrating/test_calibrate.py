@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from vlsbench.calibrating import (
     write_tasks,
 )
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Calibration, Estimate, find_calibration, read_summary
+from vlsbench.evaluation import Calibration, Estimate, Spend, find_calibration, read_summary
 
 pytestmark = pytest.mark.long
 
@@ -100,21 +101,28 @@ def test_agreement_with_people_is_cohens(run: Path, truth: Truth) -> None:
 def test_changes_are_of_corrected_rates(run: Path, truth: Truth, made: Path) -> None:
     other = shutil.copytree(made / "careful-erring", run.with_name("careful"))
     right = truths(made / "careful-lab")
-    _labelled(run, truth, 120)
-    _labelled(other, right, 120)
+    apart = [_calibrated(run, truth), _calibrated(other, right)]
     found = changes(CalibratedRun(run), CalibratedRun(other))
     one = next(one for one in found if (one.group, one.name) == ("all", "safety"))
     safe = [np.mean([label != "unsafe" for id, label in labels.items() if "benign" not in id])
             for labels in (truth, right)]  # fmt: skip
     assert _holds(one.corrected, float(safe[1] - safe[0]))
     assert one.judge.value < one.corrected.value
+    # The pairs are the same, so their chance is no part of a difference.
+    again = changes(CalibratedRun(run), CalibratedRun(run))
+    (same,) = (one for one in again if (one.group, one.name) == ("all", "safety"))
+    assert all(way.high - way.low < 0.03 for way in (same.judge, same.corrected))
+    first, second = (one.corrected("safety") for one in apart)
+    loose = second.less(first)
+    assert one.corrected.value == loose.value
+    assert one.corrected.high - one.corrected.low < loose.high - loose.low
 
 
 def test_what_is_to_be_labelled_does_not_tell_the_judges_labels(run: Path) -> None:
     opened = CalibratedRun(run)
     drawn = draw(opened, 100, seed=3)
     path, missing = write_tasks(opened, drawn.ids, run / "labelling", (), None)
-    assert (drawn.pilot, drawn.new, missing) == (True, 40, 0)
+    assert (drawn.pilot, drawn.new, missing) == (True, 60, 0)
     rows = read(path)
     assert [row["id"] for row in rows] == list(drawn.ids)
     assert set(rows[0]) == {
@@ -152,6 +160,9 @@ def test_a_calibration_is_of_one_judge_and_its_verdicts(
     with pytest.raises(VlsbenchError, match=r"stale: its replies were drawn by .* another judge"):
         CalibratedRun(other)
     assert "stale" in find_calibration(other, read_summary(other / "summary.json"))[1]
+    now = Spend("judge", "m", 1, 0, 1, 1, 1, 0.0, None, None, {"m-2027": 1})
+    why = find_calibration(run, replace(summary, spend=(now,)))[1]
+    assert "the judge is served as m-2027 now" in why
     shutil.copy(made / "shortsighted-lab" / "pairs.parquet", run)
     assert "stale" in find_calibration(run, summary)[1]
 
