@@ -174,7 +174,7 @@ class _Kind:
         for name in self.counted:
             judged, images, hits = self._hits(name, chosen)
             judge = clustered_rate(judged, numbered(images))
-            said = Estimate(judge.rate or 0.0, judge.low or 0.0, judge.high or 0.0)
+            said = Estimate.of(judge) or Estimate(0.0, 0.0, 0.0)
             corrected, more = found.corrected(hits)
             ways = said, found.human(hits), corrected, more
             size = int(chosen.sum())

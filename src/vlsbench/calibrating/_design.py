@@ -19,7 +19,7 @@ from vlsbench.evaluation import Estimate
 from vlsbench.stats import LEVEL, effective_size, numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -181,7 +181,7 @@ class Labelled:
 
 
 def covariance(
-    ones: NDArray[Any], images: Sequence[object], others: NDArray[Any], theirs: Sequence[object]
+    ones: NDArray[Any], images: Iterable[object], others: NDArray[Any], theirs: Iterable[object]
 ) -> float:
     """Return the covariance of two means, whose observations share images.
 

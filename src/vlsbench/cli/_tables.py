@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from vlsbench.evaluation import (
         Comparison,
         CostEstimate,
+        Estimate,
         Evaluation,
         EvaluationPlan,
         Group,
-        MeanGrade,
         PanelResults,
         Sampled,
     )
@@ -88,7 +88,7 @@ def _rates_table(
     return table
 
 
-def _mean(found: MeanGrade | None) -> str:
+def _mean(found: Estimate | None) -> str:
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "–"
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlsbench.evaluation._net import Estimate
 from vlsbench.files import file_sha256
 from vlsbench.schemas import SchemaError, read_json
-from vlsbench.stats import LEVEL, Interval, difference_interval, normal_quantile
 
 if TYPE_CHECKING:
     from vlsbench.evaluation._summary import Summary
@@ -19,31 +19,6 @@ CALIBRATION = "calibration.json"
 CALIBRATION_SCHEMA = "vlsbench.calibration/1"
 UNCALIBRATED = "uncalibrated judge"
 """What stands where no valid calibration lies beside a run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A share, or a difference of shares, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def percent(self) -> str:
-        """The estimate as `42.0 [35.1, 49.2]`."""
-        return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
-
-    def less(self, other: Estimate, covariance: float = 0.0) -> Estimate:
-        """Return the difference to another estimate; 0 takes their errors for independent."""
-        ends = Interval(self.low, self.high), Interval(other.low, other.high)
-        reaches = (self.high - self.low) * (other.high - other.low)
-        variances = reaches / (2 * normal_quantile(0.5 + LEVEL / 2)) ** 2
-        correlation = min(max(covariance / variances, -1.0), 1.0) if variances else 0.0
-        found = difference_interval(
-            self.value, ends[0], other.value, ends[1], correlation=correlation
-        )
-        return Estimate(self.value - other.value, found.low, found.high)
 
 
 @dataclass(frozen=True, slots=True)

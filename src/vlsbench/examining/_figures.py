@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.evaluation import Net, rate_gap
+from vlsbench.evaluation import Estimate, rate_gap
 from vlsbench.examining._cases import PLANTED, Planted
 from vlsbench.judge import OURS, Label, Question, Rubric, Side, match_strings
 from vlsbench.models import Reply
@@ -76,7 +76,7 @@ class SelfPreference:
     family: str
     own: Rate
     others: Rate
-    gap: Net | None
+    gap: Estimate | None
     """Own less others, as independent shares."""
 
 
