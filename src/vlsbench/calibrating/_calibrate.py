@@ -193,8 +193,8 @@ class _Kind:
         earlier = dict(before.groups())
         both = ((name, mine, earlier[name]) for name, mine in self.groups() if name in earlier)
         for group, mine, theirs in both:
-            for rate in self.rates(group, mine):
-                old = next(one for one in before.rates(group, theirs) if one.name == rate.name)
+            rates = self.rates(group, mine), before.rates(group, theirs)
+            for rate, old in zip(*rates, strict=True):
                 now, then = self._parts(rate.name, mine), before._parts(rate.name, theirs)
                 shared = (covariance(*one, *other) for one, other in zip(now, then, strict=True))
                 yield rate.less(old, *shared)
@@ -237,9 +237,7 @@ def calibrate(
             divided over them; lists them.
     """
     run = run if isinstance(run, CalibratedRun) else CalibratedRun(Path(run))
-    settled = settle(run.given(), models=allow_model_labels)
-    _complete(run, settled)
-    kinds = _kinds(run, settled)
+    settled, kinds = _kinds(run, models=allow_model_labels)
     rates = [rate for kind in kinds for group in kind.groups() for rate in kind.rates(*group)]
     counted = [one for one in run.given() if allow_model_labels or not one.by_model]
     served = judges_served(run.summary)
@@ -271,9 +269,12 @@ def calibrate(
     return found
 
 
-def _kinds(run: CalibratedRun, settled: Settled) -> list[_Kind]:
+def _kinds(run: CalibratedRun, *, models: bool) -> tuple[Settled, list[_Kind]]:
+    """Return what counts of a run's labels, and its replies by kind; refuse open ones."""
+    settled = settle(run.given(), models=models)
+    _complete(run, settled)
     there = {run.replies[id].harmful for id in settled.labels}
-    return [_Kind(run, settled, harmful) for harmful in sorted(there, reverse=True)]
+    return settled, [_Kind(run, settled, harmful) for harmful in sorted(there, reverse=True)]
 
 
 def _in_order(rates: Sequence[CalibratedRate], rubric: Rubric) -> Iterator[CalibratedRate]:
@@ -345,9 +346,12 @@ def changes(
         one: A run.
         other: Another one of the same benchmark and rubric.
         allow_model_labels: As for `calibrate`.
+
+    Raises:
+        VlsbenchError: As for `calibrate`.
     """
     first, second = (
-        {kind.pairs: kind for kind in _kinds(run, settle(run.given(), models=allow_model_labels))}
+        {kind.pairs: kind for kind in _kinds(run, models=allow_model_labels)[1]}
         for run in (one, other)
     )
     found = [
