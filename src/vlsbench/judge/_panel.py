@@ -37,16 +37,10 @@ class Vote(StrEnum):
 async def majority(
     votes: int, ask: Callable[[int], Awaitable[T]], side: Callable[[T], Hashable | None]
 ) -> T | None:
-    """Ask until more than half of so many votes are on one side.
+    """Ask for votes, by their numbers, until more than half of so many are on one side.
 
-    Args:
-        votes: How many there are at most.
-        ask: Gets a vote, given its number.
-        side: Tells which side a vote is on; None where it is on none.
-
-    Returns:
-        The first vote of the majority. Where there is none, the last vote on no side; None where
-        all votes are on sides.
+    `side` is None for a vote on none. Returns the first vote of the majority; where there is none,
+    the last vote on no side, or None where all are on sides.
     """
     counts: Counter[Hashable] = Counter()
     first: dict[Hashable, T] = {}
