@@ -141,7 +141,7 @@ class _Kind:
 
     def __init__(self, run: CalibratedRun, settled: Settled, harmful: bool) -> None:
         chosen = {id: reply for id, reply in run.replies.items() if reply.harmful is harmful}
-        self.harmful, self.pairs = harmful, "harmful" if harmful else "benign"
+        self.pairs = "harmful" if harmful else "benign"
         self.labels = list(run.rubric.labels(harmful))
         self.counted = rates_of(run.rubric, harmful)
         self.categories = np.array([reply.category for reply in chosen.values()], dtype=object)
