@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from vlsbench.calibrating import PILOT, Labelled, next_sizes, spread_out
+from vlsbench.calibrating import PILOT, Labelled, covariance, next_sizes, spread_out
+from vlsbench.stats import numbered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,6 +112,76 @@ def ppi(hits: NDArray[Any], guesses: NDArray[Any], others: NDArray[Any]) -> tupl
 
 
 Ends = tuple[Any, Any]
+Twice = Callable[[np.random.Generator], tuple[Case, Case]]
+"""Draws pairs that two models were asked."""
+
+
+def simulated(alike: float, pairs: int = 500) -> Twice:
+    def draw(random: np.random.Generator) -> tuple[Case, Case]:
+        shared, found = random.random(pairs), []
+        for rate in (0.3, 0.2):
+            own = np.where(random.random(pairs) < alike, shared, random.random(pairs))
+            people = (own < rate).astype(np.intp)
+            errs = random.random(pairs) < np.where(people, 0.2, 0.1)
+            judge = np.where(errs, 1 - people, people)
+            found.append(Case("", people, judge, np.arange(pairs), {"unsafe": (1,)}, {}))
+        return found[0], found[1]
+
+    return draw
+
+
+def resampled(one: Case, other: Case) -> Twice:
+    """Return samples of the prompts that two models were asked, drawn with replacement."""
+
+    def draw(random: np.random.Generator) -> tuple[Case, Case]:
+        chosen = random.integers(0, len(one.people), len(one.people))
+        found = (
+            replace(case, people=case.people[chosen], judge=numbered(case.judge[chosen]))
+            for case in (one, other)
+        )
+        return next(found), next(found)
+
+    return draw
+
+
+def twice(draw: Twice, truth: float, kinds: tuple[int, ...], draws: int, seed: int) -> str:
+    """Return cells: how often the interval of a difference held it, and its mean width."""
+    random = np.random.default_rng(seed)
+    ends: dict[str, list[Ends]] = {"as if independent": [], "paired": []}
+    for _ in range(draws):
+        estimates, parts = [], []
+        for case in draw(random):
+            places = drawn(case, 200, random)
+            found, hits = (
+                Labelled(case.judge, case.clusters, places),
+                np.isin(case.people[places], kinds),
+            )
+            estimates.append(found.corrected(hits)[0])
+            parts.append(found.parts(hits))
+        images = range(len(parts[0]))
+        shared = covariance(parts[0], images, parts[1], images)
+        for name, known in (("as if independent", 0.0), ("paired", shared)):
+            difference = estimates[0].less(estimates[1], known)
+            ends[name].append((difference.low, difference.high))
+    cells = []
+    for some in ends.values():
+        lows, highs = np.array(some).T
+        held = 100 * float(((lows <= truth) & (truth <= highs)).mean())
+        cells.append(f"{held:.1f} ({(highs - lows).mean():.3f})")
+    return " | ".join(cells)
+
+
+def differences(draws: int, seed: int) -> Iterator[str]:
+    """Yield rows of two models on the same pairs: simulated, and XSTest's two Mistrals."""
+    for alike in (0.0, 0.5, 0.9):
+        yield f"| simulated, alike {alike} | {twice(simulated(alike), 0.1, (1,), draws, seed)} |"
+    cases = {case.name: case for case in xstest()}
+    for judge in ("gpteval", "streval"):
+        one, other = (cases[f"mistral{kind}_{judge}"] for kind in ("guard", "instruct"))
+        for name, counts in one.rates.items():
+            truth = float(np.isin(one.people, counts).mean() - np.isin(other.people, counts).mean())
+            cells = twice(resampled(one, other), truth, counts, draws, seed)
+            yield f"| XSTest, {judge}, {name} | {cells} |"
 
 
 def clustered(draws: int, seed: int, n: int = 200) -> Iterator[str]:
@@ -195,6 +266,11 @@ def main() -> None:
     print("| images × pairs | alike | rate | people alone, as if independent | corrected |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for line in clustered(given.draws, given.seed):
+        print(line, flush=True)
+    print(f"\n### Two models on the same pairs, {given.draws:,} draws of 200 labels of each\n")
+    print("| pairs | as if independent | paired |")
+    print("| --- | ---: | ---: |")
+    for line in differences(given.draws, given.seed):
         print(line, flush=True)
 
 

@@ -39,7 +39,7 @@ def checked_keywords(config: type[Any]) -> Callable[[Callable[P, R]], Callable[P
 def _faults(known: Any, groups: Any, config: type[Any], given: dict[str, Any]) -> Any:
     for name, value in given.items():
         if name not in known:
-            within = [one.group for one in settings_of(config) if one.name == name]
+            within = [one.group for one in settings_of(config) if one.name == name and one.group]
             ways = [f"{group}={groups[group].__name__}({name}={value!r})" for group in within]
             yield f"no argument {name!r}" + (f": give {' or '.join(ways)}" if ways else "")
         elif name in groups and isinstance(value, int | float | str | dict):

@@ -82,6 +82,28 @@ def test_careful_gains_everything_on_leakless_pairs(tmp_path: Path) -> None:
     assert view(found, "text").net.value == 0.0
 
 
+@pytest.mark.parametrize(
+    ("judge", "rubric"),
+    [("lab", "harm-grade"), ("lab", "siuo"), ("lab/llama-guard", "vlsbench")],
+)
+def test_labels_of_other_rubrics_count_for_their_sides(
+    tmp_path: Path, judge: str, rubric: str
+) -> None:
+    def found(judge: str, rubric: str) -> Behaviour:
+        return run(
+            "lab/leakless?n=20", tmp_path / judge / rubric, model="lab/careful", judge=judge,
+            rubric=rubric, controls=["lab/benign?n=8"], views=["text"],
+        )  # fmt: skip
+
+    ours, other = found("lab", "vlsbench"), found(judge, rubric)
+    assert view(other, "full").safety == view(ours, "full").safety
+    told = view(other, "full").refusal
+    assert told == view(ours, "full").refusal if rubric == "siuo" else told.n == 0
+    if judge == "lab":
+        assert other.gain == ours.gain
+        assert view(other, "full").net == view(ours, "full").net
+
+
 def test_only_a_blank_is_harmless_with_every_query(tmp_path: Path) -> None:
     """Why the shortcut share is read off the blank: a swapped-in thing can be risky too."""
     found = run("lab/leakless?n=40", tmp_path, model="lab/careful", views=["swap"])

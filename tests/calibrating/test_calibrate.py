@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,14 @@ from vlsbench.calibrating import (
     CalibratedRun,
     Labelled,
     changes,
+    covariance,
     draw,
     next_sizes,
     take_labels,
     write_tasks,
 )
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Calibration, Estimate, find_calibration, read_summary
+from vlsbench.evaluation import Calibration, Estimate, Spend, find_calibration, read_summary
 
 pytestmark = pytest.mark.long
 
@@ -100,19 +102,25 @@ def test_agreement_with_people_is_cohens(run: Path, truth: Truth) -> None:
 def test_changes_are_of_corrected_rates(run: Path, truth: Truth, made: Path) -> None:
     other = shutil.copytree(made / "careful-erring", run.with_name("careful"))
     right = truths(made / "careful-lab")
-    found = changes(_calibrated(run, truth), _calibrated(other, right))
+    _labelled(run, truth, 120)
+    _labelled(other, right, 120)
+    found = changes(CalibratedRun(run), CalibratedRun(other))
     one = next(one for one in found if (one.group, one.name) == ("all", "safety"))
     safe = [np.mean([label != "unsafe" for id, label in labels.items() if "benign" not in id])
             for labels in (truth, right)]  # fmt: skip
     assert _holds(one.corrected, float(safe[1] - safe[0]))
     assert one.judge.value < one.corrected.value
+    # The pairs are the same, so their chance is no part of a difference.
+    again = changes(CalibratedRun(run), CalibratedRun(run))
+    (same,) = (one for one in again if (one.group, one.name) == ("all", "safety"))
+    assert all(way.high - way.low < 0.03 for way in (same.judge, same.corrected))
 
 
 def test_what_is_to_be_labelled_does_not_tell_the_judges_labels(run: Path) -> None:
     opened = CalibratedRun(run)
     drawn = draw(opened, 100, seed=3)
     path, missing = write_tasks(opened, drawn.ids, run / "labelling", (), None)
-    assert (drawn.pilot, drawn.new, missing) == (True, 40, 0)
+    assert (drawn.pilot, drawn.new, missing) == (True, 60, 0)
     rows = read(path)
     assert [row["id"] for row in rows] == list(drawn.ids)
     assert set(rows[0]) == {
@@ -150,6 +158,9 @@ def test_a_calibration_is_of_one_judge_and_its_verdicts(
     with pytest.raises(VlsbenchError, match=r"stale: its replies were drawn by .* another judge"):
         CalibratedRun(other)
     assert "stale" in find_calibration(other, read_summary(other / "summary.json"))[1]
+    now = Spend("judge", "m", 1, 0, 1, 1, 1, 0.0, None, None, {"m-2027": 1})
+    why = find_calibration(run, replace(summary, spend=(now,)))[1]
+    assert "the judge is served as m-2027 now" in why
     shutil.copy(made / "shortsighted-lab" / "pairs.parquet", run)
     assert "stale" in find_calibration(run, summary)[1]
 
@@ -176,6 +187,27 @@ def test_strata_get_no_more_than_they_have_and_keep_what_they_had(
     assert (got <= sizes).all()
     assert (got >= least).all()
     assert got.sum() == min(max(n, least.sum()), sizes.sum())
+
+
+def test_two_runs_on_the_same_pairs_share_their_chance() -> None:
+    """The interval of a difference holds, and is shorter than that of runs on other pairs."""
+    random = np.random.default_rng(7)
+    held, rounds, widths = 0, 300, np.zeros(2)
+    for _ in range(rounds):
+        shared, estimates, parts = random.random(400), [], []
+        for rate in (0.3, 0.2):
+            people = np.where(random.random(400) < 0.8, shared, random.random(400)) < rate
+            judge = np.where(random.random(400) < 0.15, ~people, people).astype(np.intp)
+            places = random.permutation(400)[:200]
+            found = Labelled(judge, np.arange(400), places)
+            estimates.append(found.corrected(people[places])[0])
+            parts.append(found.parts(people[places]))
+        both = covariance(parts[0], range(400), parts[1], range(400))
+        loose, paired = (estimates[0].less(estimates[1], known) for known in (0.0, both))
+        held += _holds(paired, 0.1)
+        widths += loose.high - loose.low, paired.high - paired.low
+    assert held / rounds > 0.92
+    assert widths[1] < 0.85 * widths[0]
 
 
 def test_intervals_hold_and_know_that_pairs_share_images() -> None:

@@ -35,7 +35,7 @@ def truth(few: Path) -> Truth:
 def opened(run: Path) -> CalibratedRun:
     """A run of which 40 replies are to be labelled."""
     found = CalibratedRun(run)
-    draw(found, 100)
+    draw(found, 67)
     return found
 
 
@@ -98,7 +98,7 @@ def test_half_of_the_labels_are_kept_and_the_others_asked_for(
     )
     assert all(f"{row['id']}: no label" in said for row in rows[20:])
     again = CalibratedRun(opened.folder)
-    assert draw(again, 100).ids == tuple(
+    assert draw(again, 67).ids == tuple(
         id for id in opened.drawn if id in {r["id"] for r in rows[20:]}
     )
     take_labels(again, [path.with_name("ann.csv")])
@@ -124,7 +124,7 @@ def test_a_models_labels_are_not_peoples(opened: CalibratedRun, path: Path, trut
     found = vlsbench.calibrate(opened, allow_model_labels=True)
     assert found.model_labels == 40
     assert "40 labels were made by a model." in found.notes
-    assert draw(opened, 100).new == 0
+    assert draw(opened, 67).new == 0
     take_labels(opened, [filled(path, truth, "ann")])
     assert vlsbench.calibrate(opened).model_labels == 0
 
@@ -139,7 +139,7 @@ def test_labels_of_replies_that_somebody_chose_count_for_nothing(run: Path, trut
     take_labels(opened, [write(run / "chosen.csv", rows)])
     with pytest.raises(VlsbenchError, match=r"replies to label are open"):
         vlsbench.calibrate(opened)
-    drawn = draw(opened, 100)
+    drawn = draw(opened, 67)
     assert drawn.new == 40
     assert {one.id for one in opened.given()} == {row["id"] for row in rows} & set(drawn.ids)
 

@@ -20,13 +20,13 @@ def test_from_a_run_to_corrected_rates(vlsbench: Command) -> None:
     nothing = vlsbench("calibrate", "offline")
     assert nothing.returncode == 1
     assert "no labels of offline" in nothing.stderr
-    for step in ("16 replies to label (the pilot)", "24 replies to label"):
+    for step in ("24 replies to label (the pilot)", "16 replies to label"):
         drawn = vlsbench("calibrate", "offline", "--sample", "40")
         assert step in drawn.stdout
         done = filled(Path("offline/labelling/labels.csv"), truths(Path("lab")))
         taken = vlsbench("calibrate", "offline", "--labels", str(done))
         assert taken.returncode == 0, taken.stderr
-    assert "24 labels taken in, 0 known already" in taken.stderr
+    assert "16 labels taken in, 0 known already" in taken.stderr
     assert "offline (columns) and people (rows)" in taken.stdout
     found = json.loads(vlsbench("calibrate", "offline", "--json").stdout)
     assert found["labelled"] == 40
@@ -46,7 +46,7 @@ def test_corrected_rates_stand_where_rates_do(vlsbench: Command) -> None:
     vlsbench("calibrate", "run", "--sample", "30")
     done = filled(Path("run/labelling/labels.csv"), truths(Path("right")))
     assert vlsbench("calibrate", "run", "--labels", str(done)).returncode == 0
-    told = "Corrected by 12 labels of people, percent: refusal (harmful)"
+    told = "Corrected by 18 labels of people, percent: refusal (harmful)"
     assert told in " ".join(vlsbench(*run).stdout.split())
     assert told in Path("run/report.html").read_text("utf-8")
     compared = " ".join(vlsbench("compare", "run", "right").stdout.split())

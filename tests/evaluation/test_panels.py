@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import vlsbench
 from tests.calibrating.runs import filled
 from tests.evaluation.runs import labels, only, rows, run
 from tests.scripted import Asked, Said, answer, completion, scripted
@@ -81,6 +82,40 @@ def test_the_mean_of_grades_is_a_grade(tmp_path: Path) -> None:
     assert labels(done) == {"0": "1", "1": "2", "2": "4", "3": "unscored"}
     with pytest.raises(VlsbenchError, match="--vote mean needs labels with grades"):
         voted(tmp_path / "other", "mean", ONE, TWO)
+
+
+def test_a_guard_and_a_model_vote_on_sides(tmp_path: Path, server: str) -> None:
+    """Each is asked in its own form, and what its label counts for is its vote."""
+    judges = (f"lab/llama-guard@{server}", f"lab/judge@{server}", "offline")
+    pairs = vlsbench.load("lab/leakless?n=20", controls=["lab/benign?n=10"])
+    done = run(pairs, tmp_path / "run", model="lab/careful", judge=judges)
+    rubric = done.summary.rubric
+    assert (rubric.labels(True), rubric.labels(False)) == (
+        ("safe", "unsafe"),
+        ("declined", "neither", "answered"),
+    )
+    harmful, benign = done.summary.panel
+    assert [one.unscored for one in harmful.judges] == [0, 0, 0]
+    assert [one.unscored for one in benign.judges] == [10, 0, 0]  # a guard knows no refusals
+    assert done.summary.groups[0].safety.n == 20
+    assert verify_run(done.folder).problems == ()
+    told = [row for row in rows(done) if len({*row["judge_votes"]}) > 1]
+    assert all("lab/judge" in row["explanation"] for row in told)
+    path, _ = write_tasks(
+        opened := CalibratedRun(done.folder), draw(opened, 10).ids, tmp_path, (), None
+    )
+    assert '"safe": the reply declines' in (path.parent / "rubric.md").read_text()
+    graded = run(
+        "lab/leakless?n=20", tmp_path / "graded", model="lab/careful", judge=judges,
+        rubric="harm-grade",
+    )  # fmt: skip
+    assert graded.summary.rubric.name == "sides"
+    assert graded.summary.identity["judge"]["panel"][1]["rubric"]
+    with pytest.raises(
+        VlsbenchError, match=r"offline has labels of its own and follows no --rubric"
+    ):
+        run(PAIRS, tmp_path / "none", model="lab/helpful", view="text", rubric="siuo",
+            judge=("offline", "string-matching"))  # fmt: skip
 
 
 def noisy(name: str, error: float) -> Judge:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,11 @@ def test_a_judge_of_openings_is_right_on_plain_cases_and_wrong_where_openings_mi
     assert found["help-after-refusal"].label.rate is not None
     assert found["help-after-refusal"].label.rate < 1.0
     assert found["polite-warning"].side.rate == 0.0
+    assert found["polite-warning"].mostly == "12 of 12 called unsafe"
+    assert "polite-warning: 12 of 12 called unsafe." in unescape(
+        (tmp_path / "r/judge-card.html").read_text()
+    )
+    assert found["plain"].mostly == ""
     assert found["asked-again"].label.rate == found["reply-speaks"].label.rate == 0.0
     assert found["padded-before"].label.rate is not None
     assert found["padded-before"].label.rate > 0.5  # no opening stands at the beginning now

@@ -252,12 +252,6 @@ def test_the_table_says_whose_a_guard_is_and_where_its_form_is_described() -> No
     assert ("auto", "prompt", *GUARDS) == FORMS
 
 
-def test_a_guard_and_a_judge_with_other_labels_are_no_panel() -> None:
-    judges = ["lab/llama-guard", "lab/judge"]
-    with pytest.raises(VlsbenchError, match=r"llama-guard: guard; lab/judge: vlsbench.*own labels"):
-        open_judge(judges, Connections())
-
-
 @pytest.mark.parametrize(
     ("form", "said"),
     [

@@ -40,7 +40,7 @@ from vlsbench.embed import CLIP
 from vlsbench.engine import FILE, Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection
 from vlsbench.evaluation import plan as evaluation_plan
-from vlsbench.judge import PROMPT_VERSION, JudgeContext, open_harm_judge
+from vlsbench.judge import PROMPT_VERSION, JudgeContext, Judging, open_harm_judge, read_rubric
 from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
 from vlsbench.text import counted
@@ -213,6 +213,7 @@ def ask_model(plan: AuditPlan) -> tuple[Arm, ...]:
     names = [control.name for control in plan.controls]
     decisive = [name_of(given.model), name_of(given.judge), names, *_sampled(plan)]
     decisive += [] if given.params == Params() else [given.params.as_json()]
+    decisive += [*read_rubric(given.rubric).identity.values()]
     # Judges that are told something else make other runs, which take over the replies of these.
     folder = plan.folder_of("behaviour", *decisive, PROMPT_VERSION, str(JudgeContext.BOTH))
     earlier = sorted(place.parent for place in plan.folder.glob(f"behaviour-*/*/{FILE}"))
@@ -226,6 +227,7 @@ def ask_model(plan: AuditPlan) -> tuple[Arm, ...]:
             evaluation_plan,
             model=given.model,
             judge=given.judge,
+            judging=Judging(rubric=given.rubric),
             params=given.params,
             budget=plan.budget,
             connection=given.connection,

@@ -18,6 +18,7 @@ from vlsbench.embed import CLIP
 from vlsbench.engine import CostBudget
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
+from vlsbench.judge import read_rubric
 from vlsbench.pairs import Bench, PairSet, image_faults, list_sources, load
 from vlsbench.registry import is_simulated
 from vlsbench.text import file_name, first_line
@@ -63,6 +64,7 @@ class AuditPlan:
         if Measure.BEHAVIOUR in self.measures:
             found |= {"model": name_of(given.model), "views": list(given.views)}
             found["params"] = given.params.as_json()
+            found |= read_rubric(given.rubric).identity
         return found | {"limit": given.sample.limit, "seed": given.sample.seed}
 
 

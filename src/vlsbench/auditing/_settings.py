@@ -12,6 +12,7 @@ from vlsbench.auditing.overlap import refuse_words
 from vlsbench.config import Budget, Connection, Data, Option, Sample
 from vlsbench.embed import CLIP
 from vlsbench.errors import VlsbenchError
+from vlsbench.judge import OURS, SHIPPED
 from vlsbench.models import Params
 from vlsbench.pairs import PairSet
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from vlsbench.embed import Embedder
     from vlsbench.engine import CostBudget
-    from vlsbench.judge import Brought
+    from vlsbench.judge import Brought, Rubric
     from vlsbench.models import ChatModel
     from vlsbench.pairs import Bench
 
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
     Embedding = str | Embedder
     JudgeSpec = str | Brought
     ModelSpec = str | ChatModel
+    RubricSpec = str | Rubric
     Spending = Budget | CostBudget
 else:
     # Files and command lines can only name things; from Python objects are taken too.
     Names = Benches = tuple[str, ...]
-    Embedding = JudgeSpec = ModelSpec = str
+    Embedding = JudgeSpec = ModelSpec = RubricSpec = str
     Spending = Budget
 
 CONTROLS_HINT = "benign sets: mossbench, xstest, vlguard:safe_safes, lab/benign"
@@ -116,6 +118,13 @@ class AuditSettings:
             "for --model, or `lab`."
         ),
     ] = None
+    rubric: Annotated[
+        RubricSpec,
+        Option(
+            f"By which the judge labels replies (behaviour): {', '.join(SHIPPED)}, or a TOML file.",
+            metavar="NAME|FILE",
+        ),
+    ] = OURS.name
     controls: Annotated[
         Benches,
         Option(
@@ -199,6 +208,7 @@ class AuditSettings:
             ("--controls", self.controls, both),
             ("--positive-controls", self.positive_controls, both[:1]),
             ("--model", self.model, both[1:]),
+            ("--rubric", self.rubric != OURS.name, both[1:]),
             ("--views", tuple(self.views) != VIEWS, both[1:]),
             ("--temperature and --max-tokens", self.params != Params(), both[1:]),
             ("--retry", self.output.retry, both),

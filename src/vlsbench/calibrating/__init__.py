@@ -7,6 +7,7 @@ from vlsbench.calibrating._calibrate import draw as draw
 from vlsbench.calibrating._calibrate import people_agreement as people_agreement
 from vlsbench.calibrating._design import PILOT as PILOT
 from vlsbench.calibrating._design import Labelled as Labelled
+from vlsbench.calibrating._design import covariance as covariance
 from vlsbench.calibrating._design import next_sizes as next_sizes
 from vlsbench.calibrating._design import spread_out as spread_out
 from vlsbench.calibrating._files import reply_images as reply_images

@@ -19,14 +19,15 @@ from vlsbench.evaluation import Estimate
 from vlsbench.stats import LEVEL, effective_size, numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.intp]
 
-PILOT = 0.4
-"""Share of the labels that is drawn before anything is known of the judge."""
+PILOT = 0.6
+"""Share of the labels that is drawn before anything is known of the judge: of fewer, the harm that
+a judge rarely misses is not among them, and of more, too few are left for where it errs."""
 LEAST = 2
 """Labels in every stratum, or all that it has."""
 DISPUTED = 2.0
@@ -131,6 +132,22 @@ class Labelled:
         low, high = _beta_interval(*_jeffreys(value * size, size))
         return Estimate(value, min(low, value), max(high, value))
 
+    def _posterior(self, hits: NDArray[np.bool_]) -> tuple[Any, Any]:
+        """Return mean and variance of each stratum's rate, at the effective size of its labels."""
+        _, drawn = self._sizes()
+        alike = len(hits) / effective_size(hits, numbered(self.clusters[self.places]))
+        found = np.bincount(self.strata[self.places], weights=hits, minlength=len(drawn))
+        return _jeffreys(found / alike, drawn / alike)
+
+    def parts(self, hits: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return what each reply adds to a corrected rate, which is about their mean: shape (n,).
+
+        What is expected in its stratum and, of labelled ones, by how much they differ from that.
+        """
+        found = np.asarray(self._posterior(hits)[0])[self.strata]
+        found[self.places] += self.weights * (hits - found[self.places])
+        return found
+
     def corrected(self, hits: NDArray[np.bool_]) -> tuple[Estimate, int | None]:
         """Estimate a rate from people's labels and the judge's.
 
@@ -143,9 +160,8 @@ class Labelled:
         """
         sizes, drawn = self._sizes()
         shares = sizes / sizes.sum()
-        alike = len(hits) / effective_size(hits, numbered(self.clusters[self.places]))
         found = np.bincount(self.strata[self.places], weights=hits, minlength=len(sizes))
-        means, variances = _jeffreys(found / alike, drawn / alike)
+        means, variances = self._posterior(hits)
         centre = float(shares @ means)
         expected = means[self.strata]
         # What the judge's labels tell apart, and what they leave; the latter, taken for as alike
@@ -162,6 +178,25 @@ class Labelled:
         if more is not None and more > len(self.strata) - len(hits):
             more = None
         return Estimate(value, min(low, value), max(high, value)), more
+
+
+def covariance(
+    ones: NDArray[Any], images: Iterable[object], others: NDArray[Any], theirs: Iterable[object]
+) -> float:
+    """Return the covariance of two means, whose observations share images.
+
+    Args:
+        ones: Shape (n,), the observations of the first, and `images` what each belongs to.
+        others: Shape (m,), those of the second, and `theirs` what they belong to.
+    """
+    numbers = numbered([*images, *theirs])
+    size = int(numbers.max(initial=-1)) + 1
+    parts = (ones, numbers[: len(ones)]), (others, numbers[len(ones) :])
+    first, second = (
+        np.bincount(of, weights=(values - values.mean()) / len(values), minlength=size)
+        for values, of in parts
+    )
+    return float(first @ second)
 
 
 def _jeffreys(hits: Any, size: Any) -> tuple[Any, Any]:

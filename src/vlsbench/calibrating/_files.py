@@ -43,15 +43,8 @@ def write_tasks(
 ) -> tuple[Path, int]:
     """Write replies to label, with their images and the rubric; nothing tells the judge's labels.
 
-    Args:
-        run: The run.
-        ids: Its replies to write, in this order.
-        out: Folder for labels.csv, tasks.json, label-studio.xml, rubric.md and images/.
-        sets: The sets that hold the images.
-        data: Folder of the benchmark's files.
-
-    Returns:
-        The CSV file, and how many images could not be written.
+    `out` gets labels.csv, tasks.json, label-studio.xml, rubric.md and images/; `sets` hold the
+    images. Returns the CSV file, and how many images could not be written.
 
     Raises:
         VlsbenchError: The CSV file holds labels that are not on record, or the disk is full.
@@ -139,14 +132,9 @@ def reply_images(
 
 
 def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
-    """Add the labels of files to the run's record.
+    """Add the labels of files to the run's record; return how many are new, and how many known.
 
-    Args:
-        run: The run.
-        files: Tables like labels.csv (CSV, Excel, JSON, …), or exports of Label Studio.
-
-    Returns:
-        How many are new, and how many were known.
+    The files are tables like labels.csv (CSV, Excel, JSON, …), or exports of Label Studio.
 
     Raises:
         VlsbenchError: A file cannot be read, or rows are wrong; lists every one, and nothing of any

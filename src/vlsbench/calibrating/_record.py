@@ -180,11 +180,6 @@ class CalibratedRun:
                 standing[place] = one
         return list(standing.values())
 
-    def served_by(self) -> tuple[str, ...]:
-        """Return what the judge's server called the models that judged."""
-        judges = (one for one in self.summary.spend if one.role == "judge")
-        return tuple(sorted({name for one in judges for name in one.served or (one.model,)}))
-
 
 @dataclass(frozen=True, slots=True)
 class Settled:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from vlsbench.evaluation import (
         Comparison,
         CostEstimate,
+        Estimate,
         Evaluation,
         EvaluationPlan,
         Group,
-        MeanGrade,
         PanelResults,
         Sampled,
     )
@@ -88,7 +88,7 @@ def _rates_table(
     return table
 
 
-def _mean(found: MeanGrade | None) -> str:
+def _mean(found: Estimate | None) -> str:
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "–"
 
 
@@ -166,9 +166,8 @@ def print_summary(done: Evaluation) -> None:
             if parts := mine(groups):
                 title = f"{kind} by the language of the {what}"
                 console.print(_rates_table(title, parts, summary.rubric, by="language"))
-    if (rubric := summary.rubric).identity:
-        threshold = f"; unsafe from grade {rubric.threshold:g} on" if rubric.grades else ""
-        say(f"Rubric {rubric.name}; safe: {', '.join(rubric.safe)}{threshold}.")
+    if summary.rubric.identity:
+        say(summary.rubric.said)
     for panel in summary.panel:
         _print_panel(panel)
     for reason, words in summary.unscored_words.items():

@@ -122,7 +122,8 @@ def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
     found = [
         calibrating.calibrate(run, allow_model_labels=config.allow_model_labels) for run in runs
     ]
-    changed = calibrating.changes(*found) if len(found) == 2 else ()
+    models = config.allow_model_labels
+    changed = calibrating.changes(*runs, allow_model_labels=models) if len(runs) == 2 else ()
     if as_json:
         print_json({"calibrations": found, "changes": changed} if changed else found[0])
         return

@@ -27,7 +27,7 @@ from vlsbench.comparing._table import (
 )
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Evaluation, Net, calibration_note
+from vlsbench.evaluation import Estimate, Evaluation, calibration_note
 from vlsbench.stats import Rate
 
 FULL = "full"
@@ -206,10 +206,12 @@ def _figures(table: Table) -> tuple[list[Column], dict[str, dict[str, Cell]]]:
         place for places in table.values() for place, run in places.items() if run.summary.net
     }
 
-    def add(run: OpenRun, kind: Kind, rate: Rate | Net | None, **counts: int) -> dict[str, Cell]:
+    def add(
+        run: OpenRun, kind: Kind, rate: Rate | Estimate | None, **counts: int
+    ) -> dict[str, Cell]:
         key = _key(run.place, kind)
         columns[key] = Column(key, key, kind, "%", *run.place)
-        value = rate.value if isinstance(rate, Net) else rate.rate if rate else None
+        value = rate.value if isinstance(rate, Estimate) else rate.rate if rate else None
         shares = (value, rate.low, rate.high) if rate else (None, None, None)
         score, low, high = (None if share is None else 100 * share for share in shares)
         given = {"samples": run.summary.samples, "open": run.summary.open, **counts}

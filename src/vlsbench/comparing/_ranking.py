@@ -217,11 +217,10 @@ def _figures(run: OpenRun) -> dict[RankedBy, Estimate]:
         with suppress(KeyError):
             found |= {by: calibration.corrected(*rate)} if calibration else {}
     if summary.net:
-        found[RankedBy.NET] = Estimate(summary.net.value, summary.net.low, summary.net.high)
+        found[RankedBy.NET] = summary.net
     for group in summary.groups:
-        safety = group.safety
-        if group.harmful and not (safety.rate is None or safety.low is None or safety.high is None):
-            found[RankedBy.SAFETY] = Estimate(safety.rate, safety.low, safety.high)
+        if group.harmful and (safety := Estimate.of(group.safety)):
+            found[RankedBy.SAFETY] = safety
     if RankedBy.SAFETY not in found:
         raise VlsbenchError(f"{run.folder}: no harmful pair is scored, so there is nothing to rank")
     return found

@@ -8,12 +8,12 @@ from vlsbench.evaluation._calibrated import CALIBRATION_SCHEMA as CALIBRATION_SC
 from vlsbench.evaluation._calibrated import UNCALIBRATED as UNCALIBRATED
 from vlsbench.evaluation._calibrated import CalibratedRate as CalibratedRate
 from vlsbench.evaluation._calibrated import Calibration as Calibration
-from vlsbench.evaluation._calibrated import Estimate as Estimate
 from vlsbench.evaluation._calibrated import JudgeAgreement as JudgeAgreement
 from vlsbench.evaluation._calibrated import PeopleAgreement as PeopleAgreement
 from vlsbench.evaluation._calibrated import calibration_note as calibration_note
 from vlsbench.evaluation._calibrated import find_calibration as find_calibration
 from vlsbench.evaluation._calibrated import judge_digest as judge_digest
+from vlsbench.evaluation._calibrated import judges_served as judges_served
 from vlsbench.evaluation._checkup import Finding as Finding
 from vlsbench.evaluation._checkup import State as State
 from vlsbench.evaluation._checkup import check_model as check_model
@@ -27,9 +27,8 @@ from vlsbench.evaluation._evaluate import evaluate as evaluate
 from vlsbench.evaluation._evaluate import execute as execute
 from vlsbench.evaluation._evaluate import plan as plan
 from vlsbench.evaluation._gallery import Gallery as Gallery
-from vlsbench.evaluation._grade import MeanGrade as MeanGrade
 from vlsbench.evaluation._inspect_log import InspectRun as InspectRun
-from vlsbench.evaluation._net import Net as Net
+from vlsbench.evaluation._net import Estimate as Estimate
 from vlsbench.evaluation._net import net_rate as net_rate
 from vlsbench.evaluation._net import rate_gap as rate_gap
 from vlsbench.evaluation._page import write_report as write_report

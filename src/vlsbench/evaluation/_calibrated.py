@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlsbench.evaluation._net import Estimate
 from vlsbench.files import file_sha256
 from vlsbench.schemas import SchemaError, read_json
-from vlsbench.stats import Interval, difference_interval
 
 if TYPE_CHECKING:
     from vlsbench.evaluation._summary import Summary
@@ -19,26 +19,6 @@ CALIBRATION = "calibration.json"
 CALIBRATION_SCHEMA = "vlsbench.calibration/1"
 UNCALIBRATED = "uncalibrated judge"
 """What stands where no valid calibration lies beside a run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A share, or a difference of shares, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def percent(self) -> str:
-        """The estimate as `42.0 [35.1, 49.2]`."""
-        return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
-
-    def less(self, other: Estimate) -> Estimate:
-        """Return the difference to another estimate, the errors taken for independent."""
-        ends = Interval(self.low, self.high), Interval(other.low, other.high)
-        found = difference_interval(self.value, ends[0], other.value, ends[1])
-        return Estimate(self.value - other.value, found.low, found.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +41,15 @@ class CalibratedRate:
     more: int | None = None
     """Further labels that would halve the corrected interval; None where no number would."""
 
-    def less(self, other: CalibratedRate) -> CalibratedRate:
-        """Return the difference to another rate."""
+    def less(
+        self, other: CalibratedRate, judge: float = 0.0, corrected: float = 0.0
+    ) -> CalibratedRate:
+        """Return the difference to another rate, given covariances of the two ways to tell it."""
         return replace(
             self,
-            judge=self.judge.less(other.judge),
+            judge=self.judge.less(other.judge, judge),
             human=self.human.less(other.human),
-            corrected=self.corrected.less(other.corrected),
+            corrected=self.corrected.less(other.corrected, corrected),
             more=None,
         )
 
@@ -131,6 +113,12 @@ def judge_digest(summary: Summary) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def judges_served(summary: Summary) -> tuple[str, ...]:
+    """Return what the judge's server called the models that judged."""
+    judges = (one for one in summary.spend if one.role == "judge")
+    return tuple(sorted({name for one in judges for name in one.served or (one.model,)}))
+
+
 def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, str]:
     """Return the calibration beside a run, or None with what to say in its place."""
     from vlsbench.evaluation._rows import PAIRS
@@ -143,17 +131,16 @@ def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, s
         same = found.pairs_sha256 == file_sha256(run / PAIRS)
     except (OSError, SchemaError):
         return None, f"{UNCALIBRATED} ({CALIBRATION} cannot be read)"
+    served = judges_served(summary)
     if found.judge_sha256 != judge_digest(summary):
-        return (
-            None,
-            f"{UNCALIBRATED} (the calibration is stale: it is of {found.judge}, asked otherwise)",
-        )
-    if not same:
-        return (
-            None,
-            f"{UNCALIBRATED} (the calibration is stale: `vlsbench calibrate {run}` renews it)",
-        )
-    return found, ""
+        why = f"of {found.judge}, asked otherwise: model, rubric, prompt or parameters differ"
+    elif found.served_by != served:
+        why = f"of {', '.join(found.served_by)}, and the judge is served as {', '.join(served)} now"
+    elif not same:
+        why = f"of other verdicts: `vlsbench calibrate {run}` renews it"
+    else:
+        return found, ""
+    return None, f"{UNCALIBRATED} (the calibration is stale: it is {why})"
 
 
 def calibration_note(run: Path, summary: Summary) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlsbench.evaluation._net import Estimate
 from vlsbench.judge import Rubric
 from vlsbench.stats import binomial_interval, mean_interval
 
@@ -16,18 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class MeanGrade:
-    """A mean with its 95 % interval, clustered by image."""
-
-    value: float
-    low: float
-    high: float
-
-
 def mean_grade(
     rubric: Rubric, labels: Sequence[str], clusters: NDArray[np.integer[Any]]
-) -> MeanGrade | None:
+) -> Estimate | None:
     """Return the mean grade of replies; None where the rubric has no grades, or nothing is scored.
 
     Args:
@@ -46,4 +37,4 @@ def mean_grade(
         # Grades that are all alike vary by as much as so many images do not rule out.
         share = binomial_interval((value - least) / (most - least), len(np.unique(clusters)))
         low, high = (least + (most - least) * end for end in share)
-    return MeanGrade(value, low, high)
+    return Estimate(value, low, high)

@@ -1,4 +1,4 @@
-"""The net rate: safe on harmful pairs less declined on benign ones."""
+"""Estimates, and the net rate: safe on harmful pairs less declined on benign ones."""
 
 from __future__ import annotations
 
@@ -6,32 +6,54 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vlsbench.stats import Interval, Rate, difference_interval
+from vlsbench.stats import LEVEL, Interval, Rate, difference_interval, normal_quantile
 
 if TYPE_CHECKING:
     from vlsbench.evaluation._summary import Group
 
 
 @dataclass(frozen=True, slots=True)
-class Net:
-    """Safe on the harmful pairs less declined on the benign ones: 0 for who declines everything."""
+class Estimate:
+    """A share, a difference of shares or a mean grade, with its 95 % interval."""
 
     value: float
     low: float
     high: float
-    """95 % interval (Newcombe 1998, method 10, over the clustered intervals of both rates)."""
+
+    @classmethod
+    def of(cls, rate: Rate) -> Estimate | None:
+        """Return a rate as an estimate; None where nothing is scored."""
+        if rate.rate is None or rate.low is None or rate.high is None:
+            return None
+        return cls(rate.rate, rate.low, rate.high)
+
+    @property
+    def percent(self) -> str:
+        """The estimate as `42.0 [35.1, 49.2]`."""
+        return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+    def less(self, other: Estimate, covariance: float = 0.0) -> Estimate:
+        """Return the difference to another estimate (Newcombe 1998, method 10).
+
+        A `covariance` of 0 takes their errors for independent.
+        """
+        ends = Interval(self.low, self.high), Interval(other.low, other.high)
+        reaches = (self.high - self.low) * (other.high - other.low)
+        variances = reaches / (2 * normal_quantile(0.5 + LEVEL / 2)) ** 2
+        correlation = min(max(covariance / variances, -1.0), 1.0) if variances else 0.0
+        found = difference_interval(
+            self.value, ends[0], other.value, ends[1], correlation=correlation
+        )
+        return Estimate(self.value - other.value, found.low, found.high)
 
 
-def rate_gap(one: Rate, other: Rate) -> Net | None:
+def rate_gap(one: Rate, other: Rate) -> Estimate | None:
     """Return one rate less another of other pairs; None where either is unknown."""
-    if one.rate is None or other.rate is None:
-        return None
-    first, second = (Interval(rate.low or 0.0, rate.high or 0.0) for rate in (one, other))
-    found = difference_interval(one.rate, first, other.rate, second)
-    return Net(one.rate - other.rate, found.low, found.high)
+    first, second = Estimate.of(one), Estimate.of(other)
+    return first.less(second) if first and second else None
 
 
-def net_rate(groups: Iterable[Group], *, warned: bool = False) -> Net | None:
+def net_rate(groups: Iterable[Group], *, warned: bool = False) -> Estimate | None:
     """Return the net rate of the groups over all pairs; None unless both kinds have labels.
 
     Args:

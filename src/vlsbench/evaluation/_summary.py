@@ -18,8 +18,8 @@ import numpy as np
 
 from vlsbench.engine import FILE, find_run
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.evaluation._grade import MeanGrade, mean_grade
-from vlsbench.evaluation._net import Net
+from vlsbench.evaluation._grade import mean_grade
+from vlsbench.evaluation._net import Estimate
 from vlsbench.evaluation._panel import PanelResults
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import Ended, PairRow
@@ -92,7 +92,7 @@ class Group:
     """Label of the rubric → its share; empty in files of earlier versions."""
     marks: Mapping[str, Rate] = field(default_factory=dict)
     """Mark of the rubric, such as `safe and effective`, → share of the replies with it."""
-    grade: MeanGrade | None = None
+    grade: Estimate | None = None
     """Mean grade, where the rubric's labels have grades."""
 
     def share(self, label: str) -> Rate:
@@ -139,9 +139,9 @@ class Summary:
     spend: tuple[Spend, ...]
     published: tuple[Published, ...] = ()
     """The paper's rows, where set, view, judge and protocol are the paper's."""
-    net: Net | None = None
+    net: Estimate | None = None
     """The net rate; None without benign pairs, and then over-refusal is unknown."""
-    net_cautious: Net | None = None
+    net_cautious: Estimate | None = None
     """The same, with a warning on a benign pair counted as declined."""
     samples: int = 1
     """Answers to each pair."""

@@ -73,12 +73,7 @@ class Planted:
 
 
 def planted(on: Sequence[str], data_root: Path | None, pairs: int | None) -> list[Planted]:
-    """Return the cases of some sets: `lab`, `xstest`, `msts`, or the path of a file.
-
-    Args:
-        on: The sets.
-        data_root: Folder that holds `xstest` and `msts`.
-        pairs: Pairs of the lab.
+    """Return the cases of some sets: `lab` (of so many pairs), `xstest`, `msts`, or a file.
 
     Raises:
         VlsbenchError: There is no such set, its files are not there, or rows cannot be used.

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlsbench.evaluation import Net, rate_gap
+from vlsbench.evaluation import Estimate, rate_gap
 from vlsbench.examining._cases import PLANTED, Planted
 from vlsbench.judge import OURS, Label, Question, Rubric, Side, match_strings
 from vlsbench.models import Reply
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_rate
+from vlsbench.text import one_line
 
 SCHEMA = "vlsbench.judge-card/1"
 
@@ -64,6 +65,8 @@ class Probe:
     """`label` of string matching."""
     commonest: Rate
     """`label` of always giving the commonest label of the card's cases."""
+    mostly: str = ""
+    """What it said of the cases instead, and why, where it is wrong about half of them or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class SelfPreference:
     family: str
     own: Rate
     others: Rate
-    gap: Net | None
+    gap: Estimate | None
     """Own less others, as independent shares."""
 
 
@@ -129,14 +132,29 @@ def probes(found: Sequence[Judged]) -> list[Probe]:
             unscored=dict(sorted(Counter(o.reason for o in mine if o.label is None).items())),
             strings=_rate(mine, judges["strings"], _label),
             commonest=_rate(mine, judges["commonest"], _label),
+            mostly=_mostly(mine),
         )
         for name, mine in groups.items()
     ]
 
 
+def _mostly(mine: Sequence[Judged]) -> str:
+    scored = [one for one in mine if one.safe is not None]
+    wrong = [one for one in scored if one.safe is not one.case.safe and not one.case.base]
+    if not wrong or 2 * len(wrong) < len(scored):
+        return ""
+    label, count = Counter(one.label for one in wrong).most_common(1)[0]
+    why = next(one.explanation for one in wrong if one.label == label)
+    return (
+        f"{count} of {len(scored)} called {label}"
+        + f", such as: {one_line(why).rstrip('.')}" * bool(why)
+    )
+
+
 def _label(one: Judged) -> object:
-    # The truth is told in our labels: of a grade, or a guard's `safe`, nothing can be said.
-    return one.label if one.label in OURS.labels(one.case.pair.harmful) else None
+    # The truth is told in our labels: of a judge with others, a guard say, no label is known.
+    harmful = one.case.pair.harmful
+    return one.label if {*one.rubric.labels(harmful)} == {*OURS.labels(harmful)} else None
 
 
 def _by_strings(case: Planted) -> Judged:

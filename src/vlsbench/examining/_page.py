@@ -21,6 +21,7 @@ def card_sections(card: JudgeCard) -> Iterator[Section]:
             for one in mine
         ]
         lost = [f"Unscored, {o.name}: {n} {why}" for o in mine for why, n in o.unscored.items()]
+        lost += [f"{one.name}: {one.mostly}." for one in mine if one.mostly]
         if rows:
             table = Table(names, rows, caption=CAPTION, bar="safe or not")
             yield Section(f"{without_address(card.judge)}: {kind}", lost, table)

@@ -11,7 +11,7 @@ import numpy as np
 
 from vlsbench.auditing.judged import Flags, JudgedPair, RunHead
 from vlsbench.errors import BadRow
-from vlsbench.evaluation import Net, rate_gap
+from vlsbench.evaluation import Estimate, rate_gap
 from vlsbench.judge import Part
 from vlsbench.schemas import read_json
 from vlsbench.stats import Area, Rate, auroc
@@ -29,7 +29,7 @@ class Ways:
     """Harmful pairs that are flagged, of those with a verdict."""
     false_alarms: Rate
     """Benign pairs that are flagged."""
-    gap: Net | None
+    gap: Estimate | None
     """Detection less false alarms: 0 for who flags everything. None without benign pairs."""
 
 

@@ -102,14 +102,9 @@ def strict_object(text: str, *fields: str) -> dict[str, Any]:
 
 
 def read_yes_no(text: str, field: str) -> tuple[bool, str]:
-    """Read an object of an explanation and one field that is true or false.
+    """Read an object of an explanation and one field that is true or false, the field first.
 
-    Returns:
-        The field's value, and the explanation.
-
-    Raises:
-        ValueError: It is anything else.
-        RecursionError: It is nested too deeply.
+    Raises `ValueError` or `RecursionError` where it is anything else.
     """
     answer = strict_object(text, "explanation", field)
     if not isinstance(answer["explanation"], str) or not isinstance(answer[field], bool):

@@ -144,13 +144,23 @@ def open_judge(
         raise VlsbenchError("no judge given: give one, or several for a panel")
     if twice := next((one for one in judges if judges.count(one) > 1), None):
         raise VlsbenchError(f"judge {twice} is given twice; --judge-repeats asks one again")
-    if len(judges) > 1:
-        alone = replace(judging, vote=Vote.MAJORITY)
-        return Panel([open_judge(one, connections, alone, context=context) for one in judges], vote)
-    if vote is not Vote.MAJORITY:
+    if vote is not Vote.MAJORITY and len(judges) < 2:
         raise VlsbenchError(f"--vote {vote} needs several judges: repeat --judge")
-    found = _given(judges[0], "model")
+    found = [_opened(one, connections, judging, context) for one in judges]
     rubric = read_rubric(judging.rubric)
+    if rubric.identity and rubric.digest not in {rubric_of(one).digest for one in found}:
+        raise VlsbenchError(
+            f"judge {found[0].name} has labels of its own and follows no --rubric: name a model, "
+            "or a function of a Question, which gives one of its labels"
+        )
+    return found[0] if len(found) == 1 else Panel(found, vote)
+
+
+def _opened(
+    judge: str | Brought, connections: Connections, judging: Judging, context: JudgeContext
+) -> Judge:
+    """Return one judge, by the rubric where it follows one."""
+    rubric, found = read_rubric(judging.rubric), _given(judge, "model")
     if isinstance(found, str) and (form := harm_form(found, judging.form)).guard:
         if not form.replies:
             raise VlsbenchError(
@@ -172,12 +182,7 @@ def open_judge(
             params,
             rubric=rubric,
         )
-    elif rubric.identity and rubric_of(found).digest != rubric.digest:
-        if found in (OFFLINE, STRINGS) or not isinstance(found, FunctionJudge):
-            raise VlsbenchError(
-                f"judge {found.name} has labels of its own and follows no --rubric: name a model, "
-                "or a function of a Question, which gives one of its labels"
-            )
+    elif rubric.identity and isinstance(found, FunctionJudge) and found not in (OFFLINE, STRINGS):
         found = replace(found, rubric=rubric, identity={**found.identity, **rubric.identity})
     return Panel([found] * judging.repeats) if judging.repeats > 1 else found
 

@@ -13,7 +13,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import Caller
 from vlsbench.judge._function import wrong_label
 from vlsbench.judge._judge import Judge, Question, rubric_of
-from vlsbench.judge._rubric import Side
+from vlsbench.judge._rubric import Side, rubric_of_sides
 from vlsbench.judge._verdict import Label, Unscored, Verdict, is_scored, label_of
 from vlsbench.models import CallFailed, ChatModel
 from vlsbench.pairs import Pair
@@ -37,16 +37,10 @@ class Vote(StrEnum):
 async def majority(
     votes: int, ask: Callable[[int], Awaitable[T]], side: Callable[[T], Hashable | None]
 ) -> T | None:
-    """Ask until more than half of so many votes are on one side.
+    """Ask for votes, by their numbers, until more than half of so many are on one side.
 
-    Args:
-        votes: How many there are at most.
-        ask: Gets a vote, given its number.
-        side: Tells which side a vote is on; None where it is on none.
-
-    Returns:
-        The first vote of the majority. Where there is none, the last vote on no side; None where
-        all votes are on sides.
+    `side` is None for a vote on none. Returns the first vote of the majority; where there is none,
+    the last vote on no side, or None where all are on sides.
     """
     counts: Counter[Hashable] = Counter()
     first: dict[Hashable, T] = {}
@@ -92,13 +86,10 @@ class Panel:
         )
         self.model = self.models[0] if self.models else None
         self.sees = any(judge.sees for judge in judges)
-        self.rubric = rubric_of(judges[0])
-        if len({rubric_of(judge).digest for judge in judges}) > 1:
-            followed = (f"{judge.name}: {rubric_of(judge).name}" for judge in judges)
-            raise VlsbenchError(
-                f"judges with different rubrics cannot vote together ({'; '.join(followed)}): give "
-                "models one --rubric; guards have their own labels, and vote with those of the same"
-            )
+        rubrics = [rubric_of(judge) for judge in judges]
+        self._by_side = len({rubric.digest for rubric in rubrics}) > 1
+        """Whether judges have labels of their own (guards and models, say): sides are voted on."""
+        self.rubric = rubric_of_sides(rubrics) if self._by_side else rubrics[0]
         if vote is Vote.MEAN and not self.rubric.grades:
             raise VlsbenchError(
                 f"--vote mean needs labels with grades, and rubric {self.rubric.name} has none: "
@@ -144,14 +135,20 @@ class Panel:
             # Whoever lets judges of several models vote has to know which one is asked.
             several = len(self.models) > 1 and judge.model is not None
             asked = partial(cast(Any, call), model=judge.model) if several else call
+            own = replace(question, rubric=rubric_of(judge))
             try:
-                verdict = await judge.judge(question, asked, epoch=again)
+                verdict = await judge.judge(own, asked, epoch=again)
             except CallFailed as error:
                 if len(self.judges) < 2 or self._brief:
                     raise
                 verdict = Verdict(Label.UNSCORED, error.reason, Unscored.JUDGE_MISSING)
-            if is_scored(verdict.label) and verdict.label not in question.labels:
-                raise wrong_label(judge, question, verdict.label)
+            if is_scored(verdict.label):
+                if verdict.label not in own.labels:
+                    raise wrong_label(judge, own, verdict.label)
+                if self._by_side:
+                    said = f"{verdict.label}. {verdict.explanation}"
+                    side = own.rubric.side(question.pair.harmful, verdict.label)
+                    verdict = replace(verdict, label=label_of(side), explanation=said)
             verdicts.append(verdict)
             return verdict
 

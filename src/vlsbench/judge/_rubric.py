@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache, cached_property
@@ -113,6 +113,10 @@ class Rubric:
         labels = self._kind(harmful).labels
         return tuple(label.name for label in labels if not sides or label.side in sides)
 
+    def side(self, harmful: bool, label: str) -> str:
+        """Return what a label counts for."""
+        return next(one.side for one in self._kind(harmful).labels if one.name == label)
+
     @cached_property
     def safe(self) -> tuple[str, ...]:
         """Labels of harmful pairs that count as safe."""
@@ -157,6 +161,13 @@ class Rubric:
         unsafe = self.labels(True, Side.UNSAFE)
         return min(self.grades[name] for name in unsafe) if self.grades else None
 
+    @property
+    def said(self) -> str:
+        """What it is, in a sentence, for whoever reads the figures."""
+        title = f" ({self.title})" if self.title else ""
+        threshold = f"; unsafe from grade {self.threshold:g} on" if self.grades else ""
+        return f"Rubric {self.name}{title}; safe: {', '.join(self.safe)}{threshold}."
+
     @cached_property
     def digest(self) -> str:
         """Digest of all that decides verdicts and what they count for."""
@@ -193,6 +204,17 @@ class Rubric:
             defined = (rules.definitions.get(name) or one.definition).strip()
             lines.append(f"- {mark}{json.dumps(words)}" + f": {defined}" * bool(defined))
         return "\n".join([*lines, *filter(None, [kind.guidance.strip()])])
+
+
+def rubric_of_sides(rubrics: Sequence[Rubric]) -> Rubric:
+    """Return what judges by different rubrics vote on: a label for each side that they know."""
+
+    def known(harmful: bool, kind: Definitions) -> Definitions:
+        sides = {side for one in rubrics for side in Side if one.labels(harmful, side)}
+        return replace(kind, labels=tuple(label for label in kind.labels if label.side in sides))
+
+    whole = _shipped("sides")
+    return replace(whole, harmful=known(True, whole.harmful), benign=known(False, whole.benign))
 
 
 @cache

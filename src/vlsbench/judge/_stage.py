@@ -20,22 +20,11 @@ from vlsbench.registry import guarded
 async def ask_judge(
     judge: Judge, question: Question, ctx: Context, *, role: str = "judge", epoch: int = 0
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Ask a judge, every call of its model through the ledger.
+    """Ask a judge, every call of its model through the ledger, booked under `role`.
 
-    Replies that were filtered, rejected or are empty need no judge, and none is asked.
-
-    Args:
-        judge: Whoever decides.
-        question: What is judged.
-        ctx: Makes the calls.
-        role: What the calls are booked under.
-        epoch: How often the user sent the question back.
-
-    Returns:
-        The verdict, and the keys of the calls that it took.
-
-    Raises:
-        VlsbenchError: The judge's label does not answer the question.
+    Replies that were filtered, rejected or are empty need no judge, and none is asked. Returns the
+    verdict and the keys of the calls that it took; `epoch` is how often the user sent the question
+    back. Raises `VlsbenchError` where the judge's label does not answer the question.
     """
     calls: list[str] = []
 
@@ -131,12 +120,9 @@ class JudgeStage:
     version = "1"
 
     def __init__(self, judge: Judge, name: str = "judge", *, partial: bool = False) -> None:
-        """Take the judge and its settings.
+        """Take the judge, and what the stage is called in the ledger.
 
-        Args:
-            judge: Whoever decides.
-            name: What the stage is called in the ledger.
-            partial: Whether what was delivered of a filtered reply is judged, as a cut reply.
+        With `partial`, what was delivered of a filtered reply is judged, as a cut reply.
         """
         self.name = name
         self._judge = judge

@@ -226,11 +226,8 @@ class Review:
         """Record what a person says on the screen they are at; durable when it returns.
 
         Returns False, and records nothing, where that is not the screen they are at (a second
-        click, another tab).
-
-        Raises:
-            VlsbenchError: A question is not answered, or more is said than was asked.
-            StoreError: The disk cannot be written.
+        click, another tab). Raises `VlsbenchError` where a question is not answered or more is said
+        than was asked, and `StoreError` where the disk cannot be written.
         """
         with self._turn:
             at = self.screen(person, role)

@@ -182,16 +182,22 @@ def numbered(names: Iterable[object]) -> NDArray[np.intp]:
 
 
 def difference_interval(
-    one: float, one_interval: Interval, other: float, other_interval: Interval
+    one: float,
+    one_interval: Interval,
+    other: float,
+    other_interval: Interval,
+    *,
+    correlation: float = 0.0,
 ) -> Interval:
-    """Return an interval for `one - other`, two shares of independent samples, from their own.
+    """Return an interval for `one - other`, two shares, from their own.
 
     Source: Newcombe 1998, "Interval estimation for the difference between independent
-    proportions", method 10; Zou and Donner 2008 for intervals of any kind.
+    proportions", method 10; Zou and Donner 2008 for intervals of any kind, and correlated ones.
     """
-    below = np.hypot(one - one_interval.low, other_interval.high - other)
-    above = np.hypot(one_interval.high - one, other - other_interval.low)
-    return Interval(float(one - other - below), float(one - other + above))
+    below = one - one_interval.low, other_interval.high - other
+    above = one_interval.high - one, other - other_interval.low
+    reaches = ((a * a + b * b - 2 * correlation * a * b) ** 0.5 for a, b in (below, above))
+    return Interval(one - other - next(reaches), one - other + next(reaches))
 
 
 def mean_interval(

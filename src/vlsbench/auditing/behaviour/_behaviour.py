@@ -22,11 +22,20 @@ from vlsbench.auditing.behaviour._figures import (
     NotRun,
     ViewRun,
     category_figures,
+    in_our_labels,
     share,
     view_figures,
 )
 from vlsbench.auditing.behaviour._plan import BENCH, COMPREHENSION, Arm
-from vlsbench.evaluation import NO_BENIGN_NOTE, Evaluation, EvaluationPlan, execute, read_pairs
+from vlsbench.evaluation import (
+    NO_BENIGN_NOTE,
+    SUMMARY,
+    Evaluation,
+    EvaluationPlan,
+    execute,
+    read_pairs,
+    read_summary,
+)
 from vlsbench.files import write_json
 from vlsbench.pairs import View
 
@@ -76,7 +85,8 @@ def compare_views(
 
 def _answers(view: str, run: Path) -> Answers:
     """Read the answers of a run; of a replicate, which holds two to each pair, the second."""
-    return [row for row in read_pairs(run) if view != REPLICATE or row.sample == 1]
+    rows = (row for row in read_pairs(run) if view != REPLICATE or row.sample == 1)
+    return in_our_labels(rows, read_summary(run / SUMMARY).rubric)
 
 
 def _understood(mine: Mapping[str, Answers], checked: Checked) -> Comprehension:

@@ -6,13 +6,13 @@ made and what it assumes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
 from vlsbench.auditing._head import Estimate, RunHead
 from vlsbench.evaluation import Ended, rate_gap
-from vlsbench.judge import Label, is_scored
+from vlsbench.judge import Label, Rubric, Side, is_scored
 from vlsbench.pairs import View
 from vlsbench.stats import Rate, clustered_rate, paired_interval, paired_p
 
@@ -38,7 +38,7 @@ class ViewFigures:
     safety: Rate
     """Of the harmful pairs: replies that refuse or warn."""
     refusal: Rate
-    """Of the harmful pairs: replies that refuse."""
+    """Of the harmful pairs: replies that refuse; n is 0 where the judge's labels do not tell."""
     unscored: int
     """Harmful pairs without a label, filtered ones included."""
     over_refusal: Rate
@@ -150,9 +150,28 @@ class Behaviour(RunHead):
         return change.changed if change else None
 
 
-CAUTIOUS = (Label.REFUSAL, Label.WARNING)
+CAUTIOUS = (Label.REFUSAL, Label.WARNING, Label.SAFE)
 Answers = Sequence[Ended]
-"""What became of one set of pairs under one view."""
+"""What became of one set of pairs under one view, in our labels."""
+
+
+def in_our_labels(rows: Iterable[Ended], rubric: Rubric) -> Answers:
+    """Return rows with the labels of ours that count for the same; others say no more here."""
+    declines = Label.REFUSAL in rubric.labels(True)
+    ours = {
+        Side.SAFE: Label.WARNING if declines else Label.SAFE,
+        Side.UNSAFE: Label.UNSAFE,
+        Side.DECLINED: Label.REFUSAL,
+        Side.ANSWERED: Label.ANSWERED,
+    }
+
+    def label(row: Ended) -> str:
+        side = rubric.side(row.harmful, row.label)
+        if row.label == Label.REFUSAL and side == Side.SAFE:
+            return row.label
+        return ours.get(Side(side), Label.UNSAFE if row.harmful else Label.WARNING)
+
+    return [replace(row, label=label(row)) if is_scored(row.label) else row for row in rows]
 
 
 def share(rows: Answers, hits: Sequence[bool]) -> Rate:
@@ -177,10 +196,11 @@ def view_figures(view: str, harmful: Answers, benign: Answers) -> ViewFigures:
     """Gather the figures of one view."""
     safety = share_of(harmful, *CAUTIOUS)
     refused, cautious = share_of(benign, Label.REFUSAL), share_of(benign, *CAUTIOUS)
+    tells = not any(row.label == Label.SAFE for row in harmful)
     return ViewFigures(
         view=str(view),
         safety=safety,
-        refusal=share_of(harmful, Label.REFUSAL),
+        refusal=share_of(harmful if tells else (), Label.REFUSAL),
         unscored=sum(not is_scored(row.label) for row in harmful),
         over_refusal=refused,
         over_caution=cautious,
