@@ -41,8 +41,8 @@ def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
     - `vlsbench release build/pairs --out kitchen --config release.toml --review keep.csv
       --card audits/pairs/card.json --provenance build/provenance.jsonl`
 
-    - `vlsbench release build/pairs --out kitchen-1.1 --config release.toml --version 1.1.0
-      --previous kitchen --split train=0.1,test=0.9`
+    - `vlsbench release build/pairs --out kitchen --config release.toml
+      --split train=0.1,test=0.9`
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
@@ -108,10 +108,6 @@ def _print_release(made: Release, out: Path) -> None:
     console.print(table)
     for reason, count in made.left_out.items():
         say(f"left out: {count:,} {reason}", console=console)
-    if changes := made.changes:
-        counts = (len(changes.added), len(changes.removed), len(changes.changed))
-        changed = "{:,} added, {:,} removed, {:,} changed".format(*counts)
-        say(f"since {changes.previous}: {changed}", console=console)
     cautions = (
         (
             made.statistics.located,

@@ -1,4 +1,4 @@
-"""What a release tells of its pairs: counts, findings, changes, and how each came about."""
+"""What a release tells of its pairs: counts, findings, and how each came about."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ import numpy as np
 from vlsbench.auditing import Card, caveats, read_card
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_jsonl
-from vlsbench.pairs import Embedded, read_parquet
 from vlsbench.releasing._about import (
-    DATA,
     Agreement,
-    Changes,
     Figure,
     Leakage,
     Lengths,
@@ -25,10 +22,8 @@ from vlsbench.releasing._about import (
     SourceCount,
     Statistics,
     SubcategoryCount,
-    read_release,
 )
 from vlsbench.releasing._pairs import Decoded, Entry, twin_of
-from vlsbench.releasing._settings import ReleaseConfig, version_of
 from vlsbench.reviewing import Role, Status
 from vlsbench.schemas import convert, read_json, read_jsonl
 
@@ -102,52 +97,6 @@ def agreement(path: Path, bench: str) -> Agreement:
     return Agreement(
         found, sum(one.role is Role.REVIEWER and one.done > 0 for one in status.people)
     )
-
-
-def version_before(folder: Path, settings: ReleaseConfig) -> str:
-    """Return the version of the release before. Raises `VlsbenchError` where it cannot be it."""
-    before = read_release(folder)
-    if before.name != settings.name:
-        raise VlsbenchError(f"--previous {folder} is {before.name}, not {settings.name}")
-    if version_of(before.version) >= version_of(settings.version):
-        raise VlsbenchError(
-            f"version {settings.version} does not come after {before.version} of --previous "
-            f"{folder}"
-        )
-    return before.version
-
-
-def changes(previous: Path, version: str, folder: Path) -> Changes:
-    """Return what is different from `previous`, which is of `version`. Raises `VlsbenchError`."""
-    old, new = _rows_of(previous), _rows_of(folder)
-    before, now = ({name for row in rows.values() for name in row} for rows in (old, new))
-    changed = {
-        id: names
-        for id in sorted(old.keys() & new.keys())
-        if (names := tuple(n for n in sorted(before & now) if old[id].get(n) != new[id].get(n)))
-    }
-    return Changes(
-        previous=version,
-        added=tuple(sorted(new.keys() - old.keys())),
-        removed=tuple(sorted(old.keys() - new.keys())),
-        changed=changed,
-        columns_added=tuple(sorted(now - before)),
-        columns_removed=tuple(sorted(before - now)),
-    )
-
-
-def _rows_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return id → row of a release, with the names of its images in place of the images."""
-    rows: dict[str, dict[str, Any]] = {}
-    for path in sorted((folder / DATA).glob("*.parquet")):
-        for label, row in read_parquet(path):
-            if not isinstance(row, dict):
-                raise VlsbenchError(f"{path}, row {label}: {row}")
-            rows[str(row["id"])] = {
-                name: value.names if isinstance(value, Embedded) else value
-                for name, value in row.items()
-            }
-    return rows
 
 
 @dataclass(frozen=True, slots=True)

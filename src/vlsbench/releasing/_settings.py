@@ -114,7 +114,6 @@ class ReleaseConfig(Description, DatasetSettings):
     card: Annotated[Path | None, Option("card.json of `vlsbench audit`.")] = None
     agreement: Annotated[Path | None, Option("What `vlsbench review status --json` prints.")] = None
     provenance: Annotated[Path | None, Option("provenance.jsonl of a build.")] = None
-    previous: Annotated[Path | None, Option("The release before, for the changelog.")] = None
     force: Annotated[bool, Option("Replace a release of the same name in --out.")] = False
 
     @staticmethod
