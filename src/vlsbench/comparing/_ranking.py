@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from vlsbench import __version__
 from vlsbench.comparing._paired import paired
 from vlsbench.comparing._runs import Named, OpenRun, open_runs
-from vlsbench.comparing._table import Kind, Measure, Scope
+from vlsbench.comparing._table import Kind, Scope
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Estimate, find_calibration
@@ -246,7 +246,7 @@ def _tests(
 def _paired(other: OpenRun, better: OpenRun, by: RankedBy) -> tuple[float, float]:
     """Return the difference over the pairs that both scored, and its p."""
     columns = dict.fromkeys(Kind, "")
-    wanted = Measure.NET if by is RankedBy.NET else Measure.SAFETY
+    wanted = Kind.NET if by is RankedBy.NET else Kind.SAFETY
     for one in paired(other, better, Scope.OVERALL, row=better.name, columns=columns):
         if one.measure == wanted and one.points is not None:
             points, low, high = (part / 100 for part in (one.points, one.low or 0, one.high or 0))
