@@ -48,7 +48,7 @@ class CompareConfig:
     runs: Annotated[
         tuple[str, ...],
         Option(
-            "Folders of runs, or NAME=FOLDER; runs of one name (or model) share a row.",
+            "Folders of runs (or NAME=FOLDER), or of several; runs of one name share a row.",
             metavar="RUN",
             argument=True,
             whole=True,

@@ -52,7 +52,7 @@ class LeaderboardConfig:
     runs: Annotated[
         tuple[str, ...],
         Option(
-            "Folders of runs, or NAME=FOLDER.",
+            "Folders of runs (or NAME=FOLDER), or folders that hold some.",
             metavar="RUN",
             argument=True,
             whole=True,
@@ -184,8 +184,8 @@ def _check_alike(runs: Sequence[OpenRun]) -> None:
                 continue
             one, other = (_parts(each.summary.identity, keys) for each in (run, first))
             said = "; ".join(
-                f"{part}: {label(_told(run, one, part), 58)}, not "
-                f"{label(_told(first, other, part), 58)}"
+                f"{part}: {label(_told(run, one, part), 120)}, not "
+                f"{label(_told(first, other, part), 120)}"
                 for part in sorted(one.keys() | other.keys())
                 if one.get(part) != other.get(part)
             )
@@ -197,7 +197,8 @@ def _check_alike(runs: Sequence[OpenRun]) -> None:
 
 def _told(run: OpenRun, parts: Mapping[str, Any], part: str) -> Any:
     """Return a part of a run's identity as a reader knows it: a rubric by its name."""
-    return run.rubric if part in ("rubric", "protocol") else parts.get(part)
+    known = {"rubric": run.rubric, "protocol": run.rubric, "data": run.asked}
+    return known.get(part) or parts.get(part)
 
 
 def _parts(identity: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
