@@ -104,8 +104,9 @@ def scripted(say: Callable[[Asked], Said] = answer) -> Iterator[Scripted]:
             data = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
             self.send_response_only(said.status)
             headers = {"Date": self.date_time_string(), "Content-Type": "application/json"}
-            for name, value in (headers | said.headers | {"Content-Length": len(data)}).items():
-                self.send_header(name, str(value))
+            headers |= {**said.headers, "Content-Length": str(len(data))}
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
 
