@@ -103,25 +103,9 @@ class SourceCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
-    """Characters of one text over all pairs that have it: least, quartiles, most."""
-
-    field: str
-    pairs: int
-    quantiles: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Statistics:
     subcategories: tuple[SubcategoryCount, ...]
     sources: tuple[SourceCount, ...]
-    lengths: tuple[Lengths, ...]
-    formats: Mapping[str, int]
-    """Media type → distinct images."""
-    least_pixels: tuple[int, int]
-    most_pixels: tuple[int, int]
-    """Width and height of the images with the fewest and the most pixels."""
-    image_bytes: int
     exif: int
     """Images with EXIF metadata."""
     located: int
@@ -213,5 +197,4 @@ def read_release(folder: Path) -> Release:
     if not path.is_file():
         raise VlsbenchError(f"{folder} is not a release: it has no {RELEASE_JSON}")
     told = read_json(path, dict[str, Any], schema=SCHEMA)
-    told.pop("changes", None)  # releases up to 0.1 list what is new in them
-    return convert(told, Release, str(path))
+    return convert(told, Release, str(path), foreign=True)  # those of 0.1 tell more

@@ -172,7 +172,6 @@ def _markdown(value: Any) -> str:
 def _environment(finalize: Callable[[Any], str]) -> Environment:
     """Return the templates; `finalize` writes whatever they print, so that it is read as text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from rich.filesize import decimal
 
     environment = Environment(
         loader=PackageLoader("vlsbench.releasing"),
@@ -186,7 +185,6 @@ def _environment(finalize: Callable[[Any], str]) -> Environment:
     environment.filters |= {
         "counted": counted,
         "count": lambda number: f"{number:,}",
-        "size": decimal,
         "value": _value,
         "interval": _interval,
         "dollars": lambda cost: Markup(f"US\\$ {cost:,.2f}"),

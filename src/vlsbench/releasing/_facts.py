@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vlsbench.auditing import Card, caveats, read_card
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_jsonl
@@ -17,7 +15,6 @@ from vlsbench.releasing._about import (
     Agreement,
     Figure,
     Leakage,
-    Lengths,
     Made,
     SourceCount,
     Statistics,
@@ -33,28 +30,17 @@ def statistics(entries: Sequence[Entry], decoded: Mapping[str, Decoded]) -> Stat
     pairs = [entry.pair for entry in entries]
     ids = {pair.id for pair in pairs}
     uses = Counter(name for entry in entries for name in set(entry.images))
-    used = [decoded[name] for name in uses]
-    by_area = sorted((f.width * f.height, f.width, f.height) for f in (one.facts for one in used))
+    facts = [decoded[name].facts for name in uses]
     kinds = Counter((pair.category, pair.subcategory, pair.harmful) for pair in pairs)
     sources = Counter((entry.pair.source, entry.licence) for entry in entries)
-    lengths = []
-    for field in ("query", "description", "reason"):
-        if found := [len(text) for pair in pairs if (text := getattr(pair, field))]:
-            quartiles = np.quantile(found, (0, 0.25, 0.5, 0.75, 1), method="nearest")
-            lengths.append(Lengths(field, len(found), tuple(map(int, quartiles))))
     return Statistics(
         subcategories=tuple(
             SubcategoryCount(*name, kinds[*name, True], kinds[*name, False])
             for name in sorted({(pair.category, pair.subcategory) for pair in pairs})
         ),
         sources=tuple(SourceCount(*of, count) for of, count in sorted(sources.items())),
-        lengths=tuple(lengths),
-        formats=dict(Counter(sorted(one.mime for one in used))),
-        least_pixels=by_area[0][1:],
-        most_pixels=by_area[-1][1:],
-        image_bytes=sum(one.size for one in used),
-        exif=sum(one.facts.exif for one in used),
-        located=sum(one.facts.located for one in used),
+        exif=sum(one.exif for one in facts),
+        located=sum(one.located for one in facts),
         shared=sum(count > 1 for count in uses.values()),
         twins=sum(twin_of(pair) in ids and not pair.harmful for pair in pairs),
     )

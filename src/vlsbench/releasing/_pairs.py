@@ -44,7 +44,6 @@ class Decoded:
     image: Image
     name: str
     """SHA-256 of the bytes, and the extension of what they are."""
-    mime: str
     size: int
     """Bytes."""
     facts: ImageFacts
@@ -55,7 +54,7 @@ class Decoded:
         data = image.read()
         decode(data, image.ref)
         name = f"{data.sha256}.{data.extension}"
-        return cls(image, name, data.mime, len(data.data), image_facts(data, image.ref))
+        return cls(image, name, len(data.data), image_facts(data, image.ref))
 
 
 @dataclass(frozen=True, slots=True)
