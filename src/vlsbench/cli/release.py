@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     cls=default_command("write"),
-    help="Write a set out for others: `vlsbench release DATASET` is short for `release write`.",
+    help="Publish a dataset: `vlsbench release DATASET` is short for `release write`.",
     no_args_is_help=True,
 )
 
 
 def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
-    """Write a set out as a release that `datasets.load_dataset` and `vlsbench eval` open.
+    """Write a dataset as a release that `datasets.load_dataset` and `vlsbench eval` open.
 
-    Nothing is written unless all is there: a licence for every source of images, an answer to each
-    question about what harmful pairs show, every image readable. `vlsbench release verify DIR`
-    checks a release.
+    Nothing is written unless everything is there: a licence for every source of images, an answer
+    to each question about the content of harmful pairs, and images that can be read. Check a release with
+    `vlsbench release verify DIR`.
 
     **Examples**
 
@@ -91,7 +91,7 @@ def verify_release(
         console = prose(stderr=False)
         say(*(f"wrong: {fault}" for fault in found.faults), style="red", console=console)
         say(*found.notes, style="yellow", console=console)
-        state = "sound" if found.sound else f"{len(found.faults):,} things are wrong"
+        state = "sound" if found.sound else f"{counted(len(found.faults), 'fault')}"
         counts = f"{counted(found.pairs, 'pair')}, {counted(found.images, 'image')}"
         say(f"{found.name} {found.version}: {counts}; {state}", console=console)
     if not found.sound:
