@@ -30,8 +30,8 @@ def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
     """Write a dataset as a release that `datasets.load_dataset` and `vlsbench eval` open.
 
     Nothing is written unless everything is there: a licence for every source of images, an answer
-    to each question about the content of harmful pairs, and images that can be read. Check a release with
-    `vlsbench release verify DIR`.
+    to each question about the content of harmful pairs, and images that can be read.
+    `vlsbench release verify DIR` checks a release.
 
     **Examples**
 
