@@ -123,7 +123,7 @@ def test_no_command_hides_in_a_block_that_is_not_tried(name: str) -> None:
     assert len(fences) == 2 * len(blocks)
     for block in blocks:
         if block.language != "sh" or block.how == "none":
-            assert not re.search(r"^\W*vlsbench", block.text, re.MULTILINE)
+            assert not re.search(r"^\W*vlsbench ", block.text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", NAMES)
