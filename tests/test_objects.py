@@ -94,9 +94,9 @@ def test_plan(tmp_path: Path) -> None:
 
 
 def test_a_run_and_a_plan_tell_themselves_in_a_line(tmp_path: Path) -> None:
-    asked = {"model": "lab/blind", "judge": "lab", "output": Output(out=tmp_path / "run")}
-    plan = vlsbench.plan("lab/leaky?n=5", **asked)
-    run = vlsbench.evaluate("lab/leaky?n=5", **asked)
+    output = Output(out=tmp_path / "run")
+    plan = vlsbench.plan("lab/leaky?n=5", model="lab/blind", judge="lab", output=output)
+    run = vlsbench.evaluate("lab/leaky?n=5", model="lab/blind", judge="lab", output=output)
     assert "lab/blind on 5 pairs of lab/leaky?n=5, full view, judged by lab/judge" in repr(plan)
     assert "lab/blind on lab/leaky?n=5, full view; safety 100.0 [" in repr(run)
     assert max(len(repr(plan)), len(repr(run))) < 250 + 2 * len(str(tmp_path))

@@ -29,9 +29,7 @@ KEYS = {
     "VLSBENCH_API_KEY": "NAME@http://…",
     "HF_TOKEN": "gated benchmarks and models of the Hub",
 }
-PROGRAMS = {
-    "tesseract": "text in images (audit, judge's view): install tesseract-ocr",
-}
+PROGRAMS = {"tesseract": "text in images (audit, judge's view): install tesseract-ocr"}
 STYLES = {State.OK: "", State.LACKS: "yellow", State.FAILS: "red"}
 _REQUIREMENT = re.compile(r"([\w.-]+)(\[[\w,-]+\])?.*extra == ['\"]([\w-]+)['\"]")
 NOT_FOR_USERS = ("bench", "dev")

@@ -31,16 +31,7 @@ def paired(
 ) -> Iterator[Difference]:
     """Yield the differences between two runs of one benchmark, uncorrected.
 
-    Args:
-        before: What is compared with.
-        after: What is compared.
-        scope: With `CATEGORY` one difference a category, else one over all pairs.
-        row: Name of the row that they are shown under.
-        columns: Names of the columns for safety, over-refusal and net rate.
-        part: What to call the pairs, or the views, where they are not categories.
-
-    Raises:
-        VlsbenchError: The two runs have no pair in common, or an id is not the same pair in both.
+    By category where the scope is `CATEGORY`; else over all pairs, which `part` names.
     """
     shared_pairs(before.folder, before.ended, after.folder, after.ended)
     groups: dict[tuple[bool, str], list[tuple[Ended | None, Ended | None]]] = {}
