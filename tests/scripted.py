@@ -102,9 +102,10 @@ def scripted(say: Callable[[Asked], Said] = answer) -> Iterator[Scripted]:
                 played.asked.append(asked)
                 said = played.say(asked)
             data = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
-            self.send_response(said.status)
-            headers = {"Content-Type": "application/json", **said.headers}
-            for name, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_response_only(said.status)
+            headers = {"Date": self.date_time_string(), "Content-Type": "application/json"}
+            headers |= {**said.headers, "Content-Length": str(len(data))}
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)

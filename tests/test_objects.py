@@ -93,6 +93,15 @@ def test_plan(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_and_a_plan_tell_themselves_in_a_line(tmp_path: Path) -> None:
+    output = Output(out=tmp_path / "run")
+    plan = vlsbench.plan("lab/leaky?n=5", model="lab/blind", judge="lab", output=output)
+    run = vlsbench.evaluate("lab/leaky?n=5", model="lab/blind", judge="lab", output=output)
+    assert "lab/blind on 5 pairs of lab/leaky?n=5, full view, judged by lab/judge" in repr(plan)
+    assert "lab/blind on lab/leaky?n=5, full view; safety 100.0 [" in repr(run)
+    assert max(len(repr(plan)), len(repr(run))) < 250 + 2 * len(str(tmp_path))
+
+
 def test_audit_overlap(tmp_path: Path) -> None:
     output = AuditOutput(out=tmp_path / "card", progress=False)
     card = vlsbench.audit(PAIRS, overlap=Overlap(embedder=Lengths()), output=output).card

@@ -119,7 +119,7 @@ def test_a_damaged_run_fails_verification(vlsbench: Command, tmp_path: Path) -> 
             "FIELD=COLUMN",
         ),
         (("runs", "show", "nowhere"), 1, "nowhere: no such run"),
-        (("runs", "list", "nowhere"), 1, "holds no run"),
+        (("runs", "list", "nowhere"), 1, "no run found in"),
     ],
 )
 def test_mistakes_are_one_line_with_a_remedy(

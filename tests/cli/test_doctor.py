@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -97,6 +101,30 @@ def test_a_broken_key_fails_and_is_not_shown(
     done = vlsbench("doctor")
     assert done.returncode == 1
     assert "half" not in done.stdout
+
+
+@pytest.mark.parametrize(("hours", "said"), [(-2, "ahead of the server"), (2, "behind the server")])
+def test_a_wrong_clock_is_told(vlsbench: Command, hours: int, said: str) -> None:
+    told = format_datetime(datetime.now(UTC) + timedelta(hours=hours))
+
+    def elsewhere(asked: Asked) -> Said:
+        return replace(capable(asked), headers={"Date": told})
+
+    with scripted(elsewhere) as server:
+        done = vlsbench("doctor", f"m@{server.url}")
+    assert done.returncode == 0
+    assert said in " ".join(done.stdout.split())
+
+
+def test_a_full_disk_fails(vlsbench: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil.disk_usage(".")._replace(free=10_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    code, found = states(vlsbench)
+    assert code == 1
+    assert (found["disk, here"], found["disk, cache"]) == ("fails", "fails")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full._replace(free=10**9))
+    code, found = states(vlsbench)
+    assert (code, found["disk, here"]) == (0, "lacks")
 
 
 def test_of_this_machine_extras_and_room_are_told(vlsbench: Command) -> None:

@@ -222,3 +222,16 @@ def test_a_terminal_shows_progress_whole_and_breaks_no_word(tmp_path: Path) -> N
     assert len(said.splitlines()) > len(alone.splitlines()) == 1
     assert fits(said)
     assert said.split() == alone.split()
+
+
+@pytest.mark.parametrize(
+    ("group", "option", "command"),
+    [("release", "--licence", "verify"), ("review", "--votes", "export")],
+)
+def test_help_of_a_group_shows_the_command_that_need_not_be_named(
+    vlsbench: Command, group: str, option: str, command: str
+) -> None:
+    said = vlsbench(group, "--help").stdout
+    assert f"Usage: vlsbench {group} [OPTIONS] " in said
+    assert option in said
+    assert re.search(rf"^│ {command} ", said, re.MULTILINE)

@@ -73,4 +73,4 @@ def test_a_folder_without_a_run_is_said_to_hold_none(vlsbench: Command, tmp_path
     (tmp_path / "r").mkdir()
     found = vlsbench("runs", "watch", "r")
     assert found.returncode == 1
-    assert "holds no run" in found.stderr
+    assert "no run found" in found.stderr

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import vlsbench
-from vlsbench.comparing import Compared, Difference, Kind, Measure, Scope, corrected
+from vlsbench.comparing import Compared, Difference, Kind, Scope, corrected
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output, compare_runs
 
@@ -74,12 +74,11 @@ def test_rows_are_models_and_columns_are_benchmarks_by_view(compared: Compared) 
 
 def test_the_leak_shows_as_equal_on_leaky_and_apart_on_leakless(compared: Compared) -> None:
     leaky = [
-        _one(compared, Scope.OVERALL, Measure.SAFETY, f"lab/{m}", LEAKY)
-        for m in ("blind", "careful")
+        _one(compared, Scope.OVERALL, Kind.SAFETY, f"lab/{m}", LEAKY) for m in ("blind", "careful")
     ]
     assert [one.points for one in leaky] == [100, 100]
-    assert _one(compared, Scope.OVERALL, Measure.SAFETY, "lab/blind", LEAKLESS).points == 0
-    careful = _one(compared, Scope.OVERALL, Measure.SAFETY, "lab/careful", LEAKLESS)
+    assert _one(compared, Scope.OVERALL, Kind.SAFETY, "lab/blind", LEAKLESS).points == 0
+    careful = _one(compared, Scope.OVERALL, Kind.SAFETY, "lab/careful", LEAKLESS)
     assert (careful.points, careful.gained, careful.lost, careful.n) == (100, 24, 0, 24)
     assert careful.p is not None
     assert careful.images < 24
@@ -88,11 +87,11 @@ def test_the_leak_shows_as_equal_on_leaky_and_apart_on_leakless(compared: Compar
 
 def test_benign_pairs_are_compared_by_over_refusal_alone(compared: Compared) -> None:
     measures = {one.measure for one in compared.differences if "benign" in one.column}
-    assert measures == {Measure.OVER_REFUSAL}
+    assert measures == {Kind.OVER_REFUSAL}
 
 
 def test_views_of_one_benchmark_are_compared_within_a_row(compared: Compared) -> None:
-    (view,) = _all(compared, Scope.VIEW, Measure.SAFETY)
+    (view,) = _all(compared, Scope.VIEW, Kind.SAFETY)
     assert (view.row, view.column, view.part) == ("lab/careful", LEAKLESS, "text − full")
     assert view.points == -100
     assert any("text view" in note and "not compared" in note for note in compared.notes)
@@ -113,7 +112,7 @@ def test_categories_add_up_to_the_whole(compared: Compared) -> None:
 def test_refusal_and_warning_part_the_safety_rate(compared: Compared) -> None:
     safety, refusal, warning = (
         _one(compared, Scope.OVERALL, measure, "lab/careful", LEAKY).points or 0
-        for measure in (Measure.SAFETY, "refusal", "warning")
+        for measure in (Kind.SAFETY, "refusal", "warning")
     )
     assert refusal + warning == pytest.approx(safety)
     assert 0 < refusal < safety
@@ -150,7 +149,7 @@ def test_it_agrees_with_runs_diff(runs: Path) -> None:
     found = compare_runs(one, other)
     mine = _one(vlsbench.compare([one, other]), Scope.OVERALL, "refusal", "lab/careful", LEAKLESS)
     safety = _one(
-        vlsbench.compare([one, other]), Scope.OVERALL, Measure.SAFETY, "lab/careful", LEAKLESS
+        vlsbench.compare([one, other]), Scope.OVERALL, Kind.SAFETY, "lab/careful", LEAKLESS
     )
     assert found.safety.difference == (safety.points or 0) / 100
     assert found.safety.p == safety.p
@@ -164,9 +163,9 @@ def test_pairs_not_scored_in_both_are_left_out_and_counted(runs: Path, tmp_path:
     _edit_pairs(other, lambda row: None if row["id"] in ids[:3] else row)
     _edit_pairs(other, lambda row: row | {"label": "unscored"} if row["id"] in ids[3:5] else row)
     found = vlsbench.compare([runs / "leaky-helpful", other])
-    whole = _one(found, Scope.OVERALL, Measure.SAFETY, "lab/careful", LEAKY)
+    whole = _one(found, Scope.OVERALL, Kind.SAFETY, "lab/careful", LEAKY)
     assert (whole.n, whole.left_out) == (19, 5)
-    categories = _all(found, Scope.CATEGORY, Measure.SAFETY)
+    categories = _all(found, Scope.CATEGORY, Kind.SAFETY)
     assert sum(one.left_out for one in categories) == 5
 
 
@@ -179,9 +178,9 @@ def test_a_category_without_a_pair_scored_in_both_has_no_figure(runs: Path, tmp_
         lambda row: row | {"label": "filtered"} if row["category"] == category else row,
     )
     found = vlsbench.compare([runs / "leaky-helpful", other])
-    (empty,) = [d for d in _all(found, Scope.CATEGORY, Measure.SAFETY) if d.part == category]
+    (empty,) = [d for d in _all(found, Scope.CATEGORY, Kind.SAFETY) if d.part == category]
     assert (empty.n, empty.points, empty.low, empty.p, empty.p_holm) == (0, None, None, None, None)
-    others = [d for d in _all(found, Scope.CATEGORY, Measure.SAFETY) if d.part != category]
+    others = [d for d in _all(found, Scope.CATEGORY, Kind.SAFETY) if d.part != category]
     assert {one.tests for one in others} == {len(others)}
 
 
@@ -253,7 +252,7 @@ def test_an_unfinished_run_is_refused_unless_asked_for(runs: Path, unfinished: P
     cell = found.rows[1].cells[LEAKY]
     assert 0 < cell.open < 24
     assert any("is unfinished" in note and f"{cell.open} of 24" in note for note in found.notes)
-    whole = _one(found, Scope.OVERALL, Measure.SAFETY, "lab/blind", LEAKY)
+    whole = _one(found, Scope.OVERALL, Kind.SAFETY, "lab/blind", LEAKY)
     assert whole.n + whole.left_out == 24
     assert whole.n == cell.n
 

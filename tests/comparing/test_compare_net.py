@@ -12,7 +12,7 @@ import pytest
 import vlsbench
 from tests.grouped import grouped
 from vlsbench.cli import main
-from vlsbench.comparing import Compared, Kind, Measure, Scope
+from vlsbench.comparing import Compared, Kind, Scope
 from vlsbench.stats import Interval, difference_interval
 
 NET = "lab/leakless?n=24 (net)"
@@ -62,9 +62,7 @@ def test_the_difference_of_net_rates_is_that_of_its_parts(compared: Compared) ->
         for one in compared.differences
         if one.scope is Scope.OVERALL and one.row == "lab/careful"
     }
-    net, safe, declined = (
-        found[measure] for measure in (Measure.NET, Measure.SAFETY, Measure.OVER_REFUSAL)
-    )
+    net, safe, declined = (found[measure] for measure in (Kind.NET, Kind.SAFETY, Kind.OVER_REFUSAL))
     assert safe.points == 100
     assert (net.column, net.points) == (NET, 100)
     assert (net.n, net.images) == (safe.n + declined.n, safe.images + declined.images)

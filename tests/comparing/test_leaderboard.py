@@ -57,6 +57,17 @@ def test_the_better_model_stands_first_and_tied_ones_share_a_place(ranking: Rank
     assert all(test.p_holm >= test.p for test in ranking.tests)
 
 
+def test_a_folder_of_runs_is_ranked_as_its_runs_are(
+    made: dict[str, Path], ranking: Ranking, runs: Path
+) -> None:
+    found = rank([made["blind"].parent])
+    assert [(row.place, row.name) for row in found.rows] == [
+        (row.place, row.name) for row in ranking.rows
+    ]
+    both = vlsbench.compare([runs])
+    assert len(both.rows) > len(MODELS)
+
+
 def test_few_pairs_cannot_tell_models_apart_and_all_share_the_first_place(tmp_path: Path) -> None:
     names = ("blind", "careful")
     runs = [_evaluate(tmp_path, model, limit=3) for model in names]
@@ -79,6 +90,12 @@ def test_every_difference_that_forbids_a_ranking_is_said_on_a_line_of_its_own(
     lines = str(refused.value).splitlines()[1:]
     for what, folder in others.items():
         assert any(line.startswith(f"  {folder}: {what}") for line in lines)
+    fewer = vlsbench.load(f"lab/leakless?n={N}", controls=["lab/benign?n=12"])
+    flat = grouped(out=tmp_path / "controls", progress=False, gallery=0)
+    vlsbench.evaluate(fewer, model="lab/careful", judge="lab", **flat)
+    said = r"--controls 'lab/benign\?n=12' \(72 pairs.*, not .*--controls 'lab/benign\?n=20' \(80"
+    with pytest.raises(VlsbenchError, match=said):
+        rank([made["blind"], tmp_path / "controls"])
     with pytest.raises(VlsbenchError, match=r"another judge .*context: image, not both"):
         rank([made["blind"], _evaluate(tmp_path, "careful", "context", judge_context="image")])
 

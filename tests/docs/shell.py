@@ -90,8 +90,9 @@ def check(words: list[str], place: str) -> None:
             given.append(word)
         elif given and given[-1].startswith("-"):
             given.append("lab")
-    if given[:1] == ["--plugin"]:  # it would be loaded before the rest is looked at
-        given = given[2:]
+    if "--plugin" in given:  # it would be loaded, and stay
+        at = given.index("--plugin")
+        del given[at : at + 2]
     name = next((word for word in given if not word.startswith("-")), "")
     # Settings are resolved where they can be, unless the line leaves some of them out.
     last = "--print-config" if name in CONFIGURED and "…" not in words else "--help"
@@ -109,6 +110,8 @@ def python_for_the_lab(text: str, url: str) -> str:
 def for_the_lab(words: list[str], url: str) -> list[str]:
     """Put lab models and benchmarks in the place of real ones."""
     found: list[str] = []
+    if words[:1] == ["demo"]:
+        words = [*words, "--pairs", "12"]
     for word in words:
         before = found[-1] if found else ""
         if before in ("--data", "--data-root"):

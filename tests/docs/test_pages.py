@@ -117,6 +117,16 @@ def _read_json(block: Block) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_no_command_hides_in_a_block_that_is_not_tried(name: str) -> None:
+    fences = re.findall(r"^[ >]*(?:```|~~~).*", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+    blocks = [block for block in blocks_of(ROOT / name) if block.how != "setup"]
+    assert len(fences) == 2 * len(blocks)
+    for block in blocks:
+        if block.language != "sh" or block.how == "none":
+            assert not re.search(r"^\W*vlsbench ", block.text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_commands_are_fenced(name: str) -> None:
     assert not INDENTED.findall(_without_blocks(name))
 

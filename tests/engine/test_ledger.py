@@ -111,7 +111,7 @@ def test_two_writers_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_is_said_to_be_none(tmp_path: Path) -> None:
-    with pytest.raises(VlsbenchError, match="holds no run"):
+    with pytest.raises(VlsbenchError, match="no run found"):
         Ledger.read(tmp_path)
 
 

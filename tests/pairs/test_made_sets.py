@@ -72,7 +72,7 @@ def test_mssbench_names_every_item_that_lacks_something(tmp_path: Path) -> None:
         ("0/0/safe", "no 'safe_image_path'"),
         ("0/0/unsafe", "no 'unsafe_image_path'"),
         ("chat/1", "is no object"),
-        ("chat/2", "queries is no list of texts"),
+        ("chat/2", "queries must be a list of texts"),
     ]
 
 
@@ -94,7 +94,7 @@ def test_mssbenchs_robot_is_told_in_every_wording(tmp_path: Path) -> None:
 @pytest.mark.parametrize("queries", ["Why?", 7, float("nan"), None, []])
 def test_mssbench_wants_a_list_of_queries(queries: object, tmp_path: Path) -> None:
     put_json(tmp_path / "combined.json", {"chat": [{"queries": queries}]})
-    with pytest.raises(VlsbenchError, match="row chat/0: queries is no list of texts"):
+    with pytest.raises(VlsbenchError, match="row chat/0: queries must be a list of texts"):
         load("mssbench", data=tmp_path)
 
 
@@ -202,7 +202,7 @@ def test_sorry_bench_knows_its_translations(tmp_path: Path) -> None:
 
 def test_sorry_bench_names_what_is_no_list_of_turns(tmp_path: Path) -> None:
     (tmp_path / "question.jsonl").write_text(json.dumps({"question_id": 1, "turns": "Toast?"}))
-    with pytest.raises(VlsbenchError, match="'turns' is no list of texts"):
+    with pytest.raises(VlsbenchError, match="'turns' must be a list of texts"):
         load("sorry-bench", data=tmp_path)
 
 

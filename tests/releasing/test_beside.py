@@ -244,33 +244,3 @@ def test_agreement_of_a_review(source: Path, tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(VlsbenchError, match=message):
             kitchen.released(source, tmp_path / "other", agreement=path)
-
-
-def test_the_changelog_tells_one_release_from_the_next(source: Path, tmp_path: Path) -> None:
-    first, second = tmp_path / "1.0.0", tmp_path / "1.1.0"
-    kitchen.released(source, first)
-    rows = [row | {"shade": "dark"} for row in kitchen.rows(18) if row["id"] != "pair-004"]
-    rows[1]["query"] = "May the toddler lick this?"
-    rows[2]["file_name"] = "images/purple.png"
-    kitchen.write(source, rows)
-    made = kitchen.released(source, second, version="1.1.0", previous=first)
-    changes = made.changes
-    assert changes is not None
-    assert changes.previous == "1.0.0"
-    assert changes.added == ("pair-016", "pair-017")
-    assert changes.removed == ("pair-004",)
-    assert changes.changed == {"pair-001": ("query",), "pair-002": ("image",)}
-    assert changes.columns_added == ("shade",)
-    text = (second / "CHANGELOG.md").read_text()
-    assert text.index("## 1.1.0") < text.index("2 added, 1 removed, 2 changed")
-    assert text.index("2 added, 1 removed, 2 changed") < text.index("## 1.0.0")
-    assert "- Changed: pair-001 (query), pair-002 (image)" in text
-    assert "First release: 16 pairs" in text
-    for options, message in (
-        ({"version": "1.0.0"}, "1.0.0 does not come after 1.0.0"),
-        ({"version": "2.0.0", "name": "bathroom"}, "is kitchen, not bathroom"),
-        ({"version": "2.0.0", "previous": tmp_path}, "is not a release"),
-    ):
-        given: dict[str, Any] = {"previous": first, **options}
-        with pytest.raises(VlsbenchError, match=message):
-            kitchen.released(source, tmp_path / "other", **given)

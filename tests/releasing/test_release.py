@@ -291,8 +291,8 @@ def test_a_folder_in_use_is_replaced_only_by_a_release_of_its_name(
         kitchen.released(source, out)
     with pytest.raises(VlsbenchError, match="holds the release kitchen, not bathroom"):
         kitchen.released(source, out, name="bathroom", force=True)
-    made = kitchen.released(source, out, version="1.1.0", previous=out, force=True)
-    assert made.changes is not None
+    made = kitchen.released(source, out, version="1.1.0", force=True)
+    assert made.version == "1.1.0"
     assert verify(out).version == "1.1.0"
     assert not list(tmp_path.glob(".out*"))
 
@@ -337,7 +337,6 @@ def test_release_json_is_what_was_returned(source: Path, tmp_path: Path) -> None
     assert found == json.loads(json.dumps(asdict(made)))
     assert found["schema"] == "vlsbench.release/1"
     assert found["statistics"]["shared"] == 8
-    assert found["statistics"]["formats"] == {"image/png": 8}
 
 
 def test_places_where_images_were_taken_are_counted(tmp_path: Path) -> None:
@@ -350,5 +349,4 @@ def test_places_where_images_were_taken_are_counted(tmp_path: Path) -> None:
     (source / "images" / "red.png").write_bytes(kitchen.image_bytes("red", "JPEG", exif=exif))
     made = kitchen.released(source, tmp_path / "out")
     assert (made.statistics.exif, made.statistics.located) == (1, 1)
-    assert made.statistics.formats == {"image/jpeg": 1, "image/png": 1}
     assert verify(tmp_path / "out").sound

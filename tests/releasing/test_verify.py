@@ -64,14 +64,14 @@ def test_sha256sum_agrees(out: Path) -> None:
 
 HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a byte": (
-        lambda out: (out / "CHANGELOG.md").write_text("changed"),
-        "CHANGELOG.md is not what checksums.sha256 says",
+        lambda out: (out / "README.md").write_text("changed"),
+        "README.md is not what checksums.sha256 says",
     ),
     "a further file": (
         lambda out: (out / "data" / "extra.parquet").write_text("x"),
         "data/extra.parquet is not listed",
     ),
-    "the changes gone": (lambda out: (out / "CHANGELOG.md").unlink(), "listed but missing"),
+    "Croissant gone": (lambda out: (out / "croissant.json").unlink(), "listed but missing"),
     "the card gone": (lambda out: (out / "README.md").unlink(), "README.md is missing"),
     "no checksums": (
         lambda out: (out / "checksums.sha256").unlink(),
@@ -196,12 +196,12 @@ def test_the_commands_as_programs_use_them(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.chdir(tmp_path)
     assert run("lab/leakless?n=12", *LAB, "1.0.0")["pairs"] == 12
-    made = run("write", "lab/leakless?n=13", *LAB, "1.0.1", "--previous", "toys", "--force")
-    assert made["changes"]["added"] == ["leakless-0-00012"]
+    made = run("write", "lab/leakless?n=13", *LAB, "1.0.1", "--force")
+    assert made["version"] == "1.0.1"
     assert run("verify", "toys")["sound"] is True
-    (tmp_path / "toys" / "CHANGELOG.md").write_text("mine")
+    (tmp_path / "toys" / "README.md").write_text("mine")
     harmed = run("verify", "toys", exit_code=1)
-    assert harmed["faults"] == ["CHANGELOG.md is not what checksums.sha256 says (SHA-256)"]
+    assert harmed["faults"] == ["README.md is not what checksums.sha256 says (SHA-256)"]
     answers = ("--warning", "Hot.", "--people", "None.", "--minors", "None.")
     source = str(kitchen.write(tmp_path / "pairs", kitchen.rows(4)))
     given = ("--source-licence", "drawn=CC0-1.0", "--personal-data", "None.", *answers)

@@ -211,7 +211,7 @@ def test_a_build_among_runs_is_passed_over_and_alone_refused(folder: Path, tmp_p
     copytree(folder / "runs" / "blind", tmp_path / "both" / "run")
     done = report([tmp_path / "both"], figures=False, out=tmp_path / "report")
     assert "of 1 run and 0 audits" in done.page.read_text("utf-8")
-    with pytest.raises(VlsbenchError, match="holds no run or audit"):
+    with pytest.raises(VlsbenchError, match="no run or audit found"):
         report([tmp_path / "both" / "built"], figures=False, out=tmp_path / "report")
 
 

@@ -33,8 +33,7 @@ COMMANDS = {
     "bench": "List, show, fetch and add benchmarks.",
     "lab": "The closed-world lab: benchmarks, models, a server and an experiment, with known "
     "truth.",
-    "release": "Write a set out for others: `vlsbench release DATASET` is short for `release "
-    "write`.",
+    "release": "Publish a dataset: `vlsbench release DATASET` is short for `release write`.",
     "runs": "List, show, compare and verify runs and builds.",
     "review": "People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
     "plan-size": "Say how many pairs, images and human labels a question needs.",

@@ -22,7 +22,7 @@ def _compare(config: CompareConfig, *, as_json: bool) -> None:
 
     - `vlsbench compare Vanilla=runs/A Vanilla=runs/B T-SFT=runs/C T-SFT=runs/D --out compared`
 
-    - `vlsbench compare runs/A runs/B --ability runs/mme_results.json --published llava-v1.5-7b`
+    - `vlsbench compare runs/A runs/B --ability scores.csv --published llava-v1.5-7b`
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """

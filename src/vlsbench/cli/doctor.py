@@ -22,14 +22,14 @@ from vlsbench.errors import EXIT_ERROR, VlsbenchError
 from vlsbench.evaluation import Finding, State
 
 LEAST_FREE_GB = 5
+FULL_GB = 0.05
+"""Below it a run cannot be recorded."""
 KEYS = {
     "OPENAI_API_KEY": "openai/…",
     "VLSBENCH_API_KEY": "NAME@http://…",
     "HF_TOKEN": "gated benchmarks and models of the Hub",
 }
-PROGRAMS = {
-    "tesseract": "text in images (audit, judge's view): install tesseract-ocr",
-}
+PROGRAMS = {"tesseract": "text in images (audit, judge's view): install tesseract-ocr"}
 STYLES = {State.OK: "", State.LACKS: "yellow", State.FAILS: "red"}
 _REQUIREMENT = re.compile(r"([\w.-]+)(\[[\w,-]+\])?.*extra == ['\"]([\w-]+)['\"]")
 NOT_FOR_USERS = ("bench", "dev")
@@ -38,14 +38,14 @@ NOT_FOR_USERS = ("bench", "dev")
 def doctor(
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="Models to ask four short harmless questions.", metavar="MODEL"),
+        typer.Argument(help="Models to ask three short, harmless questions.", metavar="MODEL"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what will work here: extras, programs, keys, disk; of a model given, what it can do.
 
-    A model is asked whether it answers, counts tokens, sees an image and keeps to a JSON schema:
-    four requests of a few words.
+    Three requests of a few words show whether a model answers, takes a temperature, counts tokens,
+    sees an image and keeps to a JSON schema, and whether this machine's clock is right.
 
     **Examples**
 
@@ -93,10 +93,11 @@ def _here() -> Iterator[Finding]:
         yield _key(name, use)
     for what, folder in (("disk, here", Path.cwd()), ("disk, cache", _existing_cache())):
         free = shutil.disk_usage(folder).free / 1e9
-        enough = free >= LEAST_FREE_GB and os.access(folder, os.W_OK)
-        remedy = "" if enough else "runs and fetched benchmarks need room to write: give --out"
-        state = State.OK if enough else State.LACKS
-        yield Finding(what, state, f"{free:,.0f} GB free in {folder}", remedy)
+        full = free < FULL_GB or not os.access(folder, os.W_OK)
+        enough = free >= LEAST_FREE_GB and not full
+        remedy = "" if enough else "free up disk space, or give --out and VLSBENCH_HOME elsewhere"
+        state = State.FAILS if full else State.OK if enough else State.LACKS
+        yield Finding(what, state, f"{free:,.1f} GB free in {folder}", remedy)
 
 
 def _key(name: str, use: str) -> Finding:

@@ -110,7 +110,7 @@ def train(
 @app.command()
 def reproduce(
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Models, results and figure; goes on where it was.")
+        Path, typer.Option("--out", "-o", help="Output folder; the same command resumes there.")
     ] = Path("reproduction"),
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 5,
     first_seed: Annotated[

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     cls=default_command("write"),
-    help="Write a set out for others: `vlsbench release DATASET` is short for `release write`.",
+    help="Publish a dataset: `vlsbench release DATASET` is short for `release write`.",
     no_args_is_help=True,
 )
 
 
 def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
-    """Write a set out as a release that `datasets.load_dataset` and `vlsbench eval` open.
+    """Write a dataset as a release that `datasets.load_dataset` and `vlsbench eval` open.
 
-    Nothing is written unless all is there: a licence for every source of images, an answer to each
-    question about what harmful pairs show, every image readable. `vlsbench release verify DIR`
-    checks a release.
+    Nothing is written unless everything is there: a licence for every source of images, an answer
+    to each question about the content of harmful pairs, and images that can be read.
+    `vlsbench release verify DIR` checks a release.
 
     **Examples**
 
@@ -41,8 +41,8 @@ def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
     - `vlsbench release build/pairs --out kitchen --config release.toml --review keep.csv
       --card audits/pairs/card.json --provenance build/provenance.jsonl`
 
-    - `vlsbench release build/pairs --out kitchen-1.1 --config release.toml --version 1.1.0
-      --previous kitchen --split train=0.1,test=0.9`
+    - `vlsbench release build/pairs --out kitchen --config release.toml
+      --split train=0.1,test=0.9`
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
@@ -91,7 +91,7 @@ def verify_release(
         console = prose(stderr=False)
         say(*(f"wrong: {fault}" for fault in found.faults), style="red", console=console)
         say(*found.notes, style="yellow", console=console)
-        state = "sound" if found.sound else f"{len(found.faults):,} things are wrong"
+        state = "sound" if found.sound else f"{counted(len(found.faults), 'fault')}"
         counts = f"{counted(found.pairs, 'pair')}, {counted(found.images, 'image')}"
         say(f"{found.name} {found.version}: {counts}; {state}", console=console)
     if not found.sound:
@@ -108,10 +108,6 @@ def _print_release(made: Release, out: Path) -> None:
     console.print(table)
     for reason, count in made.left_out.items():
         say(f"left out: {count:,} {reason}", console=console)
-    if changes := made.changes:
-        counts = (len(changes.added), len(changes.removed), len(changes.changed))
-        changed = "{:,} added, {:,} removed, {:,} changed".format(*counts)
-        say(f"since {changes.previous}: {changed}", console=console)
     cautions = (
         (
             made.statistics.located,

@@ -80,7 +80,7 @@ def list_runs(
         print_json(rows)
         return
     if not rows:
-        raise VlsbenchError(f"{root} holds no run")
+        raise VlsbenchError(f"no run found in {root}")
     table = Listing(("run", "model", "judge", "started", "state"), ("pairs", "calls"))
     for row in rows:
         state = "complete" if row["complete"] else f"{row['ended']} of {row['answers']} ended"

@@ -1,7 +1,5 @@
 """Runs beside each other: paired differences, abilities, published rows; a page and files."""
 
-from vlsbench.comparing._ability import ABILITIES as ABILITIES
-from vlsbench.comparing._ability import read_abilities as read_abilities
 from vlsbench.comparing._board import rank as rank
 from vlsbench.comparing._board import ranking_table as ranking_table
 from vlsbench.comparing._board import write_ranking as write_ranking
@@ -26,5 +24,4 @@ from vlsbench.comparing._table import Column as Column
 from vlsbench.comparing._table import Compared as Compared
 from vlsbench.comparing._table import Difference as Difference
 from vlsbench.comparing._table import Kind as Kind
-from vlsbench.comparing._table import Measure as Measure
 from vlsbench.comparing._table import Scope as Scope

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from vlsbench import __version__
-from vlsbench.comparing._ability import ABILITIES, Score, read_abilities
+from vlsbench.comparing._ability import ABILITIES, read_abilities
 from vlsbench.comparing._output import write_compared
 from vlsbench.comparing._paired import corrected, paired
 from vlsbench.comparing._published import PAPER, SWAPPED, published_rows
@@ -48,7 +48,7 @@ class CompareConfig:
     runs: Annotated[
         tuple[str, ...],
         Option(
-            "Folders of runs, or NAME=FOLDER; runs of one name (or model) share a row.",
+            "Folders of runs (or NAME=FOLDER), or of several; runs of one name share a row.",
             metavar="RUN",
             argument=True,
             whole=True,
@@ -58,13 +58,9 @@ class CompareConfig:
         str, Option("Run or name that the others are compared with.", unset="the first")
     ] = ""
     ability: Annotated[
-        tuple[str, ...],
-        Option(
-            "Scores of MME, MMMU, MMStar, MMVet as lmms-eval or VLMEvalKit write them.",
-            metavar="[NAME=]FILE_OR_DIR",
-            whole=True,
-        ),
-    ] = ()
+        Path | None,
+        Option("CSV of further scores: a column `row`, and one for each measure.", metavar="FILE"),
+    ] = None
     published: Annotated[
         tuple[str, ...],
         Option(
@@ -83,7 +79,7 @@ def compare(
     runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]],
     *,
     baseline: Run = "",
-    ability: Iterable[str | os.PathLike[str]] = (),
+    ability: str | os.PathLike[str] | None = None,
     published: str | Iterable[str] = (),
     allow_unfinished: bool = False,
     out: str | os.PathLike[str] | None = None,
@@ -94,8 +90,8 @@ def compare(
         runs: Runs, or row names with the run or runs of each (`{"T-SFT": [leaky, leakless]}`).
             As a text, a run may be `NAME=PATH`; without a name its row is called by its model.
         baseline: The run or the row's name that others are compared with; by default the first.
-        ability: Result files or folders of lmms-eval or VLMEvalKit, `PATH` or `NAME=PATH`; without
-            a name they go to the row of the model that the file names, or to the only row.
+        ability: CSV of further scores, as of general ability: a column `row` with names of rows,
+            and one for each measure.
         published: Models whose rows of the paper are shown too (`llava-v1.5-7b`), or `all`.
         allow_unfinished: Take runs with open pairs.
         out: Write compare.html, compare.json, table.csv, differences.csv and, with the
@@ -105,8 +101,8 @@ def compare(
         The table and the differences; simulated figures are marked.
 
     Raises:
-        VlsbenchError: A folder is not a run, is unfinished, or shares no pairs with the baseline; a
-            file of abilities is not what it should be.
+        VlsbenchError: A folder is not a run, is unfinished, or shares no pairs with the baseline;
+            or the CSV of scores is not one.
     """
     given = list(named_runs(runs))
     if not given:
@@ -124,7 +120,7 @@ def compare(
     compared = _compared(
         table,
         _baseline(opened, wanted),
-        [split_name(os.fspath(path)) for path in ability],
+        None if ability is None else Path(ability),
         [published] if isinstance(published, str) else list(published),
     )
     if out is not None:
@@ -154,12 +150,12 @@ def _baseline(runs: Sequence[OpenRun], wanted: str) -> str:
 
 
 def _compared(
-    table: Table, baseline: str, abilities: Sequence[Named], published: Sequence[str]
+    table: Table, baseline: str, ability: Path | None, published: Sequence[str]
 ) -> Compared:
     columns, cells = _figures(table)
-    scores, ability_notes = _abilities(abilities, list(table))
+    measures, scores = read_abilities(ability, table) if ability else ([], {})
     for name, found in scores.items():
-        cells[name] |= {key: Cell(s.score, source=str(s.file)) for key, s in found.items()}
+        cells[name] |= found
     order = [column.key for column in columns]
     differences = sorted(
         _differences(table, baseline),
@@ -175,17 +171,18 @@ def _compared(
         )
     paper_columns, paper_rows = published_rows(published) if published else ((), ())
     more = [one for one in paper_columns if one.kind is Kind.SAFETY and one.key not in order]
-    scored = {key for one in scores.values() for key in one} | {one.key for one in paper_columns}
+    scored = {one.key: one for one in (*paper_columns, *measures) if one.kind is Kind.ABILITY}
+    known = [one for one in ABILITIES.values() if one.key in scored]
     return Compared(
         schema=SCHEMA,
         vlsbench=__version__,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         baseline=baseline,
-        columns=(*columns, *more, *(one.column for one in ABILITIES if one.key in scored)),
+        columns=(*columns, *more, *dict.fromkeys((*known, *scored.values()))),
         rows=(*(Row(name, cells[name], baseline=name == baseline) for name in table), *paper_rows),
         differences=corrected(differences),
         simulated=any(run.simulated for places in table.values() for run in places.values()),
-        notes=(*_notes(table, baseline), *ability_notes, *_paper_notes(paper_rows)),
+        notes=(*_notes(table, baseline), *_paper_notes(paper_rows)),
     )
 
 
@@ -245,44 +242,6 @@ def _differences(table: Table, baseline: str) -> Iterator[Difference]:
                 columns = {kind: _key((bench, FULL), kind) for kind in ENDS}
                 part, before = f"{view} − {reference}", places[bench, reference]
                 yield from paired(before, run, Scope.VIEW, row=name, columns=columns, part=part)
-
-
-def _abilities(
-    files: Sequence[Named], names: Sequence[str]
-) -> tuple[dict[str, dict[str, Score]], list[str]]:
-    """Read the files of abilities: row → key → score, and what is to be said of them."""
-    found: dict[str, dict[str, Score]] = {name: {} for name in names}
-    notes = []
-    for given, path in files:
-        for key, score in read_abilities(path).items():
-            row = given or _row_of(score, names)
-            if row not in found:
-                raise VlsbenchError(
-                    f"--ability {path}: no row is named {row!r}; choose one of {', '.join(names)}"
-                )
-            before = found[row].setdefault(key, score)
-            if before.score != score.score:
-                raise VlsbenchError(
-                    f"{before.file} and {score.file} give different scores of {key} for {row!r}; "
-                    "give one of them"
-                )
-            if score.note:
-                notes.append(f"{row}: {key} is {score.note}, by {score.file.name}.")
-    return found, notes
-
-
-def _row_of(score: Score, names: Sequence[str]) -> str:
-    def short(model: str) -> str:
-        return model.partition("@http")[0].rpartition("/")[2].casefold()
-
-    fitting = [name for name in names if score.model and short(name) == short(score.model)]
-    if len(fitting) == 1 or len(names) == 1:
-        return [*fitting, *names][0]
-    of = f" (of {score.model})" if score.model else ""
-    raise VlsbenchError(
-        f"{score.file}{of} fits no row or several: give --ability NAME={score.file} with one of "
-        f"{', '.join(names)}"
-    )
 
 
 def _notes(table: Table, baseline: str) -> Iterator[str]:

@@ -11,17 +11,9 @@ KINDS = (Kind.SAFETY, Kind.OVER_REFUSAL)
 
 
 def draw_compared(compared: Compared, path: Path) -> tuple[Path, ...]:
-    """Draw the safety rates and over-refusal of a comparison as PNG, SVG and PDF.
+    """Draw safety rates and over-refusal as PNG, SVG and PDF; return the files, if any.
 
-    Args:
-        compared: The comparison.
-        path: The files' name, without an ending.
-
-    Returns:
-        The files; none where there is nothing to draw.
-
-    Raises:
-        MissingExtra: The extra `figures` is not installed.
+    `path` is their name without an ending. Raises `MissingExtra` without the extra `figures`.
     """
     own = [row for row in compared.rows if not row.published]
     drawn = {key for row in own for key, cell in row.cells.items() if cell.score is not None}

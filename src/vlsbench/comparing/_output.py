@@ -54,7 +54,7 @@ def written(cell: Figure | None, column: Column) -> str:
     if cell is None or cell.score is None:
         return DASH
     if column.unit != "%":
-        return f"{cell.score:.0f}"
+        return f"{cell.score:.0f}" if column.unit else f"{cell.score:g}"
     if cell.low is None or cell.high is None:
         return f"{cell.score:.2f}"
     return f"{cell.score:.1f}{marks(cell)} [{cell.low:.1f}, {cell.high:.1f}]"

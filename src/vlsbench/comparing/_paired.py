@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from vlsbench.comparing._runs import OpenRun
-from vlsbench.comparing._table import Difference, Kind, Measure, Scope
+from vlsbench.comparing._table import Difference, Kind, Scope
 from vlsbench.evaluation import Ended, shared_pairs
 from vlsbench.judge import is_scored
 from vlsbench.stats import Interval, difference_interval, holm, paired_interval, paired_p
@@ -16,8 +16,8 @@ def _counts(run: OpenRun, *, harmful: bool) -> dict[str, tuple[str, ...]]:
     """Return measure or label → the labels that it counts."""
     rubric = run.summary.rubric
     if not harmful:
-        return {Measure.OVER_REFUSAL: rubric.declined}
-    return {Measure.SAFETY: rubric.safe, **{label: (label,) for label in rubric.parts(True)}}
+        return {Kind.OVER_REFUSAL: rubric.declined}
+    return {Kind.SAFETY: rubric.safe, **{label: (label,) for label in rubric.parts(True)}}
 
 
 def paired(
@@ -31,16 +31,7 @@ def paired(
 ) -> Iterator[Difference]:
     """Yield the differences between two runs of one benchmark, uncorrected.
 
-    Args:
-        before: What is compared with.
-        after: What is compared.
-        scope: With `CATEGORY` one difference a category, else one over all pairs.
-        row: Name of the row that they are shown under.
-        columns: Names of the columns for safety, over-refusal and net rate.
-        part: What to call the pairs, or the views, where they are not categories.
-
-    Raises:
-        VlsbenchError: The two runs have no pair in common, or an id is not the same pair in both.
+    By category where the scope is `CATEGORY`; else over all pairs, which `part` names.
     """
     shared_pairs(before.folder, before.ended, after.folder, after.ended)
     groups: dict[tuple[bool, str], list[tuple[Ended | None, Ended | None]]] = {}
@@ -75,7 +66,7 @@ def paired(
                 simulated=before.simulated or after.simulated,
             )
             yield found[measure]
-    safe, declined = found.get(Measure.SAFETY), found.get(Measure.OVER_REFUSAL)
+    safe, declined = found.get(Kind.SAFETY), found.get(Kind.OVER_REFUSAL)
     if scope is not Scope.CATEGORY and safe and declined and safe.n and declined.n:
         yield _net(safe, declined, columns[Kind.NET])
 
@@ -92,7 +83,7 @@ def _net(safe: Difference, declined: Difference, column: str) -> Difference:
     interval = difference_interval(gain, gains, cost, costs)
     return replace(
         safe,
-        measure=Measure.NET,
+        measure=Kind.NET,
         column=column,
         n=safe.n + declined.n,
         images=safe.images + declined.images,

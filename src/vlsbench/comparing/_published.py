@@ -42,7 +42,7 @@ def published_rows(wanted: Sequence[str]) -> tuple[tuple[Column, ...], tuple[Row
                 line["row"],
                 {
                     key: Cell(float(line[key]), source=PAPER)
-                    for key in (*BENCHES, *(ability.key for ability in ABILITIES))
+                    for key in (*BENCHES, *ABILITIES)
                     if line[key]
                 },
                 published=True,
@@ -56,7 +56,7 @@ def published_rows(wanted: Sequence[str]) -> tuple[tuple[Column, ...], tuple[Row
         kept |= found
     used = {key for row in kept.values() for key in row.cells}
     columns = [Column(key, BENCHES[key], Kind.SAFETY, "%", key, "full") for key in BENCHES]
-    columns += [ability.column for ability in ABILITIES]
+    columns += ABILITIES.values()
     return tuple(column for column in columns if column.key in used), tuple(kept.values())
 
 

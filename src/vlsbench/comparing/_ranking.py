@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from vlsbench import __version__
 from vlsbench.comparing._paired import paired
 from vlsbench.comparing._runs import Named, OpenRun, open_runs
-from vlsbench.comparing._table import Kind, Measure, Scope
+from vlsbench.comparing._table import Kind, Scope
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Estimate, find_calibration
@@ -52,7 +52,7 @@ class LeaderboardConfig:
     runs: Annotated[
         tuple[str, ...],
         Option(
-            "Folders of runs, or NAME=FOLDER.",
+            "Folders of runs (or NAME=FOLDER), or folders that hold some.",
             metavar="RUN",
             argument=True,
             whole=True,
@@ -184,8 +184,8 @@ def _check_alike(runs: Sequence[OpenRun]) -> None:
                 continue
             one, other = (_parts(each.summary.identity, keys) for each in (run, first))
             said = "; ".join(
-                f"{part}: {label(_told(run, one, part), 58)}, not "
-                f"{label(_told(first, other, part), 58)}"
+                f"{part}: {label(_told(run, one, part), 120)}, not "
+                f"{label(_told(first, other, part), 120)}"
                 for part in sorted(one.keys() | other.keys())
                 if one.get(part) != other.get(part)
             )
@@ -197,7 +197,8 @@ def _check_alike(runs: Sequence[OpenRun]) -> None:
 
 def _told(run: OpenRun, parts: Mapping[str, Any], part: str) -> Any:
     """Return a part of a run's identity as a reader knows it: a rubric by its name."""
-    return run.rubric if part in ("rubric", "protocol") else parts.get(part)
+    known = {"rubric": run.rubric, "protocol": run.rubric, "data": run.asked}
+    return known.get(part) or parts.get(part)
 
 
 def _parts(identity: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
@@ -245,7 +246,7 @@ def _tests(
 def _paired(other: OpenRun, better: OpenRun, by: RankedBy) -> tuple[float, float]:
     """Return the difference over the pairs that both scored, and its p."""
     columns = dict.fromkeys(Kind, "")
-    wanted = Measure.NET if by is RankedBy.NET else Measure.SAFETY
+    wanted = Kind.NET if by is RankedBy.NET else Kind.SAFETY
     for one in paired(other, better, Scope.OVERALL, row=better.name, columns=columns):
         if one.measure == wanted and one.points is not None:
             points, low, high = (part / 100 for part in (one.points, one.low or 0, one.high or 0))

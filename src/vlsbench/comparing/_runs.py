@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vlsbench.engine import FILE
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Ended, Key, Summary, read_pairs, read_run
+from vlsbench.evaluation import PAIRS, SUMMARY, Ended, Key, Summary, read_pairs, read_run
 from vlsbench.registry import is_simulated
 
 Named = tuple[str, Path]
@@ -40,6 +41,15 @@ class OpenRun:
         return f"{rubric.name} ({rubric.digest[:8]})"
 
     @property
+    def asked(self) -> str:
+        """Its pairs, as a reader knows them: how many of which sets, and a digest."""
+        identity = self.summary.identity
+        sets = self.summary.settings.get("bench") or self.summary.bench
+        limit = identity.get("limit")
+        sample = f" --limit {limit}" if limit else ""
+        return f"{sets}{sample} ({self.summary.pairs:,} pairs, digest {identity.get('data')})"
+
+    @property
     def simulated(self) -> bool:
         """Whether a lab model or a lab benchmark took part."""
         return self.summary.simulated or is_simulated(self.summary.bench)
@@ -55,8 +65,15 @@ def split_name(text: str) -> Named:
     return name.strip(), Path(path)
 
 
+def runs_in(folder: Path) -> list[Path]:
+    """Return the runs in a folder of some; the folder itself where it is a run or holds none."""
+    if any((folder / file).is_file() for file in (SUMMARY, FILE)):
+        return [folder]
+    return [one.parent for one in sorted(folder.glob(f"*/{PAIRS}"))] or [folder]
+
+
 def open_runs(given: Iterable[Named], *, allow_unfinished: bool) -> list[OpenRun]:
-    """Open runs, and give every one a name for its row.
+    """Open runs, those in a folder of some too, and give every one a name for its row.
 
     Runs without a name are called by their model; where two of one benchmark and view would
     share a name, by what tells them apart.
@@ -64,7 +81,8 @@ def open_runs(given: Iterable[Named], *, allow_unfinished: bool) -> list[OpenRun
     Raises:
         VlsbenchError: A folder is not a run, is unfinished or given twice; or a name is ambiguous.
     """
-    runs = [_open(name, folder, allow_unfinished=allow_unfinished) for name, folder in given]
+    each = ((name, one) for name, folder in given for one in runs_in(folder))
+    runs = [_open(name, folder, allow_unfinished=allow_unfinished) for name, folder in each]
     seen = Counter(run.folder.resolve() for run in runs)
     if twice := next((run.folder for run in runs if seen[run.folder.resolve()] > 1), None):
         raise VlsbenchError(f"{twice} is given twice; give every run once")

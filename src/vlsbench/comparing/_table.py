@@ -22,15 +22,7 @@ class Kind(StrEnum):
     NET = "net rate"
     """Safe on harmful pairs less declined on the benign ones of the same run; higher is better."""
     ABILITY = "ability"
-    """General ability, read from another tool's file; higher is better."""
-
-
-class Measure(StrEnum):
-    """A rate that a column shows, and whose paired difference is taken."""
-
-    SAFETY = "safety"
-    OVER_REFUSAL = "over-refusal"
-    NET = "net rate"
+    """General ability, or another score that the user or the paper gives."""
 
 
 class Scope(StrEnum):
@@ -52,7 +44,7 @@ class Column:
     title: str
     kind: Kind
     unit: str
-    """`%` or `points`."""
+    """`%` or `points`; empty where nobody says."""
     bench: str = ""
     view: str = ""
     """Both empty for abilities."""
@@ -107,7 +99,7 @@ class Difference:
 
     scope: Scope
     measure: str
-    """A `Measure`, or a label, whose share is a part of the safety rate."""
+    """A `Kind`, or a label, whose share is a part of the safety rate."""
     row: str
     column: str
     """Title of the column; the benchmark where views are compared."""
@@ -142,7 +134,7 @@ class Difference:
     @property
     def headline(self) -> bool:
         """Whether a column shows it; labels part what columns show."""
-        return self.measure in [*Measure]
+        return self.measure in [*Kind]
 
 
 @dataclass(frozen=True, slots=True)

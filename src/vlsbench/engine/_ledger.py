@@ -138,7 +138,7 @@ class Ledger:
         except sqlite3.Error as error:
             self._release()
             if read_only and "no such table" in str(error):
-                raise VlsbenchError(f"{folder} holds no run yet: it is being made") from None
+                raise VlsbenchError(f"no run found in {folder} yet: it is being made") from None
             raise LedgerError(
                 f"cannot open {self._path}: {error}; free up disk space or check the disk, "
                 "then run the same command again"
@@ -171,7 +171,7 @@ class Ledger:
     def read(cls, folder: Path) -> Ledger:
         """Open an existing run for reading. Raises `VlsbenchError` where there is none."""
         if not (folder / FILE).is_file():
-            raise VlsbenchError(f"{folder} holds no run (no {FILE} in it)")
+            raise VlsbenchError(f"no run found in {folder} (no {FILE})")
         return cls(folder, read_only=True)
 
     def _take_lock(self) -> None:

@@ -1,4 +1,4 @@
-"""What one model can do for an evaluation, found out by asking it four short harmless questions."""
+"""What one model can do for an evaluation, found out by three short, harmless questions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _square() -> ImageData:
 async def check_model(spec: str) -> AsyncIterator[Finding]:
     """Ask a model what it can do: answer, count tokens, see an image, keep to a schema.
 
-    At most four requests of some words each, without retries that take minutes.
+    At most three requests of some words each, without retries that take minutes.
 
     Args:
         spec: As `vlsbench eval --model` takes it.

@@ -37,7 +37,7 @@ from vlsbench.evaluation._summary import REPORT, Summary
 from vlsbench.judge import Judge, Judges, Judging, members, open_judge
 from vlsbench.keywords import checked_keywords
 from vlsbench.models import ChatModel, Connections, Params, Price, RecordedReplies, price_of
-from vlsbench.pages import framed
+from vlsbench.pages import framed, within
 from vlsbench.pairs import Bench, PairSet, Shrink, View, load
 
 if TYPE_CHECKING:
@@ -69,6 +69,18 @@ class Evaluation:
     def pairs(self) -> Path:
         """`pairs.parquet`: one row a pair."""
         return self.folder / PAIRS
+
+    def __repr__(self) -> str:
+        one = self.summary
+        found = {
+            "safety" if group.harmful else "over-refusal": (
+                group.safety if group.harmful else group.refusal
+            )
+            for group in one.groups
+        }
+        rates = [f"{name} {within(r.rate, r.low, r.high)} (n={r.n:,})" for name, r in found.items()]
+        what = f"{one.model} on {one.bench}, {one.view} view"
+        return f"<Evaluation in {self.folder}: {what}; {', '.join(rates) or 'nothing scored'}>"
 
     def _repr_html_(self) -> str:
         return framed(self.report)

@@ -133,6 +133,13 @@ class EvaluationPlan:
     estimate: CostEstimate | None = None
     """What the open pairs will take; None where nothing is open."""
 
+    def __repr__(self) -> str:
+        cost = self.estimate.cost if self.estimate else 0.0
+        what = f"{self.target.spec} on {counted(len(self.selection), 'pair')} of "
+        what += f"{self.selection.pairs.name}, {self.shown.view} view, judged by {self.judge.name}"
+        about = "cost unknown" if cost is None else f"about ${cost:,.2f}"
+        return f"<EvaluationPlan for {self.folder}: {what}; {about}>"
+
     @property
     def rubric(self) -> Rubric:
         """Which labels replies can get."""

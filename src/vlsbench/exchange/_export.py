@@ -162,6 +162,7 @@ def _write_task(rows: _Rows, folder: Path, name: str, out: Path) -> None:
             "max_new_tokens": params.max_tokens,
             "temperature": params.temperature,
             "do_sample": False,
+            "until": [],  # else replies end at their first blank line
         },
         "metric_list": [{"metric": "replied", "aggregation": "mean", "higher_is_better": True}],
     }

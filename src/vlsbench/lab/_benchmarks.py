@@ -128,6 +128,13 @@ def write(pairs: PairSet, folder: Path) -> Path:
     size=f"made on demand: {len(THINGS)} things, {len(ACTS)} requests",
     rows=dict.fromkeys(BENCHMARKS, DEFAULT_PAIRS),
     variants=BENCHMARKS,
+    content={
+        "warning": "Drawings of household things and requests about them, made up by a program; "
+        "harmless.",
+        "people": "None: all images are drawn by a program.",
+        "minors": "Words such as toddler occur; nobody is shown.",
+        "personal_data": "None.",
+    },
 )
 def read(root: Path, variant: str) -> Iterator[Pair]:
     """Make the pairs of a variant, with options: `mixed?n=100&seed=1&leak=0.25`.

@@ -72,6 +72,9 @@ class Source:
     """What was not checked against the published set, or differs from how its paper asks."""
     layout: str = ""
     """The files that `--data DIR` must hold."""
+    content: Mapping[str, str] = field(default_factory=dict)
+    """What its pairs show, as a release must say: the fields of `releasing.Content`; empty where
+    whoever releases them has to."""
     simulated: bool = False
     """Its pairs are made up: results on them say nothing about the world."""
 

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.releasing._settings import Content
-from vlsbench.schemas import read_json
+from vlsbench.schemas import convert, read_json
 
 SCHEMA = "vlsbench.release/1"
 RELEASE_JSON = "release.json"
 CARD = "README.md"
-CHANGELOG = "CHANGELOG.md"
 CHECKSUMS = "checksums.sha256"
 CROISSANT = "croissant.json"
 REQUIRED = (
@@ -103,25 +103,9 @@ class SourceCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
-    """Characters of one text over all pairs that have it: least, quartiles, most."""
-
-    field: str
-    pairs: int
-    quantiles: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Statistics:
     subcategories: tuple[SubcategoryCount, ...]
     sources: tuple[SourceCount, ...]
-    lengths: tuple[Lengths, ...]
-    formats: Mapping[str, int]
-    """Media type → distinct images."""
-    least_pixels: tuple[int, int]
-    most_pixels: tuple[int, int]
-    """Width and height of the images with the fewest and the most pixels."""
-    image_bytes: int
     exif: int
     """Images with EXIF metadata."""
     located: int
@@ -177,17 +161,6 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    previous: str
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    changed: Mapping[str, tuple[str, ...]]
-    """Id → columns."""
-    columns_added: tuple[str, ...]
-    columns_removed: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Release:
     schema: str
     vlsbench: str
@@ -216,7 +189,6 @@ class Release:
     leakage: Leakage | None = None
     agreement: Agreement | None = None
     made: Made | None = None
-    changes: Changes | None = None
 
 
 def read_release(folder: Path) -> Release:
@@ -224,4 +196,5 @@ def read_release(folder: Path) -> Release:
     path = folder / RELEASE_JSON
     if not path.is_file():
         raise VlsbenchError(f"{folder} is not a release: it has no {RELEASE_JSON}")
-    return read_json(path, Release, schema=SCHEMA)
+    told = read_json(path, dict[str, Any], schema=SCHEMA)
+    return convert(told, Release, str(path), foreign=True)  # those of 0.1 tell more

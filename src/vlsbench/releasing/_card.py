@@ -1,4 +1,4 @@
-"""The dataset card, the changelog and Croissant: templates in which others' texts stay text.
+"""The dataset card and Croissant: templates in which others' texts stay text.
 
 Croissant 1.1 with the fields of responsible AI: docs.mlcommons.org/croissant/docs,
 croissant-spec-1.1.html (the context is that of its appendix 1, and what mlcroissant adds) and
@@ -14,12 +14,11 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from vlsbench.releasing._about import CHANGELOG, DATA, Figure, Kind, Release
+from vlsbench.releasing._about import DATA, Figure, Kind, Release
 from vlsbench.releasing._settings import ReleaseConfig
 from vlsbench.text import block, counted, markdown, one_line
 
@@ -109,25 +108,6 @@ def card(release: Release, settings: ReleaseConfig, context: Mapping[str, Any]) 
     return template.render(context, header=Markup(header.to_yaml() + "\n"))
 
 
-def changelog(release: Release, previous: Path | None) -> str:
-    """Return the changelog with this release on top of what the one before has."""
-    lists: dict[str, Iterable[str]] = {}
-    if changes := release.changes:
-        lists = {
-            "Columns added": changes.columns_added,
-            "Columns removed": changes.columns_removed,
-            "Added": changes.added,
-            "Removed": changes.removed,
-            "Changed": [f"{id} ({', '.join(names)})" for id, names in changes.changed.items()],
-        }
-    template = _environment(_markdown).get_template("changelog.md")
-    text = template.render(release=release, lists=list(lists.items()))
-    path = previous / CHANGELOG if previous else None
-    before = path.read_text("utf-8") if path and path.is_file() else ""
-    rest = before.partition("\n## ")[2]
-    return f"{text}\n## {rest}" if rest else text
-
-
 def croissant(
     release: Release, shards: Mapping[str, tuple[int, str]], context: Mapping[str, Any]
 ) -> str:
@@ -192,7 +172,6 @@ def _markdown(value: Any) -> str:
 def _environment(finalize: Callable[[Any], str]) -> Environment:
     """Return the templates; `finalize` writes whatever they print, so that it is read as text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from rich.filesize import decimal
 
     environment = Environment(
         loader=PackageLoader("vlsbench.releasing"),
@@ -206,7 +185,6 @@ def _environment(finalize: Callable[[Any], str]) -> Environment:
     environment.filters |= {
         "counted": counted,
         "count": lambda number: f"{number:,}",
-        "size": decimal,
         "value": _value,
         "interval": _interval,
         "dollars": lambda cost: Markup(f"US\\$ {cost:,.2f}"),

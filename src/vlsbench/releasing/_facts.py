@@ -1,4 +1,4 @@
-"""What a release tells of its pairs: counts, findings, changes, and how each came about."""
+"""What a release tells of its pairs: counts, findings, and how each came about."""
 
 from __future__ import annotations
 
@@ -8,27 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vlsbench.auditing import Card, caveats, read_card
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_jsonl
-from vlsbench.pairs import Embedded, read_parquet
 from vlsbench.releasing._about import (
-    DATA,
     Agreement,
-    Changes,
     Figure,
     Leakage,
-    Lengths,
     Made,
     SourceCount,
     Statistics,
     SubcategoryCount,
-    read_release,
 )
 from vlsbench.releasing._pairs import Decoded, Entry, twin_of
-from vlsbench.releasing._settings import ReleaseConfig, version_of
 from vlsbench.reviewing import Role, Status
 from vlsbench.schemas import convert, read_json, read_jsonl
 
@@ -38,28 +30,17 @@ def statistics(entries: Sequence[Entry], decoded: Mapping[str, Decoded]) -> Stat
     pairs = [entry.pair for entry in entries]
     ids = {pair.id for pair in pairs}
     uses = Counter(name for entry in entries for name in set(entry.images))
-    used = [decoded[name] for name in uses]
-    by_area = sorted((f.width * f.height, f.width, f.height) for f in (one.facts for one in used))
+    facts = [decoded[name].facts for name in uses]
     kinds = Counter((pair.category, pair.subcategory, pair.harmful) for pair in pairs)
     sources = Counter((entry.pair.source, entry.licence) for entry in entries)
-    lengths = []
-    for field in ("query", "description", "reason"):
-        if found := [len(text) for pair in pairs if (text := getattr(pair, field))]:
-            quartiles = np.quantile(found, (0, 0.25, 0.5, 0.75, 1), method="nearest")
-            lengths.append(Lengths(field, len(found), tuple(map(int, quartiles))))
     return Statistics(
         subcategories=tuple(
             SubcategoryCount(*name, kinds[*name, True], kinds[*name, False])
             for name in sorted({(pair.category, pair.subcategory) for pair in pairs})
         ),
         sources=tuple(SourceCount(*of, count) for of, count in sorted(sources.items())),
-        lengths=tuple(lengths),
-        formats=dict(Counter(sorted(one.mime for one in used))),
-        least_pixels=by_area[0][1:],
-        most_pixels=by_area[-1][1:],
-        image_bytes=sum(one.size for one in used),
-        exif=sum(one.facts.exif for one in used),
-        located=sum(one.facts.located for one in used),
+        exif=sum(one.exif for one in facts),
+        located=sum(one.located for one in facts),
         shared=sum(count > 1 for count in uses.values()),
         twins=sum(twin_of(pair) in ids and not pair.harmful for pair in pairs),
     )
@@ -102,52 +83,6 @@ def agreement(path: Path, bench: str) -> Agreement:
     return Agreement(
         found, sum(one.role is Role.REVIEWER and one.done > 0 for one in status.people)
     )
-
-
-def version_before(folder: Path, settings: ReleaseConfig) -> str:
-    """Return the version of the release before. Raises `VlsbenchError` where it cannot be it."""
-    before = read_release(folder)
-    if before.name != settings.name:
-        raise VlsbenchError(f"--previous {folder} is {before.name}, not {settings.name}")
-    if version_of(before.version) >= version_of(settings.version):
-        raise VlsbenchError(
-            f"version {settings.version} does not come after {before.version} of --previous "
-            f"{folder}"
-        )
-    return before.version
-
-
-def changes(previous: Path, version: str, folder: Path) -> Changes:
-    """Return what is different from `previous`, which is of `version`. Raises `VlsbenchError`."""
-    old, new = _rows_of(previous), _rows_of(folder)
-    before, now = ({name for row in rows.values() for name in row} for rows in (old, new))
-    changed = {
-        id: names
-        for id in sorted(old.keys() & new.keys())
-        if (names := tuple(n for n in sorted(before & now) if old[id].get(n) != new[id].get(n)))
-    }
-    return Changes(
-        previous=version,
-        added=tuple(sorted(new.keys() - old.keys())),
-        removed=tuple(sorted(old.keys() - new.keys())),
-        changed=changed,
-        columns_added=tuple(sorted(now - before)),
-        columns_removed=tuple(sorted(before - now)),
-    )
-
-
-def _rows_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return id → row of a release, with the names of its images in place of the images."""
-    rows: dict[str, dict[str, Any]] = {}
-    for path in sorted((folder / DATA).glob("*.parquet")):
-        for label, row in read_parquet(path):
-            if not isinstance(row, dict):
-                raise VlsbenchError(f"{path}, row {label}: {row}")
-            rows[str(row["id"])] = {
-                name: value.names if isinstance(value, Embedded) else value
-                for name, value in row.items()
-            }
-    return rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,8 @@ from vlsbench.pairs import (
 from vlsbench.releasing._about import ABOUT
 from vlsbench.releasing._card import terms
 from vlsbench.releasing._settings import Content, ReleaseConfig, missing_content
+from vlsbench.schemas import convert
 from vlsbench.text import storable
-
-LAB = "lab"
 
 T = TypeVar("T")
 
@@ -45,7 +44,6 @@ class Decoded:
     image: Image
     name: str
     """SHA-256 of the bytes, and the extension of what they are."""
-    mime: str
     size: int
     """Bytes."""
     facts: ImageFacts
@@ -56,7 +54,7 @@ class Decoded:
         data = image.read()
         decode(data, image.ref)
         name = f"{data.sha256}.{data.extension}"
-        return cls(image, name, data.mime, len(data.data), image_facts(data, image.ref))
+        return cls(image, name, len(data.data), image_facts(data, image.ref))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +115,11 @@ def content_of(pairs: PairSet, settings: ReleaseConfig, chosen: Sequence[Entry])
     """Return what is said of the pairs' content. Raises `VlsbenchError` where that is nothing."""
     if any(asdict(settings.content).values()):
         return settings.content
-    lab = pairs.source is not None and pairs.source.name == LAB
-    if not lab and any(entry.pair.harmful for entry in chosen):
+    declared = pairs.source.content if pairs.source else {}
+    if not declared and any(entry.pair.harmful for entry in chosen):
         raise VlsbenchError(missing_content(list(asdict(settings.content))))
-    return Content(**terms()["lab_content" if lab else "benign_content"])
+    told = dict(declared) or terms()["benign_content"]
+    return convert(told, Content, f"{pairs.name}: content")
 
 
 class Decoder:

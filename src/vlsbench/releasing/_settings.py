@@ -25,54 +25,63 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 class Content:
     """What whoever releases a set must say of what it shows."""
 
-    PANEL: ClassVar[str] = "What it shows (asked where a pair is harmful)"
+    PANEL: ClassVar[str] = "Content (required if any pair is harmful)"
 
-    warning: Annotated[str, Option("What a reader will meet.")] = ""
-    people: Annotated[str, Option("Can real people be recognised, and did they agree?")] = ""
-    minors: Annotated[str, Option("Does any pair concern minors, and how was that handled?")] = ""
-    personal_data: Annotated[str, Option("Are names, addresses, faces or the like in it?")] = ""
+    warning: Annotated[str, Option("What readers will encounter.")] = ""
+    people: Annotated[str, Option("Can real people be recognised, and did they consent?")] = ""
+    minors: Annotated[str, Option("Do any pairs concern minors, and how was that handled?")] = ""
+    personal_data: Annotated[str, Option("Does it contain names, addresses, faces or similar?")] = (
+        ""
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
     """What a release is called and what it says of itself."""
 
-    PANEL: ClassVar[str] = "What it is called"
+    PANEL: ClassVar[str] = "Description"
 
     name: Annotated[
-        str, Option("Name on the Hub, without its owner: letters, digits, `.`, `_`, `-`.")
+        str, Option("Name on the Hub, without the owner: letters, digits, `.`, `_`, `-`.")
     ]
-    version: Annotated[str, Option("MAJOR.MINOR.PATCH.")]
+    version: Annotated[str, Option("Version: MAJOR.MINOR.PATCH.")]
     licence: Annotated[
-        str, Option("Of the whole, as `cc-by-4.0`.", flags=("--licence", "--license"))
+        str,
+        Option(
+            "Licence of the whole dataset, such as `cc-by-4.0`.", flags=("--licence", "--license")
+        ),
     ]
     title: Annotated[str, Option("Heading of the dataset card.")] = ""
-    summary: Annotated[str, Option("What the set is for, in a sentence or two.")] = ""
+    summary: Annotated[str, Option("What the dataset is for, in a sentence or two.")] = ""
     authors: Annotated[
         tuple[str, ...], Option("An author; may be repeated.", flags=("--author",), whole=True)
     ] = ()
-    homepage: Annotated[str, Option("A web address.")] = ""
+    homepage: Annotated[str, Option("Web address of the project.")] = ""
     citation: Annotated[
-        str, Option("BibTeX; made of title, authors and version where it is empty.")
+        str, Option("BibTeX entry; composed from title, authors and version if empty.")
     ] = ""
     languages: Annotated[
-        tuple[str, ...], Option("Code of a language of the queries.", flags=("--language",))
+        tuple[str, ...],
+        Option("Language code of the queries; may be repeated.", flags=("--language",)),
     ] = ("en",)
-    intended_use: Annotated[str, Option("What the set should be used for.")] = ""
+    intended_use: Annotated[str, Option("What the dataset should be used for.")] = ""
     limits: Annotated[
         tuple[str, ...],
-        Option("A limit of the set; may be repeated.", flags=("--limits",), whole=True),
+        Option("A limitation of the dataset; may be repeated.", flags=("--limits",), whole=True),
     ] = ()
-    maintenance: Annotated[str, Option("Who looks after the set, and how.")] = ""
-    date: Annotated[str, Option("ISO 8601; today where it is empty.")] = ""
+    maintenance: Annotated[str, Option("Who maintains the dataset, and how.")] = ""
+    date: Annotated[str, Option("Release date (ISO 8601); today if empty.")] = ""
     split: Annotated[
         str | Mapping[str, float],
-        Option("train, validation, test; by image.", metavar="NAME=SHARE,…"),
+        Option(
+            "Shares of train, validation and test; no image is in two splits.",
+            metavar="NAME=SHARE,…",
+        ),
     ] = "test=1.0"
     licences: Annotated[
         Mapping[str, str],
         Option(
-            "Licence of the images of a source; may be repeated.",
+            "Licence of the images from a source; may be repeated.",
             flags=("--source-licence",),
             metavar="SOURCE=LICENCE",
         ),
@@ -82,7 +91,7 @@ class Description:
         Option(
             "Whether any text or image was made by a model or by simulation.",
             ("--synthetic/--no-synthetic",),
-            unset="what --provenance tells",
+            unset="from --provenance",
         ),
     ] = None
     derived_from: Annotated[
@@ -104,17 +113,24 @@ class Description:
 class ReleaseConfig(Description, DatasetSettings):
     """The settings of `vlsbench release`, and the keys of a `release.toml`."""
 
-    PANEL: ClassVar[str] = "What is known of it"
+    PANEL: ClassVar[str] = "Evidence and output"
 
-    out: Annotated[
-        Path, Option("Folder of the release; must be empty or new.", flags=("--out", "-o"))
-    ]
-    review: Annotated[Path | None, Option("keep.csv of a review: no other pair goes out.")] = None
-    leave_out: Annotated[Path | None, Option("drop.csv of a review or an audit.")] = None
-    card: Annotated[Path | None, Option("card.json of `vlsbench audit`.")] = None
-    agreement: Annotated[Path | None, Option("What `vlsbench review status --json` prints.")] = None
-    provenance: Annotated[Path | None, Option("provenance.jsonl of a build.")] = None
-    previous: Annotated[Path | None, Option("The release before, for the changelog.")] = None
+    out: Annotated[Path, Option("Folder to write; must be empty or new.", flags=("--out", "-o"))]
+    review: Annotated[
+        Path | None, Option("keep.csv of a review: only these pairs are released.")
+    ] = None
+    leave_out: Annotated[
+        Path | None, Option("drop.csv of a review or an audit: these pairs are left out.")
+    ] = None
+    card: Annotated[
+        Path | None, Option("card.json of `vlsbench audit`: leakage figures for the card.")
+    ] = None
+    agreement: Annotated[
+        Path | None, Option("Output of `vlsbench review status --json`: agreement for the card.")
+    ] = None
+    provenance: Annotated[
+        Path | None, Option("provenance.jsonl of a build: how each record was made.")
+    ] = None
     force: Annotated[bool, Option("Replace a release of the same name in --out.")] = False
 
     @staticmethod

@@ -14,7 +14,6 @@ from vlsbench.files import file_sha256
 from vlsbench.pairs import ImageError, decode
 from vlsbench.releasing._about import (
     CARD,
-    CHANGELOG,
     CHECKSUMS,
     CROISSANT,
     RELEASE_JSON,
@@ -54,7 +53,7 @@ def verify(folder: Path, *, progress: bool = True) -> Verified:
         VlsbenchError: The folder is no release, or its `release.json` not of its schema.
     """
     about = read_release(folder)
-    wanted = (CARD, CHANGELOG, CHECKSUMS, CROISSANT, RELEASE_JSON)
+    wanted = (CARD, CHECKSUMS, CROISSANT, RELEASE_JSON)
     faults = [f"{name} is missing" for name in wanted if not (folder / name).is_file()]
     faults += _checksums(folder)
     ids, images = Counter[str](), dict[str, str]()

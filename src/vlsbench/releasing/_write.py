@@ -18,7 +18,6 @@ from vlsbench.pairs import PairSet, read_drop
 from vlsbench.registry import is_simulated
 from vlsbench.releasing._about import (
     CARD,
-    CHANGELOG,
     CHECKSUMS,
     CROISSANT,
     PROVENANCE,
@@ -28,14 +27,12 @@ from vlsbench.releasing._about import (
     Release,
     read_release,
 )
-from vlsbench.releasing._card import card, changelog, context_of, croissant
+from vlsbench.releasing._card import card, context_of, croissant
 from vlsbench.releasing._facts import (
     agreement,
-    changes,
     copy_provenance,
     leakage,
     statistics,
-    version_before,
 )
 from vlsbench.releasing._pairs import Decoder, Entry, choose, content_of, gather
 from vlsbench.releasing._records import write_records
@@ -81,7 +78,6 @@ def release(
     excluded = _excluded(pairs, found.review, found.leave_out)
     leaks = leakage(found.card, pairs.name) if found.card else None
     agreed = agreement(found.agreement, pairs.name) if found.agreement else None
-    before = version_before(found.previous, found) if found.previous else ""
     chosen = choose(pairs, found, excluded)
     content = content_of(pairs, found, chosen)
     try:
@@ -120,7 +116,6 @@ def release(
                 leakage=leaks,
                 agreement=agreed,
                 made=made,
-                changes=changes(found.previous, before, folder) if found.previous else None,
             )
             _describe(folder, released, found)
     except OSError as error:
@@ -181,7 +176,6 @@ def _describe(folder: Path, released: Release, settings: ReleaseConfig) -> None:
     texts = {
         CROISSANT: croissant(released, shards, context),
         RELEASE_JSON: json.dumps(asdict(released), indent=1, ensure_ascii=False) + "\n",
-        CHANGELOG: changelog(released, settings.previous),
         CARD: card(released, settings, context),
     }
     for name, text in texts.items():

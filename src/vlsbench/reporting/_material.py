@@ -82,7 +82,7 @@ def _found(given: Iterable[Named]) -> Iterator[tuple[str, Path, str]]:
         found = [(name, one, held) for one in inside if (held := _held(one))]
         if not found:
             raise VlsbenchError(
-                f"{folder} holds no run or audit (summary.json, card.json): give their folders; "
+                f"no run or audit found in {folder} (summary.json, card.json): give their folders; "
                 "`vlsbench runs list` shows runs"
             )
         yield from found
@@ -93,7 +93,7 @@ def _waiting(folder: Path) -> str:
         model, bench = (ledger.meta(name) or "" for name in ("model", "bench"))
         return (
             f"{folder} was stopped before any result ({model} on {bench}: {len(ledger.ended()):,} "
-            f"of {ledger.expected():,} ended); the command that began it goes on with it."
+            f"of {ledger.expected():,} ended); the command that began it resumes it."
         )
 
 

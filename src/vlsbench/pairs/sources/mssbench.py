@@ -61,7 +61,7 @@ def _queries(item: Any, variant: str) -> Iterator[dict[str, Any]]:
         return
     lists = [item.get(key) for key in keys.values()]
     if not all(isinstance(one, list) and one for one in lists):
-        raise RowError(f"{' or '.join(dict.fromkeys(keys.values()))} is no list of texts")
+        raise RowError(f"{' or '.join(dict.fromkeys(keys.values()))} must be a list of texts")
     if len({len(one or ()) for one in lists}) > 1:
         raise RowError(f"{' and '.join(keys.values())} are of different lengths")
     yield from (dict(zip(SIDES, asked, strict=True)) for asked in zip(*lists, strict=True))

@@ -92,7 +92,7 @@ def sorry_bench(root: Path, variant: str) -> Rows:
     def query(row: Fields) -> str:
         turns = row.fields.get("turns")
         if not isinstance(turns, list) or not turns or not isinstance(turns[0], str):
-            raise RowError("'turns' is no list of texts")
+            raise RowError("'turns' must be a list of texts")
         return Fields({"turns": turns[0]}).text("turns")
 
     files = [find(root, "question.jsonl")]
@@ -140,7 +140,7 @@ def alpaca_seed(root: Path, variant: str) -> Rows:
     def query(row: Fields) -> str:
         instances = row.fields.get("instances")
         if not isinstance(instances, list) or not instances or not isinstance(instances[0], dict):
-            raise RowError("'instances' is no list of objects")
+            raise RowError("'instances' must be a list of objects")
         given = Fields(instances[0]).maybe("input")
         return f"{row.text('instruction')}\n\n{given}" if given else row.text("instruction")
 
