@@ -175,6 +175,7 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
         print_json(done)
         return
     say(f"{counted(done.pairs, 'pair')} in {done.file}")
+    say(*(f"left out: {row}" for row in done.left_out[:BAD_ROWS_SHOWN]), style="yellow")
     run = {
         Format.JSONL: f"vlsbench bench show {done.file}",
         Format.LMMS_EVAL: f"lmms-eval --include_path {done.file} --tasks {done.name} --log_samples "

@@ -62,6 +62,7 @@ def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
             f"into {plan.folder}",
             console=Console(stderr=True),
         )
+        say(*plan.warnings(), style="yellow", console=Console(stderr=True))
     if dry_run:
         return
     found = guarding.evaluate_guard(plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial, update_wrapper
@@ -228,7 +229,7 @@ def _carried_out(planned: Callable[P, EvaluationPlan]) -> Callable[P, Evaluation
         """Run a model over a benchmark, judge its replies, and write what was found.
 
         The same arguments resume the same run; no call is paid for twice. See `plan` for the
-        arguments.
+        arguments. What is assumed of the set comes as warnings, before anything is asked.
 
         Returns:
             The folder, the summary, and why the run stopped early if it did.
@@ -239,7 +240,10 @@ def _carried_out(planned: Callable[P, EvaluationPlan]) -> Callable[P, Evaluation
             LedgerError: The disk cannot be written.
             VlsbenchError: Anything else that the caller can mend.
         """
-        return execute(planned(*given, **settings))
+        made = planned(*given, **settings)
+        for said in made.warnings() if made.estimate else ():
+            warnings.warn(said, stacklevel=3)
+        return execute(made)
 
     update_wrapper(evaluate, planned, assigned=())
     return evaluate

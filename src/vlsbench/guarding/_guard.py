@@ -206,7 +206,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
         categories=tuple(categories(rows, verdict, parts)),
         misses=tuple(islice(missed, plan.output.gallery)),
     )
-    summary = replace(summary, notes=(*_notes(summary, parts), *ledger.notes()))
+    summary = replace(summary, notes=(*_notes(summary, parts), *plan.warnings(), *ledger.notes()))
     write_json(summary, plan.folder / SUMMARY)
     write_jsonl((asdict(row) for row in asked), plan.folder / PAIRS)
     guard_page(summary).write(plan.folder / REPORT)

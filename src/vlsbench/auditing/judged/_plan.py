@@ -181,6 +181,11 @@ class JudgedPlan:
                 cost=price.cost(Usage(tokens, len(still) * ANSWER_TOKENS)) if price else None,
             )
 
+    def warnings(self) -> Iterator[str]:
+        """Say what is assumed of the benchmark."""
+        bench = self.sets[0]
+        yield from bench.selection.assumptions(View.FULL if Part.PAIR in bench.parts else View.TEXT)
+
     def cost(self) -> float | None:
         """Estimate what the open questions cost in US dollars; None where the price is unknown."""
         return total_cost(self.expenses())
