@@ -215,7 +215,7 @@ def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str) -> JudgeCard:
                 Judged(case, label, reason, str(said.get("explanation", "")), asked.rubric)
             )
     spend, served_by = spend_by_role(ledger)
-    calls, _, cost = total(row for row in spend if row.role == "judge")
+    calls, _, cost = total(row for row in spend if row.role != "target")
     card = JudgeCard(
         schema=SCHEMA,
         vlsbench=__version__,

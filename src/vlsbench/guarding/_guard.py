@@ -179,7 +179,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
     # A pair without an image is judged whole by its text.
     rows = [_whole(row) if verdict is Part.PAIR else row for row in asked]
     spend, served_by = spend_by_role(ledger)
-    calls, reused, cost = total(row for row in spend if row.role == "judge")
+    calls, reused, cost = total(spend)
     missed = (row for row in rows if row.harmful and row.pattern == "SSS")
     summary = GuardSummary(
         *head(SCHEMA, bench.selection.pairs),

@@ -86,7 +86,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
     pool, parts = Controls(benign, positive), bench.parts
     leaking = [row for row in harmful_pairs(harmful, parts) if row.harmful_by(Part.TEXT)]
     spend, served_by = spend_by_role(ledger)
-    calls, reused, cost = total(row for row in spend if row.role == "judge")
+    calls, reused, cost = total(spend)
     found = Judged(
         *head(SCHEMA, bench.selection.pairs),
         run=plan.folder.name,

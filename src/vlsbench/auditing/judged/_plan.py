@@ -27,7 +27,7 @@ from vlsbench.engine import (
 )
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import RUNS, Output, Selection, run_id, tokens_of_images
-from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored
+from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored, probes_of
 from vlsbench.models import Price, Usage, expected_price, price_of, text_tokens
 from vlsbench.pairs import ImageData, ImageError, Pair, PairSet, View, image_faults
 
@@ -218,6 +218,7 @@ class JudgedPlan:
             left_out=self.sets[0].selection.all_left_out,
             reuse=self.output.reuse,
             progress=self.output.progress,
+            probes=probes_of(self.judge, of_replies=False),
         )
 
     def records(self) -> Iterator[Record]:
