@@ -40,7 +40,7 @@ def test_an_audit_without_a_figure_fails_and_says_why(vlsbench: Command, tmp_pat
     said = " ".join(done.stderr.split())
     assert "error: nothing could be measured of set: texts alone" in said
     assert "Traceback" not in said
-    assert not read_card(tmp_path / "audits/set/card.json").measured
+    assert read_card(tmp_path / "audits/set/card.json").unmeasured == ("overlap",)
 
 
 @needs_minilm

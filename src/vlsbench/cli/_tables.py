@@ -140,7 +140,7 @@ def _sampled_lines(found: Sampled) -> Iterable[str]:
 
 def print_summary(done: Evaluation) -> None:
     """Print rates by category, what was left unscored and why, what it cost, and where it is."""
-    from vlsbench.evaluation import calibration_note
+    from vlsbench.evaluation import calibration_note, words_notes
     from vlsbench.judge import Unscored
 
     summary, console = done.summary, Console()
@@ -171,8 +171,7 @@ def print_summary(done: Evaluation) -> None:
         say(f"Rubric {rubric.name}; safe: {', '.join(rubric.safe)}{threshold}.")
     for panel in summary.panel:
         _print_panel(panel)
-    for reason, words in summary.unscored_words.items():
-        say(f"{reason}, most often: {words}")
+    say(*words_notes(summary.unscored_words))
     if net := summary.net:
         say(
             f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "

@@ -7,10 +7,9 @@ from dataclasses import replace
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped
+from vlsbench.cli._ending import end_if_stopped, need_scored
 from vlsbench.cli._print import print_json, say
 from vlsbench.config import values_of
-from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import EvalConfig
 
 
@@ -65,8 +64,7 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     else:
         print_summary(done)
     end_if_stopped(Console(stderr=True), done.stopped)
-    if not any(group.scored for group in done.summary.groups):
-        raise VlsbenchError(f"no pair was scored; what was said of them stands in {done.pairs}")
+    need_scored(done.scored, "pair", done.pairs)
 
 
 def _complete_bench(text: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped
+from vlsbench.cli._ending import end_if_stopped, need_scored
 from vlsbench.cli._print import print_json
 from vlsbench.config import values_of
 from vlsbench.evaluation import JudgeConfig
@@ -42,13 +42,16 @@ def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     if dry_run:
         return
     done = evaluation.execute(plan)
-    compared = evaluation.compare_runs(before, done.folder)
+    compared = evaluation.compare_runs(before, done.folder) if done.scored else None
     if as_json:
-        print_json({"summary": asdict(done.summary), "comparison": asdict(compared)})
+        told = asdict(compared) if compared else None
+        print_json({"summary": asdict(done.summary), "comparison": told})
     else:
         print_summary(done)
+    if compared and not as_json:
         print_comparison(compared, (before.name, done.folder.name))
     end_if_stopped(Console(stderr=True), done.stopped)
+    need_scored(done.scored, "reply", done.pairs)
 
 
 judge = command(JudgeConfig, _judge, dry_run=True)

@@ -71,6 +71,11 @@ class Evaluation:
         """`pairs.parquet`: one row a pair."""
         return self.folder / PAIRS
 
+    @property
+    def scored(self) -> int:
+        """How many answers have a label."""
+        return sum(group.scored for group in self.summary.groups)
+
     def _repr_html_(self) -> str:
         return framed(self.report)
 

@@ -16,7 +16,15 @@ from vlsbench.auditing.judged import total
 from vlsbench.config import Budget, Connection, Option, Sample
 from vlsbench.engine import CostBudget, Ledger, check_same_run, run_async, write_or_stop
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import EvaluationPlan, Output, reopen_unscored, spend_by_role, tag_of
+from vlsbench.evaluation import (
+    EvaluationPlan,
+    Output,
+    commonest_words,
+    reopen_unscored,
+    spend_by_role,
+    tag_of,
+    words_notes,
+)
 from vlsbench.evaluation import plan as plan_evaluation
 from vlsbench.examining._cases import REWORDED, Planted, planted
 from vlsbench.examining._figures import SCHEMA, JudgeCard, Judged, preference, probes
@@ -234,7 +242,8 @@ def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str) -> JudgeCard:
         calls=calls,
         cost=cost,
     )
-    card = replace(card, notes=(*_notes(plan, card), *ledger.notes()))
+    lost = commonest_words((one.reason, one.explanation) for one in found if not one.label)
+    card = replace(card, notes=(*_notes(plan, card), *words_notes(lost), *ledger.notes()))
     write_json(card, asked.folder / CARD)
     write_jsonl((one.row() for one in found), asked.folder / CASES)
     card_page(card).write(asked.folder / PAGE)

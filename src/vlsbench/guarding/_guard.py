@@ -17,6 +17,7 @@ from vlsbench.auditing.judged import (
     head,
     part_figures,
     total,
+    unread,
 )
 from vlsbench.config import Budget, Connection, Data, Option, Sample
 from vlsbench.engine import CostBudget, Ledger
@@ -206,7 +207,8 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
         categories=tuple(categories(rows, verdict, parts)),
         misses=tuple(islice(missed, plan.output.gallery)),
     )
-    summary = replace(summary, notes=(*_notes(summary, parts), *plan.warnings(), *ledger.notes()))
+    said = (*_notes(summary, parts), *unread(asked), *plan.warnings(), *ledger.notes())
+    summary = replace(summary, notes=said)
     write_json(summary, plan.folder / SUMMARY)
     write_jsonl((asdict(row) for row in asked), plan.folder / PAIRS)
     guard_page(summary).write(plan.folder / REPORT)

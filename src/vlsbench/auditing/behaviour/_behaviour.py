@@ -26,7 +26,14 @@ from vlsbench.auditing.behaviour._figures import (
     view_figures,
 )
 from vlsbench.auditing.behaviour._plan import BENCH, COMPREHENSION, Arm
-from vlsbench.evaluation import NO_BENIGN_NOTE, Evaluation, EvaluationPlan, execute, read_pairs
+from vlsbench.evaluation import (
+    NO_BENIGN_NOTE,
+    Evaluation,
+    EvaluationPlan,
+    execute,
+    read_pairs,
+    words_notes,
+)
 from vlsbench.files import write_json
 from vlsbench.pairs import View
 
@@ -135,7 +142,12 @@ def _conclude(
         cost=cost,
         comprehension=_understood(mine, checked) if checked else None,
     )
-    return replace(found, notes=tuple(_notes(found, first.notes)))
+    whys = (
+        f"{done.summary.bench}, view {view}: {why}"
+        for (_, view), done in runs.items()
+        for why in words_notes(done.summary.unscored_words)
+    )
+    return replace(found, notes=(*_notes(found, first.notes), *whys))
 
 
 def _notes(found: Behaviour, of_runs: tuple[str, ...]) -> Iterator[str]:
