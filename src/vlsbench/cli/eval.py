@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.console import Console
@@ -51,8 +52,9 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     settings["output"] = replace(config.output, progress=not quiet)
     pairs = load_configured(bench, data, skip_bad=config.sample.skip_bad, controls=controls)
     plan = evaluation.plan(pairs, **settings)
+    told: Sequence[str] = ()
     if plan.estimate and (dry_run or not quiet):
-        print_plan(Console(stderr=True), plan, plan.estimate)
+        told = print_plan(Console(stderr=True), plan, plan.estimate)
     if dry_run:
         return
     done = evaluation.execute(plan)
@@ -62,7 +64,7 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     if as_json:
         print_json(done.summary)
     else:
-        print_summary(done)
+        print_summary(done, told)
     end_if_stopped(Console(stderr=True), done.stopped)
     need_scored(done.scored, "pair", done.pairs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from rich.console import Console
@@ -37,17 +38,18 @@ def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     settings["output"] = replace(config.output, progress=not quiet)
     before, _ = evaluation.read_run(settings.pop("run"), allow_unfinished=True)
     plan = evaluation.plan_again(before, **settings)
+    told: Sequence[str] = ()
     if plan.estimate and (dry_run or not quiet):
-        print_plan(Console(stderr=True), plan, plan.estimate)
+        told = print_plan(Console(stderr=True), plan, plan.estimate)
     if dry_run:
         return
     done = evaluation.execute(plan)
     compared = evaluation.compare_runs(before, done.folder) if done.scored else None
     if as_json:
-        told = asdict(compared) if compared else None
-        print_json({"summary": asdict(done.summary), "comparison": told})
+        beside = asdict(compared) if compared else None
+        print_json({"summary": asdict(done.summary), "comparison": beside})
     else:
-        print_summary(done)
+        print_summary(done, told)
     if compared and not as_json:
         print_comparison(compared, (before.name, done.folder.name))
     end_if_stopped(Console(stderr=True), done.stopped)

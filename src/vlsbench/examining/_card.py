@@ -242,8 +242,8 @@ def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str) -> JudgeCard:
         calls=calls,
         cost=cost,
     )
-    lost = commonest_words((one.reason, one.explanation) for one in found if not one.label)
-    card = replace(card, notes=(*_notes(plan, card), *words_notes(lost), *ledger.notes()))
+    whys = commonest_words((one.reason, one.explanation) for one in found if not one.label)
+    card = replace(card, notes=(*_notes(plan, card), *words_notes(whys), *ledger.notes()))
     write_json(card, asked.folder / CARD)
     write_jsonl((one.row() for one in found), asked.folder / CASES)
     card_page(card).write(asked.folder / PAGE)
