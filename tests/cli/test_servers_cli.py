@@ -344,6 +344,18 @@ def test_judging_again_fails_where_nothing_is_scored(vlsbench: Command) -> None:
     assert "judge_filtered, most often: " in done.stdout
 
 
+@pytest.mark.parametrize("road", ["guard", "judge", "judge-card"])
+def test_a_finished_run_says_that_nothing_was_asked(vlsbench: Command, road: str) -> None:
+    evaluate(vlsbench, "lab/careful", "--limit", "2")
+    given = {
+        "guard": ("guard", "lab/leakless?n=2", "--guard", "lab/llama-guard"),
+        "judge": ("judge", "r", "--judge", "lab"),
+        "judge-card": ("judge-card", "lab", "--limit", "1"),
+    }[road]
+    assert "nothing was asked" not in vlsbench(*given).stderr
+    assert "nothing was asked: this run " in vlsbench(*given).stderr
+
+
 def test_the_commonest_reason_stands_under_the_table(vlsbench: Command) -> None:
     def say(asked: Asked) -> Said:
         number = int(asked.text.partition("About pair ")[2].partition(":")[0])

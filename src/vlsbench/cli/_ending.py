@@ -5,8 +5,15 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
+from vlsbench.cli._print import prose, say
 from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
 from vlsbench.text import terminal
+
+
+def say_complete(since: str = "") -> None:
+    """Say that an earlier invocation did all there was to do, and when."""
+    said = f"was complete since {since}" if since else "is complete"
+    say(f"nothing was asked: this run {said}", console=prose())
 
 
 def need_scored(scored: object, what: str, where: object) -> None:

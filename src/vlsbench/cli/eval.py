@@ -8,8 +8,8 @@ from dataclasses import replace
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped, need_scored
-from vlsbench.cli._print import print_json, say
+from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
+from vlsbench.cli._print import print_json
 from vlsbench.config import values_of
 from vlsbench.evaluation import EvalConfig
 
@@ -59,8 +59,7 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
         return
     done = evaluation.execute(plan)
     if done.since:
-        said = f"nothing was asked: this run was complete since {done.since}"
-        say(said, console=Console(stderr=True))
+        say_complete(done.since)
     if as_json:
         print_json(done.summary)
     else:

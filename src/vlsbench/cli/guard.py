@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped, need_scored
+from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
 from vlsbench.cli._print import print_json, say
 from vlsbench.cli._tables import print_sections
 from vlsbench.config import values_of
@@ -65,6 +65,8 @@ def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         say(*plan.warnings(), style="yellow", console=Console(stderr=True))
     if dry_run:
         return
+    if plan.ended >= plan.questions and not config.output.retry:
+        say_complete()
     found = guarding.evaluate_guard(plan)
     if as_json:
         print_json(found)

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped, need_scored
+from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
 from vlsbench.cli._print import print_json
 from vlsbench.config import values_of
 from vlsbench.evaluation import JudgeConfig
@@ -44,6 +44,8 @@ def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     if dry_run:
         return
     done = evaluation.execute(plan)
+    if done.since:
+        say_complete(done.since)
     compared = evaluation.compare_runs(before, done.folder) if done.scored else None
     if as_json:
         beside = asdict(compared) if compared else None

@@ -214,6 +214,7 @@ class JudgedPlan:
             budget=self.budget,
             connection=self.connection,
             total=self.questions,
+            what="questions",
             tag=tag_of,
             left_out=self.sets[0].selection.all_left_out,
             reuse=self.output.reuse,
