@@ -218,7 +218,7 @@ def test_a_judged_card_needs_no_embedder(vlsbench: Command, tmp_path: Path) -> N
     figures = json.loads(vlsbench("runs", "show", str(run), "--json").stdout)["summary"]
     assert figures["group"]["vsil"]["k"] == len(truth)
     (run / "judged.json").unlink()
-    assert "no judged.json yet" in vlsbench("runs", "show", str(run)).stderr
+    assert "goes on and writes judged.json" in vlsbench("runs", "show", str(run)).stdout
     assert f"runs show {run}" in vlsbench("runs", "show", str(folder)).stderr
 
 

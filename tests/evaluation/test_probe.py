@@ -138,8 +138,15 @@ def asks(server: Scripted, road: str, out: Path) -> None:
         evaluate_guard(plan)
     elif road == "judged":
         controls = ["lab/benign?n=2"]
-        given = {"controls": controls, "sees": False, "connection": connection, "output": output}
-        judged(plan_judged(pairs, judge=model, **given))
+        asked = plan_judged(
+            pairs,
+            judge=model,
+            controls=controls,
+            sees=False,
+            connection=connection,
+            output=output,
+        )
+        judged(asked)
     else:
         sets = ["leak_filter.overlap=false", "near_duplicates=false", f"models.writer={model}"]
         sets += [f"models.judge=j@{server.url}"]

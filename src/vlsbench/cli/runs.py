@@ -128,8 +128,8 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         events, batches = ledger.events(), read_batches(ledger)
         ended, pairs, expected = len(ledger.ended()), ledger.meta("pairs"), ledger.expected()
         view, state = ledger.meta("view"), state_of(ledger)
-        told = (ledger.meta(name) or "" for name in ("bench", "view", "model"))
-        heading = f"{' · '.join(told)} judged by {ledger.meta('judge')}"
+        what = (ledger.meta(name) or "" for name in ("bench", "view", "model"))
+        heading = f"{' · '.join(what)} judged by {ledger.meta('judge')}"
     if pairs is None and view != VIEW:
         raise VlsbenchError(
             f"{run} has no results of its own: it keeps what an audit read from images "
