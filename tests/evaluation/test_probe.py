@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+import vlsbench
 from tests.evaluation.runs import only, rows, run
 from tests.scripted import VERDICT, Asked, Said, Scripted, answer, completion, refuse, scripted
-from vlsbench.auditing.judged import judged, plan_judged
+from vlsbench.auditing import AuditOutput
 from vlsbench.building import build
 from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
@@ -137,16 +138,14 @@ def asks(server: Scripted, road: str, out: Path) -> None:
         plan = plan_guard(pairs, guard=model, connection=connection, output=output)
         evaluate_guard(plan)
     elif road == "judged":
-        controls = ["lab/benign?n=2"]
-        asked = plan_judged(
-            pairs,
+        vlsbench.audit(
+            "lab/leakless?n=2",
+            measures=("judged",),
             judge=model,
-            controls=controls,
-            sees=False,
+            controls=("lab/benign?n=2",),
             connection=connection,
-            output=output,
+            output=AuditOutput(out=out, progress=False),
         )
-        judged(asked)
     else:
         sets = ["leak_filter.overlap=false", "near_duplicates=false", f"models.writer={model}"]
         sets += [f"models.judge=j@{server.url}"]
@@ -162,8 +161,8 @@ def test_whatever_is_asked_what_is_refused_is_found_out_by_one_question(
         asks(server, road, tmp_path / "r")
         models = {asked.body["model"] for asked in server.asked}
         assert sum(map(refused, server.asked)) == len(models)
-    file = "judged.json" if road == "judged" else "summary.json"
-    found = json.loads((tmp_path / "r" / file).read_text())
+    file = "*/judged.json" if road == "judged" else "summary.json"
+    found = json.loads(next((tmp_path / "r").glob(file)).read_text())
     assert any("max_tokens is sent as max_completion_tokens" in note for note in found["notes"])
 
 
