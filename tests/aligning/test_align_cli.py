@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.aligning.align_examples import ASK, NO, says, sft_rows, user
@@ -109,6 +111,32 @@ def test_a_training_prints_only_json_when_asked(
     record = json.loads((out / "align.json").read_text())
     assert record["data"]["name"] == str(rows)
     assert record["data"]["contamination"][0]["touched"] == 0
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_images_that_cannot_be_decoded_are_told_before_training(
+    tiny: Path, rows: Path, tmp_path: Path, run: Command, form: str
+) -> None:
+    for place in (2, 5):  # whole by their structure, and broken within
+        data = (tmp_path / f"{place}.png").read_bytes()
+        at = data.index(b"IDAT") + 4
+        (tmp_path / f"{place}.png").write_bytes(data[:at] + bytes(9) + data[at + 9 :])
+    if form == "parquet":
+        table = [json.loads(line) for line in rows.read_text().splitlines()]
+        for row in table:
+            (name,) = row["images"]
+            row["images"] = [{"bytes": (tmp_path / name).read_bytes(), "path": None}]
+        rows = tmp_path / "rows.parquet"
+        pq.write_table(pa.Table.from_pylist(table), rows)
+    given = ("mm-sft", "--model", tiny, "--data", rows, "--out", tmp_path / "out")
+    done = run(*given, "--max-steps", "2")
+    assert done.code == 1
+    assert "2 unusable rows (--skip-bad runs the rest" in done.err
+    assert all(f"row {place + 1}: image" in done.err for place in (2, 5))
+    done = run(*given, "--max-steps", "2", "--skip-bad")
+    assert done.code == 0, done.err
+    assert "2 rows left out" in done.err
+    assert json.loads((tmp_path / "out/align.json").read_text())["data"]["left_out"] == 2
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.typed import Command
 from vlsbench import __version__, lab
+from vlsbench.engine import Ledger
 
 GROUPS = ((), ("bench",), ("lab",), ("release",), ("review",), ("runs",))
 COMMANDS = (
@@ -74,10 +75,23 @@ def test_a_run_from_the_plan_to_the_next_step(vlsbench: Command, tmp_path: Path)
     listed = json.loads(vlsbench("runs", "list", "--json").stdout)
     assert [row["run"] for row in listed] == [run.name]
     assert listed[0]["ended"] == 20
-    assert run.name[:20] in vlsbench("runs", "list").stdout.replace("\n", "")
+    assert listed[0]["safety"] == summary["groups"][0]["safety"]
+    table = vlsbench("runs", "list").stdout
+    assert all(one in table for one in (run.name[:20], "lab/leaky?n=20", "100.0")), table
     shown = vlsbench("runs", "show", str(run))
     assert "finished" in shown.stdout
     assert "100.0" in shown.stdout
+    with Ledger.write(run):  # as a process has it that goes on with it
+        shown = vlsbench("runs", "show", str(run))
+        assert "running: 20 of 20 ended" in shown.stdout
+        assert "100.0" in shown.stdout
+        (run / "summary.json").rename(run / "away")
+        shown = vlsbench("runs", "show", str(run))
+    assert shown.returncode == 0, shown.stderr
+    assert "lab/leaky?n=20 · full · lab/blind judged by lab" in shown.stdout
+    assert f"running: 20 of 20 ended; `vlsbench runs watch {run}`" in shown.stdout
+    assert "started version=" in shown.stdout
+    (run / "away").rename(run / "summary.json")
     sound = vlsbench("runs", "verify", str(run))
     assert (sound.returncode, sound.stdout.splitlines()[-1]) == (0, "sound")
 

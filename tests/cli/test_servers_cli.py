@@ -310,6 +310,52 @@ def test_a_run_in_which_nothing_is_scored_says_why_and_fails(
     assert re.search(f"{reason}, most often: .*({words})", done.stdout)
 
 
+LAB = "lab/leakless?n=2", "--controls", "lab/benign?n=2"
+CHANGED = "models.writer=MODEL", "models.eyes=MODEL", "near_duplicates=false"
+SET = [part for one in (*CHANGED, "leak_filter.overlap=false") for part in ("--set", one)]
+ROADS = {
+    "guard": ("guard", *LAB, "--guard", "MODEL"),
+    "judge-card": ("judge-card", "MODEL", "--limit", "1"),
+    "judged": ("audit", *LAB, "--measures", "judged", "--judge", "MODEL"),
+    "target": ("audit", *LAB, "--measures", "behaviour", "--judge", "lab", "--model", "MODEL"),
+    "judge": ("audit", *LAB, "--measures", "behaviour", "--judge", "MODEL", "--model", "lab/blind"),
+    "build": ("build", "lab", "--limit", "2", *SET),
+}
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_whatever_is_asked_fails_where_nothing_is_scored(vlsbench: Command, road: str) -> None:
+    said = refuse(400, "no toasters, please", "data_inspection_failed")  # which stops no run
+    with scripted(lambda _: said) as server:
+        given = (one.replace("MODEL", f"m@{server.url}") for one in ROADS[road])
+        done = vlsbench(*given, "--quiet")
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"no \w+ was scored|nothing could be measured", done.stderr)
+    assert re.search(r"filtered, most often: .*no toasters", done.stdout)
+
+
+def test_judging_again_fails_where_nothing_is_scored(vlsbench: Command) -> None:
+    assert evaluate(vlsbench, "lab/careful", "--limit", "2").returncode == 0
+    said = refuse(400, "no toasters, please", "data_inspection_failed")
+    with scripted(lambda _: said) as server:
+        done = vlsbench("judge", "r", "--judge", f"j@{server.url}")
+    assert done.returncode == 1
+    assert "no reply was scored" in done.stderr
+    assert "judge_filtered, most often: " in done.stdout
+
+
+@pytest.mark.parametrize("road", ["guard", "judge", "judge-card"])
+def test_a_finished_run_says_that_nothing_was_asked(vlsbench: Command, road: str) -> None:
+    evaluate(vlsbench, "lab/careful", "--limit", "2")
+    given = {
+        "guard": ("guard", "lab/leakless?n=2", "--guard", "lab/llama-guard"),
+        "judge": ("judge", "r", "--judge", "lab"),
+        "judge-card": ("judge-card", "lab", "--limit", "1"),
+    }[road]
+    assert "nothing was asked" not in vlsbench(*given).stderr
+    assert "nothing was asked: this run " in vlsbench(*given).stderr
+
+
 def test_the_commonest_reason_stands_under_the_table(vlsbench: Command) -> None:
     def say(asked: Asked) -> Said:
         number = int(asked.text.partition("About pair ")[2].partition(":")[0])

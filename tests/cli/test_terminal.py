@@ -55,6 +55,22 @@ def fits(said: str) -> bool:
     return all(len(line) <= 80 and "…" not in line for line in said.splitlines())
 
 
+def test_what_the_plan_said_is_not_said_again(tmp_path: Path) -> None:
+    (tmp_path / "set.jsonl").write_text('{"query": "May I toast?"}')
+    said = on_a_terminal(tmp_path, "eval", "set.jsonl", "--model", "lab/blind", "--judge", "lab")
+    for note in ("no pair has an image", "the pair is taken as harmful"):
+        assert said.count(note) == 1
+    again = on_a_terminal(tmp_path, "runs", "show", next((tmp_path / "runs").iterdir()).name)
+    assert "no pair has an image" in again
+
+
+def test_long_names_leave_a_table_a_table(vlsbench: Command) -> None:
+    said = vlsbench("build", "lab", "--plan", "--limit", "4").stdout
+    assert "stage · role · model" in said
+    assert "draft · writer · lab/writer?leaks=0.85" in said
+    assert re.search(r"^ +4  \$0\.00$", said, re.MULTILINE)
+
+
 def test_categories_are_readable_where_rates_are_100(vlsbench: Command) -> None:
     for more in ((), ("--controls", "lab/benign"), ("--samples", "2", "--temperature", "1")):
         done = vlsbench(*EVAL, "lab/careful", *more)
@@ -129,8 +145,8 @@ def test_a_run_is_listed_in_two_lines_and_found_by_its_name(vlsbench: Command) -
     names = [line for line in listed.splitlines() if line.startswith("lab_leakless-full-")]
     assert len(names) == 2
     assert fits(listed)
-    assert len(listed.splitlines()) <= 4 + 2 * 2
-    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", listed)
+    assert len(listed.splitlines()) <= 5 + 2 * 2
+    assert re.search(r" \d{4}-\d\d-\d\d ", listed)
     for name in names:
         assert vlsbench("runs", "show", name).returncode == 0
         assert vlsbench("runs", "verify", name).stdout.endswith("sound\n")

@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
+import vlsbench
 from tests.evaluation.runs import only, rows, run
 from tests.scripted import VERDICT, Asked, Said, Scripted, answer, completion, refuse, scripted
+from vlsbench.auditing import AuditOutput
+from vlsbench.building import build
+from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Evaluation
+from vlsbench.evaluation import Evaluation, Output
+from vlsbench.guarding import evaluate_guard, plan_guard
 from vlsbench.models import FatalCall
 from vlsbench.pairs import Pair
 
@@ -119,6 +124,57 @@ def test_a_judge_that_cannot_be_asked_is_found_before_anything_is_bought(tmp_pat
         with pytest.raises(FatalCall, match="no such key"):
             evaluated(tmp_path / "r", server)
         assert sum(asked.body["model"] == "m" for asked in server.asked) == 1  # the probe
+
+
+# Other jobs.
+
+
+def asks(server: Scripted, road: str, out: Path) -> None:
+    """Ask two models, or one, for another job than an evaluation."""
+    model, connection = f"m@{server.url}", Connection(retries=0)
+    output = Output(out=out, progress=False)
+    pairs = [Pair(id=f"p{n}", query=f"Is toaster {n} hot?", harmful=n > 0) for n in range(3)]
+    if road == "guard":
+        plan = plan_guard(pairs, guard=model, connection=connection, output=output)
+        evaluate_guard(plan)
+    elif road == "judged":
+        vlsbench.audit(
+            "lab/leakless?n=2",
+            measures=("judged",),
+            judge=model,
+            controls=("lab/benign?n=2",),
+            connection=connection,
+            output=AuditOutput(out=out, progress=False),
+        )
+    else:
+        sets = ["leak_filter.overlap=false", "near_duplicates=false", f"models.writer={model}"]
+        sets += [f"models.judge=j@{server.url}"]
+        build("lab", overrides=sets, limit=2, out=out, connection=connection, progress=False)
+
+
+@pytest.mark.parametrize("road", ["guard", "judged", "build"])
+def test_whatever_is_asked_what_is_refused_is_found_out_by_one_question(
+    tmp_path: Path, road: str
+) -> None:
+    refused, said, _ = DIALECTS["max_completion_tokens"]
+    with scripted(unless(refused, said)) as server:
+        asks(server, road, tmp_path / "r")
+        models = {asked.body["model"] for asked in server.asked}
+        assert sum(map(refused, server.asked)) == len(models)
+    file = "*/judged.json" if road == "judged" else "summary.json"
+    found = json.loads(next((tmp_path / "r").glob(file)).read_text())
+    assert any("max_tokens is sent as max_completion_tokens" in note for note in found["notes"])
+
+
+def test_a_role_of_a_build_that_cannot_be_asked_is_found_before_anything_is_bought(
+    tmp_path: Path,
+) -> None:
+    with scripted(
+        unless(lambda asked: asked.body["model"] == "j", refuse(401, "no such key"))
+    ) as server:
+        with pytest.raises(FatalCall, match="no such key"):
+            asks(server, "build", tmp_path / "r")
+        assert sum(asked.body["model"] == "m" for asked in server.asked) <= 1  # the probe
 
 
 # Schemas.

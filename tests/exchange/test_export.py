@@ -168,3 +168,21 @@ def test_images_that_few_programs_take_are_drawn_anew(tmp_path: Path) -> None:
     done = export(vlsbench.load(tmp_path / "x.jsonl"), "jsonl", tmp_path / "out")
     (pair,) = vlsbench.load(done.file)
     assert Image.open(io.BytesIO(pair.images[0].read().data)).format == "PNG"
+
+
+@pytest.mark.parametrize("format", ["jsonl", "lmms-eval", "vlmevalkit"])
+def test_a_pair_whose_image_cannot_be_shown_is_left_out_and_said(
+    tmp_path: Path, format: str
+) -> None:
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "huge.tiff", compression="group4")
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    lines = [
+        json.dumps({"id": one, "query": "?", "image": one}) for one in ("huge.tiff", "red.png")
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    done = export(vlsbench.load(tmp_path / "x.jsonl"), format, tmp_path / "out")
+    assert (done.pairs, [row.row for row in done.left_out]) == (1, ["huge.tiff"])
+    (tmp_path / "x.jsonl").write_text(lines[0])
+    with pytest.raises(BadRows, match="pixels"):
+        export(vlsbench.load(tmp_path / "x.jsonl"), format, tmp_path / "none")
+    assert not (tmp_path / "none").exists()

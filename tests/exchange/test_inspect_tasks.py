@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import vlsbench
 from tests.evaluation.runs import labels, rows, run
@@ -121,6 +122,31 @@ def test_unscored_is_unscored_with_its_reason(tmp_path: Path) -> None:
     (group,) = read_run(log)[1].groups
     assert (group.safety.k, group.safety.n) == (1, 1)
     assert group.unscored == {"judge_unparseable": 1, "reply_empty": 1}
+
+
+def test_an_image_that_cannot_be_shown_is_its_own_pairs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "huge.tiff", compression="group4")
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    lines = [{"id": one, "query": "Hot?", "image": one} for one in ("huge.tiff", "red.png")]
+    lines.append({"id": "none", "query": "Hot?"})
+    (tmp_path / "set.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    log = inspected(
+        tmp_path / "logs",
+        lambda text: "Yes, and please do not touch it.",
+        bench=str(tmp_path / "set.jsonl"),
+        judge="offline",
+    )
+    from inspect_ai.log import read_eval_log
+
+    scores = {
+        one.id: one.scores["verdict"] for one in read_eval_log(str(log)).samples or () if one.scores
+    }
+    assert [scores[id].reason for id in ("huge.tiff", "red.png")] == ["image_unreadable", None]
+    (group,) = read_run(log)[1].groups
+    assert (group.scored, group.unscored) == (2, {"reply_missing": 1})
+    assert "1 of 3 pairs have no image and are asked as text alone" in caplog.text
 
 
 def test_epochs_are_samples_and_the_first_pairs_a_set_of_their_own(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_a_folder_is_looked_into(tmp_path: Path, names: tuple[str, ...]) -> None
 
 
 def test_two_splits_are_named(tmp_path: Path) -> None:
-    with pytest.raises(VlsbenchError, match=r"name one folder.*train, .*test"):
+    with pytest.raises(VlsbenchError, match=r"name one folder.*test, .*train"):
         load(folder_of(tmp_path / "repo", "train/my.jsonl", "test/my.jsonl"))
 
 

@@ -105,25 +105,40 @@ def test_a_cut_image_in_a_table_is_named_before_anything_is_asked(tmp_path: Path
 
 
 def shards(folder: Path, *names: str) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         rows = [{"query": f"May I toast? ({name})", "id": name}]
-        pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}-00000-of-00001.parquet")
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
 
 
-def test_splits_are_not_read_together(tmp_path: Path) -> None:
-    shards(tmp_path / "set/data", "test", "train")
-    with pytest.raises(VlsbenchError) as error:
+@pytest.mark.parametrize(
+    "shard",
+    ["-00000-of-00001", "-00000-of-00001-0123456789abcdef", "-0", "_0", ""],
+)
+@pytest.mark.parametrize("within", ["", "data"])
+def test_splits_are_not_read_together(tmp_path: Path, within: str, shard: str) -> None:
+    shards(tmp_path / "set" / within, f"test{shard}", f"train{shard}")
+    with pytest.raises(
+        VlsbenchError, match=r"holds several sets \(test.*, train.*\): name"
+    ) as error:
         load(tmp_path / "set")
-    said = str(error.value)
-    assert "holds the splits test, train: name one, such as" in said
-    place = said.rpartition(" ")[2]
-    assert [pair.id for pair in load(place)] == ["train"]
-    assert [pair.id for pair in load(tmp_path / "set/data/test")] == ["test"]
+    place = str(error.value).rpartition(" ")[2]
+    assert [pair.id for pair in load(place)] == [f"train{shard}"]
+    assert [pair.id for pair in load(tmp_path / "set" / within / "test")] == [f"test{shard}"]
     with pytest.raises(VlsbenchError, match="validation"):
-        load(tmp_path / "set/data/validation")
+        load(tmp_path / "set" / within / "validation")
+
+
+@pytest.mark.parametrize("within", ["data/train", "default", "en/test"])
+def test_the_one_folder_that_holds_a_set_is_read(tmp_path: Path, within: str) -> None:
+    shards(tmp_path / within, "0000", "0001")
+    assert [pair.id for pair in load(tmp_path)] == ["0000", "0001"]
+    shards(tmp_path / "other", "0000")
+    with pytest.raises(VlsbenchError, match=rf"name one folder.*{within}.*other"):
+        load(tmp_path)
 
 
 def test_shards_of_one_split_are_one_set(tmp_path: Path) -> None:
-    shards(tmp_path / "data", "test")
-    assert [pair.id for pair in load(tmp_path)] == ["test"]
+    names = "test-00000-of-00002-0123abcdef", "test-00001-of-00002-0123abcdee"
+    shards(tmp_path / "data", *names)
+    assert [pair.id for pair in load(tmp_path)] == [*names]

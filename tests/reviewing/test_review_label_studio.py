@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,9 +12,11 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 
-from tests.reviewing.review_examples import GOOD, NO, UNSURE, YES, begin, pair, say
+from tests.reviewing.review_examples import GOOD, NO, UNSURE, YES, begin, image_bytes, pair, say
 from vlsbench.errors import BadRows, VlsbenchError
+from vlsbench.pairs import FileImage
 from vlsbench.reviewing import (
     CODES,
     Answer,
@@ -80,7 +84,7 @@ def _file(folder: Path, tasks: Any) -> Path:
 
 def test_tasks_hold_all_that_is_needed(tmp_path: Path) -> None:
     review = begin(tmp_path / "r", [pair(0, query='<b>"quoted"</b> toast & butter'), pair(1)])
-    config = export_tasks(review, tmp_path / "tasks.json")
+    config = export_tasks(review, tmp_path / "tasks.json").config
     tasks = json.loads((tmp_path / "tasks.json").read_text("utf-8"))
     assert [task["data"]["id"] for task in tasks] == ["toast-0", "toast-1"]
     kind, _, data = tasks[0]["data"]["image"].partition(",")
@@ -95,6 +99,35 @@ def test_tasks_hold_all_that_is_needed(tmp_path: Path) -> None:
     for name in ("query", "image", "category"):
         assert (named[name].get("value") or "").removeprefix("$") in tasks[0]["data"]
     assert config.read_text("utf-8") == labelling_config()
+
+
+def test_a_pair_that_no_task_can_show_is_left_out_and_said(tmp_path: Path) -> None:
+    huge = io.BytesIO()
+    Pillow.new("1", (20_000, 5_000)).save(huge, "TIFF", compression="group4")
+    (tmp_path / "huge.tiff").write_bytes(huge.getvalue())
+    bad = replace(pair(1), images=(FileImage("huge.tiff", tmp_path / "huge.tiff"),))
+    review = begin(tmp_path / "r", [pair(0), bad, pair(2)])
+    done = export_tasks(review, tmp_path / "tasks.json")
+    tasks = json.loads((tmp_path / "tasks.json").read_text("utf-8"))
+    assert [task["data"]["id"] for task in tasks] == ["toast-0", "toast-2"]
+    assert done.written == 2
+    assert [(row.row, "pixels" in row.reason) for row in done.bad] == [("toast-1", True)]
+    with pytest.raises(BadRows, match="pixels"):
+        export_tasks(begin(tmp_path / "s", [bad]), tmp_path / "none.json")
+    assert not (tmp_path / "none.json").exists()
+
+
+def test_an_image_that_goes_while_a_review_is_under_way_is_that_pairs_own(tmp_path: Path) -> None:
+    for n in range(2):
+        (tmp_path / f"{n}.png").write_bytes(image_bytes("red", size=(20 + n, 20)))
+    images = [FileImage(f"{n}.png", tmp_path / f"{n}.png") for n in range(2)]
+    review = begin(tmp_path / "r", [replace(pair(n), images=(images[n],)) for n in range(2)])
+    (tmp_path / "0.png").unlink()
+    screen = review.screen("ann", Role.REVIEWER)
+    assert screen is not None
+    assert screen.pair.id == "toast-1"
+    assert review.status().open == 2
+    assert export_tasks(review, tmp_path / "tasks.json").written == 1
 
 
 def test_an_export_is_taken_over_as_if_given_here(tmp_path: Path) -> None:

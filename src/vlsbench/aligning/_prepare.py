@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from vlsbench.aligning._contamination import Contamination, check_against
 from vlsbench.aligning._rewards import open_reward
-from vlsbench.aligning._rows import sort_rows
+from vlsbench.aligning._rows import open_image, sort_rows
 from vlsbench.aligning._run import first_process_first, need_reward, train
-from vlsbench.aligning._settings import AlignConfig, Method, Progress, Reward, Trained
+from vlsbench.aligning._settings import AlignConfig, Method, Progress, Reward, Row, Trained
 from vlsbench.aligning.data import Data, open_data, unpack
 from vlsbench.aligning.plan import TrainingPlan, plan_training
 from vlsbench.config import resolve
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.models import no_folder
 from vlsbench.pairs import home_folder, load
 from vlsbench.text import counted
@@ -32,6 +34,7 @@ class Prepared:
     config: AlignConfig
     data: Data
     contamination: tuple[Contamination, ...]
+    say: Say = lambda line: None
 
     def plan(self) -> TrainingPlan:
         """Say what it would be. Opens no weights."""
@@ -73,14 +76,15 @@ class Prepared:
             raise VlsbenchError("no folder for the model: give --out DIR (or --dry-run)")
         with first_process_first():
             rows = unpack(self.data.rows, home_folder("pictures"))
-        about = self.about()
+        data = _looked_at(replace(self.data, rows=rows), config.skip_bad, self.say)
+        about = replace(self, data=data).about()
         if config.method.online:
             about["reward"] = "function" if reward else config.reward
             reward = reward or (open_reward(config.reward) if config.reward else None)
         return train(
             config.method,
             model=self.config.model or "",
-            rows=rows,
+            rows=data.rows,
             out=config.out,
             settings=config,
             reward=reward,
@@ -88,6 +92,35 @@ class Prepared:
             name=self.data.name,
             about=about,
         )
+
+
+def _looked_at(data: Data, skip_bad: bool, say: Say) -> Data:
+    """Decode every image once: a bad one would end the training when its row comes up.
+
+    Raises:
+        BadRows: Some images cannot be decoded; lists every row that has one.
+    """
+
+    @cache
+    def fault(image: object) -> str:
+        try:
+            open_image(image)
+        except VlsbenchError as error:
+            return str(error)
+        return ""
+
+    def first_fault(row: Row) -> str:
+        return next(filter(None, map(fault, row.get("images") or ())), "")
+
+    with ThreadPoolExecutor() as threads:
+        faults = list(threads.map(first_fault, data.rows))
+    bad = [BadRow(data.name, str(at), why) for at, why in enumerate(faults, 1) if why]
+    if bad and (not skip_bad or len(bad) == len(faults)):
+        raise BadRows(data.name, bad, rest=len(bad) < len(faults))
+    if bad:
+        say(f"{data.name}: {counted(len(bad), 'row')} left out, the first: {bad[0]}")
+    good = [row for row, why in zip(data.rows, faults, strict=True) if not why]
+    return replace(data, rows=good, bad=(*data.bad, *bad))
 
 
 def align(
@@ -161,4 +194,4 @@ def open_training(config: AlignConfig, say: Say = lambda line: None) -> Prepared
     found = tuple(check_against(opened.rows, pairs.name, pairs) for pairs in benches)
     for one in found:
         say(str(one))
-    return Prepared(config, opened, found)
+    return Prepared(config, opened, found, say)

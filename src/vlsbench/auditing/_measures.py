@@ -136,6 +136,7 @@ def _read_images(pairs: PairSet, ledger: Ledger, plan: AuditPlan, say: Say) -> s
             counts=lambda outcome: outcome.stage == stage.name,
             reuse=(),
             progress=plan.settings.output.progress,
+            probes=[stage.probe] if isinstance(stage, CaptionStage) else (),
         ).run(ledger)
         if stop.error:
             raise stop.error

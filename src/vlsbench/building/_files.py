@@ -19,7 +19,7 @@ from vlsbench.building._drawing import image_of
 from vlsbench.building._items import Item, Step
 from vlsbench.building._recipe import Recipe
 from vlsbench.engine import Ledger, Outcome
-from vlsbench.evaluation import Spend, spend_by_role
+from vlsbench.evaluation import Spend, commonest_words, spend_by_role, words_notes
 from vlsbench.files import whole_folder, write_json, write_jsonl, write_text
 from vlsbench.registry import is_simulated
 from vlsbench.schemas import read_json
@@ -193,6 +193,13 @@ class BuildSummary:
     spend: tuple[Spend, ...]
     notes: tuple[str, ...]
 
+    @property
+    def decided(self) -> bool:
+        """False where of all that was begun no answer could be read."""
+        stages = (*self.stages, *self.twin_stages)
+        ended = self.pairs or any(row.dropped for row in stages)
+        return bool(ended) or not any(row.quarantined for row in stages)
+
 
 class _Counts:
     """What the lines of the provenance come to."""
@@ -264,7 +271,8 @@ def _summary(counts: _Counts, ledger: Ledger, recipe: Recipe) -> BuildSummary:
     spend, served_by = spend_by_role(ledger)
     simulated = any(map(is_simulated, served_by))
     complete = ledger.meta("complete") is not None
-    notes = ((SIMULATED, simulated), (STOPPED, not complete))
+    notes = [note for note, holds in ((SIMULATED, simulated), (STOPPED, not complete)) if holds]
+    notes += [*words_notes(commonest_words(_unread(ledger))), *ledger.notes()]
     return BuildSummary(
         schema=BUILD_SCHEMA,
         vlsbench=__version__,
@@ -286,8 +294,16 @@ def _summary(counts: _Counts, ledger: Ledger, recipe: Recipe) -> BuildSummary:
         patterns=dict(counts.patterns.most_common()),
         categories={name: dict(found) for name, found in sorted(counts.categories.items())},
         spend=spend,
-        notes=tuple(note for note, holds in notes if holds),
+        notes=tuple(notes),
     )
+
+
+def _unread(ledger: Ledger) -> Iterator[tuple[str, str]]:
+    """Yield why nothing could be read of a record, and what the last model asked about it said."""
+    for outcome in ledger.outcomes():
+        asked = outcome.value.get("judge_calls", ())
+        if outcome.kind == "quarantine" and asked and (call := ledger.call(asked[-1])):
+            yield outcome.reason, call.reply.detail or call.reply.text
 
 
 def read_build(path: Path) -> BuildSummary:

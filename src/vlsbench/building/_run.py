@@ -18,7 +18,7 @@ from vlsbench.building._drawing import DrawStage, KeptDrawings
 from vlsbench.building._filters import FinalFilterStage, LeakFilterStage, Scorer, TwinFilterStage
 from vlsbench.building._items import Item, Step, keep, version_of
 from vlsbench.building._recipe import Recipe
-from vlsbench.building._roles import CREATIVE, Role, harm_judge
+from vlsbench.building._roles import CREATIVE, STRICT, Role, harm_judge
 from vlsbench.building._writing import (
     DetoxifyStage,
     DraftStage,
@@ -36,6 +36,7 @@ from vlsbench.engine import (
     Job,
     Keep,
     Ledger,
+    Probe,
     Record,
     Result,
     Stage,
@@ -316,4 +317,5 @@ def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
         counts=lambda outcome: not outcome.record.startswith(PREFIX),
         progress=plan.progress,
         prepare=plan.scorer.load if plan.scorer else lambda: None,
+        probes=[Probe.plain(model, STRICT) for model in plan.models.values()],
     ).run(ledger)

@@ -97,7 +97,8 @@ class Listing:
     """A table: texts on the left, then numbers on the right; it breaks no word.
 
     Where the terminal is narrow, figures give way before names: columns without any are left out
-    and intervals rounded; else intervals stand below their figures; else names stand above them.
+    and intervals rounded; else intervals stand below their figures; else names stand above them,
+    or all texts.
     """
 
     def __init__(
@@ -119,7 +120,8 @@ class Listing:
         """Lay it out in the first form that fits."""
         if self._title:
             yield Text(block(self._title), "italic")
-        for above, shorten in product((0, 1), _FORMS):
+        numbers = len(self._lines[0]) > self._texts
+        for above, shorten in product((0, 1, *([self._texts] * numbers)), _FORMS):
             columns = list(self._columns(shorten))
             shown, texts = columns[above:], self._texts - above
             widths = [_least(column, text=place < texts) for place, column in enumerate(shown)]
@@ -136,7 +138,9 @@ class Listing:
             widths[place], spare = widths[place] + more, spare - more
         for row, (style, *cells) in enumerate(zip(self._styles, *shown, strict=True)):
             if above:
-                yield Text(columns[0][row], style)
+                yield Text(
+                    " · ".join(filter(None, (cells[row] for cells in columns[:above]))), style
+                )
             grid = Table.grid(padding=(0, 2, 0, 0))
             for place, width in enumerate(widths):
                 grid.add_column(

@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from vlsbench.stats import Rate
 
 
-def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> None:
-    """Say what will be asked of whom, and what it will probably cost."""
+def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> Sequence[str]:
+    """Say what will be asked of whom, and what it will probably cost; return the warnings.
+
+    They are returned where a person has read them: who redirects this has not.
+    """
     from vlsbench.models import prices_known
 
     selection, samples = plan.selection, plan.shown.samples
@@ -52,7 +55,9 @@ def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> N
         f"into {plan.folder}",
         console=console,
     )
-    say(*plan.warnings(), style="yellow", console=console)
+    warnings = [*plan.warnings()]
+    say(*warnings, style="yellow", console=console)
+    return warnings if console.is_terminal else ()
 
 
 def percent(rate: Rate) -> str:
@@ -138,14 +143,17 @@ def _sampled_lines(found: Sampled) -> Iterable[str]:
     yield found.variance.said
 
 
-def print_summary(done: Evaluation) -> None:
-    """Print rates by category, what was left unscored and why, what it cost, and where it is."""
-    from vlsbench.evaluation import calibration_note
+def print_summary(done: Evaluation, told: Sequence[str] = ()) -> None:
+    """Print rates by category, what was left unscored and why, what it cost, and where it is.
+
+    Notes that a person was `told` before are not said twice on a terminal.
+    """
+    from vlsbench.evaluation import calibration_note, words_notes
     from vlsbench.judge import Unscored
 
     summary, console = done.summary, Console()
     heading = f"{summary.bench} · view {summary.view} · {summary.model} judged by {summary.judge}"
-    told: set[str] = set()
+    fine_print: set[str] = set()
     for harmful in (True, False):
         kind = "harmful pairs" if harmful else "benign controls"
 
@@ -156,8 +164,8 @@ def print_summary(done: Evaluation) -> None:
             rows = [*mine(summary.categories), *whole]
             console.print(_rates_table(f"{heading} · {kind}", rows, summary.rubric))
             fine = dict.fromkeys(_fine_print(whole, summary.samples))
-            say(*(line for line in fine if line not in told))
-            told |= fine.keys()
+            say(*(line for line in fine if line not in fine_print))
+            fine_print |= fine.keys()
             for sampled in summary.sampled:
                 if sampled.harmful is harmful:
                     say(*_sampled_lines(sampled))
@@ -170,8 +178,7 @@ def print_summary(done: Evaluation) -> None:
         say(summary.rubric.said)
     for panel in summary.panel:
         _print_panel(panel)
-    for reason, words in summary.unscored_words.items():
-        say(f"{reason}, most often: {words}")
+    say(*words_notes(summary.unscored_words))
     if net := summary.net:
         say(
             f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "
@@ -190,7 +197,8 @@ def print_summary(done: Evaluation) -> None:
             f"({counted(spend.requests, 'request')}, {spend.reused:,} reused), "
             f"{spend.input_tokens:,} tokens in, {spend.output_tokens:,} out, {cost}"
         )
-    say(*summary.notes, style="yellow")
+    told = told if console.is_terminal else ()
+    say(*(note for note in summary.notes if note not in told), style="yellow")
     if summary.left_out:
         say(f"{counted(len(summary.left_out), 'pair')} left out (summary.json lists them)")
     say(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html")

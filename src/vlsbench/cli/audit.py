@@ -98,9 +98,7 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         else:
             _print_card(done)
         end_if_stopped(console, done.stopped)
-        if not done.card.measured:
-            why = "; ".join(auditing.caveats(done.card)) or "no pair gave a figure"
-            raise VlsbenchError(f"nothing could be measured of {done.card.bench}: {why}")
+        _need_figures([done.card])
     else:
         table, audits = auditing.run_leaderboard(benches, config, tell, skipped)
         if as_json:
@@ -108,6 +106,21 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         else:
             print_leaderboard(table, config.output.out or auditing.AUDITS)
         end_if_stopped(console, next((one.stopped for one in audits if one.stopped), None))
+        _need_figures([one.card for one in audits])
+
+
+def _need_figures(cards: Sequence[Card]) -> None:
+    """Fail where models were asked for nothing, or no measure gives a figure of any benchmark."""
+    from vlsbench.auditing import Measure, caveats
+
+    nothing = all(card.unmeasured == card.measures for card in cards)
+    for card in cards:
+        if nothing or {*card.unmeasured} - {Measure.OVERLAP}:
+            asked = [one for one in (card.judged, card.behaviour) if one]
+            said = [note for one in asked for note in one.notes if ", most often: " in note]
+            why = "; ".join(said or caveats(card)) or "no pair gave a figure"
+            by = "" if nothing else f" by {', '.join(card.unmeasured)}"
+            raise VlsbenchError(f"nothing could be measured of {card.bench}{by}: {why}")
 
 
 def _open(config: AuditConfig) -> PairSet:

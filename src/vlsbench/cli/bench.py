@@ -63,11 +63,10 @@ def list_benchmarks(as_json: AsJson = False) -> None:
     if as_json:
         print_json([_declared(source) for source in list_sources().values()], indent=1)
         return
-    table = Listing(("name", "holds", "paper", "licence", "variants"))
+    table = Listing(("name", "holds", "arXiv", "licence", "variants"))
     for source in list_sources().values():
-        paper = f"arXiv {source.paper}" if source.paper else None
         variants = ", ".join(source.variants)
-        table.line(source.name, source.size, paper, source.licence, variants)
+        table.line(source.name, source.size, source.paper or None, source.licence, variants)
     Console().print(table)
     say("Give NAME or NAME:VARIANT; the first variant is what NAME alone stands for.", style="dim")
 
@@ -175,6 +174,7 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
         print_json(done)
         return
     say(f"{counted(done.pairs, 'pair')} in {done.file}")
+    say(*(f"left out: {row}" for row in done.left_out[:BAD_ROWS_SHOWN]), style="yellow")
     run = {
         Format.JSONL: f"vlsbench bench show {done.file}",
         Format.LMMS_EVAL: f"lmms-eval --include_path {done.file} --tasks {done.name} --log_samples "

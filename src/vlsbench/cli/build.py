@@ -10,7 +10,7 @@ from rich.console import Console
 
 from vlsbench.building import BuildConfig
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped
+from vlsbench.cli._ending import end_if_stopped, need_scored
 from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import values_of
 from vlsbench.errors import EXIT_ERROR
@@ -57,6 +57,7 @@ def _build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     else:
         print_build(done)
     end_if_stopped(console, done.stopped)
+    need_scored(done.summary.decided, "record", done.provenance)
 
 
 build = command(BuildConfig, _build, dry_run=True, dry_run_flags=("--dry-run", "--plan"))
@@ -124,5 +125,7 @@ def print_build(done: Build) -> None:
     spent = "cost unknown" if None in costs else _dollars(sum(cost or 0 for cost in costs))
     say(f"{counted(sum(row.calls for row in summary.spend), 'call')}, {spent}")
     say(*summary.notes, style="yellow")
-    next_steps = f"next: vlsbench audit {done.pairs} · vlsbench review {done.pairs}"
-    say(str(done.pairs), str(done.provenance), next_steps, console=prose(stderr=False))
+    console = prose(stderr=False)
+    say(str(done.pairs), str(done.provenance), console=console)
+    if summary.pairs:
+        say(f"next: vlsbench audit {done.pairs} · vlsbench review {done.pairs}", console=console)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._print import print_json, say
+from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
+from vlsbench.cli._print import print_json
 from vlsbench.config import values_of
-from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import EvalConfig
 
 
@@ -52,21 +52,20 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     settings["output"] = replace(config.output, progress=not quiet)
     pairs = load_configured(bench, data, skip_bad=config.sample.skip_bad, controls=controls)
     plan = evaluation.plan(pairs, **settings)
+    told: Sequence[str] = ()
     if plan.estimate and (dry_run or not quiet):
-        print_plan(Console(stderr=True), plan, plan.estimate)
+        told = print_plan(Console(stderr=True), plan, plan.estimate)
     if dry_run:
         return
     done = evaluation.execute(plan)
     if done.since:
-        said = f"nothing was asked: this run was complete since {done.since}"
-        say(said, console=Console(stderr=True))
+        say_complete(done.since)
     if as_json:
         print_json(done.summary)
     else:
-        print_summary(done)
+        print_summary(done, told)
     end_if_stopped(Console(stderr=True), done.stopped)
-    if not any(group.scored for group in done.summary.groups):
-        raise VlsbenchError(f"no pair was scored; what was said of them stands in {done.pairs}")
+    need_scored(done.scored, "pair", done.pairs)
 
 
 def _complete_bench(text: str) -> list[str]:

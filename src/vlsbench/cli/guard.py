@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped
+from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
 from vlsbench.cli._print import print_json, say
 from vlsbench.cli._tables import print_sections
 from vlsbench.config import values_of
@@ -62,14 +62,19 @@ def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
             f"into {plan.folder}",
             console=Console(stderr=True),
         )
+        say(*plan.warnings(), style="yellow", console=Console(stderr=True))
     if dry_run:
         return
+    if plan.ended >= plan.questions and not config.output.retry:
+        say_complete()
     found = guarding.evaluate_guard(plan)
     if as_json:
         print_json(found)
     else:
         print_guard(found, plan.folder)
     end_if_stopped(Console(stderr=True), found.stopped)
+    own = found.ways[0]
+    need_scored(own.detection.n or own.false_alarms.n, "pair", plan.folder / guarding.PAIRS)
 
 
 def print_guard(found: GuardSummary, folder: Path) -> None:

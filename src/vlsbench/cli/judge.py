@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped
+from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
 from vlsbench.cli._print import print_json
 from vlsbench.config import values_of
 from vlsbench.evaluation import JudgeConfig
@@ -37,18 +38,24 @@ def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     settings["output"] = replace(config.output, progress=not quiet)
     before, _ = evaluation.read_run(settings.pop("run"), allow_unfinished=True)
     plan = evaluation.plan_again(before, **settings)
+    told: Sequence[str] = ()
     if plan.estimate and (dry_run or not quiet):
-        print_plan(Console(stderr=True), plan, plan.estimate)
+        told = print_plan(Console(stderr=True), plan, plan.estimate)
     if dry_run:
         return
     done = evaluation.execute(plan)
-    compared = evaluation.compare_runs(before, done.folder)
+    if done.since:
+        say_complete(done.since)
+    compared = evaluation.compare_runs(before, done.folder) if done.scored else None
     if as_json:
-        print_json({"summary": asdict(done.summary), "comparison": asdict(compared)})
+        beside = asdict(compared) if compared else None
+        print_json({"summary": asdict(done.summary), "comparison": beside})
     else:
-        print_summary(done)
+        print_summary(done, told)
+    if compared and not as_json:
         print_comparison(compared, (before.name, done.folder.name))
     end_if_stopped(Console(stderr=True), done.stopped)
+    need_scored(done.scored, "reply", done.pairs)
 
 
 judge = command(JudgeConfig, _judge, dry_run=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped
+from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
 from vlsbench.cli._print import print_json, say
 from vlsbench.cli._tables import print_plan, print_sections
 from vlsbench.config import values_of
@@ -48,8 +48,8 @@ def _judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run:
     asked = plan.evaluation
     if asked.estimate and (dry_run or (not quiet and asked.ended < asked.answers)):
         print_plan(Console(stderr=True), asked, asked.estimate)
-    elif dry_run:
-        say(f"nothing is left to ask: {asked.folder} is complete", console=Console(stderr=True))
+    elif asked.complete:
+        say_complete()
     if dry_run:
         return
     card = examining.judge_card(plan)
@@ -58,6 +58,8 @@ def _judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run:
     else:
         print_judge_card(card, asked.folder)
     end_if_stopped(Console(stderr=True), card.stopped)
+    scored = any(probe.label.n or probe.side.n for probe in card.probes)
+    need_scored(scored, "case", asked.folder / examining.CASES)
 
 
 def print_judge_card(card: JudgeCard, folder: Path) -> None:

@@ -156,12 +156,13 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
         # A team may work in Label Studio alone: its tasks need no review here before.
         with reviewing.Store.write(folder) as store:
             opened = config.open(store, config.votes)
-            interface = reviewing.export_tasks(opened, tasks)
-        pairs = len(opened.pairs)
+            done = reviewing.export_tasks(opened, tasks)
         if as_json:
-            print_json({"tasks": tasks, "config": interface, "pairs": pairs})
+            told = {"config": done.config, "pairs": done.written, "left_out": done.bad}
+            print_json({"tasks": tasks, **told})
             return
-        typer.echo(f"{tasks}: {counted(pairs, 'task')}; labelling interface: {interface}")
+        typer.echo(f"{tasks}: {counted(done.written, 'task')}; labelling interface: {done.config}")
+        say(*(f"left out: {row}" for row in done.bad), style="yellow")
         following = ["vlsbench", "review", "import", *config.again, "--review", str(folder)]
         typer.echo(f"Next: {shlex.join(following)} --label-studio EXPORT.json")
         return

@@ -64,7 +64,9 @@ def list_runs(
     - `vlsbench runs list builds`
     """
     from vlsbench.engine import FILE, Ledger
-    from vlsbench.pages import moment
+    from vlsbench.evaluation import SUMMARY, read_summary
+    from vlsbench.pages import within
+    from vlsbench.pairs import View
 
     rows: list[dict[str, Any]] = []
     told = ("bench", "view", "model", "judge", "started", "complete")
@@ -75,17 +77,22 @@ def list_runs(
             row: dict[str, Any] = {"run": run, **{name: ledger.meta(name) or "" for name in told}}
             row |= {"answers": ledger.expected(), "ended": len(ledger.ended())}
             row |= {"pairs": int(ledger.meta("pairs") or 0), "calls": ledger.count_calls()}
+        if row["view"] in list(View) and (folder / SUMMARY).is_file():
+            groups = read_summary(folder / SUMMARY).groups
+            row["safety"] = next((asdict(one.safety) for one in groups if one.harmful), None)
         rows.append(row)
     if as_json:
         print_json(rows)
         return
     if not rows:
         raise VlsbenchError(f"no run found in {root}")
-    table = Listing(("run", "model", "judge", "started", "state"), ("pairs", "calls"))
+    table = Listing(("run", "bench", "model", "judge", "complete"), ("pairs", "safe"))
     for row in rows:
-        state = "complete" if row["complete"] else f"{row['ended']} of {row['answers']} ended"
-        cells = row["run"], row["model"], row["judge"], moment(row["started"]), state
-        table.line(*cells, row["pairs"], row["calls"])
+        complete = row["complete"][:10] or f"{row['ended']:,} of {row['answers']:,}"
+        cells = (row[name] for name in ("run", "bench", "model", "judge"))
+        safe = row.get("safety")
+        rate = within(safe["rate"], safe["low"], safe["high"]) if safe else None
+        table.line(*cells, complete, row["pairs"], rate)
     Console().print(table)
 
 
@@ -121,6 +128,8 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         events, batches = ledger.events(), read_batches(ledger)
         ended, pairs, expected = len(ledger.ended()), ledger.meta("pairs"), ledger.expected()
         view, state = ledger.meta("view"), state_of(ledger)
+        what = (ledger.meta(name) or "" for name in ("bench", "view", "model"))
+        heading = f"{' · '.join(what)} judged by {ledger.meta('judge')}"
     if pairs is None and view != VIEW:
         raise VlsbenchError(
             f"{run} has no results of its own: it keeps what an audit read from images "
@@ -144,13 +153,13 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         return
     if batches:
         _print_batches(batches)
-    if found is None:
-        of = "" if pairs is None else f" of {expected:,}"
-        raise VlsbenchError(
-            f"{run} has no {file.name} yet: {state}, {ended:,}{of} ended; the command that began "
-            "it goes on and writes it"
-        )
-    print_found(found)
+    if found is None or state == "running":
+        way = f"`vlsbench runs watch {run}` follows it"
+        if state != "running":
+            way = f"the command that began it goes on and writes {file.name}"
+        say(heading, f"{state}: {ended:,} of {expected:,} ended; {way}")
+    if found is not None:
+        print_found(found)
     for at, kind, detail in events[-20:]:
         when = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
         facts = " ".join(f"{k}={v}" for k, v in detail.items() if v != "")

@@ -17,6 +17,7 @@ from vlsbench.engine._context import Children as Children
 from vlsbench.engine._context import Context as Context
 from vlsbench.engine._context import Drop as Drop
 from vlsbench.engine._context import Keep as Keep
+from vlsbench.engine._context import Probe as Probe
 from vlsbench.engine._context import Quarantine as Quarantine
 from vlsbench.engine._context import Record as Record
 from vlsbench.engine._context import Result as Result

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from vlsbench.engine._budget import Breaker, Budget, StopSignal
 from vlsbench.engine._ledger import Call, Ledger
@@ -104,6 +104,19 @@ class Context(Protocol):
         """Ask the probes, in turn; one that gets no answer says nothing."""
 
 
+class Probe(NamedTuple):
+    """A harmless question that finds out what a model takes, before anything is bought."""
+
+    model: ChatModel | None
+    ask: Callable[[Context], Awaitable[object]]
+
+    @classmethod
+    def plain(cls, model: ChatModel, params: Params, system: str = "") -> Probe:
+        """Return a question that is asked as others will be."""
+        request = Request("Is a kettle hot after it has boiled?", (), system, params)
+        return cls(model, lambda ctx: ctx.call(PROBE, model, request))
+
+
 class RunContext(Context):
     """A run's parts, where its ledger is."""
 
@@ -114,9 +127,9 @@ class RunContext(Context):
         budget: Budget,
         signal: StopSignal,
         tally: Tally,
-        probes: Sequence[Callable[[RunContext], Awaitable[object]]] = (),
+        probes: Sequence[Probe] = (),
     ) -> None:
-        """Gather a run's parts; probes are asked before anything is bought, as `PROBE`."""
+        """Gather a run's parts; probes go to models of which it is not known what they take."""
         self.ledger = ledger
         self.signal = signal
         self.tally = tally
@@ -133,7 +146,8 @@ class RunContext(Context):
         self._learning = asyncio.Lock()
         self._threads = asyncio.Semaphore(IN_THREADS)
         self._noted = set(ledger.notes())
-        self._probes = list(probes)
+        adapted = ((getattr(probe.model, "adapted", None), probe.ask) for probe in probes)
+        self._probes = [ask for ways, ask in adapted if ways and ways.learns]
         self._probing = asyncio.Lock()
 
     def epoch(self, record: str, stage: str) -> int:

@@ -22,7 +22,7 @@ from vlsbench.config import Connection, Limits
 from vlsbench.engine._batch_rows import describe, read_batches
 from vlsbench.engine._batches import Batches
 from vlsbench.engine._budget import Budget, StopSignal
-from vlsbench.engine._context import Record, RunContext, Stage, Tally
+from vlsbench.engine._context import Probe, Record, RunContext, Stage, Tally
 from vlsbench.engine._executor import Executor, open_executor
 from vlsbench.engine._flow import run_flow
 from vlsbench.engine._ledger import Ledger, Outcome
@@ -118,8 +118,7 @@ class Job:
     reuse: Sequence[Path] | None = None
     """Other runs whose answers may be reused, beside those next to this one; None reuses none."""
     progress: bool = True
-    probes: Sequence[Callable[[RunContext], Awaitable[object]]] = ()
-    """Harmless questions that are asked before anything is bought."""
+    probes: Sequence[Probe] = ()
     prepare: Callable[[], None] = field(default=lambda: None)
     """What takes long and need not happen where nothing is open: loading embeddings."""
 

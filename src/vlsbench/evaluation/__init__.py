@@ -67,6 +67,8 @@ from vlsbench.evaluation._summary import REPORT as REPORT
 from vlsbench.evaluation._summary import SUMMARY as SUMMARY
 from vlsbench.evaluation._summary import Group as Group
 from vlsbench.evaluation._summary import Summary as Summary
+from vlsbench.evaluation._summary import commonest_words as commonest_words
 from vlsbench.evaluation._summary import groups_of as groups_of
 from vlsbench.evaluation._summary import read_run as read_run
 from vlsbench.evaluation._summary import read_summary as read_summary
+from vlsbench.evaluation._summary import words_notes as words_notes

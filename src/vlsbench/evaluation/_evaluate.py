@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial, update_wrapper
@@ -81,6 +82,11 @@ class Evaluation:
         rates = [f"{name} {within(r.rate, r.low, r.high)} (n={r.n:,})" for name, r in found.items()]
         what = f"{one.model} on {one.bench}, {one.view} view"
         return f"<Evaluation in {self.folder}: {what}; {', '.join(rates) or 'nothing scored'}>"
+
+    @property
+    def scored(self) -> int:
+        """How many answers have a label."""
+        return sum(group.scored for group in self.summary.groups)
 
     def _repr_html_(self) -> str:
         return framed(self.report)
@@ -240,7 +246,7 @@ def _carried_out(planned: Callable[P, EvaluationPlan]) -> Callable[P, Evaluation
         """Run a model over a benchmark, judge its replies, and write what was found.
 
         The same arguments resume the same run; no call is paid for twice. See `plan` for the
-        arguments.
+        arguments. What is assumed of the set comes as warnings, before anything is asked.
 
         Returns:
             The folder, the summary, and why the run stopped early if it did.
@@ -251,7 +257,10 @@ def _carried_out(planned: Callable[P, EvaluationPlan]) -> Callable[P, Evaluation
             LedgerError: The disk cannot be written.
             VlsbenchError: Anything else that the caller can mend.
         """
-        return execute(planned(*given, **settings))
+        made = planned(*given, **settings)
+        for said in made.warnings() if made.estimate else ():
+            warnings.warn(said, stacklevel=3)
+        return execute(made)
 
     update_wrapper(evaluate, planned, assigned=())
     return evaluate

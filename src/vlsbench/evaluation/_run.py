@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vlsbench import __version__
 from vlsbench.config import Connection
 from vlsbench.engine import (
-    PROBE,
     Barrier,
-    Context,
     CostBudget,
     Flow,
     Job,
     Ledger,
     Outcome,
+    Probe,
     RunContext,
 )
 from vlsbench.evaluation._calibrated import CALIBRATION
@@ -46,18 +44,17 @@ from vlsbench.judge import (
     JudgeStage,
     Judging,
     Label,
-    Question,
     Rubric,
     Unscored,
     Vote,
-    ask_judge,
     members,
     panel_of,
+    probes_of,
     rubric_of,
 )
-from vlsbench.models import ChatModel, Price, RecordedReplies, Reply, Request
+from vlsbench.models import ChatModel, Price, RecordedReplies
 from vlsbench.pages import counted
-from vlsbench.pairs import Pair, Swapper
+from vlsbench.pairs import Swapper
 from vlsbench.registry import is_simulated
 from vlsbench.tables import RowWriter
 
@@ -85,13 +82,6 @@ GUARD_NOTE = (
     "{} is a guard: it says whether a reply is safe, not whether it warns or, but for guards with "
     "a refusal line, refuses. What it calls safe may be plain help in which it sees no harm."
 )
-HARMLESS = Pair(
-    id="probe",
-    query="How do I clean a toaster?",
-    harmful=False,
-    description="Unplug it, let it cool, and shake out the crumbs.",
-)
-"""What the judge is asked about before anything is bought."""
 STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
 
 
@@ -205,7 +195,10 @@ class EvaluationPlan:
             left_out=self.selection.all_left_out,
             reuse=self.output.reuse,
             progress=self.output.progress,
-            probes=self._probes(),
+            probes=(
+                Probe.plain(self.target, self.shown.params, self.shown.system),
+                *probes_of(self.judge),
+            ),
         )
 
     def _last(self) -> Iterator[Barrier]:
@@ -219,21 +212,6 @@ class EvaluationPlan:
             await settle_by_errors(ctx, kinds, self.rubric)
 
         yield settle
-
-    def _probes(self) -> list[Callable[[Context], Awaitable[object]]]:
-        """Return the question to the target and the one to the judge, where they are on servers."""
-        shown, target = self.shown, self.target
-        plain = Request("Is a kettle hot after it has boiled?", (), shown.system, shown.params)
-        question = Question(HARMLESS, HARMLESS.query, reply=Reply(HARMLESS.description))
-        asked: tuple[tuple[ChatModel | None, Callable[[Context], Awaitable[object]]], ...] = (
-            (target, lambda ctx: ctx.call(PROBE, target, plain)),
-            *(
-                (one.model, partial(ask_judge, one, question, role=PROBE))
-                for one in members(self.judge)
-            ),
-        )
-        adapted = ((getattr(model, "adapted", None), ask) for model, ask in asked)
-        return [ask for ways, ask in adapted if ways and ways.learns]
 
     @property
     def found(self) -> Mapping[str, object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -211,6 +211,24 @@ def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tupl
     return folder, summary
 
 
+def commonest_words(said: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return reason → what was said of the most that are unscored for it, if anything was.
+
+    Args:
+        said: The reason, and what was said, of each.
+    """
+    found: dict[str, str] = {}
+    counts = Counter((reason, one_line(words)[:WORDS]) for reason, words in said)
+    for (reason, words), _ in counts.most_common():
+        found.setdefault(reason, words)
+    return {reason: words for reason, words in sorted(found.items()) if words}
+
+
+def words_notes(said: Mapping[str, str]) -> Iterator[str]:
+    """Say why things are unscored, in the commonest words."""
+    return (f"{reason}, most often: {words}" for reason, words in said.items())
+
+
 class _Key(NamedTuple):
     """What the groups of a summary are made by."""
 
@@ -245,7 +263,7 @@ class Counts:
         self._numbers = array("l")
         """Of key, end and cluster, for one answer after the other."""
         self._draws = Draws(samples, rubric) if samples > 1 or repeats > 1 else None
-        self._said: dict[str, Counter[str]] = {}
+        self._said: Counter[tuple[str, str]] = Counter()
 
     @property
     def rows(self) -> int:
@@ -264,9 +282,8 @@ class Counts:
         self._numbers.append(self._keys.setdefault(key, len(self._keys)))
         self._numbers.append(self._ends.setdefault(end, len(self._ends)))
         self._numbers.append(self._clusters.setdefault(row.cluster, len(self._clusters)))
-        if label == Label.UNSCORED:
-            words = self._said.setdefault(row.unscored_reason, Counter())
-            words[one_line(row.explanation)[:WORDS]] += 1
+        if not is_scored(label):
+            self._said[row.unscored_reason or label, one_line(row.explanation)[:WORDS]] += 1
 
     def _merged(self, names: Mapping[_Key, str]) -> tuple[Group, ...]:
         members: dict[tuple[bool, str], list[int]] = {}
@@ -299,9 +316,8 @@ class Counts:
         )
 
     def unscored_words(self) -> dict[str, str]:
-        """Return what was said of the most unscored pairs, by reason; nothing said is left out."""
-        commonest = {reason: words.most_common(1) for reason, words in sorted(self._said.items())}
-        return {reason: words for reason, [(words, _)] in commonest.items() if words}
+        """Return what was said of the most unscored pairs, by reason."""
+        return commonest_words(self._said.elements())
 
     def languages(self, of: Literal["query", "reply"]) -> tuple[Group, ...]:
         """Return the languages of the queries or the replies; none unless there are several."""

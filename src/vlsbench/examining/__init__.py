@@ -1,6 +1,7 @@
 """Examine a judge: what it does on cases whose truth is known."""
 
 from vlsbench.examining._card import CARD as CARD
+from vlsbench.examining._card import CASES as CASES
 from vlsbench.examining._card import PAGE as PAGE
 from vlsbench.examining._card import VIEW as VIEW
 from vlsbench.examining._card import ExaminationPlan as ExaminationPlan

@@ -16,7 +16,15 @@ from vlsbench.auditing.judged import total
 from vlsbench.config import Budget, Connection, Option, Sample
 from vlsbench.engine import CostBudget, Ledger, check_same_run, run_async, write_or_stop
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import EvaluationPlan, Output, reopen_unscored, spend_by_role, tag_of
+from vlsbench.evaluation import (
+    EvaluationPlan,
+    Output,
+    commonest_words,
+    reopen_unscored,
+    spend_by_role,
+    tag_of,
+    words_notes,
+)
 from vlsbench.evaluation import plan as plan_evaluation
 from vlsbench.examining._cases import REWORDED, Planted, planted
 from vlsbench.examining._figures import SCHEMA, JudgeCard, Judged, preference, probes
@@ -215,7 +223,7 @@ def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str) -> JudgeCard:
                 Judged(case, label, reason, str(said.get("explanation", "")), asked.rubric)
             )
     spend, served_by = spend_by_role(ledger)
-    calls, _, cost = total(row for row in spend if row.role == "judge")
+    calls, _, cost = total(row for row in spend if row.role != "target")
     card = JudgeCard(
         schema=SCHEMA,
         vlsbench=__version__,
@@ -234,7 +242,8 @@ def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str) -> JudgeCard:
         calls=calls,
         cost=cost,
     )
-    card = replace(card, notes=(*_notes(plan, card), *ledger.notes()))
+    whys = commonest_words((one.reason, one.explanation) for one in found if not one.label)
+    card = replace(card, notes=(*_notes(plan, card), *words_notes(whys), *ledger.notes()))
     write_json(card, asked.folder / CARD)
     write_jsonl((one.row() for one in found), asked.folder / CASES)
     card_page(card).write(asked.folder / PAGE)

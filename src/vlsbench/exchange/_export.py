@@ -22,7 +22,7 @@ from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.evaluation import Selection
 from vlsbench.files import whole_file, whole_folder, write_jsonl, write_text
 from vlsbench.models import Params
-from vlsbench.pairs import ImageData, Pair, PairSet, Shown, Swapper, View, show
+from vlsbench.pairs import ImageData, ImageError, Pair, PairSet, Shown, Swapper, View, show
 from vlsbench.text import slug, storable
 
 METADATA = "metadata.jsonl"
@@ -68,6 +68,8 @@ class Exported:
     pairs: int
     name: str
     """What the set is called there."""
+    left_out: tuple[BadRow, ...] = ()
+    """Pairs whose images cannot be shown."""
 
 
 def export(
@@ -106,8 +108,10 @@ def export(
                 _write_task(rows, folder, name, out.absolute())
             case Format.VLMEVALKIT:
                 _write_tsv(rows, folder / f"{name}.tsv")
+        if len(rows.bad) == len(selection):
+            raise BadRows(pairs.name, rows.bad, rest=False)
     file = out / f"{name}.tsv" if format is Format.VLMEVALKIT else out
-    return Exported(file, len(selection), name)
+    return Exported(file, len(selection) - len(rows.bad), name, tuple(rows.bad))
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,8 @@ class _Rows:
     selection: Selection
     view: View
     swapper: Swapper | None
+    bad: list[BadRow] = field(default_factory=list)
+    """Pairs that turned out not to be readable."""
 
     def shown(self) -> Iterator[tuple[Pair, Shown]]:
         """Yield each pair with what is shown of it."""
@@ -129,7 +135,12 @@ class _Rows:
         for pair, shown in self.shown():
             told = {name: getattr(pair, name) for name in names}
             told |= {"query": shown.text}
-            yield record(told), [image.read().portable for image in shown.images]
+            try:
+                images = [image.read().portable for image in shown.images]
+            except ImageError as error:
+                self.bad.append(BadRow(self.selection.pairs.name, pair.id, str(error)))
+                continue
+            yield record(told), images
 
 
 def _write_jsonl(rows: _Rows, folder: Path) -> None:

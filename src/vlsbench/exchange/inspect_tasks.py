@@ -7,6 +7,7 @@ Inspect finds this module through the entry point `inspect_ai` and registers `vl
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,10 @@ from vlsbench.models import (
     Request,
     read_inspect_output,
 )
-from vlsbench.pairs import ImageData, Pair, Swapper, View, show
+from vlsbench.pairs import ImageData, ImageError, Pair, Swapper, View, show
+
+UNREADABLE = "vlsbench_unreadable"
+"""Key of a sample's metadata: why its images cannot be shown."""
 
 
 @contextmanager
@@ -140,6 +144,8 @@ def safety(
     )
     selection = Selection(told.open(), sample)
     shower = _Shower(seen, selection.check(seen, asked))
+    for said in selection.assumptions(seen):
+        logging.getLogger(__name__).warning(said)
     pairs = {pair.id: pair for pair in selection}
     params = Params()
     return Task(
@@ -183,7 +189,12 @@ def _with_images(pairs: Mapping[str, Pair], shower: _Shower) -> Solver:
     @solver(name="with_images")
     def with_images() -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
-            images = await asyncio.to_thread(shower.images, pairs[str(state.sample_id)])
+            try:
+                images = await asyncio.to_thread(shower.images, pairs[str(state.sample_id)])
+            except ImageError as error:
+                state.metadata[UNREADABLE] = str(error)
+                state.completed = True  # the model is not asked
+                return state
             content: list[Content] = [
                 ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
                 for image in images
@@ -210,6 +221,8 @@ def _verdicts(pairs: Mapping[str, Pair], shower: _Shower, judge: Judge, rubric: 
     def verdicts() -> Scorer:
         async def score(state: TaskState, target: Target) -> Score:
             pair = pairs[str(state.sample_id)]
+            if why := state.metadata.get(UNREADABLE):
+                return _score(pair, Verdict(Label.UNSCORED, why, Unscored.IMAGE_UNREADABLE), labels)
             try:
                 reply = read_inspect_output(state.output)
             except CallFailed as failed:

@@ -17,6 +17,7 @@ from vlsbench.auditing.judged import (
     head,
     part_figures,
     total,
+    unread,
 )
 from vlsbench.config import Budget, Connection, Data, Option, Sample
 from vlsbench.engine import CostBudget, Ledger
@@ -179,7 +180,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
     # A pair without an image is judged whole by its text.
     rows = [_whole(row) if verdict is Part.PAIR else row for row in asked]
     spend, served_by = spend_by_role(ledger)
-    calls, reused, cost = total(row for row in spend if row.role == "judge")
+    calls, reused, cost = total(spend)
     missed = (row for row in rows if row.harmful and row.pattern == "SSS")
     summary = GuardSummary(
         *head(SCHEMA, bench.selection.pairs),
@@ -206,7 +207,8 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
         categories=tuple(categories(rows, verdict, parts)),
         misses=tuple(islice(missed, plan.output.gallery)),
     )
-    summary = replace(summary, notes=(*_notes(summary, parts), *ledger.notes()))
+    said = (*_notes(summary, parts), *unread(asked), *plan.warnings(), *ledger.notes())
+    summary = replace(summary, notes=said)
     write_json(summary, plan.folder / SUMMARY)
     write_jsonl((asdict(row) for row in asked), plan.folder / PAIRS)
     guard_page(summary).write(plan.folder / REPORT)

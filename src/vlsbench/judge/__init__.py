@@ -50,6 +50,7 @@ from vlsbench.judge._stage import Case as Case
 from vlsbench.judge._stage import JudgeStage as JudgeStage
 from vlsbench.judge._stage import ask_judge as ask_judge
 from vlsbench.judge._stage import decide as decide
+from vlsbench.judge._stage import probes_of as probes_of
 from vlsbench.judge._strings import STRINGS as STRINGS
 from vlsbench.judge._strings import match_strings as match_strings
 from vlsbench.judge._verdict import Label as Label

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from vlsbench.engine import PROBE, Context, Keep, Record, Result
+from vlsbench.engine import PROBE, Context, Keep, Probe, Record, Result
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import Caller
 from vlsbench.judge._function import wrong_label
-from vlsbench.judge._judge import Judge, Question, rubric_of
+from vlsbench.judge._judge import Judge, Part, Question, rubric_of
 from vlsbench.judge._panel import members
 from vlsbench.judge._verdict import Label, Verdict, verdict_without_judge
 from vlsbench.models import ChatModel, Finish, Reply, Request, call_key
+from vlsbench.pairs import Pair
 from vlsbench.registry import guarded
+
+HARMLESS = Pair(
+    id="probe",
+    query="How do I clean a toaster?",
+    harmful=False,
+    description="Unplug it, let it cool, and shake out the crumbs.",
+)
+"""What a judge is asked about before anything is bought."""
 
 
 async def ask_judge(
@@ -48,6 +58,22 @@ async def ask_judge(
                 "prompt."
             )
     return verdict, tuple(calls)
+
+
+def probes_of(judge: Judge, *, of_replies: bool = True) -> list[Probe]:
+    """Return the questions to a judge's models that find out what they take.
+
+    Args:
+        judge: Whoever decides.
+        of_replies: Whether it is to judge replies, or material.
+    """
+    reply = Reply(HARMLESS.description) if of_replies else None
+    question = Question(HARMLESS, HARMLESS.query, reply=reply, part=Part.TEXT)
+    return [
+        Probe(one.model, partial(ask_judge, one, question, role=PROBE))
+        for one in members(judge)
+        if of_replies or Part.TEXT in getattr(one, "parts", (Part.TEXT,))
+    ]
 
 
 async def decide(

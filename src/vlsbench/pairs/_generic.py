@@ -57,15 +57,13 @@ RELEASE = "release.json"
 """Marks a folder that `vlsbench release` wrote: its pairs are in `data/`."""
 FORMS = (".jsonl", ".csv", ".parquet", ".json", ".arrow")
 """Of files, as `form_of` tells them."""
-SPLITS = ("data", "train", "test", "validation", "val")
-"""Folders in a folder that may hold its set."""
 LOOKED_AT = 1000
 """Rows whose unused columns are looked at."""
 DISK = "state.json"
 """Marks a folder that `datasets.save_to_disk` wrote."""
 ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", DISK, RELEASE, "card.json")
 """Say something about a set."""
-_SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}")
+_SHARD = re.compile(r"(?:(.+?)[-_.])?\d+(?:-of-\d+)?(?:-[0-9a-f]{8,}[\w.-]*)?")
 _IMAGE_NAME = re.compile(r"\S.*\.(?:png|jpe?g|gif|webp|bmp|tiff?|avif|heic)", re.IGNORECASE)
 _TRUTH = {
     "true": True, "1": True, "yes": True, "harmful": True, "unsafe": True,
@@ -142,26 +140,32 @@ def _files(path: Path) -> list[Path]:
             )
         return [path]
     if not path.is_dir():
-        # One of several splits, as `_one_split` asks for it.
-        if split := sorted(path.parent.glob(f"{escape(path.name)}-*-of-*.parquet")):
-            return split
+        # One of several sets in a folder, as `_in_folder` asks for it.
+        beside = path.parent.glob(f"{escape(path.name)}*")
+        if shards := sorted(p for p in beside if form_of(p) in FORMS and _set_of(p) == path.name):
+            return shards
         raise VlsbenchError(unreadable(path, FileNotFoundError()))
     if found := _in_folder(path):
         return found
-    within = {split: files for split in SPLITS if (files := _in_folder(path / split))}
+    below = (p for p in (*path.glob("*"), *path.glob("*/*")) if p.is_dir() and p.name[0] != ".")
+    within = {folder: files for folder in sorted(below) if (files := _in_folder(folder))}
     if len(within) == 1:
         return next(iter(within.values()))
     what = "no metadata.jsonl, .csv or .parquet file"
     if within:
-        what = "several sets (name one folder): " + ", ".join(f"{path / one}" for one in within)
+        what = f"several sets (name one folder): {', '.join(map(str, [*within][:8]))}"
     raise VlsbenchError(f"{path} holds {what}")
 
 
 def _in_folder(path: Path) -> list[Path]:
-    """Return the files of the set in a folder; empty where it holds none."""
+    """Return the files of the set in a folder; empty where it holds none.
+
+    Raises:
+        VlsbenchError: It holds several; read together they would be a set that nobody published.
+    """
     if (path / DISK).is_file():
         return sorted(path.glob("*.arrow"))
-    inside = sorted(p for p in path.glob("*") if p.is_file() and form_of(p) in FORMS)
+    inside = sorted(p for p in path.glob("*") if form_of(p) in FORMS and p.is_file())
     for form in FORMS[:3]:
         if stated := [p for p in inside if p.name.startswith("metadata.") and form_of(p) == form]:
             return stated[:1]
@@ -169,27 +173,25 @@ def _in_folder(path: Path) -> list[Path]:
     if shards and (path / RELEASE).is_file():
         # What else lies in a release, its provenance say, is no set; its splits are one.
         return shards
-    _one_split(path, shards)
-    found = [p for p in inside if form_of(p) in (".jsonl", ".csv")]
-    if shards and not found:
-        return shards
+    found = [*shards, *(p for p in inside if form_of(p) in (".jsonl", ".csv"))]
     found = found or [p for p in inside if form_of(p) == ".json" and p.name not in ABOUT]
-    if len(found) + bool(shards) > 1:
+    sets: dict[tuple[str, str], list[Path]] = {}
+    for file in found:
+        sets.setdefault((_set_of(file), form_of(file)), []).append(file)
+    if len(sets) > 1:
+        names = [p.name if not more else name for (name, _), (p, *more) in sets.items()]
+        one = found[0].parent / names[-1]
         raise VlsbenchError(
-            f"{path} holds several sets (name one file): "
-            f"{', '.join(p.name for p in (*found, *shards)[:8])}"
+            f"{path} holds several sets ({', '.join(names[:8])}): name one, such as {one}"
         )
     return found
 
 
-def _one_split(path: Path, shards: list[Path]) -> None:
-    """Refuse shards of several splits: read together they would be a set that nobody published."""
-    splits = {found[1]: file.parent for file in shards if (found := _SHARD.fullmatch(file.stem))}
-    if len(splits) > 1:
-        one, folder = next(reversed(splits.items()))
-        raise VlsbenchError(
-            f"{path} holds the splits {', '.join(splits)}: name one, such as {folder / one}"
-        )
+def _set_of(file: Path) -> str:
+    """Return what a file is called without its ending and the number of a shard."""
+    stem = Path(file.stem).stem if file.suffix.lower() in PACKED else file.stem
+    shard = _SHARD.fullmatch(stem)
+    return (shard[1] or "") if shard else stem
 
 
 class _Found:

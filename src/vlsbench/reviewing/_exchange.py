@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader
 
 from vlsbench.calibrating import LabelStudioAnnotation
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.files import whole_file, write_csv, write_jsonl, write_text
-from vlsbench.pairs import DROP_COLUMNS, Pair
+from vlsbench.pairs import DROP_COLUMNS, ImageError, Pair
 from vlsbench.reviewing._decide import Fate
 from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._verdicts import (
@@ -133,38 +133,58 @@ def labelling_config() -> str:
     return environment.get_template(CONFIG).render(answers=list(Answer), codes=CODES) + "\n"
 
 
-def export_tasks(review: Review, out: Path) -> Path:
-    """Write a review's pairs as tasks, images within; return the path of the interface beside.
+class Tasks(NamedTuple):
+    """What was written for Label Studio."""
+
+    config: Path
+    """Its labelling interface."""
+    written: int
+    bad: tuple[BadRow, ...]
+    """Pairs that no task can show."""
+
+
+def export_tasks(review: Review, out: Path) -> Tasks:
+    """Write a review's pairs as tasks, images within, and the labelling interface beside.
 
     Raises:
-        VlsbenchError: An image cannot be read, a pair has several, or the disk cannot be written.
+        BadRows: No task can show any of the pairs.
+        VlsbenchError: The disk cannot be written.
     """
     config = out.with_name(CONFIG)
+    bad: list[BadRow] = []
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(out) as part, open(part, "w", encoding="utf-8") as file:
             # One task at a time: the images of a large set need not fit the memory.
-            for number, pair in enumerate(review.pairs):
-                if len(pair.images) > 1:
-                    raise VlsbenchError(
-                        f"{pair.id} has {len(pair.images)} images: a task shows one"
-                    )
-                image = pair.images[0].read().portable
-                category = " / ".join(filter(None, (pair.category, pair.subcategory)))
-                data = {
-                    "id": pair.id,
-                    "shown": review.shown(pair.id) or "",
-                    "query": pair.query,
-                    "category": category or "–",
-                    "image": f"data:{image.mime};base64,{image.base64.decode()}",
-                }
-                file.write("[\n" if number == 0 else ",\n")
-                file.write(json.dumps({"data": data}))
+            written = 0
+            for pair in review.pairs:
+                try:
+                    task = json.dumps({"data": _task(pair, review.shown(pair.id))})
+                except ImageError as error:
+                    bad.append(BadRow(review.bench, pair.id, str(error)))
+                    continue
+                file.write(f"{',' if written else '['}\n{task}")
+                written += 1
+            if not written:
+                raise BadRows(review.bench, bad, rest=False)
             file.write("\n]\n")
         write_text(labelling_config(), config)
     except OSError as error:
         raise VlsbenchError(f"cannot write {out}: {error.strerror}") from None
-    return config
+    return Tasks(config, written, tuple(bad))
+
+
+def _task(pair: Pair, shown: str | None) -> dict[str, str]:
+    if len(pair.images) > 1:
+        raise ImageError(f"{pair.id} has {len(pair.images)} images: a task shows one")
+    image = pair.images[0].read().portable
+    return {
+        "id": pair.id,
+        "shown": shown or "",
+        "query": pair.query,
+        "category": " / ".join(filter(None, (pair.category, pair.subcategory))) or "–",
+        "image": f"data:{image.mime};base64,{image.base64.decode()}",
+    }
 
 
 @dataclass(frozen=True, slots=True)

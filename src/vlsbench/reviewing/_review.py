@@ -13,7 +13,7 @@ from pathlib import Path
 from vlsbench.config import Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
-from vlsbench.pairs import Image, ImageData, Pair, PairSet, View
+from vlsbench.pairs import Image, ImageData, ImageError, Pair, PairSet, View
 from vlsbench.reviewing._decide import (
     Decision,
     Fate,
@@ -168,7 +168,7 @@ class Review:
     # What is shown.
 
     def screen(self, person: str, role: Role) -> Screen | None:
-        """Return what a person is shown next, None where nothing is left. Raises `ImageError`."""
+        """Return what a person is shown next, None where nothing is left that can be shown."""
         if role is Role.ADJUDICATOR:
             return self._dispute(person)
         done: dict[str, set[str]] = {}
@@ -176,8 +176,8 @@ class Review:
             done.setdefault(row.pair, set()).add(row.step)
         for number, pair in enumerate(self.pairs):
             left = [step for step in STEPS if step not in done.get(pair.id, ())]
-            if left:
-                return Screen(number, left[0], pair, *self._show(pair), asked(pair, left[0]))
+            if left and (seen := self._show(pair)):
+                return Screen(number, left[0], pair, *seen, asked(pair, left[0]))
         return None
 
     def _dispute(self, person: str) -> Screen | None:
@@ -187,18 +187,24 @@ class Review:
                 continue
             said = [verdict for verdict in verdicts if verdict.pair == decision.pair]
             mine = {q for v in said if v.person == person for q in v.answers}
-            if left := tuple(question for question in decision.disputed if question not in mine):
+            pair = self.pairs[number]
+            left = tuple(question for question in decision.disputed if question not in mine)
+            if left and (seen := self._show(pair)):
                 others = [v for v in said if v.role is Role.REVIEWER and v.complete]
                 # By a digest of the pair too, so that a letter is not the same person throughout.
                 others.sort(key=lambda v: hashlib.sha256(f"{v.pair}\0{v.person}".encode()).digest())
-                pair = self.pairs[number]
-                seen = self._show(pair)
                 return Screen(number, Step.ADJUDICATION, pair, *seen, left, tuple(others))
         return None
 
-    def _show(self, pair: Pair) -> tuple[tuple[str, ...], str]:
-        """Return the digests of a pair's images, and that of all that a person sees of it."""
-        images = tuple(image.read().sha256 for image in pair.images)
+    def _show(self, pair: Pair) -> tuple[tuple[str, ...], str] | None:
+        """Return the digests of a pair's images, and that of all that a person sees of it.
+
+        None where an image can no longer be read.
+        """
+        try:
+            images = tuple(image.read().sha256 for image in pair.images)
+        except ImageError:
+            return None
         self._images |= zip(images, pair.images, strict=True)
         # A verdict counts for nothing else than what was shown.
         seen = [pair.query, pair.category, pair.subcategory, list(images)]
@@ -212,7 +218,7 @@ class Review:
         return data if data and data.sha256 == sha256 else None
 
     def shown(self, id: str) -> str | None:
-        """Return the digest of what people see of a pair; None where it is not in the review."""
+        """Return the digest of what people see of a pair; None where they see nothing of it."""
         if id in self._by_id and id not in self._digests:
             self._show(self._by_id[id])
         return self._digests.get(id)

@@ -15,7 +15,7 @@ from vlsbench.aligning.data._rows import TrainingSet
 from vlsbench.aligning.data._sets import TRAINING_SETS
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.files import whole_file
-from vlsbench.pairs import MissingFile, ParquetImage, Pin, fetch, read_pin
+from vlsbench.pairs import ImageError, MissingFile, ParquetImage, Pin, fetch, read_pin
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,10 @@ def unpack(rows: Sequence[Row], folder: Path) -> list[Row]:
 def _unpacked(image: object, folder: Path) -> object:
     if not isinstance(image, ParquetImage):
         return image
-    data = image.read()
+    try:
+        data = image.read()
+    except ImageError:  # said of all that are bad, once all are known
+        return image
     path = folder / data.sha256[:2] / data.sha256
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

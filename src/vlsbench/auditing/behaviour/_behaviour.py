@@ -35,6 +35,7 @@ from vlsbench.evaluation import (
     execute,
     read_pairs,
     read_summary,
+    words_notes,
 )
 from vlsbench.files import write_json
 from vlsbench.pairs import View
@@ -145,7 +146,12 @@ def _conclude(
         cost=cost,
         comprehension=_understood(mine, checked) if checked else None,
     )
-    return replace(found, notes=tuple(_notes(found, first.notes)))
+    whys = (
+        f"{done.summary.bench}, view {view}: {why}"
+        for (_, view), done in runs.items()
+        for why in words_notes(done.summary.unscored_words)
+    )
+    return replace(found, notes=(*_notes(found, first.notes), *whys))
 
 
 def _notes(found: Behaviour, of_runs: tuple[str, ...]) -> Iterator[str]:

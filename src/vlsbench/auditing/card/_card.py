@@ -148,15 +148,17 @@ class Card(Head):
         return by_overlap or (self.judged.leak if self.judged else None)
 
     @property
-    def measured(self) -> bool:
-        """Whether there is a figure at all: of some pair by some measure."""
+    def unmeasured(self) -> tuple[Measure, ...]:
+        """The measures that were run and give no figure of any pair."""
         groups = (self.overlap.group, self.overlap.benign) if self.overlap else ()
         judged = (self.judged.group, self.judged.benign) if self.judged else ()
-        return (
-            any(group and group.topic.n for group in groups)
-            or any(part.harmful.n for group in judged if group for part in group.parts)
-            or any(view.safety.n for view in (self.behaviour.views if self.behaviour else ()))
-        )
+        views = self.behaviour.views if self.behaviour else ()
+        figures = {
+            Measure.OVERLAP: (group.topic.n for group in groups if group),
+            Measure.JUDGED: (part.harmful.n for one in judged if one for part in one.parts),
+            Measure.BEHAVIOUR: (view.safety.n for view in views),
+        }
+        return tuple(measure for measure in self.measures if not any(figures[measure]))
 
     @property
     def simulated(self) -> bool:

@@ -15,6 +15,7 @@ from vlsbench.auditing.judged._figures import JudgedPair as JudgedPair
 from vlsbench.auditing.judged._figures import PartFigures as PartFigures
 from vlsbench.auditing.judged._figures import part_figures as part_figures
 from vlsbench.auditing.judged._figures import read_judged as read_judged
+from vlsbench.auditing.judged._figures import unread as unread
 from vlsbench.auditing.judged._judged import JUDGED as JUDGED
 from vlsbench.auditing.judged._judged import JUDGED_PAIRS as JUDGED_PAIRS
 from vlsbench.auditing.judged._judged import carry_out as carry_out

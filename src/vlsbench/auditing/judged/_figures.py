@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from vlsbench.auditing.judged._prevalence import (
     sensitivity,
 )
 from vlsbench.errors import BadRow
+from vlsbench.evaluation import commonest_words, words_notes
 from vlsbench.judge import Part
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_rate, effective_size, numbered
@@ -67,6 +68,12 @@ class JudgedPair(MeasuredPair):
         """Three letters, S or U, for text, image and pair; None where one is missing."""
         labels = [self.harmful_by(part) for part in Part]
         return None if None in labels else "".join("U" if label else "S" for label in labels)
+
+
+def unread(pairs: Iterable[JudgedPair]) -> Iterator[str]:
+    """Say why parts of pairs are unscored, in the commonest words."""
+    findings = (one for pair in pairs for one in pair.findings if one.harmful is None)
+    return words_notes(commonest_words((one.reason, one.explanation) for one in findings))
 
 
 @dataclass(frozen=True, slots=True)

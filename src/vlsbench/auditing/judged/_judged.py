@@ -22,6 +22,7 @@ from vlsbench.auditing.judged._figures import (
     harmful_pairs,
     part_figures,
     pattern_rates,
+    unread,
 )
 from vlsbench.auditing.judged._plan import STAGE, UNSCORED, JudgedPlan, tag_of
 from vlsbench.engine import Ledger, check_same_run, run_async, write_or_stop
@@ -86,7 +87,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
     pool, parts = Controls(benign, positive), bench.parts
     leaking = [row for row in harmful_pairs(harmful, parts) if row.harmful_by(Part.TEXT)]
     spend, served_by = spend_by_role(ledger)
-    calls, reused, cost = total(row for row in spend if row.role == "judge")
+    calls, reused, cost = total(spend)
     found = Judged(
         *head(SCHEMA, bench.selection.pairs),
         run=plan.folder.name,
@@ -127,7 +128,8 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
         benign=group_figures("benign", own, pool, parts) if own else None,
         sensitivity=pool.sensitivity(harmful_pairs(harmful, parts)),
     )
-    found = replace(found, notes=tuple(_notes(found)))
+    whys = unread(row for of_set in rows.values() for row in of_set)
+    found = replace(found, notes=(*_notes(found), *whys, *ledger.notes()))
     write_json(found, plan.folder / JUDGED)
     lines = (asdict(row) for of_set in rows.values() for row in of_set)
     write_jsonl(lines, plan.folder / JUDGED_PAIRS)

@@ -27,7 +27,7 @@ from vlsbench.engine import (
 )
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import RUNS, Output, Selection, run_id, tokens_of_images
-from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored
+from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored, probes_of
 from vlsbench.models import Price, Usage, expected_price, price_of, text_tokens
 from vlsbench.pairs import ImageData, ImageError, Pair, PairSet, View, image_faults
 
@@ -181,6 +181,11 @@ class JudgedPlan:
                 cost=price.cost(Usage(tokens, len(still) * ANSWER_TOKENS)) if price else None,
             )
 
+    def warnings(self) -> Iterator[str]:
+        """Say what is assumed of the benchmark."""
+        bench = self.sets[0]
+        yield from bench.selection.assumptions(View.FULL if Part.PAIR in bench.parts else View.TEXT)
+
     def cost(self) -> float | None:
         """Estimate what the open questions cost in US dollars; None where the price is unknown."""
         return total_cost(self.expenses())
@@ -209,10 +214,12 @@ class JudgedPlan:
             budget=self.budget,
             connection=self.connection,
             total=self.questions,
+            what="questions",
             tag=tag_of,
             left_out=self.sets[0].selection.all_left_out,
             reuse=self.output.reuse,
             progress=self.output.progress,
+            probes=probes_of(self.judge, of_replies=False),
         )
 
     def records(self) -> Iterator[Record]:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 
-from vlsbench.engine import Context, Keep, Ledger, Quarantine, Record, Result
+from vlsbench.engine import Context, Keep, Ledger, Probe, Quarantine, Record, Result
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models import ChatModel, Finish, Params, Request, call_key
 from vlsbench.pairs import Image, ImageError, Pair, decode
@@ -69,6 +69,7 @@ class CaptionStage:
     def __init__(self, captioner: ChatModel) -> None:
         """Take the model."""
         self._captioner = captioner
+        self.probe = Probe.plain(captioner, PARAMS)
 
     async def run(self, record: Record, ctx: Context) -> Result:
         """Ask once; a refusal, an empty or a filtered answer is no caption."""
