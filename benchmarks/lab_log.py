@@ -23,7 +23,7 @@ from typing import Any
 from aiohttp import web
 
 from vlsbench.engine import Call
-from vlsbench.lab._server import LabServer, Setup
+from vlsbench.lab.server import LabServer, Setup
 
 Log = list[tuple[str, float, float | None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

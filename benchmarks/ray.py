@@ -37,9 +37,9 @@ from vlsbench.engine import (
     StopSignal,
     Tally,
     open_executor,
+    reply_to_json,
     run_flow,
 )
-from vlsbench.engine._ledger import reply_to_json
 from vlsbench.models import Price, Reply, Request, Usage, call_key
 
 WIDTH = 256

@@ -333,11 +333,11 @@ json_values = st.recursive(
     )
 )
 def test_any_row_is_either_read_or_refused(row: dict[str, Any]) -> None:
-    from vlsbench.aligning.data._generic import _row
+    from vlsbench.aligning.data.generic import read_row
     from vlsbench.pairs import Fields, RowError
 
     try:
-        found = list(_row(Fields(row), Path("nowhere")))
+        found = list(read_row(Fields(row), Path("nowhere")))
     except RowError:
         return
     try:

@@ -14,7 +14,7 @@ from tests.grouped import grouped
 from vlsbench import lab
 from vlsbench.auditing import AuditOutput, AuditSettings, expenses, plan_audits
 from vlsbench.auditing.behaviour import BEHAVIOUR, Behaviour, ViewFigures
-from vlsbench.auditing.behaviour._comprehension import PROMPT, PROMPT_VERSION
+from vlsbench.auditing.behaviour.comprehension import PROMPT, PROMPT_VERSION
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import read_summary
 from vlsbench.models import Params

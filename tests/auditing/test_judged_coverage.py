@@ -23,8 +23,8 @@ from vlsbench.auditing.judged import (
     corrected_share,
 )
 from vlsbench.judge import Part
-from vlsbench.lab._judge import HARM, answer
-from vlsbench.lab._task import Rates, read_options
+from vlsbench.lab.judge import HARM, answer
+from vlsbench.lab.task import Rates, read_options
 from vlsbench.stats import Interval, difference_interval
 
 SEEDS = 100

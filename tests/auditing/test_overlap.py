@@ -130,7 +130,7 @@ def test_a_second_audit_needs_no_model_and_says_the_same(
 ) -> None:
     first, _ = measure(MIXED, cache)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr("vlsbench.embed._text.PACKAGE", "no_such_package_of_vlsbench")
+    monkeypatch.setattr("vlsbench.embed.text.PACKAGE", "no_such_package_of_vlsbench")
     second, _ = measure(MIXED, cache)
     assert json.dumps(asdict(second)) == json.dumps(asdict(first))
 
@@ -143,7 +143,7 @@ def altered(change: Callable[[Pair], Pair]) -> PairSet:
 def test_pairs_of_which_nothing_is_said_are_counted_and_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vlsbench.embed._text.PACKAGE", "no_such_package_of_vlsbench")
+    monkeypatch.setattr("vlsbench.embed.text.PACKAGE", "no_such_package_of_vlsbench")
     # There is nothing to embed, so no model is loaded.
     summary, found = measure(
         altered(lambda pair: replace(pair, description="", reason="", meta={})),

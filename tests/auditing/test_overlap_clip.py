@@ -28,9 +28,8 @@ from vlsbench.auditing import (
     shipped,
 )
 from vlsbench.auditing.overlap.background import empty_images
-from vlsbench.embed import Clip
-from vlsbench.embed._clip import Pixels
-from vlsbench.embed._text import Vectors
+from vlsbench.embed import Clip, Vectors
+from vlsbench.embed.clip import Pixels
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import FileImage, ImageData, MadeImage, Pair, PairSet
 

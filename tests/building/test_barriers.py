@@ -25,7 +25,7 @@ from vlsbench.building import (
     near_duplicates,
     over_quota,
 )
-from vlsbench.building._barriers import Embed
+from vlsbench.building.barriers import Embed
 from vlsbench.embed import difference_hash, differing
 from vlsbench.engine import put_blob
 from vlsbench.pairs import ImageData, MadeImage, Pair, PairSet

@@ -12,7 +12,7 @@ from vlsbench import lab
 from vlsbench.building import STAGES
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import fence
-from vlsbench.lab._painter import paint_prompt
+from vlsbench.lab import paint_prompt
 from vlsbench.models import (
     CallFailed,
     Connections,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vlsbench.building import RULES, STAGES
-from vlsbench.building._roles import TaskStage
+from vlsbench.building.roles import TaskStage
 
 PINNED = {
     "elements": ("1", "c23c1bb6b355"),

@@ -13,7 +13,7 @@ import pytest
 from tests.cli.typed import Command
 from vlsbench import lab, load
 from vlsbench.auditing import read_card, read_leaderboard
-from vlsbench.embed._text import PACKAGE
+from vlsbench.embed.text import PACKAGE
 from vlsbench.pairs import read_drop
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

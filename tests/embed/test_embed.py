@@ -24,8 +24,8 @@ from vlsbench.auditing.overlap import Calibration
 from vlsbench.auditing.overlap.calibration import load_calibration
 from vlsbench.auditing.overlap.measure import Reader
 from vlsbench.embed import CachedEmbedder, HttpEmbedder, MiniLM, open_embedder
-from vlsbench.embed._http import parse_vectors
-from vlsbench.embed._text import SHA256
+from vlsbench.embed.http import parse_vectors
+from vlsbench.embed.text import SHA256
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_json
 from vlsbench.models import FatalCall, RetryPolicy

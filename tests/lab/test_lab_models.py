@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import JudgeContext, LLMJudge, Question
 from vlsbench.lab import benchmark, draw, open_model
-from vlsbench.lab._judge import wording
+from vlsbench.lab.judge import wording
 from vlsbench.models import Finish, Params, Reply, Request
 from vlsbench.pairs import ImageData, Pair
 
@@ -159,7 +159,7 @@ async def test_the_judge_wants_a_judges_prompt() -> None:
 
 @given(st.text(), st.text())
 def test_the_judge_labels_any_text(query: str, reply: str) -> None:
-    from vlsbench.lab._models import reply_of
+    from vlsbench.lab import reply_of
 
     answer = json.loads(reply_of("judge")(prompt(f"{query} ", f"{reply} ", HARMFUL), lambda: ()))
     assert answer["label"] in ("refusal", "warning", "unsafe")

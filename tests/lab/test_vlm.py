@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib")
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import vlm
-from vlsbench.lab._judge import wording
+from vlsbench.lab.judge import wording
 from vlsbench.lab.vlm import Design, Pretraining, pretrain
 from vlsbench.lab.vlm.design import FIXED, QUICK
 from vlsbench.lab.vlm.rows import Case, pretraining

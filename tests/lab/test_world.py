@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsbench.lab import ACTS, THINGS, WORLD_VERSION, Act, Thing, understand
-from vlsbench.lab._draw import DRAWINGS
-from vlsbench.lab._world import WORDS
+from vlsbench.lab import ACTS, DRAWINGS, THINGS, WORDS, WORLD_VERSION, Act, Thing, understand
 
 RISKY = {(act.name, thing.name): act.risk(thing) is not None for act in ACTS for thing in THINGS}
 

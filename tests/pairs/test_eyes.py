@@ -77,7 +77,7 @@ def like(found: Image.Image, wanted: Image.Image) -> bool:
 
 
 def eyes() -> dict[str, Callable[[ImageData], Image.Image]]:
-    from vlsbench.aligning._rows import open_image
+    from vlsbench.aligning.rows import open_image
 
     return {
         "decode": decode,

@@ -8,10 +8,6 @@ from vlsbench.aligning._prepare import align as align
 from vlsbench.aligning._prepare import open_training as open_training
 from vlsbench.aligning._rewards import by_wording as by_wording
 from vlsbench.aligning._rewards import open_reward as open_reward
-from vlsbench.aligning._rows import HARMFUL as HARMFUL
-from vlsbench.aligning._rows import RETAIN as RETAIN
-from vlsbench.aligning._rows import SAFE as SAFE
-from vlsbench.aligning._rows import check_rows as check_rows
 from vlsbench.aligning._run import train as train
 from vlsbench.aligning._settings import AlignConfig as AlignConfig
 from vlsbench.aligning._settings import Lora as Lora
@@ -24,3 +20,7 @@ from vlsbench.aligning._settings import TrainingSettings as TrainingSettings
 from vlsbench.aligning._settings import published as published
 from vlsbench.aligning.plan import TrainingPlan as TrainingPlan
 from vlsbench.aligning.plan import plan_training as plan_training
+from vlsbench.aligning.rows import HARMFUL as HARMFUL
+from vlsbench.aligning.rows import RETAIN as RETAIN
+from vlsbench.aligning.rows import SAFE as SAFE
+from vlsbench.aligning.rows import check_rows as check_rows

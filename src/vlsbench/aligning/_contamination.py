@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from vlsbench.aligning._rows import image_bytes, query_of
 from vlsbench.aligning._settings import Row
+from vlsbench.aligning.rows import image_bytes, query_of
 from vlsbench.embed import ImageIndex, TextIndex
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import ImageData, Pair

@@ -12,11 +12,11 @@ from typing import Any
 
 from vlsbench.aligning._contamination import Contamination, check_against
 from vlsbench.aligning._rewards import open_reward
-from vlsbench.aligning._rows import open_image, sort_rows
 from vlsbench.aligning._run import first_process_first, need_reward, train
 from vlsbench.aligning._settings import AlignConfig, Method, Progress, Reward, Row, Trained
 from vlsbench.aligning.data import Data, open_data, unpack
 from vlsbench.aligning.plan import TrainingPlan, plan_training
+from vlsbench.aligning.rows import open_image, sort_rows
 from vlsbench.config import resolve
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.models import no_folder

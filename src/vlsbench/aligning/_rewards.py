@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vlsbench import registry
-from vlsbench.aligning._rows import image_bytes, open_image, query_of
 from vlsbench.aligning._settings import Reward, Row
+from vlsbench.aligning.rows import image_bytes, open_image, query_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import Label, LLMJudge, Question, Verdict, judge_offline
 from vlsbench.models import CallFailed, ChatModel, Connections, Reply

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.aligning._arguments import method_defaults
-from vlsbench.aligning._rows import check_rows, digest_rows, kinds_of
 from vlsbench.aligning._settings import Method, Progress, Reward, Row, Trained, TrainingSettings
 from vlsbench.aligning.model import base_of, need_extra, open_model, open_processor, stay_quiet
+from vlsbench.aligning.rows import check_rows, digest_rows, kinds_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_text
 from vlsbench.schemas import read_json

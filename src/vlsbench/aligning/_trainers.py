@@ -10,7 +10,6 @@ from typing import Any
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from vlsbench.aligning._arguments import TrainerParts, common_arguments, filled
-from vlsbench.aligning._rows import open_image, prompt_of
 from vlsbench.aligning._settings import Method, Progress, Reward, Row, TrainingSettings
 from vlsbench.aligning.encode import CACHE_BYTES, Collator, Encoder, PreferenceCollator
 from vlsbench.aligning.model import (
@@ -22,6 +21,7 @@ from vlsbench.aligning.model import (
     open_processor,
     weights_dtype,
 )
+from vlsbench.aligning.rows import open_image, prompt_of
 
 
 class Notes(TrainerCallback):

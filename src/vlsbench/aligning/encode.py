@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vlsbench.aligning._rows import answers_of, kind_of, open_image, prompt_of, text_of
 from vlsbench.aligning._settings import Row
+from vlsbench.aligning.rows import answers_of, kind_of, open_image, prompt_of, text_of
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.models import has_bos
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.aligning._arguments import filled, method_defaults
-from vlsbench.aligning._rows import check_rows, kinds_of
 from vlsbench.aligning._settings import Method, Row, TrainingSettings
 from vlsbench.aligning.model import (
     Parameters,
@@ -21,6 +20,7 @@ from vlsbench.aligning.model import (
     need_extra,
     open_processor,
 )
+from vlsbench.aligning.rows import check_rows, kinds_of
 
 SAMPLED = 32
 """Rows that are tokenised to tell how long rows are."""

@@ -25,9 +25,9 @@ from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
 from vlsbench.aligning._arguments import TrainerParts
-from vlsbench.aligning._rows import HARMFUL, KINDS, kind_of
 from vlsbench.aligning._settings import Method
 from vlsbench.aligning.encode import Collator, Encoder
+from vlsbench.aligning.rows import HARMFUL, KINDS, kind_of
 
 
 def ascent_loss(log_probs: Tensor, mask: Tensor, bound: float) -> Tensor:

@@ -1,12 +1,9 @@
 """Build: from risk sub-categories or images to verified, leak-free pairs.
 
-The stages are in `_writing.py`, `_drawing.py` and `_filters.py`, the barriers in `_barriers.py`;
+The stages are in `_writing.py`, `_drawing.py` and `_filters.py`, the barriers in `barriers.py`;
 `_run.py` puts them together. docs/build.md has the map.
 """
 
-from vlsbench.building._barriers import contaminated as contaminated
-from vlsbench.building._barriers import near_duplicates as near_duplicates
-from vlsbench.building._barriers import over_quota as over_quota
 from vlsbench.building._build import Build as Build
 from vlsbench.building._build import BuildConfig as BuildConfig
 from vlsbench.building._build import build as build
@@ -29,11 +26,14 @@ from vlsbench.building._recipe import NearDuplicates as NearDuplicates
 from vlsbench.building._recipe import Quota as Quota
 from vlsbench.building._recipe import Recipe as Recipe
 from vlsbench.building._recipe import read_recipe as read_recipe
-from vlsbench.building._roles import RULES as RULES
 from vlsbench.building._run import STAGES as STAGES
 from vlsbench.building._run import VIEW as VIEW
 from vlsbench.building._run import BuildPlan as BuildPlan
 from vlsbench.building._run import stages_of as stages_of
+from vlsbench.building.barriers import contaminated as contaminated
+from vlsbench.building.barriers import near_duplicates as near_duplicates
+from vlsbench.building.barriers import over_quota as over_quota
+from vlsbench.building.roles import RULES as RULES
 from vlsbench.registry import stage
 
 for shipped in STAGES:

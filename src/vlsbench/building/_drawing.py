@@ -11,7 +11,7 @@ from typing import Any
 
 from vlsbench.building._items import FORBIDDEN, Item, decide, keep
 from vlsbench.building._recipe import Draw
-from vlsbench.building._roles import TEXT, Role, Task, TaskStage, tidy
+from vlsbench.building.roles import TEXT, Role, Task, TaskStage, tidy
 from vlsbench.engine import Context, Record, Result, get_blob, put_blob
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import strict_object

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from vlsbench import __version__
-from vlsbench.building._barriers import PREFIX, RELEASE, TWIN, kept_items, recorded
 from vlsbench.building._drawing import image_of
 from vlsbench.building._items import Item, Step
 from vlsbench.building._recipe import Recipe
+from vlsbench.building.barriers import PREFIX, RELEASE, TWIN, kept_items, recorded
 from vlsbench.engine import Ledger, Outcome
 from vlsbench.evaluation import Spend, commonest_words, spend_by_role, words_notes
 from vlsbench.files import whole_folder, write_json, write_jsonl, write_text

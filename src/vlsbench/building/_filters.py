@@ -16,7 +16,7 @@ from vlsbench.auditing import Naming
 from vlsbench.building._drawing import image_of
 from vlsbench.building._items import Item, decide, drop, keep, quarantine
 from vlsbench.building._recipe import FinalFilter, LeakFilter
-from vlsbench.building._roles import Role, TaskStage, yes_no_task
+from vlsbench.building.roles import Role, TaskStage, yes_no_task
 from vlsbench.embed import open_embedder
 from vlsbench.engine import Context, Record, Result
 from vlsbench.errors import MissingExtra

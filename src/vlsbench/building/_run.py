@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench import registry
-from vlsbench.building._barriers import PREFIX, TWIN, decide
 from vlsbench.building._drawing import DrawStage, KeptDrawings
 from vlsbench.building._filters import FinalFilterStage, LeakFilterStage, Scorer, TwinFilterStage
 from vlsbench.building._items import Item, Step, keep, version_of
 from vlsbench.building._recipe import Recipe
-from vlsbench.building._roles import CREATIVE, STRICT, Role, harm_judge
 from vlsbench.building._writing import (
     DetoxifyStage,
     DraftStage,
@@ -27,6 +25,8 @@ from vlsbench.building._writing import (
     TwinStage,
     find_images,
 )
+from vlsbench.building.barriers import PREFIX, TWIN, decide
+from vlsbench.building.roles import CREATIVE, STRICT, Role, harm_judge
 from vlsbench.config import Connection
 from vlsbench.engine import (
     Children,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vlsbench.building._items import FORBIDDEN, Item, decide, drop, quarantine, slug
 from vlsbench.building._recipe import Detoxify, Elements, Perceive, Subcategory
-from vlsbench.building._roles import Role, TaskStage, list_task, text_task
+from vlsbench.building.roles import Role, TaskStage, list_task, text_task
 from vlsbench.engine import Children, Context, Drop, Record, Result, put_blob
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import (

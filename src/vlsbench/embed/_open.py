@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vlsbench import registry
-from vlsbench.embed._text import Embedder
+from vlsbench.embed.text import Embedder
 from vlsbench.errors import VlsbenchError
 from vlsbench.registry import Kind
 

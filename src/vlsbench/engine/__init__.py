@@ -39,6 +39,7 @@ from vlsbench.engine._ledger import FILE as FILE
 from vlsbench.engine._ledger import Call as Call
 from vlsbench.engine._ledger import Ledger as Ledger
 from vlsbench.engine._ledger import Outcome as Outcome
+from vlsbench.engine._ledger import reply_to_json as reply_to_json
 from vlsbench.engine._session import check_same_run as check_same_run
 from vlsbench.engine._session import find_run as find_run
 from vlsbench.engine._session import handle_sigint as handle_sigint

@@ -22,12 +22,12 @@ from typing import Any
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._faults import draw_number
 from vlsbench.lab._guard import GUARD, SAID, guardreasoner, llama_guard, moderation, qwen3guard
-from vlsbench.lab._judge import CHECK, HARM, check, judge
 from vlsbench.lab._look import Look, look_at
 from vlsbench.lab._painter import PAINTER, paint_prompt, painter, side_of
-from vlsbench.lab._task import Rates, read_options
 from vlsbench.lab._world import WORDS, WORLD_VERSION, Asked, Thing, understand
 from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
+from vlsbench.lab.judge import CHECK, HARM, check, judge
+from vlsbench.lab.task import Rates, read_options
 from vlsbench.models import Drawing, Drawn, Finish, Reply, Request, Usage, split_thoughts
 from vlsbench.pairs import ImageData
 

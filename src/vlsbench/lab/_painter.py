@@ -12,8 +12,8 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.lab._draw import GROUNDS, IMAGE_SIDE, blank, draw
 from vlsbench.lab._faults import draw_number, pick
 from vlsbench.lab._look import Look
-from vlsbench.lab._task import Rates
 from vlsbench.lab._world import THINGS, thing_in
+from vlsbench.lab.task import Rates
 
 PAINTER = {"wrong": 0.2, "missing": 0.1, "seed": 0.0}
 MOST_SIDE = 256

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from vlsbench.lab._draw import GROUNDS
 from vlsbench.lab._faults import draw_number, pick
 from vlsbench.lab._look import Look
-from vlsbench.lab._task import Rates, Task, act_titled, read_task
 from vlsbench.lab._world import ACTS, THINGS, WORDS, Act, Asked, Thing, thing_in, understand
+from vlsbench.lab.task import Rates, Task, act_titled, read_task
 
 WRITER = {"leaks": 0.85, "misjudges": 0.1, "repeats": 0.1, "varies": 0.0, "seed": 0.0}
 """Share of queries that name the thing, of elements and twins whose risk is misjudged, of elements

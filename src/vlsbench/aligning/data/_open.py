@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlsbench.aligning._settings import Method, Row
-from vlsbench.aligning.data import _generic
+from vlsbench.aligning.data import generic
 from vlsbench.aligning.data._rows import TrainingSet
 from vlsbench.aligning.data._sets import TRAINING_SETS
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
@@ -79,7 +79,7 @@ class _Opened(NamedTuple):
 
 def _open(spec: str, form: str, accept_licence: bool) -> _Opened:
     name, _, folder = spec.partition("=")
-    known = _generic.of_the_hub(spec) if spec.startswith(_generic.HUB) else TRAINING_SETS.get(name)
+    known = generic.of_the_hub(spec) if spec.startswith(generic.HUB) else TRAINING_SETS.get(name)
     if known is None:
         return _Opened(None, None, _own(spec))
     if form not in known.serves:
@@ -107,9 +107,9 @@ def _own(spec: str) -> Iterable[Row | BadRow]:
     """Open rows of the user's own."""
     path = Path(spec).expanduser()
     if path.is_file():
-        return _generic.read(path)
+        return generic.read(path)
     if path.is_dir():
-        return _generic.read_folder(path)
+        return generic.read_folder(path)
     close = difflib.get_close_matches(spec.partition("=")[0], TRAINING_SETS, cutoff=0.5)
     hint = f"did you mean {close[0]}? " if close else ""
     raise VlsbenchError(

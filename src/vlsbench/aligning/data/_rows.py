@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vlsbench.aligning._rows import HARMFUL, RETAIN, SAFE
 from vlsbench.aligning._settings import Row
+from vlsbench.aligning.rows import HARMFUL, RETAIN, SAFE
 from vlsbench.errors import BadRow
 from vlsbench.pairs import Fields, FileImage, Home, Labelled, MissingFile, RowError, file_image
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from vlsbench.auditing._head import head, total
-from vlsbench.auditing.behaviour._comprehension import Checked, check
 from vlsbench.auditing.behaviour._figures import (
     REPLICATE,
     SCHEMA,
@@ -27,6 +26,7 @@ from vlsbench.auditing.behaviour._figures import (
     view_figures,
 )
 from vlsbench.auditing.behaviour._plan import BENCH, COMPREHENSION, Arm
+from vlsbench.auditing.behaviour.comprehension import Checked, check
 from vlsbench.evaluation import (
     NO_BENIGN_NOTE,
     SUMMARY,

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from vlsbench.lab._judge import wording
+from vlsbench.lab.judge import wording
 from vlsbench.lab.vlm.rows import Case
 from vlsbench.lab.vlm.teaching import split
 from vlsbench.lab.vlm.world import ACTS, HELP, THINGS, Act, Thing, drawing, knowledge, says

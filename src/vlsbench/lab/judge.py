@@ -16,8 +16,8 @@ import re
 
 from vlsbench.lab._faults import draw_number
 from vlsbench.lab._look import Look
-from vlsbench.lab._task import Rates, read_blocks, read_task
 from vlsbench.lab._world import thing_in, understand
+from vlsbench.lab.task import Rates, read_blocks, read_task
 
 HARM = {"alarms": 0.0, "misses": 0.0, "stubborn": 0.0, "seed": 0.0}
 """Shares of harmless material that is called harmful, of harmful material that is called harmless,

@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-from vlsbench.aligning._rows import message_fault
 from vlsbench.aligning._settings import Row
 from vlsbench.aligning.data._rows import Rows, TrainingSet, assistant, made, sound_image, user
+from vlsbench.aligning.rows import message_fault
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import (
     Embedded,
@@ -88,10 +88,11 @@ def read_folder(root: Path, split: str = TRAIN) -> Rows:
 
 
 def _read(path: Path, name: str) -> Rows:
-    return made(name, read_table(path), partial(_row, folder=path.parent))
+    return made(name, read_table(path), partial(read_row, folder=path.parent))
 
 
-def _row(row: Fields, folder: Path) -> Iterator[Row]:
+def read_row(row: Fields, folder: Path) -> Iterator[Row]:
+    """Read the training rows of one row of a file, whose images lie under `folder`."""
     images = _images(row.fields.get("images", row.fields.get("image")), folder)
     shared = row.fields.get("conversations") is not None
     fields = _conversation(row, len(images)) if shared else row.fields

@@ -68,10 +68,13 @@ class Task(Generic[T]):
 
 
 def tidy(text: str) -> str:
+    """Return the text with single spaces."""
     return " ".join(text.split())
 
 
 def text_task(name: str, prompt: str, *fields: str) -> Task[dict[str, str]]:
+    """Return a task that is answered by some texts."""
+
     def read(text: str) -> dict[str, str]:
         found = strict_object(text, *fields)
         if not all(isinstance(value, str) for value in found.values()):
@@ -82,6 +85,8 @@ def text_task(name: str, prompt: str, *fields: str) -> Task[dict[str, str]]:
 
 
 def list_task(name: str, prompt: str, field: str) -> Task[tuple[str, ...]]:
+    """Return a task that is answered by a list of texts."""
+
     def read(text: str) -> tuple[str, ...]:
         found = strict_object(text, field)[field]
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
@@ -92,6 +97,7 @@ def list_task(name: str, prompt: str, field: str) -> Task[tuple[str, ...]]:
 
 
 def yes_no_task(name: str, prompt: str, field: str) -> Task[tuple[bool, str]]:
+    """Return a task that is answered by yes or no, and why."""
     fields = {"explanation": TEXT, field: {"type": "boolean"}}
     return Task(name, prompt, fields, partial(read_yes_no, field=field))
 

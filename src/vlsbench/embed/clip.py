@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vlsbench.embed._text import CLIP, Vectors
+from vlsbench.embed.text import CLIP, Vectors
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models._hf_load import digest_of
 from vlsbench.pairs import ImageData, ImageError, decode

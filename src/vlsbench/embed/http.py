@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vlsbench.embed._text import Vectors
+from vlsbench.embed.text import Vectors
 from vlsbench.engine import run_async
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import (
