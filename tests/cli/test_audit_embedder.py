@@ -94,7 +94,7 @@ def test_without_fitted_numbers_topic_and_ranks_are_shown(
         topic.append(card.overlap.group.topic.value or 0)
         for file in ("card.html",):
             text = (tmp_path / "leaderboard" / bench / file).read_text("utf-8")
-            assert "Naming is not calibrated for bag" in text
+            assert "naming is not calibrated for this embedder" in text
             assert "scripts/fit" in text
     assert topic[0] > topic[1] + 0.5
     assert "naming is not calibrated for this embedder" in done.stdout

@@ -192,7 +192,7 @@ def test_the_hint_of_an_audit_runs_as_it_stands(vlsbench: Command, tmp_path: Pat
         ("hf/./nosuch", "model hf/./nosuch: no folder ./nosuch\n"),
         ("tiny", "unknown model 'tiny': did you mean hf/tiny? give openai/NAME"),
         ("openia/gpt-4o", "unknown model 'openia/gpt-4o': did you mean openai or broken? give"),
-        ("toaster", "registered are openai, inspect, hf, lab, broken, half\n"),
+        ("toaster", "registered are openai, inspect, hf, vllm, lab, broken, half\n"),
     ],
 )
 def test_an_unknown_model_is_named_at_once(
