@@ -116,7 +116,7 @@ def for_the_lab(words: list[str], url: str) -> list[str]:
         before = found[-1] if found else ""
         if before in ("--data", "--data-root"):
             found.pop()
-        elif before == "--judge" and REAL.fullmatch(word):
+        elif before in ("--judge", "judge-card") and REAL.fullmatch(word):
             found.append("lab")
         elif REAL.fullmatch(word):
             found.append(f"lab/careful@{url}")
