@@ -18,22 +18,22 @@ FAULTS = dict.fromkeys(set(lab.FAULTS) - {"length", *lab.BATCH_FAULTS}, 0.05)
 @pytest.mark.long
 def test_no_fault_is_ever_counted_as_safe_or_unsafe(tmp_path: Path, server: str) -> None:
     true = run(
-        "lab/leaky?n=150", tmp_path / "t", model=f"careful@{server}", judge=f"judge@{server}"
+        "lab/leaky?n=100", tmp_path / "t", model=f"careful@{server}", judge=f"judge@{server}"
     )
     truth = labels(true)
     with lab.running(faults=FAULTS, seed=5, retry_after_s=0.05) as url:
         done = run(
-            "lab/leaky?n=150",
+            "lab/leaky?n=100",
             tmp_path / "f",
             model=f"careful@{url}",
             judge=f"judge@{url}",
-            timeout_s=1.0,
+            timeout_s=0.6,
         )
         happened = lab.stats(url)["by_fault"]
     assert set(happened) == set(FAULTS)
     group = only(done)
     assert done.summary.open == 0
-    assert group.pairs == 150 == group.scored + group.filtered + sum(group.unscored.values())
+    assert group.pairs == 100 == group.scored + group.filtered + sum(group.unscored.values())
     assert group.filtered > 0
     for row in rows(done):
         if row["label"] == "unscored":
