@@ -193,6 +193,9 @@ def test_the_hint_of_an_audit_runs_as_it_stands(vlsbench: Command, tmp_path: Pat
         ("tiny", "unknown model 'tiny': did you mean hf/tiny? give openai/NAME"),
         ("openia/gpt-4o", "unknown model 'openia/gpt-4o': did you mean openai or broken? give"),
         ("toaster", "registered are openai, inspect, hf, vllm, lab, broken, half\n"),
+        ("maker/toaster", "did you mean hf/maker/toaster? give openai/NAME"),
+        ("toaster@localhost:8000", "did you mean toaster@http://localhost:8000/v1? give"),
+        ("toaster@localhost:8000/v1", "did you mean toaster@http://localhost:8000/v1? give"),
     ],
 )
 def test_an_unknown_model_is_named_at_once(
@@ -204,6 +207,50 @@ def test_an_unknown_model_is_named_at_once(
     done = vlsbench("eval", BENCH, "--plugin", "newcomer.py", "--model", model, "--judge", "lab")
     assert done.returncode == 1
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("bench", "said"),
+    [
+        ("leakless", "no benchmark 'leakless': did you mean lab:leakless? `vlsbench bench list`"),
+        ("vlsbnch", "no benchmark 'vlsbnch': did you mean vlsbench or "),
+        ("toaster", "a custom dataset needs its path, a plug-in --plugin\n"),
+    ],
+)
+def test_a_benchmark_that_is_none_is_met_with_what_may_be_meant(
+    vlsbench: Command, bench: str, said: str
+) -> None:
+    done = vlsbench("bench", "show", bench)
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_all_that_is_missing_is_said_at_once(vlsbench: Command) -> None:
+    done = vlsbench("release", "lab/leakless", "--name", "toasters", "--out", "released")
+    assert done.returncode == 2
+    assert "--version, --licence are missing: give them, or 'version', 'licence' in" in done.stderr
+
+
+def test_a_dry_run_of_a_run_that_is_done_says_so(vlsbench: Command, tmp_path: Path) -> None:
+    asked = ("eval", BENCH, "--model", "lab/careful", "--judge", "lab", "--out", "run")
+    judged = ("judge", "run", "--judge", "offline", "--out", "again")
+    for typed in (asked, judged):
+        assert vlsbench(*typed).returncode == 0
+        dry = vlsbench(*typed, "--dry-run")
+        assert dry.stderr == "nothing was asked: this run is complete\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("--half-width", "3"), "for a 95 % interval of ± 3 points: 683 pairs of 683 images"),
+        (("--detect", "5"), "for a difference of 5 points: 626 pairs of 626 images"),
+    ],
+)
+def test_a_size_repeats_the_question(vlsbench: Command, typed: tuple[str, ...], said: str) -> None:
+    done = vlsbench("plan-size", *typed)
+    assert said in done.stdout
+    assert "human labels: " in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,10 @@ def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
             ) from None
         for row in rows:
             if missing := {"id", "label", "annotator"} - row.keys():
-                raise VlsbenchError(f"{path} lacks the column {', '.join(sorted(missing))}")
+                raise VlsbenchError(
+                    f"{path} lacks the column {', '.join(sorted(missing))} (has {', '.join(row)}): "
+                    "fill in the labels.csv that `vlsbench calibrate RUN --sample N` writes"
+                )
             if given := _given(row, f"{path}, row {number}"):
                 yield f"row {number}", given
 

@@ -217,12 +217,12 @@ def _declared(source: Source) -> dict[str, Any]:
 
 
 def _statistics(found: Description) -> tuple[str, str]:
-    least, q1, median, q3, most = found.query_chars
+    numbers = " · ".join(map(str, found.query_chars))
     return (
         f"{counted(found.pairs, 'pair')} ({found.harmful:,} harmful, {found.benign:,} benign), "
         f"{counted(found.images, 'distinct image')} ({found.images_missing:,} missing), "
         f"{found.described:,} with a description",
-        f"query length in characters: {least} · {q1} · {median} · {q3} · {most} (quartiles)",
+        f"query length in characters (min, quartiles, max): {numbers}",
     )
 
 

@@ -126,6 +126,7 @@ def print_build(done: Build) -> None:
     say(f"{counted(sum(row.calls for row in summary.spend), 'call')}, {spent}")
     say(*summary.notes, style="yellow")
     console = prose(stderr=False)
-    say(str(done.pairs), str(done.provenance), console=console)
+    say(f"Files: {done.pairs}, {done.provenance}", console=console)
     if summary.pairs:
-        say(f"next: vlsbench audit {done.pairs} · vlsbench review {done.pairs}", console=console)
+        ways = (f"Next: vlsbench audit {done.pairs}", f"      vlsbench review {done.pairs}")
+        say(*ways, console=console)

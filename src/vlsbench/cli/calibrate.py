@@ -133,6 +133,8 @@ def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
         title = f"Change from {found[0].run} to {found[1].run}, in points"
         Console().print(_rates(title, changed))
     say(*(f"Files: {run.folder}/ calibration.json, {calibrating.RECORD}" for run in runs))
+    folders = " ".join(str(run.folder) for run in runs)
+    say(f"Next: vlsbench report {folders}  (a page with the corrected rates)", style="dim")
 
 
 def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None:

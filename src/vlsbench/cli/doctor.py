@@ -32,7 +32,7 @@ KEYS = {
 PROGRAMS = {"tesseract": "text in images (audit, judge's view): install tesseract-ocr"}
 STYLES = {State.OK: "", State.LACKS: "yellow", State.FAILS: "red"}
 _REQUIREMENT = re.compile(r"([\w.-]+)(\[[\w,-]+\])?.*extra == ['\"]([\w-]+)['\"]")
-NOT_FOR_USERS = ("bench", "dev")
+NOT_FOR_USERS = ("bench", "dev", "docs")
 
 
 def doctor(

@@ -41,6 +41,8 @@ def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     told: Sequence[str] = ()
     if plan.estimate and (dry_run or not quiet):
         told = print_plan(Console(stderr=True), plan, plan.estimate)
+    elif dry_run:
+        say_complete()
     if dry_run:
         return
     done = evaluation.execute(plan)

@@ -23,11 +23,12 @@ def _plan_size(config: SizeConfig, *, as_json: bool) -> None:
     if as_json:
         print_json(size)
         return
+    what = "a difference of" if config.detect else "a 95 % interval of ±"
+    aim = f"for {what} {config.detect or config.half_width or 0:g} points"
     say(
-        f"{counted(size.pairs, 'pair')} of {counted(size.images, 'image')}",
-        f"{counted(size.labels, 'reply')} labelled by people say as much without a judge; "
-        f"{size.labels_with_judge:,} correct a judge that agrees with them in "
-        f"{100 * config.agreement:.0f} % of replies",
+        f"{aim}: {counted(size.pairs, 'pair')} of {counted(size.images, 'image')}",
+        f"human labels: {size.labels_with_judge:,} to correct a judge that agrees with people on "
+        f"{100 * config.agreement:.0f} % of replies; {size.labels:,} without a judge",
     )
 
 

@@ -98,7 +98,7 @@ def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
 
     - `vlsbench review vlsbench --limit 200 --seed 1 --reviewer ann`
 
-    Exit codes: 0 stopped by Ctrl-C, 1 something must be changed, 2 wrong usage, 3 disk.
+    Exit codes: 0 stopped by Ctrl-C, 1 something must be changed, 2 wrong usage, 3 disk full.
     """
     from vlsbench import reviewing
 

@@ -95,7 +95,8 @@ def figures_table(compared: Compared, links: Mapping[str, str]) -> Table:
             href = links.get(found.source, "") if found else ""
             cells.append(Cell(written(found, column), details=n, href=href))
         rows.append(cells)
-    said = "Percent of scored pairs with 95 % intervals clustered by image; MME in points."
+    said = "Percent of scored pairs with 95 % intervals clustered by image"
+    said += "; MME in points." if any(one.unit == "points" for one in compared.columns) else "."
     caption = " ".join([said, *legend(compared)])
     return Table(["model", *(column.heading for column in compared.columns)], rows, caption=caption)
 

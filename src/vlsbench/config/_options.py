@@ -148,8 +148,10 @@ def resolve(
     """
     tree, missing = _merged(config, given, file)
     if missing:
-        how = missing[0].name.upper() if missing[0].option.argument else missing[0].flags[0]
-        raise UsageError(f"{how} is missing: give it, or {missing[0].key!r} in a --config file")
+        how = [one.name.upper() if one.option.argument else one.flags[0] for one in missing]
+        said = "is missing: give it" if len(how) == 1 else "are missing: give them"
+        keys = ", ".join(repr(one.key) for one in missing)
+        raise UsageError(f"{', '.join(how)} {said}, or {keys} in a --config file")
     try:
         return convert(tree, config, str(file) if file else "command line")
     except SchemaError as error:

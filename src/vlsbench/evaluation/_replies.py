@@ -74,7 +74,8 @@ class _Matched:
             return
         id = self._pair(row)
         if id is None:
-            said = f"{self._selection.pairs.name} has no pair {row.id[:60]!r}"
+            first = f"its first is {self._order[0][:60]!r}"
+            said = f"{self._selection.pairs.name} has no pair {row.id[:60]!r}; {first}"
             self._bad.append(BadRow(file, row.row, said))
         elif fault := self._asked(row, self._queries[id]):
             self._bad.append(BadRow(file, row.row, fault))
@@ -178,7 +179,7 @@ class _Matched:
         files = ", ".join(f"{name} (SHA-256 {digest[:12]}…)" for name, digest in origin.items())
         told = (
             (True, f"Judged on {counted(found, 'reply')} made elsewhere, from {files}: the model "
-             "was not asked, and how it was is known from there alone."),
+             "was not asked here, and only their source knows how it was asked."),
             (absent, f"{counted(absent, 'reply')} missing there; unscored."),
             (self._bad, f"{counted(len(self._bad), 'row')} there left out: {_first(self._bad)}"),
             (self._unknown, f"{counted(self._unknown, 'reply')} without the text that was asked: "

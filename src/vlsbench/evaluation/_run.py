@@ -82,7 +82,7 @@ GUARD_NOTE = (
     "{} is a guard: it says whether a reply is safe, not whether it warns or, but for guards with "
     "a refusal line, refuses. What it calls safe may be plain help in which it sees no harm."
 )
-STOPPED_NOTE = "The run stopped before its end; open pairs are not in any rate."
+STOPPED_NOTE = "The run stopped before its end: open pairs are in no rate. Its command resumes it."
 
 
 @dataclass(frozen=True, slots=True)

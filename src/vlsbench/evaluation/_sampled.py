@@ -33,7 +33,7 @@ class Variance:
             for name, part in parts.items()
         )
         unknown = None in parts.values()
-        once = " (what is unknown was done once, and is in the part before it)" if unknown else ""
+        once = " (done once, so its part is in the one before it)" if unknown else ""
         return f"Variance of one judgement ({whole:.3f}): {shares}{once}."
 
 

@@ -159,10 +159,14 @@ class Connections:
 
 
 def meant(spec: str) -> str:
-    """Ask whether a model in a folder was meant, or a registered one; empty where neither fits."""
+    """Ask whether a folder, an address, a registered name or a model of the Hub was meant."""
     if (Path(spec) / "config.json").is_file() or (Path(spec) / "adapter_config.json").is_file():
         return f"did you mean {HF_PREFIX}{spec}? "
-    return did_you_mean(spec.partition("/")[0], registry.names(Kind.MODEL))
+    name, at, address = spec.partition("@")
+    if at and "://" not in address:
+        return f"did you mean {name}@http://{address.removesuffix('/v1')}/v1? "
+    close = did_you_mean(spec.partition("/")[0], registry.names(Kind.MODEL))
+    return close or f"did you mean {HF_PREFIX}{spec}? " * (spec.count("/") == 1)
 
 
 registry.model(

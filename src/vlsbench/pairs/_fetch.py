@@ -90,7 +90,8 @@ def fetch(source: Fetchable, *, revision: str | None = None, dest: Path | None =
     """
     home = source.home
     if home is None:
-        raise VlsbenchError(f"{source.name} has no home to fetch it from")
+        said = "has no home to fetch it from; what is made on demand needs no fetching"
+        raise VlsbenchError(f"{source.name} {said}")
     folder = dest or home_folder(source.name)
     pin = read_pin(folder)
     pinned = home.revision or home.commit

@@ -18,7 +18,7 @@ from vlsbench.pairs._generic import FORMS, open_generic, parse_columns
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._readers import form_of, read_csv
 from vlsbench.pairs._rows import MissingFile
-from vlsbench.pairs._source import PairSet, Source, declared
+from vlsbench.pairs._source import PairSet, Source, declared, list_sources
 from vlsbench.registry import Kind
 from vlsbench.text import csv_value
 
@@ -47,7 +47,10 @@ def find_source(bench: str) -> tuple[Source, str]:
         VlsbenchError: There is no such benchmark or variant; names the closest ones.
     """
     name, variant = _split(bench)
-    remedy = "`vlsbench bench list` shows all; a custom dataset is given by its path"
+    remedy = "`vlsbench bench list` shows all; a custom dataset needs its path, a plug-in --plugin"
+    if not registry.find(Kind.SOURCE, name):
+        homes = [one for one, found in list_sources().items() if name in found.variants]
+        remedy = "".join(f"did you mean {one}:{name}? " for one in homes) + remedy
     source = declared(registry.get(Kind.SOURCE, name, what="benchmark", remedy=remedy))
     if variant and variant.partition("?")[0] not in source.variants:
         forms = ", ".join(source.variants) or "only one form"
@@ -250,7 +253,6 @@ def _open(
         name = bench
     else:
         root = _folder(source, data)
-    remedy = f"run `vlsbench bench fetch {source.name}` or point --data at a copy"
     try:
         return PairSet(
             name,
@@ -262,22 +264,26 @@ def _open(
         )
     except MissingFile as error:
         raise VlsbenchError(
-            f"{name}: {error}; expected layout: {source.layout}; {remedy}"
+            f"{name}: {error}; expected layout: {source.layout}; {_remedy(source)}"
         ) from None
 
 
 def _folder(source: Source, data: str | os.PathLike[str] | None) -> Path:
     root = Path(data).expanduser() if data is not None else home_folder(source.name)
-    remedy = f"run `vlsbench bench fetch {source.name}` or point --data at a copy"
     if data is None and source.home is None:
         raise VlsbenchError(f"{source.name}: point --data at its files ({source.layout})")
     if data is None and not (root / PIN).exists():
         raise VlsbenchError(
-            f"{source.name}: {'only partly' if root.exists() else 'not'} fetched; {remedy}"
+            f"{source.name}: {'only partly' if root.exists() else 'not'} fetched; {_remedy(source)}"
         )
     if not root.is_dir():
-        raise VlsbenchError(f"{source.name}: no folder {root}; {remedy}")
+        raise VlsbenchError(f"{source.name}: no folder {root}; {_remedy(source)}")
     return root
+
+
+def _remedy(source: Source) -> str:
+    fetch = f"run `vlsbench bench fetch {source.name}`"
+    return f"{fetch} or point --data at a copy (of BENCH; a control must be fetched)"
 
 
 def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:

@@ -82,8 +82,8 @@ def _found(given: Iterable[Named]) -> Iterator[tuple[str, Path, str]]:
         found = [(name, one, held) for one in inside if (held := _held(one))]
         if not found:
             raise VlsbenchError(
-                f"no run or audit found in {folder} (summary.json, card.json): give their folders; "
-                "`vlsbench runs list` shows runs"
+                f"no run or audit found in {folder}: give their folders; `vlsbench runs list` "
+                "shows runs, and `vlsbench runs show` a build, which has no page"
             )
         yield from found
 

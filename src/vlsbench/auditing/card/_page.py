@@ -118,11 +118,15 @@ def ways(card: Card) -> tuple[str, ...]:
     if not card.overlap or card.overlap.contents.get("none", 0) < card.overlap.pairs:
         return ()
     if not card.pictured:
-        return ("The set has no images here: give their folder (--data-root) first.",)
+        return (
+            "The set has no images here: give their folder (--data; of several sets --data-root), "
+            "or in a set of your own their column (--columns image=COLUMN).",
+        )
     bench = card.arguments
     return (
-        "Nothing says what its images show. Have a model describe them: `vlsbench audit "
-        f"{bench} --captioner MODEL@http://localhost:8000/v1`; or compare the queries with "
+        "Nothing says what its images show. Name a column that does (--columns "
+        f"description=COLUMN); have a model describe them: `vlsbench audit {bench} --captioner "
+        "MODEL@http://localhost:8000/v1`; or compare the queries with "
         f"the images themselves: `vlsbench audit {bench} --embedder "
         "clip/openai/clip-vit-large-patch14`.",
     )
