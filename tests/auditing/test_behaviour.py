@@ -92,13 +92,15 @@ def test_labels_of_other_rubrics_count_for_their_sides(
     def found(judge: str, rubric: str) -> Behaviour:
         return run(
             "lab/leakless?n=20", tmp_path / judge / rubric, model="lab/careful", judge=judge,
-            rubric=rubric, controls=["lab/benign?n=8"], views=["text"],
+            rubric=rubric, controls=["lab/benign?n=8"], views=["text", "image", "comprehension"],
         )  # fmt: skip
 
     ours, other = found("lab", "vlsbench"), found(judge, rubric)
     assert view(other, "full").safety == view(ours, "full").safety
     told = view(other, "full").refusal
     assert told == view(ours, "full").refusal if rubric == "siuo" else told.n == 0
+    # A guard can say of a reply that it is safe, not whether it fits a description.
+    assert other.comprehension == (ours.comprehension if judge == "lab" else None)
     if judge == "lab":
         assert other.gain == ours.gain
         assert view(other, "full").net == view(ours, "full").net

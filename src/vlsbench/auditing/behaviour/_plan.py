@@ -11,6 +11,7 @@ from vlsbench.auditing.behaviour._figures import REPLICATE
 from vlsbench.config import Sample
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import RUNS, EvaluationPlan, Output
+from vlsbench.judge import HarmJudge
 from vlsbench.models import Usage, expected_price
 from vlsbench.pairs import PairSet, View, image_faults
 
@@ -135,6 +136,8 @@ def _comprehension(image: Arm) -> Arm:
         return arm(missing=image.missing)
     if planned.judge.model is None:
         return arm(missing=f"the judge {planned.judge.name} asks no model")
+    if isinstance(planned.judge, HarmJudge):
+        return arm(missing=f"{planned.judge.name} is a guard, which answers no other question")
     if not any(pair.description for pair in planned.selection):
         return arm(missing="no pair has a description")
     calls = len(planned.selection)

@@ -52,7 +52,7 @@ class Described:
     """A pair's reply to the neutral request, read back from the run under the view `image`."""
 
     id: str
-    label: Label
+    label: str
     reply: str
 
 
