@@ -196,6 +196,13 @@ def test_a_judge_without_schemas_is_asked_without(tmp_path: Path, said: Said, pr
     judge: Any = done.summary.identity["judge"]
     assert judge["schema"] == "refused"
     assert any("takes no JSON schema" in note for note in done.summary.notes)
+    assert not any("harmless question" in note for note in done.summary.notes)
+
+
+def test_a_refusal_of_the_harmless_question_itself_is_said(tmp_path: Path) -> None:
+    with scripted(lambda _: refuse(422, "no toasters")) as server:
+        done = evaluated(tmp_path / "r", server, judge="offline", max_calls=5)
+    assert any("harmless question: http 422: no toasters" in n for n in done.summary.notes)
 
 
 def test_a_verdict_among_the_thoughts_is_read(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def _given(row: Mapping[str, Any], where: str) -> Given | None:
             f"{where}: role is annotator or adjudicator, kind is person or model, not "
             f"{role[:40]!r}, {kind[:40]!r}"
         )
-    model = kind == "model" or by.startswith(MODEL)
+    model = kind == "model" or by.lower().startswith(MODEL)
     return Given(id, label.lower(), by, role == "adjudicator", model)
 
 

@@ -149,6 +149,8 @@ class RunContext(Context):
         adapted = ((getattr(probe.model, "adapted", None), probe.ask) for probe in probes)
         self._probes = [ask for ways, ask in adapted if ways and ways.learns]
         self._probing = asyncio.Lock()
+        self._not_taken = ""
+        """What is to be said of the last probe; it may have been asked anew without a schema."""
 
     def epoch(self, record: str, stage: str) -> int:
         return self.ledger.epoch(record, stage)
@@ -261,6 +263,8 @@ class RunContext(Context):
                 with contextlib.suppress(CallFailed):
                     await self._probes[0](self)
                 self._probes.pop(0)
+                if self._not_taken:
+                    await self.note(self._not_taken)
 
     async def _adapted(self, model: ChatModel, key: str, request: Request) -> str:
         """Keep what was found out of a model's ways; return the call's key with it."""
@@ -274,8 +278,9 @@ class RunContext(Context):
         return call_key(model.identity, request)
 
     async def _look_at(self, model: ChatModel, role: str, reply: Reply) -> None:
-        if role == PROBE and reply.finish is Finish.REJECTED:
-            await self.note(f"{model.spec} does not take a harmless question: {reply.detail}")
+        if role == PROBE:
+            said = f"{model.spec} does not take a harmless question: {reply.detail}"
+            self._not_taken = said if reply.finish is Finish.REJECTED else ""
         if mark := unknown_mark(reply.text):
             await self.note(
                 f"{model.spec} writes {mark}, which looks like the mark of a thought but is not "
