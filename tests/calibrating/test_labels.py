@@ -117,8 +117,11 @@ def test_a_file_with_labels_that_are_not_on_record_is_not_written_over(
     write_tasks(opened, opened.drawn, path.parent, (), None)
 
 
-def test_a_models_labels_are_not_peoples(opened: CalibratedRun, path: Path, truth: Truth) -> None:
-    take_labels(opened, [filled(path, truth, "model:gpt")])
+@pytest.mark.parametrize("name", ["model:gpt", "Model: GPT"])
+def test_a_models_labels_are_not_peoples(
+    opened: CalibratedRun, path: Path, truth: Truth, name: str
+) -> None:
+    take_labels(opened, [filled(path, truth, name)])
     with pytest.raises(VlsbenchError, match="40 labels were made by a model"):
         vlsbench.calibrate(opened)
     found = vlsbench.calibrate(opened, allow_model_labels=True)
