@@ -138,6 +138,35 @@ def test_the_one_folder_that_holds_a_set_is_read(tmp_path: Path, within: str) ->
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("test_2023.jsonl test_2024.jsonl", r"test_2023.jsonl, test_2024.jsonl"),
+        ("gpt-4.csv gpt-5.csv", r"gpt-4.csv, gpt-5.csv"),
+        ("train.jsonl train.jsonl.gz", r"train.jsonl, train.jsonl.gz"),
+        ("0000.jsonl 0001.jsonl test.jsonl", r"\.jsonl, test.jsonl"),
+        ("train-00000-of-00002.jsonl train-00001-of-00002.jsonl train.csv", r"train.jsonl, train.csv"),
+    ],
+)
+def test_files_that_are_no_shards_of_one_set_are_not_read_together(
+    tmp_path: Path, names: str, said: str
+) -> None:
+    for name in names.split():
+        (tmp_path / name).write_text('{"query": "May I toast?"}\n')
+    with pytest.raises(VlsbenchError, match=rf"holds several sets \({said}"):
+        load(tmp_path)
+    if "train" in names:  # the name of both
+        with pytest.raises(VlsbenchError, match=rf"holds several sets \({said}"):
+            load(tmp_path / "train")
+
+
+def test_missing_shards_are_said(tmp_path: Path) -> None:
+    shards(tmp_path, "train-00000-of-00003", "train-00002-of-00003")
+    with pytest.raises(VlsbenchError, match=r"holds 2 of 3 shards, such as .*train-00000-of-00003"):
+        load(tmp_path)
+    assert len(load(tmp_path / "train-00000-of-00003.parquet")) == 1
+
+
 def test_shards_of_one_split_are_one_set(tmp_path: Path) -> None:
     names = "test-00000-of-00002-0123abcdef", "test-00001-of-00002-0123abcdee"
     shards(tmp_path / "data", *names)

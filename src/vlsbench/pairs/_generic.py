@@ -11,12 +11,11 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache, partial
-from glob import escape
 from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.files import unreadable
+from vlsbench.pairs._folder import files_of
 from vlsbench.pairs._pair import (
     Grade,
     GradedBy,
@@ -53,17 +52,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """Field of a pair → columns that it is looked for in; the first that a row has is taken."""
 
-RELEASE = "release.json"
-"""Marks a folder that `vlsbench release` wrote: its pairs are in `data/`."""
-FORMS = (".jsonl", ".csv", ".parquet", ".json", ".arrow")
-"""Of files, as `form_of` tells them."""
 LOOKED_AT = 1000
 """Rows whose unused columns are looked at."""
-DISK = "state.json"
-"""Marks a folder that `datasets.save_to_disk` wrote."""
-ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", DISK, RELEASE, "card.json")
-"""Say something about a set."""
-_SHARD = re.compile(r"(?:(.+?)[-_.])?\d+(?:-of-\d+)?(?:-[0-9a-f]{8,}[\w.-]*)?")
 _IMAGE_NAME = re.compile(r"\S.*\.(?:png|jpe?g|gif|webp|bmp|tiff?|avif|heic)", re.IGNORECASE)
 _TRUTH = {
     "true": True, "1": True, "yes": True, "harmful": True, "unsafe": True,
@@ -120,7 +110,7 @@ def open_generic(
         VlsbenchError: There is no such file, or it has no query column.
     """
     _check_columns(columns or {})
-    files = _files(path)
+    files = files_of(path)
     name = path.resolve().name
     if path.is_file():
         name = name.removesuffix(path.suffix) if path.suffix.lower() in PACKED else name
@@ -129,69 +119,6 @@ def open_generic(
     opened = PairSet(name, partial(_rows, files, found), skip_bad=skip_bad, root=path)
     opened.columns = found.columns()
     return opened
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        if form_of(path) not in FORMS:
-            raise VlsbenchError(
-                f"{path}: not one of {', '.join(FORMS)} (.tsv and .ndjson too; packed as "
-                f"{', '.join(PACKED)})"
-            )
-        return [path]
-    if not path.is_dir():
-        # One of several sets in a folder, as `_in_folder` asks for it.
-        beside = path.parent.glob(f"{escape(path.name)}*")
-        if shards := sorted(p for p in beside if form_of(p) in FORMS and _set_of(p) == path.name):
-            return shards
-        raise VlsbenchError(unreadable(path, FileNotFoundError()))
-    if found := _in_folder(path):
-        return found
-    below = (p for p in (*path.glob("*"), *path.glob("*/*")) if p.is_dir() and p.name[0] != ".")
-    within = {folder: files for folder in sorted(below) if (files := _in_folder(folder))}
-    if len(within) == 1:
-        return next(iter(within.values()))
-    what = "no metadata.jsonl, .csv or .parquet file"
-    if within:
-        what = f"several sets (name one folder): {', '.join(map(str, [*within][:8]))}"
-    raise VlsbenchError(f"{path} holds {what}")
-
-
-def _in_folder(path: Path) -> list[Path]:
-    """Return the files of the set in a folder; empty where it holds none.
-
-    Raises:
-        VlsbenchError: It holds several; read together they would be a set that nobody published.
-    """
-    if (path / DISK).is_file():
-        return sorted(path.glob("*.arrow"))
-    inside = sorted(p for p in path.glob("*") if form_of(p) in FORMS and p.is_file())
-    for form in FORMS[:3]:
-        if stated := [p for p in inside if p.name.startswith("metadata.") and form_of(p) == form]:
-            return stated[:1]
-    shards = [p for p in inside if form_of(p) == ".parquet"] or sorted(path.glob("data/*.parquet"))
-    if shards and (path / RELEASE).is_file():
-        # What else lies in a release, its provenance say, is no set; its splits are one.
-        return shards
-    found = [*shards, *(p for p in inside if form_of(p) in (".jsonl", ".csv"))]
-    found = found or [p for p in inside if form_of(p) == ".json" and p.name not in ABOUT]
-    sets: dict[tuple[str, str], list[Path]] = {}
-    for file in found:
-        sets.setdefault((_set_of(file), form_of(file)), []).append(file)
-    if len(sets) > 1:
-        names = [p.name if not more else name for (name, _), (p, *more) in sets.items()]
-        one = found[0].parent / names[-1]
-        raise VlsbenchError(
-            f"{path} holds several sets ({', '.join(names[:8])}): name one, such as {one}"
-        )
-    return found
-
-
-def _set_of(file: Path) -> str:
-    """Return what a file is called without its ending and the number of a shard."""
-    stem = Path(file.stem).stem if file.suffix.lower() in PACKED else file.stem
-    shard = _SHARD.fullmatch(stem)
-    return (shard[1] or "") if shard else stem
 
 
 class _Found:

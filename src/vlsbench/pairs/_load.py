@@ -14,7 +14,8 @@ from vlsbench import registry
 from vlsbench.config import Data, Option
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._fetch import PIN, home_folder
-from vlsbench.pairs._generic import FORMS, open_generic, parse_columns
+from vlsbench.pairs._folder import FORMS
+from vlsbench.pairs._generic import open_generic, parse_columns
 from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._readers import form_of, read_csv
 from vlsbench.pairs._rows import MissingFile
