@@ -344,6 +344,19 @@ def test_judging_again_fails_where_nothing_is_scored(vlsbench: Command) -> None:
     assert "judge_filtered, most often: " in done.stdout
 
 
+def test_replies_that_exist_are_not_asked_for_again(vlsbench: Command, tmp_path: Path) -> None:
+    rows = [
+        {"id": f"p{n}", "reply": "Keep it away." * (n > 0), "asked": f"About pair {n}: is it hot?"}
+        for n in range(6)
+    ]
+    (tmp_path / "given.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    done = vlsbench("eval", "set.jsonl", "--replies", "given.jsonl", "--judge", "offline")
+    assert done.returncode == 0, done.stderr
+    assert "1 reply_empty" in done.stdout
+    assert "--retry" not in done.stdout
+    assert "matched by id alone" not in done.stdout
+
+
 @pytest.mark.parametrize("road", ["guard", "judge", "judge-card"])
 def test_a_finished_run_says_that_nothing_was_asked(vlsbench: Command, road: str) -> None:
     evaluate(vlsbench, "lab/careful", "--limit", "2")

@@ -203,10 +203,13 @@ def print_summary(done: Evaluation, told: Sequence[str] = ()) -> None:
         say(f"{counted(len(summary.left_out), 'pair')} left out (summary.json lists them)")
     say(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html")
     say(f"Next: open {done.report}", style="dim")
-    gone = "reply_missing" if summary.identity["target"].get("kind") == "replies" else ""
+    given = summary.identity["target"].get("kind") == "replies"
     reasons = [found for group in summary.groups for found in group.unscored.items()]
-    pointless = (gone, Unscored.JUDGE_CANNOT_TELL)
-    unscored = sum(count for reason, count in reasons if reason not in pointless)
+    unscored = sum(
+        count
+        for reason, count in reasons
+        if reason != Unscored.JUDGE_CANNOT_TELL and not (given and reason.startswith("reply_"))
+    )
     if unscored and summary.complete:
         again = f"the same command with --retry unscored asks {counted(unscored, 'pair')} again"
         say(f"      {again}", style="dim")

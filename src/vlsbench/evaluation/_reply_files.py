@@ -32,7 +32,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "reply", "prediction", "pred_answer", "response", "completion", "resps", "filtered_resps",
     ),
     "model": ("model", "model_name"),
-    "asked": ("shown_text", "query", "question", "prompt", "instruction", "input"),
+    "asked": ("asked", "shown_text", "query", "question", "prompt", "instruction", "input"),
     "sample": ("sample", "epoch"),
     "reasoning": ("reasoning", "thinking"),
     "finish": ("finish", "finish_reason", "stop_reason"),
