@@ -150,3 +150,13 @@ def test_a_full_disk_keeps_what_was_paid_and_goes_on_later(tmp_path: Path) -> No
         subprocess.run(command(url, out), check=True, capture_output=True)
         assert lab.stats(url)["paid"] - before == 2 * PAIRS - kept
     assert len(labels(out)) == PAIRS
+
+
+def test_what_a_resumed_run_paid_is_said_though_no_pair_has_ended(tmp_path: Path) -> None:
+    with lab.running() as url:
+        for paid in (1, 2):  # of answers, none of which is judged yet
+            done = run(
+                "lab/leaky?n=4", tmp_path / "r", model=f"careful@{url}", judge=f"judge@{url}",
+                max_calls=1, no_probe=False,
+            )  # fmt: skip
+            assert sum(row.calls for row in done.summary.spend) == paid

@@ -374,9 +374,10 @@ class Ledger:
         return sorted({json.loads(detail)["text"] for (detail,) in rows})
 
     def stamp(self) -> str:
-        """Return a text that changes with every outcome, retry and end of the run."""
+        """Return a text that changes with every call, note, outcome, retry and end of the run."""
         row = self._reader.execute(
-            "SELECT (SELECT count(*) FROM outcomes), (SELECT total(at) FROM outcomes), "
+            "SELECT (SELECT max(rowid) FROM calls), "
+            "(SELECT count(*) FROM events WHERE kind = 'note'), (SELECT count(*) FROM outcomes), (SELECT total(at) FROM outcomes), "
             "(SELECT total(epoch) FROM retries), (SELECT value FROM meta WHERE key = 'complete')"
         ).fetchone()
         return repr(tuple(row))
