@@ -377,7 +377,8 @@ class Ledger:
         """Return a text that changes with every call, note, outcome, retry and end of the run."""
         row = self._reader.execute(
             "SELECT (SELECT max(rowid) FROM calls), "
-            "(SELECT count(*) FROM events WHERE kind = 'note'), (SELECT count(*) FROM outcomes), (SELECT total(at) FROM outcomes), "
+            "(SELECT count(*) FROM events WHERE kind = 'note'), "
+            "(SELECT count(*) FROM outcomes), (SELECT total(at) FROM outcomes), "
             "(SELECT total(epoch) FROM retries), (SELECT value FROM meta WHERE key = 'complete')"
         ).fetchone()
         return repr(tuple(row))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -100,9 +101,9 @@ def _only(path: Path, sets: Mapping[tuple[str, str], list[Path]]) -> list[Path]:
         VlsbenchError: There are several, or shards are missing; what is there would be read as a
             set that nobody published.
     """
-    names = [name for name, _ in sets]
+    shared = Counter(name for name, _ in sets)
     labels = [
-        files[0].name if len(files) == 1 else name if name and names.count(name) == 1 else name + form
+        files[0].name if len(files) == 1 else name if name and shared[name] == 1 else name + form
         for (name, form), files in sets.items()
     ]
     files = next(iter(sets.values()), [])
