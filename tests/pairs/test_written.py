@@ -145,7 +145,7 @@ def test_the_one_folder_that_holds_a_set_is_read(tmp_path: Path, within: str) ->
         ("gpt-4.csv gpt-5.csv", r"gpt-4.csv, gpt-5.csv"),
         ("train.jsonl train.jsonl.gz", r"train.jsonl, train.jsonl.gz"),
         ("0000.jsonl 0001.jsonl test.jsonl", r"\.jsonl, test.jsonl"),
-        ("train-00000-of-00002.jsonl train-00001-of-00002.jsonl train.csv", r"train.jsonl, train.csv"),
+        ("train-0-of-2.jsonl train-1-of-2.jsonl train.csv", r"train.jsonl, train.csv"),
     ],
 )
 def test_files_that_are_no_shards_of_one_set_are_not_read_together(

@@ -140,7 +140,7 @@ class Budget:
                 break
             if self._reserved == 0.0:
                 self._signal.stop(
-                    f"the budget of ${self._max_cost:.2f} leaves no room for another call "
+                    f"the budget of ${self._max_cost:g} leaves no room for another call "
                     f"(spent ${self.spent:.4f}; the next may cost ${worst:.4f})"
                 )
                 raise Halted
