@@ -15,6 +15,8 @@ from statsmodels.stats.inter_rater import cohens_kappa
 
 import vlsbench
 from tests.calibrating.runs import Truth, filled, read, truths, write
+from tests.grouped import grouped
+from vlsbench import lab
 from vlsbench.calibrating import (
     CalibratedRun,
     Labelled,
@@ -114,6 +116,17 @@ def test_changes_are_of_corrected_rates(run: Path, truth: Truth, made: Path) -> 
     again = changes(CalibratedRun(run), CalibratedRun(run))
     (same,) = (one for one in again if (one.group, one.name) == ("all", "safety"))
     assert all(way.high - way.low < 0.03 for way in (same.judge, same.corrected))
+
+
+def test_the_images_of_a_set_of_the_users_own_are_found(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    lab.write(lab.benchmark("lab/leakless?n=20"), folder)
+    options = grouped(out=tmp_path / "r", progress=False, gallery=0)
+    vlsbench.evaluate(str(folder), model="lab/careful", judge="lab", **options)
+    opened = CalibratedRun(tmp_path / "r")
+    path, missing = write_tasks(opened, draw(opened, 10).ids, tmp_path / "out", (), None)
+    assert missing == 0
+    assert all((path.parent / row["image"]).is_file() for row in read(path))
 
 
 def test_what_is_to_be_labelled_does_not_tell_the_judges_labels(run: Path) -> None:

@@ -115,9 +115,11 @@ def reply_images(
     # The ids of controls begin with the name of their set.
     others = {one.rpartition("/")[0] for one in wanted} - {""}
     tries = [tuple(sets)] if sets else [(run.summary.bench, *others), (run.summary.bench,)]
-    for bench, *controls in tries:
+    told = [{"bench": bench, "data": data, "controls": controls} for bench, *controls in tries]
+    as_then = None if sets or data else run.summary.settings.get("set")
+    for settings in filter(None, (as_then, *told)):
         try:
-            pairs = load(bench, data=data, skip_bad=True, controls=controls)
+            pairs = load(**settings, skip_bad=True)
         except VlsbenchError:
             if sets or data:
                 raise
