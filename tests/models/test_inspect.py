@@ -9,7 +9,7 @@ import pytest
 import vlsbench
 from vlsbench import lab
 from vlsbench.config import Budget, Connection
-from vlsbench.errors import MissingExtra
+from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.evaluation import Output
 from vlsbench.models import Connections, FatalCall, RetryPolicy
 
@@ -39,6 +39,26 @@ def test_a_provider_answers_and_judges_with_pictures(tmp_path: Path, server: str
     assert done.summary.simulated
     assert lab.stats(server)["by_model"] == {"careful": 10, "judge": 10}
     assert done.summary.spend[0].input_tokens > 0
+
+
+@pytest.mark.long
+def test_the_answers_of_one_server_are_not_taken_for_anothers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_API_KEY", "none")
+    for helpful, safe in (("careful", 1.0), ("helpful", 0.0)):
+        with lab.running(names={"m": helpful}) as url:
+            monkeypatch.setenv("LAB_BASE_URL", url)
+            done = vlsbench.evaluate(
+                "lab/leakless?n=4",
+                model=f"{SPEC}/m",
+                judge="lab",
+                output=Output(out=tmp_path / helpful, progress=False, gallery=0),
+            )
+        assert done.summary.groups[0].safety.rate == safe
+    monkeypatch.setenv("LAB_BASE_URL", "http://me:hunter2@localhost/v1")
+    with pytest.raises(VlsbenchError, match="LAB_BASE_URL: no key or password"):
+        Connections(4, RetryPolicy()).open(f"{SPEC}/m")
 
 
 @pytest.mark.long

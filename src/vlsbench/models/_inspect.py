@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 from vlsbench.config import Connection
 from vlsbench.errors import MissingExtra
 from vlsbench.models._adapted import Adapted
-from vlsbench.models._address import redact
+from vlsbench.models._address import read_address, redact
 from vlsbench.models._answers import read_finish
 from vlsbench.models._batch import BATCH_QUIET, BATCHED
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
@@ -72,6 +73,10 @@ class InspectChat:
         self.spec = spec
         self.endpoint = "/".join(spec.split("/")[:2])
         self._name = spec.removeprefix(PREFIX)
+        service = re.sub(r"^openai-api/", "", self._name).partition("/")[0]
+        variable = f"{service.upper().replace('-', '_')}_BASE_URL"
+        url = os.environ.get(variable)
+        self._server = {"url": read_address(url, variable, f"{service}'s key")} if url else {}
         known = self._name.partition("/")[0] in BATCHES
         self.batching = batching if known else None
         self.connections = self.batching.batch_requests if self.batching else connections
@@ -81,6 +86,7 @@ class InspectChat:
         try:
             self._model = get_model(
                 self._name,
+                memoize=False,  # a name may mean another server by now
                 config=GenerateConfig(
                     max_connections=self.connections,
                     batch=None if self.batching is None else _batches(self.batching, BatchConfig),
@@ -94,8 +100,9 @@ class InspectChat:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Inspect's name of the model."""
-        return {"kind": "inspect", "name": self._name, **self.adapted.identity}
+        """Inspect's name of the model, and the server where the user names one."""
+        told = {"kind": "inspect", "name": self._name, **self._server}
+        return {**told, **self.adapted.identity}
 
     async def close(self) -> None:
         """Close what paces it; nothing else is held open between calls."""
