@@ -357,6 +357,12 @@ def test_replies_that_exist_are_not_asked_for_again(vlsbench: Command, tmp_path:
     assert "matched by id alone" not in done.stdout
 
 
+def test_a_guard_without_a_vote_is_not_said_to_differ(vlsbench: Command) -> None:
+    judges = ("--judge", "lab/llama-guard", "--judge", "lab", "--judge", "offline")
+    done = vlsbench("eval", "lab/benign?n=3", "--model", "lab/careful", *judges)
+    assert "3 replies not labelled alike by all judges, 0 without a label" in done.stdout
+
+
 @pytest.mark.parametrize("road", ["guard", "judge", "judge-card"])
 def test_a_finished_run_says_that_nothing_was_asked(vlsbench: Command, road: str) -> None:
     evaluate(vlsbench, "lab/careful", "--limit", "2")

@@ -231,8 +231,8 @@ def _print_panel(found: PanelResults) -> None:
     if found.disagreements:
         some = ", ".join(one.id for one in found.disagreements[:MOVES])
         say(
-            f"{counted(len(found.disagreements), 'reply')} with different labels, "
-            f"{found.divided:,} without one, such as {some} (summary.json lists all; "
+            f"{counted(len(found.disagreements), 'reply')} not labelled alike by all judges, "
+            f"{found.divided:,} without a label, such as {some} (summary.json lists all; "
             "`calibrate --sample` draws them first)"
         )
 
