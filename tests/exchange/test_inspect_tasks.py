@@ -145,7 +145,7 @@ def test_an_image_that_cannot_be_shown_is_its_own_pairs(
     }
     assert [scores[id].reason for id in ("huge.tiff", "red.png")] == ["image_unreadable", None]
     (group,) = read_run(log)[1].groups
-    assert (group.scored, group.unscored) == (2, {"reply_missing": 1})
+    assert (group.scored, group.unscored) == (2, {"image_unreadable": 1})
     assert "1 of 3 pairs have no image and are asked as text alone" in caplog.text
 
 
