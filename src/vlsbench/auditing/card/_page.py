@@ -165,7 +165,7 @@ def leaderboard_table(leaderboard: Leaderboard) -> Table:
     rows = []
     for row in leaderboard.rows:
         words = f" (median {row.words:.0f})" if row.words else ""
-        said = [f"words for the image: {_contents(row)}{words}"]
+        said = [f"words for the image: {_contents(row)}{words}"] if row.contents else []
         said += [] if row.coverage is None else [f"{percent(row.coverage)} of pairs measured"]
         href = f"{quote(row.card, errors='replace')}/card.html"
         name = row.bench + " †" * is_simulated(row.bench)
