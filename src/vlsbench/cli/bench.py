@@ -193,10 +193,9 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
     }[config.format]
     say(f"Next: {run}", style="dim")
     if config.format is not Format.JSONL:
-        controls = f" --controls {','.join(config.controls)}" if config.controls else ""
         limit = config.sample.limit
         sample = f" --limit {limit} --seed {config.sample.seed}" if limit else ""
-        given = f"{pairs.arguments}{controls}{sample} --view {config.view}"
+        given = f"{pairs.arguments}{sample} --view {config.view}"
         again = f"vlsbench eval {given} --replies FILE --judge …"
         say(f"      then {again}", style="dim")
 
