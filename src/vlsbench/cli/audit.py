@@ -196,7 +196,7 @@ def _categories(card: Card) -> Listing:
     table = Listing(["category"], figures, "most leaking categories")
     for one in card.categories[:SHOWN]:
         counted = f"{one.counted.k:,} of {one.counted.n:,}"
-        table.line(one.name, one.pairs, counted, share(one.leak))
+        table.line(one.name or None, one.pairs, counted, share(one.leak))
     return table
 
 
