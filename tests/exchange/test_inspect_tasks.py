@@ -157,7 +157,7 @@ def test_epochs_are_samples_and_the_first_pairs_a_set_of_their_own(tmp_path: Pat
     assert summary.groups[0].pairs == 40
     assert metrics(log)["refusal"] == summary.groups[0].refusal.rate
     assert read_run(log)[0] == folder
-    reported = vlsbench.report([log], out=tmp_path / "report", figures=False)
+    reported = vlsbench.report([log.parent], out=tmp_path / "report", figures=False)
     assert "mockllm/model" in reported.page.read_text("utf-8")
 
 
