@@ -258,7 +258,7 @@ def _print_source(source: Source) -> None:
         say(f"{place} @ {home.revision or home.commit or 'pinned at the first fetch'}")
     if source.probes:
         say(f"probes {source.probes}", f"read by {METRICS.get(source.metric, source.metric)}")
-    mark = ":" if source.home else "/"
+    mark = ":" if source.needs_files else "/"
     say(*(f"{source.name}{mark}{name}: {about}" for name, about in source.variants.items()))
     if source.layout:
         say(f"--data DIR holds {source.layout}")
