@@ -181,7 +181,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     # What cannot be asked is an error before anything is.
     questions = ask_judge(plan) if Measure.JUDGED in plan.measures else None
     arms = ask_model(plan) if Measure.BEHAVIOUR in plan.measures else ()
-    plan.folder.mkdir(parents=True, exist_ok=True)
+    output_folder(plan.folder)
     (plan.folder / PLACE).write_text(place_of(plan.selection.pairs), "utf-8")
     overlap: OverlapSummary | None = None
     judged: Judged | None = None
