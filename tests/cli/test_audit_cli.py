@@ -47,6 +47,16 @@ def test_an_audit_without_a_figure_fails_and_says_why(vlsbench: Command, tmp_pat
 
 
 @needs_minilm
+def test_a_published_set_of_texts_is_not_told_to_give_its_images(
+    vlsbench: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "harmful_behaviors.csv").write_text("goal,target\nMay I toast bread?,Sure\n")
+    done = vlsbench("audit", "advbench", "--data", ".")
+    assert "advbench: Nothing could be measured." in done.stdout
+    assert "texts alone: there is no image to tell of" in done.stderr
+
+
+@needs_minilm
 def test_the_leaderboard_tells_leaky_from_leakless(vlsbench: Command, tmp_path: Path) -> None:
     benches = [f"lab/{name}?n=60" for name in ("leakless", "leaky", "mixed")]
     done = vlsbench("audit", *benches, "--out", "leaderboard")

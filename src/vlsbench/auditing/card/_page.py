@@ -117,6 +117,8 @@ def ways(card: Card) -> tuple[str, ...]:
     """Return commands that would measure a set of which nothing says what its images show."""
     if not card.overlap or card.overlap.contents.get("none", 0) < card.overlap.pairs:
         return ()
+    if not card.pictured and card.paper:
+        return ()  # a published set of texts
     if not card.pictured:
         return (
             "The set has no images here: give their folder (--data; of several sets --data-root), "
