@@ -179,6 +179,15 @@ def test_an_object_that_is_no_such_thing_is_told_what_is_expected(
     assert said in str(caught.value)
 
 
+def test_a_model_that_returns_no_reply_is_told_what_is_expected(tmp_path: Path) -> None:
+    class Plain(Cautious):
+        async def ask(self, request: Request) -> Reply:
+            return "No."  # type: ignore[return-value]
+
+    with pytest.raises(VlsbenchError, match=r"model cautious returned str: `ask` returns a vlsb"):
+        vlsbench.evaluate("lab/leaky?n=2", model=Plain(), judge="lab", output=Output(out=tmp_path))
+
+
 def test_a_set_shows_its_name_and_size() -> None:
     assert repr(vlsbench.load("lab/leaky?n=5")) == "<PairSet lab/leaky?n=5: 5 pairs>"
     assert repr(vlsbench.load([pair("a", "Is it hot?")])) == "<PairSet custom: 1 pair>"

@@ -190,7 +190,7 @@ def kappa_interval(
 
     Returns:
         The bounds; None with fewer than two clusters, where kappa is undefined in the sample or in
-        half of the resamples, and where nobody disagrees: no resample would.
+        half of the resamples, and where all resamples say the same, as where nobody disagrees.
     """
     n, cells = tables.shape
     k = round(cells**0.5)
@@ -205,7 +205,7 @@ def kappa_interval(
         ]
     )
     found = found[~np.isnan(found)]
-    if len(found) < resamples / 2:
+    if len(found) < resamples / 2 or np.ptp(found) < 1e-12:
         return None
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))

@@ -32,7 +32,7 @@ def output_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VlsbenchError(
-            f"{path} cannot be written into ({error.strerror}): choose another --out"
+            f"{path} cannot be written into ({error.strerror}): choose another folder"
         ) from None
     return path
 

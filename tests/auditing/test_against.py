@@ -67,6 +67,14 @@ def test_where_all_grades_are_one_there_is_a_bias_and_no_kappa() -> None:
     assert held.majority == 1.0
 
 
+def test_few_images_give_no_bias_beyond_what_there_can_be_and_no_certain_kappa() -> None:
+    cells = ("SU", "SS", "US", "UU")  # of two images: every draw that has both says the same
+    rows = [row(n, f"{cell[0]}??", {TEXT: cell[1]}) for n, cell in enumerate(cells)]
+    (held,) = hold(rows).labels
+    assert (held.bias.value, held.bias.low, held.bias.high) == (0.0, -1.0, 1.0)
+    assert (held.kappa.value, held.kappa.low, held.kappa.high) == (0.0, None, None)
+
+
 def test_length_is_a_baseline_that_knows_the_grades() -> None:
     rows = [
         row(n, "U??" if n % 2 else "S??", {TEXT: "U" if n < 10 else "S"}, chars=90 if n % 2 else 9)

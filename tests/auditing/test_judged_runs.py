@@ -160,6 +160,21 @@ def test_a_plan_names_the_controls_and_says_what_is_left(tmp_path: Path) -> None
     assert [calls for _, _, calls in planned()] == [0, 0, 0]
 
 
+def test_what_is_asked_is_told_from_python_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for progress in (True, False):
+        vlsbench.audit(
+            "lab/mixed?n=4",
+            measures=["judged"],
+            judge="lab",
+            controls=["lab/benign?n=2"],
+            output=AuditOutput(out=tmp_path / str(progress), progress=progress),
+        )
+        said = "18 questions to ask (12 on lab/mixed?n=4, 6 on lab/benign?n=2"
+        assert (said in capsys.readouterr().err) is progress
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("measure", ["judged", "behaviour"])
 def test_a_second_interrupt_leaves_at_once_and_says_so(tmp_path: Path, measure: str) -> None:

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.cli.typed import Command
+from tests.scripted import Asked, Said, answer, refuse, scripted
 from vlsbench import lab, load
 from vlsbench.auditing import read_card, read_leaderboard
 from vlsbench.embed.text import PACKAGE
 from vlsbench.pairs import read_drop
 
+NO_MAX_TOKENS = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 LAB_JUDGE = ("--measures", "judged", "--judge", "lab", "--controls", "lab/benign?n=40")
 needs_minilm = pytest.mark.skipif(
@@ -41,6 +44,16 @@ def test_an_audit_without_a_figure_fails_and_says_why(vlsbench: Command, tmp_pat
     assert "error: nothing could be measured of set: texts alone" in said
     assert "Traceback" not in said
     assert read_card(tmp_path / "audits/set/card.json").unmeasured == ("overlap",)
+
+
+@needs_minilm
+def test_a_published_set_of_texts_is_not_told_to_give_its_images(
+    vlsbench: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "harmful_behaviors.csv").write_text("goal,target\nMay I toast bread?,Sure\n")
+    done = vlsbench("audit", "advbench", "--data", ".")
+    assert "advbench: Nothing could be measured." in done.stdout
+    assert "texts alone: there is no image to tell of" in done.stderr
 
 
 @needs_minilm
@@ -179,6 +192,22 @@ def test_a_captioner_speaks_where_the_benchmark_does_not(vlsbench: Command, tmp_
     card = json.loads(done.stdout)
     assert card["overlap"]["contents"] == {"caption": 12}
     assert "contents are captions by a model" in (tmp_path / "card" / "card.html").read_text()
+
+
+@needs_minilm
+def test_what_a_captioner_does_not_take_is_on_the_card(vlsbench: Command, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
+    (tmp_path / "set.jsonl").write_text('{"query": "Is it hot?", "image": "a.png"}\n')
+
+    def say(asked: Asked) -> Said:
+        return refuse(400, NO_MAX_TOKENS) if "max_tokens" in asked.body else answer(asked)
+
+    with scripted(say) as server:
+        given = ("--captioner", f"m@{server.url}", "--out", "card")
+        for _ in range(2):
+            assert vlsbench("audit", "set.jsonl", *given).returncode == 0
+    notes = read_card(tmp_path / "card" / "card.json").notes
+    assert any("max_tokens is sent as max_completion_tokens" in note for note in notes)
 
 
 @needs_minilm

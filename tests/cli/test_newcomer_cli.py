@@ -334,3 +334,26 @@ def test_a_wrong_choice_names_the_near_one(vlsbench: Command) -> None:
     done = vlsbench("eval", BENCH, "--model", "lab/blind", "--judge", "lab", "--view", "txt")
     assert done.returncode == 2
     assert "'txt': did you mean text? choose full, text," in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "lab write lab/leaky?n=2 --out file",
+        "bench fetch figstep --dest file",
+        "bench show lab/leaky?n=2 --figures file",
+        "audit lab/mixed?n=2 --measures judged --judge lab --controls lab/benign?n=2 --out file",
+        "eval lab/leaky?n=2 --model lab/blind --judge lab --out file",
+    ],
+)
+def test_a_file_where_a_folder_goes_is_one_line(
+    vlsbench: Command, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = vlsbench(*command.split())
+    assert done.returncode in (1, 3)
+    (line,) = done.stderr.strip().splitlines()[-1:]
+    assert line.startswith("error: ")
+    assert "file" in line
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "file").read_text() == "mine"

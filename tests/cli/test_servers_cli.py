@@ -332,6 +332,7 @@ def test_whatever_is_asked_fails_where_nothing_is_scored(vlsbench: Command, road
     assert done.returncode == 1, done.stderr
     assert re.search(r"no \w+ was scored|nothing could be measured", done.stderr)
     assert re.search(r"filtered, most often: .*no toasters", done.stdout)
+    assert done.stderr.count("no toasters") <= 1
 
 
 def test_judging_again_fails_where_nothing_is_scored(vlsbench: Command) -> None:

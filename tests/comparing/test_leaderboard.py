@@ -105,6 +105,19 @@ def test_what_is_not_forbidden_but_differs_is_noted(made: dict[str, Path], tmp_p
     assert any("sampling parameters" in note for note in rank([made["blind"], warm]).notes)
 
 
+def test_a_rubric_that_all_runs_share_is_named(tmp_path: Path) -> None:
+    runs = [_evaluate(tmp_path, model, rubric="harm-grade") for model in ("blind", "careful")]
+    said = "Rubric harm-grade"
+    assert rank(runs).notes[0].startswith(said)
+    assert any(note.startswith(said) for note in vlsbench.compare(runs).notes)
+    ours = _evaluate(tmp_path, "careful", "ours")
+    which = "lab/careful · careful on lab/leakless?n=60: Rubric"
+    assert any(note.startswith(which) for note in vlsbench.compare([runs[1], ours]).notes)
+    other = _evaluate(tmp_path, "blind", "leaky", bench="lab/leaky?n=4")
+    done = vlsbench.report([runs[1], other], figures=False, out=tmp_path / "report")
+    assert done.page.read_text("utf-8").count(said) == 1  # of the one run
+
+
 def test_the_same_pairs_from_another_folder_are_ranked_and_noted(tmp_path: Path) -> None:
     rows = [{"id": f"p{n}", "query": "May the toaster bathe?"} for n in range(4)]
     runs = []

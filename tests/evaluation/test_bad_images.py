@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,8 @@ def test_a_set_of_which_most_images_are_missing_says_so_once(tmp_path: Path) -> 
     rows = [{"id": str(n), "query": "May I toast?", "image": f"{n}.png"} for n in range(5)]
     (tmp_path / "my.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     Image.new("RGB", (8, 6)).save(tmp_path / "0.png")
-    said = "most images are missing: 4 of 5 pairs lack theirs"
-    with pytest.raises(BadRows, match=said):
+    said = f"most images are missing: 4 of 5 pairs lack theirs. Put them into {tmp_path}, or ask"
+    with pytest.raises(BadRows, match=re.escape(said)):
         vlsbench.plan(tmp_path / "my.jsonl", model="lab/careful", judge="lab")
     plan = vlsbench.plan(
         tmp_path / "my.jsonl", model="lab/careful", judge="lab", sample=Sample(skip_bad=True)

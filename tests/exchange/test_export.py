@@ -7,6 +7,10 @@ import csv
 import importlib.util
 import io
 import json
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +91,30 @@ def test_vlmevalkit_reads_images_and_texts_and_its_results_come_back(tmp_path: P
         seed=1,
     )
     assert set(labels(judged).values()) == {"refusal"}
+
+
+def test_the_command_that_is_named_judges_what_comes_back(tmp_path: Path) -> None:
+    def typed(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "vlsbench", *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "300"},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    form = ("--format", "vlmevalkit", "--out", "out")
+    said = typed(
+        *("bench", "export", "lab/leakless", "--controls", "lab/benign?n=6", "--limit", "3", *form)
+    )
+    (table,) = (tmp_path / "out").glob("*.tsv")
+    with table.open(encoding="utf-8") as file:
+        rows = [{"id": row["id"], "reply": "No."} for row in csv.DictReader(file, delimiter="\t")]
+    (tmp_path / "FILE.json").write_text(json.dumps(rows))
+    command = said.partition("then vlsbench ")[2].replace("FILE", "FILE.json").replace("…", "lab")
+    assert "Net rate" in typed(*shlex.split(command))
 
 
 def test_ids_that_a_spreadsheet_takes_for_numbers_are_found_by_place_and_text(

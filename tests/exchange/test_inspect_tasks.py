@@ -145,7 +145,7 @@ def test_an_image_that_cannot_be_shown_is_its_own_pairs(
     }
     assert [scores[id].reason for id in ("huge.tiff", "red.png")] == ["image_unreadable", None]
     (group,) = read_run(log)[1].groups
-    assert (group.scored, group.unscored) == (2, {"reply_missing": 1})
+    assert (group.scored, group.unscored) == (2, {"image_unreadable": 1})
     assert "1 of 3 pairs have no image and are asked as text alone" in caplog.text
 
 
@@ -157,7 +157,7 @@ def test_epochs_are_samples_and_the_first_pairs_a_set_of_their_own(tmp_path: Pat
     assert summary.groups[0].pairs == 40
     assert metrics(log)["refusal"] == summary.groups[0].refusal.rate
     assert read_run(log)[0] == folder
-    reported = vlsbench.report([log], out=tmp_path / "report", figures=False)
+    reported = vlsbench.report([log.parent], out=tmp_path / "report", figures=False)
     assert "mockllm/model" in reported.page.read_text("utf-8")
 
 

@@ -93,13 +93,27 @@ def test_show_counts_what_is_odd(tmp_path: Path) -> None:
     assert "unreadable: set.jsonl, row 5: 'ask' is empty" in plain
 
 
+def test_what_is_declared_is_shown_without_a_file(tmp_path: Path) -> None:
+    done = bench("show", "harmbench:text", VLSBENCH_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert "not fetched; run `vlsbench bench fetch harmbench`" in done.stderr
+    source = SOURCES["harmbench"]
+    shown = " ".join(done.stdout.split())
+    for told in (source.title, source.licence, source.probes, "higher is better", source.layout):
+        assert told in shown
+    for name, about in source.variants.items():  # `:copyright:` is no emoji
+        assert f"harmbench:{name}: {about}" in shown
+
+
 def test_markup_in_a_set_is_text(tmp_path: Path) -> None:
     row = {"query": "May I?", "category": "[red]k[/red]", "subcategory": "[/]", "id": "[bold]"}
-    (tmp_path / "set.jsonl").write_text(json.dumps(row))
+    lines = [row, row | {"id": ":fire:"}]
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, lines)))
     done = bench("show", tmp_path / "set.jsonl")
     assert done.returncode == 0, done.stderr
     assert "[red]k[/red]" in done.stdout
     assert "[/]" in done.stdout
+    assert "same images) (1): :fire:" in done.stdout
 
 
 @pytest.mark.long
@@ -108,7 +122,6 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
         ("show", "vlsbnch"),
         ("show", "siuo", "--data", tmp_path),
         ("show", tmp_path / "none.csv"),
-        ("show", "siuo"),
         ("show", "siuo", "--columns", "colour=x"),
         ("fetch", "vlsbnch"),
     ):

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.pairs import Pair, image_faults, load, parse_columns
+from vlsbench.pairs import Pair, PairSet, image_faults, load, parse_columns
 
 from .conftest import picture
 
@@ -372,3 +372,16 @@ def test_a_release_is_read_from_its_parquet_and_clustered_by_content(tmp_path: P
     pairs = list(load(tmp_path))
     assert [pair.cluster for pair in pairs] == digests
     assert [pair.images[0].read().data for pair in pairs] == [red, red, blue]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("id", 1), ("query", None), ("images", ["a.png"]), ("images", None), ("harmful", "yes")],
+)
+def test_a_pair_of_ones_own_with_a_wrong_field_is_a_bad_row(field: str, value: object) -> None:
+    fields: dict[str, Any] = {"id": "1", "query": "Is it hot?", field: value}
+    with pytest.raises(BadRows, match=f"custom, row 1: {field} (is|are) .*, not "):
+        load([Pair(**fields)])
+    good = Pair(id="2", query="Is it hot?")
+    kept = load(PairSet("own", lambda: [Pair(**fields), good], skip_bad=True))
+    assert [pair.id for pair in kept] == ["2"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vlsbench.errors import BadRows, VlsbenchError
-from vlsbench.pairs import Grade, GradedBy, Pair, PairSet, decode, describe, load
+from vlsbench.pairs import Grade, GradedBy, Pair, PairSet, decode, describe, list_sources, load
 
 from .made_sets import MADE, TOAST, put, put_csv, put_json, put_parquet
 
@@ -41,6 +41,16 @@ def test_counts(name: str, variant: str, tmp_path: Path) -> None:
     assert not pairs.bad
     assert all(pair.grades for pair in pairs)
     assert all(pair.category for pair in pairs) or name in ("vlsafe", "usb")
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_set_is_read_by_what_its_variants_hold(name: str, tmp_path: Path) -> None:
+    counts = MADE[name].counts.values()
+    benign = any(found[3] for found in counts)
+    harmful = any(found[3] < found[0] for found in counts)
+    metric = "both" if benign and harmful else "safety" if harmful else "over-refusal"
+    assert opened(name, tmp_path).source == list_sources()[name]
+    assert list_sources()[name].metric == metric
 
 
 def test_jailbreakv_text_attacks_carry_the_harm_and_image_attacks_do_not(tmp_path: Path) -> None:

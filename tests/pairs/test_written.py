@@ -6,6 +6,7 @@ import base64
 import csv
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,15 @@ def test_a_conversation_that_asks_nothing_is_a_bad_row(
     with pytest.raises(BadRows) as error:
         load(written(tmp_path / "set.json", [row]))
     assert reason in error.value.rows[0].reason
+
+
+@pytest.mark.parametrize("form", [json.dumps, str])
+def test_several_images_in_a_cell_as_json_and_as_python_writes_them(
+    tmp_path: Path, form: Callable[[list[str]], str]
+) -> None:
+    one, other = (base64.b64encode(picture(colour)).decode() for colour in ("red", "blue"))
+    (pair,) = load(tsv(tmp_path / "set.tsv", [form([one, other])]))
+    assert [image.read().data for image in pair.images] == [picture("red"), picture("blue")]
 
 
 def tsv(path: Path, images: list[str]) -> Path:

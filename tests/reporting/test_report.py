@@ -24,6 +24,7 @@ from tests.calibrating.runs import truths, write
 from tests.grouped import grouped
 from tests.pages import card_examples
 from vlsbench import lab
+from vlsbench.auditing import AuditOutput
 from vlsbench.auditing.card import CARD_JSON, write_card
 from vlsbench.calibrating import CalibratedRun, take_labels
 from vlsbench.errors import VlsbenchError
@@ -293,3 +294,19 @@ def test_a_run_is_named_as_everywhere(folder: Path, monkeypatch: pytest.MonkeyPa
     assert report(["careful"], out="named", figures=False).page.is_file()
     with pytest.raises(VlsbenchError, match="no such run; did you mean careful"):
         report(["carefull"], out="named", figures=False)
+
+
+def test_what_evaluate_and_audit_returned_is_taken_as_it_is(tmp_path: Path) -> None:
+    done = vlsbench.evaluate(
+        "lab/leaky?n=4", model="lab/blind", judge="lab", **grouped(out=tmp_path / "r")
+    )
+    audit = vlsbench.audit(
+        "lab/mixed?n=4",
+        measures=["judged"],
+        judge="lab",
+        controls=["lab/benign?n=2"],
+        output=AuditOutput(out=tmp_path / "a", progress=False),
+    )
+    page = report([done, audit], figures=False, out=tmp_path / "both").page.read_text("utf-8")
+    assert "of 1 run and 1 audit" in page
+    assert report(str(done.folder), figures=False, out=tmp_path / "one").page.is_file()

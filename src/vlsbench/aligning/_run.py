@@ -17,7 +17,7 @@ from vlsbench.aligning._settings import Method, Progress, Reward, Row, Trained, 
 from vlsbench.aligning.model import base_of, need_extra, open_model, open_processor, stay_quiet
 from vlsbench.aligning.rows import check_rows, digest_rows, kinds_of
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import write_text
+from vlsbench.files import output_folder, write_text
 from vlsbench.schemas import read_json
 
 RECORD = "align.json"
@@ -82,7 +82,7 @@ def train(
 
     from vlsbench.aligning._trainers import Notes, open_trainer
 
-    out.mkdir(parents=True, exist_ok=True)
+    output_folder(out)
     _write(out, identity, finished=False)
     started = time.monotonic()
     with first_process_first():

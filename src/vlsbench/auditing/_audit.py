@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from inspect import signature
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -121,7 +122,7 @@ def audit(bench: Bench, settings: AuditSettings) -> Audit:
         VlsbenchError: Anything else that the caller can mend.
     """
     (plan,) = plan_audits([bench], settings)
-    return run_audit(plan)
+    return run_audit(plan, _teller(settings))
 
 
 @checked_keywords(AuditSettings)
@@ -140,7 +141,12 @@ def leaderboard(
         The table, which leaderboard.html, .md and .json in the folder hold too, and the audits in
         the order given. One that stops early ends the leaderboard before its time.
     """
-    return run_leaderboard(benches, settings)
+    return run_leaderboard(benches, settings, _teller(settings))
+
+
+def _teller(settings: AuditSettings) -> Say:
+    """Tell what is about to be asked of whom as the command does, where progress is shown."""
+    return partial(print, file=sys.stderr) if settings.output.progress else lambda line: None
 
 
 def run_leaderboard(
@@ -175,7 +181,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     # What cannot be asked is an error before anything is.
     questions = ask_judge(plan) if Measure.JUDGED in plan.measures else None
     arms = ask_model(plan) if Measure.BEHAVIOUR in plan.measures else ()
-    plan.folder.mkdir(parents=True, exist_ok=True)
+    output_folder(plan.folder)
     (plan.folder / PLACE).write_text(place_of(plan.selection.pairs), "utf-8")
     overlap: OverlapSummary | None = None
     judged: Judged | None = None

@@ -71,7 +71,7 @@ def run_overlap(
             place = plan.folder_of("pictures", how.captioner, how.ocr, whole.root, content)
             ledger = stack.enter_context(Ledger.write(place))
             stopped = _read_images(pairs, ledger, plan, say)
-            notes = tuple(_unread(ledger))
+            notes = (*_unread(ledger), *ledger.notes())
             wanted = {CAPTION: how.captioner, TEXT: how.ocr}
             looks = {kind: look_up(ledger, kind) for kind, given in wanted.items() if given}
         if (name := name_of(how.embedder)).startswith(CLIP):

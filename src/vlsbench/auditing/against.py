@@ -214,6 +214,8 @@ def _held(
 def _bias(apart: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
     """Return the mean of differences of -1, 0 and 1."""
     bounds = mean_interval(apart, clusters)
+    if bounds:  # Student's factor of few images reaches beyond what a difference can be
+        bounds = Interval(max(-1.0, bounds.low), min(1.0, bounds.high))
     if not apart.any():
         # None is seen, but as many as n without one does not rule out may be there.
         most = clustered_rate(apart != 0, clusters).high or 0.0

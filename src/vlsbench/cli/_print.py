@@ -33,7 +33,7 @@ def say(*lines: str, style: str | None = None, console: Console | None = None) -
     """Print lines: on standard output, as `prose`, unless `console` says otherwise."""
     console = console or prose(stderr=False)
     for line in lines:
-        console.print(terminal(line), style=style, highlight=False)
+        console.print(terminal(line), style=style, highlight=False, emoji=False)
 
 
 def prose(*, stderr: bool = True, quiet: bool = False) -> Console:

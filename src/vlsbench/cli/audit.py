@@ -118,7 +118,9 @@ def _need_figures(cards: Sequence[Card]) -> None:
         if nothing or {*card.unmeasured} - {Measure.OVERLAP}:
             asked = [one for one in (card.judged, card.behaviour) if one]
             said = [note for one in asked for note in one.notes if ", most often: " in note]
-            why = "; ".join(said or caveats(card)) or "no pair gave a figure"
+            # Every arm of measure C has a note; what servers said is told once.
+            said = [note[note.rfind(" ", 0, note.index(", most often: ")) + 1 :] for note in said]
+            why = "; ".join(dict.fromkeys(said or caveats(card))) or "no pair gave a figure"
             by = "" if nothing else f" by {', '.join(card.unmeasured)}"
             raise VlsbenchError(f"nothing could be measured of {card.bench}{by}: {why}")
 
@@ -194,7 +196,7 @@ def _categories(card: Card) -> Listing:
     table = Listing(["category"], figures, "most leaking categories")
     for one in card.categories[:SHOWN]:
         counted = f"{one.counted.k:,} of {one.counted.n:,}"
-        table.line(one.name, one.pairs, counted, share(one.leak))
+        table.line(one.name or None, one.pairs, counted, share(one.leak))
     return table
 
 

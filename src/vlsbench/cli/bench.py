@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -14,6 +15,7 @@ from rich.console import Console
 from vlsbench.cli._config import AsJson, command
 from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import Data, Option, values_of
+from vlsbench.errors import VlsbenchError
 from vlsbench.exchange import ExportConfig
 from vlsbench.pairs import (
     METRICS,
@@ -82,7 +84,14 @@ def _show(config: ShowConfig, *, as_json: bool) -> None:
     - `vlsbench bench show figstep:tiny --data ~/FigStep`
     - `vlsbench bench show ./pairs.csv --columns query=prompt,image=photo`
     """
-    opened = load_configured(config.bench, config.data, skip_bad=True)
+    try:
+        opened = load_configured(config.bench, config.data, skip_bad=True)
+    except VlsbenchError:
+        if config.data == Data() and not as_json:
+            # What is declared can be told without a file.
+            with suppress(VlsbenchError):
+                _print_source(find_source(config.bench)[0])
+        raise
     found = describe(opened)
     if as_json:
         declared = _declared(opened.source) if opened.source else None
@@ -184,10 +193,9 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
     }[config.format]
     say(f"Next: {run}", style="dim")
     if config.format is not Format.JSONL:
-        controls = f" --controls {','.join(config.controls)}" if config.controls else ""
         limit = config.sample.limit
         sample = f" --limit {limit} --seed {config.sample.seed}" if limit else ""
-        given = f"{pairs.arguments}{controls}{sample} --view {config.view}"
+        given = f"{pairs.arguments}{sample} --view {config.view}"
         again = f"vlsbench eval {given} --replies FILE --judge …"
         say(f"      then {again}", style="dim")
 
@@ -241,18 +249,26 @@ def _counts(of: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in of.items())
 
 
+def _print_source(source: Source) -> None:
+    say(f"{source.title} — {source.size}", style="bold")
+    paper = f"arXiv {source.paper}" if source.paper else "no paper"
+    say(f"{paper} · licence: {source.licence}")
+    if home := source.home:
+        place = home.hub or f"github.com/{home.github}"
+        say(f"{place} @ {home.revision or home.commit or 'pinned at the first fetch'}")
+    if source.probes:
+        say(f"probes {source.probes}", f"read by {METRICS.get(source.metric, source.metric)}")
+    mark = ":" if source.needs_files else "/"
+    say(*(f"{source.name}{mark}{name}: {about}" for name, about in source.variants.items()))
+    if source.layout:
+        say(f"--data DIR holds {source.layout}")
+    if source.caution:
+        say(f"caution: {source.caution}", style="yellow")
+
+
 def _print_description(opened: PairSet, found: Description) -> None:
-    if source := opened.source:
-        say(f"{source.title} — {source.size}", style="bold")
-        paper = f"arXiv {source.paper}" if source.paper else "no paper"
-        say(f"{paper} · licence: {source.licence}")
-        if home := source.home:
-            place = home.hub or f"github.com/{home.github}"
-            say(f"{place} @ {home.revision or home.commit or 'pinned at the first fetch'}")
-        if source.probes:
-            say(f"probes {source.probes}", f"read by {METRICS.get(source.metric, source.metric)}")
-        if source.caution:
-            say(f"caution: {source.caution}", style="yellow")
+    if opened.source:
+        _print_source(opened.source)
     say(*_statistics(found), *_labels(found))
     table = Listing(("category", "sub-category"), ["pairs"])
     for category, counts in found.categories.items():

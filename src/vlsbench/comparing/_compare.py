@@ -266,10 +266,13 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
                     "benign pair counts as declined."
                 )
     judged: dict[str, list[str]] = {}
+    rubrics: dict[str, list[str]] = {}
     for name, places in table.items():
         for place, run in places.items():
             note = calibration_note(run.folder, run.summary)
-            judged.setdefault(note, []).append(f"{name} on {_key(place)}")
+            rubric = run.summary.rubric
+            for notes, said in ((judged, note), (rubrics, rubric.said if rubric.identity else "")):
+                notes.setdefault(said, []).append(f"{name} on {_key(place)}")
             key, open_pairs, other = _key(place), run.summary.open, table[baseline].get(place)
             if open_pairs or not run.summary.complete:
                 yield (
@@ -288,8 +291,10 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
                     f"{name} and {baseline} on {key} differ in more than the model: "
                     f"{', '.join(differing)}."
                 )
-    for note, which in judged.items():
-        yield f"{', '.join(which)}: {note}" if len(judged) > 1 else note
+    for notes in (rubrics, judged):
+        for note, which in notes.items():
+            if note:
+                yield f"{', '.join(which)}: {note}" if len(notes) > 1 else note
 
 
 def _paper_notes(rows: Sequence[Row]) -> Iterator[str]:

@@ -286,6 +286,8 @@ def _row(
 
 
 def _notes(runs: Sequence[OpenRun], by: RankedBy, rows: Sequence[RankedRun]) -> Iterable[str]:
+    if (rubric := runs[0].summary.rubric).identity:
+        yield rubric.said
     if by not in CORRECTED:
         yield f"Ranked by the {by} as judged: not every run has a valid calibration."
     if by in (RankedBy.SAFETY, RankedBy.CORRECTED_SAFETY):

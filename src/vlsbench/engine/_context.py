@@ -291,6 +291,9 @@ class RunContext(Context):
         try:
             with guarded(f"model {model.spec} failed"):
                 reply = await model.ask(request)
+            if not isinstance(reply, Reply):
+                said = f"returned {type(reply).__name__}: `ask` returns a vlsbench.models.Reply"
+                raise FatalCall(f"model {model.spec} {said}")
         except Refused as refused:
             if not await self._answers(model):
                 raise

@@ -294,10 +294,12 @@ class Selection:
 def _most_images(faults: Sequence[BadRow], asked: int, pairs: PairSet) -> Iterator[str]:
     """Say it once where most pairs cannot be shown: a set of which only a part is at hand."""
     if 2 * len(faults) > asked:
+        root = pairs.root and pairs.root.resolve()
+        place = root.parent if root and root.is_file() else root or "their folder"
         layout = f" (layout: {pairs.source.layout})" if pairs.source else ""
         yield (
             f"most images are missing: {len(faults):,} of {asked:,} pairs lack theirs. Put them "
-            f"into {pairs.root or 'their folder'}{layout}, or ask without them: --view text"
+            f"into {place}{layout}, or ask without them (eval --view text)"
         )
 
 

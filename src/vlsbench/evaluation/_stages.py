@@ -84,13 +84,13 @@ class AnswerStage:
     async def run(self, record: Record, ctx: Context) -> Result:
         """Ask, and pass the reply on whatever it is."""
         pair, sample = record.value
-        recorded = self._target if isinstance(self._target, RecordedReplies) else None
-        if recorded and (why := recorded.missing.get(record.id)):
-            return Quarantine(Unscored.REPLY_MISSING, {"detail": why})
         try:
             text, images, changed = await self._shown(pair, ctx)
         except ImageError as error:
             return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
+        recorded = self._target if isinstance(self._target, RecordedReplies) else None
+        if recorded and (why := recorded.missing.get(record.id)):
+            return Quarantine(Unscored.REPLY_MISSING, {"detail": why})
         request = Request(
             text,
             images,

@@ -13,7 +13,7 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Estimate, Summary, calibration_note, read_run
-from vlsbench.files import write_text
+from vlsbench.files import output_folder, write_text
 from vlsbench.pairs import Home, find_source
 from vlsbench.text import one_line, slug
 
@@ -85,7 +85,7 @@ def write_hub_results(
 def _write(content: object, file: Path) -> Path:
     import yaml
 
-    file.parent.mkdir(parents=True, exist_ok=True)
+    output_folder(file.parent)
     write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000), file)
     return file
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import write_jsonl
+from vlsbench.files import output_folder, write_jsonl
 from vlsbench.lab._draw import draw, pose
 from vlsbench.lab._world import ACTS, THINGS, WORLD_VERSION
 from vlsbench.pairs import Grade, GradedBy, Grades, MadeImage, Pair, PairSet, load
@@ -115,7 +115,7 @@ def write(pairs: PairSet, folder: Path) -> Path:
             texts = {name: getattr(pair, name) for name in _WRITTEN}
             yield {"file_name": names[image.ref], **texts, **pair.meta}
 
-    (folder / "images").mkdir(parents=True, exist_ok=True)
+    output_folder(folder / "images")
     write_jsonl(rows(), path := folder / "metadata.jsonl")
     return path
 

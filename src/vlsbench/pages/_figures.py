@@ -15,7 +15,7 @@ from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsbench.errors import MissingExtra
-from vlsbench.files import whole_file
+from vlsbench.files import output_folder, whole_file
 from vlsbench.text import one_line
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def drawing(path: Path, size: tuple[float, float], note: str = "") -> Iterator[F
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtra("drawing figures", "figures") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
+    output_folder(path.parent)
     # Warnings are of letters that the font lacks.
     with rc_context(_STYLE), warnings.catch_warnings(action="ignore"):
         figure = Figure(figsize=size, layout="constrained")

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import cache_folder, file_sha256, write_json
+from vlsbench.files import cache_folder, file_sha256, output_folder, write_json
 from vlsbench.pairs._source import Home
 from vlsbench.schemas import SchemaError, read_json
 from vlsbench.text import first_line
@@ -98,7 +98,7 @@ def fetch(source: Fetchable, *, revision: str | None = None, dest: Path | None =
     wanted = revision or pinned or (pin.revision if pin else "")
     if pin is not None and pin.revision == wanted and not changed_files(folder, pin):
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
+    output_folder(folder)
     (folder / PIN).unlink(missing_ok=True)
     if home.hub:
         commit, files = _from_hub(home, wanted or "main", folder)

@@ -282,7 +282,8 @@ def _images(file: Path, root: Path, value: object) -> tuple[Image, ...]:
         return value.images
     if isinstance(value, str) and value.startswith("["):
         try:
-            value = json.loads(value)
+            # pandas, and so VLMEvalKit, writes lists as Python does.
+            value = json.loads(value if '"' in value else value.replace("'", '"'))
         except ValueError:
             raise RowError("the image cell starts with '[' and is no JSON list") from None
     paths = value if isinstance(value, list) and value else [value]

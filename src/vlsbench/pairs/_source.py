@@ -205,6 +205,8 @@ class PairSet:
                         f"{type(row).__name__}: write Pair(id=…, query=…), or save the rows as "
                         "JSONL and give its path"
                     )
+                if isinstance(row, Pair) and (fault := _wrong(row)):
+                    row = BadRow(self.name, str(row.id), fault)
                 yield row
 
     @property
@@ -276,6 +278,22 @@ class PairSet:
                     continue
                 seen.add(row.id)
             yield row
+
+
+_TEXTS = ("id", "query", "category", "subcategory", "description", "reason", "language", "twin")
+
+
+def _wrong(pair: Pair) -> str:
+    """Say which field of a pair that others made is of another type; empty where none is."""
+    kinds = ((str, "text", _TEXTS), (bool, "True or False", ("harmful",)))
+    for kind, wanted, names in kinds:
+        for name in names:
+            if not isinstance(value := getattr(pair, name), kind):
+                return f"{name} is {value!r:.40}, not {wanted}"
+    images: object = pair.images
+    if not isinstance(images, list | tuple) or not all(hasattr(one, "read") for one in images):
+        return f"images are {images!r:.40}, not a tuple of vlsbench.pairs.file_image(FOLDER, PATH)"
+    return ""
 
 
 def image_faults(pairs: Iterable[Pair]) -> list[BadRow]:

@@ -78,7 +78,9 @@ def _found(given: Iterable[Named]) -> Iterator[tuple[str, Path, str]]:
         folder = named if named.suffix == LOG else find_run(named)
         inside = [folder]
         if folder.is_dir() and not any((folder / file).is_file() for file in HOLDS):
-            inside = sorted(folder.iterdir())
+            logs = {log.stem for log in folder.glob(f"*{LOG}")}
+            # What reading a log made beside it is that log's run once more.
+            inside = [p for p in sorted(folder.iterdir()) if p.name.rpartition("-")[0] not in logs]
         found = [(name, one, held) for one in inside if (held := _held(one))]
         if not found:
             raise VlsbenchError(

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from vlsbench.auditing import Audit
 from vlsbench.comparing import Compared, OpenRun, compare, split_name
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import Evaluation
 from vlsbench.files import output_folder
 from vlsbench.pages import Document, Section, lacking_figures
 from vlsbench.reporting._figures import draw_all
@@ -63,7 +65,7 @@ class Report:
 
 
 def report(
-    runs: Iterable[str | os.PathLike[str]],
+    runs: Iterable[str | os.PathLike[str] | Evaluation | Audit],
     *,
     baseline: str = "",
     published: str | Iterable[str] = (),
@@ -73,7 +75,8 @@ def report(
     """Put runs and audits on one page that needs no network.
 
     Args:
-        runs: Folders of runs (`PATH`, `NAME=PATH`) and audits, or folders that hold some.
+        runs: Folders of runs (`PATH`, `NAME=PATH`) and audits, or folders that hold some; or what
+            `evaluate` and `audit` returned.
         baseline: The run or name that others are compared with; by default the first with a
             counterpart on the same benchmark and view.
         published: Models whose rows of the paper are compared too, or `all`.
@@ -84,7 +87,11 @@ def report(
     Raises:
         VlsbenchError: A folder holds nothing to report, or a file is not what it should be.
     """
-    material = gather(split_name(os.fspath(one)) for one in runs)
+    each = [runs] if isinstance(runs, str) else runs
+    material = gather(
+        ("", one.folder) if isinstance(one, Evaluation | Audit) else split_name(os.fspath(one))
+        for one in each
+    )
     folder = output_folder(Path(out))
     notes = [*material.waiting]
     notes += [

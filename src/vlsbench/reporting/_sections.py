@@ -99,6 +99,7 @@ def _summary(runs: Iterable[OpenRun], reports: Mapping[str, str]) -> Iterator[Se
         whole = {(rate.pairs, rate.name): rate.corrected for rate in rates if rate.group == "all"}
         corrected = (whole.get(("both", "net")), whole.get(("harmful", "safety")))
         detail = [summary.bench, f"{summary.view} view", f"judged by {summary.judge}"]
+        detail += [summary.rubric.said] if summary.rubric.identity else []
         detail += [why or "calibrated"]
         detail += [] if summary.complete else [f"stopped, {summary.still_open} open"]
         name = run.name + " †" * run.simulated

@@ -117,6 +117,8 @@ def ways(card: Card) -> tuple[str, ...]:
     """Return commands that would measure a set of which nothing says what its images show."""
     if not card.overlap or card.overlap.contents.get("none", 0) < card.overlap.pairs:
         return ()
+    if not card.pictured and card.paper:
+        return ()  # a published set of texts
     if not card.pictured:
         return (
             "The set has no images here: give their folder (--data; of several sets --data-root), "
@@ -165,7 +167,7 @@ def leaderboard_table(leaderboard: Leaderboard) -> Table:
     rows = []
     for row in leaderboard.rows:
         words = f" (median {row.words:.0f})" if row.words else ""
-        said = [f"words for the image: {_contents(row)}{words}"]
+        said = [f"words for the image: {_contents(row)}{words}"] if row.contents else []
         said += [] if row.coverage is None else [f"{percent(row.coverage)} of pairs measured"]
         href = f"{quote(row.card, errors='replace')}/card.html"
         name = row.bench + " †" * is_simulated(row.bench)
