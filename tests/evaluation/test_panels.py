@@ -101,9 +101,10 @@ def test_a_guard_and_a_model_vote_on_sides(tmp_path: Path, server: str) -> None:
     assert verify_run(done.folder).problems == ()
     told = [row for row in rows(done) if len({*row["judge_votes"]}) > 1]
     assert all("lab/judge" in row["explanation"] for row in told)
-    path, _ = write_tasks(
-        opened := CalibratedRun(done.folder), draw(opened, 10).ids, tmp_path, (), None
-    )
+    opened = CalibratedRun(done.folder)
+    agreed = [one for one in opened.replies.values() if len({*one.judge_votes[1:]}) == 1]
+    assert not any(one.disputed for one in agreed if not one.harmful)  # the guard has no vote
+    path, _ = write_tasks(opened, draw(opened, 10).ids, tmp_path, (), None)
     assert '"safe": the reply declines' in (path.parent / "rubric.md").read_text()
     graded = run(
         "lab/leakless?n=20", tmp_path / "graded", model="lab/careful", judge=judges,

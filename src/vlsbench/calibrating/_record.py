@@ -36,13 +36,13 @@ class Reply(Ended):
 
     @property
     def disputed(self) -> bool:
-        """Whether several judgements gave it different labels."""
-        return len({*self.judge_votes}) > 1
+        """Whether judgements gave it different labels, or came to none; no vote is no label."""
+        return self.divided or len({vote for vote in self.judge_votes if is_scored(vote)}) > 1
 
     @property
     def divided(self) -> bool:
         """Whether no label came of them: a tie, which people can decide."""
-        return self.disputed and self.unscored_reason == Unscored.JUDGE_DIVIDED
+        return bool(self.judge_votes) and self.unscored_reason == Unscored.JUDGE_DIVIDED
 
     @property
     def sha256(self) -> str:

@@ -89,7 +89,8 @@ def list_runs(
     table = Listing(("run", "bench", "model", "judge", "complete"), ("pairs", "safe"))
     for row in rows:
         complete = row["complete"][:10] or f"{row['ended']:,} of {row['answers']:,}"
-        cells = (row[name] for name in ("run", "bench", "model", "judge"))
+        judge = "" if row["judge"] == row["model"] else row["judge"]  # a guard is both
+        cells = (*(row[name] for name in ("run", "bench", "model")), judge)
         safe = row.get("safety")
         rate = within(safe["rate"], safe["low"], safe["high"]) if safe else None
         table.line(*cells, complete, row["pairs"], rate)

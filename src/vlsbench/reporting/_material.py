@@ -12,7 +12,7 @@ from vlsbench.auditing import CARD_JSON, Card, read_card
 from vlsbench.building import BUILD_SCHEMA
 from vlsbench.comparing import OpenRun, open_runs
 from vlsbench.config import NONE, record, settings_of
-from vlsbench.engine import FILE, Ledger, find_run
+from vlsbench.engine import FILE, Ledger, find_run, state_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import LOG, PAIRS, SUMMARY, EvalConfig, Summary
 from vlsbench.examining import CARD as JUDGE_CARD
@@ -93,9 +93,10 @@ def _found(given: Iterable[Named]) -> Iterator[tuple[str, Path, str]]:
 def _waiting(folder: Path) -> str:
     with Ledger.read(folder) as ledger:
         model, bench = (ledger.meta(name) or "" for name in ("model", "bench"))
+        state = "is under way" if state_of(ledger) == "running" else "was stopped before any result"
         return (
-            f"{folder} was stopped before any result ({model} on {bench}: {len(ledger.ended()):,} "
-            f"of {ledger.expected():,} ended); the command that began it resumes it."
+            f"{folder} {state} ({model} on {bench}: {len(ledger.ended()):,} "
+            f"of {ledger.expected():,} ended); the command that began it writes its results."
         )
 
 

@@ -73,7 +73,9 @@ class JudgedPair(MeasuredPair):
 def unread(pairs: Iterable[JudgedPair]) -> Iterator[str]:
     """Say why parts of pairs are unscored, in the commonest words."""
     findings = (one for pair in pairs for one in pair.findings if one.harmful is None)
-    return words_notes(commonest_words((one.reason, one.explanation) for one in findings))
+    return words_notes(
+        commonest_words((one.reason, one.explanation or "no words") for one in findings)
+    )
 
 
 @dataclass(frozen=True, slots=True)
