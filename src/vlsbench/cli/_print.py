@@ -30,8 +30,8 @@ _BOUNDS = re.compile(r"(?<=[\[(])([+-]?\d+\.\d)(, |–| to )([+-]?\d+\.\d)(?=[\]
 
 
 def say(*lines: str, style: str | None = None, console: Console | None = None) -> None:
-    """Print lines: on standard output, as `prose`, unless `console` says otherwise."""
-    console = console or prose(stderr=False)
+    """Print lines, on standard output unless `console` says otherwise."""
+    console = console or Console()
     for line in lines:
         console.print(terminal(line), style=style, highlight=False, emoji=False)
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from vlsbench.cli._config import AsJson
-from vlsbench.cli._print import Listing, print_json, say
+from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.errors import VlsbenchError
 from vlsbench.text import counted
 
@@ -158,7 +158,8 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         way = f"`vlsbench runs watch {run}` follows it"
         if state != "running":
             way = f"the command that began it goes on and writes {file.name}"
-        say(heading, f"{state}: {ended:,} of {expected:,} ended; {way}")
+        how = f"{state}: {ended:,} of {expected:,} ended; {way}"
+        say(heading, how, console=prose(stderr=False))
     if found is not None:
         print_found(found)
     for at, kind, detail in events[-20:]:
