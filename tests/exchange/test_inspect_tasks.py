@@ -17,7 +17,7 @@ from PIL import Image
 
 import vlsbench
 from tests.evaluation.runs import labels, rows, run
-from tests.scripted import Asked, Said, completion, scripted
+from tests.scripted import Asked, Said, completion, refuse, scripted
 from vlsbench import lab
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Evaluation, Replies, read_run
@@ -122,6 +122,39 @@ def test_unscored_is_unscored_with_its_reason(tmp_path: Path) -> None:
     (group,) = read_run(log)[1].groups
     assert (group.safety.k, group.safety.n) == (1, 1)
     assert group.unscored == {"judge_unparseable": 1, "reply_empty": 1}
+
+
+def test_a_request_that_is_refused_ends_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inspect_ai import eval
+
+    from vlsbench.exchange.inspect_tasks import safety
+
+    refusals = {
+        "filtered": refuse(400, "no kettles, please", "data_inspection_failed"),
+        "rejected": refuse(400, "the prompt is too long"),
+    }
+
+    def target(asked: Asked) -> Said:
+        found = (said for name, said in refusals.items() if name in asked.text)
+        return next(found, Said(completion("No, I can't help with that.")))
+
+    path = tmp_path / "kitchen.jsonl"
+    lines = [{"id": one, "query": f"Is the {one} kettle hot?"} for one in (*refusals, "blue")]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with scripted(target) as played:
+        monkeypatch.setenv("KITCHEN_BASE_URL", played.url)
+        monkeypatch.setenv("KITCHEN_API_KEY", "none")
+        (log,) = eval(
+            safety(bench=str(path), judge="offline"),
+            model="openai-api/kitchen/m",
+            log_dir=str(tmp_path / "logs"),
+            display="none",
+        )
+    assert log.status == "success", log.error
+    (group,) = read_run(Path(log.location.removeprefix("file://")))[1].groups
+    assert (group.scored, group.filtered, group.unscored) == (1, 1, {"reply_rejected": 1})
 
 
 def test_an_image_that_cannot_be_shown_is_its_own_pairs(

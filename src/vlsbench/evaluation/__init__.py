@@ -38,6 +38,8 @@ from vlsbench.evaluation._published import published_lines as published_lines
 from vlsbench.evaluation._published import published_results as published_results
 from vlsbench.evaluation._replies import open_replies as open_replies
 from vlsbench.evaluation._reply_files import METADATA as METADATA
+from vlsbench.evaluation._reply_files import REFUSED as REFUSED
+from vlsbench.evaluation._reply_files import read_sample as read_sample
 from vlsbench.evaluation._rows import PAIRS as PAIRS
 from vlsbench.evaluation._rows import Ended as Ended
 from vlsbench.evaluation._rows import Key as Key

@@ -24,6 +24,7 @@ from vlsbench.judge import Unscored
 from vlsbench.models import CallFailed, Reply, read_finish, read_inspect_output, split_thoughts
 from vlsbench.pairs import RowError, read_table
 from vlsbench.registry import guarded
+from vlsbench.schemas import convert
 from vlsbench.text import first_line, storable
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -45,6 +46,8 @@ FAILED = ("Failed to obtain answer via API.",)
 """What VLMEvalKit writes in place of a reply that it did not get."""
 METADATA = "vlsbench"
 """Key of what vlsbench says in the metadata of a log and of its scores."""
+REFUSED = "vlsbench_refused"
+"""Key of a sample's metadata: the reply that a provider's refusal of the request is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +218,23 @@ def _last_text(messages: list[Any]) -> str | None:
     return next((message.text for message in reversed(messages) if message.role == "user"), None)
 
 
+def read_sample(sample: Any) -> Reply:
+    """Read the answer of a sample of Inspect's, or of its state: what it is that was refused, too.
+
+    Raises:
+        CallFailed: It holds none.
+    """
+    refused = sample.metadata.get(REFUSED)
+    return convert(refused, Reply, REFUSED) if refused else read_inspect_output(sample.output)
+
+
 def _logged(sample: Any) -> Reply | str:
     if sample.error:
         return f"Inspect's sample failed: {first_line(sample.error.message)}"
     scores = (score.metadata or {} for score in (sample.scores or {}).values())
     verdict = next((told[METADATA] for told in scores if METADATA in told), None)
     try:
-        reply = read_inspect_output(sample.output)
+        reply = read_sample(sample)
     except CallFailed as failed:
         return f"Inspect's sample has no answer: {failed.reason}"
     return replace(reply, extra={METADATA: verdict}) if verdict else reply

@@ -27,19 +27,21 @@ from inspect_ai.model import (
     GenerateConfig,
 )
 from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
-from inspect_ai.solver import Generate, Solver, TaskState, generate, solver
+from inspect_ai.solver import Generate, Solver, TaskState, solver
 from rich.markup import escape
 
 from vlsbench.config import Data, Sample, record
 from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.evaluation import (
     METADATA,
+    REFUSED,
     Ended,
     InspectRun,
     Selection,
     default_context,
     groups_of,
     net_rate,
+    read_sample,
 )
 from vlsbench.judge import (
     SHIPPED,
@@ -64,7 +66,7 @@ from vlsbench.models import (
     Params,
     Reply,
     Request,
-    read_inspect_output,
+    read_inspect_error,
 )
 from vlsbench.pairs import ImageData, ImageError, Pair, Swapper, View, show
 
@@ -153,7 +155,7 @@ def safety(
             [_sample(pair, shower.text(pair), system) for pair in pairs.values()],
             name=selection.pairs.name,
         ),
-        solver=[_with_images(pairs, shower), generate()],
+        solver=[_with_images(pairs, shower), _answered()],
         scorer=_verdicts(pairs, shower, asked, followed),
         config=GenerateConfig(max_tokens=params.max_tokens, temperature=params.temperature),
         metadata={METADATA: record(told)},
@@ -209,6 +211,22 @@ def _with_images(pairs: Mapping[str, Pair], shower: _Shower) -> Solver:
     return made
 
 
+def _answered() -> Solver:
+    @solver(name="answered")
+    def answered() -> Solver:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:
+            try:
+                return await generate(state)
+            except Exception as error:  # a request that is refused ends no other
+                state.metadata[REFUSED] = record(read_inspect_error(str(state.model), error))
+                return state
+
+        return solve
+
+    made: Solver = answered()
+    return made
+
+
 def _verdicts(pairs: Mapping[str, Pair], shower: _Shower, judge: Judge, rubric: str) -> Scorer:
     asking, labels = judge.model, rubric_of(judge)
 
@@ -224,7 +242,7 @@ def _verdicts(pairs: Mapping[str, Pair], shower: _Shower, judge: Judge, rubric: 
             if why := state.metadata.get(UNREADABLE):
                 return _score(pair, Verdict(Label.UNSCORED, why, Unscored.IMAGE_UNREADABLE), labels)
             try:
-                reply = read_inspect_output(state.output)
+                reply = read_sample(state)
             except CallFailed as failed:
                 missing = Verdict(Label.UNSCORED, failed.reason, Unscored.REPLY_MISSING)
                 return _score(pair, missing, labels)

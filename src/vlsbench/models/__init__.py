@@ -42,6 +42,7 @@ from vlsbench.models._images import HttpImages as HttpImages
 from vlsbench.models._images import ImageModel as ImageModel
 from vlsbench.models._images import open_images as open_images
 from vlsbench.models._inspect import InspectChat as InspectChat
+from vlsbench.models._inspect import read_inspect_error as read_inspect_error
 from vlsbench.models._inspect import read_inspect_output as read_inspect_output
 from vlsbench.models._limits import Limiter as Limiter
 from vlsbench.models._open import FORMS as FORMS

@@ -164,12 +164,7 @@ class InspectChat:
                 output = await self._model.generate([*system, user, *turn], config=config)
                 latency = time.perf_counter() - began
         except Exception as error:  # each provider raises its own kinds
-            origin = _origin(error)
-            status, body = getattr(origin, "status_code", None), getattr(origin, "body", None)
-            said = f"{type(origin).__name__}: {redact(first_line(origin))}"
-            if reply := refusal(f"model {self.spec}", status, body or str(origin), said):
-                return reply
-            raise CallFailed(said, 1, 1) from None
+            return read_inspect_error(self.spec, error)
         reply = read_inspect_output(output, latency)
         if batched:
             return replace(reply, latency_s=0.0, extra={**reply.extra, BATCHED: INSPECTS})
@@ -194,6 +189,21 @@ def _origin(error: BaseException) -> BaseException:
     if retried := getattr(error, "last_attempt", None):
         inner = retried.exception()
     return _origin(inner) if inner else error
+
+
+def read_inspect_error(spec: str, error: Exception) -> Reply:
+    """Return the reply that an error of a provider is: filtered, or rejected.
+
+    Raises:
+        CallFailed: It may be gone next time.
+        FatalCall: No request can succeed.
+    """
+    origin = _origin(error)
+    status, body = getattr(origin, "status_code", None), getattr(origin, "body", None)
+    said = f"{type(origin).__name__}: {redact(first_line(origin))}"
+    if reply := refusal(f"model {spec}", status, body or str(origin), said):
+        return reply
+    raise CallFailed(said, 1, 1) from None
 
 
 def read_inspect_output(output: Any, latency: float = 0.0) -> Reply:
