@@ -272,6 +272,19 @@ def test_counts_that_are_none_are_left_out(
     assert (tmp_path / "r" / "pairs.parquet").is_file()
 
 
+def test_a_server_that_tells_no_usage_has_unknown_tokens(vlsbench: Command) -> None:
+    with scripted(lambda asked: Said({**completion(), "usage": None})) as server:
+        done = evaluate(vlsbench, f"m@{server.url}", "--price", "1,1")
+    assert "tokens unknown, cost unknown" in done.stdout
+    assert " tokens in" not in done.stdout
+
+
+def test_a_budget_of_less_than_a_cent_is_said_as_it_is(vlsbench: Command) -> None:
+    with scripted(lambda asked: Said(completion())) as server:
+        done = evaluate(vlsbench, f"m@{server.url}", "--price", "1,1", "--max-cost", "0.001")
+    assert "the budget of $0.001 leaves no room" in one_line(done)
+
+
 def test_thoughts_that_stand_in_the_total_alone_are_paid(vlsbench: Command) -> None:
     def say(asked: Asked) -> Said:
         said = completion(usage=(10, 5))

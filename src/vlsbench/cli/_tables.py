@@ -192,10 +192,12 @@ def print_summary(done: Evaluation, told: Sequence[str] = ()) -> None:
     say(calibration_note(done.folder, summary))
     for spend in summary.spend:
         cost = "cost unknown" if spend.cost is None else f"${spend.cost:.4f}"
+        tokens = f"{spend.input_tokens:,} tokens in, {spend.output_tokens:,} out"
+        tokens = tokens if spend.counted else "tokens unknown"
         say(
             f"{spend.role} {spend.model}: {counted(spend.calls, 'call')} "
             f"({counted(spend.requests, 'request')}, {spend.reused:,} reused), "
-            f"{spend.input_tokens:,} tokens in, {spend.output_tokens:,} out, {cost}"
+            f"{tokens}, {cost}"
         )
     told = told if console.is_terminal else ()
     say(*(note for note in summary.notes if note not in told), style="yellow")

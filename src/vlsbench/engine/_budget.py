@@ -139,8 +139,10 @@ class Budget:
             if self._max_cost is None or self.spent + self._reserved + worst <= self._max_cost:
                 break
             if self._reserved == 0.0:
+                most = self._max_cost
+                told = f"{most:.2f}" if most == round(most, 2) else f"{most:g}"
                 self._signal.stop(
-                    f"the budget of ${self._max_cost:g} leaves no room for another call "
+                    f"the budget of ${told} leaves no room for another call "
                     f"(spent ${self.spent:.4f}; the next may cost ${worst:.4f})"
                 )
                 raise Halted

@@ -36,6 +36,11 @@ class Spend:
     served: Mapping[str, int] = field(default_factory=dict)
     """What the server called the model → calls, reused ones too; unnamed ones are left out."""
 
+    @property
+    def counted(self) -> bool:
+        """Whether the server said how many tokens it counted, where it was asked at all."""
+        return not self.calls or self.input_tokens + self.output_tokens > 0
+
     def served_otherwise(self) -> str:
         """Say that another model was served than asked for, or several; else nothing."""
         asked = self.model.partition("@")[0]
