@@ -282,6 +282,27 @@ def test_inspect_finds_the_task_by_its_name(tmp_path: Path, server: str) -> None
     assert summary.groups[0].pairs == 4
 
 
+def test_an_unfinished_log_is_listed_beside_the_finished_ones(tmp_path: Path) -> None:
+    from inspect_ai import eval
+    from inspect_ai.model import get_model
+
+    from vlsbench.exchange.inspect_tasks import safety
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("the toaster is unplugged")
+
+    task: dict[str, Any] = {"bench": "lab/leakless?n=4", "judge": "offline", "view": "text"}
+    inspected(tmp_path / "logs", lambda text: "No.", **task)
+    model = get_model("mockllm/model", custom_outputs=fail)
+    (log,) = eval(safety(**task), model=model, log_dir=str(tmp_path / "logs"), display="none")
+    assert log.status == "error"
+    done = vlsbench.report([tmp_path / "logs"], out=tmp_path / "report", figures=False)
+    page = done.page.read_text("utf-8")
+    assert "is unfinished (error)" in page
+    assert "inspect eval-retry" in page
+    assert "mockllm/model" in page
+
+
 def test_what_is_no_log_of_ours_is_one_line(tmp_path: Path) -> None:
     from inspect_ai._util.error import PrerequisiteError
 

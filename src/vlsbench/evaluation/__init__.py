@@ -28,6 +28,7 @@ from vlsbench.evaluation._evaluate import execute as execute
 from vlsbench.evaluation._evaluate import plan as plan
 from vlsbench.evaluation._gallery import Gallery as Gallery
 from vlsbench.evaluation._inspect_log import InspectRun as InspectRun
+from vlsbench.evaluation._inspect_log import unfinished as unfinished
 from vlsbench.evaluation._net import Estimate as Estimate
 from vlsbench.evaluation._net import net_rate as net_rate
 from vlsbench.evaluation._net import rate_gap as rate_gap

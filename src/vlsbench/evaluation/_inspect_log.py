@@ -64,6 +64,13 @@ class LoggedJudge:
         return convert(dict(told), Verdict, "the verdict in the log")
 
 
+def unfinished(log: Path) -> str:
+    """Say that a log of Inspect's is unfinished, and what finishes it; empty where it is not."""
+    status = log_header(log).status
+    way = f"`inspect eval-retry {log}` finishes it"
+    return "" if status == "success" else f"{log} is unfinished ({status}): {way}"
+
+
 def run_of_log(log: Path) -> Path:
     """Return the folder of the run that a log of `vlsbench/safety` holds, made beside the log.
 
@@ -80,10 +87,8 @@ def run_of_log(log: Path) -> Path:
             f"{log} is a log of {header.eval.task}, which has no verdicts of vlsbench: "
             f"`vlsbench eval BENCH --replies {log} --judge …` judges its replies"
         )
-    if header.status != "success":
-        raise VlsbenchError(
-            f"{log} is unfinished ({header.status}): `inspect eval-retry {log}` finishes it"
-        )
+    if said := unfinished(log):
+        raise VlsbenchError(said)
     told = convert(about[METADATA], InspectRun, str(log))
     pairs = told.open()
     asked = {str(id) for id in header.eval.dataset.sample_ids or ()}

@@ -14,7 +14,7 @@ from vlsbench.comparing import OpenRun, open_runs
 from vlsbench.config import NONE, record, settings_of
 from vlsbench.engine import FILE, Ledger, find_run, state_of
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import LOG, PAIRS, SUMMARY, EvalConfig, Summary
+from vlsbench.evaluation import LOG, PAIRS, SUMMARY, EvalConfig, Summary, unfinished
 from vlsbench.examining import CARD as JUDGE_CARD
 from vlsbench.guarding import SCHEMA as GUARD_SCHEMA
 from vlsbench.schemas import parse_json
@@ -54,9 +54,11 @@ def gather(given: Iterable[Named]) -> Material:
     if not found:
         raise VlsbenchError("give at least one folder, as in `vlsbench report runs/A`")
     by_file = {file: [(n, at) for n, at, held in found if held == file] for file in HOLDS}
-    runs = open_runs(by_file[SUMMARY], allow_unfinished=True)
+    logs = {at: said for _, at in by_file[SUMMARY] if at.suffix == LOG and (said := unfinished(at))}
+    ended = [(name, at) for name, at in by_file[SUMMARY] if at not in logs]
+    runs = open_runs(ended, allow_unfinished=True)
     cards = {at.resolve(): read_card(at / CARD_JSON) for _, at in by_file[CARD_JSON]}
-    return Material(runs, cards, [_waiting(at) for _, at in by_file[FILE]])
+    return Material(runs, cards, [*logs.values(), *(_waiting(at) for _, at in by_file[FILE])])
 
 
 def _held(folder: Path) -> str:
