@@ -91,9 +91,12 @@ class Panel:
         """Whether judges have labels of their own (guards and models, say): sides are voted on."""
         self.rubric = rubric_of_sides(rubrics) if self._by_side else rubrics[0]
         if vote is Vote.MEAN and not self.rubric.grades:
+            if self._by_side:
+                lacks = "these judges have labels of their own, whose sides are voted on"
+            else:
+                lacks = f"rubric {self.rubric.name} has none (--rubric harm-grade has)"
             raise VlsbenchError(
-                f"--vote mean needs labels with grades, and rubric {self.rubric.name} has none: "
-                "use --rubric harm-grade or another --vote"
+                f"--vote mean needs labels with grades, and {lacks}: take another --vote"
             )
         if vote is Vote.DAWID_SKENE and len(self.judges) < 3:
             raise VlsbenchError(
