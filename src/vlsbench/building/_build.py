@@ -20,7 +20,7 @@ from vlsbench.config import Connection, Limits, Option
 from vlsbench.engine import CostBudget, Ledger, StopSignal, write_or_stop
 from vlsbench.errors import MissingExtra
 from vlsbench.judge import harm_form
-from vlsbench.models import Connections, HttpChat, open_images
+from vlsbench.models import ChatModel, Connections, HttpChat, open_images
 from vlsbench.pairs import load
 from vlsbench.schemas import SchemaError
 
@@ -95,6 +95,19 @@ class Build:
         return self.folder / PROVENANCE
 
 
+def _models(
+    recipe: Recipe, given: Mapping[str, Any], connections: Connections
+) -> Mapping[str, ChatModel]:
+    """Open the models of all roles but the painter's."""
+    return {
+        role: connections.open(
+            given.get(role, spec), harm_form(spec).chat if role == "guard" else HttpChat
+        )
+        for role, spec in recipe.specs().items()
+        if role != "painter"
+    }
+
+
 def build(
     recipe: str | os.PathLike[str] | Recipe,
     *,
@@ -149,13 +162,7 @@ def build(
         scorer = stack.enter_context(closing(Scorer())) if read.needs_embeddings else None
         plan = BuildPlan(
             recipe=read,
-            models={
-                role: connections.open(
-                    given.get(role, spec), harm_form(spec).chat if role == "guard" else HttpChat
-                )
-                for role, spec in read.specs().items()
-                if role != "painter"
-            },
+            models=_models(read, given, connections),
             painter=open_images(
                 given.get("painter", read.spec("painter")),
                 connections,

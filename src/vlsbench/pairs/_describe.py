@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vlsbench.errors import BadRow
@@ -107,10 +107,8 @@ def describe(pairs: PairSet) -> Description:
                 note(_ABSENT, image.ref)
             elif uses[image.ref] == 2:
                 note(_SHARED, image.ref)
-    for name in dict.fromkeys(name for counts in categories.values() for name in counts if name):
-        where = [f"{category} {n[name]}" for category, n in categories.items() if n[name]]
-        if len(where) > 1:
-            note(_PARENTS, f"{name} ({', '.join(where)})")
+    for several in _several_parents(categories):
+        note(_PARENTS, several)
     for id, twin in named.items():
         if named.get(twin, id) != id:
             note(_TWINS, id)
@@ -145,6 +143,14 @@ def describe(pairs: PairSet) -> Description:
         twins=twins,
         grades=said_of,
     )
+
+
+def _several_parents(categories: Mapping[str, Counter[str]]) -> Iterator[str]:
+    """Name the sub-categories that stand under several categories, with their pairs."""
+    for name in dict.fromkeys(name for counts in categories.values() for name in counts if name):
+        where = [f"{category} {n[name]}" for category, n in categories.items() if n[name]]
+        if len(where) > 1:
+            yield f"{name} ({', '.join(where)})"
 
 
 def _fewer_rows(pairs: PairSet, count: int) -> tuple[Oddity, ...]:
