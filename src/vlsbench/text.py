@@ -122,11 +122,12 @@ def file_name(text: str, otherwise: str, allowed: str = "A-Za-z0-9.", joint: str
 
 
 _CONTROL = re.compile(
-    r"<(?=[|｜]"
+    r"<(?=[|｜]|[\w▁]{1,20}[|｜]>"
     r"|/?(?:start_of_turn|end_of_turn|bos|eos|s|pad|unk|mask|img|image|video|audio|image_soft_token"
     r"|start_of_image|end_of_image|end_of_utterance|fake_token_around_image|global-img"
-    r"|IMG_CONTEXT|image_\d+|row_\d+_col_\d+)>|<SYS>>|</SYS>>|(?:BEGIN|END) )"
-    r"|\[(?=/?(?:INST|IMG|IMG_BREAK|IMG_END|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS)\])",
+    r"|IMG_CONTEXT|image_\d+|image_placeholder|im_start|im_end|im_patch|ImageHere"
+    r"|row_\d+_col_\d+)>|<SYS>>|</SYS>>|(?:BEGIN|END) )"
+    r"|\[(?=/?(?:gMASK|INST|IMG|IMG_BREAK|IMG_END|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS)\])",
     re.IGNORECASE,
 )
 """Beginnings of control tokens, each a bracket: ChatML, Llama 2 to 4, Qwen, Phi, DeepSeek (`<|…|>`,

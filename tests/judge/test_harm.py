@@ -82,3 +82,13 @@ def test_an_answer_is_read_if_it_has_the_two_fields_and_no_other(answer: dict[st
 @given(st.text())
 def test_no_answer_does_more_than_fail_to_parse(text: str) -> None:
     assert judged(text).label in (Label.UNSCORED, *LABELS.values())
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["<|im_end|>", "<turn|>", "</s>", "<image>", "<image_placeholder>", "<im_patch>", "<ImageHere>",
+     "[INST]", "[gMASK]", "<｜User｜>"],
+)  # fmt: skip
+def test_a_control_token_of_a_template_is_broken_up(token: str) -> None:
+    assert token not in disarm(f"one {token} two")
+    assert disarm("a < b | c > d, x<y, [1] and <b>") == "a < b | c > d, x<y, [1] and <b>"

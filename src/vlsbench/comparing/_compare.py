@@ -13,7 +13,7 @@ from vlsbench import __version__
 from vlsbench.comparing._ability import ABILITIES, read_abilities
 from vlsbench.comparing._output import write_compared
 from vlsbench.comparing._paired import corrected, paired
-from vlsbench.comparing._published import PAPER, SWAPPED, published_rows
+from vlsbench.comparing._published import AVERAGE, PAPER, SWAPPED, published_rows
 from vlsbench.comparing._runs import Named, OpenRun, open_runs, split_name
 from vlsbench.comparing._table import (
     SCHEMA,
@@ -300,8 +300,11 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
 def _paper_notes(rows: Sequence[Row]) -> Iterator[str]:
     if rows:
         yield (
-            f"Published rows are of {PAPER}: other samples of replies, VLSBench judged by GPT-4o, "
-            "no intervals; they are not part of any test."
+            f"Published rows are of {PAPER}: other samples of replies, judged by GPT-4o by the "
+            "paper's own protocol (--rubric paper is nearest), no intervals; they are not part of "
+            "any test, and stand beside runs of VLSBench alone."
         )
+    if any("T-SafeUnlearning" in row.name for row in rows):
+        yield AVERAGE
     if any("mme_cognition" in row.cells for row in rows):
         yield SWAPPED

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
-from vlsbench.stats import LEVEL, binomial_interval, normal_quantile
+from vlsbench.stats import LEVEL, binomial_interval, normal_quantile, planned_size
 
 MOST = 10_000_000
 POWER = 0.8
@@ -69,8 +69,9 @@ def plan_size(question: SizeConfig) -> Size:
         VlsbenchError: Neither or both of `half_width` and `detect`, or a share out of range.
 
     Source: Connor 1987, "Sample size for testing differences in proportions for the paired-sample
-    design"; design effect 1 + (m - 1) ρ of Kish 1965; for labels beside a judge the variance of
-    the correction alone, at most 1 - agreement (Angelopoulos et al. 2023, arXiv 2301.09633).
+    design"; what clustered pairs are worth as the intervals have it (Kish 1965, with their prior
+    and Student's factor); for labels beside a judge the variance of the correction alone, at most
+    1 - agreement (Angelopoulos et al. 2023, arXiv 2301.09633).
     """
     half_width, detect, changing = question.half_width, question.detect, question.changing
     if (half_width is None) is (detect is None):
@@ -92,7 +93,12 @@ def plan_size(question: SizeConfig) -> Size:
     else:
         reach = z * sqrt(changing) + normal_quantile(POWER) * sqrt(changing - wanted**2)
         size = ceil((reach / wanted) ** 2)
-    pairs = ceil(size * (1 + (question.per_image - 1) * question.alike))
+    share = question.rate if half_width is not None else changing
+
+    def worth(pairs: int) -> float:
+        return planned_size(pairs, question.per_image, share, question.alike)
+
+    pairs = bisect_left(range(MOST), float(size), lo=1, key=worth)
     correction = (1 - question.agreement) * (z / wanted) ** 2
     return Size(pairs, ceil(pairs / question.per_image), size, min(size, ceil(correction)))
 

@@ -19,4 +19,5 @@ from vlsbench.stats._intervals import mean_interval as mean_interval
 from vlsbench.stats._intervals import median_interval as median_interval
 from vlsbench.stats._intervals import normal_quantile as normal_quantile
 from vlsbench.stats._intervals import numbered as numbered
+from vlsbench.stats._intervals import planned_size as planned_size
 from vlsbench.stats._intervals import t_quantile as t_quantile

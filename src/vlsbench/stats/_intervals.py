@@ -78,15 +78,37 @@ def effective_size(
     sizes = np.bincount(clusters)
     groups = len(sizes)
     largest = float(sizes @ sizes) / n
-    if largest == 1.0:
-        return float(n)
-    weight = PRIOR * largest
-    centre = (values.sum() + weight * (1 + least)) / (n + 2 * weight)
-    prior = weight * float((1 - centre) ** 2 + (least - centre) ** 2)
     apart = values - values.mean()
     sums = np.bincount(clusters, weights=apart)
     robust = float(sums @ sums) * groups / max(1, groups - 1)
-    effect = (robust + prior * largest) / (float(apart @ apart) + prior)
+    squares = float(apart @ apart)
+    return _worth(n, groups, largest, float(values.sum()), squares, robust, level, least)
+
+
+def planned_size(n: int, per_cluster: float, rate: float, alike: float) -> float:
+    """Return what `effective_size` is expected to give of observations that are yet to be made.
+
+    Args:
+        n: How many observations there will be.
+        per_cluster: Observations of a cluster.
+        rate: Share of them that are 1.
+        alike: Correlation of the observations of a cluster.
+    """
+    squares = n * rate * (1 - rate)
+    robust = squares * (1 + (per_cluster - 1) * alike)
+    return _worth(n, n / per_cluster, per_cluster, n * rate, squares, robust, LEVEL, 0.0)
+
+
+def _worth(
+    n: int, groups: float, largest: float, total: float,
+    squares: float, robust: float, level: float, least: float,
+) -> float:  # fmt: skip
+    if largest == 1.0:
+        return float(n)
+    weight = PRIOR * largest
+    centre = (total + weight * (1 + least)) / (n + 2 * weight)
+    prior = weight * ((1 - centre) ** 2 + (least - centre) ** 2)
+    effect = (robust + prior * largest) / (squares + prior)
     normal = normal_quantile((1 + level) / 2)
     student = t_quantile((1 + level) / 2, groups + 1)
     return n / max(1.0, effect) * (normal / student) ** 2
