@@ -20,7 +20,6 @@ from vlsbench.engine import (
     open_executor,
     run_flow,
 )
-from vlsbench.errors import VlsbenchError
 from vlsbench.models import Model, Request
 
 
@@ -60,11 +59,3 @@ def wait_until(true: Callable[[], bool]) -> None:
     until = time.monotonic() + 60
     while not true() and time.monotonic() < until:
         time.sleep(0.05)
-
-
-def calls_on_record(out: Path) -> int:
-    try:
-        with Ledger.read(out) as ledger:
-            return ledger.count_calls()
-    except VlsbenchError:
-        return 0  # not made yet

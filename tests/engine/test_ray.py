@@ -20,9 +20,9 @@ pytest.importorskip("ray")
 
 import vlsbench
 from tests.building.build_examples import Builder, contents
-from tests.engine.on_ray import Steps, calls_on_record, on_ray, wait_until
+from tests.engine.on_ray import Steps, on_ray, wait_until
 from tests.engine.test_flow import Ask, Echo
-from tests.evaluation.runs import labels, rows, run
+from tests.evaluation.runs import calls_on_record, labels, rows, run
 from vlsbench import lab, registry
 from vlsbench.auditing import AuditOutput
 from vlsbench.config import Connection

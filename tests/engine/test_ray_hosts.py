@@ -15,7 +15,8 @@ import pytest
 
 pytest.importorskip("ray")
 
-from tests.engine.on_ray import calls_on_record, wait_until
+from tests.engine.on_ray import wait_until
+from tests.evaluation.runs import calls_on_record
 from vlsbench.engine import Ledger
 
 pytestmark = pytest.mark.slow

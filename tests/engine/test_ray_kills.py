@@ -20,7 +20,7 @@ pytest.importorskip("ray")
 import json
 
 from tests.building.build_examples import contents
-from tests.engine.on_ray import calls_on_record
+from tests.evaluation.runs import calls_on_record
 from vlsbench import lab
 from vlsbench.engine import FILE, Ledger
 

@@ -7,6 +7,8 @@ import pyarrow.parquet as pq
 
 import vlsbench
 from tests.grouped import grouped
+from vlsbench.engine import Ledger
+from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import (
     Evaluation,
     Group,
@@ -31,3 +33,11 @@ def rows(done: Evaluation) -> list[dict[str, Any]]:
 
 def labels(done: Evaluation) -> dict[str, str]:
     return {row["id"]: row["label"] for row in rows(done)}
+
+
+def calls_on_record(out: Path) -> int:
+    try:
+        with Ledger.read(out) as ledger:
+            return ledger.count_calls()
+    except VlsbenchError:
+        return 0  # not made yet

@@ -13,10 +13,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.evaluation.runs import run
+from tests.evaluation.runs import calls_on_record, run
 from vlsbench import lab
-from vlsbench.engine import FILE, Ledger
-from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
+from vlsbench.engine import FILE
+from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED
 
 PAIRS = 60
 CONNECTIONS = 8
@@ -28,14 +28,6 @@ def command(url: str, out: Path, *more: str) -> list[str]:
         *("--model", f"careful@{url}", "--judge", f"judge@{url}", "--out", str(out)),
         *("--concurrency", str(CONNECTIONS), "--gallery", "0", "--no-probe", *more),
     ]
-
-
-def calls_on_record(out: Path) -> int:
-    try:
-        with Ledger.read(out) as ledger:
-            return ledger.count_calls()
-    except VlsbenchError:
-        return 0  # not made yet
 
 
 def wait_for_calls(out: Path, process: subprocess.Popen[str], least: int) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.engine.on_ray import calls_on_record, wait_until
-from tests.evaluation.runs import labels, rows, run
+from tests.engine.on_ray import wait_until
+from tests.evaluation.runs import calls_on_record, labels, rows, run
 from vlsbench import lab
 from vlsbench.errors import EXIT_INTERRUPTED, VlsbenchError
 from vlsbench.models import Connections
