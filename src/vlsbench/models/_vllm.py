@@ -24,6 +24,7 @@ from vlsbench.models._chat import FatalCall, Reply
 from vlsbench.models._hf_load import digest_of
 from vlsbench.models._http import Server
 from vlsbench.models._retry import RetryPolicy
+from vlsbench.text import file_name
 
 PREFIX = "vllm/"
 PLACEMENT = ("--data-parallel", "--tensor-parallel", "--pipeline-parallel", "--gpu-memory")
@@ -70,7 +71,8 @@ class VllmServer(Server):
         super().__init__(address, read_key("VLLM_API_KEY"), connections, patience, rates)
         self.say: Callable[[str], None] = lambda text: None
         """Shows a person how far the start is."""
-        self._log = cache_folder() / f"vllm-{self.name.strip('/').replace('/', '-')}.log"
+        # Of this process: two runs may serve one model at a time.
+        self._log = cache_folder() / f"vllm-{file_name(self.name, 'model')}-{os.getpid()}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._port = self._starts = 0
         self._starting = asyncio.Lock()
