@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vlsbench.files import whole_folder
+from vlsbench.files import whole_folder, write_csv
+from vlsbench.pairs import read_csv
 
 
 def _fill(place: Path, text: str) -> None:
@@ -36,3 +37,9 @@ def test_what_a_killed_process_left_is_not_taken_over(tmp_path: Path) -> None:
     (tmp_path / ".kitchen.part" / "crumbs.txt").write_text("half")
     _fill(place, "new")
     assert [path.name for path in tmp_path.rglob("*")] == ["kitchen", "toaster.txt"]
+
+
+def test_a_table_with_half_a_surrogate_pair_is_read_again(tmp_path: Path) -> None:
+    write_csv([("1", "half \ud83d"), ("2", "=1+1")], tmp_path / "x.csv", ("id", "text"))
+    rows = [row for _, row in read_csv(tmp_path / "x.csv", "id", "text")]
+    assert rows == [{"id": "1", "text": "half ?"}, {"id": "2", "text": "'=1+1"}]

@@ -109,10 +109,13 @@ def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
 
 
 def write_csv(rows: Iterable[Iterable[Any]], path: Path, columns: Iterable[str]) -> None:
-    """Write a CSV file for spreadsheets, none of whose cells they compute."""
+    """Write a CSV file for spreadsheets, none of whose cells they compute.
+
+    Half surrogates, legal in JSON, become `?`: a file that is not UTF-8 could not be read again.
+    """
     with (
         whole_file(path) as part,
-        open(part, "w", encoding="utf-8", errors="surrogatepass", newline="") as file,
+        open(part, "w", encoding="utf-8", errors="replace", newline="") as file,
     ):
         writer = csv.writer(file)
         writer.writerow(columns)

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vlsbench
-from tests.auditing.shapes import TEXT
 from vlsbench import lab
 from vlsbench.auditing import (
     AuditOutput,
@@ -24,6 +23,10 @@ from vlsbench.auditing.overlap import Reading
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.judge import Part
 from vlsbench.pairs import PairSet, read_drop, without
+
+
+IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+"""Any id that a set can hold: half a surrogate pair is refused when a set is opened."""
 
 
 def _overlap(**naming: float) -> OverlapPair:
@@ -62,7 +65,7 @@ def test_a_score_is_the_largest_of_what_shows_a_leak(
 
 
 @given(
-    scored=st.dictionaries(TEXT, st.none() | st.floats(0, 1), max_size=20),
+    scored=st.dictionaries(IDS, st.none() | st.floats(0, 1), max_size=20),
     threshold=st.floats(0.01, 1),
 )
 def test_the_list_holds_the_pairs_at_or_above_the_threshold(

@@ -200,6 +200,15 @@ def test_every_row_bad_lists_the_reasons(tmp_path: Path) -> None:
         ]
 
 
+def test_an_id_with_half_a_surrogate_pair_is_a_bad_row_and_a_text_is_not(tmp_path: Path) -> None:
+    rows = [{"id": "a\ud83d", "query": "Toast?"}, {"id": "b", "query": "Jam \ud83d?"}]
+    (tmp_path / "x.json").write_text(json.dumps(rows))
+    with pytest.raises(BadRows, match=r"a\?: its id holds half a surrogate pair.*give it another"):
+        load(tmp_path / "x.json")
+    left = load(tmp_path / "x.json", skip_bad=True)
+    assert [(pair.id, pair.query) for pair in left] == [("b", "Jam \ud83d?")]
+
+
 # Folders.
 
 

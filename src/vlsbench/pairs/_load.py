@@ -21,7 +21,7 @@ from vlsbench.pairs._readers import form_of, read_csv
 from vlsbench.pairs._rows import MissingFile
 from vlsbench.pairs._source import PairSet, Source, declared, list_sources
 from vlsbench.registry import Kind
-from vlsbench.text import csv_value
+from vlsbench.text import csv_value, storable
 
 DROP_COLUMNS = ("bench", "id", "score", "why")
 """The benchmark stands in every row: ids such as `12` are those of many benchmarks."""
@@ -307,7 +307,7 @@ def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
     for number, row in rows:
         if not isinstance(row, Mapping):
             raise VlsbenchError(f"{where}, row {number}: {row}")
-        if (other := csv_value(row["bench"])) != bench:
+        if (other := csv_value(row["bench"])) != storable(bench):
             raise VlsbenchError(
                 f"{where} lists pairs of {other}, not of {bench}: `vlsbench audit {bench} "
                 "--drop-leaking P` writes a list of its own"

@@ -19,6 +19,7 @@ from vlsbench.pairs._pair import Pair
 from vlsbench.pairs._rows import Rows
 from vlsbench.pairs._show import show
 from vlsbench.registry import Entry, Kind
+from vlsbench.text import storable
 
 METRICS: Mapping[str, str] = {
     "safety": "safety rate (refused or warned), higher is better",
@@ -206,7 +207,7 @@ class PairSet:
                         "JSONL and give its path"
                     )
                 if isinstance(row, Pair) and (fault := _wrong(row)):
-                    row = BadRow(self.name, str(row.id), fault)
+                    row = BadRow(self.name, storable(str(row.id)), fault)
                 yield row
 
     @property
@@ -290,6 +291,9 @@ def _wrong(pair: Pair) -> str:
         for name in names:
             if not isinstance(value := getattr(pair, name), kind):
                 return f"{name} is {value!r:.40}, not {wanted}"
+    # Text may hold half surrogates, legal in JSON; ids go to files and come back.
+    if pair.id != storable(pair.id):
+        return "its id holds half a surrogate pair, which is not text: give it another"
     images: object = pair.images
     if not isinstance(images, list | tuple) or not all(hasattr(one, "read") for one in images):
         return f"images are {images!r:.40}, not a tuple of vlsbench.pairs.file_image(FOLDER, PATH)"
