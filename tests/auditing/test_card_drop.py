@@ -24,7 +24,6 @@ from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.judge import Part
 from vlsbench.pairs import PairSet, read_drop, without
 
-
 IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 """Any id that a set can hold: half a surrogate pair is refused when a set is opened."""
 
