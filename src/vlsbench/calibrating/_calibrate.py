@@ -25,6 +25,8 @@ from vlsbench.evaluation import (
     JudgeAgreement,
     PeopleAgreement,
     judges_served,
+    read_ended_run,
+    shared_pairs,
 )
 from vlsbench.files import file_sha256, write_json
 from vlsbench.judge import Rubric
@@ -348,8 +350,11 @@ def changes(
         allow_model_labels: As for `calibrate`.
 
     Raises:
-        VlsbenchError: As for `calibrate`.
+        VlsbenchError: As for `calibrate`; or they are runs of different sets.
     """
+    mine, theirs = (read_ended_run(run.folder, run.summary) for run in (one, other))
+    if mine.keys() & theirs.keys():
+        shared_pairs(one.folder, mine, other.folder, theirs)
     first, second = (
         {kind.pairs: kind for kind in _kinds(run, models=allow_model_labels)[1]}
         for run in (one, other)

@@ -20,7 +20,7 @@ from vlsbench.comparing._runs import Named, OpenRun, open_runs
 from vlsbench.comparing._table import Kind, Scope
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Estimate, find_calibration
+from vlsbench.evaluation import Estimate, find_calibration, shared_pairs
 from vlsbench.pages import label
 from vlsbench.pairs import View
 from vlsbench.stats import Interval, Rate, holm, interval_p
@@ -233,6 +233,7 @@ def _tests(
     """Test every two rows, the better one first; Holm corrects over all of them."""
     found = []
     for better, other in combinations(runs, 2):
+        shared_pairs(better.folder, better.ended, other.folder, other.ended)
         if by in CORRECTED:
             apart = figures[better.name][by].less(figures[other.name][by])
             points, p = apart.value, interval_p(apart.value, Interval(apart.low, apart.high))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vlsbench.engine import FILE
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import PAIRS, SUMMARY, Ended, Key, Summary, read_pairs, read_run
+from vlsbench.evaluation import PAIRS, SUMMARY, Ended, Key, Summary, read_ended_run, read_run
 from vlsbench.registry import is_simulated
 
 Named = tuple[str, Path]
@@ -108,5 +108,5 @@ def open_runs(given: Iterable[Named], *, allow_unfinished: bool) -> list[OpenRun
 
 def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
     folder, summary = read_run(folder, allow_unfinished=allow_unfinished)
-    ended = {row.key: row for row in read_pairs(folder)}
+    ended = read_ended_run(folder, summary)
     return OpenRun(folder, name or summary.model, bool(name), summary, ended)

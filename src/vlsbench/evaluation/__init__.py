@@ -19,6 +19,7 @@ from vlsbench.evaluation._checkup import State as State
 from vlsbench.evaluation._checkup import check_model as check_model
 from vlsbench.evaluation._compare import Comparison as Comparison
 from vlsbench.evaluation._compare import compare_runs as compare_runs
+from vlsbench.evaluation._compare import read_ended_run as read_ended_run
 from vlsbench.evaluation._compare import verify_run as verify_run
 from vlsbench.evaluation._estimate import tokens_of_images as tokens_of_images
 from vlsbench.evaluation._evaluate import RUNS as RUNS

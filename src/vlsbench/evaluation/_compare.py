@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path, PurePath
 from typing import Any
 
-from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
-from vlsbench.evaluation._rows import PAIRS, Ended, read_pairs, shared_pairs
+from vlsbench.engine import FILE, Ledger, bad_blobs, count_blobs, has_blob
+from vlsbench.evaluation._rows import PAIRS, Ended, Key, read_pairs, shared_pairs
 from vlsbench.evaluation._settings import Presentation
-from vlsbench.evaluation._summary import SUMMARY, read_summary
+from vlsbench.evaluation._summary import SUMMARY, Summary, read_summary
 from vlsbench.judge import Label, is_scored
 from vlsbench.models import call_key_of
-from vlsbench.pairs import file_digests
+from vlsbench.pairs import View, file_digests
 from vlsbench.stats import Rate, clustered_rate, paired_interval, paired_p
 
 SOME = 3
@@ -79,6 +81,38 @@ class Comparison:
     """Of benign pairs."""
 
 
+def read_ended_run(folder: Path, summary: Summary) -> dict[Key, Ended]:
+    """Return what became of each answer of a run, with the digests of the set's own images.
+
+    They are empty where the record does not tell them: in views without images, and of images that
+    lie in no file of their own where grey or swapped ones were shown.
+    """
+    rows, there = list(read_pairs(folder)), (folder / FILE).is_file()
+    plain = not any(summary.identity["shrink"].values())
+    sent = summary.view in (View.FULL, View.IMAGE) and (plain or there)
+    originals: dict[tuple[str, str], str] = {}
+    named: defaultdict[str, set[str]] = defaultdict(set)
+    if there and not (sent and plain):
+        with Ledger.read(folder) as ledger:
+            depths = {ref.count("/") + 1 for row in rows for ref in row.image_refs}
+            files = json.loads(ledger.meta("files") or "{}")
+            for (path, digest), depth in product(files.items(), depths):
+                named["/".join(PurePath(path).parts[-depth:])].add(digest)
+            for outcome in ledger.outcomes():
+                for one in outcome.value.get("shrunk", ()):
+                    originals[outcome.record, one["to"]] = one["from"]
+    record = Presentation(samples=summary.samples).record
+
+    def own(row: Ended) -> Ended:
+        known = [originals.get((record(*row.key), one), one) for one in row.image_sha256]
+        if not sent:
+            known = [one for ref in row.image_refs if len(named[ref]) == 1 for one in named[ref]]
+        whole = len(known) == len(row.image_refs) and all(known)
+        return replace(row, image_sha256=tuple(known) if whole else ())
+
+    return {row.key: own(row) for row in rows}
+
+
 def compare_runs(one: Path, other: Path) -> Comparison:
     """Compare two runs. Raises `VlsbenchError` where one of them is none, or they
     are runs of different sets."""
@@ -92,7 +126,7 @@ def compare_runs(one: Path, other: Path) -> Comparison:
     if rubrics[0].digest != rubrics[1].digest:
         judges = [f"{who}, rubric {by.name}" for who, by in zip(judges, rubrics, strict=True)]
     settings = tuple(k for k in sorted({*first, *second}) if first.get(k) != second.get(k))
-    mine, theirs = ({row.key: row for row in read_pairs(run)} for run in (one, other))
+    mine, theirs = map(read_ended_run, (one, other), summaries)
     shared = [
         (mine[key], theirs[key])
         for key in sorted(shared_pairs(one, mine, other, theirs))

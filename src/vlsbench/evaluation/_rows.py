@@ -14,6 +14,7 @@ from vlsbench.evaluation._stages import ANSWER
 from vlsbench.judge import Label, Unscored
 from vlsbench.language import language_of
 from vlsbench.models import Finish
+from vlsbench.pages import counted
 from vlsbench.pairs import Pair
 from vlsbench.tables import read_rows
 
@@ -93,6 +94,7 @@ class Ended:
     label: str
     cluster: str = ""
     image_refs: tuple[str, ...] = ()
+    image_sha256: tuple[str, ...] = ()
     sample: int = 0
     subcategory: str = ""
     explanation: str = ""
@@ -204,15 +206,23 @@ def shared_pairs(
         VlsbenchError: There are none, or an id stands for different pairs in the two.
     """
     shared = mine.keys() & theirs.keys()
-    for key in sorted(shared):
-        if (mine[key].query, mine[key].harmful) != (theirs[key].query, theirs[key].harmful):
-            raise VlsbenchError(
-                f"pair {key[0]} is not the same in {one} and {other}: they are runs of different "
-                "sets, or the set's files changed between them; compare runs of one set"
-            )
+    unlike = sorted({key[0] for key in shared if not _same(mine[key], theirs[key])})
+    if unlike:
+        some = ", ".join([*unlike[:3], *(["…"] if unlike[3:] else [])])
+        raise VlsbenchError(
+            f"{one} and {other} are runs of different sets, or the set's files changed between "
+            f"them: {counted(len(unlike), 'id')} with another text, kind or image ({some}); ask "
+            "both models on the same files and compare those runs"
+        )
     if not shared:
         raise VlsbenchError(
             f"{one} and {other} have no pairs in common: compare runs of one set and sample (same "
             "--limit and --seed)"
         )
     return shared
+
+
+def _same(one: Ended, other: Ended) -> bool:
+    said = ((row.query, row.harmful, len(row.image_refs)) for row in (one, other))
+    known = one.image_sha256 and other.image_sha256
+    return next(said) == next(said) and (not known or one.image_sha256 == other.image_sha256)

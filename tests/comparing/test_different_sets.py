@@ -1,0 +1,157 @@
+"""Runs of different sets are refused wherever two runs meet; other runs of one set are not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image as Pillow
+
+import vlsbench
+from tests.calibrating.runs import write
+from tests.grouped import grouped
+from vlsbench.calibrating import CalibratedRun, changes, take_labels
+from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import compare_runs
+
+NAMES = ("kettle", "ladder", "oven", "toaster")
+MEETING: dict[str, Callable[[Path, Path], object]] = {
+    "runs diff": compare_runs,
+    "compare": lambda one, other: vlsbench.compare([f"a={one}", f"b={other}"]),
+    "leaderboard": lambda one, other: vlsbench.rank([f"a={one}", f"b={other}"]),
+    "leaderboard of corrected rates": lambda *runs: vlsbench.rank(
+        [run.folder for run in calibrated(*runs)]
+    ),
+    "change of corrected rates": lambda *runs: changes(*calibrated(*runs)),
+}
+
+
+def write_set(folder: Path, colours: str = "rrrr", *, embedded: bool = False) -> Path:
+    """Write four pairs with an image each, of the colour whose initial is given."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for name, colour in zip(NAMES, colours, strict=True):
+        kind = {"r": "red", "g": "grey"}[colour]
+        Pillow.new("RGB", (8, 8), kind).save(folder / f"images/{name}.png")
+        rows.append(
+            {"id": name, "query": f"May I touch it ({name})?", "image": f"images/{name}.png"}
+        )
+    if embedded:
+        data = [(folder / row["image"]).read_bytes() for row in rows]
+        table = pa.Table.from_pylist(
+            [row | {"image": image} for row, image in zip(rows, data, strict=True)]
+        )
+        pq.write_table(table, folder / "my.parquet")
+        return folder / "my.parquet"
+    (folder / "my.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return folder / "my.jsonl"
+
+
+def calibrated(*runs: Path) -> list[CalibratedRun]:
+    for folder in runs:
+        opened = CalibratedRun(folder)
+        rows = [{"id": name, "label": "unsafe", "annotator": "ann"} for name in NAMES]
+        take_labels(opened, [write(folder / "all.csv", rows)])
+        vlsbench.calibrate(opened)
+    return [CalibratedRun(folder) for folder in runs]
+
+
+def run(bench: Any, out: Path, **options: Any) -> Path:
+    settings = {"model": "lab/careful", "judge": "offline", "progress": False, **options}
+    return vlsbench.evaluate(bench, **grouped(out=out, **settings)).folder
+
+
+@pytest.mark.parametrize("meet", MEETING)
+def test_other_images_are_another_set(tmp_path: Path, meet: str) -> None:
+    one = run(write_set(tmp_path / "red"), tmp_path / "one")
+    other = run(write_set(tmp_path / "mixed", "rgrg"), tmp_path / "other")
+    with pytest.raises(VlsbenchError, match="runs of different sets") as refused:
+        MEETING[meet](one, other)
+    assert "2 ids with another text, kind or image (ladder, toaster)" in str(refused.value)
+    assert "same files" in str(refused.value)
+
+
+def test_a_report_shows_both_sets_and_says_why_it_does_not_compare(tmp_path: Path) -> None:
+    one = run(write_set(tmp_path / "red"), tmp_path / "one")
+    other = run(write_set(tmp_path / "mixed", "rgrg"), tmp_path / "other")
+    report = vlsbench.report([f"a={one}", f"b={other}"], out=tmp_path / "page")
+    assert any("Not compared" in note and "different sets" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"view": "swap"}, {"view": "swap"}),
+        ({"view": "blank"}, {}),
+        ({"view": "image"}, {}),
+        ({"max_image_side": 4}, {}),
+        ({"max_image_side": 4}, {"max_image_side": 2}),
+    ],
+)
+def test_views_and_sizes_hide_no_other_image(
+    tmp_path: Path, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    first = write_set(tmp_path / "a")
+    one, other = run(first, tmp_path / "one", **before), tmp_path / "other"
+    same = run(first, tmp_path / "same", **after)
+    assert compare_runs(one, same).both_scored == len(NAMES)
+    run(write_set(tmp_path / "b", "gggg"), other, **after)
+    with pytest.raises(VlsbenchError, match=r"4 ids .*\(kettle, ladder, oven, …\)"):
+        compare_runs(one, other)
+
+
+def test_embedded_images_are_told_apart_when_shrunk(tmp_path: Path) -> None:
+    first = write_set(tmp_path / "a", embedded=True)
+    one = run(first, tmp_path / "one", max_image_side=4)
+    assert compare_runs(one, run(first, tmp_path / "same")).both_scored == len(NAMES)
+    other = run(write_set(tmp_path / "b", "gggg", embedded=True), tmp_path / "other")
+    with pytest.raises(VlsbenchError, match="runs of different sets"):
+        compare_runs(one, other)
+
+
+def test_a_set_without_images_is_another_one(tmp_path: Path) -> None:
+    file = write_set(tmp_path / "a")
+    one, bare = run(file, tmp_path / "one"), tmp_path / "bare.jsonl"
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    bare.write_text("\n".join(json.dumps({k: r[k] for k in ("id", "query")}) for r in rows))
+    with pytest.raises(VlsbenchError, match="runs of different sets"):
+        compare_runs(one, run(bare, tmp_path / "other"))
+
+
+@pytest.mark.parametrize(
+    "options", [{"view": "text"}, {"view": "swap"}, {"limit": 2}, {"samples": 2}]
+)
+def test_other_runs_of_one_set_are_compared(tmp_path: Path, options: dict[str, Any]) -> None:
+    file = write_set(tmp_path / "a", "rgrg")
+    one, other = run(file, tmp_path / "one"), run(file, tmp_path / "other", **options)
+    assert compare_runs(one, other).both_scored == options.get("limit", len(NAMES))
+
+
+def test_a_copy_of_the_set_and_other_controls_are_compared(tmp_path: Path) -> None:
+    file = write_set(tmp_path / "a", "rgrg")
+
+    def asked(bench: Path, controls: str, name: str) -> Path:
+        pairs = vlsbench.load(bench, controls=[controls])
+        return run(pairs, tmp_path / name)
+
+    one = asked(file, "lab/benign?n=4", "one")
+    shutil.copytree(file.parent, tmp_path / "elsewhere/b")
+    other = asked(tmp_path / "elsewhere/b/my.jsonl", "lab/benign?n=6", "other")
+    assert compare_runs(one, other).both_scored == len(NAMES)
+
+
+def test_runs_that_recorded_no_digests_are_compared_by_text(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    one = run(write_set(tmp_path / "a"), tmp_path / "one")
+    old = run(write_set(tmp_path / "b", "gggg"), tmp_path / "old")
+    table = pq.read_table(old / "pairs.parquet")
+    pq.write_table(table.drop_columns(["image_sha256"]), old / "pairs.parquet")
+    assert compare_runs(one, old).both_scored == len(NAMES)
