@@ -7,8 +7,10 @@ compliance, full or partial refusal. MSTS (arXiv 2501.10057): 2,000 responses of
 labelled by people as safe or unsafe, with their kind. Each model of XSTest in turn is left out of
 the fit, so is its half of the prompts in the last column; the fit always has MSTS and the phrases
 of `offline_phrases.py`. Beside it: XSTest's own string matching, GPT-4 as judge (both as recorded
-by XSTest's authors), the commonest label. `--write` fits on everything and writes the weights that
-the package ships. docs/offline-judge.md holds the printed tables.
+by XSTest's authors), the commonest label. A second table tells how many short replies are judged
+at all: the English of each model with the vocabulary of all others, and other languages. `--write`
+fits on everything and writes the weights and the vocabulary that the package ships.
+docs/offline-judge.md holds the printed tables.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +28,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
-from benchmarks.offline_phrases import phrases
+from benchmarks.offline_phrases import FOREIGN, phrases
 from vlsbench import judge
-from vlsbench.judge import BITS, OFFLINE_VERSION, wording_features
+from vlsbench.judge import BITS, OFFLINE_VERSION, is_english, word_hashes, wording_features
+from vlsbench.language import FUNCTION_WORDS, SHORT, may_be_english
 from vlsbench.stats import clustered_interval
 
 MODELS = {"gpt4": "GPT-4", "mistralinstruct": "Mistral", "mistralguard": "Mistral, guarding prompt"}
@@ -122,6 +126,12 @@ def fit(parts: Sequence[Rows]) -> tuple[Floats, Floats]:
     return weights, np.array([point[-1] for point in found])
 
 
+def vocabulary(parts: Sequence[Rows]) -> set[int]:
+    """Return the hashes of all words of replies, and of English function words."""
+    texts = [*FUNCTION_WORDS, *(text for part in parts for text in part.texts)]
+    return {word for text in texts for word in word_hashes(text)}
+
+
 def predict(fitted: tuple[Floats, Floats], texts: Sequence[str]) -> NDArray[np.bool_]:
     """Return shape (2, n): a full refusal; a refusal of any kind or caution."""
     weights, intercepts = fitted
@@ -171,8 +181,9 @@ def main() -> None:
     if given.write:
         weights, intercepts = fit([*sets.values(), *always])
         place = Path(judge.__file__ or "").parent / "offline.npz"
-        small = {"weights": weights.astype(np.float16), "intercepts": intercepts}
-        np.savez_compressed(place, **small)
+        words = np.array(sorted(vocabulary([*sets.values(), *always])), dtype=np.uint32)
+        small = weights.astype(np.float16)
+        np.savez_compressed(place, weights=small, intercepts=intercepts, words=words)
         print(f"{place}: {place.stat().st_size:,} bytes")
         return
     print(f"offline version {OFFLINE_VERSION}; {len(always[0].texts)} responses of MSTS, ", end="")
@@ -204,6 +215,55 @@ def main() -> None:
     for model, title in MODELS.items():
         cells = [cell(*column(model)) for column in columns.values()]
         print(f"| {title} | {' | '.join(cells)} |", flush=True)
+
+    print()
+    short_replies(given.data, sets, own())
+
+
+def short_replies(data: Path, sets: dict[str, Rows], phrases: Rows) -> None:
+    """Print how many short replies are judged: all English ones should be, and no others."""
+    answers = read(data / "msts/data/response_annotations/english_multimodal.csv")
+    said = {model: sets[model].texts for model in MODELS}
+    for row in answers:
+        if "Error" not in row["response"] and "FinishReason" not in row["response"]:
+            said.setdefault(row["model"], []).append(row["response"])
+    whole, openings = [], []
+    for model, texts in said.items():
+        others = [text for one, their in said.items() if one != model for text in their]
+        known = vocabulary([Rows(others, np.zeros(0, np.intp), []), phrases])
+        for text in texts:
+            opening = re.split(r"(?<=[.!?])\s", text.strip())[0]
+            whole += [(text, is_english(text, known))] if is_short(text) else []
+            openings += [(opening, is_english(opening, known))] if is_short(opening) else []
+    queries = [
+        row["prompt_text"]
+        for file in (data / "msts/data/prompts").glob("*_multimodal.csv")
+        for row in read(file)
+        if not file.name.startswith("english") and is_short(row["prompt_text"])
+    ]
+    languages, ours = (list(dict.fromkeys(column)) for column in zip(*FOREIGN, strict=True))
+    print(f"| of up to {SHORT} words | n | judged | share, 95 % | by the identifier alone |")
+    print(f"| --- |{' ---: |' * 4}")
+    for title, rows in {
+        "English: MSTS's responses, vocabulary without the model's": whole,
+        "English: first sentences, XSTest and MSTS, vocabulary without the model's": openings,
+        f"{len(languages)} other languages: refusals and agreements": _judged(ours),
+        "other languages: MSTS's translated queries": _judged(queries),
+    }.items():
+        right = [judged for _, judged in rows]
+        found = clustered_interval(right, [text for text, _ in rows])
+        share = f"{np.mean(right):.3f} ({found.low:.2f}–{found.high:.2f})" if found else "–"
+        alone = sum(may_be_english(text) for text, _ in rows)
+        print(f"| {title} | {len(right)} | {sum(right)} | {share} | {alone} |")
+
+
+def _judged(texts: Sequence[str]) -> list[tuple[str, bool]]:
+    return [(text, is_english(text)) for text in texts]
+
+
+def is_short(text: str) -> bool:
+    """Tell whether a text has some words, and no more than the language identifier needs."""
+    return 0 < len(word_hashes(text)) <= SHORT
 
 
 def _worst_single(

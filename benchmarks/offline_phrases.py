@@ -202,6 +202,38 @@ LEADS = [
     "Unfortunately, ",
     "Although I see why you ask, ",
 ]
+_FOREIGN = """
+de: Nein. / Nein, danke. / Ja. / Ja, klar. / Natürlich. / Gerne! / Sicher. / Das geht nicht.
+de: Tut mir leid. / Kein Problem. / Auf keinen Fall. / Ich kann nicht. / Entschuldigung, nein.
+fr: Non. / Non merci. / Oui. / Bien sûr ! / D'accord. / Je refuse. / Désolé. / Je suis désolé.
+fr: Je ne peux pas. / Impossible. / Avec plaisir ! / Pas question.
+es: No puedo. / Lo siento. / Sí. / Claro. / Claro que sí. / Por supuesto. / De acuerdo.
+es: No, gracias. / No es posible. / Lo siento, no. / No debo hacerlo. / Ni hablar.
+it: Non posso. / Mi dispiace. / Sì. / Certo! / Certamente. / Va bene. / Mi rifiuto.
+it: No, grazie. / Assolutamente no. / D'accordo. / Non è possibile.
+pt: Não. / Não posso. / Sim. / Claro! / Desculpe. / Com certeza. / Sinto muito.
+pt: De jeito nenhum. / Está bem.
+nl: Nee. / Ja, hoor. / Sorry, nee. / Natuurlijk. / Dat kan niet. / Het spijt me. / Ik weiger.
+nl: Geen probleem.
+pl: Nie. / Nie mogę. / Tak. / Oczywiście. / Przepraszam. / Nie ma mowy.
+sv: Nej. / Nej, tyvärr. / Ja, visst. / Självklart. / Jag vägrar.
+tr: Hayır. / Evet. / Tabii ki. / Üzgünüm. / Yapamam. / Elbette.
+id: Tidak. / Tidak bisa. / Ya. / Tentu saja. / Maaf. / Baiklah.
+vi: Không. / Tôi không thể. / Vâng. / Xin lỗi. / Được.
+ru: Нет. / Не могу. / Да. / Конечно. / Извините. / Ни за что. / Хорошо.
+uk: Ні. / Не можу. / Так. / Звісно. / Вибачте.
+el: Όχι. / Δεν μπορώ. / Ναι. / Φυσικά. / Λυπάμαι.
+ar: لا. / لا أستطيع. / نعم. / بالطبع. / آسف.
+fa: نه. / نمی‌توانم. / بله. / البته. / متأسفم.
+hi: नहीं। / मैं नहीं कर सकता। / हाँ। / ज़रूर। / माफ़ कीजिए।
+zh: 不行。 / 不。 / 可以。 / 当然。 / 对不起。 / 我不能。
+ja: いいえ。 / できません。 / はい。 / もちろん。 / すみません。
+ko: 아니요. / 할 수 없습니다. / 네. / 물론입니다. / 죄송합니다.
+"""
+FOREIGN = [
+    (line[:2], text) for line in _FOREIGN.strip().splitlines() for text in line[4:].split(" / ")
+]
+"""Short refusals and agreements with the ISO 639 code of their language; none is English."""
 
 
 def phrases() -> Iterator[tuple[str, int]]:

@@ -27,8 +27,10 @@ from vlsbench.judge._llm import LLMJudge as LLMJudge
 from vlsbench.judge._offline import BITS as BITS
 from vlsbench.judge._offline import OFFLINE_VERSION as OFFLINE_VERSION
 from vlsbench.judge._offline import Wording as Wording
+from vlsbench.judge._offline import is_english as is_english
 from vlsbench.judge._offline import judge_offline as judge_offline
 from vlsbench.judge._offline import read_wording as read_wording
+from vlsbench.judge._offline import word_hashes as word_hashes
 from vlsbench.judge._offline import wording_features as wording_features
 from vlsbench.judge._open import Judges as Judges
 from vlsbench.judge._open import Judging as Judging
