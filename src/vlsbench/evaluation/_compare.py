@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path, PurePath
-from typing import Any
 
-from vlsbench.engine import FILE, Ledger, bad_blobs, count_blobs, has_blob
+from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.evaluation._rows import PAIRS, Ended, Key, read_pairs, shared_pairs
 from vlsbench.evaluation._settings import Presentation
 from vlsbench.evaluation._summary import SUMMARY, Summary, read_summary
@@ -87,42 +86,34 @@ def read_ended_run(folder: Path, summary: Summary) -> dict[Key, Ended]:
     They are empty where the record does not tell them: in views without images, and of images that
     lie in no file of their own where grey or swapped ones were shown.
     """
-    rows, there = list(read_pairs(folder)), (folder / FILE).is_file()
-    plain = not any(summary.identity["shrink"].values())
-    sent = summary.view in (View.FULL, View.IMAGE) and (plain or there)
+    rows, sent = list(read_pairs(folder)), summary.view in (View.FULL, View.IMAGE)
     originals: dict[tuple[str, str], str] = {}
     named: defaultdict[str, set[str]] = defaultdict(set)
-    if there and not (sent and plain):
+    if not sent or any(summary.identity["shrink"].values()):
         with Ledger.read(folder) as ledger:
-            depths = {ref.count("/") + 1 for row in rows for ref in row.image_refs}
             files = json.loads(ledger.meta("files") or "{}")
-            for (path, digest), depth in product(files.items(), depths):
-                named["/".join(PurePath(path).parts[-depth:])].add(digest)
             for outcome in ledger.outcomes():
                 for one in outcome.value.get("shrunk", ()):
                     originals[outcome.record, one["to"]] = one["from"]
-    record = Presentation(samples=summary.samples).record
-
-    def own(row: Ended) -> Ended:
-        known = [originals.get((record(*row.key), one), one) for one in row.image_sha256]
+        depths = {ref.count("/") + 1 for row in rows for ref in row.image_refs}
+        for (path, digest), depth in product(files.items(), depths):
+            named["/".join(PurePath(path).parts[-depth:])].add(digest)
+    record, found = Presentation(samples=summary.samples).record, {}
+    for row in rows:
+        own = [originals.get((record(*row.key), one), one) for one in row.image_sha256]
         if not sent:
-            known = [one for ref in row.image_refs if len(named[ref]) == 1 for one in named[ref]]
-        whole = len(known) == len(row.image_refs) and all(known)
-        return replace(row, image_sha256=tuple(known) if whole else ())
-
-    return {row.key: own(row) for row in rows}
+            own = [one for ref in row.image_refs if len(named[ref]) == 1 for one in named[ref]]
+        whole = len(own) == len(row.image_refs) and all(own)
+        found[row.key] = replace(row, image_sha256=tuple(own) if whole else ())
+    return found
 
 
 def compare_runs(one: Path, other: Path) -> Comparison:
     """Compare two runs. Raises `VlsbenchError` where one of them is none, or they
     are runs of different sets."""
-    identities: list[dict[str, Any]] = []
-    for run in (one, other):
-        with Ledger.read(run) as ledger:
-            identities.append(json.loads(ledger.meta("identity") or "{}"))
     summaries = [read_summary(run / SUMMARY) for run in (one, other)]
     judges, rubrics = [each.judge for each in summaries], [each.rubric for each in summaries]
-    first, second = identities
+    first, second = (each.identity for each in summaries)
     if rubrics[0].digest != rubrics[1].digest:
         judges = [f"{who}, rubric {by.name}" for who, by in zip(judges, rubrics, strict=True)]
     settings = tuple(k for k in sorted({*first, *second}) if first.get(k) != second.get(k))

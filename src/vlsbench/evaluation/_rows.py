@@ -205,13 +205,17 @@ def shared_pairs(
     Raises:
         VlsbenchError: There are none, or an id stands for different pairs in the two.
     """
-    shared = mine.keys() & theirs.keys()
-    unlike = sorted({key[0] for key in shared if not _same(mine[key], theirs[key])})
-    if unlike:
-        some = ", ".join([*unlike[:3], *(["…"] if unlike[3:] else [])])
+    shared, unlike = mine.keys() & theirs.keys(), []
+    for row, other_row in ((mine[key], theirs[key]) for key in sorted(shared)):
+        images = row.image_sha256, other_row.image_sha256
+        said = [(each.query, each.harmful, len(each.image_refs)) for each in (row, other_row)]
+        if said[0] != said[1] or (all(images) and images[0] != images[1]):
+            unlike.append(row.id)
+    if ids := list(dict.fromkeys(unlike)):
+        some = ", ".join(ids[:3]) + (", …" if ids[3:] else "")
         raise VlsbenchError(
             f"{one} and {other} are runs of different sets, or the set's files changed between "
-            f"them: {counted(len(unlike), 'id')} with another text, kind or image ({some}); ask "
+            f"them: {counted(len(ids), 'id')} with another text, kind or image ({some}); ask "
             "both models on the same files and compare those runs"
         )
     if not shared:
@@ -220,9 +224,3 @@ def shared_pairs(
             "--limit and --seed)"
         )
     return shared
-
-
-def _same(one: Ended, other: Ended) -> bool:
-    said = ((row.query, row.harmful, len(row.image_refs)) for row in (one, other))
-    known = one.image_sha256 and other.image_sha256
-    return next(said) == next(said) and (not known or one.image_sha256 == other.image_sha256)

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import exp, log
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vlsbench.judge._verdict import Label, Unscored, Verdict, verdict_without_judge
 from vlsbench.language import SHORT, language_of
 from vlsbench.models import Finish, Reply
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 OFFLINE_VERSION = 2
@@ -77,44 +76,39 @@ def _grams(words: Sequence[str], longest: int) -> Iterator[str]:
 
 
 @cache
-def _fitted() -> tuple[NDArray[np.float32], NDArray[np.float32], frozenset[int]]:
+def _fitted() -> dict[str, NDArray[Any]]:
     """Return weights of shape (2, 2**BITS), for refusals and for caution, two intercepts, and the
-    hashes of the words of what they were fitted on, which is all English that is known here.
-    """
+    hashes of all words that they were fitted on."""
     import numpy as np
 
     with (files("vlsbench.judge") / "offline.npz").open("rb") as file, np.load(file) as stored:
-        weights, intercepts = (
-            stored[name].astype(np.float32) for name in ("weights", "intercepts")
-        )
-        return weights, intercepts, frozenset(stored["words"].tolist())
+        return {name: stored[name] for name in stored}
 
 
 def word_hashes(text: str) -> list[int]:
     """Return the CRC-32 of each word of a text, in any script; numbers are none."""
-    words = _LETTERS.findall(text.lower().translate(_SAME))
-    return [zlib.crc32(word.encode()) for word in words]
+    return [zlib.crc32(w.encode()) for w in _LETTERS.findall(text.lower().translate(_SAME))]
 
 
-def is_english(reply: str, known: Collection[int] | None = None) -> bool:
+def is_english(reply: str, known: Collection[int] = ()) -> bool:
     """Tell whether a reply is in English; one without any word is in no other language.
 
-    Where it is too short for its language to be told, more than half of its words must be known
-    (`word_hashes`; by default those of all that the judge was fitted on).
+    Where it is too short for its language to be told, more than half of its words must be known:
+    by their `word_hashes`, unless others are given those of all that the judge was fitted on.
     """
     words = word_hashes(reply)
     if len(words) > SHORT and (language := language_of(reply)):
         return language == "en"
-    known = _fitted()[2] if known is None else known
+    known = known or set(_fitted()["words"].tolist())
     return not words or 2 * sum(word in known for word in words) > len(words)
 
 
 def read_wording(reply: str) -> Wording:
     """Read the wording of an English reply; of nothing in any other language is anything known."""
-    weights, intercepts, _ = _fitted()
     features = wording_features(reply)
     places, values = list(features), list(features.values())
-    scores = weights[:, places] @ values + intercepts if places else intercepts
+    weights = _fitted()["weights"][:, places].astype("float32")
+    scores = weights @ values + _fitted()["intercepts"].astype("float32")
     refusal, cautious = (1 / (1 + exp(-float(score))) for score in scores)
     return Wording(refusal, cautious)
 
