@@ -216,6 +216,16 @@ def prompt_rows() -> list[dict[str, Any]]:
     ]
 
 
+def unlike_rows() -> list[dict[str, Any]]:
+    """Eight prompts of different lengths: a step of eight that misses one learns something else."""
+    asked = ("this ?", "the red toaster ?", "a knife , please help me ?", "my teddy ?")
+    return [
+        {"prompt": user(f"may my toddler play with {what}"), "images": [picture(colour)]}
+        for what in asked
+        for colour in ("red", "blue")
+    ]
+
+
 FAST: dict[str, Any] = {
     "learning_rate": 1e-2,
     "scheduler": "constant",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import accelerator
 
-from tests.aligning.align_examples import prompt_rows, sft_rows
+from tests.aligning.align_examples import NO, YES, prompt_rows, says, unlike_rows
 
-LAUNCH = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
+LAUNCH = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+ON_CPU = {**os.environ, **({"ACCELERATE_USE_CPU": "true"} if accelerator.is_available() else {})}
 
 
 def write(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
@@ -26,36 +29,22 @@ def write(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-REWARDS = """
-from vlsbench.registry import reward
-
-@reward("long")
-def long(spec):
-    return lambda rows, answers: [float(len(answer)) for answer in answers]
-
-@reward("short")
-def short(spec):
-    return lambda rows, answers: [-float(len(answer)) for answer in answers]
-"""
-
-
 def train(
     method: str, tiny: Path, rows: Path, out: Path, batch: int, *launch: str, reward: str = ""
 ) -> str:
     """Train for two steps in processes of its own; returns what was printed."""
-    plugin = rows.with_name("rewards.py")
-    plugin.write_text(REWARDS)
     done = subprocess.run(
         [
             *(sys.executable, *launch, "-m", "vlsbench", "align", method, "--model", str(tiny)),
             *("--data", str(rows), "--out", str(out), "--max-steps", "2", "--lr", "0.01"),
             *("--batch-size", str(batch), "--json"),
-            *(("--plugin", str(plugin), "--reward", reward) if reward else ()),
+            *(("--reward", reward) if reward else ()),
         ],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
+        env=ON_CPU,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -79,7 +68,17 @@ def test_two_processes_learn_what_one_with_both_their_rows_learns(
     import torch
 
     # Eight, so that every step holds all of them: the order is another one.
-    rows = write(tmp_path, sft_rows())
+    asked = unlike_rows()
+    taught = [
+        row["prompt"] + says(answer) for row, answer in zip(asked, [NO, YES] * 4, strict=True)
+    ]
+    rows = write(
+        tmp_path,
+        [
+            {"messages": messages, "images": row["images"]}
+            for row, messages in zip(asked, taught, strict=True)
+        ],
+    )
     printed = train("mm-sft", tiny, rows, tmp_path / "two", 4, *LAUNCH)
     # One of them speaks and writes.
     assert json.loads(printed)["steps"] == 2
@@ -107,12 +106,64 @@ def test_ppo_in_two_processes_samples_and_writes_once(tiny: Path, tmp_path: Path
     assert any((before[name] != after[name]).any() for name in before)
 
 
+def train_ppo(
+    tiny: Path, out: Path, processes: int, batch: int, parts: int, **options: Any
+) -> Path:
+    """Train by PPO in processes of its own."""
+    module = ("-m", "tests.aligning.ppo_in_processes")
+    given = {"batch_size": batch, "gradient_accumulation": parts, **options}
+    done = subprocess.run(
+        [
+            *(sys.executable, *((*LAUNCH, *module) if processes == 2 else module)),
+            *(str(tiny), str(out), json.dumps(given)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env=ON_CPU,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(processes)] * processes
+    return out
+
+
 @pytest.mark.slow
-def test_ppo_in_two_processes_of_one_answer_each_heeds_its_reward(
-    tiny: Path, tmp_path: Path
+@pytest.mark.parametrize(("batch", "parts"), [(1, 1), (1, 4), (4, 1)])
+def test_ppo_in_two_processes_heeds_its_reward(
+    tiny: Path, tmp_path: Path, batch: int, parts: int
 ) -> None:
-    rows = write(tmp_path, prompt_rows())
-    for reward in ("long", "short"):
-        train("mm-ppo", tiny, rows, tmp_path / reward, 1, *LAUNCH, reward=reward)
-    one, other = weights(tmp_path / "long"), weights(tmp_path / "short")
+    one, other = (
+        weights(train_ppo(tiny, tmp_path / reward, 2, batch, parts, reward=reward, max_steps=2))
+        for reward in ("by_length", "against_length")
+    )
     assert any((one[name] != other[name]).any() for name in one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("batch", "parts"), [(1, 4), (2, 2), (4, 1)])
+def test_ppo_in_two_processes_earns_more_as_in_one(
+    tiny: Path, tmp_path: Path, batch: int, parts: int
+) -> None:
+    out = tmp_path / "out"
+    train_ppo(tiny, out, 2, batch, parts, reward="says_no", max_steps=80, kl=0.0)
+    earned = [entry["reward"] for entry in steps(out) if "reward" in entry]
+    assert sum(earned[-10:]) / 10 - sum(earned[:10]) / 10 > 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("batch", "parts"), [(1, 4), (4, 1)])
+def test_ppo_in_two_processes_learns_from_the_same_samples_what_one_learns(
+    tiny: Path, tmp_path: Path, batch: int, parts: int
+) -> None:
+    import torch
+
+    fixed = {"reward": "by_length", "likeliest": True, "max_steps": 4, "learning_rate": 1e-3}
+    fixed |= {"kl": 0.1, "value_weight": 0.1, "gae_lambda": 1.0}
+    alone = weights(train_ppo(tiny, tmp_path / "one", 1, 8, 1, **fixed))
+    two = weights(train_ppo(tiny, tmp_path / "two", 2, batch, parts, **fixed))
+    before = weights(tiny)
+    assert max(float((alone[name] - before[name]).abs().max()) for name in alone) > 1e-3
+    for name, found in two.items():
+        torch.testing.assert_close(found, alone[name], atol=1e-5, rtol=0)

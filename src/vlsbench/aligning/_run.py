@@ -196,9 +196,13 @@ def first_process_first() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
         return
+    import torch
     from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
 
-    with PartialState().main_process_first():
+    # Without it, processes on CPUs would each train for themselves.
+    os.environ.setdefault("ACCELERATE_USE_CPU", str(not torch.accelerator.is_available()))
+    with PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).main_process_first():
         yield
 
 

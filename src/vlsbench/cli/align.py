@@ -25,7 +25,7 @@ def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     """Train a vision-language model to be safe, over TRL and PEFT.
 
     Writes the model in plain Hugging Face format, align.json (settings, data, versions) and
-    metrics.jsonl. Several GPUs: `accelerate launch -m vlsbench align …`.
+    metrics.jsonl. Several GPUs: `torchrun --nproc-per-node 8 -m vlsbench align …`.
 
     **Examples**
 
