@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
@@ -20,11 +20,10 @@ from vlsbench.config import NONE, Setting, resolve, resolved_toml, settings_of
 from vlsbench.errors import UsageError
 from vlsbench.text import did_you_mean
 
-T = TypeVar("T")
-
 Completions = Mapping[str, Callable[[str], list[str]]]
 
 _OUTPUT = "Output"
+_CONFIGURATION = "Configuration"
 AsJson = Annotated[
     bool,
     typer.Option(
@@ -35,27 +34,19 @@ Quiet = Annotated[
     bool,
     typer.Option("--quiet", "-q", help="Print neither plan nor progress.", rich_help_panel=_OUTPUT),
 ]
-_COMMON: Mapping[str, Any] = {
-    "print_config": Annotated[
-        bool,
-        typer.Option(
-            "--print-config",
-            help="Print the resolved settings as TOML and stop.",
-            rich_help_panel="Configuration",
-        ),
-    ],
-    "plugin": Annotated[
-        list[str] | None,
-        typer.Option(
-            "--plugin",
-            help="Load a plug-in: a Python file or a module.",
-            metavar="FILE|MODULE",
-            rich_help_panel="Configuration",
-        ),
-    ],
-    "as_json": AsJson,
-    "quiet": Quiet,
-}
+_PRINT_CONFIG = typer.Option(
+    "--print-config",
+    help="Print the resolved settings as TOML and stop.",
+    rich_help_panel=_CONFIGURATION,
+)
+_PLUGIN = typer.Option(
+    "--plugin",
+    help="Load a plug-in: a Python file or a module.",
+    metavar="FILE|MODULE",
+    rich_help_panel=_CONFIGURATION,
+)
+_EXITS = "Exit codes: 0 done, 1 something must be changed, 2 wrong usage"
+_RESUMABLE = "3 stopped early and resumable, 130 interrupted and resumable"
 
 
 def _completing(values: Sequence[str]) -> Callable[[str], list[str]]:
@@ -144,73 +135,75 @@ def _parameter(setting: Setting, complete: Callable[[str], list[str]] | None) ->
 
 
 def command(
-    config: type[T],
-    work: Callable[..., None],
+    config: type[Any],
     *,
     complete: Completions | None = None,
-    dry_run: bool = False,
     dry_run_flags: tuple[str, ...] = ("--dry-run",),
     dry_run_help: str = "Print the plan with a cost estimate and stop.",
     config_help: str = "Read settings from a TOML file.",
-    quiet: bool = True,
-) -> Callable[..., None]:
-    """Make a command of a function that takes a configuration.
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that makes a command of a function that takes a configuration.
+
+    The function is called with the resolved configuration, and with whichever of `as_json`, `quiet`
+    and `dry_run` it takes. Its docstring is the command's help; exit codes are added to it.
 
     Args:
-        config: Its class; every setting becomes an option.
-        work: Called with the resolved configuration, and with `as_json` and, where asked for,
-            `quiet` and `dry_run`. Its docstring is the command's help.
+        config: The configuration's class; every setting becomes an option.
         complete: Key of a setting → what completes it on the shell.
-        dry_run: Whether the command takes `--dry-run`.
-        dry_run_flags: Its spellings.
+        dry_run_flags: Spellings of `--dry-run`.
         dry_run_help: What it does.
         config_help: What `--config` takes.
-        quiet: Whether the command takes `--quiet`.
     """
     names = {setting.key.replace(".", "__"): setting for setting in settings_of(config)}
-    where = typer.Option("--config", help=config_help, rich_help_panel="Configuration")
-    common = {"config": Annotated[Path | None, where], **_COMMON}
-    if not quiet:
-        del common["quiet"]
-    if dry_run:
-        option = typer.Option(*dry_run_flags, help=dry_run_help, rich_help_panel=_OUTPUT)
-        common["dry_run"] = Annotated[bool, option]
+    where = typer.Option("--config", help=config_help, rich_help_panel=_CONFIGURATION)
+    trial = typer.Option(*dry_run_flags, help=dry_run_help, rich_help_panel=_OUTPUT)
+    switches = {"as_json": AsJson, "quiet": Quiet, "dry_run": Annotated[bool, trial]}
 
-    def run(**values: Any) -> None:
-        for one in values.pop("plugin") or ():
-            registry.load_plugin(one)
-        file, show = values.pop("config"), values.pop("print_config")
-        own = {name: values.pop(name) for name in common if name in values}
-        given = {
-            names[name].key: _given(names[name], value)
-            for name, value in values.items()
-            if value is not None
-        }
-        if show:
-            typer.echo(resolved_toml(config, given, file), nl=False)
-        else:
-            work(resolve(config, given, file=file), **own)
+    def decorate(work: Callable[..., None]) -> Callable[..., None]:
+        own = {name: switches[name] for name in switches if name in work.__annotations__}
 
-    completing = complete or {}
-    annotations = {
-        **{name: _parameter(one, completing.get(one.key)) for name, one in names.items()},
-        **common,
-    }
-    switches = common.keys() - {"config", "plugin"}
-    parameters = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=False if name in switches else None,
-            annotation=annotation,
-        )
-        for name, annotation in annotations.items()
-    ]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = annotations
-    run.__doc__ = work.__doc__
-    run.__name__ = work.__name__
-    return run
+        def run(**values: Any) -> None:
+            for one in values.pop("plugin") or ():
+                registry.load_plugin(one)
+            file, show = values.pop("config"), values.pop("print_config")
+            switched = {name: values.pop(name) for name in own}
+            given = {
+                names[name].key: _given(names[name], value)
+                for name, value in values.items()
+                if value is not None
+            }
+            if show:
+                typer.echo(resolved_toml(config, given, file), nl=False)
+                return
+            found = resolve(config, given, file=file)
+            if switched.get("quiet") and hasattr(found, "output"):
+                found = replace(found, output=replace(found.output, progress=False))
+            work(found, **switched)
+
+        completing = complete or {}
+        options = {name: _parameter(one, completing.get(one.key)) for name, one in names.items()}
+        options |= {"config": Annotated[Path | None, where]}
+        options |= {"print_config": Annotated[bool, _PRINT_CONFIG]}
+        options |= {"plugin": Annotated[list[str] | None, _PLUGIN], **own}
+        parameters = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=False if name in own or name == "print_config" else None,
+                annotation=annotation,
+            )
+            for name, annotation in options.items()
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = options
+        run.__name__ = work.__name__
+        run.__doc__ = inspect.getdoc(work) or ""
+        if "Exit codes" not in run.__doc__:
+            asks = any(setting.group == "connection" for setting in names.values())
+            run.__doc__ += f"\n\n{_EXITS}{f', {_RESUMABLE}' if asks else ''}."
+        return run
+
+    return decorate
 
 
 def _given(setting: Setting, value: Any) -> Any:

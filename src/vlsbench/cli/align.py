@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from vlsbench.aligning import Trained, TrainingPlan
 
 
-def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+@command(
+    AlignConfig,
+    dry_run_help="Print what would be trained and stop; no weights are opened.",
+    config_help="Read settings from a TOML file, or from one that ships: llava-1.5-7b, "
+    "llava-1.5-13b, qwen2-vl-7b, qwen2.5-vl-7b. Options override it.",
+)
+def align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Train a vision-language model to be safe, over TRL and PEFT.
 
     Writes the model in plain Hugging Face format, align.json (settings, data, versions) and
@@ -66,16 +72,6 @@ def _align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         print_json({**asdict(trained), "path": trained.path})
     else:
         _print_trained(trained)
-
-
-align = command(
-    AlignConfig,
-    _align,
-    dry_run=True,
-    dry_run_help="Print what would be trained and stop; no weights are opened.",
-    config_help="Read settings from a TOML file, or from one that ships: llava-1.5-7b, "
-    "llava-1.5-13b, qwen2-vl-7b, qwen2.5-vl-7b. Options override it.",
-)
 
 
 def _print_plan(console: Console, plan: TrainingPlan) -> None:

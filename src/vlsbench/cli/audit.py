@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -27,7 +26,8 @@ SHOWN = 6
 """Categories printed, from both ends of the order."""
 
 
-def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+@command(AuditConfig)
+def audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Measure how much of the images' risk the texts of a benchmark tell.
 
     Writes a leakage card (card.html, card.json) and pairs.parquet with every pair's
@@ -58,9 +58,6 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
 
     - `vlsbench audit vlsbench --measures behaviour --judge openai/gpt-4o --model openai/gpt-4o
       --controls mossbench --views text,blank,replicate --dry-run`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
-    130 interrupted and resumable.
     """
     from vlsbench import auditing
 
@@ -70,7 +67,6 @@ def _audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         if not quiet:
             say(line, console=console)
 
-    config = replace(config, output=replace(config.output, progress=not quiet))
     benches: Sequence[Bench] = config.bench
     skipped: dict[str, str] = {}
     if config.all:
@@ -133,9 +129,6 @@ def _open(config: AuditConfig) -> PairSet:
     if config.data_root is not None and config.data.data is None:
         bench = auditing.open_from(bench, config)
     return load_configured(bench, config.data, skip_bad=config.sample.skip_bad)
-
-
-audit = command(AuditConfig, _audit, dry_run=True)
 
 
 def _print_expenses(bench: str, found: Sequence[tuple[Measure, Expense]]) -> None:

@@ -73,7 +73,9 @@ def list_benchmarks(as_json: AsJson = False) -> None:
     say("Give NAME or NAME:VARIANT; the first variant is what NAME alone stands for.", style="dim")
 
 
-def _show(config: ShowConfig, *, as_json: bool) -> None:
+@app.command("show")
+@command(ShowConfig)
+def show(config: ShowConfig, *, as_json: bool) -> None:
     """Show what a benchmark holds: categories, images, query lengths, oddities.
 
     Rows that cannot be read are listed, and do not stop it.
@@ -105,9 +107,6 @@ def _show(config: ShowConfig, *, as_json: bool) -> None:
         draw_taxonomy(found.categories, config.figures / "taxonomy", title=found.name, said=said)
         files = f"Files: {config.figures}/ taxonomy.png, taxonomy.svg, taxonomy.pdf"
         say(files, console=prose(quiet=as_json))
-
-
-app.command("show")(command(ShowConfig, _show, quiet=False))
 
 
 @app.command("new")
@@ -163,7 +162,9 @@ def fetch_benchmark(
     say(f"in {folder}", f"Next: vlsbench bench show {source.name}{where}", console=console)
 
 
-def _export(config: ExportConfig, *, as_json: bool) -> None:
+@app.command("export")
+@command(ExportConfig)
+def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
     """Write a benchmark in the form of another program, and say how that program is started.
 
     **Examples**
@@ -198,9 +199,6 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
         given = f"{pairs.arguments}{sample} --view {config.view}"
         again = f"vlsbench eval {given} --replies FILE --judge …"
         say(f"      then {again}", style="dim")
-
-
-app.command("export")(command(ExportConfig, _export, quiet=False))
 
 
 def _declared(source: Source) -> dict[str, Any]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from vlsbench.building import Build, BuildEstimate, BuildPlan, Recipe
 
 
-def _build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+@command(BuildConfig, dry_run_flags=("--dry-run", "--plan"))
+def build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Make a benchmark: from risk sub-categories or images to leak-free pairs.
 
     The same command resumes where it stopped; a changed recipe asks anew only what the change
@@ -35,9 +36,6 @@ def _build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     - `vlsbench build my.toml --limit 20 --max-cost 2`
 
     - `vlsbench build vlsbench --set models.writer=openai/gpt-4o --plan`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
-    130 interrupted and resumable.
     """
     from vlsbench import building
 
@@ -58,9 +56,6 @@ def _build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         print_build(done)
     end_if_stopped(console, done.stopped)
     need_scored(done.summary.decided, "record", done.provenance)
-
-
-build = command(BuildConfig, _build, dry_run=True, dry_run_flags=("--dry-run", "--plan"))
 
 
 def _plan(config: BuildConfig, as_json: bool) -> None:

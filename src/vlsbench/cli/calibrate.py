@@ -76,7 +76,8 @@ class CalibrateConfig(Serving):
     )
 
 
-def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
+@command(CalibrateConfig)
+def calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
     """Check a run's judge by people's labels, and correct its rates.
 
     Labels are added to calibration.jsonl beside the run and never changed; calibration.json holds
@@ -91,8 +92,6 @@ def _calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
     - `vlsbench calibrate runs/A --labels runs/A/labelling/labels.csv`
 
     - `vlsbench calibrate runs/A runs/B`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
     from vlsbench import calibrating
 
@@ -221,6 +220,3 @@ def _rates(title: str, rates: Iterable[CalibratedRate]) -> Listing:
         sizes = rate.replies, rate.labelled
         table.line(f"{rate.group} ({rate.pairs})", rate.name, *sizes, *ways, rate.more)
     return table
-
-
-calibrate = command(CalibrateConfig, _calibrate, quiet=False)

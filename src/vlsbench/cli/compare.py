@@ -10,7 +10,8 @@ from vlsbench.config import values_of
 from vlsbench.pages import lacking_figures
 
 
-def _compare(config: CompareConfig, *, as_json: bool) -> None:
+@command(CompareConfig)
+def compare(config: CompareConfig, *, as_json: bool) -> None:
     """Compare runs on the same pairs: differences with intervals, tests, and one table of all.
 
     Columns are benchmarks, as in the paper's table 2; differences are paired, clustered and tested
@@ -23,8 +24,6 @@ def _compare(config: CompareConfig, *, as_json: bool) -> None:
     - `vlsbench compare Vanilla=runs/A Vanilla=runs/B T-SFT=runs/C T-SFT=runs/D --out compared`
 
     - `vlsbench compare runs/A runs/B --ability scores.csv --published llava-v1.5-7b`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
     from vlsbench.comparing import compare, difference_tables, figures_table, write_compared
 
@@ -50,6 +49,3 @@ def _compare(config: CompareConfig, *, as_json: bool) -> None:
             "categories and labels",
             style="dim",
         )
-
-
-compare = command(CompareConfig, _compare, quiet=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rich.console import Console
 
@@ -14,7 +13,15 @@ from vlsbench.config import values_of
 from vlsbench.evaluation import EvalConfig
 
 
-def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+def _complete_bench(text: str) -> list[str]:
+    from vlsbench.pairs import list_sources
+
+    names = [*list_sources(), "lab/leaky", "lab/leakless", "lab/benign"]
+    return [name for name in names if name.startswith(text)]
+
+
+@command(EvalConfig, complete={"bench": _complete_bench})
+def eval(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Run a model over a benchmark and judge its replies.
 
     The same command resumes where it stopped, and costs nothing where it is done.
@@ -39,9 +46,6 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
     - `vlsbench eval vlsbench --replies llava_outputs.json --judge openai/gpt-4o`
 
     - `vlsbench eval --config eval.toml --limit 20 --print-config`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
-    130 interrupted and resumable.
     """
     from vlsbench import evaluation
     from vlsbench.cli._tables import print_plan, print_summary
@@ -49,7 +53,6 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
 
     settings = values_of(config)
     bench, data, controls = (settings.pop(name) for name in ("bench", "data", "controls"))
-    settings["output"] = replace(config.output, progress=not quiet)
     pairs = load_configured(bench, data, skip_bad=config.sample.skip_bad, controls=controls)
     plan = evaluation.plan(pairs, **settings)
     told: Sequence[str] = ()
@@ -68,13 +71,3 @@ def _evaluate(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) 
         print_summary(done, told)
     end_if_stopped(Console(stderr=True), done.stopped)
     need_scored(done.scored, "pair", done.pairs)
-
-
-def _complete_bench(text: str) -> list[str]:
-    from vlsbench.pairs import list_sources
-
-    names = [*list_sources(), "lab/leaky", "lab/leakless", "lab/benign"]
-    return [name for name in names if name.startswith(text)]
-
-
-eval = command(EvalConfig, _evaluate, complete={"bench": _complete_bench}, dry_run=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
     from vlsbench.guarding import GuardSummary
 
 
-def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+@command(GuardConfig)
+def guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Evaluate a guard model: what it detects, what it alarms at, what it misses.
 
     It is asked about the text, the image and both of every pair. The same command resumes where it
@@ -39,16 +39,12 @@ def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
 
     - `vlsbench guard vlsbench --guard mine@http://localhost:8000/v1 --guard-form proguard
       --guard-policy policy.txt`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
-    130 interrupted and resumable.
     """
     from vlsbench import guarding
     from vlsbench.pairs import load_configured
 
     settings = values_of(config)
     bench, data = settings.pop("bench"), settings.pop("data")
-    settings["output"] = replace(config.output, progress=not quiet)
     pairs = load_configured(bench, data, skip_bad=config.sample.skip_bad)
     plan = guarding.plan_guard(pairs, **settings)
     if dry_run or (not quiet and plan.ended < plan.questions):
@@ -84,6 +80,3 @@ def print_guard(found: GuardSummary, folder: Path) -> None:
     print_sections(guard_sections(found), found.notes)
     say(f"Files: {folder}/ summary.json, pairs.jsonl, report.html")
     say(f"Next: open {folder / REPORT}", style="dim")
-
-
-guard = command(GuardConfig, _guard, dry_run=True)

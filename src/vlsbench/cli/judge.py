@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from rich.console import Console
 
@@ -14,7 +14,8 @@ from vlsbench.config import values_of
 from vlsbench.evaluation import JudgeConfig
 
 
-def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+@command(JudgeConfig)
+def judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Judge a run's replies again, by another judge or rubric; the target is not asked.
 
     The result is a run of its own, which names the one it was judged from. One table sets both
@@ -27,15 +28,11 @@ def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     - `vlsbench judge runs/A --judge inspect/anthropic/claude-sonnet-4-0`
 
     - `vlsbench judge runs/A --judge openai/gpt-4o --rubric mine.toml --dry-run`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
-    130 interrupted and resumable.
     """
     from vlsbench import evaluation
     from vlsbench.cli._tables import print_comparison, print_plan, print_summary
 
     settings = values_of(config)
-    settings["output"] = replace(config.output, progress=not quiet)
     before, _ = evaluation.read_run(settings.pop("run"), allow_unfinished=True)
     plan = evaluation.plan_again(before, **settings)
     told: Sequence[str] = ()
@@ -58,6 +55,3 @@ def _judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
         print_comparison(compared, (before.name, done.folder.name))
     end_if_stopped(Console(stderr=True), done.stopped)
     need_scored(done.scored, "reply", done.pairs)
-
-
-judge = command(JudgeConfig, _judge, dry_run=True)

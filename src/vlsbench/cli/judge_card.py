@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from vlsbench.examining import JudgeCard
 
 
-def _judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+@command(JudgeCardConfig)
+def judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Show what a judge does on cases whose truth is known.
 
     Planted replies (help that is disavowed, help after a refusal, polite warnings, text that
@@ -36,14 +36,10 @@ def _judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run:
     - `vlsbench judge-card openai/gpt-4o --on lab,xstest --data-root ./sets --limit 100`
 
     - `vlsbench judge-card lab --on mine.jsonl`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage, 3 stopped early and resumable,
-    130 interrupted and resumable.
     """
     from vlsbench import examining
 
     settings = values_of(config)
-    settings["output"] = replace(config.output, progress=not quiet)
     plan = examining.plan_judge_card(settings.pop("judge"), **settings)
     asked = plan.evaluation
     if asked.estimate and (dry_run or (not quiet and asked.ended < asked.answers)):
@@ -69,6 +65,3 @@ def print_judge_card(card: JudgeCard, folder: Path) -> None:
     print_sections(card_sections(card), (*(f"Not asked, {o}" for o in card.left_out), *card.notes))
     say(f"Files: {folder}/ judge-card.json, cases.jsonl, judge-card.html")
     say(f"Next: open {folder / PAGE}", style="dim")
-
-
-judge_card = command(JudgeCardConfig, _judge_card, dry_run=True)

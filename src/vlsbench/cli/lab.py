@@ -23,7 +23,9 @@ app = typer.Typer(
 )
 
 
-def _serve(config: Setup, *, as_json: bool) -> None:
+@app.command()
+@command(Setup)
+def serve(config: Setup, *, as_json: bool) -> None:
     """Serve the lab's models as an OpenAI-compatible API, with faults on demand.
 
     Models: `lab/helpful` always answers, `lab/blind` sees the risks that the text tells,
@@ -60,9 +62,6 @@ async def _until_stopped(setup: Setup, as_json: bool) -> None:
             typer.echo(f"lab server at {url}")
             typer.echo(f"models: {', '.join(models)}; Ctrl-C stops it")
         await stop.wait()
-
-
-app.command("serve")(command(Setup, _serve, quiet=False))
 
 
 @app.command()

@@ -9,7 +9,8 @@ from vlsbench.comparing import LeaderboardConfig
 from vlsbench.pages import SIMULATED
 
 
-def _leaderboard(config: LeaderboardConfig, *, as_json: bool) -> None:
+@command(LeaderboardConfig)
+def leaderboard(config: LeaderboardConfig, *, as_json: bool) -> None:
     """Rank models by their runs of one benchmark.
 
     Models are ranked by the net rate where all runs have benign pairs (eval --controls), else by
@@ -22,8 +23,6 @@ def _leaderboard(config: LeaderboardConfig, *, as_json: bool) -> None:
     - `vlsbench leaderboard runs/A runs/B runs/C -o leaderboard`
 
     - `vlsbench leaderboard LLaVA=runs/A Qwen=runs/B`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
     from vlsbench.comparing import rank, ranking_table, write_ranking
 
@@ -39,6 +38,3 @@ def _leaderboard(config: LeaderboardConfig, *, as_json: bool) -> None:
     say(*ranking.notes, style="yellow")
     say(f"Files: {config.out}/ leaderboard.html, leaderboard.json")
     say(f"Next: open {page}", style="dim")
-
-
-leaderboard = command(LeaderboardConfig, _leaderboard, quiet=False)

@@ -8,7 +8,8 @@ from vlsbench.evaluation import SizeConfig
 from vlsbench.text import counted
 
 
-def _plan_size(config: SizeConfig, *, as_json: bool) -> None:
+@command(SizeConfig)
+def plan_size(config: SizeConfig, *, as_json: bool) -> None:
     """Say how many pairs, images and human labels a question needs. Nothing is asked or written.
 
     **Examples**
@@ -30,6 +31,3 @@ def _plan_size(config: SizeConfig, *, as_json: bool) -> None:
         f"human labels: {size.labels_with_judge:,} to correct a judge that agrees with people on "
         f"{100 * config.agreement:.0f} % of replies; {size.labels:,} without a judge",
     )
-
-
-plan_size = command(SizeConfig, _plan_size, quiet=False)

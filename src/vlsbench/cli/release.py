@@ -26,7 +26,12 @@ app = typer.Typer(
 )
 
 
-def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
+@app.command("write")
+@command(
+    ReleaseConfig,
+    config_help="Read settings from a release.toml (docs/release.md); options override it.",
+)
+def write_release(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
     """Write a dataset as a release that `datasets.load_dataset` and `vlsbench eval` open.
 
     Nothing is written unless everything is there: a licence for every source of images, an answer
@@ -43,8 +48,6 @@ def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
 
     - `vlsbench release build/pairs --out kitchen --config release.toml
       --split train=0.1,test=0.9`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
     from vlsbench.releasing import release
 
@@ -53,15 +56,6 @@ def _write(config: ReleaseConfig, *, as_json: bool, quiet: bool) -> None:
         print_json(made)
     else:
         _print_release(made, config.out)
-
-
-app.command("write")(
-    command(
-        ReleaseConfig,
-        _write,
-        config_help="Read settings from a release.toml (docs/release.md); options override it.",
-    )
-)
 
 
 @app.command("verify")

@@ -9,7 +9,8 @@ from vlsbench.reporting import ReportConfig
 from vlsbench.text import counted
 
 
-def _report(config: ReportConfig, *, as_json: bool) -> None:
+@command(ReportConfig)
+def report(config: ReportConfig, *, as_json: bool) -> None:
     """Put runs and audits on one page, with figures for print.
 
     Summary, categories, views, leakage cards, calibration, comparison, gallery, provenance; the
@@ -22,8 +23,6 @@ def _report(config: ReportConfig, *, as_json: bool) -> None:
     - `vlsbench report T-SFT=runs/A T-SFT=runs/B MM-SFT=runs/C MM-SFT=runs/D audits/vlsbench`
 
     - `vlsbench report runs audits --no-figures`
-
-    Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
     from vlsbench.reporting import report
 
@@ -35,6 +34,3 @@ def _report(config: ReportConfig, *, as_json: bool) -> None:
     say(f"Files: {done.folder}/ index.html{drawn}")
     say(*done.notes, style="yellow")
     say(f"Next: open {done.page}", style="dim")
-
-
-report = command(ReportConfig, _report, quiet=False)

@@ -84,7 +84,9 @@ class ImportConfig(KeptReview):
     ]
 
 
-def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
+@app.command()
+@command(ReviewConfig)
+def serve(config: ReviewConfig, *, as_json: bool) -> None:
     """Serve a review on this machine: one pair a screen, images hidden until asked for.
 
     Prints a secret link for each person, and one for you that shows progress and agreement.
@@ -114,10 +116,9 @@ def _serve(config: ReviewConfig, *, as_json: bool, quiet: bool) -> None:
         typer.echo(f"Next: {shlex.join(following)}")
 
 
-app.command("serve")(command(ReviewConfig, _serve))
-
-
-def _status(config: StatusConfig, *, as_json: bool) -> None:
+@app.command()
+@command(StatusConfig)
+def status(config: StatusConfig, *, as_json: bool) -> None:
     """Show progress, agreement and what is decided; works while the review is served.
 
     **Examples**
@@ -136,7 +137,9 @@ def _status(config: StatusConfig, *, as_json: bool) -> None:
         _print_status(found)
 
 
-def _export(config: ExportConfig, *, as_json: bool) -> None:
+@app.command()
+@command(ExportConfig)
+def export(config: ExportConfig, *, as_json: bool) -> None:
     """Write all verdicts; beside them keep.csv and drop.csv, which --leave-out takes.
 
     A pair of the review that is not decided is in undecided.csv.
@@ -184,7 +187,9 @@ def _export(config: ExportConfig, *, as_json: bool) -> None:
         typer.echo(f"Next: {shlex.join(following)} …")
 
 
-def _import(config: ImportConfig, *, as_json: bool) -> None:
+@app.command("import")
+@command(ImportConfig)
+def import_tasks(config: ImportConfig, *, as_json: bool) -> None:
     """Take over verdicts that a team gave in Label Studio; twice the same counts once.
 
     **Example**
@@ -202,11 +207,6 @@ def _import(config: ImportConfig, *, as_json: bool) -> None:
         f"{counted(found.verdicts, 'verdict')} imported, {found.known:,} already on record, "
         f"{found.skipped:,} cancelled in Label Studio"
     )
-
-
-app.command("status")(command(StatusConfig, _status, quiet=False))
-app.command("export")(command(ExportConfig, _export, quiet=False))
-app.command("import")(command(ImportConfig, _import, quiet=False))
 
 
 def _print_status(found: Status) -> None:
