@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from vlsbench.cli._print import Listing, say
-from vlsbench.pages import within
+from vlsbench.pages import Table, cells, two, within
 from vlsbench.text import counted, one_line
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         Sampled,
     )
     from vlsbench.judge import Rubric
-    from vlsbench.pages import Section, Table
+    from vlsbench.pages import Section
     from vlsbench.stats import Rate
 
 
@@ -239,11 +239,6 @@ def _print_panel(found: PanelResults) -> None:
         )
 
 
-def two(value: float | None) -> str:
-    """Write a number with two decimals."""
-    return "–" if value is None else f"{value:.2f}"
-
-
 def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
     """Print two runs' rates on the pairs that both scored, their difference, and what moved."""
     say(f"{counted(found.both_scored, 'pair')} scored in both, {found.only_one:,} in one alone")
@@ -286,27 +281,14 @@ def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
 
 
 def print_judged(found: Judged, folder: Path) -> None:
-    """Print measure B of an audit: the VSIL rate with the judge's errors, and the patterns."""
-    group = found.group
-    heading = f"{found.bench} · harmful by its text alone, judged by {found.judge}"
-    table = Listing(["category"], ("n", "VSIL as judged", "corrected"), heading)
-    for one in (*found.categories, group):
-        share = one.corrected
-        corrected = within(share.value, share.low, share.high)
-        style = "bold" if one is group else ""
-        table.line(one.name, one.vsil.n, percent(one.vsil), corrected, style=style)
-    Console().print(table)
-    alarms, misses = group.corrected.false_alarms, group.corrected.misses
-    missed = f"{percent(misses)} of {misses.n:,}" if misses else "not measured"
-    say(
-        "Percent of the pairs judged harmful (n) with 95 % intervals; corrected for the judge's "
-        "own errors.",
-        f"False alarms on benign controls: {percent(alarms)} of {alarms.n:,}; misses: {missed}.",
-    )
-    if shown := [f"{name} {rate.k:,}" for name, rate in group.patterns.items() if rate.k]:
-        open_pairs = counted(group.incomplete, "pair")
-        lacking = f"; {open_pairs} without all labels" if group.incomplete else ""
-        say(f"Text, image, pair as judged (S safe, U unsafe): {', '.join(shown)}{lacking}")
+    """Print measure B of an audit: the VSIL rate, as judged and corrected."""
+    title = f"{found.bench} · harmful by its text alone, judged by {found.judge}"
+    rows = [
+        cells(one.name, one.vsil.n, one.vsil, one.corrected)
+        for one in (*found.categories, found.group)
+    ]
+    said = "Percent of the pairs judged harmful (n) with 95 % intervals; the card has the errors."
+    print_table(Table(["category", "n", "VSIL as judged", "corrected"], rows, caption=said), title)
     say(*found.notes, style="yellow")
     say(f"Files: {folder}/ judged.json, judged.jsonl")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 from rich.console import Console
 
 from vlsbench.cli._config import command
-from vlsbench.cli._print import Listing, print_json, print_links, say
-from vlsbench.cli._tables import two
+from vlsbench.cli._print import print_json, print_links, say
+from vlsbench.cli._tables import print_sections, print_table
 from vlsbench.config import Option
 from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.reviewing import Serving
@@ -20,7 +19,6 @@ from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from vlsbench.calibrating import CalibratedRun
-    from vlsbench.evaluation import CalibratedRate, Calibration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +92,7 @@ def calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
     - `vlsbench calibrate runs/A runs/B`
     """
     from vlsbench import calibrating
+    from vlsbench.reporting import calibration_sections, rates_table
 
     people = config.annotators + config.adjudicators
     if len(config.runs) > (1 if config.labels or config.sample or people else 2):
@@ -127,10 +126,11 @@ def calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
         print_json({"calibrations": found, "changes": changed} if changed else found[0])
         return
     for one in found:
-        _show(one)
+        title = f"{one.run} · judged by {one.judge}"
+        print_sections(calibration_sections(one, title), one.notes)
     if changed:
         title = f"Change from {found[0].run} to {found[1].run}, in points"
-        Console().print(_rates(title, changed))
+        print_table(rates_table(changed), title)
     say(*(f"Files: {run.folder}/ calibration.json, {calibrating.RECORD}" for run in runs))
     folders = " ".join(str(run.folder) for run in runs)
     say(f"Next: vlsbench report {folders}  (a page with the corrected rates)", style="dim")
@@ -187,36 +187,3 @@ def _serve(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> Non
         say(f"{done.settled:,} of {done.replies:,} replies settled, {done.disputed:,} in dispute")
         rest = "" if done.settled == done.replies else "  (what is open can be labelled later)"
         say(f"Next: vlsbench calibrate {run.folder}{rest}", style="dim")
-
-
-def _show(found: Calibration) -> None:
-    console = Console()
-    for one in found.agreement:
-        title = f"{found.judge} (columns) and people (rows): replies to {one.pairs} pairs, weighted"
-        table = Listing(["people"], (*one.labels, "share"), title)
-        columns = [sum(column) for column in zip(*one.confusion, strict=True)]
-        total = sum(columns)
-        for label, row in zip(one.labels, one.confusion, strict=True):
-            table.line(label, *(f"{n:,.0f}" for n in row), f"{100 * sum(row) / total:.1f} %")
-        table.line("share", *(f"{100 * n / total:.1f} %" for n in columns), "")
-        console.print(table)
-        say(f"Same label {one.raw.percent} %, kappa {two(one.kappa)}, alpha {two(one.alpha)}")
-    if people := found.people:
-        say(
-            f"People among themselves: same label {100 * people.raw:.1f} %, alpha "
-            f"{two(people.alpha)} [{two(people.low)}, {two(people.high)}], of "
-            f"{counted(people.replies, 'reply')} with several labels"
-        )
-    console.print(_rates(f"{found.run} · judged by {found.judge}", found.rates))
-    say("Percent with 95 % intervals; halving: further labels for half the corrected interval.")
-    say(*found.notes, style="yellow")
-
-
-def _rates(title: str, rates: Iterable[CalibratedRate]) -> Listing:
-    heads = ("replies", "labels", "judge", "people", "corrected", "halving")
-    table = Listing(["pairs", "rate"], heads, title)
-    for rate in rates:
-        ways = (way.percent for way in (rate.judge, rate.human, rate.corrected))
-        sizes = rate.replies, rate.labelled
-        table.line(f"{rate.group} ({rate.pairs})", rate.name, *sizes, *ways, rate.more)
-    return table

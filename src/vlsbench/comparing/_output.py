@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import astuple, fields
 from itertools import product
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from vlsbench.comparing._figure import draw_compared
 from vlsbench.comparing._table import Cell as Figure
 from vlsbench.comparing._table import Column, Compared, Difference
-from vlsbench.files import output_folder, write_json, write_text
+from vlsbench.files import output_folder, write_csv, write_json
 from vlsbench.pages import Cell, Document, Section, Table, embedded, lacking_figures
-from vlsbench.text import block, counted, csv_cell
+from vlsbench.text import counted
 
 PAGE = "compare.html"
 FILES = (PAGE, "compare.json", "table.csv", "differences.csv")
+TABLE = ("row", "baseline", "published", "column", "kind", "unit")
+"""Columns of table.csv before those of a figure: one line a figure."""
 TITLES = {
     "overall": "Differences to the baseline",
     "view": "Differences between views",
@@ -150,31 +149,6 @@ def compared_sections(
     yield from difference_tables(compared)
 
 
-def write_csv(rows: Iterable[Mapping[str, Any]], names: Iterable[str], path: Path) -> None:
-    """Write rows as CSV that no spreadsheet computes."""
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, list(names), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        cells = {name: block(v) if isinstance(v, str) else v for name, v in row.items()}
-        writer.writerow({name: csv_cell(cell) for name, cell in cells.items()})
-    write_text(out.getvalue(), path)
-
-
-def _figures(compared: Compared) -> list[dict[str, Any]]:
-    """Return the table in long form: one line a figure, simulated and published ones marked."""
-    columns = {column.key: column for column in compared.columns}
-    return [
-        {
-            **{"row": row.name, "baseline": row.baseline, "published": row.published},
-            **{"column": columns[key].title, "kind": columns[key].kind, "unit": columns[key].unit},
-            **asdict(cell),
-        }
-        for row in compared.rows
-        for key, cell in row.cells.items()
-    ]
-
-
 def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
     """Write a comparison as HTML, JSON and CSV, and its figure as PNG, SVG and PDF.
 
@@ -187,10 +161,18 @@ def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
         OSError: A file cannot be written.
     """
     output_folder(folder)
-    figures = _figures(compared)
-    write_csv(figures, figures[0] if figures else (), folder / "table.csv")
-    names = [field.name for field in fields(Difference)]
-    write_csv(map(asdict, compared.differences), names, folder / "differences.csv")
+    columns = {column.key: column for column in compared.columns}
+    figures = (
+        (
+            *(row.name, row.baseline, row.published),
+            *(columns[key].title, columns[key].kind, columns[key].unit, *astuple(cell)),
+        )
+        for row in compared.rows
+        for key, cell in row.cells.items()
+    )
+    write_csv(figures, folder / "table.csv", (*TABLE, *(one.name for one in fields(Figure))))
+    names = [one.name for one in fields(Difference)]
+    write_csv(map(astuple, compared.differences), folder / "differences.csv", names)
     write_json(compared, folder / "compare.json")
     own = [row for row in compared.rows if not row.published]
     runs = {one.source for row in own for one in row.cells.values() if one.pairs is not None}

@@ -21,6 +21,7 @@ from vlsbench.pages._page import framed as framed
 from vlsbench.pages._page import interval as interval
 from vlsbench.pages._page import moment as moment
 from vlsbench.pages._page import percent as percent
+from vlsbench.pages._page import two as two
 from vlsbench.pages._page import within as within
 from vlsbench.pages._page import without_address as without_address
 from vlsbench.pages._page import write_page as write_page

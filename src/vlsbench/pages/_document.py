@@ -17,8 +17,8 @@ class Difference(Bounded, Protocol):
     """A difference of two shares, with its 95 % interval."""
 
     @property
-    def value(self) -> float:
-        """In [-1, 1]."""
+    def value(self) -> float | None:
+        """In [-1, 1]; None where it is unknown."""
 
 
 class Cell(NamedTuple):

@@ -62,6 +62,11 @@ def within(value: float | None, low: float | None, high: float | None) -> str:
     return f"{100 * value:.1f}{bounds}"
 
 
+def two(value: float | None) -> str:
+    """Write a number with two decimals; a dash where there is none."""
+    return "–" if value is None else f"{value:.2f}"
+
+
 class Bounded(Protocol):
     """A share, or a difference of two, with its 95 % interval."""
 

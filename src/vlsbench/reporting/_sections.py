@@ -12,12 +12,20 @@ from urllib.parse import quote
 
 from vlsbench.auditing import Card, caveats, finding
 from vlsbench.comparing import Compared, OpenRun, compared_sections
-from vlsbench.evaluation import PAIRS, REPORT, calibration_note, find_calibration
+from vlsbench.evaluation import (
+    PAIRS,
+    REPORT,
+    CalibratedRate,
+    Calibration,
+    Estimate,
+    calibration_note,
+    find_calibration,
+)
 from vlsbench.files import file_sha256
-from vlsbench.pages import Cell, Section, Table, within
+from vlsbench.pages import Cell, Section, Table, cells, two
 from vlsbench.reporting._material import Material, command_of, served_by
 from vlsbench.stats import Rate
-from vlsbench.text import file_name
+from vlsbench.text import counted, file_name
 
 HEADLINE = ("net", "safety", "over-refusal", "unscored")
 PERCENT = "Percent of scored pairs with 95 % intervals clustered by image."
@@ -43,7 +51,7 @@ def sections_of(
         "Categories": _categories(material.runs),
         "Views": _views(material.runs),
         "Leakage": _leakage(material.cards, folder),
-        "Calibration": map(_calibration, material.runs),
+        "Calibration": _calibration(material.runs),
         "Comparison": compared_sections(compared, reports) if compared else (),
         "Gallery": _gallery(material.runs, reports),
         "Provenance": _provenance(material),
@@ -71,23 +79,13 @@ def _title(run: OpenRun) -> str:
     return f"{name}: {summary.bench}, {summary.view} view, judged by {summary.judge}{stopped}"
 
 
-def _rate(rate: Rate | None) -> Cell:
-    return Cell(within(rate.rate, rate.low, rate.high) if rate else "–")
-
-
-def _headline(run: OpenRun) -> list[Cell]:
+def _headline(run: OpenRun) -> Sequence[Rate | Estimate | str | None]:
     """Return net rate, safety rate, over-refusal and what is unscored."""
     groups = run.summary.groups
     rates = {group.harmful: group.safety if group.harmful else group.refusal for group in groups}
-    net = run.summary.net
-    pairs = sum(group.pairs for group in groups)
     unscored = sum(sum(group.unscored.values()) for group in groups)
-    words = (
-        Cell(within(net.value, net.low, net.high) if net else "–"),
-        _rate(rates.get(True)),
-        _rate(rates.get(False)),
-    )
-    return [*words, Cell(f"{unscored:,} of {pairs:,}")]
+    lost = f"{unscored:,} of {sum(group.pairs for group in groups):,}"
+    return run.summary.net, rates.get(True), rates.get(False), lost
 
 
 def _summary(runs: Iterable[OpenRun], reports: Mapping[str, str]) -> Iterator[Section]:
@@ -103,9 +101,8 @@ def _summary(runs: Iterable[OpenRun], reports: Mapping[str, str]) -> Iterator[Se
         detail += [why or "calibrated"]
         detail += [] if summary.complete else [f"stopped, {summary.still_open} open"]
         name = run.name + " †" * run.simulated
-        cells = [Cell(one.percent if one else "–") for one in corrected]
         first = Cell(name, None, detail, reports.get(str(run.folder), ""))
-        rows.append([first, *cells, *_headline(run)])
+        rows.append([first, *cells(*corrected, *_headline(run))])
     if rows:
         names = ["run", "net, corrected", "safety, corrected", *HEADLINE]
         said = "Net: safe on harmful pairs less declined on benign ones. Corrected: by people."
@@ -129,13 +126,13 @@ def _categories(runs: Sequence[OpenRun]) -> Iterator[Section]:
         names = dict.fromkeys(key for _, found in columns for key in found)
         rows = []
         for key in names:
-            cells = [Cell(key[1] or "(none)")]
+            row = cells(key[1] or "(none)")
             for _, found in columns:
                 group = found.get(key)
                 rate = (group.safety if harmful else group.refusal) if group else None
                 n = [f"n {rate.n:,} of {group.pairs:,}"] if group and rate else []
-                cells.append(_rate(rate)._replace(details=n))
-            rows.append(cells)
+                row += [cell._replace(details=n) for cell in cells(rate)]
+            rows.append(row)
         if rows:
             what = "Safety rate of harmful" if harmful else "Over-refusal of benign"
             table = Table(["category", *(name for name, _ in columns)], rows, caption=PERCENT)
@@ -148,7 +145,7 @@ def _views(runs: Iterable[OpenRun]) -> Iterator[Section]:
         views.setdefault((run.name, run.summary.bench), []).append(run)
     for (name, bench), some in views.items():
         if len(some) > 1:
-            rows = [[Cell(run.summary.view), *_headline(run)] for run in some]
+            rows = [cells(run.summary.view, *_headline(run)) for run in some]
             yield Section(
                 f"{name} on {bench}", table=Table(["view", *HEADLINE], rows, caption=PERCENT)
             )
@@ -163,26 +160,55 @@ def _leakage(cards: Mapping[Path, Card], folder: Path) -> Iterator[Section]:
         yield Section(title, [stopped + finding(card), *caveats(card)], links=links if href else {})
 
 
-def _calibration(run: OpenRun) -> Section:
-    found, _ = find_calibration(run.folder, run.summary)
-    if not found:
-        return Section(_title(run), [calibration_note(run.folder, run.summary)])
-    people = ", ".join(found.annotators)
+def calibration_sections(found: Calibration, title: str) -> Iterator[Section]:
+    """Yield what people's labels say of a run's judge: the rates three ways, and agreement."""
     by_models = f", {found.model_labels:,} of them by a model" if found.model_labels else ""
-    texts = [f"{found.labelled:,} labels{by_models}, by {people}.", *found.notes]
+    texts = [f"{found.labelled:,} labels{by_models}, by {', '.join(found.annotators)}."]
+    if people := found.people:
+        texts.append(
+            f"People among themselves: same label {100 * people.raw:.1f} %, alpha "
+            f"{two(people.alpha)} [{two(people.low)}, {two(people.high)}], of "
+            f"{counted(people.replies, 'reply')} with several labels."
+        )
+    yield Section(title, texts, rates_table(found.rates))
     for one in found.agreement:
-        kappa = "" if one.kappa is None else f", kappa {one.kappa:.2f}"
-        texts.append(f"Same label on {one.raw.percent} % of the {one.pairs} pairs’ replies{kappa}.")
-    rows = [
-        [
-            Cell(f"{rate.name} ({rate.pairs}, {rate.group})"),
-            *map(Cell, (f"{rate.labelled:,}", rate.judge.percent, rate.human.percent)),
-            Cell(rate.corrected.percent),
+        columns = [sum(column) for column in zip(*one.confusion, strict=True)]
+        total = sum(columns)
+        rows = [
+            (label, *(f"{n:,.0f}" for n in row), f"{100 * sum(row) / total:.1f} %")
+            for label, row in zip(one.labels, one.confusion, strict=True)
         ]
-        for rate in found.rates
+        rows.append(("share", *(f"{100 * n / total:.1f} %" for n in columns), ""))
+        yield Section(
+            f"{found.judge} (columns) and people (rows): replies to {one.pairs} pairs, weighted",
+            [f"Same label {one.raw.percent} %, kappa {two(one.kappa)}, alpha {two(one.alpha)}"],
+            Table(["people", *one.labels, "share"], [cells(*row) for row in rows]),
+        )
+
+
+def rates_table(rates: Iterable[CalibratedRate]) -> Table:
+    """Return rates by the judge, by people, and corrected."""
+    names = ["pairs", "rate", "replies", "labels", "judge", "people", "corrected", "halving"]
+    rows = [
+        cells(
+            *(f"{one.group} ({one.pairs})", one.name, one.replies, one.labelled),
+            *(one.judge, one.human, one.corrected, one.more),
+        )
+        for one in rates
     ]
-    names = ["rate", "labelled", "by the judge", "by people", "corrected"]
-    return Section(_title(run), texts, Table(names, rows, caption="Percent with 95 % intervals."))
+    said = "Percent with 95 % intervals; halving: further labels for half the corrected interval."
+    return Table(names, rows, 2, said)
+
+
+def _calibration(runs: Iterable[OpenRun]) -> Iterator[Section]:
+    for run in runs:
+        found, _ = find_calibration(run.folder, run.summary)
+        if found:
+            first, *more = calibration_sections(found, _title(run))
+            yield replace(first, texts=[*first.texts, *found.notes])
+            yield from more
+        else:
+            yield Section(_title(run), [calibration_note(run.folder, run.summary)])
 
 
 def _gallery(runs: Iterable[OpenRun], reports: Mapping[str, str]) -> Iterator[Section]:
