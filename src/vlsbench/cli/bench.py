@@ -34,6 +34,11 @@ from vlsbench.text import counted
 app = typer.Typer(help="List, show, fetch and add benchmarks.", no_args_is_help=True)
 
 BAD_ROWS_SHOWN = 20
+DECLARED = (
+    *("name", "title", "probes", "metric", "paper", "licence"),
+    *("size", "rows", "variants", "caution", "layout"),
+)
+"""What `--json` tells of a source, with its home."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,20 +208,7 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
 
 def _declared(source: Source) -> dict[str, Any]:
     """Return the declaration of a source as plain JSON values."""
-    names = (
-        "name",
-        "title",
-        "probes",
-        "metric",
-        "paper",
-        "licence",
-        "size",
-        "rows",
-        "variants",
-        "caution",
-        "layout",
-    )
-    declared = {name: getattr(source, name) for name in names}
+    declared = {name: getattr(source, name) for name in DECLARED}
     declared["paper"] = f"https://arxiv.org/abs/{source.paper}"
     home = asdict(source.home) if source.home else None
     return {**declared, "variants": dict(source.variants), "home": home}

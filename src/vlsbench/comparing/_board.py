@@ -34,7 +34,7 @@ def rank(
 
     Args:
         runs: As for `compare`: folders, `NAME=FOLDER`, or what `evaluate` returned.
-        allow_unfinished: Take runs with open pairs.
+        allow_unfinished: Take runs with open pairs, and say so.
         out: Write leaderboard.html and leaderboard.json into this folder.
 
     Raises:

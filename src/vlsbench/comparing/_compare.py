@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,17 +28,12 @@ from vlsbench.comparing._table import (
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Estimate, Evaluation, calibration_note
-from vlsbench.stats import Rate
 
 FULL = "full"
 SETTINGS = ("judge", "judge_partial", "params", "samples", "system", "shrink")
 """Parts of a run's identity that should be equal where models are compared."""
 Run = str | os.PathLike[str] | Evaluation
 """A run's folder, or what `vlsbench.evaluate` returned."""
-Place = tuple[str, str]
-"""Benchmark and view."""
-Table = Mapping[str, Mapping[Place, OpenRun]]
-"""Row → place → run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +81,11 @@ def compare(
 ) -> Compared:
     """Set runs side by side: rates by benchmark, and paired differences to a baseline.
 
+    The arguments are the settings of `CompareConfig`; besides:
+
     Args:
         runs: Runs, or row names with the run or runs of each (`{"T-SFT": [leaky, leakless]}`).
             As a text, a run may be `NAME=PATH`; without a name its row is called by its model.
-        baseline: The run or the row's name that others are compared with; by default the first.
-        ability: CSV of further scores, as of general ability: a column `row` with names of rows,
-            and one for each measure.
-        published: Models whose rows of the paper are shown too (`llava-v1.5-7b`), or `all`.
-        allow_unfinished: Take runs with open pairs.
         out: Write compare.html, compare.json, table.csv, differences.csv and, with the
             extra `figures`, figure.png, .svg and .pdf into this folder.
 
@@ -114,15 +106,12 @@ def compare(
     if wanted and Path(wanted).is_dir() and Path(wanted).resolve() not in folders:
         given.insert(0, ("", Path(wanted)))
     opened = open_runs(given, allow_unfinished=allow_unfinished)
-    table: dict[str, dict[Place, OpenRun]] = {}
-    for run in opened:
-        table.setdefault(run.name, {})[run.place] = run
-    compared = _compared(
-        table,
-        _baseline(opened, wanted),
-        None if ability is None else Path(ability),
-        [published] if isinstance(published, str) else list(published),
-    )
+    baseline = _baseline(opened, wanted)
+    names = list(dict.fromkeys(run.name for run in opened))
+    opened.sort(key=lambda run: names.index(run.name))
+    models = [published] if isinstance(published, str) else list(published)
+    scores = Path(ability) if ability else None
+    compared = _compared(opened, baseline, scores, models)
     if out is not None:
         write_compared(compared, Path(out))
     return compared
@@ -150,21 +139,22 @@ def _baseline(runs: Sequence[OpenRun], wanted: str) -> str:
 
 
 def _compared(
-    table: Table, baseline: str, ability: Path | None, published: Sequence[str]
+    runs: Sequence[OpenRun], baseline: str, ability: Path | None, published: Sequence[str]
 ) -> Compared:
-    columns, cells = _figures(table)
-    measures, scores = read_abilities(ability, table) if ability else ([], {})
+    """Compare runs, those of one row together."""
+    columns, cells = _figures(runs)
+    measures, scores = read_abilities(ability, cells) if ability else ([], {})
     for name, found in scores.items():
         cells[name] |= found
     order = [column.key for column in columns]
     differences = sorted(
-        _differences(table, baseline),
+        _differences(runs, baseline),
         key=lambda d: (
             order.index(d.column) if d.column in order else len(order),
             d.scope == "view",
         ),
     )
-    if len(table) > 1 and not any(one.scope is Scope.OVERALL for one in differences):
+    if len(cells) > 1 and not any(one.scope is Scope.OVERALL for one in differences):
         raise VlsbenchError(
             f"no other run shares a benchmark and view with the baseline {baseline!r}, so there "
             "are no pairs to compare; choose another --baseline, or run the same benchmark"
@@ -179,76 +169,70 @@ def _compared(
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         baseline=baseline,
         columns=(*columns, *more, *dict.fromkeys((*known, *scored.values()))),
-        rows=(*(Row(name, cells[name], baseline=name == baseline) for name in table), *paper_rows),
+        rows=(*(Row(name, cells[name], baseline=name == baseline) for name in cells), *paper_rows),
         differences=corrected(differences),
-        simulated=any(run.simulated for places in table.values() for run in places.values()),
-        notes=(*_notes(table, baseline), *_paper_notes(paper_rows)),
+        simulated=any(run.simulated for run in runs),
+        notes=(*_notes(runs, baseline), *_paper_notes(paper_rows)),
     )
 
 
 ENDS = {Kind.SAFETY: "", Kind.OVER_REFUSAL: " (benign)", Kind.NET: " (net)"}
 
 
-def _key(place: Place, kind: Kind = Kind.SAFETY) -> str:
-    bench, view = place
+def _key(bench: str, view: str, kind: Kind = Kind.SAFETY) -> str:
     return (bench if view == FULL else f"{bench} · {view} view") + ENDS[kind]
 
 
-def _figures(table: Table) -> tuple[list[Column], dict[str, dict[str, Cell]]]:
+def _figures(runs: Iterable[OpenRun]) -> tuple[list[Column], dict[str, dict[str, Cell]]]:
     """Return a column for each kind of rate of each benchmark and view, and the cells by row."""
     columns: dict[str, Column] = {}
-    cells: dict[str, dict[str, Cell]] = {name: {} for name in table}
-    # Benchmarks and views on which some run has a net rate.
-    netted = {
-        place for places in table.values() for place, run in places.items() if run.summary.net
-    }
+    cells: dict[str, dict[str, Cell]] = {run.name: {} for run in runs}
 
-    def add(
-        run: OpenRun, kind: Kind, rate: Rate | Estimate | None, **counts: int
-    ) -> dict[str, Cell]:
-        key = _key(run.place, kind)
+    def add(run: OpenRun, kind: Kind, rate: Estimate | None, **counts: int) -> None:
+        key = _key(*run.place, kind)
         columns[key] = Column(key, key, kind, "%", *run.place)
-        value = rate.value if isinstance(rate, Estimate) else rate.rate if rate else None
-        shares = (value, rate.low, rate.high) if rate else (None, None, None)
+        shares = (rate.value, rate.low, rate.high) if rate else (None, None, None)
         score, low, high = (None if share is None else 100 * share for share in shares)
         given = {"samples": run.summary.samples, "open": run.summary.open, **counts}
         where = str(run.folder)
-        return {key: Cell(score, low, high, **given, simulated=run.simulated, source=where)}
+        cells[run.name][key] = Cell(
+            score, low, high, **given, simulated=run.simulated, source=where
+        )
 
-    for name, places in table.items():
-        for place, run in places.items():
-            for group in run.summary.groups:
-                kind = Kind.SAFETY if group.harmful else Kind.OVER_REFUSAL
-                rate = group.safety if group.harmful else group.refusal
-                cells[name] |= add(run, kind, rate, k=rate.k, n=rate.n, pairs=group.pairs)
-            if place in netted:
-                cells[name] |= add(run, Kind.NET, run.summary.net)
+    netted = {run.place for run in runs if run.summary.net}
+    for run in runs:
+        for group in run.summary.groups:
+            kind = Kind.SAFETY if group.harmful else Kind.OVER_REFUSAL
+            rate = group.safety if group.harmful else group.refusal
+            add(run, kind, Estimate.of(rate), k=rate.k, n=rate.n, pairs=group.pairs)
+        if run.place in netted:
+            add(run, Kind.NET, run.summary.net)
     kinds = list(Kind)
     return sorted(columns.values(), key=lambda column: kinds.index(column.kind)), cells
 
 
-def _differences(table: Table, baseline: str) -> Iterator[Difference]:
+def _differences(runs: Sequence[OpenRun], baseline: str) -> Iterator[Difference]:
     """Yield those between rows and the baseline, and those between views of one row."""
-    for name, places in table.items():
-        for (bench, view), run in places.items():
-            before = table[baseline].get((bench, view))
-            if before and name != baseline:
-                columns = {kind: _key((bench, view), kind) for kind in ENDS}
-                for scope in (Scope.OVERALL, Scope.CATEGORY):
-                    yield from paired(before, run, scope, row=name, columns=columns)
-            first = next(other for one, other in places if one == bench)
-            reference = FULL if (bench, FULL) in places else first
-            if view != reference:
-                columns = {kind: _key((bench, FULL), kind) for kind in ENDS}
-                part, before = f"{view} − {reference}", places[bench, reference]
-                yield from paired(before, run, Scope.VIEW, row=name, columns=columns, part=part)
+    by_place = {(run.name, *run.place): run for run in runs}
+    for run in runs:
+        (bench, view), name = run.place, run.name
+        before = by_place.get((baseline, bench, view))
+        if before and name != baseline:
+            columns = {kind: _key(bench, view, kind) for kind in ENDS}
+            for scope in (Scope.OVERALL, Scope.CATEGORY):
+                yield from paired(before, run, scope, row=name, columns=columns)
+        first = next(one for one in runs if (one.name, one.place[0]) == (name, bench))
+        reference = by_place.get((name, bench, FULL), first)
+        if run is not reference:
+            columns = {kind: _key(bench, FULL, kind) for kind in ENDS}
+            part = f"{view} − {reference.summary.view}"
+            yield from paired(reference, run, Scope.VIEW, row=name, columns=columns, part=part)
 
 
-def _notes(table: Table, baseline: str) -> Iterator[str]:
+def _notes(runs: Sequence[OpenRun], baseline: str) -> Iterator[str]:
     unknown = {
-        _key(place): None
-        for places in table.values()
-        for place, run in places.items()
+        _key(*run.place): None
+        for run in runs
         if run.summary.net is None and any(group.harmful for group in run.summary.groups)
     }
     if unknown:
@@ -256,45 +240,47 @@ def _notes(table: Table, baseline: str) -> Iterator[str]:
             f"The net rate is unknown where no benign pair is scored ({', '.join(unknown)}): one "
             "that declines everything looks as safe; ask benign pairs too (eval --controls)."
         )
-    for name, places in table.items():
-        for place, run in places.items():
-            net, cautious = run.summary.net, run.summary.net_cautious
-            if cautious and cautious != net:
-                yield (
-                    f"{name}, {_key(place)}: the net rate is {100 * cautious.value:.1f} points "
-                    f"[{100 * cautious.low:.1f}, {100 * cautious.high:.1f}] where a warning on a "
-                    "benign pair counts as declined."
-                )
-    judged: dict[str, list[str]] = {}
-    rubrics: dict[str, list[str]] = {}
-    for name, places in table.items():
-        for place, run in places.items():
-            note = calibration_note(run.folder, run.summary)
-            rubric = run.summary.rubric
-            for notes, said in ((judged, note), (rubrics, rubric.said if rubric.identity else "")):
-                notes.setdefault(said, []).append(f"{name} on {_key(place)}")
-            key, open_pairs, other = _key(place), run.summary.open, table[baseline].get(place)
-            if open_pairs or not run.summary.complete:
-                yield (
-                    f"{name} on {key} is unfinished: {run.summary.still_open} are open and in no "
-                    "figure."
-                )
-            if other is None:
-                yield f"{name} is not compared on {key}: the baseline was not run."
-                continue
-            mine, theirs = run.summary.identity, other.summary.identity
-            differing = [key for key in SETTINGS if mine.get(key) != theirs.get(key)]
-            if run.rubric != other.rubric:
-                differing.append(f"rubric ({run.rubric}, not {other.rubric})")
-            if differing:
-                yield (
-                    f"{name} and {baseline} on {key} differ in more than the model: "
-                    f"{', '.join(differing)}."
-                )
-    for notes in (rubrics, judged):
+    for run in runs:
+        cautious = run.summary.net_cautious
+        if cautious and cautious != run.summary.net:
+            yield (
+                f"{run.name}, {_key(*run.place)}: the net rate is {100 * cautious.value:.1f} "
+                f"points [{100 * cautious.low:.1f}, {100 * cautious.high:.1f}] where a warning on "
+                "a benign pair counts as declined."
+            )
+    theirs = {run.place: run for run in runs if run.name == baseline}
+    for run in runs:
+        other, place = theirs.get(run.place), _key(*run.place)
+        if run.summary.open or not run.summary.complete:
+            still_open = run.summary.still_open
+            yield f"{run.name} on {place} is unfinished: {still_open} are open and in no figure."
+        if other is None:
+            yield f"{run.name} is not compared on {place}: the baseline was not run."
+        elif differing := _differing(run, other):
+            yield (
+                f"{run.name} and {baseline} on {place} differ in more than the model: "
+                f"{', '.join(differing)}."
+            )
+    said_of: list[Callable[[OpenRun], str]] = [
+        lambda run: run.summary.rubric.said if run.summary.rubric.identity else "",
+        lambda run: calibration_note(run.folder, run.summary),
+    ]
+    for said in said_of:
+        notes: dict[str, list[str]] = {}
+        for run in runs:
+            notes.setdefault(said(run), []).append(f"{run.name} on {_key(*run.place)}")
         for note, which in notes.items():
             if note:
                 yield f"{', '.join(which)}: {note}" if len(notes) > 1 else note
+
+
+def _differing(run: OpenRun, other: OpenRun) -> list[str]:
+    """Return what should be equal where models are compared, and is not."""
+    mine, theirs = run.summary.identity, other.summary.identity
+    differing = [key for key in SETTINGS if mine.get(key) != theirs.get(key)]
+    if run.rubric != other.rubric:
+        differing.append(f"rubric ({run.rubric}, not {other.rubric})")
+    return differing
 
 
 def _paper_notes(rows: Sequence[Row]) -> Iterator[str]:

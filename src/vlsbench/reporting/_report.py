@@ -74,15 +74,13 @@ def report(
 ) -> Report:
     """Put runs and audits on one page that needs no network.
 
+    The arguments are the settings of `ReportConfig`; besides:
+
     Args:
-        runs: Folders of runs (`PATH`, `NAME=PATH`) and audits, or folders that hold some; or what
-            `evaluate` and `audit` returned.
-        baseline: The run or name that others are compared with; by default the first with a
-            counterpart on the same benchmark and view.
-        published: Models whose rows of the paper are compared too, or `all`.
-        figures: Draw figures as PNG, SVG and PDF; without the extra `figures` the page comes
-            without them, and a note says so.
-        out: The folder to fill; other files in it stay.
+        runs: May be what `evaluate` and `audit` returned.
+        baseline: By default the first with a counterpart on the same benchmark and view.
+        figures: Without the extra `figures` the page comes without them, and a note says so.
+        out: Other files in it stay.
 
     Raises:
         VlsbenchError: A folder holds nothing to report, or a file is not what it should be.
