@@ -166,10 +166,11 @@ def main() -> None:
         from vlsbench.registry import place_of
 
         place = place_of(error, installed=False)
-        if _debug or not place:  # a defect of ours is shown whole
+        # A defect of ours is shown whole; what a disk says is no such.
+        if _debug or not (place or isinstance(error, OSError)):
             raise
-        said = f"{type(error).__name__}: {error} ({place}); --debug shows the trace"
-        _fail(said, EXIT_ERROR)
+        where = f" ({place})" if place else ""
+        _fail(f"{type(error).__name__}: {error}{where}; --debug shows the trace", EXIT_ERROR)
 
 
 def _fail(said: str, code: int) -> None:

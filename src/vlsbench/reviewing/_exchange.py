@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader
 
 from vlsbench.calibrating import LabelStudioAnnotation
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.files import whole_file, write_csv, write_jsonl, write_text
+from vlsbench.files import output_folder, whole_file, write_csv, write_jsonl, write_text
 from vlsbench.pairs import DROP_COLUMNS, ImageError, Pair
 from vlsbench.reviewing._decide import Fate
 from vlsbench.reviewing._review import Review
@@ -71,12 +71,12 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
         anonymous: Number people rather than name them.
 
     Raises:
-        VlsbenchError: The file's ending is neither, or it cannot be written.
+        VlsbenchError: The file's ending is neither.
+        OSError: A file cannot be written.
     """
-    if out.suffix.lower() not in (".csv", ".jsonl"):
-        raise VlsbenchError(f"{out}: expected a name that ends in .csv or .jsonl")
-    if out.name in LISTS:
-        raise VlsbenchError(f"{out} is written beside the verdicts: name those otherwise")
+    if out.suffix.lower() not in (".csv", ".jsonl") or out.name in LISTS:
+        lists = ", ".join(LISTS)
+        raise VlsbenchError(f"{out}: expected a name in .csv or .jsonl, none of {lists}")
     verdicts, stale = review.current()
     names = {verdict.person: verdict.person for verdict in verdicts}
     if anonymous:
@@ -85,23 +85,20 @@ def export(review: Review, out: Path, *, anonymous: bool = False) -> Exported:
             names |= {person: f"{role}-{n}" for n, person in enumerate(people, start=1)}
     rows = [_row(review.bench, names[verdict.person], verdict) for verdict in verdicts]
     decisions = review.decisions(verdicts)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix.lower() == ".jsonl":
-            write_jsonl(rows, out)
-        else:
-            cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
-            write_csv(cells, out, COLUMNS)
-        for name, fate in LISTS.items():
-            # The score is the share of reviewers against.
-            listed = (
-                (review.bench, one.pair, f"{one.against:.4f}", one.why)
-                for one in decisions
-                if one.fate is fate
-            )
-            write_csv(listed, out.with_name(name), DROP_COLUMNS)
-    except OSError as error:
-        raise VlsbenchError(f"cannot write into {out.parent}: {error.strerror}") from None
+    output_folder(out.parent)
+    if out.suffix.lower() == ".jsonl":
+        write_jsonl(rows, out)
+    else:
+        cells = ({**row, "codes": " ".join(row["codes"])}.values() for row in rows)
+        write_csv(cells, out, COLUMNS)
+    for name, fate in LISTS.items():
+        # The score is the share of reviewers against.
+        listed = (
+            (review.bench, one.pair, f"{one.against:.4f}", one.why)
+            for one in decisions
+            if one.fate is fate
+        )
+        write_csv(listed, out.with_name(name), DROP_COLUMNS)
     fates = Counter(one.fate for one in decisions)
     return Exported(
         verdicts=out,
@@ -148,29 +145,26 @@ def export_tasks(review: Review, out: Path) -> Tasks:
 
     Raises:
         BadRows: No task can show any of the pairs.
-        VlsbenchError: The disk cannot be written.
+        OSError: A file cannot be written.
     """
     config = out.with_name(CONFIG)
     bad: list[BadRow] = []
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(out) as part, open(part, "w", encoding="utf-8") as file:
-            # One task at a time: the images of a large set need not fit the memory.
-            written = 0
-            for pair in review.pairs:
-                try:
-                    task = json.dumps({"data": _task(pair, review.shown(pair.id))})
-                except ImageError as error:
-                    bad.append(BadRow(review.bench, pair.id, str(error)))
-                    continue
-                file.write(f"{',' if written else '['}\n{task}")
-                written += 1
-            if not written:
-                raise BadRows(review.bench, bad, rest=False)
-            file.write("\n]\n")
-        write_text(labelling_config(), config)
-    except OSError as error:
-        raise VlsbenchError(f"cannot write {out}: {error.strerror}") from None
+    written = 0
+    output_folder(out.parent)
+    with whole_file(out) as part, open(part, "w", encoding="utf-8") as file:
+        # One task at a time: the images of a large set need not fit the memory.
+        for pair in review.pairs:
+            try:
+                task = json.dumps({"data": _task(pair, review.shown(pair.id))})
+            except ImageError as error:
+                bad.append(BadRow(review.bench, pair.id, str(error)))
+                continue
+            file.write(f"{',' if written else '['}\n{task}")
+            written += 1
+        if not written:
+            raise BadRows(review.bench, bad, rest=False)
+        file.write("\n]\n")
+    write_text(labelling_config(), config)
     return Tasks(config, written, tuple(bad))
 
 
@@ -302,29 +296,24 @@ def read_tasks(tasks: Any, review: Review, file: str) -> tuple[list[Annotation],
 
 
 def _annotation(given: LabelStudioAnnotation, pair: Pair, shown: str) -> Annotation:
-    answers: dict[Question, Answer] = {}
-    codes: tuple[str, ...] = ()
-    comment = ""
-    for name, chosen in given.said():
-        if name == "codes":
-            if not set(chosen) <= set(CODES):
-                raise VlsbenchError(f"codes: {', '.join(chosen)[:80]} are not all reason codes")
-            codes = tuple(code for code in CODES if code in chosen)
-        elif name == "comment":
-            comment = "\n".join(chosen)[:MAX_COMMENT]
-        elif name in list(Question):
-            if len(chosen) != 1 or chosen[0] not in list(Answer):
-                wrong = ", ".join(chosen)[:80]
-                raise VlsbenchError(
-                    f"{name}: expected one of yes, no, unsure (can't tell), not {wrong!r}"
-                )
-            answers[Question(name)] = Answer(chosen[0])
+    chosen = dict(given.said())
     wanted = [question for step in STEPS for question in asked(pair, step)]
-    if missing := sorted(set(wanted) - set(answers)):
+    if missing := sorted({*wanted} - chosen.keys()):
         raise VlsbenchError(f"no answer to {', '.join(missing)}")
+    for question in wanted:
+        if len(said := chosen[question]) != 1 or said[0] not in list(Answer):
+            wrong = ", ".join(said)[:80]
+            raise VlsbenchError(
+                f"{question}: expected one of yes, no, unsure (can't tell), not {wrong!r}"
+            )
+    codes, comment = chosen.get("codes", []), "\n".join(chosen.get("comment", ()))
+    if not {*codes} <= {*CODES}:
+        raise VlsbenchError(f"codes: {', '.join(codes)[:80]} are not all reason codes")
     when = given.updated_at or given.created_at
     if not 0 <= given.number < 10**12 or when is None:
         raise VlsbenchError("completed_by and updated_at: expected the annotator's number and time")
-    said = Said({question: answers[question] for question in wanted}, codes, comment)
+    answers = {question: Answer(chosen[question][0]) for question in wanted}
+    ordered = tuple(code for code in CODES if code in codes)
     at = when.replace(tzinfo=when.tzinfo or UTC).timestamp()
-    return Annotation(given.person, pair, shown, said, at)
+    verdict = Said(answers, ordered, comment[:MAX_COMMENT])
+    return Annotation(given.person, pair, shown, verdict, at)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import Stopped, VlsbenchError
+from vlsbench.files import output_folder
 from vlsbench.reviewing._verdicts import Row, Said
 from vlsbench.schemas import decode_json
 
@@ -96,12 +97,8 @@ class Store(AbstractContextManager["Store"]):
 
     @classmethod
     def write(cls, folder: Path) -> Store:
-        """Open the review in a folder, beginning it where there is none. Raises `StoreError`."""
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make {folder}: {error.strerror}") from None
-        return cls(folder / FILE, read_only=False)
+        """Open the review in a folder, beginning it where there is none."""
+        return cls(output_folder(folder) / FILE, read_only=False)
 
     @classmethod
     def read(cls, folder: Path) -> Store:
