@@ -112,11 +112,9 @@ def _need_figures(cards: Sequence[Card]) -> None:
     nothing = all(card.unmeasured == card.measures for card in cards)
     for card in cards:
         if nothing or {*card.unmeasured} - {Measure.OVERLAP}:
-            asked = [one for one in (card.judged, card.behaviour) if one]
-            said = [note for one in asked for note in one.notes if ", most often: " in note]
-            # Every arm of measure C has a note; what servers said is told once.
-            said = [note[note.rfind(" ", 0, note.index(", most often: ")) + 1 :] for note in said]
-            why = "; ".join(dict.fromkeys(said or caveats(card))) or "no pair gave a figure"
+            told = "what was said of it stands in its notes"
+            asked = card.judged or card.behaviour
+            why = told if asked else "; ".join(caveats(card)) or "no pair gave a figure"
             by = "" if nothing else f" by {', '.join(card.unmeasured)}"
             raise VlsbenchError(f"nothing could be measured of {card.bench}{by}: {why}")
 
