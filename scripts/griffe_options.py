@@ -1,4 +1,4 @@
-"""A griffe extension: what `Option` says of a setting is its documentation on the API pages."""
+"""A griffe extension: what `option` says of a setting is its documentation on the API pages."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ import griffe
 
 
 class Options(griffe.Extension):
-    """Turn `name: Annotated[T, Option("Help.")]` into `name: T` with the docstring `Help.`"""
+    """Turn `name: T = option("Help.", default=1)` into `name: T = 1` with the docstring `Help.`"""
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
         """Look at one attribute."""
-        annotation = attr.annotation
-        if not (
-            isinstance(annotation, griffe.ExprSubscript)
-            and isinstance(annotation.slice, griffe.ExprTuple)
-            and annotation.canonical_name == "Annotated"
+        declared = attr.value
+        if (
+            not isinstance(declared, griffe.ExprCall)
+            or declared.function.canonical_name != "option"
         ):
             return
-        kind, *about = annotation.slice.elements
-        for one in about:
-            if isinstance(one, griffe.ExprCall) and one.function.canonical_name == "Option":
-                attr.annotation = kind
-                said = one.arguments[0]
-                if attr.docstring is None and isinstance(said, str):
-                    text = ast.literal_eval(said).replace("[", r"\[")  # no link is meant
-                    attr.docstring = griffe.Docstring(text, parent=attr)
+        said, *more = declared.arguments
+        named = {one.name: one.value for one in more if isinstance(one, griffe.ExprKeyword)}
+        attr.value = named.get("default")
+        if attr.docstring is None and isinstance(said, str):
+            text = ast.literal_eval(said).replace("[", r"\[")  # no link is meant
+            attr.docstring = griffe.Docstring(text, parent=attr)

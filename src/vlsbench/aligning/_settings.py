@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from vlsbench.config import Option
+from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.schemas import SchemaError, convert, parse_toml, parse_value, read_toml
 
@@ -101,130 +101,128 @@ def parse_lora(text: str) -> dict[str, Any]:
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Learning:
     """How every method trains."""
 
     PANEL: ClassVar[str] = "How"
 
-    epochs: Annotated[float, Option("Passes over the data.")] = 1.0
-    max_steps: Annotated[
-        int | None, Option("Optimiser steps, whatever the epochs.", least=1, metavar="N")
-    ] = None
-    learning_rate: Annotated[
-        float | None, Option("Step size.", flags=("--learning-rate", "--lr"), unset="the method's")
-    ] = None
-    scheduler: Annotated[
-        str, Option("A name that transformers knows: cosine, linear, constant, …")
-    ] = "cosine"
-    warmup: Annotated[float, Option("Steps, or a share of all steps where below 1.")] = 0.0
-    weight_decay: Annotated[float, Option("Weight decay of AdamW.")] = 0.0
-    max_grad_norm: Annotated[float, Option("Clip gradients to this norm.")] = 1.0
-    batch_size: Annotated[
-        int, Option("Rows (online: samples) per device and backward pass.", least=1)
-    ] = 8
-    gradient_accumulation: Annotated[int, Option("Backward passes per step.", least=1)] = 1
-    lora: Annotated[
-        Lora | None,
-        Option(
-            "Train an adapter: r=16,alpha=32,merge; fields of docs/align.md.",
-            parse=parse_lora,
-            metavar="FIELD=VALUE,…",
-        ),
-    ] = None
-    freeze_vision: Annotated[
-        bool,
-        Option(
-            "Freeze the vision tower; the projector is trained.",
-            ("--freeze-vision/--train-vision",),
-        ),
-    ] = True
-    bf16: Annotated[
-        bool | None,
-        Option("Compute in bfloat16.", ("--bf16/--no-bf16",), unset="where the device can"),
-    ] = None
-    gradient_checkpointing: Annotated[
-        bool | None,
-        Option(
-            "Recompute activations to save memory.",
-            ("--gradient-checkpointing/--no-gradient-checkpointing",),
-            unset="for models from a billion parameters on",
-        ),
-    ] = None
-    seed: Annotated[int, Option("Random seed.")] = 0
-    max_length: Annotated[
-        int | None,
-        Option("Tokens of a row, image tokens included; answers are cut, prompts never.", least=1),
-    ] = None
-    text_rows: Annotated[
-        bool, Option("Let a multimodal method take neutral text too, against over-refusal.")
-    ] = False
-    by_length: Annotated[
-        bool,
-        Option("Batch rows of similar length, to save padding.", ("--by-length/--no-by-length",)),
-    ] = False
-    workers: Annotated[
-        int, Option("Processes that prepare batches; 0 prepares and caches in this one.", least=0)
-    ] = 0
-    beta: Annotated[
-        float | None,
-        Option("DPO: pull towards the reference. Safe unlearning: slope.", unset="the method's"),
-    ] = None
+    epochs: float = option("Passes over the data.", default=1.0)
+    max_steps: int | None = option(
+        "Optimiser steps, whatever the epochs.", default=None, least=1, metavar="N"
+    )
+    learning_rate: float | None = option(
+        "Step size.", default=None, flags=("--learning-rate", "--lr"), unset="the method's"
+    )
+    scheduler: str = option(
+        "A name that transformers knows: cosine, linear, constant, …", default="cosine"
+    )
+    warmup: float = option("Steps, or a share of all steps where below 1.", default=0.0)
+    weight_decay: float = option("Weight decay of AdamW.", default=0.0)
+    max_grad_norm: float = option("Clip gradients to this norm.", default=1.0)
+    batch_size: int = option(
+        "Rows (online: samples) per device and backward pass.", default=8, least=1
+    )
+    gradient_accumulation: int = option("Backward passes per step.", default=1, least=1)
+    lora: Lora | None = option(
+        "Train an adapter: r=16,alpha=32,merge; fields of docs/align.md.",
+        default=None,
+        parse=parse_lora,
+        metavar="FIELD=VALUE,…",
+    )
+    freeze_vision: bool = option(
+        "Freeze the vision tower; the projector is trained.",
+        default=True,
+        flags=("--freeze-vision/--train-vision",),
+    )
+    bf16: bool | None = option(
+        "Compute in bfloat16.",
+        default=None,
+        flags=("--bf16/--no-bf16",),
+        unset="where the device can",
+    )
+    gradient_checkpointing: bool | None = option(
+        "Recompute activations to save memory.",
+        default=None,
+        flags=("--gradient-checkpointing/--no-gradient-checkpointing",),
+        unset="for models from a billion parameters on",
+    )
+    seed: int = option("Random seed.", default=0)
+    max_length: int | None = option(
+        "Tokens of a row, image tokens included; answers are cut, prompts never.",
+        default=None,
+        least=1,
+    )
+    text_rows: bool = option(
+        "Let a multimodal method take neutral text too, against over-refusal.", default=False
+    )
+    by_length: bool = option(
+        "Batch rows of similar length, to save padding.",
+        default=False,
+        flags=("--by-length/--no-by-length",),
+    )
+    workers: int = option(
+        "Processes that prepare batches; 0 prepares and caches in this one.", default=0, least=0
+    )
+    beta: float | None = option(
+        "DPO: pull towards the reference. Safe unlearning: slope.",
+        default=None,
+        unset="the method's",
+    )
     # Without it a model that never refused lowers both answers and collapses.
-    sft_weight: Annotated[float, Option("DPO: weight of the chosen answer's likelihood.")] = 1.0
-    bound: Annotated[
-        float | None,
-        Option(
-            "Unlearning: a token that costs this many nats is unlearnt enough.",
-            unset="ln(vocabulary), as unlikely as a guess",
-        ),
-    ] = None
+    sft_weight: float = option("DPO: weight of the chosen answer's likelihood.", default=1.0)
+    bound: float | None = option(
+        "Unlearning: a token that costs this many nats is unlearnt enough.",
+        default=None,
+        unset="ln(vocabulary), as unlikely as a guess",
+    )
     # Both weights: Zhang et al. 2024, published run script.
-    alpha: Annotated[float, Option("Safe unlearning: weight of unlearning.")] = 0.3
-    theta: Annotated[float, Option("Safe unlearning: weight of safe answers.")] = 0.5
+    alpha: float = option("Safe unlearning: weight of unlearning.", default=0.3)
+    theta: float = option("Safe unlearning: weight of safe answers.", default=0.5)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Sampling(Learning):
     """How methods that learn from their own samples do."""
 
     PANEL: ClassVar[str] = "Online methods (mm-ppo, mm-grpo)"
 
-    max_new_tokens: Annotated[int, Option("Tokens of a sample.", least=1)] = 128
-    temperature: Annotated[float, Option("Temperature of the samples.")] = 1.0
-    kl: Annotated[
-        float | None,
-        Option("Weight of the divergence from the model before training.", unset="the method's"),
-    ] = None
-    clip: Annotated[float, Option("How far a probability may move on one batch of samples.")] = 0.2
-    num_generations: Annotated[int, Option("GRPO: samples for one prompt.", least=2)] = 4
-    inner_epochs: Annotated[int, Option("Passes over one batch of samples.", least=1)] = 2
-    gamma: Annotated[float, Option("Discount.")] = 1.0
-    gae_lambda: Annotated[float, Option("λ of generalised advantage estimation.")] = 0.95
-    value_weight: Annotated[float, Option("Weight of the value loss.")] = 0.1
-    value_clip: Annotated[float, Option("How far a value may move.")] = 0.2
-    value_learning_rate: Annotated[float, Option("Step size of the value head.")] = 1e-4
+    max_new_tokens: int = option("Tokens of a sample.", default=128, least=1)
+    temperature: float = option("Temperature of the samples.", default=1.0)
+    kl: float | None = option(
+        "Weight of the divergence from the model before training.",
+        default=None,
+        unset="the method's",
+    )
+    clip: float = option("How far a probability may move on one batch of samples.", default=0.2)
+    num_generations: int = option("GRPO: samples for one prompt.", default=4, least=2)
+    inner_epochs: int = option("Passes over one batch of samples.", default=2, least=1)
+    gamma: float = option("Discount.", default=1.0)
+    gae_lambda: float = option("λ of generalised advantage estimation.", default=0.95)
+    value_weight: float = option("Weight of the value loss.", default=0.1)
+    value_clip: float = option("How far a value may move.", default=0.2)
+    value_learning_rate: float = option("Step size of the value head.", default=1e-4)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class TrainingSettings(Sampling):
     """How to train. None takes what `method_defaults` says for the method."""
 
     PANEL: ClassVar[str] = "Running"
 
-    report_to: Annotated[
-        tuple[str, ...], Option("tensorboard, wandb, mlflow, …, beside metrics.jsonl.")
-    ] = ()
-    log_steps: Annotated[int, Option("Steps between log entries.", least=1)] = 10
-    save_steps: Annotated[
-        int | None, Option("Steps between checkpoints.", least=1, unset="no checkpoints")
-    ] = None
-    resume: Annotated[
-        bool, Option("Resume from the last checkpoint in --out.", ("--resume/--fresh",))
-    ] = False
+    report_to: tuple[str, ...] = option(
+        "tensorboard, wandb, mlflow, …, beside metrics.jsonl.", default=()
+    )
+    log_steps: int = option("Steps between log entries.", default=10, least=1)
+    save_steps: int | None = option(
+        "Steps between checkpoints.", default=None, least=1, unset="no checkpoints"
+    )
+    resume: bool = option(
+        "Resume from the last checkpoint in --out.", default=False, flags=("--resume/--fresh",)
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class AlignConfig(TrainingSettings):
     """The settings of `vlsbench align`, and the keys of its configuration files.
 
@@ -234,42 +232,35 @@ class AlignConfig(TrainingSettings):
 
     PANEL: ClassVar[str] = "What is trained"
 
-    method: Annotated[
-        Method,
-        Option("t-…: text alone; mm-…: images and text; sft: both, mixed.", argument=True),
-    ]
-    data: Annotated[
-        tuple[str, ...],
-        Option(
-            "saferlhf, vlguard-train, spa-vl, beavertails-v, NAME=FOLDER for a copy; or in TRL's "
-            "conversational format hub:OWNER/NAME[@REVISION][:SPLIT], a JSONL or Parquet file, or "
-            "a folder of them. May be repeated.",
-            metavar="D",
-            whole=True,
-        ),
-    ]
-    model: Annotated[
-        str | None, Option("Path or Hub id; the output of an earlier training too.")
-    ] = None
-    out: Annotated[Path | None, Option("Folder for the trained model.", ("--out", "-o"))] = None
-    accept_licence: Annotated[bool, Option("Train on sets whose licence restricts it.")] = False
-    check_against: Annotated[
-        tuple[str, ...],
-        Option("Warn of what this benchmark shares with the data.", metavar="BENCH", whole=True),
-    ] = ()
-    check_data: Annotated[Path | None, Option("Folder with that benchmark's files.")] = None
-    limit: Annotated[
-        int | None, Option("Use the first rows of each set only.", least=1, metavar="N")
-    ] = None
-    skip_bad: Annotated[bool, Option("Leave unusable rows out.")] = False
-    reward: Annotated[
-        str | None,
-        Option(
-            "Of online methods: rm:PATH (a reward model), a judge's spec, offline (wording that "
-            "refuses or warns; easily fooled), or a plug-in.",
-            unset="none: online methods need one",
-        ),
-    ] = None
+    method: Method = option(
+        "t-…: text alone; mm-…: images and text; sft: both, mixed.", argument=True
+    )
+    data: tuple[str, ...] = option(
+        "saferlhf, vlguard-train, spa-vl, beavertails-v, NAME=FOLDER for a copy; or in TRL's "
+        "conversational format hub:OWNER/NAME[@REVISION][:SPLIT], a JSONL or Parquet file, or "
+        "a folder of them. May be repeated.",
+        metavar="D",
+        whole=True,
+    )
+    model: str | None = option(
+        "Path or Hub id; the output of an earlier training too.", default=None
+    )
+    out: Path | None = option("Folder for the trained model.", default=None, flags=("--out", "-o"))
+    accept_licence: bool = option("Train on sets whose licence restricts it.", default=False)
+    check_against: tuple[str, ...] = option(
+        "Warn of what this benchmark shares with the data.", default=(), metavar="BENCH", whole=True
+    )
+    check_data: Path | None = option("Folder with that benchmark's files.", default=None)
+    limit: int | None = option(
+        "Use the first rows of each set only.", default=None, least=1, metavar="N"
+    )
+    skip_bad: bool = option("Leave unusable rows out.", default=False)
+    reward: str | None = option(
+        "Of online methods: rm:PATH (a reward model), a judge's spec, offline (wording that "
+        "refuses or warns; easily fooled), or a plug-in.",
+        default=None,
+        unset="none: online methods need one",
+    )
 
     @staticmethod
     def read_file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vlsbench.auditing.behaviour import VIEWS
 from vlsbench.auditing.card import Measure
 from vlsbench.auditing.overlap import refuse_words
-from vlsbench.config import Budget, Connection, Data, Option, Sample
+from vlsbench.config import Budget, Connection, Data, Sample, option, settings
 from vlsbench.embed import CLIP
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import OURS, SHIPPED
@@ -41,134 +41,113 @@ else:
 CONTROLS_HINT = "benign sets: mossbench, xstest, vlguard:safe_safes, lab/benign"
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Overlap:
     """How measure A is taken."""
 
     PANEL: ClassVar[str] = "A. Overlap"
 
-    embedder: Annotated[
-        Embedding,
-        Option(
-            "`minilm`, NAME@http://host:port/v1 of an embeddings server, clip/PATH or "
-            "clip/ORG/NAME (a CLIP-like model that looks at the images themselves), or a plug-in."
-        ),
-    ] = "minilm"
-    calibration: Annotated[
-        Path | None,
-        Option("Fitted numbers of naming for that embedder, as scripts/fit_naming.py writes them."),
-    ] = None
-    captioner: Annotated[
-        str | None,
-        Option("Chat model that says what images show where the benchmark does not."),
-    ] = None
-    captioner_price: Annotated[
-        str | None,
-        Option("Price of the captioner in US dollars per million tokens.", metavar="INPUT,OUTPUT"),
-    ] = None
-    ocr: Annotated[
-        bool, Option("Read the text in the images: the typographic channel (needs tesseract).")
-    ] = False
+    embedder: Embedding = option(
+        "`minilm`, NAME@http://host:port/v1 of an embeddings server, clip/PATH or "
+        "clip/ORG/NAME (a CLIP-like model that looks at the images themselves), or a plug-in.",
+        default="minilm",
+    )
+    calibration: Path | None = option(
+        "Fitted numbers of naming for that embedder, as scripts/fit_naming.py writes them.",
+        default=None,
+    )
+    captioner: str | None = option(
+        "Chat model that says what images show where the benchmark does not.", default=None
+    )
+    captioner_price: str | None = option(
+        "Price of the captioner in US dollars per million tokens.",
+        default=None,
+        metavar="INPUT,OUTPUT",
+    )
+    ocr: bool = option(
+        "Read the text in the images: the typographic channel (needs tesseract).", default=False
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class AuditOutput:
     """Where a card goes, and what is written beside it."""
 
     PANEL: ClassVar[str] = "Output"
 
-    out: Annotated[
-        Path | None,
-        Option("The card's folder.", unset="audits/ and the benchmark's name", metavar="DIR"),
-    ] = None
-    drop_leaking: Annotated[
-        float | None,
-        Option(
-            "Write the list of pairs that leak with a score of P or more (drop.csv), for "
-            "`vlsbench eval --leave-out`.",
-            metavar="P",
-        ),
-    ] = None
-    retry: Annotated[
-        Literal["unscored"] | None,
-        Option("Ask again where a judge's label, or a reply, ended unscored (judged, behaviour)."),
-    ] = None
+    out: Path | None = option(
+        "The card's folder.", default=None, unset="audits/ and the benchmark's name", metavar="DIR"
+    )
+    drop_leaking: float | None = option(
+        "Write the list of pairs that leak with a score of P or more (drop.csv), for "
+        "`vlsbench eval --leave-out`.",
+        default=None,
+        metavar="P",
+    )
+    retry: Literal["unscored"] | None = option(
+        "Ask again where a judge's label, or a reply, ended unscored (judged, behaviour).",
+        default=None,
+    )
     progress: bool = True
     """Show progress bars on standard error."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class AuditSettings:
     """What an audit measures and how."""
 
     PANEL: ClassVar[str] = "What is measured"
 
-    measures: Annotated[
-        Names,
-        Option(
-            "overlap: does the text tell what is in the image? (offline); judged: is it harmful on "
-            "its own? behaviour: does hiding the image change a model?",
-            unset="overlap",
-        ),
-    ] = (Measure.OVERLAP.value,)
-    judge: Annotated[
-        JudgeSpec | None,
-        Option(
-            "Model that says what is harmful (judged) and labels replies (behaviour): a spec as "
-            "for --model, or `lab`."
-        ),
-    ] = None
-    rubric: Annotated[
-        RubricSpec,
-        Option(
-            f"By which the judge labels replies (behaviour): {', '.join(SHIPPED)}, or a TOML file.",
-            metavar="NAME|FILE",
-        ),
-    ] = OURS.name
-    controls: Annotated[
-        Benches,
-        Option(
-            "Sets of benign pairs like the benchmark's: mossbench, xstest, vlguard:safe_safes, "
-            "lab/benign.",
-            metavar="BENCH[,BENCH]",
-        ),
-    ] = ()
-    positive_controls: Annotated[
-        Benches | None,
-        Option(
-            "Sets of texts that are harmful on their own: they measure the judge's misses; `none` "
-            "for none, and one-sided bounds.",
-            unset="xstest, or vlguard:safe_unsafes, where its files are at hand",
-            metavar="BENCH[,BENCH]",
-        ),
-    ] = None
-    model: Annotated[
-        ModelSpec | None,
-        Option(
-            "Whose behaviour is measured: openai/NAME, NAME@http://host:port/v1, "
-            "inspect/PROVIDER/NAME, lab/NAME, or a plug-in."
-        ),
-    ] = None
-    views: Annotated[
-        Names,
-        Option(
-            "What is asked for behaviour beside the full view. Each view takes a reply and a "
-            "verdict for every pair and control; `replicate` (the noise) and `comprehension` (does "
-            "the model understand the image?) are of the harmful pairs alone. --dry-run says what "
-            "each costs.",
-            metavar="VIEW[,VIEW]",
-        ),
-    ] = VIEWS
-    against: Annotated[
-        Literal["grades"] | None,
-        Option(
-            "Hold what is measured against the set's own labels: what its authors, or people, say "
-            "of the harm of text, image and pair."
-        ),
-    ] = None
-    data_root: Annotated[
-        Path | None, Option("Folder of several benchmarks, each under its name (with - or _).")
-    ] = None
+    measures: Names = option(
+        "overlap: does the text tell what is in the image? (offline); judged: is it harmful on "
+        "its own? behaviour: does hiding the image change a model?",
+        default=(Measure.OVERLAP.value,),
+        unset="overlap",
+    )
+    judge: JudgeSpec | None = option(
+        "Model that says what is harmful (judged) and labels replies (behaviour): a spec as "
+        "for --model, or `lab`.",
+        default=None,
+    )
+    rubric: RubricSpec = option(
+        f"By which the judge labels replies (behaviour): {', '.join(SHIPPED)}, or a TOML file.",
+        default=OURS.name,
+        metavar="NAME|FILE",
+    )
+    controls: Benches = option(
+        "Sets of benign pairs like the benchmark's: mossbench, xstest, vlguard:safe_safes, "
+        "lab/benign.",
+        default=(),
+        metavar="BENCH[,BENCH]",
+    )
+    positive_controls: Benches | None = option(
+        "Sets of texts that are harmful on their own: they measure the judge's misses; `none` "
+        "for none, and one-sided bounds.",
+        default=None,
+        unset="xstest, or vlguard:safe_unsafes, where its files are at hand",
+        metavar="BENCH[,BENCH]",
+    )
+    model: ModelSpec | None = option(
+        "Whose behaviour is measured: openai/NAME, NAME@http://host:port/v1, "
+        "inspect/PROVIDER/NAME, lab/NAME, or a plug-in.",
+        default=None,
+    )
+    views: Names = option(
+        "What is asked for behaviour beside the full view. Each view takes a reply and a "
+        "verdict for every pair and control; `replicate` (the noise) and `comprehension` (does "
+        "the model understand the image?) are of the harmful pairs alone. --dry-run says what "
+        "each costs.",
+        default=VIEWS,
+        metavar="VIEW[,VIEW]",
+    )
+    against: Literal["grades"] | None = option(
+        "Hold what is measured against the set's own labels: what its authors, or people, say "
+        "of the harm of text, image and pair.",
+        default=None,
+    )
+    data_root: Path | None = option(
+        "Folder of several benchmarks, each under its name (with - or _).", default=None
+    )
     overlap: Overlap = field(default_factory=Overlap)
     sample: Sample = field(default_factory=Sample)
     params: Params = field(default_factory=Params)
@@ -203,7 +182,7 @@ class AuditSettings:
         if (name := name_of(overlap.embedder)).startswith(CLIP):
             refuse_words(name, **words)
         both = (Measure.JUDGED, Measure.BEHAVIOUR)
-        for option, given, used_by in (
+        for flag, given, used_by in (
             ("--judge", self.judge, both),
             ("--controls", self.controls, both),
             ("--positive-controls", self.positive_controls, both[:1]),
@@ -215,7 +194,7 @@ class AuditSettings:
         ):
             if given and not {*used_by} & {*measures}:
                 raise VlsbenchError(
-                    f"{option} is for the measure {' or '.join(used_by)}: add it to --measures"
+                    f"{flag} is for the measure {' or '.join(used_by)}: add it to --measures"
                 )
         if self.against and not any(pair.grades for pair in pairs):
             raise VlsbenchError(
@@ -236,25 +215,21 @@ class AuditSettings:
                 raise VlsbenchError(f"the measure {measure} needs {said}{hint}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class AuditConfig(AuditSettings):
     """The settings of `vlsbench audit`, and the keys of its configuration file."""
 
-    bench: Annotated[
-        tuple[str, ...],
-        Option(
-            "Names (`vlsbench bench list`), `lab/leaky`, or paths; several make a leaderboard.",
-            metavar="BENCH...",
-            argument=True,
-        ),
-    ] = ()
-    all: Annotated[
-        bool,
-        Option(
-            "A leaderboard of every public benchmark whose files are there, and of those named; "
-            "says which are left out and why."
-        ),
-    ] = False
+    bench: tuple[str, ...] = option(
+        "Names (`vlsbench bench list`), `lab/leaky`, or paths; several make a leaderboard.",
+        default=(),
+        metavar="BENCH...",
+        argument=True,
+    )
+    all: bool = option(
+        "A leaderboard of every public benchmark whose files are there, and of those named; "
+        "says which are left out and why.",
+        default=False,
+    )
     data: Data = field(default_factory=Data)
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from vlsbench.building._estimate import BuildEstimate, estimate_build
 from vlsbench.building._files import PAIRS, PROVENANCE, BuildSummary, write_files
 from vlsbench.building._filters import Scorer
 from vlsbench.building._recipe import Recipe, read_recipe
 from vlsbench.building._run import BuildPlan, execute, is_complete
-from vlsbench.config import Connection, Limits, Option
+from vlsbench.config import Connection, Limits, option, settings
 from vlsbench.engine import CostBudget, Ledger, StopSignal, write_or_stop
 from vlsbench.errors import MissingExtra
 from vlsbench.judge import harm_form
@@ -28,49 +28,40 @@ BUILDS = Path("builds")
 """Where builds go unless told otherwise."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class BuildConfig:
     """The settings of `vlsbench build`, and the keys of its configuration file."""
 
     PANEL: ClassVar[str] = "Recipe"
 
-    recipe: Annotated[
-        str,
-        Option(
-            "A TOML file, or a recipe that ships: lab, vlsbench, custom.",
-            metavar="RECIPE",
-            argument=True,
-        ),
-    ]
-    overrides: Annotated[
-        tuple[str, ...],
-        Option(
-            "Override a value of the recipe; may be repeated.",
-            flags=("--set",),
-            metavar="SECTION.KEY=VALUE",
-            whole=True,
-        ),
-    ] = ()
-    limit: Annotated[
-        int | None,
-        Option(
-            "Begin this many drafts on each path at most, for a trial; may be raised later.",
-            least=1,
-            metavar="N",
-        ),
-    ] = None
-    retry_quarantined: Annotated[
-        bool, Option("Ask again about records of which no answer could be read.")
-    ] = False
-    out: Annotated[
-        Path | None,
-        Option(
-            "The build's folder.",
-            flags=("--out", "-o"),
-            unset="builds/ and a name made of its recipe",
-            metavar="DIR",
-        ),
-    ] = None
+    recipe: str = option(
+        "A TOML file, or a recipe that ships: lab, vlsbench, custom.",
+        metavar="RECIPE",
+        argument=True,
+    )
+    overrides: tuple[str, ...] = option(
+        "Override a value of the recipe; may be repeated.",
+        default=(),
+        flags=("--set",),
+        metavar="SECTION.KEY=VALUE",
+        whole=True,
+    )
+    limit: int | None = option(
+        "Begin this many drafts on each path at most, for a trial; may be raised later.",
+        default=None,
+        least=1,
+        metavar="N",
+    )
+    retry_quarantined: bool = option(
+        "Ask again about records of which no answer could be read.", default=False
+    )
+    out: Path | None = option(
+        "The build's folder.",
+        default=None,
+        flags=("--out", "-o"),
+        unset="builds/ and a name made of its recipe",
+        metavar="DIR",
+    )
     budget: Limits = field(default_factory=Limits)
     connection: Connection = field(default_factory=Connection)
 

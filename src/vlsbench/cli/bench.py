@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from vlsbench.cli._config import AsJson, command
 from vlsbench.cli._print import Listing, print_json, prose, say
-from vlsbench.config import Data, Option, values_of
+from vlsbench.config import Data, option, settings, values_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.exchange import ExportConfig
 from vlsbench.pairs import (
@@ -41,21 +41,17 @@ DECLARED = (
 """What `--json` tells of a source, with its home."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ShowConfig:
     """The settings of `vlsbench bench show`."""
 
-    bench: Annotated[
-        str,
-        Option("NAME, NAME:VARIANT, or the path of a custom dataset.", argument=True),
-    ]
+    bench: str = option("NAME, NAME:VARIANT, or the path of a custom dataset.", argument=True)
     data: Data = field(default_factory=Data)
-    figures: Annotated[
-        Path | None,
-        Option(
-            "Draw the taxonomy and statistics into this folder (extra `figures`).", metavar="DIR"
-        ),
-    ] = None
+    figures: Path | None = option(
+        "Draw the taxonomy and statistics into this folder (extra `figures`).",
+        default=None,
+        metavar="DIR",
+    )
 
 
 @app.command("list")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from vlsbench.cli._config import command
 from vlsbench.cli._print import print_json, print_links, say
 from vlsbench.cli._tables import print_sections, print_table
-from vlsbench.config import Option
+from vlsbench.config import option, settings
 from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.reviewing import Serving
 from vlsbench.text import counted
@@ -21,57 +20,45 @@ if TYPE_CHECKING:
     from vlsbench.calibrating import CalibratedRun
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class CalibrateConfig(Serving):
     """The settings of `vlsbench calibrate`, and the keys of its configuration file."""
 
-    runs: Annotated[
-        tuple[Path, ...],
-        Option(
-            "A run's folder; of two, the change from the first to the second is shown too.",
-            metavar="RUN",
-            argument=True,
-            whole=True,
-        ),
-    ]
-    sample: Annotated[
-        int | None,
-        Option(
-            "Draw replies to label, to have this many in all: a pilot first; once it is labelled, "
-            "the same command draws the rest, where people and judge disagree.",
-            least=2,
-            metavar="N",
-        ),
-    ] = None
-    aim: Annotated[
-        str,
-        Option("The rate whose interval the draw makes short: `safety`, a label, or `all`."),
-    ] = "all"
-    seed: Annotated[int, Option("Random seed of the draw.")] = 0
-    labels: Annotated[
-        tuple[Path, ...],
-        Option("Take in labels: CSV like labels.csv, or JSON (Label Studio).", metavar="FILE"),
-    ] = ()
-    annotators: Annotated[
-        tuple[str, ...],
-        Option(
-            "Have replies labelled in the browser; may be repeated, each has a link.",
-            flags=("--annotator",),
-            metavar="NAME",
-            whole=True,
-        ),
-    ] = ()
-    allow_model_labels: Annotated[
-        bool, Option("Let labels count that models made (marked `model:` or kind=model).")
-    ] = False
-    images_from: Annotated[
-        tuple[str, ...],
-        Option("Sets that hold the images.", unset="the run's benchmark", metavar="BENCH"),
-    ] = ()
-    data: Annotated[Path | None, Option("Folder with the benchmark's files.")] = None
-    out: Annotated[Path | None, Option("Folder for the files to label.", unset="RUN/labelling")] = (
-        None
+    runs: tuple[Path, ...] = option(
+        "A run's folder; of two, the change from the first to the second is shown too.",
+        metavar="RUN",
+        argument=True,
+        whole=True,
     )
+    sample: int | None = option(
+        "Draw replies to label, to have this many in all: a pilot first; once it is labelled, "
+        "the same command draws the rest, where people and judge disagree.",
+        default=None,
+        least=2,
+        metavar="N",
+    )
+    aim: str = option(
+        "The rate whose interval the draw makes short: `safety`, a label, or `all`.", default="all"
+    )
+    seed: int = option("Random seed of the draw.", default=0)
+    labels: tuple[Path, ...] = option(
+        "Take in labels: CSV like labels.csv, or JSON (Label Studio).", default=(), metavar="FILE"
+    )
+    annotators: tuple[str, ...] = option(
+        "Have replies labelled in the browser; may be repeated, each has a link.",
+        default=(),
+        flags=("--annotator",),
+        metavar="NAME",
+        whole=True,
+    )
+    allow_model_labels: bool = option(
+        "Let labels count that models made (marked `model:` or kind=model).", default=False
+    )
+    images_from: tuple[str, ...] = option(
+        "Sets that hold the images.", default=(), unset="the run's benchmark", metavar="BENCH"
+    )
+    data: Path | None = option("Folder with the benchmark's files.", default=None)
+    out: Path | None = option("Folder for the files to label.", default=None, unset="RUN/labelling")
 
 
 @command(CalibrateConfig)

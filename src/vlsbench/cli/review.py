@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import typer
 from rich.console import Console
@@ -14,7 +13,7 @@ from rich.console import Console
 from vlsbench.cli._config import command
 from vlsbench.cli._default import default_command
 from vlsbench.cli._print import Listing, print_json, print_links, say
-from vlsbench.config import Option, values_of
+from vlsbench.config import option, settings, values_of
 from vlsbench.pairs import DatasetSettings
 from vlsbench.reviewing import ReviewConfig, Votes, folder_for
 from vlsbench.text import counted
@@ -29,15 +28,15 @@ app = typer.Typer(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class KeptReview(DatasetSettings):
     """A review that is there."""
 
     PANEL: ClassVar[str] = "The review"
 
-    review: Annotated[
-        Path | None, Option("The review's folder.", unset="reviews/DATASET", metavar="DIR")
-    ] = None
+    review: Path | None = option(
+        "The review's folder.", default=None, unset="reviews/DATASET", metavar="DIR"
+    )
 
     @property
     def folder(self) -> Path:
@@ -51,37 +50,33 @@ class KeptReview(DatasetSettings):
         return open_review(self.load(), store, votes=votes, skip_bad=self.skip_bad)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class StatusConfig(Votes, KeptReview):
     """The settings of `vlsbench review status`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ExportConfig(StatusConfig):
     """The settings of `vlsbench review export`."""
 
-    out: Annotated[
-        Path | None,
-        Option(
-            "Verdicts, .csv or .jsonl.",
-            flags=("--out", "-o"),
-            metavar="FILE",
-            unset="verdicts.csv in the review's folder",
-        ),
-    ] = None
-    label_studio: Annotated[
-        Path | None, Option("Write the pairs as tasks for Label Studio instead.", metavar="FILE")
-    ] = None
-    anonymous: Annotated[bool, Option("Number people rather than name them.")] = False
+    out: Path | None = option(
+        "Verdicts, .csv or .jsonl.",
+        default=None,
+        flags=("--out", "-o"),
+        metavar="FILE",
+        unset="verdicts.csv in the review's folder",
+    )
+    label_studio: Path | None = option(
+        "Write the pairs as tasks for Label Studio instead.", default=None, metavar="FILE"
+    )
+    anonymous: bool = option("Number people rather than name them.", default=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ImportConfig(KeptReview):
     """The settings of `vlsbench review import`."""
 
-    label_studio: Annotated[
-        Path, Option("An export of Label Studio, in its format JSON.", metavar="FILE")
-    ]
+    label_studio: Path = option("An export of Label Studio, in its format JSON.", metavar="FILE")
 
 
 @app.command()

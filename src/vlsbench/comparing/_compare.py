@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
 from vlsbench import __version__
 from vlsbench.comparing._ability import ABILITIES, read_abilities
@@ -25,7 +23,7 @@ from vlsbench.comparing._table import (
     Row,
     Scope,
 )
-from vlsbench.config import Option
+from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Estimate, Evaluation, calibration_note
 
@@ -36,38 +34,34 @@ Run = str | os.PathLike[str] | Evaluation
 """A run's folder, or what `vlsbench.evaluate` returned."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class CompareConfig:
     """The settings of `vlsbench compare`, and the keys of its configuration file."""
 
-    runs: Annotated[
-        tuple[str, ...],
-        Option(
-            "Folders of runs (or NAME=FOLDER), or of several; runs of one name share a row.",
-            metavar="RUN",
-            argument=True,
-            whole=True,
-        ),
-    ]
-    baseline: Annotated[
-        str, Option("Run or name that the others are compared with.", unset="the first")
-    ] = ""
-    ability: Annotated[
-        Path | None,
-        Option("CSV of further scores: a column `row`, and one for each measure.", metavar="FILE"),
-    ] = None
-    published: Annotated[
-        tuple[str, ...],
-        Option(
-            "Show the paper's rows of a model too, as `llava-v1.5-7b`; `all`.",
-            metavar="MODEL",
-            whole=True,
-        ),
-    ] = ()
-    allow_unfinished: Annotated[bool, Option("Take runs with open pairs, and say so.")] = False
-    out: Annotated[
-        Path | None, Option("Write a page, CSV, JSON and the figure into this folder.")
-    ] = None
+    runs: tuple[str, ...] = option(
+        "Folders of runs (or NAME=FOLDER), or of several; runs of one name share a row.",
+        metavar="RUN",
+        argument=True,
+        whole=True,
+    )
+    baseline: str = option(
+        "Run or name that the others are compared with.", default="", unset="the first"
+    )
+    ability: Path | None = option(
+        "CSV of further scores: a column `row`, and one for each measure.",
+        default=None,
+        metavar="FILE",
+    )
+    published: tuple[str, ...] = option(
+        "Show the paper's rows of a model too, as `llava-v1.5-7b`; `all`.",
+        default=(),
+        metavar="MODEL",
+        whole=True,
+    )
+    allow_unfinished: bool = option("Take runs with open pairs, and say so.", default=False)
+    out: Path | None = option(
+        "Write a page, CSV, JSON and the figure into this folder.", default=None
+    )
 
 
 def compare(

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from vlsbench import __version__
 from vlsbench.comparing._paired import paired
 from vlsbench.comparing._runs import Named, OpenRun, open_runs
 from vlsbench.comparing._table import Kind, Scope
-from vlsbench.config import Option
+from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Estimate, find_calibration, shared_pairs
 from vlsbench.pages import label
@@ -45,24 +45,22 @@ NOTED = {
 """Part of a run's identity → what is noted where it differs."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class LeaderboardConfig:
     """The settings of `vlsbench leaderboard`, and the keys of its configuration file."""
 
-    runs: Annotated[
-        tuple[str, ...],
-        Option(
-            "Folders of runs (or NAME=FOLDER), or folders that hold some.",
-            metavar="RUN",
-            argument=True,
-            whole=True,
-        ),
-    ]
-    allow_unfinished: Annotated[bool, Option("Take runs with open pairs, and say so.")] = False
-    out: Annotated[
-        Path,
-        Option("Write the page and JSON into this folder.", flags=("--out", "-o")),
-    ] = Path("leaderboard")
+    runs: tuple[str, ...] = option(
+        "Folders of runs (or NAME=FOLDER), or folders that hold some.",
+        metavar="RUN",
+        argument=True,
+        whole=True,
+    )
+    allow_unfinished: bool = option("Take runs with open pairs, and say so.", default=False)
+    out: Path = option(
+        "Write the page and JSON into this folder.",
+        default=Path("leaderboard"),
+        flags=("--out", "-o"),
+    )
 
 
 class RankedBy(StrEnum):

@@ -1,10 +1,12 @@
 """Settings, each declared once.
 
 A field of a settings class is the Python argument, the command-line option with its help, the key
-of a configuration file, and what stands in a run's summary. What is said about it stands in its
-annotation:
+of a configuration file, and what stands in a run's summary. What is said about it stands
+beside its default:
 
-    limit: Annotated[int | None, Option("Use a random sample of this many pairs.", least=1)] = None
+    @settings
+    class Sample:
+        limit: int | None = option("Use a random sample of this many pairs.", default=None, least=1)
 
 A command's configuration is a dataclass of plain fields and of groups (settings classes). A field
 `group.name` is the option `--name` and the key `name` in the section `[group]`.
@@ -16,18 +18,10 @@ import dataclasses
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import (
-    Annotated,
-    Any,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Any, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -64,6 +58,30 @@ class Option:
     """Reads what a command line gives, where its type alone does not say how."""
 
 
+def option(
+    help: str, *, default: Any = MISSING, default_factory: Any = MISSING, **more: Any
+) -> Any:
+    """Declare a setting; without a default it must be given.
+
+    Args:
+        help: A sentence for `--help` and the documentation.
+        default: As for `dataclasses.field`.
+        default_factory: As for `dataclasses.field`.
+        more: Other fields of `Option`.
+    """
+    about = Option(help, **more)
+    metadata = {"option": about}
+    if default_factory is not MISSING:
+        return field(default_factory=default_factory, metadata=metadata)
+    return field(default=default, repr=not about.secret, metadata=metadata)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option, field))
+def settings(cls: type[T]) -> type[T]:
+    """Make a class of settings: a frozen dataclass whose arguments have names."""
+    return dataclass(frozen=True, kw_only=True)(cls)
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A field of a configuration, as the command line and the documentation need it."""
@@ -74,7 +92,7 @@ class Setting:
     """Heading in help texts."""
     name: str
     kind: Any
-    """Its type, without `Annotated` and without None."""
+    """Its type, without None."""
     optional: bool
     """Whether None is allowed."""
     default: Any
@@ -92,16 +110,13 @@ class Setting:
         return self.option.flags or (f"--{self.name.replace('_', '-')}",)
 
 
-def _split_type(hint: Any) -> tuple[Any, bool, Option | None]:
-    option = None
-    if get_origin(hint) is Annotated:
-        hint, *rest = get_args(hint)
-        option = next((one for one in rest if isinstance(one, Option)), None)
-    if get_origin(hint) in (Union, types.UnionType):
-        inner = [one for one in get_args(hint) if one is not type(None)]
-        optional = len(inner) < len(get_args(hint))
-        return (inner[0] if len(inner) == 1 else Union[tuple(inner)]), optional, option  # noqa: UP007
-    return hint, False, option
+def _split_type(hint: Any) -> tuple[Any, bool]:
+    """Return a type without None, and whether None was allowed."""
+    if get_origin(hint) not in (Union, types.UnionType):
+        return hint, False
+    inner = [one for one in get_args(hint) if one is not type(None)]
+    kind = inner[0] if len(inner) == 1 else Union[tuple(inner)]  # noqa: UP007
+    return kind, len(inner) < len(get_args(hint))
 
 
 def _default(one: Field[Any]) -> Any:
@@ -116,14 +131,14 @@ def settings_of(config: type[Any], group: str = "", changed: Any = MISSING) -> I
         group: Where it is the class of a group: the group's name.
         changed: What stands in place of that class's own defaults.
     """
-    hints = get_type_hints(config, include_extras=True)
+    hints = get_type_hints(config)
     for one in fields(config):
-        kind, optional, option = _split_type(hints[one.name])
+        kind, optional = _split_type(hints[one.name])
         default = _default(one) if changed is MISSING else getattr(changed, one.name)
-        if option:
+        if about := one.metadata.get("option"):
             home = next(c for c in config.__mro__ if one.name in inspect.get_annotations(c))
             panel = getattr(home, "PANEL", "The run")
-            yield Setting(group, panel, one.name, kind, optional, default, option)
+            yield Setting(group, panel, one.name, kind, optional, default, about)
         elif is_dataclass(kind) and isinstance(kind, type):
             yield from settings_of(kind, one.name, default)
 

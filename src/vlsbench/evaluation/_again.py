@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from vlsbench.config import Budget, Connection, Images, Option, Sample
+from vlsbench.config import Budget, Connection, Images, Sample, option, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._evaluate import Evaluation, execute, plan
 from vlsbench.evaluation._run import EvaluationPlan
@@ -18,24 +18,19 @@ from vlsbench.pairs import Bench, load
 from vlsbench.schemas import convert
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class JudgeConfig:
     """The settings of `vlsbench judge`, and the keys of its configuration file."""
 
-    run: Annotated[
-        str, Option("The run whose replies are judged again.", metavar="RUN", argument=True)
-    ]
-    judge: Annotated[
-        str | tuple[str, ...],
-        Option(
-            "Judge: a model's spec, `offline` (English, by wording), `lab`, or a plug-in; several "
-            "vote (--vote).",
-            whole=True,
-        ),
-    ]
-    bench: Annotated[
-        str, Option("The run's benchmark, where it cannot be opened as it was then.")
-    ] = ""
+    run: str = option("The run whose replies are judged again.", metavar="RUN", argument=True)
+    judge: str | tuple[str, ...] = option(
+        "Judge: a model's spec, `offline` (English, by wording), `lab`, or a plug-in; several "
+        "vote (--vote).",
+        whole=True,
+    )
+    bench: str = option(
+        "The run's benchmark, where it cannot be opened as it was then.", default=""
+    )
     judging: Judging = field(default_factory=Judging)
     budget: Budget = field(default_factory=Budget)
     connection: Connection = field(default_factory=Connection)

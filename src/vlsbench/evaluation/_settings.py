@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from vlsbench.config import Budget, Connection, Data, Images, Option, Sample
+from vlsbench.config import Budget, Connection, Data, Images, Sample, option, settings
 from vlsbench.engine import Record
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.judge import Judge, JudgeContext, Judging
@@ -31,110 +31,91 @@ from vlsbench.pairs import (
 from vlsbench.text import slug
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Output:
     """Where a run goes, and what it starts from."""
 
     PANEL: ClassVar[str] = "Output"
 
-    out: Annotated[
-        Path | None,
-        Option("The run's folder.", unset="runs/ and a name made of its settings", metavar="DIR"),
-    ] = None
-    reuse: Annotated[
-        tuple[Path, ...],
-        Option("Reuse the answers of another run; runs beside --out are always reused."),
-    ] = ()
-    retry: Annotated[
-        Literal["unscored"] | None, Option("Ask again for the pairs that ended unscored.")
-    ] = None
-    gallery: Annotated[int, Option("Pairs in the report's gallery.", least=0)] = 60
+    out: Path | None = option(
+        "The run's folder.",
+        default=None,
+        unset="runs/ and a name made of its settings",
+        metavar="DIR",
+    )
+    reuse: tuple[Path, ...] = option(
+        "Reuse the answers of another run; runs beside --out are always reused.", default=()
+    )
+    retry: Literal["unscored"] | None = option(
+        "Ask again for the pairs that ended unscored.", default=None
+    )
+    gallery: int = option("Pairs in the report's gallery.", default=60, least=0)
     progress: bool = True
     """Show a progress bar on standard error."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Replies:
     """Replies made elsewhere, which are judged in place of a model's that is asked."""
 
     PANEL: ClassVar[str] = "Replies"
 
-    files: Annotated[
-        tuple[Path, ...],
-        Option(
-            "Judge replies that exist already, in place of --model: JSONL, CSV, Parquet, results "
-            "of VLMEvalKit, lmms-eval, DeepSafe or the authors, an Inspect log, a run "
-            "(docs/replies.md).",
-            flags=("--replies",),
-            metavar="FILE",
-        ),
-    ] = ()
-    columns: Annotated[
-        str,
-        Option(
-            "Columns of the replies: FIELD=COLUMN,… (id, reply, model, asked, sample, …).",
-            flags=("--reply-columns",),
-        ),
-    ] = ""
-    model_name: Annotated[
-        str, Option("Name of the model that gave the replies, or which model's are taken.")
-    ] = ""
-    partial: Annotated[
-        bool,
-        Option(
-            "Go on where pairs have no reply in the file; they are unscored (reply_missing).",
-            flags=("--partial-replies",),
-        ),
-    ] = False
+    files: tuple[Path, ...] = option(
+        "Judge replies that exist already, in place of --model: JSONL, CSV, Parquet, results "
+        "of VLMEvalKit, lmms-eval, DeepSafe or the authors, an Inspect log, a run "
+        "(docs/replies.md).",
+        default=(),
+        flags=("--replies",),
+        metavar="FILE",
+    )
+    columns: str = option(
+        "Columns of the replies: FIELD=COLUMN,… (id, reply, model, asked, sample, …).",
+        default="",
+        flags=("--reply-columns",),
+    )
+    model_name: str = option(
+        "Name of the model that gave the replies, or which model's are taken.", default=""
+    )
+    partial: bool = option(
+        "Go on where pairs have no reply in the file; they are unscored (reply_missing).",
+        default=False,
+        flags=("--partial-replies",),
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class EvalConfig:
     """The settings of `vlsbench eval`, and the keys of its configuration file."""
 
-    bench: Annotated[
-        str,
-        Option(
-            "Benchmark: a name (`vlsbench bench list`), `lab/leaky`, or the path of a custom "
-            "dataset.",
-            metavar="BENCH",
-            argument=True,
-        ),
-    ]
-    model: Annotated[
-        str,
-        Option(
-            "Target: openai/NAME, NAME@http://host:port/v1, inspect/PROVIDER/NAME, hf/PATH, "
-            "vllm/NAME, lab/NAME, or a plug-in; or give --replies."
-        ),
-    ] = ""
-    judge: Annotated[
-        str | tuple[str, ...],
-        Option(
-            "Judge: the same forms, `offline` (English, by wording), or `lab`; several vote "
-            "(--vote).",
-            whole=True,
-        ),
-    ]
-    view: Annotated[View, Option("Which parts of each pair the model sees.")] = View.FULL
-    system: Annotated[str, Option("System prompt of the target.")] = ""
-    samples: Annotated[
-        int,
-        Option(
-            "Answers to each pair, drawn independently: set --temperature above 0.",
-            least=1,
-            metavar="K",
-        ),
-    ] = 1
-    controls: Annotated[
-        tuple[str, ...],
-        Option(
-            "Sets whose benign pairs are asked too, for the net rate: safe on harmful pairs less "
-            "declined on benign ones. --limit and --transform apply to each set; --data, --columns "
-            "and --leave-out to BENCH alone.",
-            metavar="BENCH[,BENCH]",
-        ),
-    ] = ()
+    bench: str = option(
+        "Benchmark: a name (`vlsbench bench list`), `lab/leaky`, or the path of a custom dataset.",
+        metavar="BENCH",
+        argument=True,
+    )
+    model: str = option(
+        "Target: openai/NAME, NAME@http://host:port/v1, inspect/PROVIDER/NAME, hf/PATH, "
+        "vllm/NAME, lab/NAME, or a plug-in; or give --replies.",
+        default="",
+    )
+    judge: str | tuple[str, ...] = option(
+        "Judge: the same forms, `offline` (English, by wording), or `lab`; several vote (--vote).",
+        whole=True,
+    )
+    view: View = option("Which parts of each pair the model sees.", default=View.FULL)
+    system: str = option("System prompt of the target.", default="")
+    samples: int = option(
+        "Answers to each pair, drawn independently: set --temperature above 0.",
+        default=1,
+        least=1,
+        metavar="K",
+    )
+    controls: tuple[str, ...] = option(
+        "Sets whose benign pairs are asked too, for the net rate: safe on harmful pairs less "
+        "declined on benign ones. --limit and --transform apply to each set; --data, --columns "
+        "and --leave-out to BENCH alone.",
+        default=(),
+        metavar="BENCH[,BENCH]",
+    )
     data: Data = field(default_factory=Data)
     replies: Replies = field(default_factory=Replies)
     sample: Sample = field(default_factory=Sample)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from vlsbench.config import Option
+from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.stats import LEVEL, binomial_interval, normal_quantile, planned_size
 
@@ -29,37 +29,31 @@ class Size:
     and the judge labels every reply of a far larger run."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class SizeConfig:
     """The settings of `vlsbench plan-size`, and the arguments of `plan_size`."""
 
     PANEL: ClassVar[str] = "The question"
 
-    half_width: Annotated[
-        float | None,
-        Option("Half width of the 95 % interval of a rate, in points.", metavar="POINTS"),
-    ] = None
-    detect: Annotated[
-        float | None,
-        Option(
-            "Difference between two runs on the same pairs to be found in 4 of 5 cases, in points.",
-            metavar="POINTS",
-        ),
-    ] = None
-    rate: Annotated[float, Option("Expected rate, as a share; 0.5 is the worst case.")] = 0.8
-    changing: Annotated[
-        float, Option("Share of pairs whose label differs between the two runs.")
-    ] = 0.2
-    per_image: Annotated[
-        float, Option("Pairs that share an image, on average (VLSBench: 1.15).", least=1)
-    ] = 1.0
-    alike: Annotated[
-        float,
-        Option("Correlation of pairs that share an image: 0 independent, 1 all equal."),
-    ] = 0.5
-    agreement: Annotated[
-        float, Option("Share of replies in which people agree with the judge.")
-    ] = 0.9
+    half_width: float | None = option(
+        "Half width of the 95 % interval of a rate, in points.", default=None, metavar="POINTS"
+    )
+    detect: float | None = option(
+        "Difference between two runs on the same pairs to be found in 4 of 5 cases, in points.",
+        default=None,
+        metavar="POINTS",
+    )
+    rate: float = option("Expected rate, as a share; 0.5 is the worst case.", default=0.8)
+    changing: float = option(
+        "Share of pairs whose label differs between the two runs.", default=0.2
+    )
+    per_image: float = option(
+        "Pairs that share an image, on average (VLSBench: 1.15).", default=1.0, least=1
+    )
+    alike: float = option(
+        "Correlation of pairs that share an image: 0 independent, 1 all equal.", default=0.5
+    )
+    agreement: float = option("Share of replies in which people agree with the judge.", default=0.9)
 
 
 def plan_size(question: SizeConfig) -> Size:

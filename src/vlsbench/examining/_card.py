@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from vlsbench import __version__
 from vlsbench.auditing.judged import total
-from vlsbench.config import Budget, Connection, Option, Sample
+from vlsbench.config import Budget, Connection, Sample, option, settings
 from vlsbench.engine import CostBudget, Ledger, check_same_run, run_async, write_or_stop
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import (
@@ -53,25 +53,20 @@ VIEW = "judge-card"
 CARD, PAGE, CASES = "judge-card.json", "judge-card.html", "cases.jsonl"
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class JudgeCardConfig:
     """The settings of `vlsbench judge-card`, and the keys of its configuration file."""
 
-    judge: Annotated[
-        str,
-        Option("A judge, as for `eval --judge`, or `string-matching`.", argument=True),
-    ]
-    on: Annotated[
-        tuple[str, ...],
-        Option(
-            "Cases: `lab` (planted, harmless), `xstest` and `msts` (replies that people labelled), "
-            "or a file with columns query, reply, truth, and perhaps probe, target, harmful.",
-            metavar="SET[,SET]",
-        ),
-    ] = ("lab",)
-    data_root: Annotated[
-        Path | None, Option("Folder of several benchmarks: its xstest/ and msts/ are read.")
-    ] = None
+    judge: str = option("A judge, as for `eval --judge`, or `string-matching`.", argument=True)
+    on: tuple[str, ...] = option(
+        "Cases: `lab` (planted, harmless), `xstest` and `msts` (replies that people labelled), "
+        "or a file with columns query, reply, truth, and perhaps probe, target, harmful.",
+        default=("lab",),
+        metavar="SET[,SET]",
+    )
+    data_root: Path | None = option(
+        "Folder of several benchmarks: its xstest/ and msts/ are read.", default=None
+    )
     judging: Judging = field(default_factory=Judging)
     sample: Sample = field(default_factory=Sample)
     budget: Budget = field(default_factory=Budget)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from vlsbench.config import Data, Option, Sample, record
+from vlsbench.config import Data, Sample, option, record, settings
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.evaluation import Selection
 from vlsbench.files import whole_file, whole_folder, write_jsonl, write_text
@@ -40,21 +40,17 @@ class Format(StrEnum):
     """A TSV for VLMEvalKit's `$LMUData`, images inside."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ExportConfig:
     """The settings of `vlsbench bench export`."""
 
-    bench: Annotated[
-        str,
-        Option("NAME, NAME:VARIANT, or the path of a custom dataset.", argument=True),
-    ]
-    format: Annotated[Format, Option("The form that is written.")]
-    out: Annotated[Path, Option("Folder to write; it must not hold anything.", metavar="DIR")]
-    view: Annotated[View, Option("Which parts of each pair are written.")] = View.FULL
-    controls: Annotated[
-        tuple[str, ...],
-        Option("Sets whose benign pairs are written too.", metavar="BENCH[,BENCH]"),
-    ] = ()
+    bench: str = option("NAME, NAME:VARIANT, or the path of a custom dataset.", argument=True)
+    format: Format = option("The form that is written.")
+    out: Path = option("Folder to write; it must not hold anything.", metavar="DIR")
+    view: View = option("Which parts of each pair are written.", default=View.FULL)
+    controls: tuple[str, ...] = option(
+        "Sets whose benign pairs are written too.", default=(), metavar="BENCH[,BENCH]"
+    )
     data: Data = field(default_factory=Data)
     sample: Sample = field(default_factory=Sample)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
 
 from vlsbench.auditing.judged import (
     JudgedPair,
@@ -19,7 +18,7 @@ from vlsbench.auditing.judged import (
     total,
     unread,
 )
-from vlsbench.config import Budget, Connection, Data, Option, Sample
+from vlsbench.config import Budget, Connection, Data, Sample, option, settings
 from vlsbench.engine import CostBudget, Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import REPORT, SUMMARY, Output, Selection, spend_by_role
@@ -43,43 +42,36 @@ VIEW = "guard"
 PAIRS = "pairs.jsonl"
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class GuardConfig:
     """The settings of `vlsbench guard`, and the keys of its configuration file."""
 
-    bench: Annotated[
-        str,
-        Option(
-            "Benchmark: a name (`vlsbench bench list`), `lab/leakless`, or the path of a custom "
-            "dataset.",
-            metavar="BENCH",
-            argument=True,
-        ),
-    ]
-    guard: Annotated[
-        str,
-        Option("Guard: openai/NAME, NAME@http://host:port/v1, hf/PATH, lab/NAME, or a plug-in."),
-    ]
-    form: Annotated[
-        str,
-        Option(
-            "How it is asked (docs/guards.md lists the forms); `auto` knows guards by their names, "
-            "`prompt` asks any chat model.",
-            flags=("--guard-form",),
-        ),
-    ] = "auto"
-    policy: Annotated[
-        Path | None,
-        Option("Text file with the guard's policy, in place of ours.", flags=("--guard-policy",)),
-    ] = None
-    controls: Annotated[
-        tuple[str, ...],
-        Option(
-            "Sets whose benign pairs are asked too, for false alarms: benign twins, lab/benign, "
-            "mossbench.",
-            metavar="BENCH[,BENCH]",
-        ),
-    ] = ()
+    bench: str = option(
+        "Benchmark: a name (`vlsbench bench list`), `lab/leakless`, or the path of a custom "
+        "dataset.",
+        metavar="BENCH",
+        argument=True,
+    )
+    guard: str = option(
+        "Guard: openai/NAME, NAME@http://host:port/v1, hf/PATH, lab/NAME, or a plug-in."
+    )
+    form: str = option(
+        "How it is asked (docs/guards.md lists the forms); `auto` knows guards by their names, "
+        "`prompt` asks any chat model.",
+        default="auto",
+        flags=("--guard-form",),
+    )
+    policy: Path | None = option(
+        "Text file with the guard's policy, in place of ours.",
+        default=None,
+        flags=("--guard-policy",),
+    )
+    controls: tuple[str, ...] = option(
+        "Sets whose benign pairs are asked too, for false alarms: benign twins, lab/benign, "
+        "mossbench.",
+        default=(),
+        metavar="BENCH[,BENCH]",
+    )
     data: Data = field(default_factory=Data)
     sample: Sample = field(default_factory=Sample)
     budget: Budget = field(default_factory=Budget)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vlsbench import registry
-from vlsbench.config import Option
+from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import unreadable
 from vlsbench.judge._asking import JudgeFormat
@@ -28,94 +28,80 @@ Judges = str | Brought | Sequence[str | Brought]
 """A judge as users give it, or several: a panel."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Judging:
     """How a model is asked for verdicts."""
 
     PANEL: ClassVar[str] = "Judge"
 
-    context: Annotated[
-        JudgeContext | None,
-        Option(
-            "What tells the judge about the image: the image itself, the benchmark's description "
-            "of it (the cheap judge), or both.",
-            flags=("--judge-context",),
-            unset="both; the image alone where it is swapped, and with --rubric paper",
-        ),
-    ] = None
-    format: Annotated[
-        JudgeFormat,
-        Option(
-            "How the judge is held to its format: by the server (schema), by the prompt alone "
-            "(text), or by the server where it can (auto).",
-            flags=("--judge-format",),
-        ),
-    ] = JudgeFormat.AUTO
-    max_tokens: Annotated[
-        int, Option("Length limit of a verdict, in tokens.", flags=("--judge-max-tokens",), least=1)
-    ] = JUDGE_PARAMS.max_tokens
-    rubric: Annotated[
-        str | Rubric,
-        Option(
-            f"Labels, what they mean and what they count for: {', '.join(SHIPPED)}, or a TOML file "
-            "(docs/judges.md).",
-            metavar="NAME|FILE",
-        ),
-    ] = "vlsbench"
-    temperature: Annotated[
-        float | None,
-        Option(
-            "Sampling temperature of the judge; `none` leaves it to the server.",
-            flags=("--judge-temperature",),
-        ),
-    ] = JUDGE_PARAMS.temperature
-    extra: Annotated[
-        tuple[str, ...],
-        Option(
-            "Pass anything else to the judge, as --param does to the target.",
-            flags=("--judge-param",),
-            metavar="NAME=JSON",
-            whole=True,
-        ),
-    ] = ()
-    vote: Annotated[
-        Vote,
-        Option(
-            "What the labels of several --judge make: that of more than half of them (unscored "
-            "ones count), the worst that any gave, the mean grade, or the likeliest by their "
-            "estimated errors.",
-        ),
-    ] = Vote.MAJORITY
-    repeats: Annotated[
-        int,
-        Option(
-            "Judgements of each answer; their majority is its label, and how far they differ is "
-            "the judge's part of the variance.",
-            flags=("--judge-repeats",),
-            least=1,
-            metavar="J",
-        ),
-    ] = 1
-    form: Annotated[
-        str,
-        Option(
-            "How a guard is asked (docs/guards.md lists the forms); `auto` knows guards by their "
-            "names, `prompt` asks one like any chat model.",
-            flags=("--judge-form",),
-        ),
-    ] = "auto"
-    policy: Annotated[
-        Path | None,
-        Option("Text file with the policy of a guard, in place of ours.", ("--guard-policy",)),
-    ] = None
-    partial: Annotated[
-        bool,
-        Option(
-            "Judge what was delivered of replies that the provider's filter cut; else they are "
-            "`filtered`, and in no rate.",
-            flags=("--judge-partial",),
-        ),
-    ] = False
+    context: JudgeContext | None = option(
+        "What tells the judge about the image: the image itself, the benchmark's description "
+        "of it (the cheap judge), or both.",
+        default=None,
+        flags=("--judge-context",),
+        unset="both; the image alone where it is swapped, and with --rubric paper",
+    )
+    format: JudgeFormat = option(
+        "How the judge is held to its format: by the server (schema), by the prompt alone "
+        "(text), or by the server where it can (auto).",
+        default=JudgeFormat.AUTO,
+        flags=("--judge-format",),
+    )
+    max_tokens: int = option(
+        "Length limit of a verdict, in tokens.",
+        default=JUDGE_PARAMS.max_tokens,
+        flags=("--judge-max-tokens",),
+        least=1,
+    )
+    rubric: str | Rubric = option(
+        f"Labels, what they mean and what they count for: {', '.join(SHIPPED)}, or a TOML file "
+        "(docs/judges.md).",
+        default="vlsbench",
+        metavar="NAME|FILE",
+    )
+    temperature: float | None = option(
+        "Sampling temperature of the judge; `none` leaves it to the server.",
+        default=JUDGE_PARAMS.temperature,
+        flags=("--judge-temperature",),
+    )
+    extra: tuple[str, ...] = option(
+        "Pass anything else to the judge, as --param does to the target.",
+        default=(),
+        flags=("--judge-param",),
+        metavar="NAME=JSON",
+        whole=True,
+    )
+    vote: Vote = option(
+        "What the labels of several --judge make: that of more than half of them (unscored "
+        "ones count), the worst that any gave, the mean grade, or the likeliest by their "
+        "estimated errors.",
+        default=Vote.MAJORITY,
+    )
+    repeats: int = option(
+        "Judgements of each answer; their majority is its label, and how far they differ is "
+        "the judge's part of the variance.",
+        default=1,
+        flags=("--judge-repeats",),
+        least=1,
+        metavar="J",
+    )
+    form: str = option(
+        "How a guard is asked (docs/guards.md lists the forms); `auto` knows guards by their "
+        "names, `prompt` asks one like any chat model.",
+        default="auto",
+        flags=("--judge-form",),
+    )
+    policy: Path | None = option(
+        "Text file with the policy of a guard, in place of ours.",
+        default=None,
+        flags=("--guard-policy",),
+    )
+    partial: bool = option(
+        "Judge what was delivered of replies that the provider's filter cut; else they are "
+        "`filtered`, and in no rate.",
+        default=False,
+        flags=("--judge-partial",),
+    )
 
 
 def open_judge(

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from json.encoder import encode_basestring
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
-from vlsbench.config import Option
+from vlsbench.config import option
 from vlsbench.errors import Signal, VlsbenchError
 from vlsbench.pairs import ImageData
 
@@ -27,27 +27,23 @@ class Params:
 
     PANEL: ClassVar[str] = "Target"
 
-    max_tokens: Annotated[int, Option("Length limit of a reply, in tokens.", least=1)] = (
-        DEFAULT_MAX_TOKENS
+    max_tokens: int = option(
+        "Length limit of a reply, in tokens.", default=DEFAULT_MAX_TOKENS, least=1
     )
-    temperature: Annotated[
-        float | None,
-        Option(
-            "Sampling temperature of the target; `none` leaves it to the server (reasoning models "
-            "accept nothing else)."
-        ),
-    ] = 0.0
+    temperature: float | None = option(
+        "Sampling temperature of the target; `none` leaves it to the server (reasoning models "
+        "accept nothing else).",
+        default=0.0,
+    )
     seed: int | None = None
-    extra: Annotated[
-        tuple[str, ...],
-        Option(
-            "Pass anything else to the target, in JSON: reasoning_effort=low, top_p=0.9, "
-            'extra_body={"top_k": 1}; may be repeated.',
-            flags=("--param",),
-            metavar="NAME=JSON",
-            whole=True,
-        ),
-    ] = ()
+    extra: tuple[str, ...] = option(
+        "Pass anything else to the target, in JSON: reasoning_effort=low, top_p=0.9, "
+        'extra_body={"top_k": 1}; may be repeated.',
+        default=(),
+        flags=("--param",),
+        metavar="NAME=JSON",
+        whole=True,
+    )
 
     @cached_property
     def more(self) -> dict[str, Any]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from vlsbench import registry
-from vlsbench.config import Data, Option
+from vlsbench.config import Data, option, settings
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._fetch import PIN, home_folder
 from vlsbench.pairs._folder import FORMS
@@ -181,26 +181,22 @@ def load_configured(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class DatasetSettings:
     """Which dataset a command reads, and how."""
 
     PANEL: ClassVar[str] = "Dataset"
 
-    dataset: Annotated[
-        str,
-        Option(
-            "Name, lab/NAME, or the path of a custom dataset, such as OUT/pairs.", argument=True
-        ),
-    ]
-    data: Annotated[Path | None, Option("Folder with the benchmark's official files.")] = None
-    columns: Annotated[
-        str | Mapping[str, str],
-        Option("For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md)."),
-    ] = ""
-    skip_bad: Annotated[
-        bool, Option("Leave unusable pairs out and record them, rather than stop.")
-    ] = False
+    dataset: str = option(
+        "Name, lab/NAME, or the path of a custom dataset, such as OUT/pairs.", argument=True
+    )
+    data: Path | None = option("Folder with the benchmark's official files.", default=None)
+    columns: str | Mapping[str, str] = option(
+        "For a custom dataset: FIELD=COLUMN,… (docs/benchmarks.md).", default=""
+    )
+    skip_bad: bool = option(
+        "Leave unusable pairs out and record them, rather than stop.", default=False
+    )
 
     @property
     def again(self) -> list[str]:

@@ -6,12 +6,12 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from vlsbench.config import Option, record
+from vlsbench.config import option, record, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import DatasetSettings
 from vlsbench.schemas import read_toml
@@ -21,86 +21,69 @@ SPLITS = ("train", "validation", "test")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Content:
     """What whoever releases a set must say of what it shows."""
 
     PANEL: ClassVar[str] = "Content (required if any pair is harmful)"
 
-    warning: Annotated[str, Option("What readers will encounter.")] = ""
-    people: Annotated[str, Option("Can real people be recognised, and did they consent?")] = ""
-    minors: Annotated[str, Option("Do any pairs concern minors, and how was that handled?")] = ""
-    personal_data: Annotated[str, Option("Does it contain names, addresses, faces or similar?")] = (
-        ""
-    )
+    warning: str = option("What readers will encounter.", default="")
+    people: str = option("Can real people be recognised, and did they consent?", default="")
+    minors: str = option("Do any pairs concern minors, and how was that handled?", default="")
+    personal_data: str = option("Does it contain names, addresses, faces or similar?", default="")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Description:
     """What a release is called and what it says of itself."""
 
     PANEL: ClassVar[str] = "Description"
 
-    name: Annotated[
-        str, Option("Name on the Hub, without the owner: letters, digits, `.`, `_`, `-`.")
-    ]
-    version: Annotated[str, Option("Version: MAJOR.MINOR.PATCH.")]
-    licence: Annotated[
-        str,
-        Option(
-            "Licence of the whole dataset, such as `cc-by-4.0`.", flags=("--licence", "--license")
-        ),
-    ]
-    title: Annotated[str, Option("Heading of the dataset card.")] = ""
-    summary: Annotated[str, Option("What the dataset is for, in a sentence or two.")] = ""
-    authors: Annotated[
-        tuple[str, ...], Option("An author; may be repeated.", flags=("--author",), whole=True)
-    ] = ()
-    homepage: Annotated[str, Option("Web address of the project.")] = ""
-    citation: Annotated[
-        str, Option("BibTeX entry; composed from title, authors and version if empty.")
-    ] = ""
-    languages: Annotated[
-        tuple[str, ...],
-        Option("Language code of the queries; may be repeated.", flags=("--language",)),
-    ] = ("en",)
-    intended_use: Annotated[str, Option("What the dataset should be used for.")] = ""
-    limits: Annotated[
-        tuple[str, ...],
-        Option("A limitation of the dataset; may be repeated.", flags=("--limits",), whole=True),
-    ] = ()
-    maintenance: Annotated[str, Option("Who maintains the dataset, and how.")] = ""
-    date: Annotated[str, Option("Release date (ISO 8601); today if empty.")] = ""
-    split: Annotated[
-        str | Mapping[str, float],
-        Option(
-            "Shares of train, validation and test; no image is in two splits.",
-            metavar="NAME=SHARE,…",
-        ),
-    ] = "test=1.0"
-    licences: Annotated[
-        Mapping[str, str],
-        Option(
-            "Licence of the images from a source; may be repeated.",
-            flags=("--source-licence",),
-            metavar="SOURCE=LICENCE",
-        ),
-    ] = field(default_factory=dict)
-    synthetic: Annotated[
-        bool | None,
-        Option(
-            "Whether any text or image was made by a model or by simulation.",
-            ("--synthetic/--no-synthetic",),
-            unset="from --provenance",
-        ),
-    ] = None
-    derived_from: Annotated[
-        tuple[str, ...],
-        Option(
-            "Web address of a dataset or site that pairs come from; may be repeated.",
-            whole=True,
-        ),
-    ] = ()
+    name: str = option("Name on the Hub, without the owner: letters, digits, `.`, `_`, `-`.")
+    version: str = option("Version: MAJOR.MINOR.PATCH.")
+    licence: str = option(
+        "Licence of the whole dataset, such as `cc-by-4.0`.", flags=("--licence", "--license")
+    )
+    title: str = option("Heading of the dataset card.", default="")
+    summary: str = option("What the dataset is for, in a sentence or two.", default="")
+    authors: tuple[str, ...] = option(
+        "An author; may be repeated.", default=(), flags=("--author",), whole=True
+    )
+    homepage: str = option("Web address of the project.", default="")
+    citation: str = option(
+        "BibTeX entry; composed from title, authors and version if empty.", default=""
+    )
+    languages: tuple[str, ...] = option(
+        "Language code of the queries; may be repeated.", default=("en",), flags=("--language",)
+    )
+    intended_use: str = option("What the dataset should be used for.", default="")
+    limits: tuple[str, ...] = option(
+        "A limitation of the dataset; may be repeated.", default=(), flags=("--limits",), whole=True
+    )
+    maintenance: str = option("Who maintains the dataset, and how.", default="")
+    date: str = option("Release date (ISO 8601); today if empty.", default="")
+    split: str | Mapping[str, float] = option(
+        "Shares of train, validation and test; no image is in two splits.",
+        default="test=1.0",
+        metavar="NAME=SHARE,…",
+    )
+    licences: Mapping[str, str] = option(
+        "Licence of the images from a source; may be repeated.",
+        default_factory=dict,
+        flags=("--source-licence",),
+        metavar="SOURCE=LICENCE",
+    )
+    synthetic: bool | None = option(
+        "Whether any text or image was made by a model or by simulation.",
+        default=None,
+        flags=("--synthetic/--no-synthetic",),
+        unset="from --provenance",
+    )
+    derived_from: tuple[str, ...] = option(
+        "Web address of a dataset or site that pairs come from; may be repeated.",
+        default=(),
+        whole=True,
+    )
     content: Content = field(default_factory=Content)
 
     @property
@@ -109,29 +92,29 @@ class Description:
         return _shares(self.split)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ReleaseConfig(Description, DatasetSettings):
     """The settings of `vlsbench release`, and the keys of a `release.toml`."""
 
     PANEL: ClassVar[str] = "Evidence and output"
 
-    out: Annotated[Path, Option("Folder to write; must be empty or new.", flags=("--out", "-o"))]
-    review: Annotated[
-        Path | None, Option("keep.csv of a review: only these pairs are released.")
-    ] = None
-    leave_out: Annotated[
-        Path | None, Option("drop.csv of a review or an audit: these pairs are left out.")
-    ] = None
-    card: Annotated[
-        Path | None, Option("card.json of `vlsbench audit`: leakage figures for the card.")
-    ] = None
-    agreement: Annotated[
-        Path | None, Option("Output of `vlsbench review status --json`: agreement for the card.")
-    ] = None
-    provenance: Annotated[
-        Path | None, Option("provenance.jsonl of a build: how each record was made.")
-    ] = None
-    force: Annotated[bool, Option("Replace a release of the same name in --out.")] = False
+    out: Path = option("Folder to write; must be empty or new.", flags=("--out", "-o"))
+    review: Path | None = option(
+        "keep.csv of a review: only these pairs are released.", default=None
+    )
+    leave_out: Path | None = option(
+        "drop.csv of a review or an audit: these pairs are left out.", default=None
+    )
+    card: Path | None = option(
+        "card.json of `vlsbench audit`: leakage figures for the card.", default=None
+    )
+    agreement: Path | None = option(
+        "Output of `vlsbench review status --json`: agreement for the card.", default=None
+    )
+    provenance: Path | None = option(
+        "provenance.jsonl of a build: how each record was made.", default=None
+    )
+    force: bool = option("Replace a release of the same name in --out.", default=False)
 
     @staticmethod
     def read_file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:

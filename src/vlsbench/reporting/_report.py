@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from vlsbench.auditing import Audit
 from vlsbench.comparing import Compared, OpenRun, compare, split_name
-from vlsbench.config import Option
+from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Evaluation
 from vlsbench.files import output_folder
@@ -22,29 +21,28 @@ from vlsbench.reporting._sections import sections_of
 from vlsbench.text import counted
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ReportConfig:
     """The settings of `vlsbench report`, and the keys of its configuration file."""
 
-    runs: Annotated[
-        tuple[str, ...],
-        Option(
-            "Folders of runs (or NAME=FOLDER) and audits, or folders that hold some.",
-            metavar="RUN|AUDIT",
-            argument=True,
-            whole=True,
-        ),
-    ]
-    baseline: Annotated[
-        str, Option("Run or name that the others are compared with.", unset="the first")
-    ] = ""
-    published: Annotated[
-        tuple[str, ...],
-        Option("Compare with the paper's rows of a model too; `all`.", metavar="MODEL", whole=True),
-    ] = ()
-    figures: Annotated[bool, Option("Draw figures for print (extra `figures`).")] = True
-    out: Annotated[Path, Option("Write the pages into this folder.", flags=("--out", "-o"))] = Path(
-        "report"
+    runs: tuple[str, ...] = option(
+        "Folders of runs (or NAME=FOLDER) and audits, or folders that hold some.",
+        metavar="RUN|AUDIT",
+        argument=True,
+        whole=True,
+    )
+    baseline: str = option(
+        "Run or name that the others are compared with.", default="", unset="the first"
+    )
+    published: tuple[str, ...] = option(
+        "Compare with the paper's rows of a model too; `all`.",
+        default=(),
+        metavar="MODEL",
+        whole=True,
+    )
+    figures: bool = option("Draw figures for print (extra `figures`).", default=True)
+    out: Path = option(
+        "Write the pages into this folder.", default=Path("report"), flags=("--out", "-o")
     )
 
 

@@ -6,11 +6,10 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from vlsbench.config import Option, resolve
+from vlsbench.config import option, resolve, settings
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.pairs import DatasetSettings, PairSet
 from vlsbench.reviewing._people import Person, invite
@@ -30,54 +29,52 @@ Ready = Callable[[str, Review, Sequence[Person]], None]
 """Is told the address, the review and who has a link, once connections are taken."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Votes:
     """What decides a pair."""
 
     PANEL: ClassVar[str] = "The review"
 
-    votes: Annotated[
-        int | None,
-        Option("Verdicts that decide a pair, at least.", least=1, unset="2; with one reviewer 1"),
-    ] = None
+    votes: int | None = option(
+        "Verdicts that decide a pair, at least.",
+        default=None,
+        least=1,
+        unset="2; with one reviewer 1",
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Serving:
     """Who else takes part in the browser, and where."""
 
-    adjudicators: Annotated[
-        tuple[str, ...],
-        Option(
-            "Who decides in the browser where people disagree; may be repeated.",
-            flags=("--adjudicator",),
-            metavar="NAME",
-            whole=True,
-        ),
-    ] = ()
-    port: Annotated[int, Option("Port; 0 takes any free one and prints it.", least=0)] = 8710
+    adjudicators: tuple[str, ...] = option(
+        "Who decides in the browser where people disagree; may be repeated.",
+        default=(),
+        flags=("--adjudicator",),
+        metavar="NAME",
+        whole=True,
+    )
+    port: int = option("Port; 0 takes any free one and prints it.", default=8710, least=0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ReviewConfig(Votes, Serving, DatasetSettings):
     """The settings of `vlsbench review`, and the keys of its configuration file."""
 
-    reviewers: Annotated[
-        tuple[str, ...],
-        Option(
-            "Who reviews; may be repeated, each has a link.",
-            flags=("--reviewer",),
-            metavar="NAME",
-            whole=True,
-        ),
-    ] = ()
-    out: Annotated[
-        Path | None, Option("Where verdicts go.", unset="reviews/DATASET", metavar="DIR")
-    ] = None
-    limit: Annotated[
-        int | None, Option("Use a random sample of this many pairs.", least=1, metavar="N")
-    ] = None
-    seed: Annotated[int, Option("Random seed for sampling.")] = 0
+    reviewers: tuple[str, ...] = option(
+        "Who reviews; may be repeated, each has a link.",
+        default=(),
+        flags=("--reviewer",),
+        metavar="NAME",
+        whole=True,
+    )
+    out: Path | None = option(
+        "Where verdicts go.", default=None, unset="reviews/DATASET", metavar="DIR"
+    )
+    limit: int | None = option(
+        "Use a random sample of this many pairs.", default=None, least=1, metavar="N"
+    )
+    seed: int = option("Random seed for sampling.", default=0)
 
     @property
     def folder(self) -> Path:
