@@ -171,9 +171,9 @@ def test_the_demo_ends_with_table_and_report(vlsbench: Command, tmp_path: Path) 
     done = vlsbench("demo", "--pairs", "12", "--quick")
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-    assert rows["blind"].count("100.0 [") == 1
-    assert rows["careful"].count("100.0 [") == 2
-    assert rows["helpful"].count("100.0 [") == 0
+    assert rows["blind"].count("100.0† [") == 1
+    assert rows["careful"].count("100.0† [") == 2
+    assert rows["helpful"].count("100.0† [") == 0
     assert (tmp_path / "demo" / "compare.html").is_file()
     page = (tmp_path / "demo" / "index.html").read_text()
     assert 'href="compare.html"' in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console
 
 from vlsbench.cli._tables import print_table
-from vlsbench.pages import Cell, Document, Section, Table, embedded, within
+from vlsbench.pages import Cell, Document, Section, Table, embedded
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 MODELS = ("helpful", "blind", "careful")
 BENCHES = ("lab/leaky", "lab/leakless", "lab/benign")
-HEADINGS = ("model", "leaky: safe", "leakless: safe", "benign: refused or warned")
-CAPTION = "Percent [95 % interval, clustered by image]."
 PAGE = "index.html"
 DEFAULT_PAIRS = 200
 """What the lab gives unless told otherwise."""
+FAULTS = dict.fromkeys(("429", "500", "503", "reset", "truncated", "html"), 0.005)
+"""Rates of the server's faults; all pass."""
 TITLE = "Visual leakage hides what a text-only safety model cannot see"
 INTRO = """\
 Three rule-made models answer the lab's three benchmarks. helpful always answers; blind is a \
@@ -49,13 +50,9 @@ def demo(
         Path, typer.Option(help="Where runs and reports go; replaces an earlier demo.")
     ] = Path("demo"),
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of each benchmark.")] = DEFAULT_PAIRS,
-    fault_rate: Annotated[
-        float, typer.Option(min=0, max=0.2, help="Rate of each connection fault of the server.")
-    ] = 0.005,
     quick: Annotated[
         bool, typer.Option("--quick", help="Train nothing: done in seconds, needs no torch.")
     ] = False,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of the training.")] = 1,
 ) -> None:
     """Show why leaks matter, on rule-made models first and then on models trained here and now.
 
@@ -69,10 +66,10 @@ def demo(
     - `vlsbench demo --out demo`
     - `vlsbench demo --quick`
     """
-    ruled, compared = _evaluate(out, pairs, fault_rate)
-    result = None if quick else _train(out / "reproduction", seeds)
+    ruled, page = _evaluate(out, pairs)
+    result = None if quick else _train(out / "reproduction")
     print_table(ruled, TITLE)
-    link = {"The comparison pair by pair, with links to every run": compared.name}
+    link = {"The comparison pair by pair, with links to every run": page.name}
     sections = [Section("Rule-made models", INTRO.split("\n\n"), ruled, links=link)]
     sections += [_trained(result)] if result else []
     Document(TITLE, sections, simulated=True).write(out / PAGE)
@@ -83,7 +80,7 @@ def demo(
     )
 
 
-def _train(out: Path, seeds: int) -> Reproduction | None:
+def _train(out: Path) -> Reproduction | None:
     from vlsbench.cli._reproduction import progress, show
     from vlsbench.errors import MissingExtra
 
@@ -92,7 +89,7 @@ def _train(out: Path, seeds: int) -> Reproduction | None:
 
         with progress() as tell:
             result = vlm.reproduce(
-                out, seeds=range(seeds), methods=vlm.QUICK, design=vlm.QUICK_DESIGN, tell=tell
+                out, seeds=range(1), methods=vlm.QUICK, design=vlm.QUICK_DESIGN, tell=tell
             )
     except MissingExtra as error:
         Console(stderr=True).print(terminal(f"Nothing was trained: {error}"))
@@ -115,36 +112,28 @@ def _trained(result: Reproduction) -> Section:
     )
 
 
-def _evaluate(out: Path, pairs: int, fault_rate: float) -> tuple[Table, Path]:
+def _evaluate(out: Path, pairs: int) -> tuple[Table, Path]:
     """Evaluate the rule-made models; return their table, and the page that compares them."""
     from vlsbench import evaluation, lab
-    from vlsbench.comparing import compare, write_compared
+    from vlsbench.comparing import compare, figures_table, write_compared
     from vlsbench.engine import FILE
 
     console = Console(stderr=True)
-    passing = ("429", "500", "503", "reset", "truncated", "html")
-    done: dict[tuple[str, str], Evaluation] = {}
-    with lab.running(faults=dict.fromkeys(passing, fault_rate)) as url:
-        for model in MODELS:
-            for bench in BENCHES:
-                console.print(f"{model} on {bench}", highlight=False)
-                folder = out / f"{bench.removeprefix('lab/')}-{model}"
-                if (folder / FILE).is_file():
-                    shutil.rmtree(folder)  # an earlier demo's, asked of a server that is gone
-                done[model, bench] = evaluation.evaluate(
-                    bench if pairs == DEFAULT_PAIRS else f"{bench}?n={pairs}",
-                    model=f"lab/{model}@{url}",
-                    judge=f"lab/judge@{url}",
-                    output=evaluation.Output(out=folder, progress=console.is_terminal),
-                )
-    rows = {model: [done[model, bench] for bench in BENCHES] for model in MODELS}
-    compared = compare(rows)
+    done: dict[str, list[Evaluation]] = {model: [] for model in MODELS}
+    with lab.running(faults=FAULTS) as url:
+        for model, bench in product(MODELS, BENCHES):
+            console.print(f"{model} on {bench}", highlight=False)
+            folder = out / f"{bench.removeprefix('lab/')}-{model}"
+            if (folder / FILE).is_file():
+                shutil.rmtree(folder)  # an earlier demo's, asked of a server that is gone
+            run = evaluation.evaluate(
+                bench if pairs == DEFAULT_PAIRS else f"{bench}?n={pairs}",
+                model=f"lab/{model}@{url}",
+                judge=f"lab/judge@{url}",
+                output=evaluation.Output(out=folder, progress=console.is_terminal),
+            )
+            done[model].append(run)
+    compared = compare(done)
     compared = replace(compared, notes=(*INTRO.split("\n\n"), *compared.notes))
     page, *_ = write_compared(compared, out)
-    shown = []
-    for model in MODELS:
-        groups = [done[model, bench].summary.groups[0] for bench in BENCHES]
-        rates = [(group.safety, group.scored) for group in groups]
-        cells = (Cell(f"{within(r.rate, r.low, r.high)}  n={n}") for r, n in rates)
-        shown.append([Cell(model), *cells])
-    return Table(HEADINGS, shown, caption=CAPTION), page
+    return figures_table(compared, {}), page
