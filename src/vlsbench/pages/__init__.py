@@ -15,11 +15,9 @@ from vlsbench.pages._figures import drawing as drawing
 from vlsbench.pages._figures import embedded as embedded
 from vlsbench.pages._figures import label as label
 from vlsbench.pages._figures import lacking_figures as lacking_figures
-from vlsbench.pages._page import clean as clean
-from vlsbench.pages._page import count as count
 from vlsbench.pages._page import framed as framed
+from vlsbench.pages._page import html_templates as html_templates
 from vlsbench.pages._page import interval as interval
-from vlsbench.pages._page import moment as moment
 from vlsbench.pages._page import percent as percent
 from vlsbench.pages._page import two as two
 from vlsbench.pages._page import within as within

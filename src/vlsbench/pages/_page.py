@@ -19,7 +19,7 @@ from vlsbench.files import whole_file
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import BaseLoader, Environment
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
@@ -108,18 +108,25 @@ def paper_url(paper: str) -> str:
     return paper if paper.startswith("https://") else ""
 
 
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
+def html_templates(loader: BaseLoader) -> Environment:
+    """Open templates of HTML or XML whose data stays text, and is never left undefined."""
+    from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(
-        loader=FunctionLoader(_asset),
+    return Environment(
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         finalize=clean,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import FunctionLoader
+
+    environment = html_templates(FunctionLoader(_asset))
     environment.filters |= {
         "percent": percent,
         "interval": interval,

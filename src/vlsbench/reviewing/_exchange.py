@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import PackageLoader
 
 from vlsbench.calibrating import LabelStudioAnnotation
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.files import output_folder, whole_file, write_csv, write_jsonl, write_text
+from vlsbench.pages import html_templates
 from vlsbench.pairs import DROP_COLUMNS, ImageError, Pair
 from vlsbench.reviewing._decide import Fate
 from vlsbench.reviewing._review import Review
@@ -125,9 +126,8 @@ def _row(bench: str, person: str, verdict: PersonVerdict) -> dict[str, Any]:
 
 def labelling_config() -> str:
     """Return the labelling interface that goes with the tasks, as XML for Label Studio."""
-    loader = PackageLoader("vlsbench.reviewing")
-    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template(CONFIG).render(answers=list(Answer), codes=CODES) + "\n"
+    template = html_templates(PackageLoader("vlsbench.reviewing")).get_template(CONFIG)
+    return template.render(answers=list(Answer), codes=CODES) + "\n"
 
 
 class Tasks(NamedTuple):

@@ -10,16 +10,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import PackageLoader
 from starlette.middleware.base import RequestResponseEndpoint
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.pages import html_templates
 from vlsbench.pairs import ImageData, ImageError, decode, encode
 from vlsbench.reviewing._labelling import Labelling
 from vlsbench.reviewing._people import Person, find
 from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._store import StoreError
 from vlsbench.reviewing._verdicts import CODES, MAX_COMMENT, Answer, Question, Role, Said, Step
+from vlsbench.text import storable
 
 VEIL_SIDE = 5
 """Pixels of the longer side of a veiled image: colours, no content."""
@@ -85,7 +87,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return PlainTextResponse(f"{error.detail}\n", error.status_code)
     status = 507 if isinstance(error, StoreError) else 422
-    return PlainTextResponse(f"{_clean(str(error))}\n", status)
+    return PlainTextResponse(f"{storable(str(error))}\n", status)
 
 
 def _refusal(request: Request, port: int) -> PlainTextResponse | None:
@@ -162,19 +164,7 @@ Form = Annotated[_Fields, Depends(_form)]
 # What they see.
 
 
-def _clean(value: Any) -> Any:
-    """Make text writable: half surrogates, legal in JSON, have no UTF-8 form."""
-    return value.encode("utf-8", "replace").decode() if type(value) is str else value
-
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("vlsbench.reviewing"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    finalize=_clean,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = html_templates(PackageLoader("vlsbench.reviewing"))
 _TEMPLATES.globals |= {"CODES": CODES, "MAX_COMMENT": MAX_COMMENT, "BREAK_EVERY": BREAK_EVERY}
 
 
@@ -234,7 +224,7 @@ def answer(desk: Served, person: Judge, fields: Form, request: Request) -> Respo
         answers = {q: Answer(_one(fields, q)) for q in Question if q in fields}
     except ValueError:
         raise HTTPException(400, "no such answer") from None
-    comment = _clean(_one(fields, "comment").replace("\r\n", "\n").strip())
+    comment = storable(_one(fields, "comment").replace("\r\n", "\n").strip())
     said = Said(answers, tuple(fields.get("codes", ())), comment)
     recorded = desk.review.answer(person.name, person.role, number, step, said)
     # Whoever has just looked at the image has asked for it.
