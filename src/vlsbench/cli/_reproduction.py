@@ -17,7 +17,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from vlsbench.cli._print import Listing
+from vlsbench.cli._print import say
+from vlsbench.cli._tables import print_table
+from vlsbench.pages import Section, Table, cells
 
 if TYPE_CHECKING:
     from vlsbench.lab.vlm import Reproduction
@@ -46,17 +48,21 @@ def progress(*, shown: bool = True) -> Iterator[Callable[[str, float, float], No
         )
 
 
-def show(result: Reproduction) -> None:
-    """Print the table, the differences and where the files are."""
-    from vlsbench.lab.vlm import HEADINGS, HELD_OUT, note, rows_of, say
+def findings(result: Reproduction) -> Section:
+    """Return the table and the differences on held-out cells, for a page and a terminal."""
+    from vlsbench.lab import vlm
 
-    title = "What rows with and without images teach"
-    table = Listing(HEADINGS[:1], HEADINGS[1:SHOWN], title)
-    for row in rows_of(result.lines):
-        table.line(*(cell.strip("*") for cell in row[:SHOWN]))
-    Console().print(table)
-    typer.echo(note(len(result.seeds)))
-    for difference in result.differences:
-        if difference.stratum == HELD_OUT:
-            typer.echo(f"{say(difference)}.")
+    rows = [cells(*(cell.strip("*") for cell in row)) for row in vlm.rows_of(result.lines)]
+    said = [f"{vlm.say(one)}." for one in result.differences if one.stratum == vlm.HELD_OUT]
+    texts = [vlm.note(len(result.seeds)), *said]
+    return Section("What rows with and without images teach", texts, Table(vlm.HEADINGS, rows))
+
+
+def show(result: Reproduction) -> None:
+    """Print the table's first columns, the differences and where the files are."""
+    found = findings(result)
+    if table := found.table:
+        columns = Table(table.names[:SHOWN], [row[:SHOWN] for row in table.rows])
+        print_table(columns, found.title)
+    say(*found.texts)
     typer.echo(f"Files: {', '.join(str(path) for path in result.files)}")

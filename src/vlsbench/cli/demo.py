@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from vlsbench.cli._tables import print_table
-from vlsbench.pages import Cell, Document, Section, Table, embedded
+from vlsbench.pages import Document, Section, Table, embedded
 from vlsbench.text import terminal
 
 if TYPE_CHECKING:
@@ -99,17 +99,12 @@ def _train(out: Path) -> Reproduction | None:
 
 
 def _trained(result: Reproduction) -> Section:
-    from vlsbench.lab import vlm
+    from vlsbench.cli._reproduction import findings
 
-    held_out = [one for one in result.differences if one.stratum == vlm.HELD_OUT]
-    rows = [[Cell(cell.strip("*")) for cell in row] for row in vlm.rows_of(result.lines)]
+    found = findings(result)
     (image,) = (path for path in result.files if path.suffix == ".svg")
-    return Section(
-        "Trained models",
-        [TRAINED, vlm.note(len(result.seeds)), *(f"{vlm.say(one)}." for one in held_out)],
-        Table(vlm.HEADINGS, rows),
-        figure=embedded(image),
-    )
+    texts = [TRAINED, *found.texts]
+    return replace(found, title="Trained models", texts=texts, figure=embedded(image))
 
 
 def _evaluate(out: Path, pairs: int) -> tuple[Table, Path]:

@@ -102,22 +102,18 @@ def _print_release(made: Release, out: Path) -> None:
     console.print(table)
     for reason, count in made.left_out.items():
         say(f"left out: {count:,} {reason}", console=console)
-    cautions = (
-        (
-            made.statistics.located,
-            f"{counted(made.statistics.located, 'image')} with the place where it was taken (EXIF)",
-        ),
-        (made.leakage is None, "no leakage card: the dataset card says so"),
-        (made.agreement is None, "no agreement: the dataset card says so"),
-        (
-            made.synthetic is None,
-            "Croissant lacks a field that dataset tracks require: give --synthetic or "
-            "--no-synthetic",
-        ),
-        (made.simulated, "Simulated pairs: the card says so."),
-    )
-    say(*(said for holds, said in cautions if holds), style="yellow", console=console)
+    located = counted(made.statistics.located, "image")
+    cautions = {
+        f"{located} with the place where it was taken (EXIF)": made.statistics.located,
+        "no leakage card: the dataset card says so": made.leakage is None,
+        "no agreement: the dataset card says so": made.agreement is None,
+        "Croissant lacks a field that dataset tracks require: give --synthetic or "
+        "--no-synthetic": made.synthetic is None,
+        "Simulated pairs: the card says so.": made.simulated,
+    }
+    said = (caution for caution, holds in cautions.items() if holds)
+    say(*said, style="yellow", console=console)
     if made.gated:
-        said = "Switch gated access on at the Hub before the set is public."
-        say(said, style="bold", console=console)
+        gate = "Switch gated access on at the Hub before the set is public."
+        say(gate, style="bold", console=console)
     say(f"Next: vlsbench release verify {out}", style="dim", console=console)
