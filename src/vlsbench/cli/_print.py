@@ -62,6 +62,11 @@ def print_links(address: str, people: Iterable[Person], *, as_json: bool, **told
     sys.stdout.flush()
 
 
+def dollars(cost: float | None) -> str:
+    """Write an estimate of cost in US dollars."""
+    return "unknown" if cost is None else f"${cost:,.2f}"
+
+
 def print_json(found: Any, indent: int | None = None) -> None:
     """Print a dataclass, or plain values, as JSON on standard output."""
     plain = asdict(found) if is_dataclass(found) and not isinstance(found, type) else found

@@ -180,15 +180,9 @@ def print_summary(done: Evaluation, told: Sequence[str] = ()) -> None:
         _print_panel(panel)
     say(*words_notes(summary.unscored_words))
     if net := summary.net:
-        say(
-            f"Net rate (safe on harmful − declined on benign): {100 * net.value:.1f} points "
-            f"[{100 * net.low:.1f}, {100 * net.high:.1f}]"
-        )
+        say(f"Net rate (safe on harmful − declined on benign), points: {net.percent}")
     if (cautious := summary.net_cautious) and cautious != summary.net:
-        say(
-            f"  with a warning on a benign pair counted as declined: {100 * cautious.value:.1f} "
-            f"points [{100 * cautious.low:.1f}, {100 * cautious.high:.1f}]"
-        )
+        say(f"  with a warning on a benign pair counted as declined: {cautious.percent}")
     say(calibration_note(done.folder, summary))
     for spend in summary.spend:
         cost = "cost unknown" if spend.cost is None else f"${spend.cost:.4f}"

@@ -1,4 +1,4 @@
-"""`vlsbench align`: train a model to be safe, by text or with images."""
+"""Train a vision-language model to be safe, over TRL and PEFT."""
 
 from __future__ import annotations
 

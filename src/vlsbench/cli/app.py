@@ -7,6 +7,7 @@ import gc
 import sys
 import warnings
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,38 +16,23 @@ from typer.core import TyperCommand, TyperGroup
 from vlsbench import __version__
 from vlsbench.errors import EXIT_ERROR, EXIT_INTERRUPTED, VlsbenchError
 
-COMMANDS = {
-    "eval": "Run a model over a benchmark and judge its replies.",
-    "judge": "Judge a run's replies again, by another judge or rubric; the target is not asked.",
-    "audit": "Measure how much of the images' risk the texts of a benchmark tell.",
-    "guard": "Evaluate a guard model: what it detects, what it alarms at, what it misses.",
-    "build": "Make a benchmark: from risk sub-categories or images to leak-free pairs.",
-    "align": "Train a vision-language model to be safe, over TRL and PEFT.",
-    "compare": "Compare runs on the same pairs: differences with intervals, tests, and one table "
-    "of all.",
-    "leaderboard": "Rank models by their runs of one benchmark.",
-    "report": "Put runs and audits on one page, with figures for print.",
-    "calibrate": "Check a run's judge by people's labels, and correct its rates.",
-    "judge-card": "Show what a judge does on cases whose truth is known.",
-    "demo": "Show why leaks matter, on rule-made models first and then on models trained here and "
-    "now.",
-    "bench": "List, show, fetch and add benchmarks.",
-    "lab": "The closed-world lab: benchmarks, models, a server and an experiment, with known "
-    "truth.",
-    "release": "Publish a dataset: `vlsbench release DATASET` is short for `release write`.",
-    "runs": "List, show, compare and verify runs and builds.",
-    "review": "People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
-    "plan-size": "Say how many pairs, images and human labels a question needs.",
-    "doctor": "Say what will work here: extras, programs, keys, disk; of a model given, what it "
-    "can do.",
-    "plugins": "List what is registered: benchmarks, models, judges and more, with where each "
-    "comes from.",
-}
-"""Name → the sentence that its own help begins with, in the order of `vlsbench --help`.
+COMMANDS = (
+    *("eval", "judge", "audit", "guard", "build", "align", "compare", "leaderboard", "report"),
+    *("calibrate", "judge-card", "demo", "bench", "lab", "release", "runs", "review", "plan-size"),
+    *("doctor", "plugins"),
+)
+"""In the order of `vlsbench --help`.
 
 A command is imported when it is used, not when it is listed: from the module of its name, where it
-is a `typer.Typer` called `app`, or a function of that name.
+is a `typer.Typer` called `app`, or a function of that name. The module's docstring is its help in
+the list, which its own help begins with.
 """
+
+
+def _said(name: str) -> str:
+    """Return the docstring of a command's module, which is not imported for it."""
+    source = Path(__file__).with_name(f"{name.replace('-', '_')}.py").read_text("utf-8")
+    return source.removeprefix('"""').partition('"""')[0]
 
 
 class _Commands(TyperGroup):
@@ -54,8 +40,8 @@ class _Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        for name, said in COMMANDS.items():
-            self.add_command(TyperCommand(name, help=said))
+        for name in COMMANDS:
+            self.add_command(TyperCommand(name, help=_said(name)))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
@@ -96,7 +82,7 @@ def _load(name: str) -> Any:
     module = import_module(f"vlsbench.cli.{attribute}")
     root = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
     if group := getattr(module, "app", None):
-        root.add_typer(group, name=name)
+        root.add_typer(group, name=name, help=_said(name))
     else:
         root.command(name)(getattr(module, attribute))
     return typer.main.get_group(root).commands[name]

@@ -1,4 +1,4 @@
-"""`vlsbench audit`: how much of the images' risk the texts of a benchmark tell."""
+"""Measure how much of the images' risk the texts of a benchmark tell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from vlsbench.auditing import AuditConfig, total_cost
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
-from vlsbench.cli._print import Listing, print_json, prose, say
+from vlsbench.cli._print import Listing, dollars, print_json, prose, say
 from vlsbench.cli._tables import print_against, print_leaderboard
 from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.text import counted
@@ -132,9 +132,6 @@ def _open(config: AuditConfig) -> PairSet:
 def _print_expenses(bench: str, found: Sequence[tuple[Measure, Expense]]) -> None:
     title = f"{bench}: what models are asked"
     table = Listing(("measure", "set", "part"), ("calls, at most", "cost, roughly"), title)
-
-    def dollars(cost: float | None) -> str:
-        return "unknown" if cost is None else f"${cost:,.2f}"
 
     for measure, one in found:
         cells = ("–", "not run") if one.missing else (one.calls, dollars(one.cost))

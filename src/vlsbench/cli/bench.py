@@ -1,4 +1,4 @@
-"""`vlsbench bench`: which benchmarks there are, what they hold, and how to get them."""
+"""List, show, fetch and add benchmarks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from vlsbench.pairs import (
 )
 from vlsbench.text import counted
 
-app = typer.Typer(help="List, show, fetch and add benchmarks.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 BAD_ROWS_SHOWN = 20
 DECLARED = (

@@ -1,4 +1,4 @@
-"""`vlsbench build`: make a benchmark by a recipe."""
+"""Make a benchmark: from risk sub-categories or images to leak-free pairs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from vlsbench.building import BuildConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped, need_scored
-from vlsbench.cli._print import Listing, print_json, prose, say
+from vlsbench.cli._print import Listing, dollars, print_json, prose, say
 from vlsbench.config import values_of
 from vlsbench.errors import EXIT_ERROR
 from vlsbench.text import counted
@@ -78,10 +78,6 @@ def _plan(config: BuildConfig, as_json: bool) -> None:
         raise typer.Exit(EXIT_ERROR)
 
 
-def _dollars(cost: float | None) -> str:
-    return "unknown" if cost is None else f"${cost:,.2f}"
-
-
 def _print_estimate(console: Console, recipe: Recipe, guess: BuildEstimate) -> None:
     say(
         f"{recipe.name}: {counted(len(recipe.taxonomy), 'sub-category')}, "
@@ -91,8 +87,8 @@ def _print_estimate(console: Console, recipe: Recipe, guess: BuildEstimate) -> N
     )
     table = Listing(("stage", "role", "model"), ("calls", "cost"))
     for row in guess.stages:
-        table.line(row.stage, row.role, row.model, row.calls, _dollars(row.cost))
-    table.line("all", "", "", guess.calls, _dollars(guess.cost), style="bold")
+        table.line(row.stage, row.role, row.model, row.calls, dollars(row.cost))
+    table.line("all", "", "", guess.calls, dollars(guess.cost), style="bold")
     console.print(table)
     console.print("calls and cost are estimates: how many records pass a filter is assumed")
 
@@ -117,7 +113,7 @@ def print_build(done: Build) -> None:
             f"of {rate.n:,} begun (95 %, clustered by element or image)"
         )
     costs = [row.cost for row in summary.spend]
-    spent = "cost unknown" if None in costs else _dollars(sum(cost or 0 for cost in costs))
+    spent = "cost unknown" if None in costs else dollars(sum(cost or 0 for cost in costs))
     say(f"{counted(sum(row.calls for row in summary.spend), 'call')}, {spent}")
     say(*summary.notes, style="yellow")
     console = prose(stderr=False)

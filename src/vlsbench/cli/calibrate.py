@@ -1,4 +1,4 @@
-"""`vlsbench calibrate`: people's labels of replies, and rates corrected by them."""
+"""Check a run's judge by people's labels, and correct its rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vlsbench compare`: what a method bought, pair by pair, beside abilities and published rows."""
+"""Compare runs on the same pairs: differences with intervals, tests, and one table of all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vlsbench demo`: the paper's point in three minutes, offline: evaluated, then trained."""
+"""Show why leaks matter, on rule-made models first and then on models trained here and now."""
 
 from __future__ import annotations
 

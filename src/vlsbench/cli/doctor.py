@@ -1,4 +1,4 @@
-"""`vlsbench doctor`: what will work here, and the remedy for what will not."""
+"""Say what will work here: extras, programs, keys, disk; of a model given, what it can do."""
 
 from __future__ import annotations
 

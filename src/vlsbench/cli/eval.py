@@ -1,4 +1,4 @@
-"""`vlsbench eval`: run a model over a benchmark and judge what it says."""
+"""Run a model over a benchmark and judge its replies."""
 
 from __future__ import annotations
 

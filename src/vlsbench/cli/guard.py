@@ -1,4 +1,4 @@
-"""`vlsbench guard`: what a guard model detects, what it alarms at, and what it misses."""
+"""Evaluate a guard model: what it detects, what it alarms at, what it misses."""
 
 from __future__ import annotations
 

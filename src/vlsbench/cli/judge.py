@@ -1,4 +1,4 @@
-"""`vlsbench judge`: a run's replies judged again, beside what they were judged as."""
+"""Judge a run's replies again, by another judge or rubric; the target is not asked."""
 
 from __future__ import annotations
 

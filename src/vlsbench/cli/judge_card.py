@@ -1,4 +1,4 @@
-"""`vlsbench judge-card`: what a judge does on cases whose truth is known."""
+"""Show what a judge does on cases whose truth is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vlsbench lab`: the closed world, offline."""
+"""The closed-world lab: benchmarks, models, a server and an experiment, with known truth."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ from vlsbench.cli._print import print_json
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import Setup
 
-app = typer.Typer(
-    help="The closed-world lab: benchmarks, models, a server and an experiment, with known truth.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

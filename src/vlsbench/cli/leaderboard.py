@@ -1,4 +1,4 @@
-"""`vlsbench leaderboard`: models by their safety."""
+"""Rank models by their runs of one benchmark."""
 
 from __future__ import annotations
 

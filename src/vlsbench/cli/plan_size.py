@@ -1,4 +1,4 @@
-"""`vlsbench plan-size`: how large a benchmark must be."""
+"""Say how many pairs, images and human labels a question needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vlsbench plugins`: what is registered, and by whom."""
+"""List what is registered: benchmarks, models, judges and more, with where each comes from."""
 
 from __future__ import annotations
 

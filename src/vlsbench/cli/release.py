@@ -1,4 +1,4 @@
-"""`vlsbench release`: write a set out for others, and check what was written."""
+"""Publish a dataset: `vlsbench release DATASET` is short for `release write`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,7 @@ from vlsbench.text import counted
 if TYPE_CHECKING:
     from vlsbench.releasing import Release
 
-app = typer.Typer(
-    cls=default_command("write"),
-    help="Publish a dataset: `vlsbench release DATASET` is short for `release write`.",
-    no_args_is_help=True,
-)
+app = typer.Typer(cls=default_command("write"), no_args_is_help=True)
 
 
 @app.command("write")

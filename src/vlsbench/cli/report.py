@@ -1,4 +1,4 @@
-"""`vlsbench report`: runs and audits on one page."""
+"""Put runs and audits on one page, with figures for print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vlsbench review`: people decide which pairs a benchmark keeps."""
+"""People decide which pairs a benchmark keeps: `vlsbench review DATASET`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,7 @@ from vlsbench.text import counted
 if TYPE_CHECKING:
     from vlsbench.reviewing import Person, Review, Status, Store
 
-app = typer.Typer(
-    cls=default_command("serve"),
-    help="People decide which pairs a benchmark keeps: `vlsbench review DATASET`.",
-    no_args_is_help=True,
-)
+app = typer.Typer(cls=default_command("serve"), no_args_is_help=True)
 
 
 @settings

@@ -1,4 +1,4 @@
-"""`vlsbench runs`: what was run, how it differs, and whether its record is sound."""
+"""List, show, compare and verify runs and builds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vlsbench.text import counted
 if TYPE_CHECKING:
     from vlsbench.engine import BatchRow
 
-app = typer.Typer(help="List, show, compare and verify runs and builds.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 def _find(run: Path) -> Path:
