@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
@@ -101,11 +101,9 @@ def parse_lora(text: str) -> dict[str, Any]:
     return found
 
 
-@settings
+@settings(panel="How")
 class Learning:
     """How every method trains."""
-
-    PANEL: ClassVar[str] = "How"
 
     epochs: float = option("Passes over the data.", default=1.0)
     max_steps: int | None = option(
@@ -181,11 +179,9 @@ class Learning:
     theta: float = option("Safe unlearning: weight of safe answers.", default=0.5)
 
 
-@settings
+@settings(panel="Online methods (mm-ppo, mm-grpo)")
 class Sampling(Learning):
     """How methods that learn from their own samples do."""
-
-    PANEL: ClassVar[str] = "Online methods (mm-ppo, mm-grpo)"
 
     max_new_tokens: int = option("Tokens of a sample.", default=128, least=1)
     temperature: float = option("Temperature of the samples.", default=1.0)
@@ -204,11 +200,9 @@ class Sampling(Learning):
     value_learning_rate: float = option("Step size of the value head.", default=1e-4)
 
 
-@settings
+@settings(panel="Running")
 class TrainingSettings(Sampling):
     """How to train. None takes what `method_defaults` says for the method."""
-
-    PANEL: ClassVar[str] = "Running"
 
     report_to: tuple[str, ...] = option(
         "tensorboard, wandb, mlflow, …, beside metrics.jsonl.", default=()
@@ -222,15 +216,13 @@ class TrainingSettings(Sampling):
     )
 
 
-@settings
+@settings(panel="What is trained")
 class AlignConfig(TrainingSettings):
     """The settings of `vlsbench align`, and the keys of its configuration files.
 
     A file may also have a section for each method, `[mm-dpo]`, with what differs there, and the
     keys `source` and `about`, which are for readers.
     """
-
-    PANEL: ClassVar[str] = "What is trained"
 
     method: Method = option(
         "t-…: text alone; mm-…: images and text; sft: both, mixed.", argument=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from vlsbench.auditing.behaviour import VIEWS
 from vlsbench.auditing.card import Measure
@@ -41,11 +41,9 @@ else:
 CONTROLS_HINT = "benign sets: mossbench, xstest, vlguard:safe_safes, lab/benign"
 
 
-@settings
+@settings(panel="A. Overlap")
 class Overlap:
     """How measure A is taken."""
-
-    PANEL: ClassVar[str] = "A. Overlap"
 
     embedder: Embedding = option(
         "`minilm`, NAME@http://host:port/v1 of an embeddings server, clip/PATH or "
@@ -69,11 +67,9 @@ class Overlap:
     )
 
 
-@settings
+@settings(panel="Output")
 class AuditOutput:
     """Where a card goes, and what is written beside it."""
-
-    PANEL: ClassVar[str] = "Output"
 
     out: Path | None = option(
         "The card's folder.", default=None, unset="audits/ and the benchmark's name", metavar="DIR"
@@ -92,11 +88,9 @@ class AuditOutput:
     """Show progress bars on standard error."""
 
 
-@settings
+@settings(panel="What is measured")
 class AuditSettings:
     """What an audit measures and how."""
-
-    PANEL: ClassVar[str] = "What is measured"
 
     measures: Names = option(
         "overlap: does the text tell what is in the image? (offline); judged: is it harmful on "
@@ -215,7 +209,7 @@ class AuditSettings:
                 raise VlsbenchError(f"the measure {measure} needs {said}{hint}")
 
 
-@settings
+@settings()
 class AuditConfig(AuditSettings):
     """The settings of `vlsbench audit`, and the keys of its configuration file."""
 

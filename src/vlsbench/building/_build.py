@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from vlsbench.building._estimate import BuildEstimate, estimate_build
 from vlsbench.building._files import PAIRS, PROVENANCE, BuildSummary, write_files
@@ -28,11 +28,9 @@ BUILDS = Path("builds")
 """Where builds go unless told otherwise."""
 
 
-@settings
+@settings(panel="Recipe")
 class BuildConfig:
     """The settings of `vlsbench build`, and the keys of its configuration file."""
-
-    PANEL: ClassVar[str] = "Recipe"
 
     recipe: str = option(
         "A TOML file, or a recipe that ships: lab, vlsbench, custom.",

@@ -41,7 +41,7 @@ DECLARED = (
 """What `--json` tells of a source, with its home."""
 
 
-@settings
+@settings()
 class ShowConfig:
     """The settings of `vlsbench bench show`."""
 

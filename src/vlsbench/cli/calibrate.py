@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vlsbench.calibrating import CalibratedRun
 
 
-@settings
+@settings()
 class CalibrateConfig(Serving):
     """The settings of `vlsbench calibrate`, and the keys of its configuration file."""
 

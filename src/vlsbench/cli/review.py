@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 app = typer.Typer(cls=default_command("serve"), no_args_is_help=True)
 
 
-@settings
+@settings(panel="The review")
 class KeptReview(DatasetSettings):
     """A review that is there."""
-
-    PANEL: ClassVar[str] = "The review"
 
     review: Path | None = option(
         "The review's folder.", default=None, unset="reviews/DATASET", metavar="DIR"
@@ -46,12 +44,12 @@ class KeptReview(DatasetSettings):
         return open_review(self.load(), store, votes=votes, skip_bad=self.skip_bad)
 
 
-@settings
+@settings()
 class StatusConfig(Votes, KeptReview):
     """The settings of `vlsbench review status`."""
 
 
-@settings
+@settings()
 class ExportConfig(StatusConfig):
     """The settings of `vlsbench review export`."""
 
@@ -68,7 +66,7 @@ class ExportConfig(StatusConfig):
     anonymous: bool = option("Number people rather than name them.", default=False)
 
 
-@settings
+@settings()
 class ImportConfig(KeptReview):
     """The settings of `vlsbench review import`."""
 

@@ -34,7 +34,7 @@ Run = str | os.PathLike[str] | Evaluation
 """A run's folder, or what `vlsbench.evaluate` returned."""
 
 
-@settings
+@settings()
 class CompareConfig:
     """The settings of `vlsbench compare`, and the keys of its configuration file."""
 

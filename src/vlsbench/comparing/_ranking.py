@@ -45,7 +45,7 @@ NOTED = {
 """Part of a run's identity → what is noted where it differs."""
 
 
-@settings
+@settings()
 class LeaderboardConfig:
     """The settings of `vlsbench leaderboard`, and the keys of its configuration file."""
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from vlsbench.config._options import option, settings
 
 
-@settings
+@settings(panel="Benchmark")
 class Data:
     """Where a benchmark's files are, and which of its pairs are left out."""
-
-    PANEL: ClassVar[str] = "Benchmark"
 
     data: Path | None = option(
         "Folder with the benchmark's official files.",
@@ -28,11 +26,9 @@ class Data:
     )
 
 
-@settings
+@settings(panel="Benchmark")
 class Sample:
     """Which pairs of a benchmark are used."""
-
-    PANEL: ClassVar[str] = "Benchmark"
 
     limit: int | None = option(
         "Use a random sample of this many pairs.", default=None, least=1, metavar="N"
@@ -43,11 +39,9 @@ class Sample:
     )
 
 
-@settings
+@settings(panel="Budget")
 class Limits:
     """What one invocation may spend."""
-
-    PANEL: ClassVar[str] = "Budget"
 
     max_cost: float | None = option(
         "Stop before spending more than this many US dollars.", default=None, least=0, metavar="USD"
@@ -57,7 +51,7 @@ class Limits:
     )
 
 
-@settings
+@settings()
 class Budget(Limits):
     """What one invocation may spend, with the prices that its cost is counted by."""
 
@@ -71,11 +65,9 @@ class Budget(Limits):
     )
 
 
-@settings
+@settings(panel="Connection")
 class Connection:
     """How servers are asked."""
-
-    PANEL: ClassVar[str] = "Connection"
 
     concurrency: int = option(
         "Requests in flight per server.", default=32, flags=("--concurrency", "-c"), least=1
@@ -125,11 +117,9 @@ class Connection:
     )
 
 
-@settings
+@settings(panel="Images")
 class Images:
     """How images are sent."""
-
-    PANEL: ClassVar[str] = "Images"
 
     transport: Literal["data", "file"] = option(
         "Send images inside the request, or as file:// URLs (vLLM on this machine).",

@@ -4,7 +4,7 @@ A field of a settings class is the Python argument, the command-line option with
 of a configuration file, and what stands in a run's summary. What is said about it stands
 beside its default:
 
-    @settings
+    @settings(panel="Benchmark")
     class Sample:
         limit: int | None = option("Use a random sample of this many pairs.", default=None, least=1)
 
@@ -77,9 +77,19 @@ def option(
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option, field))
-def settings(cls: type[T]) -> type[T]:
-    """Make a class of settings: a frozen dataclass whose arguments have names."""
-    return dataclass(frozen=True, kw_only=True)(cls)
+def settings(*, panel: str = "") -> Callable[[type[T]], type[T]]:
+    """Make a class of settings: a frozen dataclass whose arguments have names.
+
+    Args:
+        panel: Heading of its own settings in help texts.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        if panel:
+            cls.PANEL = panel  # type: ignore[attr-defined]
+        return dataclass(frozen=True, kw_only=True)(cls)
+
+    return decorate
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from vlsbench.pairs import Bench, load
 from vlsbench.schemas import convert
 
 
-@settings
+@settings()
 class JudgeConfig:
     """The settings of `vlsbench judge`, and the keys of its configuration file."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from vlsbench.config import Budget, Connection, Data, Images, Sample, option, settings
 from vlsbench.engine import Record
@@ -31,11 +31,9 @@ from vlsbench.pairs import (
 from vlsbench.text import slug
 
 
-@settings
+@settings(panel="Output")
 class Output:
     """Where a run goes, and what it starts from."""
-
-    PANEL: ClassVar[str] = "Output"
 
     out: Path | None = option(
         "The run's folder.",
@@ -54,11 +52,9 @@ class Output:
     """Show a progress bar on standard error."""
 
 
-@settings
+@settings(panel="Replies")
 class Replies:
     """Replies made elsewhere, which are judged in place of a model's that is asked."""
-
-    PANEL: ClassVar[str] = "Replies"
 
     files: tuple[Path, ...] = option(
         "Judge replies that exist already, in place of --model: JSONL, CSV, Parquet, results "
@@ -83,7 +79,7 @@ class Replies:
     )
 
 
-@settings
+@settings()
 class EvalConfig:
     """The settings of `vlsbench eval`, and the keys of its configuration file."""
 

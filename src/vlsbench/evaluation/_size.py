@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import ClassVar
 
 from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
@@ -29,11 +28,9 @@ class Size:
     and the judge labels every reply of a far larger run."""
 
 
-@settings
+@settings(panel="The question")
 class SizeConfig:
     """The settings of `vlsbench plan-size`, and the arguments of `plan_size`."""
-
-    PANEL: ClassVar[str] = "The question"
 
     half_width: float | None = option(
         "Half width of the 95 % interval of a rate, in points.", default=None, metavar="POINTS"

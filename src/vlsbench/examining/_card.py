@@ -53,7 +53,7 @@ VIEW = "judge-card"
 CARD, PAGE, CASES = "judge-card.json", "judge-card.html", "cases.jsonl"
 
 
-@settings
+@settings()
 class JudgeCardConfig:
     """The settings of `vlsbench judge-card`, and the keys of its configuration file."""
 

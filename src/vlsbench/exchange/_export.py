@@ -40,7 +40,7 @@ class Format(StrEnum):
     """A TSV for VLMEvalKit's `$LMUData`, images inside."""
 
 
-@settings
+@settings()
 class ExportConfig:
     """The settings of `vlsbench bench export`."""
 

@@ -42,7 +42,7 @@ VIEW = "guard"
 PAIRS = "pairs.jsonl"
 
 
-@settings
+@settings()
 class GuardConfig:
     """The settings of `vlsbench guard`, and the keys of its configuration file."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 from vlsbench import registry
 from vlsbench.config import option, settings
@@ -28,11 +27,9 @@ Judges = str | Brought | Sequence[str | Brought]
 """A judge as users give it, or several: a panel."""
 
 
-@settings
+@settings(panel="Judge")
 class Judging:
     """How a model is asked for verdicts."""
-
-    PANEL: ClassVar[str] = "Judge"
 
     context: JudgeContext | None = option(
         "What tells the judge about the image: the image itself, the benchmark's description "

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 from vlsbench.config import option, settings
 from vlsbench.lab._faults import parse_rates
 
 
-@settings
+@settings(panel="Server")
 class Setup:
     """How a server behaves."""
-
-    PANEL: ClassVar[str] = "Server"
 
     host: str = option("Address to listen on.", default="127.0.0.1")
     port: int = option("Port; 0 takes any free one and prints it.", default=8700)

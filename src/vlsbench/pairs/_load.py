@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from vlsbench import registry
 from vlsbench.config import Data, option, settings
@@ -181,11 +181,9 @@ def load_configured(
     )
 
 
-@settings
+@settings(panel="Dataset")
 class DatasetSettings:
     """Which dataset a command reads, and how."""
-
-    PANEL: ClassVar[str] = "Dataset"
 
     dataset: str = option(
         "Name, lab/NAME, or the path of a custom dataset, such as OUT/pairs.", argument=True

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from vlsbench.config import option, record, settings
 from vlsbench.errors import VlsbenchError
@@ -21,11 +21,9 @@ SPLITS = ("train", "validation", "test")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
 
-@settings
+@settings(panel="Content (required if any pair is harmful)")
 class Content:
     """What whoever releases a set must say of what it shows."""
-
-    PANEL: ClassVar[str] = "Content (required if any pair is harmful)"
 
     warning: str = option("What readers will encounter.", default="")
     people: str = option("Can real people be recognised, and did they consent?", default="")
@@ -33,11 +31,9 @@ class Content:
     personal_data: str = option("Does it contain names, addresses, faces or similar?", default="")
 
 
-@settings
+@settings(panel="Description")
 class Description:
     """What a release is called and what it says of itself."""
-
-    PANEL: ClassVar[str] = "Description"
 
     name: str = option("Name on the Hub, without the owner: letters, digits, `.`, `_`, `-`.")
     version: str = option("Version: MAJOR.MINOR.PATCH.")
@@ -92,11 +88,9 @@ class Description:
         return _shares(self.split)
 
 
-@settings
+@settings(panel="Evidence and output")
 class ReleaseConfig(Description, DatasetSettings):
     """The settings of `vlsbench release`, and the keys of a `release.toml`."""
-
-    PANEL: ClassVar[str] = "Evidence and output"
 
     out: Path = option("Folder to write; must be empty or new.", flags=("--out", "-o"))
     review: Path | None = option(

@@ -21,7 +21,7 @@ from vlsbench.reporting._sections import sections_of
 from vlsbench.text import counted
 
 
-@settings
+@settings()
 class ReportConfig:
     """The settings of `vlsbench report`, and the keys of its configuration file."""
 

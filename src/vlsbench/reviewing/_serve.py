@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from vlsbench.config import option, resolve, settings
 from vlsbench.errors import MissingExtra, VlsbenchError
@@ -29,11 +29,9 @@ Ready = Callable[[str, Review, Sequence[Person]], None]
 """Is told the address, the review and who has a link, once connections are taken."""
 
 
-@settings
+@settings(panel="The review")
 class Votes:
     """What decides a pair."""
-
-    PANEL: ClassVar[str] = "The review"
 
     votes: int | None = option(
         "Verdicts that decide a pair, at least.",
@@ -43,7 +41,7 @@ class Votes:
     )
 
 
-@settings
+@settings()
 class Serving:
     """Who else takes part in the browser, and where."""
 
@@ -57,7 +55,7 @@ class Serving:
     port: int = option("Port; 0 takes any free one and prints it.", default=8710, least=0)
 
 
-@settings
+@settings()
 class ReviewConfig(Votes, Serving, DatasetSettings):
     """The settings of `vlsbench review`, and the keys of its configuration file."""
 
