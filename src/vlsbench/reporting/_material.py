@@ -14,11 +14,10 @@ from vlsbench.comparing import OpenRun, open_runs
 from vlsbench.config import NONE, record, settings_of
 from vlsbench.engine import FILE, Ledger, find_run, state_of
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import LOG, PAIRS, SUMMARY, EvalConfig, Summary, unfinished
+from vlsbench.evaluation import LOG, SUMMARY, EvalConfig, Summary, unfinished
 from vlsbench.examining import CARD as JUDGE_CARD
 from vlsbench.guarding import SCHEMA as GUARD_SCHEMA
 from vlsbench.schemas import parse_json
-from vlsbench.tables import read_rows
 
 Named = tuple[str, Path]
 AGAIN = ("", "sample", "params", "judging", "images")
@@ -100,17 +99,6 @@ def _waiting(folder: Path) -> str:
             f"{folder} {state} ({model} on {bench}: {len(ledger.ended()):,} "
             f"of {ledger.expected():,} ended); the command that began it writes its results."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    served_by: str
-
-
-def served_by(run: Path) -> str:
-    """Return what servers called the model that answered."""
-    names = {row.served_by for row in read_rows(run / PAIRS, _Served, remedy="run it again")}
-    return ", ".join(sorted(names - {""}))
 
 
 def command_of(summary: Summary) -> str:

@@ -23,7 +23,7 @@ from vlsbench.evaluation import (
 )
 from vlsbench.files import file_sha256
 from vlsbench.pages import Cell, Section, Table, cells, two
-from vlsbench.reporting._material import Material, command_of, served_by
+from vlsbench.reporting._material import Material, command_of
 from vlsbench.stats import Rate
 from vlsbench.text import counted, file_name
 
@@ -221,13 +221,14 @@ def _gallery(runs: Iterable[OpenRun], reports: Mapping[str, str]) -> Iterator[Se
 def _provenance(material: Material) -> Iterator[Section]:
     for run in material.runs:
         summary = run.summary
+        served = {name for one in summary.spend if one.role == "target" for name in one.served}
         facts = {
             "run": summary.run,
             "vlsbench": summary.vlsbench,
             "benchmark": f"{summary.bench} ({summary.title}, {summary.licence or 'no licence'})",
             "data digest": f"{summary.identity.get('data')} {summary.identity.get('content', '')}",
             "model": summary.model,
-            "served as": served_by(run.folder) or "not told",
+            "served as": ", ".join(sorted(served)) or "not told",
             "started, finished": f"{summary.started}, {summary.finished}",
             "SHA-256 of pairs.parquet": file_sha256(run.folder / PAIRS),
             "make it again": command_of(summary),
