@@ -7,7 +7,6 @@ from rich.console import Console
 
 from vlsbench.cli._print import prose, say
 from vlsbench.errors import EXIT_INTERRUPTED, EXIT_STOPPED, VlsbenchError
-from vlsbench.text import terminal
 
 
 def say_complete(since: str = "") -> None:
@@ -22,13 +21,10 @@ def need_scored(scored: object, what: str, where: object) -> None:
         raise VlsbenchError(f"no {what} was scored; what was said of them stands in {where}")
 
 
-def end_if_stopped(console: Console, stopped: str | None) -> None:
+def end_if_stopped(stopped: str | None) -> None:
     """Say why the work ended early, and leave with the exit code for it; None goes on."""
     if not stopped:
         return
-    console.print(
-        terminal(f"stopped: {stopped}; the same command resumes from here"),
-        style="yellow",
-        highlight=False,
-    )
+    said = f"stopped: {stopped}; the same command resumes from here"
+    say(said, style="yellow", console=Console(stderr=True))
     raise typer.Exit(EXIT_INTERRUPTED if stopped.endswith("interrupted") else EXIT_STOPPED)

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from vlsbench.stats import Rate
 
 
-def print_plan(console: Console, plan: EvaluationPlan, guess: CostEstimate) -> Sequence[str]:
+def print_plan(plan: EvaluationPlan, guess: CostEstimate) -> Sequence[str]:
     """Say what will be asked of whom, and what it will probably cost; return the warnings.
 
     They are returned where a person has read them: who redirects this has not.
     """
     from vlsbench.models import prices_known
 
-    selection, samples = plan.selection, plan.shown.samples
+    selection, samples, console = plan.selection, plan.shown.samples, Console(stderr=True)
     unpriced = ", ".join(name for name, price in plan.prices.items() if price is None)
     cost = f"cost unknown (no price for {unpriced})"
     if guess.cost is not None:

@@ -93,7 +93,7 @@ def audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
             print_json(done.card)
         else:
             _print_card(done)
-        end_if_stopped(console, done.stopped)
+        end_if_stopped(done.stopped)
         _need_figures([done.card])
     else:
         table, audits = auditing.run_leaderboard(benches, config, tell, skipped)
@@ -101,7 +101,7 @@ def audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
             print_json(table)
         else:
             print_leaderboard(table, config.output.out or auditing.AUDITS)
-        end_if_stopped(console, next((one.stopped for one in audits if one.stopped), None))
+        end_if_stopped(next((one.stopped for one in audits if one.stopped), None))
         _need_figures([one.card for one in audits])
 
 

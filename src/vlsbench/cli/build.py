@@ -54,7 +54,7 @@ def build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
         print_json(done.summary)
     else:
         print_build(done)
-    end_if_stopped(console, done.stopped)
+    end_if_stopped(done.stopped)
     need_scored(done.summary.decided, "record", done.provenance)
 
 

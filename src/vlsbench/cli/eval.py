@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
 from vlsbench.cli._print import print_json
@@ -57,7 +55,7 @@ def eval(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> No
     plan = evaluation.plan(pairs, **settings)
     told: Sequence[str] = ()
     if plan.estimate and (dry_run or not quiet):
-        told = print_plan(Console(stderr=True), plan, plan.estimate)
+        told = print_plan(plan, plan.estimate)
     elif dry_run:
         say_complete()
     if dry_run:
@@ -69,5 +67,5 @@ def eval(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> No
         print_json(done.summary)
     else:
         print_summary(done, told)
-    end_if_stopped(Console(stderr=True), done.stopped)
+    end_if_stopped(done.stopped)
     need_scored(done.scored, "pair", done.pairs)

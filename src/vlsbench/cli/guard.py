@@ -68,7 +68,7 @@ def guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
         print_json(found)
     else:
         print_guard(found, plan.folder)
-    end_if_stopped(Console(stderr=True), found.stopped)
+    end_if_stopped(found.stopped)
     own = found.ways[0]
     need_scored(own.detection.n or own.false_alarms.n, "pair", plan.folder / guarding.PAIRS)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich.console import Console
-
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
 from vlsbench.cli._print import print_json
@@ -37,7 +35,7 @@ def judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
     plan = evaluation.plan_again(before, **settings)
     told: Sequence[str] = ()
     if plan.estimate and (dry_run or not quiet):
-        told = print_plan(Console(stderr=True), plan, plan.estimate)
+        told = print_plan(plan, plan.estimate)
     elif dry_run:
         say_complete()
     if dry_run:
@@ -53,5 +51,5 @@ def judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
         print_summary(done, told)
     if compared and not as_json:
         print_comparison(compared, (before.name, done.folder.name))
-    end_if_stopped(Console(stderr=True), done.stopped)
+    end_if_stopped(done.stopped)
     need_scored(done.scored, "reply", done.pairs)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
 from vlsbench.cli._print import print_json, say
@@ -43,7 +41,7 @@ def judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run: 
     plan = examining.plan_judge_card(settings.pop("judge"), **settings)
     asked = plan.evaluation
     if asked.estimate and (dry_run or (not quiet and asked.ended < asked.answers)):
-        print_plan(Console(stderr=True), asked, asked.estimate)
+        print_plan(asked, asked.estimate)
     elif asked.complete:
         say_complete()
     if dry_run:
@@ -53,7 +51,7 @@ def judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run: 
         print_json(card)
     else:
         print_judge_card(card, asked.folder)
-    end_if_stopped(Console(stderr=True), card.stopped)
+    end_if_stopped(card.stopped)
     scored = any(probe.label.n or probe.side.n for probe in card.probes)
     need_scored(scored, "case", asked.folder / examining.CASES)
 
