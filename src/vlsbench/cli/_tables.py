@@ -293,7 +293,8 @@ def print_table(table: Table, title: str) -> None:
     for row in table.rows:
         listing.line(*(cell.text for cell in row))
     Console().print(listing)
-    say(table.caption, style="dim")
+    if table.caption:
+        say(table.caption, style="dim")
     told: dict[str, list[str]] = {}
     for first, *_ in table.rows:
         for detail in first.details:
