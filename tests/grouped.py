@@ -36,7 +36,7 @@ GROUPS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
         Connection,
         (
             *("concurrency", "timeout_s", "retries", "no_probe", "rpm", "tpm"),
-            *("batch", "batch_requests", "batch_mb", "batch_poll_s"),
+            *("batch", "batch_requests", "batch_mb", "batch_poll_s", "batch_anew_s"),
             *("executor", "actors", "image_store"),
         ),
     ),

@@ -127,6 +127,17 @@ class Connection:
             least=0.01,
         ),
     ] = 30.0
+    batch_anew_s: Annotated[
+        float | None,
+        Option(
+            "Ask again what is in a batch that its server does not have, so many seconds after its "
+            "creation, or has no answers of: it may be paid for twice.",
+            flags=("--batch-anew",),
+            least=0,
+            metavar="S",
+            unset="stop and say so",
+        ),
+    ] = None
     executor: Annotated[
         Literal["local", "ray"],
         Option("Where stages run: here, or on Ray (extra `ray`; RAY_ADDRESS names a cluster)."),

@@ -167,7 +167,7 @@ class Job:
             executor = open_executor(self.connection, self.models)
             try:
                 self.prepare()
-                await batches.begin(self.models)
+                await batches.begin(self.models, self.connection.batch_anew_s)
                 for step in self.steps:
                     if not signal:
                         await self._take(step, ctx, executor)
