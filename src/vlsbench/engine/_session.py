@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -205,7 +206,9 @@ def progress_bar(tally: Tally) -> Iterator[None]:
     task = bar.add_task(tally.what, total=tally.total, completed=tally.done, facts="")
 
     def said(facts: str) -> str:
-        return f"{tally.done:,} of {tally.total:,} {tally.what} · {facts}"
+        left = bar.tasks[task].time_remaining
+        ending = f" · {timedelta(seconds=round(left))} left" if left else ""
+        return f"{tally.done:,} of {tally.total:,} {tally.what} · {facts}{ending}"
 
     def update() -> str:
         facts = _facts(tally, time.monotonic() - started)
