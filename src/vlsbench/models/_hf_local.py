@@ -154,7 +154,7 @@ class LocalModel:
 
     def limit(self, question: Prepared, params: Params) -> int:
         """Return how many tokens a reply can have: what was asked, or what the context leaves."""
-        return max(1, min(params.max_tokens, self._context - question.tokens))
+        return max(1, min(params.max_tokens, self.context - question.tokens))
 
     def generate(
         self,
@@ -283,7 +283,8 @@ class LocalModel:
         return many or [self._tokenizer.eos_token_id]
 
     @cached_property
-    def _context(self) -> int:
+    def context(self) -> int:
+        """How many tokens it reads and writes at most."""
         config = self.model.config.get_text_config()
         return int(getattr(config, "max_position_embeddings", None) or 1 << 20)
 
