@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -161,6 +162,22 @@ def test_a_resumed_run_finds_a_batch_that_is_listed_late(tmp_path: Path, hidden:
     assert before.state == "creating"
     assert [(row.name, row.remote) for row in batches(out)] == [(before.name, "b")]
     assert len(late.made) == 1
+
+
+def test_an_interrupt_while_a_batch_is_looked_for_says_so(tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    with scripted(late := Late(looks=10**6)) as played:
+        typed = command(played.url, out, "offline")
+        with subprocess.Popen(
+            typed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            until = time.monotonic() + 60
+            while not late.made and time.monotonic() < until:
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate()
+    assert process.returncode == EXIT_INTERRUPTED
+    assert re.search(r"\d batch(es)? not known to be created; they go on", " ".join(said.split()))
 
 
 def test_a_batch_that_is_not_known_by_its_id_yet_is_not_created_twice(tmp_path: Path) -> None:
