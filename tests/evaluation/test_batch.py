@@ -191,7 +191,7 @@ def test_a_batch_that_its_server_forgot_is_asked_again(tmp_path: Path) -> None:
     with lab.running(batch_s=0.05, port=int(port)) as url:
         aged(out)
         with pytest.raises(
-            VlsbenchError, match=r"may be paid for, is not among .* --batch-anew 3600"
+            VlsbenchError, match=r"may be paid for, is not listed .* --batch-anew 3600"
         ):
             batched(url, out, no_probe=True)
         assert lab.stats(url)["batched"] == 0

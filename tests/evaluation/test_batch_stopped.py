@@ -198,7 +198,7 @@ def test_what_may_be_paid_for_is_bought_again_only_where_the_user_says_so(
         late.lists = True
         aged(out)
         with pytest.raises(
-            VlsbenchError, match=r"is not among .* with --batch-anew 3600 to ask and"
+            VlsbenchError, match=r"is not listed .* with --batch-anew 3600 to ask and"
         ):
             late_run(played.url, out, batch=batch)
         (row,) = batches(out)
@@ -207,7 +207,7 @@ def test_what_may_be_paid_for_is_bought_again_only_where_the_user_says_so(
         late.looks = 0
         late.made.clear()
         late_run(played.url, out, batch=batch, batch_anew_s=60.0)
-    assert {one.name: one.state for one in batches(out)}[row.name] == "not sent"
+    assert {one.name: one.state for one in batches(out)}[row.name] == "gone"
     assert len(late.made) == batch
 
 

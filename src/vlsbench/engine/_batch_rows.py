@@ -90,21 +90,15 @@ class Batch:
         self.timer: asyncio.TimerHandle | None = None
         self.poll_s = model.batching.batch_poll_s if model.batching else PAUSE_S
 
-    async def waited(
-        self, anew_s: float | None, since: float, look: Callable[[], Awaitable[T]], why: str
+    async def there(
+        self, anew_s: float | None, look: Callable[[], Awaitable[T]], why: str
     ) -> T | None:
         """Look for what may be paid for, with growing pauses, while it may not be there yet.
 
-        Args:
-            anew_s: `--batch-anew`.
-            since: When it was made, or known last (Unix time).
-            look: Returns what is there, or nothing.
-            why: What is the matter if it is not.
-
-        Returns:
-            What is there; None where the user allows to ask and pay again. Else raises `Stopped`.
+        Returns what `look` finds, or None where the user allows to pay again (`--batch-anew`).
+        Else raises `Stopped`, which says why.
         """
-        pause, until = self.poll_s / 8, since + (THERE_S if anew_s is None else anew_s)
+        pause, until = self.poll_s / 8, self.row.at + (THERE_S if anew_s is None else anew_s)
         while True:
             said = why
             try:

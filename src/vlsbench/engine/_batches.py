@@ -8,7 +8,6 @@ submitted; only what the provider does not know is collected again.
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -56,8 +55,6 @@ FOLDER = "batches"
 """Within a run's folder: files on their way to a provider or back."""
 ROUNDS = 2
 """Batches that a call joins before it becomes an ordinary call: the first may expire."""
-CREATES = 5
-"""Attempts to create a batch, where another may be created."""
 AT_ONCE = 256
 """Answers merged in one transaction."""
 LOOKS = 120
@@ -206,12 +203,6 @@ class Batches:
                     return
                 await self._upload(batch)
                 await self._create(batch)
-            elif batch.row.remote is None:  # the process died while it was created
-                found = await self._sought(batch, batch.row.at)
-                await self._record(batch, batch.row.told(found) if found else batch.row.now(UNSENT))
-                batch.again = not found
-                if not found:
-                    return
             await self._merge(batch, await self._until_ended(batch))
         except Exception as error:
             stopped = self._sorted(error, batch.model)
@@ -252,35 +243,25 @@ class Batches:
         path.unlink()
 
     async def _create(self, batch: Batch) -> None:
-        """Create it; where the answer is lost, it is looked for before another is created."""
-        file = batch.row.file
-        assert file is not None
-        for left in reversed(range(CREATES)):
-            await self._record(batch, batch.row.now(CREATING, detail=""))
-            try:
-                made: BatchState | None = await batch.api.create(file, batch.row.name)
-            except (Passing, FatalCall):
-                await self._record(batch, batch.row.now(UNSENT))
-                raise
-            except Unanswered as error:
-                if not (made := await self._sought(batch, time.time())) and not left:
-                    raise Passing(str(error)) from None
-            if made:
-                await self._record(batch, batch.row.told(made))
-                return
-
-    async def _sought(self, batch: Batch, since: float) -> BatchState | None:
-        """Look for a batch in its server's list; None where what it asks may be asked again."""
-        look = partial(batch.api.find, batch.row.file or "", batch.row.name)
-        return await batch.waited(self._anew_s, since, look, "is not among those that are listed")
+        """Create it; where the answer is lost, it stays to be looked for."""
+        await self._record(batch, batch.row.now(CREATING))
+        try:
+            made = await batch.api.create(batch.row.file or "", batch.row.name)
+        except Unanswered:
+            batch.row = batch.row.now(CREATING)
+        except (Passing, FatalCall):
+            await self._record(batch, batch.row.now(UNSENT))
+            raise
+        else:
+            await self._record(batch, batch.row.told(made))
 
     async def _until_ended(self, batch: Batch) -> BatchState | None:
-        """Return how a batch ended; None where its server does not know it any more."""
+        """Return how a batch ended; None where its server lacks it, and it may be paid again."""
         pause, silent, crowded = batch.poll_s, 0, 0
+        find = partial(batch.api.find, batch.row.file or "", batch.row.name)
         while True:
-            assert batch.row.remote is not None
             try:
-                told = await batch.api.state(batch.row.remote)
+                told = await batch.api.state(batch.row.remote) if batch.row.remote else None
             except Passing as error:  # a batch takes hours, and a fault may take long
                 if (silent := silent + 1) >= LOOKS:
                     raise
@@ -288,7 +269,7 @@ class Batches:
                 await asyncio.sleep(pause)
                 continue
             silent = 0
-            told = told or await self._sought(batch, batch.row.at)
+            told = told or await batch.there(self._anew_s, find, "is not listed by its server")
             if told is None:
                 return None
             if told.no_room:
@@ -324,7 +305,7 @@ class Batches:
         if told and (told.output_file_id or told.count("completed")):
             self._folder.mkdir(exist_ok=True)
             look, why = partial(batch.api.answers, told.id, path), "has answers that are not there"
-            if await batch.waited(self._anew_s, batch.row.at, look, why):
+            if await batch.there(self._anew_s, look, why):
                 lines = read_lines(path, told.id, batch.model.read)
                 while some := list(islice(lines, AT_ONCE)):
                     await self._ledger.commit(*self._answers(batch, some))

@@ -157,17 +157,16 @@ class BatchApi:
         return self._there(made)
 
     async def find(self, file: str, name: str) -> BatchState | None:
-        """Look for a batch, by its file or our name, among all that are listed; not failed ones.
+        """Look for a batch by its file or our name, among all listed, whose order nobody promises.
 
-        Neither the list's order nor how soon it shows a batch is promised:
-        https://platform.openai.com/docs/api-reference/batch/list.
+        One that failed for want of room is passed over: it was to be created again.
         """
         params = {"limit": str(PAGE)}
         while True:
             page = self._there(await self._retried(_Page, "GET", "/batches", params=params))
             for state in page.data:
                 ours = file == state.input_file_id or (state.metadata or {}).get(OURS) == name
-                if ours and state.status != "failed":
+                if ours and not state.no_room:
                     return state
             if not (page.data and page.has_more):
                 return None
@@ -181,10 +180,9 @@ class BatchApi:
     async def answers(self, remote: str, path: Path) -> bool:
         """Download a batch's answers, whole; False where the server does not have them."""
         told = await self.state(remote)
-        if not (told and told.output_file_id):
-            return False
-        where = f"/files/{told.output_file_id}/content"
-        return bool(await self._retried(None, "GET", where, into=path))
+        file = told and told.output_file_id
+        where = f"/files/{file}/content"
+        return bool(file and await self._retried(None, "GET", where, into=path))
 
     def _there(self, answer: T | None) -> T:
         if answer is None:
@@ -243,12 +241,9 @@ class BatchApi:
             after = retry_after(response.headers.get("Retry-After"))
             # Either raises, or says what the server would not take.
             spec = self._model.spec
-            try:
-                reply = server.not_ok(spec, response.status, read_error(body), after)
-            except Passing as error:
-                if lost is Unanswered and response.status >= 500:  # of what a gateway passed on
-                    raise Unanswered(str(error)) from None
-                raise
+            if lost is Unanswered and response.status >= 500:  # of what a gateway has passed on
+                raise Unanswered
+            reply = server.not_ok(spec, response.status, read_error(body), after)
             raise FatalCall(
                 f"{spec}: the server refuses a batch ({reply.detail}): go on without --batch"
             )
