@@ -34,6 +34,8 @@ class AnswerStage:
     ) -> None:
         """Take the target, how pairs are shown, and the run's folder for what is derived."""
         self._target = target
+        # Kept apart, for on Ray a stand-in takes the target's place.
+        self._missing = target.missing if isinstance(target, RecordedReplies) else None
         self._settings = shown
         self._swapper = swapper
         self._folder = folder
@@ -88,8 +90,7 @@ class AnswerStage:
             text, images, changed = await self._shown(pair, ctx)
         except ImageError as error:
             return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
-        recorded = self._target if isinstance(self._target, RecordedReplies) else None
-        if recorded and (why := recorded.missing.get(record.id)):
+        if self._missing and (why := self._missing.get(record.id)):
             return Quarantine(Unscored.REPLY_MISSING, {"detail": why})
         request = Request(
             text,
@@ -97,7 +98,7 @@ class AnswerStage:
             self._settings.system,
             self._settings.params,
             sample=ctx.epoch(record.id, ANSWER) * self._settings.samples + sample,
-            record=record.id if recorded else "",
+            record="" if self._missing is None else record.id,
         )
         reply = await ctx.call("target", self._target, request)
         facts = {
