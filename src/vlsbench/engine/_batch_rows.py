@@ -95,8 +95,7 @@ class Batch:
     ) -> T | None:
         """Look for what may be paid for, with growing pauses, while it may not be there yet.
 
-        Returns what `look` finds, or None where the user allows to pay again (`--batch-anew`).
-        Else raises `Stopped`, which says why.
+        Returns what `look` finds; None where the user allows to pay again; else raises `Stopped`.
         """
         pause, until = self.poll_s / 8, self.row.at + (THERE_S if anew_s is None else anew_s)
         while True:
