@@ -186,6 +186,29 @@ def test_a_batch_that_is_not_known_by_its_id_yet_is_not_created_twice(tmp_path: 
     assert len(late.made) == 1
 
 
+def test_a_batch_that_is_denied_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    going, out = {"id": "b", "status": "in_progress", "metadata": {}}, tmp_path / "r"
+    answers = [Said(going), refuse(401, "No."), Said(going), refuse(404, "No."), Said({"data": []})]
+
+    def say(asked: Asked) -> Said:
+        if asked.path.endswith("/files"):
+            return Said({"id": "f"})
+        if asked.path.endswith("/batches"):
+            return Said({**going, "input_file_id": "f"})
+        if "/batches" in asked.path and answers:
+            return answers.pop(0)
+        told = {**going, "status": "completed", "input_file_id": "f"}
+        return Said({"data": [told]}) if "/batches?" in asked.path else answer(asked)
+
+    with scripted(say) as played:
+        with pytest.raises(VlsbenchError, match="401"):
+            late_run(played.url, out)
+        aged(out)  # and nothing new since
+        late_run(played.url, out)
+        assert [one.path for one in played.asked].count("/v1/batches") == 1
+    assert [row.state for row in batches(out)] == ["merged"]
+
+
 @pytest.mark.parametrize("batch", [True, False])
 def test_what_may_be_paid_for_is_bought_again_only_where_the_user_says_so(
     tmp_path: Path, batch: bool

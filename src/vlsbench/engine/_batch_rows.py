@@ -21,8 +21,7 @@ PREPARED, CREATING, MERGED, UNSENT, GONE = "prepared", "creating", "merged", "no
 OVER = (MERGED, UNSENT, GONE, "failed")
 """States of a batch that nobody follows."""
 THERE_S = 3600.0
-"""How long a server may take to show a batch, or its answers, that it was asked for. Anthropic's
-has denied those that were there: github.com/anthropics/anthropic-sdk-python/issues/1432."""
+"""How long a server may deny a batch, or answers, that are there (anthropic-sdk-python #1432)."""
 PAUSE_S = 2.0
 """Between two looks at a batch, where --batch is not given any more."""
 

@@ -8,6 +8,7 @@ submitted; only what the provider does not know is collected again.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -269,8 +270,7 @@ class Batches:
                 await asyncio.sleep(pause)
                 continue
             silent = 0
-            told = told or await batch.there(self._anew_s, find, "is not listed by its server")
-            if told is None:
+            if not (told := told or await batch.there(self._anew_s, find, "is not listed there")):
                 return None
             if told.no_room:
                 crowded += len(set(self._by_key.values())) == 1
@@ -287,6 +287,7 @@ class Batches:
             await self._record(batch, batch.row.told(told))
             if told.status in ENDED:
                 return told
+            batch.row = replace(batch.row, at=time.time())  # last heard of
             await asyncio.sleep(pause)
 
     async def _merge(self, batch: Batch, told: BatchState | None) -> None:
