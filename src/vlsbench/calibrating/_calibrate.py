@@ -330,7 +330,8 @@ def people_agreement(run: CalibratedRun, given: Sequence[Given]) -> PeopleAgreem
         if not one.adjudicates and not one.by_model:
             labels = run.labels(one.id)
             counts.setdefault(one.id, [0] * most)[labels.index(one.label)] += 1
-    found = nominal_agreement(np.array([*counts.values()], dtype=np.intp).reshape(-1, most))
+    table = np.array([*counts.values()], dtype=np.intp).reshape(-1, most)
+    found = nominal_agreement(table, [run.replies[id].cluster for id in counts])
     if found.raw is None:
         return None
     return PeopleAgreement(found.units, found.raw, found.alpha, found.low, found.high)

@@ -8,7 +8,7 @@ import numpy as np
 
 from vlsbench.evaluation._net import Estimate
 from vlsbench.judge import Rubric
-from vlsbench.stats import binomial_interval, mean_interval
+from vlsbench.stats import bounded_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +31,5 @@ def mean_grade(
     grades = np.array([rubric.grades[label] for label in labels])
     value = float(grades.mean())
     least, most = min(rubric.grades.values()), max(rubric.grades.values())
-    low, high = mean_interval(grades, clusters) or (value, value)
-    low, high = max(low, least), min(high, most)
-    if low == high:
-        # Grades that are all alike vary by as much as so many images do not rule out.
-        share = binomial_interval((value - least) / (most - least), len(np.unique(clusters)))
-        low, high = (least + (most - least) * end for end in share)
+    low, high = bounded_interval(grades, clusters, least, most) or (value, value)
     return Estimate(value, low, high)

@@ -97,7 +97,7 @@ class Votes:
         clusters = numbered(cluster for _, cluster in rows)
         side = self._rubric.safe if harmful else self._rubric.declined
         counted = [labels.index(label) for label in side]
-        agreed = nominal_agreement(_counts(table, len(labels)))
+        agreed = nominal_agreement(_counts(table, len(labels)), clusters)
         return PanelResults(
             harmful,
             len(rows),
