@@ -31,7 +31,7 @@ def normal(area: float) -> Scores:
 
 def levels(drawn: NDArray[np.float64], harmful: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Five levels, as a guard's grades; the area is 0.66."""
-    return np.floor(5 * np.where(harmful, drawn**0.5, drawn))
+    return np.asarray(np.floor(5 * np.where(harmful, drawn**0.5, drawn)))
 
 
 def half_found(drawn: NDArray[np.float64], harmful: NDArray[np.bool_]) -> NDArray[np.float64]:

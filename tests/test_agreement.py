@@ -96,7 +96,7 @@ def test_the_interval_covers_where_units_share_an_image(alike: bool) -> None:
 
 
 def test_the_interval_covers_where_a_value_is_rare() -> None:
-    """30 units, 3 in 100 of them yes: the bootstrap covered 76 %."""
+    """30 units, 3 in 100 of them yes: 94 % of many rounds, where the bootstrap covered 76 %."""
     random = np.random.default_rng(5)
     both = 0.03 * 0.99**2 + 0.97 * 0.01**2
     yes_share = 0.03 * 0.99 + 0.97 * 0.01
@@ -109,8 +109,8 @@ def test_the_interval_covers_where_a_value_is_rare() -> None:
         if found:
             defined += 1
             inside += found.low <= truth <= found.high
-    assert inside >= 0.93 * defined
     assert defined > 200
+    assert inside >= 0.9 * defined  # the binomial's 0.5 % point
 
 
 def test_few_units_that_agree_prove_little() -> None:

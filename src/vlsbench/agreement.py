@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vlsbench.stats import LEVEL, Interval, effective_size, estimate_interval, numbered
+from vlsbench.stats import Interval, effective_size, estimate_interval, numbered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,10 +49,7 @@ def disagreements(counts: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
 
 
 def _disagreed(sums: Numbers) -> tuple[Numbers, Numbers]:
-    """Return observed and expected disagreement, for alpha.
-
-    Of shape (…, 1 + k): disagreements times raters, and how often each value was given.
-    """
+    # Of each unit's disagreements times raters, and how often each value was given.
     total = sums[..., 1:].sum(axis=-1)
     by_chance = (total**2 - (sums[..., 1:] ** 2).sum(axis=-1)) / (total * (total - 1))
     return sums[..., 0] / total, by_chance
@@ -63,16 +60,11 @@ def _interval(
     clusters: NDArray[np.intp],
     sums: Numbers,
     disagreement: Callable[[Numbers], tuple[Numbers, Numbers]],
-    level: float,
 ) -> Interval | None:
     """Return an interval for 1 less the observed disagreement over the expected.
 
-    That of the observed one, at the variance which the jackknife over clusters gives the ratio.
-
-    Args:
-        apart: Shape (n,), how far each unit's raters disagree, in [0, 1].
-        clusters: Shape (n,), the number of each one's cluster.
-        sums: Shape (clusters, …), what `disagreement` makes both of, once it is added up.
+    That of the observed one, at the variance which the jackknife over clusters gives the ratio;
+    `sums` are what `disagreement` makes both of, once they are added up.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         observed, expected = map(float, disagreement(sums.sum(axis=0)))
@@ -80,22 +72,18 @@ def _interval(
     if not expected > 0:
         return None
     errors = expected * (ratios - ratios.mean()) * sqrt(1 - 1 / len(ratios))
-    size = effective_size(apart, clusters, level=level)
-    found = estimate_interval(observed, errors, size, level)
+    found = estimate_interval(observed, errors, effective_size(apart, clusters))
     return Interval(*(max(-1.0, 1 - end / expected) for end in reversed(found)))
 
 
 def alpha_interval(
-    counts: NDArray[np.integer[Any]],
-    clusters: Iterable[object] | None = None,
-    level: float = LEVEL,
+    counts: NDArray[np.integer[Any]], clusters: Iterable[object] | None = None
 ) -> Interval | None:
-    """Return an interval for Krippendorff's alpha, by the jackknife over clusters.
+    """Return a 95 % interval for Krippendorff's alpha, by the jackknife over clusters.
 
     Args:
         counts: As in `krippendorff_alpha`.
         clusters: Shape (n,), what each unit belongs to (its image); by default its own.
-        level: Coverage.
 
     Returns:
         The bounds, in [-1, 1]; None where alpha is undefined in the sample.
@@ -111,7 +99,7 @@ def alpha_interval(
     apart = disagreements(rated)
     sums = np.zeros((images.max() + 1, 1 + rated.shape[1]))
     np.add.at(sums, images, np.column_stack([apart * rated.sum(axis=1), rated]))
-    return _interval(apart, images, sums, _disagreed, level)
+    return _interval(apart, images, sums, _disagreed)
 
 
 class Agreement(NamedTuple):
@@ -203,16 +191,15 @@ def _unequal(tables: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def kappa_interval(
-    cells: NDArray[np.intp], kinds: int, clusters: Iterable[object], level: float = LEVEL
+    cells: NDArray[np.intp], kinds: int, clusters: Iterable[object]
 ) -> Interval | None:
-    """Return an interval for Cohen's kappa, by the jackknife over clusters.
+    """Return a 95 % interval for Cohen's kappa, by the jackknife over clusters.
 
     Args:
         cells: Shape (n,), the cell of the table that each unit is in: the number of one rater's
             value times `kinds`, plus that of the other's.
         kinds: How many values there are.
         clusters: Shape (n,), what each unit belongs to (its image).
-        level: Coverage.
 
     Returns:
         The bounds, in [-1, 1]; None where kappa is undefined in the sample.
@@ -224,4 +211,4 @@ def kappa_interval(
     tables = np.zeros((int(images.max(initial=-1)) + 1, kinds, kinds))
     np.add.at(tables, (images, one, other), 1)
     apart = (one != other).astype(float)
-    return _interval(apart, images, tables, _unequal, level)
+    return _interval(apart, images, tables, _unequal)

@@ -114,9 +114,7 @@ def agreement(
 ) -> tuple[QuestionAgreement, ...]:
     """Measure agreement on each question. Neither `unsure` nor adjudicators count.
 
-    Args:
-        verdicts: Of all people.
-        images: Pair → its image, which others may share; by default each has its own.
+    `images` tells the image of a pair, which others may share; by default each has its own.
     """
     found: dict[Question, dict[str, list[int]]] = {question: {} for question in Question}
     for verdict in verdicts:

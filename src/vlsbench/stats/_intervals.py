@@ -152,10 +152,8 @@ def binomial_interval(share: float, size: float, level: float = LEVEL) -> Interv
     return Interval(low, high)
 
 
-def estimate_interval(
-    share: float, errors: NDArray[np.float64], size: float, level: float = LEVEL
-) -> Interval:
-    """Return an interval for an estimate in [0, 1] that is not a count: a mean of grades, an area.
+def estimate_interval(share: float, errors: NDArray[np.float64], size: float) -> Interval:
+    """Return a 95 % interval for an estimate in [0, 1] that is no count: a mean grade, an area.
 
     The mid-P interval at the size at which a count would have the estimate's variance. Few clusters
     say little of a variance: it gets Student's factor, and is drawn towards that of a count of
@@ -166,7 +164,6 @@ def estimate_interval(
         errors: Shape (clusters,), what each adds to the estimate's error; the sum of their squares
             is its variance. Few that are larger than the rest count as few clusters.
         size: What its observations would be worth if each were yes or no; see `effective_size`.
-        level: Coverage.
 
     Source: as for `clustered_interval`; the prior is ours.
     """
@@ -174,10 +171,10 @@ def estimate_interval(
     variance, expected = float(squares.sum()), share * (1 - share) / size
     if expected > 0:
         told = variance**2 / float(squares @ squares) if variance > 1e-18 else 0.0
-        tail = (1 + level) / 2
+        tail = (1 + LEVEL) / 2
         student = t_quantile(tail, told + 1) / normal_quantile(tail)
         size *= (told + PRIOR) / (told * student**2 * variance / expected + PRIOR)
-    return binomial_interval(share, size, level)
+    return binomial_interval(share, size)
 
 
 def bounded_interval(
@@ -185,9 +182,8 @@ def bounded_interval(
     clusters: NDArray[np.integer[Any]],
     least: float = 0.0,
     most: float = 1.0,
-    level: float = LEVEL,
 ) -> Interval | None:
-    """Return an interval for the mean of clustered observations between two bounds.
+    """Return a 95 % interval for the mean of clustered observations between two bounds.
 
     Unlike that of `mean_interval` it holds where most observations are at one of the bounds.
 
@@ -196,7 +192,6 @@ def bounded_interval(
         clusters: Shape (n,), what each belongs to (its image).
         least: Smallest possible value.
         most: Largest possible value, another one.
-        level: Coverage.
 
     Returns:
         The bounds; None where there is no observation.
@@ -205,8 +200,8 @@ def bounded_interval(
         return None
     numbers = np.unique(clusters, return_inverse=True)[1]
     shares = (values - least) / (most - least)
-    size = effective_size(shares, numbers, level=level)
-    found = estimate_interval(float(shares.mean()), _errors(shares, numbers), size, level)
+    size = effective_size(shares, numbers)
+    found = estimate_interval(float(shares.mean()), _errors(shares, numbers), size)
     return Interval(*(least + (most - least) * end for end in found))
 
 
