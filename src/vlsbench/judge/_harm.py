@@ -13,7 +13,7 @@ from vlsbench.judge._guards import PROMPTED, GuardForm
 from vlsbench.judge._judge import Part, Question
 from vlsbench.judge._prompted import HARM_SCHEMA, harm_prompt
 from vlsbench.judge._rubric import OURS, Definitions, Rubric, RubricLabel, Side
-from vlsbench.judge._verdict import Label, Unscored, Verdict, verdict_without_judge
+from vlsbench.judge._verdict import Label, Unscored, Verdict
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import Pair
 
@@ -98,8 +98,6 @@ class HarmJudge:
         if not self.form.replies:
             question.need_reply()
             raise VlsbenchError(f"{self.name} ({self.form.name}) judges no replies")
-        if before := verdict_without_judge(reply):
-            return before
         if question.pair.harmful:
             return await self._ask(question, call, epoch, Label.UNSAFE, Label.SAFE)
         if not self.form.refusals:

@@ -21,7 +21,7 @@ from vlsbench.judge._asking import (
 )
 from vlsbench.judge._judge import Question
 from vlsbench.judge._rubric import OURS, Rubric
-from vlsbench.judge._verdict import Label, Verdict, label_of, verdict_without_judge
+from vlsbench.judge._verdict import Label, Verdict, label_of
 from vlsbench.models import ChatModel, Params, Schema
 from vlsbench.pairs import Pair
 
@@ -192,8 +192,6 @@ class LLMJudge:
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """Ask for a verdict, again where the answer is none, at most `TRIES` times."""
         reply, pair = question.need_reply(), question.pair
-        if before := verdict_without_judge(reply, question.refusal):
-            return before
         images = question.images if self.sees else ()
 
         def prompt(again: bool) -> str:

@@ -12,14 +12,13 @@ from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import unreadable
 from vlsbench.judge._asking import JudgeFormat
-from vlsbench.judge._function import OFFLINE, Brought, FunctionJudge, as_judge
+from vlsbench.judge._function import OFFLINE, STRINGS, Brought, FunctionJudge, as_judge
 from vlsbench.judge._guards import harm_form
 from vlsbench.judge._harm import HarmJudge
 from vlsbench.judge._judge import Judge, Part, rubric_of
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
 from vlsbench.judge._panel import Panel, Vote
 from vlsbench.judge._rubric import SHIPPED, Rubric, read_rubric
-from vlsbench.judge._strings import STRINGS
 from vlsbench.models import FORMS, Connections, Params, meant
 from vlsbench.registry import Kind
 from vlsbench.text import did_you_mean

@@ -11,8 +11,7 @@ from typing import Any, TypeVar, cast
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import Caller
-from vlsbench.judge._function import wrong_label
-from vlsbench.judge._judge import Judge, Question, rubric_of
+from vlsbench.judge._judge import Judge, Question, decide, rubric_of
 from vlsbench.judge._rubric import Side, rubric_of_sides
 from vlsbench.judge._verdict import Label, Unscored, Verdict, is_scored, label_of
 from vlsbench.models import CallFailed, ChatModel
@@ -138,20 +137,16 @@ class Panel:
             # Whoever lets judges of several models vote has to know which one is asked.
             several = len(self.models) > 1 and judge.model is not None
             asked = partial(cast(Any, call), model=judge.model) if several else call
-            own = replace(question, rubric=rubric_of(judge))
             try:
-                verdict = await judge.judge(own, asked, epoch=again)
+                verdict = await decide(judge, question, asked, epoch=again)
             except CallFailed as error:
                 if len(self.judges) < 2 or self._brief:
                     raise
                 verdict = Verdict(Label.UNSCORED, error.reason, Unscored.JUDGE_MISSING)
-            if is_scored(verdict.label):
-                if verdict.label not in own.labels:
-                    raise wrong_label(judge, own, verdict.label)
-                if self._by_side:
-                    said = f"{verdict.label}. {verdict.explanation}"
-                    side = own.rubric.side(question.pair.harmful, verdict.label)
-                    verdict = replace(verdict, label=label_of(side), explanation=said)
+            if self._by_side and is_scored(verdict.label):
+                said = f"{verdict.label}. {verdict.explanation}"
+                side = rubric_of(judge).side(question.pair.harmful, verdict.label)
+                verdict = replace(verdict, label=label_of(side), explanation=said)
             verdicts.append(verdict)
             return verdict
 
