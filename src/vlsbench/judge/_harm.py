@@ -39,7 +39,6 @@ class HarmJudge:
         model: ChatModel,
         form: GuardForm = PROMPTED,
         *,
-        sees: bool = True,
         params: Params | None = None,
         policy: str = "",
     ) -> None:
@@ -48,12 +47,11 @@ class HarmJudge:
         Args:
             model: Any chat model, or a guard.
             form: How it is asked.
-            sees: False for a model that takes no images.
             params: Sampling parameters in place of the form's.
             policy: What it holds material to, in place of the form's words.
 
         Raises:
-            VlsbenchError: A policy for a form that takes none, or images for nobody who looks.
+            VlsbenchError: A policy for a form that takes none.
         """
         if policy and not any("{policy}" in one for one in (form.system, form.user)):
             raise VlsbenchError(f"--guard-policy: the form {form.name} takes no policy")
@@ -61,11 +59,8 @@ class HarmJudge:
         self.model = model
         self.form = form
         self.rubric = _guard_rubric(form.refusals) if form.guard else OURS
-        self.parts = form.parts if sees else tuple(p for p in form.parts if p is Part.TEXT)
-        """What of a pair it can judge."""
-        if not self.parts:
-            raise VlsbenchError(f"{model.spec} judges images alone, and none are shown to it")
-        self.sees = self.parts != (Part.TEXT,)
+        self.parts, self.sees = form.parts, form.sees
+        """What of a pair it can judge, and whether it looks at images."""
         self._policies = (policy,) if policy else form.policies
         self._own = hashlib.sha256(policy.encode()).hexdigest()[:16] if policy else ""
         held = JudgeFormat.TEXT if form.guard else JudgeFormat.AUTO

@@ -170,7 +170,7 @@ def _opened(
             connections.open(found, form.chat),
             form,
             params=replace(form.params, extra=judging.extra),
-            policy=_read(judging.policy) if judging.policy else "",
+            policy=_read(judging.policy),
         )
     if isinstance(found, str):
         params = Params(judging.max_tokens, judging.temperature, extra=judging.extra)
@@ -186,13 +186,14 @@ def _opened(
     return Panel([found] * judging.repeats) if judging.repeats > 1 else found
 
 
-def _read(path: Path) -> str:
+def _read(path: Path | None) -> str:
+    """Read a guard's policy; empty where none is given."""
+    if path is None:
+        return ""
     try:
         text = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise VlsbenchError(f"--guard-policy {unreadable(path, error)}") from None
-    except UnicodeDecodeError:
-        raise VlsbenchError(f"--guard-policy {path}: not UTF-8 text; save it as UTF-8") from None
     if not text:
         raise VlsbenchError(f"--guard-policy {path}: the file is empty")
     return text
@@ -203,7 +204,6 @@ def open_harm_judge(
     connections: Connections,
     *,
     form: str = "auto",
-    sees: bool = True,
     policy: Path | None = None,
     needs: Part | None = Part.TEXT,
 ) -> Judge:
@@ -213,7 +213,6 @@ def open_harm_judge(
         judge: As for `open_judge`.
         connections: Opens the model that a spec names.
         form: How the model is asked, one of `FORMS`; `auto` knows guard models by their names.
-        sees: False for a model that takes no images.
         policy: Text file with what a guard holds material to, in place of our words.
         needs: What it must be able to judge.
 
@@ -230,8 +229,7 @@ def open_harm_judge(
         raise VlsbenchError(
             f"{found} ({how.name}) judges images alone: choose a guard that reads text"
         )
-    words = _read(policy) if policy else ""
-    return HarmJudge(connections.open(found, how.chat), how, sees=sees, policy=words)
+    return HarmJudge(connections.open(found, how.chat), how, policy=_read(policy))
 
 
 def _given(judge: str | Brought, role: str) -> Judge | str:
