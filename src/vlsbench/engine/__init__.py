@@ -32,6 +32,7 @@ from vlsbench.engine._job import CostBudget as CostBudget
 from vlsbench.engine._job import Flow as Flow
 from vlsbench.engine._job import Job as Job
 from vlsbench.engine._job import Step as Step
+from vlsbench.engine._job import carry_out as carry_out
 from vlsbench.engine._job import in_flight as in_flight
 from vlsbench.engine._job import recall as recall
 from vlsbench.engine._job import write_or_stop as write_or_stop

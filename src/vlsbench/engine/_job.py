@@ -112,6 +112,8 @@ class Job:
     """What a record is called there."""
     tag: Callable[[Outcome], str] = lambda outcome: outcome.kind
     """Names an outcome for whoever watches."""
+    again: Callable[[Outcome], str] = lambda outcome: ""
+    """Names the stage that an outcome goes back to before anything else; empty where it stands."""
     counts: Callable[[Outcome], bool] = lambda outcome: True
     """Whether a recorded outcome is one of the records expected."""
     left_out: Sequence[BadRow] = ()
@@ -221,6 +223,31 @@ def in_flight(models: Iterable[Model], concurrency: int) -> int:
     """
     wanted = {model.endpoint: getattr(model, "in_flight", 0) for model in models}
     return sum(max(concurrency, wants) for wants in wanted.values()) or concurrency
+
+
+def carry_out(job: Job, folder: Path, conclude: Callable[[Ledger, str | None], T]) -> T:
+    """Do what is not done yet of a job, write what comes of it, and return what `conclude` does.
+
+    Args:
+        job: What there is to do.
+        folder: Where its record is, or will be.
+        conclude: Writes the files, given the record and why the job stopped early: empty where it
+            did not, None where nothing was left to do.
+
+    Raises:
+        VlsbenchError: The folder holds another run, or what stopped the job.
+        LedgerError: The disk cannot be written.
+    """
+    with Ledger.write(folder) as ledger:
+        if job.identity is not None:
+            check_same_run(ledger, job.identity)
+        again = [(one.record, stage) for one in ledger.outcomes() if (stage := job.again(one))]
+        if again:
+            run_async(partial(ledger.reopen, again))
+        if ledger.meta("complete") is not None:
+            return conclude(ledger, None)
+        signal = job.run(ledger)
+        return write_or_stop(partial(conclude, ledger, signal.reason or ""), folder, signal)
 
 
 def write_or_stop(write: Callable[[], T], folder: Path, signal: StopSignal) -> T:

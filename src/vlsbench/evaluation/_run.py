@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from vlsbench.engine import (
     Outcome,
     Probe,
     RunContext,
+    run_async,
 )
 from vlsbench.evaluation._calibrated import CALIBRATION
 from vlsbench.evaluation._gallery import Gallery
@@ -192,6 +194,7 @@ class EvaluationPlan:
             total=self.answers,
             what="answers" if self.shown.samples > 1 else "pairs",
             tag=tag_of,
+            again=lost_at if self.output.retry else lambda outcome: "",
             left_out=self.selection.all_left_out,
             reuse=self.output.reuse,
             progress=self.output.progress,
@@ -225,18 +228,13 @@ def tag_of(outcome: Outcome) -> str:
     return str(outcome.value["label"]) if outcome.kind == "keep" else str(Label.UNSCORED)
 
 
-async def reopen_unscored(ledger: Ledger) -> int:
-    """Open the unscored pairs again: at the target where it failed, else at the judge."""
-    again: list[tuple[str, str]] = []
-    for outcome in ledger.outcomes():
-        if tag_of(outcome) != Label.UNSCORED:
-            continue
-        reason = outcome.value.get("reason")
-        of_target = Unscored(reason).of_target if reason else outcome.stage == ANSWER
-        again.append((outcome.record, ANSWER if of_target else JUDGE))
-    if again:
-        await ledger.reopen(again)
-    return len(again)
+def lost_at(outcome: Outcome) -> str:
+    """Name the stage that left an answer unscored; empty where it did not."""
+    if tag_of(outcome) != Label.UNSCORED:
+        return ""
+    reason = outcome.value.get("reason")
+    of_target = Unscored(reason).of_target if reason else outcome.stage == ANSWER
+    return ANSWER if of_target else JUDGE
 
 
 def _notes(plan: EvaluationPlan, ledger: Ledger, found: Summary) -> tuple[str, ...]:
@@ -264,6 +262,8 @@ def _notes(plan: EvaluationPlan, ledger: Ledger, found: Summary) -> tuple[str, .
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     """Write the run's files in one walk over the pairs, unless they stand as they would be."""
     folder = plan.folder
+    if plan.found != plan.identity:
+        run_async(partial(ledger.set_meta, found=json.dumps(plan.found)))
     calibrated = folder / CALIBRATION  # shown on the report
     since = calibrated.stat().st_mtime_ns if calibrated.is_file() else 0
     stamp = f"{__version__} {ledger.stamp()} {plan.output.gallery} {since}"

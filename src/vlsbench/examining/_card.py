@@ -14,15 +14,14 @@ from typing import Annotated, Any
 from vlsbench import __version__
 from vlsbench.auditing.judged import total
 from vlsbench.config import Budget, Connection, Option, Sample
-from vlsbench.engine import CostBudget, Ledger, check_same_run, run_async, write_or_stop
+from vlsbench.engine import CostBudget, Ledger, carry_out
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import (
     EvaluationPlan,
     Output,
     commonest_words,
-    reopen_unscored,
+    pair_rows,
     spend_by_role,
-    tag_of,
     words_notes,
 )
 from vlsbench.evaluation import plan as plan_evaluation
@@ -36,11 +35,10 @@ from vlsbench.judge import (
     Caller,
     Judge,
     Judging,
-    Label,
     LLMJudge,
     Question,
-    Unscored,
     Verdict,
+    is_scored,
     open_judge,
     rubric_of,
 )
@@ -196,32 +194,20 @@ def judge_card(plan: ExaminationPlan) -> JudgeCard:
     Raises:
         FatalCall, LedgerError: The judge cannot work (key, name, address), or the disk.
     """
-    asked = plan.evaluation
-    with Ledger.write(asked.folder) as ledger:
-        check_same_run(ledger, asked.identity)
-        if asked.output.retry:
-            run_async(partial(reopen_unscored, ledger))
-        if ledger.meta("complete") is not None:
-            return _conclude(plan, ledger, "")
-        job = asked.job()
-        facts = {**job.facts, "view": VIEW, "model": asked.judge.name}
-        signal = replace(job, facts=facts, what="cases").run(ledger)
-        conclude = partial(_conclude, plan, ledger, signal.reason or "")
-        return write_or_stop(conclude, asked.folder, signal)
+    asked, job = plan.evaluation, plan.evaluation.job()
+    job = replace(job, facts={**job.facts, "view": VIEW, "model": asked.judge.name}, what="cases")
+    return carry_out(job, asked.folder, partial(_conclude, plan))
 
 
-def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str) -> JudgeCard:
+def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str | None) -> JudgeCard:
     """Count, and write `judge-card.json`, `cases.jsonl` and `judge-card.html`."""
     found, asked = [], plan.evaluation
-    for case in plan.cases:
-        if outcome := ledger.outcome(case.id):
-            said = outcome.value
-            label = None if tag_of(outcome) == Label.UNSCORED else str(said["label"])
-            lost = Unscored.JUDGE_MISSING if outcome.reason == "unanswered" else outcome.reason
-            reason = "" if label else str(said.get("reason") or lost)
-            found.append(
-                Judged(case, label, reason, str(said.get("explanation", "")), asked.rubric)
-            )
+    cases = {case.id: case for case in plan.cases}
+    for pair, row in pair_rows(asked.selection, ledger, asked.shown):
+        label = row.label if is_scored(row.label) else None
+        found.append(
+            Judged(cases[pair.id], label, row.unscored_reason, row.explanation, asked.rubric)
+        )
     spend, served_by = spend_by_role(ledger)
     calls, _, cost = total(row for row in spend if row.role != "target")
     card = JudgeCard(
@@ -233,7 +219,7 @@ def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str) -> JudgeCard:
         identity=asked.identity,
         simulated="lab" in plan.on or any(map(is_simulated, served_by)),
         complete=ledger.meta("complete") is not None,
-        stopped=stopped,
+        stopped=stopped or "",
         cases=len(plan.cases),
         open=len(plan.cases) - len(found),
         probes=tuple(probes(found)),

@@ -13,14 +13,13 @@ from vlsbench.auditing.judged import (
     JudgedPair,
     JudgedPlan,
     JudgedSet,
-    carry_out,
     head,
     part_figures,
     total,
     unread,
 )
 from vlsbench.config import Budget, Connection, Data, Option, Sample
-from vlsbench.engine import CostBudget, Ledger
+from vlsbench.engine import CostBudget, Ledger, carry_out
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import REPORT, SUMMARY, Output, Selection, spend_by_role
 from vlsbench.files import write_json, write_jsonl
@@ -168,10 +167,10 @@ def evaluate_guard(plan: JudgedPlan) -> GuardSummary:
     Raises:
         FatalCall, LedgerError: The guard cannot work (key, name, address), or the disk.
     """
-    return carry_out(plan, partial(_conclude, plan))
+    return carry_out(plan.job(), plan.folder, partial(_conclude, plan))
 
 
-def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
+def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str | None) -> GuardSummary:
     """Count, and write `summary.json`, `pairs.jsonl` and `report.html`."""
     bench = plan.sets[0]
     asked = [row for group in plan.sets for row in group.rows(ledger)]
@@ -188,7 +187,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
         judge=plan.judge.name,
         simulated=bench.selection.pairs.simulated or any(map(is_simulated, served_by)),
         complete=ledger.meta("complete") is not None,
-        stopped=stopped,
+        stopped=stopped or "",
         pairs=len(bench.selection),
         calls=calls,
         reused=reused,
