@@ -22,13 +22,15 @@ from vlsbench.engine import (
     RunContext,
     run_async,
 )
+from vlsbench.evaluation._answers import Gathered
 from vlsbench.evaluation._calibrated import CALIBRATION
 from vlsbench.evaluation._gallery import Gallery
 from vlsbench.evaluation._net import net_rate
 from vlsbench.evaluation._page import write_report
-from vlsbench.evaluation._panel import PanelResults, Votes, settle_by_errors
+from vlsbench.evaluation._panel import panel_results, settle_by_errors
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
+from vlsbench.evaluation._sampled import sampled
 from vlsbench.evaluation._settings import Output, Presentation, Selection
 from vlsbench.evaluation._spend import spend_by_role
 from vlsbench.evaluation._stages import ANSWER, JUDGE, REDRAWN, AnswerStage
@@ -36,8 +38,10 @@ from vlsbench.evaluation._summary import (
     REPORT,
     SCHEMA,
     SUMMARY,
-    Counts,
     Summary,
+    commonest_words,
+    groups_by,
+    languages,
     read_summary,
 )
 from vlsbench.files import whole_file, write_json
@@ -271,31 +275,28 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     there = all((folder / name).is_file() for name in (".files", SUMMARY, PAIRS, REPORT))
     if there and mark.read_text("utf-8") == stamp:
         return read_summary(folder / SUMMARY)
-    counts = Counts(plan.shown.samples, plan.judging.repeats, plan.rubric)
-    gallery = Gallery(plan.output.gallery, plan.rubric)
-    votes = Votes([one.name for one in panel_of(plan.judge)], plan.rubric)
+    gathered, gallery = Gathered(), Gallery(plan.output.gallery, plan.rubric)
     with whole_file(folder / PAIRS) as part, RowWriter(PairRow, part) as file:
         for pair, row in pair_rows(plan.selection, ledger, plan.shown):
-            counts.add(row)
-            votes.add(row)
+            gathered.add(row)
             file.add(row)
             gallery.add(row, pair)
-    summary = _summary(plan, ledger, counts, votes.found())
+    summary = _summary(plan, ledger, gathered)
     write_json(summary, folder / SUMMARY)
     write_report(summary, gallery, folder / REPORT)
     mark.write_text(stamp, "utf-8")
     return summary
 
 
-def _summary(
-    plan: EvaluationPlan, ledger: Ledger, counts: Counts, panel: tuple[PanelResults, ...]
-) -> Summary:
-    pairs = plan.selection.pairs
+def _summary(plan: EvaluationPlan, ledger: Ledger, gathered: Gathered) -> Summary:
+    pairs, rubric, samples = plan.selection.pairs, plan.rubric, plan.shown.samples
+    judges = [one.name for one in panel_of(plan.judge)]
+    kinds = gathered.kinds() if samples > 1 or plan.judging.repeats > 1 else ()
     spend, served_by = spend_by_role(ledger)
     simulated = pairs.simulated or any(map(is_simulated, {*served_by, plan.judge.name}))
-    groups = counts.overall()
+    groups = groups_by(gathered, rubric, lambda key: "all")
     rows = published_results(pairs.name, str(plan.shown.view))
-    apart = differs(pairs.name, str(plan.shown.view), plan.judge.name, plan.rubric) if rows else ()
+    apart = differs(pairs.name, str(plan.shown.view), plan.judge.name, rubric) if rows else ()
     found = Summary(
         schema=SCHEMA,
         vlsbench=__version__,
@@ -309,26 +310,28 @@ def _summary(
         judge=plan.judge.name,
         identity=json.loads(ledger.meta("found") or "null") or plan.identity,
         settings=plan.settings,
-        rubric=plan.rubric,
-        panel=panel,
+        rubric=rubric,
+        panel=tuple(panel_results(gathered, judges, rubric)),
         simulated=simulated,
         complete=ledger.meta("complete") is not None,
         started=ledger.meta("started") or "",
         finished=ledger.meta("complete") or "",
         pairs=len(plan.selection),
-        open=plan.answers - counts.rows,
+        open=plan.answers - len(gathered),
         left_out=tuple(ledger.left_out()),
         groups=groups,
         net=net_rate(groups),
         net_cautious=net_rate(groups, warned=True),
-        samples=plan.shown.samples,
-        sampled=counts.sampled(),
-        query_languages=counts.languages("query"),
-        reply_languages=counts.languages("reply"),
-        categories=counts.categories(),
-        subcategories=counts.subcategories(),
+        samples=samples,
+        sampled=tuple(sampled(answers, samples, rubric) for answers in kinds),
+        query_languages=languages(gathered, rubric, lambda key: key.query),
+        reply_languages=languages(gathered, rubric, lambda key: key.reply),
+        categories=groups_by(gathered, rubric, lambda key: key.category or "(none)"),
+        subcategories=groups_by(
+            gathered, rubric, lambda key: key.subcategory and f"{key.category} / {key.subcategory}"
+        ),
         spend=spend,
-        unscored_words=counts.unscored_words(),
+        unscored_words=commonest_words(gathered.said.elements()),
         published=() if apart else rows,
         published_differs=apart,
     )
