@@ -11,7 +11,6 @@ from vlsbench.models import Params
 
 NAMES = {
     "judge_context": "context",
-    "judge_format": "format",
     "judge_max_tokens": "max_tokens",
     "judge_temperature": "temperature",
     "judge_repeats": "repeats",
@@ -26,7 +25,7 @@ GROUPS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "judging": (
         Judging,
         (
-            *("judge_context", "judge_format", "judge_max_tokens", "judge_temperature"),
+            *("judge_context", "judge_max_tokens", "judge_temperature"),
             *("judge_repeats", "judge_partial", "rubric", "vote"),
         ),
     ),

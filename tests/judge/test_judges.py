@@ -322,13 +322,9 @@ def test_a_judge_is_named_or_brought() -> None:
     assert (of_replies.name, of_replies.identity["form"]) == (spec, "llama-guard")
     asked = open_judge(spec, connections, Judging(form="prompt"), context=JudgeContext.BOTH)
     assert (asked.name, asked.identity["context"]) == (spec, "both")
-    plain = Judging(context="description", format="text", form="prompt")  # type: ignore[arg-type]
+    plain = Judging(context="description", form="prompt")  # type: ignore[arg-type]
     cheap = open_judge(spec, connections, plain)
-    assert (cheap.sees, cheap.identity["context"], cheap.identity["format"]) == (
-        False,
-        "description",
-        "text",
-    )
+    assert (cheap.sees, cheap.identity["context"]) == (False, "description")
     of_harm = open_harm_judge(spec, connections)
     assert (of_harm.identity["form"], of_harm.sees) == ("llama-guard", False)
     with pytest.raises(VlsbenchError, match="nobody"):

@@ -4,7 +4,6 @@ from vlsbench.judge._asking import AGAIN as AGAIN
 from vlsbench.judge._asking import Asking as Asking
 from vlsbench.judge._asking import Caller as Caller
 from vlsbench.judge._asking import Failed as Failed
-from vlsbench.judge._asking import JudgeFormat as JudgeFormat
 from vlsbench.judge._asking import fence as fence
 from vlsbench.judge._asking import read_yes_no as read_yes_no
 from vlsbench.judge._asking import strict_object as strict_object

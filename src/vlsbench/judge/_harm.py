@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge._asking import TRIES, Asking, Caller, Failed, JudgeFormat
+from vlsbench.judge._asking import TRIES, Asking, Caller, Failed
 from vlsbench.judge._guards import PROMPTED, GuardForm
 from vlsbench.judge._judge import Part, Question
 from vlsbench.judge._prompted import HARM_SCHEMA, harm_prompt
@@ -63,8 +63,7 @@ class HarmJudge:
         """What of a pair it can judge, and whether it looks at images."""
         self._policies = (policy,) if policy else form.policies
         self._own = hashlib.sha256(policy.encode()).hexdigest()[:16] if policy else ""
-        held = JudgeFormat.TEXT if form.guard else JudgeFormat.AUTO
-        self._asking = Asking(held, params or form.params)
+        self._asking = Asking(params or form.params, held=not form.guard)
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -9,16 +9,7 @@ from functools import partial
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge._asking import (
-    AGAIN,
-    TRIES,
-    Asking,
-    Caller,
-    Failed,
-    JudgeFormat,
-    fence,
-    strict_object,
-)
+from vlsbench.judge._asking import AGAIN, TRIES, Asking, Caller, Failed, fence, strict_object
 from vlsbench.judge._judge import Question
 from vlsbench.judge._rubric import OURS, Rubric
 from vlsbench.judge._verdict import Label, Verdict, label_of
@@ -142,19 +133,11 @@ class LLMJudge:
         self,
         model: ChatModel,
         context: JudgeContext = JudgeContext.IMAGE,
-        form: JudgeFormat = JudgeFormat.AUTO,
         params: Params = JUDGE_PARAMS,
         *,
         rubric: Rubric = OURS,
     ) -> None:
-        """Set who judges, what the judge is told and how it must answer.
-
-        Args:
-            model: Any chat model.
-            context: How it learns what is in the image.
-            form: How it is held to its format.
-            params: Sampling parameters of its calls.
-            rubric: The labels, and what they mean.
+        """Set who judges, how it learns what is in the image, and by which labels.
 
         Raises:
             VlsbenchError: The rubric goes with another context.
@@ -166,10 +149,9 @@ class LLMJudge:
         self.rubric = rubric
         self.name = model.spec
         self.model = model
-        # From Python both may come as plain text.
-        self._context = JudgeContext(context)
+        self._context = JudgeContext(context)  # from Python it may come as plain text
         self.sees = self._context is not JudgeContext.DESCRIPTION
-        self._asking = Asking(JudgeFormat(form), params)
+        self._asking = Asking(params)
 
     @property
     def identity(self) -> Mapping[str, Any]:

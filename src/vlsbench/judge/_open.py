@@ -11,7 +11,6 @@ from vlsbench import registry
 from vlsbench.config import Option
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import unreadable
-from vlsbench.judge._asking import JudgeFormat
 from vlsbench.judge._function import OFFLINE, STRINGS, Brought, FunctionJudge, as_judge
 from vlsbench.judge._guards import harm_form
 from vlsbench.judge._harm import HarmJudge
@@ -42,14 +41,6 @@ class Judging:
             unset="both; the image alone where it is swapped, and with --rubric paper",
         ),
     ] = None
-    format: Annotated[
-        JudgeFormat,
-        Option(
-            "How the judge is held to its format: by the server (schema), by the prompt alone "
-            "(text), or by the server where it can (auto).",
-            flags=("--judge-format",),
-        ),
-    ] = JudgeFormat.AUTO
     max_tokens: Annotated[
         int, Option("Length limit of a verdict, in tokens.", flags=("--judge-max-tokens",), least=1)
     ] = JUDGE_PARAMS.max_tokens
@@ -177,7 +168,6 @@ def _opened(
         found = LLMJudge(
             connections.open(found, extra=params.more),
             judging.context or JudgeContext(rubric.context or context),
-            judging.format,
             params,
             rubric=rubric,
         )
