@@ -155,10 +155,8 @@ class _Kind:
         said = [settled.labels.get(id) for id in chosen]
         self.people = np.array([self.labels.index(label) for label in said if label])
         places = np.flatnonzero([label is not None for label in said])
-        fine = numbered((one.label, one.disputed) for one in chosen.values())
-        # Drawn by an earlier version, without regard to disputes: strata may lack labels.
-        drawn = fine if set(fine) == set(fine[places]) else self.judge
-        self.found = Labelled(drawn, numbered(self.images), places)
+        strata = numbered((one.label, one.disputed) for one in chosen.values())
+        self.found = Labelled(strata, numbered(self.images), places)
 
     def groups(self) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         """Yield all replies, and those of each category that has enough labels."""

@@ -68,11 +68,9 @@ def rate_gap(one: Rate, other: Rate) -> Estimate | None:
 
 
 def net_rate(groups: Iterable[Group], *, warned: bool = False) -> Estimate | None:
-    """Return the net rate of the groups over all pairs; None unless both kinds have labels.
+    """Return the net rate of all harmful pairs and all benign ones; None unless both have labels.
 
-    Args:
-        groups: All harmful pairs, and all benign ones.
-        warned: Count a warning on a benign pair as declined: 0 for who warns of everything.
+    With `warned`, a warning on a benign pair counts as declined: 0 for who warns of everything.
     """
     rates = {group.harmful: group for group in groups}
     if len(rates) < 2:
@@ -86,12 +84,10 @@ def net_rate(groups: Iterable[Group], *, warned: bool = False) -> Estimate | Non
 def mean_grade(
     rubric: Rubric, labels: Sequence[str], clusters: NDArray[np.integer[Any]]
 ) -> Estimate | None:
-    """Return the mean grade of replies; None where the rubric has no grades, or nothing is scored.
+    """Return the mean grade of n replies, None where the rubric has no grades or n is 0.
 
-    Args:
-        rubric: Whose labels they are.
-        labels: Of n replies to harmful pairs, all of them scored.
-        clusters: Shape (n,), the number of each one's image.
+    `labels` are those of scored replies to harmful pairs, `clusters`, shape (n,), the numbers of
+    their images.
     """
     if not rubric.grades or not labels:
         return None

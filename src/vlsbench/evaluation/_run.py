@@ -243,9 +243,7 @@ def lost_at(outcome: Outcome) -> str:
 
 def _notes(plan: EvaluationPlan, ledger: Ledger, found: Summary) -> tuple[str, ...]:
     known = any(group.scored for group in found.groups if not group.harmful)
-    benign = any(not group.harmful for group in found.groups) or any(
-        not pair.harmful for pair in plan.selection
-    )
+    benign = any(not pair.harmful for pair in plan.selection)
     redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
     apart = found.published_differs
     notes = (
@@ -296,7 +294,7 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, gathered: Gathered) -> Summar
     simulated = pairs.simulated or any(map(is_simulated, {*served_by, plan.judge.name}))
     groups = groups_by(gathered, rubric, lambda key: "all")
     rows = published_results(pairs.name, str(plan.shown.view))
-    apart = differs(pairs.name, str(plan.shown.view), plan.judge.name, rubric) if rows else ()
+    apart = differs(plan.judge.name, rubric) if rows else ()
     found = Summary(
         schema=SCHEMA,
         vlsbench=__version__,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import Ended
 from vlsbench.evaluation._sampled import Sampled
 from vlsbench.evaluation._spend import Spend
-from vlsbench.judge import OURS, Label, Rubric, Side, read_rubric
+from vlsbench.judge import OURS, Label, Rubric, Side
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_rate
 from vlsbench.text import one_line
@@ -161,9 +161,7 @@ class Summary:
 
 def read_summary(path: Path) -> Summary:
     """Read a `summary.json` back. Raises `SchemaError` where it is none or of another schema."""
-    found = read_json(path, Summary, schema=SCHEMA)
-    earlier = "protocol" in found.identity.get("judge", {}) and not found.rubric.context
-    return replace(found, rubric=read_rubric("paper")) if earlier else found
+    return read_json(path, Summary, schema=SCHEMA)
 
 
 def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tuple[Path, Summary]:
@@ -200,11 +198,7 @@ def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tupl
 
 
 def commonest_words(said: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return reason → what was said of the most that are unscored for it, if anything was.
-
-    Args:
-        said: The reason, and what was said, of each.
-    """
+    """Return reason → what was said of the most that are unscored for it, given both of each."""
     found: dict[str, str] = {}
     counts = Counter((reason, one_line(words)[:WORDS]) for reason, words in said)
     for (reason, words), _ in counts.most_common():

@@ -186,10 +186,7 @@ def _drawn(cases: list[Planted], name: str, sample: Sample) -> list[Planted]:
 def judge_card(plan: ExaminationPlan) -> JudgeCard:
     """Put every case to the judge, and write its card.
 
-    The same plan resumes the same run; no call is paid for twice.
-
-    Args:
-        plan: What `plan_judge_card` made.
+    The same plan, which `plan_judge_card` made, resumes the same run; no call is paid for twice.
 
     Raises:
         FatalCall, LedgerError: The judge cannot work (key, name, address), or the disk.

@@ -159,10 +159,7 @@ def plan_guard(
 def evaluate_guard(plan: JudgedPlan) -> GuardSummary:
     """Ask a guard about the text, the image and both of every pair, and write what it found.
 
-    The same plan resumes the same run; no call is paid for twice.
-
-    Args:
-        plan: What `plan_guard` made.
+    The same plan, which `plan_guard` made, resumes the same run; no call is paid for twice.
 
     Raises:
         FatalCall, LedgerError: The guard cannot work (key, name, address), or the disk.

@@ -42,13 +42,7 @@ class HarmJudge:
         params: Params | None = None,
         policy: str = "",
     ) -> None:
-        """Set who judges and how it is asked.
-
-        Args:
-            model: Any chat model, or a guard.
-            form: How it is asked.
-            params: Sampling parameters in place of the form's.
-            policy: What it holds material to, in place of the form's words.
+        """Set who judges and how it is asked; parameters and policy stand in place of the form's.
 
         Raises:
             VlsbenchError: A policy for a form that takes none.

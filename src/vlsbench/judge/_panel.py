@@ -66,12 +66,9 @@ class Panel:
     def __init__(
         self, judges: Sequence[Judge], vote: Vote = Vote.MAJORITY, *, brief: bool = False
     ) -> None:
-        """Take the judges.
+        """Take the judges in the order of their votes; one that is there twice is asked twice.
 
-        Args:
-            judges: In the order of their votes; the same one several times is asked as often.
-            vote: What their labels make.
-            brief: Ask no further once a majority is sure.
+        With `brief` no further one is asked once a majority is sure.
 
         Raises:
             VlsbenchError: The vote does not go with so many judges, or with their rubric.

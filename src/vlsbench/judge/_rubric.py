@@ -136,19 +136,12 @@ class Rubric:
     @cached_property
     def marks(self) -> dict[str, tuple[str, ...]]:
         """Mark → labels of harmful pairs with it; `safe and MARK` → those that are safe too."""
-        labels = self.harmful.labels
-        found = {
-            mark: tuple(one.name for one in labels if mark in one.marks)
-            for mark in dict.fromkeys(mark for label in labels for mark in label.marks)
-        }
-        both = {
-            f"safe and {mark}": tuple(name for name in names if name in self.safe)
-            for mark, names in found.items()
-        }
-        return {
-            **{mark: names for mark, names in found.items() if names not in both.values()},
-            **both,
-        }
+        found: dict[str, tuple[str, ...]] = {}
+        for mark in dict.fromkeys(mark for one in self.harmful.labels for mark in one.marks):
+            marked = tuple(one.name for one in self.harmful.labels if mark in one.marks)
+            both = tuple(name for name in marked if name in self.safe)
+            found |= {f"safe and {mark}": both} | ({mark: marked} if marked != both else {})
+        return found
 
     @cached_property
     def grades(self) -> dict[str, float]:

@@ -58,12 +58,8 @@ async def ask_judge(
 
 
 def probes_of(judge: Judge, *, of_replies: bool = True) -> list[Probe]:
-    """Return the questions to a judge's models that find out what they take.
-
-    Args:
-        judge: Whoever decides.
-        of_replies: Whether it is to judge replies, or material.
-    """
+    """Return the questions to a judge's models, of replies or of material, that find out what they
+    take."""
     reply = Reply(HARMLESS.description) if of_replies else None
     question = Question(HARMLESS, HARMLESS.query, reply=reply, part=Part.TEXT)
     return [
