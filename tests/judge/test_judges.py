@@ -61,9 +61,6 @@ class Brief:
     sees = False
     identity = {"brief": 1}  # noqa: RUF012
 
-    def check(self, pair: object) -> None:
-        """Need nothing."""
-
     async def judge(self, question: Question, call: object, *, epoch: int = 0) -> Verdict:
         return Verdict(Label.WARNING, "brief")
 
@@ -127,7 +124,6 @@ def ctx(tmp_path: Path) -> Iterator[RunContext]:
 def test_an_identity_is_plain_json(judge: Judge, question: Question) -> None:
     assert json.loads(json.dumps(judge.identity)) == judge.identity
     assert judge.identity
-    judge.check(PAIR)
 
 
 def test_different_judges_are_known_by_different_names_and_identities() -> None:

@@ -37,7 +37,6 @@ from vlsbench.evaluation._panel import PanelResults as PanelResults
 from vlsbench.evaluation._published import Published as Published
 from vlsbench.evaluation._published import published_lines as published_lines
 from vlsbench.evaluation._published import published_results as published_results
-from vlsbench.evaluation._replies import open_replies as open_replies
 from vlsbench.evaluation._reply_files import METADATA as METADATA
 from vlsbench.evaluation._reply_files import REFUSED as REFUSED
 from vlsbench.evaluation._reply_files import read_sample as read_sample

@@ -164,13 +164,13 @@ class EvaluationPlan:
             ("target", samples, self.shown.params.temperature, "--temperature"),
             ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),
         )
-        said = [(who, flag) for who, times, heat, flag in cold if times > 1 and heat == 0]
-        if said:
-            whom, flags = (" and ".join(parts) for parts in zip(*said, strict=True))
-            yield (
-                f"Asked several times at temperature 0: {whom}. Most servers then give nearly the "
-                f"same answer each time, which says little of how far it varies; set {flags}."
-            )
+        for who, times, heat, flag in cold:
+            if times > 1 and heat == 0:
+                yield (
+                    f"Asked several times at temperature 0: {who}. Most servers then give nearly "
+                    "the same answer each time, which says little of how far it varies; set "
+                    f"{flag}."
+                )
 
     def job(self) -> Job:
         """Return the job that asks and judges every open pair."""

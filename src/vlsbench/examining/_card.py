@@ -44,7 +44,7 @@ from vlsbench.judge import (
 )
 from vlsbench.keywords import checked_keywords
 from vlsbench.models import Connections, RecordedReplies, Reply
-from vlsbench.pairs import Pair, PairSet
+from vlsbench.pairs import PairSet
 from vlsbench.registry import is_simulated
 
 VIEW = "judge-card"
@@ -97,21 +97,16 @@ class Examined:
         judge = reworded[0]
         self.name, self.model, self.sees = judge.name, judge.model, judge.sees
         self.rubric = rubric_of(judge)
-        self.judges: Sequence[Judge] = getattr(judge, "judges", ())
+        self.judges: Sequence[Judge] = getattr(judge, "judges", (judge,))
 
     @property
     def identity(self) -> Mapping[str, Any]:
         """That of the judge itself."""
         return self._reworded[0].identity
 
-    def check(self, pair: Pair) -> None:
-        """See `Judge.check`."""
-        self._reworded[0].check(pair)
-
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """See `Judge.judge`."""
-        if (case := self._cases.get(question.pair.id)) is None:  # what a probe asks is no case
-            return await self._reworded[0].judge(question, call, epoch=epoch)
+        case = self._cases[question.pair.id]
         question = replace(question, pair=case.pair)
         return await self._reworded[case.rubric].judge(question, call, epoch=2 * epoch + case.epoch)
 

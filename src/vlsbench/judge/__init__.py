@@ -10,6 +10,7 @@ from vlsbench.judge._asking import strict_object as strict_object
 from vlsbench.judge._function import OFFLINE as OFFLINE
 from vlsbench.judge._function import STRINGS as STRINGS
 from vlsbench.judge._function import Brought as Brought
+from vlsbench.judge._function import FunctionJudge as FunctionJudge
 from vlsbench.judge._function import as_judge as as_judge
 from vlsbench.judge._function import match_strings as match_strings
 from vlsbench.judge._guards import FORMS as FORMS

@@ -15,7 +15,6 @@ from vlsbench.judge._judge import Judge, Question
 from vlsbench.judge._offline import OFFLINE_VERSION, judge_offline
 from vlsbench.judge._rubric import OURS, Rubric
 from vlsbench.judge._verdict import Label, Verdict, label_of
-from vlsbench.pairs import Pair
 from vlsbench.registry import conforming, guarded
 
 REFUSALS = (
@@ -45,9 +44,6 @@ class FunctionJudge:
     rubric: Rubric = OURS
     """Whose labels it gives."""
     model: ClassVar[None] = None
-
-    def check(self, pair: Pair) -> None:
-        """Need nothing of a pair."""
 
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """Call the function; see `Judge.judge`."""

@@ -15,7 +15,6 @@ from vlsbench.judge._prompted import HARM_SCHEMA, harm_prompt
 from vlsbench.judge._rubric import OURS, Definitions, Rubric, RubricLabel, Side
 from vlsbench.judge._verdict import Label, Unscored, Verdict
 from vlsbench.models import ChatModel, Params
-from vlsbench.pairs import Pair
 
 
 def _guard_rubric(refusals: bool) -> Rubric:
@@ -70,9 +69,6 @@ class HarmJudge:
             **({"policy": self._own} if self._own else {}),
             **self._asking.identity,
         }
-
-    def check(self, pair: Pair) -> None:
-        """Need nothing of a pair."""
 
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """Label material as a whole, or what the reply to it does. See `Judge.judge`."""

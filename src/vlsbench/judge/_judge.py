@@ -103,9 +103,6 @@ class Judge(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """Everything that could change a verdict; plain JSON, part of a run's identity."""
 
-    def check(self, pair: Pair) -> None:
-        """Raise `VlsbenchError` where the pair lacks what the judge has to be told."""
-
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """Give a verdict: one of `question.labels`, or `unscored` with a reason.
 

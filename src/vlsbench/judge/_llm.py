@@ -149,8 +149,8 @@ class LLMJudge:
         self.rubric = rubric
         self.name = model.spec
         self.model = model
-        self._context = JudgeContext(context)  # from Python it may come as plain text
-        self.sees = self._context is not JudgeContext.DESCRIPTION
+        self.context = JudgeContext(context)  # from Python it may come as plain text
+        self.sees = self.context is not JudgeContext.DESCRIPTION
         self._asking = Asking(params)
 
     @property
@@ -159,17 +159,10 @@ class LLMJudge:
         return {
             "model": dict(self.model.identity),
             "prompt": PROMPT_VERSION,
-            "context": str(self._context),
+            "context": str(self.context),
             **self.rubric.identity,
             **self._asking.identity,
         }
-
-    def check(self, pair: Pair) -> None:
-        """Raise `VlsbenchError` where the pair lacks what the judge is to be told."""
-        if self._context is JudgeContext.DESCRIPTION and not pair.description:
-            raise VlsbenchError(
-                f"pair {pair.id} has no description for --judge-context description; use image"
-            )
 
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """Ask for a verdict, again where the answer is none, at most `TRIES` times."""
@@ -182,7 +175,7 @@ class LLMJudge:
                 question.text,
                 reply.text,
                 images=bool(images),
-                context=self._context is not JudgeContext.IMAGE,
+                context=self.context is not JudgeContext.IMAGE,
                 again=again,
                 rubric=self.rubric,
             )

@@ -15,7 +15,6 @@ from vlsbench.judge._judge import Judge, Question, decide, rubric_of
 from vlsbench.judge._rubric import Side, rubric_of_sides
 from vlsbench.judge._verdict import Label, Unscored, Verdict, is_scored, label_of
 from vlsbench.models import CallFailed, ChatModel
-from vlsbench.pairs import Pair
 
 T = TypeVar("T")
 
@@ -117,11 +116,6 @@ class Panel:
             model = {"model": dict(self.model.identity)} if self.model else {}
             return {**model, "asking": asked, "votes": len(asked)}
         return {"panel": [dict(judge.identity) for judge in self._all], "vote": str(self._vote)}
-
-    def check(self, pair: Pair) -> None:
-        """Raise what any of the judges raises."""
-        for judge in self.judges:
-            judge.check(pair)
 
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """Ask the judges and count their votes; see `Judge.judge`."""
