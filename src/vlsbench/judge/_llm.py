@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -14,7 +15,6 @@ from vlsbench.judge._judge import Question
 from vlsbench.judge._rubric import OURS, Rubric
 from vlsbench.judge._verdict import Label, Verdict, label_of
 from vlsbench.models import ChatModel, Params, Schema
-from vlsbench.pairs import Pair
 
 PROMPT_VERSION = "2"
 """Changes with every change of a prompt below; a test pins their hash to it."""
@@ -63,23 +63,18 @@ def verdict_schema(rubric: Rubric, harmful: bool) -> Schema:
     return Schema.of_fields("verdict", {**explanation, "label": label, "label_name": names})
 
 
-def judge_prompt(
-    pair: Pair,
-    shown_text: str,
-    reply: str,
-    *,
-    images: bool,
-    context: bool,
-    again: bool = False,
-    rubric: Rubric = OURS,
-) -> str:
-    """Write what the judge reads; `context` adds description and reason to the hostile material."""
-    blocks = [("QUERY", shown_text)]
+def judge_prompt(question: Question, images: bool, context: bool, again: bool = False) -> str:
+    """Write what the judge reads by the question's rubric.
+
+    With `images` it sees them, and `context` adds description and reason to the hostile material.
+    """
+    pair, rubric = question.pair, question.rubric
+    blocks = [("QUERY", question.text)]
     if context and pair.description:
         blocks.append(("DESCRIPTION", pair.description))
     if context and pair.reason:
         blocks.append(("REASON", pair.reason))
-    blocks.append(("REPLY", reply))
+    blocks.append(("REPLY", question.need_reply().text))
     fenced = fence(blocks)
     with_images = " together with the images above" if images else ""
     if context and pair.description:
@@ -166,25 +161,14 @@ class LLMJudge:
 
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """Ask for a verdict, again where the answer is none, at most `TRIES` times."""
-        reply, pair = question.need_reply(), question.pair
+        question = replace(question, rubric=self.rubric)
         images = question.images if self.sees else ()
-
-        def prompt(again: bool) -> str:
-            return judge_prompt(
-                pair,
-                question.text,
-                reply.text,
-                images=bool(images),
-                context=self.context is not JudgeContext.IMAGE,
-                again=again,
-                rubric=self.rubric,
-            )
-
+        harmful, context = question.pair.harmful, self.context is not JudgeContext.IMAGE
         found = await self._asking.ask(
-            prompt,
+            partial(judge_prompt, question, bool(images), context),
             images,
-            verdict_schema(self.rubric, pair.harmful),
-            partial(parse_verdict, rubric=self.rubric, harmful=pair.harmful),
+            verdict_schema(self.rubric, harmful),
+            partial(parse_verdict, rubric=self.rubric, harmful=harmful),
             call,
             epoch=epoch,
         )
