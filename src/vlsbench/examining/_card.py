@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -139,7 +138,7 @@ def plan_judge_card(
     sample, connection = sample or Sample(), connection or Connection()
     connections, judging = Connections.of(connection), judging or Judging()
     asked = open_judge(judge, connections, judging)
-    cases = [c for one in on for c in _drawn(planted([one], data_root, sample.limit), one, sample)]
+    cases = [case for name in on for case in planted(name, data_root, sample)]
     judges = [asked]
     left_out: dict[str, str] = {}
     once = replace(judging, repeats=1)
@@ -169,13 +168,6 @@ def plan_judge_card(
     )
     said = tuple(f"{probe}: {why}" for probe, why in left_out.items())
     return ExaminationPlan(on=tuple(on), cases=cases, evaluation=evaluation, left_out=said)
-
-
-def _drawn(cases: list[Planted], name: str, sample: Sample) -> list[Planted]:
-    if name == "lab" or sample.limit is None or sample.limit >= len(cases):
-        return cases
-    chosen = {*random.Random(sample.seed).sample(range(len(cases)), sample.limit)}
-    return [case for number, case in enumerate(cases) if number in chosen]
 
 
 def judge_card(plan: ExaminationPlan) -> JudgeCard:
