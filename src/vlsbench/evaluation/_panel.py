@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlsbench.agreement import dawid_skene, krippendorff_alpha, nominal_agreement
-from vlsbench.engine import Outcome, RunContext
+from vlsbench.engine import Outcome, Record, RunContext
 from vlsbench.evaluation._answers import Answers, Disagreement, Gathered
 from vlsbench.judge import Label, Rubric, Unscored, is_scored
 from vlsbench.stats import Rate, clustered_rate
@@ -123,11 +123,14 @@ def _counts(table: NDArray[np.intp], kinds: int) -> NDArray[np.intp]:
     return counts
 
 
-async def settle_by_errors(ctx: RunContext, kinds: Mapping[str, bool], rubric: Rubric) -> None:
+async def settle_by_errors(
+    ctx: RunContext, records: Callable[[], Iterable[Record]], rubric: Rubric
+) -> None:
     """Give every reply the label that is likeliest by the judges' errors (`--vote dawid-skene`).
 
-    `kinds` says of each record whether its pair is harmful. Votes stay as they were recorded.
+    `records` are those of all answers. Votes stay as they were recorded.
     """
+    kinds = {record.id: record.value[0].harmful for record in records()}
     for harmful in (True, False):
         labels = rubric.labels(harmful)
         found = [

@@ -12,14 +12,13 @@ from typing import Any
 from vlsbench import __version__
 from vlsbench.config import Connection
 from vlsbench.engine import (
-    Barrier,
     CostBudget,
     Flow,
     Job,
     Ledger,
     Outcome,
     Probe,
-    RunContext,
+    Step,
     run_async,
 )
 from vlsbench.evaluation._answers import Gathered
@@ -179,6 +178,10 @@ class EvaluationPlan:
             AnswerStage(self.target, self.shown, self.swapper, self.folder),
             JudgeStage(self.judge, JUDGE, partial=self.judging.partial),
         )
+        flow = Flow(stages, lambda: self.shown.records(self.selection))
+        steps: list[Step] = [flow]
+        if self.judging.vote == Vote.DAWID_SKENE and panel_of(self.judge):  # needs all votes
+            steps.append(partial(settle_by_errors, records=flow.records, rubric=self.rubric))
         return Job(
             identity=self.identity,
             facts={
@@ -190,7 +193,7 @@ class EvaluationPlan:
                 "files": json.dumps(self.files),
                 **({"samples": str(self.shown.samples)} if self.shown.samples > 1 else {}),
             },
-            steps=(Flow(stages, lambda: self.shown.records(self.selection)), *self._last()),
+            steps=steps,
             models=models,
             prices=self.prices,
             budget=self.budget,
@@ -207,18 +210,6 @@ class EvaluationPlan:
                 *probes_of(self.judge),
             ),
         )
-
-    def _last(self) -> Iterator[Barrier]:
-        """Yield the step that needs all votes, where the vote is such a one."""
-        if not panel_of(self.judge) or self.judging.vote != Vote.DAWID_SKENE:
-            return
-
-        async def settle(ctx: RunContext) -> None:
-            records = self.shown.records(self.selection)
-            kinds = {record.id: record.value[0].harmful for record in records}
-            await settle_by_errors(ctx, kinds, self.rubric)
-
-        yield settle
 
     @property
     def found(self) -> Mapping[str, object]:
