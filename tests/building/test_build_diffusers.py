@@ -17,7 +17,6 @@ from vlsbench.models import (
     FatalCall,
     Finish,
     ImageModel,
-    RetryPolicy,
     open_images,
 )
 
@@ -85,7 +84,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(pipeline: Path, *, filtered: bool) -> ImageModel:
-    return open_images(f"diffusers/{pipeline}", Connections(1, RetryPolicy()), filtered=filtered)
+    return open_images(f"diffusers/{pipeline}", Connections(), filtered=filtered)
 
 
 async def test_a_pipeline_on_disk_draws(pipeline: Path) -> None:

@@ -10,10 +10,12 @@ import pytest
 
 from vlsbench import lab
 from vlsbench.building import STAGES
+from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import fence
 from vlsbench.lab import paint_prompt
 from vlsbench.models import (
+    Backoff,
     CallFailed,
     Connections,
     Drawing,
@@ -21,7 +23,6 @@ from vlsbench.models import (
     Finish,
     Params,
     Request,
-    RetryPolicy,
     open_images,
 )
 
@@ -127,9 +128,8 @@ def test_the_painter_draws_what_the_prompt_names_or_errs() -> None:
 
 
 async def draw(url: str, name: str = "painter?wrong=0&missing=0", retries: int = 6) -> Any:
-    model = open_images(
-        f"{name}@{url}", Connections(2, RetryPolicy(retries=retries, backoff_s=0.01)), filtered=True
-    )
+    connections = Connections(Connection(retries=retries), backoff=Backoff(first_s=0.01))
+    model = open_images(f"{name}@{url}", connections, filtered=True)
     try:
         return await model.draw(Drawing("a grape on a table", 7, "96x96"))
     finally:

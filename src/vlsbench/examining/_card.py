@@ -136,7 +136,7 @@ def plan_judge_card(
         VlsbenchError: No such judge or set, or cases that cannot be used.
     """
     sample, connection = sample or Sample(), connection or Connection()
-    connections, judging = Connections.of(connection), judging or Judging()
+    connections, judging = Connections(connection), judging or Judging()
     asked = open_judge(judge, connections, judging)
     cases = [case for name in on for case in planted(name, data_root, sample)]
     judges = [asked]

@@ -128,7 +128,7 @@ def plan_guard(
         VlsbenchError: Anything else that the caller can mend.
     """
     sample, connection = sample or Sample(), connection or Connection()
-    asked = open_harm_judge(guard, Connections.of(connection), form=form, policy=policy, needs=None)
+    asked = open_harm_judge(guard, Connections(connection), form=form, policy=policy, needs=None)
     parts = tuple(getattr(asked, "parts", tuple(Part) if asked.sees else (Part.TEXT,)))
     view = View.TEXT if parts == (Part.TEXT,) else View.FULL
     whole = replace(sample, limit=None)

@@ -60,8 +60,8 @@ from vlsbench.models._processor import images_only as images_only
 from vlsbench.models._processor import load_processor as load_processor
 from vlsbench.models._processor import no_folder as no_folder
 from vlsbench.models._recorded import RecordedReplies as RecordedReplies
+from vlsbench.models._retry import Backoff as Backoff
 from vlsbench.models._retry import Passing as Passing
-from vlsbench.models._retry import RetryPolicy as RetryPolicy
 from vlsbench.models._thoughts import Said as Said
 from vlsbench.models._thoughts import split_thoughts as split_thoughts
 from vlsbench.models._thoughts import unknown_mark as unknown_mark

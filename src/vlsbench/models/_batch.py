@@ -7,7 +7,6 @@ recorded about a job, so that nothing is paid twice, is the engine's part (`engi
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,7 +20,7 @@ from vlsbench.models._answers import DETAIL_CHARS, read_error, words_of
 from vlsbench.models._chat import FatalCall, Reply, Request
 from vlsbench.models._http import CONNECT_TIMEOUT_S, HttpChat, to_json
 from vlsbench.models._prices import Price
-from vlsbench.models._retry import Passing, retry_after, retrying
+from vlsbench.models._retry import Passing, retry_after
 from vlsbench.text import first_line, storable
 
 T = TypeVar("T")
@@ -195,8 +194,7 @@ class BatchApi:
     async def _retried(
         self, kind: type[T] | None, method: str, where: str, **more: Any
     ) -> T | None:
-        again = retrying(self._server.patience, time.monotonic())
-        return await again(partial(self._once, kind, method, where, **more))
+        return await self._server.retried(partial(self._once, kind, method, where, **more))
 
     async def _once(
         self,
@@ -215,7 +213,7 @@ class BatchApi:
         lost = Unanswered if method == "POST" and not upload else Passing
         # A file of 200 MB takes its time; what counts is that something moves.
         patience = aiohttp.ClientTimeout(
-            connect=CONNECT_TIMEOUT_S, sock_read=server.patience.timeout_s
+            connect=CONNECT_TIMEOUT_S, sock_read=server.connection.timeout_s
         )
         try:
             with upload.open("rb") if upload else nullcontext() as content:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -30,12 +30,14 @@ from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Repl
 from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
 from vlsbench.models._pace import SharedPace, most_tokens
-from vlsbench.models._retry import Passing, RetryPolicy, retry_after, retrying
+from vlsbench.models._retry import Backoff, Passing, retry_after, until_answered
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     import aiohttp
+
+T = TypeVar("T")
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
@@ -50,19 +52,26 @@ class Server:
         self,
         url: str,
         api_key: str | None,
-        connections: int,
-        patience: RetryPolicy,
-        rates: Sequence[float | None] = (None, None),
+        connection: Connection,
+        backoff: Backoff | None = None,
     ) -> None:
+        """Keep to settings.
+
+        Args:
+            url: The base URL.
+            api_key: Sent with every request; None sends none.
+            connection: Requests in flight, time-outs, retries, rates.
+            backoff: Pauses before a retry.
+        """
         base, mark, query = url.partition("?")
         self.url = f"{base.rstrip('/')}{mark}{query}"
-        self.limiter = Limiter(connections)
-        self.patience = patience
+        self.connection = connection
+        self.limiter = Limiter(connection.concurrency)
         self.answered = False
         self.date = ""
         """What it last said the time is (HTTP `Date`)."""
         self._api_key = api_key
-        self._rates = rates
+        self._backoff = backoff or Backoff()
         self._paces: dict[str, SharedPace] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -79,7 +88,7 @@ class Server:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 timeout=aiohttp.ClientTimeout(
-                    total=self.patience.timeout_s, connect=CONNECT_TIMEOUT_S
+                    total=self.connection.timeout_s, connect=CONNECT_TIMEOUT_S
                 ),
                 headers=headers,
                 # Not `trust_env`, which looks up the proxy, and a password in ~/.netrc, for every
@@ -121,7 +130,7 @@ class Server:
         attempts = uncounted = 0
         pace = self._paces.get(spec)
         if pace is None:
-            pace = self._paces[spec] = SharedPace(self._rates, self.url, self._api_key, spec)
+            pace = self._paces[spec] = SharedPace(self.connection, self.url, self._api_key, spec)
 
         async def once() -> Reply:
             nonlocal attempts, uncounted
@@ -137,23 +146,14 @@ class Server:
             extra = {**reply.extra, UNCOUNTED: uncounted} if uncounted else reply.extra
             return replace(reply, attempts=attempts, extra=extra)
 
-        first: list[Passing] = []
-
-        async def again() -> Reply:
-            if first:
-                raise first.pop()
-            return await once()
-
-        # The first attempt is made before tenacity, which costs a quarter of an instant answer.
-        started = time.monotonic()
         try:
-            return await once()
-        except Passing as error:
-            first.append(error)
-        try:
-            return await retrying(self.patience, started)(again)
+            return await self.retried(once)
         except Passing as error:
             raise CallFailed(str(error), attempts, uncounted) from None
+
+    async def retried(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again while it passes. Raises `Passing` where it does not."""
+        return await until_answered(ask, self.connection.retries, self._backoff)
 
     async def _once(
         self,
@@ -274,28 +274,26 @@ class HttpChat:
         server: Server,
         *,
         file_images: bool = False,
-        learns: bool = True,
-        batching: Connection | None = None,
     ) -> None:
         """Name a model.
 
         Args:
             spec: As the user gave it.
             name: The model's name on the server.
-            server: Shared by all models on it.
+            server: Shared by all models on it; its settings say whether calls go in batches, and
+                whether it is learnt what a model does not take.
             file_images: Send images as `file://` URLs; the server must read the same disk
                 (vLLM: `--allowed-local-media-path`).
-            learns: See `Adapted`.
-            batching: How its calls are put into batches; None sends each by itself.
         """
         self.spec = spec
         self.endpoint = server.url
         self.name = name
-        self.batching = batching
+        self.batching = server.connection if server.connection.batch else None
+        """How its calls are put into batches; None sends each by itself."""
         self.server = server
         self._file_images = file_images
         self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
-        self.adapted = Adapted(LIMITS[self._official], learns=learns)
+        self.adapted = Adapted(LIMITS[self._official], learns=not server.connection.no_probe)
 
     @property
     def identity(self) -> Mapping[str, Any]:

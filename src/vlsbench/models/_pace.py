@@ -7,10 +7,11 @@ import contextlib
 import hashlib
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vlsbench.config import Connection
 from vlsbench.files import cache_folder
 from vlsbench.models._chat import Request, Usage
 from vlsbench.models._prices import image_tokens, text_tokens
@@ -47,12 +48,12 @@ class SharedPace:
     moment a bucket, and one atomic statement takes from it.
     """
 
-    def __init__(self, given: Sequence[float | None], *name: str | None) -> None:
-        """Take the limits of `KINDS` a minute, and what tells the model: address, key, spec.
+    def __init__(self, connection: Connection, *name: str | None) -> None:
+        """Take the settings, and what tells the model: address, key, spec.
 
-        A limit of None is what the server tells, or none.
+        A limit that is not set is what the server tells, or none.
         """
-        told = zip(KINDS, given, strict=True)
+        told = zip(KINDS, (connection.rpm, connection.tpm), strict=True)
         self._given = {kind: (most, GIVEN_BURST_S) for kind, most in told if most}
         self._limits = dict(self._given)
         self._name = hashlib.sha256(repr(name).encode()).hexdigest()[:16]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    import tenacity
+T = TypeVar("T")
 
 MAX_RETRY_AFTER_S = 300.0
 NO_RETRY_AFTER_S = 86_400.0
@@ -16,18 +18,14 @@ NO_RETRY_AFTER_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How long a question is asked again."""
+class Backoff:
+    """Pauses before a question is asked again."""
 
-    timeout_s: float = 300.0
-    """For one request, connection to last byte."""
-    retries: int = 6
-    """After faults: resets, time-outs, 5xx, answers that are no JSON."""
+    first_s: float = 0.5
+    """Doubled each time; as much jitter is added."""
+    most_s: float = 30.0
     overload_s: float = 900.0
-    """After the first 429 or 503, which say nothing against the question."""
-    backoff_s: float = 0.5
-    """First pause, doubled each time, with as much jitter."""
-    max_backoff_s: float = 30.0
+    """How long a question is asked again after 429 or 503, which say nothing against it."""
 
 
 class Passing(Exception):
@@ -48,35 +46,26 @@ class Passing(Exception):
         """Whether the provider may charge for it."""
 
 
-def retrying(patience: RetryPolicy, started: float) -> tenacity.AsyncRetrying:
-    """Return what asks again: faults are bounded by number, overload by time since `started`."""
-    import tenacity
+async def until_answered(ask: Callable[[], Awaitable[T]], retries: int, backoff: Backoff) -> T:
+    """Ask until there is an answer: faults are bounded by number, overload by time.
 
-    faults = 0
-
-    def failure(state: tenacity.RetryCallState) -> BaseException | None:
-        return state.outcome.exception() if state.outcome else None
-
-    def stop(state: tenacity.RetryCallState) -> bool:
-        nonlocal faults
-        error = failure(state)
-        overload = isinstance(error, Passing) and error.overload
-        faults += not overload
-        late = overload and time.monotonic() - started > patience.overload_s
-        return late or faults > patience.retries
-
-    backoff = tenacity.wait_exponential(
-        multiplier=patience.backoff_s, max=patience.max_backoff_s
-    ) + tenacity.wait_random(0, patience.backoff_s)
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = failure(state)
-        after = error.after_s if isinstance(error, Passing) else None
-        return backoff(state) if after is None else after + backoff(state) / 10
-
-    return tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(Passing), stop=stop, wait=wait, reraise=True
-    )
+    Raises:
+        Passing: The last fault.
+    """
+    started, faults, pause = time.monotonic(), 0, backoff.first_s
+    while True:
+        try:
+            return await ask()
+        except Passing as error:
+            faults += not error.overload
+            late = error.overload and time.monotonic() - started > backoff.overload_s
+            if late or faults > retries:
+                raise
+            wait = pause + random.uniform(0, backoff.first_s)
+            if error.after_s is not None:
+                wait = error.after_s + wait / 10
+        await asyncio.sleep(wait)
+        pause = min(2 * pause, backoff.most_s)
 
 
 def retry_after(value: str | None) -> float | None:
