@@ -15,7 +15,6 @@ NAMES = {
     "judge_temperature": "temperature",
     "judge_repeats": "repeats",
     "judge_partial": "partial",
-    "image_transport": "transport",
     "max_image_side": "max_side",
     "max_image_bytes": "max_bytes",
 }
@@ -29,7 +28,7 @@ GROUPS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
             *("judge_repeats", "judge_partial", "rubric", "vote"),
         ),
     ),
-    "images": (Images, ("image_transport", "max_image_side", "max_image_bytes")),
+    "images": (Images, ("max_image_side", "max_image_bytes")),
     "budget": (Budget, ("max_calls", "max_cost", "price", "judge_price")),
     "connection": (
         Connection,

@@ -156,13 +156,6 @@ class Images:
 
     PANEL: ClassVar[str] = "Images"
 
-    transport: Annotated[
-        Literal["data", "file"],
-        Option(
-            "Send images inside the request, or as file:// URLs (vLLM on this machine).",
-            flags=("--image-transport",),
-        ),
-    ] = "data"
     max_side: Annotated[
         int | None,
         Option("Shrink larger images, in pixels.", flags=("--max-image-side",), least=16),

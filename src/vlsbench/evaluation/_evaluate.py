@@ -138,7 +138,7 @@ def plan(
         raise VlsbenchError("--samples must be at least 1")
     shrink = Shrink(images.max_side, images.max_bytes)
     shown = Presentation(View(view), system, params, shrink, samples)
-    connections = Connections(connection, file_images=images.transport == "file")
+    connections = Connections(connection)
     pairs = load(bench, skip_bad=sample.skip_bad)
     selection = Selection(pairs, sample)
     target = _target(model, replies, selection, shown, connections)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 from vlsbench.config import Option
@@ -58,6 +57,3 @@ class Setup:
     schemas: Annotated[
         bool, Option("Accept response_format, or answer 400 to it.", ("--schema/--no-schema",))
     ] = True
-    allow_files: Annotated[
-        Path | None, Option("Read file:// images below this folder.", unset="reads none")
-    ] = None

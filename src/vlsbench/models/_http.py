@@ -267,14 +267,7 @@ class HttpChat:
     path = "/chat/completions"
     read = staticmethod(parse_answer)
 
-    def __init__(
-        self,
-        spec: str,
-        name: str,
-        server: Server,
-        *,
-        file_images: bool = False,
-    ) -> None:
+    def __init__(self, spec: str, name: str, server: Server) -> None:
         """Name a model.
 
         Args:
@@ -282,8 +275,6 @@ class HttpChat:
             name: The model's name on the server.
             server: Shared by all models on it; its settings say whether calls go in batches, and
                 whether it is learnt what a model does not take.
-            file_images: Send images as `file://` URLs; the server must read the same disk
-                (vLLM: `--allowed-local-media-path`).
         """
         self.spec = spec
         self.endpoint = server.url
@@ -291,7 +282,6 @@ class HttpChat:
         self.batching = server.connection if server.connection.batch else None
         """How its calls are put into batches; None sends each by itself."""
         self.server = server
-        self._file_images = file_images
         self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
         self.adapted = Adapted(LIMITS[self._official], learns=not server.connection.no_probe)
 
@@ -317,22 +307,15 @@ class HttpChat:
 
     def pieces(self, request: Request) -> list[bytes]:
         """Return the JSON of a request, as it is sent, in pieces. Raises `ImageError`."""
-        images: list[tuple[bytes, bytes]] = []
-        content: list[dict[str, Any]] = []
-        marker = "spliced-image"
-        for image in request.images:
-            image = image.portable
-            if self._file_images and image.path:
-                url = image.path.resolve().as_uri()
-            else:
-                images.append((f'"url":"data:{image.mime};base64,'.encode(), image.base64))
-                url = marker
-            content.append({"type": "image_url", "image_url": {"url": url}})
+        images = [image.portable for image in request.images]
+        content: list[dict[str, Any]]
+        content = [{"type": "image_url", "image_url": {"url": "spliced-image"}} for _ in images]
         # No text can hold this mark: in JSON its quotation marks would be escaped.
-        texts = to_json(self.body(request, content)).split(f'"url":"{marker}"'.encode())
+        texts = to_json(self.body(request, content)).split(b'"url":"spliced-image"')
         pieces = [texts[0]]
-        for (prefix, data), text_after in zip(images, texts[1:], strict=True):
-            pieces += (prefix, data, b'"' + text_after)
+        for image, text_after in zip(images, texts[1:], strict=True):
+            prefix = f'"url":"data:{image.mime};base64,'.encode()
+            pieces += (prefix, image.base64, b'"' + text_after)
         return pieces
 
     def body(self, request: Request, content: list[dict[str, Any]]) -> dict[str, Any]:

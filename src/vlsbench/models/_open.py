@@ -73,19 +73,10 @@ class Connections:
     def __init__(
         self,
         connection: Connection | None = None,
-        *,
-        file_images: bool = False,
         backoff: Backoff | None = None,
     ) -> None:
-        """Set what holds for every model.
-
-        Args:
-            connection: How servers are asked.
-            file_images: Send images as `file://` URLs.
-            backoff: Pauses before a server is asked again.
-        """
+        """Set how servers are asked, and the pauses before one is asked again."""
         self._connection = connection or Connection()
-        self._file_images = file_images
         self._backoff = backoff
         self._servers: dict[tuple[str, str | None], Server] = {}
         self._started: dict[str, VllmServer] = {}
@@ -118,12 +109,12 @@ class Connections:
             key = (http.url, http.api_key)
             if key not in self._servers:
                 self._servers[key] = Server(*key, self._connection, self._backoff)
-            return chat(spec, http.name, self._servers[key], file_images=self._file_images)
+            return chat(spec, http.name, self._servers[key])
         if spec.startswith(VLLM_PREFIX):
             if spec not in self._started:
                 self._started[spec] = VllmServer(spec, self._connection)
             started = self._started[spec]
-            return chat(spec, started.name, started, file_images=self._file_images)
+            return chat(spec, started.name, started)
         if spec.startswith(HF_PREFIX):
             loading = Loading.of(extra or {})
             if (spec, loading) not in self._loaded:  # target and judge may be one

@@ -56,7 +56,7 @@ class ImageData:
     data: bytes = field(repr=False)
     mime: str
     path: Path | None = None
-    """Where the same bytes lie as a file, if they do (for `--image-transport file`)."""
+    """Where the same bytes lie as a file, if they do: `release` may then free them."""
     ref: str = field(default="", compare=False)
     """Name of the image in errors."""
 
