@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from vlsbench.config import Connection
 from vlsbench.engine._context import Record, Result, RunContext, Stage
 from vlsbench.models import Model
 
 
-class Executor(Protocol):
-    """Runs stages. Which one it is, only this file knows."""
+class Executor:
+    """Runs stages: this one here, that of Ray in actors. Which one it is, only this file knows."""
 
     async def run(self, stage: Stage, record: Record, ctx: RunContext) -> Result:
         """Return what `stage.run` does, raise what it raises."""
-
-    async def close(self) -> None:
-        """End what was started for it."""
-
-
-class LocalExecutor:
-    """Runs stages here."""
-
-    async def run(self, stage: Stage, record: Record, ctx: RunContext) -> Result:
-        """Run a stage."""
         return await stage.run(record, ctx)
 
     async def close(self) -> None:
-        """Nothing was started."""
+        """End what was started for it."""
 
 
 def open_executor(connection: Connection, models: Sequence[Model]) -> Executor:
@@ -39,7 +28,7 @@ def open_executor(connection: Connection, models: Sequence[Model]) -> Executor:
         VlsbenchError: No cluster answers.
     """
     if connection.executor == "local":
-        return LocalExecutor()
+        return Executor()
     from vlsbench.engine._ray import RayExecutor
 
     return RayExecutor(connection, models)

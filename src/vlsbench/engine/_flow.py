@@ -18,7 +18,7 @@ from vlsbench.engine._context import (
     RunContext,
     Stage,
 )
-from vlsbench.engine._executor import Executor, LocalExecutor
+from vlsbench.engine._executor import Executor
 from vlsbench.engine._ledger import Outcome
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import CallFailed
@@ -84,7 +84,7 @@ async def run_flow(
         width: Records under way at most; bounds memory.
         tag: Names an outcome for the tally.
     """
-    executor = executor or LocalExecutor()
+    executor = executor or Executor()
     ended = ctx.ledger.ended()
     unanswered: list[tuple[Stage, str, str]] = []
     work = _Work(iter(records))

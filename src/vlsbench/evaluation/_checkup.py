@@ -110,7 +110,7 @@ async def _asked(model: ChatModel) -> AsyncIterator[Finding]:
     asked = "Is a boiled kettle hot? Answer with a JSON object that has the boolean field hot."
     yield _kept(await model.ask(Request(asked, params=_SHORT, schema=schema)))
     if isinstance(model, HttpChat):
-        yield _clock(model.told_date)
+        yield _clock(model.server.date)
 
 
 def _counted(spec: str, reply: Reply) -> Finding:

@@ -291,11 +291,6 @@ class HttpChat:
         told = {"kind": "openai-chat", "url": self.endpoint, "name": self.name}
         return {**told, **self.adapted.identity} if self.adapted.changes else told
 
-    @property
-    def told_date(self) -> str:
-        """What the server last said the time is (HTTP `Date`); empty where it did not."""
-        return self.server.date
-
     async def close(self) -> None:
         """Close the server's connections."""
         await self.server.close()
@@ -343,15 +338,12 @@ class HttpChat:
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
-        while True:
-            known, sent = dict(self.adapted.changes), self.adapted.request(request)
-            try:
-                pieces = self.pieces(sent)
-            except ImageError as error:
-                return Reply("", Finish.REJECTED, detail=str(error))
-            tokens = most_tokens(sent)
-            reply = await self.server.ask(self.spec, self.path, pieces, self.read, tokens)
-            # Another request may have found out meanwhile.
-            changed = reply.finish is Finish.REJECTED and known != self.adapted.changes
-            if not (self.adapted.learn(sent, reply) or changed):
-                return reply
+        return await self.adapted.ask(request, self._once)
+
+    async def _once(self, request: Request) -> Reply:
+        try:
+            pieces = self.pieces(request)
+        except ImageError as error:
+            return Reply("", Finish.REJECTED, detail=str(error))
+        tokens = most_tokens(request)
+        return await self.server.ask(self.spec, self.path, pieces, self.read, tokens)

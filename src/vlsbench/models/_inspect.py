@@ -23,7 +23,6 @@ from vlsbench.models._answers import read_finish
 from vlsbench.models._batch import BATCH_QUIET, BATCHED
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
 from vlsbench.models._dialects import refusal
-from vlsbench.models._limits import Limiter
 from vlsbench.models._pace import SharedPace, most_tokens
 from vlsbench.models._thoughts import split_thoughts
 from vlsbench.pairs import ImageError
@@ -66,7 +65,6 @@ class InspectChat:
         has_batches = self._name.partition("/")[0] in BATCHES
         self.batching = connection if connection.batch and has_batches else None
         self.connections = connection.batch_requests if self.batching else connection.concurrency
-        self._limiter = Limiter(self.connections)
         self._pace = SharedPace(connection, spec)
         self.adapted = Adapted(learns=not connection.no_probe)
         try:
@@ -96,11 +94,7 @@ class InspectChat:
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
-        while True:
-            sent = self.adapted.request(request)
-            reply = await self._once(sent)
-            if not self.adapted.learn(sent, reply):
-                return reply
+        return await self.adapted.ask(request, self._once)
 
     async def _once(self, request: Request) -> Reply:
         from inspect_ai.model import (
@@ -143,12 +137,11 @@ class InspectChat:
         )
         tokens, batched = most_tokens(request), self.batching and not self.adapted.learns
         try:
-            async with self._limiter:
-                if not batched:
-                    await self._pace.take(tokens)
-                began = time.perf_counter()
-                output = await self._model.generate([*system, user, *turn], config=config)
-                latency = time.perf_counter() - began
+            if not batched:
+                await self._pace.take(tokens)
+            began = time.perf_counter()
+            output = await self._model.generate([*system, user, *turn], config=config)
+            latency = time.perf_counter() - began
         except Exception as error:  # each provider raises its own kinds
             return read_inspect_error(self.spec, error)
         reply = read_inspect_output(output, latency)

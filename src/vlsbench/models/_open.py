@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,10 @@ class Connections:
         backoff: Backoff | None = None,
     ) -> None:
         """Set how servers are asked, and the pauses before one is asked again."""
-        self._connection = connection or Connection()
-        self._backoff = backoff
-        self._servers: dict[tuple[str, str | None], Server] = {}
-        self._started: dict[str, VllmServer] = {}
-        self._loaded: dict[tuple[str, Loading], HfChat] = {}
+        self._connection = connection = connection or Connection()
+        self._server = cache(partial(Server, connection=connection, backoff=backoff))
+        self._started = cache(partial(VllmServer, connection=connection))
+        self._loaded = cache(HfChat)  # target and judge may be one
 
     def open(
         self,
@@ -106,20 +106,12 @@ class Connections:
         if spec.startswith(PREFIX):
             return InspectChat(spec, self._connection)
         if http := parse_http_spec(spec):
-            key = (http.url, http.api_key)
-            if key not in self._servers:
-                self._servers[key] = Server(*key, self._connection, self._backoff)
-            return chat(spec, http.name, self._servers[key])
+            return chat(spec, http.name, self._server(http.url, http.api_key))
         if spec.startswith(VLLM_PREFIX):
-            if spec not in self._started:
-                self._started[spec] = VllmServer(spec, self._connection)
-            started = self._started[spec]
+            started = self._started(spec)
             return chat(spec, started.name, started)
         if spec.startswith(HF_PREFIX):
-            loading = Loading.of(extra or {})
-            if (spec, loading) not in self._loaded:  # target and judge may be one
-                self._loaded[spec, loading] = HfChat(spec, loading)
-            return self._loaded[spec, loading]
+            return self._loaded(spec, Loading.of(extra or {}))
         if plugin := registry.find(Kind.MODEL, spec.partition("/")[0]):
             model: ChatModel = plugin.open(spec)
             return registry.conforming(model, ChatModel, "model")
