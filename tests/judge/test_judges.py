@@ -14,7 +14,16 @@ import pytest
 
 from tests.judge.judges import IMAGE, NO_VERDICT, PAIR, Model, about, material
 from vlsbench import registry
-from vlsbench.engine import Budget, Ledger, Record, RunContext, StopSignal, Tally, run_flow
+from vlsbench.engine import (
+    Budget,
+    CostBudget,
+    Ledger,
+    Record,
+    RunContext,
+    StopSignal,
+    Tally,
+    run_flow,
+)
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import (
     FORMS,
@@ -114,7 +123,7 @@ OF_REPLIES = [case for case in EVERYONE if cast("Question", case.values[1]).repl
 def ctx(tmp_path: Path) -> Iterator[RunContext]:
     with Ledger.write(tmp_path / "run") as ledger:
         stop = StopSignal()
-        yield RunContext(ledger, (), Budget(stop, None, None, {}), stop, Tally())
+        yield RunContext(ledger, (), Budget(stop, CostBudget(), {}), stop, Tally())
 
 
 # The contract.

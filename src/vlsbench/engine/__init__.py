@@ -10,6 +10,7 @@ from vlsbench.engine._blobs import has_blob as has_blob
 from vlsbench.engine._blobs import put_blob as put_blob
 from vlsbench.engine._budget import INTERRUPTED as INTERRUPTED
 from vlsbench.engine._budget import Budget as Budget
+from vlsbench.engine._budget import CostBudget as CostBudget
 from vlsbench.engine._budget import Halted as Halted
 from vlsbench.engine._budget import StopSignal as StopSignal
 from vlsbench.engine._context import PROBE as PROBE
@@ -28,7 +29,6 @@ from vlsbench.engine._executor import open_executor as open_executor
 from vlsbench.engine._flow import run_flow as run_flow
 from vlsbench.engine._job import SLACK as SLACK
 from vlsbench.engine._job import Barrier as Barrier
-from vlsbench.engine._job import CostBudget as CostBudget
 from vlsbench.engine._job import Flow as Flow
 from vlsbench.engine._job import Job as Job
 from vlsbench.engine._job import Step as Step

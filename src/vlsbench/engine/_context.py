@@ -310,8 +310,7 @@ class RunContext(Context):
                 with contextlib.suppress(FatalCall):
                     reply = await model.ask(HELLO)
                     self._answering[model.spec] = reply.finish is not Finish.REJECTED
-                    self._budget.calls += 1
-                    self._budget.settle(0.0, self._budget.worst(model.spec, HELLO, reply.usage))
+                    self._budget.book(self._budget.worst(model.spec, HELLO, reply.usage))
             return self._answering[model.spec]
 
     def _from_siblings(self, key: str, role: str) -> Call | None:
