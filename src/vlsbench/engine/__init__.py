@@ -8,10 +8,8 @@ from vlsbench.engine._blobs import count_blobs as count_blobs
 from vlsbench.engine._blobs import get_blob as get_blob
 from vlsbench.engine._blobs import has_blob as has_blob
 from vlsbench.engine._blobs import put_blob as put_blob
-from vlsbench.engine._budget import INTERRUPTED as INTERRUPTED
 from vlsbench.engine._budget import Budget as Budget
 from vlsbench.engine._budget import CostBudget as CostBudget
-from vlsbench.engine._budget import Halted as Halted
 from vlsbench.engine._budget import StopSignal as StopSignal
 from vlsbench.engine._context import PROBE as PROBE
 from vlsbench.engine._context import Children as Children
@@ -27,7 +25,6 @@ from vlsbench.engine._context import Stage as Stage
 from vlsbench.engine._context import Tally as Tally
 from vlsbench.engine._executor import open_executor as open_executor
 from vlsbench.engine._flow import run_flow as run_flow
-from vlsbench.engine._job import SLACK as SLACK
 from vlsbench.engine._job import Barrier as Barrier
 from vlsbench.engine._job import Flow as Flow
 from vlsbench.engine._job import Job as Job
@@ -43,8 +40,6 @@ from vlsbench.engine._ledger import Outcome as Outcome
 from vlsbench.engine._ledger import reply_to_json as reply_to_json
 from vlsbench.engine._session import check_same_run as check_same_run
 from vlsbench.engine._session import find_run as find_run
-from vlsbench.engine._session import handle_sigint as handle_sigint
-from vlsbench.engine._session import open_siblings as open_siblings
 from vlsbench.engine._session import run_async as run_async
 from vlsbench.engine._watch import state_of as state_of
 from vlsbench.engine._watch import watch_run as watch_run

@@ -36,13 +36,10 @@ from vlsbench.models._hf_local import Question as Question
 from vlsbench.models._http import HttpChat as HttpChat
 from vlsbench.models._http import Server as Server
 from vlsbench.models._http import to_json as to_json
-from vlsbench.models._images import DIFFUSERS as DIFFUSERS
 from vlsbench.models._images import Drawing as Drawing
 from vlsbench.models._images import Drawn as Drawn
-from vlsbench.models._images import HttpImages as HttpImages
 from vlsbench.models._images import ImageModel as ImageModel
 from vlsbench.models._images import open_images as open_images
-from vlsbench.models._inspect import InspectChat as InspectChat
 from vlsbench.models._inspect import read_inspect_error as read_inspect_error
 from vlsbench.models._inspect import read_inspect_output as read_inspect_output
 from vlsbench.models._limits import Limiter as Limiter
