@@ -36,8 +36,6 @@ from vlsbench.models._hf_local import Question as Question
 from vlsbench.models._http import HttpChat as HttpChat
 from vlsbench.models._http import Server as Server
 from vlsbench.models._http import to_json as to_json
-from vlsbench.models._images import Drawing as Drawing
-from vlsbench.models._images import Drawn as Drawn
 from vlsbench.models._images import ImageModel as ImageModel
 from vlsbench.models._images import open_images as open_images
 from vlsbench.models._inspect import read_inspect_error as read_inspect_error
