@@ -31,7 +31,6 @@ from vlsbench.engine._job import Job as Job
 from vlsbench.engine._job import Step as Step
 from vlsbench.engine._job import carry_out as carry_out
 from vlsbench.engine._job import in_flight as in_flight
-from vlsbench.engine._job import recall as recall
 from vlsbench.engine._job import write_or_stop as write_or_stop
 from vlsbench.engine._ledger import FILE as FILE
 from vlsbench.engine._ledger import Call as Call

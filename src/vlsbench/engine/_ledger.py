@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import filelock
-import msgspec
 
 from vlsbench.engine._schema import SCHEMA_VERSION, TABLES
 from vlsbench.engine._writer import LedgerError, Statement, Waiter, Writer, open_file
@@ -73,11 +72,7 @@ def reply_to_json(reply: Reply) -> str:
     known = {name: getattr(reply, name) for name in _REPLY}
     usage = ((name, getattr(reply.usage, name)) for name in _USAGE)
     known["usage"] = {name: count for name, count in usage if count is not None}
-    known = {k: v for k, v in known.items() if v not in ("", {}, None)}
-    try:
-        return msgspec.json.encode(known).decode()
-    except (UnicodeEncodeError, OverflowError):  # lone surrogates, integers over 64 bits
-        return _dump(known)
+    return _dump({k: v for k, v in known.items() if v not in ("", {}, None)})
 
 
 def reply_from_json(text: str) -> Reply:
