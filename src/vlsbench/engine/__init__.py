@@ -23,7 +23,7 @@ from vlsbench.engine._context import Result as Result
 from vlsbench.engine._context import RunContext as RunContext
 from vlsbench.engine._context import Stage as Stage
 from vlsbench.engine._context import Tally as Tally
-from vlsbench.engine._executor import open_executor as open_executor
+from vlsbench.engine._flow import open_executor as open_executor
 from vlsbench.engine._flow import run_flow as run_flow
 from vlsbench.engine._job import Barrier as Barrier
 from vlsbench.engine._job import Flow as Flow

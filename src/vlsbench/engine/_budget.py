@@ -17,8 +17,7 @@ from vlsbench.models import (
     Reply,
     Request,
     Usage,
-    image_tokens,
-    text_tokens,
+    most_tokens,
 )
 from vlsbench.text import counted
 
@@ -28,7 +27,6 @@ BREAKER_SHARE = 0.5
 BREAKER_IN_A_ROW = 10
 INTERRUPTED = "interrupted"
 """Reason of a run that a person stopped."""
-UNKNOWN_IMAGE_TOKENS = image_tokens(2048, 2048)
 
 
 class Halted(Signal):
@@ -133,13 +131,11 @@ class Budget:
         price = self._prices.get(spec)
         if price is None:
             return 0.0
-        usage = usage or Usage()
-        asked, wrote = usage.input_tokens, usage.output_tokens
-        if asked is None:
-            asked = text_tokens(2 * len(request.text + request.system))
-            asked += UNKNOWN_IMAGE_TOKENS * len(request.images)
-        if wrote is None:
-            wrote = request.params.most_tokens
+        asked, wrote = most_tokens(request)
+        if usage and usage.input_tokens is not None:
+            asked = usage.input_tokens
+        if usage and usage.output_tokens is not None:
+            wrote = usage.output_tokens
         return price.cost(Usage(asked, wrote)) or 0.0
 
     async def reserve(self, spec: str, request: Request, share: float = 1.0) -> float:

@@ -22,8 +22,7 @@ from vlsbench.engine._batch_rows import describe, read_batches
 from vlsbench.engine._batches import Batches
 from vlsbench.engine._budget import Budget, CostBudget, StopSignal
 from vlsbench.engine._context import Probe, Record, RunContext, Stage, Tally
-from vlsbench.engine._executor import Executor, open_executor
-from vlsbench.engine._flow import run_flow
+from vlsbench.engine._flow import Executor, open_executor, run_flow
 from vlsbench.engine._ledger import Ledger, Outcome
 from vlsbench.engine._session import (
     check_same_run,

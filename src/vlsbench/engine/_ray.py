@@ -21,7 +21,7 @@ from typing import Any
 from vlsbench.config import Connection
 from vlsbench.engine._actors import Asked, Ended, ModelActor, StageActor
 from vlsbench.engine._context import Record, Result, RunContext, Stage
-from vlsbench.engine._executor import Executor
+from vlsbench.engine._flow import Executor
 from vlsbench.engine._wire import Store, Wire
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models import FatalCall, Model, Reply, Request

@@ -107,7 +107,7 @@ def open_siblings(
 
 
 @contextlib.contextmanager
-def handle_sigint(stop: StopSignal, tally: Tally | None = None) -> Iterator[None]:
+def handle_sigint(stop: StopSignal, tally: Tally) -> Iterator[None]:
     """Let Ctrl-C stop new calls, and say so in the tally; a second one cancels the current task."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -116,8 +116,7 @@ def handle_sigint(stop: StopSignal, tally: Tally | None = None) -> Iterator[None
         if stop and task:
             task.cancel()
         stop.stop(INTERRUPTED)
-        if tally:
-            tally.note = "stopping after the calls in flight; Ctrl-C again leaves at once"
+        tally.note = "stopping after the calls in flight; Ctrl-C again leaves at once"
 
     signals = (signal.SIGINT, signal.SIGTERM)
     try:

@@ -47,6 +47,7 @@ from vlsbench.models._open import meant as meant
 from vlsbench.models._open import parse_http_spec as parse_http_spec
 from vlsbench.models._prices import Price as Price
 from vlsbench.models._prices import image_tokens as image_tokens
+from vlsbench.models._prices import most_tokens as most_tokens
 from vlsbench.models._prices import price_of as price_of
 from vlsbench.models._prices import prices_known as prices_known
 from vlsbench.models._prices import text_tokens as text_tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 from vlsbench.models._chat import Finish, Reply, Request
 
@@ -62,11 +63,8 @@ class Adapted:
         """Return what is sent in a request's place."""
         if not self.changes:
             return request
-        params = request.params
-        if "temperature" in self.changes:
-            params = replace(params, temperature=None)
-        if "seed" in self.changes:
-            params = replace(params, seed=None)
+        dropped: dict[str, Any] = dict.fromkeys({"temperature", "seed"} & self.changes.keys())
+        params = replace(request.params, **dropped)
         if "system" in self.changes and request.system:
             text = f"{request.system}\n\n{request.text}"
             return replace(request, params=params, system="", text=text)

@@ -198,12 +198,10 @@ class LocalModel:
         from transformers import StaticCache
 
         takes = inspect.signature(self.model.forward).parameters
-        # The name since transformers 5.23, and before.
-        name = next((name for name in ("cache", "past_key_values") if name in takes), None)
-        if name is None or not self.model._supports_default_dynamic_cache():
+        if "cache" not in takes or not self.model._supports_default_dynamic_cache():
             return {}
         cache: Any = StaticCache
-        return {name: cache(self.model.config, max_cache_len=tokens), "disable_compile": True}
+        return {"cache": cache(self.model.config, max_cache_len=tokens), "disable_compile": True}
 
     def _reply(self, question: Prepared, text: str, ended: Any) -> Reply:
         said, reasoning = split_thoughts(text, prompt=question.prompt)

@@ -29,7 +29,8 @@ from vlsbench.models._answers import (
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
 from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
-from vlsbench.models._pace import SharedPace, most_tokens
+from vlsbench.models._pace import SharedPace
+from vlsbench.models._prices import most_tokens
 from vlsbench.models._retry import Backoff, Passing, retry_after, until_answered
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
@@ -354,5 +355,5 @@ class HttpChat:
             pieces = self.pieces(request)
         except ImageError as error:
             return Reply("", Finish.REJECTED, detail=str(error))
-        tokens = most_tokens(request)
+        tokens = sum(most_tokens(request))
         return await self.server.ask(self.spec, self.path, pieces, self.read, tokens)

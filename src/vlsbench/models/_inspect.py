@@ -23,7 +23,8 @@ from vlsbench.models._answers import read_finish
 from vlsbench.models._batch import BATCH_QUIET, BATCHED
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
 from vlsbench.models._dialects import refusal
-from vlsbench.models._pace import SharedPace, most_tokens
+from vlsbench.models._pace import SharedPace
+from vlsbench.models._prices import most_tokens
 from vlsbench.models._thoughts import split_thoughts
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line, one_line, storable
@@ -135,7 +136,7 @@ class InspectChat:
             # A first question is answered at once: what it tells decides how others are asked.
             batch=False if self.adapted.learns else None,
         )
-        tokens, batched = most_tokens(request), self.batching and not self.adapted.learns
+        tokens, batched = sum(most_tokens(request)), self.batching and not self.adapted.learns
         try:
             if not batched:
                 await self._pace.take(tokens)

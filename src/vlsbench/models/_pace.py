@@ -13,8 +13,7 @@ from typing import Any
 
 from vlsbench.config import Connection
 from vlsbench.files import cache_folder
-from vlsbench.models._chat import Request, Usage
-from vlsbench.models._prices import image_tokens, text_tokens
+from vlsbench.models._chat import Usage
 
 FILE = "rates.sqlite"
 """In the user's cache: when each bucket will be full again. Holds no key and no text."""
@@ -24,7 +23,6 @@ GIVEN_BURST_S = 1.0
 whole minute's requests go at once, and so do we where they tell."""
 MOST_AHEAD_S = 600.0
 """A bucket that is to be full later than this was left by a wrong clock."""
-IMAGE_TOKENS = image_tokens(2048, 2048)
 KINDS = ("requests", "tokens")
 
 TABLE = "CREATE TABLE IF NOT EXISTS full (name TEXT PRIMARY KEY, at REAL NOT NULL)"
@@ -33,12 +31,6 @@ UPDATE SET at = CASE WHEN at > :now + :ahead THEN :now ELSE max(at, :now) END + 
 WHERE at <= :now + :burst OR at > :now + :ahead RETURNING 0.0"""
 PUT_OFF = """INSERT INTO full VALUES (:name, :least + :by) ON CONFLICT DO
 UPDATE SET at = max(at, :least) + :by"""
-
-
-def most_tokens(request: Request) -> int:
-    """Estimate the most tokens that a request takes, its reply included."""
-    asked = text_tokens(len(request.text) + len(request.system))
-    return asked + IMAGE_TOKENS * len(request.images) + request.params.most_tokens
 
 
 class SharedPace:
