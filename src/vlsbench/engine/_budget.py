@@ -70,19 +70,17 @@ class Breaker:
             self._in_a_row = 0
             return
         self._in_a_row += 1
-        often = len(self._recent) >= BREAKER_LEAST and sum(self._recent) > BREAKER_SHARE * len(
-            self._recent
-        )
+        failed, seen = sum(self._recent), len(self._recent)
+        often = seen >= BREAKER_LEAST and failed > BREAKER_SHARE * seen
         if often or self._in_a_row >= BREAKER_IN_A_ROW:
             self._signal.stop(
-                f"too many calls fail ({sum(self._recent)} of the last {len(self._recent)}; "
-                f"the last one: {failure})"
+                f"too many calls fail ({failed} of the last {seen}; the last one: {failure})"
             )
 
 
 @dataclass
 class CostBudget:
-    """What one invocation may still spend; shared by all its jobs."""
+    """What one invocation may spend and has spent; all its jobs book here."""
 
     settings: BudgetSettings = field(default_factory=BudgetSettings)
     calls: int = 0
