@@ -137,7 +137,7 @@ def crowded(device: str) -> dict[str, Any]:
     chat = HfChat("hf/mid", local=local)
     prepared = [chat._prepare(one) for one in requests]
     torch.cuda.reset_peak_memory_stats()
-    local.generate(prepared, requests[0].params, range(256))
+    local.generate(prepared, local.collate(prepared), requests[0].params, range(256))
     peak = torch.cuda.max_memory_allocated()
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()

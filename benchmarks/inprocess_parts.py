@@ -118,10 +118,10 @@ class Timed(LocalModel):
         with self.timed("collate"):
             return super().collate(*given)
 
-    def generate(self, questions: Any, *rest: Any) -> Any:
+    def generate(self, questions: Any, inputs: Any, *rest: Any) -> Any:
         began = time.perf_counter()
         try:
-            replies = super().generate(questions, *rest)
+            replies = super().generate(questions, inputs, *rest)
         except Exception:
             self.spent["failed"] += 1
             raise
@@ -129,8 +129,7 @@ class Timed(LocalModel):
             self.peaks.append(peak_of(self.model))
             self.spent["generate"] += time.perf_counter() - began
         self.writing.append((self.spent["over"], time.perf_counter()))
-        tokens = max(question.tokens for question in questions)
-        row = (len(questions), tokens, time.perf_counter() - began)
+        row = (len(questions), inputs["input_ids"].shape[1], time.perf_counter() - began)
         self.batches.append(row)
         print(f"batch of {row[0]}, {row[1]} tokens: {row[2]:.1f} s", file=sys.stderr, flush=True)
         return replies

@@ -8,11 +8,12 @@ the extra `align`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -138,32 +139,32 @@ class HfChat:
         return self._local.prepare(question, self._images.processor)
 
     async def _work(self) -> None:
-        """Answer what waits, a batch at a time; the next questions are prepared meanwhile."""
-        while batch := await self._next():
-            began = time.perf_counter()
-            replies = await asyncio.to_thread(self._answer, batch)
-            took = time.perf_counter() - began
-            for one, reply in zip(batch, replies, strict=True):
-                if one.reply.done():
-                    continue
-                if isinstance(reply, CallFailed):
-                    one.reply.set_exception(reply)
-                else:
-                    one.reply.set_result(replace(reply, latency_s=took, served_by=self.spec))
+        """Answer what waits; the next batch is put together while the device has one."""
+        running: asyncio.Task[None] | None = None
+        while batch := await self._next(running):
+            inputs = await asyncio.to_thread(self._collate, batch)
+            if running:
+                await running
+            running = asyncio.create_task(self._settle(batch, inputs))
 
-    async def _next(self) -> list[_Waiting]:
-        """Return the next batch: a full one, or what there is when no other question comes soon."""
+    async def _next(self, running: asyncio.Task[None] | None) -> list[_Waiting]:
+        """Return the next batch: a full one, or what there is once the device is idle."""
         while True:
             batch, full = self._take()
             if full:
                 break
             self._arrived.clear()
-            try:
-                await asyncio.wait_for(self._arrived.wait(), None if self._preparing else GATHER_S)
-            except TimeoutError:
-                # A question may have come in the turn of the loop in which the wait ended.
-                if not self._arrived.is_set():
-                    break
+            arrival = asyncio.create_task(self._arrived.wait())
+            busy = running is not None and not running.done()
+            events = {arrival, running} if running is not None and busy else {arrival}
+            patience = None if busy or self._preparing else GATHER_S
+            came, _ = await asyncio.wait(
+                events, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+            )
+            arrival.cancel()
+            # A question may have come in the turn of the loop in which the wait ended.
+            if not came and not self._arrived.is_set():
+                break
         self._waiting = [one for one in self._waiting if one not in batch]
         return batch
 
@@ -182,25 +183,53 @@ class HfChat:
         rows = self._room.rows(alike[0].tokens)
         return alike[:rows], len(alike) >= (2 * rows if self._preparing else rows)
 
-    def _answer(self, batch: Sequence[_Waiting]) -> Sequence[Reply | CallFailed]:
+    def _collate(self, batch: Sequence[_Waiting]) -> Mapping[str, Any] | None:
+        with contextlib.suppress(Exception):  # who cannot be joined is answered alone
+            return self._local.collate([one.question for one in batch])
+        return None
+
+    async def _settle(self, batch: Sequence[_Waiting], inputs: Mapping[str, Any] | None) -> None:
+        began = time.perf_counter()
+        replies = await asyncio.to_thread(lambda: [*self._answer(batch, inputs)])
+        took = time.perf_counter() - began
+        for one, reply in zip(batch, replies, strict=True):
+            if one.reply.done():
+                continue
+            if isinstance(reply, CallFailed):
+                one.reply.set_exception(reply)
+            else:
+                one.reply.set_result(replace(reply, latency_s=took, served_by=self.spec))
+
+    def _answer(
+        self, batch: Sequence[_Waiting], inputs: Mapping[str, Any] | None
+    ) -> Iterator[Reply | CallFailed]:
         """Answer a batch, or where it fails its halves: one question costs no other its answer."""
         rows, tokens = len(batch), max(one.tokens for one in batch)
-        questions, seeds = [one.question for one in batch], [one.seed for one in batch]
+        questions = [one.question for one in batch]
         try:
             with _DEVICE:
-                replies = self._local.generate(questions, batch[0].params, seeds)
+                replies = self._local.generate(
+                    questions,
+                    inputs if inputs is not None else self._local.collate(questions),
+                    batch[0].params,
+                    [one.seed for one in batch],
+                )
                 self._room.worked(rows, tokens)
-            return replies
         except Exception as error:
             reason, crowded = first_line(error), is_out_of_memory(error)
+        else:
+            yield from replies
+            return
+        del inputs
         if crowded:
             gc.collect()
             if rows > 1:
                 self._room.failed(rows, tokens)
         if rows == 1:
-            return [CallFailed(reason, 1)]
-        half = rows // 2
-        return [*self._answer(batch[:half]), *self._answer(batch[half:])]
+            yield CallFailed(reason, 1)
+            return
+        for half in (batch[: rows // 2], batch[rows // 2 :]):
+            yield from self._answer(half, None)
 
     async def close(self) -> None:
         """Nothing is held open between calls."""

@@ -97,7 +97,7 @@ class LocalModel:
             return []
         prepared = [self.prepare(question) for question in questions]
         seeds = [(params.seed or 0) + place for place in range(len(questions))]
-        return self.generate(prepared, params, seeds)
+        return self.generate(prepared, self.collate(prepared), params, seeds)
 
     def prepare(self, question: Question, processor: Any = None) -> Prepared:
         """Render a question and turn it into tensors, by a processor that threads may share."""
@@ -157,18 +157,22 @@ class LocalModel:
         return max(1, min(params.max_tokens, self.context - question.tokens))
 
     def generate(
-        self, questions: Sequence[Prepared], params: Params, seeds: Sequence[int]
+        self,
+        questions: Sequence[Prepared],
+        inputs: Mapping[str, Any],
+        params: Params,
+        seeds: Sequence[int],
     ) -> list[Reply]:
         """Let the model write.
 
         Args:
             questions: Of one form and one limit.
+            inputs: Of `collate`; moved to the model's device here.
             params: As for `answer`.
             seeds: One for each question, from which alone it is sampled.
         """
         import torch
 
-        inputs = self.collate(questions)
         device, read = self.model.device, inputs["input_ids"].shape[1]
         limit, more = self.limit(questions[0], params), self._decoding(params, seeds)
         if more.get("use_cache", True):
