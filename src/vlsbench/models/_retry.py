@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import tenacity
 
 T = TypeVar("T")
 
@@ -52,20 +53,43 @@ async def until_answered(ask: Callable[[], Awaitable[T]], retries: int, backoff:
     Raises:
         Passing: The last fault.
     """
-    started, faults, pause = time.monotonic(), 0, backoff.first_s
-    while True:
-        try:
-            return await ask()
-        except Passing as error:
-            faults += not error.overload
-            late = error.overload and time.monotonic() - started > backoff.overload_s
-            if late or faults > retries:
-                raise
-            wait = pause + random.uniform(0, backoff.first_s)
-            if error.after_s is not None:
-                wait = error.after_s + wait / 10
-        await asyncio.sleep(wait)
-        pause = min(2 * pause, backoff.most_s)
+    started, faults = time.monotonic(), 0
+    # The first attempt is made before tenacity, which costs a quarter of an instant answer.
+    try:
+        return await ask()
+    except Passing as error:
+        first = [error]
+    import tenacity
+
+    async def again() -> T:
+        if first:
+            raise first.pop()
+        return await ask()
+
+    def failure(state: tenacity.RetryCallState) -> Passing | None:
+        error = state.outcome.exception() if state.outcome else None
+        return error if isinstance(error, Passing) else None
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        nonlocal faults
+        overload = (error := failure(state)) is not None and error.overload
+        faults += not overload
+        late = overload and time.monotonic() - started > backoff.overload_s
+        return late or faults > retries
+
+    pause = tenacity.wait_exponential(
+        multiplier=backoff.first_s, max=backoff.most_s
+    ) + tenacity.wait_random(0, backoff.first_s)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = failure(state)
+        after = error.after_s if error else None
+        return pause(state) if after is None else after + pause(state) / 10
+
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(Passing), stop=stop, wait=wait, reraise=True
+    )
+    return await retrying(again)
 
 
 def retry_after(value: str | None) -> float | None:
