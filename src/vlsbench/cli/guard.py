@@ -44,12 +44,12 @@ def _guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) ->
     130 interrupted and resumable.
     """
     from vlsbench import guarding
-    from vlsbench.pairs import load_configured
+    from vlsbench.pairs import load
 
     settings = values_of(config)
     bench, data = settings.pop("bench"), settings.pop("data")
     settings["output"] = replace(config.output, progress=not quiet)
-    pairs = load_configured(bench, data, skip_bad=config.sample.skip_bad)
+    pairs = load(bench, **values_of(data), skip_bad=config.sample.skip_bad)
     plan = guarding.plan_guard(pairs, **settings)
     if dry_run or (not quiet and plan.ended < plan.questions):
         cost = plan.cost()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vlsbench.config import Data, Sample
+from vlsbench.config import Data, Sample, values_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._evaluate import execute, plan
 from vlsbench.evaluation._replies import open_replies
@@ -15,7 +15,7 @@ from vlsbench.evaluation._reply_files import METADATA, log_header
 from vlsbench.evaluation._settings import Output, Presentation, Replies, Selection
 from vlsbench.files import file_sha256
 from vlsbench.judge import OURS, FunctionJudge, Label, Question, Rubric, Unscored, Verdict
-from vlsbench.pairs import PairSet, View, load_configured
+from vlsbench.pairs import PairSet, View, load
 from vlsbench.schemas import convert
 
 
@@ -36,9 +36,8 @@ class InspectRun:
 
     def open(self) -> PairSet:
         """Open the benchmark."""
-        return load_configured(
-            self.bench, self.data, skip_bad=self.sample.skip_bad, controls=self.controls
-        )
+        given = {**values_of(self.data), "skip_bad": self.sample.skip_bad}
+        return load(self.bench, **given, controls=self.controls)
 
 
 def logged_verdict(question: Question) -> Verdict:

@@ -27,7 +27,6 @@ from vlsbench.pairs._load import Bench as Bench
 from vlsbench.pairs._load import DatasetSettings as DatasetSettings
 from vlsbench.pairs._load import find_source as find_source
 from vlsbench.pairs._load import load as load
-from vlsbench.pairs._load import load_configured as load_configured
 from vlsbench.pairs._load import read_drop as read_drop
 from vlsbench.pairs._load import without as without
 from vlsbench.pairs._pair import FileImage as FileImage
