@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from vlsbench.releasing._about import (
     PROVENANCE,
     RELEASE_JSON,
     SCHEMA,
-    Made,
     Release,
     read_release,
 )
@@ -34,7 +32,7 @@ from vlsbench.releasing._facts import (
     leakage,
     statistics,
 )
-from vlsbench.releasing._pairs import Decoder, Entry, choose, content_of, gather
+from vlsbench.releasing._pairs import Decoder, choose, content_of, gather
 from vlsbench.releasing._records import write_records
 from vlsbench.releasing._settings import ReleaseConfig, checked
 from vlsbench.reviewing import DROP, UNDECIDED
@@ -86,7 +84,9 @@ def release(
             entries, unusable = gather(
                 pairs, chosen, decoder, skip_bad=found.skip_bad, progress=progress
             )
-            made = _made(found, folder, entries, excluded)
+            ids = {entry.pair.id for entry in entries}
+            told, to = found.provenance, folder / PROVENANCE
+            made = copy_provenance(told, to, ids, excluded) if told else None
             columns, splits = write_records(
                 folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
             )
@@ -121,16 +121,6 @@ def release(
     except OSError as error:
         raise VlsbenchError(f"{found.out} cannot be written: {error}") from None
     return released
-
-
-def _made(
-    settings: ReleaseConfig, folder: Path, entries: Sequence[Entry], excluded: Mapping[str, str]
-) -> Made | None:
-    """Copy what the provenance file says of the pairs; None where there is none."""
-    if not settings.provenance:
-        return None
-    ids = {entry.pair.id for entry in entries}
-    return copy_provenance(settings.provenance, folder / PROVENANCE, ids, excluded)
 
 
 def _check_place(out: Path, name: str, force: bool) -> None:
