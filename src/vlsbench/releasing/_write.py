@@ -32,7 +32,7 @@ from vlsbench.releasing._facts import (
     leakage,
     statistics,
 )
-from vlsbench.releasing._pairs import Decoder, choose, content_of, gather
+from vlsbench.releasing._pairs import choose, content_of, gather
 from vlsbench.releasing._records import write_records
 from vlsbench.releasing._settings import ReleaseConfig, checked
 from vlsbench.reviewing import DROP, UNDECIDED
@@ -80,15 +80,12 @@ def release(
     content = content_of(pairs, found, chosen)
     try:
         with whole_folder(found.out) as folder:
-            decoder = Decoder()
-            entries, unusable = gather(
-                pairs, chosen, decoder, skip_bad=found.skip_bad, progress=progress
-            )
+            entries, unusable = gather(pairs, chosen, skip_bad=found.skip_bad, progress=progress)
             ids = {entry.pair.id for entry in entries}
             told, to = found.provenance, folder / PROVENANCE
             made = copy_provenance(told, to, ids, excluded) if told else None
             columns, splits = write_records(
-                folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
+                folder, entries, found.shares, shard_bytes, progress=progress
             )
             harmful = sum(entry.pair.harmful for entry in entries)
             sources = {pairs.name, *(entry.pair.source for entry in entries)}
@@ -111,7 +108,7 @@ def release(
                 content=content,
                 splits=splits,
                 columns=columns,
-                statistics=statistics(entries, decoder.decoded),
+                statistics=statistics(entries),
                 left_out=dict(sorted((Counter(excluded.values()) + unusable).items())),
                 leakage=leaks,
                 agreement=agreed,
