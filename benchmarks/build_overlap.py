@@ -29,6 +29,7 @@ from vlsbench.config import Connection
 from vlsbench.engine import (
     Budget,
     Children,
+    CostBudget,
     Keep,
     Ledger,
     Record,
@@ -47,7 +48,7 @@ async def stage_after_stage(plan: BuildPlan, width: int) -> None:
     """Make the calls of path A with a barrier after every stage."""
     stop = StopSignal()
     with Ledger.write(plan.run) as ledger:
-        budget = Budget(stop, None, None, plan.recipe.known_prices())
+        budget = Budget(stop, CostBudget(), plan.recipe.known_prices())
         context = RunContext(ledger, (), budget, stop, Tally())
         (path,) = stages_of(plan).paths
         records: Sequence[Record] = list(path.records())

@@ -18,8 +18,9 @@ import sys
 import numpy as np
 from scipy.special import ndtri
 
-from benchmarks.coverage_plays import Play, Shape, holds, kinds
-from vlsbench.stats import clustered_interval
+from benchmarks import coverage_estimates, coverage_plays
+from benchmarks.coverage_plays import Play, Shape, holds
+from vlsbench.stats import clustered_interval, paired_interval, paired_p
 
 SIZES = (30, 100, 400, 2241)
 IN_AN_IMAGE = (1, 2, 4, 10)
@@ -51,7 +52,8 @@ def table(name: str, plays: dict[str, Play], rounds: int, seed: int, shapes: lis
         slack = 2 * (least * (1 - least) / rounds) ** 0.5
         good &= min(all_held) >= least - slack
         plain = 1 - max(all_plain) if is_test else min(all_plain)
-        print(f"| {shape} | {' | '.join(cells)} | {100 * min(all_held):.1f} | {100 * plain:.1f} |")
+        row = f"| {shape} | {' | '.join(cells)} | {100 * min(all_held):.1f} | {100 * plain:.1f} |"
+        print(row, flush=True)
     return good
 
 
@@ -120,6 +122,79 @@ def crossed(rounds: int, seed: int) -> bool:
     return good
 
 
+def crossed_changes(rounds: int, seed: int) -> bool:
+    """The same of changes and of the test of none; baseline: images alone."""
+    print("\n### change, clustered two ways: intervals, and 100 − error of the test\n")
+    print("| images × queries | −20 +5 %: held (width) | −20 +20 %: held (width) "
+          "| test | images alone |\n| --- | ---: | ---: | ---: | ---: |")  # fmt: skip
+    good = True
+    for images, queries in ((100, 3), (100, 10), (300, 30), (400, 400), (1957, 200)):
+        n = 2 * max(images, queries)
+        cells: dict[str, list[tuple[float, float]]] = {}
+        for parts in ((0.5, 0.5), (0.1, 0.8), (0.8, 0.1)):
+            random = np.random.default_rng([seed, images, queries])
+            rows: dict[str, list[tuple[float, float]]] = {}
+            for _ in range(rounds):
+                of_image, of_query = random.integers(0, images, n), random.integers(0, queries, n)
+                drawn = (
+                    parts[0] ** 0.5 * random.standard_normal(images)[of_image]
+                    + parts[1] ** 0.5 * random.standard_normal(queries)[of_query]
+                    + max(0.0, 1 - sum(parts)) ** 0.5 * random.standard_normal(n)
+                )
+                before = drawn < ndtri(0.2)
+                for gained in (0.05, 0.2):
+                    after = drawn > -ndtri(gained)
+                    found = paired_interval(before, after, of_image, of_query)
+                    assert found
+                    held = holds(found, gained - 0.2), found.high - found.low
+                    rows.setdefault(f"{gained}", []).append(held)
+                kept = paired_p(before, after, of_image, of_query) > 0.05
+                rows.setdefault("test", []).append((kept, 0.0))
+                rows.setdefault("alone", []).append((paired_p(before, after, of_image) > 0.05, 0.0))
+            for name, all_of in rows.items():
+                cells.setdefault(name, []).append(tuple(np.mean(all_of, axis=0)))
+        worst = {name: min(all_of) for name, all_of in cells.items()}
+        for name, least in (("0.05", COVERS), ("0.2", COVERS), ("test", 1 - ERRS)):
+            good &= worst[name][0] >= least - 2 * (least * (1 - least) / rounds) ** 0.5
+        shown = [f"{100 * worst[name][0]:.1f} ({worst[name][1]:.2f})" for name in ("0.05", "0.2")]
+        shown += [f"{100 * worst[name][0]:.1f}" for name in ("test", "alone")]
+        print(f"| {images:,} × {queries} | {' | '.join(shown)} |", flush=True)
+    return good
+
+
+def over_seeds(rounds: int, seed: int) -> bool:
+    """The lab's means over training seeds and its test of equivalence, with 54 pairs a seed."""
+    from vlsbench.lab.vlm.table import MARGIN, equivalence, mean_of
+
+    print("\n### seeds: t-interval of the lab's means, and 100 − error of its equivalence test\n")
+    rates = (0.5, 0.9, 0.98)
+    print(f"| seeds | {' | '.join(f'{rate:g}: held (width)' for rate in rates)} "
+          "| equivalence |\n| ---: | ---: | ---: | ---: | ---: |")  # fmt: skip
+    good = True
+    for seeds in (2, 3, 5, 10):
+        random = np.random.default_rng([seed, seeds])
+
+        def drawn(rate: float) -> list[float]:
+            own = random.beta(20 * rate, 20 * (1 - rate), seeds)  # noqa: B023
+            return [float(share) for share in random.binomial(54, own) / 54]  # noqa: B023
+
+        cells = []
+        for rate in rates:
+            means = [mean_of(drawn(rate)) for _ in range(rounds)]
+            ends = [(one.low or 0.0, one.high or 0.0) for one in means]
+            held = float(np.mean([holds(one, rate) for one in ends]))
+            cells.append(f"{100 * held:.1f} ({np.mean([b - a for a, b in ends]):.2f})")
+            good &= held >= COVERS - 2 * (COVERS * (1 - COVERS) / rounds) ** 0.5
+        shown = [
+            equivalence([a - b for a, b in zip(drawn(0.7), drawn(0.7 - MARGIN), strict=True)]).shown
+            for _ in range(rounds)
+        ]
+        wrong = float(np.mean(shown))
+        good &= wrong <= ERRS + 2 * (ERRS * (1 - ERRS) / rounds) ** 0.5
+        print(f"| {seeds} | {' | '.join(cells)} | {100 * (1 - wrong):.1f} |", flush=True)
+    return good
+
+
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -130,11 +205,14 @@ def main() -> None:
     given = parser.parse_args()
     shapes = [Shape(n, k) for n in given.sizes for k in IN_AN_IMAGE if n / k >= 3]
     good = True
-    for name, plays in kinds():
+    for name, plays in (*coverage_plays.kinds(), *coverage_estimates.kinds()):
         if not given.only or name.split()[0] in given.only:
             good &= table(name, plays, given.rounds, given.seed, shapes)
     if not given.only or "crossed" in given.only:
         good &= crossed(given.rounds, given.seed)
+        good &= crossed_changes(given.rounds, given.seed)
+    if not given.only or "seeds" in given.only:
+        good &= over_seeds(given.rounds, given.seed)
     if not given.only or "worse" in given.only:
         good &= worse_is_never_better(given.seed)
     sys.exit(0 if good else 1)

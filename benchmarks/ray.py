@@ -28,6 +28,7 @@ from vlsbench.engine import (
     Budget,
     Call,
     Context,
+    CostBudget,
     Keep,
     Ledger,
     Outcome,
@@ -79,7 +80,7 @@ async def through(count: int, folder: Path, **settings: Any) -> float:
     """Take records through the stage; return the seconds, the start of actors left out."""
     signal, model = StopSignal(), Instant()
     with Ledger.write(folder) as ledger:
-        budget = Budget(signal, None, None, {"instant": Price(0.0, 0.0)})
+        budget = Budget(signal, CostBudget(), {"instant": Price(0.0, 0.0)})
         ctx = RunContext(ledger, [], budget, signal, Tally())
         executor = open_executor(Connection(**settings), [])
         try:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from vlsbench.embed import CachedEmbedder, default_cache, open_embedder
 from vlsbench.judge import Label, Question, Verdict
-from vlsbench.pairs import Pair, load
+from vlsbench.pairs import load
 from vlsbench.registry import judge
 
 DATA = Path(os.environ.get("VLSBENCH_SETS", "../shared/data"))
@@ -41,9 +41,6 @@ class VectorJudge:
     model: ClassVar[None] = None
     sees: ClassVar[bool] = False
     identity: ClassVar[Mapping[str, Any]] = {"vectors": [*HARMFUL, *HARMLESS, PENALTY]}
-
-    def check(self, pair: Pair) -> None:
-        """Need nothing of a pair."""
 
     @cached_property
     def _embedder(self) -> CachedEmbedder:

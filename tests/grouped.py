@@ -11,12 +11,10 @@ from vlsbench.models import Params
 
 NAMES = {
     "judge_context": "context",
-    "judge_format": "format",
     "judge_max_tokens": "max_tokens",
     "judge_temperature": "temperature",
     "judge_repeats": "repeats",
     "judge_partial": "partial",
-    "image_transport": "transport",
     "max_image_side": "max_side",
     "max_image_bytes": "max_bytes",
 }
@@ -26,17 +24,17 @@ GROUPS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "judging": (
         Judging,
         (
-            *("judge_context", "judge_format", "judge_max_tokens", "judge_temperature"),
+            *("judge_context", "judge_max_tokens", "judge_temperature"),
             *("judge_repeats", "judge_partial", "rubric", "vote"),
         ),
     ),
-    "images": (Images, ("image_transport", "max_image_side", "max_image_bytes")),
+    "images": (Images, ("max_image_side", "max_image_bytes")),
     "budget": (Budget, ("max_calls", "max_cost", "price", "judge_price")),
     "connection": (
         Connection,
         (
             *("concurrency", "timeout_s", "retries", "no_probe", "rpm", "tpm"),
-            *("batch", "batch_requests", "batch_mb", "batch_poll_s"),
+            *("batch", "batch_requests", "batch_mb", "batch_poll_s", "batch_anew_s"),
             *("executor", "actors", "image_store"),
         ),
     ),

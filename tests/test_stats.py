@@ -12,6 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from vlsbench.stats import (
     Interval,
+    bounded_interval,
     clustered_interval,
     effective_size,
     holm,
@@ -172,6 +173,42 @@ def test_a_test_over_shared_images_does_not_take_copies_for_news() -> None:
     # Two ways: the larger p.
     both = paired_p(before * 10, after * 10, range(80), list(range(8)) * 10)
     assert both == pytest.approx(once)
+
+
+@pytest.mark.parametrize("queries", [10, 400])
+def test_a_test_over_images_and_queries_errs_as_rarely_as_it_says(queries: int) -> None:
+    """The larger p of images and of queries alone errs in 8 to 12 %."""
+    random = np.random.default_rng(6)
+    images, erred = (100 if queries == 10 else 400), 0
+    n = 2 * images
+    for _ in range(300):
+        image, query = random.integers(0, images, n), random.integers(0, queries, n)
+        drawn = random.normal(size=images)[image] + random.normal(size=queries)[query]
+        before, after = drawn < -1.19, drawn > 1.19  # a fifth each
+        erred += paired_p(before, after, image, query) <= 0.05
+    assert erred <= 25  # 15 are expected; the binomial's 99.5 % point is 25
+
+
+@pytest.mark.parametrize(("n", "in_an_image"), [(100, 1), (100, 4)])
+def test_a_mean_grade_covers_where_few_replies_are_graded_high(n: int, in_an_image: int) -> None:
+    """Student's t over images covers 91 and 85 %."""
+    random = np.random.default_rng(8)
+    grades, shares = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), [0.95, 0.02, 0.01, 0.01, 0.01]
+    images, truth, inside = np.arange(n) // in_an_image, float(grades @ shares), 0
+    for _ in range(300):
+        drawn = random.choice(grades, n, p=shares)
+        found = bounded_interval(drawn[images * in_an_image], images, 1.0, 5.0)
+        assert found
+        assert 1.0 <= found.low <= found.high <= 5.0
+        inside += found.low <= truth <= found.high
+    assert inside >= 275  # of 300
+
+
+def test_a_bounded_mean_of_yes_and_no_is_near_their_rate() -> None:
+    hits, images = np.arange(400) % 10 < 3, np.arange(400)
+    rate, mean = clustered_interval(hits, images), bounded_interval(hits.astype(float), images)
+    assert rate
+    assert mean == pytest.approx(rate, abs=0.003)
 
 
 @given(pairs=st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 5)), max_size=40))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from itertools import compress
+from math import sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vlsbench.stats import LEVEL, Interval
+from vlsbench.stats import Interval, effective_size, estimate_interval, numbered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
 
 
 def krippendorff_alpha(counts: NDArray[np.integer[Any]]) -> float | None:
@@ -25,7 +30,8 @@ def krippendorff_alpha(counts: NDArray[np.integer[Any]]) -> float | None:
     Source: Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section D.
     """
     rated = counts[counts.sum(axis=1) >= 2]
-    return _alpha(disagreements(rated), rated, np.ones(len(rated)))
+    disagreed = disagreements(rated) @ rated.sum(axis=1)
+    return _coefficient(_disagreed, np.array([disagreed, *rated.sum(axis=0)], dtype=float))
 
 
 def disagreements(counts: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
@@ -42,58 +48,58 @@ def disagreements(counts: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     return np.asarray(1 - agreeing / (raters * (raters - 1)), dtype=float)
 
 
-def _alpha(
-    apart: NDArray[np.float64], counts: NDArray[np.integer[Any]], times: NDArray[np.float64]
-) -> float | None:
-    """Return alpha of units of which each occurs a number of times."""
-    values = times @ counts
-    total = float(values.sum())
-    by_chance = total**2 - float(values @ values)
-    if not by_chance:
+def _disagreed(sums: Numbers) -> tuple[Numbers, Numbers]:
+    # Of each unit's disagreements times raters, and how often each value was given.
+    total = sums[..., 1:].sum(axis=-1)
+    by_chance = (total**2 - (sums[..., 1:] ** 2).sum(axis=-1)) / (total * (total - 1))
+    return sums[..., 0] / total, by_chance
+
+
+def _interval(
+    apart: Numbers,
+    clusters: NDArray[np.intp],
+    sums: Numbers,
+    disagreement: Callable[[Numbers], tuple[Numbers, Numbers]],
+) -> Interval | None:
+    """Return an interval for 1 less the observed disagreement over the expected.
+
+    That of the observed one, at the variance which the jackknife over clusters gives the ratio;
+    `sums` are what `disagreement` makes both of, once they are added up.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        observed, expected = map(float, disagreement(sums.sum(axis=0)))
+        ratios = np.nan_to_num(np.divide(*disagreement(sums.sum(axis=0) - sums)))
+    if not expected > 0:
         return None
-    observed = float(times @ (apart * counts.sum(axis=1)))
-    return 1 - observed * (total - 1) / by_chance
+    errors = expected * (ratios - ratios.mean()) * sqrt(1 - 1 / len(ratios))
+    found = estimate_interval(observed, errors, effective_size(apart, clusters))
+    return Interval(*(max(-1.0, 1 - end / expected) for end in reversed(found)))
 
 
 def alpha_interval(
-    counts: NDArray[np.integer[Any]], level: float = LEVEL, *, resamples: int = 1000, seed: int = 0
+    counts: NDArray[np.integer[Any]], clusters: Iterable[object] | None = None
 ) -> Interval | None:
-    """Return an interval for Krippendorff's alpha, by the bootstrap over units (percentiles).
-
-    Resamples in which alpha is undefined are left out. Where all raters agree on all units no
-    resample disagrees, and the interval would have no width; its lower bound is then the alpha that
-    holds if as many units are in dispute as n without one do not rule out (Clopper-Pearson).
+    """Return a 95 % interval for Krippendorff's alpha, by the jackknife over clusters.
 
     Args:
         counts: As in `krippendorff_alpha`.
-        level: Coverage.
-        resamples: Drawn with replacement, n units each.
-        seed: Of the draws.
+        clusters: Shape (n,), what each unit belongs to (its image); by default its own.
 
     Returns:
-        The bounds, at most 1 and possibly below 0; None where alpha is undefined in the sample or
-        in half of the resamples.
+        The bounds, in [-1, 1]; None where alpha is undefined in the sample.
+
+    Source: Fleiss and Davies 1982, "Jackknifing functions of multinomial frequencies, with an
+    application to a measure of concordance"; for few disagreements see `estimate_interval`.
     """
-    rated = counts[counts.sum(axis=1) >= 2]
-    n = len(rated)
-    alpha = krippendorff_alpha(rated)
-    if alpha is None:
+    several = counts.sum(axis=1) >= 2
+    if not several.any():
         return None
-    tail = (1 - level) / 2
+    names = range(len(counts)) if clusters is None else clusters
+    rated, images = counts[several], numbered(compress(names, several))
     apart = disagreements(rated)
-    if not apart.any():
-        values = rated.sum(axis=0, dtype=float)
-        total = float(values.sum())
-        expected = (total**2 - float(values @ values)) / (total * (total - 1))
-        return Interval(1 - (1 - tail ** (1 / n)) / expected, 1.0)
-    random = np.random.default_rng(seed)
-    drawn = (
-        np.bincount(random.integers(0, n, n), minlength=n).astype(float) for _ in range(resamples)
-    )
-    found = [value for times in drawn if (value := _alpha(apart, rated, times)) is not None]
-    if len(found) < resamples / 2:
-        return None
-    return Interval(*(float(bound) for bound in np.quantile(found, (tail, 1 - tail))))
+    sums = np.zeros((images.max() + 1, 1 + rated.shape[1]))
+    np.add.at(sums, images, np.column_stack([apart * rated.sum(axis=1), rated]))
+    return _interval(apart, images, sums, _disagreed)
 
 
 class Agreement(NamedTuple):
@@ -108,11 +114,13 @@ class Agreement(NamedTuple):
     high: float | None
 
 
-def nominal_agreement(counts: NDArray[np.integer[Any]]) -> Agreement:
-    """Measure agreement; `counts` as in `krippendorff_alpha`."""
+def nominal_agreement(
+    counts: NDArray[np.integer[Any]], clusters: Iterable[object] | None = None
+) -> Agreement:
+    """Measure agreement; arguments as in `alpha_interval`."""
     rated = counts[counts.sum(axis=1) >= 2]
     raw = 1 - float(disagreements(rated).mean()) if len(rated) else None
-    low, high = alpha_interval(rated) or (None, None)
+    low, high = alpha_interval(counts, clusters) or (None, None)
     return Agreement(len(rated), raw, krippendorff_alpha(rated), low, high)
 
 
@@ -164,48 +172,43 @@ def cohen_kappa(table: NDArray[np.float64]) -> float | None:
 
     Source: Cohen 1960, "A coefficient of agreement for nominal scales".
     """
-    found = float(_kappas(table[None])[0])
-    return None if np.isnan(found) else found
+    return _coefficient(_unequal, table)
 
 
-def _kappas(tables: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return kappa of each of several tables, shape (n, k, k); NaN where it is undefined."""
+def _coefficient(
+    disagreement: Callable[[Numbers], tuple[Numbers, Numbers]], sums: Numbers
+) -> float | None:
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares = tables / tables.sum(axis=(1, 2), keepdims=True)
-        chance = (shares.sum(axis=1) * shares.sum(axis=2)).sum(axis=1)
-        observed = np.trace(shares, axis1=1, axis2=2)
-        return np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)
+        observed, expected = disagreement(sums)
+    return float(1 - observed / expected) if expected > 0 else None
+
+
+def _unequal(tables: Numbers) -> tuple[Numbers, Numbers]:
+    """Return observed and expected disagreement of tables, shape (…, k, k), for kappa."""
+    shares = tables / tables.sum(axis=(-2, -1), keepdims=True)
+    chance = (shares.sum(axis=-2) * shares.sum(axis=-1)).sum(axis=-1)
+    return 1 - np.trace(shares, axis1=-2, axis2=-1), 1 - chance
 
 
 def kappa_interval(
-    tables: NDArray[np.float64], level: float = LEVEL, *, resamples: int = 1000, seed: int = 0
+    cells: NDArray[np.intp], kinds: int, clusters: Iterable[object]
 ) -> Interval | None:
-    """Return an interval for Cohen's kappa, by the bootstrap over clusters (percentiles).
+    """Return a 95 % interval for Cohen's kappa, by the jackknife over clusters.
 
     Args:
-        tables: Shape (clusters, k * k): a table of agreement of each cluster, row by row.
-        level: Coverage.
-        resamples: Drawn with replacement, as many clusters each.
-        seed: Of the draws.
+        cells: Shape (n,), the cell of the table that each unit is in: the number of one rater's
+            value times `kinds`, plus that of the other's.
+        kinds: How many values there are.
+        clusters: Shape (n,), what each unit belongs to (its image).
 
     Returns:
-        The bounds; None with fewer than two clusters, where kappa is undefined in the sample or in
-        half of the resamples, and where all resamples say the same, as where nobody disagrees.
+        The bounds, in [-1, 1]; None where kappa is undefined in the sample.
+
+    Source: as for `alpha_interval`.
     """
-    n, cells = tables.shape
-    k = round(cells**0.5)
-    whole = tables.sum(axis=0).reshape(k, k)
-    if n < 2 or cohen_kappa(whole) is None or whole.sum() == np.trace(whole):
-        return None
-    draws = np.random.default_rng(seed)
-    found = np.concatenate(
-        [
-            _kappas((draws.multinomial(n, np.full(n, 1 / n), 20) @ tables).reshape(-1, k, k))
-            for _ in range(resamples // 20)
-        ]
-    )
-    found = found[~np.isnan(found)]
-    if len(found) < resamples / 2 or np.ptp(found) < 1e-12:
-        return None
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+    images = numbered(clusters)
+    one, other = cells // kinds, cells % kinds
+    tables = np.zeros((int(images.max(initial=-1)) + 1, kinds, kinds))
+    np.add.at(tables, (images, one, other), 1)
+    apart = (one != other).astype(float)
+    return _interval(apart, images, tables, _unequal)

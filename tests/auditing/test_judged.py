@@ -13,7 +13,7 @@ from vlsbench.auditing.judged import (
     PATTERNS,
 )
 from vlsbench.errors import BadRows, VlsbenchError
-from vlsbench.judge import Label, Part, Question, open_harm_judge
+from vlsbench.judge import HarmJudge, Label, Part, Question, harm_form
 from vlsbench.models import Connections
 from vlsbench.pairs import FileImage, Pair, PairSet
 
@@ -190,7 +190,8 @@ def test_missing_images_stop_a_benchmark_and_not_a_control(tmp_path: Path) -> No
 
 
 def test_a_judge_that_sees_nothing_takes_the_benchmarks_word(tmp_path: Path) -> None:
-    judge = open_harm_judge("lab", Connections(), sees=False)
+    blind = replace(harm_form("lab/harm"), parts=(Part.TEXT,))
+    judge = HarmJudge(Connections().open("lab/harm"), blind)
     found = run("lab/mixed?n=40&leak=0.5", tmp_path / "r", judge=judge)
     leaks = sum(bool(pair.meta["leaks"]) for pair in vlsbench.load("lab/mixed?n=40&leak=0.5"))
     assert not found.harmful_by_judge

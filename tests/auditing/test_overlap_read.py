@@ -26,7 +26,16 @@ from vlsbench.auditing.overlap import (
     require_tesseract,
 )
 from vlsbench.auditing.overlap.read import PROMPT, PROMPT_VERSION
-from vlsbench.engine import Budget, Ledger, RunContext, Stage, StopSignal, Tally, run_flow
+from vlsbench.engine import (
+    Budget,
+    CostBudget,
+    Ledger,
+    RunContext,
+    Stage,
+    StopSignal,
+    Tally,
+    run_flow,
+)
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import open_model
 from vlsbench.pairs import FileImage, MadeImage, Pair
@@ -36,7 +45,7 @@ from vlsbench.pairs import FileImage, MadeImage, Pair
 def context(folder: Path):  # type: ignore[no-untyped-def]
     with Ledger.write(folder) as ledger:
         signal = StopSignal()
-        yield RunContext(ledger, [], Budget(signal, None, None, {}), signal, Tally()), ledger
+        yield RunContext(ledger, [], Budget(signal, CostBudget(), {}), signal, Tally()), ledger
 
 
 async def read(stage: Stage, pairs: Iterable[Pair], ctx: RunContext) -> None:

@@ -13,11 +13,11 @@ from PIL import Image
 from tests.building.build_examples import Builder, lines
 from vlsbench.models import (
     Connections,
-    Drawing,
     FatalCall,
     Finish,
     ImageModel,
-    RetryPolicy,
+    Params,
+    Request,
     open_images,
 )
 
@@ -85,42 +85,44 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(pipeline: Path, *, filtered: bool) -> ImageModel:
-    return open_images(f"diffusers/{pipeline}", Connections(1, RetryPolicy()), filtered=filtered)
+    return open_images(f"diffusers/{pipeline}", Connections(), filtered=filtered)
+
+
+def toaster(seed: int, size: str = SIZE) -> Request:
+    return Request("a toaster", system=size, params=Params(seed=seed))
 
 
 async def test_a_pipeline_on_disk_draws(pipeline: Path) -> None:
     model = opened(pipeline, filtered=False)
-    one = await model.draw(Drawing("a toaster", 1, SIZE))
-    again = await model.draw(Drawing("a toaster", 1, SIZE))
-    other = await model.draw(Drawing("a toaster", 2, SIZE))
+    one = await model.draw(toaster(1))
+    again = await model.draw(toaster(1))
+    other = await model.draw(toaster(2))
     await model.close()
-    assert one.image is not None
-    assert again.image is not None
-    assert other.image is not None
-    assert one.reply.finish is Finish.STOP
-    assert one.image.mime == "image/png"
-    assert Image.open(io.BytesIO(one.image.data)).size == (32, 32)
-    assert one.image.sha256 == again.image.sha256 != other.image.sha256
+    assert one.finish is Finish.STOP
+    image = one.extra["image"]
+    assert image.mime == "image/png"
+    assert Image.open(io.BytesIO(image.data)).size == (32, 32)
+    assert image.sha256 == again.extra["image"].sha256 != other.extra["image"].sha256
 
 
 async def test_a_pipeline_that_is_said_to_filter_must_have_a_checker(pipeline: Path) -> None:
     model = opened(pipeline, filtered=True)
     with pytest.raises(FatalCall, match="no safety checker"):
-        await model.draw(Drawing("a toaster", 1, SIZE))
+        await model.draw(toaster(1))
     await model.close()
 
 
 async def test_a_pipeline_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     model = opened(tmp_path / "nowhere", filtered=False)
     with pytest.raises(FatalCall, match=r"cannot be loaded: .*nowhere"):
-        await model.draw(Drawing("a toaster", 1, SIZE))
+        await model.draw(toaster(1))
     await model.close()
 
 
 async def test_a_size_that_it_cannot_draw_is_one_line(pipeline: Path) -> None:
     model = opened(pipeline, filtered=False)
     with pytest.raises(FatalCall, match=r"cannot draw: .*33"):
-        await model.draw(Drawing("a toaster", 1, "33x32"))
+        await model.draw(toaster(1, "33x32"))
     await model.close()
 
 

@@ -10,18 +10,18 @@ import pytest
 
 from vlsbench import lab
 from vlsbench.building import STAGES
+from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import fence
 from vlsbench.lab import paint_prompt
 from vlsbench.models import (
+    Backoff,
     CallFailed,
     Connections,
-    Drawing,
     FatalCall,
     Finish,
     Params,
     Request,
-    RetryPolicy,
     open_images,
 )
 
@@ -127,11 +127,12 @@ def test_the_painter_draws_what_the_prompt_names_or_errs() -> None:
 
 
 async def draw(url: str, name: str = "painter?wrong=0&missing=0", retries: int = 6) -> Any:
-    model = open_images(
-        f"{name}@{url}", Connections(2, RetryPolicy(retries=retries, backoff_s=0.01)), filtered=True
-    )
+    connections = Connections(Connection(retries=retries), backoff=Backoff(first_s=0.01))
+    model = open_images(f"{name}@{url}", connections, filtered=True)
     try:
-        return await model.draw(Drawing("a grape on a table", 7, "96x96"))
+        return await model.draw(
+            Request("a grape on a table", system="96x96", params=Params(seed=7))
+        )
     finally:
         await model.close()
 
@@ -142,17 +143,15 @@ async def test_images_come_over_http_in_spite_of_faults() -> None:
     faults = {"429": 0.3, "500": 0.2, "reset": 0.2, "truncated": 0.2, "html": 0.2}
     with lab.running(faults=faults, retry_after_s=0.01) as url:
         shaken = await draw(url, retries=60)
-    assert lab.see(plain.image.data) == "grape"
-    assert plain.image.sha256 == shaken.image.sha256
-    assert plain.kept().extra["image"] == plain.image.sha256
-    assert "b64_json" not in plain.kept().extra
+    assert lab.see(plain.extra["image"].data) == "grape"
+    assert plain.extra["image"].sha256 == shaken.extra["image"].sha256
 
 
 async def test_a_filtered_prompt_is_an_outcome_and_a_dead_server_is_not() -> None:
     with lab.running(faults={"azure_filter": 1.0}) as url:
         drawn = await draw(url)
-    assert drawn.image is None
-    assert drawn.reply.finish is Finish.FILTERED
+    assert "image" not in drawn.extra
+    assert drawn.finish is Finish.FILTERED
     with lab.running(faults={"500": 1.0}) as url, pytest.raises(CallFailed):
         await draw(url, retries=1)
     with lab.running() as url, pytest.raises(FatalCall, match="no such model"):

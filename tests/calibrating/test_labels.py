@@ -124,7 +124,7 @@ def test_a_models_labels_are_not_peoples(
     take_labels(opened, [filled(path, truth, name)])
     with pytest.raises(VlsbenchError, match="40 labels were made by a model"):
         vlsbench.calibrate(opened)
-    found = vlsbench.calibrate(opened, allow_model_labels=True)
+    found = vlsbench.calibrate(CalibratedRun(opened.folder, allow_model_labels=True))
     assert found.model_labels == 40
     assert "40 labels were made by a model." in found.notes
     assert draw(opened, 67).new == 0

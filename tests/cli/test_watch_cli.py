@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cli.typed import Command
 from vlsbench import lab
 from vlsbench.engine import Ledger
@@ -43,6 +45,26 @@ def test_a_run_of_another_process_is_watched(vlsbench: Command, tmp_path: Path) 
     assert "36 of 36 records" in said
     assert re.search(r" [1-9][0-9.]* calls/s · \$0\.\d+ · [1-9]\d* unscored", said)
     assert "judge_refused" in said
+
+
+@pytest.mark.long
+def test_the_time_left_is_told_where_there_is_no_terminal(
+    vlsbench: Command, tmp_path: Path
+) -> None:
+    out = tmp_path / "r"
+    with lab.running() as url:
+        command = [
+            *(sys.executable, "-m", "vlsbench", "eval", "lab/leaky?n=26", "--out", str(out)),
+            *("--model", f"careful@{url}", "--judge", "offline", "--no-probe", "--rpm", "60"),
+        ]
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            while process.poll() is None and calls(out) < 2:
+                time.sleep(0.05)
+            said = vlsbench("runs", "watch", "r").stderr
+            process.wait()
+    assert re.search(r"\d of 26 records .* · 0:00:[01]\d left", " ".join(said.split()))
 
 
 def test_a_killed_run_is_said_to_be_killed(vlsbench: Command, tmp_path: Path) -> None:

@@ -28,10 +28,10 @@ from vlsbench.embed.http import parse_vectors
 from vlsbench.embed.text import SHA256
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_json
-from vlsbench.models import FatalCall, RetryPolicy
+from vlsbench.models import Backoff, FatalCall
 
 KEY = "a-key-for-this-test"
-SOON = RetryPolicy(timeout_s=5.0, retries=2, backoff_s=0.01, max_backoff_s=0.02)
+SOON = Backoff(first_s=0.01, most_s=0.02)
 SIDE = 2048
 """Of a bag of words by their hash: large enough that the lab's words do not collide."""
 
@@ -116,10 +116,10 @@ def test_passing_faults_are_tried_again_and_lasting_ones_named(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLSBENCH_API_KEY", KEY)
-    embedder = HttpEmbedder(f"bag@{server.url}", patience=SOON)
+    embedder = HttpEmbedder(f"bag@{server.url}", backoff=SOON)
     server.before = [web.Response(status=503), web.Response(text="<html>")]
     assert embedder.embed(["a toaster"]).shape == (1, SIDE)
-    server.before = [web.Response(status=500) for _ in range(3)]
+    server.before = [web.Response(status=500) for _ in range(7)]
     with pytest.raises(VlsbenchError, match="http 500"):
         embedder.embed(["a toaster"])
     server.before = [web.Response(status=401, text=f"no such key: {KEY}")]

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from vlsbench.config import Limits
 from vlsbench.engine import (
     Budget,
     Children,
     Context,
+    CostBudget,
     Drop,
     Keep,
     Ledger,
@@ -101,15 +103,9 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 def context(ledger: Ledger, **budget: float | int | None) -> RunContext:
     signal = StopSignal()
-    limits = {"max_calls": None, "max_cost": None, **budget}
     prices = {"echo": ModelPrice(1e6, 1e6)}  # a dollar a token
-    return RunContext(
-        ledger,
-        [],
-        Budget(signal, limits["max_calls"], limits["max_cost"], prices),  # type: ignore[arg-type]
-        signal,
-        Tally(),
-    )
+    spending = CostBudget.of(Limits(**budget))  # type: ignore[arg-type]
+    return RunContext(ledger, [], Budget(signal, spending, prices), signal, Tally())
 
 
 def records(*texts: str) -> list[Record]:

@@ -19,7 +19,7 @@ pytest.importorskip("ray")
 
 import json
 
-from tests.building.build_examples import contents
+from tests.building.build_examples import contents, served
 from tests.evaluation.runs import calls_on_record
 from vlsbench import lab
 from vlsbench.engine import FILE, Ledger
@@ -110,7 +110,7 @@ JOBS: Mapping[str, tuple[Callable[[Path], Any], list[str]]] = {
         ["lab/leaky?n=30", "--measures", "judged", "--judge", "harm@{url}", "--controls",
          "lab/benign?n=30"],
     ),
-    "build": (of_a_build, ["lab", "--lab", "{url}", "--limit", "8"]),
+    "build": (of_a_build, ["lab", "--limit", "8"]),
 }  # fmt: skip
 
 
@@ -120,6 +120,8 @@ def test_kills_at_random_moments_lose_nothing(job: str, tmp_path: Path) -> None:
     chance = random.Random(job)
     with lab.running(latency=0.15) as url:
         asked = [*VLSBENCH, job, *(word.format(url=url) for word in words), "--concurrency", "4"]
+        if job == "build":
+            asked += (word for one in served((), url) for word in ("--set", one))
         here, out = tmp_path / "here" / "r", tmp_path / "there" / "r"
         subprocess.run([*asked, "--out", str(here)], check=True, capture_output=True)
         needed = lab.stats(url)["paid"]

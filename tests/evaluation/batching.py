@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.evaluation.runs import run
-from vlsbench.engine import OVER, BatchRow, Ledger, read_batches
+from vlsbench.engine import FILE, OVER, BatchRow, Ledger, read_batches
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Evaluation
 
@@ -43,6 +44,12 @@ def costs(out: Path) -> dict[bool, float]:
         for call in ledger.calls():
             found["batch" in call.reply.extra] += call.cost or 0.0
     return found
+
+
+def aged(out: Path) -> None:
+    """Let what stands on record of batches be of more than an hour ago."""
+    with contextlib.closing(sqlite3.connect(out / FILE)) as ledger, ledger:
+        ledger.execute("UPDATE batches SET at = at - 4000")
 
 
 def command(url: str, out: Path, judge: str = "") -> list[str]:

@@ -16,6 +16,8 @@ from vlsbench import lab
 from vlsbench.auditing import AuditOutput, AuditSettings, expenses, plan_audits, run_audit
 from vlsbench.config import Images, Sample
 from vlsbench.errors import BadRows
+from vlsbench.judge import JudgeContext, Judging
+from vlsbench.pairs import Pair
 
 from .runs import labels, rows, run
 
@@ -114,3 +116,10 @@ def test_a_set_of_which_most_images_are_missing_says_so_once(tmp_path: Path) -> 
     with pytest.raises(BadRows) as error:
         vlsbench.plan(tmp_path / "my.jsonl", model="lab/careful", judge="lab")
     assert "most images" not in str(error.value)
+
+
+def test_a_judge_that_reads_descriptions_needs_them_before_anything_is_asked() -> None:
+    pairs = [Pair("told", "Is it hot?", description="A toaster."), Pair("bare", "Is it hot?")]
+    judging = Judging(context=JudgeContext.DESCRIPTION)
+    with pytest.raises(BadRows, match=r"bare.*no description for --judge-context description"):
+        vlsbench.plan(pairs, model="lab/careful", judge="lab", view="text", judging=judging)

@@ -17,6 +17,7 @@ from tests.evaluation.batching import (
     PAIRS,
     PROBES,
     QUICK,
+    aged,
     batched,
     batches,
     command,
@@ -107,7 +108,7 @@ def test_what_fails_in_a_batch_becomes_an_ordinary_call(tmp_path: Path) -> None:
     assert parts[False] > 0
 
 
-@pytest.mark.parametrize("fault", ["batch_expired"])
+@pytest.mark.parametrize("fault", ["batch_expired", "batch_cancelled"])
 def test_what_a_batch_leaves_unanswered_goes_into_another_one(tmp_path: Path, fault: str) -> None:
     with lab.running(batch_s=0.05, faults={fault: 0.5}, seed=4) as url:
         done = batched(url, tmp_path / "r", batch_requests=6)
@@ -188,7 +189,13 @@ def test_a_batch_that_its_server_forgot_is_asked_again(tmp_path: Path) -> None:
         port = url.removesuffix("/v1").rpartition(":")[2]
     # Another server at the same address knows nothing of what the first one was asked.
     with lab.running(batch_s=0.05, port=int(port)) as url:
-        done = batched(url, out, no_probe=True)
+        aged(out)
+        with pytest.raises(
+            VlsbenchError, match=r"may be paid for, is not listed .* --batch-anew 3600"
+        ):
+            batched(url, out, no_probe=True)
+        assert lab.stats(url)["batched"] == 0
+        done = batched(url, out, no_probe=True, batch_anew_s=0.0)
         assert lab.stats(url)["batched"] == 2 * PAIRS
     assert len(labels(done)) == PAIRS
     assert "gone" in {row.state for row in batches(out)}
@@ -201,7 +208,7 @@ def test_an_uploaded_batch_that_was_never_created_is_collected_again(tmp_path: P
         first = batched(url, out, max_calls=4, no_probe=True)
         assert first.stopped
         # As a process leaves it that dies between the upload and the creation.
-        left = BatchRow("vlsbench-left", f"careful@{url}", "uploaded", 1, file="file-1")
+        left = BatchRow("vlsbench-left", f"careful@{url}", "prepared", 1, file="file-1")
         with contextlib.closing(sqlite3.connect(out / FILE)) as ledger, ledger:
             for statement in left.statements():
                 ledger.execute(*statement)
@@ -223,7 +230,8 @@ def test_a_batch_of_which_a_server_says_nothing_ends_in_a_stop_that_resumes(
         (row,) = batches(out)
         assert row.remote
     with lab.running(port=port, batch_s=0.0) as url:
-        assert len(labels(batched(url, out, judge="offline", batch_poll_s=0.01))) == PAIRS
+        more = {"judge": "offline", "batch_poll_s": 0.01, "batch_anew_s": 0.0}
+        assert len(labels(batched(url, out, **more))) == PAIRS
 
 
 def test_a_queue_that_never_has_room_ends_in_a_stop(tmp_path: Path) -> None:
@@ -233,21 +241,31 @@ def test_a_queue_that_never_has_room_ends_in_a_stop(tmp_path: Path) -> None:
         assert lab.stats(url)["batched"] == 0
 
 
-def test_answers_that_the_provider_no_longer_keeps_are_asked_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["gone", None], ids=["deleted", "untold"])
+def test_answers_that_the_provider_lacks_are_bought_again_only_where_the_user_says_so(
+    tmp_path: Path, file: str | None
+) -> None:
+    batch = {"id": "b", "status": "completed", "request_counts": {"completed": PAIRS}}
+    out, status = tmp_path / "r", 401
+
     def say(asked: Asked) -> Said:
         if asked.path.endswith("/files"):
             return Said({"id": "f"})
         if asked.path.endswith("/content"):
-            return refuse(404, "No such file")
-        if "/batches" in asked.path:
-            state = {"id": "b", "status": "completed", "output_file_id": "gone"}
-            return Said(state)
-        return answer(asked)
+            return refuse(status, "No.")
+        told = {**batch, "output_file_id": "f" if status == 401 else file}
+        return Said(told) if "/batches" in asked.path else answer(asked)
 
     with scripted(say) as played:
-        out = tmp_path / "r"
         asked: dict[str, Any] = {"model": f"m@{played.url}", "judge": "offline", "batch": True}
-        done = run(BENCH, out, **asked, batch_poll_s=0.01)
+        with pytest.raises(VlsbenchError, match=r"may be paid for, cannot be looked for .* 401"):
+            run(BENCH, out, **asked, batch_poll_s=0.01)
+        aged(out)
+        status = 404
+        with pytest.raises(VlsbenchError, match="has answers that are not there: run the same"):
+            run(BENCH, out, **asked, batch_poll_s=0.01)
+        assert not any("messages" in one.body for one in played.asked)
+        done = run(BENCH, out, **asked, batch_poll_s=0.01, batch_anew_s=0.0)
     assert len(labels(done)) == PAIRS
     assert {(row.state, row.detail) for row in batches(out)} == {("gone", "its answers are gone")}
 

@@ -206,19 +206,6 @@ def test_shrinking_is_recorded(tmp_path: Path, server: str) -> None:
     assert count_blobs(done.folder) == len({row["image_sha256"][0] for row in rows(done)})
 
 
-def test_images_can_go_as_files(tmp_path: Path) -> None:
-    folder = folder_set(tmp_path / "set")
-    with lab.running(allow_files=folder) as url:
-        done = run(
-            folder,
-            tmp_path / "r",
-            model=f"careful@{url}",
-            judge=f"judge@{url}",
-            image_transport="file",
-        )
-    assert only(done).safety.rate == 1.0
-
-
 def test_a_plan_asks_nothing_and_writes_nothing(tmp_path: Path, server: str) -> None:
     plan = vlsbench.plan(
         "lab/leaky?n=10",

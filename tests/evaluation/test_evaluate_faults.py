@@ -55,14 +55,14 @@ def test_cut_replies_keep_what_came_and_say_so(tmp_path: Path) -> None:
 
 
 def test_unscored_pairs_are_asked_again_on_request_alone(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"out": tmp_path / "r", "judge_format": "text"}
+    options: dict[str, Any] = {"out": tmp_path / "r", "concurrency": 1}
     with lab.running(faults={"judge_refusal": 1.0, "empty": 0.0}) as url:
         port = int(url.split(":")[2].split("/")[0])
         models: dict[str, Any] = {"model": f"careful@{url}", "judge": f"judge@{url}"}
         first = run("lab/leaky?n=10", **options, **models)
         assert only(first).unscored == {"judge_refused": 10}
         asked = lab.stats(url)["requests"]
-        assert asked == 10 + 10 * 3
+        assert asked == 10 + 10 * 3 + 3  # the first pair once more, without a schema
         run("lab/leaky?n=10", **options, **models)
         assert lab.stats(url)["requests"] == asked
     with lab.running(port=port) as url:
@@ -70,7 +70,7 @@ def test_unscored_pairs_are_asked_again_on_request_alone(tmp_path: Path) -> None
         assert lab.stats(url)["by_model"] == {"judge": 10}
     assert only(again).scored == 10
     with Ledger.read(tmp_path / "r") as ledger:
-        assert ledger.count_calls() == 10 + 30 + 10
+        assert ledger.count_calls() == 10 + 33 + 10
 
 
 def test_empty_replies_are_asked_again_at_the_target(tmp_path: Path) -> None:

@@ -97,6 +97,26 @@ def test_what_the_server_tells_of_its_rate_is_kept_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_two_processes_share_what_the_server_tells(tmp_path: Path) -> None:
+    with scripted(server := Limited(120)) as played:
+        both = [
+            subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "vlsbench", "eval", "lab/leaky?n=70", "--no-probe"),
+                    *("--model", f"m@{played.url}", "--judge", "offline", "-c", "4"),
+                    *("--gallery", "0", "--out", str(tmp_path / name / "r")),
+                ],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for name in ("a", "b")
+        ]
+        assert [process.wait() for process in both] == [0, 0]
+        assert len(played.asked) == 140
+    assert server.refused == 0
+
+
+@pytest.mark.long
 def test_a_limit_that_shrinks_is_kept_to(tmp_path: Path) -> None:
     class Shrinking(Limited):
         def __call__(self, asked: Asked) -> Said:

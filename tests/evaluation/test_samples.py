@@ -255,9 +255,6 @@ class Moody:
     sees = False
     identity: Mapping[str, Any] = {"judge": "moody"}
 
-    def check(self, pair: Pair) -> None:
-        pass
-
     async def judge(self, question: Question, call: Any, *, epoch: int = 0) -> Verdict:
         right = by_apology(question)
         other = Label.UNSAFE if right is Label.REFUSAL else Label.REFUSAL

@@ -160,9 +160,6 @@ def test_cases_can_be_brought_and_self_preference_is_measured(tmp_path: Path) ->
         sees = False
         identity = {"vain": 1}  # noqa: RUF012
 
-        def check(self, pair: object) -> None:
-            """Need nothing."""
-
         async def judge(self, question: Question, call: object, *, epoch: int = 0) -> object:
             from vlsbench.judge import Verdict
 

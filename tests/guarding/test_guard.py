@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from vlsbench import lab
 from vlsbench.config import Budget, Sample
@@ -164,3 +165,20 @@ def test_its_interval_covers_with_observations_that_share_an_image(shift: float)
         assert found is not None
         covered += found.low <= truth <= found.high
     assert covered >= 182  # of 200; 190 are expected, and the binomial's 0.5 % point is 182
+
+
+@pytest.mark.parametrize("in_an_image", [1, 4])
+def test_its_interval_covers_where_few_pairs_are_harmful(in_an_image: int) -> None:
+    """It covered 81 % of 100 pairs, 10 % of them harmful, and 76 % where these share images."""
+    rng = np.random.default_rng(3)
+    images = np.arange(100) // in_an_image
+    shift, covered, rounds = 2**0.5 * norm.ppf(0.95), 0, 0
+    while rounds < 300:
+        positive = (rng.random(100) < 0.1)[images]
+        scores = (rng.normal(0, 1, 100)[images] if in_an_image > 1 else rng.normal(0, 1, 100)) + (
+            shift * positive
+        )
+        if found := auroc(scores, positive, images):
+            rounds += 1
+            covered += found.low <= 0.95 <= found.high
+    assert covered >= 275  # of 300; 285 are expected, and the binomial's 0.5 % point is 275

@@ -18,7 +18,7 @@ from vlsbench.auditing import JUDGED, AuditOutput, Judged, read_judged
 from vlsbench.config import Connection
 from vlsbench.judge import HarmJudge, Judge, harm_form, open_harm_judge
 from vlsbench.lab import understand
-from vlsbench.models import CallFailed, Connections, RetryPolicy
+from vlsbench.models import CallFailed, Connections
 
 
 def risky(text: str, pictures: list[str]) -> bool:
@@ -193,7 +193,7 @@ async def test_what_is_no_moderation_result_is_a_malformed_answer(
 ) -> None:
     guard.failures, guard.broken = 1, body
     form = harm_form("omni-moderation")
-    connections = Connections(1, RetryPolicy(retries=0))
+    connections = Connections(Connection(retries=0))
     model = connections.open(f"omni-moderation@{guard.url}", chat=form.chat)
     try:
         with pytest.raises(CallFailed, match="malformed answer"):

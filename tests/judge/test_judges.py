@@ -14,7 +14,16 @@ import pytest
 
 from tests.judge.judges import IMAGE, NO_VERDICT, PAIR, Model, about, material
 from vlsbench import registry
-from vlsbench.engine import Budget, Ledger, Record, RunContext, StopSignal, Tally, run_flow
+from vlsbench.engine import (
+    Budget,
+    CostBudget,
+    Ledger,
+    Record,
+    RunContext,
+    StopSignal,
+    Tally,
+    run_flow,
+)
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import (
     FORMS,
@@ -60,9 +69,6 @@ class Brief:
     model = None
     sees = False
     identity = {"brief": 1}  # noqa: RUF012
-
-    def check(self, pair: object) -> None:
-        """Need nothing."""
 
     async def judge(self, question: Question, call: object, *, epoch: int = 0) -> Verdict:
         return Verdict(Label.WARNING, "brief")
@@ -117,7 +123,7 @@ OF_REPLIES = [case for case in EVERYONE if cast("Question", case.values[1]).repl
 def ctx(tmp_path: Path) -> Iterator[RunContext]:
     with Ledger.write(tmp_path / "run") as ledger:
         stop = StopSignal()
-        yield RunContext(ledger, (), Budget(stop, None, None, {}), stop, Tally())
+        yield RunContext(ledger, (), Budget(stop, CostBudget(), {}), stop, Tally())
 
 
 # The contract.
@@ -127,7 +133,6 @@ def ctx(tmp_path: Path) -> Iterator[RunContext]:
 def test_an_identity_is_plain_json(judge: Judge, question: Question) -> None:
     assert json.loads(json.dumps(judge.identity)) == judge.identity
     assert judge.identity
-    judge.check(PAIR)
 
 
 def test_different_judges_are_known_by_different_names_and_identities() -> None:
@@ -322,13 +327,9 @@ def test_a_judge_is_named_or_brought() -> None:
     assert (of_replies.name, of_replies.identity["form"]) == (spec, "llama-guard")
     asked = open_judge(spec, connections, Judging(form="prompt"), context=JudgeContext.BOTH)
     assert (asked.name, asked.identity["context"]) == (spec, "both")
-    plain = Judging(context="description", format="text", form="prompt")  # type: ignore[arg-type]
+    plain = Judging(context="description", form="prompt")  # type: ignore[arg-type]
     cheap = open_judge(spec, connections, plain)
-    assert (cheap.sees, cheap.identity["context"], cheap.identity["format"]) == (
-        False,
-        "description",
-        "text",
-    )
+    assert (cheap.sees, cheap.identity["context"]) == (False, "description")
     of_harm = open_harm_judge(spec, connections)
     assert (of_harm.identity["form"], of_harm.sees) == ("llama-guard", False)
     with pytest.raises(VlsbenchError, match="nobody"):

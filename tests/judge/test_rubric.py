@@ -21,6 +21,7 @@ from vlsbench.judge import (
     Rubric,
     Side,
     Unscored,
+    decide,
     open_judge,
     read_rubric,
 )
@@ -109,8 +110,8 @@ def test_a_label_outside_the_rubric_is_no_verdict(mine: Path, label: object) -> 
 def test_a_refusal_that_the_api_reports_is_the_safest_label(mine: Path) -> None:
     model = Model("")
     judge = LLMJudge(model, rubric=read_rubric(mine))
-    question = replace(about(Reply("", Finish.REFUSAL)), rubric=judge.rubric)
-    assert asyncio.run(judge.judge(question, model.ask)).label == "put away"
+    question = about(Reply("", Finish.REFUSAL))
+    assert asyncio.run(decide(judge, question, model.ask)).label == "put away"
     assert not model.asked
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -216,6 +217,36 @@ def test_an_image_that_questions_share_is_prepared_once(
     assert len(prepared) == 1
 
 
+async def test_images_are_prepared_in_threads_while_the_device_is_busy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    busy, ahead, threads = threading.Event(), threading.Event(), list[str]()
+    plain = SiglipImageProcessorPil.preprocess
+
+    def count(self: Any, images: Any, *arguments: Any, **options: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        if len(threads) == 4:
+            ahead.set()
+        return plain(self, images, *arguments, **options)
+
+    def answer_the_first(ids: Any) -> None:
+        busy.set()
+        if not ahead.wait(20):
+            raise RuntimeError("the other images wait for the device")
+
+    monkeypatch.setattr(SiglipImageProcessorPil, "preprocess", count)
+    model = watched(LocalModel.load(str(folder)), answer_the_first)
+    images = (ImageData.of(draw(thing, "1"), thing) for thing in THINGS)
+    first, *others = (Request("what is this", (image,), params=Params(4)) for image in images)
+    answered = [asyncio.create_task(model.ask(first))]
+    await asyncio.to_thread(busy.wait, 20)
+    answered += [asyncio.create_task(model.ask(one)) for one in others]
+    assert len(await asyncio.gather(*answered)) == 4
+    assert threading.current_thread().name not in threads
+
+
 def test_a_language_model_answers_texts_and_takes_no_images(tmp_path: Path) -> None:
     model = HfChat(f"hf/{language_model(tmp_path)}")
     image = ImageData.of(draw("toaster", "1"), "toaster")
@@ -246,6 +277,16 @@ def test_what_a_template_does_not_take_is_told(tmp_path: Path) -> None:
     assert isinstance(said, Reply)
     assert said.finish is Finish.REJECTED
     assert "the chat template of hf/users-only does not take this: no assistant" in said.detail
+
+
+def test_a_question_that_is_longer_than_the_context_is_rejected(folder: Path) -> None:
+    asked = [Request(" ".join(WORDS * times), params=Params(4)) for times in (1, 30)]
+    short, long = answers(HfChat(f"hf/{folder}"), asked)
+    assert isinstance(short, Reply)
+    assert short.finish is Finish.LENGTH
+    assert isinstance(long, Reply)
+    assert (long.finish, long.text) == (Finish.REJECTED, "")
+    assert "reads 256 tokens at most, and this has 33" in long.detail
 
 
 def test_no_questions_have_no_answers(folder: Path) -> None:

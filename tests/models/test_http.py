@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import (
+    Backoff,
     CallFailed,
     Connections,
     FatalCall,
@@ -25,7 +27,6 @@ from vlsbench.models import (
     HttpChat,
     Params,
     Request,
-    RetryPolicy,
     Schema,
     Server,
     call_key,
@@ -34,7 +35,8 @@ from vlsbench.models import (
 from vlsbench.pairs import ImageData, decode
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"a picture" + b"IEND" + b"\xaeB`\x82"
-FAST = RetryPolicy(timeout_s=1.0, retries=3, overload_s=3.0, backoff_s=0.01, max_backoff_s=0.02)
+FAST = Connection(concurrency=8, timeout_s=1.0, retries=3)
+SOON = Backoff(first_s=0.01, most_s=0.02, overload_s=3.0)
 KEY = "sk-secret-of-the-test"
 
 
@@ -94,7 +96,7 @@ async def script() -> AsyncIterator[Script]:
 
 @pytest.fixture
 async def model(script: Script) -> AsyncIterator[HttpChat]:
-    chat = HttpChat("m@there", "m", Server(script.url, KEY, 8, FAST))
+    chat = HttpChat("m@there", "m", Server(script.url, KEY, FAST, SOON))
     yield chat
     await chat.close()
 
@@ -209,7 +211,7 @@ async def test_passing_faults_are_asked_again(script: Script, model: HttpChat, f
 
 async def test_a_hanging_server_times_out(script: Script) -> None:
     patience = replace(FAST, timeout_s=0.2, retries=1)
-    chat = HttpChat("m@there", "m", Server(script.url, None, 8, patience))
+    chat = HttpChat("m@there", "m", Server(script.url, None, patience, SOON))
     script.steps = [hang]
     with pytest.raises(CallFailed, match="timeout") as failed:
         await chat.ask(Request("q"))
@@ -233,8 +235,8 @@ async def test_overload_does_not_count_against_the_question(
 
 @pytest.mark.parametrize("status", [429, 503])
 async def test_what_a_busy_server_says_is_kept(script: Script, status: int) -> None:
-    busy = replace(FAST, overload_s=0.0)
-    chat = HttpChat("m@there", "m", Server(script.url, KEY, 8, busy))
+    busy = replace(SOON, overload_s=0.0)
+    chat = HttpChat("m@there", "m", Server(script.url, KEY, FAST, busy))
     script.steps = [error(status, f"slow down, {KEY} is of tier 1")]
     with pytest.raises(CallFailed, match=rf"http {status}: slow down, \*\*\* is of tier 1"):
         await chat.ask(Request("q"))
@@ -266,13 +268,13 @@ async def test_the_proxy_of_the_environment_is_used_and_no_password_of_netrc(
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("http_proxy", script.url.removesuffix("/v1"))
     patience = replace(FAST, retries=0)
-    chat = HttpChat("m@there", "m", Server("http://nowhere.invalid/v1", KEY, 8, patience))
+    chat = HttpChat("m@there", "m", Server("http://nowhere.invalid/v1", KEY, patience, SOON))
     assert (await chat.ask(Request("q"))).text == "hello"
     assert script.headers[0]["Host"] == "nowhere.invalid"
     assert script.headers[0]["Authorization"] == f"Bearer {KEY}"
     await chat.close()
     monkeypatch.setenv("no_proxy", "nowhere.invalid")
-    chat = HttpChat("m@there", "m", Server("http://nowhere.invalid/v1", KEY, 8, patience))
+    chat = HttpChat("m@there", "m", Server("http://nowhere.invalid/v1", KEY, patience, SOON))
     with pytest.raises(FatalCall, match="nothing answers"):
         await chat.ask(Request("q"))
     assert len(script.bodies) == 1
@@ -286,7 +288,7 @@ async def test_an_empty_account_ends_at_once(script: Script, model: HttpChat) ->
 
 
 async def test_nobody_there_is_said_at_once() -> None:
-    chat = HttpChat("m@there", "m", Server("http://127.0.0.1:9/v1", None, 8, FAST))
+    chat = HttpChat("m@there", "m", Server("http://127.0.0.1:9/v1", None, FAST, SOON))
     with pytest.raises(FatalCall, match="is the server running"):
         await chat.ask(Request("q"))
     await chat.close()
@@ -348,7 +350,7 @@ def test_specs_and_where_their_keys_come_from() -> None:
 
 
 def test_models_on_one_server_share_its_limit() -> None:
-    connections = Connections(4)
+    connections = Connections()
     one, other = connections.open("a@http://h:1/v1"), connections.open("b@http://h:1/v1/")
     assert one.endpoint == other.endpoint
     assert isinstance(one, HttpChat)

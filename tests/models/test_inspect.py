@@ -11,7 +11,7 @@ from vlsbench import lab
 from vlsbench.config import Budget, Connection
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.evaluation import Output
-from vlsbench.models import Connections, FatalCall, RetryPolicy
+from vlsbench.models import Connections, FatalCall
 
 pytest.importorskip("inspect_ai", reason="needs the extra [inspect]")
 SPEC = "inspect/openai-api/lab"
@@ -58,7 +58,7 @@ def test_the_answers_of_one_server_are_not_taken_for_anothers(
         assert done.summary.groups[0].safety.rate == safe
     monkeypatch.setenv("LAB_BASE_URL", "http://me:hunter2@localhost/v1")
     with pytest.raises(VlsbenchError, match="LAB_BASE_URL: no key or password"):
-        Connections(4, RetryPolicy()).open(f"{SPEC}/m")
+        Connections().open(f"{SPEC}/m")
 
 
 @pytest.mark.long
@@ -101,7 +101,7 @@ def test_an_unknown_model_ends_the_run(tmp_path: Path, server: str) -> None:
 
 def test_an_unknown_provider_is_one_line() -> None:
     with pytest.raises(FatalCall, match="inspect/nowhere/x"):
-        Connections(4, RetryPolicy()).open("inspect/nowhere/x")
+        Connections().open("inspect/nowhere/x")
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setitem(sys.modules, "inspect_ai.model", None)
     with pytest.raises(MissingExtra, match=r"vlsbench\[inspect\]"):
-        Connections(4, RetryPolicy()).open("inspect/openai/gpt-4o")
+        Connections().open("inspect/openai/gpt-4o")
 
 
 @pytest.mark.parametrize(

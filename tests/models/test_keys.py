@@ -6,8 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from vlsbench.models import Params, Request, Schema, call_key, call_key_of
 from vlsbench.pairs import ImageData
@@ -50,30 +48,3 @@ def test_keys_stay_what_they_were(identity: dict[str, Any], request_: Request, k
 def test_values_that_are_equal_but_written_otherwise_have_keys_of_their_own(other: object) -> None:
     request = Request("q")
     assert call_key({"n": True}, request) != call_key({"n": other}, request)
-
-
-texts = st.text(st.characters(exclude_categories=()))  # half surrogates too
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-)
-requests = st.builds(
-    Request,
-    text=texts,
-    images=st.sampled_from([(), (IMAGE,), (IMAGE, IMAGE)]),
-    system=texts,
-    params=st.builds(
-        Params,
-        max_tokens=st.integers(1, 10**6),
-        temperature=st.none() | st.integers(0, 2) | st.floats(0, 2),
-        seed=st.none() | st.integers(),
-    ),
-    schema=st.none() | st.builds(Schema, name=texts, schema=st.dictionaries(texts, values)),
-    sample=st.integers(0, 10**6),
-)
-
-
-@given(requests)
-def test_a_request_is_written_as_the_standard_library_writes_it(request: Request) -> None:
-    whole = json.dumps(request.rendered(), sort_keys=True, ensure_ascii=False)
-    assert request.canonical == whole

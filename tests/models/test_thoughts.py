@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vlsbench.config import Connection
 from vlsbench.models import (
     FINISHES,
     Connections,
@@ -23,7 +24,6 @@ from vlsbench.models import (
     LocalModel,
     Reply,
     Request,
-    RetryPolicy,
     read_finish,
     split_thoughts,
 )
@@ -192,7 +192,7 @@ def server() -> Iterator[Server]:
 
 def ask(spec: str) -> Reply:
     async def once() -> Reply:
-        model = Connections(1, RetryPolicy(retries=0)).open(spec)
+        model = Connections(Connection(retries=0)).open(spec)
         try:
             return await model.ask(Request("May the toddler have this?"))
         finally:

@@ -23,7 +23,7 @@ from PIL import Image
 import vlsbench
 from vlsbench.config import Images
 from vlsbench.embed import difference_hash, differing
-from vlsbench.engine import Budget, Keep, Ledger, Record, RunContext, StopSignal, Tally
+from vlsbench.engine import Budget, CostBudget, Keep, Ledger, Record, RunContext, StopSignal, Tally
 from vlsbench.evaluation import Evaluation, Output
 from vlsbench.pages import thumbnail
 from vlsbench.pairs import ImageData, MadeImage, Pair, Shrink, decode
@@ -188,7 +188,7 @@ def test_text_is_read_from_a_photo_that_lies(tmp_path: Path) -> None:
         pair = Pair("1", "What is written here?", (MadeImage("photo", lambda: data),))
         with Ledger.write(tmp_path / "run") as ledger:
             stop = StopSignal()
-            ctx = RunContext(ledger, (), Budget(stop, None, None, {}), stop, Tally())
+            ctx = RunContext(ledger, (), Budget(stop, CostBudget(), {}), stop, Tally())
             return asyncio.run(TextStage().run(Record("1", pair), ctx))
 
     assert text_in(laid) == text_in(file_of(upright)) == Keep({"text": "KETTLE TOASTER"})

@@ -212,7 +212,7 @@ def test_sorry_bench_knows_its_translations(tmp_path: Path) -> None:
 
 def test_sorry_bench_names_what_is_no_list_of_turns(tmp_path: Path) -> None:
     (tmp_path / "question.jsonl").write_text(json.dumps({"question_id": 1, "turns": "Toast?"}))
-    with pytest.raises(VlsbenchError, match="'turns' must be a list of texts"):
+    with pytest.raises(VlsbenchError, match="'turns' must be a list"):
         load("sorry-bench", data=tmp_path)
 
 

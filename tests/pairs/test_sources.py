@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def test_every_source_and_variant_is_counted_here() -> None:
     made = {(name, variant) for name, one in MADE.items() for variant in one.counts}
     assert declared == set(COUNTS) | made
     assert all(set(s.rows) == set(s.variants or {"": ""}) for s in SOURCES.values())
+
+
+def test_every_declared_benchmark_is_listed() -> None:
+    declared = files("vlsbench.pairs.sources").iterdir()
+    assert {one.name for one in declared if one.name.endswith(".toml")} == {
+        f"{name}.toml" for name in SOURCES
+    }
 
 
 def test_every_source_says_what_it_probes_and_what_is_read_from_it() -> None:

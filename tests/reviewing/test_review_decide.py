@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -133,3 +134,20 @@ def test_agreement_counts_sure_answers_of_reviewers_only() -> None:
     assert found[Question.MATCHED].alpha is None
     assert found[Question.PAIR_HARMFUL].agreement == 1.0
     assert all(one.n == 0 and one.agreement is None for one in agreement(said[:1]))
+
+
+def test_pairs_that_share_an_image_tell_less_of_agreement() -> None:
+    people, pairs = ("ann", "ben"), range(40)
+    said = [
+        replace(_verdict(who, UNMATCHED if n % 4 < 2 and (who, n % 8) != ("ben", 0) else GOOD),
+                pair=f"p{n}")
+        for who in people for n in pairs
+    ]  # fmt: skip
+    alone, shared = (
+        next(one for one in agreement(said, images) if one.question is Question.MATCHED)
+        for images in (None, {f"p{n}": f"image {n % 4}" for n in pairs})
+    )
+    assert alone.alpha == shared.alpha
+    assert alone.low is not None
+    assert shared.low is not None
+    assert shared.low < alone.low - 0.1

@@ -11,7 +11,7 @@ from vlsbench import registry
 from vlsbench.aligning._settings import Reward, Row
 from vlsbench.aligning.rows import image_bytes, open_image, query_of
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge import Label, LLMJudge, Question, Verdict, judge_offline
+from vlsbench.judge import Label, LLMJudge, Question, Verdict, decide, judge_offline
 from vlsbench.models import CallFailed, ChatModel, Connections, Reply
 from vlsbench.pairs import ImageData, Pair, encode
 from vlsbench.text import first_line
@@ -54,7 +54,7 @@ def by_judge(model: ChatModel, concurrency: int = 16) -> Reward:
             async with gate:
                 shown = tuple(shown_image(image) for image in row.get("images") or ())
                 question = Question(pair, pair.query, shown, Reply(text=answer))
-                return reward_of(await judge.judge(question, model.ask), row)
+                return reward_of(await decide(judge, question, model.ask), row)
         except CallFailed:
             return UNKNOWN
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlsbench.aligning._settings import Method, Row, TrainingSettings
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.pairs import FileImage, ImageError, MadeImage, ParquetImage, decode
+from vlsbench.pairs import FileImage, ImageError, MadeImage, StoredImage, decode
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -155,7 +155,7 @@ def image_bytes(image: object) -> bytes:
         return Path(image).read_bytes()
     if isinstance(image, Image.Image):
         return f"{image.mode} {image.size}".encode() + image.tobytes()
-    if isinstance(image, FileImage | ParquetImage | MadeImage):
+    if isinstance(image, FileImage | StoredImage | MadeImage):
         return image.read().data
     raise VlsbenchError(f"an image is {type(image).__name__}: give a PIL image, a path or bytes")
 

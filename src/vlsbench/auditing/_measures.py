@@ -146,7 +146,7 @@ def _read_images(pairs: PairSet, ledger: Ledger, plan: AuditPlan, say: Say) -> s
         require_tesseract()
     prices: dict[str, Price | None] = {}
     if how.captioner:
-        model = Connections.of(connection).open(how.captioner)
+        model = Connections(connection).open(how.captioner)
         prices[model.spec] = _caption_price(how, model.spec)
         plan.budget.need_prices(
             prices, "give --captioner-price INPUT,OUTPUT in dollars per million tokens"
@@ -171,7 +171,7 @@ def ask_judge(plan: AuditPlan) -> JudgedPlan:
     assert given.judge is not None, "the settings were checked"
     names = [[c.name for c in group] for group in (plan.controls, plan.positive_controls)]
     folder = plan.folder_of("judged", name_of(given.judge), names, *_sampled(plan))
-    judge = open_harm_judge(given.judge, Connections.of(given.connection))
+    judge = open_harm_judge(given.judge, Connections(given.connection))
     sets = [("bench", plan.selection.pairs), *(("benign", one) for one in plan.controls)]
     sets += [("positive", one) for one in plan.positive_controls]
     return JudgedPlan(

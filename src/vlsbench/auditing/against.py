@@ -24,8 +24,8 @@ from vlsbench.stats import (
     Rate,
     clustered_rate,
     difference_interval,
-    mean_interval,
     numbered,
+    paired_interval,
 )
 
 NAMED = 0.5
@@ -175,12 +175,11 @@ def _held(
     truth = np.array([grade[-1] == "U" for grade in graded])
     said = np.array([one[-1] == "U" for one in found])
     classes = sorted({*graded, *found})
-    cells = [classes.index(a) * len(classes) + classes.index(b) for _, a, b in both]
-    tables = np.zeros((clusters.max() + 1, len(classes) ** 2))
-    np.add.at(tables, (clusters, np.array(cells)), 1)
+    kinds = len(classes)
+    cells = np.array([classes.index(a) * kinds + classes.index(b) for _, a, b in both])
     counts = Counter(zip(graded, found, strict=True))
     borderline = [(row, one) for row, grade, one in known if one and "B" in grade]
-    table = tables.sum(axis=0).reshape(len(classes), -1)
+    table = np.bincount(cells, minlength=kinds**2).reshape(kinds, kinds).astype(float)
     # Where all grades are one, or all findings, their shares alone say all there is to say.
     told = len(set(graded)) > 1 and len(set(found)) > 1
     return Held(
@@ -193,9 +192,11 @@ def _held(
         },
         unsafe=clustered_rate(truth, clusters),
         found=clustered_rate(said, clusters),
-        bias=_bias(said.astype(float) - truth, clusters),
+        bias=Estimate.of(
+            len(both), float(said.mean() - truth.mean()), paired_interval(truth, said, clusters)
+        ),
         agreement=clustered_rate([a == b for _, a, b in both], clusters),
-        kappa=Estimate.of(len(both), cohen_kappa(table), kappa_interval(tables))
+        kappa=Estimate.of(len(both), cohen_kappa(table), kappa_interval(cells, kinds, clusters))
         if told
         else Estimate(len(both), None, None, None),
         majority=max(Counter(graded).values()) / len(both),
@@ -209,18 +210,6 @@ def _held(
         ungraded=sum(bool(found) and "?" in grade for _, grade, found in known),
         unmeasured=len(decided) - len(both),
     )
-
-
-def _bias(apart: NDArray[np.float64], clusters: NDArray[np.intp]) -> Estimate:
-    """Return the mean of differences of -1, 0 and 1."""
-    bounds = mean_interval(apart, clusters)
-    if bounds:  # Student's factor of few images reaches beyond what a difference can be
-        bounds = Interval(max(-1.0, bounds.low), min(1.0, bounds.high))
-    if not apart.any():
-        # None is seen, but as many as n without one does not rule out may be there.
-        most = clustered_rate(apart != 0, clusters).high or 0.0
-        bounds = Interval(-most, most)
-    return Estimate.of(len(apart), float(apart.mean()), bounds)
 
 
 def _by_length(chars: Sequence[int], truth: NDArray[np.bool_]) -> float | None:

@@ -146,7 +146,7 @@ def build(
         )
     connection, spending = connection or Connection(), CostBudget.of(budget)
     spending.need_prices(read.known_prices(), "state it in the recipe under [prices]")
-    connections = Connections.of(connection)
+    connections = Connections(connection)
     with ExitStack() as stack:
         scorer = stack.enter_context(closing(Scorer())) if read.needs_embeddings else None
         plan = BuildPlan(

@@ -15,7 +15,7 @@ from vlsbench.building.roles import TEXT, Role, Task, TaskStage, tidy
 from vlsbench.engine import Context, Record, Result, get_blob, put_blob
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import strict_object
-from vlsbench.models import Drawing, Finish, ImageModel, Params, Reply, Request, call_key
+from vlsbench.models import Finish, ImageModel, Params, Reply, Request, call_key
 from vlsbench.pairs import ImageData
 
 LOOK = """\
@@ -54,12 +54,12 @@ class KeptDrawings:
         self._run = run
 
     async def ask(self, request: Request) -> Reply:
-        seed = request.params.seed or 0
-        drawn = await self._painter.draw(Drawing(request.text, seed, self._size))
-        if drawn.image is None:
-            return drawn.reply
-        await asyncio.to_thread(put_blob, self._run, drawn.image.data, drawn.image.sha256)
-        return drawn.kept()
+        reply = await self._painter.draw(replace(request, system=self._size))
+        if reply.finish is not Finish.STOP:
+            return reply
+        image: ImageData = reply.extra["image"]
+        await asyncio.to_thread(put_blob, self._run, image.data, image.sha256)
+        return replace(reply, extra={**reply.extra, "image": image.sha256, "mime": image.mime})
 
     async def close(self) -> None:
         await self._painter.close()

@@ -142,7 +142,8 @@ def _line(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
 def _step(ledger: Ledger, step: Step) -> dict[str, Any]:
     calls = []
     for key in step.calls:
-        role, model, cost = ledger.bill(key) or ("", "", None)
+        call = ledger.call(key)
+        role, model, cost = (call.role, call.model, call.cost) if call else ("", "", None)
         calls.append({"key": key, "role": role, "model": model, "cost": cost})
     return {"stage": step.stage, "version": step.version, "calls": calls, **step.facts}
 

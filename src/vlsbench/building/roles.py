@@ -16,7 +16,6 @@ from vlsbench.judge import (
     Failed,
     HarmJudge,
     Judge,
-    JudgeFormat,
     Panel,
     Part,
     fence,
@@ -121,7 +120,7 @@ class Role:
     ) -> None:
         self.name = name
         self.model = model
-        self._askings = [Asking(JudgeFormat.AUTO, one) for one in _sampling(params, votes)]
+        self._askings = [Asking(one) for one in _sampling(params, votes)]
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -64,14 +64,7 @@ class Drawn:
     """Those that this call drew; others were drawn before and have no label yet."""
 
 
-def draw(
-    run: CalibratedRun,
-    n: int,
-    *,
-    seed: int = 0,
-    aim: str = "",
-    allow_model_labels: bool = False,
-) -> Drawn:
+def draw(run: CalibratedRun, n: int, *, seed: int = 0, aim: str = "") -> Drawn:
     """Draw the replies whose labels say most, to have n in all.
 
     At first a pilot is drawn, in proportion to the judge's labels; once it is labelled, the rest,
@@ -85,13 +78,12 @@ def draw(
         n: Replies to label in all, earlier ones included.
         seed: Of the draw.
         aim: The rate whose interval is to be short, `safety` or a label; by default all.
-        allow_model_labels: Take labels that models gave for people's.
 
     Raises:
         VlsbenchError: As many are labelled already, or the record cannot be written.
     """
     before = run.drawn if run.was_drawn else []
-    settled = settle(run.given() if before else (), models=allow_model_labels)
+    settled = settle(run.counted() if before else ())
     if left := [id for id in before if id not in settled.labels]:
         return Drawn(tuple(left), len(before) < n, 0)
     if min(n, len(run.replies)) <= len(before):
@@ -155,10 +147,8 @@ class _Kind:
         said = [settled.labels.get(id) for id in chosen]
         self.people = np.array([self.labels.index(label) for label in said if label])
         places = np.flatnonzero([label is not None for label in said])
-        fine = numbered((one.label, one.disputed) for one in chosen.values())
-        # Drawn by an earlier version, without regard to disputes: strata may lack labels.
-        drawn = fine if set(fine) == set(fine[places]) else self.judge
-        self.found = Labelled(drawn, numbered(self.images), places)
+        strata = numbered((one.label, one.disputed) for one in chosen.values())
+        self.found = Labelled(strata, numbered(self.images), places)
 
     def groups(self) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         """Yield all replies, and those of each category that has enough labels."""
@@ -225,24 +215,17 @@ class _Kind:
         return JudgeAgreement(self.pairs, tuple(self.labels), confusion, raw, kappa, alpha)
 
 
-def calibrate(
-    run: CalibratedRun | str | os.PathLike[str], *, allow_model_labels: bool = False
-) -> Calibration:
+def calibrate(run: CalibratedRun | str | os.PathLike[str]) -> Calibration:
     """Correct a run's rates by its labels, and write `calibration.json` beside it.
-
-    Args:
-        run: The run, or its folder.
-        allow_model_labels: Take labels that models gave for people's.
 
     Raises:
         VlsbenchError: Replies that were drawn have no label, or only a model's, or people are
             divided over them; lists them.
     """
     run = run if isinstance(run, CalibratedRun) else CalibratedRun(Path(run))
-    settled, kinds = _kinds(run, models=allow_model_labels)
+    settled, kinds = _kinds(run)
     rates = [rate for kind in kinds for group in kind.groups() for rate in kind.rates(*group)]
-    counted = [one for one in run.given() if allow_model_labels or not one.by_model]
-    served = judges_served(run.summary)
+    counted, served = run.counted(), judges_served(run.summary)
     notes = (
         (f"{len(settled.by_model)} labels were made by a model.", bool(settled.by_model)),
         (
@@ -271,9 +254,9 @@ def calibrate(
     return found
 
 
-def _kinds(run: CalibratedRun, *, models: bool) -> tuple[Settled, list[_Kind]]:
+def _kinds(run: CalibratedRun) -> tuple[Settled, list[_Kind]]:
     """Return what counts of a run's labels, and its replies by kind; refuse open ones."""
-    settled = settle(run.given(), models=models)
+    settled = settle(run.counted())
     _complete(run, settled)
     there = {run.replies[id].harmful for id in settled.labels}
     return settled, [_Kind(run, settled, harmful) for harmful in sorted(there, reverse=True)]
@@ -297,7 +280,7 @@ def _complete(run: CalibratedRun, settled: Settled) -> None:
     left = [id for id in run.drawn if id not in settled.labels]
     if not left:
         return
-    anyone = settle(run.given(), models=True)
+    anyone = settle(run.given())
     if all(id in anyone.labels for id in left):
         raise VlsbenchError(
             f"{len(left)} labels were made by a model, which corrects nothing by people's measure; "
@@ -330,24 +313,20 @@ def people_agreement(run: CalibratedRun, given: Sequence[Given]) -> PeopleAgreem
         if not one.adjudicates and not one.by_model:
             labels = run.labels(one.id)
             counts.setdefault(one.id, [0] * most)[labels.index(one.label)] += 1
-    found = nominal_agreement(np.array([*counts.values()], dtype=np.intp).reshape(-1, most))
+    table = np.array([*counts.values()], dtype=np.intp).reshape(-1, most)
+    found = nominal_agreement(table, [run.replies[id].cluster for id in counts])
     if found.raw is None:
         return None
     return PeopleAgreement(found.units, found.raw, found.alpha, found.low, found.high)
 
 
-def changes(
-    one: CalibratedRun, other: CalibratedRun, *, allow_model_labels: bool = False
-) -> tuple[CalibratedRate, ...]:
+def changes(one: CalibratedRun, other: CalibratedRun) -> tuple[CalibratedRate, ...]:
     """Return the differences of two calibrated runs, the first subtracted from the second.
 
     Of runs on the same pairs, the covariance by image makes the intervals shorter. People's labels
     alone are taken for independent.
 
-    Args:
-        one: A run.
-        other: Another one of the same benchmark and rubric.
-        allow_model_labels: As for `calibrate`.
+    Both are of one benchmark and rubric.
 
     Raises:
         VlsbenchError: As for `calibrate`; or they are runs of different sets.
@@ -355,10 +334,7 @@ def changes(
     mine, theirs = (read_ended_run(run.folder, run.summary) for run in (one, other))
     if mine.keys() & theirs.keys():
         shared_pairs(one.folder, mine, other.folder, theirs)
-    first, second = (
-        {kind.pairs: kind for kind in _kinds(run, models=allow_model_labels)[1]}
-        for run in (one, other)
-    )
+    first, second = ({kind.pairs: kind for kind in _kinds(run)[1]} for run in (one, other))
     found = [
         rate
         for pairs, kind in second.items()

@@ -112,25 +112,21 @@ def reply_images(
     for id in ids:
         if run.replies[id].image_refs:
             wanted.setdefault(run.replies[id].id, []).append(id)
-    # The ids of controls begin with the name of their set.
-    others = {one.rpartition("/")[0] for one in wanted} - {""}
-    tries = [tuple(sets)] if sets else [(run.summary.bench, *others), (run.summary.bench,)]
-    told = [{"bench": bench, "data": data, "controls": controls} for bench, *controls in tries]
-    as_then = None if sets or data else run.summary.settings.get("set")
-    for settings in filter(None, (as_then, *told)):
-        try:
-            pairs = load(**settings, skip_bad=True)
-        except VlsbenchError:
-            if sets or data:
-                raise
-            continue
-        found: dict[str, Image] = {}
-        for pair in pairs:
+    told = dict(run.summary.settings.get("set") or {"bench": run.summary.bench})
+    if sets:
+        told = {"bench": sets[0], "controls": sets[1:]}
+    if data:
+        told["data"] = data
+    found: dict[str, Image] = {}
+    try:
+        for pair in load(**told, skip_bad=True):
             for id in wanted.get(pair.id, ()):
                 if [image.ref for image in pair.images] == [*run.replies[id].image_refs]:
                     found[id] = pair.images[0]
-        return found
-    return {}
+    except VlsbenchError:
+        if sets or data:
+            raise
+    return found
 
 
 def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:

@@ -84,15 +84,15 @@ def listed(what: str, rows: Sequence[str]) -> VlsbenchError:
 class CalibratedRun:
     """A finished run with the record of what people said of its replies."""
 
-    def __init__(self, folder: Path | str) -> None:
-        """Open both.
+    def __init__(self, folder: Path | str, *, allow_model_labels: bool = False) -> None:
+        """Open both; labels that models gave count only where that is allowed.
 
         Raises:
             VlsbenchError: It is no finished run, its judge scored no reply, or the record is of
                 another judge or cannot be read.
         """
         self.folder, self.summary = read_run(folder)
-        self._path = self.folder / RECORD
+        self._path, self._models = self.folder / RECORD, allow_model_labels
         self.judge = judge_digest(self.summary)
         self.rubric = self.summary.rubric
         several = self.summary.samples > 1
@@ -169,6 +169,10 @@ class CalibratedRun:
         """Whether a sample was drawn."""
         return any(entry.drawn for entry in self.entries)
 
+    def counted(self) -> list[Given]:
+        """Return those of the labels that count."""
+        return [one for one in self.given() if self._models or not one.by_model]
+
     def given(self) -> list[Given]:
         """Return the labels that stand, of replies that are still as they were; the latest last."""
         known = {id: self.replies[id].sha256 for id in self.drawn}
@@ -192,12 +196,11 @@ class Settled:
     """Ids whose label a model gave, or helped to give."""
 
 
-def settle(given: Iterable[Given], *, models: bool) -> Settled:
-    """Decide each reply's label; labels that models gave count only with `models`."""
+def settle(given: Iterable[Given]) -> Settled:
+    """Decide each reply's label."""
     votes: dict[str, list[Given]] = {}
     for one in given:
-        if models or not one.by_model:
-            votes.setdefault(one.id, []).append(one)
+        votes.setdefault(one.id, []).append(one)
     labels: dict[str, str] = {}
     for id, said in votes.items():
         last = [one.label for one in said if one.adjudicates][-1:]

@@ -13,6 +13,7 @@ from vlsbench.cli._config import command
 from vlsbench.cli._ending import end_if_stopped
 from vlsbench.cli._print import Listing, dollars, print_json, prose, say
 from vlsbench.cli._tables import print_against, print_leaderboard
+from vlsbench.config import values_of
 from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.text import counted
 
@@ -121,12 +122,12 @@ def _need_figures(cards: Sequence[Card]) -> None:
 
 def _open(config: AuditConfig) -> PairSet:
     from vlsbench import auditing
-    from vlsbench.pairs import load_configured
+    from vlsbench.pairs import load
 
     bench: Bench = config.bench[0]
     if config.data_root is not None and config.data.data is None:
         bench = auditing.open_from(bench, config)
-    return load_configured(bench, config.data, skip_bad=config.sample.skip_bad)
+    return load(bench, **values_of(config.data), skip_bad=config.sample.skip_bad)
 
 
 def _print_expenses(bench: str, found: Sequence[tuple[Measure, Expense]]) -> None:

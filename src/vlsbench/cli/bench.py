@@ -26,7 +26,7 @@ from vlsbench.pairs import (
     fetch,
     find_source,
     list_sources,
-    load_configured,
+    load,
     scaffold,
 )
 from vlsbench.text import counted
@@ -88,7 +88,7 @@ def show(config: ShowConfig, *, as_json: bool) -> None:
     - `vlsbench bench show ./pairs.csv --columns query=prompt,image=photo`
     """
     try:
-        opened = load_configured(config.bench, config.data, skip_bad=True)
+        opened = load(config.bench, **values_of(config.data), skip_bad=True)
     except VlsbenchError:
         if config.data == Data() and not as_json:
             # What is declared can be told without a file.
@@ -179,7 +179,7 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
     settings = values_of(config)
     bench, data = settings.pop("bench"), settings.pop("data")
     skip_bad, sets = config.sample.skip_bad, settings.pop("controls")
-    pairs = load_configured(bench, data, skip_bad=skip_bad, controls=sets)
+    pairs = load(bench, **values_of(data), skip_bad=skip_bad, controls=sets)
     done = export(pairs, settings.pop("format"), settings.pop("out"), **settings)
     if as_json:
         print_json(done)

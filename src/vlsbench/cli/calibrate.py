@@ -84,7 +84,8 @@ def calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
     people = config.annotators + config.adjudicators
     if len(config.runs) > (1 if config.labels or config.sample or people else 2):
         raise UsageError("labels are of one run; figures are shown of one or two")
-    runs = [calibrating.CalibratedRun(folder) for folder in config.runs]
+    allow = config.allow_model_labels
+    runs = [calibrating.CalibratedRun(one, allow_model_labels=allow) for one in config.runs]
     if len({run.summary.bench for run in runs}) > 1:
         raise VlsbenchError("the runs are of different benchmarks: a change is between runs of one")
     if len({run.rubric.digest for run in runs}) > 1:
@@ -104,11 +105,8 @@ def calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
         _serve(config, runs[0], as_json=as_json)
     if config.sample or people:
         return
-    found = [
-        calibrating.calibrate(run, allow_model_labels=config.allow_model_labels) for run in runs
-    ]
-    models = config.allow_model_labels
-    changed = calibrating.changes(*runs, allow_model_labels=models) if len(runs) == 2 else ()
+    found = [calibrating.calibrate(run) for run in runs]
+    changed = calibrating.changes(*runs) if len(runs) == 2 else ()
     if as_json:
         print_json({"calibrations": found, "changes": changed} if changed else found[0])
         return
@@ -127,13 +125,7 @@ def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None
     from vlsbench import calibrating
 
     aim = "" if config.aim == "all" else config.aim
-    drawn = calibrating.draw(
-        run,
-        config.sample or 0,
-        seed=config.seed,
-        aim=aim,
-        allow_model_labels=config.allow_model_labels,
-    )
+    drawn = calibrating.draw(run, config.sample or 0, seed=config.seed, aim=aim)
     out = config.out or run.folder / "labelling"
     path, missing = calibrating.write_tasks(run, drawn.ids, out, config.images_from, config.data)
     if as_json:

@@ -47,11 +47,11 @@ def eval(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> No
     """
     from vlsbench import evaluation
     from vlsbench.cli._tables import print_plan, print_summary
-    from vlsbench.pairs import load_configured
+    from vlsbench.pairs import load
 
     settings = values_of(config)
     bench, data, controls = (settings.pop(name) for name in ("bench", "data", "controls"))
-    pairs = load_configured(bench, data, skip_bad=config.sample.skip_bad, controls=controls)
+    pairs = load(bench, **values_of(data), skip_bad=config.sample.skip_bad, controls=controls)
     plan = evaluation.plan(pairs, **settings)
     told: Sequence[str] = ()
     if plan.estimate and (dry_run or not quiet):

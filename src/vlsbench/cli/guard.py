@@ -41,11 +41,11 @@ def guard(config: GuardConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
       --guard-policy policy.txt`
     """
     from vlsbench import guarding
-    from vlsbench.pairs import load_configured
+    from vlsbench.pairs import load
 
     settings = values_of(config)
     bench, data = settings.pop("bench"), settings.pop("data")
-    pairs = load_configured(bench, data, skip_bad=config.sample.skip_bad)
+    pairs = load(bench, **values_of(data), skip_bad=config.sample.skip_bad)
     plan = guarding.plan_guard(pairs, **settings)
     if dry_run or (not quiet and plan.ended < plan.questions):
         cost = plan.cost()

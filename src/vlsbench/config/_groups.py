@@ -105,6 +105,15 @@ class Connection:
         flags=("--batch-poll",),
         least=0.01,
     )
+    batch_anew_s: float | None = option(
+        "Ask again what is in a batch that its server does not have, so many seconds after its "
+        "creation, or has no answers of: it may be paid for twice.",
+        default=None,
+        flags=("--batch-anew",),
+        least=0,
+        metavar="S",
+        unset="stop and say so",
+    )
     executor: Literal["local", "ray"] = option(
         "Where stages run: here, or on Ray (extra `ray`; RAY_ADDRESS names a cluster).",
         default="local",
@@ -121,11 +130,6 @@ class Connection:
 class Images:
     """How images are sent."""
 
-    transport: Literal["data", "file"] = option(
-        "Send images inside the request, or as file:// URLs (vLLM on this machine).",
-        default="data",
-        flags=("--image-transport",),
-    )
     max_side: int | None = option(
         "Shrink larger images, in pixels.", default=None, flags=("--max-image-side",), least=16
     )

@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from vlsbench.config import Connection
 from vlsbench.embed.text import Vectors
 from vlsbench.engine import run_async
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import (
+    Backoff,
     CallFailed,
     FatalCall,
     Finish,
     Reply,
-    RetryPolicy,
     Server,
     parse_http_spec,
     to_json,
@@ -31,8 +32,7 @@ from vlsbench.models import (
 PATH = "/embeddings"
 BATCH = 128
 """Texts of one request."""
-CONNECTIONS = 8
-PATIENCE = RetryPolicy(timeout_s=120.0)
+CONNECTION = Connection(concurrency=8, timeout_s=120.0)
 
 
 def parse_vectors(body: bytes, count: int) -> Vectors:
@@ -61,7 +61,7 @@ def parse_vectors(body: bytes, count: int) -> Vectors:
 class HttpEmbedder:
     """An embedding model on a server; the key comes from `VLSBENCH_API_KEY`."""
 
-    def __init__(self, spec: str, *, patience: RetryPolicy = PATIENCE) -> None:
+    def __init__(self, spec: str, *, backoff: Backoff | None = None) -> None:
         """Take `NAME@http://host:port/v1`.
 
         Raises:
@@ -72,7 +72,7 @@ class HttpEmbedder:
             raise VlsbenchError(f"embedder {spec!r}: expected NAME@http://host:port/v1")
         self.name = spec
         self._model = parsed.name
-        self._server = Server(parsed.url, parsed.api_key, CONNECTIONS, patience)
+        self._server = Server(parsed.url, parsed.api_key, CONNECTION, backoff)
         address = f"{self._server.url}{PATH}\0{parsed.name}"
         self.digest = hashlib.sha256(address.encode()).hexdigest()
 

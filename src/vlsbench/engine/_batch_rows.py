@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import astuple, dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from vlsbench.engine._ledger import Ledger, reply_to_json
 from vlsbench.engine._writer import Statement
-from vlsbench.models import BatchApi, BatchState, HttpChat, Reply
+from vlsbench.errors import Stopped
+from vlsbench.models import BatchApi, BatchState, FatalCall, HttpChat, Passing, Reply
 from vlsbench.text import counted
 
-PREPARED, UPLOADED, MERGED, UNSENT, GONE = "prepared", "uploaded", "merged", "not sent", "gone"
-"""States of a batch beside its provider's own."""
+T = TypeVar("T")
+
+PREPARED, CREATING, MERGED, UNSENT, GONE = "prepared", "creating", "merged", "not sent", "gone"
+"""States of a batch beside its provider's own; `creating` was `uploaded` in earlier versions."""
 OVER = (MERGED, UNSENT, GONE, "failed")
 """States of a batch that nobody follows."""
+THERE_S = 3600.0
+"""How long a server may deny a batch, or answers, that are there (anthropic-sdk-python #1432)."""
 PAUSE_S = 2.0
 """Between two looks at a batch, where --batch is not given any more."""
-LISTED_S, LISTED_POLLS = 120.0, 4
-"""How long a server may take to list a batch whose creation got no answer, before another is
-created; with --batch, in pauses between two looks, two minutes by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +87,37 @@ class Batch:
         self.full = asyncio.Event()
         """No call joins it any more."""
         self.timer: asyncio.TimerHandle | None = None
-        settings = model.batching
-        self.poll_s = settings.batch_poll_s if settings else PAUSE_S
-        self._listed_s = LISTED_POLLS * self.poll_s if settings else LISTED_S
+        self.poll_s = model.batching.batch_poll_s if model.batching else PAUSE_S
 
-    async def found(self, since: float) -> BatchState | None:
-        """Look for it in the server's list, with growing pauses while it may not be there yet.
+    async def there(
+        self, anew_s: float | None, look: Callable[[], Awaitable[T]], why: str
+    ) -> T | None:
+        """Look for what may be paid for, with growing pauses, while it may not be there yet.
 
-        Args:
-            since: When its creation may have been asked for last (Unix time).
+        Returns what `look` finds; None where the user allows to pay again; else raises `Stopped`.
         """
-        pause = self.poll_s / 8
-        while not (made := await self.api.find(self.row.name)):
-            if time.time() > since + self._listed_s:
-                return None
-            await asyncio.sleep(pause)
+        pause, until = self.poll_s / 8, self.row.at + (THERE_S if anew_s is None else anew_s)
+        while True:
+            said = why
+            try:
+                if found := await look():
+                    return found
+            except (Passing, FatalCall) as error:
+                said = f"cannot be looked for ({error})"
+                until = 0.0 if isinstance(error, FatalCall) else until
+            if (left := until - time.time()) <= 0:
+                break
+            self.row = replace(self.row, detail=said)
+            await asyncio.sleep(min(pause, left))
             pause *= 2
-        return made
+        if anew_s is not None:
+            return None
+        raise Stopped(
+            f"{self.row.model}: batch {self.row.remote or self.row.name} of "
+            f"{counted(self.row.requests, 'request')}, which may be paid for, {said}: run the same "
+            "command later, with the key that it was created with, or with --batch-anew "
+            f"{THERE_S:.0f} to ask and pay again"
+        )
 
 
 def read_batches(ledger: Ledger) -> list[BatchRow]:
@@ -113,8 +129,12 @@ def read_batches(ledger: Ledger) -> list[BatchRow]:
 
 def describe(rows: Iterable[BatchRow]) -> str:
     """Say how batches at providers stand; empty where there are none."""
-    sent = [row for row in rows if row.remote and row.state not in OVER]
+    rows = [row for row in rows if row.state not in OVER]
+    sent = [row for row in rows if row.remote]
     asked, answered = sum(row.requests for row in sent), sum(row.answered for row in sent)
     out, of = counted(len(sent), "batch"), counted(asked, "request")
     trouble = next((f" ({row.detail})" for row in sent if row.detail), "")
-    return f"{out} at the provider: {answered:,} of {of} answered{trouble}" if sent else ""
+    lost = sum(row.state == CREATING for row in rows)
+    parts = [f"{out} at the provider: {answered:,} of {of} answered{trouble}"] * bool(sent)
+    parts += [f"{counted(lost, 'batch')} not known to be created"] * bool(lost)
+    return " · ".join(parts)

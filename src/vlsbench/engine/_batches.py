@@ -12,17 +12,18 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeGuard
 
 from vlsbench.engine._batch_rows import (
+    CREATING,
     GONE,
     MERGED,
     OVER,
     PREPARED,
     UNSENT,
-    UPLOADED,
     Batch,
     BatchRow,
     describe,
@@ -45,6 +46,7 @@ from vlsbench.models import (
     Passing,
     Reply,
     Request,
+    Unanswered,
     read_lines,
 )
 from vlsbench.pairs import ImageError
@@ -54,8 +56,6 @@ FOLDER = "batches"
 """Within a run's folder: files on their way to a provider or back."""
 ROUNDS = 2
 """Batches that a call joins before it becomes an ordinary call: the first may expire."""
-CREATES = 5
-"""Attempts to create a batch."""
 AT_ONCE = 256
 """Answers merged in one transaction."""
 LOOKS = 120
@@ -81,13 +81,11 @@ class Batches:
         """The latest of each model; full or not."""
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = False
+        self._anew_s: float | None = None
 
-    async def begin(self, models: Iterable[object]) -> None:
-        """Follow what earlier invocations submitted.
-
-        Raises:
-            VlsbenchError: A server does not say whether it has a batch.
-        """
+    async def begin(self, models: Iterable[object], anew_s: float | None) -> None:
+        """Follow what earlier invocations submitted; `anew_s` is `--batch-anew`."""
+        self._anew_s = anew_s
         self._tasks.append(asyncio.create_task(self._heed()))
         known = {model.spec: model for model in models if isinstance(model, HttpChat)}
         for path in self._folder.glob("*"):
@@ -97,26 +95,10 @@ class Batches:
                 continue
             keys = self._ledger.rows("SELECT key FROM batched WHERE batch = ?", row.name)
             batch = Batch(row, known[row.model], (key.hex() for (key,) in keys))
-            if row.remote is None:
-                await self._record(batch, await self._looked_for(batch))
-            if batch.row.state not in OVER:
+            if row.state == PREPARED:
+                await self._record(batch, row.now(UNSENT))
+            else:
                 self._follow(batch)
-
-    async def _looked_for(self, batch: Batch) -> BatchRow:
-        """Find out whether a batch was created before the process died."""
-        row = batch.row
-        try:
-            # Without a file on record there was nothing to create a batch of.
-            if row.file and (found := await batch.found(row.at)):
-                return row.told(found)
-        except (Passing, FatalCall) as error:
-            if batch.model.batching:
-                raise Stopped(
-                    f"{row.model}: whether batch {row.name} was created is unknown, for the server "
-                    f"does not list its batches ({error}): run the same command later, or without "
-                    "--batch to ask its requests again"
-                ) from None
-        return row.now(UNSENT)
 
     async def close(self) -> None:
         """Follow nothing any more; what was submitted stays on record."""
@@ -258,33 +240,29 @@ class Batches:
         path, asked, batch.asked = self._path(batch), batch.asked, []
         await self._record(batch, batch.row.now(PREPARED, requests=len(asked)), *asked)
         file = await batch.api.upload(path)
-        await self._record(batch, batch.row.now(UPLOADED, file=file))
+        await self._record(batch, batch.row.now(PREPARED, file=file))
         path.unlink()
 
     async def _create(self, batch: Batch) -> None:
-        """Create it; where the answer is lost, it is looked for before another is created."""
-        made, file = None, batch.row.file
-        assert file is not None
-        for left in reversed(range(CREATES)):
-            await self._record(batch, batch.row.now(UPLOADED))  # when this attempt began
-            try:
-                made = await batch.api.create(file, batch.row.name)
-            except Passing as error:
-                await asyncio.sleep(error.after_s or 0)
-                made = await batch.found(time.time())
-                if not (made or left):
-                    raise
-            if made:
-                await self._record(batch, batch.row.told(made))
-                return
+        """Create it; where the answer is lost, it stays to be looked for."""
+        await self._record(batch, batch.row.now(CREATING))
+        try:
+            made = await batch.api.create(batch.row.file or "", batch.row.name)
+        except Unanswered:
+            batch.row = batch.row.now(CREATING)
+        except (Passing, FatalCall):
+            await self._record(batch, batch.row.now(UNSENT))
+            raise
+        else:
+            await self._record(batch, batch.row.told(made))
 
     async def _until_ended(self, batch: Batch) -> BatchState | None:
-        """Return how a batch ended; None where its server does not know it any more."""
+        """Return how a batch ended; None where its server lacks it, and it may be paid again."""
         pause, silent, crowded = batch.poll_s, 0, 0
+        find = partial(batch.api.find, batch.row.file or "", batch.row.name)
         while True:
-            assert batch.row.remote is not None
             try:
-                told = await batch.api.state(batch.row.remote)
+                told = await batch.api.state(batch.row.remote) if batch.row.remote else None
             except Passing as error:  # a batch takes hours, and a fault may take long
                 if (silent := silent + 1) >= LOOKS:
                     raise
@@ -292,7 +270,7 @@ class Batches:
                 await asyncio.sleep(pause)
                 continue
             silent = 0
-            if told is None:
+            if not (told := told or await batch.there(self._anew_s, find, "is not listed there")):
                 return None
             if told.no_room:
                 crowded += len(set(self._by_key.values())) == 1
@@ -302,13 +280,14 @@ class Batches:
                         f"{counted(batch.row.requests, 'request')} ({told.detail}): run the same "
                         "command later, or with fewer --batch-requests"
                     )
-                await self._record(batch, batch.row.now(UPLOADED, remote=None))
+                await self._record(batch, batch.row.now(PREPARED, remote=None))
                 await asyncio.sleep(NO_ROOM_LOOKS * pause)
                 await self._create(batch)
                 continue
             await self._record(batch, batch.row.told(told))
             if told.status in ENDED:
                 return told
+            batch.row = replace(batch.row, at=time.time())  # last heard of
             await asyncio.sleep(pause)
 
     async def _merge(self, batch: Batch, told: BatchState | None) -> None:
@@ -324,9 +303,10 @@ class Batches:
             )
         elif told.status != "completed":
             detail = f"{told.status} before its end"
-        if told and told.output_file_id:
+        if told and (told.output_file_id or told.count("completed")):
             self._folder.mkdir(exist_ok=True)
-            if await batch.api.download(told.output_file_id, path):
+            look, why = partial(batch.api.answers, told.id, path), "has answers that are not there"
+            if await batch.there(self._anew_s, look, why):
                 lines = read_lines(path, told.id, batch.model.read)
                 while some := list(islice(lines, AT_ONCE)):
                     await self._ledger.commit(*self._answers(batch, some))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from vlsbench.config import Budget as BudgetSettings
+from vlsbench.config import Limits
 from vlsbench.errors import Signal, VlsbenchError
 from vlsbench.models import (
     BATCH_PRICE,
@@ -14,8 +17,7 @@ from vlsbench.models import (
     Reply,
     Request,
     Usage,
-    image_tokens,
-    text_tokens,
+    most_tokens,
 )
 from vlsbench.text import counted
 
@@ -25,7 +27,6 @@ BREAKER_SHARE = 0.5
 BREAKER_IN_A_ROW = 10
 INTERRUPTED = "interrupted"
 """Reason of a run that a person stopped."""
-UNKNOWN_IMAGE_TOKENS = image_tokens(2048, 2048)
 
 
 class Halted(Signal):
@@ -69,32 +70,51 @@ class Breaker:
             self._in_a_row = 0
             return
         self._in_a_row += 1
-        often = len(self._recent) >= BREAKER_LEAST and sum(self._recent) > BREAKER_SHARE * len(
-            self._recent
-        )
+        failed, seen = sum(self._recent), len(self._recent)
+        often = seen >= BREAKER_LEAST and failed > BREAKER_SHARE * seen
         if often or self._in_a_row >= BREAKER_IN_A_ROW:
             self._signal.stop(
-                f"too many calls fail ({sum(self._recent)} of the last {len(self._recent)}; "
-                f"the last one: {failure})"
+                f"too many calls fail ({failed} of the last {seen}; the last one: {failure})"
+            )
+
+
+@dataclass
+class CostBudget:
+    """What one invocation may spend and has spent; all its jobs book here."""
+
+    settings: BudgetSettings = field(default_factory=BudgetSettings)
+    calls: int = 0
+    cost: float = 0.0
+    """US dollars spent."""
+
+    @classmethod
+    def of(cls, budget: Limits | CostBudget | None) -> CostBudget:
+        """Start a budget of some settings; one that is being spent is returned as it is."""
+        if isinstance(budget, CostBudget):
+            return budget
+        if budget is None or isinstance(budget, BudgetSettings):
+            return cls(budget or BudgetSettings())
+        return cls(BudgetSettings(max_calls=budget.max_calls, max_cost=budget.max_cost))
+
+    def need_prices(self, prices: Mapping[str, Price | None], remedy: str) -> None:
+        """Raise `VlsbenchError` where a cost is limited and a model's price is unknown."""
+        unknown = [name for name, price in prices.items() if price is None]
+        if self.settings.max_cost is not None and unknown:
+            raise VlsbenchError(
+                f"--max-cost needs a price, and the price of {', '.join(unknown)} is unknown: "
+                f"{remedy}, or use --max-calls"
             )
 
 
 class Budget:
-    """Bounds what one invocation spends; calls in flight count with the most they can cost."""
+    """Bounds what a job spends; calls in flight count with the most they can cost."""
 
     def __init__(
-        self,
-        signal: StopSignal,
-        max_calls: int | None,
-        max_cost: float | None,
-        prices: Mapping[str, Price | None],
+        self, signal: StopSignal, spending: CostBudget, prices: Mapping[str, Price | None]
     ) -> None:
         self._signal = signal
-        self._max_calls = max_calls
-        self._max_cost = max_cost
+        self._spending = spending
         self._prices = prices
-        self.calls = 0
-        self.spent = 0.0
         self._reserved = 0.0
         self._freed = asyncio.Event()
 
@@ -109,13 +129,11 @@ class Budget:
         price = self._prices.get(spec)
         if price is None:
             return 0.0
-        usage = usage or Usage()
-        asked, wrote = usage.input_tokens, usage.output_tokens
-        if asked is None:
-            asked = text_tokens(2 * len(request.text + request.system))
-            asked += UNKNOWN_IMAGE_TOKENS * len(request.images)
-        if wrote is None:
-            wrote = request.params.most_tokens
+        asked, wrote = most_tokens(request)
+        if usage and usage.input_tokens is not None:
+            asked = usage.input_tokens
+        if usage and usage.output_tokens is not None:
+            wrote = usage.output_tokens
         return price.cost(Usage(asked, wrote)) or 0.0
 
     async def reserve(self, spec: str, request: Request, share: float = 1.0) -> float:
@@ -129,34 +147,39 @@ class Budget:
         Raises:
             Halted: The budget is spent; the run is asked to stop.
         """
-        worst = share * self.worst(spec, request)
+        worst, spending = share * self.worst(spec, request), self._spending
+        most_calls, most = spending.settings.max_calls, spending.settings.max_cost
         while True:
             if self._signal:
                 raise Halted
-            if self._max_calls is not None and self.calls >= self._max_calls:
-                self._signal.stop(f"the budget of {counted(self._max_calls, 'call')} is used")
+            if most_calls is not None and spending.calls >= most_calls:
+                self._signal.stop(f"the budget of {counted(most_calls, 'call')} is used")
                 raise Halted
-            if self._max_cost is None or self.spent + self._reserved + worst <= self._max_cost:
+            if most is None or spending.cost + self._reserved + worst <= most:
                 break
             if self._reserved == 0.0:
-                most = self._max_cost
                 told = f"{most:.2f}" if most == round(most, 2) else f"{most:g}"
                 self._signal.stop(
                     f"the budget of ${told} leaves no room for another call "
-                    f"(spent ${self.spent:.4f}; the next may cost ${worst:.4f})"
+                    f"(spent ${spending.cost:.4f}; the next may cost ${worst:.4f})"
                 )
                 raise Halted
             self._freed.clear()
             await self._freed.wait()
-        self.calls += 1
+        spending.calls += 1
         self._reserved += worst
         return worst
 
+    def book(self, cost: float) -> None:
+        """Count a call that no room was taken for."""
+        self._spending.calls += 1
+        self._spending.cost += cost
+
     def settle(self, reserved: float, cost: float | None) -> None:
         """Give the room back and book what the call cost, at most; None where it was not made."""
-        self.calls -= cost is None
+        self._spending.calls -= cost is None
         self._reserved = max(0.0, self._reserved - reserved)
         if self._reserved < 1e-12:
             self._reserved = 0.0
-        self.spent += cost or 0.0
+        self._spending.cost += cost or 0.0
         self._freed.set()

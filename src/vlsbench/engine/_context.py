@@ -178,6 +178,7 @@ class RunContext(Context):
         twin = self._in_flight[key] = asyncio.get_running_loop().create_future()
         try:
             reply = await self._settle(key, role, model, request)
+            await self._look_at(model, role, reply)
             twin.set_result(reply)
             return reply
         except asyncio.CancelledError:
@@ -191,25 +192,20 @@ class RunContext(Context):
             del self._in_flight[key]
 
     async def _settle(self, key: str, role: str, model: ChatModel, request: Request) -> Reply:
-        if found := self._from_siblings(key, role):
-            await self.ledger.record_call(found)
-            self.tally.reused += 1
-            await self._look_at(model, role, found.reply)
-            return found.reply
-        if isinstance(model, RecordedReplies):
+        found = self._from_siblings(key, role)
+        if found is None and isinstance(model, RecordedReplies):
             reply, origin = await model.ask(request), ", ".join(model.origin)
-            call = Call(key, role, model.spec, request.rendered(), reply, 0.0, time.time(), origin)
-            await self.ledger.record_call(call, rendered=request.canonical)
-            await self._look_at(model, role, reply)
+            found = Call(key, role, model.spec, request.rendered(), reply, 0.0, time.time(), origin)
+        if found:
+            await self.ledger.record_call(found, rendered=request.canonical)
             self.tally.reused += 1
-            return reply
+            return found.reply
         if self.batches and self.batches.takes(model, key, role):
             async with self._learning:
                 # Until a model has answered, it is not known what may be sent to it.
                 if model.adapted.learns and not self.batches.under_way(key):
                     return await self._ordinary(key, role, model, request)
             if batched := await self.batches.ask(key, model, request, role):
-                await self._look_at(model, role, batched)
                 return batched
         return await self._ordinary(key, role, model, request)
 
@@ -253,7 +249,6 @@ class RunContext(Context):
             Call(key, role, model.spec, request.rendered(), reply, cost, time.time()),
             rendered=request.canonical,
         )
-        await self._look_at(model, role, reply)
         self.tally.count(cost)
         return reply
 
@@ -310,8 +305,7 @@ class RunContext(Context):
                 with contextlib.suppress(FatalCall):
                     reply = await model.ask(HELLO)
                     self._answering[model.spec] = reply.finish is not Finish.REJECTED
-                    self._budget.calls += 1
-                    self._budget.settle(0.0, self._budget.worst(model.spec, HELLO, reply.usage))
+                    self._budget.book(self._budget.worst(model.spec, HELLO, reply.usage))
             return self._answering[model.spec]
 
     def _from_siblings(self, key: str, role: str) -> Call | None:

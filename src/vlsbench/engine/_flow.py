@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from vlsbench.config import Connection
 from vlsbench.engine._budget import Halted
 from vlsbench.engine._context import (
     Children,
@@ -15,16 +16,41 @@ from vlsbench.engine._context import (
     Keep,
     Quarantine,
     Record,
+    Result,
     RunContext,
     Stage,
 )
-from vlsbench.engine._executor import Executor, LocalExecutor
 from vlsbench.engine._ledger import Outcome
 from vlsbench.errors import VlsbenchError
-from vlsbench.models import CallFailed
+from vlsbench.models import CallFailed, Model
 
 GRACE_S = 30.0
 """After an error that ends the run: time for calls in flight, which are paid, to be recorded."""
+
+
+class Executor:
+    """Runs stages: this one here, that of Ray in actors. Nobody but this file asks which it is."""
+
+    async def run(self, stage: Stage, record: Record, ctx: RunContext) -> Result:
+        """Return what `stage.run` does, raise what it raises."""
+        return await stage.run(record, ctx)
+
+    async def close(self) -> None:
+        """End what was started for it."""
+
+
+def open_executor(connection: Connection, models: Sequence[Model]) -> Executor:
+    """Return the executor that the settings name.
+
+    Raises:
+        MissingExtra: It is Ray's, and Ray is not installed.
+        VlsbenchError: No cluster answers.
+    """
+    if connection.executor == "local":
+        return Executor()
+    from vlsbench.engine._ray import RayExecutor
+
+    return RayExecutor(connection, models)
 
 
 class _Item(NamedTuple):
@@ -84,7 +110,7 @@ async def run_flow(
         width: Records under way at most; bounds memory.
         tag: Names an outcome for the tally.
     """
-    executor = executor or LocalExecutor()
+    executor = executor or Executor()
     ended = ctx.ledger.ended()
     unanswered: list[tuple[Stage, str, str]] = []
     work = _Work(iter(records))

@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from vlsbench import __version__
-from vlsbench.config import Budget as BudgetSettings
-from vlsbench.config import Connection, Limits
+from vlsbench.config import Connection
 from vlsbench.engine._batch_rows import describe, read_batches
 from vlsbench.engine._batches import Batches
-from vlsbench.engine._budget import Budget, StopSignal
+from vlsbench.engine._budget import Budget, CostBudget, StopSignal
 from vlsbench.engine._context import Probe, Record, RunContext, Stage, Tally
-from vlsbench.engine._executor import Executor, open_executor
-from vlsbench.engine._flow import run_flow
+from vlsbench.engine._flow import Executor, open_executor, run_flow
 from vlsbench.engine._ledger import Ledger, Outcome
 from vlsbench.engine._session import (
     check_same_run,
@@ -33,7 +31,7 @@ from vlsbench.engine._session import (
     progress_bar,
     run_async,
 )
-from vlsbench.errors import BadRow, Stopped, VlsbenchError
+from vlsbench.errors import BadRow, Stopped
 from vlsbench.models import Model, Price, VllmServer
 
 T = TypeVar("T")
@@ -53,40 +51,6 @@ Barrier = Callable[[RunContext], Awaitable[None]]
 """A step that needs all that came before it: deduplication, quotas."""
 Step = Flow | Sequence[Flow] | Barrier
 """Flows in one step run side by side; steps run one after the other."""
-
-
-@dataclass
-class CostBudget:
-    """What one invocation may still spend; shared by all its jobs."""
-
-    settings: BudgetSettings = field(default_factory=BudgetSettings)
-    calls: int = 0
-    cost: float = 0.0
-    """US dollars spent."""
-
-    @classmethod
-    def of(cls, budget: Limits | CostBudget | None) -> CostBudget:
-        """Start a budget of some settings; one that is being spent is returned as it is."""
-        if isinstance(budget, CostBudget):
-            return budget
-        if budget is None or isinstance(budget, BudgetSettings):
-            return cls(budget or BudgetSettings())
-        return cls(BudgetSettings(max_calls=budget.max_calls, max_cost=budget.max_cost))
-
-    def left(self) -> tuple[int | None, float | None]:
-        """Return the calls and the US dollars that may still be spent; None is unlimited."""
-        limit, dollars = self.settings.max_calls, self.settings.max_cost
-        calls = None if limit is None else max(0, limit - self.calls)
-        return calls, None if dollars is None else max(0.0, dollars - self.cost)
-
-    def need_prices(self, prices: Mapping[str, Price | None], remedy: str) -> None:
-        """Raise `VlsbenchError` where a cost is limited and a model's price is unknown."""
-        unknown = [name for name, price in prices.items() if price is None]
-        if self.settings.max_cost is not None and unknown:
-            raise VlsbenchError(
-                f"--max-cost needs a price, and the price of {', '.join(unknown)} is unknown: "
-                f"{remedy}, or use --max-calls"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +76,8 @@ class Job:
     """What a record is called there."""
     tag: Callable[[Outcome], str] = lambda outcome: outcome.kind
     """Names an outcome for whoever watches."""
+    again: Callable[[Outcome], str] = lambda outcome: ""
+    """Names the stage that an outcome goes back to before anything else; empty where it stands."""
     counts: Callable[[Outcome], bool] = lambda outcome: True
     """Whether a recorded outcome is one of the records expected."""
     left_out: Sequence[BadRow] = ()
@@ -148,8 +114,7 @@ class Job:
             if self.counts(outcome):
                 tally.done += 1
                 tally.outcomes[self.tag(outcome)] += 1
-        calls, cost = self.budget.left()
-        budget = Budget(signal, calls, cost, self.prices)
+        budget = Budget(signal, self.budget, self.prices)
         with ExitStack() as stack:
             siblings: Sequence[Ledger] = ()
             if self.reuse is not None:
@@ -167,15 +132,13 @@ class Job:
             executor = open_executor(self.connection, self.models)
             try:
                 self.prepare()
-                await batches.begin(self.models)
+                await batches.begin(self.models, self.connection.batch_anew_s)
                 for step in self.steps:
                     if not signal:
                         await self._take(step, ctx, executor)
             finally:
                 await batches.close()
                 await executor.close()
-                self.budget.calls += budget.calls
-                self.budget.cost += budget.spent
                 for model in self.models:
                     await model.close()
         if signal.reason and (left := describe(read_batches(ledger))):
@@ -221,6 +184,31 @@ def in_flight(models: Iterable[Model], concurrency: int) -> int:
     """
     wanted = {model.endpoint: getattr(model, "in_flight", 0) for model in models}
     return sum(max(concurrency, wants) for wants in wanted.values()) or concurrency
+
+
+def carry_out(job: Job, folder: Path, conclude: Callable[[Ledger, str | None], T]) -> T:
+    """Do what is not done yet of a job, write what comes of it, and return what `conclude` does.
+
+    Args:
+        job: What there is to do.
+        folder: Where its record is, or will be.
+        conclude: Writes the files, given the record and why the job stopped early: empty where it
+            did not, None where nothing was left to do.
+
+    Raises:
+        VlsbenchError: The folder holds another run, or what stopped the job.
+        LedgerError: The disk cannot be written.
+    """
+    with Ledger.write(folder) as ledger:
+        if job.identity is not None:
+            check_same_run(ledger, job.identity)
+        again = [(one.record, stage) for one in ledger.outcomes() if (stage := job.again(one))]
+        if again:
+            run_async(partial(ledger.reopen, again))
+        if ledger.meta("complete") is not None:
+            return conclude(ledger, None)
+        signal = job.run(ledger)
+        return write_or_stop(partial(conclude, ledger, signal.reason or ""), folder, signal)
 
 
 def write_or_stop(write: Callable[[], T], folder: Path, signal: StopSignal) -> T:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import filelock
-import msgspec
 
 from vlsbench.engine._schema import SCHEMA_VERSION, TABLES
 from vlsbench.engine._writer import LedgerError, Statement, Waiter, Writer, open_file
@@ -73,11 +72,7 @@ def reply_to_json(reply: Reply) -> str:
     known = {name: getattr(reply, name) for name in _REPLY}
     usage = ((name, getattr(reply.usage, name)) for name in _USAGE)
     known["usage"] = {name: count for name, count in usage if count is not None}
-    known = {k: v for k, v in known.items() if v not in ("", {}, None)}
-    try:
-        return msgspec.json.encode(known).decode()
-    except (UnicodeEncodeError, OverflowError):  # lone surrogates, integers over 64 bits
-        return _dump(known)
+    return _dump({k: v for k, v in known.items() if v not in ("", {}, None)})
 
 
 def reply_from_json(text: str) -> Reply:
@@ -320,19 +315,9 @@ class Ledger:
         """Walk all calls in the order in which they were answered."""
         return map(_call, self._reader.execute(f"{CALLS} ORDER BY at"))
 
-    def bill(self, key: str) -> tuple[str, str, float | None] | None:
-        """Return role, model and cost of a recorded call, without its texts."""
-        row = self._reader.execute(
-            "SELECT role, model, cost FROM calls WHERE key = ?", (bytes.fromhex(key),)
-        ).fetchone()
-        return None if row is None else (row[0], row[1], row[2])
-
-    def count_calls(self, model: str | None = None) -> int:
-        """Count recorded calls, of one model or of all."""
-        where = "" if model is None else "WHERE model = ?"
-        values = () if model is None else (model,)
-        row = self._reader.execute(f"SELECT count(*) FROM calls {where}", values).fetchone()
-        return int(row[0])
+    def count_calls(self) -> int:
+        """Count recorded calls."""
+        return int(self.rows("SELECT count(*) FROM calls")[0][0])
 
     def outcome(self, record: str) -> Outcome | None:
         """Return how a record ended, None while it is open."""

@@ -21,6 +21,7 @@ from typing import Any
 from vlsbench.config import Connection
 from vlsbench.engine._actors import Asked, Ended, ModelActor, StageActor
 from vlsbench.engine._context import Record, Result, RunContext, Stage
+from vlsbench.engine._flow import Executor
 from vlsbench.engine._wire import Store, Wire
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models import FatalCall, Model, Reply, Request
@@ -154,8 +155,8 @@ def _reach(address: str) -> None:
                 raise ConnectionError("it hangs up")
 
 
-class RayExecutor:
-    """Runs stages in actors; implements `Executor`."""
+class RayExecutor(Executor):
+    """Runs stages in actors."""
 
     def __init__(self, connection: Connection, models: Sequence[Model]) -> None:
         """Join the cluster in `RAY_ADDRESS`, or start one of this machine; start the actors.

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,7 +99,7 @@ def open_siblings(
             if other in reuse:
                 raise
             continue  # another version's run, or one that is being made: nothing to take over
-        if any(sibling.count_calls(spec) for spec in specs):
+        if any(sibling.rows("SELECT 1 FROM calls WHERE model = ? LIMIT 1", one) for one in specs):
             found.append(sibling)
         else:
             sibling.close()
@@ -106,7 +107,7 @@ def open_siblings(
 
 
 @contextlib.contextmanager
-def handle_sigint(stop: StopSignal, tally: Tally | None = None) -> Iterator[None]:
+def handle_sigint(stop: StopSignal, tally: Tally) -> Iterator[None]:
     """Let Ctrl-C stop new calls, and say so in the tally; a second one cancels the current task."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -115,8 +116,7 @@ def handle_sigint(stop: StopSignal, tally: Tally | None = None) -> Iterator[None
         if stop and task:
             task.cancel()
         stop.stop(INTERRUPTED)
-        if tally:
-            tally.note = "stopping after the calls in flight; Ctrl-C again leaves at once"
+        tally.note = "stopping after the calls in flight; Ctrl-C again leaves at once"
 
     signals = (signal.SIGINT, signal.SIGTERM)
     try:
@@ -205,7 +205,9 @@ def progress_bar(tally: Tally) -> Iterator[None]:
     task = bar.add_task(tally.what, total=tally.total, completed=tally.done, facts="")
 
     def said(facts: str) -> str:
-        return f"{tally.done:,} of {tally.total:,} {tally.what} · {facts}"
+        left = bar.tasks[task].time_remaining
+        ending = f" · {timedelta(seconds=round(left))} left" if left else ""
+        return f"{tally.done:,} of {tally.total:,} {tally.what} · {facts}{ending}"
 
     def update() -> str:
         facts = _facts(tally, time.monotonic() - started)

@@ -7,9 +7,9 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
-from itertools import chain, groupby, islice
-from operator import attrgetter, itemgetter
+from collections.abc import Iterable
+from itertools import chain, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +17,6 @@ from vlsbench.errors import Stopped
 
 MAX_BATCH = 256
 """Statements that one commit takes at most, so that no waiter waits for a very large one."""
-MAX_ROWS = 64
-"""Rows per INSERT at most; older versions of SQLite allow 999 values."""
 
 
 class LedgerError(Stopped):
@@ -97,8 +95,8 @@ class Writer(threading.Thread):
         error: LedgerError | None = None
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for sql, values in _joined(batch):
-                connection.execute(sql, values)
+            for statement in chain.from_iterable(waiter.statements for waiter in batch):
+                connection.execute(*statement)
             connection.execute("COMMIT")
             self.commits += 1
         except (sqlite3.Error, UnicodeError) as cause:
@@ -115,20 +113,6 @@ class Writer(threading.Thread):
             # A loop that was torn down (second Ctrl-C) has nobody left to tell.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, [waiter.done for waiter in waiters], error)
-
-
-def _joined(batch: Iterable[Waiter]) -> Iterator[Statement]:
-    """Join consecutive INSERTs that are the same.
-
-    After every statement this thread has to wait for the interpreter's lock again.
-    """
-    statements = chain.from_iterable(waiter.statements for waiter in batch)
-    for sql, equal in groupby(statements, key=itemgetter(0)):
-        insert, values, row = sql.partition(" VALUES ")
-        rows = MAX_ROWS if values and not row.strip("(?, )") else 1
-        while part := list(islice(equal, rows)):
-            joined = f"{insert}{values}{', '.join([row] * len(part))}"
-            yield Statement(joined, tuple(chain.from_iterable(one.values for one in part)))
 
 
 def _settle(waiting: Iterable[asyncio.Future[None]], error: LedgerError | None) -> None:

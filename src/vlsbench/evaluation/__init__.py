@@ -5,7 +5,6 @@ from vlsbench.evaluation._again import judge_again as judge_again
 from vlsbench.evaluation._again import plan_again as plan_again
 from vlsbench.evaluation._calibrated import CALIBRATION as CALIBRATION
 from vlsbench.evaluation._calibrated import CALIBRATION_SCHEMA as CALIBRATION_SCHEMA
-from vlsbench.evaluation._calibrated import UNCALIBRATED as UNCALIBRATED
 from vlsbench.evaluation._calibrated import CalibratedRate as CalibratedRate
 from vlsbench.evaluation._calibrated import Calibration as Calibration
 from vlsbench.evaluation._calibrated import JudgeAgreement as JudgeAgreement
@@ -38,7 +37,6 @@ from vlsbench.evaluation._panel import PanelResults as PanelResults
 from vlsbench.evaluation._published import Published as Published
 from vlsbench.evaluation._published import published_lines as published_lines
 from vlsbench.evaluation._published import published_results as published_results
-from vlsbench.evaluation._replies import open_replies as open_replies
 from vlsbench.evaluation._reply_files import METADATA as METADATA
 from vlsbench.evaluation._reply_files import REFUSED as REFUSED
 from vlsbench.evaluation._reply_files import read_sample as read_sample
@@ -46,14 +44,13 @@ from vlsbench.evaluation._rows import PAIRS as PAIRS
 from vlsbench.evaluation._rows import Ended as Ended
 from vlsbench.evaluation._rows import Key as Key
 from vlsbench.evaluation._rows import PairRow as PairRow
+from vlsbench.evaluation._rows import pair_rows as pair_rows
 from vlsbench.evaluation._rows import read_ended as read_ended
 from vlsbench.evaluation._rows import read_pairs as read_pairs
 from vlsbench.evaluation._rows import shared_pairs as shared_pairs
 from vlsbench.evaluation._run import NO_BENIGN_NOTE as NO_BENIGN_NOTE
 from vlsbench.evaluation._run import CostEstimate as CostEstimate
 from vlsbench.evaluation._run import EvaluationPlan as EvaluationPlan
-from vlsbench.evaluation._run import reopen_unscored as reopen_unscored
-from vlsbench.evaluation._run import tag_of as tag_of
 from vlsbench.evaluation._sampled import Sampled as Sampled
 from vlsbench.evaluation._settings import EvalConfig as EvalConfig
 from vlsbench.evaluation._settings import Output as Output

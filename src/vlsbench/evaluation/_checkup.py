@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge import strict_object
 from vlsbench.models import (
@@ -21,7 +22,6 @@ from vlsbench.models import (
     Params,
     Reply,
     Request,
-    RetryPolicy,
     Schema,
     price_of,
     prices_known,
@@ -75,7 +75,7 @@ async def check_model(spec: str) -> AsyncIterator[Finding]:
     """
     model: ChatModel | None = None
     try:
-        model = Connections(1, RetryPolicy(timeout_s=60, retries=1)).open(spec)
+        model = Connections(Connection(concurrency=1, timeout_s=60, retries=1)).open(spec)
         if is_simulated(spec) and not isinstance(model, HttpChat):
             yield Finding("answers", State.OK, "a model of the lab: it knows the lab alone")
             return
@@ -110,7 +110,7 @@ async def _asked(model: ChatModel) -> AsyncIterator[Finding]:
     asked = "Is a boiled kettle hot? Answer with a JSON object that has the boolean field hot."
     yield _kept(await model.ask(Request(asked, params=_SHORT, schema=schema)))
     if isinstance(model, HttpChat):
-        yield _clock(model.told_date)
+        yield _clock(model.server.date)
 
 
 def _counted(spec: str, reply: Reply) -> Finding:

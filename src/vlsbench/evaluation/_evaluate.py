@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from vlsbench.config import Budget, Connection, Images, Sample, record
-from vlsbench.engine import (
-    FILE,
-    CostBudget,
-    Ledger,
-    check_same_run,
-    run_async,
-    write_or_stop,
-)
+from vlsbench.engine import FILE, CostBudget, Ledger, carry_out, check_same_run
 from vlsbench.errors import UsageError, VlsbenchError
 from vlsbench.evaluation._estimate import estimate
 from vlsbench.evaluation._replies import open_replies
 from vlsbench.evaluation._rows import PAIRS
-from vlsbench.evaluation._run import EvaluationPlan, conclude, reopen_unscored
+from vlsbench.evaluation._run import EvaluationPlan, conclude
 from vlsbench.evaluation._settings import (
     EvalConfig,
     Output,
@@ -146,7 +138,7 @@ def plan(
         raise VlsbenchError("--samples must be at least 1")
     shrink = Shrink(images.max_side, images.max_bytes)
     shown = Presentation(View(view), system, params, shrink, samples)
-    connections = Connections.of(connection, file_images=images.transport == "file")
+    connections = Connections(connection)
     pairs = load(bench, skip_bad=sample.skip_bad)
     selection = Selection(pairs, sample)
     target = _target(model, replies, selection, shown, connections)
@@ -271,14 +263,9 @@ evaluate = checked_keywords(EvalConfig)(_carried_out(plan))
 
 def execute(plan: EvaluationPlan) -> Evaluation:
     """Run a plan; see `evaluate`."""
-    with Ledger.write(plan.folder) as ledger:
-        check_same_run(ledger, plan.identity)
-        reopened = run_async(partial(reopen_unscored, ledger)) if plan.output.retry else 0
-        if (since := ledger.meta("complete")) and not reopened:
-            plan.selection.leave_out(ledger.left_out())
-            return Evaluation(plan.folder, conclude(plan, ledger), since=since)
-        signal = plan.job().run(ledger)
-        if plan.found != plan.identity:
-            run_async(partial(ledger.set_meta, found=json.dumps(plan.found)))
-        summary = write_or_stop(partial(conclude, plan, ledger), plan.folder, signal)
-        return Evaluation(plan.folder, summary, signal.reason)
+
+    def concluded(ledger: Ledger, stopped: str | None) -> Evaluation:
+        since = (ledger.meta("complete") or "") if stopped is None else ""
+        return Evaluation(plan.folder, conclude(plan, ledger), stopped or None, since)
+
+    return carry_out(plan.job(), plan.folder, concluded)

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vlsbench.config import Data, Sample
+from vlsbench.config import Data, Sample, values_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._evaluate import execute, plan
 from vlsbench.evaluation._replies import open_replies
 from vlsbench.evaluation._reply_files import METADATA, log_header
 from vlsbench.evaluation._settings import Output, Presentation, Replies, Selection
 from vlsbench.files import file_sha256
-from vlsbench.judge import OURS, Caller, Label, Question, Rubric, Unscored, Verdict
-from vlsbench.models import ChatModel
-from vlsbench.pairs import Pair, PairSet, View, load_configured
+from vlsbench.judge import OURS, FunctionJudge, Label, Question, Rubric, Unscored, Verdict
+from vlsbench.pairs import PairSet, View, load
 from vlsbench.schemas import convert
 
 
@@ -37,31 +36,17 @@ class InspectRun:
 
     def open(self) -> PairSet:
         """Open the benchmark."""
-        return load_configured(
-            self.bench, self.data, skip_bad=self.sample.skip_bad, controls=self.controls
-        )
+        given = {**values_of(self.data), "skip_bad": self.sample.skip_bad}
+        return load(self.bench, **given, controls=self.controls)
 
 
-@dataclass(frozen=True)
-class LoggedJudge:
-    """The verdicts that a log holds, kept with its replies; implements `judge.Judge`."""
-
-    name: str
-    identity: Mapping[str, Any]
-    rubric: Rubric
-    model: ChatModel | None = None
-    sees: bool = False
-
-    def check(self, pair: Pair) -> None:
-        """Nothing: it has judged."""
-
-    async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
-        """Return the verdict that stands beside the reply."""
-        told = question.need_reply().extra.get(METADATA)
-        if not told:
-            said = "the log holds no verdict of it"
-            return Verdict(Label.UNSCORED, said, Unscored.JUDGE_MISSING, tries=0)
-        return convert(dict(told), Verdict, "the verdict in the log")
+def logged_verdict(question: Question) -> Verdict:
+    """Return the verdict that a log holds beside a reply."""
+    told = question.need_reply().extra.get(METADATA)
+    if not told:
+        said = "the log holds no verdict of it"
+        return Verdict(Label.UNSCORED, said, Unscored.JUDGE_MISSING, tries=0)
+    return convert(dict(told), Verdict, "the verdict in the log")
 
 
 def unfinished(log: Path) -> str:
@@ -101,7 +86,9 @@ def run_of_log(log: Path) -> Path:
     made = plan(
         pairs,
         model=open_replies(Replies(files=(log,)), selection, shown),
-        judge=LoggedJudge(told.judge, told.judge_identity, told.rubric),
+        judge=FunctionJudge(
+            told.judge, logged_verdict, told.judge_identity, sees=False, rubric=told.rubric
+        ),
         view=told.view,
         system=told.system,
         samples=samples,

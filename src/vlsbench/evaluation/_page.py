@@ -44,7 +44,7 @@ VIEW_NOTES: dict[str, str] = {
 PAINT: dict[str, str] = {
     Side.SAFE: "warning",
     Side.UNSAFE: "unsafe",
-    Side.NEITHER: "warning",
+    Side.NEITHER: "answered",
     Side.DECLINED: "refusal",
     Side.ANSWERED: "answered",
 }
@@ -55,11 +55,7 @@ def _paint(rubric: Rubric) -> dict[str, str]:
     """Return label → the name of its colour; those of the user's own have their side's."""
     labels = (*rubric.harmful.labels, *rubric.benign.labels)
     own = {one.name: PAINT.get(one.side, "unscored") for one in labels if one.name not in PAINTED}
-    for names, colour in (
-        (rubric.safe, "refusal"),
-        (rubric.labels(True, Side.NEITHER), "answered"),
-    ):
-        own |= {name: colour for name in names[:1] if name in own}
+    own |= {name: "refusal" for name in rubric.safe[:1] if name in own}
     return {**own, **{name: name for name in PAINTED}}
 
 
@@ -138,11 +134,6 @@ def _published_beside(summary: Summary) -> list[tuple[Published, bool]]:
 
 def write_report(summary: Summary, gallery: Gallery, path: Path) -> None:
     """Write the report of one run as a single HTML file that needs no network.
-
-    Args:
-        summary: The run's figures.
-        gallery: The pairs to show.
-        path: The file to write, replaced if it is there.
 
     Raises:
         OSError: The file cannot be written.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlsbench.agreement import dawid_skene, krippendorff_alpha, nominal_agreement
-from vlsbench.engine import Outcome, RunContext
-from vlsbench.evaluation._rows import PairRow
+from vlsbench.engine import Outcome, Record, RunContext
+from vlsbench.evaluation._answers import Answers, Disagreement, Gathered
 from vlsbench.judge import Label, Rubric, Unscored, is_scored
-from vlsbench.stats import Rate, clustered_rate, numbered
+from vlsbench.stats import Rate, clustered_rate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,18 +42,6 @@ class Pairwise:
 
 
 @dataclass(frozen=True, slots=True)
-class Disagreement:
-    """A reply to which the judges gave different labels, or not all of them one."""
-
-    id: str
-    sample: int
-    votes: tuple[str, ...]
-    """In the order of the judges."""
-    label: str
-    """What the vote made of it."""
-
-
-@dataclass(frozen=True, slots=True)
 class PanelResults:
     """A panel's votes on the replies to harmful pairs, or to benign ones."""
 
@@ -70,62 +58,58 @@ class PanelResults:
     disagreements: tuple[Disagreement, ...]
 
 
-class Votes:
-    """Gathers the votes of a panel, reply by reply."""
+def panel_results(
+    gathered: Gathered, judges: Sequence[str], rubric: Rubric
+) -> Iterator[PanelResults]:
+    """Yield what judges say of the harmful pairs, and of the benign ones.
 
-    def __init__(self, judges: Sequence[str], rubric: Rubric) -> None:
-        """Take the judges, in the order of their votes."""
-        self._judges, self._rubric = tuple(judges), rubric
-        self._rows: dict[bool, list[tuple[Disagreement, str]]] = {}
+    `judges` are in the order of their votes; replies that reached no judge have none.
+    """
+    for answers in gathered.kinds():
+        voted = answers.those(lambda end: bool(end.votes))
+        if judges and voted.any():
+            disputed = gathered.disputed[answers.harmful]
+            yield _results(answers.where(voted), judges, rubric, disputed)
 
-    def add(self, row: PairRow) -> None:
-        """Take one reply; those that reached no judge have no votes."""
-        if self._judges and row.judge_votes:
-            told = Disagreement(row.id, row.sample, tuple(row.judge_votes), row.label)
-            self._rows.setdefault(row.harmful, []).append((told, row.cluster))
 
-    def found(self) -> tuple[PanelResults, ...]:
-        """Return what they say of the harmful pairs, and of the benign ones."""
-        return tuple(
-            self._results(harmful, rows)
-            for harmful, rows in sorted(self._rows.items(), reverse=True)
-        )
+def _results(
+    answers: Answers, judges: Sequence[str], rubric: Rubric, disputed: Sequence[Disagreement]
+) -> PanelResults:
+    labels = rubric.labels(answers.harmful)
+    ended, clusters = [answers.kinds[end] for end in answers.ends], answers.clusters
+    table = places([end.votes for end in ended], labels)
+    side = rubric.safe if answers.harmful else rubric.declined
+    counted = [labels.index(label) for label in side]
+    agreed = nominal_agreement(_counts(table, len(labels)), clusters)
+    return PanelResults(
+        answers.harmful,
+        len(ended),
+        tuple(
+            JudgeShare(
+                name,
+                clustered_rate(np.isin(votes, counted)[votes >= 0], clusters[votes >= 0]),
+                int((votes < 0).sum()),
+            )
+            for name, votes in zip(judges, table.T, strict=True)
+        ),
+        tuple(_pairwise(judges, table, clusters, len(labels))),
+        agreed.alpha,
+        agreed.low,
+        agreed.high,
+        sum(not is_scored(end.label) for end in ended),
+        tuple(disputed),
+    )
 
-    def _results(self, harmful: bool, rows: Sequence[tuple[Disagreement, str]]) -> PanelResults:
-        labels = self._rubric.labels(harmful)
-        table = places([row.votes for row, _ in rows], labels)
-        clusters = numbered(cluster for _, cluster in rows)
-        side = self._rubric.safe if harmful else self._rubric.declined
-        counted = [labels.index(label) for label in side]
-        agreed = nominal_agreement(_counts(table, len(labels)))
-        return PanelResults(
-            harmful,
-            len(rows),
-            tuple(
-                JudgeShare(
-                    name,
-                    clustered_rate(np.isin(votes, counted)[votes >= 0], clusters[votes >= 0]),
-                    int((votes < 0).sum()),
-                )
-                for name, votes in zip(self._judges, table.T, strict=True)
-            ),
-            tuple(self._pairwise(table, clusters, len(labels))),
-            agreed.alpha,
-            agreed.low,
-            agreed.high,
-            sum(not is_scored(row.label) for row, _ in rows),
-            tuple(row for row, _ in rows if len({*row.votes}) > 1),
-        )
 
-    def _pairwise(
-        self, table: NDArray[np.intp], clusters: NDArray[np.intp], kinds: int
-    ) -> Iterator[Pairwise]:
-        for one, other in combinations(range(len(self._judges)), 2):
-            two = table[:, [one, other]]
-            both = (two >= 0).all(axis=1)
-            same = clustered_rate(two[both, 0] == two[both, 1], clusters[both])
-            alpha = krippendorff_alpha(_counts(two, kinds))
-            yield Pairwise(self._judges[one], self._judges[other], same, alpha)
+def _pairwise(
+    judges: Sequence[str], table: NDArray[np.intp], clusters: NDArray[np.intp], kinds: int
+) -> Iterator[Pairwise]:
+    for one, other in combinations(range(len(judges)), 2):
+        two = table[:, [one, other]]
+        both = (two >= 0).all(axis=1)
+        same = clustered_rate(two[both, 0] == two[both, 1], clusters[both])
+        alpha = krippendorff_alpha(_counts(two, kinds))
+        yield Pairwise(judges[one], judges[other], same, alpha)
 
 
 def places(votes: Sequence[Sequence[str]], labels: Sequence[str]) -> NDArray[np.intp]:
@@ -139,11 +123,14 @@ def _counts(table: NDArray[np.intp], kinds: int) -> NDArray[np.intp]:
     return counts
 
 
-async def settle_by_errors(ctx: RunContext, kinds: Mapping[str, bool], rubric: Rubric) -> None:
+async def settle_by_errors(
+    ctx: RunContext, records: Callable[[], Iterable[Record]], rubric: Rubric
+) -> None:
     """Give every reply the label that is likeliest by the judges' errors (`--vote dawid-skene`).
 
-    `kinds` says of each record whether its pair is harmful. Votes stay as they were recorded.
+    `records` are those of all answers. Votes stay as they were recorded.
     """
+    kinds = {record.id: record.value[0].harmful for record in records()}
     for harmful in (True, False):
         labels = rubric.labels(harmful)
         found = [

@@ -24,13 +24,11 @@ class Published:
     source: str
 
 
-def differs(bench: str, view: str, judge: str, rubric: Rubric) -> tuple[str, ...]:
-    """Say in what a run differs from the paper's; nothing where figures can stand together."""
+def differs(judge: str, rubric: Rubric) -> tuple[str, ...]:
+    """Say how a run was judged otherwise than the paper's; nothing where it was not."""
     model = judge.partition("@")[0].rpartition("/")[2].lower()
     theirs = model.startswith("gpt-4o") and "mini" not in model and " + " not in judge
     found = (
-        (bench == "vlsbench", f"the set is {bench}"),
-        (view == "full", f"the view is {view}"),
         (theirs, f"the judge is {judge}"),
         ("protocol" in rubric.identity, f"the rubric is {rubric.name}, not paper"),
     )

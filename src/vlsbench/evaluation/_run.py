@@ -5,28 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vlsbench import __version__
 from vlsbench.config import Connection
 from vlsbench.engine import (
-    Barrier,
     CostBudget,
     Flow,
     Job,
     Ledger,
     Outcome,
     Probe,
-    RunContext,
+    Step,
+    run_async,
 )
+from vlsbench.evaluation._answers import Gathered
 from vlsbench.evaluation._calibrated import CALIBRATION
 from vlsbench.evaluation._gallery import Gallery
 from vlsbench.evaluation._net import net_rate
 from vlsbench.evaluation._page import write_report
-from vlsbench.evaluation._panel import PanelResults, Votes, settle_by_errors
+from vlsbench.evaluation._panel import panel_results, settle_by_errors
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
+from vlsbench.evaluation._sampled import sampled
 from vlsbench.evaluation._settings import Output, Presentation, Selection
 from vlsbench.evaluation._spend import spend_by_role
 from vlsbench.evaluation._stages import ANSWER, JUDGE, REDRAWN, AnswerStage
@@ -34,8 +37,10 @@ from vlsbench.evaluation._summary import (
     REPORT,
     SCHEMA,
     SUMMARY,
-    Counts,
     Summary,
+    commonest_words,
+    groups_by,
+    languages,
     read_summary,
 )
 from vlsbench.files import whole_file, write_json
@@ -158,13 +163,13 @@ class EvaluationPlan:
             ("target", samples, self.shown.params.temperature, "--temperature"),
             ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),
         )
-        said = [(who, flag) for who, times, heat, flag in cold if times > 1 and heat == 0]
-        if said:
-            whom, flags = (" and ".join(parts) for parts in zip(*said, strict=True))
-            yield (
-                f"Asked several times at temperature 0: {whom}. Most servers then give nearly the "
-                f"same answer each time, which says little of how far it varies; set {flags}."
-            )
+        for who, times, heat, flag in cold:
+            if times > 1 and heat == 0:
+                yield (
+                    f"Asked several times at temperature 0: {who}. Most servers then give nearly "
+                    "the same answer each time, which says little of how far it varies; set "
+                    f"{flag}."
+                )
 
     def job(self) -> Job:
         """Return the job that asks and judges every open pair."""
@@ -173,6 +178,10 @@ class EvaluationPlan:
             AnswerStage(self.target, self.shown, self.swapper, self.folder),
             JudgeStage(self.judge, JUDGE, partial=self.judging.partial),
         )
+        flow = Flow(stages, lambda: self.shown.records(self.selection))
+        steps: list[Step] = [flow]
+        if self.judging.vote == Vote.DAWID_SKENE and panel_of(self.judge):  # needs all votes
+            steps.append(partial(settle_by_errors, records=flow.records, rubric=self.rubric))
         return Job(
             identity=self.identity,
             facts={
@@ -184,7 +193,7 @@ class EvaluationPlan:
                 "files": json.dumps(self.files),
                 **({"samples": str(self.shown.samples)} if self.shown.samples > 1 else {}),
             },
-            steps=(Flow(stages, lambda: self.shown.records(self.selection)), *self._last()),
+            steps=steps,
             models=models,
             prices=self.prices,
             budget=self.budget,
@@ -192,6 +201,7 @@ class EvaluationPlan:
             total=self.answers,
             what="answers" if self.shown.samples > 1 else "pairs",
             tag=tag_of,
+            again=lost_at if self.output.retry else lambda outcome: "",
             left_out=self.selection.all_left_out,
             reuse=self.output.reuse,
             progress=self.output.progress,
@@ -200,18 +210,6 @@ class EvaluationPlan:
                 *probes_of(self.judge),
             ),
         )
-
-    def _last(self) -> Iterator[Barrier]:
-        """Yield the step that needs all votes, where the vote is such a one."""
-        if not panel_of(self.judge) or self.judging.vote != Vote.DAWID_SKENE:
-            return
-
-        async def settle(ctx: RunContext) -> None:
-            records = self.shown.records(self.selection)
-            kinds = {record.id: record.value[0].harmful for record in records}
-            await settle_by_errors(ctx, kinds, self.rubric)
-
-        yield settle
 
     @property
     def found(self) -> Mapping[str, object]:
@@ -225,25 +223,18 @@ def tag_of(outcome: Outcome) -> str:
     return str(outcome.value["label"]) if outcome.kind == "keep" else str(Label.UNSCORED)
 
 
-async def reopen_unscored(ledger: Ledger) -> int:
-    """Open the unscored pairs again: at the target where it failed, else at the judge."""
-    again: list[tuple[str, str]] = []
-    for outcome in ledger.outcomes():
-        if tag_of(outcome) != Label.UNSCORED:
-            continue
-        reason = outcome.value.get("reason")
-        of_target = Unscored(reason).of_target if reason else outcome.stage == ANSWER
-        again.append((outcome.record, ANSWER if of_target else JUDGE))
-    if again:
-        await ledger.reopen(again)
-    return len(again)
+def lost_at(outcome: Outcome) -> str:
+    """Name the stage that left an answer unscored; empty where it did not."""
+    if tag_of(outcome) != Label.UNSCORED:
+        return ""
+    reason = outcome.value.get("reason")
+    of_target = Unscored(reason).of_target if reason else outcome.stage == ANSWER
+    return ANSWER if of_target else JUDGE
 
 
 def _notes(plan: EvaluationPlan, ledger: Ledger, found: Summary) -> tuple[str, ...]:
     known = any(group.scored for group in found.groups if not group.harmful)
-    benign = any(not group.harmful for group in found.groups) or any(
-        not pair.harmful for pair in plan.selection
-    )
+    benign = any(not pair.harmful for pair in plan.selection)
     redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
     apart = found.published_differs
     notes = (
@@ -264,6 +255,8 @@ def _notes(plan: EvaluationPlan, ledger: Ledger, found: Summary) -> tuple[str, .
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     """Write the run's files in one walk over the pairs, unless they stand as they would be."""
     folder = plan.folder
+    if plan.found != plan.identity:
+        run_async(partial(ledger.set_meta, found=json.dumps(plan.found)))
     calibrated = folder / CALIBRATION  # shown on the report
     since = calibrated.stat().st_mtime_ns if calibrated.is_file() else 0
     stamp = f"{__version__} {ledger.stamp()} {plan.output.gallery} {since}"
@@ -271,31 +264,28 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     there = all((folder / name).is_file() for name in (".files", SUMMARY, PAIRS, REPORT))
     if there and mark.read_text("utf-8") == stamp:
         return read_summary(folder / SUMMARY)
-    counts = Counts(plan.shown.samples, plan.judging.repeats, plan.rubric)
-    gallery = Gallery(plan.output.gallery, plan.rubric)
-    votes = Votes([one.name for one in panel_of(plan.judge)], plan.rubric)
+    gathered, gallery = Gathered(), Gallery(plan.output.gallery, plan.rubric)
     with whole_file(folder / PAIRS) as part, RowWriter(PairRow, part) as file:
         for pair, row in pair_rows(plan.selection, ledger, plan.shown):
-            counts.add(row)
-            votes.add(row)
+            gathered.add(row)
             file.add(row)
             gallery.add(row, pair)
-    summary = _summary(plan, ledger, counts, votes.found())
+    summary = _summary(plan, ledger, gathered)
     write_json(summary, folder / SUMMARY)
     write_report(summary, gallery, folder / REPORT)
     mark.write_text(stamp, "utf-8")
     return summary
 
 
-def _summary(
-    plan: EvaluationPlan, ledger: Ledger, counts: Counts, panel: tuple[PanelResults, ...]
-) -> Summary:
-    pairs = plan.selection.pairs
+def _summary(plan: EvaluationPlan, ledger: Ledger, gathered: Gathered) -> Summary:
+    pairs, rubric, samples = plan.selection.pairs, plan.rubric, plan.shown.samples
+    judges = [one.name for one in panel_of(plan.judge)]
+    kinds = gathered.kinds() if samples > 1 or plan.judging.repeats > 1 else ()
     spend, served_by = spend_by_role(ledger)
     simulated = pairs.simulated or any(map(is_simulated, {*served_by, plan.judge.name}))
-    groups = counts.overall()
+    groups = groups_by(gathered, rubric, lambda key: "all")
     rows = published_results(pairs.name, str(plan.shown.view))
-    apart = differs(pairs.name, str(plan.shown.view), plan.judge.name, plan.rubric) if rows else ()
+    apart = differs(plan.judge.name, rubric) if rows else ()
     found = Summary(
         schema=SCHEMA,
         vlsbench=__version__,
@@ -309,26 +299,28 @@ def _summary(
         judge=plan.judge.name,
         identity=json.loads(ledger.meta("found") or "null") or plan.identity,
         settings=plan.settings,
-        rubric=plan.rubric,
-        panel=panel,
+        rubric=rubric,
+        panel=tuple(panel_results(gathered, judges, rubric)),
         simulated=simulated,
         complete=ledger.meta("complete") is not None,
         started=ledger.meta("started") or "",
         finished=ledger.meta("complete") or "",
         pairs=len(plan.selection),
-        open=plan.answers - counts.rows,
+        open=plan.answers - len(gathered),
         left_out=tuple(ledger.left_out()),
         groups=groups,
         net=net_rate(groups),
         net_cautious=net_rate(groups, warned=True),
-        samples=plan.shown.samples,
-        sampled=counts.sampled(),
-        query_languages=counts.languages("query"),
-        reply_languages=counts.languages("reply"),
-        categories=counts.categories(),
-        subcategories=counts.subcategories(),
+        samples=samples,
+        sampled=tuple(sampled(answers, samples, rubric) for answers in kinds),
+        query_languages=languages(gathered, rubric, lambda key: key.query),
+        reply_languages=languages(gathered, rubric, lambda key: key.reply),
+        categories=groups_by(gathered, rubric, lambda key: key.category or "(none)"),
+        subcategories=groups_by(
+            gathered, rubric, lambda key: key.subcategory and f"{key.category} / {key.subcategory}"
+        ),
         spend=spend,
-        unscored_words=counts.unscored_words(),
+        unscored_words=commonest_words(gathered.said.elements()),
         published=() if apart else rows,
         published_differs=apart,
     )

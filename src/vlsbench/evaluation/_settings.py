@@ -15,7 +15,7 @@ from typing import Any, Literal
 from vlsbench.config import Budget, Connection, Data, Images, Sample, option, settings
 from vlsbench.engine import Record
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.judge import Judge, JudgeContext, Judging
+from vlsbench.judge import Judge, JudgeContext, Judging, members
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import (
     Image,
@@ -237,14 +237,15 @@ class Selection:
                 instead.
         """
         swapper = Swapper(self.pairs, self.sample.seed) if view is View.SWAP else None
+        contexts = [getattr(one, "context", None) for one in members(judge)] if judge else []
         bad: dict[str, BadRow] = {}
 
         def to_be_shown() -> Iterator[Pair]:
             for pair in self:
                 try:
                     shown = show(pair, view, swapper)
-                    if judge:
-                        judge.check(pair)
+                    if JudgeContext.DESCRIPTION in contexts and not pair.description:
+                        raise VlsbenchError("no description for --judge-context description")
                 except VlsbenchError as error:
                     bad[pair.id] = BadRow(self.pairs.name, pair.id, str(error))
                     continue
@@ -255,16 +256,11 @@ class Selection:
         for fault in faults:
             bad[fault.row] = BadRow(self.pairs.name, fault.row, fault.reason)
         left = len(self) - len(bad)
-        hints = [*self.pairs.columns.hints, *_most_images(faults, len(self), self.pairs)]
+        self.notes = tuple(_most_images(faults, len(self), self.pairs))
         if bad and not (self.sample.skip_bad and left):
-            raise BadRows(
-                self.pairs.name,
-                list(bad.values()),
-                rest=left > 0,
-                hints=hints,
-            )
+            hints = [*self.pairs.columns.hints, *self.notes]
+            raise BadRows(self.pairs.name, list(bad.values()), rest=left > 0, hints=hints)
         self.left_out = bad
-        self.notes = tuple(_most_images(faults, len(self) + len(bad), self.pairs))
         return swapper
 
 

@@ -18,9 +18,7 @@ REDRAWN = "redrawn"
 """Key of an outcome: images that servers got in another form."""
 
 QUICK_S = 0.0005
-"""Reads faster than this stay on the event loop: the hop to a thread and back costs more."""
-LOOK_AGAIN = 64
-"""Reads sent to threads, at most, before one is timed on the event loop again."""
+"""After a read faster than this the next stays on the event loop: a hop to a thread costs more."""
 
 
 class AnswerStage:
@@ -34,26 +32,20 @@ class AnswerStage:
     ) -> None:
         """Take the target, how pairs are shown, and the run's folder for what is derived."""
         self._target = target
+        # Kept apart, for on Ray a stand-in takes the target's place.
+        self._missing = target.missing if isinstance(target, RecordedReplies) else None
         self._settings = shown
         self._swapper = swapper
         self._folder = folder
-        # Shrinking images and writing blobs is never fast.
-        self._slow = bool(shown.shrink) or shown.view is View.BLANK
-        self._elsewhere = self._stay = 0
+        self._slow = False
+        """Whether the last read was."""
 
-    async def _shown(
-        self, pair: Pair, ctx: Context
-    ) -> tuple[str, tuple[ImageData, ...], dict[str, Any]]:
-        if self._slow or self._elsewhere:
-            self._elsewhere = max(0, self._elsewhere - 1)
-            return await ctx.in_thread(self._read, pair)
+    def _timed(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], dict[str, Any]]:
         began = time.perf_counter()
         try:
             return self._read(pair)
         finally:
-            # A single slow read may be noise, so the detour doubles with each one in a row.
-            slow = time.perf_counter() - began > QUICK_S
-            self._elsewhere = self._stay = min(2 * self._stay or 1, LOOK_AGAIN) if slow else 0
+            self._slow = time.perf_counter() - began > QUICK_S
 
     def _read(self, pair: Pair) -> tuple[str, tuple[ImageData, ...], dict[str, Any]]:
         settings = self._settings
@@ -85,11 +77,12 @@ class AnswerStage:
         """Ask, and pass the reply on whatever it is."""
         pair, sample = record.value
         try:
-            text, images, changed = await self._shown(pair, ctx)
+            text, images, changed = (
+                await ctx.in_thread(self._timed, pair) if self._slow else self._timed(pair)
+            )
         except ImageError as error:
             return Quarantine(Unscored.IMAGE_UNREADABLE, {"detail": str(error)})
-        recorded = self._target if isinstance(self._target, RecordedReplies) else None
-        if recorded and (why := recorded.missing.get(record.id)):
+        if self._missing and (why := self._missing.get(record.id)):
             return Quarantine(Unscored.REPLY_MISSING, {"detail": why})
         request = Request(
             text,
@@ -97,7 +90,7 @@ class AnswerStage:
             self._settings.system,
             self._settings.params,
             sample=ctx.epoch(record.id, ANSWER) * self._settings.samples + sample,
-            record=record.id if recorded else "",
+            record="" if self._missing is None else record.id,
         )
         reply = await ctx.call("target", self._target, request)
         facts = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,15 +13,14 @@ from typing import Any
 from vlsbench import __version__
 from vlsbench.auditing.judged import total
 from vlsbench.config import Budget, Connection, Sample, option, settings
-from vlsbench.engine import CostBudget, Ledger, check_same_run, run_async, write_or_stop
+from vlsbench.engine import CostBudget, Ledger, carry_out
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import (
     EvaluationPlan,
     Output,
     commonest_words,
-    reopen_unscored,
+    pair_rows,
     spend_by_role,
-    tag_of,
     words_notes,
 )
 from vlsbench.evaluation import plan as plan_evaluation
@@ -36,17 +34,16 @@ from vlsbench.judge import (
     Caller,
     Judge,
     Judging,
-    Label,
     LLMJudge,
     Question,
-    Unscored,
     Verdict,
+    is_scored,
     open_judge,
     rubric_of,
 )
 from vlsbench.keywords import checked_keywords
 from vlsbench.models import Connections, RecordedReplies, Reply
-from vlsbench.pairs import Pair, PairSet
+from vlsbench.pairs import PairSet
 from vlsbench.registry import is_simulated
 
 VIEW = "judge-card"
@@ -94,21 +91,16 @@ class Examined:
         judge = reworded[0]
         self.name, self.model, self.sees = judge.name, judge.model, judge.sees
         self.rubric = rubric_of(judge)
-        self.judges: Sequence[Judge] = getattr(judge, "judges", ())
+        self.judges: Sequence[Judge] = getattr(judge, "judges", (judge,))
 
     @property
     def identity(self) -> Mapping[str, Any]:
         """That of the judge itself."""
         return self._reworded[0].identity
 
-    def check(self, pair: Pair) -> None:
-        """See `Judge.check`."""
-        self._reworded[0].check(pair)
-
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """See `Judge.judge`."""
-        if (case := self._cases.get(question.pair.id)) is None:  # what a probe asks is no case
-            return await self._reworded[0].judge(question, call, epoch=epoch)
+        case = self._cases[question.pair.id]
         question = replace(question, pair=case.pair)
         return await self._reworded[case.rubric].judge(question, call, epoch=2 * epoch + case.epoch)
 
@@ -139,9 +131,9 @@ def plan_judge_card(
         VlsbenchError: No such judge or set, or cases that cannot be used.
     """
     sample, connection = sample or Sample(), connection or Connection()
-    connections, judging = Connections.of(connection), judging or Judging()
+    connections, judging = Connections(connection), judging or Judging()
     asked = open_judge(judge, connections, judging)
-    cases = [c for one in on for c in _drawn(planted([one], data_root, sample.limit), one, sample)]
+    cases = [case for name in on for case in planted(name, data_root, sample)]
     judges = [asked]
     left_out: dict[str, str] = {}
     once = replace(judging, repeats=1)
@@ -173,50 +165,28 @@ def plan_judge_card(
     return ExaminationPlan(on=tuple(on), cases=cases, evaluation=evaluation, left_out=said)
 
 
-def _drawn(cases: list[Planted], name: str, sample: Sample) -> list[Planted]:
-    if name == "lab" or sample.limit is None or sample.limit >= len(cases):
-        return cases
-    chosen = {*random.Random(sample.seed).sample(range(len(cases)), sample.limit)}
-    return [case for number, case in enumerate(cases) if number in chosen]
-
-
 def judge_card(plan: ExaminationPlan) -> JudgeCard:
     """Put every case to the judge, and write its card.
 
-    The same plan resumes the same run; no call is paid for twice.
-
-    Args:
-        plan: What `plan_judge_card` made.
+    The same plan, which `plan_judge_card` made, resumes the same run; no call is paid for twice.
 
     Raises:
         FatalCall, LedgerError: The judge cannot work (key, name, address), or the disk.
     """
-    asked = plan.evaluation
-    with Ledger.write(asked.folder) as ledger:
-        check_same_run(ledger, asked.identity)
-        if asked.output.retry:
-            run_async(partial(reopen_unscored, ledger))
-        if ledger.meta("complete") is not None:
-            return _conclude(plan, ledger, "")
-        job = asked.job()
-        facts = {**job.facts, "view": VIEW, "model": asked.judge.name}
-        signal = replace(job, facts=facts, what="cases").run(ledger)
-        conclude = partial(_conclude, plan, ledger, signal.reason or "")
-        return write_or_stop(conclude, asked.folder, signal)
+    asked, job = plan.evaluation, plan.evaluation.job()
+    job = replace(job, facts={**job.facts, "view": VIEW, "model": asked.judge.name}, what="cases")
+    return carry_out(job, asked.folder, partial(_conclude, plan))
 
 
-def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str) -> JudgeCard:
+def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str | None) -> JudgeCard:
     """Count, and write `judge-card.json`, `cases.jsonl` and `judge-card.html`."""
     found, asked = [], plan.evaluation
-    for case in plan.cases:
-        if outcome := ledger.outcome(case.id):
-            said = outcome.value
-            label = None if tag_of(outcome) == Label.UNSCORED else str(said["label"])
-            lost = Unscored.JUDGE_MISSING if outcome.reason == "unanswered" else outcome.reason
-            reason = "" if label else str(said.get("reason") or lost)
-            found.append(
-                Judged(case, label, reason, str(said.get("explanation", "")), asked.rubric)
-            )
+    cases = {case.id: case for case in plan.cases}
+    for pair, row in pair_rows(asked.selection, ledger, asked.shown):
+        label = row.label if is_scored(row.label) else None
+        found.append(
+            Judged(cases[pair.id], label, row.unscored_reason, row.explanation, asked.rubric)
+        )
     spend, served_by = spend_by_role(ledger)
     calls, _, cost = total(row for row in spend if row.role != "target")
     card = JudgeCard(
@@ -228,7 +198,7 @@ def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str) -> JudgeCard:
         identity=asked.identity,
         simulated="lab" in plan.on or any(map(is_simulated, served_by)),
         complete=ledger.meta("complete") is not None,
-        stopped=stopped,
+        stopped=stopped or "",
         cases=len(plan.cases),
         open=len(plan.cases) - len(found),
         probes=tuple(probes(found)),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import re
 import textwrap
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from vlsbench.config import Sample
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.judge import OURS, Definitions, Label
 from vlsbench.pairs import (
@@ -72,21 +74,22 @@ class Planted:
     """How often the same question was asked before."""
 
 
-def planted(on: Sequence[str], data_root: Path | None, pairs: int | None) -> list[Planted]:
-    """Return the cases of some sets: `lab` (of so many pairs), `xstest`, `msts`, or a file.
+def planted(name: str, data_root: Path | None, sample: Sample) -> list[Planted]:
+    """Return the cases of a set: `lab`, of so many pairs, or a sample of `xstest`, `msts`, a file.
 
     Raises:
         VlsbenchError: There is no such set, its files are not there, or rows cannot be used.
     """
-    found: list[Planted] = []
-    for name in on:
-        if name == "lab":
-            found += lab_cases(pairs or LAB_PAIRS)
-        elif name in PLANTED["people"]:
-            found += _labelled(name, data_root / name if data_root else home_folder(name))
-        else:
-            found += _brought(name)
-    return found
+    if name == "lab":
+        return list(lab_cases(sample.limit or LAB_PAIRS))
+    if name in PLANTED["people"]:
+        cases = list(_labelled(name, data_root / name if data_root else home_folder(name)))
+    else:
+        cases = list(_brought(name))
+    if sample.limit is None or sample.limit >= len(cases):
+        return cases
+    chosen = random.Random(sample.seed).sample(range(len(cases)), sample.limit)
+    return [cases[number] for number in sorted(chosen)]
 
 
 def lab_cases(pairs: int) -> Iterator[Planted]:

@@ -26,7 +26,6 @@ from vlsbench.pairs import ImageData, ImageError, Pair, PairSet, Shown, Swapper,
 from vlsbench.text import slug, storable
 
 METADATA = "metadata.jsonl"
-ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp"}
 
 
 class Format(StrEnum):
@@ -144,7 +143,7 @@ def _write_jsonl(rows: _Rows, folder: Path) -> None:
 
     def lines() -> Iterator[Mapping[str, Any]]:
         for told, images in rows:
-            names = [f"images/{one.sha256[:16]}.{ENDINGS[one.mime]}" for one in images]
+            names = [f"images/{one.sha256[:16]}.{one.extension}" for one in images]
             for name, image in zip(names, images, strict=True):
                 (folder / name).write_bytes(image.data)
             yield {**told, "images": names or None}

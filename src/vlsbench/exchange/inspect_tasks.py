@@ -188,43 +188,39 @@ def _sample(pair: Pair, text: str, system: str) -> InspectSample:
 
 
 def _with_images(pairs: Mapping[str, Pair], shower: _Shower) -> Solver:
-    @solver(name="with_images")
-    def with_images() -> Solver:
-        async def solve(state: TaskState, generate: Generate) -> TaskState:
-            try:
-                images = await asyncio.to_thread(shower.images, pairs[str(state.sample_id)])
-            except ImageError as error:
-                state.metadata[UNREADABLE] = str(error)
-                state.completed = True  # the model is not asked
-                return state
-            content: list[Content] = [
-                ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
-                for image in images
-            ]
-            last = state.messages[-1]
-            last.content = [*content, ContentText(text=last.text)] if content else last.content
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        try:
+            images = await asyncio.to_thread(shower.images, pairs[str(state.sample_id)])
+        except ImageError as error:
+            state.metadata[UNREADABLE] = str(error)
+            state.completed = True  # the model is not asked
             return state
+        content: list[Content] = [
+            ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
+            for image in images
+        ]
+        last = state.messages[-1]
+        last.content = [*content, ContentText(text=last.text)] if content else last.content
+        return state
 
-        return solve
-
-    made: Solver = with_images()
-    return made
+    return _solver("with_images", solve)
 
 
 def _answered() -> Solver:
-    @solver(name="answered")
-    def answered() -> Solver:
-        async def solve(state: TaskState, generate: Generate) -> TaskState:
-            try:
-                return await generate(state)
-            except Exception as error:  # a request that is refused ends no other
-                state.metadata[REFUSED] = record(read_inspect_error(str(state.model), error))
-                return state
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        try:
+            return await generate(state)
+        except Exception as error:  # a request that is refused ends no other
+            state.metadata[REFUSED] = record(read_inspect_error(str(state.model), error))
+            return state
 
-        return solve
+    return _solver("answered", solve)
 
-    made: Solver = answered()
-    return made
+
+def _solver(name: str, solve: Solver) -> Solver:
+    """Give a solver the name that Inspect's logs call it by."""
+    named: Solver = solver(name=name)(lambda: solve)()
+    return named
 
 
 def _verdicts(pairs: Mapping[str, Pair], shower: _Shower, judge: Judge, rubric: str) -> Scorer:

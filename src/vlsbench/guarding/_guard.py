@@ -12,14 +12,13 @@ from vlsbench.auditing.judged import (
     JudgedPair,
     JudgedPlan,
     JudgedSet,
-    carry_out,
     head,
     part_figures,
     total,
     unread,
 )
 from vlsbench.config import Budget, Connection, Data, Sample, option, settings
-from vlsbench.engine import CostBudget, Ledger
+from vlsbench.engine import CostBudget, Ledger, carry_out
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import REPORT, SUMMARY, Output, Selection, spend_by_role
 from vlsbench.files import write_json, write_jsonl
@@ -121,7 +120,7 @@ def plan_guard(
         VlsbenchError: Anything else that the caller can mend.
     """
     sample, connection = sample or Sample(), connection or Connection()
-    asked = open_harm_judge(guard, Connections.of(connection), form=form, policy=policy, needs=None)
+    asked = open_harm_judge(guard, Connections(connection), form=form, policy=policy, needs=None)
     parts = tuple(getattr(asked, "parts", tuple(Part) if asked.sees else (Part.TEXT,)))
     view = View.TEXT if parts == (Part.TEXT,) else View.FULL
     whole = replace(sample, limit=None)
@@ -152,18 +151,15 @@ def plan_guard(
 def evaluate_guard(plan: JudgedPlan) -> GuardSummary:
     """Ask a guard about the text, the image and both of every pair, and write what it found.
 
-    The same plan resumes the same run; no call is paid for twice.
-
-    Args:
-        plan: What `plan_guard` made.
+    The same plan, which `plan_guard` made, resumes the same run; no call is paid for twice.
 
     Raises:
         FatalCall, LedgerError: The guard cannot work (key, name, address), or the disk.
     """
-    return carry_out(plan, partial(_conclude, plan))
+    return carry_out(plan.job(), plan.folder, partial(_conclude, plan))
 
 
-def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
+def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str | None) -> GuardSummary:
     """Count, and write `summary.json`, `pairs.jsonl` and `report.html`."""
     bench = plan.sets[0]
     asked = [row for group in plan.sets for row in group.rows(ledger)]
@@ -180,7 +176,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> GuardSummary:
         judge=plan.judge.name,
         simulated=bench.selection.pairs.simulated or any(map(is_simulated, served_by)),
         complete=ledger.meta("complete") is not None,
-        stopped=stopped,
+        stopped=stopped or "",
         pairs=len(bench.selection),
         calls=calls,
         reused=reused,

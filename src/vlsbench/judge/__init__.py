@@ -4,13 +4,15 @@ from vlsbench.judge._asking import AGAIN as AGAIN
 from vlsbench.judge._asking import Asking as Asking
 from vlsbench.judge._asking import Caller as Caller
 from vlsbench.judge._asking import Failed as Failed
-from vlsbench.judge._asking import JudgeFormat as JudgeFormat
 from vlsbench.judge._asking import fence as fence
 from vlsbench.judge._asking import read_yes_no as read_yes_no
 from vlsbench.judge._asking import strict_object as strict_object
 from vlsbench.judge._function import OFFLINE as OFFLINE
+from vlsbench.judge._function import STRINGS as STRINGS
 from vlsbench.judge._function import Brought as Brought
+from vlsbench.judge._function import FunctionJudge as FunctionJudge
 from vlsbench.judge._function import as_judge as as_judge
+from vlsbench.judge._function import match_strings as match_strings
 from vlsbench.judge._guards import FORMS as FORMS
 from vlsbench.judge._guards import GUARDS as GUARDS
 from vlsbench.judge._guards import GuardForm as GuardForm
@@ -19,6 +21,7 @@ from vlsbench.judge._harm import HarmJudge as HarmJudge
 from vlsbench.judge._judge import Judge as Judge
 from vlsbench.judge._judge import Part as Part
 from vlsbench.judge._judge import Question as Question
+from vlsbench.judge._judge import decide as decide
 from vlsbench.judge._judge import rubric_of as rubric_of
 from vlsbench.judge._llm import JUDGE_PARAMS as JUDGE_PARAMS
 from vlsbench.judge._llm import PROMPT_VERSION as PROMPT_VERSION
@@ -51,10 +54,7 @@ from vlsbench.judge._rubric import read_rubric as read_rubric
 from vlsbench.judge._stage import Case as Case
 from vlsbench.judge._stage import JudgeStage as JudgeStage
 from vlsbench.judge._stage import ask_judge as ask_judge
-from vlsbench.judge._stage import decide as decide
 from vlsbench.judge._stage import probes_of as probes_of
-from vlsbench.judge._strings import STRINGS as STRINGS
-from vlsbench.judge._strings import match_strings as match_strings
 from vlsbench.judge._verdict import Label as Label
 from vlsbench.judge._verdict import Unscored as Unscored
 from vlsbench.judge._verdict import Verdict as Verdict

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from vlsbench.judge._offline import read_wording
@@ -32,17 +31,6 @@ class Caller(Protocol):
 
     async def __call__(self, request: Request) -> Reply:
         """Return the answer to one request."""
-
-
-class JudgeFormat(StrEnum):
-    """How the judge is held to its format."""
-
-    SCHEMA = "schema"
-    """By the server (`response_format`)."""
-    TEXT = "text"
-    """By the prompt alone, for servers without schemas."""
-    AUTO = "auto"
-    """By the server until it says that it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +144,14 @@ _NO_SCHEMA = re.compile(
 class Asking:
     """How a model is asked: held to a schema or not, and again where its answer is none."""
 
-    def __init__(self, form: JudgeFormat, params: Params) -> None:
-        """Set how the model is held to its format, and the sampling parameters."""
-        self._form = form
-        self._params = params
-        self._schema_works: bool | None = (
-            None if form is JudgeFormat.AUTO else (form is JudgeFormat.SCHEMA)
-        )
+    def __init__(self, params: Params, *, held: bool = True) -> None:
+        """Set the sampling parameters, and whether a schema holds the model to its format.
+
+        A server that takes no schema, breaks over it or answers nonsense is asked without one.
+        """
+        self._params, self._held = params, held
+        self._schema_works: bool | None = None if held else False
         self._probing = asyncio.Lock()
-        self._auto = form is JudgeFormat.AUTO
         self._unread = 0
         """Answers that did not parse before the first that did."""
         self._read = False
@@ -172,13 +159,13 @@ class Asking:
     @property
     def refuses_schema(self) -> bool:
         """Whether the model turned out to take no schema."""
-        return self._auto and self._schema_works is False
+        return self._held and self._schema_works is False
 
     @property
     def identity(self) -> Mapping[str, Any]:
         """Everything about the asking that could change an answer."""
         return {
-            "format": str(self._form),
+            "format": "auto" if self._held else "text",
             "max_tokens": self._params.max_tokens,
             "temperature": self._params.temperature,
             "tries": TRIES,
@@ -256,7 +243,7 @@ class Asking:
                     return found
             failed = Failed(failure(answer), answer.detail or answer.text)
         harmful = self._schema_works is False or (self._unread >= TRIES and not self._read)
-        if schema and self._auto and held and harmful:  # others may have found it out meanwhile
+        if schema and held and harmful:  # others may have found it out meanwhile
             self._schema_works = False
             return await self.ask(
                 prompt, images, schema, read, call, epoch=epoch, system=system, said=said

@@ -259,11 +259,7 @@ _BLIND = re.compile(r"llamaguard(?:7b|[23])(?!.*vision)|textmoderation")
 
 
 def harm_form(model: str, form: str = "auto") -> GuardForm:
-    """Choose how a model is asked whether something is harmful.
-
-    Args:
-        model: Its spec; guard families are known by their names.
-        form: One of `FORMS`, over what the name says.
+    """Choose how a model is asked whether something is harmful, by its name or one of `FORMS`.
 
     Raises:
         VlsbenchError: No such form.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import Caller
 from vlsbench.judge._rubric import OURS, Rubric, Side
-from vlsbench.judge._verdict import Label, Verdict
+from vlsbench.judge._verdict import Label, Verdict, verdict_without_judge
 from vlsbench.models import ChatModel, Reply
 from vlsbench.pairs import ImageData, Pair
+from vlsbench.registry import guarded
 
 
 class Part(StrEnum):
@@ -57,6 +58,13 @@ class Question:
         side = Side.SAFE if self.pair.harmful else Side.DECLINED
         return self.rubric.labels(self.pair.harmful, side)[0]
 
+    def wrong(self, judge: str, said: object) -> VlsbenchError:
+        """Return the error for a judge that gave a label which does not answer it."""
+        return VlsbenchError(
+            f"judge {judge} labelled pair {self.pair.id} {str(said)!r}: choose "
+            f"{', '.join(self.labels)}, or an unscored Verdict with a reason"
+        )
+
     def need_reply(self) -> Reply:
         """Return the reply, for judges that judge nothing else.
 
@@ -95,9 +103,6 @@ class Judge(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """Everything that could change a verdict; plain JSON, part of a run's identity."""
 
-    def check(self, pair: Pair) -> None:
-        """Raise `VlsbenchError` where the pair lacks what the judge has to be told."""
-
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """Give a verdict: one of `question.labels`, or `unscored` with a reason.
 
@@ -109,3 +114,36 @@ class Judge(Protocol):
         Raises:
             CallFailed: The model gave no answer after all retries.
         """
+
+
+async def decide(
+    judge: Judge,
+    question: Question,
+    call: Caller,
+    *,
+    epoch: int = 0,
+    ready: Callable[[], Awaitable[None]] | None = None,
+) -> Verdict:
+    """Have a judge decide by its own rubric, and see that its label answers the question.
+
+    Args:
+        judge: Whoever decides; not asked about replies that were filtered, rejected or are empty.
+        question: What is judged.
+        call: Asks its model; of a panel, with `model=`, the one of several that is meant.
+        epoch: How often the user sent the question back.
+        ready: Awaited before the judge is, which lets nobody in while it asks its first question.
+
+    Raises:
+        CallFailed: The model gave no answer after all retries.
+        VlsbenchError: The judge's label does not answer the question.
+    """
+    question = replace(question, rubric=rubric_of(judge))
+    if question.reply and (before := verdict_without_judge(question.reply, question.refusal)):
+        return before
+    if ready:
+        await ready()
+    with guarded(f"judge {judge.name} failed on pair {question.pair.id}"):
+        verdict = await judge.judge(question, call, epoch=epoch)
+    if verdict.label not in (*question.labels, Label.UNSCORED):
+        raise question.wrong(judge.name, verdict.label)
+    return verdict

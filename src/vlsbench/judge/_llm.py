@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge._asking import (
-    AGAIN,
-    TRIES,
-    Asking,
-    Caller,
-    Failed,
-    JudgeFormat,
-    fence,
-    strict_object,
-)
+from vlsbench.judge._asking import AGAIN, TRIES, Asking, Caller, Failed, fence, strict_object
 from vlsbench.judge._judge import Question
 from vlsbench.judge._rubric import OURS, Rubric
-from vlsbench.judge._verdict import Label, Verdict, label_of, verdict_without_judge
+from vlsbench.judge._verdict import Label, Verdict, label_of
 from vlsbench.models import ChatModel, Params, Schema
-from vlsbench.pairs import Pair
 
 PROMPT_VERSION = "2"
 """Changes with every change of a prompt below; a test pins their hash to it."""
@@ -72,23 +63,18 @@ def verdict_schema(rubric: Rubric, harmful: bool) -> Schema:
     return Schema.of_fields("verdict", {**explanation, "label": label, "label_name": names})
 
 
-def judge_prompt(
-    pair: Pair,
-    shown_text: str,
-    reply: str,
-    *,
-    images: bool,
-    context: bool,
-    again: bool = False,
-    rubric: Rubric = OURS,
-) -> str:
-    """Write what the judge reads; `context` adds description and reason to the hostile material."""
-    blocks = [("QUERY", shown_text)]
+def judge_prompt(question: Question, images: bool, context: bool, again: bool = False) -> str:
+    """Write what the judge reads by the question's rubric.
+
+    With `images` it sees them, and `context` adds description and reason to the hostile material.
+    """
+    pair, rubric = question.pair, question.rubric
+    blocks = [("QUERY", question.text)]
     if context and pair.description:
         blocks.append(("DESCRIPTION", pair.description))
     if context and pair.reason:
         blocks.append(("REASON", pair.reason))
-    blocks.append(("REPLY", reply))
+    blocks.append(("REPLY", question.need_reply().text))
     fenced = fence(blocks)
     with_images = " together with the images above" if images else ""
     if context and pair.description:
@@ -142,19 +128,11 @@ class LLMJudge:
         self,
         model: ChatModel,
         context: JudgeContext = JudgeContext.IMAGE,
-        form: JudgeFormat = JudgeFormat.AUTO,
         params: Params = JUDGE_PARAMS,
         *,
         rubric: Rubric = OURS,
     ) -> None:
-        """Set who judges, what the judge is told and how it must answer.
-
-        Args:
-            model: Any chat model.
-            context: How it learns what is in the image.
-            form: How it is held to its format.
-            params: Sampling parameters of its calls.
-            rubric: The labels, and what they mean.
+        """Set who judges, how it learns what is in the image, and by which labels.
 
         Raises:
             VlsbenchError: The rubric goes with another context.
@@ -166,10 +144,9 @@ class LLMJudge:
         self.rubric = rubric
         self.name = model.spec
         self.model = model
-        # From Python both may come as plain text.
-        self._context = JudgeContext(context)
-        self.sees = self._context is not JudgeContext.DESCRIPTION
-        self._asking = Asking(JudgeFormat(form), params)
+        self.context = JudgeContext(context)  # from Python it may come as plain text
+        self.sees = self.context is not JudgeContext.DESCRIPTION
+        self._asking = Asking(params)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -177,41 +154,21 @@ class LLMJudge:
         return {
             "model": dict(self.model.identity),
             "prompt": PROMPT_VERSION,
-            "context": str(self._context),
+            "context": str(self.context),
             **self.rubric.identity,
             **self._asking.identity,
         }
 
-    def check(self, pair: Pair) -> None:
-        """Raise `VlsbenchError` where the pair lacks what the judge is to be told."""
-        if self._context is JudgeContext.DESCRIPTION and not pair.description:
-            raise VlsbenchError(
-                f"pair {pair.id} has no description for --judge-context description; use image"
-            )
-
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """Ask for a verdict, again where the answer is none, at most `TRIES` times."""
-        reply, pair = question.need_reply(), question.pair
-        if before := verdict_without_judge(reply, question.refusal):
-            return before
+        question = replace(question, rubric=self.rubric)
         images = question.images if self.sees else ()
-
-        def prompt(again: bool) -> str:
-            return judge_prompt(
-                pair,
-                question.text,
-                reply.text,
-                images=bool(images),
-                context=self._context is not JudgeContext.IMAGE,
-                again=again,
-                rubric=self.rubric,
-            )
-
+        harmful, context = question.pair.harmful, self.context is not JudgeContext.IMAGE
         found = await self._asking.ask(
-            prompt,
+            partial(judge_prompt, question, bool(images), context),
             images,
-            verdict_schema(self.rubric, pair.harmful),
-            partial(parse_verdict, rubric=self.rubric, harmful=pair.harmful),
+            verdict_schema(self.rubric, harmful),
+            partial(parse_verdict, rubric=self.rubric, harmful=harmful),
             call,
             epoch=epoch,
         )

@@ -10,15 +10,13 @@ from vlsbench import registry
 from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import unreadable
-from vlsbench.judge._asking import JudgeFormat
-from vlsbench.judge._function import OFFLINE, Brought, FunctionJudge, as_judge
+from vlsbench.judge._function import OFFLINE, STRINGS, Brought, FunctionJudge, as_judge
 from vlsbench.judge._guards import harm_form
 from vlsbench.judge._harm import HarmJudge
 from vlsbench.judge._judge import Judge, Part, rubric_of
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
 from vlsbench.judge._panel import Panel, Vote
 from vlsbench.judge._rubric import SHIPPED, Rubric, read_rubric
-from vlsbench.judge._strings import STRINGS
 from vlsbench.models import FORMS, Connections, Params, meant
 from vlsbench.registry import Kind
 from vlsbench.text import did_you_mean
@@ -37,12 +35,6 @@ class Judging:
         default=None,
         flags=("--judge-context",),
         unset="both; the image alone where it is swapped, and with --rubric paper",
-    )
-    format: JudgeFormat = option(
-        "How the judge is held to its format: by the server (schema), by the prompt alone "
-        "(text), or by the server where it can (auto).",
-        default=JudgeFormat.AUTO,
-        flags=("--judge-format",),
     )
     max_tokens: int = option(
         "Length limit of a verdict, in tokens.",
@@ -154,14 +146,13 @@ def _opened(
             connections.open(found, form.chat),
             form,
             params=replace(form.params, extra=judging.extra),
-            policy=_read(judging.policy) if judging.policy else "",
+            policy=_read(judging.policy),
         )
     if isinstance(found, str):
         params = Params(judging.max_tokens, judging.temperature, extra=judging.extra)
         found = LLMJudge(
             connections.open(found, extra=params.more),
             judging.context or JudgeContext(rubric.context or context),
-            judging.format,
             params,
             rubric=rubric,
         )
@@ -170,13 +161,14 @@ def _opened(
     return Panel([found] * judging.repeats) if judging.repeats > 1 else found
 
 
-def _read(path: Path) -> str:
+def _read(path: Path | None) -> str:
+    """Read a guard's policy; empty where none is given."""
+    if path is None:
+        return ""
     try:
         text = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise VlsbenchError(f"--guard-policy {unreadable(path, error)}") from None
-    except UnicodeDecodeError:
-        raise VlsbenchError(f"--guard-policy {path}: not UTF-8 text; save it as UTF-8") from None
     if not text:
         raise VlsbenchError(f"--guard-policy {path}: the file is empty")
     return text
@@ -187,7 +179,6 @@ def open_harm_judge(
     connections: Connections,
     *,
     form: str = "auto",
-    sees: bool = True,
     policy: Path | None = None,
     needs: Part | None = Part.TEXT,
 ) -> Judge:
@@ -197,7 +188,6 @@ def open_harm_judge(
         judge: As for `open_judge`.
         connections: Opens the model that a spec names.
         form: How the model is asked, one of `FORMS`; `auto` knows guard models by their names.
-        sees: False for a model that takes no images.
         policy: Text file with what a guard holds material to, in place of our words.
         needs: What it must be able to judge.
 
@@ -214,8 +204,7 @@ def open_harm_judge(
         raise VlsbenchError(
             f"{found} ({how.name}) judges images alone: choose a guard that reads text"
         )
-    words = _read(policy) if policy else ""
-    return HarmJudge(connections.open(found, how.chat), how, sees=sees, policy=words)
+    return HarmJudge(connections.open(found, how.chat), how, policy=_read(policy))
 
 
 def _given(judge: str | Brought, role: str) -> Judge | str:

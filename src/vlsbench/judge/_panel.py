@@ -11,12 +11,10 @@ from typing import Any, TypeVar, cast
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.judge._asking import Caller
-from vlsbench.judge._function import wrong_label
-from vlsbench.judge._judge import Judge, Question, rubric_of
+from vlsbench.judge._judge import Judge, Question, decide, rubric_of
 from vlsbench.judge._rubric import Side, rubric_of_sides
 from vlsbench.judge._verdict import Label, Unscored, Verdict, is_scored, label_of
 from vlsbench.models import CallFailed, ChatModel
-from vlsbench.pairs import Pair
 
 T = TypeVar("T")
 
@@ -67,12 +65,9 @@ class Panel:
     def __init__(
         self, judges: Sequence[Judge], vote: Vote = Vote.MAJORITY, *, brief: bool = False
     ) -> None:
-        """Take the judges.
+        """Take the judges in the order of their votes; one that is there twice is asked twice.
 
-        Args:
-            judges: In the order of their votes; the same one several times is asked as often.
-            vote: What their labels make.
-            brief: Ask no further once a majority is sure.
+        With `brief` no further one is asked once a majority is sure.
 
         Raises:
             VlsbenchError: The vote does not go with so many judges, or with their rubric.
@@ -122,11 +117,6 @@ class Panel:
             return {**model, "asking": asked, "votes": len(asked)}
         return {"panel": [dict(judge.identity) for judge in self._all], "vote": str(self._vote)}
 
-    def check(self, pair: Pair) -> None:
-        """Raise what any of the judges raises."""
-        for judge in self.judges:
-            judge.check(pair)
-
     async def judge(self, question: Question, call: Caller, *, epoch: int = 0) -> Verdict:
         """Ask the judges and count their votes; see `Judge.judge`."""
         verdicts: list[Verdict] = []
@@ -138,20 +128,16 @@ class Panel:
             # Whoever lets judges of several models vote has to know which one is asked.
             several = len(self.models) > 1 and judge.model is not None
             asked = partial(cast(Any, call), model=judge.model) if several else call
-            own = replace(question, rubric=rubric_of(judge))
             try:
-                verdict = await judge.judge(own, asked, epoch=again)
+                verdict = await decide(judge, question, asked, epoch=again)
             except CallFailed as error:
                 if len(self.judges) < 2 or self._brief:
                     raise
                 verdict = Verdict(Label.UNSCORED, error.reason, Unscored.JUDGE_MISSING)
-            if is_scored(verdict.label):
-                if verdict.label not in own.labels:
-                    raise wrong_label(judge, own, verdict.label)
-                if self._by_side:
-                    said = f"{verdict.label}. {verdict.explanation}"
-                    side = own.rubric.side(question.pair.harmful, verdict.label)
-                    verdict = replace(verdict, label=label_of(side), explanation=said)
+            if self._by_side and is_scored(verdict.label):
+                said = f"{verdict.label}. {verdict.explanation}"
+                side = rubric_of(judge).side(question.pair.harmful, verdict.label)
+                verdict = replace(verdict, label=label_of(side), explanation=said)
             verdicts.append(verdict)
             return verdict
 

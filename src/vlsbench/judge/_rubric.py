@@ -136,19 +136,12 @@ class Rubric:
     @cached_property
     def marks(self) -> dict[str, tuple[str, ...]]:
         """Mark → labels of harmful pairs with it; `safe and MARK` → those that are safe too."""
-        labels = self.harmful.labels
-        found = {
-            mark: tuple(one.name for one in labels if mark in one.marks)
-            for mark in dict.fromkeys(mark for label in labels for mark in label.marks)
-        }
-        both = {
-            f"safe and {mark}": tuple(name for name in names if name in self.safe)
-            for mark, names in found.items()
-        }
-        return {
-            **{mark: names for mark, names in found.items() if names not in both.values()},
-            **both,
-        }
+        found: dict[str, tuple[str, ...]] = {}
+        for mark in dict.fromkeys(mark for one in self.harmful.labels for mark in one.marks):
+            marked = tuple(one.name for one in self.harmful.labels if mark in one.marks)
+            both = tuple(name for name in marked if name in self.safe)
+            found |= {f"safe and {mark}": both} | ({mark: marked} if marked != both else {})
+        return found
 
     @cached_property
     def grades(self) -> dict[str, float]:
@@ -257,7 +250,6 @@ def _faults(rubric: Rubric) -> Iterator[str]:
     """Say what is wrong with a rubric, each time with the key."""
     for kind, sides in SIDES.items():
         labels = getattr(rubric, kind).labels
-        names = Counter(one.name for one in labels)
         for place, one in enumerate(labels):
             key = f"{kind}.labels[{place}]"
             if not _NAME.fullmatch(one.name) or one.name in _RESERVED:
@@ -265,7 +257,7 @@ def _faults(rubric: Rubric) -> Iterator[str]:
                     f"{key}.name: {one.name!r} cannot be a label: use up to 40 lower-case "
                     f"letters, digits, spaces, - and _, and none of {', '.join(_RESERVED)}"
                 )
-            if names[one.name] > 1 and one.name in [other.name for other in labels[:place]]:
+            if one.name in [other.name for other in labels[:place]]:
                 yield f"{key}.name: label {one.name!r} occurs twice"
             if one.side not in sides:
                 near = did_you_mean(one.side, sides)
@@ -278,18 +270,14 @@ def _faults(rubric: Rubric) -> Iterator[str]:
             yield f"{kind}.labels: give all labels words, or none"
         if kind == "benign" and (odd := [one.name for one in labels if one.grade or one.marks]):
             yield f"benign.labels: grades and marks are of harmful pairs, not of {', '.join(odd)}"
-    if rubric.grades:
-        safe, unsafe = (
-            [rubric.grades.get(name) for name in rubric.labels(True, side)]
-            for side in (Side.SAFE, Side.UNSAFE)
-        )
-        graded = [grade for grade in (*safe, *unsafe) if grade is not None]
-        if len(rubric.grades) < len(rubric.harmful.labels):
-            yield "harmful.labels: give all labels a grade, or none"
-        elif len({*graded}) == 1:
-            yield "harmful.labels: all labels have one grade"
-        elif safe and unsafe and sorted(graded)[: len(safe)] != sorted(graded[: len(safe)]):
-            yield "harmful.labels: an unsafe label has a lower grade than a safe one"
+    grades = rubric.grades
+    if 0 < len(grades) < len(rubric.harmful.labels):
+        yield "harmful.labels: give all labels a grade, or none"
+    elif grades:
+        unsafe_labels = rubric.labels(True, Side.UNSAFE)
+        safe, unsafe = ([grades[name] for name in names] for names in (rubric.safe, unsafe_labels))
+        if safe and unsafe and max(safe) >= min(unsafe):
+            yield "harmful.labels: every unsafe label needs a higher grade than every safe one"
     for name, rules in rubric.categories.items():
         if unknown := rules.definitions.keys() - {*rubric.labels(True)}:
             yield (

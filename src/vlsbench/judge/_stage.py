@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from vlsbench.engine import PROBE, Context, Keep, Probe, Record, Result
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge._asking import Caller
-from vlsbench.judge._function import wrong_label
-from vlsbench.judge._judge import Judge, Part, Question, rubric_of
+from vlsbench.judge._judge import Judge, Part, Question, decide
 from vlsbench.judge._panel import members
-from vlsbench.judge._verdict import Label, Verdict, verdict_without_judge
+from vlsbench.judge._verdict import Verdict, verdict_without_judge
 from vlsbench.models import ChatModel, Finish, Reply, Request, call_key
 from vlsbench.pairs import Pair
-from vlsbench.registry import guarded
 
 HARMLESS = Pair(
     id="probe",
@@ -61,12 +58,8 @@ async def ask_judge(
 
 
 def probes_of(judge: Judge, *, of_replies: bool = True) -> list[Probe]:
-    """Return the questions to a judge's models that find out what they take.
-
-    Args:
-        judge: Whoever decides.
-        of_replies: Whether it is to judge replies, or material.
-    """
+    """Return the questions to a judge's models, of replies or of material, that find out what they
+    take."""
     reply = Reply(HARMLESS.description) if of_replies else None
     question = Question(HARMLESS, HARMLESS.query, reply=reply, part=Part.TEXT)
     return [
@@ -74,39 +67,6 @@ def probes_of(judge: Judge, *, of_replies: bool = True) -> list[Probe]:
         for one in members(judge)
         if of_replies or Part.TEXT in getattr(one, "parts", (Part.TEXT,))
     ]
-
-
-async def decide(
-    judge: Judge,
-    question: Question,
-    call: Caller,
-    *,
-    epoch: int = 0,
-    ready: Callable[[], Awaitable[None]] | None = None,
-) -> Verdict:
-    """Have a judge decide by its own rubric, and see that its label answers the question.
-
-    Args:
-        judge: Whoever decides; not asked about replies that were filtered, rejected or are empty.
-        question: What is judged.
-        call: Asks its model; of a panel, with `model=`, the one of several that is meant.
-        epoch: How often the user sent the question back.
-        ready: Awaited before the judge is, which lets nobody in while it asks its first question.
-
-    Raises:
-        CallFailed: The model gave no answer after all retries.
-        VlsbenchError: The judge's label does not answer the question.
-    """
-    question = replace(question, rubric=rubric_of(judge))
-    if question.reply and (before := verdict_without_judge(question.reply, question.refusal)):
-        return before
-    if ready:
-        await ready()
-    with guarded(f"judge {judge.name} failed on pair {question.pair.id}"):
-        verdict = await judge.judge(question, call, epoch=epoch)
-    if verdict.label not in question.labels and verdict.label != Label.UNSCORED:
-        raise wrong_label(judge, question, verdict.label)
-    return verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pybase64
 
@@ -40,13 +38,11 @@ class Chat:
     """Whether answers to one question may differ: the temperature is above 0."""
 
 
-def parse_chat(
-    body: bytes, served: Mapping[str, str], *, schemas: bool, allow_files: Path | None
-) -> Chat:
+def parse_chat(body: bytes, served: Mapping[str, str], *, schemas: bool) -> Chat:
     """Read a chat request for one of the models that are `served`, by name.
 
-    `schemas` accepts `response_format`, `allow_files` reads `file://` images below a folder.
-    Raises `Refused` where it is malformed, or asks for what the server does not have.
+    `schemas` accepts `response_format`. Raises `Refused` where the request is malformed, or asks
+    for what the server does not have.
     """
     try:
         asked = json.loads(body)
@@ -75,14 +71,14 @@ def parse_chat(
         message = "response_format is not supported by this server"
         raise Refused(400, message, "unsupported_parameter")
     for url in images:
-        if fault := _fault(url, allow_files):
+        if fault := _fault(url):
             raise Refused(400, fault, "invalid_image_url")
     seed = asked.get("seed")
     seed = seed if isinstance(seed, int) else None
     return Chat(model, text, images, max_tokens, seed, bool(asked.get("temperature")))
 
 
-def parse_moderation(body: bytes, served: Mapping[str, str], *, allow_files: Path | None) -> Chat:
+def parse_moderation(body: bytes, served: Mapping[str, str]) -> Chat:
     """Read a request of the moderations endpoint as the chat that asks the same."""
     try:
         asked = json.loads(body)
@@ -91,33 +87,21 @@ def parse_moderation(body: bytes, served: Mapping[str, str], *, allow_files: Pat
         chat = {"model": asked["model"], "messages": [{"role": "user", "content": content}]}
     except (ValueError, KeyError, TypeError) as error:
         raise Refused(400, f"not a moderation request: {error!r}", "invalid_request") from None
-    found = parse_chat(json.dumps(chat).encode(), served, schemas=True, allow_files=allow_files)
+    found = parse_chat(json.dumps(chat).encode(), served, schemas=True)
     if found.model.partition("?")[0] != "moderation":
         raise Refused(404, f"{asked['model']!r} does not moderate.", "model_not_found")
     return found
 
 
-def _fault(url: str, allow_files: Path | None) -> str:
+def _fault(url: str) -> str:
     """Say why an image cannot be had; empty where it can."""
     if url.startswith("data:"):
         return "" if ";base64," in url[:100] else "the image's data: URL is not in base64"
-    if not url.startswith("file:"):
-        return "images must be data: URLs; this server fetches nothing"
-    if allow_files is None:
-        return "file:// images need a server with --allow-files"
-    path = _path(url)
-    below = path.is_relative_to(allow_files.resolve()) and path.is_file()
-    return "" if below else "no such image below the allowed folder"
-
-
-def _path(url: str) -> Path:
-    return Path(unquote(urlsplit(url).path)).resolve()
+    return "images must be data: URLs; this server fetches nothing"
 
 
 def load(url: str) -> bytes:
     """Read an image that `parse_chat` let pass. Raises `Refused` where its base64 is invalid."""
-    if url.startswith("file:"):
-        return _path(url).read_bytes()
     try:
         data: bytes = pybase64.b64decode(url[url.index(",") + 1 :], validate=True)
     except (binascii.Error, ValueError):

@@ -25,6 +25,8 @@ Answer = Callable[[bytes], Awaitable[Mapping[str, Any]]]
 
 ENDPOINT = "/v1/chat/completions"
 PAGE = 100
+CUT, FULL_UP = {"batch_expired": "expired", "batch_cancelled": "cancelled"}, "batch_full"
+"""Faults with the status in which such a batch ends, half answered; one that answers none."""
 LATE = {"code": "batch_expired", "message": "Not executed in time."}
 FULL = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached."}
 
@@ -104,7 +106,7 @@ class LabBatches:
             "created_at": int(time.time()),
             "request_counts": {"total": total, "completed": 0, "failed": 0},
         }
-        fault = next((f for f in ("batch_expired", "batch_full") if self.strikes(f, number)), "")
+        fault = next((f for f in (*CUT, FULL_UP) if self.strikes(f, number)), "")
         self._jobs[told["id"]] = _Job(told, time.monotonic() + self._setup.batch_s, fault)
         if self.strikes("batch_lost", number) and request.transport:
             request.transport.abort()
@@ -131,18 +133,17 @@ class LabBatches:
 
     async def _run(self, job: _Job) -> None:
         told = job.told
-        if job.fault == "batch_full":
+        if job.fault == FULL_UP:
             told |= {"status": "failed", "errors": {"data": [FULL]}}
             return
         told["status"] = "finalizing"
         lines = self._files.pop(told["input_file_id"]).splitlines()
-        expired = job.fault == "batch_expired"
         answers: list[bytes] = []
         errors: list[bytes] = []
         for number, text in enumerate(lines):
             line = json.loads(text)
             said = {"custom_id": line["custom_id"], "response": None, "error": LATE}
-            if not expired or number < len(lines) // 2:
+            if job.fault not in CUT or number < len(lines) // 2:
                 said |= {"response": await self._one(line), "error": None}
             good = said["response"] and said["response"]["status_code"] == 200
             (answers if good else errors).append(json.dumps(said).encode() + b"\n")
@@ -151,7 +152,7 @@ class LabBatches:
                 told[f"{kind}_file_id"] = name = f"{told['id']}-{kind}"
                 self._files[name] = b"".join(some)
         told["request_counts"] |= {"completed": len(answers), "failed": len(errors)}
-        told["status"] = "expired" if expired else "completed"
+        told["status"] = CUT.get(job.fault, "completed")
 
     async def _one(self, line: Mapping[str, Any]) -> dict[str, Any]:
         try:

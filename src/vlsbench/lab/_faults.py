@@ -55,6 +55,7 @@ BATCH_FAULTS = MappingProxyType(
     {
         "batch_item": "one request of a batch gets a 500 in place of an answer",
         "batch_expired": "a batch expires with its second half unanswered",
+        "batch_cancelled": "a batch is cancelled with its second half unanswered",
         "batch_full": "a batch fails, for too many tokens are queued",
         "batch_lost": "a batch is created, and the connection reset before the answer",
         "batch_poll": "500 to a question about a batch, its files or the list",

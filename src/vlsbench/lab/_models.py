@@ -28,7 +28,7 @@ from vlsbench.lab._world import WORDS, WORLD_VERSION, Asked, Thing, understand
 from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
 from vlsbench.lab.judge import CHECK, HARM, check, judge
 from vlsbench.lab.task import Rates, read_options
-from vlsbench.models import Drawing, Drawn, Finish, Reply, Request, Usage, split_thoughts
+from vlsbench.models import Finish, Reply, Request, Usage, split_thoughts
 from vlsbench.pairs import ImageData
 
 CUES = re.compile(
@@ -244,14 +244,18 @@ class LabModel:
 class LabPainter(LabModel):
     """The lab's painter, in process; implements `models.ImageModel`, too."""
 
-    async def draw(self, drawing: Drawing) -> Drawn:
+    async def draw(self, request: Request) -> Reply:
         """Draw what the prompt names; never fails."""
         start, options = time.perf_counter(), options_of(self._name)
-        side = side_of(drawing.size)
-        data = await asyncio.to_thread(paint_prompt, drawing.prompt, drawing.seed, side, options)
-        took = time.perf_counter() - start
-        reply = Reply("", usage=Usage(0, 1), latency_s=took, served_by="lab/painter")
-        return Drawn(reply, ImageData.of(data, "of the lab"))
+        seed, side = request.params.seed or 0, side_of(request.system)
+        data = await asyncio.to_thread(paint_prompt, request.text, seed, side, options)
+        return Reply(
+            "",
+            usage=Usage(0, 1),
+            latency_s=time.perf_counter() - start,
+            served_by="lab/painter",
+            extra={"image": ImageData.of(data, "of the lab")},
+        )
 
 
 def open_model(spec: str) -> LabModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from vlsbench.config import option, settings
 from vlsbench.lab._faults import parse_rates
@@ -51,7 +50,4 @@ class Setup:
         "Accept response_format, or answer 400 to it.",
         default=True,
         flags=("--schema/--no-schema",),
-    )
-    allow_files: Path | None = option(
-        "Read file:// images below this folder.", default=None, unset="reads none"
     )

@@ -56,8 +56,6 @@ class LabServer:
     def __init__(self, setup: Setup) -> None:
         """Start from zero."""
         self._setup = setup
-        if setup.allow_files and not setup.allow_files.is_dir():
-            raise VlsbenchError(f"--allow-files {setup.allow_files}: no such folder")
         self._faults = check_rates({**dict.fromkeys(FAULTS, setup.each_fault), **setup.faults})
         names = {name: model.removeprefix("lab/") for name, model in setup.names.items()}
         for name, model in names.items():
@@ -189,7 +187,7 @@ class LabServer:
     async def _complete(self, body: bytes) -> tuple[str | None, dict[str, Any] | None]:
         """Return the fault that a chat request gets, and the answer where there is one."""
         setup = self._setup
-        chat = parse_chat(body, self._served, schemas=setup.schemas, allow_files=setup.allow_files)
+        chat = parse_chat(body, self._served, schemas=setup.schemas)
         plain = chat.model.partition("?")[0]
         digest, seen, fault = self._strike(body, plain)
         del body
@@ -217,7 +215,7 @@ class LabServer:
     async def _moderate(self, request: web.Request) -> web.StreamResponse:
         """Answer as the moderations endpoint does."""
         body, start = await request.read(), time.monotonic()
-        chat = parse_moderation(body, self._served, allow_files=self._setup.allow_files)
+        chat = parse_moderation(body, self._served)
         _, seen, fault = self._strike(body, "moderation")
         if fault in UNPAID:
             return await self._fail(request, fault)

@@ -11,6 +11,7 @@ from vlsbench.models._batch import BATCHED as BATCHED
 from vlsbench.models._batch import ENDED as ENDED
 from vlsbench.models._batch import BatchApi as BatchApi
 from vlsbench.models._batch import BatchState as BatchState
+from vlsbench.models._batch import Unanswered as Unanswered
 from vlsbench.models._batch import expected_price as expected_price
 from vlsbench.models._batch import read_lines as read_lines
 from vlsbench.models._chat import DEFAULT_MAX_TOKENS as DEFAULT_MAX_TOKENS
@@ -35,13 +36,8 @@ from vlsbench.models._hf_local import Question as Question
 from vlsbench.models._http import HttpChat as HttpChat
 from vlsbench.models._http import Server as Server
 from vlsbench.models._http import to_json as to_json
-from vlsbench.models._images import DIFFUSERS as DIFFUSERS
-from vlsbench.models._images import Drawing as Drawing
-from vlsbench.models._images import Drawn as Drawn
-from vlsbench.models._images import HttpImages as HttpImages
 from vlsbench.models._images import ImageModel as ImageModel
 from vlsbench.models._images import open_images as open_images
-from vlsbench.models._inspect import InspectChat as InspectChat
 from vlsbench.models._inspect import read_inspect_error as read_inspect_error
 from vlsbench.models._inspect import read_inspect_output as read_inspect_output
 from vlsbench.models._limits import Limiter as Limiter
@@ -51,6 +47,7 @@ from vlsbench.models._open import meant as meant
 from vlsbench.models._open import parse_http_spec as parse_http_spec
 from vlsbench.models._prices import Price as Price
 from vlsbench.models._prices import image_tokens as image_tokens
+from vlsbench.models._prices import most_tokens as most_tokens
 from vlsbench.models._prices import price_of as price_of
 from vlsbench.models._prices import prices_known as prices_known
 from vlsbench.models._prices import text_tokens as text_tokens
@@ -59,8 +56,8 @@ from vlsbench.models._processor import images_only as images_only
 from vlsbench.models._processor import load_processor as load_processor
 from vlsbench.models._processor import no_folder as no_folder
 from vlsbench.models._recorded import RecordedReplies as RecordedReplies
+from vlsbench.models._retry import Backoff as Backoff
 from vlsbench.models._retry import Passing as Passing
-from vlsbench.models._retry import RetryPolicy as RetryPolicy
 from vlsbench.models._thoughts import Said as Said
 from vlsbench.models._thoughts import split_thoughts as split_thoughts
 from vlsbench.models._thoughts import unknown_mark as unknown_mark

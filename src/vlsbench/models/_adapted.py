@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 from vlsbench.models._chat import Finish, Reply, Request
 
@@ -61,23 +63,25 @@ class Adapted:
         """Return what is sent in a request's place."""
         if not self.changes:
             return request
-        params = request.params
-        if "temperature" in self.changes:
-            params = replace(params, temperature=None)
-        if "seed" in self.changes:
-            params = replace(params, seed=None)
+        dropped: dict[str, Any] = dict.fromkeys({"temperature", "seed"} & self.changes.keys())
+        params = replace(request.params, **dropped)
         if "system" in self.changes and request.system:
             text = f"{request.system}\n\n{request.text}"
             return replace(request, params=params, system="", text=text)
         return replace(request, params=params)
 
-    def learn(self, sent: Request, reply: Reply) -> bool:
-        """Take what a model said of a request; tell whether it is to be sent anew, changed.
+    async def ask(self, request: Request, once: Callable[[Request], Awaitable[Reply]]) -> Reply:
+        """Ask once, and again as long as something is found out that changes what is sent."""
+        while True:
+            known, sent = dict(self.changes), self.request(request)
+            reply = await once(sent)
+            # Another request may have found out meanwhile.
+            changed = reply.finish is Finish.REJECTED and known != self.changes
+            if not (self._learn(sent, reply) or changed):
+                return reply
 
-        Args:
-            sent: As it was sent, changes included.
-            reply: What came back.
-        """
+    def _learn(self, sent: Request, reply: Reply) -> bool:
+        """Take what a model said of a request; tell whether it is to be sent anew, changed."""
         if reply.finish is not Finish.REJECTED:
             self.learns = False
         if not self.learns or not _UNSUPPORTED.search(reply.detail):

@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from vlsbench.models._chat import MOST_TOKENS, Finish, Reply, Usage
 from vlsbench.models._dialects import FILTERS, spoken
 from vlsbench.models._thoughts import read_content
@@ -105,13 +103,6 @@ def words_of(error: Any) -> str:
     return storable(" ".join(str(error).split()))
 
 
-def _from_json(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except ValueError:  # not JSON, or lenient JSON: NaN, lone surrogates
-        return json.loads(body)
-
-
 def _usage(answer: Mapping[str, Any], text: str) -> Usage:
     usage = answer.get("usage")
     if not isinstance(usage, dict):
@@ -182,7 +173,7 @@ def parse_answer(body: bytes) -> Reply:
     """
     try:
         streamed = body.lstrip().startswith((b"data:", b"event:", b": "))
-        answer = _joined(body) if streamed else _from_json(body)
+        answer = _joined(body) if streamed else json.loads(body)
     except RecursionError:
         raise ValueError("answer is nested too deeply") from None
     except (AttributeError, TypeError):

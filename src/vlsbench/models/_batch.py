@@ -7,7 +7,6 @@ recorded about a job, so that nothing is paid twice, is the engine's part (`engi
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,7 +20,7 @@ from vlsbench.models._answers import DETAIL_CHARS, read_error, words_of
 from vlsbench.models._chat import FatalCall, Reply, Request
 from vlsbench.models._http import CONNECT_TIMEOUT_S, HttpChat, to_json
 from vlsbench.models._prices import Price
-from vlsbench.models._retry import Passing, retry_after, retrying
+from vlsbench.models._retry import Passing, retry_after
 from vlsbench.text import first_line, storable
 
 T = TypeVar("T")
@@ -53,11 +52,16 @@ def expected_price(price: Price | None, model: object) -> Price | None:
     return Price(price.input * BATCH_PRICE, price.output * BATCH_PRICE)
 
 
+class Unanswered(Exception):
+    """Whether a batch was created is not known: its answer was lost."""
+
+
 class BatchState(msgspec.Struct):
     """A batch as its server describes it."""
 
     id: str
     status: str
+    input_file_id: str | None = None
     output_file_id: str | None = None
     request_counts: dict[str, int | None] | None = None
     errors: dict[str, Any] | None = None
@@ -136,27 +140,32 @@ class BatchApi:
         return self._there(await self._retried(_File, "POST", "/files", upload=path)).id
 
     async def create(self, file: str, name: str) -> BatchState:
-        """Create a batch, once: where the answer is lost, the batch may exist all the same.
+        """Create a batch; asked again only where it was certainly not created.
 
         Args:
             file: Id of an uploaded file.
             name: Ours; `find` finds the batch by it.
+
+        Raises:
+            Unanswered: The batch may exist all the same.
         """
         asked = {"input_file_id": file, "endpoint": self._endpoint, "completion_window": WINDOW}
         body = to_json({**asked, "metadata": {OURS: name}})
         headers = {"Content-Type": "application/json"}
-        made: BatchState | None = await self._once(
-            BatchState, "POST", "/batches", data=body, headers=headers
-        )
+        made = await self._retried(BatchState, "POST", "/batches", data=body, headers=headers)
         return self._there(made)
 
-    async def find(self, name: str) -> BatchState | None:
-        """Look for a batch by our name for it, among all that the server lists; not failed ones."""
+    async def find(self, file: str, name: str) -> BatchState | None:
+        """Look for a batch by its file or our name, among all listed, whose order nobody promises.
+
+        One that failed for want of room is passed over: it was to be created again.
+        """
         params = {"limit": str(PAGE)}
         while True:
             page = self._there(await self._retried(_Page, "GET", "/batches", params=params))
             for state in page.data:
-                if (state.metadata or {}).get(OURS) == name and state.status != "failed":
+                ours = file == state.input_file_id or (state.metadata or {}).get(OURS) == name
+                if ours and not state.no_room:
                     return state
             if not (page.data and page.has_more):
                 return None
@@ -167,9 +176,12 @@ class BatchApi:
         told: BatchState | None = await self._once(BatchState, "GET", f"/batches/{remote}")
         return told
 
-    async def download(self, file: str, path: Path) -> bool:
-        """Download a file of answers, whole; False where the server does not have it any more."""
-        return bool(await self._retried(None, "GET", f"/files/{file}/content", into=path))
+    async def answers(self, remote: str, path: Path) -> bool:
+        """Download a batch's answers, whole; False where the server does not have them."""
+        told = await self.state(remote)
+        file = told and told.output_file_id
+        where = f"/files/{file}/content"
+        return bool(file and await self._retried(None, "GET", where, into=path))
 
     def _there(self, answer: T | None) -> T:
         if answer is None:
@@ -182,8 +194,7 @@ class BatchApi:
     async def _retried(
         self, kind: type[T] | None, method: str, where: str, **more: Any
     ) -> T | None:
-        again = retrying(self._server.patience, time.monotonic())
-        return await again(partial(self._once, kind, method, where, **more))
+        return await self._server.retried(partial(self._once, kind, method, where, **more))
 
     async def _once(
         self,
@@ -199,9 +210,10 @@ class BatchApi:
         import aiohttp
 
         server = self._server
+        lost = Unanswered if method == "POST" and not upload else Passing
         # A file of 200 MB takes its time; what counts is that something moves.
         patience = aiohttp.ClientTimeout(
-            connect=CONNECT_TIMEOUT_S, sock_read=server.patience.timeout_s
+            connect=CONNECT_TIMEOUT_S, sock_read=server.connection.timeout_s
         )
         try:
             with upload.open("rb") if upload else nullcontext() as content:
@@ -218,13 +230,17 @@ class BatchApi:
                         return True
                     body = await response.read()
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
-            raise Passing(f"connection: {first_line(error) or 'timeout'}") from None
+            unsent = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+            said = f"connection: {first_line(error) or 'timeout'}"
+            raise (Passing if isinstance(error, unsent) else lost)(said) from None
         if response.status == 404:
             return None
         if not 200 <= response.status < 300:
             after = retry_after(response.headers.get("Retry-After"))
             # Either raises, or says what the server would not take.
             spec = self._model.spec
+            if lost is Unanswered and response.status >= 500:  # of what a gateway has passed on
+                raise Unanswered
             reply = server.not_ok(spec, response.status, read_error(body), after)
             raise FatalCall(
                 f"{spec}: the server refuses a batch ({reply.detail}): go on without --batch"
@@ -232,4 +248,4 @@ class BatchApi:
         try:
             return msgspec.json.decode(body, type=kind)
         except ValueError as error:
-            raise Passing(f"malformed answer: {str(error)[:80]}") from None
+            raise lost(f"malformed answer: {str(error)[:80]}") from None

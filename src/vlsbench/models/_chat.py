@@ -7,8 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from functools import cached_property, lru_cache
-from json.encoder import encode_basestring
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 from vlsbench.config import option
@@ -76,11 +75,6 @@ class Params:
         del known["extra"]
         return {**known, "extra": self.more} if self.extra else known
 
-    @cached_property
-    def canonical(self) -> str:
-        """The parameters as a part of `Request.canonical`."""
-        return _canonical(self.as_json())
-
 
 @dataclass(frozen=True)
 class Schema:
@@ -94,11 +88,6 @@ class Schema:
         """Return the schema of an object with exactly these fields, each with its own schema."""
         required = {"required": list(fields), "additionalProperties": False}
         return cls(name, {"type": "object", "properties": fields, **required})
-
-    @cached_property
-    def canonical(self) -> str:
-        """The schema as a part of `Request.canonical`."""
-        return _canonical(self.schema)
 
 
 @dataclass(frozen=True)
@@ -118,11 +107,11 @@ class Request:
     """An assistant's turn after the text, for guards, which judge it; empty for a question."""
 
     def rendered(self) -> dict[str, Any]:
-        """Everything that could change the answer, images by their key; plain JSON."""
+        """Everything that could change the answer, images by their digest; plain JSON."""
         return {
             **({"said": self.said} if self.said else {}),
             "system": self.system,
-            "images": [image.key for image in self.images],
+            "images": [image.sha256 for image in self.images],
             "text": self.text,
             "params": self.params.as_json(),
             "schema": dict(self.schema.schema) if self.schema else None,
@@ -132,22 +121,8 @@ class Request:
 
     @cached_property
     def canonical(self) -> str:
-        """`rendered` as the JSON that is hashed: written once, asked for by all who need a key."""
-        # Assembled by hand, keys in sorted order: most requests of a run share parameters and
-        # schema, whose JSON is then written once.
-        images = ", ".join([f'"{image.sha256}"' for image in self.images])
-        record = f', "record": {encode_basestring(self.record)}' if self.record else ""
-        said = f', "said": {encode_basestring(self.said)}' if self.said else ""
-        return (
-            f'{{"images": [{images}], "params": {self.params.canonical}{record}{said}, '
-            f'"sample": {self.sample}, "schema": {self.schema.canonical if self.schema else "null"}'
-            f', "system": {encode_basestring(self.system)}'
-            f', "text": {encode_basestring(self.text)}}}'
-        )
-
-    @cached_property
-    def _keys(self) -> dict[str, str]:
-        return {}
+        """`rendered` as the JSON that is hashed."""
+        return _CANONICAL(self.rendered())
 
 
 def call_key(identity: Mapping[str, Any], request: Request) -> str:
@@ -156,36 +131,16 @@ def call_key(identity: Mapping[str, Any], request: Request) -> str:
     Returns:
         64 hex digits.
     """
-    model = _of_model(identity)
-    key = request._keys.get(model)
-    if key is None:
-        key = request._keys[model] = _key(model, request.canonical)
-    return key
+    return _key(identity, request.canonical)
 
 
 def call_key_of(identity: Mapping[str, Any], rendered: Mapping[str, Any]) -> str:
     """Hash a model's identity and a request as it stands in the ledger."""
-    return _key(_of_model(identity), _canonical(rendered))
+    return _key(identity, _CANONICAL(rendered))
 
 
-def _canonical(value: Mapping[str, Any]) -> str:
-    return _CANONICAL(dict(value))
-
-
-def _of_model(identity: Mapping[str, Any]) -> str:
-    # Cached for strings only: 1, 1.0 and True are equal keys but three different JSON texts.
-    if all(type(value) is str for value in identity.values()):
-        return _of_texts(tuple(identity.items()))
-    return _canonical(identity)
-
-
-@lru_cache(maxsize=64)
-def _of_texts(items: tuple[tuple[str, str], ...]) -> str:
-    return _canonical(dict(items))
-
-
-def _key(model: str, rendered: str) -> str:
-    text = f"[{model}, {rendered}]"
+def _key(identity: Mapping[str, Any], rendered: str) -> str:
+    text = f"[{_CANONICAL(dict(identity))}, {rendered}]"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -119,6 +119,9 @@ class HfChat:
         finally:
             self._preparing -= 1
             self._arrived.set()
+        if question.tokens >= (most := self._local.context):
+            detail = f"{self.spec} reads {most:,} tokens at most, and this has {question.tokens:,}"
+            return Reply("", Finish.REJECTED, detail=detail)
         params = request.params
         # Each sample of the same question is another draw, whatever else was asked before.
         seed = (params.seed or 0) * 1_000_003 + request.sample

@@ -154,7 +154,7 @@ class LocalModel:
 
     def limit(self, question: Prepared, params: Params) -> int:
         """Return how many tokens a reply can have: what was asked, or what the context leaves."""
-        return max(1, min(params.max_tokens, self._context - question.tokens))
+        return max(1, min(params.max_tokens, self.context - question.tokens))
 
     def generate(
         self,
@@ -202,12 +202,10 @@ class LocalModel:
         from transformers import StaticCache
 
         takes = inspect.signature(self.model.forward).parameters
-        # The name since transformers 5.23, and before.
-        name = next((name for name in ("cache", "past_key_values") if name in takes), None)
-        if name is None or not self.model._supports_default_dynamic_cache():
+        if "cache" not in takes or not self.model._supports_default_dynamic_cache():
             return {}
         cache: Any = StaticCache
-        return {name: cache(self.model.config, max_cache_len=tokens), "disable_compile": True}
+        return {"cache": cache(self.model.config, max_cache_len=tokens), "disable_compile": True}
 
     def _reply(self, question: Prepared, text: str, ended: Any) -> Reply:
         said, reasoning = split_thoughts(text, prompt=question.prompt)
@@ -283,7 +281,8 @@ class LocalModel:
         return many or [self._tokenizer.eos_token_id]
 
     @cached_property
-    def _context(self) -> int:
+    def context(self) -> int:
+        """How many tokens it reads and writes at most."""
         config = self.model.config.get_text_config()
         return int(getattr(config, "max_position_embeddings", None) or 1 << 20)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from vlsbench.pairs import ImageData, decode
@@ -109,8 +107,8 @@ class SharedImages:
 
     def __init__(self, processor: Any) -> None:
         """Take a model's processor."""
-        self._kept: OrderedDict[Hashable, Future[Any]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept: Callable[[Hashable], tuple[threading.Lock, list[Any]]]
+        self._kept = lru_cache(2 * KEPT_IMAGES)(lambda key: (threading.Lock(), []))
         self.processor = processor
         """Like the model's own, but for images that it has prepared before."""
         if hasattr(processor, "image_processor"):
@@ -123,19 +121,11 @@ class SharedImages:
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """Return what was made for a key before, or make it."""
-        with self._lock:
-            known = self._kept.get(key)
-            made: Future[Any] = known or Future()
-            self._kept[key] = made
-            self._kept.move_to_end(key)
-            while len(self._kept) > 2 * KEPT_IMAGES:
-                self._kept.popitem(last=False)
-        if known is None:
-            try:
-                made.set_result(make())
-            except BaseException as error:
-                made.set_exception(error)
-        return made.result()
+        lock, made = self._kept(key)
+        with lock:
+            if not made:
+                made.append(make())
+        return made[0]
 
 
 class _Remembering:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,18 +29,23 @@ from vlsbench.models._answers import (
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
 from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Limiter
-from vlsbench.models._pace import SharedPace, most_tokens
-from vlsbench.models._retry import Passing, RetryPolicy, retry_after, retrying
+from vlsbench.models._pace import SharedPace
+from vlsbench.models._prices import most_tokens
+from vlsbench.models._retry import Backoff, Passing, retry_after, until_answered
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
 
 if TYPE_CHECKING:
     import aiohttp
 
+T = TypeVar("T")
+
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 32 * 2**20
 """An answer larger than this is a fault of the server."""
 CONNECT_TIMEOUT_S = 20
+JOINED_BYTES = 64 * 1024
+"""Up to this size a copy of a request is cheaper than another system call."""
 
 
 class Server:
@@ -50,19 +55,26 @@ class Server:
         self,
         url: str,
         api_key: str | None,
-        connections: int,
-        patience: RetryPolicy,
-        rates: Sequence[float | None] = (None, None),
+        connection: Connection,
+        backoff: Backoff | None = None,
     ) -> None:
+        """Keep to settings.
+
+        Args:
+            url: The base URL.
+            api_key: Sent with every request; None sends none.
+            connection: Requests in flight, time-outs, retries, rates.
+            backoff: Pauses before a retry.
+        """
         base, mark, query = url.partition("?")
         self.url = f"{base.rstrip('/')}{mark}{query}"
-        self.limiter = Limiter(connections)
-        self.patience = patience
+        self.connection = connection
+        self.limiter = Limiter(connection.concurrency)
         self.answered = False
         self.date = ""
         """What it last said the time is (HTTP `Date`)."""
         self._api_key = api_key
-        self._rates = rates
+        self._backoff = backoff or Backoff()
         self._paces: dict[str, SharedPace] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -79,7 +91,7 @@ class Server:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 timeout=aiohttp.ClientTimeout(
-                    total=self.patience.timeout_s, connect=CONNECT_TIMEOUT_S
+                    total=self.connection.timeout_s, connect=CONNECT_TIMEOUT_S
                 ),
                 headers=headers,
                 # Not `trust_env`, which looks up the proxy, and a password in ~/.netrc, for every
@@ -121,7 +133,7 @@ class Server:
         attempts = uncounted = 0
         pace = self._paces.get(spec)
         if pace is None:
-            pace = self._paces[spec] = SharedPace(self._rates, self.url, self._api_key, spec)
+            pace = self._paces[spec] = SharedPace(self.connection, self.url, self._api_key, spec)
 
         async def once() -> Reply:
             nonlocal attempts, uncounted
@@ -137,23 +149,14 @@ class Server:
             extra = {**reply.extra, UNCOUNTED: uncounted} if uncounted else reply.extra
             return replace(reply, attempts=attempts, extra=extra)
 
-        first: list[Passing] = []
-
-        async def again() -> Reply:
-            if first:
-                raise first.pop()
-            return await once()
-
-        # The first attempt is made before tenacity, which costs a quarter of an instant answer.
-        started = time.monotonic()
         try:
-            return await once()
-        except Passing as error:
-            first.append(error)
-        try:
-            return await retrying(self.patience, started)(again)
+            return await self.retried(once)
         except Passing as error:
             raise CallFailed(str(error), attempts, uncounted) from None
+
+    async def retried(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again while it passes. Raises `Passing` where it does not."""
+        return await until_answered(ask, self.connection.retries, self._backoff)
 
     async def _once(
         self,
@@ -164,19 +167,20 @@ class Server:
     ) -> Reply:
         import aiohttp
 
-        from vlsbench.models._body import Body
-
         began = time.perf_counter()
+        size = sum(map(len, pieces))
+        headers = {"Content-Type": "application/json", "Content-Length": str(size)}
         try:
             async with self.session().post(
                 self.at(path),
-                data=Body(pieces),
+                data=b"".join(pieces) if size <= JOINED_BYTES else _in_turn(pieces),
+                headers=headers,
                 allow_redirects=False,
             ) as response:
                 answer = await response.content.read(MAX_ANSWER_BYTES)
                 while not response.content.at_eof() and len(answer) < MAX_ANSWER_BYTES:
                     answer += await response.content.read(MAX_ANSWER_BYTES - len(answer))
-                status, headers = response.status, response.headers
+                status, told = response.status, response.headers
         except TimeoutError:
             raise Passing("timeout", uncounted=True) from None
         except aiohttp.ClientConnectorError as error:
@@ -189,10 +193,10 @@ class Server:
             raise Passing(f"connection: {first_line(error)}", uncounted=True) from None
         except ValueError as error:
             raise FatalCall(f"{self.url} is no usable address: {first_line(error)}") from None
-        self.answered, self.date = True, headers.get("Date", "")
-        self._paces[spec].learn(headers)
+        self.answered, self.date = True, told.get("Date", "")
+        self._paces[spec].learn(told)
         latency = time.perf_counter() - began
-        after = retry_after(headers.get("Retry-After"))
+        after = retry_after(told.get("Retry-After"))
         if 200 <= status < 300:
             try:
                 reply = read(answer)
@@ -242,6 +246,12 @@ class Server:
             self._session = None
 
 
+async def _in_turn(pieces: Sequence[bytes]) -> AsyncIterator[bytes]:
+    """Give a body in pieces, so that an image's base64 is never copied into one."""
+    for piece in pieces:
+        yield piece
+
+
 def _proxy_of(url: str) -> str | None:
     """Return the proxy that the environment names for a URL (`HTTPS_PROXY`, `NO_PROXY`, …)."""
     from urllib.request import getproxies, proxy_bypass  # slow to import; aiohttp needs it too
@@ -267,46 +277,29 @@ class HttpChat:
     path = "/chat/completions"
     read = staticmethod(parse_answer)
 
-    def __init__(
-        self,
-        spec: str,
-        name: str,
-        server: Server,
-        *,
-        file_images: bool = False,
-        learns: bool = True,
-        batching: Connection | None = None,
-    ) -> None:
+    def __init__(self, spec: str, name: str, server: Server) -> None:
         """Name a model.
 
         Args:
             spec: As the user gave it.
             name: The model's name on the server.
-            server: Shared by all models on it.
-            file_images: Send images as `file://` URLs; the server must read the same disk
-                (vLLM: `--allowed-local-media-path`).
-            learns: See `Adapted`.
-            batching: How its calls are put into batches; None sends each by itself.
+            server: Shared by all models on it; its settings say whether calls go in batches, and
+                whether it is learnt what a model does not take.
         """
         self.spec = spec
         self.endpoint = server.url
         self.name = name
-        self.batching = batching
+        self.batching = server.connection if server.connection.batch else None
+        """How its calls are put into batches; None sends each by itself."""
         self.server = server
-        self._file_images = file_images
         self._official = urlsplit(server.url).hostname == urlsplit(OPENAI_URL).hostname
-        self.adapted = Adapted(LIMITS[self._official], learns=learns)
+        self.adapted = Adapted(LIMITS[self._official], learns=not server.connection.no_probe)
 
     @property
     def identity(self) -> Mapping[str, Any]:
         """Server and model name, and what is not sent as it was meant."""
         told = {"kind": "openai-chat", "url": self.endpoint, "name": self.name}
         return {**told, **self.adapted.identity} if self.adapted.changes else told
-
-    @property
-    def told_date(self) -> str:
-        """What the server last said the time is (HTTP `Date`); empty where it did not."""
-        return self.server.date
 
     async def close(self) -> None:
         """Close the server's connections."""
@@ -319,22 +312,15 @@ class HttpChat:
 
     def pieces(self, request: Request) -> list[bytes]:
         """Return the JSON of a request, as it is sent, in pieces. Raises `ImageError`."""
-        images: list[tuple[bytes, bytes]] = []
-        content: list[dict[str, Any]] = []
-        marker = "spliced-image"
-        for image in request.images:
-            image = image.portable
-            if self._file_images and image.path:
-                url = image.path.resolve().as_uri()
-            else:
-                images.append((f'"url":"data:{image.mime};base64,'.encode(), image.base64))
-                url = marker
-            content.append({"type": "image_url", "image_url": {"url": url}})
+        images = [image.portable for image in request.images]
+        content: list[dict[str, Any]]
+        content = [{"type": "image_url", "image_url": {"url": "spliced-image"}} for _ in images]
         # No text can hold this mark: in JSON its quotation marks would be escaped.
-        texts = to_json(self.body(request, content)).split(f'"url":"{marker}"'.encode())
+        texts = to_json(self.body(request, content)).split(b'"url":"spliced-image"')
         pieces = [texts[0]]
-        for (prefix, data), text_after in zip(images, texts[1:], strict=True):
-            pieces += (prefix, data, b'"' + text_after)
+        for image, text_after in zip(images, texts[1:], strict=True):
+            prefix = f'"url":"data:{image.mime};base64,'.encode()
+            pieces += (prefix, image.base64, b'"' + text_after)
         return pieces
 
     def body(self, request: Request, content: list[dict[str, Any]]) -> dict[str, Any]:
@@ -362,15 +348,12 @@ class HttpChat:
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
-        while True:
-            known, sent = dict(self.adapted.changes), self.adapted.request(request)
-            try:
-                pieces = self.pieces(sent)
-            except ImageError as error:
-                return Reply("", Finish.REJECTED, detail=str(error))
-            tokens = most_tokens(sent)
-            reply = await self.server.ask(self.spec, self.path, pieces, self.read, tokens)
-            # Another request may have found out meanwhile.
-            changed = reply.finish is Finish.REJECTED and known != self.adapted.changes
-            if not (self.adapted.learn(sent, reply) or changed):
-                return reply
+        return await self.adapted.ask(request, self._once)
+
+    async def _once(self, request: Request) -> Reply:
+        try:
+            pieces = self.pieces(request)
+        except ImageError as error:
+            return Reply("", Finish.REJECTED, detail=str(error))
+        tokens = sum(most_tokens(request))
+        return await self.server.ask(self.spec, self.path, pieces, self.read, tokens)

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ import pybase64
 
 from vlsbench import registry
 from vlsbench.errors import MissingExtra
-from vlsbench.models._chat import FatalCall, Finish, Model, Params, Reply, Request, Usage
+from vlsbench.models._chat import FatalCall, Finish, Model, Reply, Request, Usage
 from vlsbench.models._http import HttpChat
 from vlsbench.models._open import Connections
 from vlsbench.pairs import ImageData, ImageError, encode
@@ -34,37 +34,19 @@ ONE_IMAGE = Usage(input_tokens=0, output_tokens=1)
 """An image counts as one output token, so that a price for each image is a price like others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """What is to be drawn."""
-
-    prompt: str
-    seed: int
-    """Equal ones give equal images where the server heeds seeds at all."""
-    size: str
-    """`WIDTHxHEIGHT` in pixels."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """An image, or why there is none, in the form that the ledger keeps."""
-
-    reply: Reply
-    """With `finish` other than `stop` where the backend filtered or rejected the prompt."""
-    image: ImageData | None = field(default=None, repr=False)
-
-    def kept(self) -> Reply:
-        """Return the reply with the image's digest in place of the image."""
-        assert self.image is not None
-        extra = {**self.reply.extra, "image": self.image.sha256, "mime": self.image.mime}
-        return replace(self.reply, extra=extra)
-
-
 class ImageModel(Model, Protocol):
     """A model that draws."""
 
-    async def draw(self, drawing: Drawing) -> Drawn:
+    async def draw(self, request: Request) -> Reply:
         """Draw one image, retrying what passes.
+
+        Args:
+            request: The prompt as text, the size in pixels (`WIDTHxHEIGHT`) as system prompt, and
+                a seed: equal ones give equal images where the server heeds seeds at all.
+
+        Returns:
+            A reply with the image, an `ImageData`, in `extra["image"]`; without one, and with
+            `finish` other than `stop`, where the backend filtered or rejected the prompt.
 
         Raises:
             CallFailed: The server gave no answer after all retries.
@@ -73,7 +55,7 @@ class ImageModel(Model, Protocol):
 
 
 def parse_generation(body: bytes) -> Reply:
-    """Read an answer of `/v1/images/generations`; its base64 stands in `extra["b64_json"]`.
+    """Read an answer of `/v1/images/generations`.
 
     Raises:
         ValueError: It holds no image in base64 (a cut answer, an HTML page, an address).
@@ -86,12 +68,15 @@ def parse_generation(body: bytes) -> Reply:
         raise ValueError("answer has no data[0].b64_json") from None
     if not isinstance(encoded, str):
         raise ValueError("b64_json is no text")
+    reply = Reply("", usage=ONE_IMAGE, served_by=storable(answer.get("model")))
+    try:
+        data = pybase64.b64decode(encoded, validate=True)
+        image = ImageData.of(data, "of the image model")
+    except (binascii.Error, ValueError, ImageError) as error:
+        return replace(reply, finish=Finish.REJECTED, detail=f"no image: {error}")
     revised = storable(row.get("revised_prompt"))
-    return Reply(
-        text="",
-        usage=ONE_IMAGE,
-        served_by=storable(answer.get("model")),
-        extra={"b64_json": encoded, **({"revised_prompt": revised} if revised else {})},
+    return replace(
+        reply, extra={"image": image, **({"revised_prompt": revised} if revised else {})}
     )
 
 
@@ -107,7 +92,7 @@ class HttpImages(HttpChat):
         return {**super().identity, "kind": "openai-images"}
 
     def body(self, request: Request, content: list[dict[str, Any]]) -> dict[str, Any]:
-        """Write a request; the size stands in the system prompt's place."""
+        """Write a request."""
         body: dict[str, Any] = {
             "model": self.name,
             "prompt": request.text,
@@ -120,24 +105,9 @@ class HttpImages(HttpChat):
             body["seed"] = request.params.seed
         return body
 
-    async def draw(self, drawing: Drawing) -> Drawn:
+    async def draw(self, request: Request) -> Reply:
         """Draw; see `ImageModel.draw`."""
-        request = Request(
-            drawing.prompt,
-            system=drawing.size,
-            params=Params(max_tokens=1, temperature=None, seed=drawing.seed),
-        )
-        reply = await self.ask(request)
-        if reply.finish is not Finish.STOP:
-            return Drawn(reply)
-        extra = dict(reply.extra)
-        encoded = extra.pop("b64_json")
-        reply = replace(reply, extra=extra)
-        try:
-            data = pybase64.b64decode(encoded, validate=True)
-            return Drawn(reply, ImageData.of(data, "of the image model"))
-        except (binascii.Error, ValueError, ImageError) as error:
-            return Drawn(replace(reply, finish=Finish.REJECTED, detail=f"no image: {error}"))
+        return await self.ask(request)
 
 
 class DiffusersImages:
@@ -201,19 +171,19 @@ class DiffusersImages:
             self._pipeline = pipeline.to("cuda" if gpu else "cpu")
         return self._pipeline
 
-    def _draw(self, drawing: Drawing) -> Drawn:
+    def _draw(self, request: Request) -> Reply:
         import torch
 
         began = time.perf_counter()
-        width, height = map(int, drawing.size.split("x"))
+        width, height = map(int, request.system.split("x"))
         pipeline = self._load()
         try:
             made = pipeline(
-                prompt=drawing.prompt,
+                prompt=request.text,
                 width=width,
                 height=height,
                 num_inference_steps=STEPS,
-                generator=torch.Generator("cpu").manual_seed(drawing.seed),
+                generator=torch.Generator("cpu").manual_seed(request.params.seed or 0),
             )
         except (RuntimeError, ValueError) as error:  # of memory, or of a size it cannot draw
             raise FatalCall(f"{self.spec} cannot draw: {first_line(error)}") from None
@@ -224,12 +194,12 @@ class DiffusersImages:
             served_by=self.spec,
         )
         if any(getattr(made, "nsfw_content_detected", None) or ()):
-            return Drawn(replace(reply, finish=Finish.FILTERED, detail="safety checker"))
-        return Drawn(reply, encode(made.images[0], "of the image model"))
+            return replace(reply, finish=Finish.FILTERED, detail="safety checker")
+        return replace(reply, extra={"image": encode(made.images[0], "of the image model")})
 
-    async def draw(self, drawing: Drawing) -> Drawn:
+    async def draw(self, request: Request) -> Reply:
         """Draw; see `ImageModel.draw`."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._draw, drawing)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._draw, request)
 
     async def close(self) -> None:
         """Let go of the pipeline."""

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,9 +23,8 @@ from vlsbench.models._answers import read_finish
 from vlsbench.models._batch import BATCH_QUIET, BATCHED
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
 from vlsbench.models._dialects import refusal
-from vlsbench.models._limits import Limiter
-from vlsbench.models._pace import SharedPace, most_tokens
-from vlsbench.models._retry import RetryPolicy
+from vlsbench.models._pace import SharedPace
+from vlsbench.models._prices import most_tokens
 from vlsbench.models._thoughts import split_thoughts
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line, one_line, storable
@@ -42,25 +41,12 @@ MOST_IN_BATCH = 10_000
 class InspectChat:
     """A model of an Inspect provider; implements `ChatModel`."""
 
-    def __init__(
-        self,
-        spec: str,
-        connections: int,
-        patience: RetryPolicy,
-        *,
-        learns: bool = True,
-        batching: Connection | None = None,
-        rates: Sequence[float | None] = (None, None),
-    ) -> None:
+    def __init__(self, spec: str, connection: Connection) -> None:
         """Open the provider.
 
         Args:
             spec: `inspect/PROVIDER/NAME`.
-            connections: Requests in flight at most.
-            patience: Time-out of one request and retries after it.
-            learns: See `Adapted`.
-            batching: How calls are put into batches, where the provider has them (`BATCHES`).
-            rates: Requests and tokens a minute, at most.
+            connection: How it is asked; in batches, where the provider has them (`BATCHES`).
 
         Raises:
             MissingExtra: inspect_ai is not installed.
@@ -77,21 +63,20 @@ class InspectChat:
         variable = f"{service.upper().replace('-', '_')}_BASE_URL"
         url = os.environ.get(variable)
         self._server = {"url": read_address(url, variable, f"{service}'s key")} if url else {}
-        known = self._name.partition("/")[0] in BATCHES
-        self.batching = batching if known else None
-        self.connections = self.batching.batch_requests if self.batching else connections
-        self._limiter = Limiter(self.connections)
-        self._pace = SharedPace(rates, spec)
-        self.adapted = Adapted(learns=learns)
+        has_batches = self._name.partition("/")[0] in BATCHES
+        self.batching = connection if connection.batch and has_batches else None
+        self.connections = connection.batch_requests if self.batching else connection.concurrency
+        self._pace = SharedPace(connection, spec)
+        self.adapted = Adapted(learns=not connection.no_probe)
         try:
             self._model = get_model(
                 self._name,
                 memoize=False,  # a name may mean another server by now
                 config=GenerateConfig(
                     max_connections=self.connections,
-                    batch=None if self.batching is None else _batches(self.batching, BatchConfig),
-                    attempt_timeout=None if self.batching else int(patience.timeout_s),
-                    max_retries=patience.retries,
+                    batch=_batches(connection, BatchConfig) if self.batching else None,
+                    attempt_timeout=None if self.batching else int(connection.timeout_s),
+                    max_retries=connection.retries,
                 ),
             )
         except Exception as error:  # each provider raises its own kinds
@@ -110,11 +95,7 @@ class InspectChat:
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request; see `ChatModel.ask`."""
-        while True:
-            sent = self.adapted.request(request)
-            reply = await self._once(sent)
-            if not self.adapted.learn(sent, reply):
-                return reply
+        return await self.adapted.ask(request, self._once)
 
     async def _once(self, request: Request) -> Reply:
         from inspect_ai.model import (
@@ -155,14 +136,13 @@ class InspectChat:
             # A first question is answered at once: what it tells decides how others are asked.
             batch=False if self.adapted.learns else None,
         )
-        tokens, batched = most_tokens(request), self.batching and not self.adapted.learns
+        tokens, batched = sum(most_tokens(request)), self.batching and not self.adapted.learns
         try:
-            async with self._limiter:
-                if not batched:
-                    await self._pace.take(tokens)
-                began = time.perf_counter()
-                output = await self._model.generate([*system, user, *turn], config=config)
-                latency = time.perf_counter() - began
+            if not batched:
+                await self._pace.take(tokens)
+            began = time.perf_counter()
+            output = await self._model.generate([*system, user, *turn], config=config)
+            latency = time.perf_counter() - began
         except Exception as error:  # each provider raises its own kinds
             return read_inspect_error(self.spec, error)
         reply = read_inspect_output(output, latency)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from vlsbench.models._hf_load import PREFIX as HF_PREFIX
 from vlsbench.models._hf_load import Loading
 from vlsbench.models._http import OPENAI_URL, HttpChat, Server
 from vlsbench.models._inspect import PREFIX, InspectChat
-from vlsbench.models._retry import RetryPolicy
+from vlsbench.models._retry import Backoff
 from vlsbench.models._vllm import PREFIX as VLLM_PREFIX
 from vlsbench.models._vllm import VllmServer
 from vlsbench.registry import Kind
@@ -72,35 +73,14 @@ class Connections:
 
     def __init__(
         self,
-        most: int = 32,
-        patience: RetryPolicy | None = None,
-        *,
-        file_images: bool = False,
         connection: Connection | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
-        """Set what holds for every model.
-
-        Args:
-            most: Requests in flight at one server.
-            patience: Time-outs and retries.
-            file_images: Send images as `file://` URLs.
-            connection: Says the rates, how calls are put into batches, and whether models may be
-                asked otherwise where they refuse how (`Adapted`).
-        """
-        self._connection = connection or Connection()
-        self._most = most
-        self._patience = patience or RetryPolicy()
-        self._file_images = file_images
-        self._servers: dict[tuple[str, str | None], Server] = {}
-        self._started: dict[str, VllmServer] = {}
-        self._loaded: dict[tuple[str, Loading], HfChat] = {}
-
-    @classmethod
-    def of(cls, connection: Connection, *, file_images: bool = False) -> Connections:
-        """Open models as settings say."""
-        patience = RetryPolicy(timeout_s=connection.timeout_s, retries=connection.retries)
-        most = connection.concurrency
-        return cls(most, patience, file_images=file_images, connection=connection)
+        """Set how servers are asked, and the pauses before one is asked again."""
+        self._connection = connection = connection or Connection()
+        self._server = cache(partial(Server, connection=connection, backoff=backoff))
+        self._started = cache(partial(VllmServer, connection=connection))
+        self._loaded = cache(HfChat)  # target and judge may be one
 
     def open(
         self,
@@ -123,32 +103,15 @@ class Connections:
             return registry.conforming(spec, ChatModel, "model")
         if spec.rstrip("/") in ("openai", PREFIX[:-1], HF_PREFIX[:-1], VLLM_PREFIX[:-1]):
             raise VlsbenchError(f"model {spec} has no name: give {FORMS}")
-        asked = self._connection
-        rates, learns = (asked.rpm, asked.tpm), not asked.no_probe
-        batching = asked if asked.batch else None
         if spec.startswith(PREFIX):
-            return InspectChat(
-                spec, self._most, self._patience, learns=learns, batching=batching, rates=rates
-            )
+            return InspectChat(spec, self._connection)
         if http := parse_http_spec(spec):
-            key = (http.url, http.api_key)
-            server = self._servers.get(key)
-            if server is None:
-                server = self._servers[key] = Server(*key, self._most, self._patience, rates)
-            images = self._file_images
-            return chat(
-                spec, http.name, server, file_images=images, learns=learns, batching=batching
-            )
+            return chat(spec, http.name, self._server(http.url, http.api_key))
         if spec.startswith(VLLM_PREFIX):
-            if spec not in self._started:
-                self._started[spec] = VllmServer(spec, self._most, self._patience, rates)
-            started, images = self._started[spec], self._file_images
-            return chat(spec, started.name, started, file_images=images, learns=learns)
+            started = self._started(spec)
+            return chat(spec, started.name, started)
         if spec.startswith(HF_PREFIX):
-            loading = Loading.of(extra or {})
-            if (spec, loading) not in self._loaded:  # target and judge may be one
-                self._loaded[spec, loading] = HfChat(spec, loading)
-            return self._loaded[spec, loading]
+            return self._loaded(spec, Loading.of(extra or {}))
         if plugin := registry.find(Kind.MODEL, spec.partition("/")[0]):
             model: ChatModel = plugin.open(spec)
             return registry.conforming(model, ChatModel, "model")

@@ -7,13 +7,13 @@ import contextlib
 import hashlib
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vlsbench.config import Connection
 from vlsbench.files import cache_folder
-from vlsbench.models._chat import Request, Usage
-from vlsbench.models._prices import image_tokens, text_tokens
+from vlsbench.models._chat import Usage
 
 FILE = "rates.sqlite"
 """In the user's cache: when each bucket will be full again. Holds no key and no text."""
@@ -23,7 +23,6 @@ GIVEN_BURST_S = 1.0
 whole minute's requests go at once, and so do we where they tell."""
 MOST_AHEAD_S = 600.0
 """A bucket that is to be full later than this was left by a wrong clock."""
-IMAGE_TOKENS = image_tokens(2048, 2048)
 KINDS = ("requests", "tokens")
 
 TABLE = "CREATE TABLE IF NOT EXISTS full (name TEXT PRIMARY KEY, at REAL NOT NULL)"
@@ -34,12 +33,6 @@ PUT_OFF = """INSERT INTO full VALUES (:name, :least + :by) ON CONFLICT DO
 UPDATE SET at = max(at, :least) + :by"""
 
 
-def most_tokens(request: Request) -> int:
-    """Estimate the most tokens that a request takes, its reply included."""
-    asked = text_tokens(len(request.text) + len(request.system))
-    return asked + IMAGE_TOKENS * len(request.images) + request.params.most_tokens
-
-
 class SharedPace:
     """The pace of one model: waits before a request that would exceed it.
 
@@ -47,12 +40,12 @@ class SharedPace:
     moment a bucket, and one atomic statement takes from it.
     """
 
-    def __init__(self, given: Sequence[float | None], *name: str | None) -> None:
-        """Take the limits of `KINDS` a minute, and what tells the model: address, key, spec.
+    def __init__(self, connection: Connection, *name: str | None) -> None:
+        """Take the settings, and what tells the model: address, key, spec.
 
-        A limit of None is what the server tells, or none.
+        A limit that is not set is what the server tells, or none.
         """
-        told = zip(KINDS, given, strict=True)
+        told = zip(KINDS, (connection.rpm, connection.tpm), strict=True)
         self._given = {kind: (most, GIVEN_BURST_S) for kind, most in told if most}
         self._limits = dict(self._given)
         self._name = hashlib.sha256(repr(name).encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from vlsbench import registry
 from vlsbench.errors import VlsbenchError
-from vlsbench.models._chat import Usage
+from vlsbench.models._chat import Request, Usage
 from vlsbench.registry import Kind
 
 CHARS_PER_TOKEN = 4
@@ -111,3 +111,9 @@ def image_tokens(width: int, height: int) -> int:
 def text_tokens(chars: float) -> int:
     """Estimate tokens from characters."""
     return int(chars / CHARS_PER_TOKEN) + 1
+
+
+def most_tokens(request: Request) -> tuple[int, int]:
+    """Estimate the most tokens of a request, and those of its reply."""
+    asked = text_tokens(2 * len(request.text + request.system))
+    return asked + image_tokens(2048, 2048) * len(request.images), request.params.most_tokens

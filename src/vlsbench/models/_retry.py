@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import tenacity
+
+T = TypeVar("T")
 
 MAX_RETRY_AFTER_S = 300.0
 NO_RETRY_AFTER_S = 86_400.0
@@ -16,18 +19,14 @@ NO_RETRY_AFTER_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How long a question is asked again."""
+class Backoff:
+    """Pauses before a question is asked again."""
 
-    timeout_s: float = 300.0
-    """For one request, connection to last byte."""
-    retries: int = 6
-    """After faults: resets, time-outs, 5xx, answers that are no JSON."""
+    first_s: float = 0.5
+    """Doubled each time; as much jitter is added."""
+    most_s: float = 30.0
     overload_s: float = 900.0
-    """After the first 429 or 503, which say nothing against the question."""
-    backoff_s: float = 0.5
-    """First pause, doubled each time, with as much jitter."""
-    max_backoff_s: float = 30.0
+    """How long a question is asked again after 429 or 503, which say nothing against it."""
 
 
 class Passing(Exception):
@@ -48,35 +47,49 @@ class Passing(Exception):
         """Whether the provider may charge for it."""
 
 
-def retrying(patience: RetryPolicy, started: float) -> tenacity.AsyncRetrying:
-    """Return what asks again: faults are bounded by number, overload by time since `started`."""
+async def until_answered(ask: Callable[[], Awaitable[T]], retries: int, backoff: Backoff) -> T:
+    """Ask until there is an answer: faults are bounded by number, overload by time.
+
+    Raises:
+        Passing: The last fault.
+    """
+    started, faults = time.monotonic(), 0
+    # The first attempt is made before tenacity, which costs a quarter of an instant answer.
+    try:
+        return await ask()
+    except Passing as error:
+        first = [error]
     import tenacity
 
-    faults = 0
+    async def again() -> T:
+        if first:
+            raise first.pop()
+        return await ask()
 
-    def failure(state: tenacity.RetryCallState) -> BaseException | None:
-        return state.outcome.exception() if state.outcome else None
+    def failure(state: tenacity.RetryCallState) -> Passing | None:
+        error = state.outcome.exception() if state.outcome else None
+        return error if isinstance(error, Passing) else None
 
     def stop(state: tenacity.RetryCallState) -> bool:
         nonlocal faults
-        error = failure(state)
-        overload = isinstance(error, Passing) and error.overload
+        overload = (error := failure(state)) is not None and error.overload
         faults += not overload
-        late = overload and time.monotonic() - started > patience.overload_s
-        return late or faults > patience.retries
+        late = overload and time.monotonic() - started > backoff.overload_s
+        return late or faults > retries
 
-    backoff = tenacity.wait_exponential(
-        multiplier=patience.backoff_s, max=patience.max_backoff_s
-    ) + tenacity.wait_random(0, patience.backoff_s)
+    pause = tenacity.wait_exponential(
+        multiplier=backoff.first_s, max=backoff.most_s
+    ) + tenacity.wait_random(0, backoff.first_s)
 
     def wait(state: tenacity.RetryCallState) -> float:
         error = failure(state)
-        after = error.after_s if isinstance(error, Passing) else None
-        return backoff(state) if after is None else after + backoff(state) / 10
+        after = error.after_s if error else None
+        return pause(state) if after is None else after + pause(state) / 10
 
-    return tenacity.AsyncRetrying(
+    retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(Passing), stop=stop, wait=wait, reraise=True
     )
+    return await retrying(again)
 
 
 def retry_after(value: str | None) -> float | None:

@@ -15,15 +15,16 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from vlsbench.config import Connection
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import cache_folder
 from vlsbench.models._address import read_key
 from vlsbench.models._chat import FatalCall, Reply
 from vlsbench.models._hf_load import digest_of
 from vlsbench.models._http import Server
-from vlsbench.models._retry import RetryPolicy
 from vlsbench.text import file_name
 
 PREFIX = "vllm/"
@@ -43,13 +44,7 @@ GUARD = 'exec 3<&0; "$@" & child=$!; (read -r _ <&3; kill $child) & wait $child'
 class VllmServer(Server):
     """A server of this machine that runs while it is asked."""
 
-    def __init__(
-        self,
-        spec: str,
-        connections: int,
-        patience: RetryPolicy,
-        rates: Sequence[float | None] = (None, None),
-    ) -> None:
+    def __init__(self, spec: str, connection: Connection) -> None:
         """Read the spec; nothing is started before the first question.
 
         Raises:
@@ -68,7 +63,7 @@ class VllmServer(Server):
         if Path(self.name).is_dir():
             told.append(digest_of(Path(self.name)))
         address = " ".join([PREFIX + self.name, *told])
-        super().__init__(address, read_key("VLLM_API_KEY"), connections, patience, rates)
+        super().__init__(address, read_key("VLLM_API_KEY"), replace(connection, batch=False))
         self.say: Callable[[str], None] = lambda text: None
         """Shows a person how far the start is."""
         # Of this process: two runs may serve one model at a time.

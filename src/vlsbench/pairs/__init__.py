@@ -27,7 +27,6 @@ from vlsbench.pairs._load import Bench as Bench
 from vlsbench.pairs._load import DatasetSettings as DatasetSettings
 from vlsbench.pairs._load import find_source as find_source
 from vlsbench.pairs._load import load as load
-from vlsbench.pairs._load import load_configured as load_configured
 from vlsbench.pairs._load import read_drop as read_drop
 from vlsbench.pairs._load import without as without
 from vlsbench.pairs._pair import FileImage as FileImage
@@ -38,11 +37,11 @@ from vlsbench.pairs._pair import Image as Image
 from vlsbench.pairs._pair import MadeImage as MadeImage
 from vlsbench.pairs._pair import Pair as Pair
 from vlsbench.pairs._pair import RowError as RowError
+from vlsbench.pairs._pair import StoredImage as StoredImage
 from vlsbench.pairs._pair import file_image as file_image
 from vlsbench.pairs._pair import inside as inside
 from vlsbench.pairs._parquet import Embedded as Embedded
 from vlsbench.pairs._parquet import Labelled as Labelled
-from vlsbench.pairs._parquet import ParquetImage as ParquetImage
 from vlsbench.pairs._parquet import read_parquet as read_parquet
 from vlsbench.pairs._readers import READERS as READERS
 from vlsbench.pairs._readers import form_of as form_of

@@ -29,8 +29,6 @@ JPEG_QUALITY = 95
 """Of a JPEG that is drawn anew; beyond, files grow and nothing is seen (libjpeg's advice)."""
 QUALITIES = (92, 85, 75, 65, 50, 35)
 """JPEG qualities tried in turn until the bytes fit."""
-REDRAWN = "redrawn-1"
-"""Stands beside the digest of an image that is not sent as it is; changes with how it is drawn."""
 
 _SWAPPED = (5, 6, 7, 8)
 """EXIF orientations that swap the sides (EXIF 2.3, section 4.6.4)."""
@@ -56,7 +54,7 @@ class ImageData:
     data: bytes = field(repr=False)
     mime: str
     path: Path | None = None
-    """Where the same bytes lie as a file, if they do (for `--image-transport file`)."""
+    """Where the same bytes lie as a file, if they do: `release` may then free them."""
     ref: str = field(default="", compare=False)
     """Name of the image in errors."""
 
@@ -70,11 +68,6 @@ class ImageData:
         """The bytes in standard base64, ASCII."""
         encoded: bytes = pybase64.b64encode(self.data)
         return encoded
-
-    @cached_property
-    def key(self) -> str:
-        """What identifies the image in call keys: its digest, and how it was drawn anew."""
-        return f"{self.sha256} {REDRAWN}" if self._needs_redrawing else self.sha256
 
     @property
     def portable(self) -> ImageData:

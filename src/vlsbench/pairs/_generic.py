@@ -29,7 +29,7 @@ from vlsbench.pairs._parquet import Embedded
 from vlsbench.pairs._readers import PACKED, READERS, form_of, read_json_rows
 from vlsbench.pairs._rows import Fields, pairs_from
 from vlsbench.pairs._source import Columns, PairSet
-from vlsbench.pairs._written import BASE64, WrittenImage, asked_in, query_of
+from vlsbench.pairs._written import BASE64, asked_in, query_of, written_image
 
 CONVERSATIONS = ("conversations", "messages")
 """Columns that hold a conversation, of which the first question is asked."""
@@ -296,7 +296,7 @@ def _image(folder: Path, root: Path, path: object) -> Image:
     if not isinstance(path, str) or not path.strip():
         raise RowError("the image cell is empty or no path (a row without an image has none)")
     if path.startswith(BASE64):
-        return WrittenImage.of(path)
+        return written_image(path)
     image = file_image(folder, path)
     if root == folder or os.path.exists(image.place):
         return image

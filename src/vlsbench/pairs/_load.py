@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench import registry
-from vlsbench.config import Data, option, settings
+from vlsbench.config import option, settings
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._fetch import PIN, home_folder
 from vlsbench.pairs._folder import FORMS
@@ -75,7 +75,7 @@ def load(
     *,
     data: str | os.PathLike[str] | None = None,
     skip_bad: bool = False,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | str | None = None,
     leave_out: str | os.PathLike[str] | None = None,
     transforms: Sequence[str] = (),
     controls: Sequence[Bench] = (),
@@ -89,7 +89,8 @@ def load(
         data: Folder with the benchmark's official layout; by default what `vlsbench bench fetch`
             brought.
         skip_bad: Leave unusable rows out (they are listed in `PairSet.bad`) rather than raise.
-        columns: For a custom dataset: field of a pair → column (`{"query": "prompt"}`).
+        columns: For a custom dataset: field of a pair → column (`{"query": "prompt"}`, or
+            `query=prompt,…`).
         leave_out: List of pairs of the benchmark to leave out, as `vlsbench audit BENCH
             --drop-leaking P` writes it; controls stay.
         transforms: Names of registered transforms that every pair passes through, in order;
@@ -101,25 +102,28 @@ def load(
         BadRows: Some rows are unusable; lists every one.
         VlsbenchError: No such benchmark, its files are not there, or the list is of another one.
     """
+    columns = parse_columns(columns) if isinstance(columns, str) else columns
     if isinstance(bench, PairSet):
-        pairs = bench
+        opened = bench
     elif isinstance(bench, str | os.PathLike):
-        pairs = _open(os.fspath(bench), data, skip_bad, columns)
+        opened = _open(os.fspath(bench), data, skip_bad, columns)
     else:
-        pairs = PairSet.of(bench)
-    options = [*pairs.options, *_column_options(columns)]
+        opened = PairSet.of(bench)
+    pairs = opened
     for name in transforms:
         pairs = _transformed(pairs, name)
-        options += ["--transform", name]
-    used = [(Kind.SOURCE, _split(pairs.asked)[0]), *((Kind.TRANSFORM, one) for one in transforms)]
-    pairs.options = (*options, *registry.options_for(*used))
     if leave_out is not None:
         pairs = without(pairs, read_drop(leave_out, pairs.name))
-        pairs.options = (*pairs.options, "--leave-out", os.fspath(leave_out))
-    if controls:
-        pairs = _controlled(
-            pairs, [load(one, skip_bad=skip_bad, transforms=transforms) for one in controls]
-        )
+    sets = [load(one, skip_bad=skip_bad, transforms=transforms) for one in controls]
+    if sets:
+        pairs = _controlled(pairs, sets)
+    used = [(Kind.SOURCE, _split(pairs.asked)[0]), *((Kind.TRANSFORM, one) for one in transforms)]
+    options = [*opened.options, *_column_options(columns)]
+    options += [part for name in transforms for part in ("--transform", name)]
+    options += registry.options_for(*used)
+    options += ["--leave-out", os.fspath(leave_out)] if leave_out is not None else []
+    options += ["--controls", ",".join(one.asked for one in sets)] if sets else []
+    pairs.options = tuple(options)
     if not isinstance(bench, PairSet):
         names = [_absolute(one) for one in (bench, *controls)]
         given: dict[str, Any] = {"columns": dict(columns or {}), "controls": names[1:]}
@@ -138,9 +142,10 @@ def _absolute(bench: Bench) -> str | None:
     return os.fspath(bench) if own is None else os.path.abspath(own)
 
 
-def _column_options(columns: Mapping[str, str] | None) -> list[str]:
-    given = ",".join(f"{field}={column}" for field, column in (columns or {}).items())
-    return ["--columns", given] if given else []
+def _column_options(columns: Mapping[str, str] | str | None) -> list[str]:
+    if isinstance(columns, Mapping):
+        columns = ",".join(f"{field}={column}" for field, column in columns.items())
+    return ["--columns", columns] if columns else []
 
 
 def _controlled(pairs: PairSet, sets: Sequence[PairSet]) -> PairSet:
@@ -162,23 +167,7 @@ def _controlled(pairs: PairSet, sets: Sequence[PairSet]) -> PairSet:
 
     joined = pairs.derive(pairs.name, rows)
     joined.parts = (len(pairs), *sizes)
-    joined.options += ("--controls", ",".join(control.asked for control in sets))
     return joined
-
-
-def load_configured(
-    bench: Bench, data: Data, *, skip_bad: bool = False, controls: Sequence[Bench] = ()
-) -> PairSet:
-    """Open a benchmark as a command's settings say; see `load`."""
-    return load(
-        bench,
-        data=data.data,
-        skip_bad=skip_bad,
-        columns=parse_columns(data.columns) if data.columns else None,
-        leave_out=data.leave_out,
-        transforms=data.transforms,
-        controls=controls,
-    )
 
 
 @settings(panel="Dataset")
@@ -201,17 +190,11 @@ class DatasetSettings:
         """How another command opens the same dataset."""
         data = ["--data", str(self.data)] if self.data else []
         plugins = registry.options_for((Kind.SOURCE, _split(self.dataset)[0]))
-        return [self.dataset, *data, *_column_options(self._columns), *plugins]
-
-    @property
-    def _columns(self) -> Mapping[str, str]:
-        given = self.columns
-        return parse_columns(given) if isinstance(given, str) else given
+        return [self.dataset, *data, *_column_options(self.columns), *plugins]
 
     def load(self) -> PairSet:
         """Open the dataset; see `load`."""
-        columns = self._columns or None
-        return load(self.dataset, data=self.data, skip_bad=self.skip_bad, columns=columns)
+        return load(self.dataset, data=self.data, skip_bad=self.skip_bad, columns=self.columns)
 
 
 def _transformed(pairs: PairSet, name: str) -> PairSet:

@@ -38,15 +38,6 @@ class Image(Protocol):
         """Say what is wrong without reading it all, or None: missing, empty, cut off, no image."""
 
 
-def fault_in_reading(image: Image) -> str | None:
-    """Read an image and say what is wrong with it, or None."""
-    try:
-        image.read()
-    except ImageError as error:
-        return str(error)
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class FileImage:
     """An image in a file, or a slice of one (a member of an uncompressed tar)."""
@@ -128,6 +119,31 @@ def file_image(folder: Path, name: str) -> FileImage:
         name = name.removeprefix(f"{folder.resolve().as_posix()}/")
     ref = inside(name)
     return FileImage(ref, f"{folder}/{ref}")
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image inside another file: in a cell of a table, as bytes or as text."""
+
+    ref: str
+    load: Callable[[], bytes | None] = field(repr=False, compare=False)
+    """Reads the bytes; None where there are none."""
+    place: Path | None = None
+    """The file that holds it, where that is to be read again."""
+
+    def read(self) -> ImageData:
+        """Return the bytes. Raises `ImageError` where there are none, or they are no image."""
+        if (data := self.load()) is None:
+            raise ImageError(f"image {self.ref} is missing ({self.place})")
+        return ImageData.of(data, self.ref)
+
+    def fault(self) -> str | None:
+        """Read it and look at its structure."""
+        try:
+            self.read()
+        except ImageError as error:
+            return str(error)
+        return None
 
 
 @dataclass(frozen=True)

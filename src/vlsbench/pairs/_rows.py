@@ -68,13 +68,6 @@ class Fields:
         ref = ref or cell.names[0]
         return replace(cell.images[0], ref=ref) if ref else cell.images[0]
 
-    def row(self, key: str) -> Fields:
-        """Return a required object inside this one."""
-        value = self.fields.get(key)
-        if not isinstance(value, dict):
-            raise RowError(f"{key!r} is no object")
-        return Fields(value)
-
     def only(self, *keys: str) -> dict[str, Any]:
         """Return those of `keys` that the row has, for `Pair.meta`."""
         return {key: self.fields[key] for key in keys if self.fields.get(key) is not None}

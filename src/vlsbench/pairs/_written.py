@@ -6,10 +6,9 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from vlsbench.pairs._decode import ImageData, ImageError
-from vlsbench.pairs._pair import RowError, fault_in_reading
+from vlsbench.pairs._decode import ImageError
+from vlsbench.pairs._pair import RowError, StoredImage
 from vlsbench.pairs._rows import Fields
 from vlsbench.pairs._whole import sniff_mime
 from vlsbench.text import first_line
@@ -20,37 +19,26 @@ MARK = "<image>"
 ASKING = ("human", "user")
 
 
-@dataclass(frozen=True)
-class WrittenImage:
-    """An image written into a table as base64, as those of VLMEvalKit have it."""
+def written_image(text: str) -> StoredImage:
+    """Refer to an image written into a table as base64, as those of VLMEvalKit are.
 
-    ref: str
-    text: str = field(repr=False)
+    It is named by its digest, so that rows with the same image are one cluster.
 
-    @classmethod
-    def of(cls, text: str) -> WrittenImage:
-        """Name it by its digest, so that rows with the same image are one cluster.
+    Raises:
+        RowError: It does not begin like an image; the rest is looked at when it is shown.
+    """
+    text = text.partition("base64,")[2] or text
+    if not sniff_mime(base64.b64decode(f"{text[:64]:=<64}")):
+        raise RowError("the image cell is base64 of no image")
+    ref = hashlib.sha256(text.encode()).hexdigest()[:16]
 
-        Raises:
-            RowError: It does not begin like an image; the rest is looked at when it is shown.
-        """
-        text = text.partition("base64,")[2] or text
-        start = base64.b64decode(f"{text[:64]:=<64}")
-        if not sniff_mime(start):
-            raise RowError("the image cell is base64 of no image")
-        return cls(hashlib.sha256(text.encode()).hexdigest()[:16], text)
-
-    def read(self) -> ImageData:
-        """Return the bytes. Raises `ImageError` where it is cut off or no image."""
+    def load() -> bytes:
         try:
-            data = base64.b64decode("".join(self.text.split()), validate=True)
+            return base64.b64decode("".join(text.split()), validate=True)
         except ValueError as error:
-            raise ImageError(f"image {self.ref}: not base64 ({first_line(error)})") from None
-        return ImageData.of(data, self.ref)
+            raise ImageError(f"image {ref}: not base64 ({first_line(error)})") from None
 
-    def fault(self) -> str | None:
-        """Read it and look at its structure."""
-        return fault_in_reading(self)
+    return StoredImage(ref, load)
 
 
 def asked_in(turns: object) -> list[object]:

@@ -20,17 +20,17 @@ from vlsbench.releasing._about import (
     Statistics,
     SubcategoryCount,
 )
-from vlsbench.releasing._pairs import Decoded, Entry, twin_of
+from vlsbench.releasing._pairs import Entry, twin_of
 from vlsbench.reviewing import Role, Status
 from vlsbench.schemas import convert, read_json, read_jsonl
 
 
-def statistics(entries: Sequence[Entry], decoded: Mapping[str, Decoded]) -> Statistics:
+def statistics(entries: Sequence[Entry]) -> Statistics:
     """Count pairs and images. All are counted; nothing is an estimate."""
     pairs = [entry.pair for entry in entries]
     ids = {pair.id for pair in pairs}
-    uses = Counter(name for entry in entries for name in set(entry.images))
-    facts = [decoded[name].facts for name in uses]
+    facts = {image.name: image.facts for entry in entries for image in entry.images}
+    uses = Counter(name for entry in entries for name in {image.name for image in entry.images})
     kinds = Counter((pair.category, pair.subcategory, pair.harmful) for pair in pairs)
     sources = Counter((entry.pair.source, entry.licence) for entry in entries)
     return Statistics(
@@ -39,8 +39,8 @@ def statistics(entries: Sequence[Entry], decoded: Mapping[str, Decoded]) -> Stat
             for name in sorted({(pair.category, pair.subcategory) for pair in pairs})
         ),
         sources=tuple(SourceCount(*of, count) for of, count in sorted(sources.items())),
-        exif=sum(one.exif for one in facts),
-        located=sum(one.located for one in facts),
+        exif=sum(one.exif for one in facts.values()),
+        located=sum(one.located for one in facts.values()),
         shared=sum(count > 1 for count in uses.values()),
         twins=sum(twin_of(pair) in ids and not pair.harmful for pair in pairs),
     )

@@ -65,8 +65,8 @@ class Entry:
     """Without its images, once they were read."""
     licence: str
     """Of its images."""
-    images: tuple[str, ...] = ()
-    """Names of its images, once they were read."""
+    images: tuple[Decoded, ...] = ()
+    """Its images, once they were read; equal ones are one object."""
 
 
 def twin_of(pair: Pair) -> str:
@@ -122,21 +122,19 @@ def content_of(pairs: PairSet, settings: ReleaseConfig, chosen: Sequence[Entry])
     return convert(told, Content, f"{pairs.name}: content")
 
 
-class Decoder:
+class _Decoder:
     """Decodes every image of a set once."""
 
     def __init__(self) -> None:
-        self.decoded: dict[str, Decoded] = {}
-        """By name; equal images have one."""
-        self._by_ref: dict[str, str | ImageError] = {}
+        self._by_name: dict[str, Decoded] = {}
+        self._by_ref: dict[str, Decoded | ImageError] = {}
 
-    def name(self, image: Image) -> str:
-        """Return the name of an image. Raises `ImageError` where it cannot be decoded."""
+    def decoded(self, image: Image) -> Decoded:
+        """Decode an image. Raises `ImageError` where that is impossible."""
         if image.ref not in self._by_ref:
             try:
                 found = Decoded.of(image)
-                self.decoded.setdefault(found.name, found)
-                self._by_ref[image.ref] = found.name
+                self._by_ref[image.ref] = self._by_name.setdefault(found.name, found)
             except ImageError as error:
                 self._by_ref[image.ref] = error
         known = self._by_ref[image.ref]
@@ -146,13 +144,14 @@ class Decoder:
 
 
 def gather(
-    pairs: PairSet, chosen: Sequence[Entry], decoder: Decoder, *, skip_bad: bool, progress: bool
+    pairs: PairSet, chosen: Sequence[Entry], *, skip_bad: bool, progress: bool
 ) -> tuple[list[Entry], Counter[str]]:
     """Read every image; return the pairs by id, and by reason how many rows cannot be used.
 
     Raises:
         BadRows: Some images cannot be read, or some texts not be stored; lists every one.
     """
+    decoder = _Decoder()
     bad: list[BadRow] = []
     found: list[Entry] = []
     for entry in tracked(chosen, "reading", len(chosen), progress=progress):
@@ -163,7 +162,7 @@ def gather(
             if not pair.images:
                 raise ImageError("has no image; only image-text pairs are released")
             json.dumps([*texts, dict(pair.labels), meta], ensure_ascii=False).encode()
-            images = tuple(map(decoder.name, pair.images))
+            images = tuple(map(decoder.decoded, pair.images))
             found.append(Entry(replace(pair, images=(), meta=meta), licence, images))
         except ImageError as error:
             file = pair.images[0].ref if pair.images else pairs.name

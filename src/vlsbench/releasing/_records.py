@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import plain_value
 from vlsbench.releasing._about import ABOUT, DATA, LABELS, Column, Kind, Split
-from vlsbench.releasing._pairs import Decoded, Entry, tracked, twin_of
+from vlsbench.releasing._pairs import Entry, tracked, twin_of
 from vlsbench.text import counted
 
 SALT = "vlsbench-split/1"
@@ -132,7 +132,6 @@ def _split_of(key: str, shares: Mapping[str, float]) -> str:
 def write_records(
     folder: Path,
     entries: Sequence[Entry],
-    decoded: Mapping[str, Decoded],
     shares: Mapping[str, float],
     shard_bytes: int,
     *,
@@ -140,7 +139,7 @@ def write_records(
 ) -> tuple[tuple[Column, ...], tuple[Split, ...]]:
     """Write all splits. The same records give the same bytes."""
     assigned = assign_splits(
-        {entry.pair.id: entry.images for entry in entries},
+        {entry.pair.id: [image.name for image in entry.images] for entry in entries},
         {entry.pair.id: twin_of(entry.pair) for entry in entries},
         shares,
     )
@@ -156,7 +155,7 @@ def write_records(
     columns, splits = columns_of(entries), []
     (folder / DATA).mkdir()
     for split, some in members.items():
-        size = sum(decoded[name].size for entry in some for name in entry.images)
+        size = sum(image.size for entry in some for image in entry.images)
         # Shards end where row groups do.
         rows = -(-len(some) // max(1, -(-size // shard_bytes)) // ROWS) * ROWS
         shards = [some[start : start + rows] for start in range(0, len(some), rows)]
@@ -164,9 +163,9 @@ def write_records(
         for name, shard in zip(files, shards, strict=True):
             groups = range(0, len(shard), ROWS)
             starts = tracked(groups, f"writing {name}", len(groups), progress=progress)
-            _write_shard(folder / name, columns, shard, decoded, starts)
+            _write_shard(folder / name, columns, shard, starts)
         harmful = sum(entry.pair.harmful for entry in some)
-        images = len({name for entry in some for name in entry.images})
+        images = len({image.name for entry in some for image in entry.images})
         splits.append(Split(split, len(some), harmful, images, tuple(files)))
     return columns, tuple(splits)
 
@@ -175,15 +174,11 @@ def _write_shard(
     path: Path,
     columns: Sequence[Column],
     entries: Sequence[Entry],
-    decoded: Mapping[str, Decoded],
     starts: Iterable[int],
 ) -> None:
     """Write one Parquet file, a group of rows from each start."""
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    def embedded(name: str) -> dict[str, Any]:
-        return {"bytes": decoded[name].image.read().data, "path": name}
 
     kind = schema(columns)
     repeated = ["category", "subcategory", "source", "image_licence"]
@@ -192,7 +187,7 @@ def _write_shard(
         path, kind, compression="zstd", use_dictionary=repeated, write_statistics=plain
     ) as writer:
         for start in starts:
-            group = [_row(columns, one, embedded) for one in entries[start : start + ROWS]]
+            group = [_row(columns, one) for one in entries[start : start + ROWS]]
             writer.write_table(pa.Table.from_pylist(group, schema=kind), row_group_size=ROWS)
 
 
@@ -217,15 +212,14 @@ def schema(columns: Sequence[Column]) -> Any:
     return pa.schema(list(types.items()), metadata={"huggingface": about})
 
 
-def _row(
-    columns: Iterable[Column], entry: Entry, embedded: Callable[[str], dict[str, Any]]
-) -> dict[str, Any]:
+def _row(columns: Iterable[Column], entry: Entry) -> dict[str, Any]:
+    images = [{"bytes": one.image.read().data, "path": one.name} for one in entry.images]
     row: dict[str, Any] = {}
     for column in columns:
         if column.kind is Kind.IMAGE:
-            value: Any = embedded(entry.images[0])
+            value: Any = images[0]
         elif column.kind is Kind.IMAGES:
-            value = [*map(embedded, entry.images)]
+            value = images
         elif column.name in LABELS:
             value = entry.pair.labels[column.name]
         elif column.name in ABOUT:

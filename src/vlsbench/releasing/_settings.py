@@ -18,7 +18,17 @@ from vlsbench.schemas import read_toml
 
 SPLITS = ("train", "validation", "test")
 """The names that Hugging Face's imagefolder tells from a folder's name."""
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
+_FORMS = {
+    "name": (
+        r"(?!.*(--|\.\.))[A-Za-z0-9]([A-Za-z0-9._-]{0,94}[A-Za-z0-9])?",
+        "letters, digits and single . _ - inside, 96 at most, as the Hugging Face Hub has it",
+    ),
+    "version": (r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", "MAJOR.MINOR.PATCH, such as 1.0.0"),
+    "homepage": (r"(https?://[^\s<>\"']+)?", "a web address (https://…)"),
+    "derived_from": (r"https?://[^\s<>\"']+", "a web address (https://…)"),
+    "languages": (r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "a code such as en or pt-BR"),
+}
+"""Setting → what it, or each of its values, must be."""
 
 
 @settings(panel="Content (required if any pair is harmful)")
@@ -135,37 +145,21 @@ def checked(config: ReleaseConfig) -> ReleaseConfig:
         raise VlsbenchError("release: a text given is not UTF-8") from None
     if not found.licence:
         raise VlsbenchError("a release needs a licence: give --licence, or licence in --config")
-    if not _NAME.fullmatch(found.name) or "--" in found.name or ".." in found.name:
-        raise VlsbenchError(
-            f"name {found.name!r}: letters, digits and single . _ - inside, 96 at most, as the "
-            "Hugging Face Hub has it"
-        )
-    version_of(found.version)
+    for setting, (pattern, wanted) in _FORMS.items():
+        given = getattr(found, setting)
+        for value in (given,) if isinstance(given, str) else given:
+            if not re.fullmatch(pattern, value):
+                raise VlsbenchError(f"{setting} {value!r} must be {wanted}")
+    try:
+        date.fromisoformat(found.date)
+    except ValueError:
+        raise VlsbenchError(f"date {found.date!r} must be a date such as 2026-01-31") from None
     if not all(found.licences.values()):
         raise VlsbenchError('release: licences is a table, [licences] with "SOURCE" = "LICENCE"')
     missing = [name for name, answer in said.items() if not answer]
     if 0 < len(missing) < len(said):
         raise VlsbenchError(missing_content(missing))
-    try:
-        date.fromisoformat(found.date)
-    except ValueError:
-        raise VlsbenchError(f"date {found.date!r}: expected one such as 2026-01-31") from None
-    for address in filter(None, (found.homepage, *found.derived_from)):
-        if not re.fullmatch(r"https?://[^\s<>\"']+", address):
-            name = "homepage" if address == found.homepage else "derived_from"
-            raise VlsbenchError(f"{name} {address!r} must be a web address (https://…)")
-    for language in found.languages:
-        if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", language):
-            raise VlsbenchError(f"language {language!r}: expected a code such as en or pt-BR")
     return found
-
-
-def version_of(text: str) -> tuple[int, ...]:
-    """Return a version's numbers. Raises `VlsbenchError` where it is not MAJOR.MINOR.PATCH."""
-    found = re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", text)
-    if not found:
-        raise VlsbenchError(f"version {text!r}: expected MAJOR.MINOR.PATCH, such as 1.0.0")
-    return tuple(map(int, found.groups()))
 
 
 def _shares(given: str | Mapping[str, float]) -> dict[str, float]:

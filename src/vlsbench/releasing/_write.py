@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from vlsbench.releasing._about import (
     PROVENANCE,
     RELEASE_JSON,
     SCHEMA,
-    Made,
     Release,
     read_release,
 )
@@ -34,7 +32,7 @@ from vlsbench.releasing._facts import (
     leakage,
     statistics,
 )
-from vlsbench.releasing._pairs import Decoder, Entry, choose, content_of, gather
+from vlsbench.releasing._pairs import choose, content_of, gather
 from vlsbench.releasing._records import write_records
 from vlsbench.releasing._settings import ReleaseConfig, checked
 from vlsbench.reviewing import DROP, UNDECIDED
@@ -82,13 +80,12 @@ def release(
     content = content_of(pairs, found, chosen)
     try:
         with whole_folder(found.out) as folder:
-            decoder = Decoder()
-            entries, unusable = gather(
-                pairs, chosen, decoder, skip_bad=found.skip_bad, progress=progress
-            )
-            made = _made(found, folder, entries, excluded)
+            entries, unusable = gather(pairs, chosen, skip_bad=found.skip_bad, progress=progress)
+            ids = {entry.pair.id for entry in entries}
+            told, to = found.provenance, folder / PROVENANCE
+            made = copy_provenance(told, to, ids, excluded) if told else None
             columns, splits = write_records(
-                folder, entries, decoder.decoded, found.shares, shard_bytes, progress=progress
+                folder, entries, found.shares, shard_bytes, progress=progress
             )
             harmful = sum(entry.pair.harmful for entry in entries)
             sources = {pairs.name, *(entry.pair.source for entry in entries)}
@@ -111,7 +108,7 @@ def release(
                 content=content,
                 splits=splits,
                 columns=columns,
-                statistics=statistics(entries, decoder.decoded),
+                statistics=statistics(entries),
                 left_out=dict(sorted((Counter(excluded.values()) + unusable).items())),
                 leakage=leaks,
                 agreement=agreed,
@@ -121,16 +118,6 @@ def release(
     except OSError as error:
         raise VlsbenchError(f"{found.out} cannot be written: {error}") from None
     return released
-
-
-def _made(
-    settings: ReleaseConfig, folder: Path, entries: Sequence[Entry], excluded: Mapping[str, str]
-) -> Made | None:
-    """Copy what the provenance file says of the pairs; None where there is none."""
-    if not settings.provenance:
-        return None
-    ids = {entry.pair.id for entry in entries}
-    return copy_provenance(settings.provenance, folder / PROVENANCE, ids, excluded)
 
 
 def _check_place(out: Path, name: str, force: bool) -> None:

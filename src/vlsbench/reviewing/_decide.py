@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -105,12 +105,17 @@ class QuestionAgreement:
     alpha: float | None
     """Krippendorff's, nominal; None where undefined, as when all answers are the same."""
     low: float | None
-    """Bounds of the 95 % interval of alpha, by the bootstrap over pairs."""
+    """Bounds of the 95 % interval of alpha, clustered by image."""
     high: float | None
 
 
-def agreement(verdicts: Iterable[PersonVerdict]) -> tuple[QuestionAgreement, ...]:
-    """Measure agreement on each question. Neither `unsure` nor adjudicators count."""
+def agreement(
+    verdicts: Iterable[PersonVerdict], images: Mapping[str, str] | None = None
+) -> tuple[QuestionAgreement, ...]:
+    """Measure agreement on each question. Neither `unsure` nor adjudicators count.
+
+    `images` tells the image of a pair, which others may share; by default each has its own.
+    """
     found: dict[Question, dict[str, list[int]]] = {question: {} for question in Question}
     for verdict in verdicts:
         if verdict.role is Role.REVIEWER:
@@ -118,9 +123,12 @@ def agreement(verdicts: Iterable[PersonVerdict]) -> tuple[QuestionAgreement, ...
                 if answer is not Answer.UNSURE:
                     counts = found[question].setdefault(verdict.pair, [0, 0])
                     counts[answer is Answer.YES] += 1
-    return tuple(_agreed(question, [*counts.values()]) for question, counts in found.items())
+    return tuple(_agreed(question, counts, images or {}) for question, counts in found.items())
 
 
-def _agreed(question: Question, counts: list[list[int]]) -> QuestionAgreement:
-    table = np.array(counts, dtype=np.intp).reshape(-1, 2)
-    return QuestionAgreement(question, *nominal_agreement(table))
+def _agreed(
+    question: Question, counts: Mapping[str, list[int]], images: Mapping[str, str]
+) -> QuestionAgreement:
+    table = np.array([*counts.values()], dtype=np.intp).reshape(-1, 2)
+    clusters = [images.get(pair, pair) for pair in counts]
+    return QuestionAgreement(question, *nominal_agreement(table, clusters))

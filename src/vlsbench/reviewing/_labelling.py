@@ -84,8 +84,8 @@ class Labelling:
     def _todo(self, role: Role) -> Sequence[str]:
         if role is Role.REVIEWER:
             return self.ids
-        given = [one for one in self._run.given() if not one.adjudicates]
-        disputed = set(settle(given, models=False).disputed)
+        given = [one for one in self._run.counted() if not one.adjudicates]
+        disputed = set(settle(given).disputed)
         return [id for id in self.ids if id in disputed]
 
     def screen(self, person: str, role: Role) -> LabelScreen | None:
@@ -155,7 +155,7 @@ class Labelling:
         roles = {
             one.annotator: Role.ADJUDICATOR if one.adjudicates else Role.REVIEWER for one in given
         }
-        settled = settle(given, models=False)
+        settled = settle(self._run.counted())
         return LabellingStatus(
             bench=self.bench,
             replies=len(self.ids),

@@ -312,7 +312,7 @@ class Review:
     def status(self) -> Status:
         """Return progress, agreement and what is decided."""
         recorded = len(self._store.rows())
-        # Pages that are open ask again and again; the bootstrap is worth keeping.
+        # Pages that are open ask again and again.
         if self._status and self._status[0] == recorded:
             return self._status[1]
         verdicts, stale = self.current()
@@ -325,7 +325,7 @@ class Review:
             people=tuple(
                 self.progress(name, role) for name, role in sorted(self._people(verdicts).items())
             ),
-            agreement=agreement(verdicts),
+            agreement=agreement(verdicts, {pair.id: pair.cluster for pair in self.pairs}),
             keep=fates[Fate.KEEP],
             drop=fates[Fate.DROP],
             open=fates[Fate.OPEN],

@@ -10,10 +10,12 @@ from vlsbench.stats._intervals import LEVEL as LEVEL
 from vlsbench.stats._intervals import Interval as Interval
 from vlsbench.stats._intervals import Rate as Rate
 from vlsbench.stats._intervals import binomial_interval as binomial_interval
+from vlsbench.stats._intervals import bounded_interval as bounded_interval
 from vlsbench.stats._intervals import clustered_interval as clustered_interval
 from vlsbench.stats._intervals import clustered_rate as clustered_rate
 from vlsbench.stats._intervals import difference_interval as difference_interval
 from vlsbench.stats._intervals import effective_size as effective_size
+from vlsbench.stats._intervals import estimate_interval as estimate_interval
 from vlsbench.stats._intervals import interval_p as interval_p
 from vlsbench.stats._intervals import mean_interval as mean_interval
 from vlsbench.stats._intervals import median_interval as median_interval

@@ -12,8 +12,8 @@ import numpy as np
 from vlsbench.stats._intervals import (
     LEVEL,
     Interval,
-    binomial_interval,
     effective_size,
+    estimate_interval,
     normal_quantile,
     numbered,
     root_of,
@@ -64,8 +64,8 @@ def variance_components(
 
 
 def paired_interval(
-    before: Sequence[bool],
-    after: Sequence[bool],
+    before: Sequence[bool] | NDArray[np.bool_],
+    after: Sequence[bool] | NDArray[np.bool_],
     *clusterings: Sequence[object] | NDArray[np.integer[Any]],
     level: float = LEVEL,
 ) -> Interval | None:
@@ -104,8 +104,8 @@ def paired_interval(
 
 
 def paired_p(
-    before: Sequence[bool],
-    after: Sequence[bool],
+    before: Sequence[bool] | NDArray[np.bool_],
+    after: Sequence[bool] | NDArray[np.bool_],
     *clusterings: Sequence[object] | NDArray[np.integer[Any]],
 ) -> float:
     """Return the exact two-sided p of a sign-flip test on clustered yes-or-no observations.
@@ -116,16 +116,25 @@ def paired_p(
     Args:
         before: Shape (n,).
         after: Shape (n,), of the same observations.
-        clusterings: As for `clustered_interval`; of two the larger p stands.
+        clusterings: As for `clustered_interval`; of two the larger p stands, or that of a t-test
+            with the variances of both added up, less what is shared, if it is larger still.
 
-    Source: Fisher 1935, "The design of experiments", chapter 3, over clusters.
+    Source: Fisher 1935, "The design of experiments", chapter 3, over clusters; Cameron, Gelbach
+    and Miller 2011 for both.
     """
-    from scipy.special import gammaln
+    from scipy.special import gammaln, stdtr
 
     differences = np.asarray(after, dtype=int) - np.asarray(before, dtype=int)
     found = [0.0]
-    for clusters in clusterings:
-        sums = np.abs(np.bincount(numbered(clusters), weights=differences).astype(int))
+    numbers = [numbered(clusters) for clusters in clusterings]
+    if len(numbers) == 2:
+        both = [*numbers, numbered(zip(*numbers, strict=True))]
+        squares = [float((np.bincount(of, weights=differences) ** 2).sum()) for of in both]
+        variance = max(squares[0] + squares[1] - squares[2], *squares, 1e-12)
+        freedom = max(1, min(of.max(initial=1) for of in numbers))
+        found.append(2 * float(stdtr(freedom, -abs(differences.sum()) / sqrt(variance))))
+    for clusters in numbers:
+        sums = np.abs(np.bincount(clusters, weights=differences).astype(int))
         # The distribution of the sum over all signs: one binomial for each size of summand.
         chances = np.ones(1)
         for size, times in zip(*np.unique(sums[sums > 0], return_counts=True), strict=True):
@@ -168,8 +177,9 @@ def auroc(
 ) -> Area | None:
     """Return the area under the ROC curve of clustered observations; ties count one half.
 
-    The variance is that of the clusters' summed placements; the interval is that of a share at the
-    size that has this variance, which is at least the clusters of the smaller class.
+    The variance is that of the clusters' summed placements. Where few observations of a class, or
+    few clusters, leave it open, it is drawn towards that of exponential scores, which depends on
+    the area and the classes' effective sizes alone; see `estimate_interval`.
 
     Args:
         scores: Shape (n,), higher for what should be positive.
@@ -180,7 +190,8 @@ def auroc(
         None unless there are both kinds.
 
     Source: Obuchowski 1997, "Nonparametric analysis of clustered ROC curve data"; DeLong, DeLong
-    and Clarke-Pearson 1988 for the placements.
+    and Clarke-Pearson 1988 for the placements; Newcombe 2006, "Confidence intervals for an effect
+    size measure based on the Mann-Whitney statistic. Part 2", method 5, for exponential scores.
     """
     numbers = numbered(clusters)
     kinds = [np.flatnonzero(positive == kind) for kind in (True, False)]
@@ -195,10 +206,13 @@ def auroc(
     above = below(scores[kinds[0]], ordered[1])
     area = float(above.mean())
     placed = (above, 1 - below(scores[kinds[1]], ordered[0]))
-    sums = np.zeros(numbers.max() + 1)
+    errors, sizes = np.zeros(numbers.max() + 1), []
     for kind, places in zip(kinds, placed, strict=True):
-        np.add.at(sums, numbers[kind], (places - area) / len(kind))
-    variance = float(sums @ sums) * len(sums) / max(1, len(sums) - 1)
-    least = float(min(len(np.unique(numbers[kind])) for kind in kinds))
-    size = max(least, area * (1 - area) / variance) if variance > 0 else least
-    return Area(area, *binomial_interval(area, size))
+        own = numbered(numbers[kind])
+        sizes.append(effective_size(places, own))
+        groups = int(own.max()) + 1
+        freely = sqrt(groups / max(1, groups - 1)) / len(kind)
+        np.add.at(errors, numbers[kind], (places - area) * freely)
+    m, n = sizes
+    spread = max(0.0, (m + n) / 2 - 1) * ((1 - area) / (2 - area) + area / (1 + area))
+    return Area(area, *estimate_interval(area, errors, m * n / (1 + spread)))

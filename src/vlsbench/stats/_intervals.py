@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -151,6 +152,65 @@ def binomial_interval(share: float, size: float, level: float = LEVEL) -> Interv
     return Interval(low, high)
 
 
+def estimate_interval(share: float, errors: NDArray[np.float64], size: float) -> Interval:
+    """Return a 95 % interval for an estimate in [0, 1] that is no count: a mean grade, an area.
+
+    The mid-P interval at the size at which a count would have the estimate's variance. Few clusters
+    say little of a variance: it gets Student's factor, and is drawn towards that of a count of
+    `size` observations by `PRIOR` clusters.
+
+    Args:
+        share: The estimate.
+        errors: Shape (clusters,), what each adds to the estimate's error; the sum of their squares
+            is its variance. Few that are larger than the rest count as few clusters.
+        size: What its observations would be worth if each were yes or no; see `effective_size`.
+
+    Source: as for `clustered_interval`; the prior is ours.
+    """
+    squares = errors**2
+    variance, expected = float(squares.sum()), share * (1 - share) / size
+    if expected > 0:
+        told = variance**2 / float(squares @ squares) if variance > 1e-18 else 0.0
+        tail = (1 + LEVEL) / 2
+        student = t_quantile(tail, told + 1) / normal_quantile(tail)
+        size *= (told + PRIOR) / (told * student**2 * variance / expected + PRIOR)
+    return binomial_interval(share, size)
+
+
+def bounded_interval(
+    values: NDArray[np.float64],
+    clusters: NDArray[np.integer[Any]],
+    least: float = 0.0,
+    most: float = 1.0,
+) -> Interval | None:
+    """Return a 95 % interval for the mean of clustered observations between two bounds.
+
+    Unlike that of `mean_interval` it holds where most observations are at one of the bounds.
+
+    Args:
+        values: Shape (n,), from `least` to `most`.
+        clusters: Shape (n,), what each belongs to (its image).
+        least: Smallest possible value.
+        most: Largest possible value, another one.
+
+    Returns:
+        The bounds; None where there is no observation.
+    """
+    if not len(values):
+        return None
+    numbers = np.unique(clusters, return_inverse=True)[1]
+    shares = (values - least) / (most - least)
+    size = effective_size(shares, numbers)
+    found = estimate_interval(float(shares.mean()), _errors(shares, numbers), size)
+    return Interval(*(least + (most - least) * end for end in found))
+
+
+def _errors(values: NDArray[np.float64], numbers: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return what each cluster adds to the error of a mean (Liang and Zeger 1986)."""
+    sums = np.bincount(numbers, weights=values - values.mean()) / len(values)
+    return np.asarray(sums * sqrt(len(sums) / max(1, len(sums) - 1)))
+
+
 def root_of(rising: Callable[[float], float], low: float, high: float) -> float:
     """Return where a rising function crosses 0, or the end nearest to that."""
     for _ in range(50):
@@ -199,6 +259,8 @@ def clustered_rate(
 
 def numbered(names: Iterable[object]) -> NDArray[np.intp]:
     """Give each distinct name a number, from 0."""
+    if isinstance(names, np.ndarray) and names.dtype.kind == "i":
+        return np.unique(names, return_inverse=True)[1]
     known: dict[object, int] = {}
     return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.intp)
 
@@ -242,9 +304,8 @@ def mean_interval(
     if groups < 2:
         return None
     mean = float(values.mean())
-    sums = np.bincount(numbers, weights=values - mean, minlength=groups)
-    variance = groups / (groups - 1) * float(sums @ sums) / len(values) ** 2
-    reach = t_quantile((1 + level) / 2, groups - 1) * variance**0.5
+    errors = _errors(values, numbers)
+    reach = t_quantile((1 + level) / 2, groups - 1) * float(errors @ errors) ** 0.5
     return Interval(mean - reach, mean + reach)
 
 

@@ -15,7 +15,7 @@ from vlsbench.aligning.data._rows import TrainingSet
 from vlsbench.aligning.data._sets import TRAINING_SETS
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.files import whole_file
-from vlsbench.pairs import ImageError, MissingFile, ParquetImage, Pin, fetch, read_pin
+from vlsbench.pairs import ImageError, MissingFile, Pin, StoredImage, fetch, read_pin
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def unpack(rows: Sequence[Row], folder: Path) -> list[Row]:
 
 
 def _unpacked(image: object, folder: Path) -> object:
-    if not isinstance(image, ParquetImage):
+    if not isinstance(image, StoredImage):
         return image
     try:
         data = image.read()

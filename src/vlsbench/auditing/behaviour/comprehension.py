@@ -15,7 +15,6 @@ from vlsbench.judge import (
     JUDGE_PARAMS,
     Asking,
     Failed,
-    JudgeFormat,
     Label,
     fence,
     is_scored,
@@ -65,7 +64,7 @@ class ComprehensionStage:
     def __init__(self, judge: ChatModel) -> None:
         """Take the model."""
         self._judge = judge
-        self._asking = Asking(JudgeFormat.AUTO, JUDGE_PARAMS)
+        self._asking = Asking(JUDGE_PARAMS)
 
     async def run(self, record: Record, ctx: Context) -> Result:
         """Check one reply."""

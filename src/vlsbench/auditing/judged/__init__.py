@@ -18,7 +18,6 @@ from vlsbench.auditing.judged._figures import read_judged as read_judged
 from vlsbench.auditing.judged._figures import unread as unread
 from vlsbench.auditing.judged._judged import JUDGED as JUDGED
 from vlsbench.auditing.judged._judged import JUDGED_PAIRS as JUDGED_PAIRS
-from vlsbench.auditing.judged._judged import carry_out as carry_out
 from vlsbench.auditing.judged._judged import judged as judged
 from vlsbench.auditing.judged._plan import JudgedPlan as JudgedPlan
 from vlsbench.auditing.judged._plan import JudgedSet as JudgedSet

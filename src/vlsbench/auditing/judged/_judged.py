@@ -7,10 +7,9 @@ never shown without the judge's own false alarms on harmless controls, and never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TypeVar
 
 from vlsbench.auditing._head import head, total
 from vlsbench.auditing.judged._figures import (
@@ -24,15 +23,13 @@ from vlsbench.auditing.judged._figures import (
     pattern_rates,
     unread,
 )
-from vlsbench.auditing.judged._plan import STAGE, UNSCORED, JudgedPlan, tag_of
-from vlsbench.engine import Ledger, check_same_run, run_async, write_or_stop
+from vlsbench.auditing.judged._plan import JudgedPlan
+from vlsbench.engine import Ledger, carry_out
 from vlsbench.evaluation import spend_by_role
 from vlsbench.files import write_json, write_jsonl
 from vlsbench.judge import Part
 from vlsbench.registry import is_simulated
 from vlsbench.text import counted
-
-T = TypeVar("T")
 
 JUDGED = "judged.json"
 JUDGED_PAIRS = "judged.jsonl"
@@ -56,24 +53,10 @@ def judged(plan: JudgedPlan) -> Judged:
     Raises:
         FatalCall, LedgerError: The model cannot work (key, name, address), or the disk.
     """
-    return carry_out(plan, partial(_conclude, plan))
+    return carry_out(plan.job(), plan.folder, partial(_conclude, plan))
 
 
-def carry_out(plan: JudgedPlan, conclude: Callable[[Ledger, str], T]) -> T:
-    """Ask what is open, and return what `conclude` makes of the record and of why it stopped."""
-    with Ledger.write(plan.folder) as ledger:
-        check_same_run(ledger, plan.identity)
-        if plan.output.retry:
-            lost = [(o.record, STAGE) for o in ledger.outcomes() if tag_of(o) == UNSCORED]
-            if lost:
-                run_async(lambda: ledger.reopen(lost))
-        if ledger.meta("complete") is not None:
-            return conclude(ledger, "")
-        signal = plan.job().run(ledger)
-        return write_or_stop(partial(conclude, ledger, signal.reason or ""), plan.folder, signal)
-
-
-def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
+def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str | None) -> Judged:
     """Count, and write `judged.json` and `judged.jsonl`."""
     rows = {group.key: tuple(group.rows(ledger)) for group in plan.sets}
     bench, *controls = plan.sets
@@ -97,7 +80,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str) -> Judged:
         harmful_by_judge=Part.PAIR in parts,
         simulated=any(is_simulated(name) for name in served_by),
         complete=ledger.meta("complete") is not None,
-        stopped=stopped,
+        stopped=stopped or "",
         pairs=len(bench.selection),
         open=plan.questions - len(ledger.ended()),
         left_out=tuple(ledger.left_out()),

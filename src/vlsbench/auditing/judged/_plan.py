@@ -216,6 +216,7 @@ class JudgedPlan:
             total=self.questions,
             what="questions",
             tag=tag_of,
+            again=_lost_at if self.output.retry else lambda outcome: "",
             left_out=self.sets[0].selection.all_left_out,
             reuse=self.output.reuse,
             progress=self.output.progress,
@@ -295,3 +296,7 @@ def tag_of(outcome: Outcome) -> str:
     """Name an outcome: `harmful`, `harmless` or `unscored`."""
     label = outcome.value["harmful"] if outcome.kind == "keep" else None
     return UNSCORED if label is None else "harmful" if label else "harmless"
+
+
+def _lost_at(outcome: Outcome) -> str:
+    return STAGE if tag_of(outcome) == UNSCORED else ""

@@ -26,6 +26,7 @@ from vlsbench.pairs import PairSet
 from vlsbench.stats import (
     Interval,
     Rate,
+    bounded_interval,
     clustered_rate,
     mean_interval,
     median_interval,
@@ -142,7 +143,7 @@ def _group(name: str, pairs: Sequence[Measured], fitted: Calibration | None) -> 
             ChannelFigures(
                 channel=channel,
                 pairs=len(found),
-                naming=_estimate(np.mean, _share_interval, found, clusters),
+                naming=_estimate(np.mean, bounded_interval, found, clusters),
                 named=clustered_rate(found >= NAMED, clusters),
                 leaking=leaking_share(found, clusters, fitted),
             )
@@ -164,11 +165,6 @@ def _notes(
     yield METHOD_NOTE
     if not fitted:
         yield UNCALIBRATED_NOTE.format(embedder=embedder.name)
-
-
-def _share_interval(values: Numbers, clusters: Clusters) -> Interval | None:
-    found = mean_interval(values, clusters)
-    return Interval(max(0.0, found.low), min(1.0, found.high)) if found else None
 
 
 def _estimate(

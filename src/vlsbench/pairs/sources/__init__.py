@@ -1,25 +1,41 @@
-"""The public benchmarks that vlsbench reads: one file each, sets that are one table together.
+"""The public benchmarks that vlsbench reads: one file each, `NAME.toml`, which declares it.
 
-Importing this package registers them, in the order in which `vlsbench bench list` shows them.
+A benchmark that needs more than a declaration has a module of the same name beside its file.
+Importing this package registers all, in the order in which `vlsbench bench list` shows them.
 """
 
-from vlsbench.pairs.sources import (  # isort: skip
-    vlsbench as vlsbench,
-    figstep as figstep,
-    mm_safetybench as mm_safetybench,
-    vlguard as vlguard,
-    image_sets as image_sets,
-    jailbreakv as jailbreakv,
-    vlsafe as vlsafe,
-    parquet_sets as parquet_sets,
-    mssbench as mssbench,
-    holisafe as holisafe,
-    vlsu as vlsu,
-    usb as usb,
-    salad as salad,
-    mis as mis,
-    lingua as lingua,
-    comicjailbreak as comicjailbreak,
-    visualleakbench as visualleakbench,
-    text_sets as text_sets,
+from __future__ import annotations
+
+from vlsbench.pairs.sources import (
+    comicjailbreak,
+    figstep,
+    llava_coco,
+    mm_safetybench,
+    mssbench,
+    vlguard,
+    vlsbench,
+    vlsu,
 )
+from vlsbench.pairs.sources._declared import Read, declaration, reader
+from vlsbench.registry import source
+
+CODED: dict[str, Read] = {
+    "comicjailbreak": comicjailbreak.read,
+    "figstep": figstep.read,
+    "llava-coco": llava_coco.read,
+    "mm-safetybench": mm_safetybench.read,
+    "mssbench": mssbench.read,
+    "vlguard": vlguard.read,
+    "vlsbench": vlsbench.read,
+    "vlsu": vlsu.read,
+}
+NAMES = (
+    "vlsbench", "figstep", "mm-safetybench", "vlguard", "harmbench", "siuo", "mossbench", "msts",
+    "jailbreakv", "vlsafe", "spa-vl", "beavertails-v", "mssbench", "holisafe", "vlsu", "usb",
+    "salad", "mis", "lingua", "comicjailbreak", "visualleakbench", "xstest", "advbench",
+    "strongreject", "simplesafetytests", "or-bench", "sorry-bench", "jbb-behaviors", "alpaca-seed",
+    "llava-coco",
+)  # fmt: skip
+
+for name in NAMES:
+    source(name, **declaration(name))(CODED.get(name) or reader(name))

@@ -12,8 +12,9 @@ from vlsbench.pairs import (
     file_image,
     find,
     read_json,
+    read_pairs,
 )
-from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
+from vlsbench.pairs.sources._declared import by_authors
 
 SCENARIOS = (
     "01-Illegal_Activitiy",
@@ -40,8 +41,7 @@ SETTINGS = {
 """Variant → folder of its images (the Hub's split), and key of its wording in the JSON files."""
 
 
-@shipped("mm-safetybench")
-def mm_safetybench(root: Path, variant: str) -> Rows:
+def read(root: Path, variant: str) -> Rows:
     """Yield one setting of every scenario that is there; ids are `<NN-Scenario>/<id>`."""
     split, wording = SETTINGS[variant.removesuffix("_tiny")]
     wanted = _tiny_ids(root) if variant.endswith("_tiny") else None
@@ -70,12 +70,13 @@ def _scenario(
         ref = f"data/imgs/{scenario}/{split}/{id(row).rpartition('/')[2]}.jpg"
         return (row.image("image", ref) if embedded else file_image(root, ref),)
 
-    return read_english(
+    return read_pairs(
         file,
         id=id,
         query="question" if embedded else wording,
         images=images,
         category=lambda row: scenario,
+        language="en",
         grades=by_authors("U??" if split == "Text_only" else "??U"),
         meta=("Question", "Changed Question", "Key Phrase", "Phrase Type"),
         keep=lambda row: wanted is None or id(row) in wanted,

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.pairs import Fields, Pair, RowError, Rows, file_image, find, pairs_from, read_json
-from vlsbench.pairs.sources._declared import by_authors, shipped
+from vlsbench.pairs.sources._declared import by_authors
 
 SIDES = {"safe": "unsafe", "unsafe": "safe"}
 
 
-@shipped("mssbench")
-def mssbench(root: Path, variant: str) -> Rows:
+def read(root: Path, variant: str) -> Rows:
     """Yield the pairs of one task; ids are `<item>/<query>/<safe or unsafe>`, counted from 0."""
     file = find(root, "combined.json")
     items = dict(read_json(file)).get(variant)

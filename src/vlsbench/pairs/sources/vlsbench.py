@@ -15,28 +15,22 @@ from vlsbench.pairs import (
     RowError,
     Rows,
     file_image,
-    find,
     inside,
 )
-from vlsbench.pairs.sources._declared import by_authors, read_english, shipped
+from vlsbench.pairs.sources._declared import read_declared
 
 
-@shipped("vlsbench")
-def vlsbench(root: Path, variant: str) -> Rows:
+def read(root: Path, variant: str) -> Rows:
     """Yield the released pairs; an empty instruction is kept, as the published 2,241 have one."""
-    shards = sorted(root.glob("*.parquet")) or sorted(root.glob("data/*.parquet"))
-    table = next((f for f in (root / "data.json", root / "data/data.json") if f.exists()), None)
-    embedded = bool(shards) and not table
-    files = shards if embedded else [table or find(root, "data.json")]
     # A clone of the authors' repository has its table, and perhaps its images, in `data/`.
-    images_in = table.parent if table and _has_images(table.parent) else root
-    in_folder = _images(images_in)
+    in_data = (root / "data/data.json").exists() and not (root / "data.json").exists()
+    in_folder = _images(root / "data" if in_data and _has_images(root / "data") else root)
     places = count()
 
     def id(row: Fields) -> str:
         # The Parquet form may lack the ids and the image paths.
         place = str(next(places))
-        given = not embedded or "instruction_id" in row.fields
+        given = "image" not in row.fields or "instruction_id" in row.fields
         return row.id("instruction_id") if given else place
 
     def query(row: Fields) -> str:
@@ -46,23 +40,11 @@ def vlsbench(root: Path, variant: str) -> Rows:
 
     def images(row: Fields) -> tuple[Image, ...]:
         # Images are shared by name, so the name, where there is one, is what clusters them.
-        if embedded:
+        if "image" in row.fields:
             return (row.image("image", row.maybe("image_path")),)
         return (in_folder(row.text("image_path")),)
 
-    for file in files:
-        yield from read_english(
-            file,
-            id=id,
-            query=query,
-            images=images,
-            category="category",
-            subcategory="sub_category",
-            description="image_description",
-            reason="safety_reason",
-            source="source",
-            grades=by_authors("S?U"),
-        )
+    return read_declared("vlsbench", root, variant, id=id, query=query, images=images)
 
 
 def _has_images(folder: Path) -> bool:

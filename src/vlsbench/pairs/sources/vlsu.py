@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vlsbench.pairs import (
-    Fields,
-    Grade,
-    GradedBy,
-    Grades,
-    Rows,
-    file_image,
-    find,
-)
-from vlsbench.pairs.sources._declared import read_english, shipped
+from vlsbench.pairs import Fields, Grade, GradedBy, Grades, Rows
+from vlsbench.pairs.sources._declared import read_declared
 
 COLUMNS = ("consensus_text_grade", "image_grade", "consensus_combined_grade")
 LABELS = {str(grade): grade for grade in (Grade.SAFE, Grade.BORDERLINE, Grade.UNSAFE)} | {
@@ -21,24 +13,15 @@ LABELS = {str(grade): grade for grade in (Grade.SAFE, Grade.BORDERLINE, Grade.UN
 }
 
 
-@shipped("vlsu")
-def vlsu(root: Path, variant: str) -> Rows:
+def read(root: Path, variant: str) -> Rows:
     """Yield the pairs; their images are looked for as `images/<uuid>.*`, never fetched."""
-    folder = root / "images"
-    files = {path.stem: path.name for path in folder.iterdir()} if folder.is_dir() else {}
-    return read_english(
-        find(root, "VLSU.csv", "data/VLSU.csv"),
-        id="uuid",
-        query="prompt",
-        images=lambda row: (
-            file_image(folder, files.get(name := row.text("uuid"), f"{name}.jpg")),
-        ),
-        category="combined_category",
+    return read_declared(
+        "vlsu",
+        root,
+        variant,
         # Where people are not sure, answering is not what a benchmark should reward.
         harmful=lambda row: _grades(row).pair is not Grade.SAFE,
         grades=_grades,
-        meta=("web_path", "image_category", "text_category"),
-        needs=COLUMNS,
         keep=lambda row: variant == "all" or _grades(row).pair in (Grade.SAFE, Grade.UNSAFE),
     )
 
