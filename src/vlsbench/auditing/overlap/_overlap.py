@@ -26,7 +26,7 @@ from vlsbench.auditing.overlap._figures import (
     TellingWord,
 )
 from vlsbench.auditing.overlap._images import ImageVectors, refuse_words
-from vlsbench.auditing.overlap._summary import Measured, summarize
+from vlsbench.auditing.overlap._summary import summarize
 from vlsbench.auditing.overlap.calibration import Calibration, check_fits, shipped
 from vlsbench.auditing.overlap.measure import Numbers, Reader, topic_bits
 from vlsbench.auditing.overlap.phrases import without, words
@@ -108,18 +108,14 @@ class _Measurer:
         return texts, np.ones(len(contents), np.bool_)
 
     def measure(self, items: Sequence[_Item], pool: Pool) -> Iterator[OverlapPair]:
-        contents = [(place, item.content) for place, item in enumerate(items) if item.content]
-        vectors, known = self.vectors([content for _, content in contents])
-        had = {
-            place: (content.kind, vector)
-            for (place, content), vector, there in zip(contents, vectors, known, strict=True)
-            if there
-        }
-        topics = self._topics(items, {place: vector for place, (_, vector) in had.items()}, pool)
+        contents = {place: item.content for place, item in enumerate(items) if item.content}
+        vectors, known = self.vectors([*contents.values()])
+        had = {place: vectors[row] for row, place in enumerate(contents) if known[row]}
+        topics = self._topics(items, had, pool)
         readings = self._readings(items)
         for place, item in enumerate(items):
             topic, rank = topics.get(place, (None, None))
-            kind = had[place][0] if place in had else None
+            kind = contents[place].kind if place in had else None
             yield OverlapPair(
                 *facts(item.pair),
                 content_kind=ContentKind.FOREIGN if item.foreign else kind,
@@ -194,8 +190,8 @@ def overlap(
 ) -> OverlapSummary:
     """Measure how much the queries of a benchmark tell of its images.
 
-    Walks the set twice and holds a bounded number of vectors, and of a pair's figures some hundred
-    bytes. Time is linear. Vectors are kept on disk, so a second audit needs no model.
+    Walks the set twice and holds a bounded number of vectors; of a pair its texts and figures stay.
+    Time is linear. Vectors are kept on disk, so a second audit needs no model.
 
     Args:
         pairs: An opened benchmark; pairs of which nothing says what they show, and with MiniLM
@@ -233,21 +229,17 @@ def overlap(
         measurer = _Measurer(cached, fitted, images)
         contents = ((item.pair.cluster, item.content) for item in items() if item.content)
         pool = Pool.of(contents, measurer.vectors)
-        measured: list[Measured] = []
+        measured: list[OverlapPair] = []
         written: dict[str, bool] = {}
-
-        def walk() -> Iterator[OverlapPair]:
-            walked = items()
-            while chunk := list(islice(walked, CHUNK)):
-                for item, found in zip(chunk, measurer.measure(chunk, pool), strict=True):
-                    each(found)
-                    measured.append(Measured.of(found))
-                    has_text = bool(item.written.strip())
-                    written[found.cluster] = written.get(found.cluster, False) or has_text
-                    yield found
-
-        named = (pair for pair in walk() if pair.harmful and pair.naming is not None)
-        top = nlargest(SHOWN, named, key=_naming)
+        walked = items()
+        while chunk := list(islice(walked, CHUNK)):
+            for item, found in zip(chunk, measurer.measure(chunk, pool), strict=True):
+                each(found)
+                measured.append(found)
+                has_text = bool(item.written.strip())
+                written[found.cluster] = written.get(found.cluster, False) or has_text
+        named = (pair for pair in measured if pair.harmful and pair.naming is not None)
+        top = nlargest(SHOWN, named, key=lambda pair: pair.naming or 0.0)
         return summarize(
             pairs,
             measured,
@@ -259,10 +251,6 @@ def overlap(
         )
 
 
-def _naming(pair: OverlapPair) -> float:
-    return pair.naming or 0.0
-
-
 class Naming:
     """Scores queries that are being written. Belongs to the thread that made it."""
 
@@ -271,12 +259,10 @@ class Naming:
         embedder: Embedder | str = "minilm",
         *,
         cache: Path | None = None,
-        calibration: Calibration | None = None,
     ) -> None:
         """Open the embedder and its cache; arguments and errors are those of `overlap`."""
         opened = open_embedder(embedder)
-        self._calibration = calibration or shipped()
-        check_fits(self._calibration, opened)
+        check_fits(shipped(), opened)
         self._cached = CachedEmbedder(opened, cache or default_cache())
         self._reader = Reader(self._cached)
 
@@ -298,4 +284,4 @@ class Naming:
         if not asked:
             return []
         rows, _ = self._reader.features(asked)
-        return _probabilities(self._calibration, asked, rows)
+        return _probabilities(shipped(), asked, rows)

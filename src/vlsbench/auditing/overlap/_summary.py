@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from sys import intern
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,38 +49,9 @@ IMAGES_NOTE = (
 UNREAD_NOTE = "Images that cannot be read: {count:,}, such as {one}."
 
 
-class Measured(NamedTuple):
-    """What the figures of a set need of one pair: numbers, and no text but names."""
-
-    cluster: str
-    category: str
-    harmful: bool
-    kind: str
-    topic: float | None
-    rank: float | None
-    words: int | None
-    """Of its content."""
-    naming: tuple[tuple[Channel, float], ...]
-
-    @classmethod
-    def of(cls, pair: OverlapPair) -> Measured:
-        """Keep the numbers of a measured pair."""
-        content = pair.reading(Channel.CONTENT)
-        return cls(
-            intern(pair.cluster),
-            intern(pair.category),
-            pair.harmful,
-            str(pair.content_kind or "none"),
-            pair.topic,
-            pair.rank,
-            len(content.text.split()) if content else None,
-            tuple((reading.channel, reading.naming) for reading in pair.readings),
-        )
-
-
 def summarize(
     pairs: PairSet,
-    measured: Sequence[Measured],
+    measured: Sequence[OverlapPair],
     embedder: Embedder,
     fitted: Calibration | None,
     *,
@@ -90,28 +59,19 @@ def summarize(
     with_text: Rate | None,
     unread: Collection[str] = (),
 ) -> OverlapSummary:
-    """Work a set's figures out.
-
-    Args:
-        pairs: The set.
-        measured: All of its pairs.
-        embedder: What measured them.
-        fitted: The numbers that naming was told by, where there are some for this embedder.
-        leaking: The pairs to be shown.
-        with_text: Images that hold text; None where none was looked for.
-        unread: Names of images that could not be read.
-    """
+    """Work a set's figures out; `unread` names images that could not be read."""
     harmful = [pair for pair in measured if pair.harmful]
     benign = [pair for pair in measured if not pair.harmful]
     chosen = harmful or benign
-    words = [pair.words for pair in chosen if pair.words is not None]
+    contents = filter(None, (pair.reading(Channel.CONTENT) for pair in chosen))
+    words = [len(content.text.split()) for content in contents]
     return OverlapSummary(
         *head(SCHEMA, pairs),
         embedder=embedder.name,
         embedder_digest=embedder.digest,
         calibration=fitted.digest if fitted else "",
         pairs=len(measured),
-        contents=dict(Counter(pair.kind for pair in measured)),
+        contents=dict(Counter(str(pair.content_kind or "none") for pair in measured)),
         with_text=with_text,
         group=_group("all", chosen, fitted),
         benign=_group("benign", benign, fitted) if harmful and benign else None,
@@ -125,33 +85,35 @@ def summarize(
     )
 
 
-def _group(name: str, pairs: Sequence[Measured], fitted: Calibration | None) -> OverlapGroup:
-    def column(value: Callable[[Measured], float | None]) -> tuple[Numbers, Clusters]:
-        known = [(one, pair.cluster) for pair in pairs if (one := value(pair)) is not None]
-        return np.array([one for one, _ in known]), numbered(cluster for _, cluster in known)
-
-    def naming(channel: Channel) -> tuple[Numbers, Clusters]:
-        return column(lambda pair: dict(pair.naming).get(channel))
-
+def _group(name: str, pairs: Sequence[OverlapPair], fitted: Calibration | None) -> OverlapGroup:
+    topics = [(pair.topic, pair.cluster) for pair in pairs if pair.topic is not None]
+    ranks = [(pair.rank, pair.cluster) for pair in pairs if pair.rank is not None]
     return OverlapGroup(
         name=name,
         pairs=len(pairs),
         images=len({pair.cluster for pair in pairs}),
-        topic=_estimate(np.mean, mean_interval, *column(lambda pair: pair.topic)),
-        rank=_estimate(np.median, median_interval, *column(lambda pair: pair.rank)),
-        channels=tuple(
-            ChannelFigures(
+        topic=_estimate(np.mean, mean_interval, *_columns(topics)),
+        rank=_estimate(np.median, median_interval, *_columns(ranks)),
+        channels=tuple(_channels(pairs, fitted)) if fitted else (),
+    )
+
+
+def _channels(pairs: Sequence[OverlapPair], fitted: Calibration) -> Iterator[ChannelFigures]:
+    for channel in Channel:
+        known = [(said.naming, pair.cluster) for pair in pairs if (said := pair.reading(channel))]
+        if known:
+            found, clusters = _columns(known)
+            yield ChannelFigures(
                 channel=channel,
-                pairs=len(found),
+                pairs=len(known),
                 naming=_estimate(np.mean, bounded_interval, found, clusters),
                 named=clustered_rate(found >= NAMED, clusters),
                 leaking=leaking_share(found, clusters, fitted),
             )
-            for channel in Channel
-            for found, clusters in [naming(channel)]
-            if fitted and len(found)
-        ),
-    )
+
+
+def _columns(known: Sequence[tuple[float, str]]) -> tuple[Numbers, Clusters]:
+    return np.array([one for one, _ in known]), numbered(cluster for _, cluster in known)
 
 
 def _notes(
