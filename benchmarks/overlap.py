@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 
 import vlsbench
-from vlsbench.auditing import Channel, Naming, content_of, overlap, shipped
+from vlsbench.auditing import Naming
+from vlsbench.auditing.overlap import Channel, content_of, overlap, shipped
 from vlsbench.auditing.overlap.calibration import leaking_share
 from vlsbench.auditing.overlap.phrases import content_words, is_general, phrases
 from vlsbench.embed import MiniLM

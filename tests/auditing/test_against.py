@@ -174,7 +174,7 @@ def test_a_set_that_says_nothing_is_refused_before_anything_is_asked(tmp_path: P
     pairs = PairSet.of([Pair(id="1", query="May I toast?")], "kitchen")
     with pytest.raises(VlsbenchError, match=r"nobody says .* kitchen .* text_grade"):
         vlsbench.audit(pairs, against="grades", output=AuditOutput(out=tmp_path))
-    with pytest.raises(VlsbenchError, match="for the measures overlap and judged"):
+    with pytest.raises(VlsbenchError, match="--against is for the measure overlap or judged"):
         vlsbench.audit(
             graded_lab(), measures=["behaviour"], model="lab/careful", judge="lab",
             controls=["lab/benign"], against="grades",

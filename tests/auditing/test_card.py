@@ -18,11 +18,8 @@ from vlsbench import lab
 from vlsbench.auditing import (
     AuditOutput,
     Card,
-    Channel,
     Estimate,
     Leaderboard,
-    OverlapPair,
-    OverlapSummary,
     caveats,
     read_card,
     read_leaderboard,
@@ -39,9 +36,12 @@ from vlsbench.auditing.card import (
     write_leaderboard,
 )
 from vlsbench.auditing.overlap import (
+    Channel,
     ChannelFigures,
     ContentKind,
     OverlapGroup,
+    OverlapPair,
+    OverlapSummary,
     Reading,
     TellingWord,
 )

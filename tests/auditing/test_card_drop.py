@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 import vlsbench
 from vlsbench import lab
-from vlsbench.auditing import (
-    AuditOutput,
-    Channel,
-    OverlapPair,
-)
+from vlsbench.auditing import AuditOutput
 from vlsbench.auditing.card import CardRow, Seen, read_card, write_drop_list
 from vlsbench.auditing.judged import Finding, JudgedPair
-from vlsbench.auditing.overlap import Reading
+from vlsbench.auditing.overlap import (
+    Channel,
+    OverlapPair,
+    Reading,
+)
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.judge import Part
 from vlsbench.pairs import PairSet, read_drop, without

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 import vlsbench
-from vlsbench.auditing import (
+from vlsbench.auditing import Naming
+from vlsbench.auditing.overlap import (
     Channel,
-    Naming,
+    ContentKind,
     OverlapPair,
     OverlapSummary,
     content_of,
     overlap,
     shipped,
 )
-from vlsbench.auditing.overlap import ContentKind
 from vlsbench.pairs import Pair, PairSet
 
 pytestmark = pytest.mark.skipif(

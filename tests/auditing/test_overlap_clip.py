@@ -22,6 +22,8 @@ from tests.auditing.tiny_clip import mug, mugs, save_clip, save_siglip
 from vlsbench.auditing import (
     AuditOutput,
     Overlap,
+)
+from vlsbench.auditing.overlap import (
     OverlapPair,
     OverlapSummary,
     overlap,

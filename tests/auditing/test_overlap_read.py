@@ -16,8 +16,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import vlsbench
-from vlsbench.auditing.overlap import (
+from vlsbench.auditing.overlap.read import (
     CAPTION,
+    PROMPT,
+    PROMPT_VERSION,
     TEXT,
     CaptionStage,
     TextStage,
@@ -25,7 +27,6 @@ from vlsbench.auditing.overlap import (
     records_of,
     require_tesseract,
 )
-from vlsbench.auditing.overlap.read import PROMPT, PROMPT_VERSION
 from vlsbench.engine import (
     Budget,
     CostBudget,

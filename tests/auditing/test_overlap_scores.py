@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vlsbench.auditing import shipped
+from vlsbench.auditing.overlap import shipped
 from vlsbench.auditing.overlap.background import IMAGES, QUESTIONS
 from vlsbench.auditing.overlap.calibration import leaking_share
 from vlsbench.auditing.overlap.measure import Background, Nothing, topic_bits

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from scripts.fit_naming import Control, fit
 
 import vlsbench
-from vlsbench.auditing import Channel, overlap
-from vlsbench.auditing.overlap import Calibration
+from vlsbench.auditing.overlap import Calibration, Channel, overlap
 from vlsbench.auditing.overlap.calibration import load_calibration
 from vlsbench.auditing.overlap.measure import Reader
 from vlsbench.embed import CachedEmbedder, HttpEmbedder, MiniLM, open_embedder

@@ -7,12 +7,9 @@ from typing import Any
 from vlsbench.auditing import (
     Behaviour,
     Card,
-    Channel,
-    Corrected,
     Dropped,
     Estimate,
     Judged,
-    OverlapSummary,
 )
 from vlsbench.auditing.behaviour import (
     CategoryBehaviour,
@@ -25,10 +22,16 @@ from vlsbench.auditing.card import CategoryLeak, LeakingPair, Mark
 from vlsbench.auditing.judged import (
     PATTERNS,
     ControlFigures,
+    Corrected,
     JudgedGroup,
     PartFigures,
 )
-from vlsbench.auditing.overlap import ChannelFigures, OverlapGroup
+from vlsbench.auditing.overlap import (
+    Channel,
+    ChannelFigures,
+    OverlapGroup,
+    OverlapSummary,
+)
 from vlsbench.judge import Part
 from vlsbench.stats import Rate
 

@@ -30,13 +30,6 @@ from vlsbench.auditing.card import pieces as pieces
 from vlsbench.auditing.card import read_card as read_card
 from vlsbench.auditing.card import read_leaderboard as read_leaderboard
 from vlsbench.auditing.judged import JUDGED as JUDGED
-from vlsbench.auditing.judged import Corrected as Corrected
 from vlsbench.auditing.judged import Judged as Judged
 from vlsbench.auditing.judged import read_judged as read_judged
-from vlsbench.auditing.overlap import Channel as Channel
 from vlsbench.auditing.overlap import Naming as Naming
-from vlsbench.auditing.overlap import OverlapPair as OverlapPair
-from vlsbench.auditing.overlap import OverlapSummary as OverlapSummary
-from vlsbench.auditing.overlap import content_of as content_of
-from vlsbench.auditing.overlap import overlap as overlap
-from vlsbench.auditing.overlap import shipped as shipped

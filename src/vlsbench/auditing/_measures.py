@@ -22,17 +22,19 @@ from vlsbench.auditing.judged import (
     open_set,
 )
 from vlsbench.auditing.overlap import (
-    CAPTION,
-    TEXT,
-    CaptionStage,
     ContentKind,
     OverlapPair,
     OverlapSummary,
-    TextStage,
     content_of,
     load_calibration,
-    look_up,
     overlap,
+)
+from vlsbench.auditing.overlap.read import (
+    CAPTION,
+    TEXT,
+    CaptionStage,
+    TextStage,
+    look_up,
     records_of,
     require_tesseract,
 )
@@ -194,7 +196,7 @@ def _output(plan: AuditPlan, folder: Path, reuse: Iterable[Path] = ()) -> Output
 
 
 def run_judged(asked: JudgedPlan, say: Say) -> tuple[Judged, Mapping[str, JudgedPair]]:
-    """Run measure B; return it and the benchmark's pairs by id."""
+    """Say what is asked, and run measure B."""
     if left := asked.questions - asked.ended:
         each = ", ".join(f"{one.calls:,} on {one.set}" for one in asked.expenses() if one.calls)
         say(
@@ -203,7 +205,7 @@ def run_judged(asked: JudgedPlan, say: Say) -> tuple[Judged, Mapping[str, Judged
         )
     else:
         say(f"nothing was asked of the judge: {asked.folder} is complete")
-    return judged(asked), asked.pairs()
+    return judged(asked)
 
 
 def ask_model(plan: AuditPlan) -> tuple[Arm, ...]:

@@ -171,12 +171,12 @@ class AuditSettings:
                 "such as 0.5"
             )
         words = {name: getattr(overlap, name) for name in ("calibration", "captioner", "ocr")}
-        if any(words.values()) and Measure.OVERLAP not in measures:
-            raise VlsbenchError("--captioner, --ocr and --calibration are for the measure overlap")
         if (name := name_of(overlap.embedder)).startswith(CLIP):
             refuse_words(name, **words)
         both = (Measure.JUDGED, Measure.BEHAVIOUR)
         for flag, given, used_by in (
+            ("--captioner, --ocr or --calibration", any(words.values()), (Measure.OVERLAP,)),
+            ("--against", self.against, (Measure.OVERLAP, Measure.JUDGED)),
             ("--judge", self.judge, both),
             ("--controls", self.controls, both),
             ("--positive-controls", self.positive_controls, both[:1]),
@@ -195,8 +195,6 @@ class AuditSettings:
                 f"--against grades: nobody says how harmful the pairs of {pairs.name} are; custom "
                 "datasets have columns text_grade, image_grade and pair_grade (docs/benchmarks.md)"
             )
-        if self.against and not {*both[:1], Measure.OVERLAP} & {*measures}:
-            raise VlsbenchError("--against grades is for the measures overlap and judged")
         own = any(not pair.harmful for pair in pairs)
         for measure, needed in (
             (Measure.JUDGED, ("judge", "controls")),

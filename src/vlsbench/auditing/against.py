@@ -17,13 +17,13 @@ from vlsbench.agreement import cohen_kappa, kappa_interval
 from vlsbench.auditing._head import Estimate
 from vlsbench.auditing.judged import Judged, JudgedPair
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
+from vlsbench.evaluation import Estimate as ShareEstimate
 from vlsbench.judge import Part
 from vlsbench.pairs import Grade, Pair
 from vlsbench.stats import (
     Interval,
     Rate,
     clustered_rate,
-    difference_interval,
     numbered,
     paired_interval,
 )
@@ -214,15 +214,15 @@ def _held(
 
 def _by_length(chars: Sequence[int], truth: NDArray[np.bool_]) -> float | None:
     """Return the kappa of the best rule "longer (or shorter) than so many characters"."""
-    order = np.argsort(chars, kind="stable")
-    sizes, unsafe = np.array(chars)[order], truth[order]
-    ends = np.flatnonzero(np.diff(sizes)) + 1
-    total, total_unsafe = len(truth), int(truth.sum())
+    sizes, sides = np.array(chars), (False, True)
     found = []
-    for end, below in zip(ends, np.cumsum(unsafe)[ends - 1], strict=True):
-        shorter = np.array([[end - below, total - total_unsafe - end + below],
-                            [below, total_unsafe - below]], float)  # fmt: skip
-        found += [cohen_kappa(shorter), cohen_kappa(shorter[:, ::-1])]
+    for cut in sorted({*chars})[1:]:
+        longer = sizes >= cut
+        cells = [
+            [np.sum((truth == unsafe) & (longer == long)) for long in sides] for unsafe in sides
+        ]
+        table = np.array(cells, float)
+        found += [cohen_kappa(table), cohen_kappa(table[:, ::-1])]
     return max((one for one in found if one is not None), default=None)
 
 
@@ -234,17 +234,13 @@ def _shares(
     unsafe = clustered_rate(
         [row.grades[0] == "U" for row in rows], numbered((row.set, row.cluster) for row in rows)
     )
-    leaks = ((NAMING, overlap and overlap.group.leak), (JUDGED, judged and judged.leak))
-    for finding, leak in leaks:
-        if not leak or leak.value is None or leak.low is None or leak.high is None:
+    whole = ShareEstimate.of(unsafe)
+    for finding, leak in (
+        (NAMING, overlap and overlap.group.leak),
+        (JUDGED, judged and judged.leak),
+    ):
+        if not (whole and leak) or leak.value is None or leak.low is None or leak.high is None:
             continue
-        if unsafe.rate is None or unsafe.low is None or unsafe.high is None:
-            continue
-        apart = difference_interval(
-            leak.value,
-            Interval(leak.low, leak.high),
-            unsafe.rate,
-            Interval(unsafe.low, unsafe.high),
-        )
-        bias = Estimate.of(leak.n, leak.value - unsafe.rate, apart)
+        apart = ShareEstimate(leak.value, leak.low, leak.high).less(whole)
+        bias = Estimate(leak.n, apart.value, apart.low, apart.high)
         yield HeldShare(finding, by, leak, unsafe, bias)

@@ -51,14 +51,8 @@ def compare_views(
     """Evaluate a model under views that hide the image, and compare (measure C).
 
     Each arm is an ordinary evaluation in a folder of its own, beside the others, so that no call is
-    paid for twice; the same arms resume them.
-
-    Args:
-        arms: What is asked, as `plan_behaviour` makes it.
-        on_run: Is told of each evaluation before it starts: the set's name and the view.
-
-    Returns:
-        The figures, which `behaviour.json` in the arms' folder holds too.
+    paid for twice. `on_run` is told of the set and the view before each. Returns the figures, which
+    `behaviour.json` in the arms' folder holds too.
     """
     first = arms[0].plan
     assert first is not None, "the full view of the benchmark can be run"

@@ -43,23 +43,11 @@ def plan_behaviour(
     output: Output,
     asking: Callable[..., EvaluationPlan],
 ) -> tuple[Arm, ...]:
-    """Say what `compare_views` will ask; asks no model and writes nothing.
+    """Return an arm for each set and view, the benchmark's full view first; asks no model.
 
-    Args:
-        whole: The benchmark, some of its pairs harmful; its benign pairs join the controls.
-        controls: Sets whose benign pairs measure over-refusal.
-        views: What is run; `full` always is. `replicate` asks the full pairs once more (the
-            noise), `comprehension` checks what the model says that images show.
-        sample: Which pairs of the benchmark are asked; of controls, all are.
-        output: `out` is the folder that holds the evaluations' folders.
-        asking: `evaluation.plan` with a model, a judge, parameters and a budget.
-
-    Returns:
-        One arm for each set and view, the benchmark's full view first.
-
-    Raises:
-        BadRows: Some pairs cannot be shown under `full`; lists every one.
-        VlsbenchError: No harmful pair, no image, or anything else that the caller can mend.
+    The full view is always among them, and the benchmark's own benign pairs join the controls.
+    `sample` is of the benchmark; `asking` is `evaluation.plan` with a model, a judge, parameters
+    and a budget. Raises `VlsbenchError` where some pair cannot be shown under the full view.
     """
     if unknown := set(views) - set(VIEWS):
         raise VlsbenchError(f"invalid view {', '.join(sorted(unknown))}: choose {', '.join(VIEWS)}")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,15 +61,6 @@ class CardRow:
     pattern: str | None
 
 
-class Score(NamedTuple):
-    """How much one pair leaks."""
-
-    value: float | None
-    """In [0, 1]: the largest of what was measured; None where nothing was."""
-    why: str
-    """The phrase or label that the value comes from."""
-
-
 class Seen(NamedTuple):
     """One pair as measures A and B saw it; at least one of them did."""
 
@@ -91,19 +83,19 @@ class Seen(NamedTuple):
         return self.judged.harmful_by(part) if self.judged else None
 
     @property
-    def score(self) -> Score:
-        """How much the pair leaks, for `--drop-leaking`.
+    def score(self) -> tuple[float | None, str]:
+        """How much the pair leaks, for `--drop-leaking`, and the phrase or label that says so.
 
         The probability that the query names what the image shows or what is written in it, and 1
-        where a judge holds the text harmful by itself.
+        where a judge holds the text harmful by itself; None where nothing was measured.
         """
         found = [
-            Score(reading.naming, f"{reading.channel}: {reading.phrase}")
+            (reading.naming, f"{reading.channel}: {reading.phrase}")
             for reading in (self.overlap.readings if self.overlap else ())
         ]
         if (harmful := self.harmful_by()) is not None:
-            found.append(Score(float(harmful), "judged: harmful by its text"))
-        return max(found, key=lambda score: score.value or 0.0, default=Score(None, ""))
+            found.append((float(harmful), "judged: harmful by its text"))
+        return max(found, key=itemgetter(0), default=(None, ""))
 
     @property
     def marks(self) -> tuple[Mark, ...]:
@@ -126,7 +118,7 @@ class Seen(NamedTuple):
     def row(self) -> CardRow:
         """Return its row of `pairs.parquet`."""
         pair, overlap, content = self.pair, self.overlap, self.reading()
-        score, written = self.score, self.reading(Channel.TYPOGRAPHIC)
+        (score, why), written = self.score, self.reading(Channel.TYPOGRAPHIC)
         unnamed = "" if overlap else None
         return CardRow(
             id=pair.id,
@@ -134,8 +126,8 @@ class Seen(NamedTuple):
             subcategory=pair.subcategory,
             harmful=pair.harmful,
             query=pair.query,
-            score=score.value,
-            why=score.why,
+            score=score,
+            why=why,
             content_kind=str(overlap.content_kind or "") if overlap else None,
             content=content.text if content else unnamed,
             topic_bits=overlap.topic if overlap else None,

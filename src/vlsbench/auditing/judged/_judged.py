@@ -7,7 +7,7 @@ never shown without the judge's own false alarms on harmless controls, and never
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -17,6 +17,7 @@ from vlsbench.auditing.judged._figures import (
     ControlFigures,
     Controls,
     Judged,
+    JudgedPair,
     group_figures,
     harmful_pairs,
     part_figures,
@@ -39,24 +40,17 @@ ALARMING = 0.2
 """False-alarm rate from which the figures carry a warning."""
 
 
-def judged(plan: JudgedPlan) -> Judged:
+def judged(plan: JudgedPlan) -> tuple[Judged, Mapping[str, JudgedPair]]:
     """Ask a judge which pairs are harmful by text, by image and together (measure B).
 
-    The same plan resumes the same run; no call is paid for twice.
-
-    Args:
-        plan: What is asked.
-
-    Returns:
-        The figures, which `judged.json` in the run's folder holds too.
-
-    Raises:
-        FatalCall, LedgerError: The model cannot work (key, name, address), or the disk.
+    Returns the figures, which `judged.json` holds too, and the benchmark's pairs by id.
     """
     return carry_out(plan.job(), plan.folder, partial(_conclude, plan))
 
 
-def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str | None) -> Judged:
+def _conclude(
+    plan: JudgedPlan, ledger: Ledger, stopped: str | None
+) -> tuple[Judged, Mapping[str, JudgedPair]]:
     """Count, and write `judged.json` and `judged.jsonl`."""
     rows = {group.key: tuple(group.rows(ledger)) for group in plan.sets}
     bench, *controls = plan.sets
@@ -116,7 +110,7 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str | None) -> Judged:
     write_json(found, plan.folder / JUDGED)
     lines = (asdict(row) for of_set in rows.values() for row in of_set)
     write_jsonl(lines, plan.folder / JUDGED_PAIRS)
-    return found
+    return found, {row.id: row for row in rows[bench.key]}
 
 
 def _notes(found: Judged) -> Iterator[str]:

@@ -190,11 +190,6 @@ class JudgedPlan:
         """Estimate what the open questions cost in US dollars; None where the price is unknown."""
         return total_cost(self.expenses())
 
-    def pairs(self) -> dict[str, JudgedPair]:
-        """Return what is on record of the benchmark's pairs, by id."""
-        with Ledger.read(self.folder) as ledger:
-            return {row.id: row for row in self.sets[0].rows(ledger)}
-
     def job(self) -> Job:
         """Return the job that asks every open question."""
         models = (self.judge.model,) if self.judge.model else ()

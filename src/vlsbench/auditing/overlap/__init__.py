@@ -15,10 +15,3 @@ from vlsbench.auditing.overlap._overlap import overlap as overlap
 from vlsbench.auditing.overlap.calibration import Calibration as Calibration
 from vlsbench.auditing.overlap.calibration import load_calibration as load_calibration
 from vlsbench.auditing.overlap.calibration import shipped as shipped
-from vlsbench.auditing.overlap.read import CAPTION as CAPTION
-from vlsbench.auditing.overlap.read import TEXT as TEXT
-from vlsbench.auditing.overlap.read import CaptionStage as CaptionStage
-from vlsbench.auditing.overlap.read import TextStage as TextStage
-from vlsbench.auditing.overlap.read import look_up as look_up
-from vlsbench.auditing.overlap.read import records_of as records_of
-from vlsbench.auditing.overlap.read import require_tesseract as require_tesseract

@@ -24,9 +24,9 @@ from vlsbench.auditing.overlap._figures import (
     OverlapSummary,
     Reading,
     TellingWord,
+    summarize,
 )
 from vlsbench.auditing.overlap._images import ImageVectors, refuse_words
-from vlsbench.auditing.overlap._summary import summarize
 from vlsbench.auditing.overlap.calibration import Calibration, check_fits, shipped
 from vlsbench.auditing.overlap.measure import Numbers, Reader, topic_bits
 from vlsbench.auditing.overlap.phrases import without, words

@@ -12,7 +12,6 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,7 @@ from vlsbench.auditing.overlap.background import DIGEST
 from vlsbench.auditing.overlap.measure import FEATURES, Numbers
 from vlsbench.embed import Embedder
 from vlsbench.errors import VlsbenchError
-from vlsbench.files import unreadable
-from vlsbench.schemas import decode_json
+from vlsbench.schemas import read_json
 from vlsbench.stats import LEVEL, effective_size
 
 NAMED = 0.5
@@ -94,25 +92,18 @@ class Calibration:
         return np.asarray(1 / (1 + np.exp(-odds)))
 
 
-def _parse(text: str, name: str) -> Calibration:
-    calibration = decode_json(text, Calibration, name)
-    if calibration.features != FEATURES:
-        raise VlsbenchError(f"{name}: fitted to other features; run scripts/fit_naming.py again")
-    return calibration
-
-
 @cache
 def shipped() -> Calibration:
     """Return the numbers that come with the package, fitted for MiniLM."""
-    return _parse(resources.files(__package__).joinpath(SHIPPED).read_text("utf-8"), SHIPPED)
+    return load_calibration(Path(__file__).with_name(SHIPPED))
 
 
 def load_calibration(path: Path) -> Calibration:
     """Read numbers fitted by `scripts/fit_naming.py`. Raises `VlsbenchError` if there are none."""
-    try:
-        return _parse(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise VlsbenchError(unreadable(path, error)) from None
+    calibration = read_json(path, Calibration)
+    if calibration.features != FEATURES:
+        raise VlsbenchError(f"{path}: fitted to other features; run scripts/fit_naming.py again")
+    return calibration
 
 
 def check_fits(calibration: Calibration, embedder: Embedder) -> None:
