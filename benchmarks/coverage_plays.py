@@ -216,7 +216,8 @@ def of_bounds(share: float, alarms: float, misses: float) -> Play:
         )
         found = bounds(seen, false_alarms)
         most = next(bound.share for bound in found.at_most if bound.misses == 0.3)
-        plain = corrected_share(seen, false_alarms, Sample(0.0, np.inf))
+        # Misses that are known to be none.
+        plain = corrected_share(seen, false_alarms, Sample(0.0, 1e9))
         held = plain is None or holds((plain.low, plain.high), share)
         return Round(holds((found.at_least, most), share), most - found.at_least, held)
 

@@ -19,10 +19,12 @@ from vlsbench.config import Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import Grade, GradedBy, Grades, Pair, PairSet
 
-NAMING, TEXT, PATTERN = "query names the image", "judged harmful text", "judged pattern"
+NAMING = "query names the image", "text"
+TEXT = "judged harmful", "text"
+PATTERN = "judged pattern", "pattern"
 
 
-def row(number: int, grades: str, found: dict[str, str], chars: int = 20) -> Graded:
+def row(number: int, grades: str, found: dict[tuple[str, str], str], chars: int = 20) -> Graded:
     return Graded("kitchen", str(number // 2), chars, "people", grades, "U" in grades, found)
 
 

@@ -12,7 +12,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from vlsbench.auditing._measures import Say, ask_judge, ask_model, run_judged, run_overlap
+from vlsbench.auditing._measures import Say, ask_judge, ask_model, run_overlap
 from vlsbench.auditing._plan import AUDITS, PLACE, AuditPlan, place_of, plan_audits
 from vlsbench.auditing._settings import AuditSettings, name_of
 from vlsbench.auditing.against import Graded, graded, hold
@@ -35,7 +35,7 @@ from vlsbench.auditing.card import (
     write_drop_list,
     write_leaderboard,
 )
-from vlsbench.auditing.judged import Judged, JudgedPair
+from vlsbench.auditing.judged import Judged, JudgedPair, judged
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
 from vlsbench.files import output_folder, whole_file, write_json, write_text
 from vlsbench.keywords import checked_keywords
@@ -184,7 +184,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     output_folder(plan.folder)
     (plan.folder / PLACE).write_text(place_of(plan.selection.pairs), "utf-8")
     overlap: OverlapSummary | None = None
-    judged: Judged | None = None
+    harm: Judged | None = None
     behaviour: Behaviour | None = None
     measured: list[OverlapPair] = []
     labels: Mapping[str, JudgedPair] = {}
@@ -193,8 +193,8 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
         overlap, stopped, lacking = run_overlap(plan, measured.append, say)
         notes = (*lacking, *notes)
     if questions and not stopped:
-        judged, labels = run_judged(questions, say)
-        stopped = judged.stopped
+        harm, labels = judged(questions, say)
+        stopped = harm.stopped
     if arms and not stopped:
         behaviour = compare_views(arms, lambda of, view: say(f"{model} on {of}, view {view}"))
         stopped = behaviour.stopped
@@ -215,7 +215,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
         plan.selection,
         settings=plan.shown(),
         overlap=overlap,
-        judged=judged,
+        judged=harm,
         behaviour=behaviour,
         judged_pairs=labels,
         dropped=write_drop_list(plan.folder / DROP, name, output.drop_leaking, rows)
@@ -223,7 +223,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
         else None,
         stopped=stopped,
         notes=notes,
-        against=hold(held, overlap, judged) if held else None,
+        against=hold(held, overlap, harm) if held else None,
     )
     write_json(card, plan.folder / CARD_JSON)
     write_card(card, plan.folder / CARD_HTML)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,7 @@ from vlsbench.auditing._plan import AuditPlan
 from vlsbench.auditing._settings import Overlap, name_of
 from vlsbench.auditing.behaviour import Arm, plan_behaviour
 from vlsbench.auditing.card import Measure
-from vlsbench.auditing.judged import (
-    Judged,
-    JudgedPair,
-    JudgedPlan,
-    judged,
-    open_set,
-)
+from vlsbench.auditing.judged import JudgedPlan, open_set
 from vlsbench.auditing.overlap import (
     ContentKind,
     OverlapPair,
@@ -45,7 +39,6 @@ from vlsbench.evaluation import plan as evaluation_plan
 from vlsbench.judge import PROMPT_VERSION, JudgeContext, Judging, open_harm_judge, read_rubric
 from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
-from vlsbench.text import counted
 
 Say = Callable[[str], None]
 CAPTION_TOKENS = (1_000, 60)
@@ -193,19 +186,6 @@ def ask_judge(plan: AuditPlan) -> JudgedPlan:
 def _output(plan: AuditPlan, folder: Path, reuse: Iterable[Path] = ()) -> Output:
     given = plan.settings.output
     return Output(out=folder, reuse=tuple(reuse), retry=given.retry, progress=given.progress)
-
-
-def run_judged(asked: JudgedPlan, say: Say) -> tuple[Judged, Mapping[str, JudgedPair]]:
-    """Say what is asked, and run measure B."""
-    if left := asked.questions - asked.ended:
-        each = ", ".join(f"{one.calls:,} on {one.set}" for one in asked.expenses() if one.calls)
-        say(
-            f"judge {asked.judge.name}: {counted(left, 'question')} to ask ({each}; controls are "
-            f"asked whole), {asked.connection.concurrency} in flight; into {asked.folder}"
-        )
-    else:
-        say(f"nothing was asked of the judge: {asked.folder} is complete")
-    return judged(asked)
 
 
 def ask_model(plan: AuditPlan) -> tuple[Arm, ...]:

@@ -17,29 +17,25 @@ from vlsbench.agreement import cohen_kappa, kappa_interval
 from vlsbench.auditing._head import Estimate
 from vlsbench.auditing.judged import Judged, JudgedPair
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
+from vlsbench.auditing.overlap.calibration import NAMED
 from vlsbench.evaluation import Estimate as ShareEstimate
 from vlsbench.judge import Part
 from vlsbench.pairs import Grade, Pair
 from vlsbench.stats import (
-    Interval,
     Rate,
     clustered_rate,
     numbered,
     paired_interval,
 )
 
-NAMED = 0.5
-"""Probability from which a query counts as naming what its image shows."""
 NAMING, JUDGED, PATTERN = "query names the image", "judged harmful", "judged pattern"
+WHOLE = "pattern"
 COMPARISONS = (
-    (NAMING, NAMING, str(Part.TEXT), slice(0, 1)),
-    *(
-        (JUDGED, f"{JUDGED} {part}", str(part), slice(place, place + 1))
-        for place, part in enumerate(Part)
-    ),
-    (PATTERN, PATTERN, "pattern", slice(None)),
+    (NAMING, str(Part.TEXT)),
+    *((JUDGED, str(part)) for part in Part),
+    (PATTERN, WHOLE),
 )
-"""Finding, its key in `Graded.found`, what is graded, and its letters in `Graded.grades`."""
+"""Finding, and the part of a pair whose grade it should agree with; `WHOLE` is all three."""
 LETTERS = {Grade.SAFE: "S", Grade.UNSAFE: "U", Grade.BORDERLINE: "B"}
 
 
@@ -56,8 +52,12 @@ class Graded:
     grades: str
     """Of text, image and pair, a letter each: S, B, U, or ? where nobody says."""
     harmful: bool
-    found: Mapping[str, str]
-    """What was found (`NAMING`, `JUDGED` and a part, `PATTERN`) → S, U, or the pattern."""
+    found: Mapping[tuple[str, str], str]
+    """One of `COMPARISONS` → S, U, or the pattern."""
+
+    def grade(self, part: str) -> str:
+        """Return the letter of a part, or all three."""
+        return self.grades if part == WHOLE else self.grades[[*Part].index(Part(part))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +131,12 @@ def graded(
         return None
     found = {}
     if overlap and overlap.naming is not None:
-        found[NAMING] = "U" if overlap.naming >= NAMED else "S"
+        found[NAMING, str(Part.TEXT)] = "U" if overlap.naming >= NAMED else "S"
     for part in Part if judged else ():
         if judged and (label := judged.harmful_by(part)) is not None:
-            found[f"{JUDGED} {part}"] = "U" if label else "S"
+            found[JUDGED, str(part)] = "U" if label else "S"
     if judged and judged.pattern:
-        found[PATTERN] = judged.pattern
+        found[PATTERN, WHOLE] = judged.pattern
     given = (pair.grades.text, pair.grades.image, pair.grades.pair)
     letters = "".join(LETTERS.get(grade, "?") for grade in given)
     by = str(pair.grades.by)
@@ -161,10 +161,8 @@ def hold(
     return Against(tuple(labels), tuple(shares))
 
 
-def _held(
-    rows: Sequence[Graded], by: str, finding: str, key: str, part: str, letters: slice
-) -> Held | None:
-    known = [(row, row.grades[letters], row.found.get(key)) for row in rows]
+def _held(rows: Sequence[Graded], by: str, finding: str, part: str) -> Held | None:
+    known = [(row, row.grade(part), row.found.get((finding, part))) for row in rows]
     decided = [one for one in known if not set(one[1]) - {"S", "U"}]
     both = [(row, grade, found) for row, grade, found in decided if found]
     if not both:
@@ -200,9 +198,7 @@ def _held(
         if told
         else Estimate(len(both), None, None, None),
         majority=max(Counter(graded).values()) / len(both),
-        length=_by_length([row.chars for row in chosen], truth)
-        if told and part != "pattern"
-        else None,
+        length=_by_length([row.chars for row in chosen], truth) if told and part != WHOLE else None,
         borderline=clustered_rate(
             [one[-1] == "U" for _, one in borderline],
             numbered((row.set, row.cluster) for row, _ in borderline),
@@ -237,7 +233,7 @@ def _shares(
     whole = ShareEstimate.of(unsafe)
     for finding, leak in (
         (NAMING, overlap and overlap.group.leak),
-        (JUDGED, judged and judged.leak),
+        (JUDGED, judged and judged.group.leak),
     ):
         if not (whole and leak) or leak.value is None or leak.low is None or leak.high is None:
             continue

@@ -41,8 +41,6 @@ from vlsbench.files import write_json
 from vlsbench.pairs import View
 
 BEHAVIOUR = "behaviour.json"
-Runs = Mapping[tuple[str, str], Evaluation]
-"""Key and view of an arm → its evaluation."""
 
 
 def compare_views(
@@ -98,7 +96,7 @@ def _understood(mine: Mapping[str, Answers], checked: Checked) -> Comprehension:
 def _conclude(
     arms: Sequence[Arm],
     full: EvaluationPlan,
-    runs: Runs,
+    runs: Mapping[tuple[str, str], Evaluation],
     checked: Checked | None,
     stopped: str,
 ) -> Behaviour:

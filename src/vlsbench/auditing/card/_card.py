@@ -145,7 +145,7 @@ class Card(Head):
     def leak(self) -> Estimate | None:
         """The share of leaking pairs by the leading measure; None where none could be had."""
         by_overlap = self.overlap.group.leak if self.overlap else None
-        return by_overlap or (self.judged.leak if self.judged else None)
+        return by_overlap or (self.judged.group.leak if self.judged else None)
 
     @property
     def unmeasured(self) -> tuple[Measure, ...]:

@@ -186,7 +186,7 @@ def _row(card: Card, folder: str) -> LeaderboardRow:
         typographic=written.leaking if written else None,
         topic=group.topic if group and group.topic.value is not None else None,
         rank=group.rank if group and group.rank.value is not None else None,
-        vsil=card.judged.leak if card.judged else None,
+        vsil=card.judged.group.leak if card.judged else None,
         gain=gain if gain and gain.value is not None else None,
         caveats=caveats(card),
         card=folder,

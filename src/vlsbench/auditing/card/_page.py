@@ -92,10 +92,10 @@ def finding(card: Card) -> str:
             else "On average the queries tell no more of their images than questions that "
             "name nothing."
         )
-    if b and b.leak:
+    if b and b.group.leak:
         said.append(
-            f"{share(b.leak)} of the harmful pairs are harmful by their text alone, as judged and "
-            "corrected."
+            f"{share(b.group.leak)} of the harmful pairs are harmful by their text alone, as "
+            "judged and corrected."
         )
     if b and (bounds := b.group.corrected.bounds):
         said.append(f"Of the harmful pairs, {bounds}.")

@@ -185,11 +185,6 @@ class Judged(RunHead):
     sensitivity: tuple[Sensitivity, ...] = ()
     """How many more false alarms than the controls' would undo what `group` says."""
 
-    @property
-    def leak(self) -> Estimate | None:
-        """The corrected VSIL rate of the benchmark: the figure to quote."""
-        return self.group.leak
-
 
 def read_judged(path: Path) -> Judged:
     """Read a `judged.json` back. Raises `SchemaError` where it is none or of another schema."""

@@ -7,7 +7,7 @@ never shown without the judge's own false alarms on harmless controls, and never
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -40,11 +40,20 @@ ALARMING = 0.2
 """False-alarm rate from which the figures carry a warning."""
 
 
-def judged(plan: JudgedPlan) -> tuple[Judged, Mapping[str, JudgedPair]]:
+def judged(plan: JudgedPlan, say: Callable[[str], None]) -> tuple[Judged, Mapping[str, JudgedPair]]:
     """Ask a judge which pairs are harmful by text, by image and together (measure B).
 
-    Returns the figures, which `judged.json` holds too, and the benchmark's pairs by id.
+    `say` is told first what is asked. Returns the figures, which `judged.json` holds too, and the
+    benchmark's pairs by id.
     """
+    if left := plan.questions - plan.ended:
+        each = ", ".join(f"{one.calls:,} on {one.set}" for one in plan.expenses() if one.calls)
+        say(
+            f"judge {plan.judge.name}: {counted(left, 'question')} to ask ({each}; controls are "
+            f"asked whole), {plan.connection.concurrency} in flight; into {plan.folder}"
+        )
+    else:
+        say(f"nothing was asked of the judge: {plan.folder} is complete")
     return carry_out(plan.job(), plan.folder, partial(_conclude, plan))
 
 

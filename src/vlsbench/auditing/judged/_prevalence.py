@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,10 +27,6 @@ class Sample(NamedTuple):
     share: float
     size: float
     """Effective: fewer than the pairs where these share images or queries."""
-
-
-FLAWLESS = Sample(0.0, np.inf)
-"""Misses of a judge that misses nothing."""
 
 
 class CorrectedShare(NamedTuple):
@@ -113,7 +110,7 @@ def corrected_share(seen: Sample, false_alarms: Sample, misses: Sample) -> Corre
     if telling <= 0:
         return None
     rng = np.random.default_rng(0)
-    lowest = _melded(*_lowest(seen, false_alarms, misses, rng), unknown=0.0)
+    lowest = _lower(seen, false_alarms, misses, rng)()
     highest = _melded(
         _draws(seen, rng, upper=True),
         _draws(false_alarms, rng, upper=False),
@@ -122,7 +119,7 @@ def corrected_share(seen: Sample, false_alarms: Sample, misses: Sample) -> Corre
     )
     value = min(1.0, max(0.0, (seen.share - false_alarms.share) / telling))
     # The cut estimate can lie outside by a hair where a bound is cut too.
-    low = min(value, float(np.quantile(lowest, (1 - LEVEL) / 2)))
+    low = min(value, lowest)
     high = max(value, float(np.quantile(highest, (1 + LEVEL) / 2)))
     return CorrectedShare(value, low, high)
 
@@ -135,14 +132,14 @@ def bounds(seen: Sample, false_alarms: Sample) -> Bounds:
     the misses, and is given for each of `MISSES_UP_TO`. Both are melded, as in `corrected_share`.
     """
     rng = np.random.default_rng(0)
-    lowest = _melded(*_lowest(seen, false_alarms, FLAWLESS, rng), unknown=0.0)
+    least = _lower(seen, false_alarms, None, rng)()
     most, fewest = _draws(seen, rng, upper=True), _draws(false_alarms, rng, upper=False)
 
     def at_most(missed: float) -> AtMost:
         highest = _melded(most, fewest, np.array(missed), unknown=1.0)
         return AtMost(missed, float(np.quantile(highest, LEVEL)))
 
-    return Bounds(float(np.quantile(lowest, 1 - LEVEL)), tuple(map(at_most, MISSES_UP_TO)))
+    return Bounds(least, tuple(map(at_most, MISSES_UP_TO)))
 
 
 def sensitivity(
@@ -152,39 +149,37 @@ def sensitivity(
 
     Without misses it is the lower bound of `bounds`.
     """
-    flagged, alarms, missed = _lowest(
-        seen, false_alarms, misses or FLAWLESS, np.random.default_rng(0)
-    )
-    tail = (1 - LEVEL) / (2 if misses else 1)
-
-    def stands(extra: float) -> bool:
-        more = np.minimum(alarms + extra, 1.0)
-        return bool(np.quantile(_melded(flagged, more, missed, unknown=0.0), tail) > above)
-
-    if not stands(0.0):
+    lower = _lower(seen, false_alarms, misses, np.random.default_rng(0))
+    if lower() <= above:
         return Sensitivity(above, None)
     low, high = 0.0, 1.0
     for _ in range(12):
         middle = (low + high) / 2
-        low, high = (middle, high) if stands(middle) else (low, middle)
+        low, high = (middle, high) if lower(middle) > above else (low, middle)
     return Sensitivity(above, low)
 
 
-def _lowest(
-    seen: Sample, false_alarms: Sample, misses: Sample, rng: np.random.Generator
-) -> tuple[Draws, Draws, Draws]:
-    """Draw each share so that the corrected one comes out low."""
-    return (
-        _draws(seen, rng, upper=False),
-        _draws(false_alarms, rng, upper=True),
-        _draws(misses, rng, upper=False),
-    )
+def _lower(
+    seen: Sample, false_alarms: Sample, misses: Sample | None, rng: np.random.Generator
+) -> Callable[..., float]:
+    """Return the lower bound of the share, given by how much false alarms are more frequent here.
+
+    It is one-sided, that of a judge that misses nothing, where the misses are not known.
+    """
+    flagged = _draws(seen, rng, upper=False)
+    alarms = _draws(false_alarms, rng, upper=True)
+    missed = _draws(misses, rng, upper=False) if misses else np.zeros(DRAWS)
+    tail = (1 - LEVEL) / (2 if misses else 1)
+
+    def bound(extra: float = 0.0) -> float:
+        more = np.minimum(alarms + extra, 1.0)
+        return float(np.quantile(_melded(flagged, more, missed, unknown=0.0), tail))
+
+    return bound
 
 
 def _draws(sample: Sample, rng: np.random.Generator, *, upper: bool) -> Draws:
     """Draw from Clopper and Pearson's confidence distribution of a share."""
-    if np.isinf(sample.size):
-        return np.full(DRAWS, sample.share)
     hits = sample.share * sample.size
     more, less = (hits + 1, sample.size - hits) if upper else (hits, sample.size - hits + 1)
     if more <= 1e-9:

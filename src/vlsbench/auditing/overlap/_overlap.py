@@ -76,10 +76,6 @@ def _item(pair: Pair, caption: Look | None, text: Look | None, *, english: bool)
     return _Item(pair, content, text(pair) if text else "")
 
 
-def _item_seen(pair: Pair) -> _Item:
-    return _Item(pair, Content(ContentKind.IMAGE, images=pair.images) if pair.images else None)
-
-
 def _probabilities(
     calibration: Calibration, asked: Sequence[tuple[str, str]], features: Numbers
 ) -> list[float]:
@@ -220,7 +216,8 @@ def overlap(
     def items() -> Iterator[_Item]:
         for pair in pairs:
             if images:
-                yield _item_seen(pair)
+                seen = Content(ContentKind.IMAGE, images=pair.images) if pair.images else None
+                yield _Item(pair, seen)
             else:
                 yield _item(pair, caption, text, english=opened.name == MINILM)
 
