@@ -20,7 +20,6 @@ from scripts.fit_naming import Control, fit
 
 import vlsbench
 from vlsbench.auditing.overlap import Calibration, Channel, overlap
-from vlsbench.auditing.overlap.calibration import load_calibration
 from vlsbench.auditing.overlap.measure import Reader
 from vlsbench.embed import CachedEmbedder, HttpEmbedder, MiniLM, open_embedder
 from vlsbench.embed.http import parse_vectors
@@ -28,6 +27,7 @@ from vlsbench.embed.text import SHA256
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_json
 from vlsbench.models import Backoff, FatalCall
+from vlsbench.schemas import read_json
 
 KEY = "a-key-for-this-test"
 SOON = Backoff(first_s=0.01, most_s=0.02)
@@ -230,7 +230,7 @@ def test_an_audit_by_a_server_says_naming_only_by_numbers_fitted_to_it(
     assert any("scripts/fit_naming.py --embedder bag@" in note for note in bare.notes)
     path = tmp_path / "naming.json"
     write_json(calibrated(embedder), path)
-    calibration = load_calibration(path)
+    calibration = read_json(path, Calibration)
     leaky = overlap(pairs, embedder=embedder, cache=cache, calibration=calibration)
     leakless = overlap(
         vlsbench.load("lab/leakless?n=20"), embedder=embedder, cache=cache, calibration=calibration
@@ -259,6 +259,6 @@ def test_a_file_that_holds_no_fitted_numbers_is_named(tmp_path: Path) -> None:
     path = tmp_path / "naming.json"
     path.write_text("[]")
     with pytest.raises(VlsbenchError, match="must be a table, not a list"):
-        load_calibration(path)
+        read_json(path, Calibration)
     with pytest.raises(VlsbenchError, match=r"missing\.json: no such file"):
-        load_calibration(tmp_path / "missing.json")
+        read_json(tmp_path / "missing.json", Calibration)

@@ -16,11 +16,11 @@ from vlsbench.auditing.behaviour import Arm, plan_behaviour
 from vlsbench.auditing.card import Measure
 from vlsbench.auditing.judged import JudgedPlan, open_set
 from vlsbench.auditing.overlap import (
+    Calibration,
     ContentKind,
     OverlapPair,
     OverlapSummary,
     content_of,
-    load_calibration,
     overlap,
 )
 from vlsbench.auditing.overlap.read import (
@@ -39,6 +39,7 @@ from vlsbench.evaluation import plan as evaluation_plan
 from vlsbench.judge import PROMPT_VERSION, JudgeContext, Judging, open_harm_judge, read_rubric
 from vlsbench.models import ChatModel, Connections, Params, Price, Usage, price_of
 from vlsbench.pairs import Pair, PairSet
+from vlsbench.schemas import read_json
 
 Say = Callable[[str], None]
 CAPTION_TOKENS = (1_000, 60)
@@ -56,7 +57,7 @@ def run_overlap(
 
     whole, how = plan.selection.pairs, plan.settings.overlap
     pairs = whole.derive(whole.name, lambda: plan.selection)
-    fitted = load_calibration(how.calibration) if how.calibration else None
+    fitted = read_json(how.calibration, Calibration) if how.calibration else None
     console = Console(stderr=True)
     quiet = not (plan.settings.output.progress and console.is_terminal)
     stopped, notes, looks = "", tuple[str, ...](), dict[str, Callable[[Pair], str]]()

@@ -13,5 +13,4 @@ from vlsbench.auditing.overlap._images import refuse_words as refuse_words
 from vlsbench.auditing.overlap._overlap import Naming as Naming
 from vlsbench.auditing.overlap._overlap import overlap as overlap
 from vlsbench.auditing.overlap.calibration import Calibration as Calibration
-from vlsbench.auditing.overlap.calibration import load_calibration as load_calibration
 from vlsbench.auditing.overlap.calibration import shipped as shipped

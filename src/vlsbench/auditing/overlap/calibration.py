@@ -95,28 +95,21 @@ class Calibration:
 @cache
 def shipped() -> Calibration:
     """Return the numbers that come with the package, fitted for MiniLM."""
-    return load_calibration(Path(__file__).with_name(SHIPPED))
-
-
-def load_calibration(path: Path) -> Calibration:
-    """Read numbers fitted by `scripts/fit_naming.py`. Raises `VlsbenchError` if there are none."""
-    calibration = read_json(path, Calibration)
-    if calibration.features != FEATURES:
-        raise VlsbenchError(f"{path}: fitted to other features; run scripts/fit_naming.py again")
-    return calibration
+    return read_json(Path(__file__).with_name(SHIPPED), Calibration)
 
 
 def check_fits(calibration: Calibration, embedder: Embedder) -> None:
-    """Raise `VlsbenchError` where the numbers belong to other vectors or another background."""
+    """Raise `VlsbenchError` where the numbers belong to other vectors, background or features."""
     if calibration.embedder_digest != embedder.digest:
         raise VlsbenchError(
             f"naming is calibrated for the embedder {calibration.embedder}, not for "
             f"{embedder.name}: fit it with scripts/fit_naming.py --embedder {embedder.name} "
             "--out FILE and give that file as --calibration"
         )
-    if calibration.background != DIGEST:
+    if (calibration.background, calibration.features) != (DIGEST, FEATURES):
         raise VlsbenchError(
-            "naming is calibrated against another background: run scripts/fit_naming.py again"
+            "naming is calibrated against another background, or for other features: run "
+            "scripts/fit_naming.py again"
         )
 
 
