@@ -151,11 +151,12 @@ def write_card(card: Card, path: Path) -> None:
     write_page(path, "auditing/card/card.html", context)
 
 
-def share(found: Estimate | None) -> str:
+def share(found: Estimate | Rate | None) -> str:
     """Write a share with its interval, as `3.1 % (2.2–4.3)`."""
-    if found is None or found.value is None:
+    value = found.rate if isinstance(found, Rate) else found and found.value
+    if found is None or value is None:
         return "–"
-    return percent(found.value) + (f" ({interval(found)})" if found.low is not None else "")
+    return percent(value) + (f" ({interval(found)})" if found.low is not None else "")
 
 
 def leaderboard_table(leaderboard: Leaderboard) -> Table:
@@ -190,10 +191,6 @@ def _written(found: Estimate | None, form: str, scale: float = 1) -> str:
     return f"{said} ({found.low * scale:{form}} to {found.high * scale:{form}})"
 
 
-def _rate(found: Rate) -> str:
-    return f"{percent(found.rate)} ({interval(found)})"
-
-
 def against_sections(against: Against | None) -> Sequence[Section]:
     """Return how findings agree with grades, and the corrected shares, the figures to quote."""
     if not against:
@@ -203,16 +200,16 @@ def against_sections(against: Against | None) -> Sequence[Section]:
     labels = [
         (
             *(one.finding, f"{one.part}, {one.by}", f"{one.pairs:,}"),
-            *(_rate(one.unsafe), _rate(one.found), _written(one.bias, "+.1f", 100)),
+            *(share(one.unsafe), share(one.found), _written(one.bias, "+.1f", 100)),
             _written(one.kappa, ".2f"),
             "–" if one.length is None else f"{one.length:.2f}",
-            *(_rate(one.agreement), percent(one.majority)),
+            *(share(one.agreement), percent(one.majority)),
         )
         for one in against.labels
     ]
     shares = [
         (
-            *(one.finding, f"text, {one.by}", f"{one.leak.n:,}", _rate(one.unsafe)),
+            *(one.finding, f"text, {one.by}", f"{one.leak.n:,}", share(one.unsafe)),
             *(share(one.leak), _written(one.bias, "+.1f", 100)),
         )
         for one in against.shares
