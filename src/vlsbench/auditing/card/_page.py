@@ -153,8 +153,10 @@ def write_card(card: Card, path: Path) -> None:
 
 def share(found: Estimate | Rate | None) -> str:
     """Write a share with its interval, as `3.1 % (2.2–4.3)`."""
-    value = found.rate if isinstance(found, Rate) else found and found.value
-    if found is None or value is None:
+    if found is None:
+        return "–"
+    value = found.rate if isinstance(found, Rate) else found.value
+    if value is None:
         return "–"
     return percent(value) + (f" ({interval(found)})" if found.low is not None else "")
 
