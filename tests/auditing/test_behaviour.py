@@ -70,7 +70,7 @@ def test_careful_gains_everything_on_leakless_pairs(tmp_path: Path) -> None:
     assert found.gain is not None
     assert found.gain.value == 1.0
     assert found.gain.p is not None
-    assert found.gain.p < 1e-6  # by queries, of which there are fewer than pairs
+    assert found.gain.p < 1e-3  # by images and queries, of which there are fewer than pairs
     assert found.shortcut is not None
     assert (found.shortcut.n, found.shortcut.value) == (40, 0.0)
     assert found.shortcut.high is not None
