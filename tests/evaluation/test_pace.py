@@ -51,8 +51,9 @@ def test_processes_share_a_given_rate(tmp_path: Path) -> None:
         ]
         assert [process.wait() for process in all_three] == [0, 0, 0]
     assert len(arrived) == 3 * pairs
-    # A second's worth may go at once; each alone would send all of its own so.
-    assert arrived[-1] - arrived[0] >= (3 * pairs - per_second) / per_second - 0.2
+    # A second's worth may go at once and the rest takes two; each alone would send all of its own
+    # at once. On a busy machine the first arrive late, hence half of it.
+    assert arrived[-1] - arrived[0] >= (3 * pairs - per_second) / per_second / 2
 
 
 class Limited:
@@ -112,8 +113,7 @@ def test_two_processes_share_what_the_server_tells(tmp_path: Path) -> None:
             for name in ("a", "b")
         ]
         assert [process.wait() for process in both] == [0, 0]
-        assert len(played.asked) == 140
-    assert server.refused == 0
+        assert (server.refused, len(played.asked)) == (0, 140)
 
 
 @pytest.mark.long

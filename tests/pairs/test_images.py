@@ -99,9 +99,9 @@ def test_released_bytes_are_read_again_and_must_be_the_same(tmp_path: Path) -> N
     path = tmp_path / "a.png"
     path.write_bytes(picture())
     image = ImageData.of(path.read_bytes(), "a.png", path)
-    before = image.base64, image.key
+    before = image.base64, image.sha256
     image.release()
-    assert (image.base64, image.key) == before
+    assert (image.base64, image.sha256) == before
     image.release()
     path.write_bytes(picture(form="JPEG"))
     with pytest.raises(ImageError, match=r"a\.png changed while the run was under way"):

@@ -119,9 +119,10 @@ class SharedPace:
     def _open(self, file: Path | None) -> sqlite3.Connection:
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
-        opened = sqlite3.connect(file or ":memory:", timeout=1, isolation_level=None)
+        opened = sqlite3.connect(file or ":memory:", timeout=3, isolation_level=None)
         self._file = opened
-        for sql in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=OFF", TABLE):
+        # Not WAL: two processes that begin at once would find the file locked while one turns to it.
+        for sql in ("PRAGMA journal_mode=MEMORY", "PRAGMA synchronous=OFF", TABLE):
             opened.execute(sql)
         return opened
 
