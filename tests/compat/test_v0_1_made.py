@@ -74,7 +74,7 @@ REVIEW = "reviews/builds-finished-pairs"
 def test_a_review_is_opened_and_exported(old: Old) -> None:
     status = old.json("review", "status", SET)
     then = json.loads((old.folder / REVIEW / "agreement.json").read_text("utf-8"))
-    for agreed in [*status["questions"], *then["questions"]]:
+    for agreed in [*status["agreement"], *then["agreement"]]:
         # The method of the interval is another since.
         low, high = agreed.pop("low"), agreed.pop("high")
         assert low is None or low <= agreed["alpha"] <= high

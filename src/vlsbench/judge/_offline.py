@@ -93,14 +93,14 @@ def word_hashes(text: str) -> list[int]:
 def is_english(reply: str, known: Collection[int] = ()) -> bool:
     """Tell whether a reply is in English; one without any word is in no other language.
 
-    Where it is too short for its language to be told, more than half of its words must be known:
-    by their `word_hashes`, unless others are given those of all that the judge was fitted on.
+    Where it is too short for its language to be told, each of its words must be known: by their
+    `word_hashes`, unless others are given those of all that the judge was fitted on.
     """
-    words = word_hashes(reply)
-    if len(words) > SHORT and (language := language_of(reply)):
+    words, language = word_hashes(reply), language_of(reply)
+    if words and (language not in ("en", "") or (language and len(words) > SHORT)):
         return language == "en"
     known = known or set(_fitted()["words"].tolist())
-    return not words or 2 * sum(word in known for word in words) > len(words)
+    return all(word in known for word in words)
 
 
 def read_wording(reply: str) -> Wording:

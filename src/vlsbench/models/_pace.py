@@ -121,7 +121,7 @@ class SharedPace:
             file.parent.mkdir(parents=True, exist_ok=True)
         opened = sqlite3.connect(file or ":memory:", timeout=3, isolation_level=None)
         self._file = opened
-        # Not WAL: two processes that begin at once would find the file locked while one turns to it.
+        # Not WAL: of two processes that begin at once, one would find the file locked.
         for sql in ("PRAGMA journal_mode=MEMORY", "PRAGMA synchronous=OFF", TABLE):
             opened.execute(sql)
         return opened
