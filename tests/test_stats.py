@@ -10,8 +10,10 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+from vlsbench.agreement import alpha_interval
 from vlsbench.stats import (
     Interval,
+    auroc,
     bounded_interval,
     clustered_interval,
     effective_size,
@@ -315,3 +317,41 @@ def test_p_from_an_interval_is_that_of_the_normal_difference(value: float, error
     # Where the interval ends at 0, p is 5 %, whichever side is the longer one.
     assert interval_p(0.2, Interval(0.0, 0.9)) == pytest.approx(0.05)
     assert interval_p(-0.2, Interval(-0.9, 0.0)) == pytest.approx(0.05)
+
+
+@given(
+    images=st.integers(2, 12),
+    in_an_image=st.integers(1, 12),
+    worse=st.lists(st.integers(0, 143), min_size=1, max_size=6),
+    by=st.floats(0.05, 1),
+)
+def test_no_worse_result_has_a_better_bound_than_a_perfect_one(
+    images: int, in_an_image: int, worse: list[int], by: float
+) -> None:
+    n = images * in_an_image
+    of, low = np.repeat(np.arange(images), in_an_image), np.array(worse) % n
+    values = np.ones(n)
+    perfect = bounded_interval(values, of)
+    values[low] -= by
+    found = bounded_interval(values, of)
+    assert perfect
+    assert found
+    assert found.low <= perfect.low + 1e-9
+
+    harmful = of % 2 == 0
+    scores = np.where(harmful, 2.0, 0.0)
+    best = auroc(scores, harmful, of)
+    scores[low[harmful[low]]] -= 2 * by + 0.5
+    area = auroc(scores, harmful, of)
+    assert best
+    assert area
+    assert area.low <= best.low + 1e-9
+
+    # One disagreement of either label, so that what chance would make is the same.
+    counts = np.stack([2 * harmful, 2 * ~harmful], axis=1)
+    agreed = alpha_interval(counts, of)
+    counts[[0, in_an_image]] = 1
+    fewer = alpha_interval(counts, of)
+    assert agreed
+    assert fewer
+    assert fewer.low <= agreed.low + 1e-9

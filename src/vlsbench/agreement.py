@@ -72,7 +72,8 @@ def _interval(
     if not expected > 0:
         return None
     errors = expected * (ratios - ratios.mean()) * sqrt(1 - 1 / len(ratios))
-    found = estimate_interval(observed, errors, effective_size(apart, clusters))
+    sizes = effective_size(apart, clusters), effective_size(np.zeros(len(apart)), clusters)
+    found = estimate_interval(observed, errors, *sizes)
     return Interval(*(max(-1.0, 1 - end / expected) for end in reversed(found)))
 
 

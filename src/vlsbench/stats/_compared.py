@@ -206,13 +206,17 @@ def auroc(
     above = below(scores[kinds[0]], ordered[1])
     area = float(above.mean())
     placed = (above, 1 - below(scores[kinds[1]], ordered[0]))
-    errors, sizes = np.zeros(numbers.max() + 1), []
+    errors, sizes, most = np.zeros(numbers.max() + 1), [], []
     for kind, places in zip(kinds, placed, strict=True):
         own = numbered(numbers[kind])
         sizes.append(effective_size(places, own))
+        most.append(effective_size(np.ones(len(own)), own))
         groups = int(own.max()) + 1
         freely = sqrt(groups / max(1, groups - 1)) / len(kind)
         np.add.at(errors, numbers[kind], (places - area) * freely)
-    m, n = sizes
-    spread = max(0.0, (m + n) / 2 - 1) * ((1 - area) / (2 - area) + area / (1 + area))
-    return Area(area, *estimate_interval(area, errors, m * n / (1 + spread)))
+
+    def worth(area: float, m: float, n: float) -> float:
+        spread = max(0.0, (m + n) / 2 - 1) * ((1 - area) / (2 - area) + area / (1 + area))
+        return m * n / (1 + spread)
+
+    return Area(area, *estimate_interval(area, errors, worth(area, *sizes), worth(1.0, *most)))

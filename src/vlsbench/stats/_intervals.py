@@ -152,18 +152,21 @@ def binomial_interval(share: float, size: float, level: float = LEVEL) -> Interv
     return Interval(low, high)
 
 
-def estimate_interval(share: float, errors: NDArray[np.float64], size: float) -> Interval:
+def estimate_interval(
+    share: float, errors: NDArray[np.float64], size: float, perfect: float
+) -> Interval:
     """Return a 95 % interval for an estimate in [0, 1] that is no count: a mean grade, an area.
 
     The mid-P interval at the size at which a count would have the estimate's variance. Few clusters
     say little of a variance: it gets Student's factor, and is drawn towards that of a count of
-    `size` observations by `PRIOR` clusters.
+    `size` observations by `PRIOR` clusters. No bound is better than that of a perfect result.
 
     Args:
         share: The estimate.
         errors: Shape (clusters,), what each adds to the estimate's error; the sum of their squares
             is its variance. Few that are larger than the rest count as few clusters.
         size: What its observations would be worth if each were yes or no; see `effective_size`.
+        perfect: The same, were the estimate 0 or 1.
 
     Source: as for `clustered_interval`; the prior is ours.
     """
@@ -174,7 +177,9 @@ def estimate_interval(share: float, errors: NDArray[np.float64], size: float) ->
         tail = (1 + LEVEL) / 2
         student = t_quantile(tail, told + 1) / normal_quantile(tail)
         size *= (told + PRIOR) / (told * student**2 * variance / expected + PRIOR)
-    return binomial_interval(share, size)
+    found = binomial_interval(share, size)
+    reach = binomial_interval(0.0, perfect).high
+    return Interval(min(found.low, 1 - reach), max(found.high, reach))
 
 
 def bounded_interval(
@@ -200,8 +205,8 @@ def bounded_interval(
         return None
     numbers = np.unique(clusters, return_inverse=True)[1]
     shares = (values - least) / (most - least)
-    size = effective_size(shares, numbers)
-    found = estimate_interval(float(shares.mean()), _errors(shares, numbers), size)
+    sizes = effective_size(shares, numbers), effective_size(np.zeros(len(shares)), numbers)
+    found = estimate_interval(float(shares.mean()), _errors(shares, numbers), *sizes)
     return Interval(*(least + (most - least) * end for end in found))
 
 
