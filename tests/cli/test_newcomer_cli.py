@@ -296,6 +296,10 @@ def test_a_missing_file_is_said_with_a_near_name(
         ("limit = 3", "c.toml: unknown key limit; did you mean sample.limit?"),
         ("[sample]\nlimt = 3", "c.toml: unknown key sample.limt; did you mean sample.limit?"),
         (
+            '[judging]\nformat = "auto"',
+            "unknown key judging.format; it is no more: delete the line",
+        ),
+        (
             '[sample]\nlimit = "x"',
             "c.toml: sample.limit: must be a whole number or 'none', not text",
         ),

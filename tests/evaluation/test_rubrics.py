@@ -168,6 +168,16 @@ def test_a_set_that_changed_or_has_no_name_is_one_clear_error(tmp_path: Path) ->
     assert labels(done) == labels(brought)
 
 
+def test_a_run_of_an_earlier_version_is_judged_again(tmp_path: Path) -> None:
+    done = run("lab/leaky?n=6", tmp_path / "run", **BOTH)
+    path = done.folder / "summary.json"
+    told = json.loads(path.read_text("utf-8"))
+    told["settings"]["images"]["transport"] = "data"
+    told["settings"]["sample"]["cup"] = "full"
+    path.write_text(json.dumps(told), "utf-8")
+    assert only(again(done, tmp_path / "again", judge="offline")).pairs == 6
+
+
 def test_people_calibrate_a_judge_by_its_rubric(tmp_path: Path) -> None:
     done = run(
         "lab/leakless?n=60", tmp_path / "run", model="lab/careful", judge=by_bit, rubric="siuo"

@@ -7,7 +7,8 @@ import gc
 import sys
 import warnings
 from importlib import import_module
-from pathlib import Path
+from importlib.abc import InspectLoader
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -31,8 +32,10 @@ the list, which its own help begins with.
 
 def _said(name: str) -> str:
     """Return the docstring of a command's module, which is not imported for it."""
-    source = Path(__file__).with_name(f"{name.replace('-', '_')}.py").read_text("utf-8")
-    return source.removeprefix('"""').partition('"""')[0]
+    module = f"vlsbench.cli.{name.replace('-', '_')}"
+    loader = getattr(find_spec(module), "loader", None)
+    source = loader.get_source(module) if isinstance(loader, InspectLoader) else None
+    return (source or "").removeprefix('"""').partition('"""')[0]
 
 
 class _Commands(TyperGroup):

@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 NONE = "none"
 """How a command line or a file, which have no None, say that a setting is left to the server."""
+GONE = ("judging.format", "images.transport")
+"""Keys of earlier versions, which files that `--print-config` wrote hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,7 @@ def _no_unknown(tree: Mapping[str, Any], known: Mapping[str, Setting], where: st
                 near = [setting.key for setting in known.values() if setting.name in names]
                 hint = f"known are {', '.join(known)}"
                 hint = f"did you mean {' or '.join(near)}?" if near else hint
+                hint = "it is no more: delete the line" if one in GONE else hint
                 raise SchemaError(f"{where}: unknown key {one}; {hint}")
 
 

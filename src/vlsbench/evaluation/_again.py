@@ -57,7 +57,8 @@ def plan_again(
                 "judge_again(run, bench=pairs, …)"
             )
         told = {"bench": summary.bench}
-    sample = convert(settings.get("sample", {}), Sample, str(folder))
+    # Another version may have written settings that are no more.
+    sample = convert(settings.get("sample", {}), Sample, str(folder), foreign=True)
     before = settings.get("judging", {})
     pairs = load(**told, skip_bad=sample.skip_bad or bool(summary.left_out))
     changed = VlsbenchError(
@@ -75,7 +76,7 @@ def plan_again(
         replies=Replies(files=(Path(folder),), partial=True),
         sample=sample,
         judging=replace(judging, partial=judging.partial or before.get("partial", False)),
-        images=convert(settings.get("images", {}), Images, str(folder)),
+        images=convert(settings.get("images", {}), Images, str(folder), foreign=True),
         **others,
     )
     # Where the set lies is part of its content, so one that moved is believed to be the same.

@@ -245,7 +245,9 @@ class Selection:
                 try:
                     shown = show(pair, view, swapper)
                     if JudgeContext.DESCRIPTION in contexts and not pair.description:
-                        raise VlsbenchError("no description for --judge-context description")
+                        raise VlsbenchError(
+                            "no description for --judge-context description; use image"
+                        )
                 except VlsbenchError as error:
                     bad[pair.id] = BadRow(self.pairs.name, pair.id, str(error))
                     continue
