@@ -297,7 +297,7 @@ def test_a_missing_file_is_said_with_a_near_name(
         ("[sample]\nlimt = 3", "c.toml: unknown key sample.limt; did you mean sample.limit?"),
         (
             '[judging]\nformat = "auto"',
-            "unknown key judging.format; it is no more: delete the line",
+            "c.toml: unknown key judging.format; it is no more: delete the line",
         ),
         (
             '[sample]\nlimit = "x"',
