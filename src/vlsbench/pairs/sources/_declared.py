@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
+from os.path import normpath
+from pathlib import Path, PurePath
 from typing import Any
 
 from vlsbench.pairs import (
-    Embedded,
     Fields,
     Grade,
     GradedBy,
@@ -31,10 +32,11 @@ from vlsbench.pairs import (
     folder_of,
     read_pairs,
 )
-from vlsbench.pairs.sources._template import Said, columns_of, filled, value_of, within, word
+from vlsbench.pairs.sources._template import Said, columns_of, filled, value_of, within
 from vlsbench.schemas import convert
 
 Read = Callable[[Path, str], Rows]
+_SHARD = re.compile(r"(.*)-\d+-of-(\d+)\b")
 _LETTERS = {"S": Grade.SAFE, "B": Grade.BORDERLINE, "U": Grade.UNSAFE, "?": Grade.UNKNOWN}
 
 
@@ -44,6 +46,8 @@ class Part:
 
     files: tuple[str, ...]
     """Patterns of paths; the files of the first that fits some are read."""
+    optional: bool = False
+    """Whether a set is whole without them."""
     variants: tuple[str, ...] = ()
     """Those that it belongs to; all where none is named."""
     id: Said = "{@row}"
@@ -117,10 +121,10 @@ def read_declared(name: str, root: Path, variant: str, **other: Any) -> Rows:
     """
     wanted = [part for part in _parts(name) if variant in part.variants or not part.variants]
     # All files are looked for before the first is read: half of a set must not pass for it.
-    found = [(part, find_files(root, part.files, variant)) for part in wanted]
+    found = [(part, find_files(root, part.files, variant, part.optional)) for part in wanted]
     for part, these in found:
         for file, known in these:
-            yield from read_pairs(file, **_arguments(part, root, known) | other)
+            yield from read_pairs(file, **_arguments(part, root, file, known) | other)
 
 
 def reader(name: str) -> Read:
@@ -133,18 +137,29 @@ def reader(name: str) -> Read:
 
 
 def find_files(
-    root: Path, patterns: tuple[str, ...], variant: str
+    root: Path, patterns: tuple[str, ...], variant: str, optional: bool = False
 ) -> list[tuple[Path, dict[str, str]]]:
     """Return the files of the first pattern that fits some, each with what its path says.
 
     Raises:
-        MissingFile: There are none.
+        MissingFile: There are none and they are not optional, or some of numbered shards.
     """
-    for pattern in patterns:
-        path = pattern.replace("{variant}", variant)
-        if found := sorted(root.glob(re.sub(r"\{\w+\}", "*", path))):
+    paths = [pattern.replace("{variant}", variant) for pattern in patterns]
+    globs = [re.sub(r"\{\w+\}", "*", path) for path in paths]
+    for path, glob in zip(paths, globs, strict=True):
+        if found := sorted(root.glob(glob)):
+            _require_whole(found)
             return [(file, _known(path, file.relative_to(root), variant)) for file in found]
-    raise MissingFile(f"no {patterns[0].replace('{variant}', variant)} in {root}")
+    if optional:
+        return []
+    raise MissingFile(f"no {globs[0]} in {root}")
+
+
+def _require_whole(found: Sequence[Path]) -> None:
+    shards = Counter(told.groups() for file in found if (told := _SHARD.match(str(file))))
+    for (name, count), present in shards.items():
+        if present < int(count):
+            raise MissingFile(f"{present} of {int(count)} files {name}-*: fetch the rest")
 
 
 def _known(pattern: str, place: Path, variant: str) -> dict[str, str]:
@@ -159,27 +174,27 @@ def _known(pattern: str, place: Path, variant: str) -> dict[str, str]:
     }
 
 
-def _arguments(part: Part, root: Path, known: Mapping[str, str]) -> dict[str, Any]:
+def _arguments(part: Part, root: Path, file: Path, known: Mapping[str, str]) -> dict[str, Any]:
     """Return the arguments of `read_pairs` for a file of a part, of which some things are known."""
     grades = value_of(part.grades, known)
     patterns = {
         column: [filled(pattern, known) for pattern in some] for column, some in part.keep.items()
     }
     required = (part.id, part.query, part.category, part.grades, *part.images)
-    columns = set[str]().union(*(columns_of(said, known) for said in required))
+    columns = set(part.keep).union(*(columns_of(said, known) for said in required))
     optional = ("subcategory", "description", "reason", "source", "language", "twin")
     return {
         "id": value_of(part.id, known, Fields.id),
         "query": value_of(part.query, known),
         "category": value_of(part.category, known, Fields.id),
         **{name: value_of(getattr(part, name), known, Fields.maybe) for name in optional},
-        "images": _images(part, root, known),
+        "images": _images(part, root, file, known),
         "harmful": lambda row: _harmful(grades(row)),
         "grades": lambda row: by_authors(grades(row)),
         "meta": lambda row: _meta(row, part.meta),
         "needs": (*sorted(columns), *part.needs),
         "keep": lambda row: all(
-            any(fnmatchcase(word(row, column), one) for one in some)
+            any(fnmatchcase(row.maybe(column).strip(), one) for one in some)
             for column, some in patterns.items()
         ),
     }
@@ -196,24 +211,26 @@ def _meta(row: Fields, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _images(
-    part: Part, root: Path, known: Mapping[str, str]
+    part: Part, root: Path, file: Path, known: Mapping[str, str]
 ) -> Callable[[Fields], Sequence[Image]]:
-    """Return what refers to the images of a row."""
-    folder = folder_of(root, *(filled(one, known) for one in part.folder))
+    """Return what refers to the images of a row: those in a Parquet file, or else by path."""
+    columns = [path.strip("{}") for path in part.images]
+    if file.suffix == ".parquet":
+        name = value_of(part.image_name, known)
+        return lambda row: [row.image(column, name(row)) for column in columns]
+    places = [filled(one, known) for one in part.folder]
+    folder = folder_of(root, *places)
     folder = folder.parent.parent if folder.name == ".." else folder
-    # A path may begin with the folder that it lies in.
-    own = "" if folder == root else f"{folder.name}/"
-    written = {path.strip("{}"): value_of(path, known) for path in part.images}
-    name = value_of(part.image_name, known)
+    # A path may begin with a folder that it is published in.
+    own = [f"{last}/" for place in places if (last := PurePath(normpath(place)).name)]
+    written = [value_of(path, known) for path in part.images]
     by_stem: dict[str, str] = {}
     if any(path.endswith(".*") for path in part.images) and folder.is_dir():
         by_stem = {path.stem: path.name for path in folder.iterdir()}
 
-    def image(row: Fields, column: str) -> Image:
-        if isinstance(row.fields.get(column), Embedded):
-            return row.image(column, name(row))
-        path = written[column](row).removeprefix(own)
+    def image(path: str) -> Image:
+        path = path.removeprefix(next(filter(path.startswith, own), ""))
         stem = path.removesuffix(".*")
         return file_image(folder, path if stem == path else by_stem.get(stem, f"{stem}.jpg"))
 
-    return lambda row: [image(row, column) for column in written]
+    return lambda row: [image(write(row)) for write in written]

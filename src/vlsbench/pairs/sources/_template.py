@@ -5,7 +5,8 @@ A value is
 - a template, `"{Behavior}"`, in which a column stands in braces; a dot leads into an object, or by
   place into a list (`{turns.0}`);
 - a list of templates, of which the first is taken whose columns are filled, else the last;
-- a table of templates, chosen by what the template `by` gives; its keys are patterns (`"*"`).
+- a table of templates, chosen by the columns in `by`; its keys are patterns (`"*"`), for
+  several columns one each, parted as in `"{usage}/{risk}"`.
 
 Beside the columns of a row, templates know the `{variant}`, what a pattern of files names
 (`"{language}/*.json"`), and `{@row}`, `{@file}` and `{@folder}`: the row's label, its file without
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from itertools import pairwise
+from math import isnan
 from string import Formatter
 from typing import Any
 
@@ -48,16 +50,24 @@ def value_of(
 
 
 def _cases(said: Mapping[str, str], known: Mapping[str, str], get: Get) -> Callable[[Fields], str]:
-    by = _template(said["by"], known, word)
-    cases = {key: _template(text, known, get) for key, text in said.items() if key != "by"}
+    columns = said["by"].split("/")
+    names = [column.strip("{}") for column in columns]
+    cases = [
+        (key.split("/", len(names) - 1), _template(text, known, get))
+        for key, text in said.items()
+        if key != "by"
+    ]
 
     def chosen(row: Fields) -> str:
-        value = by(row)
-        for pattern, write in cases.items():
-            if fnmatchcase(value, pattern):
-                return write(row)
-        what = said["by"].strip("{}")
-        raise RowError(f"{what!r} is {value[:40]!r}, not one of {', '.join(cases)}")
+        fitting = cases
+        for place, name in enumerate(names):
+            allowed = dict.fromkeys(patterns[place] for patterns, _ in fitting)
+            value = known[name] if name in known else word(*within(row, name))
+            fitting = [case for case in fitting if fnmatchcase(value, case[0][place])]
+            if not fitting:  # tells whether it is absent, empty, no text, or another
+                inner, last = within(row, name)
+                inner.choice(last, *allowed)
+        return fitting[0][1](row)
 
     return chosen
 
@@ -111,4 +121,6 @@ def word(row: Fields, column: str) -> str:
     value = row.fields.get(column)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):  # as pandas writes whole numbers in a column with gaps
+        value = None if isnan(value) else int(value) if value.is_integer() else value
     return "" if value is None else str(value).strip()
