@@ -14,9 +14,9 @@ from PIL import Image as Pillow
 import vlsbench
 from tests.calibrating.runs import write
 from tests.grouped import grouped
-from vlsbench.calibrating import CalibratedRun, changes, take_labels
-from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import compare_runs
+from vlsbench.calibrating import CalibratedRun, changes, reply_images, take_labels
+from vlsbench.errors import BadRows, VlsbenchError
+from vlsbench.evaluation import Replies, compare_runs, read_pairs, verify_run
 
 NAMES = ("kettle", "ladder", "oven", "toaster")
 MEETING: dict[str, Callable[[Path, Path], object]] = {
@@ -52,6 +52,26 @@ def write_set(folder: Path, colours: str = "rrrr", *, embedded: bool = False) ->
         return folder / "my.parquet"
     (folder / "my.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     return folder / "my.jsonl"
+
+
+def as_controls(file: Path) -> str:
+    rows = map(json.loads, file.read_text("utf-8").splitlines())
+    return "\n".join(json.dumps(row | {"harmful": False}) for row in rows)
+
+
+def write_controls(folder: Path, colours: str) -> Path:
+    """Write `write_set` as benign pairs, in a set called mine."""
+    path = write_set(folder, colours).with_name("mine.jsonl")
+    path.write_text(as_controls(folder / "my.jsonl"), "utf-8")
+    return path
+
+
+def describe(file: Path, colour: str) -> Path:
+    """Write what the images of a set show into it."""
+    rows = map(json.loads, file.read_text("utf-8").splitlines())
+    told = [row | {"description": f"a {colour} {row['id']}"} for row in rows]
+    file.write_text("\n".join(map(json.dumps, told)), "utf-8")
+    return file
 
 
 def calibrated(*runs: Path) -> list[CalibratedRun]:
@@ -105,6 +125,101 @@ def test_views_and_sizes_hide_no_other_image(
     run(write_set(tmp_path / "b", "gggg"), other, **after)
     with pytest.raises(VlsbenchError, match=r"4 ids .*\(kettle, ladder, oven, …\)"):
         compare_runs(one, other)
+
+
+@pytest.mark.parametrize("view", ["blank", "swap"])
+def test_controls_with_the_same_image_names_are_images_of_their_own(
+    tmp_path: Path, view: str
+) -> None:
+    file, controls = write_set(tmp_path / "a"), [write_controls(tmp_path / "ctl", "gggg")]
+    pairs = vlsbench.load(file, controls=controls)
+    one, same = run(pairs, tmp_path / "one"), run(pairs, tmp_path / "same", view=view)
+    assert compare_runs(one, same).both_scored == 2 * len(NAMES)
+    assert len({row.cluster for row in read_pairs(one)}) == 2 * len(NAMES)
+    mixed = vlsbench.load(write_set(tmp_path / "b", "rgrg"), controls=controls)
+    other = run(mixed, tmp_path / "other", view=view)
+    for whole in (one, same):
+        with pytest.raises(VlsbenchError, match=r"2 ids .*\(ladder, toaster\)"):
+            compare_runs(whole, other)
+
+
+@pytest.mark.parametrize("changed", ["a", "ctl"])
+def test_a_changed_image_is_seen_though_a_control_has_one_of_its_name(
+    tmp_path: Path, changed: str
+) -> None:
+    file, controls = write_set(tmp_path / "a"), [write_controls(tmp_path / "ctl", "gggg")]
+    one = run(vlsbench.load(file, controls=controls), tmp_path / "one")
+    image = tmp_path / changed / "images/oven.png"
+    Pillow.new("RGB", (8, 8), "blue").save(image)
+    (problem,) = verify_run(one).problems
+    assert str(image) in problem
+    with pytest.raises(VlsbenchError, match="holds another run"):
+        run(vlsbench.load(file, controls=controls), one)
+
+
+@pytest.mark.parametrize(("folder", "id"), [("a", "oven"), ("ctl", "mine/oven")])
+def test_a_missing_image_is_that_of_its_own_set(tmp_path: Path, folder: str, id: str) -> None:
+    file, controls = write_set(tmp_path / "a"), [write_controls(tmp_path / "ctl", "gggg")]
+    (tmp_path / folder / "images/oven.png").unlink()
+    with pytest.raises(BadRows) as refused:
+        run(vlsbench.load(file, controls=controls), tmp_path / "one")
+    assert [bad.row for bad in refused.value.rows] == [id]
+
+
+def test_a_control_that_shows_the_sets_own_files_keeps_their_names(tmp_path: Path) -> None:
+    file = write_set(tmp_path / "a")
+    same = file.with_name("mine.jsonl")
+    same.write_text(as_controls(file), "utf-8")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for controls in (same, tmp_path / "link/mine.jsonl"):
+        pairs = list(vlsbench.load(file, controls=[controls]))
+        assert len(pairs) == 2 * len(NAMES)
+        assert {pair.cluster for pair in pairs} == {f"images/{name}.png" for name in NAMES}
+
+
+@pytest.mark.parametrize("meet", ["runs diff", "compare", "leaderboard"])
+def test_other_descriptions_that_were_sent_are_another_set(tmp_path: Path, meet: str) -> None:
+    told = {name: describe(write_set(tmp_path / f"set-{name}"), name) for name in ("red", "blue")}
+    one, other = (run(told[name], tmp_path / name, view="caption") for name in told)
+    with pytest.raises(VlsbenchError, match="4 ids with another text"):
+        MEETING[meet](one, other)
+    # Views that send no description go by the query, and so do two views.
+    plain = [run(told[name], tmp_path / f"{name}-full") for name in told]
+    for before, after in (plain, (one, plain[1])):
+        assert compare_runs(before, after).both_scored == len(NAMES)
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"max_image_side": 4}, {"view": "blank"}, {"view": "swap"}, {"samples": 2}]
+)
+def test_replies_of_a_run_about_other_images_match_no_pair(
+    tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    file, mixed = write_set(tmp_path / "a"), write_set(tmp_path / "b", "rgrg")
+    one = run(file, tmp_path / "one", **asked)
+    alike: dict[str, Any] = {name: asked[name] for name in asked if name != "max_image_side"}
+    for number, replies in enumerate((one, one / "pairs.parquet")):
+        given = alike | {"model": "", "replies": Replies(files=(replies,))}
+        assert compare_runs(one, run(file, tmp_path / f"same{number}", **given)).both_scored
+        with pytest.raises(BadRows, match="another image than the pair's") as refused:
+            run(mixed, tmp_path / "other", **given)
+        assert len(refused.value.rows) == 2 * asked.get("samples", 1)
+    skipped = run(
+        mixed,
+        tmp_path / "other",
+        **given | {"replies": Replies(files=(one,), partial=True)},
+        skip_bad=True,
+    )
+    ended = {row.id: row.label for row in read_pairs(skipped)}
+    assert [name for name, label in ended.items() if label == "unscored"] == ["ladder", "toaster"]
+
+
+@pytest.mark.parametrize("view", ["full", "blank"])
+def test_people_are_shown_no_image_that_changed_since_the_run(tmp_path: Path, view: str) -> None:
+    file = write_set(tmp_path / "a")
+    opened = CalibratedRun(run(file, tmp_path / "one", view=view))
+    Pillow.new("RGB", (8, 8), "blue").save(tmp_path / "a/images/oven.png")
+    assert reply_images(opened, NAMES, (), None).keys() == {*NAMES} - {"oven"}
 
 
 def test_embedded_images_are_told_apart_when_shrunk(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def run_overlap(
     stopped, notes, looks = "", tuple[str, ...](), dict[str, Callable[[Pair], str]]()
     with ExitStack() as stack:
         if how.ocr or how.captioner:
-            content, _ = Selection(whole).content()
+            content, *_ = Selection(whole).content()
             place = plan.folder_of("pictures", how.captioner, how.ocr, whole.root, content)
             ledger = stack.enter_context(Ledger.write(place))
             stopped = _read_images(pairs, ledger, plan, say)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from vlsbench.calibrating._label_studio import LabelStudioAnnotation
 from vlsbench.calibrating._record import MODEL, CalibratedRun, Given, listed
 from vlsbench.errors import VlsbenchError
+from vlsbench.evaluation import read_ended_run
 from vlsbench.files import whole_file, write_csv, write_text
 from vlsbench.pairs import Image, ImageError, RowError, load, read_table
 from vlsbench.schemas import convert
@@ -103,11 +105,12 @@ def rubric_of(run: CalibratedRun, harmful: bool) -> str:
 def reply_images(
     run: CalibratedRun, ids: Iterable[str], sets: Sequence[str], data: Path | None
 ) -> dict[str, Image]:
-    """Return the first image of each reply, as far as the sets that the run was made of have it.
+    """Return the first image of each reply, as far as the run's sets still have it.
 
     Raises:
         VlsbenchError: A set that was named cannot be opened.
     """
+    ended = read_ended_run(run.folder, run.summary)
     wanted: dict[str, list[str]] = {}
     for id in ids:
         if run.replies[id].image_refs:
@@ -121,8 +124,11 @@ def reply_images(
     try:
         for pair in load(**told, skip_bad=True):
             for id in wanted.get(pair.id, ()):
-                if [image.ref for image in pair.images] == [*run.replies[id].image_refs]:
-                    found[id] = pair.images[0]
+                reply = ended[run.replies[id].key]
+                if reply.image_refs == tuple(image.ref for image in pair.images):
+                    with suppress(ImageError):
+                        digests = pair.images[0].read().sha256, *reply.image_sha256[:1]
+                        found |= {id: pair.images[0]} if digests[0] == digests[-1] else {}
     except VlsbenchError:
         if sets or data:
             raise

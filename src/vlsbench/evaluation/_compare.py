@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path, PurePath
 
 from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
@@ -83,28 +81,30 @@ class Comparison:
 def read_ended_run(folder: Path, summary: Summary) -> dict[Key, Ended]:
     """Return what became of each answer of a run, with the digests of the set's own images.
 
-    They are empty where the record does not tell them: in views without images, and of images that
-    lie in no file of their own where grey or swapped ones were shown.
+    They are empty where the record does not tell them: in views without images, and where grey or
+    swapped ones were shown, of images that lie in no file of their own, and in earlier versions.
+    The text that was sent is kept where it tells a description.
     """
     rows, sent = list(read_pairs(folder)), summary.view in (View.FULL, View.IMAGE)
     originals: dict[tuple[str, str], str] = {}
-    named: defaultdict[str, set[str]] = defaultdict(set)
+    named: dict[str, str] = {}
     if not sent or any(summary.identity["shrink"].values()):
         with Ledger.read(folder) as ledger:
-            files = json.loads(ledger.meta("files") or "{}")
+            files, places = (json.loads(ledger.meta(k) or "{}") for k in ("files", "places"))
             for outcome in ledger.outcomes():
                 for one in outcome.value.get("shrunk", ()):
                     originals[outcome.record, one["to"]] = one["from"]
-        depths = {ref.count("/") + 1 for row in rows for ref in row.image_refs}
-        for (path, digest), depth in product(files.items(), depths):
-            named["/".join(PurePath(path).parts[-depth:])].add(digest)
+        # A file of another name holds many images.
+        own_files = (ref for ref, path in places.items() if path.endswith(PurePath(ref).name))
+        named = {ref: files[places[ref]] for ref in own_files}
     record, found = Presentation(samples=summary.samples).record, {}
     for row in rows:
         own = [originals.get((record(*row.key), one), one) for one in row.image_sha256]
         if not sent:
-            own = [one for ref in row.image_refs if len(named[ref]) == 1 for one in named[ref]]
+            own = [named.get(ref, "") for ref in row.image_refs]
         whole = len(own) == len(row.image_refs) and all(own)
-        found[row.key] = replace(row, image_sha256=tuple(own) if whole else ())
+        text = row.shown_text if summary.view == View.CAPTION else ""
+        found[row.key] = replace(row, image_sha256=tuple(own) if whole else (), shown_text=text)
     return found
 
 

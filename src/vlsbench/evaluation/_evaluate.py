@@ -147,7 +147,7 @@ def plan(
     groups: dict[str, DataclassInstance] = {"sample": sample, "params": params, "judging": judging}
     groups |= {"images": images, "budget": spending.settings, "connection": connection}
     groups |= {"replies": replies} if replies.files else {}
-    content, files = selection.content(shown.view)
+    content, files, places = selection.content(shown.view)
     identity = identity_of(selection, content, shown, target, asked, judging)
     found = EvaluationPlan(
         selection=selection,
@@ -157,6 +157,7 @@ def plan(
         judging=judging,
         identity=identity,
         files=files,
+        places=places,
         settings=_settings(pairs, shown, groups),
         folder=output.out or RUNS / run_id(identity, target.spec, asked.name),
         prices=_prices(target, asked, spending),

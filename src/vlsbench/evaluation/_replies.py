@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
-from vlsbench.engine import find_run
+from vlsbench.engine import FILE, find_run
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.evaluation._reply_files import (
-    COLUMNS,
-    SavedReply,
-    file_of,
-    read_replies,
-)
+from vlsbench.evaluation._compare import read_ended_run
+from vlsbench.evaluation._reply_files import COLUMNS, SavedReply, file_of, read_replies
+from vlsbench.evaluation._rows import PAIRS, Ended, Key
 from vlsbench.evaluation._settings import Presentation, Replies, Selection
-from vlsbench.evaluation._summary import LOG
+from vlsbench.evaluation._summary import LOG, SUMMARY, read_summary
 from vlsbench.files import file_sha256
 from vlsbench.models import RecordedReplies, Reply
-from vlsbench.pairs import READERS, View, form_of, parse_columns
+from vlsbench.pairs import READERS, ImageError, View, form_of, parse_columns
 from vlsbench.text import counted
 
 SHOWN = 5
@@ -44,8 +43,9 @@ def open_replies(given: Replies, selection: Selection, shown: Presentation) -> R
     for named in given.files:
         is_file = named.exists() or named.suffix == LOG or form_of(named) in READERS
         path = named if is_file else find_run(named)
+        seen = _images_of(path)
         for row in read_replies(path, columns):
-            matched.add(path.name, row)
+            matched.add(path.name, row, seen)
         origin[str(path) if path.name in origin else path.name] = file_sha256(file_of(path))
     return matched.recorded(given, origin)
 
@@ -56,6 +56,7 @@ class _Matched:
     def __init__(self, selection: Selection, shown: Presentation) -> None:
         self._selection, self._shown = selection, shown
         self._queries = {pair.id: pair.query for pair in selection.pairs}
+        self._images = {pair.id: pair.images for pair in selection}
         self._order = list(self._queries)
         self._times = Counter(map(_plain, self._queries.values()))
         controls = self._order[selection.pairs.parts[0] :]
@@ -67,8 +68,8 @@ class _Matched:
         self._longer = self._unknown = 0
         """Replies to more text than the pair's; those whose text is not told."""
 
-    def add(self, file: str, row: SavedReply | BadRow) -> None:
-        """Take one row of a file."""
+    def add(self, file: str, row: SavedReply | BadRow, seen: Mapping[Key, Ended]) -> None:
+        """Take one row of a file, which may be that of a run."""
         if isinstance(row, BadRow):
             self._bad.append(row)
             return
@@ -77,7 +78,9 @@ class _Matched:
             first = f"its first is {self._order[0][:60]!r}"
             said = f"{self._selection.pairs.name} has no pair {row.id[:60]!r}; {first}"
             self._bad.append(BadRow(file, row.row, said))
-        elif fault := self._asked(row, self._queries[id]):
+        elif fault := self._asked(row, self._queries[id]) or self._saw(
+            id, seen.get((row.id, row.sample or 0))
+        ):
             self._bad.append(BadRow(file, row.row, fault))
         else:
             self._rows.setdefault(id, []).append((file, row))
@@ -100,6 +103,14 @@ class _Matched:
         if wanted not in asked:
             return f"asked {_short(asked)}, and the pair asks {_short(wanted)}"
         self._longer += self._shown.view is not View.CAPTION and asked != wanted
+        return ""
+
+    def _saw(self, id: str, row: Ended | None) -> str:
+        """Say that a run's reply is about other images than the pair's, where both are known."""
+        images = self._images.get(id, ()) if row and row.image_sha256 else ()
+        with suppress(ImageError):  # which is told of the pair where it is needed
+            if row and images and row.image_sha256 != tuple(one.read().sha256 for one in images):
+                return "its run showed another image than the pair's (another SHA-256)"
         return ""
 
     def recorded(self, given: Replies, origin: Mapping[str, str]) -> RecordedReplies:
@@ -188,6 +199,15 @@ class _Matched:
              "query, which is what the judge is told."),
         )  # fmt: skip
         return [text for holds, text in told if holds]
+
+
+def _images_of(path: Path) -> dict[Key, Ended]:
+    """Return what tells the images of replies, where they are those of a run."""
+    table = file_of(path)
+    beside = [table.with_name(name) for name in (SUMMARY, FILE)]
+    if table.name != PAIRS or not all(file.is_file() for file in beside):
+        return {}
+    return read_ended_run(table.parent, read_summary(beside[0]))
 
 
 def _first(bad: Sequence[BadRow]) -> str:

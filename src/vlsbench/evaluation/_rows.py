@@ -98,6 +98,7 @@ class Ended:
     sample: int = 0
     subcategory: str = ""
     explanation: str = ""
+    shown_text: str = ""
 
     @property
     def key(self) -> Key:
@@ -207,9 +208,10 @@ def shared_pairs(
     """
     shared, unlike = mine.keys() & theirs.keys(), []
     for row, other_row in ((mine[key], theirs[key]) for key in sorted(shared)):
-        images = row.image_sha256, other_row.image_sha256
+        told = [(each.image_sha256, each.shown_text) for each in (row, other_row)]
         said = [(each.query, each.harmful, len(each.image_refs)) for each in (row, other_row)]
-        if said[0] != said[1] or (all(images) and images[0] != images[1]):
+        known = (both for both in zip(*told, strict=True) if all(both))
+        if said[0] != said[1] or any(one != other for one, other in known):
             unlike.append(row.id)
     if ids := list(dict.fromkeys(unlike)):
         some = ", ".join(ids[:3]) + (", …" if ids[3:] else "")

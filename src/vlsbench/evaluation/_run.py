@@ -113,6 +113,8 @@ class EvaluationPlan:
     identity: Mapping[str, object]
     files: Mapping[str, str]
     """Image file → SHA-256, of the files that the view reads."""
+    places: Mapping[str, str]
+    """Name of an image in the set → its file."""
     settings: Mapping[str, Any]
     """All settings, as `summary.json` keeps them."""
     folder: Path
@@ -191,6 +193,7 @@ class EvaluationPlan:
                 "judge": self.judge.name,
                 "pairs": str(len(self.selection)),
                 "files": json.dumps(self.files),
+                "places": json.dumps(self.places),
                 **({"samples": str(self.shown.samples)} if self.shown.samples > 1 else {}),
             },
             steps=steps,

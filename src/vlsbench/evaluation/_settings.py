@@ -172,8 +172,8 @@ class Selection:
             digest.update(json.dumps(row).encode())
         self.fingerprint = digest.hexdigest()[:16]
 
-    def content(self, view: View = View.FULL) -> tuple[str, dict[str, str]]:
-        """Return a digest of all that `fingerprint` leaves out, and image file → digest.
+    def content(self, view: View = View.FULL) -> tuple[str, dict[str, str], dict[str, str]]:
+        """Return a digest of all that `fingerprint` leaves out, file → digest, and image → file.
 
         Covers where the set lies, what else its rows say, and what is in the image files that the
         view reads.
@@ -196,7 +196,7 @@ class Selection:
         files = file_digests(paths.values())
         for ref, path in sorted(paths.items()):
             digest.update(f"{ref} {files[path]}\n".encode(errors="surrogatepass"))
-        return digest.hexdigest()[:16], files
+        return digest.hexdigest()[:16], files, paths
 
     def __iter__(self) -> Iterator[Pair]:
         for number, pair in enumerate(self.pairs):

@@ -16,7 +16,8 @@ from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._fetch import PIN, home_folder
 from vlsbench.pairs._folder import FORMS
 from vlsbench.pairs._generic import open_generic, parse_columns
-from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._pair import FileImage, Image, MadeImage, Pair, StoredImage
+from vlsbench.pairs._parquet import DIGEST
 from vlsbench.pairs._readers import form_of, read_csv
 from vlsbench.pairs._rows import MissingFile
 from vlsbench.pairs._source import PairSet, Source, declared, list_sources
@@ -96,7 +97,7 @@ def load(
         transforms: Names of registered transforms that every pair passes through, in order;
             controls too, so that harmful and benign pairs differ in nothing else.
         controls: Sets whose benign pairs are added, so that over-refusal is measured too; their
-            ids begin with the set's name.
+            ids begin with the set's name, and so do names of images that another image has.
 
     Raises:
         BadRows: Some rows are unusable; lists every one.
@@ -158,16 +159,39 @@ def _controlled(pairs: PairSet, sets: Sequence[PairSet]) -> PairSet:
             raise VlsbenchError(f"control {control.name} holds no benign pair (harmful = false)")
 
     def rows() -> Iterator[Pair | BadRow]:
+        known: dict[str, Image] = {}
         yield from pairs.bad
-        yield from pairs
+        for pair in pairs:
+            known.update((image.ref, image) for image in pair.images)
+            yield pair
         for control in sets:
             for pair in control:
                 if not pair.harmful:
-                    yield replace(pair, id=f"{control.name}/{pair.id}")
+                    images = tuple(_apart(image, control.name, known) for image in pair.images)
+                    yield replace(pair, id=f"{control.name}/{pair.id}", images=images)
 
     joined = pairs.derive(pairs.name, rows)
     joined.parts = (len(pairs), *sizes)
     return joined
+
+
+def _apart(image: Image, control: str, known: dict[str, Image]) -> Image:
+    """Name a control's image after its set where another image has its name; note it as known."""
+    ref = image.ref
+    while (other := known.setdefault(ref, image)) != image and _lies(other) != _lies(image):
+        ref = f"{control}/{ref}"
+    if ref == image.ref or not isinstance(image, FileImage | StoredImage | MadeImage):
+        return image
+    if isinstance(image, FileImage):
+        image = replace(image, path=image.place)  # which it finds by its name
+    return replace(image, ref=ref)
+
+
+def _lies(image: Image) -> tuple[str, int]:
+    """Return where an image lies; nowhere if its name says all: it is drawn, or its digest."""
+    digest = isinstance(image, StoredImage) and DIGEST.fullmatch(image.ref)
+    place = None if digest else getattr(image, "place", None)
+    return os.path.realpath(place) if place else "", getattr(image, "offset", 0)
 
 
 @settings(panel="Dataset")

@@ -18,7 +18,7 @@ Labelled = Iterator[tuple[str, object]]
 """(row as the user would look it up, its fields or a `RowError`)"""
 BATCH_ROWS = 1024
 """Rows of a file held at a time."""
-_DIGEST = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")
+DIGEST = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")
 """A SHA-256 and an extension, as `vlsbench release` names images."""
 Names = tuple[str, ...]
 """The paths beside the images of a cell, each empty where there is none."""
@@ -82,7 +82,7 @@ class _ImageColumn:
                 continue
             # Only a name that is the digest of its image says which cells hold the same one.
             numbered = f"{self._path.name}#{number}" + (f".{item}" if self._many else "")
-            ref = name if _DIGEST.fullmatch(name) else numbered
+            ref = name if DIGEST.fullmatch(name) else numbered
             images.append(StoredImage(ref, partial(self.bytes_at, *at, item), self._path))
         return Embedded(tuple(images), names)
 

@@ -66,7 +66,8 @@ class JudgedSet:
 
     def content(self) -> tuple[str, Mapping[str, str]]:
         """Return what identifies the images and notes that are read; see `Selection.content`."""
-        return self.selection.content(View.FULL if Part.PAIR in self.parts else View.TEXT)
+        view = View.FULL if Part.PAIR in self.parts else View.TEXT
+        return self.selection.content(view)[:2]
 
     def questions(self) -> Iterator[tuple[Pair, Part]]:
         """Walk the pairs and their parts."""
