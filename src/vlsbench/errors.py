@@ -25,6 +25,10 @@ class Signal(Exception):
     """No error in anybody's code: tells whoever runs a stage how its record goes on."""
 
 
+class Halted(Signal):
+    """No new call is made: the run is stopping. The record stays open."""
+
+
 class UsageError(VlsbenchError):
     """A command, or a configuration, that lacks something it needs."""
 

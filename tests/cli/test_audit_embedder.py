@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,8 @@ from vlsbench.embed import HttpEmbedder
 from vlsbench.files import write_json
 
 SIDE = 256
+arrived: list[float] = []
+"""When requests came."""
 
 
 def bag(text: str) -> list[float]:
@@ -37,6 +40,7 @@ class Embeddings(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
+        arrived.append(time.monotonic())
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         items = [{"index": n, "embedding": bag(text)} for n, text in enumerate(body["input"])]
         answer = json.dumps({"data": items}).encode()
@@ -101,3 +105,15 @@ def test_without_fitted_numbers_topic_and_ranks_are_shown(
     assert "naming is not calibrated for this embedder" in done.stdout
     done = vlsbench("audit", benches[0], "--embedder", embedder, "--drop-leaking", "0.5")
     assert "0 pairs to leave out at 0.5, 30 kept (30 of them without a score)" in done.stdout
+
+
+def test_a_server_of_vectors_is_asked_at_the_pace_that_is_given(
+    vlsbench: Command, embedder: str
+) -> None:
+    arrived.clear()
+    arguments = ("--measures", "overlap", "--embedder", embedder, "--max-calls", "1")
+    done = vlsbench("audit", "lab/leaky?n=30", *arguments, "--rpm", "240")
+    assert done.returncode == 0, done.stderr
+    a_second = 4  # and as many at once
+    assert len(arrived) > 2 * a_second
+    assert arrived[-1] - arrived[0] >= (len(arrived) - 1 - a_second) / a_second

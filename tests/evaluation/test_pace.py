@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -11,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation.runs import run
-from tests.scripted import Asked, Said, answer, refuse, scripted
+from tests.evaluation.runs import calls_on_record, run
+from tests.scripted import Asked, Said, answer, completion, refuse, scripted
 from vlsbench import lab
+from vlsbench.errors import EXIT_INTERRUPTED
 from vlsbench.files import cache_folder
 
 
@@ -155,7 +158,7 @@ def test_what_a_wrong_clock_left_holds_nobody_back(tmp_path: Path) -> None:
 
 
 def test_tokens_are_counted_by_what_a_reply_took_not_by_its_limit(tmp_path: Path) -> None:
-    tokens_a_second, pairs = 1000, 12
+    tokens_a_second, pairs = 1000, 25
     with lab.running() as url:
         began = time.monotonic()
         done = run(
@@ -169,6 +172,73 @@ def test_tokens_are_counted_by_what_a_reply_took_not_by_its_limit(tmp_path: Path
         seconds = took(began)
     (spent,) = done.summary.spend
     used = (spent.input_tokens or 0) + (spent.output_tokens or 0)
-    assert seconds >= (used / pairs) * (pairs - 1) / tokens_a_second
+    # A second's worth may go at once.
+    assert seconds >= (used / pairs) * (pairs - 1) / tokens_a_second - 1
     # By the limit of 2,048 tokens a reply it would take twice as many seconds as there are pairs.
     assert seconds < pairs
+
+
+def test_a_budget_that_is_spent_lets_what_waits_for_its_turn_be_asked(tmp_path: Path) -> None:
+    with scripted(answer) as played:
+        run(
+            "lab/leaky?n=20", tmp_path / "r",
+            model=f"m@{played.url}", judge="offline", rpm=300, max_calls=9, concurrency=8,
+        )  # fmt: skip
+    assert len(played.asked) == calls_on_record(tmp_path / "r") == 9
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("model", "number", "pace"),
+    [
+        ("m@{url}", signal.SIGINT, ("--rpm", "60")),
+        ("m@{url}", signal.SIGTERM, ("--tpm", "900")),
+        ("inspect/openai-api/there/m", signal.SIGINT, ("--rpm", "60")),
+    ],
+)
+def test_what_waits_for_its_turn_is_not_sent_after_an_interrupt(
+    tmp_path: Path, model: str, number: int, pace: tuple[str, str]
+) -> None:
+    pairs, out = 40, tmp_path / "r"
+    with scripted(answer) as played:
+        command = [
+            *(sys.executable, "-m", "vlsbench", "eval", f"lab/leaky?n={pairs}", "--no-probe"),
+            *("--model", model.format(url=played.url), "--judge", "offline", "--gallery", "0"),
+            *("--out", str(out)),
+        ]
+        env = {**os.environ, "THERE_BASE_URL": played.url, "THERE_API_KEY": "k"}
+        with subprocess.Popen([*command, *pace], env=env, stderr=subprocess.DEVNULL) as process:
+            until = time.monotonic() + 60
+            while calls_on_record(out) < 2 and time.monotonic() < until:
+                time.sleep(0.05)
+            before, began = len(played.asked), time.monotonic()
+            process.send_signal(number)
+            assert process.wait(timeout=60) == EXIT_INTERRUPTED
+        assert took(began) < 10  # all would take 40 s, and those that waited 30
+        assert before <= len(played.asked) <= before + 1
+        assert calls_on_record(out) == len(played.asked)
+        subprocess.run(command, env=env, check=True, capture_output=True)
+        assert calls_on_record(out) == len(played.asked) == pairs
+
+
+@pytest.mark.long
+def test_a_pace_of_tokens_is_that_of_what_answers_take(tmp_path: Path) -> None:
+    a_second, pairs = 400, 16
+    arrived: list[tuple[float, int]] = []
+
+    def say(asked: Asked) -> Said:
+        tokens = (60, 180)[len(arrived) % 2]
+        arrived.append((time.monotonic(), tokens))
+        time.sleep(0.1)
+        return Said(completion(usage=(20, tokens - 20)))
+
+    with scripted(say) as played:
+        run(
+            f"lab/leaky?n={pairs}", tmp_path / "r",
+            model=f"m@{played.url}", judge="offline", tpm=60 * a_second, concurrency=8,
+        )  # fmt: skip
+    moments, taken = zip(*arrived, strict=True)
+    seconds = moments[-1] - moments[0]
+    # By the limit of 2,048 tokens a reply, each would wait five seconds for the one before it.
+    assert seconds < pairs * 120 / a_second * 2
+    assert sum(taken) <= a_second * (seconds + 1) + max(taken)

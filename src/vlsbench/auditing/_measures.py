@@ -32,7 +32,7 @@ from vlsbench.auditing.overlap.read import (
     records_of,
     require_tesseract,
 )
-from vlsbench.embed import CLIP
+from vlsbench.embed import CLIP, open_embedder
 from vlsbench.engine import FILE, Flow, Job, Ledger, Stage
 from vlsbench.evaluation import Output, Selection
 from vlsbench.evaluation import plan as evaluation_plan
@@ -81,7 +81,7 @@ def run_overlap(
 
         found = overlap(
             pairs,
-            embedder=how.embedder,
+            embedder=open_embedder(how.embedder, plan.settings.connection),
             calibration=fitted,
             caption=looks.get(CAPTION),
             text=looks.get(TEXT),

@@ -46,8 +46,9 @@ class Overlap:
     """How measure A is taken."""
 
     embedder: Embedding = option(
-        "`minilm`, NAME@http://host:port/v1 of an embeddings server, clip/PATH or "
-        "clip/ORG/NAME (a CLIP-like model that looks at the images themselves), or a plug-in.",
+        "`minilm`, NAME@http://host:port/v1 of an embeddings server (paced as models are; its "
+        "requests are no calls of --max-calls and --max-cost), clip/PATH or clip/ORG/NAME (a "
+        "CLIP-like model that looks at the images themselves), or a plug-in.",
         default="minilm",
     )
     calibration: Path | None = option(

@@ -26,6 +26,7 @@ from vlsbench.models import (
     Reply,
     Server,
     parse_http_spec,
+    text_tokens,
     to_json,
 )
 
@@ -61,8 +62,10 @@ def parse_vectors(body: bytes, count: int) -> Vectors:
 class HttpEmbedder:
     """An embedding model on a server; the key comes from `VLSBENCH_API_KEY`."""
 
-    def __init__(self, spec: str, *, backoff: Backoff | None = None) -> None:
-        """Take `NAME@http://host:port/v1`.
+    def __init__(
+        self, spec: str, connection: Connection = CONNECTION, *, backoff: Backoff | None = None
+    ) -> None:
+        """Take `NAME@http://host:port/v1`, and how it is asked.
 
         Raises:
             VlsbenchError: The spec is malformed.
@@ -72,7 +75,7 @@ class HttpEmbedder:
             raise VlsbenchError(f"embedder {spec!r}: expected NAME@http://host:port/v1")
         self.name = spec
         self._model = parsed.name
-        self._server = Server(parsed.url, parsed.api_key, CONNECTION, backoff)
+        self._server = Server(parsed.url, parsed.api_key, connection, backoff)
         address = f"{self._server.url}{PATH}\0{parsed.name}"
         self.digest = hashlib.sha256(address.encode()).hexdigest()
 
@@ -103,8 +106,9 @@ class HttpEmbedder:
 
         # Servers refuse empty texts.
         asked = {"model": self._model, "input": [text or " " for text in texts]}
+        tokens = text_tokens(sum(map(len, texts)))
         try:
-            reply = await self._server.ask(self.name, PATH, [to_json(asked)], read)
+            reply = await self._server.ask(self.name, PATH, [to_json(asked)], read, tokens)
         except CallFailed as error:
             raise VlsbenchError(
                 f"{self.name}: no embeddings after {error.attempts} tries ({error}); what came is "

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from vlsbench.config import Budget as BudgetSettings
 from vlsbench.config import Limits
-from vlsbench.errors import Signal, VlsbenchError
+from vlsbench.errors import Halted as Halted
+from vlsbench.errors import VlsbenchError
 from vlsbench.models import (
     BATCH_PRICE,
     BATCHED,
@@ -29,23 +30,23 @@ INTERRUPTED = "interrupted"
 """Reason of a run that a person stopped."""
 
 
-class Halted(Signal):
-    """No new call is made: the run is stopping. The record stays open."""
-
-
 class StopSignal:
     """Why and whether a run is stopping; the first reason stands."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.error: VlsbenchError | None = None
+        self.leaving = asyncio.Event()
+        """Set where also what waits for its model's pace is not to be sent."""
         self._event = asyncio.Event()
 
     def __bool__(self) -> bool:
         return self.reason is not None
 
-    def stop(self, reason: str, error: VlsbenchError | None = None) -> None:
-        """Ask everybody to make no new call."""
+    def stop(self, reason: str, error: VlsbenchError | None = None, *, spent: bool = False) -> None:
+        """Ask everybody to make no new call; those that a spent budget has room for are made."""
+        if not spent:
+            self.leaving.set()
         if self.reason is None:
             self.reason, self.error = reason, error
         self._event.set()
@@ -153,7 +154,9 @@ class Budget:
             if self._signal:
                 raise Halted
             if most_calls is not None and spending.calls >= most_calls:
-                self._signal.stop(f"the budget of {counted(most_calls, 'call')} is used")
+                self._signal.stop(
+                    f"the budget of {counted(most_calls, 'call')} is used", spent=True
+                )
                 raise Halted
             if most is None or spending.cost + self._reserved + worst <= most:
                 break
@@ -161,7 +164,8 @@ class Budget:
                 told = f"{most:.2f}" if most == round(most, 2) else f"{most:g}"
                 self._signal.stop(
                     f"the budget of ${told} leaves no room for another call "
-                    f"(spent ${spending.cost:.4f}; the next may cost ${worst:.4f})"
+                    f"(spent ${spending.cost:.4f}; the next may cost ${worst:.4f})",
+                    spent=True,
                 )
                 raise Halted
             self._freed.clear()

@@ -226,7 +226,7 @@ class RunContext(Context):
 
     async def _buy(self, key: str, role: str, model: ChatModel, request: Request) -> Reply:
         reserved = await self._budget.reserve(model.spec, request)
-        cost, most = None, 0.0
+        cost = most = None
         try:
             reply = await self._ask(model, request)
             cost = self._budget.cost(model.spec, reply)

@@ -32,7 +32,7 @@ from vlsbench.engine._session import (
     run_async,
 )
 from vlsbench.errors import BadRow, Stopped
-from vlsbench.models import Model, Price, VllmServer
+from vlsbench.models import LEAVING, Model, Price, VllmServer
 
 T = TypeVar("T")
 SLACK = 8
@@ -108,6 +108,7 @@ class Job:
     async def _run(self, ledger: Ledger) -> StopSignal:
         await self._begin(ledger)
         signal = StopSignal()
+        LEAVING.set(signal.leaving)
         known = None not in self.prices.values()
         tally = Tally(total=self.total, what=self.what, cost_known=known)
         for outcome in ledger.outcomes():

@@ -113,7 +113,7 @@ def handle_sigint(stop: StopSignal, tally: Tally) -> Iterator[None]:
     task = asyncio.current_task()
 
     def pressed() -> None:
-        if stop and task:
+        if stop.leaving.is_set() and task:
             task.cancel()
         stop.stop(INTERRUPTED)
         tally.note = "stopping after the calls in flight; Ctrl-C again leaves at once"

@@ -45,6 +45,7 @@ from vlsbench.models._open import FORMS as FORMS
 from vlsbench.models._open import Connections as Connections
 from vlsbench.models._open import meant as meant
 from vlsbench.models._open import parse_http_spec as parse_http_spec
+from vlsbench.models._pace import LEAVING as LEAVING
 from vlsbench.models._prices import Price as Price
 from vlsbench.models._prices import image_tokens as image_tokens
 from vlsbench.models._prices import most_tokens as most_tokens

@@ -129,6 +129,7 @@ class Server:
         Raises:
             CallFailed: The server gave no answer after all retries.
             FatalCall: No request can succeed.
+            Halted: The run is stopping, and the request waits to be sent.
         """
         attempts = uncounted = 0
         pace = self._paces.get(spec)
@@ -140,9 +141,9 @@ class Server:
             attempts += 1
             try:
                 async with self.limiter:
-                    await pace.take(tokens)
+                    taken = await pace.take(tokens)
                     reply = await self._once(spec, path, pieces, read)
-                pace.give_back(tokens, reply.usage)
+                pace.give_back(tokens, taken, reply.usage)
             except Passing as error:
                 uncounted += error.uncounted
                 raise

@@ -137,9 +137,8 @@ class InspectChat:
             batch=False if self.adapted.learns else None,
         )
         tokens, batched = sum(most_tokens(request)), self.batching and not self.adapted.learns
+        taken = 0.0 if batched else await self._pace.take(tokens)
         try:
-            if not batched:
-                await self._pace.take(tokens)
             began = time.perf_counter()
             output = await self._model.generate([*system, user, *turn], config=config)
             latency = time.perf_counter() - began
@@ -148,7 +147,7 @@ class InspectChat:
         reply = read_inspect_output(output, latency)
         if batched:
             return replace(reply, latency_s=0.0, extra={**reply.extra, BATCHED: INSPECTS})
-        self._pace.give_back(tokens, reply.usage)
+        self._pace.give_back(tokens, taken, reply.usage)
         return reply
 
 

@@ -8,10 +8,12 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from vlsbench.config import Connection
+from vlsbench.errors import Halted
 from vlsbench.files import cache_folder
 from vlsbench.models._chat import Usage
 
@@ -23,6 +25,8 @@ GIVEN_BURST_S = 1.0
 whole minute's requests go at once, and so do we where they tell."""
 MOST_AHEAD_S = 600.0
 """A bucket that is to be full later than this was left by a wrong clock."""
+LOOK_AGAIN_S = 0.5
+"""How often who waits looks whether others gave back, or its run is stopping."""
 KINDS = ("requests", "tokens")
 
 TABLE = "CREATE TABLE IF NOT EXISTS full (name TEXT PRIMARY KEY, at REAL NOT NULL)"
@@ -31,6 +35,9 @@ UPDATE SET at = CASE WHEN at > :now + :ahead THEN :now ELSE max(at, :now) END + 
 WHERE at <= :now + :burst OR at > :now + :ahead RETURNING 0.0"""
 PUT_OFF = """INSERT INTO full VALUES (:name, :least + :by) ON CONFLICT DO
 UPDATE SET at = max(at, :least) + :by"""
+
+LEAVING: ContextVar[asyncio.Event | None] = ContextVar("leaving", default=None)
+"""Set, by the run that asks, where nothing more is to be sent."""
 
 
 class SharedPace:
@@ -49,18 +56,26 @@ class SharedPace:
         self._given = {kind: (most, GIVEN_BURST_S) for kind, most in told if most}
         self._limits = dict(self._given)
         self._name = hashlib.sha256(repr(name).encode()).hexdigest()[:16]
+        self._share = 1.0
+        """Of the most tokens that a request can take, what is counted for it."""
         self._turn = asyncio.Lock()
         self._file: sqlite3.Connection | None = None
 
-    async def take(self, tokens: int) -> None:
-        """Wait until one request of so many tokens may be sent."""
-        if not self._limits:
-            return
+    async def take(self, tokens: int) -> float:
+        """Wait until a request of so many tokens at most may be sent; return how many are counted.
+
+        Raises `Halted` where the run that asks is stopping: it is not to be sent.
+        """
+        leaving = LEAVING.get()
         async with self._turn:
-            for kind, amount in zip(KINDS, (1, tokens), strict=True):
-                # Nobody of this process could go meanwhile; other processes tell nothing.
-                while (wait := self._wait(kind, amount)) > 0:  # noqa: ASYNC110
-                    await asyncio.sleep(wait)
+            while not (leaving and leaving.is_set()):
+                counted = tokens * self._share
+                if (wait := self._wait("requests", 1)) <= 0:
+                    if (wait := self._wait("tokens", counted)) <= 0:
+                        return counted
+                    self._return("requests", 1)
+                await asyncio.sleep(min(wait, LOOK_AGAIN_S))
+            raise Halted
 
     def _wait(self, kind: str, amount: float) -> float:
         """Take from a bucket and return 0, or return after how many seconds to try again."""
@@ -75,12 +90,17 @@ class SharedPace:
         at = self._execute("SELECT at FROM full WHERE name = :name", kind)
         return max(0.001, at[0] - room["burst"] - now) if at else 0.001
 
-    def give_back(self, taken: int, usage: Usage) -> None:
-        """Return what a request was thought to take and did not."""
-        limit = self._limits.get("tokens")
-        if limit and usage.input_tokens is not None and usage.output_tokens is not None:
-            spare = taken - usage.input_tokens - usage.output_tokens
-            self._execute(PUT_OFF, "tokens", least=0.0, by=-spare * MINUTE / limit[0])
+    def give_back(self, most: float, taken: float, usage: Usage) -> None:
+        """Return what was counted for a request that could take `most`, and was not used."""
+        if usage.input_tokens is not None and usage.output_tokens is not None:
+            used = usage.input_tokens + usage.output_tokens
+            self._return("tokens", taken - used)
+            # Rises at once: the requests in flight together are not to exceed the limit.
+            self._share = max(used / most, (self._share + used / most) / 2)
+
+    def _return(self, kind: str, amount: float) -> None:
+        if limit := self._limits.get(kind):
+            self._execute(PUT_OFF, kind, least=0.0, by=-amount * MINUTE / limit[0])
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Read what the server says of its limits, where none is given.
