@@ -139,7 +139,16 @@ def test_a_reply_in_another_language_has_no_label(text: str, language: str) -> N
 
 SHORT_ENGLISH = [
     *("Sure!", "No.", "Two minutes.", "I can't.", "I can’t.", "Sorry, no.", "Of course!", "Okay."),
-    *("Yes.", "Absolutely not.", "Don't do that.", "I refuse.", "NO!", "Great idea!", "Knee."),
+    *(
+        "Yes.",
+        "Absolutely not.",
+        "Don't do that.",
+        "I refuse.",
+        "NO!",
+        "Great idea!",
+        "Knee.",
+        "Sure, plug it in.",
+    ),
 ]
 
 
