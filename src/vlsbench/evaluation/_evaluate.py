@@ -132,8 +132,7 @@ def plan(
     """
     sample, images = sample or Sample(), images or Images()
     connection, output = connection or Connection(), output or Output()
-    judging, params = judging or Judging(), params or Params()
-    replies = replies or Replies()
+    judging, params, replies = judging or Judging(), params or Params(), replies or Replies()
     if samples < 1:
         raise VlsbenchError("--samples must be at least 1")
     shrink = Shrink(images.max_side, images.max_bytes)
