@@ -20,6 +20,8 @@ class Asked:
     path: str
     headers: Mapping[str, str]
     body: dict[str, Any]
+    raw: bytes = b""
+    """The body as it came."""
 
     @property
     def text(self) -> str:
@@ -97,7 +99,7 @@ def scripted(say: Callable[[Asked], Said] = answer) -> Iterator[Scripted]:
         def do_POST(self) -> None:
             sent = self.rfile.read(int(self.headers["Content-Length"] or 0))
             body = json.loads(sent) if "json" in self.headers.get("Content-Type", "") else {}
-            asked = Asked(self.path, dict(self.headers.items()), body)
+            asked = Asked(self.path, dict(self.headers.items()), body, sent)
             with lock:
                 played.asked.append(asked)
                 said = played.say(asked)

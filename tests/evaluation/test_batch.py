@@ -91,6 +91,7 @@ def test_a_request_too_large_for_a_batch_is_an_ordinary_call(tmp_path: Path) -> 
         done = batched(url, tmp_path / "r", judge="offline", batch_mb=0.001)
         assert lab.stats(url)["batched"] == 0
     assert len(labels(done)) == PAIRS
+    assert [said for said in done.summary.notes if "--batch-mb 0.001" in said and "full" in said]
 
 
 def test_what_fails_in_a_batch_becomes_an_ordinary_call(tmp_path: Path) -> None:
@@ -243,8 +244,9 @@ def test_a_queue_that_never_has_room_ends_in_a_stop(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["gone", None], ids=["deleted", "untold"])
 def test_answers_that_the_provider_lacks_are_bought_again_only_where_the_user_says_so(
-    tmp_path: Path, file: str | None
+    tmp_path: Path, file: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("vlsbench.engine._batch_rows.THERE_S", 1.0)
     batch = {"id": "b", "status": "completed", "request_counts": {"completed": PAIRS}}
     out, status = tmp_path / "r", 401
 
@@ -260,7 +262,6 @@ def test_answers_that_the_provider_lacks_are_bought_again_only_where_the_user_sa
         asked: dict[str, Any] = {"model": f"m@{played.url}", "judge": "offline", "batch": True}
         with pytest.raises(VlsbenchError, match=r"may be paid for, cannot be looked for .* 401"):
             run(BENCH, out, **asked, batch_poll_s=0.01)
-        aged(out)
         status = 404
         with pytest.raises(VlsbenchError, match="has answers that are not there: run the same"):
             run(BENCH, out, **asked, batch_poll_s=0.01)

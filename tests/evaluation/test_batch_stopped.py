@@ -28,7 +28,7 @@ from tests.evaluation.batching import (
 from tests.evaluation.runs import labels, run
 from tests.scripted import Asked, Said, answer, refuse, scripted
 from vlsbench import lab
-from vlsbench.errors import EXIT_INTERRUPTED, VlsbenchError
+from vlsbench.errors import EXIT_INTERRUPTED, Stopped, VlsbenchError
 
 
 @pytest.mark.long
@@ -109,9 +109,13 @@ def test_without_batch_a_resumed_run_still_merges_what_was_submitted(tmp_path: P
 class Late:
     """A server whose first batch is created without an answer, and listed some looks later."""
 
-    def __init__(self, looks: int = 0, unknown: int = 0) -> None:
+    def __init__(self, looks: int = 0, unknown: int = 0, status: int = 502) -> None:
         self.looks = looks
         """Before it is listed."""
+        self.status = status
+        """Of the answer to its creation, where it is listed late."""
+        self.endless = False
+        """Whether every page of the list has more, and is the same."""
         self.unknown = unknown
         """Questions about it by its id that get a 404."""
         self.lists = True
@@ -124,13 +128,15 @@ class Late:
             return Said({"id": f"f{len(self.made)}"})
         if asked.path.endswith("/batches"):
             self.made.append({"id": "b", "status": "completed", **asked.body})
-            return refuse(502, "Bad Gateway") if self.looks else Said(self.made[-1])
+            return refuse(self.status, "Gateway") if self.looks else Said(self.made[-1])
         if "/batches?" in asked.path:
             if not self.lists:
                 return refuse(404, "Not Found")
             self.looks -= 1
             told = [{k: v for k, v in one.items() if k != self.hidden} for one in self.made]
-            return Said({"data": [] if self.looks >= 0 else told})
+            other = [{"id": "other", "status": "completed"}] * self.endless
+            data = other if self.looks >= 0 else [*other, *told]
+            return Said({"data": data, "has_more": self.endless})
         if "/batches/" in asked.path:
             self.unknown -= 1
             return refuse(404, "No such batch") if self.unknown >= 0 else Said(self.made[0])
@@ -143,11 +149,51 @@ def late_run(url: str, out: Path, **more: Any) -> None:
     run(BENCH, out, **{**asked, "limit": 1, **more})
 
 
-def test_a_batch_that_is_listed_late_is_not_created_twice(tmp_path: Path) -> None:
-    with scripted(late := Late(looks=8)) as played:
+@pytest.mark.parametrize("status", [502, 408, 409, 425])
+def test_a_batch_that_is_listed_late_is_not_created_twice(tmp_path: Path, status: int) -> None:
+    with scripted(late := Late(looks=8, status=status)) as played:
         late_run(played.url, tmp_path / "r")
     assert len(late.made) == 1
     assert [row.remote for row in batches(tmp_path / "r")] == ["b"]
+
+
+def test_a_list_that_never_ends_is_looked_at_no_faster(tmp_path: Path) -> None:
+    late = Late(looks=7)
+    late.endless = True
+    with scripted(late) as played:
+        late_run(played.url, tmp_path / "r")
+        looks = sum("/batches?" in one.path for one in played.asked)
+    assert (len(late.made), looks) == (1, 8)
+
+
+def test_a_server_that_lists_no_batches_is_left_as_the_error_says(tmp_path: Path) -> None:
+    late, out = Late(looks=99), tmp_path / "r"
+    late.lists = False
+    with scripted(late) as played:
+        with pytest.raises(Stopped, match=r"http 404\).* or with --batch-anew 3600") as stopped:
+            late_run(played.url, out)
+        assert "without --batch" not in str(stopped.value)
+        began = time.monotonic()
+        late_run(played.url, out, batch=False, batch_anew_s=1.0)
+        assert time.monotonic() - began < 30
+    assert [row.state for row in batches(out)] == ["gone"]
+    assert len(late.made) == 1
+
+
+def test_a_key_that_is_refused_is_no_reason_to_pay_again(tmp_path: Path) -> None:
+    late, out, wrong = Late(looks=1), tmp_path / "r", True
+
+    def say(asked: Asked) -> Said:
+        return refuse(401, "No.") if wrong and "/batches?" in asked.path else late(asked)
+
+    with scripted(say) as played:
+        for _ in range(2):
+            with pytest.raises(Stopped, match=r"401.* with the key that it was created with$"):
+                late_run(played.url, out, batch_anew_s=0.0)
+        assert [row.state for row in batches(out)] == ["creating"]
+        wrong = False
+        late_run(played.url, out)
+    assert len(late.made) == 1
 
 
 @pytest.mark.parametrize("hidden", ["metadata", "input_file_id"])

@@ -171,12 +171,12 @@ def show(run: Folder, as_json: AsJson = False) -> None:
 def _print_batches(rows: Iterable[BatchRow]) -> None:
     """Tell where each batch stands."""
     table = Listing(
-        ("batch", "model", "state", "since"), ("requests", "answered", "failed"), "batches"
+        ("batch", "model", "state", "heard of"), ("requests", "answered", "failed"), "batches"
     )
     for row in rows:
-        since = datetime.fromtimestamp(row.at, UTC).isoformat(sep=" ", timespec="seconds")
+        heard = datetime.fromtimestamp(row.at, UTC).isoformat(sep=" ", timespec="seconds")
         state = f"{row.state} ({row.detail})" if row.detail else row.state
-        cells = (row.remote or row.name, row.model, state, since.removesuffix("+00:00"))
+        cells = (row.remote or row.name, row.model, state, heard.removesuffix("+00:00"))
         table.line(*cells, row.requests, row.answered, row.failed)
     Console().print(table)
 

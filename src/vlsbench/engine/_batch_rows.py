@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 from vlsbench.engine._ledger import Ledger, reply_to_json
 from vlsbench.engine._writer import Statement
 from vlsbench.errors import Stopped
-from vlsbench.models import BatchApi, BatchState, FatalCall, HttpChat, Passing, Reply
+from vlsbench.models import BatchApi, BatchState, Denied, FatalCall, HttpChat, Passing, Reply
 from vlsbench.text import counted
 
 T = TypeVar("T")
@@ -62,10 +62,9 @@ class BatchRow:
         return replace(self, state=state, at=time.time(), **more)
 
     def told(self, state: BatchState) -> BatchRow:
-        """Return it with what its provider says; itself where that is nothing new."""
+        """Return it with what its provider says; `at` is when it was last heard of."""
         counts = {"answered": state.count("completed"), "failed": state.count("failed")}
-        row = self.now(state.status, remote=state.id, detail=state.detail, **counts)
-        return self if row == replace(self, at=row.at) else row
+        return self.now(state.status, remote=state.id, detail=state.detail, **counts)
 
 
 class Batch:
@@ -76,6 +75,8 @@ class Batch:
         self.model = model
         self.api = BatchApi(model)
         self.keys = set(keys)
+        self.brought: set[str] = set()
+        """Keys of which a line was downloaded."""
         self.asked: list[Statement] = []
         """Record what it asks."""
         self.over = asyncio.Event()
@@ -94,29 +95,32 @@ class Batch:
     ) -> T | None:
         """Look for what may be paid for, with growing pauses, while it may not be there yet.
 
-        Returns what `look` finds; None where the user allows to pay again; else raises `Stopped`.
+        Returns what `look` finds; None where the user allows to pay again; else raises `Stopped`,
+        always where the key or the account is refused, which says nothing about what is there.
         """
         pause, until = self.poll_s / 8, self.row.at + (THERE_S if anew_s is None else anew_s)
         while True:
-            said = why
+            said, refused, denied = why, False, False
             try:
                 if found := await look():
                     return found
             except (Passing, FatalCall) as error:
                 said = f"cannot be looked for ({error})"
-                until = 0.0 if isinstance(error, FatalCall) else until
-            if (left := until - time.time()) <= 0:
+                denied = isinstance(error, Denied)
+                refused = isinstance(error, FatalCall) and not denied
+            left = until - time.time()
+            if left <= 0 or refused or (denied and anew_s is None):
                 break
             self.row = replace(self.row, detail=said)
             await asyncio.sleep(min(pause, left))
             pause *= 2
-        if anew_s is not None:
+        if anew_s is not None and not refused:
             return None
+        anew = f", or with --batch-anew {THERE_S:.0f} to ask and pay again" * (not refused)
         raise Stopped(
             f"{self.row.model}: batch {self.row.remote or self.row.name} of "
             f"{counted(self.row.requests, 'request')}, which may be paid for, {said}: run the same "
-            "command later, with the key that it was created with, or with --batch-anew "
-            f"{THERE_S:.0f} to ask and pay again"
+            f"command later, with the key that it was created with{anew}"
         )
 
 

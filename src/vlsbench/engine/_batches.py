@@ -8,7 +8,6 @@ submitted; only what the provider does not know is collected again.
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -41,6 +40,7 @@ from vlsbench.models import (
     BatchApi,
     BatchState,
     ChatModel,
+    Denied,
     FatalCall,
     HttpChat,
     Passing,
@@ -79,6 +79,8 @@ class Batches:
         self._by_key: dict[str, Batch] = {}
         self._collecting: dict[str, Batch] = {}
         """The latest of each model; full or not."""
+        self._too_large: set[str] = set()
+        """Models of which it is told that a call is too large for a batch."""
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = False
         self._anew_s: float | None = None
@@ -129,7 +131,7 @@ class Batches:
                 if not model.batching:
                     return None
                 reserved = await self._budget.reserve(model.spec, request, BATCH_PRICE)
-                batch = self._join(key, role, model, request)
+                batch = await self._join(key, role, model, request)
             try:
                 if batch is None:
                     return None
@@ -147,7 +149,7 @@ class Batches:
                 return None
         return None
 
-    def _join(self, key: str, role: str, model: HttpChat, request: Request) -> Batch | None:
+    async def _join(self, key: str, role: str, model: HttpChat, request: Request) -> Batch | None:
         settings = model.batching
         assert settings is not None
         try:
@@ -155,6 +157,10 @@ class Batches:
         except ImageError:
             return None
         size, most = sum(map(len, line)), settings.batch_mb * 1e6
+        if size > most and model.spec not in self._too_large:
+            self._too_large.add(model.spec)
+            told = f"{model.spec}: requests above --batch-mb {settings.batch_mb:g} go in no batch, "
+            await self._ledger.event("note", text=f"{told}but directly and at the full price.")
         if size > most or self._leaving:
             return None
         batch = self._collecting.get(model.spec)
@@ -220,6 +226,8 @@ class Batches:
         """Return what stops the run."""
         sure = "all answers are on record, and the same command resumes from here"
         match error:
+            case Denied():  # before anything was created
+                return FatalCall(f"{error}: go on without --batch")
             case VlsbenchError():
                 return error
             case Passing():
@@ -232,9 +240,8 @@ class Batches:
         return failed
 
     async def _record(self, batch: Batch, row: BatchRow, *more: Statement) -> None:
-        if row is not batch.row:
-            batch.row = row
-            await self._ledger.commit(*row.statements(), *more)
+        batch.row = row
+        await self._ledger.commit(*row.statements(), *more)
 
     async def _upload(self, batch: Batch) -> None:
         path, asked, batch.asked = self._path(batch), batch.asked, []
@@ -269,6 +276,8 @@ class Batches:
                 batch.row = replace(batch.row, detail=str(error))
                 await asyncio.sleep(pause)
                 continue
+            except Denied:
+                told = None
             silent = 0
             if not (told := told or await batch.there(self._anew_s, find, "is not listed there")):
                 return None
@@ -287,12 +296,11 @@ class Batches:
             await self._record(batch, batch.row.told(told))
             if told.status in ENDED:
                 return told
-            batch.row = replace(batch.row, at=time.time())  # last heard of
             await asyncio.sleep(pause)
 
     async def _merge(self, batch: Batch, told: BatchState | None) -> None:
         """Keep all answers, each with its cost, and let the rest be asked again."""
-        spec, path, state, detail = batch.model.spec, self._path(batch, ".answers"), MERGED, ""
+        spec, state, detail = batch.model.spec, MERGED, ""
         if told is None:
             state = GONE
         elif told.status == "failed":
@@ -304,21 +312,32 @@ class Batches:
         elif told.status != "completed":
             detail = f"{told.status} before its end"
         if told and (told.output_file_id or told.count("completed")):
-            self._folder.mkdir(exist_ok=True)
-            look, why = partial(batch.api.answers, told.id, path), "has answers that are not there"
-            if await batch.there(self._anew_s, look, why):
-                lines = read_lines(path, told.id, batch.model.read)
-                while some := list(islice(lines, AT_ONCE)):
-                    await self._ledger.commit(*self._answers(batch, some))
-                path.unlink()
-            else:
+            look, why = partial(self._fetch, batch, told), "has answers that are not there"
+            if not await batch.there(self._anew_s, look, why):
                 state, detail = GONE, "its answers are gone"
         batch.again = bool(detail) or told is None
         await self._record(batch, batch.row.now(state, detail=detail))
 
-    def _answers(self, batch: Batch, lines: Iterable[tuple[str, Reply]]) -> Iterator[Statement]:
+    async def _fetch(self, batch: Batch, told: BatchState) -> bool:
+        """Keep the answers that are there; tell whether these are as many as the server counts."""
+        path = self._path(batch, ".answers")
+        self._folder.mkdir(exist_ok=True)
+        if not await batch.api.answers(told.id, path):
+            return False
+        lines = read_lines(path, told.id, batch.model.read)
+        while some := list(islice(lines, AT_ONCE)):
+            await self._ledger.commit(*self._answers(batch, some))
+        path.unlink()
+        return len(batch.brought) >= (told.count("completed") if told.request_counts else 1)
+
+    def _answers(
+        self, batch: Batch, lines: Iterable[tuple[str, Reply | None]]
+    ) -> Iterator[Statement]:
         for key, reply in lines:
-            if key in batch.keys:
+            if key in batch.brought or key not in batch.keys:
+                continue
+            batch.brought.add(key)
+            if reply:
                 cost = self._budget.cost(batch.model.spec, reply)
                 self._tally.count(cost)
                 yield batch.row.answer(key, reply, cost)

@@ -118,14 +118,19 @@ class Job:
         budget = Budget(signal, self.budget, self.prices)
         with ExitStack() as stack:
             siblings: Sequence[Ledger] = ()
+            specs = {model.spec for model in self.models}
             if self.reuse is not None:
-                specs = {model.spec for model in self.models}
                 siblings = open_siblings(ledger.folder, self.reuse, specs, stack)
             recall(ledger, self.models)
             for model in self.models:
                 if isinstance(server := getattr(model, "server", None), VllmServer):
                     server.say = partial(setattr, tally, "note")
             ctx = RunContext(ledger, siblings, budget, signal, tally, self.probes)
+            for sibling in siblings:
+                if left := describe(r for r in read_batches(sibling) if r.model in specs):
+                    tally.note = f"{sibling.folder} has {left}: merge it first (run its command "
+                    tally.note += "again), or what both ask is paid twice"
+                    await ctx.note(f"{tally.note}.")
             batches = ctx.batches = Batches(ledger, budget, signal, tally)
             stack.enter_context(handle_sigint(signal, tally))
             if self.progress:

@@ -11,6 +11,7 @@ from vlsbench.models._batch import BATCHED as BATCHED
 from vlsbench.models._batch import ENDED as ENDED
 from vlsbench.models._batch import BatchApi as BatchApi
 from vlsbench.models._batch import BatchState as BatchState
+from vlsbench.models._batch import Denied as Denied
 from vlsbench.models._batch import Unanswered as Unanswered
 from vlsbench.models._batch import expected_price as expected_price
 from vlsbench.models._batch import read_lines as read_lines

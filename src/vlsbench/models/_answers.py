@@ -103,8 +103,9 @@ def words_of(error: Any) -> str:
     return storable(" ".join(str(error).split()))
 
 
-def _usage(answer: Mapping[str, Any], text: str) -> Usage:
-    usage = answer.get("usage")
+def read_usage(answer: Any, text: str = "") -> Usage:
+    """Return the tokens that an answer, parsed, counts; `text` is what it says."""
+    usage = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(usage, dict):
         return Usage()
     asked, wrote = (
@@ -200,7 +201,7 @@ def parse_answer(body: bytes) -> Reply:
         text=text,
         finish=finish,
         reasoning=reasoning,
-        usage=_usage(answer, text or reasoning),
+        usage=read_usage(answer, text or reasoning),
         served_by=storable(answer.get("model")),
         detail=detail,
     )

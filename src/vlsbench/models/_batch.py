@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from vlsbench.models._answers import DETAIL_CHARS, read_error, words_of
-from vlsbench.models._chat import FatalCall, Reply, Request
+from vlsbench.models._answers import DETAIL_CHARS, ErrorAnswer, read_error, read_usage, words_of
+from vlsbench.models._chat import FatalCall, Finish, Reply, Request
 from vlsbench.models._http import CONNECT_TIMEOUT_S, HttpChat, to_json
 from vlsbench.models._prices import Price
 from vlsbench.models._retry import Passing, retry_after
@@ -43,6 +43,9 @@ BATCH_QUIET = 1 / 6
 PAGE = 100
 """Batches in one page of the list; OpenAI allows no more."""
 CHUNK = 2**20
+UNREAD = "the batch brought an answer that cannot be read"
+UNSURE = (408, 409, 425)
+"""Answers to a creation, beside 5xx, that a gateway gives of what it may have passed on."""
 
 
 def expected_price(price: Price | None, model: object) -> Price | None:
@@ -54,6 +57,10 @@ def expected_price(price: Price | None, model: object) -> Price | None:
 
 class Unanswered(Exception):
     """Whether a batch was created is not known: its answer was lost."""
+
+
+class Denied(FatalCall):
+    """The server does not do what is asked of it; of its key, or the account, this says nothing."""
 
 
 class BatchState(msgspec.Struct):
@@ -94,8 +101,11 @@ class _File(msgspec.Struct):
 
 def read_lines(
     path: Path, batch: str, read: Callable[[bytes], Reply]
-) -> Iterator[tuple[str, Reply]]:
-    """Walk a file of answers, by the key of what was asked; lines that hold none are left out.
+) -> Iterator[tuple[str, Reply | None]]:
+    """Walk a file of answers, by the key of what was asked; text that is no line is left out.
+
+    An answer that nobody can read (no choices) is rejected: it was paid for all the same. An error
+    is None.
 
     Args:
         path: The file, downloaded.
@@ -104,23 +114,28 @@ def read_lines(
     """
     with path.open("rb") as file:
         for text in file:
+            key = reply = None
             try:
                 # Not msgspec: lone surrogates, which JSON allows, are no reason to pay twice.
                 line = json.loads(text)
                 key, response = bytes.fromhex(line["custom_id"]).hex(), line["response"]
-                if response["status_code"] != 200:
-                    continue
-                reply = read(json.dumps(response["body"]).encode())
+                if response["status_code"] == 200:
+                    reply = Reply("", Finish.REJECTED, detail=UNREAD)
+                    reply = replace(reply, usage=read_usage(response["body"]))
+                    reply = read(json.dumps(response["body"]).encode())
+            except ErrorAnswer:
+                reply = None
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                continue
-            yield key, replace(reply, extra={**reply.extra, BATCHED: batch})
+                pass
+            if key:
+                yield key, reply and replace(reply, extra={**reply.extra, BATCHED: batch})
 
 
 class BatchApi:
     """The batches of one server, as one model's calls use them.
 
     All methods raise `Passing` where there is no answer, after all retries where it is safe to ask
-    again, and `FatalCall` where the server refuses the key or has no batches.
+    again, `Denied` where the server has no batches, and `FatalCall` where it refuses the key.
     """
 
     def __init__(self, model: HttpChat) -> None:
@@ -160,15 +175,17 @@ class BatchApi:
 
         One that failed for want of room is passed over: it was to be created again.
         """
-        params = {"limit": str(PAGE)}
+        params, seen = {"limit": str(PAGE)}, set[str]()
         while True:
             page = self._there(await self._retried(_Page, "GET", "/batches", params=params))
             for state in page.data:
                 ours = file == state.input_file_id or (state.metadata or {}).get(OURS) == name
                 if ours and not state.no_room:
                     return state
-            if not (page.data and page.has_more):
+            new = {state.id for state in page.data} - seen
+            if not (new and page.has_more):  # some servers know no pages, and always have more
                 return None
+            seen |= new
             params["after"] = page.data[-1].id
 
     async def state(self, remote: str) -> BatchState | None:
@@ -185,10 +202,7 @@ class BatchApi:
 
     def _there(self, answer: T | None) -> T:
         if answer is None:
-            raise FatalCall(
-                f"{self._model.spec}: no batches at {self._server.url} (http 404): go on without "
-                "--batch"
-            )
+            raise Denied(f"{self._model.spec}: no batches at {self._server.url} (http 404)")
         return answer
 
     async def _retried(
@@ -239,12 +253,10 @@ class BatchApi:
             after = retry_after(response.headers.get("Retry-After"))
             # Either raises, or says what the server would not take.
             spec = self._model.spec
-            if lost is Unanswered and response.status >= 500:  # of what a gateway has passed on
+            if lost is Unanswered and (response.status >= 500 or response.status in UNSURE):
                 raise Unanswered
             reply = server.not_ok(spec, response.status, read_error(body), after)
-            raise FatalCall(
-                f"{spec}: the server refuses a batch ({reply.detail}): go on without --batch"
-            )
+            raise Denied(f"{spec}: the server refuses a batch ({reply.detail})")
         try:
             return msgspec.json.decode(body, type=kind)
         except ValueError as error:
