@@ -106,8 +106,8 @@ class Connection:
         least=0.01,
     )
     batch_anew_s: float | None = option(
-        "Ask again what is in a batch that its server does not have, so many seconds after its "
-        "creation, or has no answers of: it may be paid for twice.",
+        "Ask again what is in a batch that its server does not have, or has no answers of, so many "
+        "seconds after it was last heard of: it may be paid for twice.",
         default=None,
         flags=("--batch-anew",),
         least=0,

@@ -100,16 +100,15 @@ class Batch:
         """
         pause, until = self.poll_s / 8, self.row.at + (THERE_S if anew_s is None else anew_s)
         while True:
-            said, refused, denied = why, False, False
+            said, refused = why, False
             try:
                 if found := await look():
                     return found
             except (Passing, FatalCall) as error:
                 said = f"cannot be looked for ({error})"
-                denied = isinstance(error, Denied)
-                refused = isinstance(error, FatalCall) and not denied
-            left = until - time.time()
-            if left <= 0 or refused or (denied and anew_s is None):
+                refused = not isinstance(error, Passing | Denied)
+                until = 0.0 if refused or (anew_s is None and isinstance(error, Denied)) else until
+            if (left := until - time.time()) <= 0:
                 break
             self.row = replace(self.row, detail=said)
             await asyncio.sleep(min(pause, left))

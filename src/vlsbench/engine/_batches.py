@@ -79,8 +79,8 @@ class Batches:
         self._by_key: dict[str, Batch] = {}
         self._collecting: dict[str, Batch] = {}
         """The latest of each model; full or not."""
-        self._too_large: set[str] = set()
-        """Models of which it is told that a call is too large for a batch."""
+        self.notes: set[str] = set()
+        """For `Context.note`, when the run is over."""
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = False
         self._anew_s: float | None = None
@@ -131,7 +131,7 @@ class Batches:
                 if not model.batching:
                     return None
                 reserved = await self._budget.reserve(model.spec, request, BATCH_PRICE)
-                batch = await self._join(key, role, model, request)
+                batch = self._join(key, role, model, request)
             try:
                 if batch is None:
                     return None
@@ -149,7 +149,7 @@ class Batches:
                 return None
         return None
 
-    async def _join(self, key: str, role: str, model: HttpChat, request: Request) -> Batch | None:
+    def _join(self, key: str, role: str, model: HttpChat, request: Request) -> Batch | None:
         settings = model.batching
         assert settings is not None
         try:
@@ -157,10 +157,10 @@ class Batches:
         except ImageError:
             return None
         size, most = sum(map(len, line)), settings.batch_mb * 1e6
-        if size > most and model.spec not in self._too_large:
-            self._too_large.add(model.spec)
-            told = f"{model.spec}: requests above --batch-mb {settings.batch_mb:g} go in no batch, "
-            await self._ledger.event("note", text=f"{told}but directly and at the full price.")
+        if size > most:
+            told = f"{model.spec}: requests above --batch-mb {settings.batch_mb:g} go in no batch"
+            self._tally.note = f"{told}, but directly and at the full price"
+            self.notes.add(f"{self._tally.note}.")
         if size > most or self._leaving:
             return None
         batch = self._collecting.get(model.spec)

@@ -128,8 +128,8 @@ class Job:
             ctx = RunContext(ledger, siblings, budget, signal, tally, self.probes)
             for sibling in siblings:
                 if left := describe(r for r in read_batches(sibling) if r.model in specs):
-                    tally.note = f"{sibling.folder} has {left}: merge it first (run its command "
-                    tally.note += "again), or what both ask is paid twice"
+                    remedy = "merge it first (run its command again), or you may pay twice"
+                    tally.note = f"{sibling.folder} has {left}: {remedy}"
                     await ctx.note(f"{tally.note}.")
             batches = ctx.batches = Batches(ledger, budget, signal, tally)
             stack.enter_context(handle_sigint(signal, tally))
@@ -147,6 +147,8 @@ class Job:
                 await executor.close()
                 for model in self.models:
                     await model.close()
+        for text in batches.notes:
+            await ctx.note(text)
         if signal.reason and (left := describe(read_batches(ledger))):
             signal.reason = f"{left}; they go on, and nothing is lost: {signal.reason}"
         if not signal:

@@ -26,7 +26,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from vlsbench.engine._batch_rows import describe, read_batches
+from vlsbench.engine._batch_rows import read_batches
 from vlsbench.engine._budget import INTERRUPTED, StopSignal
 from vlsbench.engine._context import Tally
 from vlsbench.engine._ledger import FILE, Ledger
@@ -84,7 +84,7 @@ def check_same_run(ledger: Ledger, identity: Mapping[str, object]) -> None:
 def open_siblings(
     folder: Path, reuse: Sequence[Path], specs: Collection[str], stack: ExitStack
 ) -> list[Ledger]:
-    """Open the runs that asked one of some models, or have batches out: those beside, and `reuse`.
+    """Open the runs that asked one of some models, or have batches: those beside, and `reuse`.
 
     Raises:
         VlsbenchError: One of `reuse` is no run of this version.
@@ -100,10 +100,8 @@ def open_siblings(
             if other in reuse:
                 raise
             continue  # another version's run, or one that is being made: nothing to take over
-        out = describe(row for row in read_batches(sibling) if row.model in specs)
-        if out or any(
-            sibling.rows("SELECT 1 FROM calls WHERE model = ? LIMIT 1", one) for one in specs
-        ):
+        asked = (sibling.rows("SELECT 1 FROM calls WHERE model = ? LIMIT 1", one) for one in specs)
+        if any(asked) or read_batches(sibling):
             found.append(sibling)
         else:
             sibling.close()

@@ -43,9 +43,6 @@ BATCH_QUIET = 1 / 6
 PAGE = 100
 """Batches in one page of the list; OpenAI allows no more."""
 CHUNK = 2**20
-UNREAD = "the batch brought an answer that cannot be read"
-UNSURE = (408, 409, 425)
-"""Answers to a creation, beside 5xx, that a gateway gives of what it may have passed on."""
 
 
 def expected_price(price: Price | None, model: object) -> Price | None:
@@ -102,10 +99,9 @@ class _File(msgspec.Struct):
 def read_lines(
     path: Path, batch: str, read: Callable[[bytes], Reply]
 ) -> Iterator[tuple[str, Reply | None]]:
-    """Walk a file of answers, by the key of what was asked; text that is no line is left out.
+    """Walk a file of answers, by the key of what was asked; other text is left out.
 
-    An answer that nobody can read (no choices) is rejected: it was paid for all the same. An error
-    is None.
+    An error is None; what nobody can read (no choices) is a reply that is rejected, and paid for.
 
     Args:
         path: The file, downloaded.
@@ -120,7 +116,7 @@ def read_lines(
                 line = json.loads(text)
                 key, response = bytes.fromhex(line["custom_id"]).hex(), line["response"]
                 if response["status_code"] == 200:
-                    reply = Reply("", Finish.REJECTED, detail=UNREAD)
+                    reply = Reply("", Finish.REJECTED, detail="an answer that cannot be read")
                     reply = replace(reply, usage=read_usage(response["body"]))
                     reply = read(json.dumps(response["body"]).encode())
             except ErrorAnswer:
@@ -252,10 +248,10 @@ class BatchApi:
         if not 200 <= response.status < 300:
             after = retry_after(response.headers.get("Retry-After"))
             # Either raises, or says what the server would not take.
-            spec = self._model.spec
-            if lost is Unanswered and (response.status >= 500 or response.status in UNSURE):
-                raise Unanswered
-            reply = server.not_ok(spec, response.status, read_error(body), after)
+            spec, status = self._model.spec, response.status
+            if lost is Unanswered and (status >= 500 or status in (408, 409, 425)):
+                raise Unanswered  # a gateway may have passed it on
+            reply = server.not_ok(spec, status, read_error(body), after)
             raise Denied(f"{spec}: the server refuses a batch ({reply.detail})")
         try:
             return msgspec.json.decode(body, type=kind)
