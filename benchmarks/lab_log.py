@@ -51,7 +51,7 @@ def asked(body: bytes) -> str:
 
 def recorded(call: Call) -> str:
     """Name the question of a call on record."""
-    request = call.request
+    request = call.asked
     return question(call.model, request["text"], request["images"], request["params"]["seed"])
 
 

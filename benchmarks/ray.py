@@ -122,14 +122,14 @@ def overhead(options: argparse.Namespace) -> None:
     ray.shutdown()
 
 
-def asked(number: int) -> tuple[Call, str, Outcome]:
-    """Return a call, what it asks as JSON, and the outcome of its record."""
+def asked(number: int) -> tuple[Call, Outcome]:
+    """Return a call, and the outcome of its record."""
     request = Request(f"question {number:08}: may my toddler play with the toaster?")
     key = call_key(Instant.identity, request)
     reply = Reply(ANSWER, usage=Usage(300, 100))
-    call = Call(key, "target", "m", request.rendered(), reply, 0.001, time.time())
+    call = Call(key, "target", "m", request.canonical, reply, 0.001, time.time())
     outcome = Outcome(f"{number:08}", "judge", "keep", "", {"label": "refusal", "call": key})
-    return call, request.canonical, outcome
+    return call, outcome
 
 
 async def write(ledger: Ledger, begin: int, count: int, calls: bool) -> float:
@@ -138,9 +138,9 @@ async def write(ledger: Ledger, begin: int, count: int, calls: bool) -> float:
 
     async def worker() -> None:
         for number in todo:
-            call, rendered, outcome = asked(number)
+            call, outcome = asked(number)
             if calls:
-                await ledger.record_call(call, rendered=rendered)
+                await ledger.record_call(call)
             await ledger.record_outcome(outcome)
 
     began = time.perf_counter()
@@ -157,10 +157,16 @@ def fill(folder: Path, begin: int, end: int) -> None:
         while some := [*islice(todo, 100_000)]:
             rows = [asked(number) for number in some]
             calls = (
-                (bytes.fromhex(call.key), "target", "m", said, reply_to_json(call.reply), 1e-3, 1.0)
-                for call, said, _ in rows
+                (
+                    bytes.fromhex(call.key),
+                    *("target", "m", call.request),
+                    reply_to_json(call.reply),
+                    1e-3,
+                    1,
+                )
+                for call, _ in rows
             )
-            outcomes = ((one.record, json.dumps(dict(one.value))) for *_, one in rows)
+            outcomes = ((one.record, json.dumps(dict(one.value))) for _, one in rows)
             with file:
                 file.executemany("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", calls)
                 file.executemany(

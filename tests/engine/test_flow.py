@@ -183,7 +183,7 @@ async def test_a_question_is_on_record_as_it_was_asked(ledger: Ledger) -> None:
     )
     await context(ledger).call("target", Echo(), request)
     (call,) = ledger.calls()
-    assert call.request == request.rendered()
+    assert call.asked == request.rendered()
 
 
 async def test_no_answer_closes_a_record_only_if_the_run_went_all_the_way(ledger: Ledger) -> None:

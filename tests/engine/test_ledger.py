@@ -31,7 +31,7 @@ KEY = "ab" * 32
 
 
 def make_call(key: str = KEY, text: str = "hello") -> Call:
-    return Call(key, "target", "m", {"text": "q"}, Reply(text), 0.5, time.time())
+    return Call(key, "target", "m", '{"text": "q"}', Reply(text), 0.5, time.time())
 
 
 async def test_a_recorded_call_is_there_for_the_next_process(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_unscored_answers_are_drawn_anew_on_request(tmp_path: Path) -> None:
     assert again.summary.groups[0].scored == 10
     assert sampled(again).all_safe.n == 5
     with Ledger.read(again.folder) as ledger:
-        draws = Counter(call.request["sample"] for call in ledger.calls())
+        draws = Counter(call.asked["sample"] for call in ledger.calls())
     assert draws == dict.fromkeys(range(4), 5)
 
 

@@ -195,9 +195,9 @@ class RunContext(Context):
         found = self._from_siblings(key, role)
         if found is None and isinstance(model, RecordedReplies):
             reply, origin = await model.ask(request), ", ".join(model.origin)
-            found = Call(key, role, model.spec, request.rendered(), reply, 0.0, time.time(), origin)
+            found = Call(key, role, model.spec, request.canonical, reply, 0.0, time.time(), origin)
         if found:
-            await self.ledger.record_call(found, rendered=request.canonical)
+            await self.ledger.record_call(found)
             self.tally.reused += 1
             return found.reply
         if self.batches and self.batches.takes(model, key, role):
@@ -246,8 +246,7 @@ class RunContext(Context):
             self._breaker.note(f"{model.spec}: {reply.detail}" if rejected else None)
         key = await self._adapted(model, key, request)
         await self.ledger.record_call(
-            Call(key, role, model.spec, request.rendered(), reply, cost, time.time()),
-            rendered=request.canonical,
+            Call(key, role, model.spec, request.canonical, reply, cost, time.time())
         )
         self.tally.count(cost)
         return reply

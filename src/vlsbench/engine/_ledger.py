@@ -32,11 +32,18 @@ class Call:
     key: str
     role: str
     model: str
-    request: Mapping[str, Any]
+    request: str
+    """`Request.canonical`."""
     reply: Reply
     cost: float | None
     at: float
     reused_from: str | None = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The request, read."""
+        told: dict[str, Any] = json.loads(self.request)
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ OUTCOMES = "SELECT record, stage, kind, reason, value FROM outcomes"
 
 def _call(row: Any) -> Call:
     key, role, model, request, reply, *rest = row
-    return Call(key.hex(), role, model, json.loads(request), reply_from_json(reply), *rest)
+    return Call(key.hex(), role, model, request, reply_from_json(reply), *rest)
 
 
 def _outcome(row: Any) -> Outcome:
@@ -230,18 +237,13 @@ class Ledger:
         self._writer.submit(Waiter(statements, loop, done))
         await done
 
-    async def record_call(self, call: Call, *, rendered: str | None = None) -> None:
-        """Keep an answered call. A second answer to the same key changes nothing.
-
-        Args:
-            call: What was asked and answered.
-            rendered: The call's request as JSON, if the caller has it already.
-        """
+    async def record_call(self, call: Call) -> None:
+        """Keep an answered call. A second answer to the same key changes nothing."""
         values = (
             bytes.fromhex(call.key),
             call.role,
             call.model,
-            _dump(call.request) if rendered is None else storable_json(rendered),
+            storable_json(call.request),
             reply_to_json(call.reply),
             call.cost,
             call.at,

@@ -196,7 +196,7 @@ def verify_run(run: Path) -> Soundness:
             keys.add(call.key)
             asked = models.get(call.role) or [identity.get("models", {}).get(call.model)]
             known = [model for model in asked if model]
-            if known and call.key not in [call_key_of(one, call.request) for one in known]:
+            if known and call.key not in [call_key_of(one, call.asked) for one in known]:
                 problems.append(f"call {call.key[:12]}: request does not belong to its key")
         outcomes = 0
         for outcome in ledger.outcomes():

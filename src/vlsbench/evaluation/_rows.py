@@ -157,7 +157,7 @@ def _row(pair: Pair, sample: int, outcome: Outcome, ledger: Ledger) -> PairRow:
         subcategory=pair.subcategory,
         harmful=pair.harmful,
         query=pair.query,
-        shown_text=str(target.request["text"]) if target else "",
+        shown_text=str(target.asked["text"]) if target else "",
         image_refs=[image.ref for image in pair.images],
         cluster=pair.cluster,
         image_sha256=list(value.get("images", ())),

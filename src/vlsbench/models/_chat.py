@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
@@ -71,8 +71,8 @@ class Params:
 
     def as_json(self) -> dict[str, Any]:
         """Return the parameters as plain JSON; `extra` where there is some."""
-        known = asdict(self)
-        del known["extra"]
+        # Not `asdict`, which copies deeply: it is asked for with every request.
+        known = {name: getattr(self, name) for name in ("max_tokens", "temperature", "seed")}
         return {**known, "extra": self.more} if self.extra else known
 
 
