@@ -159,7 +159,7 @@ FULL_DISK = """
             try:
                 for n in range(1000):
                     reply = Reply("x" * 5000)
-                    call = Call(f"{n:064x}", "target", "m", {}, reply, None, time.time())
+                    call = Call(f"{n:064x}", "target", "m", "{}", reply, None, time.time())
                     await ledger.record_call(call)
                     kept += 1
             except LedgerError as error:
