@@ -11,10 +11,10 @@ from scipy.special import ndtr, ndtri
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from vlsbench.auditing.behaviour import change
-from vlsbench.auditing.judged import Sample, bounds, corrected_share
+from vlsbench.auditing.behaviour.figures import change
+from vlsbench.auditing.judged.prevalence import Sample, bounds, corrected_share
 from vlsbench.evaluation import Ended
-from vlsbench.judge import Label
+from vlsbench.judge import Side
 from vlsbench.stats import (
     Interval,
     clustered_interval,
@@ -29,7 +29,7 @@ from vlsbench.stats import (
 
 RATES = (0.0, 0.01, 0.05, 0.5, 0.95, 1.0)
 """Shares of yes; where nothing varies, the interval must still hold it."""
-SIDES = (Label.UNSAFE, Label.WARNING)
+SIDES = (Side.UNSAFE, Side.SAFE)
 
 Random = np.random.Generator
 

@@ -30,9 +30,11 @@ import numpy as np
 
 import vlsbench
 from vlsbench.auditing import Naming
-from vlsbench.auditing.overlap import Channel, content_of, overlap, shipped
-from vlsbench.auditing.overlap.calibration import leaking_share
-from vlsbench.auditing.overlap.phrases import content_words, is_general, phrases
+from vlsbench.auditing.overlap.calibration import leaking_share, shipped
+from vlsbench.auditing.overlap.contents import content_of
+from vlsbench.auditing.overlap.figures import Channel
+from vlsbench.auditing.overlap.measure import content_words, is_general, phrases
+from vlsbench.auditing.overlap.run import overlap
 from vlsbench.embed import MiniLM
 from vlsbench.pairs import Pair, PairSet
 

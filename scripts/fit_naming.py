@@ -26,11 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vlsbench
-from vlsbench.auditing.overlap import Calibration, content_of
 from vlsbench.auditing.overlap.background import DIGEST
-from vlsbench.auditing.overlap.calibration import NAMED, SHIPPED, Errors
-from vlsbench.auditing.overlap.measure import FEATURES, Numbers, Reader
-from vlsbench.auditing.overlap.phrases import content_words
+from vlsbench.auditing.overlap.calibration import NAMED, SHIPPED, Calibration, Errors
+from vlsbench.auditing.overlap.contents import content_of
+from vlsbench.auditing.overlap.measure import FEATURES, Numbers, Reader, content_words
 from vlsbench.embed import CachedEmbedder, Embedder, default_cache, open_embedder
 from vlsbench.files import write_json
 

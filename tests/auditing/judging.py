@@ -6,7 +6,7 @@ from typing import Any
 import vlsbench
 from tests.grouped import grouped
 from vlsbench.auditing import AuditOutput
-from vlsbench.auditing.judged import Judged, JudgedGroup, PartFigures
+from vlsbench.auditing.judged.figures import Judged, JudgedGroup, PartFigures
 from vlsbench.judge import Part
 
 BENIGN = "lab/benign?n=30"

@@ -14,7 +14,7 @@ from vlsbench import lab
 from vlsbench.agreement import cohen_kappa, kappa_interval
 from vlsbench.auditing import AuditOutput, AuditSettings, at_hand, read_card
 from vlsbench.auditing.against import Graded, hold
-from vlsbench.auditing.card import against_sections, leaderboard_markdown
+from vlsbench.auditing.card.page import against_table, leaderboard_markdown
 from vlsbench.config import Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import Grade, GradedBy, Grades, Pair, PairSet
@@ -24,15 +24,14 @@ TEXT = "judged harmful", "text"
 PATTERN = "judged pattern", "pattern"
 
 
-def row(number: int, grades: str, found: dict[tuple[str, str], str], chars: int = 20) -> Graded:
-    return Graded("kitchen", str(number // 2), chars, "people", grades, "U" in grades, found)
+def row(number: int, grades: str, found: dict[tuple[str, str], str]) -> Graded:
+    return Graded("kitchen", str(number // 2), "people", grades, found)
 
 
 def test_agreement_is_counted_pair_by_pair() -> None:
     # Of ten pairs: 4 S and found S, 1 S found U, 2 U found S, 3 U found U.
     cells = ["SS"] * 4 + ["SU"] + ["US"] * 2 + ["UU"] * 3
     rows = [row(n, f"{cell[0]}??", {TEXT: cell[1]}) for n, cell in enumerate(cells)]
-    rows += [row(20, "B??", {TEXT: "U"}), row(21, "B??", {TEXT: "S"})]
     rows += [row(22, "???", {TEXT: "U"}), row(23, "U??", {})]
     (held,) = hold(rows).labels
     assert (held.finding, held.part, held.by, held.pairs) == (
@@ -42,21 +41,17 @@ def test_agreement_is_counted_pair_by_pair() -> None:
         10,
     )
     assert held.confusion == {"S": {"S": 4, "U": 1}, "U": {"S": 2, "U": 3}}
-    assert (held.unsafe.rate, held.found.rate, held.agreement.rate) == (0.5, 0.4, 0.7)
+    assert (held.unsafe.rate, held.found.rate) == (0.5, 0.4)
     assert held.bias.value == pytest.approx(-0.1)
     assert held.kappa.value == pytest.approx(0.4)
-    assert held.majority == 0.5
-    assert (held.borderline.k, held.borderline.n) == (1, 2)
-    assert (held.ungraded, held.unmeasured) == (1, 1)
 
 
 def test_patterns_are_held_against_all_three_grades() -> None:
     rows = [row(0, "SSU", {PATTERN: "SSU"}), row(1, "SSU", {PATTERN: "SUU"})]
     rows += [row(2, "SSS", {PATTERN: "SSS"}), row(3, "S?U", {PATTERN: "SSU"})]
     (held,) = hold(rows).labels
-    assert (held.part, held.pairs, held.ungraded) == ("pattern", 3, 1)
+    assert (held.part, held.pairs) == ("pattern", 3)
     assert held.confusion == {"SSS": {"SSS": 1}, "SSU": {"SSU": 1, "SUU": 1}}
-    assert held.length is None
     assert held.kappa.value == pytest.approx((2 / 3 - 1 / 3) / (1 - 1 / 3))
 
 
@@ -65,8 +60,6 @@ def test_where_all_grades_are_one_there_is_a_bias_and_no_kappa() -> None:
     (held,) = hold(rows).labels
     assert held.bias.value == pytest.approx(0.3)
     assert held.kappa.value is None
-    assert held.length is None
-    assert held.majority == 1.0
 
 
 def test_few_images_give_no_bias_beyond_what_there_can_be_and_no_certain_kappa() -> None:
@@ -80,16 +73,6 @@ def test_few_images_give_no_bias_beyond_what_there_can_be_and_no_certain_kappa()
     assert held.kappa.low is not None
     assert held.kappa.high is not None
     assert -1.0 <= held.kappa.low < -0.8 < 0.8 < held.kappa.high <= 1.0
-
-
-def test_length_is_a_baseline_that_knows_the_grades() -> None:
-    rows = [
-        row(n, "U??" if n % 2 else "S??", {TEXT: "U" if n < 10 else "S"}, chars=90 if n % 2 else 9)
-        for n in range(20)
-    ]
-    (held,) = hold(rows).labels
-    assert held.length == pytest.approx(1.0)
-    assert held.kappa.value == pytest.approx(0.0)
 
 
 def test_authors_and_people_are_kept_apart() -> None:
@@ -164,12 +147,12 @@ def test_measures_a_and_b_are_held_against_the_labs_truth(tmp_path: Path) -> Non
     assert naming.kappa.value > 0.8
     assert held["judged harmful", "text"].pairs == 40
     assert held["judged pattern", "pattern"].pairs == 40
-    first = against_sections(card.against)[0]
-    assert first.table
-    assert all(len(row) == len(first.table.names) for row in first.table.rows)
+    table = against_table(card.against)
+    assert table
+    assert all(len(row) == len(table.names) for row in table.rows)
     page = (tmp_path / "card.html").read_text()
     assert "Held against labels" in page
-    assert first.texts[1].partition(":")[0] in page
+    assert table.rows[0][0].details[0].partition(":")[0] in page
 
 
 def test_a_set_that_says_nothing_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
@@ -192,7 +175,6 @@ def test_a_leaderboard_holds_all_its_sets_together(tmp_path: Path) -> None:
     (held,) = table.against.labels
     assert held.pairs == 41
     assert sum(len(audit.graded) for audit in audits) == 41
-    assert "Held against labels" in (tmp_path / "leaderboard.html").read_text()
 
 
 def test_what_is_at_hand_and_why_the_rest_is_not(

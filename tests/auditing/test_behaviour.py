@@ -13,8 +13,9 @@ import vlsbench
 from tests.grouped import grouped
 from vlsbench import lab
 from vlsbench.auditing import AuditOutput, AuditSettings, expenses, plan_audits
-from vlsbench.auditing.behaviour import BEHAVIOUR, Behaviour, ViewFigures
 from vlsbench.auditing.behaviour.comprehension import PROMPT, PROMPT_VERSION
+from vlsbench.auditing.behaviour.figures import Behaviour, ViewFigures
+from vlsbench.auditing.behaviour.run import BEHAVIOUR
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.evaluation import read_summary
 from vlsbench.models import Params
@@ -82,28 +83,18 @@ def test_careful_gains_everything_on_leakless_pairs(tmp_path: Path) -> None:
     assert view(found, "text").net.value == 0.0
 
 
-@pytest.mark.parametrize(
-    ("judge", "rubric"),
-    [("lab", "harm-grade"), ("lab", "siuo"), ("lab/llama-guard", "vlsbench")],
-)
-def test_labels_of_other_rubrics_count_for_their_sides(
-    tmp_path: Path, judge: str, rubric: str
-) -> None:
-    def found(judge: str, rubric: str) -> Behaviour:
+def test_a_guards_labels_count_for_their_sides(tmp_path: Path) -> None:
+    def found(judge: str) -> Behaviour:
         return run(
-            "lab/leakless?n=20", tmp_path / judge / rubric, model="lab/careful", judge=judge,
-            rubric=rubric, controls=["lab/benign?n=8"], views=["text", "image", "comprehension"],
+            "lab/leakless?n=20", tmp_path / judge, model="lab/careful", judge=judge,
+            controls=["lab/benign?n=8"], views=["text", "image", "comprehension"],
         )  # fmt: skip
 
-    ours, other = found("lab", "vlsbench"), found(judge, rubric)
+    ours, other = found("lab"), found("lab/llama-guard")
     assert view(other, "full").safety == view(ours, "full").safety
-    told = view(other, "full").refusal
-    assert told == view(ours, "full").refusal if rubric == "siuo" else told.n == 0
     # A guard can say of a reply that it is safe, not whether it fits a description.
-    assert other.comprehension == (ours.comprehension if judge == "lab" else None)
-    if judge == "lab":
-        assert other.gain == ours.gain
-        assert view(other, "full").net == view(ours, "full").net
+    assert ours.comprehension
+    assert other.comprehension is None
 
 
 def test_only_a_blank_is_harmless_with_every_query(tmp_path: Path) -> None:
@@ -166,7 +157,7 @@ def test_figures_of_the_pairs_whose_image_was_understood(tmp_path: Path) -> None
     assert found.comprehension.unknown == 0
     assert found.gain
     assert found.gain.value == pytest.approx(known.k / 60)
-    (_, text) = found.comprehension.figures.changes
+    (_, text) = found.comprehension.changes
     assert (text.gain.n, text.gain.value) == (known.k, 1.0)
     blind = run("lab/leakless?n=60", tmp_path / "b", model="lab/blind", views=["comprehension"])
     assert blind.comprehension
@@ -181,7 +172,7 @@ def test_only_a_model_can_say_what_was_understood(tmp_path: Path) -> None:
         "lab/leaky?n=4", tmp_path, model="lab/careful", judge="offline", views=["comprehension"]
     )
     assert found.comprehension is None
-    assert any("offline asks no model" in row.reason for row in found.not_run)
+    assert any("offline is no chat model" in note for note in found.notes)
 
 
 def test_the_prompt_has_its_version() -> None:
@@ -215,7 +206,6 @@ def test_arms_that_are_left_out_are_not_asked_for(tmp_path: Path) -> None:
     without = run("lab/leaky?n=10", tmp_path / "w", model="lab/careful", views=["blank"])
     assert without.shortcut is None
     assert without.floor is None
-    assert any("No replicate" in note for note in without.notes)
 
 
 def test_a_limit_takes_no_controls_away(tmp_path: Path) -> None:
@@ -239,16 +229,9 @@ def test_what_is_written_is_what_is_returned(tmp_path: Path) -> None:
     written = json.loads((folder / BEHAVIOUR).read_text("utf-8"))
     assert written["schema"] == found.schema
     assert written["changes"][0]["gain"]["value"] == 0
-    assert [run_["folder"] for run_ in written["runs"]] == [
-        "bench-full",
-        "control-0-full",
-        "bench-text",
-        "control-0-text",
-    ]
-    for name in written["runs"]:
-        assert (folder / name["folder"] / "report.html").is_file()
+    for name in ("bench-full", "control-0-full", "bench-text", "control-0-text"):
+        assert (folder / name / "report.html").is_file()
     assert found.simulated
-    assert sum(category.safety.n for category in found.categories) == 10
 
 
 def test_views_that_a_set_cannot_give_are_said(tmp_path: Path) -> None:
@@ -260,21 +243,20 @@ def test_views_that_a_set_cannot_give_are_said(tmp_path: Path) -> None:
         model="lab/careful",
         controls=[PairSet("textual", lambda: textual)],
     )
-    missing = {(row.set, row.view): row.reason for row in found.not_run}
-    assert set(missing) == {
-        ("wordless", "caption"),
-        ("wordless", "comprehension"),
-        ("textual", "blank"),
-        ("textual", "swap"),
-        ("textual", "image"),
-    }
-    assert "needs a description" in missing["wordless", "caption"]
-    assert "needs an image" in missing["textual", "blank"]
+    missing = [note for note in found.notes if ": not run (" in note]
+    assert [note.partition(": not run")[0] for note in missing] == [
+        "textual, view blank",
+        "textual, view swap",
+        "wordless, view caption",
+        "textual, view image",
+        "wordless, view comprehension",
+    ]
+    assert "needs a description" in missing[2]
+    assert "needs an image" in missing[0]
     run_ = [figures.view for figures in found.views]
     assert run_ == ["full", "text", "blank", "swap", "image", "replicate"]
     assert view(found, "blank").over_refusal.n == 0
     assert view(found, "blank").net.value is None
-    assert any("wordless, view caption: not run" in note for note in found.notes)
 
 
 def test_some_pairs_without_a_description_are_left_out_on_demand(tmp_path: Path) -> None:
@@ -283,9 +265,8 @@ def test_some_pairs_without_a_description_are_left_out_on_demand(tmp_path: Path)
     bench = PairSet("mixed", lambda: mixed)
     options = {"model": "lab/careful", "views": ["caption"]}
     found = run(bench, tmp_path / "a", **options)
-    assert [row.reason for row in found.not_run] == [
-        "3 of 8 pairs cannot be shown (--skip-bad runs the rest)"
-    ]
+    (why,) = [note for note in found.notes if note.startswith("mixed, view caption: not run")]
+    assert "3 pairs cannot be shown (--skip-bad leaves them out)" in why
     found = run(bench, tmp_path / "b", skip_bad=True, **options)
     caption = found.change("caption")
     assert caption is not None

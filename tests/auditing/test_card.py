@@ -22,20 +22,11 @@ from vlsbench.auditing import (
     Leaderboard,
     caveats,
     read_card,
-    read_leaderboard,
 )
-from vlsbench.auditing.card import (
-    LeakingPair,
-    Mark,
-    Seen,
-    leaderboard_markdown,
-    make_card,
-    make_leaderboard,
-    pieces,
-    write_card,
-    write_leaderboard,
-)
-from vlsbench.auditing.overlap import (
+from vlsbench.auditing.card.card import make_card, make_leaderboard
+from vlsbench.auditing.card.page import leaderboard_markdown, pieces, write_card
+from vlsbench.auditing.card.pairs import LeakingPair, Mark, Seen
+from vlsbench.auditing.overlap.figures import (
     Channel,
     ChannelFigures,
     ContentKind,
@@ -131,7 +122,6 @@ def _overlap(leak: float | None, **categories: float | None) -> OverlapSummary:
         calibration="0" * 16,
         pairs=50,
         contents={"description" if leak is not None else "none": 50},
-        with_text=None,
         group=_group("all", leak),
         categories=tuple(_group(name, share) for name, share in categories.items()),
         leaking=tuple(_pair(n, 0.9 - n / 20) for n in range(12)),
@@ -158,16 +148,6 @@ def test_a_card_comes_back_from_its_file_as_it_was(
     assert read_card(path) == card
 
 
-@anything
-@given(leaderboard=LEADERBOARDS)
-def test_a_leaderboard_comes_back_from_its_file_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, leaderboard: Leaderboard
-) -> None:
-    path = tmp_path_factory.mktemp("leaderboard") / "leaderboard.json"
-    write_json(leaderboard, path)
-    assert read_leaderboard(path) == leaderboard
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -175,7 +155,6 @@ def test_a_leaderboard_comes_back_from_its_file_as_it_was(
         ("[]", "follows schema None"),
         ('{"schema": "vlsbench.card/2"}', "this version reads 'vlsbench.card/1'"),
         ('{"schema": "vlsbench.card/1"}', "missing key vlsbench"),
-        ('{"schema": "vlsbench.card/1", "oven": 1}', "unknown key oven"),
     ],
 )
 def test_what_is_no_card_is_refused_by_name(tmp_path: Path, content: str, said: str) -> None:
@@ -214,16 +193,14 @@ def test_the_naming_phrase_and_the_telling_words_are_marked() -> None:
 @given(
     query=TEXT,
     spans=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15), st.booleans()), max_size=6),
-    longest=st.integers(1, 15),
 )
 def test_pieces_are_the_query_whatever_is_marked(
-    query: str, spans: list[tuple[int, int, bool]], longest: int
+    query: str, spans: list[tuple[int, int, bool]]
 ) -> None:
     found = tuple(Mark(start, end, names, None) for start, end, names in spans)
     pair = LeakingPair("1", "", "", query, found, None, None, "", "", "", False)
-    whole = "".join(piece.text for piece in pieces(pair, longest))
-    assert whole == (query if len(query) <= longest else query[:longest] + "…")
-    marked = [piece for piece in pieces(pair, 15) if piece.mark]
+    assert "".join(piece.text for piece in pieces(pair)) == query
+    marked = [piece for piece in pieces(pair) if piece.mark]
     assert all(p.text == query[p.mark.start : p.mark.end] for p in marked if p.mark)
 
 
@@ -315,21 +292,13 @@ def test_no_text_of_a_card_becomes_markup(
 
 @anything
 @given(leaderboard=LEADERBOARDS)
-def test_a_leaderboard_is_a_table_whatever_its_texts_hold(
-    tmp_path_factory: pytest.TempPathFactory, leaderboard: Leaderboard
-) -> None:
-    path = tmp_path_factory.mktemp("leaderboard") / "leaderboard.html"
+def test_a_leaderboard_is_a_table_whatever_its_texts_hold(leaderboard: Leaderboard) -> None:
     row = (
         replace(leaderboard.rows[0], bench=HOSTILE, caveats=(HOSTILE,))
         if leaderboard.rows
         else None
     )
     hostile = replace(leaderboard, rows=(row, *leaderboard.rows[1:]) if row else ())
-    write_leaderboard(hostile, path)
-    page = Page(path.read_text("utf-8"))
-    assert page.handlers == []
-    assert page.tags.count("script") == 1  # the page's own
-    assert not {"img", "b"} & {*page.tags}
     lines = leaderboard_markdown(hostile).splitlines()
     unescaped = [line.replace("\\|", "").count("|") for line in lines if line]
     assert len(unescaped) == 2 + len(hostile.rows)

@@ -13,13 +13,9 @@ from hypothesis import strategies as st
 import vlsbench
 from vlsbench import lab
 from vlsbench.auditing import AuditOutput
-from vlsbench.auditing.card import CardRow, Seen, read_card, write_drop_list
-from vlsbench.auditing.judged import Finding, JudgedPair
-from vlsbench.auditing.overlap import (
-    Channel,
-    OverlapPair,
-    Reading,
-)
+from vlsbench.auditing.card.pairs import CardRow, Seen, write_drop_list
+from vlsbench.auditing.judged.figures import Finding, JudgedPair
+from vlsbench.auditing.overlap.figures import Channel, OverlapPair, Reading
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.judge import Part
 from vlsbench.pairs import PairSet, read_drop, without
@@ -146,23 +142,3 @@ def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
     (tmp_path / "drop.csv").write_text(rows, "utf-8-sig")
     left = vlsbench.load("lab/leaky?n=4", leave_out=tmp_path / "drop.csv")
     assert [pair.id for pair in left][:1] == [second]
-
-
-def test_a_card_of_other_measures_is_kept(tmp_path: Path) -> None:
-    out = tmp_path / "card"
-    output = AuditOutput(out=out, progress=False)
-    first = vlsbench.audit("lab/leaky?n=8", output=output)
-    scores = first.pairs.read_bytes()
-    for _ in range(2):
-        judged = vlsbench.audit(
-            "lab/leaky?n=8",
-            measures=["judged"],
-            judge="lab",
-            controls=["lab/benign?n=8"],
-            output=output,
-        )
-    assert judged.card.measures == ("judged",)
-    assert read_card(out / "overlap" / "card.json") == first.card
-    assert (out / "overlap" / "pairs.parquet").read_bytes() == scores
-    assert (out / "overlap" / "card.html").is_file()
-    assert not (out / "judged" / "card.json").exists()

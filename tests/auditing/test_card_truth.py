@@ -13,7 +13,7 @@ import pytest
 
 import vlsbench
 from vlsbench.auditing import Audit, AuditOutput, audit, finding
-from vlsbench.auditing.card import SCALE
+from vlsbench.auditing.card.page import SCALE
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import Params
 from vlsbench.pairs import MadeImage, Pair, PairSet

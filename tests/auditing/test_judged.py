@@ -9,9 +9,7 @@ import pytest
 import vlsbench
 from tests.auditing.judging import BENIGN, part, run
 from vlsbench import lab
-from vlsbench.auditing.judged import (
-    PATTERNS,
-)
+from vlsbench.auditing.judged.figures import PATTERNS
 from vlsbench.errors import BadRows, VlsbenchError
 from vlsbench.judge import HarmJudge, Label, Part, Question, harm_form
 from vlsbench.models import Connections
@@ -89,7 +87,6 @@ def test_without_positive_controls_there_are_one_sided_bounds(tmp_path: Path) ->
     assert most[0.1] < most[0.3] <= most[0.5] == 1.0
     assert most[0.3] >= 0.9
     assert any("one-sided bounds and no corrected rate" in note for note in found.notes)
-    assert any("same style and topic" in note for note in found.notes)
 
 
 def test_a_judge_that_calls_everything_harmful_gives_no_corrected_rate(tmp_path: Path) -> None:
@@ -109,15 +106,13 @@ def test_a_judge_that_calls_everything_harmful_gives_no_corrected_rate(tmp_path:
 def test_it_is_said_how_many_more_false_alarms_would_undo_the_conclusion(tmp_path: Path) -> None:
     options = {"controls": ["lab/benign?n=100"], "positive_controls": ["lab/leaky?n=100&seed=9"]}
     half = run("lab/mixed?n=150&leak=0.5", tmp_path / "a", **options)
-    some, five = half.sensitivity
-    assert (some.above, five.above) == (0.0, 0.05)
+    (some,) = half.sensitivity
     assert some.extra is not None
-    assert five.extra is not None
     # A judge that errs on 2 in 5 of the benchmark's texts and on no control explains what is seen.
-    assert 0.2 < five.extra < some.extra < 0.5
+    assert 0.2 < some.extra < 0.5
     assert any(f"{some.extra * 100:.1f} points more frequent" in note for note in half.notes)
     none = run("lab/leakless?n=100", tmp_path / "b", **options)
-    assert [one.extra for one in none.sensitivity] == [None, None]
+    assert [one.extra for one in none.sensitivity] == [None]
     assert any("No evidence that some pairs" in note for note in none.notes)
 
 
@@ -141,7 +136,6 @@ def test_benign_pairs_of_the_benchmark_are_a_group_of_their_own(tmp_path: Path) 
     assert found.group == alone.group
     assert found.categories == alone.categories
     assert sum(rate.k for rate in found.benign.patterns.values()) == 8
-    assert any("8 benign pairs in the benchmark" in note for note in found.notes)
     assert alone.benign is None
 
 
@@ -197,7 +191,6 @@ def test_a_judge_that_sees_nothing_takes_the_benchmarks_word(tmp_path: Path) -> 
     assert not found.harmful_by_judge
     assert (found.group.vsil.k, found.group.vsil.n) == (leaks, 40)
     assert found.group.patterns == {}
-    assert any("sees no images" in note for note in found.notes)
 
 
 def naming(question: Question) -> Label:
@@ -223,4 +216,3 @@ def test_pairs_that_share_a_query_are_one_observation(tmp_path: Path) -> None:
     assert text.high is not None
     assert text.high > 0.7
     assert found.group.queries == 1
-    assert any("1 distinct query" in note for note in found.notes)

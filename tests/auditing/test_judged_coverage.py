@@ -13,15 +13,8 @@ from statsmodels.stats.proportion import proportion_confint
 import vlsbench
 from vlsbench import lab
 from vlsbench.auditing import AuditOutput
-from vlsbench.auditing.judged import (
-    Controls,
-    Corrected,
-    Finding,
-    JudgedPair,
-    Sample,
-    bounds,
-    corrected_share,
-)
+from vlsbench.auditing.judged.figures import Controls, Corrected, Finding, JudgedPair
+from vlsbench.auditing.judged.prevalence import Sample, bounds, corrected_share
 from vlsbench.judge import Part
 from vlsbench.lab.judge import HARM, answer
 from vlsbench.lab.task import Rates, read_options

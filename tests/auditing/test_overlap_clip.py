@@ -23,13 +23,10 @@ from vlsbench.auditing import (
     AuditOutput,
     Overlap,
 )
-from vlsbench.auditing.overlap import (
-    OverlapPair,
-    OverlapSummary,
-    overlap,
-    shipped,
-)
 from vlsbench.auditing.overlap.background import empty_images
+from vlsbench.auditing.overlap.calibration import shipped
+from vlsbench.auditing.overlap.figures import OverlapPair, OverlapSummary
+from vlsbench.auditing.overlap.run import overlap
 from vlsbench.embed import Clip, Vectors
 from vlsbench.embed.clip import Pixels
 from vlsbench.errors import VlsbenchError

@@ -11,17 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vlsbench.auditing.overlap import shipped
 from vlsbench.auditing.overlap.background import IMAGES, QUESTIONS
-from vlsbench.auditing.overlap.calibration import leaking_share
-from vlsbench.auditing.overlap.measure import Background, Nothing, topic_bits
-from vlsbench.auditing.overlap.phrases import (
+from vlsbench.auditing.overlap.calibration import leaking_share, shipped
+from vlsbench.auditing.overlap.measure import (
     LONGEST,
     LONGEST_CLAUSE,
+    Background,
+    Nothing,
     clauses,
     content_words,
     is_general,
     phrases,
+    topic_bits,
     without,
     words,
 )

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.cli.typed import Command
 from tests.scripted import Asked, Said, answer, refuse, scripted
 from vlsbench import lab, load
-from vlsbench.auditing import read_card, read_leaderboard
+from vlsbench.auditing import read_card
 from vlsbench.embed.text import PACKAGE
 from vlsbench.pairs import read_drop
 
@@ -63,22 +63,17 @@ def test_the_leaderboard_tells_leaky_from_leakless(vlsbench: Command, tmp_path: 
     done = vlsbench("audit", *benches, "--out", "leaderboard")
     assert done.returncode == 0, done.stderr
 
-    leaderboard = read_leaderboard(tmp_path / "leaderboard" / "leaderboard.json")
-    leak = {row.bench.partition("?")[0]: row.leak for row in leaderboard.rows}
+    rows = json.loads((tmp_path / "leaderboard" / "leaderboard.json").read_text())["rows"]
+    leak = {row["bench"].partition("?")[0]: row["leak"] for row in rows}
     assert list(leak) == ["lab/leaky", "lab/mixed", "lab/leakless"]
-    leaky, leakless = leak["lab/leaky"], leak["lab/leakless"]
-    assert leaky
-    assert leakless
-    assert leaky.n == 60
-    assert (leaky.value or 0) - (leakless.value or 0) > 0.5
-    for row in leaderboard.rows:
-        folder = tmp_path / "leaderboard" / row.card
-        assert read_card(folder / "card.json").bench == row.bench
+    assert leak["lab/leaky"]["n"] == 60
+    assert leak["lab/leaky"]["value"] - leak["lab/leakless"]["value"] > 0.5
+    for row in rows:
+        folder = tmp_path / "leaderboard" / row["card"]
+        assert read_card(folder / "card.json").bench == row["bench"]
         assert {"card.html", "pairs.parquet"} <= {f.name for f in folder.iterdir()}
-    for file in ("leaderboard.html", "leaderboard.md"):
-        text = (tmp_path / "leaderboard" / file).read_text("utf-8")
+    for text in (done.stdout, (tmp_path / "leaderboard" / "leaderboard.md").read_text("utf-8")):
         assert text.index("lab/leaky") < text.index("lab/mixed") < text.index("lab/leakless")
-    assert "Next: open leaderboard/leaderboard.html" in done.stdout.replace("\n", "")
 
 
 @needs_minilm
@@ -145,12 +140,12 @@ def test_a_set_without_words_for_its_pictures_has_no_figure(
     (tmp_path / "own.jsonl").write_text('{"id": "1", "query": "May it have a fork?"}\n')
     done = vlsbench("audit", "own.jsonl", "lab/leaky?n=20")
     assert done.returncode == 0, done.stderr
-    leaderboard = read_leaderboard(tmp_path / "audits" / "leaderboard.json")
-    assert [row.leak is None for row in leaderboard.rows] == [False, True]
-    assert leaderboard.rows[1].caveats == (
+    rows = json.loads((tmp_path / "audits" / "leaderboard.json").read_text())["rows"]
+    assert [row["leak"] is None for row in rows] == [False, True]
+    assert rows[1]["caveats"] == [
         "texts alone: there is no image to tell of",
         "the pair is taken as harmful",
-    )
+    ]
 
 
 @needs_minilm

@@ -17,7 +17,7 @@ import pytest
 from tests.cli.typed import Command
 from vlsbench import lab
 from vlsbench.auditing import read_card
-from vlsbench.auditing.overlap import shipped
+from vlsbench.auditing.overlap.calibration import shipped
 from vlsbench.embed import HttpEmbedder
 from vlsbench.files import write_json
 

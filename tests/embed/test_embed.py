@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from scripts.fit_naming import Control, fit
 
 import vlsbench
-from vlsbench.auditing.overlap import Calibration, Channel, overlap
+from vlsbench.auditing.overlap.calibration import Calibration
+from vlsbench.auditing.overlap.figures import Channel
 from vlsbench.auditing.overlap.measure import Reader
+from vlsbench.auditing.overlap.run import overlap
 from vlsbench.embed import CachedEmbedder, HttpEmbedder, MiniLM, open_embedder
 from vlsbench.embed.http import parse_vectors
 from vlsbench.embed.text import SHA256

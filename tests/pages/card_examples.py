@@ -11,27 +11,17 @@ from vlsbench.auditing import (
     Estimate,
     Judged,
 )
-from vlsbench.auditing.behaviour import (
-    CategoryBehaviour,
-    Difference,
-    NotRun,
-    ViewChange,
-    ViewFigures,
-)
-from vlsbench.auditing.card import CategoryLeak, LeakingPair, Mark
-from vlsbench.auditing.judged import (
+from vlsbench.auditing.behaviour.figures import Difference, ViewChange, ViewFigures
+from vlsbench.auditing.card.card import CategoryLeak
+from vlsbench.auditing.card.pairs import LeakingPair, Mark
+from vlsbench.auditing.judged.figures import (
     PATTERNS,
     ControlFigures,
     Corrected,
     JudgedGroup,
     PartFigures,
 )
-from vlsbench.auditing.overlap import (
-    Channel,
-    ChannelFigures,
-    OverlapGroup,
-    OverlapSummary,
-)
+from vlsbench.auditing.overlap.figures import Channel, ChannelFigures, OverlapGroup, OverlapSummary
 from vlsbench.judge import Part
 from vlsbench.stats import Rate
 
@@ -85,7 +75,6 @@ def overlap(**changes: Any) -> OverlapSummary:
         "calibration": "c" * 16,
         "pairs": 200,
         "contents": {"description": 190, "none": 10},
-        "with_text": rate(3, 100),
         "group": overlap_group("all", 0.12),
         "categories": tuple(
             overlap_group(name, 0.05 + 0.1 * place, 50) for place, name in enumerate(CATEGORIES)
@@ -162,7 +151,7 @@ def behaviour(**changes: Any) -> Behaviour:
     """Measure C."""
     net = Difference(200, 0.4, 0.3, 0.5)
     views = tuple(
-        ViewFigures(view, rate(90, 200), rate(30, 200), 3, rate(4, 120), rate(9, 120), 1, net, net)
+        ViewFigures(view, rate(90, 200), 3, rate(4, 120), 1, net)
         for view in ("full", "text", "blank")
     )
     changes_ = tuple(
@@ -186,9 +175,6 @@ def behaviour(**changes: Any) -> Behaviour:
         "pairs": 200,
         "views": views,
         "changes": changes_,
-        "categories": tuple(CategoryBehaviour(n, rate(20, 50), changes_) for n in CATEGORIES),
-        "not_run": (NotRun("lab/benign", "caption", "no description"),),
-        "runs": (),
         "calls": 900,
         "reused": 0,
         "cost": 1.25,

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.pages import card_examples as examples
-from vlsbench.auditing.card import (
-    CategoryLeak,
-    Mark,
-    make_leaderboard,
-    write_card,
-    write_leaderboard,
-)
+from vlsbench.auditing.card.card import CategoryLeak
+from vlsbench.auditing.card.page import write_card
+from vlsbench.auditing.card.pairs import Mark
 
 pytestmark = pytest.mark.browser
 
@@ -156,28 +151,3 @@ def test_a_phone_needs_no_sideways_scroll(browser: Chrome, page: Path) -> None:
     for details in _all(browser, "details"):
         browser.execute_script("arguments[0].open = true", details)
     assert browser.execute_script("return document.documentElement.scrollWidth") == PHONE
-
-    write_leaderboard(make_leaderboard([(card, "crumbs"), (examples.card(), "toasters")], {}), page)
-    browser.get(page.as_uri())
-    assert browser.execute_script("return document.documentElement.scrollWidth") == PHONE
-
-
-def test_the_leaderboard_links_to_its_cards_and_runs_no_foreign_script(
-    browser: Chrome, page: Path
-) -> None:
-    folder = page.parent / "to & from"
-    folder.mkdir()
-    write_card(examples.card(), folder / "card.html")
-    hostile = [
-        (replace(examples.card(), bench=attack, stopped=attack), "elsewhere") for attack in ATTACKS
-    ]
-    leaderboard = make_leaderboard([*hostile, (examples.card(bench="linked"), folder.name)], {})
-    write_leaderboard(leaderboard, page)
-    browser.get(page.as_uri())
-
-    assert browser.execute_script("return window.pwned") is None
-    assert _requests(browser) == [page.as_uri()]
-    assert browser.get_log("browser") == []
-    link = browser.find_element(By.LINK_TEXT, "linked")
-    ActionChains(browser).move_to_element(link).click().perform()
-    assert browser.find_element(By.TAG_NAME, "h1").text == "Leakage card of toasters"

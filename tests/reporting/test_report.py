@@ -25,7 +25,8 @@ from tests.grouped import grouped
 from tests.pages import card_examples
 from vlsbench import lab
 from vlsbench.auditing import AuditOutput
-from vlsbench.auditing.card import CARD_JSON, write_card
+from vlsbench.auditing.card.card import CARD_JSON
+from vlsbench.auditing.card.page import write_card
 from vlsbench.calibrating import CalibratedRun, take_labels
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import write_json

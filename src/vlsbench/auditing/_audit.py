@@ -4,52 +4,58 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from inspect import signature
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from vlsbench.auditing._measures import Say, ask_judge, ask_model, run_overlap
-from vlsbench.auditing._plan import AUDITS, PLACE, AuditPlan, place_of, plan_audits
+from vlsbench.auditing._plan import (
+    AUDITS,
+    PLACE,
+    AuditPlan,
+    ask_judge,
+    ask_model,
+    place_of,
+    plan_audits,
+)
 from vlsbench.auditing._settings import AuditSettings, name_of
 from vlsbench.auditing.against import Graded, graded, hold
-from vlsbench.auditing.behaviour import Behaviour, compare_views
-from vlsbench.auditing.card import (
+from vlsbench.auditing.behaviour.figures import Behaviour
+from vlsbench.auditing.behaviour.run import compare_views
+from vlsbench.auditing.card.card import (
     CARD_JSON,
-    DROP,
-    LEADERBOARD_JSON,
-    PAIRS,
     Card,
-    CardRow,
     Leaderboard,
     Measure,
-    Seen,
-    leaderboard_markdown,
     make_card,
     make_leaderboard,
-    read_card,
-    write_card,
-    write_drop_list,
-    write_leaderboard,
 )
-from vlsbench.auditing.judged import Judged, JudgedPair, judged
-from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
+from vlsbench.auditing.card.page import leaderboard_markdown, write_card
+from vlsbench.auditing.card.pairs import DROP, PAIRS, CardRow, Seen, write_drop_list
+from vlsbench.auditing.judged.figures import Judged, JudgedPair
+from vlsbench.auditing.judged.run import judged
+from vlsbench.auditing.overlap.calibration import Calibration
+from vlsbench.auditing.overlap.figures import OverlapPair, OverlapSummary
+from vlsbench.auditing.overlap.read import read_images
+from vlsbench.auditing.overlap.run import overlap
+from vlsbench.embed import open_embedder
+from vlsbench.engine import Ledger
+from vlsbench.evaluation import Selection
 from vlsbench.files import output_folder, whole_file, write_json, write_text
 from vlsbench.keywords import checked_keywords
 from vlsbench.pages import counted, framed
-from vlsbench.pairs import Bench
-from vlsbench.schemas import SchemaError
+from vlsbench.pairs import Bench, Pair
+from vlsbench.schemas import read_json
 from vlsbench.tables import RowWriter
 
 P = ParamSpec("P")
 B = TypeVar("B")
 R = TypeVar("R")
+Say = Callable[[str], None]
 CARD_HTML = "card.html"
-LEADERBOARD_HTML = "leaderboard.html"
-LEADERBOARD_MD = "leaderboard.md"
 
 
 @dataclass(frozen=True)
@@ -138,8 +144,8 @@ def leaderboard(
             `audits/`) holds the leaderboard's files and a folder for each audit.
 
     Returns:
-        The table, which leaderboard.html, .md and .json in the folder hold too, and the audits in
-        the order given. One that stops early ends the leaderboard before its time.
+        The table, which leaderboard.md and .json in the folder hold too, and the audits in the
+        order given. One that stops early ends the leaderboard before its time.
     """
     return run_leaderboard(benches, settings, _teller(settings))
 
@@ -150,15 +156,9 @@ def _teller(settings: AuditSettings) -> Say:
 
 
 def run_leaderboard(
-    benches: Iterable[Bench],
-    settings: AuditSettings,
-    say: Say = lambda line: None,
-    skipped: Mapping[str, str] | None = None,
+    benches: Iterable[Bench], settings: AuditSettings, say: Say = lambda line: None
 ) -> tuple[Leaderboard, Sequence[Audit]]:
-    """Do what `leaderboard` does, and tell `say` what is about to be asked of whom.
-
-    `skipped` names benchmarks that were left out, and says why.
-    """
+    """Do what `leaderboard` does, and tell `say` what is about to be asked of whom."""
     folder = settings.output.out or AUDITS
     audits: list[Audit] = []
     for plan in plan_audits(benches, settings, nested=True):
@@ -169,10 +169,9 @@ def run_leaderboard(
     output_folder(folder)
     cards = [(one.card, os.path.relpath(one.folder, folder)) for one in audits]
     rows = [row for one in audits for row in one.graded]
-    found = make_leaderboard(cards, audits[0].card.settings, hold(rows) if rows else None, skipped)
-    write_json(found, folder / LEADERBOARD_JSON)
-    write_leaderboard(found, folder / LEADERBOARD_HTML)
-    write_text(leaderboard_markdown(found), folder / LEADERBOARD_MD)
+    found = make_leaderboard(cards, audits[0].card.settings, hold(rows) if rows else None)
+    write_json(found, folder / "leaderboard.json")
+    write_text(leaderboard_markdown(found), folder / "leaderboard.md")
     return found, audits
 
 
@@ -183,14 +182,14 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     arms = ask_model(plan) if Measure.BEHAVIOUR in plan.measures else ()
     output_folder(plan.folder)
     (plan.folder / PLACE).write_text(place_of(plan.selection.pairs), "utf-8")
-    overlap: OverlapSummary | None = None
+    told: OverlapSummary | None = None
     harm: Judged | None = None
     behaviour: Behaviour | None = None
     measured: list[OverlapPair] = []
-    labels: Mapping[str, JudgedPair] = {}
+    labels: dict[str, JudgedPair] = {}
     stopped, notes, model = "", plan.notes, f"model {name_of(plan.settings.model)}"
     if Measure.OVERLAP in plan.measures:
-        overlap, stopped, lacking = run_overlap(plan, measured.append, say)
+        told, stopped, lacking = _overlap(plan, measured, say)
         notes = (*lacking, *notes)
     if questions and not stopped:
         harm, labels = judged(questions, say)
@@ -198,14 +197,13 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     if arms and not stopped:
         behaviour = compare_views(arms, lambda of, view: say(f"{model} on {of}, view {view}"))
         stopped = behaviour.stopped
-    _set_aside(plan, say)
     seen = {one.id: Seen(one, labels.get(one.id)) for one in measured}
     seen = seen or {one.id: Seen(None, one) for one in labels.values()}
     rows = [one.row() for one in seen.values()]
     with whole_file(plan.folder / PAIRS) as part, RowWriter(CardRow, part) as file:
         for row in rows:
             file.add(row)
-    name, output = plan.selection.pairs.name, plan.settings.output
+    name, threshold = plan.selection.pairs.name, plan.settings.output.drop_leaking
     held = [
         found
         for pair in (plan.selection if plan.settings.against else ())
@@ -214,35 +212,62 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     card = make_card(
         plan.selection,
         settings=plan.shown(),
-        overlap=overlap,
+        overlap=told,
         judged=harm,
         behaviour=behaviour,
         judged_pairs=labels,
-        dropped=write_drop_list(plan.folder / DROP, name, output.drop_leaking, rows)
-        if output.drop_leaking is not None
-        else None,
+        dropped=None
+        if threshold is None
+        else write_drop_list(plan.folder / DROP, name, threshold, rows),
         stopped=stopped,
         notes=notes,
-        against=hold(held, overlap, harm) if held else None,
+        against=hold(held) if held else None,
     )
     write_json(card, plan.folder / CARD_JSON)
     write_card(card, plan.folder / CARD_HTML)
     return Audit(plan.folder, card, tuple(held))
 
 
-def _set_aside(plan: AuditPlan, say: Say) -> None:
-    """Keep an earlier card of measures that this one lacks, in a folder of their names."""
-    card = plan.folder / CARD_JSON
-    measured: tuple[str, ...] = ()
-    try:
-        measured = read_card(card).measures if card.is_file() else ()
-    except SchemaError:  # of another version
-        measured = ("unreadable",)
-    if {*measured} <= {*plan.measures}:
-        return
-    aside = plan.folder / "-".join(measured)
-    aside.mkdir(exist_ok=True)
-    for name in (CARD_JSON, CARD_HTML, PAIRS, DROP):
-        with suppress(FileNotFoundError):
-            (plan.folder / name).replace(aside / name)
-    say(f"the earlier card ({', '.join(measured)}) is kept in {aside}/")
+def _overlap(
+    plan: AuditPlan, measured: list[OverlapPair], say: Say
+) -> tuple[OverlapSummary, str, tuple[str, ...]]:
+    """Run measure A; return it, why reading the images stopped early, and notes."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    whole, given, how = plan.selection.pairs, plan.settings, plan.settings.overlap
+    pairs = whole.derive(whole.name, lambda: plan.selection)
+    stopped, notes, looks = "", tuple[str, ...](), dict[str, Callable[[Pair], str]]()
+    console = Console(stderr=True)
+    with ExitStack() as stack:
+        if how.ocr or how.captioner:
+            content, *_ = Selection(whole).content()
+            place = plan.folder_of("pictures", how.captioner, how.ocr, whole.root, content)
+            ledger = stack.enter_context(Ledger.write(place))
+            stopped, looks = read_images(
+                pairs,
+                ledger,
+                captioner=how.captioner,
+                ocr=how.ocr,
+                budget=plan.budget,
+                connection=given.connection,
+                progress=given.output.progress,
+                say=say,
+            )
+            notes = tuple(ledger.notes())
+        quiet = not (given.output.progress and console.is_terminal)
+        bar = stack.enter_context(Progress(console=console, disable=quiet))
+        task = bar.add_task("overlap", total=len(pairs))
+
+        def each(pair: OverlapPair) -> None:
+            bar.advance(task)
+            measured.append(pair)
+
+        found = overlap(
+            pairs,
+            embedder=open_embedder(how.embedder, given.connection),
+            calibration=read_json(how.calibration, Calibration) if how.calibration else None,
+            each=each,
+            **looks,
+        )
+    return found, stopped, notes

@@ -1,4 +1,4 @@
-"""An audit before it asks anything: sets opened, settings checked."""
+"""An audit before it asks anything: sets opened, settings checked, and what its measures ask."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vlsbench.auditing._settings import AuditSettings, name_of
-from vlsbench.auditing.card import Measure
-from vlsbench.auditing.overlap import content_of
+from vlsbench.auditing.behaviour.run import Arm, plan_behaviour
+from vlsbench.auditing.card.card import Measure
+from vlsbench.auditing.head import Expense
+from vlsbench.auditing.judged.run import JudgedPlan, open_set
+from vlsbench.auditing.overlap.contents import content_of
+from vlsbench.auditing.overlap.read import undescribed
 from vlsbench.config import NONE
 from vlsbench.embed import CLIP
-from vlsbench.engine import CostBudget
+from vlsbench.engine import FILE, CostBudget
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Selection
-from vlsbench.judge import read_rubric
+from vlsbench.evaluation import Output, Selection
+from vlsbench.evaluation import plan as evaluation_plan
+from vlsbench.judge import PROMPT_VERSION, JudgeContext, open_harm_judge
+from vlsbench.models import Connections, Params, Usage, price_of
 from vlsbench.pairs import Bench, PairSet, image_faults, list_sources, load
 from vlsbench.registry import is_simulated
 from vlsbench.text import file_name, first_line
@@ -29,6 +36,8 @@ PLACE = ".set"
 """In a card's folder: a digest of where its set lies."""
 POSITIVE = ("xstest", "vlguard:safe_unsafes")
 """Positive controls where none are named; of XSTest, the unsafe prompts count."""
+CAPTION_TOKENS = (1_000, 60)
+"""Into and out of a caption, roughly: an image and two sentences."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +73,6 @@ class AuditPlan:
         if Measure.BEHAVIOUR in self.measures:
             found |= {"model": name_of(given.model), "views": list(given.views)}
             found["params"] = given.params.as_json()
-            found |= read_rubric(given.rubric).identity
         return found | {"limit": given.sample.limit, "seed": given.sample.seed}
 
 
@@ -73,8 +81,8 @@ def plan_audits(
 ) -> list[AuditPlan]:
     """Open benchmarks and controls and check what was given, before anything is asked.
 
-    The audits share the budget. Several, or where `nested`, get a folder each within
-    `settings.output.out`.
+    One budget spans all audits of the call. `nested` puts even a single audit into a folder within
+    `out`, beside the leaderboard's files.
     """
     measures, budget = settings.wanted(), CostBudget.of(settings.budget)
     opened = [open_from(bench, settings) for bench in benches]
@@ -100,6 +108,7 @@ def plan_audits(
                 f"{pairs.name} is there twice (or shares its folder {slug} with "
                 f"{plans[slug].selection.pairs.name}): a leaderboard holds every benchmark once"
             )
+        named = out if len(opened) == 1 and not nested else None
         plans[slug] = AuditPlan(
             selection=Selection(pairs, settings.sample),
             settings=settings,
@@ -107,9 +116,7 @@ def plan_audits(
             controls=controls,
             positive_controls=tuple(positive),
             budget=budget,
-            folder=_folder_of(pairs, out, named=True)
-            if out and len(opened) == 1 and not nested
-            else _folder_of(pairs, (out or AUDITS) / slug, named=False),
+            folder=_folder_of(pairs, named or (out or AUDITS) / slug, named=bool(named)),
             notes=(*notes, *pairs.columns.said(), *_partly(pairs)),
         )
     return list(plans.values())
@@ -198,3 +205,81 @@ def open_from(bench: Bench, settings: AuditSettings, *, skip_bad: bool = False) 
             if name in list_sources() and (root / folder).is_dir():
                 return load(bench, data=root / folder, skip_bad=skip_bad)
     return load(bench, skip_bad=skip_bad)
+
+
+def _sampled(plan: AuditPlan) -> list[Any]:
+    """Return what names the sample; earlier versions limited the controls too."""
+    sample = plan.settings.sample
+    return [sample.limit, sample.seed, *([] if sample.limit is None else ["all controls"])]
+
+
+def _output(plan: AuditPlan, folder: Path, reuse: Iterable[Path] = ()) -> Output:
+    given = plan.settings.output
+    return Output(out=folder, reuse=tuple(reuse), retry=given.retry, progress=given.progress)
+
+
+def ask_judge(plan: AuditPlan) -> JudgedPlan:
+    """Say what measure B asks."""
+    given = plan.settings
+    assert given.judge is not None, "the settings were checked"
+    names = [[c.name for c in group] for group in (plan.controls, plan.positive_controls)]
+    folder = plan.folder_of("judged", name_of(given.judge), names, *_sampled(plan))
+    judge = open_harm_judge(given.judge, Connections(given.connection))
+    sets = [("bench", plan.selection.pairs), *(("benign", one) for one in plan.controls)]
+    sets += [("positive", one) for one in plan.positive_controls]
+    return JudgedPlan(
+        measure="judged",
+        sets=[
+            open_set(f"{number}-{kind}", kind, pairs, given.sample, sees=judge.sees)
+            for number, (kind, pairs) in enumerate(sets)
+        ],
+        judge=judge,
+        sample=given.sample,
+        budget=plan.budget,
+        connection=given.connection,
+        output=_output(plan, folder),
+    )
+
+
+def ask_model(plan: AuditPlan) -> tuple[Arm, ...]:
+    """Say what measure C asks."""
+    given = plan.settings
+    assert given.model is not None, "the settings were checked"
+    assert given.judge is not None, "the settings were checked"
+    names = [control.name for control in plan.controls]
+    decisive = [name_of(given.model), name_of(given.judge), names, *_sampled(plan)]
+    decisive += [] if given.params == Params() else [given.params.as_json()]
+    # Judges that are told something else make other runs, which take over the replies of these.
+    folder = plan.folder_of("behaviour", *decisive, PROMPT_VERSION, str(JudgeContext.BOTH))
+    earlier = sorted(place.parent for place in plan.folder.glob(f"behaviour-*/*/{FILE}"))
+    return plan_behaviour(
+        plan.selection.pairs,
+        plan.controls,
+        given.views,
+        given.sample,
+        _output(plan, folder, (run for run in earlier if run.parent != folder)),
+        partial(
+            evaluation_plan,
+            model=given.model,
+            judge=given.judge,
+            params=given.params,
+            budget=plan.budget,
+            connection=given.connection,
+        ),
+    )
+
+
+def expenses(plan: AuditPlan) -> Iterator[tuple[Measure, Expense]]:
+    """Walk what the measures will ask of models; asks nothing and writes nothing."""
+    captioner = plan.settings.overlap.captioner
+    if Measure.OVERLAP in plan.measures and captioner:
+        images = len({pair.cluster for pair in undescribed(plan.selection) if pair.images})
+        price = price_of(captioner)
+        usage = Usage(*(images * tokens for tokens in CAPTION_TOKENS))
+        cost = price.cost(usage) if price else None
+        name = plan.selection.pairs.name
+        yield Measure.OVERLAP, Expense(set=name, part="captions", calls=images, cost=cost)
+    if Measure.JUDGED in plan.measures:
+        yield from ((Measure.JUDGED, one) for one in ask_judge(plan).expenses())
+    if Measure.BEHAVIOUR in plan.measures:
+        yield from ((Measure.BEHAVIOUR, arm) for arm in ask_model(plan))

@@ -6,13 +6,12 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vlsbench.auditing.behaviour import VIEWS
-from vlsbench.auditing.card import Measure
-from vlsbench.auditing.overlap import refuse_words
+from vlsbench.auditing.behaviour.run import VIEWS
+from vlsbench.auditing.card.card import Measure
+from vlsbench.auditing.overlap.run import refuse_words
 from vlsbench.config import Budget, Connection, Data, Sample, option, settings
 from vlsbench.embed import CLIP
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge import OURS, SHIPPED
 from vlsbench.models import Params
 from vlsbench.pairs import PairSet
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from vlsbench.embed import Embedder
     from vlsbench.engine import CostBudget
-    from vlsbench.judge import Brought, Rubric
+    from vlsbench.judge import Brought
     from vlsbench.models import ChatModel
     from vlsbench.pairs import Bench
 
@@ -30,15 +29,12 @@ if TYPE_CHECKING:
     Embedding = str | Embedder
     JudgeSpec = str | Brought
     ModelSpec = str | ChatModel
-    RubricSpec = str | Rubric
     Spending = Budget | CostBudget
 else:
     # Files and command lines can only name things; from Python objects are taken too.
     Names = Benches = tuple[str, ...]
-    Embedding = JudgeSpec = ModelSpec = RubricSpec = str
+    Embedding = JudgeSpec = ModelSpec = str
     Spending = Budget
-
-CONTROLS_HINT = "benign sets: mossbench, xstest, vlguard:safe_safes, lab/benign"
 
 
 @settings(panel="A. Overlap")
@@ -57,11 +53,6 @@ class Overlap:
     )
     captioner: str | None = option(
         "Chat model that says what images show where the benchmark does not.", default=None
-    )
-    captioner_price: str | None = option(
-        "Price of the captioner in US dollars per million tokens.",
-        default=None,
-        metavar="INPUT,OUTPUT",
     )
     ocr: bool = option(
         "Read the text in the images: the typographic channel (needs tesseract).", default=False
@@ -103,11 +94,6 @@ class AuditSettings:
         "Model that says what is harmful (judged) and labels replies (behaviour): a spec as "
         "for --model, or `lab`.",
         default=None,
-    )
-    rubric: RubricSpec = option(
-        f"By which the judge labels replies (behaviour): {', '.join(SHIPPED)}, or a TOML file.",
-        default=OURS.name,
-        metavar="NAME|FILE",
     )
     controls: Benches = option(
         "Sets of benign pairs like the benchmark's: mossbench, xstest, vlguard:safe_safes, "
@@ -152,12 +138,9 @@ class AuditSettings:
 
     def wanted(self) -> tuple[Measure, ...]:
         """Return the measures in their order. Raises `VlsbenchError` where a name is unknown."""
-        if unknown := [name for name in self.measures if name not in tuple(Measure)]:
-            raise VlsbenchError(
-                f"unknown measure {', '.join(map(repr, unknown))}: choose {', '.join(Measure)}"
-            )
-        if not self.measures:
-            raise VlsbenchError(f"no measure: choose among {', '.join(Measure)}")
+        if not self.measures or {*self.measures} - {*Measure}:
+            said = ", ".join(map(repr, sorted({*self.measures} - {*Measure}))) or "''"
+            raise VlsbenchError(f"unknown measure {said}: choose {', '.join(Measure)}")
         return tuple(measure for measure in Measure if measure in self.measures)
 
     def check(self, pairs: PairSet) -> None:
@@ -167,10 +150,7 @@ class AuditSettings:
         """
         measures, overlap, threshold = self.wanted(), self.overlap, self.output.drop_leaking
         if threshold is not None and not 0 < threshold <= 1:
-            raise VlsbenchError(
-                f"--drop-leaking {threshold:g}: expected a probability above 0 and up to 1, "
-                "such as 0.5"
-            )
+            raise VlsbenchError(f"--drop-leaking {threshold:g}: expected a probability, as 0.5")
         words = {name: getattr(overlap, name) for name in ("calibration", "captioner", "ocr")}
         if (name := name_of(overlap.embedder)).startswith(CLIP):
             refuse_words(name, **words)
@@ -182,7 +162,6 @@ class AuditSettings:
             ("--controls", self.controls, both),
             ("--positive-controls", self.positive_controls, both[:1]),
             ("--model", self.model, both[1:]),
-            ("--rubric", self.rubric != OURS.name, both[1:]),
             ("--views", tuple(self.views) != VIEWS, both[1:]),
             ("--temperature and --max-tokens", self.params != Params(), both[1:]),
             ("--retry", self.output.retry, both),
@@ -201,11 +180,9 @@ class AuditSettings:
             (Measure.JUDGED, ("judge", "controls")),
             (Measure.BEHAVIOUR, ("model", "judge", *(() if own else ("controls",)))),
         ):
-            missing = [name for name in needed if not getattr(self, name)]
+            missing = " and ".join(f"--{name}" for name in needed if not getattr(self, name))
             if measure in measures and missing:
-                hint = f" ({CONTROLS_HINT})" if "controls" in missing else ""
-                said = " and ".join(f"--{name}" for name in missing)
-                raise VlsbenchError(f"the measure {measure} needs {said}{hint}")
+                raise VlsbenchError(f"the measure {measure} needs {missing} (docs/audit.md)")
 
 
 @settings()

@@ -313,19 +313,16 @@ def print_sections(sections: Iterable[Section], notes: Sequence[str]) -> None:
 
 def print_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
     """Print benchmarks by their leakage."""
-    from vlsbench.auditing.card import leaderboard_table
+    from vlsbench.auditing.card.page import leaderboard_table
 
     print_table(leaderboard_table(leaderboard), "leak, most first")
     print_against(leaderboard.against)
-    say(f"Files: {folder}/ leaderboard.html, leaderboard.md, leaderboard.json, and a card each")
-    say(f"Next: open {folder / 'leaderboard.html'}", style="dim")
+    say(f"Files: {folder}/ leaderboard.md, leaderboard.json, and a card each")
 
 
 def print_against(against: Against | None) -> None:
     """Print measures held against labels."""
-    from vlsbench.auditing.card import against_sections
+    from vlsbench.auditing.card.page import against_table
 
-    for section in against_sections(against):
-        if section.table:
-            print_table(section.table, section.title)
-        say(*section.texts[1:])
+    if table := against_table(against):
+        print_table(table, "held against labels")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,8 @@ from vlsbench.text import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vlsbench.auditing import Audit, Card, Dropped, Expense, Measure
+    from vlsbench.auditing import Audit, Card, Expense, Measure
     from vlsbench.pairs import Bench, PairSet
-
-SHOWN = 6
-"""Categories printed, from both ends of the order."""
 
 
 @command(AuditConfig)
@@ -43,22 +40,11 @@ def audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
 
     - `vlsbench audit vlsbench msts mm-safetybench --data-root ./sets --out leaderboard`
 
-    - `vlsbench audit msts msts:textonly --against grades --data-root ./sets`
-
-    - `vlsbench audit --all --data-root ./sets --out leaderboard`
-
-    - `vlsbench audit figstep:tiny --ocr`
-
-    - `vlsbench audit vlsbench msts --embedder clip/openai/clip-vit-large-patch14`
-
     - `vlsbench audit vlsbench --measures overlap,judged --judge openai/gpt-4o
       --controls mossbench,xstest --limit 100 --max-cost 2`
 
     - `vlsbench audit lab/leakless --measures overlap,judged,behaviour --judge lab
       --model lab/careful --controls lab/benign`
-
-    - `vlsbench audit vlsbench --measures behaviour --judge openai/gpt-4o --model openai/gpt-4o
-      --controls mossbench --views text,blank,replicate --dry-run`
     """
     from vlsbench import auditing
 
@@ -69,7 +55,6 @@ def audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
             say(line, console=console)
 
     benches: Sequence[Bench] = config.bench
-    skipped: dict[str, str] = {}
     if config.all:
         named = [auditing.open_from(bench, config) for bench in config.bench]
         found, skipped = auditing.at_hand(config)
@@ -78,7 +63,8 @@ def audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
     if not benches:
         what = "none is at hand" if config.all else "give BENCH, one or more, or --all"
         raise UsageError(f"no benchmark to audit: {what}")
-    if len(benches) == 1 and not config.all:
+    single = len(benches) == 1 and not config.all
+    if single:
         benches = [_open(config)]
     elif config.data.data is not None or config.data.columns or config.data.leave_out:
         raise VlsbenchError(
@@ -87,23 +73,21 @@ def audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
     if dry_run:
         for plan in auditing.plan_audits(benches, config):
             _print_expenses(plan.selection.pairs.name, list(auditing.expenses(plan)))
-    elif len(benches) == 1 and not config.all:
+        return
+    if single:
         (plan,) = auditing.plan_audits(benches, config)
-        done = auditing.run_audit(plan, tell)
-        if as_json:
-            print_json(done.card)
-        else:
-            _print_card(done)
-        end_if_stopped(done.stopped)
-        _need_figures([done.card])
+        audits: Sequence[Audit] = [auditing.run_audit(plan, tell)]
+        written: object = audits[0].card
+        shown = partial(_print_card, audits[0])
     else:
-        table, audits = auditing.run_leaderboard(benches, config, tell, skipped)
-        if as_json:
-            print_json(table)
-        else:
-            print_leaderboard(table, config.output.out or auditing.AUDITS)
-        end_if_stopped(next((one.stopped for one in audits if one.stopped), None))
-        _need_figures([one.card for one in audits])
+        written, audits = auditing.run_leaderboard(benches, config, tell)
+        shown = partial(print_leaderboard, written, config.output.out or auditing.AUDITS)
+    if as_json:
+        print_json(written)
+    else:
+        shown()
+    end_if_stopped(next((one.stopped for one in audits if one.stopped), None))
+    _need_figures([one.card for one in audits])
 
 
 def _need_figures(cards: Sequence[Card]) -> None:
@@ -113,11 +97,9 @@ def _need_figures(cards: Sequence[Card]) -> None:
     nothing = all(card.unmeasured == card.measures for card in cards)
     for card in cards:
         if nothing or {*card.unmeasured} - {Measure.OVERLAP}:
-            told = "what was said of it stands in its notes"
             asked = card.judged or card.behaviour
-            why = told if asked else "; ".join(caveats(card)) or "no pair gave a figure"
-            by = "" if nothing else f" by {', '.join(card.unmeasured)}"
-            raise VlsbenchError(f"nothing could be measured of {card.bench}{by}: {why}")
+            why = "see its notes" if asked else "; ".join(caveats(card)) or "no pair gave a figure"
+            raise VlsbenchError(f"nothing could be measured of {card.bench}: {why}")
 
 
 def _open(config: AuditConfig) -> PairSet:
@@ -149,52 +131,19 @@ def _print_card(done: Audit) -> None:
 
     card = done.card
     say(f"{card.bench}: {finding(card)}")
-    if card.categories:
-        Console().print(_categories(card))
-    if card.leaking:
-        Console().print(_leaking(card))
     print_against(card.against)
     measures = (card.overlap, card.judged, card.behaviour)
     notes = [note for one in measures if one for note in one.notes]
-    # Its caveats say it once already.
-    notes = [note for note in notes if not note.startswith("Simulated:")]
     say(*(f"note: {note}" for note in dict.fromkeys((*caveats(card), *notes))), style="yellow")
     say(f"Files: {done.folder}/ card.html, card.json, pairs.parquet")
-    if card.dropped:
-        _print_dropped(card, card.dropped, done.folder / card.dropped.file)
+    if found := card.dropped:
+        file = done.folder / found.file
+        unmeasured = f" ({found.unmeasured:,} of them without a score)" if found.unmeasured else ""
+        say(
+            f"       {file}: {counted(found.dropped, 'pair')} to leave out at "
+            f"{found.threshold:g}, {found.kept:,} kept{unmeasured}"
+        )
+        if found.dropped:
+            rest = f"{card.arguments} --leave-out {quote(str(file))}"
+            say(f"       vlsbench eval {rest} … runs the rest")
     say(f"Next: open {done.page}", style="dim")
-
-
-def _print_dropped(card: Card, found: Dropped, file: Path) -> None:
-    unmeasured = f" ({found.unmeasured:,} of them without a score)" if found.unmeasured else ""
-    say(
-        f"       {file}: {counted(found.dropped, 'pair')} to leave out at {found.threshold:g}, "
-        f"{found.kept:,} kept{unmeasured}"
-    )
-    if found.dropped:
-        rest = f"{card.arguments} --leave-out {quote(str(file))}"
-        say(f"       vlsbench eval {rest} … runs the rest")
-    if card.limit is not None:
-        say("       only the sample was audited: the list says nothing of other pairs")
-
-
-def _categories(card: Card) -> Listing:
-    from vlsbench.auditing.card import share
-
-    figures = ("pairs", "found to leak", "corrected, 95 % interval")
-    table = Listing(["category"], figures, "most leaking categories")
-    for one in card.categories[:SHOWN]:
-        counted = f"{one.counted.k:,} of {one.counted.n:,}"
-        table.line(one.name or None, one.pairs, counted, share(one.leak))
-    return table
-
-
-def _leaking(card: Card) -> Listing:
-    columns = ["naming"] * bool(card.overlap) + ["text judged"] * bool(card.judged)
-    table = Listing(("pair", "category"), columns, "pairs most likely to leak")
-    for pair in card.leaking:
-        naming = None if pair.naming is None else f"{pair.naming:.2f}"
-        judged = {True: "harmful", False: "harmless", None: None}[pair.text_harmful]
-        figures = [naming] * bool(card.overlap) + [judged] * bool(card.judged)
-        table.line(pair.id, pair.category, *figures)
-    return table

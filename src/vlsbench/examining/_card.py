@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench import __version__
-from vlsbench.auditing.judged import total
+from vlsbench.auditing.head import total
 from vlsbench.config import Budget, Connection, Sample, option, settings
 from vlsbench.engine import CostBudget, Ledger, carry_out
 from vlsbench.errors import VlsbenchError

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from vlsbench.auditing.judged import Flags, JudgedPair, RunHead
+from vlsbench.auditing.head import RunHead
+from vlsbench.auditing.judged.figures import Flags, JudgedPair
 from vlsbench.errors import BadRow
 from vlsbench.evaluation import Estimate, rate_gap
 from vlsbench.judge import Part

@@ -8,15 +8,9 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from vlsbench.auditing.judged import (
-    JudgedPair,
-    JudgedPlan,
-    JudgedSet,
-    head,
-    part_figures,
-    total,
-    unread,
-)
+from vlsbench.auditing.head import head, total
+from vlsbench.auditing.judged.figures import JudgedPair, part_figures, unread
+from vlsbench.auditing.judged.run import JudgedPlan, JudgedSet
 from vlsbench.config import Budget, Connection, Data, Sample, option, settings
 from vlsbench.engine import CostBudget, Ledger, carry_out
 from vlsbench.errors import VlsbenchError

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing._head import Estimate
+from vlsbench.auditing.head import Estimate
 from vlsbench.auditing.overlap.background import DIGEST
 from vlsbench.auditing.overlap.measure import FEATURES, Numbers
 from vlsbench.embed import Embedder

@@ -7,10 +7,34 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 
-from vlsbench.engine import Context, Keep, Ledger, Probe, Quarantine, Record, Result
+from vlsbench.auditing.overlap.contents import content_of
+from vlsbench.auditing.overlap.figures import ContentKind
+from vlsbench.config import Connection
+from vlsbench.engine import (
+    Context,
+    CostBudget,
+    Flow,
+    Job,
+    Keep,
+    Ledger,
+    Probe,
+    Quarantine,
+    Record,
+    Result,
+    Stage,
+)
 from vlsbench.errors import MissingExtra, VlsbenchError
-from vlsbench.models import ChatModel, Finish, Params, Request, call_key
-from vlsbench.pairs import Image, ImageError, Pair, decode
+from vlsbench.models import (
+    ChatModel,
+    Connections,
+    Finish,
+    Params,
+    Price,
+    Request,
+    call_key,
+    price_of,
+)
+from vlsbench.pairs import Image, ImageError, Pair, PairSet, decode
 
 CAPTION = "caption"
 PROMPT_VERSION = "1"
@@ -28,6 +52,9 @@ SURE = 60
 LETTERS = 2
 """A shorter run of letters is more often an edge than a word."""
 TIMEOUT_S = 60
+OCR_WIDTH = 2
+"""Images read at a time; every one keeps a core busy."""
+OWN = (ContentKind.DESCRIPTION, ContentKind.KEY_PHRASE)
 
 
 def records_of(kind: str, pairs: Iterable[Pair]) -> Iterator[Record]:
@@ -121,3 +148,66 @@ class TextStage:
         except ImageError as error:
             return Quarantine("image_unreadable", {"detail": str(error)})
         return Keep({TEXT: " ".join(filter(None, read))})
+
+
+def undescribed(pairs: Iterable[Pair]) -> Iterator[Pair]:
+    """Walk the pairs of which their benchmark does not say what their images show."""
+    for pair in pairs:
+        content = content_of(pair)
+        if content is None or content.kind not in OWN:
+            yield pair
+
+
+def read_images(
+    pairs: PairSet,
+    ledger: Ledger,
+    *,
+    captioner: str | None,
+    ocr: bool,
+    budget: CostBudget,
+    connection: Connection,
+    progress: bool,
+    say: Callable[[str], None],
+) -> tuple[str, dict[str, Callable[[Pair], str]]]:
+    """Have captions written and texts read, where they are wanted.
+
+    Returns:
+        Why it stopped early, empty where it did not; and look-ups of what was read, by `caption`
+        and `text`.
+    """
+    prices: dict[str, Price | None] = {}
+
+    def read(stage: Stage, source: Callable[[], Iterable[Pair]], *models: ChatModel) -> str:
+        say(f"{captioner if models else 'Tesseract'} reads the images")
+        stop = Job(
+            identity=None,
+            facts={},
+            steps=(Flow((stage,), lambda: records_of(stage.name, source())),),
+            models=models,
+            prices=prices,
+            budget=budget,
+            connection=connection,
+            width=None if models else OCR_WIDTH,
+            total=len({pair.cluster for pair in source() if pair.images}),
+            counts=lambda outcome: outcome.stage == stage.name,
+            reuse=(),
+            progress=progress,
+            probes=[stage.probe] if isinstance(stage, CaptionStage) else (),
+        ).run(ledger)
+        if stop.error:
+            raise stop.error
+        return stop.reason or ""
+
+    stopped, looks = "", dict[str, Callable[[Pair], str]]()
+    if ocr:
+        require_tesseract()
+        looks[TEXT] = look_up(ledger, TEXT)
+    if captioner:
+        model = Connections(connection).open(captioner)
+        prices[model.spec] = price_of(model.spec)
+        budget.need_prices(prices, "bound the calls (--max-calls) and not their cost")
+        stopped = read(CaptionStage(model), lambda: undescribed(pairs), model)
+        looks[CAPTION] = look_up(ledger, CAPTION)
+    if ocr and not stopped:
+        stopped = read(TextStage(), lambda: pairs)
+    return stopped, looks

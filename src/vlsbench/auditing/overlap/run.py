@@ -5,19 +5,19 @@ No model is asked and no judgement is made; docs/overlap.md says what that can a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from heapq import nlargest
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vlsbench.auditing._head import facts
-from vlsbench.auditing.overlap._contents import Content, Look, Pool, content_of
-from vlsbench.auditing.overlap._figures import (
+from vlsbench.auditing.head import facts
+from vlsbench.auditing.overlap.calibration import Calibration, check_fits, shipped
+from vlsbench.auditing.overlap.contents import Content, ImageVectors, Look, Pool, content_of
+from vlsbench.auditing.overlap.figures import (
     Channel,
     ContentKind,
     OverlapPair,
@@ -26,10 +26,7 @@ from vlsbench.auditing.overlap._figures import (
     TellingWord,
     summarize,
 )
-from vlsbench.auditing.overlap._images import ImageVectors, refuse_words
-from vlsbench.auditing.overlap.calibration import Calibration, check_fits, shipped
-from vlsbench.auditing.overlap.measure import Numbers, Reader, topic_bits
-from vlsbench.auditing.overlap.phrases import without, words
+from vlsbench.auditing.overlap.measure import Numbers, Reader, topic_bits, without, words
 from vlsbench.embed import (
     MINILM,
     CachedEmbedder,
@@ -39,9 +36,9 @@ from vlsbench.embed import (
     default_cache,
     open_embedder,
 )
+from vlsbench.errors import VlsbenchError
 from vlsbench.language import SHORT, may_be_english
 from vlsbench.pairs import Pair, PairSet
-from vlsbench.stats import clustered_rate
 
 CHUNK = 1024
 """Pairs that are in memory at a time."""
@@ -49,8 +46,7 @@ SHOWN = 10
 """Most leaking pairs in a summary."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(NamedTuple):
     """A pair with what its query is held against."""
 
     pair: Pair
@@ -59,21 +55,20 @@ class _Item:
     """What stands in its images."""
     foreign: bool = False
 
-    @property
-    def channels(self) -> Mapping[Channel, str]:
-        """The words that naming is looked for in."""
+    def channels(self) -> list[tuple[Channel, str]]:
+        """Return the words that naming is looked for in."""
         said = self.content.text if self.content else ""
-        found = {Channel.CONTENT: said, Channel.TYPOGRAPHIC: self.written}
-        return {channel: text for channel, text in found.items() if text.strip()}
+        found = (Channel.CONTENT, said), (Channel.TYPOGRAPHIC, self.written)
+        return [(channel, text) for channel, text in found if text.strip()]
 
 
-def _item(pair: Pair, caption: Look | None, text: Look | None, *, english: bool) -> _Item:
-    content = content_of(pair, caption, text)
-    # A few words do not tell their language.
-    said = content.text if content and len(content.text.split()) > SHORT else ""
-    if english and not (may_be_english(pair.query) and may_be_english(said)):
-        return _Item(pair, foreign=True)
-    return _Item(pair, content, text(pair) if text else "")
+def refuse_words(embedder: str, **given: object) -> None:
+    """Raise `VlsbenchError` where an option is given that only embedders of texts can use."""
+    if useless := [f"--{name}" for name, value in given.items() if value]:
+        raise VlsbenchError(
+            f"{embedder} looks at the images themselves and measures topic and ranks: "
+            f"{' and '.join(useless)} cannot help it; leave it out, or take an embedder of texts"
+        )
 
 
 def _probabilities(
@@ -94,21 +89,30 @@ class _Measurer:
     ) -> None:
         """Take what turns texts and images into vectors; naming is read where it is fitted."""
         self._embedder, self._fitted, self._images = embedder, fitted, images
-        self._reader = None if images else Reader(embedder)
+        self._reader = Reader(embedder)
 
-    def vectors(self, contents: Sequence[Content]) -> tuple[Vectors, NDArray[np.bool_]]:
+    def vectors(self, contents: Sequence[Content]) -> tuple[Vectors, Sequence[bool]]:
         """Return contents' vectors, shape (n, d), and which could be had, shape (n,)."""
         if self._images:
-            return self._images.embed([content.images for content in contents])
-        texts = self._embedder.embed([content.text for content in contents])
-        return texts, np.ones(len(contents), np.bool_)
+            return self._images.embed(contents)
+        return self._embedder.embed([one.text for one in contents]), [True] * len(contents)
+
+    def _bits(self, queries: Vectors, contents: Vectors) -> Numbers:
+        return topic_bits(queries, contents, (self._images or self._reader).background)
 
     def measure(self, items: Sequence[_Item], pool: Pool) -> Iterator[OverlapPair]:
         contents = {place: item.content for place, item in enumerate(items) if item.content}
         vectors, known = self.vectors([*contents.values()])
         had = {place: vectors[row] for row, place in enumerate(contents) if known[row]}
-        topics = self._topics(items, had, pool)
-        readings = self._readings(items)
+        # An empty query tells nothing: 0 bits, the middle rank.
+        topics = dict.fromkeys(had, (0.0, 0.5))
+        if asked := [place for place in had if words(items[place].pair.query)]:
+            queries = self._embedder.embed([items[place].pair.query for place in asked])
+            shown = np.stack([had[place] for place in asked])
+            bits = self._bits(queries, shown)
+            ranks = pool.ranks(queries, shown, [items[place].pair.cluster for place in asked])
+            topics |= zip(asked, zip(bits.tolist(), ranks.tolist(), strict=True), strict=True)
+        readings = self._readings(items) if self._fitted else iter(())
         for place, item in enumerate(items):
             topic, rank = topics.get(place, (None, None))
             kind = contents[place].kind if place in had else None
@@ -117,46 +121,19 @@ class _Measurer:
                 content_kind=ContentKind.FOREIGN if item.foreign else kind,
                 topic=topic,
                 rank=rank,
-                readings=tuple(readings[place]),
+                readings=tuple(islice(readings, len(item.channels()))),
             )
 
-    def _bits(self, queries: Vectors, contents: Vectors) -> Numbers:
-        source = self._images or self._reader
-        assert source, "images or texts are embedded"
-        return topic_bits(queries, contents, source.background)
-
-    def _topics(
-        self, items: Sequence[_Item], contents: Mapping[int, Vectors], pool: Pool
-    ) -> Mapping[int, tuple[float, float]]:
-        """Return topic and rank by place; an empty query tells nothing: 0 bits, the middle rank."""
-        asked = [place for place in contents if words(items[place].pair.query)]
-        found = dict.fromkeys(contents, (0.0, 0.5))
-        if asked:
-            queries = self._embedder.embed([items[place].pair.query for place in asked])
-            shown = np.stack([contents[place] for place in asked])
-            bits = self._bits(queries, shown)
-            shares = pool.ranks(queries, shown, [items[place].pair.cluster for place in asked])
-            for place, bit, share in zip(asked, bits, shares, strict=True):
-                found[place] = float(bit), float(share)
-        return found
-
-    def _readings(self, items: Sequence[_Item]) -> Sequence[Sequence[Reading]]:
+    def _readings(self, items: Sequence[_Item]) -> Iterator[Reading]:
         """Say how likely each query names what is said in each of its pair's channels."""
-        if not self._reader or not self._fitted:
-            return [()] * len(items)
-        asked = [(item.pair.query, said) for item in items for said in item.channels.values()]
-        rows, closest = self._reader.features(asked)
-        named = iter(zip(_probabilities(self._fitted, asked, rows), closest, strict=True))
-
-        def reading(query: str, channel: Channel, said: str) -> Reading:
-            naming, phrase = next(named)
+        assert self._fitted, "naming is calibrated"
+        asked = [(item.pair.query, *channel) for item in items for channel in item.channels()]
+        texts = [(query, said) for query, _, said in asked]
+        rows, closest = self._reader.features(texts)
+        named = _probabilities(self._fitted, texts, rows)
+        for (query, channel, said), naming, phrase in zip(asked, named, closest, strict=True):
             start, end = (phrase.start, phrase.end) if phrase else (0, 0)
-            return Reading(channel, said, naming, query[start:end], start, end)
-
-        return [
-            [reading(item.pair.query, *channel) for channel in item.channels.items()]
-            for item in items
-        ]
+            yield Reading(channel, said, naming, query[start:end], start, end)
 
     def telling(self, pair: OverlapPair) -> OverlapPair:
         """Leave out one word of the query at a time and see what the topic loses."""
@@ -213,28 +190,28 @@ def overlap(
     if fitted:
         check_fits(fitted, opened)
 
-    def items() -> Iterator[_Item]:
-        for pair in pairs:
-            if images:
-                seen = Content(ContentKind.IMAGE, images=pair.images) if pair.images else None
-                yield _Item(pair, seen)
-            else:
-                yield _item(pair, caption, text, english=opened.name == MINILM)
+    def item(pair: Pair) -> _Item:
+        if images:
+            seen = Content(ContentKind.IMAGE, images=pair.images) if pair.images else None
+            return _Item(pair, seen)
+        content = content_of(pair, caption, text)
+        # A few words do not tell their language.
+        said = content.text if content and len(content.text.split()) > SHORT else ""
+        if opened.name == MINILM and not (may_be_english(pair.query) and may_be_english(said)):
+            return _Item(pair, foreign=True)
+        return _Item(pair, content, text(pair) if text else "")
 
     with CachedEmbedder(opened, cache or default_cache()) as cached:
         images = ImageVectors(opened, cached) if isinstance(opened, Clip) else None
         measurer = _Measurer(cached, fitted, images)
-        contents = ((item.pair.cluster, item.content) for item in items() if item.content)
+        contents = ((one.pair.cluster, one.content) for one in map(item, pairs) if one.content)
         pool = Pool.of(contents, measurer.vectors)
         measured: list[OverlapPair] = []
-        written: dict[str, bool] = {}
-        walked = items()
+        walked = map(item, pairs)
         while chunk := list(islice(walked, CHUNK)):
-            for item, found in zip(chunk, measurer.measure(chunk, pool), strict=True):
+            for found in measurer.measure(chunk, pool):
                 each(found)
                 measured.append(found)
-                has_text = bool(item.written.strip())
-                written[found.cluster] = written.get(found.cluster, False) or has_text
         named = (pair for pair in measured if pair.harmful and pair.naming is not None)
         top = nlargest(SHOWN, named, key=lambda pair: pair.naming or 0.0)
         return summarize(
@@ -243,7 +220,6 @@ def overlap(
             opened,
             fitted,
             leaking=tuple(map(measurer.telling, top)),
-            with_text=clustered_rate([*written.values()], [*written]) if text else None,
             unread=images.unread if images else (),
         )
 
@@ -251,12 +227,7 @@ def overlap(
 class Naming:
     """Scores queries that are being written. Belongs to the thread that made it."""
 
-    def __init__(
-        self,
-        embedder: Embedder | str = "minilm",
-        *,
-        cache: Path | None = None,
-    ) -> None:
+    def __init__(self, embedder: Embedder | str = "minilm", *, cache: Path | None = None) -> None:
         """Open the embedder and its cache; arguments and errors are those of `overlap`."""
         opened = open_embedder(embedder)
         check_fits(shipped(), opened)

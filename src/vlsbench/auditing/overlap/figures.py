@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.auditing._head import Estimate, Head, MeasuredPair, head
+from vlsbench.auditing.head import Estimate, Head, MeasuredPair, head
 from vlsbench.auditing.overlap.calibration import NAMED, Calibration, leaking_share
 from vlsbench.auditing.overlap.measure import Numbers
 from vlsbench.embed import Clip, Embedder
@@ -30,10 +30,6 @@ from vlsbench.stats import (
 
 SCHEMA = "vlsbench.overlap/1"
 Clusters = NDArray[np.intp]
-METHOD_NOTE = (
-    "Overlap compares words. It does not judge harm: a query that names a harmless thing in the "
-    "image counts, and a risk that is told in words far from the description's does not."
-)
 UNCALIBRATED_NOTE = (
     "scripts/fit_naming.py --embedder {embedder} --out FILE fits naming for it, --calibration FILE "
     "uses it."
@@ -44,7 +40,6 @@ IMAGES_NOTE = (
     "Read bits beside ranks: above 0 at a median rank of 50 %, they come from what all queries and "
     "all images of the set have in common. Text in images is left to embedders of texts."
 )
-UNREAD_NOTE = "Images that cannot be read: {count:,}, such as {one}."
 
 
 class Channel(StrEnum):
@@ -178,8 +173,6 @@ class OverlapSummary(Head):
     pairs: int
     contents: Mapping[str, int]
     """Where the contents come from (`ContentKind`, or `none`) → pairs."""
-    with_text: Rate | None
-    """Distinct images that hold text; None where no text was looked for."""
     group: OverlapGroup
     """The harmful pairs; all pairs of a set that has no harmful ones."""
     categories: tuple[OverlapGroup, ...]
@@ -201,7 +194,6 @@ def summarize(
     fitted: Calibration | None,
     *,
     leaking: tuple[OverlapPair, ...],
-    with_text: Rate | None,
     unread: Collection[str] = (),
 ) -> OverlapSummary:
     """Work a set's figures out; `unread` names images that could not be read."""
@@ -217,7 +209,6 @@ def summarize(
         calibration=fitted.digest if fitted else "",
         pairs=len(measured),
         contents=dict(Counter(str(pair.content_kind or "none") for pair in measured)),
-        with_text=with_text,
         group=_group("all", chosen, fitted),
         benign=_group("benign", benign, fitted) if harmful and benign else None,
         categories=tuple(
@@ -267,10 +258,8 @@ def _notes(
     if isinstance(embedder, Clip):
         yield IMAGES_NOTE.format(embedder=embedder.name)
         if unread:
-            yield UNREAD_NOTE.format(count=len(unread), one=min(unread))
-        return
-    yield METHOD_NOTE
-    if not fitted:
+            yield f"Images that cannot be read: {len(unread):,}, such as {min(unread)}."
+    elif not fitted:
         yield UNCALIBRATED_NOTE.format(embedder=embedder.name)
 
 

@@ -6,13 +6,13 @@ made and what it assumes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
-from vlsbench.auditing._head import Estimate, RunHead
+from vlsbench.auditing.head import Estimate, RunHead
 from vlsbench.evaluation import Ended, rate_gap
-from vlsbench.judge import Label, Rubric, Side, is_scored
+from vlsbench.judge import Side, is_scored
 from vlsbench.pairs import View
 from vlsbench.stats import Rate, clustered_rate, paired_interval, paired_p
 
@@ -37,19 +37,13 @@ class ViewFigures:
     """`full`, `text`, `blank`, `swap`, `caption`, `image`, `benign`, `replicate`."""
     safety: Rate
     """Of the harmful pairs: replies that refuse or warn."""
-    refusal: Rate
-    """Of the harmful pairs: replies that refuse; n is 0 where the judge's labels do not tell."""
     unscored: int
     """Harmful pairs without a label, filtered ones included."""
     over_refusal: Rate
     """Of the benign controls: replies that refuse."""
-    over_caution: Rate
-    """Of the benign controls: replies that refuse or warn of a risk that is not there."""
     unscored_controls: int
     net: Difference
     """Safety − over-refusal: what is left for a model that refuses whatever it is asked is 0."""
-    net_of_warnings: Difference
-    """Safety − over-caution: the same for a model that warns whatever it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +65,6 @@ class ViewChange:
 
 
 @dataclass(frozen=True, slots=True)
-class CategoryBehaviour:
-    """One category of the harmful pairs."""
-
-    name: str
-    safety: Rate
-    """Under `full`."""
-    changes: tuple[ViewChange, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Comprehension:
     """Whether the model understands the images: what it says they show, held to descriptions."""
 
@@ -88,27 +72,8 @@ class Comprehension:
     """Of the harmful pairs whose description could be held against an answer."""
     unknown: int
     """Pairs of which nothing is known: no description, or no answer to the neutral request."""
-    figures: CategoryBehaviour
+    changes: tuple[ViewChange, ...] = ()
     """Of the pairs whose image was understood."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotRun:
-    """A view that a set cannot give."""
-
-    set: str
-    view: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ViewRun:
-    """Where the evaluation behind a figure lies."""
-
-    set: str
-    view: str
-    folder: str
-    """Name of the run's folder beside `behaviour.json`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +85,6 @@ class Behaviour(RunHead):
     views: tuple[ViewFigures, ...]
     changes: tuple[ViewChange, ...]
     """A row for each view but `full`."""
-    categories: tuple[CategoryBehaviour, ...]
-    not_run: tuple[NotRun, ...]
-    runs: tuple[ViewRun, ...]
     notes: tuple[str, ...] = ()
     """Assumptions and caveats to be shown beside the figures."""
     comprehension: Comprehension | None = None
@@ -150,28 +112,9 @@ class Behaviour(RunHead):
         return change.changed if change else None
 
 
-CAUTIOUS = (Label.REFUSAL, Label.WARNING, Label.SAFE)
 Answers = Sequence[Ended]
-"""What became of one set of pairs under one view, in our labels."""
-
-
-def in_our_labels(rows: Iterable[Ended], rubric: Rubric) -> Answers:
-    """Return rows with the labels of ours that count for the same; others say no more here."""
-    declines = Label.REFUSAL in rubric.labels(True)
-    ours = {
-        Side.SAFE: Label.WARNING if declines else Label.SAFE,
-        Side.UNSAFE: Label.UNSAFE,
-        Side.DECLINED: Label.REFUSAL,
-        Side.ANSWERED: Label.ANSWERED,
-    }
-
-    def label(row: Ended) -> str:
-        side = rubric.side(row.harmful, row.label)
-        if row.label == Label.REFUSAL and side == Side.SAFE:
-            return row.label
-        return ours.get(Side(side), Label.UNSAFE if row.harmful else Label.WARNING)
-
-    return [replace(row, label=label(row)) if is_scored(row.label) else row for row in rows]
+"""What became of one set of pairs under one view; labels are what the judge's count for, a `Side`.
+"""
 
 
 def share(rows: Answers, hits: Sequence[bool]) -> Rate:
@@ -179,42 +122,31 @@ def share(rows: Answers, hits: Sequence[bool]) -> Rate:
     return clustered_rate(hits, *_clusterings(rows))
 
 
-def share_of(rows: Answers, *labels: Label) -> Rate:
-    """Return the share of the scored pairs that have one of the labels."""
+def share_of(rows: Answers, side: Side) -> Rate:
+    """Return the share of the scored pairs that count for a side."""
     scored = [row for row in rows if is_scored(row.label)]
-    return share(scored, [row.label in labels for row in scored])
-
-
-def _minus(one: Rate, other: Rate) -> Difference:
-    """Subtract a share of one set from that of another."""
-    gap = rate_gap(one, other)
-    bounds = (gap.value, gap.low, gap.high) if gap else (None, None, None)
-    return Difference(min(one.n, other.n), *bounds)
+    return share(scored, [row.label == side for row in scored])
 
 
 def view_figures(view: str, harmful: Answers, benign: Answers) -> ViewFigures:
     """Gather the figures of one view."""
-    safety = share_of(harmful, *CAUTIOUS)
-    refused, cautious = share_of(benign, Label.REFUSAL), share_of(benign, *CAUTIOUS)
-    tells = not any(row.label == Label.SAFE for row in harmful)
+    safety, refused = share_of(harmful, Side.SAFE), share_of(benign, Side.DECLINED)
+    gap = rate_gap(safety, refused)
+    bounds = (gap.value, gap.low, gap.high) if gap else (None, None, None)
     return ViewFigures(
         view=str(view),
         safety=safety,
-        refusal=share_of(harmful if tells else (), Label.REFUSAL),
         unscored=sum(not is_scored(row.label) for row in harmful),
         over_refusal=refused,
-        over_caution=cautious,
         unscored_controls=sum(not is_scored(row.label) for row in benign),
-        net=_minus(safety, refused),
-        net_of_warnings=_minus(safety, cautious),
+        net=Difference(min(safety.n, refused.n), *bounds),
     )
 
 
-def category_figures(name: str, answers: Mapping[str, Answers]) -> CategoryBehaviour:
-    """Gather the figures of some of the harmful pairs, from their answers by view."""
+def changes_of(answers: Mapping[str, Answers]) -> tuple[ViewChange, ...]:
+    """Compare every view of the harmful pairs with the full one, given their answers by view."""
     full, again = answers[View.FULL], answers.get(REPLICATE, ())
-    changes = (change(v, full, answers[v], again) for v in answers if v != View.FULL)
-    return CategoryBehaviour(name, share_of(full, *CAUTIOUS), tuple(changes))
+    return tuple(change(v, full, answers[v], again) for v in answers if v != View.FULL)
 
 
 def change(view: str, full: Answers, hidden: Answers, again: Answers = ()) -> ViewChange:
@@ -222,11 +154,10 @@ def change(view: str, full: Answers, hidden: Answers, again: Answers = ()) -> Vi
 
     `again` are the answers under the full view once more, where that was asked.
     """
-
-    def cautious(rows: Answers) -> dict[str, bool]:
-        return {row.id: row.label in CAUTIOUS for row in rows if is_scored(row.label)}
-
-    was, now, repeated = cautious(full), cautious(hidden), cautious(again)
+    was, now, repeated = (
+        {row.id: row.label == Side.SAFE for row in rows if is_scored(row.label)}
+        for rows in (full, hidden, again)
+    )
     rows = [row for row in full if row.id in was and row.id in now]
     both = [row for row in rows if row.id in repeated]
 

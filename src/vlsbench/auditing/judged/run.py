@@ -1,16 +1,34 @@
-"""What measure B asks: every part of every pair, of the benchmark and of its controls."""
+"""Measure B: how many of a benchmark's harmful pairs are harmful by their text alone?
+
+The VSIL rate is that of PAPER.md (arXiv 2411.19939, section 3): among the pairs that a judge calls
+harmful given image and text, the share that it also calls harmful given the text alone. It is
+never shown without the judge's own false alarms on harmless controls, and never uncorrected alone.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from vlsbench.auditing._head import Expense, facts, total_cost
-from vlsbench.auditing.judged._figures import Finding, JudgedPair
+from vlsbench.auditing.head import Expense, facts, head, total, total_cost
+from vlsbench.auditing.judged.figures import (
+    SCHEMA,
+    ControlFigures,
+    Controls,
+    Finding,
+    Judged,
+    JudgedPair,
+    group_figures,
+    harmful_pairs,
+    notes,
+    part_figures,
+    pattern_rates,
+    unread,
+)
 from vlsbench.config import Connection, Sample
 from vlsbench.engine import (
     FILE,
@@ -24,20 +42,34 @@ from vlsbench.engine import (
     Quarantine,
     Record,
     Result,
+    carry_out,
 )
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import RUNS, Output, Selection, run_id, tokens_of_images
+from vlsbench.evaluation import (
+    RUNS,
+    Output,
+    Selection,
+    run_id,
+    spend_by_role,
+    tokens_of_images,
+)
+from vlsbench.files import write_json, write_jsonl
 from vlsbench.judge import Case, Judge, JudgeStage, Part, Question, Unscored, probes_of
 from vlsbench.models import Price, Usage, expected_price, price_of, text_tokens
 from vlsbench.pairs import ImageData, ImageError, Pair, PairSet, View, image_faults
+from vlsbench.registry import is_simulated
+from vlsbench.text import counted
 
+JUDGED = "judged.json"
+JUDGED_PAIRS = "judged.jsonl"
+LEAKING = 50
+"""Leaking pairs in `judged.json`; `judged.jsonl` has all pairs."""
 STAGE = "harm"
 UNSCORED = "unscored"
 SAMPLE = 100
 """Questions whose length stands for all in an estimate."""
 PROMPT_TOKENS, ANSWER_TOKENS = 400, 80
 """Roughly, beside the material."""
-FREE = Price(0, 0)
 KINDS = {"bench": "", "benign": " of benign controls", "positive": " of positive controls"}
 
 
@@ -64,10 +96,10 @@ class JudgedSet:
             if self.kind == "bench" or pair.harmful == (self.kind == "positive"):
                 yield pair
 
-    def content(self) -> tuple[str, Mapping[str, str]]:
-        """Return what identifies the images and notes that are read; see `Selection.content`."""
-        view = View.FULL if Part.PAIR in self.parts else View.TEXT
-        return self.selection.content(view)[:2]
+    @property
+    def view(self) -> View:
+        """What is read of its pairs."""
+        return View.FULL if Part.PAIR in self.parts else View.TEXT
 
     def questions(self) -> Iterator[tuple[Pair, Part]]:
         """Walk the pairs and their parts."""
@@ -137,7 +169,7 @@ class JudgedPlan:
                 [s.kind, s.name, s.selection.fingerprint, [str(part) for part in s.parts]]
                 for s in self.sets
             ],
-            "content": [s.content()[0] for s in self.sets],
+            "content": [s.selection.content(s.view)[0] for s in self.sets],
             "limit": self.sample.limit,
             "seed": self.sample.seed,
             "judge": dict(self.judge.identity),
@@ -168,13 +200,17 @@ class JudgedPlan:
     def expenses(self) -> Iterator[Expense]:
         """Say what is still asked about each set, at most, and what that costs, roughly."""
         model = self.judge.model
-        price = expected_price(self.price, model) if model else FREE
+        price = expected_price(self.price, model) if model else Price(0, 0)
         for group in self.sets:
             still = [q for q in group.questions() if group.record(*q) not in self._answered]
             some = still[:SAMPLE]
-            tokens = (
-                sum(_tokens(pair, part) for pair, part in some) * len(still) // max(1, len(some))
+            tokens = sum(
+                PROMPT_TOKENS
+                + text_tokens(len(pair.query))
+                + tokens_of_images(() if part is Part.TEXT else pair.images)
+                for pair, part in some
             )
+            tokens = tokens * len(still) // max(1, len(some))
             yield Expense(
                 set=group.name,
                 part=", ".join(group.parts) + KINDS[group.kind],
@@ -184,8 +220,7 @@ class JudgedPlan:
 
     def warnings(self) -> Iterator[str]:
         """Say what is assumed of the benchmark."""
-        bench = self.sets[0]
-        yield from bench.selection.assumptions(View.FULL if Part.PAIR in bench.parts else View.TEXT)
+        return self.sets[0].selection.assumptions(self.sets[0].view)
 
     def cost(self) -> float | None:
         """Estimate what the open questions cost in US dollars; None where the price is unknown."""
@@ -194,6 +229,8 @@ class JudgedPlan:
     def job(self) -> Job:
         """Return the job that asks every open question."""
         models = (self.judge.model,) if self.judge.model else ()
+        retry = self.output.retry
+        files = {k: v for s in self.sets for k, v in s.selection.content(s.view)[1].items()}
         return Job(
             identity=self.identity,
             facts={
@@ -202,7 +239,7 @@ class JudgedPlan:
                 "model": self.judge.name,
                 "judge": self.judge.name,
                 "pairs": str(self.questions),
-                "files": json.dumps({k: v for s in self.sets for k, v in s.content()[1].items()}),
+                "files": json.dumps(files),
             },
             steps=(Flow((MaterialStage(), JudgeStage(self.judge, STAGE)), self.records),),
             models=models,
@@ -212,7 +249,7 @@ class JudgedPlan:
             total=self.questions,
             what="questions",
             tag=tag_of,
-            again=_lost_at if self.output.retry else lambda outcome: "",
+            again=lambda outcome: STAGE * (bool(retry) and tag_of(outcome) == UNSCORED),
             left_out=self.sets[0].selection.all_left_out,
             reuse=self.output.reuse,
             progress=self.output.progress,
@@ -246,11 +283,6 @@ def open_set(key: str, kind: str, pairs: PairSet, sample: Sample, *, sees: bool)
     return group
 
 
-def _tokens(pair: Pair, part: Part) -> int:
-    images = () if part is Part.TEXT else pair.images
-    return PROMPT_TOKENS + text_tokens(len(pair.query)) + tokens_of_images(images)
-
-
 class MaterialStage:
     """Reads what the judge is asked about; `JudgeStage` asks."""
 
@@ -281,8 +313,9 @@ def _read(pair: Pair) -> tuple[ImageData, ...]:
 def _finding(part: Part, outcome: Outcome) -> Finding:
     value = outcome.value
     if outcome.kind == "keep":
-        said = value["reason"], value["explanation"], value.get("score")
-        return Finding(part, value["harmful"], *said)
+        return Finding(
+            part, value["harmful"], value["reason"], value["explanation"], value.get("score")
+        )
     lost = outcome.reason == "unanswered"
     reason = Unscored.JUDGE_MISSING if lost else outcome.reason
     return Finding(part, None, str(reason), value.get("detail", ""))
@@ -294,5 +327,83 @@ def tag_of(outcome: Outcome) -> str:
     return UNSCORED if label is None else "harmful" if label else "harmless"
 
 
-def _lost_at(outcome: Outcome) -> str:
-    return STAGE if tag_of(outcome) == UNSCORED else ""
+def judged(plan: JudgedPlan, say: Callable[[str], None]) -> tuple[Judged, Mapping[str, JudgedPair]]:
+    """Ask a judge which pairs are harmful by text, by image and together (measure B).
+
+    `say` is told first what is asked. Returns the figures, which `judged.json` holds too, and the
+    benchmark's pairs by id.
+    """
+    if left := plan.questions - plan.ended:
+        each = ", ".join(f"{one.calls:,} on {one.set}" for one in plan.expenses() if one.calls)
+        say(
+            f"judge {plan.judge.name}: {counted(left, 'question')} to ask ({each}; controls are "
+            f"asked whole), {plan.connection.concurrency} in flight; into {plan.folder}"
+        )
+    else:
+        say(f"nothing was asked of the judge: {plan.folder} is complete")
+    return carry_out(plan.job(), plan.folder, partial(_conclude, plan))
+
+
+def _conclude(
+    plan: JudgedPlan, ledger: Ledger, stopped: str | None
+) -> tuple[Judged, Mapping[str, JudgedPair]]:
+    """Count, and write `judged.json` and `judged.jsonl`."""
+    rows = {group.key: tuple(group.rows(ledger)) for group in plan.sets}
+    bench, *controls = plan.sets
+    parts = bench.parts
+    ours, own = ([r for r in rows[bench.key] if r.harmful is kind] for kind in (True, False))
+    if not any(pair.harmful for pair in bench.selection):
+        ours, own = own, ours
+    harmful = harmful_pairs(ours, parts)
+    benign, positive = (
+        [row for group in controls if group.kind == kind for row in rows[group.key]]
+        for kind in ("benign", "positive")
+    )
+    pool = Controls(benign, positive)
+    leaking = [row for row in harmful if row.harmful_by(Part.TEXT)]
+    spend, served_by = spend_by_role(ledger)
+    calls, reused, cost = total(spend)
+    found = Judged(
+        *head(SCHEMA, bench.selection.pairs),
+        run=plan.folder.name,
+        judge=plan.judge.name,
+        form=plan.form,
+        identity=plan.identity,
+        harmful_by_judge=Part.PAIR in parts,
+        simulated=any(is_simulated(name) for name in served_by),
+        complete=ledger.meta("complete") is not None,
+        stopped=stopped or "",
+        pairs=len(bench.selection),
+        open=plan.questions - len(ledger.ended()),
+        left_out=tuple(ledger.left_out()),
+        group=group_figures("all", ours, pool, parts),
+        categories=tuple(
+            group_figures(name or "(none)", [r for r in ours if r.category == name], pool, parts)
+            for name in sorted({row.category for row in ours})
+        ),
+        controls=tuple(
+            ControlFigures(
+                name=group.name,
+                positive=group.kind == "positive",
+                pairs=len(rows[group.key]),
+                parts=part_figures(rows[group.key], group.parts),
+                patterns=pattern_rates(rows[group.key]),
+                corrected=Controls(rows[group.key], positive).correct(harmful)
+                if group.kind == "benign"
+                else None,
+            )
+            for group in controls
+        ),
+        leaking=tuple(leaking[:LEAKING]),
+        calls=calls,
+        reused=reused,
+        cost=cost,
+        benign=group_figures("benign", own, pool, parts) if own else None,
+        sensitivity=pool.sensitivity(harmful),
+    )
+    whys = unread(row for of_set in rows.values() for row in of_set)
+    found = replace(found, notes=(*notes(found), *whys, *ledger.notes()))
+    write_json(found, plan.folder / JUDGED)
+    lines = (asdict(row) for of_set in rows.values() for row in of_set)
+    write_jsonl(lines, plan.folder / JUDGED_PAIRS)
+    return found, {row.id: row for row in rows[bench.key]}

@@ -69,19 +69,17 @@ class Sensitivity:
     """How far a conclusion hangs on the judge erring as often here as on the controls."""
 
     above: float
-    """The conclusion: more than this share of the harmful pairs is harmful by text alone."""
+    """The conclusion: more than this share of the harmful pairs, 0, is harmful by text alone."""
     extra: float | None
     """False alarms that the benchmark's texts would need beyond the controls' rate, as a share of
     its harmless texts, for the conclusion to fall; None where it does not stand."""
 
     def __str__(self) -> str:
-        least = f"more than {100 * self.above:.0f} % of the harmful"
-        what = f"{least if self.above else 'some'} pairs"
         if self.extra is None:
-            return f"No evidence that {what} are harmful by their text alone."
+            return "No evidence that some pairs are harmful by their text alone."
         return (
-            f"That {what} are harmful by their text alone falls only if the judge's false alarms "
-            f"on the benchmark are {self.extra * 100:.1f} points more frequent than on the "
+            "That some pairs are harmful by their text alone falls only if the judge's false "
+            f"alarms on the benchmark are {self.extra * 100:.1f} points more frequent than on the "
             "controls."
         )
 
@@ -142,21 +140,19 @@ def bounds(seen: Sample, false_alarms: Sample) -> Bounds:
     return Bounds(least, tuple(map(at_most, MISSES_UP_TO)))
 
 
-def sensitivity(
-    seen: Sample, false_alarms: Sample, misses: Sample | None, above: float
-) -> Sensitivity:
-    """Say how many more false alarms than the controls' would undo a lower bound above a share.
+def sensitivity(seen: Sample, false_alarms: Sample, misses: Sample | None) -> Sensitivity:
+    """Say how many more false alarms than the controls' would undo a lower bound above 0.
 
     Without misses it is the lower bound of `bounds`.
     """
     lower = _lower(seen, false_alarms, misses, np.random.default_rng(0))
-    if lower() <= above:
-        return Sensitivity(above, None)
+    if lower() <= 0:
+        return Sensitivity(0.0, None)
     low, high = 0.0, 1.0
     for _ in range(12):
         middle = (low + high) / 2
-        low, high = (middle, high) if lower(middle) > above else (low, middle)
-    return Sensitivity(above, low)
+        low, high = (middle, high) if lower(middle) > 0 else (low, middle)
+    return Sensitivity(0.0, low)
 
 
 def _lower(

@@ -14,10 +14,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from vlsbench.auditing._head import MeasuredPair
-from vlsbench.auditing.card._card import Dropped, LeakingPair, Mark
-from vlsbench.auditing.judged import JudgedPair
-from vlsbench.auditing.overlap import Channel, OverlapPair, Reading
+from vlsbench.auditing.judged.figures import JudgedPair
+from vlsbench.auditing.overlap.figures import Channel, OverlapPair
 from vlsbench.files import write_csv
 from vlsbench.judge import Part
 from vlsbench.pairs import DROP_COLUMNS
@@ -35,6 +33,56 @@ BLURRED = re.compile(
 )
 """Categories whose texts are blurred until they are wanted: sexual content, self-harm, violence,
 hatred, and whatever concerns children."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A part of a query that tells of its image; start and end in characters."""
+
+    start: int
+    end: int
+    names: bool
+    """It is (part of) the phrase that comes closest to naming the content."""
+    bits: float | None
+    """Topic that is lost without this word; None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeakingPair:
+    """One of the pairs that leak most."""
+
+    id: str
+    category: str
+    subcategory: str
+    query: str
+    marks: tuple[Mark, ...]
+    """In order, none overlapping another."""
+    naming: float | None
+    """Probability that the query names the image's content; None where that was not measured."""
+    text_harmful: bool | None
+    """Whether a judge holds the text harmful by itself; None where none was asked or it is
+    unscored."""
+    content: str
+    """What the image shows, in the words that the query was held against."""
+    content_kind: str
+    """Where those words come from; empty where only a judge's label counts."""
+    said: str
+    """The judge's words on the text alone; empty where no judge was asked."""
+    blurred: bool
+    """Its category asks for its texts to be blurred until they are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What `--drop-leaking` left out."""
+
+    threshold: float
+    file: str
+    """Name of the list beside the card."""
+    dropped: int
+    kept: int
+    unmeasured: int
+    """Pairs without a score, which are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,21 +116,6 @@ class Seen(NamedTuple):
     judged: JudgedPair | None = None
 
     @property
-    def pair(self) -> MeasuredPair:
-        """What identifies it."""
-        pair = self.overlap or self.judged
-        assert pair, "some measure saw the pair"
-        return pair
-
-    def reading(self, channel: Channel = Channel.CONTENT) -> Reading | None:
-        """Return what measure A read in a channel."""
-        return self.overlap.reading(channel) if self.overlap else None
-
-    def harmful_by(self, part: Part = Part.TEXT) -> bool | None:
-        """Return measure B's label of a part."""
-        return self.judged.harmful_by(part) if self.judged else None
-
-    @property
     def score(self) -> tuple[float | None, str]:
         """How much the pair leaks, for `--drop-leaking`, and the phrase or label that says so.
 
@@ -93,7 +126,8 @@ class Seen(NamedTuple):
             (reading.naming, f"{reading.channel}: {reading.phrase}")
             for reading in (self.overlap.readings if self.overlap else ())
         ]
-        if (harmful := self.harmful_by()) is not None:
+        harmful = self.judged.harmful_by(Part.TEXT) if self.judged else None
+        if harmful is not None:
             found.append((float(harmful), "judged: harmful by its text"))
         return max(found, key=itemgetter(0), default=(None, ""))
 
@@ -103,9 +137,11 @@ class Seen(NamedTuple):
 
         They stand in order and without overlap.
         """
-        reading, told = self.reading(), self.overlap.words if self.overlap else ()
+        if not self.overlap:
+            return ()
+        reading = self.overlap.reading(Channel.CONTENT)
         phrase = (reading.start, reading.end) if reading else (0, 0)
-        words = [word for word in told if word.bits >= TELLING_BITS][:WORDS]
+        words = [word for word in self.overlap.words if word.bits >= TELLING_BITS][:WORDS]
         edges = sorted({*phrase, *(word.start for word in words), *(word.end for word in words)})
         found = []
         for start, end in pairwise(edges):
@@ -117,8 +153,11 @@ class Seen(NamedTuple):
 
     def row(self) -> CardRow:
         """Return its row of `pairs.parquet`."""
-        pair, overlap, content = self.pair, self.overlap, self.reading()
-        (score, why), written = self.score, self.reading(Channel.TYPOGRAPHIC)
+        overlap, judged, (score, why) = self.overlap, self.judged, self.score
+        pair = overlap or judged
+        assert pair, "some measure saw the pair"
+        content = overlap.reading(Channel.CONTENT) if overlap else None
+        written = overlap.reading(Channel.TYPOGRAPHIC) if overlap else None
         unnamed = "" if overlap else None
         return CardRow(
             id=pair.id,
@@ -135,10 +174,10 @@ class Seen(NamedTuple):
             naming=overlap.naming if overlap else None,
             phrase=content.phrase if content else unnamed,
             naming_typographic=written.naming if written else None,
-            text_harmful=self.harmful_by(Part.TEXT),
-            image_harmful=self.harmful_by(Part.IMAGE),
-            pair_harmful=self.harmful_by(Part.PAIR),
-            pattern=self.judged.pattern if self.judged else None,
+            text_harmful=judged.harmful_by(Part.TEXT) if judged else None,
+            image_harmful=judged.harmful_by(Part.IMAGE) if judged else None,
+            pair_harmful=judged.harmful_by(Part.PAIR) if judged else None,
+            pattern=judged.pattern if judged else None,
         )
 
     def shown(self) -> LeakingPair:
