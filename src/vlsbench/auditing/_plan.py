@@ -104,10 +104,8 @@ def plan_audits(
     for pairs in opened:
         slug = file_name(pairs.name, "bench")
         if slug in plans:
-            raise VlsbenchError(
-                f"{pairs.name} is there twice (or shares its folder {slug} with "
-                f"{plans[slug].selection.pairs.name}): a leaderboard holds every benchmark once"
-            )
+            other = plans[slug].selection.pairs.name
+            raise VlsbenchError(f"{pairs.name} is there twice, or shares its folder with {other}")
         named = out if len(opened) == 1 and not nested else None
         plans[slug] = AuditPlan(
             selection=Selection(pairs, settings.sample),
