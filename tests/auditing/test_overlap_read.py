@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import vlsbench
-from vlsbench.auditing.overlap.read import (
+from vlsbench.auditing.overlap.contents import (
     CAPTION,
     PROMPT,
     PROMPT_VERSION,

@@ -177,7 +177,7 @@ def test_what_is_sent_is_what_people_see(tmp_path: Path, side: int | None) -> No
 def test_text_is_read_from_a_photo_that_lies(tmp_path: Path) -> None:
     from PIL import ImageDraw, ImageFont
 
-    from vlsbench.auditing.overlap.read import TextStage
+    from vlsbench.auditing.overlap.contents import TextStage
 
     upright = Image.new("RGB", (500, 120), "white")
     font = ImageFont.load_default(size=48)

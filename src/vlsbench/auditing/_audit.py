@@ -38,8 +38,8 @@ from vlsbench.auditing.card.pairs import DROP, PAIRS, CardRow, Seen, write_drop_
 from vlsbench.auditing.judged.figures import Judged, JudgedPair
 from vlsbench.auditing.judged.run import judged
 from vlsbench.auditing.overlap.calibration import Calibration
+from vlsbench.auditing.overlap.contents import read_images
 from vlsbench.auditing.overlap.figures import OverlapPair, OverlapSummary
-from vlsbench.auditing.overlap.read import read_images
 from vlsbench.auditing.overlap.run import overlap
 from vlsbench.embed import open_embedder
 from vlsbench.engine import Ledger

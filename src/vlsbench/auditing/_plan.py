@@ -16,8 +16,7 @@ from vlsbench.auditing.behaviour.run import Arm, plan_behaviour
 from vlsbench.auditing.card.card import Measure
 from vlsbench.auditing.head import Expense
 from vlsbench.auditing.judged.run import JudgedPlan, open_set
-from vlsbench.auditing.overlap.contents import content_of
-from vlsbench.auditing.overlap.read import undescribed
+from vlsbench.auditing.overlap.contents import content_of, undescribed
 from vlsbench.config import NONE
 from vlsbench.embed import CLIP
 from vlsbench.engine import FILE, CostBudget

@@ -242,10 +242,10 @@ class Controls:
 
     def sensitivity(self, harmful: Sequence[JudgedPair]) -> tuple[Sensitivity, ...]:
         """Say what the conclusion about these pairs hangs on."""
-        seen, alarms, misses = Flags.of(harmful, Part.TEXT).sample(), self._alarms, self._misses
-        if not seen or not alarms or (self.misses and not misses):
+        seen, alarms = Flags.of(harmful, Part.TEXT).sample(), self._alarms
+        if not seen or not alarms or (self.misses and not self._misses):
             return ()
-        return (sensitivity(seen, alarms, misses),)
+        return (sensitivity(seen, alarms, one_sided=not self._misses),)
 
 
 def part_figures(pairs: Sequence[JudgedPair], parts: Iterable[Part]) -> tuple[PartFigures, ...]:
