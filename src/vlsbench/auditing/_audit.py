@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial, wraps
@@ -38,7 +38,7 @@ from vlsbench.auditing.card.pairs import DROP, PAIRS, CardRow, Seen, write_drop_
 from vlsbench.auditing.judged.figures import Judged, JudgedPair
 from vlsbench.auditing.judged.run import judged
 from vlsbench.auditing.overlap.calibration import Calibration
-from vlsbench.auditing.overlap.contents import read_images
+from vlsbench.auditing.overlap.contents import CAPTION, TEXT, read_images
 from vlsbench.auditing.overlap.figures import OverlapPair, OverlapSummary
 from vlsbench.auditing.overlap.run import overlap
 from vlsbench.embed import open_embedder
@@ -186,7 +186,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     harm: Judged | None = None
     behaviour: Behaviour | None = None
     measured: list[OverlapPair] = []
-    labels: dict[str, JudgedPair] = {}
+    labels: Mapping[str, JudgedPair] = {}
     stopped, notes, model = "", plan.notes, f"model {name_of(plan.settings.model)}"
     if Measure.OVERLAP in plan.measures:
         told, stopped, lacking = _overlap(plan, measured, say)
@@ -268,6 +268,7 @@ def _overlap(
             embedder=open_embedder(how.embedder, given.connection),
             calibration=read_json(how.calibration, Calibration) if how.calibration else None,
             each=each,
-            **looks,
+            caption=looks.get(CAPTION),
+            text=looks.get(TEXT),
         )
     return found, stopped, notes

@@ -109,10 +109,10 @@ def hold(rows: Sequence[Graded]) -> Against:
 
 def _held(rows: Sequence[Graded], by: str, finding: str, part: str) -> Held | None:
     known = [
-        (row, grade, found)
+        (row, grade, label)
         for row in rows
         if row.by == by
-        and (found := row.found.get((finding, part)))
+        and (label := row.found.get((finding, part)))
         and "?" not in (grade := row.grade(part))
     ]
     if not known:

@@ -100,16 +100,12 @@ def shipped() -> Calibration:
 
 def check_fits(calibration: Calibration, embedder: Embedder) -> None:
     """Raise `VlsbenchError` where the numbers belong to other vectors, background or features."""
-    if calibration.embedder_digest != embedder.digest:
+    fitted = (calibration.embedder_digest, calibration.background, calibration.features)
+    if fitted != (embedder.digest, DIGEST, FEATURES):
         raise VlsbenchError(
             f"naming is calibrated for the embedder {calibration.embedder}, not for "
-            f"{embedder.name}: fit it with scripts/fit_naming.py --embedder {embedder.name} "
-            "--out FILE and give that file as --calibration"
-        )
-    if (calibration.background, calibration.features) != (DIGEST, FEATURES):
-        raise VlsbenchError(
-            "naming is calibrated against another background, or for other features: run "
-            "scripts/fit_naming.py again"
+            f"{embedder.name}, or against another background: fit it with scripts/fit_naming.py "
+            f"--embedder {embedder.name} --out FILE and give that file as --calibration"
         )
 
 
