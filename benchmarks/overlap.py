@@ -162,7 +162,7 @@ def _timed(code: str, cache: Path) -> tuple[float, float]:
 def speed(data: Path) -> None:
     """Time VLSBench twice."""
     code = (
-        "import sys, pathlib, vlsbench; from vlsbench.auditing import overlap; "
+        "import sys, pathlib, vlsbench; from vlsbench.auditing.overlap.run import overlap; "
         f"overlap(vlsbench.load('vlsbench', data={str(data / 'vlsbench')!r}), "
         "cache=pathlib.Path(sys.argv[1]))"
     )

@@ -35,10 +35,9 @@ UNCALIBRATED_NOTE = (
     "uses it."
 )
 IMAGES_NOTE = (
-    "{embedder} holds queries against the images themselves. It does not judge harm, its bits "
-    "compare with no other embedder's, and it reads no more than the beginning of a long query. "
-    "Read bits beside ranks: above 0 at a median rank of 50 %, they come from what all queries and "
-    "all images of the set have in common. Text in images is left to embedders of texts."
+    "{embedder} holds queries against the images themselves, of a long query no more than the "
+    "beginning. Read its bits beside the ranks: above 0 at a median rank of 50 %, they come from "
+    "what all queries and all images of the set have in common."
 )
 
 
