@@ -193,14 +193,16 @@ def test_the_naming_phrase_and_the_telling_words_are_marked() -> None:
 @given(
     query=TEXT,
     spans=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15), st.booleans()), max_size=6),
+    longest=st.integers(1, 15),
 )
 def test_pieces_are_the_query_whatever_is_marked(
-    query: str, spans: list[tuple[int, int, bool]]
+    query: str, spans: list[tuple[int, int, bool]], longest: int
 ) -> None:
     found = tuple(Mark(start, end, names, None) for start, end, names in spans)
     pair = LeakingPair("1", "", "", query, found, None, None, "", "", "", False)
-    assert "".join(piece.text for piece in pieces(pair)) == query
-    marked = [piece for piece in pieces(pair) if piece.mark]
+    whole = "".join(piece.text for piece in pieces(pair, longest))
+    assert whole == (query if len(query) <= longest else query[:longest] + "…")
+    marked = [piece for piece in pieces(pair, 15) if piece.mark]
     assert all(p.text == query[p.mark.start : p.mark.end] for p in marked if p.mark)
 
 

@@ -41,15 +41,16 @@ class Piece:
     mark: Mark | None = None
 
 
-def pieces(pair: LeakingPair) -> tuple[Piece, ...]:
-    """Cut a query at its marks; marks out of order are left out."""
-    query, found, at = pair.query, list[Piece](), 0
+def pieces(pair: LeakingPair, longest: int | None = None) -> tuple[Piece, ...]:
+    """Cut a query at its marks; marks beyond `longest` or out of order are left out."""
+    query, found, at = pair.query[:longest], list[Piece](), 0
     for mark in pair.marks:
         if at <= mark.start < mark.end <= len(query):
             found.append(Piece(query[at : mark.start]))
             found.append(Piece(query[mark.start : mark.end], mark))
             at = mark.end
-    return tuple(piece for piece in (*found, Piece(query[at:])) if piece.text)
+    found.append(Piece(query[at:] + ("…" if len(query) < len(pair.query) else "")))
+    return tuple(piece for piece in found if piece.text)
 
 
 def finding(card: Card) -> str:
