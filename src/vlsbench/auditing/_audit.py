@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial, wraps
+from functools import wraps
 from inspect import signature
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -54,7 +53,6 @@ from vlsbench.tables import RowWriter
 P = ParamSpec("P")
 B = TypeVar("B")
 R = TypeVar("R")
-Say = Callable[[str], None]
 CARD_HTML = "card.html"
 
 
@@ -128,7 +126,7 @@ def audit(bench: Bench, settings: AuditSettings) -> Audit:
         VlsbenchError: Anything else that the caller can mend.
     """
     (plan,) = plan_audits([bench], settings)
-    return run_audit(plan, _teller(settings))
+    return run_audit(plan)
 
 
 @checked_keywords(AuditSettings)
@@ -147,23 +145,18 @@ def leaderboard(
         The table, which leaderboard.md and .json in the folder hold too, and the audits in the
         order given. One that stops early ends the leaderboard before its time.
     """
-    return run_leaderboard(benches, settings, _teller(settings))
-
-
-def _teller(settings: AuditSettings) -> Say:
-    """Tell what is about to be asked of whom as the command does, where progress is shown."""
-    return partial(print, file=sys.stderr) if settings.output.progress else lambda line: None
+    return run_leaderboard(benches, settings)
 
 
 def run_leaderboard(
-    benches: Iterable[Bench], settings: AuditSettings, say: Say = lambda line: None
+    benches: Iterable[Bench], settings: AuditSettings
 ) -> tuple[Leaderboard, Sequence[Audit]]:
-    """Do what `leaderboard` does, and tell `say` what is about to be asked of whom."""
+    """Do what `leaderboard` does."""
     folder = settings.output.out or AUDITS
     audits: list[Audit] = []
     for plan in plan_audits(benches, settings, nested=True):
-        say(f"{plan.selection.pairs.name}: {counted(len(plan.selection.pairs), 'pair')}")
-        audits.append(run_audit(plan, say))
+        plan.say(f"{plan.selection.pairs.name}: {counted(len(plan.selection.pairs), 'pair')}")
+        audits.append(run_audit(plan))
         if audits[-1].stopped:
             break
     output_folder(folder)
@@ -175,8 +168,8 @@ def run_leaderboard(
     return found, audits
 
 
-def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
-    """Carry a plan out, and tell `say` what is about to be asked of whom."""
+def run_audit(plan: AuditPlan) -> Audit:
+    """Carry a plan out."""
     # What cannot be asked is an error before anything is.
     questions = ask_judge(plan) if Measure.JUDGED in plan.measures else None
     arms = ask_model(plan) if Measure.BEHAVIOUR in plan.measures else ()
@@ -189,13 +182,13 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
     labels: Mapping[str, JudgedPair] = {}
     stopped, notes, model = "", plan.notes, f"model {name_of(plan.settings.model)}"
     if Measure.OVERLAP in plan.measures:
-        told, stopped, lacking = _overlap(plan, measured, say)
+        told, stopped, lacking = _overlap(plan, measured)
         notes = (*lacking, *notes)
     if questions and not stopped:
-        harm, labels = judged(questions, say)
+        harm, labels = judged(questions, plan.say)
         stopped = harm.stopped
     if arms and not stopped:
-        behaviour = compare_views(arms, lambda of, view: say(f"{model} on {of}, view {view}"))
+        behaviour = compare_views(arms, lambda of, view: plan.say(f"{model} on {of}, view {view}"))
         stopped = behaviour.stopped
     seen = {one.id: Seen(one, labels.get(one.id)) for one in measured}
     seen = seen or {one.id: Seen(None, one) for one in labels.values()}
@@ -229,7 +222,7 @@ def run_audit(plan: AuditPlan, say: Say = lambda line: None) -> Audit:
 
 
 def _overlap(
-    plan: AuditPlan, measured: list[OverlapPair], say: Say
+    plan: AuditPlan, measured: list[OverlapPair]
 ) -> tuple[OverlapSummary, str, tuple[str, ...]]:
     """Run measure A; return it, why reading the images stopped early, and notes."""
     from rich.console import Console
@@ -252,7 +245,7 @@ def _overlap(
                 budget=plan.budget,
                 connection=given.connection,
                 progress=given.output.progress,
-                say=say,
+                say=plan.say,
             )
             notes = tuple(ledger.notes())
         quiet = not (given.output.progress and console.is_terminal)

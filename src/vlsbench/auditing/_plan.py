@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from vlsbench.judge import PROMPT_VERSION, JudgeContext, open_harm_judge
 from vlsbench.models import Connections, Params, Usage, price_of
 from vlsbench.pairs import Bench, PairSet, image_faults, list_sources, load
 from vlsbench.registry import is_simulated
-from vlsbench.text import file_name, first_line
+from vlsbench.text import block, file_name, first_line
 
 AUDITS = Path("audits")
 """Where audits go unless told otherwise."""
@@ -57,6 +58,11 @@ class AuditPlan:
         """Name the folder of one measure's calls: other settings, another folder beside it."""
         digest = hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode())
         return self.folder / f"{kind}-{digest.hexdigest()[:8]}"
+
+    def say(self, line: str) -> None:
+        """Tell what is about to be asked of whom, where progress is shown."""
+        if self.settings.output.progress:
+            print(block(line), file=sys.stderr)
 
     def shown(self) -> Mapping[str, Any]:
         """Return what decides the figures, as plain JSON values."""

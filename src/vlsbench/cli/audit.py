@@ -48,18 +48,13 @@ def audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
     """
     from vlsbench import auditing
 
-    console = prose()
-
-    def tell(line: str) -> None:
-        if not quiet:
-            say(line, console=console)
-
     benches: Sequence[Bench] = config.bench
     if config.all:
         named = [auditing.open_from(bench, config) for bench in config.bench]
         found, skipped = auditing.at_hand(config)
         benches = [*found, *(one for one in named if one.name not in {two.name for two in found})]
-        say(*(f"left out: {name}: {why}" for name, why in skipped.items()), console=console)
+        left_out = (f"left out: {name}: {why}" for name, why in skipped.items())
+        say(*left_out, console=prose(quiet=quiet))
     if not benches:
         what = "none is at hand" if config.all else "give BENCH, one or more, or --all"
         raise UsageError(f"no benchmark to audit: {what}")
@@ -76,11 +71,11 @@ def audit(config: AuditConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
         return
     if single:
         (plan,) = auditing.plan_audits(benches, config)
-        audits: Sequence[Audit] = [auditing.run_audit(plan, tell)]
+        audits: Sequence[Audit] = [auditing.run_audit(plan)]
         written: object = audits[0].card
         shown = partial(_print_card, audits[0])
     else:
-        written, audits = auditing.run_leaderboard(benches, config, tell)
+        written, audits = auditing.run_leaderboard(benches, config)
         shown = partial(print_leaderboard, written, config.output.out or auditing.AUDITS)
     if as_json:
         print_json(written)
