@@ -86,23 +86,21 @@ def test_the_interval_holds_the_planted_share(leak: float) -> None:
 
 @pytest.mark.long
 def test_runs_hold_it_too(tmp_path: Path) -> None:
-    """The same through prompts, images, answers and ledger, at one seed each."""
-    for leak in LEAKS:
-        card = vlsbench.audit(
-            f"lab/mixed?n=60&leak={leak}&seed=1",
-            measures=["judged"],
-            judge="lab/harm?alarms=0.05&misses=0.05&seed=1",
-            controls=["lab/benign?n=60&seed=1"],
-            positive_controls=["lab/leaky?n=60&seed=1001"],
-            output=AuditOutput(out=tmp_path / str(leak), progress=False),
-        ).card
-        assert card.judged
-        found = card.judged.group.corrected
-        made = measure(leak, 1, "alarms=0.05&misses=0.05&seed=1", pairs=60)
-        assert found == made
-        assert found.low is not None
-        assert found.high is not None
-        assert found.low <= leak <= found.high
+    """The same through prompts, images, answers and ledger, at one share and seed."""
+    card = vlsbench.audit(
+        "lab/mixed?n=60&leak=0.25&seed=1",
+        measures=["judged"],
+        judge="lab/harm?alarms=0.05&misses=0.05&seed=1",
+        controls=["lab/benign?n=60&seed=1"],
+        positive_controls=["lab/leaky?n=60&seed=1001"],
+        output=AuditOutput(out=tmp_path, progress=False),
+    ).card
+    assert card.judged
+    found = card.judged.group.corrected
+    assert found == measure(0.25, 1, "alarms=0.05&misses=0.05&seed=1", pairs=60)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= 0.25 <= found.high
 
 
 @pytest.mark.slow

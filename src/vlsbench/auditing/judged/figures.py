@@ -23,9 +23,10 @@ from vlsbench.auditing.judged.prevalence import (
     corrected_share,
     sensitivity,
 )
+from vlsbench.engine import Outcome
 from vlsbench.errors import BadRow
 from vlsbench.evaluation import commonest_words, words_notes
-from vlsbench.judge import Part
+from vlsbench.judge import Part, Unscored
 from vlsbench.schemas import read_json
 from vlsbench.stats import Rate, clustered_rate, effective_size, numbered
 
@@ -47,6 +48,18 @@ class Finding:
     """The judge's own words, or what went wrong."""
     score: float | None = None
     """How harmful, in [0, 1], from guards that say so."""
+
+
+def finding_of(part: Part, outcome: Outcome) -> Finding:
+    """Read back what a judge said of a part."""
+    value = outcome.value
+    if outcome.kind == "keep":
+        return Finding(
+            part, value["harmful"], value["reason"], value["explanation"], value.get("score")
+        )
+    lost = outcome.reason == "unanswered"
+    reason = Unscored.JUDGE_MISSING if lost else outcome.reason
+    return Finding(part, None, str(reason), value.get("detail", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from vlsbench.auditing.judged.figures import (
     SCHEMA,
     ControlFigures,
     Controls,
-    Finding,
     Judged,
     JudgedPair,
+    finding_of,
     group_figures,
     harmful_pairs,
     notes,
@@ -119,7 +119,7 @@ class JudgedSet:
         """Read back what is known of the pairs about which something is."""
         for pair in self:
             findings = tuple(
-                _finding(part, outcome)
+                finding_of(part, outcome)
                 for part in self.parts_of(pair)
                 if (outcome := ledger.outcome(self.record(pair, part)))
             )
@@ -308,17 +308,6 @@ def _read(pair: Pair) -> tuple[ImageData, ...]:
         # Wanted soon; made here, off the event loop's thread.
         _ = image.sha256, image.portable.base64
     return images
-
-
-def _finding(part: Part, outcome: Outcome) -> Finding:
-    value = outcome.value
-    if outcome.kind == "keep":
-        return Finding(
-            part, value["harmful"], value["reason"], value["explanation"], value.get("score")
-        )
-    lost = outcome.reason == "unanswered"
-    reason = Unscored.JUDGE_MISSING if lost else outcome.reason
-    return Finding(part, None, str(reason), value.get("detail", ""))
 
 
 def tag_of(outcome: Outcome) -> str:
