@@ -1,4 +1,4 @@
-"""Files to rows: JSON, JSON Lines and tables of text, packed or not, in the encodings people use.
+"""Files to rows: JSON, JSON Lines and tables of text, packed or not.
 
 Readers yield `(label, fields)`; a row that cannot even be read comes out as `(label, RowError)`.
 Everything streams except JSON, which has no rows to stream.
@@ -10,9 +10,8 @@ import codecs
 import csv
 import io
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -28,17 +27,11 @@ from vlsbench.text import first_line, storable
 
 csv.field_size_limit(2**31 - 1)
 """The standard library's 128 KiB would end a row inside a longer field."""
-PACKED = (".gz", ".bz2", ".zst")
-"""Endings of packed files; whether a file is packed is told by its content."""
+PACKED = (".gz", ".zst")
+"""Endings of packed files."""
 FORMS = {".ndjson": ".jsonl", ".tsv": ".csv"}
 """Other endings of the same forms."""
 NOT_UTF8 = "not UTF-8: save it as UTF-8, or convert it (of a spreadsheet: iconv -f CP1252 -t UTF-8)"
-_PACKED = {"gzip": b"\x1f\x8b", "bz2": b"BZh", "zstd": b"\x28\xb5\x2f\xfd"}
-_WIDE = {
-    "utf-16": rb"\xff\xfe|\xfe\xff",
-    "utf-16-le": rb"[^\0]\0[^\0]\0",
-    "utf-16-be": rb"\0[^\0]\0",
-}
 
 
 def form_of(path: Path) -> str:
@@ -49,7 +42,7 @@ def form_of(path: Path) -> str:
 
 @contextmanager
 def _open(path: Path) -> Iterator[IO[bytes]]:
-    """Open a text file: unpacked where it is packed, UTF-16 as UTF-8, without a byte order mark.
+    """Open a file, unpacked where it is packed, without a byte order mark.
 
     Raises:
         VlsbenchError: It cannot be read, or is cut off; names it.
@@ -57,23 +50,12 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
     import pyarrow as pa
 
     try:
-        with ExitStack() as stack:
-            file: IO[bytes] = stack.enter_context(open(path, "rb"))
-            start = file.read(6)
-            file.seek(0)
-            packed = next((kind for kind, mark in _PACKED.items() if start.startswith(mark)), None)
-            if packed:
-                unpacked: Any = stack.enter_context(pa.input_stream(file, compression=packed))
-                file = io.BufferedReader(unpacked)
-                start = file.peek(6)[:6]
-            wide = next((name for name, mark in _WIDE.items() if re.match(mark, start, re.S)), None)
-            if wide:
-                try:
-                    text = file.read().decode(wide)
-                except UnicodeDecodeError as error:
-                    raise VlsbenchError(f"{path}: not {wide} ({error.reason})") from None
-                file = io.BytesIO(text.removeprefix("\ufeff").encode(errors="surrogatepass"))
-            elif start.startswith(codecs.BOM_UTF8):
+        with pa.input_stream(str(path)) as unpacked:  # its name says how it is packed
+            file: Any = io.BufferedReader(unpacked)
+            start = file.peek(3)
+            if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise VlsbenchError(f"{path}: {NOT_UTF8}")
+            if start.startswith(codecs.BOM_UTF8):
                 file.read(len(codecs.BOM_UTF8))
             yield file
     except OSError as error:
@@ -98,7 +80,9 @@ def read_json(path: Path) -> Labelled:
         VlsbenchError: The file does not parse; names file and line.
     """
     content = _json(path)
-    return iter(content.items()) if isinstance(content, dict) else labelled(content, 0)
+    if isinstance(content, dict):
+        return iter(content.items())
+    return ((str(place), row) for place, row in enumerate(content))
 
 
 def _json(path: Path) -> list[Any] | dict[str, Any]:
@@ -114,55 +98,34 @@ def _json(path: Path) -> list[Any] | dict[str, Any]:
     return content
 
 
-def labelled(rows: Iterable[object], start: int) -> Labelled:
-    """Label rows by their place."""
-    return ((str(place), row) for place, row in enumerate(rows, start))
-
-
 def read_json_rows(path: Path) -> Labelled:
-    """Read rows written as JSON in any of its ways, labelled from 1 or by key.
-
-    A list; one object a line; an object that holds the list, a row under each key, or, as pandas
-    writes it, a column under each key.
+    """Read rows written as JSON: one object a line, a list, an object that holds one, or by key.
 
     Raises:
         VlsbenchError: It is none of these; says what it is.
     """
     with _open(path) as file:
-        first = next(filter(None, map(bytes.strip, file)), b"")
-        more = any(map(bytes.strip, file))
-    if form_of(path) == ".jsonl" and not isinstance(_json_line(first), list):
-        return read_jsonl(path)
-    if more and isinstance(_json_line(first), dict):
+        written = filter(None, map(bytes.strip, file))
+        first, more = _json_line(next(written, b"")), any(written)
+    named = form_of(path) == ".jsonl"
+    if (named and not isinstance(first, list)) or (more and isinstance(first, dict)):
         return read_jsonl(path)
     content = _json(path)
     if isinstance(content, dict):
         tables = [value for value in content.values() if _is_table(value)]
         if len(tables) != 1:
-            return iter(_rows_of(path, content).items())
+            if content and all(isinstance(value, dict) for value in content.values()):
+                return iter(content.items())
+            raise VlsbenchError(
+                f"{path} is an object of {', '.join(list(content)[:8])}, not a list of rows: "
+                "write one row a line, or a list"
+            )
         content = tables[0]
-    return labelled(content, 1)
+    return ((str(place), row) for place, row in enumerate(content, 1))
 
 
 def _is_table(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(row, dict) for row in value)
-
-
-def _rows_of(path: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """Return the rows of an object, by their labels."""
-    values = list(content.values())
-    if all(isinstance(value, dict) for value in values):
-        if values and all("0" in value and value.keys() == values[0].keys() for value in values):
-            return {
-                key: {name: column[key] for name, column in content.items()} for key in values[0]
-            }
-        return content
-    if any(map(_is_table, values)) or all(isinstance(value, list) for value in values):
-        raise VlsbenchError(
-            f"{path} is an object of {', '.join(list(content)[:8])}, not a list of rows: write "
-            "one row a line, or a list"
-        )
-    return {"1": content}
 
 
 def _json_line(line: bytes) -> object:
@@ -179,8 +142,7 @@ def read_jsonl(path: Path) -> Labelled:
     """Read one JSON object a line, labelled by line number from 1; blank lines are skipped."""
     with _open(path) as file:
         for number, line in enumerate(file, start=1):
-            line = line.strip()
-            if line:
+            if line := line.strip():
                 yield str(number), _json_line(line)
 
 
@@ -199,10 +161,10 @@ def read_csv(path: Path, *required: str) -> Labelled:
     """
     with _open(path) as raw, io.TextIOWrapper(raw, "utf-8", "surrogateescape", newline="") as file:
         line = file.readline()
-        told = re.fullmatch(r"sep=(.)", line.strip())  # a line of Excel's
-        line = file.readline() if told else line
         try:
-            by = told[1] if told else _separator(line)
+            cells = {mark: len(next(csv.reader([line], delimiter=mark), [])) for mark in ",;\t|"}
+            # A comma, unless only another mark separates anything.
+            by = "," if cells[","] > 1 else max(cells, key=lambda mark: cells[mark])
             reader = csv.reader(chain([line], file), strict=True, delimiter=by)
             header = [name.strip() for name in next(reader, [])]
         except csv.Error as error:
@@ -215,30 +177,19 @@ def read_csv(path: Path, *required: str) -> Labelled:
             raise VlsbenchError(f"{path}: a column name occurs twice in the header")
         if absent := [name for name in required if name not in header]:
             raise VlsbenchError(f"{path}: no column {', '.join(absent)} (has {', '.join(header)})")
-        number = 0
-        began = reader.line_num + 1
+        number, began = 0, reader.line_num + 1
         try:
-            for cells in reader:
-                number += bool(cells)
-                if cells and len(cells) != len(header):
-                    yield (
-                        str(number),
-                        RowError(f"{len(cells)} fields, the header has {len(header)}"),
-                    )
-                elif (text := "".join(cells)) != storable(text):
-                    yield str(number), RowError(NOT_UTF8)
-                elif cells:
-                    yield str(number), dict(zip(header, cells, strict=True))
-                began = reader.line_num + 1
+            for row in filter(None, reader):
+                number, began = number + 1, reader.line_num + 1
+                found: object = dict(zip(header, row, strict=False))
+                if len(row) != len(header):
+                    found = RowError(f"{len(row)} fields, the header has {len(header)}")
+                elif (text := "".join(row)) != storable(text):
+                    found = RowError(NOT_UTF8)
+                yield str(number), found
         except csv.Error as error:
             said = f"not CSV (begins in line {began}: {error}); nothing was read after it"
             yield str(number + 1), RowError(said)
-
-
-def _separator(header: str) -> str:
-    """Tell what separates the fields of a header: a comma, unless only another mark does."""
-    cells = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in ",;\t|"}
-    return "," if cells[","] > 1 else max(cells, key=lambda mark: cells[mark])
 
 
 def read_xlsx(path: Path) -> Labelled:
