@@ -35,13 +35,6 @@ def test_conversations_of_llava_are_asked_their_first_question(tmp_path: Path) -
     assert not image_faults([pair])
 
 
-def test_a_conversation_that_goes_on_is_told(tmp_path: Path) -> None:
-    turns = [*LLAVA["conversations"], HUMAN | {"value": "Are you sure?"}]
-    rows = [LLAVA, LLAVA | {"id": "b", "conversations": turns}]
-    said = list(load(written(tmp_path / "set.json", rows)).columns.said())
-    assert "1 of 2 conversations go on after the first question" in said[-1]
-
-
 @pytest.mark.parametrize(
     "asked",
     [

@@ -112,17 +112,20 @@ def list_sources() -> dict[str, Source]:
     return {entry.name: declared(entry) for entry in registry.entries(Kind.SOURCE)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Columns:
     """What was made of a custom dataset's columns."""
 
     rows: int = 0
     assumed: int = 0
     """Rows of which no column says whether they are harmful."""
-    unused: tuple[str, ...] = ()
-    """Columns that are no field of a pair."""
-    hints: tuple[str, ...] = ()
-    """What some of them look like."""
+    unused: dict[str, str] = field(default_factory=dict)
+    """Column that is no field of a pair → what it looks like; empty where nobody knows."""
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What unused columns look like."""
+        return tuple(filter(None, self.unused.values()))
 
     def said(self) -> Iterator[str]:
         """Say what was assumed, in lines."""

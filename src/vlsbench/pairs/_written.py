@@ -16,7 +16,6 @@ from vlsbench.text import first_line
 BASE64 = ("iVBOR", "/9j/", "R0lGOD", "UklGR", "data:image/")
 """How an image begins that is written as text."""
 MARK = "<image>"
-ASKING = ("human", "user")
 
 
 def written_image(text: str) -> StoredImage:
@@ -41,23 +40,12 @@ def written_image(text: str) -> StoredImage:
     return StoredImage(ref, load)
 
 
-def asked_in(turns: object) -> list[object]:
-    """Return what a human or user says in a conversation, turn by turn; nothing of a text."""
-    return [
-        turn.get("value") or turn.get("content")
-        for turn in (turns if isinstance(turns, list) else ())
-        if isinstance(turn, Mapping) and (turn.get("from") or turn.get("role")) in ASKING
-    ]
-
-
 def query_of(row: Fields, key: str, images: int) -> str:
     """Return a row's query: a text, or what is asked first in a conversation.
 
-    Args:
-        row: A row.
-        key: Its column; a list is a conversation of LLaVA or ShareGPT (`from`, `value`) or of chat
-            messages (`role`, `content`), whose `<image>` marks are taken out.
-        images: How many the row has: where there are marks, as many are needed.
+    A list is a conversation of LLaVA or ShareGPT (`from`, `value`) or of chat messages (`role`,
+    `content`), whose `<image>` marks are taken out; where there are marks, there must be as many
+    as `images`.
 
     Raises:
         RowError: There is no query.
@@ -65,8 +53,12 @@ def query_of(row: Fields, key: str, images: int) -> str:
     turns = row.fields.get(key)
     if not isinstance(turns, list):
         return row.text(key)
-    asked = next(iter(asked_in(turns)), None)
-    parts = asked if isinstance(asked, list) else [asked]
+    asked = [
+        turn.get("value") or turn.get("content")
+        for turn in turns
+        if isinstance(turn, Mapping) and (turn.get("from") or turn.get("role")) in ("human", "user")
+    ]
+    parts = asked[0] if asked and isinstance(asked[0], list) else asked[:1]
     texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
     text = "\n".join(part for part in texts if isinstance(part, str))
     if (marks := text.count(MARK)) not in (0, images):
