@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, field
 from pathlib import Path
@@ -221,18 +221,10 @@ def _statistics(found: Description) -> tuple[str, str]:
 
 
 def _labels(found: Description) -> Iterator[str]:
-    """Say what is known of languages, twins and grades."""
-    if found.languages:
-        yield f"language: {_counts(found.languages)}"
-    if found.twins:
-        yield f"{counted(found.twins, 'pair')} with a twin (same text or image, other truth)"
-    for column, counts in found.grades.items():
-        if counts:
-            yield f"{column.replace('_', ' ')}: {_counts(counts)}"
-
-
-def _counts(of: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in of.items())
+    """Say what is known of languages and grades."""
+    for column, counts in found.labels.items():
+        said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        yield f"{column.replace('_', ' ')}: {said}"
 
 
 def _print_source(source: Source) -> None:
