@@ -137,9 +137,6 @@ def new_benchmark(
 @app.command("fetch")
 def fetch_benchmark(
     name: Annotated[str, typer.Argument(help="Name of the benchmark; all its variants come.")],
-    revision: Annotated[
-        str | None, typer.Option(help="Commit, tag or branch (else: the pinned one).")
-    ] = None,
     dest: Annotated[
         Path | None, typer.Option(help="Folder to fill (else: the cache, $VLSBENCH_HOME).")
     ] = None,
@@ -158,7 +155,7 @@ def fetch_benchmark(
     console = prose()
     say(f"{source.title}: {source.size}; licence: {source.licence}", console=console)
     with console.status(f"fetching {home}"):
-        folder = fetch(source, revision=revision, dest=dest)
+        folder = fetch(source, dest=dest)
     where = f" --data {folder}" if dest else ""
     say(f"in {folder}", f"Next: vlsbench bench show {source.name}{where}", console=console)
 

@@ -40,8 +40,6 @@ class Home:
     """Commit of the Hub repository; empty where it is not known (the first fetch pins it)."""
     github: str = ""
     commit: str = ""
-    sha256: Mapping[str, str] = field(default_factory=dict)
-    """File → digest, checked after a fetch."""
     files: tuple[str, ...] = ()
     """Glob patterns of what a fetch brings; empty brings everything."""
 
