@@ -185,10 +185,8 @@ class PairSet:
                 bad.append(BadRow(name, row.id, "id occurs twice"))
             else:
                 ids.add(row.id)
-        if bad and not skip_bad:
+        if bad and not (skip_bad and ids):
             raise BadRows(name, bad, rest=bool(ids))
-        if bad and not ids:
-            raise BadRows(name, bad, rest=False)
         if not ids:
             raise VlsbenchError(f"{name}: no usable row in {root or 'the set'}")
         self.bad = tuple(bad)
@@ -271,15 +269,12 @@ class PairSet:
 
     def __iter__(self) -> Iterator[Pair]:
         """Walk the usable pairs in the order of the files."""
-        seen: set[str] | None = set() if self.bad else None
+        seen: set[str] = set()
         for row in self._rows():
-            if isinstance(row, BadRow):
-                continue
-            if seen is not None:
-                if row.id in seen:
-                    continue
-                seen.add(row.id)
-            yield row
+            if isinstance(row, Pair) and not (self.bad and row.id in seen):
+                if self.bad:
+                    seen.add(row.id)
+                yield row
 
 
 _TEXTS = ("id", "query", "category", "subcategory", "description", "reason", "language", "twin")
@@ -287,11 +282,10 @@ _TEXTS = ("id", "query", "category", "subcategory", "description", "reason", "la
 
 def _wrong(pair: Pair) -> str:
     """Say which field of a pair that others made is of another type; empty where none is."""
-    kinds = ((str, "text", _TEXTS), (bool, "True or False", ("harmful",)))
-    for kind, wanted, names in kinds:
-        for name in names:
-            if not isinstance(value := getattr(pair, name), kind):
-                return f"{name} is {value!r:.40}, not {wanted}"
+    for name in (*_TEXTS, "harmful"):
+        kind, wanted = (bool, "True or False") if name == "harmful" else (str, "text")
+        if not isinstance(value := getattr(pair, name), kind):
+            return f"{name} is {value!r:.40}, not {wanted}"
     # Text may hold half surrogates, legal in JSON; ids go to files and come back.
     if pair.id != storable(pair.id):
         return "its id holds half a surrogate pair, which is not text: give it another"
