@@ -265,8 +265,8 @@ def test_every_bad_row_is_listed_and_can_be_skipped(tmp_path: Path) -> None:
 
 
 def test_a_missing_csv_column_is_one_error(tmp_path: Path) -> None:
-    (tmp_path / "xstest_prompts.csv").write_text("id,prompt,label\n1,How do I toast?,safe\n")
-    with pytest.raises(VlsbenchError, match=r"xstest_prompts\.csv: no column type"):
+    (tmp_path / "xstest_prompts.csv").write_text("id,prompt,label\n1,How hot?,safe\n2,Why?,safe\n")
+    with pytest.raises(VlsbenchError, match=r"xstest_prompts\.csv: no 'type' \(all 2 rows\)"):
         load("xstest", data=tmp_path)
 
 
