@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from contextlib import suppress
-from dataclasses import asdict, field
+from dataclasses import asdict, field, fields
+from importlib.resources import files
 from pathlib import Path
 from shlex import quote
+from string import Template
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from vlsbench import registry
 from vlsbench.cli._config import AsJson, command
 from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import Data, option, settings, values_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.exchange import ExportConfig
+from vlsbench.files import output_folder, write_text
 from vlsbench.pairs import (
     METRICS,
     Description,
@@ -27,18 +31,14 @@ from vlsbench.pairs import (
     find_source,
     list_sources,
     load,
-    scaffold,
 )
+from vlsbench.registry import Kind
 from vlsbench.text import counted
 
 app = typer.Typer(no_args_is_help=True)
 
 BAD_ROWS_SHOWN = 20
-DECLARED = (
-    *("name", "title", "probes", "metric", "paper", "licence"),
-    *("size", "rows", "variants", "caution", "layout"),
-)
-"""What `--json` tells of a source, with its home."""
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @settings()
@@ -124,7 +124,21 @@ def new_benchmark(
     - `vlsbench bench new kitchen-safety`
     - `vlsbench bench new kitchen-safety --dest ~/plugins/kitchen`
     """
-    plugin, test = scaffold(name, dest)
+    if not _NAME.fullmatch(name):
+        raise VlsbenchError(
+            f"{name!r} cannot be the name of a benchmark: lower-case letters, digits and single "
+            "hyphens, such as kitchen-safety"
+        )
+    if taken := registry.find(Kind.SOURCE, name):
+        raise VlsbenchError(f"{name} is a benchmark already ({taken.origin}): choose another name")
+    folder, module = dest or Path(name), name.replace("-", "_")
+    if folder.exists():
+        raise VlsbenchError(f"{folder} is there already: give another --dest")
+    output_folder(folder)
+    plugin, test = folder / f"{module}.py", folder / f"test_{module}.py"
+    for template, path in (("source.py.txt", plugin), ("test_source.py.txt", test)):
+        text = files("vlsbench.pairs").joinpath("scaffold", template).read_text("utf-8")
+        write_text(Template(text).substitute(name=name, module=module, function=module), path)
     say(
         f"{plugin}: the source; change what it declares and how a row becomes a pair",
         f"{test}: its test, on a set made by hand",
@@ -195,16 +209,16 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
         limit = config.sample.limit
         sample = f" --limit {limit} --seed {config.sample.seed}" if limit else ""
         given = f"{pairs.arguments}{sample} --view {config.view}"
-        again = f"vlsbench eval {given} --replies FILE --judge …"
-        say(f"      then {again}", style="dim")
+        say(f"      then vlsbench eval {given} --replies FILE --judge …", style="dim")
 
 
 def _declared(source: Source) -> dict[str, Any]:
     """Return the declaration of a source as plain JSON values."""
-    declared = {name: getattr(source, name) for name in DECLARED}
-    declared["paper"] = f"https://arxiv.org/abs/{source.paper}"
+    told = {one.name: getattr(source, one.name) for one in fields(source)}
+    del told["read"], told["content"]
     home = asdict(source.home) if source.home else None
-    return {**declared, "variants": dict(source.variants), "home": home}
+    paper = f"https://arxiv.org/abs/{source.paper}"
+    return {**told, "paper": paper, "variants": dict(source.variants), "home": home}
 
 
 def _statistics(found: Description) -> tuple[str, str]:
@@ -215,13 +229,6 @@ def _statistics(found: Description) -> tuple[str, str]:
         f"{found.described:,} with a description",
         f"query length in characters (min, quartiles, max): {numbers}",
     )
-
-
-def _labels(found: Description) -> Iterator[str]:
-    """Say what is known of languages and grades."""
-    for column, counts in found.labels.items():
-        said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-        yield f"{column.replace('_', ' ')}: {said}"
 
 
 def _print_source(source: Source) -> None:
@@ -244,7 +251,10 @@ def _print_source(source: Source) -> None:
 def _print_description(opened: PairSet, found: Description) -> None:
     if opened.source:
         _print_source(opened.source)
-    say(*_statistics(found), *_labels(found))
+    say(*_statistics(found))
+    for column, counts in found.labels.items():
+        said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        say(f"{column.replace('_', ' ')}: {said}")
     table = Listing(("category", "sub-category"), ["pairs"])
     for category, counts in found.categories.items():
         table.line(category or None, "", sum(counts.values()), style="bold")
