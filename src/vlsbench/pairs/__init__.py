@@ -11,7 +11,6 @@ from vlsbench.pairs._decode import image_facts as image_facts
 from vlsbench.pairs._decode import image_size as image_size
 from vlsbench.pairs._describe import Description as Description
 from vlsbench.pairs._describe import describe as describe
-from vlsbench.pairs._digest import file_digests as file_digests
 from vlsbench.pairs._fetch import Pin as Pin
 from vlsbench.pairs._fetch import card_licence as card_licence
 from vlsbench.pairs._fetch import fetch as fetch

@@ -5,6 +5,8 @@ The columns are found by name; docs/benchmarks.md has the table.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 import os
@@ -16,13 +18,24 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.pairs._decode import ImageError
 from vlsbench.pairs._folder import files_of
-from vlsbench.pairs._pair import Grade, GradedBy, Grades, Image, Pair, RowError, file_image
+from vlsbench.pairs._pair import (
+    Grade,
+    GradedBy,
+    Grades,
+    Image,
+    Pair,
+    RowError,
+    StoredImage,
+    file_image,
+)
 from vlsbench.pairs._parquet import Embedded
 from vlsbench.pairs._readers import PACKED, READERS, form_of, read_json_rows
 from vlsbench.pairs._rows import Fields, Rows, pairs_from
 from vlsbench.pairs._source import Columns, PairSet
-from vlsbench.pairs._written import BASE64, query_of, written_image
+from vlsbench.pairs._whole import sniff_mime
+from vlsbench.text import first_line
 
 CONVERSATIONS = ("conversations", "messages")
 """Columns that hold a conversation, of which the first question is asked."""
@@ -45,9 +58,13 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """Field of a pair → columns that it is looked for in; the first that a row has is taken."""
 
+MARK = "<image>"
+"""Where an image stands in a conversation."""
 LOOKED_AT = 1000
 """Rows whose unused columns are looked at."""
 _IMAGE_NAME = re.compile(r"\S.*\.(?:png|jpe?g|gif|webp|bmp|tiff?|avif|heic)", re.IGNORECASE)
+_BASE64 = ("iVBOR", "/9j/", "R0lGOD", "UklGR", "data:image/")
+"""How an image begins that is written as text."""
 _TRUTH = {
     "true": True, "1": True, "yes": True, "harmful": True, "unsafe": True,
     "false": False, "0": False, "no": False, "benign": False, "safe": False,
@@ -208,7 +225,7 @@ def _pair(
     texts = ("category", "subcategory", "description", "reason", "source", "language")
     return Pair(
         id=row.id(column["id"]) if "id" in column else prefix + row.label,
-        query=query_of(row, column["query"], len(images)),
+        query=_query(row, column["query"], len(images)),
         images=images,
         harmful=_harmful(fields[column["harmful"]]) if "harmful" in column else True,
         twin=row.id(twin) if (twin := column.get("twin", "")) and fields[twin] else "",
@@ -273,14 +290,65 @@ def _image(folder: Path, root: Path, path: object) -> Image:
         path = path.get("path")
     if not isinstance(path, str) or not path.strip():
         raise RowError("the image cell is empty or no path (a row without an image has none)")
-    if path.startswith(BASE64):
-        return written_image(path)
+    if path.startswith(_BASE64):
+        return _written_image(path)
     image = file_image(folder, path)
     if root == folder or os.path.exists(image.place):
         return image
     # In a repository, a table in `data/` may name files by their place in the whole.
     other = file_image(root, path)
     return other if os.path.exists(other.place) else image
+
+
+def _written_image(text: str) -> StoredImage:
+    """Refer to an image written into a table as base64, as those of VLMEvalKit are.
+
+    It is named by its digest, so that rows with the same image are one cluster.
+
+    Raises:
+        RowError: It does not begin like an image; the rest is looked at when it is shown.
+    """
+    text = text.partition("base64,")[2] or text
+    if not sniff_mime(base64.b64decode(f"{text[:64]:=<64}")):
+        raise RowError("the image cell is base64 of no image")
+    ref = hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def load() -> bytes:
+        try:
+            return base64.b64decode("".join(text.split()), validate=True)
+        except ValueError as error:
+            raise ImageError(f"image {ref}: not base64 ({first_line(error)})") from None
+
+    return StoredImage(ref, load)
+
+
+def _query(row: Fields, key: str, images: int) -> str:
+    """Return a row's query: a text, or what is asked first in a conversation.
+
+    A list is a conversation of LLaVA or ShareGPT (`from`, `value`) or of chat messages (`role`,
+    `content`), whose `<image>` marks are taken out; where there are marks, there must be as many
+    as `images`.
+
+    Raises:
+        RowError: There is no query.
+    """
+    turns = row.fields.get(key)
+    if not isinstance(turns, list):
+        return row.text(key)
+    asked = [
+        turn.get("value") or turn.get("content")
+        for turn in turns
+        if isinstance(turn, Mapping) and (turn.get("from") or turn.get("role")) in ("human", "user")
+    ]
+    parts = asked[0] if asked and isinstance(asked[0], list) else asked[:1]
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
+    text = "\n".join(part for part in texts if isinstance(part, str))
+    if (marks := text.count(MARK)) not in (0, images):
+        raise RowError(f"{key!r} asks about {marks} images ({MARK}), and the row has {images}")
+    query = re.sub(rf"\s*(?:{MARK}\s*)+", " ", text).strip()
+    if not query:
+        raise RowError(f"{key!r} holds no text of a human or user")
+    return query
 
 
 def plain_value(value: Any) -> Any:

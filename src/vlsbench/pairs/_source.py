@@ -9,17 +9,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from vlsbench import registry
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._decode import ImageError, decode, encode
+from vlsbench.pairs._pair import Image, Pair
 from vlsbench.pairs._rows import Rows
-from vlsbench.pairs._show import show
 from vlsbench.registry import Entry, Kind
-from vlsbench.text import storable
+from vlsbench.text import block, storable
 
 METRICS: Mapping[str, str] = {
     "safety": "safety rate (refused or warned), higher is better",
@@ -94,15 +95,18 @@ def declared(entry: Entry) -> Source:
     Raises:
         VlsbenchError: Its declaration has fields that no benchmark has.
     """
-    known = {one.name for one in fields(Source)} - {"name", "read", "simulated"}
-    if unknown := sorted(set(entry.declaration) - known):
-        raise VlsbenchError(
-            f"{entry.origin}: benchmark {entry.name!r} declares {', '.join(unknown)}; it can "
-            f"declare {', '.join(sorted(known))}"
+    try:
+        return Source(
+            name=entry.name, read=entry.target, simulated=entry.simulated, **entry.declaration
         )
-    return Source(
-        name=entry.name, read=entry.target, simulated=entry.simulated, **entry.declaration
-    )
+    except TypeError:
+        known = (
+            one.name for one in fields(Source) if one.name not in ("name", "read", "simulated")
+        )
+        raise VlsbenchError(
+            f"{entry.origin}: benchmark {entry.name!r} declares {', '.join(entry.declaration)}; it "
+            f"can declare {', '.join(known)}"
+        ) from None
 
 
 def list_sources() -> dict[str, Source]:
@@ -265,7 +269,16 @@ class PairSet:
         return f"<PairSet {self.name}: {len(self):,} {'pair' if len(self) == 1 else 'pairs'}>"
 
     def _repr_html_(self) -> str:
-        return show(self.name, len(self), islice(self, 5))
+        """Show the first pairs; their images stay blurred until they are clicked."""
+        rows = "".join(
+            f"<tr><td>{_text(pair.id)}</td><td>{_text(pair.category)}</td>"
+            f"<td>{_text(pair.query)}</td><td>{''.join(map(_blurred, pair.images))}</td></tr>"
+            for pair in islice(self, 5)
+        )
+        return (
+            f"{_STYLE}<b>{_text(self.name)}</b>, n = {len(self):,}<table class='vlsbench'><tr>"
+            f"<th>id</th><th>category</th><th>query</th><th>images</th></tr>{rows}</table>"
+        )
 
     def __iter__(self) -> Iterator[Pair]:
         """Walk the usable pairs in the order of the files."""
@@ -275,6 +288,25 @@ class PairSet:
                 if self.bad:
                     seen.add(row.id)
                 yield row
+
+
+_STYLE = (
+    "<style>.vlsbench img {filter: blur(12px)} .vlsbench img:focus {filter: none}</style>"
+    '<p class="vlsbench">Click an image to see it.</p>'
+)
+
+
+def _text(said: object) -> str:
+    return escape(block(said))
+
+
+def _blurred(image: Image) -> str:
+    try:
+        small = encode(decode(image.read(), image.ref, side=96), image.ref)
+    except (ImageError, OSError) as error:
+        return f"<i>{_text(error)}</i>"
+    data = small.base64.decode()
+    return f'<img tabindex="0" alt="blurred image" src="data:image/png;base64,{data}">'
 
 
 _TEXTS = ("id", "query", "category", "subcategory", "description", "reason", "language", "twin")
