@@ -77,7 +77,7 @@ def list_benchmarks(as_json: AsJson = False) -> None:
 @app.command("show")
 @command(ShowConfig)
 def show(config: ShowConfig, *, as_json: bool) -> None:
-    """Show what a benchmark holds: categories, images, query lengths, oddities.
+    """Show what a benchmark holds: categories, images, oddities.
 
     Rows that cannot be read are listed, and do not stop it.
 
@@ -104,8 +104,8 @@ def show(config: ShowConfig, *, as_json: bool) -> None:
     if config.figures:
         from vlsbench.reporting import draw_taxonomy
 
-        said = " · ".join(_statistics(found))
-        draw_taxonomy(found.categories, config.figures / "taxonomy", title=found.name, said=said)
+        drawn = config.figures / "taxonomy"
+        draw_taxonomy(found.categories, drawn, title=found.name, said=_statistics(found))
         files = f"Files: {config.figures}/ taxonomy.png, taxonomy.svg, taxonomy.pdf"
         say(files, console=prose(quiet=as_json))
 
@@ -221,13 +221,11 @@ def _declared(source: Source) -> dict[str, Any]:
     return {**told, "paper": paper, "variants": dict(source.variants), "home": home}
 
 
-def _statistics(found: Description) -> tuple[str, str]:
-    numbers = " · ".join(map(str, found.query_chars))
+def _statistics(found: Description) -> str:
     return (
         f"{counted(found.pairs, 'pair')} ({found.harmful:,} harmful, {found.benign:,} benign), "
         f"{counted(found.images, 'distinct image')} ({found.images_missing:,} missing), "
-        f"{found.described:,} with a description",
-        f"query length in characters (min, quartiles, max): {numbers}",
+        f"{found.described:,} with a description"
     )
 
 
@@ -251,7 +249,7 @@ def _print_source(source: Source) -> None:
 def _print_description(opened: PairSet, found: Description) -> None:
     if opened.source:
         _print_source(opened.source)
-    say(*_statistics(found))
+    say(_statistics(found))
     for column, counts in found.labels.items():
         said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         say(f"{column.replace('_', ' ')}: {said}")

@@ -36,8 +36,6 @@ class Description:
     """Distinct images that are absent, empty, cut off or no image."""
     categories: Mapping[str, Mapping[str, int]]
     """Category → sub-category → pairs."""
-    query_chars: tuple[int, ...]
-    """Characters of the queries: least, quartiles, most."""
     described: int
     """Pairs whose image is described in words (the `caption` view needs it)."""
     oddities: tuple[Oddity, ...]
@@ -54,7 +52,6 @@ def describe(pairs: PairSet) -> Description:
     that can be opened can be described. Looks at the ends of every image file.
     """
     categories: dict[str, Counter[str]] = {}
-    lengths: list[int] = []
     images: set[str] = set()
     seen: set[int] = set()
     benign = described = 0
@@ -67,7 +64,6 @@ def describe(pairs: PairSet) -> Description:
         benign += not pair.harmful
         described += bool(pair.description)
         categories.setdefault(pair.category, Counter())[pair.subcategory] += 1
-        lengths.append(len(pair.query))
         for column, said in pair.labels.items():
             if said and column != "twin":
                 labels.setdefault(column, Counter())[said] += 1
@@ -85,7 +81,6 @@ def describe(pairs: PairSet) -> Description:
     published = pairs.source.rows.get(pairs.variant) if pairs.source else None
     if published and published != (found := len(pairs) + len(pairs.bad)):
         oddities.insert(0, Oddity(f"rows, where {published:,} are published", found))
-    lengths.sort()
     return Description(
         name=pairs.name,
         pairs=len(pairs),
@@ -97,7 +92,6 @@ def describe(pairs: PairSet) -> Description:
             name: dict(counts.most_common())
             for name, counts in sorted(categories.items(), key=lambda c: (-c[1].total(), c[0]))
         },
-        query_chars=tuple(lengths[round(part * (len(lengths) - 1) / 4)] for part in range(5)),
         described=described,
         oddities=tuple(oddities),
         bad=pairs.bad,
