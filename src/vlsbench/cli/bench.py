@@ -177,7 +177,7 @@ def fetch_benchmark(
 @app.command("export")
 @command(ExportConfig)
 def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
-    """Write a benchmark in the form of another program, and say how that program is started.
+    """Write a benchmark in the form of another program.
 
     **Examples**
 
@@ -185,7 +185,7 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
     - `vlsbench bench export figstep --data ~/FigStep --format lmms-eval --out tasks`
     - `vlsbench bench export vlsbench --controls mossbench --format jsonl --out pairs`
     """
-    from vlsbench.exchange import Format, export
+    from vlsbench.exchange import export
 
     settings = values_of(config)
     bench, data = settings.pop("bench"), settings.pop("data")
@@ -197,19 +197,7 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
         return
     say(f"{counted(done.pairs, 'pair')} in {done.file}")
     say(*(f"left out: {row}" for row in done.left_out[:BAD_ROWS_SHOWN]), style="yellow")
-    run = {
-        Format.JSONL: f"vlsbench bench show {done.file}",
-        Format.LMMS_EVAL: f"lmms-eval --include_path {done.file} --tasks {done.name} --log_samples "
-        "--model …",
-        Format.VLMEVALKIT: f"LMUData={done.file.parent} python run.py --mode infer "
-        f"--data {done.name} --model …",
-    }[config.format]
-    say(f"Next: {run}", style="dim")
-    if config.format is not Format.JSONL:
-        limit = config.sample.limit
-        sample = f" --limit {limit} --seed {config.sample.seed}" if limit else ""
-        given = f"{pairs.arguments}{sample} --view {config.view}"
-        say(f"      then vlsbench eval {given} --replies FILE --judge …", style="dim")
+    say("How it is run, and how its answers come back: docs/exchange.md", style="dim")
 
 
 def _declared(source: Source) -> dict[str, Any]:
