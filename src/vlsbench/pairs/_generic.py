@@ -19,7 +19,6 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs._decode import ImageError
-from vlsbench.pairs._folder import files_of
 from vlsbench.pairs._pair import (
     Grade,
     GradedBy,
@@ -31,7 +30,7 @@ from vlsbench.pairs._pair import (
     file_image,
 )
 from vlsbench.pairs._parquet import Embedded
-from vlsbench.pairs._readers import PACKED, READERS, form_of, read_json_rows
+from vlsbench.pairs._readers import PACKED, READERS, files_of, form_of, read_json_rows
 from vlsbench.pairs._rows import Fields, Rows, pairs_from
 from vlsbench.pairs._source import Columns, PairSet
 from vlsbench.pairs._whole import sniff_mime

@@ -12,11 +12,10 @@ from vlsbench import registry
 from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs._fetch import PIN, home_folder
-from vlsbench.pairs._folder import FORMS
 from vlsbench.pairs._generic import open_generic, parse_columns
 from vlsbench.pairs._pair import FileImage, Image, MadeImage, Pair, StoredImage
 from vlsbench.pairs._parquet import DIGEST
-from vlsbench.pairs._readers import form_of, read_csv
+from vlsbench.pairs._readers import FORMS, form_of, read_csv
 from vlsbench.pairs._rows import MissingFile, Rows
 from vlsbench.pairs._source import PairSet, Source, declared
 from vlsbench.registry import Kind
