@@ -26,8 +26,6 @@ _MARKDOWN_START = re.compile(r"^\d+(?=[.)](?:\s|$))|^(?=[+=:-])")
 """What makes a line a heading, an item or a rule."""
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 """What a spreadsheet takes for the beginning of a formula (OWASP, *CSV Injection*)."""
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
-"""Names that Windows keeps for devices (Microsoft, *Naming Files, Paths, and Namespaces*)."""
 NAME_CHARS = 120
 """Longest file name; file systems take 255 bytes, and names get endings and digests."""
 
@@ -109,7 +107,7 @@ def slug(text: str, allowed: str = "A-Za-z0-9.", joint: str = "_") -> str:
 
 
 def file_name(text: str, otherwise: str, allowed: str = "A-Za-z0-9.", joint: str = "_") -> str:
-    """Return a name for a file or folder: no path, not hidden, bounded, reserved nowhere.
+    """Return a name for a file or folder: no path, not hidden, bounded.
 
     Args:
         text: What is to be named; of a long one the end stays, which tells paths apart.
@@ -117,8 +115,7 @@ def file_name(text: str, otherwise: str, allowed: str = "A-Za-z0-9.", joint: str
         allowed: See `slug`.
         joint: See `slug`.
     """
-    name = slug(text, allowed, joint)[-NAME_CHARS:].lstrip(f"{joint}.")
-    return _RESERVED.sub(r"\g<0>" + joint, name) or otherwise
+    return slug(text, allowed, joint)[-NAME_CHARS:].lstrip(f"{joint}.") or otherwise
 
 
 _CONTROL = re.compile(

@@ -65,7 +65,7 @@ def test_texts_are_found_by_meaning_where_that_counts() -> None:
         assert index.find("", None) is None
     assert by_meaning.find("drei", vectors[2]) == Near(2, 1.0)
     assert by_words.find("drei", vectors[2]) is None
-    assert VectorIndex("cos").nearest(vectors[0]) == []
+    assert VectorIndex().nearest(vectors[0]) == []
 
 
 TEXTS = st.lists(st.lists(st.sampled_from("abc"), max_size=8).map(" ".join), max_size=12)

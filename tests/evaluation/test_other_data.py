@@ -17,8 +17,8 @@ from vlsbench.config import Budget
 from vlsbench.engine import Ledger
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output, execute, verify_run
-from vlsbench.files import file_sha256
-from vlsbench.pairs import View, file_digests
+from vlsbench.files import file_digests, file_sha256
+from vlsbench.pairs import View
 
 from .runs import labels, run
 

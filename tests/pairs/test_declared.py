@@ -64,42 +64,38 @@ def test_a_whole_float_is_its_integer_and_nan_is_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("odd", "reason"),
+    ("odd", "said"),
     [
-        ({"img_risk": ""}, "'img_risk' is empty"),
-        ({"text_risk": "2"}, "'text_risk' is '2', not one of 0, 1"),
-        ({"usage": "fun"}, "'usage' is 'fun', not one of vulnerability, overrefusal"),
-        ({"usage": "", "img_risk": ""}, "'usage' is empty"),
+        ({"img_risk": ""}, "vulnerability/0/"),
+        ({"text_risk": "2"}, "vulnerability/2/1"),
+        ({"usage": "fun"}, "fun/0/1"),
     ],
 )
-def test_usb_names_the_column_at_fault(odd: Row, reason: str, tmp_path: Path) -> None:
+def test_usb_says_which_values_are_none_of_its_own(odd: Row, said: str, tmp_path: Path) -> None:
     row = {"id": 1, "text": TOAST, "open_url": "a.jpg", "level1_category": "", "img_risk": "1",
            "text_risk": "0", "usage": "vulnerability"}  # fmt: skip
     put_csv(tmp_path / "USB_base_final.csv", [row, row | {"id": 2} | odd])
-    assert reasons("usb", tmp_path) == [reason]
+    (reason,) = reasons("usb", tmp_path)
+    assert reason.startswith(
+        f"'usage/text_risk/img_risk' is '{said}', not one of vulnerability/0/0"
+    )
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"),
-    [
-        ({}, "no 'type'"),
-        ({"type": " "}, "'type' is empty"),
-        ({"type": 7}, "'type' is int, not text"),
-        ({"type": "SOS"}, "'type' is 'SOS', not one of SSS, SSU, SUU, USU, UUU"),
-    ],
+    ("kind", "said"), [({}, ""), ({"type": " "}, ""), ({"type": 7}, "7"), ({"type": "SOS"}, "SOS")]
 )
-def test_a_label_is_absent_or_empty_or_no_text_or_unknown(
-    kind: Row, reason: str, tmp_path: Path
-) -> None:
+def test_a_label_that_is_none_of_a_sets_own_is_told(kind: Row, said: str, tmp_path: Path) -> None:
     row = {"id": 1, "query": TOAST, "category": "kitchen", "image": "a.png"}
     put_json(tmp_path / "holisafe_bench.json", [row | {"id": 2, "type": "SSS"}, row | kind])
+    reason = f"'type' is '{said}', not one of SSS, SSU, SUU, USU, UUU"
     assert reasons("holisafe:list", tmp_path) == [reason]
 
 
 def test_jailbreakv_without_a_format_shows_no_pattern(tmp_path: Path) -> None:
     row = {"id": 0, "jailbreak_query": TOAST, "format": "", "policy": "Kitchen", "image_path": "a"}
     put_csv(tmp_path / "JailBreakV_28K.csv", [row, row | {"id": 1, "format": "figstep"}])
-    assert reasons("jailbreakv", tmp_path) == ["'format' is empty"]
+    (reason,) = reasons("jailbreakv", tmp_path)
+    assert reason.startswith("'format' is '', not one of Template")
 
 
 @pytest.mark.parametrize(

@@ -186,21 +186,6 @@ def test_16_bits_are_scaled_and_not_clipped(form: str) -> None:
     assert (found == np.arange(256).reshape(16, 16, 1)).all()
 
 
-@pytest.mark.parametrize(
-    ("values", "grey"),
-    [
-        (np.array([[0, 0.5, 1]], np.float32), [0, 127, 255]),
-        (np.array([[0, 127.5, 255]], np.float32), [0, 127, 255]),
-        (np.array([[0, float("nan"), 1]], np.float32), [0, 0, 255]),
-        (np.array([[0, 32768, 65535]], np.int32), [0, 127, 255]),
-        (np.array([[-5, 1, 131070]], np.int32), [0, 0, 255]),
-    ],
-)
-def test_32_bits_are_scaled_too(values: Any, grey: list[int]) -> None:
-    found = pixels(decode(file_of(Image.fromarray(values), "TIFF"), "steps"))
-    assert found[0, :, 0].tolist() == grey
-
-
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK", "YCbCr", "I;16"])
 def test_every_mode_of_grey_is_grey(mode: str) -> None:
     grey = Image.new("L", (8, 8), 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import csv
 import gzip
 import io
@@ -68,28 +67,20 @@ FILES: dict[str, bytes] = {
     "list.jsonl": json.dumps(ROWS).encode(),
     "under_data.json": json.dumps({"version": 1, "data": ROWS}).encode(),
     "by_id.json": json.dumps({row["id"]: row for row in ROWS}).encode(),
-    "pandas.json": pd.DataFrame(ROWS).to_json().encode(),
     "records.json": pd.DataFrame(ROWS).to_json(orient="records").encode(),
     "my.csv": table(",").encode(),
     "bom.csv": table(",").encode("utf-8-sig"),
     "semicolon.csv": table(";").encode("utf-8-sig"),
     "bar.csv": table("|").encode(),
     "my.tsv": table("\t").encode(),
-    "excel.csv": ("sep=;\r\n" + table(";")).encode("utf-8-sig"),
     "spaced.csv": table(",").replace("id,query,image", "id, Query ,Image").encode(),
-    "unicode.txt.csv": table("\t").encode("utf-16"),
-    "powershell.jsonl": lines().encode("utf-16"),
-    "be.jsonl": lines().encode("utf-16-be"),
-    "le.csv": table(",").encode("utf-16-le"),
     "my.jsonl.gz": gzip.compress(lines().encode()),
     "parts.jsonl.gz": b"".join(
         gzip.compress(line.encode() + b"\n") for line in lines().splitlines()
     ),
     "my.csv.gz": gzip.compress(table(",").encode()),
-    "my.tsv.bz2": bz2.compress(table("\t").encode()),
     "my.jsonl.zst": zstandard.compress(lines().encode()),
     "my.json.zst": zstandard.compress(json.dumps(ROWS).encode()),
-    "packed.csv": gzip.compress(table(",").encode()),
 }
 
 
@@ -141,6 +132,9 @@ def test_nothing_is_read_on_inside_a_field(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
+        ("x.csv", table("\t").encode("utf-16"), "x.csv: not UTF-8"),
+        ("x.jsonl", lines().encode("utf-16"), "x.jsonl: not UTF-8"),
+        ("x.csv", gzip.compress(table(",").encode()), "line 1: not UTF-8"),
         ("x.jsonl", '{"query": "Töster"}'.encode("cp1252"), "not UTF-8.*iconv -f CP1252"),
         ("x.csv", "query\nTöster".encode("cp1252"), "not UTF-8.*iconv -f CP1252"),
         ("x.csv", "query,fön\na,b".encode("cp1252"), "line 1: not UTF-8.*iconv -f CP1252"),

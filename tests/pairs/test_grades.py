@@ -13,7 +13,7 @@ import pytest
 import vlsbench
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output
-from vlsbench.pairs import Grade, GradedBy, Grades, describe, load
+from vlsbench.pairs import Grade, GradedBy, Grades, load
 
 Shared = Callable[[str], Path]
 
@@ -103,15 +103,3 @@ def test_grades_stand_in_the_table_of_a_run(tmp_path: Path) -> None:
     first, second = pq.read_table(run.pairs, columns=columns).to_pylist()
     assert tuple(first.values()) == ("a", "de", "b", "people", "unsafe", "unknown")
     assert tuple(second.values()) == ("b", "en", "", "", "", "")
-
-
-def test_twins_that_do_not_name_each_other_are_an_oddity(tmp_path: Path) -> None:
-    rows = [
-        {"id": 1, "query": "Put it on the edge?", "twin": 2},
-        {"id": 2, "query": "Put it on the edge?", "twin": 3},
-        {"id": 3, "query": "Put it on the edge?", "twin": 2},
-        {"id": 4, "query": "And the other?", "twin": "in another variant"},
-    ]
-    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    found = [one for one in describe(load(tmp_path / "set.jsonl")).oddities if "twin" in one.what]
-    assert [(one.count, one.examples) for one in found] == [(1, ("1",))]

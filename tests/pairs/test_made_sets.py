@@ -82,7 +82,7 @@ def test_mssbench_names_every_item_that_lacks_something(tmp_path: Path) -> None:
         ("0/0/safe", "no 'safe_image_path'"),
         ("0/0/unsafe", "no 'unsafe_image_path'"),
         ("chat/1", "is no object"),
-        ("chat/2", "queries must be a list of texts"),
+        ("chat/2", "queries must be a list of texts, as many for either image"),
     ]
 
 

@@ -121,7 +121,6 @@ def test_vlsbench_has_the_papers_categories_and_known_oddities(shared: Shared) -
     oddities = {oddity.what: oddity.count for oddity in found.oddities}
     assert oddities["empty queries"] == 1
     assert oddities["pairs that repeat an earlier one (same query, same images)"] == 1
-    assert oddities["sub-categories under several categories"] == 2
 
 
 def test_vlsbench_rows_are_carried_over_whole(shared: Shared) -> None:
@@ -266,8 +265,8 @@ def test_every_bad_row_is_listed_and_can_be_skipped(tmp_path: Path) -> None:
 
 
 def test_a_missing_csv_column_is_one_error(tmp_path: Path) -> None:
-    (tmp_path / "xstest_prompts.csv").write_text("id,prompt,label\n1,How do I toast?,safe\n")
-    with pytest.raises(VlsbenchError, match=r"xstest_prompts\.csv: no column type"):
+    (tmp_path / "xstest_prompts.csv").write_text("id,prompt,label\n1,How hot?,safe\n2,Why?,safe\n")
+    with pytest.raises(VlsbenchError, match=r"xstest_prompts\.csv: no 'type' \(all 2 rows\)"):
         load("xstest", data=tmp_path)
 
 

@@ -71,7 +71,7 @@ def near_duplicates(
     """
     kept: list[tuple[str, Bits, Vector | None]] = []
     by_words: dict[str, list[int]] = {}
-    by_meaning = VectorIndex("cos")
+    by_meaning = VectorIndex()
     least = settings.similarity or 0.0
     for name, item, vector in _embedded(items, embed):
         bits = difference_hash(image_of(run, item.image).data)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
 from contextlib import suppress
-from dataclasses import asdict, field
+from dataclasses import asdict, field, fields
+from importlib.resources import files
 from pathlib import Path
 from shlex import quote
+from string import Template
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from vlsbench import registry
 from vlsbench.cli._config import AsJson, command
 from vlsbench.cli._print import Listing, print_json, prose, say
 from vlsbench.config import Data, option, settings, values_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.exchange import ExportConfig
+from vlsbench.files import output_folder, write_text
 from vlsbench.pairs import (
     METRICS,
     Description,
@@ -27,18 +31,14 @@ from vlsbench.pairs import (
     find_source,
     list_sources,
     load,
-    scaffold,
 )
+from vlsbench.registry import Kind
 from vlsbench.text import counted
 
 app = typer.Typer(no_args_is_help=True)
 
 BAD_ROWS_SHOWN = 20
-DECLARED = (
-    *("name", "title", "probes", "metric", "paper", "licence"),
-    *("size", "rows", "variants", "caution", "layout"),
-)
-"""What `--json` tells of a source, with its home."""
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @settings()
@@ -77,7 +77,7 @@ def list_benchmarks(as_json: AsJson = False) -> None:
 @app.command("show")
 @command(ShowConfig)
 def show(config: ShowConfig, *, as_json: bool) -> None:
-    """Show what a benchmark holds: categories, images, query lengths, oddities.
+    """Show what a benchmark holds: categories, images, oddities.
 
     Rows that cannot be read are listed, and do not stop it.
 
@@ -104,8 +104,8 @@ def show(config: ShowConfig, *, as_json: bool) -> None:
     if config.figures:
         from vlsbench.reporting import draw_taxonomy
 
-        said = " · ".join(_statistics(found))
-        draw_taxonomy(found.categories, config.figures / "taxonomy", title=found.name, said=said)
+        drawn = config.figures / "taxonomy"
+        draw_taxonomy(found.categories, drawn, title=found.name, said=_statistics(found))
         files = f"Files: {config.figures}/ taxonomy.png, taxonomy.svg, taxonomy.pdf"
         say(files, console=prose(quiet=as_json))
 
@@ -124,7 +124,21 @@ def new_benchmark(
     - `vlsbench bench new kitchen-safety`
     - `vlsbench bench new kitchen-safety --dest ~/plugins/kitchen`
     """
-    plugin, test = scaffold(name, dest)
+    if not _NAME.fullmatch(name):
+        raise VlsbenchError(
+            f"{name!r} cannot be the name of a benchmark: lower-case letters, digits and single "
+            "hyphens, such as kitchen-safety"
+        )
+    if taken := registry.find(Kind.SOURCE, name):
+        raise VlsbenchError(f"{name} is a benchmark already ({taken.origin}): choose another name")
+    folder, module = dest or Path(name), name.replace("-", "_")
+    if folder.exists():
+        raise VlsbenchError(f"{folder} is there already: give another --dest")
+    output_folder(folder)
+    plugin, test = folder / f"{module}.py", folder / f"test_{module}.py"
+    for template, path in (("source.py.txt", plugin), ("test_source.py.txt", test)):
+        text = files("vlsbench.pairs").joinpath("scaffold", template).read_text("utf-8")
+        write_text(Template(text).substitute(name=name, module=module, function=module), path)
     say(
         f"{plugin}: the source; change what it declares and how a row becomes a pair",
         f"{test}: its test, on a set made by hand",
@@ -137,9 +151,6 @@ def new_benchmark(
 @app.command("fetch")
 def fetch_benchmark(
     name: Annotated[str, typer.Argument(help="Name of the benchmark; all its variants come.")],
-    revision: Annotated[
-        str | None, typer.Option(help="Commit, tag or branch (else: the pinned one).")
-    ] = None,
     dest: Annotated[
         Path | None, typer.Option(help="Folder to fill (else: the cache, $VLSBENCH_HOME).")
     ] = None,
@@ -158,7 +169,7 @@ def fetch_benchmark(
     console = prose()
     say(f"{source.title}: {source.size}; licence: {source.licence}", console=console)
     with console.status(f"fetching {home}"):
-        folder = fetch(source, revision=revision, dest=dest)
+        folder = fetch(source, dest=dest)
     where = f" --data {folder}" if dest else ""
     say(f"in {folder}", f"Next: vlsbench bench show {source.name}{where}", console=console)
 
@@ -166,7 +177,7 @@ def fetch_benchmark(
 @app.command("export")
 @command(ExportConfig)
 def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
-    """Write a benchmark in the form of another program, and say how that program is started.
+    """Write a benchmark in the form of another program.
 
     **Examples**
 
@@ -186,53 +197,29 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
         return
     say(f"{counted(done.pairs, 'pair')} in {done.file}")
     say(*(f"left out: {row}" for row in done.left_out[:BAD_ROWS_SHOWN]), style="yellow")
-    run = {
-        Format.JSONL: f"vlsbench bench show {done.file}",
-        Format.LMMS_EVAL: f"lmms-eval --include_path {done.file} --tasks {done.name} --log_samples "
-        "--model …",
-        Format.VLMEVALKIT: f"LMUData={done.file.parent} python run.py --mode infer "
-        f"--data {done.name} --model …",
-    }[config.format]
-    say(f"Next: {run}", style="dim")
     if config.format is not Format.JSONL:
         limit = config.sample.limit
         sample = f" --limit {limit} --seed {config.sample.seed}" if limit else ""
         given = f"{pairs.arguments}{sample} --view {config.view}"
-        again = f"vlsbench eval {given} --replies FILE --judge …"
-        say(f"      then {again}", style="dim")
+        then = f"then vlsbench eval {given} --replies FILE --judge …"
+        say("Next: run the program (docs/exchange.md),", f"      {then}", style="dim")
 
 
 def _declared(source: Source) -> dict[str, Any]:
     """Return the declaration of a source as plain JSON values."""
-    declared = {name: getattr(source, name) for name in DECLARED}
-    declared["paper"] = f"https://arxiv.org/abs/{source.paper}"
+    told = {one.name: getattr(source, one.name) for one in fields(source)}
+    del told["read"], told["content"]
     home = asdict(source.home) if source.home else None
-    return {**declared, "variants": dict(source.variants), "home": home}
+    paper = f"https://arxiv.org/abs/{source.paper}"
+    return {**told, "paper": paper, "variants": dict(source.variants), "home": home}
 
 
-def _statistics(found: Description) -> tuple[str, str]:
-    numbers = " · ".join(map(str, found.query_chars))
+def _statistics(found: Description) -> str:
     return (
         f"{counted(found.pairs, 'pair')} ({found.harmful:,} harmful, {found.benign:,} benign), "
         f"{counted(found.images, 'distinct image')} ({found.images_missing:,} missing), "
-        f"{found.described:,} with a description",
-        f"query length in characters (min, quartiles, max): {numbers}",
+        f"{found.described:,} with a description"
     )
-
-
-def _labels(found: Description) -> Iterator[str]:
-    """Say what is known of languages, twins and grades."""
-    if found.languages:
-        yield f"language: {_counts(found.languages)}"
-    if found.twins:
-        yield f"{counted(found.twins, 'pair')} with a twin (same text or image, other truth)"
-    for column, counts in found.grades.items():
-        if counts:
-            yield f"{column.replace('_', ' ')}: {_counts(counts)}"
-
-
-def _counts(of: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in of.items())
 
 
 def _print_source(source: Source) -> None:
@@ -255,7 +242,10 @@ def _print_source(source: Source) -> None:
 def _print_description(opened: PairSet, found: Description) -> None:
     if opened.source:
         _print_source(opened.source)
-    say(*_statistics(found), *_labels(found))
+    say(_statistics(found))
+    for column, counts in found.labels.items():
+        said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        say(f"{column.replace('_', ' ')}: {said}")
     table = Listing(("category", "sub-category"), ["pairs"])
     for category, counts in found.categories.items():
         table.line(category or None, "", sum(counts.values()), style="bold")

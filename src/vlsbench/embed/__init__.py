@@ -9,7 +9,6 @@ from vlsbench.embed._near import VectorIndex as VectorIndex
 from vlsbench.embed._near import difference_hash as difference_hash
 from vlsbench.embed._near import differing as differing
 from vlsbench.embed._near import normalised as normalised
-from vlsbench.embed._open import open_embedder as open_embedder
 from vlsbench.embed.clip import Clip as Clip
 from vlsbench.embed.http import HttpEmbedder as HttpEmbedder
 from vlsbench.embed.text import CLIP as CLIP
@@ -19,6 +18,7 @@ from vlsbench.embed.text import Embedder as Embedder
 from vlsbench.embed.text import MiniLM as MiniLM
 from vlsbench.embed.text import Vectors as Vectors
 from vlsbench.embed.text import default_cache as default_cache
+from vlsbench.embed.text import open_embedder as open_embedder
 from vlsbench.registry import embedder
 
 embedder("minilm", summary="Embeds texts on the CPU with all-MiniLM-L6-v2; offline.")(

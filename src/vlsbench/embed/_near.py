@@ -1,17 +1,17 @@
 """Near-duplicates: what makes two texts or two images alike, and where something like it stands.
 
 The barriers of a build and the look at training data search with the same parts. Vectors and
-hashes are searched by `usearch`; runs of words by an exact inverted index.
+hashes are searched by `usearch`; runs of words are counted.
 """
 
 from __future__ import annotations
 
-import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,24 +63,22 @@ class Near:
 
 
 class VectorIndex:
-    """Vectors by cosine, or packed hashes by Hamming distance, numbered in the order of adding."""
+    """Vectors by cosine, numbered in the order of adding."""
 
-    def __init__(self, metric: Literal["cos", "hamming"]) -> None:
-        self._metric = metric
+    def __init__(self) -> None:
+        """Begin with none."""
         self._index: Any = None
 
-    def add(self, vectors: NDArray[Any]) -> None:
+    def add(self, vectors: NDArray[np.float32]) -> None:
         """Add vectors, shape (n, d)."""
         if self._index is None:
             from usearch.index import Index
 
-            bits = self._metric == "hamming"
-            width = vectors.shape[1] * (8 if bits else 1)
-            self._index = Index(ndim=width, metric=self._metric, dtype="b1" if bits else "f32")
+            self._index = Index(ndim=vectors.shape[1], metric="cos", dtype="f32")
         first = len(self._index)
         self._index.add(np.arange(first, first + len(vectors)), vectors, threads=1)
 
-    def nearest(self, vector: NDArray[Any], count: int = 1) -> list[tuple[int, float]]:
+    def nearest(self, vector: NDArray[np.float32], count: int = 1) -> list[tuple[int, float]]:
         """Return the places and distances of the nearest vectors, nearest first."""
         if self._index is None:
             return []
@@ -103,21 +101,21 @@ class TextIndex:
         self._jaccard = jaccard
         self._count = 0
         self._places: dict[str, int] = {}
-        self._vectors = VectorIndex("cos")
+        self._vectors = VectorIndex()
         self._runs: dict[str, list[int]] = {}
-        self._runs_of: dict[int, frozenset[str]] = {}
+        self._runs_of: dict[int, int] = {}
 
     def add(self, texts: Sequence[str], vectors: NDArray[np.float32] | None = None) -> None:
         """Add texts, with their unit vectors where they are to be found by meaning."""
-        for text in texts:
+        for place, text in enumerate(texts, self._count):
             words = normalised(text)
             if words and words not in self._places:
-                self._places[words] = self._count
-                if self._jaccard is not None:
-                    self._runs_of[self._count] = _runs(words)
-                    for run in self._runs_of[self._count]:
-                        self._runs.setdefault(run, []).append(self._count)
-            self._count += 1
+                self._places[words] = place
+                runs = _runs(words) if self._jaccard is not None else ()
+                self._runs_of[place] = len(runs)
+                for run in runs:
+                    self._runs.setdefault(run, []).append(place)
+        self._count += len(texts)
         if vectors is not None and self._cosine is not None:
             self._vectors.add(vectors)
 
@@ -130,22 +128,16 @@ class TextIndex:
             for place, distance in self._vectors.nearest(vector):
                 if 1 - distance >= self._cosine:
                     return Near(place, 1 - distance)
-        return self._by_runs(_runs(words)) if words and self._jaccard is not None else None
-
-    def _by_runs(self, runs: frozenset[str]) -> Near | None:
-        least = self._jaccard or 0.0
-        # A text this near shares so many runs that one of any `enough` is among them: of the
-        # rarest, which few texts hold.
-        enough = len(runs) - math.ceil(least * len(runs) - 1e-9) + 1
-        rarest = sorted(runs, key=lambda run: (len(self._runs.get(run, ())), run))[:enough]
-        places = {place for run in rarest for place in self._runs.get(run, ())}
-        near = [
-            Near(place, len(runs & other) / len(runs | other))
-            for place in places
-            for other in (self._runs_of[place],)
-        ]
+        if not words or self._jaccard is None:
+            return None
+        runs = _runs(words)
+        shared = Counter(place for run in runs for place in self._runs.get(run, ()))
+        near = (
+            Near(place, both / (len(runs) + self._runs_of[place] - both))
+            for place, both in shared.items()
+        )
         best = max(near, key=lambda one: (one.similarity, one.place), default=None)
-        return best if best and best.similarity >= least else None
+        return best if best and best.similarity >= self._jaccard else None
 
 
 class ImageIndex:
@@ -155,7 +147,7 @@ class ImageIndex:
         """Choose the largest difference of two hashes; -1 compares bytes alone."""
         self._bits = bits
         self._places: dict[str, int] = {}
-        self._hashes = VectorIndex("hamming")
+        self._hashes = VectorIndex()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -166,11 +158,10 @@ class ImageIndex:
         Raises:
             ImageError: It cannot be decoded, where hashes are compared.
         """
-        if image.sha256 in self._places:
-            return
-        if self._bits >= 0:
-            self._hashes.add(_packed(image.data)[np.newaxis])
-        self._places[image.sha256] = place
+        if image.sha256 not in self._places:
+            if self._bits >= 0:
+                self._hashes.add(difference_hash(image.data)[np.newaxis])
+            self._places[image.sha256] = place
 
     def find(self, sha256: str, data: Callable[[], bytes] = bytes) -> int | None:
         """Return the number of an image that is like this one; None where none is.
@@ -181,8 +172,9 @@ class ImageIndex:
         """
         if sha256 in self._places or self._bits < 0 or not self._places:
             return self._places.get(sha256)
-        for at, distance in self._hashes.nearest(_packed(data())):
-            if distance <= self._bits:
+        for at, distance in self._hashes.nearest(difference_hash(data())):
+            # The cosine of two hashes is 1 less the share of bits in which they differ, twice.
+            if round(distance * HASH_BITS / 2) <= self._bits:
                 return next(islice(self._places.values(), at, None))
         return None
 
@@ -192,7 +184,3 @@ def _runs(words: str) -> frozenset[str]:
     split = words.split()
     count = max(1, len(split) - RUN + 1)
     return frozenset(" ".join(split[at : at + RUN]) for at in range(count))
-
-
-def _packed(data: bytes) -> NDArray[np.uint8]:
-    return np.packbits(difference_hash(data) > 0)

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from vlsbench.embed.text import CLIP, Vectors
+from vlsbench.embed.text import CLIP, Vectors, silent_transformers
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models._hf_load import digest_of
 from vlsbench.pairs import ImageData, ImageError, decode
@@ -28,12 +28,6 @@ NEEDED = ("get_text_features", "get_image_features", "logit_scale")
 
 Pixels = Mapping[str, Any]
 """What one image is to a model: tensors by name, one row each."""
-
-
-class _Loaded(NamedTuple):
-    tokenizer: Any
-    processor: Any
-    model: Any
 
 
 class Clip:
@@ -61,14 +55,11 @@ class Clip:
         self.digest = digest_of(self._folder)
 
     @cached_property
-    def _loaded(self) -> _Loaded:
+    def _loaded(self) -> tuple[Any, Any, Any]:
+        """The tokenizer, the processor of images, and the model."""
         import torch
-        import transformers
 
-        talk: Any = transformers.utils.logging
-        talk.set_verbosity_error()
-        talk.disable_progress_bar()
-        read: Any = transformers
+        read = silent_transformers()
         here = {"local_files_only": True}
         try:
             tokenizer = read.AutoTokenizer.from_pretrained(self._folder, **here)
@@ -78,10 +69,10 @@ class Clip:
             )
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             raise VlsbenchError(f"embedder {self.name}: {first_line(error)}") from None
-        if lacking := [name for name in NEEDED if not hasattr(model, name)]:
+        if not all(hasattr(model, name) for name in NEEDED):
             raise VlsbenchError(
                 f"embedder {self.name}: {type(model).__name__} is no model of texts and images "
-                f"like CLIP or SigLIP (it has no {lacking[0]})"
+                "like CLIP or SigLIP"
             )
         # They would be drawn at random, and so would every figure.
         if missing := sorted(found["missing_keys"]):
@@ -89,12 +80,12 @@ class Clip:
                 f"embedder {self.name}: {len(missing)} weights are missing, such as {missing[0]}"
             )
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return _Loaded(tokenizer, processor, model.float().eval().to(device))
+        return tokenizer, processor, model.float().eval().to(device)
 
     @property
     def scale(self) -> float:
         """What the model learnt to multiply its similarities by (1 / temperature)."""
-        return float(self._loaded.model.logit_scale.detach().exp().item())
+        return float(self._loaded[2].logit_scale.detach().exp().item())
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit row a text; what goes beyond the model's context is cut.
@@ -139,7 +130,7 @@ class Clip:
         width, height = decoded.size
         if max(width, height) > NARROW * min(width, height):
             raise ImageError(f"image {image.ref}: {width} × {height} pixels are too narrow")
-        found: Pixels = self._loaded.processor(images=decoded, return_tensors="pt")
+        found: Pixels = self._loaded[1](images=decoded, return_tensors="pt")
         return found
 
     def embed_pixels(self, images: Sequence[Pixels]) -> Vectors:
@@ -147,12 +138,12 @@ class Clip:
         import torch
 
         given = {name: torch.cat([one[name] for one in images]) for name in images[0]}
-        return self._unit(self._loaded.model.get_image_features, given)
+        return self._unit(self._loaded[2].get_image_features, given)
 
     def _unit(self, tower: Any, inputs: Mapping[str, Any]) -> Vectors:
         import torch
 
-        device = self._loaded.model.device
+        device = self._loaded[2].device
         with torch.inference_mode():
             found = tower(**{name: values.to(device) for name, values in inputs.items()})
             # transformers 4 returns the vectors, 5 an object that holds them.

@@ -48,13 +48,11 @@ def parse_vectors(body: bytes, count: int) -> Vectors:
             int(item.get("index", place)): item["embedding"] for place, item in enumerate(items)
         }
         rows = np.array([placed[place] for place in range(count)], dtype=np.float32)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError, ValueError) as error:
         raise ValueError(f"no embeddings in it ({type(error).__name__})") from None
-    if len(placed) != count or rows.ndim != 2 or rows.shape[1] == 0:
-        raise ValueError(f"{len(placed)} embeddings for {count} texts")
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not np.all(np.isfinite(lengths)) or np.any(lengths == 0):
-        raise ValueError("an embedding is zero or not finite")
+    if len(placed) != count or not np.all(np.isfinite(lengths)) or np.any(lengths == 0):
+        raise ValueError(f"{len(placed)} embeddings for {count} texts, or one that is no direction")
     unit: Vectors = rows / lengths
     return unit
 
@@ -88,17 +86,18 @@ class HttpEmbedder:
         """
         if not texts:
             return np.empty((0, 0), np.float32)
-        parts = run_async(lambda: self._all(texts))
+        batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+
+        async def every() -> list[Vectors]:
+            try:
+                return await asyncio.gather(*map(self._batch, batches))
+            finally:
+                await self._server.close()
+
+        parts = run_async(every)
         if len({part.shape[1] for part in parts}) != 1:
             raise VlsbenchError(f"{self.name}: embeddings of different lengths")
         return np.concatenate(parts)
-
-    async def _all(self, texts: Sequence[str]) -> list[Vectors]:
-        batches = (texts[start : start + BATCH] for start in range(0, len(texts), BATCH))
-        try:
-            return await asyncio.gather(*map(self._batch, batches))
-        finally:
-            await self._server.close()
 
     async def _batch(self, texts: Sequence[str]) -> Vectors:
         def read(body: bytes) -> Reply:

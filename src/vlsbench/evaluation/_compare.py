@@ -11,9 +11,10 @@ from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.evaluation._rows import PAIRS, Ended, Key, read_pairs, shared_pairs
 from vlsbench.evaluation._settings import Presentation
 from vlsbench.evaluation._summary import SUMMARY, Summary, read_summary
+from vlsbench.files import file_digests
 from vlsbench.judge import Label, is_scored
 from vlsbench.models import call_key_of
-from vlsbench.pairs import View, file_digests
+from vlsbench.pairs import View
 from vlsbench.stats import Rate, clustered_rate, paired_interval, paired_p
 
 SOME = 3

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from vlsbench.config import Budget, Connection, Data, Images, Sample, option, settings
 from vlsbench.engine import Record
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
+from vlsbench.files import file_digests
 from vlsbench.judge import Judge, JudgeContext, Judging, members
 from vlsbench.models import ChatModel, Params
 from vlsbench.pairs import (
@@ -24,7 +25,6 @@ from vlsbench.pairs import (
     Shrink,
     Swapper,
     View,
-    file_digests,
     image_faults,
     show,
 )

@@ -184,8 +184,7 @@ def _labelled(name: str, root: Path) -> Iterator[Planted]:
 
     columns = {key: named[key] for key in ("id", "query", "description") if key in named}
     for file in files:
-        needs = (named["label"],)
-        rows = list(read_pairs(file, meta=meta, needs=needs, harmful=harmful, **columns))
+        rows = list(read_pairs(file, meta=meta, harmful=harmful, **columns))
         if bad := [row for row in rows if isinstance(row, BadRow)]:
             raise BadRows(file.name, bad, rest=False)
         for number, pair in enumerate(row for row in rows if isinstance(row, Pair)):

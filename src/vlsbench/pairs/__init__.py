@@ -10,11 +10,7 @@ from vlsbench.pairs._decode import encode as encode
 from vlsbench.pairs._decode import image_facts as image_facts
 from vlsbench.pairs._decode import image_size as image_size
 from vlsbench.pairs._describe import Description as Description
-from vlsbench.pairs._describe import Oddity as Oddity
 from vlsbench.pairs._describe import describe as describe
-from vlsbench.pairs._digest import file_digests as file_digests
-from vlsbench.pairs._fetch import PIN as PIN
-from vlsbench.pairs._fetch import Fetchable as Fetchable
 from vlsbench.pairs._fetch import Pin as Pin
 from vlsbench.pairs._fetch import card_licence as card_licence
 from vlsbench.pairs._fetch import fetch as fetch
@@ -57,7 +53,6 @@ from vlsbench.pairs._rows import find as find
 from vlsbench.pairs._rows import folder_of as folder_of
 from vlsbench.pairs._rows import pairs_from as pairs_from
 from vlsbench.pairs._rows import read_pairs as read_pairs
-from vlsbench.pairs._scaffold import scaffold as scaffold
 from vlsbench.pairs._source import METRICS as METRICS
 from vlsbench.pairs._source import Home as Home
 from vlsbench.pairs._source import PairSet as PairSet

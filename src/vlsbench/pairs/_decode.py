@@ -35,8 +35,6 @@ _SWAPPED = (5, 6, 7, 8)
 _ORIENTATION = 0x0112
 _POSITION = 0x8825
 """EXIF tags of how an image is turned and of where it was taken."""
-_WHITES = (1.0, 255.0, 65535.0)
-"""Values that may stand for white where a file does not say which does (32-bit TIFF)."""
 
 
 class ImageError(VlsbenchError):
@@ -250,36 +248,18 @@ def _opened(image: ImageData | bytes | Pillow.Image, ref: str) -> tuple[str, Pil
 
 
 def _rgb(image: Pillow.Image) -> Pillow.Image:
+    import numpy as np
     from PIL import Image
 
-    if image.mode[0] in "IF":
-        return _scaled(image).convert("RGB")
+    if image.mode[0] == "I":  # 16 bits of grey, by their upper byte, as RGB ones are
+        values = np.asarray(image).clip(0, 65535) >> 8
+        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     clear = image.convert("RGBA")
     ground = Image.new("RGB", image.size, WHITE)
     ground.paste(clear, mask=clear)
     return ground
-
-
-def _scaled(image: Pillow.Image) -> Pillow.Image:
-    """Scale grey values beyond 8 bits: 16-bit ones by their upper byte, as RGB ones are."""
-    import numpy as np
-    from PIL import Image
-
-    values = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        grey = (values >> 8).astype(np.uint8)
-    else:
-        most = float(values[np.isfinite(values)].max(initial=0))
-        white = next((white for white in _WHITES if most <= white), most)
-        if image.mode == "I":  # integers of a PNG or TIFF, which leave no room between 0 and 1
-            white = max(white, 65535.0)
-        grey = (np.nan_to_num(values).clip(0, white) * (255 / white)).astype(np.uint8)
-    clear = image.info.get("transparency")
-    if clear is not None:
-        grey = np.where(values == clear, np.uint8(255), grey)
-    return Image.fromarray(grey)
 
 
 def _needs_redrawing(image: ImageData) -> bool:

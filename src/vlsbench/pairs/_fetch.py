@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import shutil
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 from vlsbench.errors import VlsbenchError
@@ -28,7 +26,6 @@ PIN = "vlsbench-source.json"
 GITHUB_URL = "VLSBENCH_GITHUB_URL"
 """Environment variable: where GitHub is, for a mirror."""
 TIMEOUT_S = 60
-CHUNK_BYTES = 1 << 20
 
 
 class Fetchable(Protocol):
@@ -72,70 +69,44 @@ def read_pin(folder: Path) -> Pin | None:
         raise VlsbenchError(f"{error}; delete it and fetch again") from None
 
 
-def fetch(source: Fetchable, *, revision: str | None = None, dest: Path | None = None) -> Path:
+def fetch(source: Fetchable, *, dest: Path | None = None) -> Path:
     """Bring a benchmark to this machine, once.
 
     Args:
-        source: What to fetch.
-        revision: A commit, tag or branch other than the pinned one. Without it, a source whose
-            commit is not known is pinned to what its main branch is at the first fetch.
+        source: What to fetch; where its commit is not known, it is pinned to what its main branch
+            is at the first fetch.
         dest: Folder to fill; by default its place in the cache, where `load` looks.
 
     Returns:
         The folder, for `load(..., data=folder)`.
 
     Raises:
-        VlsbenchError: It cannot be reached, asks for terms to be accepted, or is not what it was
-            when it was pinned. What was fetched so far is kept and taken up by the next try.
+        VlsbenchError: It cannot be reached, or asks for terms to be accepted. What was fetched so
+            far is kept and taken up by the next try.
     """
     home = source.home
-    if home is None:
-        said = "has no home to fetch it from; what is made on demand needs no fetching"
-        raise VlsbenchError(f"{source.name} {said}")
+    if home is None or not (home.hub or home.github):
+        raise VlsbenchError(
+            f"{source.name} has no public home: point --data at a copy, unless it is made on demand"
+        )
     folder = dest or home_folder(source.name)
     pin = read_pin(folder)
-    pinned = home.revision or home.commit
-    wanted = revision or pinned or (pin.revision if pin else "")
-    if pin is not None and pin.revision == wanted and not changed_files(folder, pin):
-        return folder
+    wanted = home.revision or home.commit or (pin.revision if pin else "")
+    if pin is not None and pin.revision == wanted:
+        paths = {folder / name: digest for name, digest in pin.files.items()}
+        if all(path.is_file() and file_sha256(path) == sha256 for path, sha256 in paths.items()):
+            return folder
     output_folder(folder)
     (folder / PIN).unlink(missing_ok=True)
-    if home.hub:
-        commit, files = _from_hub(home, wanted or "main", folder)
-    elif home.github:
-        commit, files = _from_github(home, wanted or "HEAD", folder)
-    else:
-        raise VlsbenchError(f"{source.name} has no public home: point --data at a copy")
+    bring = _from_hub if home.hub else _from_github
+    commit, files = bring(home, wanted, folder)
     if not files:
         raise VlsbenchError(f"{source.name}: {home.hub or home.github} holds none of its files")
     digests = {name: file_sha256(folder / name) for name in sorted(files)}
-    if commit == pinned:
-        _check(source.name, folder, home.sha256, digests)
     _unpack_zips(folder, files)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    pin = Pin(source.name, home.hub or home.github, commit, now, digests)
-    write_json(pin, folder / PIN)
+    write_json(Pin(source.name, home.hub or home.github, commit, now, digests), folder / PIN)
     return folder
-
-
-def changed_files(folder: Path, pin: Pin) -> list[str]:
-    """Return the fetched files that are gone or no longer what they were."""
-    return [
-        name
-        for name, expected in pin.files.items()
-        if not (folder / name).is_file() or file_sha256(folder / name) != expected
-    ]
-
-
-def _check(name: str, folder: Path, expected: Mapping[str, str], found: Mapping[str, str]) -> None:
-    for file, wanted in expected.items():
-        if found.get(file) != wanted:
-            # Kept, it would be taken for fetched by the next try.
-            (folder / file).unlink(missing_ok=True)
-            raise VlsbenchError(
-                f"{name}: {file} is not the pinned one (SHA-256 {found.get(file, 'none')[:12]}…, "
-                f"expected {wanted[:12]}…); it was removed, fetch again"
-            )
 
 
 def card_licence(home: Home, folder: Path) -> str:
@@ -195,7 +166,8 @@ def _from_hub(home: Home, revision: str, folder: Path) -> tuple[str, set[str]]:
     from huggingface_hub import HfApi, snapshot_download
 
     with _asking(home):
-        info = HfApi(token=_token()).dataset_info(home.hub, revision=revision, files_metadata=True)
+        api = HfApi(token=_token())
+        info = api.dataset_info(home.hub, revision=revision or "main", files_metadata=True)
         commit = str(info.sha)
         listed = {sibling.rfilename: sibling for sibling in info.siblings or ()}
         names = {name for name in listed if _matches(name, home.files)}
@@ -218,57 +190,36 @@ def _from_hub(home: Home, revision: str, folder: Path) -> tuple[str, set[str]]:
 
 def _from_github(home: Home, revision: str, folder: Path) -> tuple[str, set[str]]:
     """Fetch a commit's archive from GitHub; returns the commit and the names of the files."""
-    import urllib.error
     import urllib.request
+    from http.client import HTTPException
 
     base = os.environ.get(GITHUB_URL) or "https://github.com"
-    url = f"{base.rstrip('/')}/{home.github}/archive/{revision}.tar.gz"
-    with tempfile.TemporaryFile(dir=folder) as archive:
-        try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-                expected = answer.headers.get("Content-Length")
-                shutil.copyfileobj(answer, archive, CHUNK_BYTES)
-        except urllib.error.HTTPError as error:
-            raise VlsbenchError(f"{url}: HTTP {error.code} {error.reason}") from None
-        except (OSError, ValueError) as error:
-            raise VlsbenchError(f"{url}: fetch failed ({error}); run it again") from None
-        if expected is not None and archive.tell() != int(expected):
-            raise VlsbenchError(f"{url}: cut off after {archive.tell():,} bytes; run it again")
-        archive.seek(0)
-        try:
-            with tarfile.open(fileobj=archive, mode="r:gz") as tar:
-                names = _extract(tar, home.files, folder)
-                # Git writes the commit into the archive's header.
-                commit = tar.pax_headers.get("comment", revision)
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise VlsbenchError(f"{url}: broken archive ({error}); run the fetch again") from None
-    if revision == home.commit and commit != home.commit:
-        raise VlsbenchError(f"{url}: answered with commit {commit}, not {home.commit}")
+    url = f"{base.rstrip('/')}/{home.github}/archive/{revision or 'HEAD'}.tar.gz"
+    names = set()
+    try:
+        with (
+            urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer,
+            tarfile.open(fileobj=answer, mode="r|gz") as tar,
+        ):
+            for member in tar:
+                _, _, member.name = member.name.partition("/")  # the archive's top folder
+                if member.isreg() and _matches(member.name, home.files):
+                    tar.extract(member, folder, filter="data")
+                    names.add(member.name)
+            # Git writes the commit into the archive's header.
+            commit = tar.pax_headers.get("comment", revision)
+    except (OSError, ValueError, EOFError, HTTPException, tarfile.TarError) as error:
+        raise VlsbenchError(
+            f"{url}: fetch failed or broken archive ({first_line(error)}); run it again"
+        ) from None
+    if revision and commit != revision:
+        raise VlsbenchError(f"{url}: answered with commit {commit}, not {revision}")
     return commit, names
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     # As the Hub's client matches `allow_patterns`: a star crosses slashes.
     return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _extract(tar: tarfile.TarFile, patterns: Sequence[str], folder: Path) -> set[str]:
-    """Write the regular files that match, without the archive's top folder; none may escape."""
-    names = set()
-    for member in tar:
-        name = "/".join(PurePosixPath(member.name).parts[1:])
-        content = tar.extractfile(member) if member.isreg() and _matches(name, patterns) else None
-        if content is None:
-            continue
-        # Extraction filters came with Python 3.11.4.
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder.resolve()):
-            raise tarfile.TarError(f"{name} lies outside")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            shutil.copyfileobj(content, file, CHUNK_BYTES)
-        names.add(name)
-    return names
 
 
 def _unpack_zips(folder: Path, files: Iterable[str]) -> None:

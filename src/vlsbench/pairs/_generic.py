@@ -5,17 +5,20 @@ The columns are found by name; docs/benchmarks.md has the table.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.pairs._folder import files_of
+from vlsbench.errors import VlsbenchError
+from vlsbench.pairs._decode import ImageError
 from vlsbench.pairs._pair import (
     Grade,
     GradedBy,
@@ -23,13 +26,15 @@ from vlsbench.pairs._pair import (
     Image,
     Pair,
     RowError,
+    StoredImage,
     file_image,
 )
 from vlsbench.pairs._parquet import Embedded
-from vlsbench.pairs._readers import PACKED, READERS, form_of, read_json_rows
-from vlsbench.pairs._rows import Fields, pairs_from
+from vlsbench.pairs._readers import PACKED, READERS, files_of, form_of, read_json_rows
+from vlsbench.pairs._rows import Fields, Rows, pairs_from
 from vlsbench.pairs._source import Columns, PairSet
-from vlsbench.pairs._written import BASE64, asked_in, query_of, written_image
+from vlsbench.pairs._whole import sniff_mime
+from vlsbench.text import first_line
 
 CONVERSATIONS = ("conversations", "messages")
 """Columns that hold a conversation, of which the first question is asked."""
@@ -52,9 +57,13 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """Field of a pair → columns that it is looked for in; the first that a row has is taken."""
 
+MARK = "<image>"
+"""Where an image stands in a conversation."""
 LOOKED_AT = 1000
 """Rows whose unused columns are looked at."""
 _IMAGE_NAME = re.compile(r"\S.*\.(?:png|jpe?g|gif|webp|bmp|tiff?|avif|heic)", re.IGNORECASE)
+_BASE64 = ("iVBOR", "/9j/", "R0lGOD", "UklGR", "data:image/")
+"""How an image begins that is written as text."""
 _TRUTH = {
     "true": True, "1": True, "yes": True, "harmful": True, "unsafe": True,
     "false": False, "0": False, "no": False, "benign": False, "safe": False,
@@ -76,12 +85,10 @@ def parse_columns(
     Raises:
         VlsbenchError: It is not of that form, or names another field.
     """
-    columns = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        field, equals, column = part.partition("=")
-        if not equals or not column:
-            raise VlsbenchError(f"{option}: {part!r} is not FIELD=COLUMN")
-        columns[field.strip()] = column.strip()
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    if wrong := next((field for field, _, column in parts if not column.strip()), ""):
+        raise VlsbenchError(f"{option}: {wrong.strip()!r} is not FIELD=COLUMN")
+    columns = {field.strip(): column.strip() for field, _, column in parts}
     _check_columns(columns, fields, option)
     return columns
 
@@ -115,83 +122,93 @@ def open_generic(
     if path.is_file():
         name = name.removesuffix(path.suffix) if path.suffix.lower() in PACKED else name
         name = Path(name).stem
-    found = _Found(columns or {}, path if path.is_dir() else path.parent)
-    opened = PairSet(name, partial(_rows, files, found), skip_bad=skip_bad, root=path)
-    opened.columns = found.columns()
+    seen = Columns()
+    root = path if path.is_dir() else path.parent
+
+    def rows() -> Rows:
+        for file in files:
+            prefix = f"{file.stem}/" if len(files) > 1 else ""
+            yield from _rows(file, root, prefix, columns or {}, seen)
+
+    opened = PairSet(name, rows, skip_bad=skip_bad, root=path)
+    opened.columns = replace(seen)  # later walks count on
     return opened
 
 
-class _Found:
-    """The columns of a set, and what becomes of them while its rows are read."""
+def _rows(file: Path, root: Path, prefix: str, given: Mapping[str, str], seen: Columns) -> Rows:
+    form = form_of(file)
+    table = None if form in (".jsonl", ".json") else file
+    # Finding the columns costs more than reading a row; most sets have one kind of row.
+    columns = lru_cache(maxsize=64)(partial(_columns, given, table))
 
-    def __init__(self, given: Mapping[str, str], root: Path) -> None:
-        self.given = given
-        self.root = root
-        self.rows = self.assumed = self.cut = 0
-        self.unused: dict[str, str] = {}
+    def make(row: Fields) -> Pair:
+        column, others = columns(tuple(row.fields))
+        pair = _pair(row, column, others, file, root, prefix)
+        _look(file.name, row, column, others, given, seen)
+        return pair
 
-    def columns(self) -> Columns:
-        """Return what was found so far."""
-        hints = [hint for hint in self.unused.values() if hint]
-        if self.cut:
-            hints.append(
-                f"{self.cut:,} of {self.rows:,} conversations go on after the first question, "
-                "which is all that is asked"
+    return pairs_from(file.name, READERS[form](file) if table else read_json_rows(file), make)
+
+
+def _columns(
+    given: Mapping[str, str], table: Path | None, keys: tuple[str, ...]
+) -> tuple[dict[str, str], list[str]]:
+    """Return field → column (absent ones are left out), and the columns that are no field's.
+
+    Raises:
+        VlsbenchError: There is no query in a file whose rows all have the same columns.
+        RowError: There is no query, or not a column that the user named: left out in silence,
+            a slip in `--columns image=` would run the set without its images.
+    """
+    known = {key.strip().lower(): key for key in reversed(keys)} | {key: key for key in keys}
+    found = {}
+    for field, usual in COLUMNS.items():
+        wanted = (given[field],) if field in given else usual
+        if name := next((known[name] for name in wanted if name in known), None):
+            found[field] = name
+        elif field == "query":
+            what = f"no column {' or '.join(wanted)}; name it with --columns query=COLUMN"
+            if table:
+                raise VlsbenchError(f"{table}: {what} (has {', '.join(keys)})")
+            raise RowError(f"{what} (has {', '.join(keys)})"[:400])
+        elif field in given:
+            raise RowError(f"no column {wanted[0]} for {field}, as --columns has it")
+    return found, [key for key in keys if key not in found.values()]
+
+
+def _look(
+    file: str,
+    row: Fields,
+    column: Mapping[str, str],
+    others: list[str],
+    given: Mapping[str, str],
+    seen: Columns,
+) -> None:
+    """Look at what a row holds that is not used.
+
+    Raises:
+        VlsbenchError: Images, which nobody said are not wanted.
+    """
+    seen.rows += 1
+    seen.assumed += "harmful" not in column or row.fields[column["harmful"]] in (None, "")
+    for key in others if seen.rows <= LOOKED_AT else ():
+        value = row.fields[key]
+        if key in seen.unused or value in (None, "", []):
+            continue
+        embedded = value.images[:1] if isinstance(value, Embedded) else ()
+        if "image" not in given and any(not image.fault() for image in embedded):
+            raise VlsbenchError(
+                f"{file}: column {key} holds images and is not used: give --columns image={key}"
+                + (f", or image={column['image']} for that alone" if "image" in column else "")
             )
-        return Columns(self.rows, self.assumed, tuple(self.unused), tuple(hints))
-
-    def of(self, table: Path | None, keys: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
-        """Return field → column (absent ones left out), and the columns that are no field's.
-
-        Raises:
-            VlsbenchError: There is no query in a file whose rows all have the same columns.
-            RowError: There is no query, or not a column that the user named: left out in silence,
-                a slip in `--columns image=` would run the set without its images.
-        """
-        known = {key.strip().lower(): key for key in reversed(keys)} | {key: key for key in keys}
-        found = {}
-        for field, usual in COLUMNS.items():
-            wanted = (self.given[field],) if field in self.given else usual
-            if name := next((known[name] for name in wanted if name in known), None):
-                found[field] = name
-            elif field == "query":
-                what = f"no column {' or '.join(wanted)}; name it with --columns query=COLUMN"
-                if table:
-                    raise VlsbenchError(f"{table}: {what} (has {', '.join(keys)})")
-                raise RowError(f"{what} (has {', '.join(keys)})"[:400])
-            elif field in self.given:
-                raise RowError(f"no column {wanted[0]} for {field}, as --columns has it")
-        return found, [key for key in keys if key not in found.values()]
-
-    def see(self, file: str, row: Fields, column: Mapping[str, str], others: list[str]) -> None:
-        """Look at what a row holds that is not used.
-
-        Raises:
-            VlsbenchError: Images, which nobody said are not wanted.
-        """
-        self.rows += 1
-        self.cut += len(asked_in(row.fields[column["query"]])) > 1
-        self.assumed += "harmful" not in column or row.fields[column["harmful"]] in (None, "")
-        for key in others if self.rows <= LOOKED_AT else ():
-            value = row.fields[key]
-            if key in self.unused or value in (None, "", []):
-                continue
-            embedded = value.images[:1] if isinstance(value, Embedded) else ()
-            if "image" not in self.given and any(not image.fault() for image in embedded):
-                raise VlsbenchError(
-                    f"{file}: column {key} holds images and is not used: give --columns image={key}"
-                    + (f", or image={column['image']} for that alone" if "image" in column else "")
-                )
-            self.unused[key] = _hint(key, value, column)
+        seen.unused[key] = _hint(key, value, column)
 
 
 def _hint(key: str, value: object, column: Mapping[str, str]) -> str:
     """Say what an unused column could be; empty where nothing is known."""
     if isinstance(value, list) and value:
         value = value[0]
-    if isinstance(value, Mapping):
-        value = value.get("path")
-    said = str(value).strip()
+    said = str(value.get("path") if isinstance(value, Mapping) else value).strip()
     if "image" not in column and _IMAGE_NAME.fullmatch(said):
         return f"column {key} looks like images: --columns image={key}"
     if "harmful" not in column and said.lower() in _WORDS:
@@ -199,45 +216,22 @@ def _hint(key: str, value: object, column: Mapping[str, str]) -> str:
     return ""
 
 
-def _rows(files: list[Path], found: _Found) -> Iterator[Pair | BadRow]:
-    for file in files:
-        form = form_of(file)
-        table = None if form in (".jsonl", ".json") else file
-        prefix = f"{file.stem}/" if len(files) > 1 else ""
-        # Finding the columns costs more than reading a row; most sets have one kind of row.
-        columns = lru_cache(maxsize=64)(partial(found.of, table))
-        reader = READERS[form] if table else read_json_rows
-        make = partial(_pair, file, found, columns, prefix)
-        yield from pairs_from(file.name, reader(file), make)
-
-
 def _pair(
-    file: Path,
-    found: _Found,
-    columns: Callable[[tuple[str, ...]], tuple[dict[str, str], list[str]]],
-    prefix: str,
-    row: Fields,
+    row: Fields, column: Mapping[str, str], others: list[str], file: Path, root: Path, prefix: str
 ) -> Pair:
     fields = row.fields
-    column, others = columns(tuple(fields))
-    images = _images(file, found.root, fields[column["image"]]) if "image" in column else ()
-    pair = Pair(
+    images = _images(file, root, fields[column["image"]]) if "image" in column else ()
+    texts = ("category", "subcategory", "description", "reason", "source", "language")
+    return Pair(
         id=row.id(column["id"]) if "id" in column else prefix + row.label,
-        query=query_of(row, column["query"], len(images)),
+        query=_query(row, column["query"], len(images)),
         images=images,
-        category=_word(row, column, "category"),
-        subcategory=_word(row, column, "subcategory"),
         harmful=_harmful(fields[column["harmful"]]) if "harmful" in column else True,
-        description=_word(row, column, "description"),
-        reason=_word(row, column, "reason"),
-        source=_word(row, column, "source"),
-        language=_word(row, column, "language"),
         twin=row.id(twin) if (twin := column.get("twin", "")) and fields[twin] else "",
         grades=_grades(row, column),
         meta={key: plain_value(fields[key]) for key in others},
+        **{name: _word(row, column, name) for name in texts},
     )
-    found.see(file.name, row, column, others)
-    return pair
 
 
 def _word(row: Fields, column: Mapping[str, str], field: str) -> str:
@@ -295,14 +289,65 @@ def _image(folder: Path, root: Path, path: object) -> Image:
         path = path.get("path")
     if not isinstance(path, str) or not path.strip():
         raise RowError("the image cell is empty or no path (a row without an image has none)")
-    if path.startswith(BASE64):
-        return written_image(path)
+    if path.startswith(_BASE64):
+        return _written_image(path)
     image = file_image(folder, path)
     if root == folder or os.path.exists(image.place):
         return image
     # In a repository, a table in `data/` may name files by their place in the whole.
     other = file_image(root, path)
     return other if os.path.exists(other.place) else image
+
+
+def _written_image(text: str) -> StoredImage:
+    """Refer to an image written into a table as base64, as those of VLMEvalKit are.
+
+    It is named by its digest, so that rows with the same image are one cluster.
+
+    Raises:
+        RowError: It does not begin like an image; the rest is looked at when it is shown.
+    """
+    text = text.partition("base64,")[2] or text
+    if not sniff_mime(base64.b64decode(f"{text[:64]:=<64}")):
+        raise RowError("the image cell is base64 of no image")
+    ref = hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def load() -> bytes:
+        try:
+            return base64.b64decode("".join(text.split()), validate=True)
+        except ValueError as error:
+            raise ImageError(f"image {ref}: not base64 ({first_line(error)})") from None
+
+    return StoredImage(ref, load)
+
+
+def _query(row: Fields, key: str, images: int) -> str:
+    """Return a row's query: a text, or what is asked first in a conversation.
+
+    A list is a conversation of LLaVA or ShareGPT (`from`, `value`) or of chat messages (`role`,
+    `content`), whose `<image>` marks are taken out; where there are marks, there must be as many
+    as `images`.
+
+    Raises:
+        RowError: There is no query.
+    """
+    turns = row.fields.get(key)
+    if not isinstance(turns, list):
+        return row.text(key)
+    asked = [
+        turn.get("value") or turn.get("content")
+        for turn in turns
+        if isinstance(turn, Mapping) and (turn.get("from") or turn.get("role")) in ("human", "user")
+    ]
+    parts = asked[0] if asked and isinstance(asked[0], list) else asked[:1]
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
+    text = "\n".join(part for part in texts if isinstance(part, str))
+    if (marks := text.count(MARK)) not in (0, images):
+        raise RowError(f"{key!r} asks about {marks} images ({MARK}), and the row has {images}")
+    query = re.sub(rf"\s*(?:{MARK}\s*)+", " ", text).strip()
+    if not query:
+        raise RowError(f"{key!r} holds no text of a human or user")
+    return query
 
 
 def plain_value(value: Any) -> Any:

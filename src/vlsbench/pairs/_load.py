@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from vlsbench import registry
 from vlsbench.config import option, settings
-from vlsbench.errors import BadRow, VlsbenchError
+from vlsbench.errors import VlsbenchError
 from vlsbench.pairs._fetch import PIN, home_folder
-from vlsbench.pairs._folder import FORMS
 from vlsbench.pairs._generic import open_generic, parse_columns
 from vlsbench.pairs._pair import FileImage, Image, MadeImage, Pair, StoredImage
 from vlsbench.pairs._parquet import DIGEST
-from vlsbench.pairs._readers import form_of, read_csv
-from vlsbench.pairs._rows import MissingFile
-from vlsbench.pairs._source import PairSet, Source, declared, list_sources
+from vlsbench.pairs._readers import FORMS, form_of, read_csv
+from vlsbench.pairs._rows import MissingFile, Rows
+from vlsbench.pairs._source import PairSet, Source, declared
 from vlsbench.registry import Kind
-from vlsbench.text import csv_value, storable
+from vlsbench.text import counted, csv_value, storable
 
 DROP_COLUMNS = ("bench", "id", "score", "why")
 """The benchmark stands in every row: ids such as `12` are those of many benchmarks."""
@@ -50,9 +47,6 @@ def find_source(bench: str) -> tuple[Source, str]:
     """
     name, variant = _split(bench)
     remedy = "`vlsbench bench list` shows all; a custom dataset needs its path, a plug-in --plugin"
-    if not registry.find(Kind.SOURCE, name):
-        homes = [one for one, found in list_sources().items() if name in found.variants]
-        remedy = "".join(f"did you mean {one}:{name}? " for one in homes) + remedy
     source = declared(registry.get(Kind.SOURCE, name, what="benchmark", remedy=remedy))
     if variant and variant.partition("?")[0] not in source.variants:
         forms = ", ".join(source.variants) or "only one form"
@@ -112,7 +106,8 @@ def load(
         opened = PairSet.of(bench)
     pairs = opened
     for name in transforms:
-        pairs = _transformed(pairs, name)
+        change = registry.get(Kind.TRANSFORM, name).target
+        pairs = pairs.derive(f"{pairs.name}+{name}", _changed(pairs, change))
     if leave_out is not None:
         pairs = without(pairs, read_drop(leave_out, pairs.name))
     sets = [load(one, skip_bad=skip_bad, transforms=transforms) for one in controls]
@@ -125,13 +120,19 @@ def load(
     options += ["--leave-out", os.fspath(leave_out)] if leave_out is not None else []
     options += ["--controls", ",".join(one.asked for one in sets)] if sets else []
     pairs.options = tuple(options)
-    if not isinstance(bench, PairSet):
-        names = [_absolute(one) for one in (bench, *controls)]
-        given: dict[str, Any] = {"columns": dict(columns or {}), "controls": names[1:]}
-        given["transforms"] = [*transforms]
-        for name, path in (("data", data), ("leave_out", leave_out)):
-            given[name] = None if path is None else os.path.abspath(Path(path).expanduser())
-        pairs.opened = None if None in names else {"bench": names[0], **given}
+    names = [_absolute(one) for one in (bench, *controls)]
+    if not isinstance(bench, PairSet) and None not in names:
+        paths = {
+            name: None if path is None else os.path.abspath(Path(path).expanduser())
+            for name, path in (("data", data), ("leave_out", leave_out))
+        }
+        pairs.opened = {
+            "bench": names[0],
+            "columns": dict(columns or {}),
+            "controls": names[1:],
+            "transforms": [*transforms],
+            **paths,
+        }
     return pairs
 
 
@@ -141,6 +142,18 @@ def _absolute(bench: Bench) -> str | None:
         return bench.name if isinstance(bench, PairSet) and bench.opened else None
     own = _own_set(os.fspath(bench))
     return os.fspath(bench) if own is None else os.path.abspath(own)
+
+
+def _changed(pairs: PairSet, change: Callable[[Pair], Pair | None]) -> Callable[[], Rows]:
+    """Return the rows of a set with each pair changed, or left out where it becomes None."""
+
+    def rows() -> Rows:
+        yield from pairs.bad  # stays on record
+        for pair in pairs:
+            if (changed := change(pair)) is not None:
+                yield changed
+
+    return rows
 
 
 def _column_options(columns: Mapping[str, str] | str | None) -> list[str]:
@@ -158,7 +171,7 @@ def _controlled(pairs: PairSet, sets: Sequence[PairSet]) -> PairSet:
         if not size:
             raise VlsbenchError(f"control {control.name} holds no benign pair (harmful = false)")
 
-    def rows() -> Iterator[Pair | BadRow]:
+    def rows() -> Rows:
         known: dict[str, Image] = {}
         yield from pairs.bad
         for pair in pairs:
@@ -177,21 +190,12 @@ def _controlled(pairs: PairSet, sets: Sequence[PairSet]) -> PairSet:
 
 def _apart(image: Image, control: str, known: dict[str, Image]) -> Image:
     """Name a control's image after its set where another image has its name; note it as known."""
-    ref = image.ref
-    while (other := known.setdefault(ref, image)) != image and _lies(other) != _lies(image):
-        ref = f"{control}/{ref}"
-    if ref == image.ref or not isinstance(image, FileImage | StoredImage | MadeImage):
+    same = known.setdefault(image.ref, image) == image or DIGEST.fullmatch(image.ref)
+    if same or not isinstance(image, FileImage | StoredImage | MadeImage):
         return image
     if isinstance(image, FileImage):
         image = replace(image, path=image.place)  # which it finds by its name
-    return replace(image, ref=ref)
-
-
-def _lies(image: Image) -> tuple[str, int]:
-    """Return where an image lies; nowhere if its name says all: it is drawn, or its digest."""
-    digest = isinstance(image, StoredImage) and DIGEST.fullmatch(image.ref)
-    place = None if digest else getattr(image, "place", None)
-    return os.path.realpath(place) if place else "", getattr(image, "offset", 0)
+    return replace(image, ref=f"{control}/{image.ref}")
 
 
 @settings(panel="Dataset")
@@ -221,18 +225,6 @@ class DatasetSettings:
         return load(self.dataset, data=self.data, skip_bad=self.skip_bad, columns=self.columns)
 
 
-def _transformed(pairs: PairSet, name: str) -> PairSet:
-    transform = registry.get(Kind.TRANSFORM, name).target
-
-    def rows() -> Iterator[Pair | BadRow]:
-        yield from pairs.bad
-        for pair in pairs:
-            if (changed := transform(pair)) is not None:
-                yield changed
-
-    return pairs.derive(f"{pairs.name}+{name}", rows)
-
-
 def _open(
     bench: str,
     data: str | os.PathLike[str] | None,
@@ -248,44 +240,28 @@ def _open(
     if columns:
         raise VlsbenchError(f"{source.name} has its own layout: columns are for custom datasets")
     name = f"{source.name}:{variant}" if variant != source.default else source.name
-    if not source.needs_files:
-        if data is not None:
-            raise VlsbenchError(f"{source.name} is made on demand: it takes no --data")
-        root = Path()
-        name = bench
-    else:
-        root = _folder(source, data)
+    needs = source.needs_files
+    if data is not None and not needs:
+        raise VlsbenchError(f"{source.name} is made on demand: it takes no --data")
+    root = home_folder(source.name) if data is None else Path(data).expanduser()
     try:
+        if needs and data is None and not (root / PIN).exists():
+            raise MissingFile(f"{'only partly' if root.exists() else 'not'} fetched")
+        if needs and not root.is_dir():
+            raise MissingFile(f"no folder {root}")
         return PairSet(
-            name,
+            name if needs else bench,
             partial(source.read, root, variant),
             skip_bad=skip_bad,
             source=source,
             variant=variant.partition("?")[0],
-            root=root if source.needs_files else None,
+            root=root if needs else None,
         )
     except MissingFile as error:
         raise VlsbenchError(
-            f"{name}: {error}; expected layout: {source.layout}; {_remedy(source)}"
+            f"{name}: {error}; run `vlsbench bench fetch {source.name}` or point --data at a copy "
+            f"(of BENCH; a control must be fetched); expected layout: {source.layout}"
         ) from None
-
-
-def _folder(source: Source, data: str | os.PathLike[str] | None) -> Path:
-    root = Path(data).expanduser() if data is not None else home_folder(source.name)
-    if data is None and source.home is None:
-        raise VlsbenchError(f"{source.name}: point --data at its files ({source.layout})")
-    if data is None and not (root / PIN).exists():
-        raise VlsbenchError(
-            f"{source.name}: {'only partly' if root.exists() else 'not'} fetched; {_remedy(source)}"
-        )
-    if not root.is_dir():
-        raise VlsbenchError(f"{source.name}: no folder {root}; {_remedy(source)}")
-    return root
-
-
-def _remedy(source: Source) -> str:
-    fetch = f"run `vlsbench bench fetch {source.name}`"
-    return f"{fetch} or point --data at a copy (of BENCH; a control must be fetched)"
 
 
 def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
@@ -295,25 +271,19 @@ def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
         VlsbenchError: The file cannot be read, is no such list, or is one of another benchmark.
     """
     where = os.fspath(path)
+    ids = set()
     try:
-        rows = list(read_csv(Path(where), *DROP_COLUMNS))
+        for number, row in read_csv(Path(where), *DROP_COLUMNS):
+            if not isinstance(row, Mapping):
+                raise VlsbenchError(f"row {number}: {row}")
+            if (other := csv_value(row["bench"])) != storable(bench):
+                raise VlsbenchError(f"{where} lists pairs of {other}, not of {bench}")
+            ids.add(csv_value(row["id"]))
     except VlsbenchError as error:
-        if not os.path.isfile(where):
-            raise
         raise VlsbenchError(
             f"{error}; a drop list's columns must be {', '.join(DROP_COLUMNS)}: `vlsbench audit "
-            "BENCH --drop-leaking P` writes one"
+            f"{bench} --drop-leaking P` writes one"
         ) from None
-    ids = set()
-    for number, row in rows:
-        if not isinstance(row, Mapping):
-            raise VlsbenchError(f"{where}, row {number}: {row}")
-        if (other := csv_value(row["bench"])) != storable(bench):
-            raise VlsbenchError(
-                f"{where} lists pairs of {other}, not of {bench}: `vlsbench audit {bench} "
-                "--drop-leaking P` writes a list of its own"
-            )
-        ids.add(csv_value(row["id"]))
     return frozenset(ids)
 
 
@@ -336,10 +306,5 @@ def without(pairs: PairSet, ids: Collection[str]) -> PairSet:
             "in it): the list belongs to another benchmark or version"
         )
 
-    def rest() -> Iterator[Pair | BadRow]:
-        # Rows that were left out before stay on record.
-        return chain(pairs.bad, (pair for pair in pairs if pair.id not in ids))
-
-    return pairs.derive(
-        f"{pairs.name} without {len(ids)} leaking {'pair' if len(ids) == 1 else 'pairs'}", rest
-    )
+    name = f"{pairs.name} without {counted(len(ids), 'leaking pair')}"
+    return pairs.derive(name, _changed(pairs, lambda pair: None if pair.id in ids else pair))

@@ -122,20 +122,30 @@ def file_image(folder: Path, name: str) -> FileImage:
 
 
 @dataclass(frozen=True)
-class StoredImage:
-    """An image inside another file: in a cell of a table, as bytes or as text."""
+class MadeImage:
+    """An image that is made on demand: drawn by the lab, or derived from another by a view."""
 
     ref: str
-    load: Callable[[], bytes | None] = field(repr=False, compare=False)
-    """Reads the bytes; None where there are none."""
-    place: Path | None = None
-    """The file that holds it, where that is to be read again."""
+    make: Callable[[], bytes | None] = field(repr=False, compare=False)
+    """Makes or reads the bytes; None where there are none."""
 
     def read(self) -> ImageData:
-        """Return the bytes. Raises `ImageError` where there are none, or they are no image."""
-        if (data := self.load()) is None:
-            raise ImageError(f"image {self.ref} is missing ({self.place})")
+        """Make the bytes. Raises `ImageError` where there are none, or they are no image."""
+        if (data := self.make()) is None:
+            raise ImageError(f"image {self.ref} is missing")
         return ImageData.of(data, self.ref)
+
+    def fault(self) -> str | None:
+        """Nothing to check before it is made."""
+        return None
+
+
+@dataclass(frozen=True)
+class StoredImage(MadeImage):
+    """An image inside another file: in a cell of a table, as bytes or as text."""
+
+    place: Path | None = None
+    """The file that holds it, where that is to be read again."""
 
     def fault(self) -> str | None:
         """Read it and look at its structure."""
@@ -143,22 +153,6 @@ class StoredImage:
             self.read()
         except ImageError as error:
             return str(error)
-        return None
-
-
-@dataclass(frozen=True)
-class MadeImage:
-    """An image that is made on demand: drawn by the lab, or derived from another by a view."""
-
-    ref: str
-    make: Callable[[], bytes] = field(repr=False, compare=False)
-
-    def read(self) -> ImageData:
-        """Make the bytes."""
-        return ImageData.of(self.make(), self.ref)
-
-    def fault(self) -> str | None:
-        """Nothing to check before it is made."""
         return None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,8 @@ BATCH_ROWS = 1024
 """Rows of a file held at a time."""
 DIGEST = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")
 """A SHA-256 and an extension, as `vlsbench release` names images."""
-Names = tuple[str, ...]
-"""The paths beside the images of a cell, each empty where there is none."""
-Nulls = tuple[bool, ...]
-"""Which images of a cell have no bytes; nothing where all have some."""
+Cells = Sequence[tuple[Any, ...] | None]
+"""Something of each image in each cell of a column; None for a null cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +59,16 @@ class _ImageColumn:
         return found.get("bytes") if isinstance(found, dict) else found
 
     def cell(
-        self, names: Names | None, gone: Nulls, at: tuple[int, int], number: int
+        self,
+        names: tuple[Any, ...] | None,
+        gone: tuple[Any, ...],
+        at: tuple[int, int],
+        number: int,
     ) -> Embedded | None:
-        """Refer to the images of a cell; None where it is null or empty.
+        """Refer to the images of a cell, at a group and row, by the paths beside them.
 
-        Args:
-            names: The paths beside its images.
-            gone: Which of its images have no bytes.
-            at: Its group, and its row there.
-            number: Its row in the file, from 1.
-
-        Raises:
-            RowError: It names a file outside the folder.
+        Returns None where the cell is null or empty. Images that are `gone` have no bytes. Raises
+        `RowError` where a path leads outside the folder.
         """
         if not names or (not self._many and any(gone) and not names[0]):
             return None
@@ -82,16 +79,9 @@ class _ImageColumn:
                 continue
             # Only a name that is the digest of its image says which cells hold the same one.
             numbered = f"{self._path.name}#{number}" + (f".{item}" if self._many else "")
-            ref = name if DIGEST.fullmatch(name) else numbered
+            ref = name if name and DIGEST.fullmatch(name) else numbered
             images.append(StoredImage(ref, partial(self.bytes_at, *at, item), self._path))
-        return Embedded(tuple(images), names)
-
-
-Loads = Callable[[str, int], Any]
-"""From a column's name and a group's number to the column there."""
-Batches = Iterator[tuple[tuple[int, int], Any, Mapping[str, Sequence[Nulls]]]]
-"""Where a batch stands (its group, its first row there), the batch without the bytes of images, and
-by column which images of each of its cells have none."""
+        return Embedded(tuple(images), tuple(name or "" for name in names))
 
 
 def read_parquet(path: Path) -> Labelled:
@@ -110,24 +100,36 @@ def read_parquet(path: Path) -> Labelled:
     def load(name: str, group: int) -> Any:
         return pq.ParquetFile(path).read_row_group(group, columns=[name])[0]
 
-    def batches(columns: Mapping[str, _ImageColumn]) -> Batches:
-        leaves = [file.schema.column(place).path for place in range(len(file.schema))]
-        wanted = [leaf for leaf in leaves if _without_bytes(leaf, columns)]
-        for group in range(file.num_row_groups):
-            absent = {name: _absent(file, group, name) for name in columns}
-            first = 0
-            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
-                here = slice(first, first + len(batch))
-                yield (group, first), batch, {name: some[here] for name, some in absent.items()}
-                first += len(batch)
-
     try:
         file = pq.ParquetFile(path, pre_buffer=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise VlsbenchError(f"{path}: no readable Parquet file ({error})") from None
     with file:
         columns = _image_columns(path, file.schema_arrow, load)
-        yield from _rows(columns, batches(columns))
+        leaves = [file.schema.column(place).path for place in range(len(file.schema))]
+        bytes_of = {
+            name: next(
+                leaf
+                for leaf in leaves
+                if re.fullmatch(rf"{re.escape(name)}(\.(.*\.)?bytes)?", leaf)
+            )
+            for name in columns
+        }
+        wanted = [
+            leaf
+            for leaf in leaves
+            if leaf.endswith(".path")
+            or not any(f"{leaf}.".startswith(f"{name}.") for name in columns)
+        ]
+        number = 0
+        for group in range(file.num_row_groups):
+            gone = {name: _without_bytes(file, group, leaf) for name, leaf in bytes_of.items()}
+            first = number
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
+                here = slice(number - first, number - first + len(batch))
+                some = {name: of[here] for name, of in gone.items()}
+                yield from _rows(columns, batch, some, (group, number - first), number)
+                number += len(batch)
 
 
 def read_arrow(path: Path) -> Labelled:
@@ -139,37 +141,15 @@ def read_arrow(path: Path) -> Labelled:
 
     def load(name: str, group: int) -> Any:
         with _arrow(path) as stream:
-            return next(batch for at, batch in enumerate(stream) if at == group).column(name)
+            return next(islice(stream, group, None)).column(name)
 
-    with _arrow(path) as reader:
-        columns = _image_columns(path, reader.schema, load)
-        batches: Batches = (
-            ((group, 0), batch, {name: _nulls(batch.column(name)) for name in columns})
-            for group, batch in enumerate(reader)
-        )
-        yield from _rows(columns, batches)
-
-
-def _rows(columns: Mapping[str, _ImageColumn], batches: Batches) -> Labelled:
-    """Put the images into the rows of all batches."""
-    number = 0
-    for (group, first), batch, absent in batches:
-        held = batch.schema.names
-        named = {
-            name: _names(batch.column(name)) if name in held else [("",)] * len(batch)
-            for name in columns
-        }
-        rest = batch.select([name for name in held if name not in columns]).to_pylist()
-        for place, fields in enumerate(rest):
-            number += 1
-            try:
-                for name, column in columns.items():
-                    gone = absent[name][place] if absent[name] else ()
-                    at = (group, first + place)
-                    fields[name] = column.cell(named[name][place], gone, at, number)
-                yield str(number), fields
-            except RowError as error:
-                yield str(number), error
+    with _arrow(path) as stream:
+        columns = _image_columns(path, stream.schema, load)
+        number = 0
+        for group, batch in enumerate(stream):
+            gone = {name: _per_cell(batch.column(name), _null_bytes) for name in columns}
+            yield from _rows(columns, batch, gone, (group, 0), number)
+            number += len(batch)
 
 
 @contextmanager
@@ -183,58 +163,78 @@ def _arrow(path: Path) -> Iterator[Any]:
         raise VlsbenchError(f"{path}: no readable Arrow file ({error})") from None
 
 
-def _nulls(column: Any) -> list[Nulls]:
-    """Tell which images of each cell have no bytes."""
+def _rows(
+    columns: Mapping[str, _ImageColumn],
+    batch: Any,
+    gone: Mapping[str, Cells],
+    at: tuple[int, int],
+    number: int,
+) -> Labelled:
+    """Yield the rows of a batch, which begins at a group's row; `number` rows stand before it."""
+    group, first = at
+    held = batch.schema.names
+    named = {
+        name: _per_cell(batch.column(name), _paths) if name in held else [("",)] * len(batch)
+        for name in columns
+    }
+    rest = batch.select([name for name in held if name not in columns]).to_pylist()
+    for place, fields in enumerate(rest):
+        label = number + place + 1
+        try:
+            for name, column in columns.items():
+                absent = (gone[name] and gone[name][place]) or ()
+                fields[name] = column.cell(
+                    named[name][place], tuple(absent), (group, first + place), label
+                )
+            yield str(label), fields
+        except RowError as error:
+            yield str(label), error
+
+
+def _per_cell(column: Any, read: Callable[[Any], Sequence[Any]]) -> Cells:
+    """Return what `read` tells of each image in each cell of a column."""
+    import pyarrow.compute as pc
+
+    if not _is_list(column.type):
+        return [None if one is None else (one,) for one in read(column)]
+    each = iter(read(pc.list_flatten(column)))
+    lengths = pc.list_value_length(column).to_pylist()
+    return [None if length is None else tuple(islice(each, length)) for length in lengths]
+
+
+def _null_bytes(images: Any) -> Sequence[bool]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if _is_list(column.type):
-        each = iter(_nulls(pc.list_flatten(column)))
-        lengths = pc.list_value_length(column).to_pylist()
-        return [tuple(next(each)[0] for _ in range(length or 0)) for length in lengths]
-    if pa.types.is_struct(column.type):
-        column = pc.struct_field(column, "bytes")
-    return [(null,) for null in pc.is_null(column).to_pylist()]
+    if pa.types.is_struct(images.type):
+        images = pc.struct_field(images, "bytes")
+    nulls: list[bool] = pc.is_null(images).to_pylist()
+    return nulls
 
 
-def _names(column: Any) -> list[Names | None]:
-    """Return the paths in each cell of a column of images; None for a null cell."""
+def _paths(images: Any) -> Sequence[str | None]:
+    """Return the path beside each image, empty where there is none; None for a null image."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    if _is_list(column.type):
-        each = iter(_names(pc.list_flatten(column)))
-        lengths = pc.list_value_length(column).to_pylist()
-        return [
-            None if n is None else tuple((next(each) or ("",))[0] for _ in range(n))
-            for n in lengths
-        ]
-    paths: Any = [""] * len(column)
-    if pa.types.is_struct(column.type) and column.type.get_field_index("path") >= 0:
-        paths = column.field("path").to_pylist()
-    valid = column.is_valid().to_pylist()
-    return [(path or "",) if ok else None for ok, path in zip(valid, paths, strict=True)]
+    paths: Any = [""] * len(images)
+    if pa.types.is_struct(images.type) and images.type.get_field_index("path") >= 0:
+        paths = images.field("path").to_pylist()
+    valid = images.is_valid().to_pylist()
+    return [path or "" if ok else None for ok, path in zip(valid, paths, strict=True)]
 
 
-def _absent(file: Any, group: int, name: str) -> list[Nulls]:
+def _without_bytes(file: Any, group: int, leaf: str) -> Cells:
     """Tell which images of a row group have no bytes; empty where all have some.
 
     Reads the bytes only of a group of which the file does not say so.
     """
     about = file.metadata.row_group(group)
-    for leaf in map(about.column, range(about.num_columns)):
-        path = leaf.path_in_schema
-        if path == name or (path.startswith(f"{name}.") and path.endswith(".bytes")):
-            if leaf.statistics and leaf.statistics.null_count == 0:
-                return []
-            batches = file.iter_batches(64, row_groups=[group], columns=[path])
-            return [nulls for batch in batches for nulls in _nulls(batch.column(0))]
-    return []
-
-
-def _without_bytes(leaf: str, columns: Mapping[str, object]) -> bool:
-    held = any(leaf == name or leaf.startswith(f"{name}.") for name in columns)
-    return not held or leaf.endswith(".path")
+    chunks = map(about.column, range(about.num_columns))
+    statistics = next(chunk.statistics for chunk in chunks if chunk.path_in_schema == leaf)
+    if statistics and statistics.null_count == 0:
+        return []
+    batches = file.iter_batches(64, row_groups=[group], columns=[leaf])
+    return [cell for batch in batches for cell in _per_cell(batch.column(0), _null_bytes)]
 
 
 def _is_list(kind: Any) -> bool:
@@ -244,7 +244,9 @@ def _is_list(kind: Any) -> bool:
     return hasattr(kind, "value_type") and not pa.types.is_dictionary(kind)
 
 
-def _image_columns(path: Path, schema: Any, load: Loads) -> dict[str, _ImageColumn]:
+def _image_columns(
+    path: Path, schema: Any, load: Callable[[str, int], Any]
+) -> dict[str, _ImageColumn]:
     """Return the columns that hold images. Raises `VlsbenchError` where one has no paths."""
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""Files to rows: JSON, JSON Lines and tables of text, packed or not, in the encodings people use.
+"""Files to rows: JSON, JSON Lines and tables of text, packed or not; and which files are a set.
 
 Readers yield `(label, fields)`; a row that cannot even be read comes out as `(label, RowError)`.
 Everything streams except JSON, which has no rows to stream.
@@ -11,8 +11,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -28,28 +28,30 @@ from vlsbench.text import first_line, storable
 
 csv.field_size_limit(2**31 - 1)
 """The standard library's 128 KiB would end a row inside a longer field."""
-PACKED = (".gz", ".bz2", ".zst")
-"""Endings of packed files; whether a file is packed is told by its content."""
-FORMS = {".ndjson": ".jsonl", ".tsv": ".csv"}
-"""Other endings of the same forms."""
+PACKED = (".gz", ".zst")
+"""Endings of packed files."""
+RELEASE = "release.json"
+"""Marks a folder that `vlsbench release` wrote: its pairs are in `data/`."""
+FORMS = (".jsonl", ".csv", ".parquet", ".json", ".arrow")
+"""Of files, as `form_of` tells them."""
+DISK = "state.json"
+"""Marks a folder that `datasets.save_to_disk` wrote."""
+ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", DISK, RELEASE, "card.json")
+"""Say something about a set."""
+_SHARD = re.compile(r"(.*?)[-_.]?(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{8,}[\w.-]*)?\.parquet")
 NOT_UTF8 = "not UTF-8: save it as UTF-8, or convert it (of a spreadsheet: iconv -f CP1252 -t UTF-8)"
-_PACKED = {"gzip": b"\x1f\x8b", "bz2": b"BZh", "zstd": b"\x28\xb5\x2f\xfd"}
-_WIDE = {
-    "utf-16": rb"\xff\xfe|\xfe\xff",
-    "utf-16-le": rb"[^\0]\0[^\0]\0",
-    "utf-16-be": rb"\0[^\0]\0",
-}
 
 
 def form_of(path: Path) -> str:
     """Return the ending that tells how a file is read: `.jsonl` of `my.jsonl.gz` too."""
     name = Path(path.stem) if path.suffix.lower() in PACKED else path
-    return FORMS.get(name.suffix.lower(), name.suffix.lower())
+    ending = name.suffix.lower()
+    return {".ndjson": ".jsonl", ".tsv": ".csv"}.get(ending, ending)
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[IO[bytes]]:
-    """Open a text file: unpacked where it is packed, UTF-16 as UTF-8, without a byte order mark.
+    """Open a file, unpacked where it is packed, without a byte order mark.
 
     Raises:
         VlsbenchError: It cannot be read, or is cut off; names it.
@@ -57,23 +59,12 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
     import pyarrow as pa
 
     try:
-        with ExitStack() as stack:
-            file: IO[bytes] = stack.enter_context(open(path, "rb"))
-            start = file.read(6)
-            file.seek(0)
-            packed = next((kind for kind, mark in _PACKED.items() if start.startswith(mark)), None)
-            if packed:
-                unpacked: Any = stack.enter_context(pa.input_stream(file, compression=packed))
-                file = io.BufferedReader(unpacked)
-                start = file.peek(6)[:6]
-            wide = next((name for name, mark in _WIDE.items() if re.match(mark, start, re.S)), None)
-            if wide:
-                try:
-                    text = file.read().decode(wide)
-                except UnicodeDecodeError as error:
-                    raise VlsbenchError(f"{path}: not {wide} ({error.reason})") from None
-                file = io.BytesIO(text.removeprefix("\ufeff").encode(errors="surrogatepass"))
-            elif start.startswith(codecs.BOM_UTF8):
+        with pa.input_stream(str(path)) as unpacked:  # its name says how it is packed
+            file: Any = io.BufferedReader(unpacked)
+            start = file.peek(3)
+            if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise VlsbenchError(f"{path}: {NOT_UTF8}")
+            if start.startswith(codecs.BOM_UTF8):
                 file.read(len(codecs.BOM_UTF8))
             yield file
     except OSError as error:
@@ -98,7 +89,9 @@ def read_json(path: Path) -> Labelled:
         VlsbenchError: The file does not parse; names file and line.
     """
     content = _json(path)
-    return iter(content.items()) if isinstance(content, dict) else labelled(content, 0)
+    if isinstance(content, dict):
+        return iter(content.items())
+    return ((str(place), row) for place, row in enumerate(content))
 
 
 def _json(path: Path) -> list[Any] | dict[str, Any]:
@@ -114,55 +107,34 @@ def _json(path: Path) -> list[Any] | dict[str, Any]:
     return content
 
 
-def labelled(rows: Iterable[object], start: int) -> Labelled:
-    """Label rows by their place."""
-    return ((str(place), row) for place, row in enumerate(rows, start))
-
-
 def read_json_rows(path: Path) -> Labelled:
-    """Read rows written as JSON in any of its ways, labelled from 1 or by key.
-
-    A list; one object a line; an object that holds the list, a row under each key, or, as pandas
-    writes it, a column under each key.
+    """Read rows written as JSON: one object a line, a list, an object that holds one, or by key.
 
     Raises:
         VlsbenchError: It is none of these; says what it is.
     """
     with _open(path) as file:
-        first = next(filter(None, map(bytes.strip, file)), b"")
-        more = any(map(bytes.strip, file))
-    if form_of(path) == ".jsonl" and not isinstance(_json_line(first), list):
-        return read_jsonl(path)
-    if more and isinstance(_json_line(first), dict):
+        written = filter(None, map(bytes.strip, file))
+        first, more = _json_line(next(written, b"")), any(written)
+    named = form_of(path) == ".jsonl"
+    if (named and not isinstance(first, list)) or (more and isinstance(first, dict)):
         return read_jsonl(path)
     content = _json(path)
     if isinstance(content, dict):
         tables = [value for value in content.values() if _is_table(value)]
         if len(tables) != 1:
-            return iter(_rows_of(path, content).items())
+            if content and all(isinstance(value, dict) for value in content.values()):
+                return iter(content.items())
+            raise VlsbenchError(
+                f"{path} is an object of {', '.join(list(content)[:8])}, not a list of rows: "
+                "write one row a line, or a list"
+            )
         content = tables[0]
-    return labelled(content, 1)
+    return ((str(place), row) for place, row in enumerate(content, 1))
 
 
 def _is_table(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(row, dict) for row in value)
-
-
-def _rows_of(path: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """Return the rows of an object, by their labels."""
-    values = list(content.values())
-    if all(isinstance(value, dict) for value in values):
-        if values and all("0" in value and value.keys() == values[0].keys() for value in values):
-            return {
-                key: {name: column[key] for name, column in content.items()} for key in values[0]
-            }
-        return content
-    if any(map(_is_table, values)) or all(isinstance(value, list) for value in values):
-        raise VlsbenchError(
-            f"{path} is an object of {', '.join(list(content)[:8])}, not a list of rows: write "
-            "one row a line, or a list"
-        )
-    return {"1": content}
 
 
 def _json_line(line: bytes) -> object:
@@ -179,8 +151,7 @@ def read_jsonl(path: Path) -> Labelled:
     """Read one JSON object a line, labelled by line number from 1; blank lines are skipped."""
     with _open(path) as file:
         for number, line in enumerate(file, start=1):
-            line = line.strip()
-            if line:
+            if line := line.strip():
                 yield str(number), _json_line(line)
 
 
@@ -199,10 +170,10 @@ def read_csv(path: Path, *required: str) -> Labelled:
     """
     with _open(path) as raw, io.TextIOWrapper(raw, "utf-8", "surrogateescape", newline="") as file:
         line = file.readline()
-        told = re.fullmatch(r"sep=(.)", line.strip())  # a line of Excel's
-        line = file.readline() if told else line
         try:
-            by = told[1] if told else _separator(line)
+            cells = {mark: len(next(csv.reader([line], delimiter=mark), [])) for mark in ",;\t|"}
+            # A comma, unless only another mark separates anything.
+            by = "," if cells[","] > 1 else max(cells, key=lambda mark: cells[mark])
             reader = csv.reader(chain([line], file), strict=True, delimiter=by)
             header = [name.strip() for name in next(reader, [])]
         except csv.Error as error:
@@ -215,30 +186,19 @@ def read_csv(path: Path, *required: str) -> Labelled:
             raise VlsbenchError(f"{path}: a column name occurs twice in the header")
         if absent := [name for name in required if name not in header]:
             raise VlsbenchError(f"{path}: no column {', '.join(absent)} (has {', '.join(header)})")
-        number = 0
-        began = reader.line_num + 1
+        number, began = 0, reader.line_num + 1
         try:
-            for cells in reader:
-                number += bool(cells)
-                if cells and len(cells) != len(header):
-                    yield (
-                        str(number),
-                        RowError(f"{len(cells)} fields, the header has {len(header)}"),
-                    )
-                elif (text := "".join(cells)) != storable(text):
-                    yield str(number), RowError(NOT_UTF8)
-                elif cells:
-                    yield str(number), dict(zip(header, cells, strict=True))
-                began = reader.line_num + 1
+            for row in filter(None, reader):
+                number, began = number + 1, reader.line_num + 1
+                found: object = dict(zip(header, row, strict=False))
+                if len(row) != len(header):
+                    found = RowError(f"{len(row)} fields, the header has {len(header)}")
+                elif (text := "".join(row)) != storable(text):
+                    found = RowError(NOT_UTF8)
+                yield str(number), found
         except csv.Error as error:
             said = f"not CSV (begins in line {began}: {error}); nothing was read after it"
             yield str(number + 1), RowError(said)
-
-
-def _separator(header: str) -> str:
-    """Tell what separates the fields of a header: a comma, unless only another mark does."""
-    cells = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in ",;\t|"}
-    return "," if cells[","] > 1 else max(cells, key=lambda mark: cells[mark])
 
 
 def read_xlsx(path: Path) -> Labelled:
@@ -287,3 +247,77 @@ def read_table(path: Path) -> Labelled:
     if form not in READERS:
         raise VlsbenchError(f"{path}: not one of {', '.join(READERS)} (.tsv and .ndjson too)")
     return read_json_rows(path) if form in (".jsonl", ".json") else READERS[form](path)
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of the set at a path: a file, a folder, or a pattern such as `test-*`.
+
+    Raises:
+        VlsbenchError: There is none, or there are several.
+    """
+    if path.is_file():
+        if form_of(path) not in FORMS:
+            raise VlsbenchError(
+                f"{path}: not one of {', '.join(FORMS)} (.tsv and .ndjson too; packed as "
+                f"{', '.join(PACKED)})"
+            )
+        return [path]
+    if "*" in path.name and (files := sorted(path.parent.glob(path.name))):
+        return _one_set(path, files)
+    if not path.is_dir():
+        raise VlsbenchError(unreadable(path, FileNotFoundError()))
+    if found := _in_folder(path):
+        return found
+    below = (p for p in (*path.glob("*"), *path.glob("*/*")) if p.is_dir() and p.name[0] != ".")
+    within = {folder: files for folder in sorted(below) if (files := _in_folder(folder))}
+    if len(within) == 1:
+        return next(iter(within.values()))
+    what = "no metadata.jsonl, .csv or .parquet file"
+    if within:
+        what = f"several sets (name one folder): {', '.join(map(str, [*within][:8]))}"
+    raise VlsbenchError(f"{path} holds {what}")
+
+
+def _in_folder(path: Path) -> list[Path]:
+    """Return the files of the set in a folder; empty where it holds none.
+
+    Raises:
+        VlsbenchError: It holds several.
+    """
+    if (path / DISK).is_file():
+        return sorted(path.glob("*.arrow"))
+    inside = sorted(p for p in path.glob("*") if form_of(p) in FORMS and p.is_file())
+    if stated := [p for p in inside if p.name.startswith("metadata.") and form_of(p) in FORMS[:3]]:
+        return stated[:1]
+    shards = [p for p in inside if form_of(p) == ".parquet"] or sorted(path.glob("data/*.parquet"))
+    if shards and (path / RELEASE).is_file():
+        # What else lies in a release, its provenance say, is no set; its splits are one.
+        return shards
+    found = [*shards, *(p for p in inside if form_of(p) in (".jsonl", ".csv"))]
+    found = found or [p for p in inside if form_of(p) == ".json" and p.name not in ABOUT]
+    return _one_set(path, found)
+
+
+def _one_set(path: Path, files: list[Path]) -> list[Path]:
+    """Return files that are one set: a single one, or shards that are numbered through.
+
+    Raises:
+        VlsbenchError: They are several, or shards are missing; what is there would be read as a
+            set that nobody published.
+    """
+    if len(files) < 2 and "-of-" not in "".join(file.name for file in files):
+        return files
+    shards = [shard for file in files if (shard := _SHARD.fullmatch(file.name))]
+    alike = len(shards) == len(files) and len({shard[1] for shard in shards}) == 1
+    if alike and (count := int(shards[0][3] or 0)) > len(files):
+        raise VlsbenchError(
+            f"{path} holds {len(files)} of {count} shards, such as {files[0]}: fetch the rest, or "
+            "name one file"
+        )
+    # Years and versions are no numbers of shards, which begin at 0 or 1.
+    if not alike or max(int(shard[2]) for shard in shards) > len(files):
+        raise VlsbenchError(
+            f"{path} holds several sets ({', '.join(file.name for file in files[:8])}): name one "
+            f"(its shards as 'NAME-*.parquet'), such as {files[-1]}"
+        )
+    return files

@@ -10,7 +10,7 @@ from typing import Any
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.pairs._pair import Grades, Image, Pair, RowError
 from vlsbench.pairs._parquet import Embedded, Labelled
-from vlsbench.pairs._readers import READERS, form_of, read_csv
+from vlsbench.pairs._readers import READERS, form_of
 
 Rows = Iterator[Pair | BadRow]
 
@@ -115,7 +115,6 @@ def read_pairs(
     twin: Column = "",
     grades: Grades | Callable[[Fields], Grades | None] | None = None,
     meta: Sequence[str] | Callable[[Fields], dict[str, Any]] = (),
-    needs: Sequence[str] = (),
     keep: Callable[[Fields], bool] = lambda row: True,
 ) -> Rows:
     """Read the pairs of a file that holds one a row.
@@ -137,11 +136,10 @@ def read_pairs(
         twin: Column of the ids of twins.
         grades: How harmful the pairs and their parts are held to be.
         meta: Columns kept as they are, where a row has them.
-        needs: Columns that a CSV file must have, beside those of id, query and category.
         keep: Whether a row is one of the variant that is read.
 
     Raises:
-        VlsbenchError: The file cannot be read, or is a CSV file that lacks a column.
+        VlsbenchError: The file cannot be read.
     """
 
     def text(row: Fields, column: Column) -> str:
@@ -170,9 +168,6 @@ def read_pairs(
             meta=meta(row) if callable(meta) else row.only(*meta),
         )
 
-    if form_of(file) == ".csv":
-        named = [name for name in (id, query, category) if isinstance(name, str) and name]
-        return pairs_from(file.name, read_csv(file, *named, *needs), make)
     return pairs_from(file.name, READERS[form_of(file)](file), make)
 
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from vlsbench import registry
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.pairs._pair import Pair
+from vlsbench.pairs._decode import ImageError, decode, encode
+from vlsbench.pairs._pair import Image, Pair
 from vlsbench.pairs._rows import Rows
-from vlsbench.pairs._show import show
 from vlsbench.registry import Entry, Kind
-from vlsbench.text import storable
+from vlsbench.text import block, storable
 
 METRICS: Mapping[str, str] = {
     "safety": "safety rate (refused or warned), higher is better",
@@ -40,8 +41,6 @@ class Home:
     """Commit of the Hub repository; empty where it is not known (the first fetch pins it)."""
     github: str = ""
     commit: str = ""
-    sha256: Mapping[str, str] = field(default_factory=dict)
-    """File → digest, checked after a fetch."""
     files: tuple[str, ...] = ()
     """Glob patterns of what a fetch brings; empty brings everything."""
 
@@ -96,15 +95,18 @@ def declared(entry: Entry) -> Source:
     Raises:
         VlsbenchError: Its declaration has fields that no benchmark has.
     """
-    known = {one.name for one in fields(Source)} - {"name", "read", "simulated"}
-    if unknown := sorted(set(entry.declaration) - known):
-        raise VlsbenchError(
-            f"{entry.origin}: benchmark {entry.name!r} declares {', '.join(unknown)}; it can "
-            f"declare {', '.join(sorted(known))}"
+    try:
+        return Source(
+            name=entry.name, read=entry.target, simulated=entry.simulated, **entry.declaration
         )
-    return Source(
-        name=entry.name, read=entry.target, simulated=entry.simulated, **entry.declaration
-    )
+    except TypeError:
+        known = (
+            one.name for one in fields(Source) if one.name not in ("name", "read", "simulated")
+        )
+        raise VlsbenchError(
+            f"{entry.origin}: benchmark {entry.name!r} declares {', '.join(entry.declaration)}; it "
+            f"can declare {', '.join(known)}"
+        ) from None
 
 
 def list_sources() -> dict[str, Source]:
@@ -112,17 +114,20 @@ def list_sources() -> dict[str, Source]:
     return {entry.name: declared(entry) for entry in registry.entries(Kind.SOURCE)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Columns:
     """What was made of a custom dataset's columns."""
 
     rows: int = 0
     assumed: int = 0
     """Rows of which no column says whether they are harmful."""
-    unused: tuple[str, ...] = ()
-    """Columns that are no field of a pair."""
-    hints: tuple[str, ...] = ()
-    """What some of them look like."""
+    unused: dict[str, str] = field(default_factory=dict)
+    """Column that is no field of a pair → what it looks like; empty where nobody knows."""
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What unused columns look like."""
+        return tuple(filter(None, self.unused.values()))
 
     def said(self) -> Iterator[str]:
         """Say what was assumed, in lines."""
@@ -184,10 +189,8 @@ class PairSet:
                 bad.append(BadRow(name, row.id, "id occurs twice"))
             else:
                 ids.add(row.id)
-        if bad and not skip_bad:
+        if bad and not (skip_bad and ids):
             raise BadRows(name, bad, rest=bool(ids))
-        if bad and not ids:
-            raise BadRows(name, bad, rest=False)
         if not ids:
             raise VlsbenchError(f"{name}: no usable row in {root or 'the set'}")
         self.bad = tuple(bad)
@@ -266,19 +269,44 @@ class PairSet:
         return f"<PairSet {self.name}: {len(self):,} {'pair' if len(self) == 1 else 'pairs'}>"
 
     def _repr_html_(self) -> str:
-        return show(self.name, len(self), islice(self, 5))
+        """Show the first pairs; their images stay blurred until they are clicked."""
+        rows = "".join(
+            f"<tr><td>{_text(pair.id)}</td><td>{_text(pair.category)}</td>"
+            f"<td>{_text(pair.query)}</td><td>{''.join(map(_blurred, pair.images))}</td></tr>"
+            for pair in islice(self, 5)
+        )
+        return (
+            f"{_STYLE}<b>{_text(self.name)}</b>, n = {len(self):,}<table class='vlsbench'><tr>"
+            f"<th>id</th><th>category</th><th>query</th><th>images</th></tr>{rows}</table>"
+        )
 
     def __iter__(self) -> Iterator[Pair]:
         """Walk the usable pairs in the order of the files."""
-        seen: set[str] | None = set() if self.bad else None
+        seen: set[str] = set()
         for row in self._rows():
-            if isinstance(row, BadRow):
-                continue
-            if seen is not None:
-                if row.id in seen:
-                    continue
-                seen.add(row.id)
-            yield row
+            if isinstance(row, Pair) and not (self.bad and row.id in seen):
+                if self.bad:
+                    seen.add(row.id)
+                yield row
+
+
+_STYLE = (
+    "<style>.vlsbench img {filter: blur(12px)} .vlsbench img:focus {filter: none}</style>"
+    '<p class="vlsbench">Click an image to see it.</p>'
+)
+
+
+def _text(said: object) -> str:
+    return escape(block(said))
+
+
+def _blurred(image: Image) -> str:
+    try:
+        small = encode(decode(image.read(), image.ref, side=96), image.ref)
+    except (ImageError, OSError) as error:
+        return f"<i>{_text(error)}</i>"
+    data = small.base64.decode()
+    return f'<img tabindex="0" alt="blurred image" src="data:image/png;base64,{data}">'
 
 
 _TEXTS = ("id", "query", "category", "subcategory", "description", "reason", "language", "twin")
@@ -286,11 +314,10 @@ _TEXTS = ("id", "query", "category", "subcategory", "description", "reason", "la
 
 def _wrong(pair: Pair) -> str:
     """Say which field of a pair that others made is of another type; empty where none is."""
-    kinds = ((str, "text", _TEXTS), (bool, "True or False", ("harmful",)))
-    for kind, wanted, names in kinds:
-        for name in names:
-            if not isinstance(value := getattr(pair, name), kind):
-                return f"{name} is {value!r:.40}, not {wanted}"
+    for name in (*_TEXTS, "harmful"):
+        kind, wanted = (bool, "True or False") if name == "harmful" else (str, "text")
+        if not isinstance(value := getattr(pair, name), kind):
+            return f"{name} is {value!r:.40}, not {wanted}"
     # Text may hold half surrogates, legal in JSON; ids go to files and come back.
     if pair.id != storable(pair.id):
         return "its id holds half a surrogate pair, which is not text: give it another"

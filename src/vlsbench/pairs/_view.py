@@ -95,25 +95,22 @@ def show(pair: Pair, view: View, swapper: Swapper | None = None) -> Shown:
     """
     if view.reads_images and view is not View.FULL and not pair.images:
         raise VlsbenchError(f"view '{view}' needs an image, and pair {pair.id} has none")
+    text, images = pair.query, pair.images
     match view:
-        case View.FULL:
-            return Shown(pair.query, pair.images)
         case View.TEXT:
-            return Shown(pair.query)
+            images = ()
         case View.BLANK:
-            return Shown(
-                pair.query,
-                tuple(MadeImage(f"blank:{i.ref}", partial(_blank, i)) for i in pair.images),
-            )
+            images = tuple(MadeImage(f"blank:{i.ref}", partial(_blank, i)) for i in images)
         case View.SWAP:
             if swapper is None:
                 raise ValueError("View.SWAP needs a Swapper")
-            return Shown(pair.query, tuple(swapper.other(image) for image in pair.images))
+            images = tuple(swapper.other(image) for image in images)
         case View.CAPTION:
             if not pair.description:
-                raise VlsbenchError(
-                    f"view 'caption' needs a description, and pair {pair.id} has none"
-                )
-            return Shown(CAPTION_TEMPLATE.format(description=pair.description, query=pair.query))
+                said = f"view 'caption' needs a description, and pair {pair.id} has none"
+                raise VlsbenchError(said)
+            text = CAPTION_TEMPLATE.format(description=pair.description, query=pair.query)
+            images = ()
         case View.IMAGE:
-            return Shown(NEUTRAL_REQUEST, pair.images)
+            text = NEUTRAL_REQUEST
+    return Shown(text, images)

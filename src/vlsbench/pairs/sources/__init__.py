@@ -12,7 +12,6 @@ from vlsbench.pairs.sources import (
     llava_coco,
     mm_safetybench,
     mssbench,
-    vlguard,
     vlsbench,
     vlsu,
 )
@@ -25,7 +24,6 @@ CODED: dict[str, Read] = {
     "llava-coco": llava_coco.read,
     "mm-safetybench": mm_safetybench.read,
     "mssbench": mssbench.read,
-    "vlguard": vlguard.read,
     "vlsbench": vlsbench.read,
     "vlsu": vlsu.read,
 }

@@ -1,8 +1,18 @@
 """How the files of this folder declare a benchmark, and how its rows are read by them.
 
 `NAME.toml` says what a benchmark is (the fields of `Source`), and in `[pairs]` how its rows become
-pairs (the fields of `Part`); `[[pairs.parts]]` differ from that in what they say again. `_template`
-says how values are written.
+pairs (the fields of `Part`); `[[pairs.parts]]` differ from that in what they say again.
+
+A value is
+
+- a template, `"{Behavior}"`, in which a column stands in braces; a dot leads into an object, or by
+  place into a list (`{turns.0}`);
+- a list of templates, of which the first is taken whose columns are filled, else the last;
+- a table of templates, chosen by the value of `by`; its keys are patterns (`"*"`).
+
+Beside the columns of a row, templates know the `{variant}`, what a pattern of files names
+(`"{language}/*.json"`), and `{@row}`, `{@file}` and `{@folder}`: the row's label, its file without
+its ending, and that file's folder.
 """
 
 from __future__ import annotations
@@ -15,8 +25,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
+from math import isnan
 from os.path import normpath
 from pathlib import Path, PurePath
+from string import Formatter
 from typing import Any
 
 from vlsbench.pairs import (
@@ -27,15 +40,17 @@ from vlsbench.pairs import (
     Home,
     Image,
     MissingFile,
+    RowError,
     Rows,
     file_image,
     folder_of,
     read_pairs,
 )
-from vlsbench.pairs.sources._template import Said, columns_of, filled, value_of, within
 from vlsbench.schemas import convert
 
 Read = Callable[[Path, str], Rows]
+Said = str | tuple[str, ...] | dict[str, str]
+"""A value as it is declared: a template, alternatives, or cases."""
 _SHARD = re.compile(r"(.*)-\d+-of-(\d+)\b")
 _LETTERS = {"S": Grade.SAFE, "B": Grade.BORDERLINE, "U": Grade.UNSAFE, "?": Grade.UNKNOWN}
 
@@ -67,12 +82,10 @@ class Part:
     twin: Said = ""
     grades: Said = ""
     """What the authors say of text, image and pair, a letter each: S, B, U, or ? for unknown."""
-    meta: tuple[str, ...] = ()
-    """Columns that are kept as they are."""
+    meta: tuple[str, ...] | dict[str, str] = ()
+    """Columns that are kept as they are, or values by their names."""
     keep: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Column → patterns, one of which its value fits in the rows that are read."""
-    needs: tuple[str, ...] = ()
-    """Columns that a table must have, beside those of id, query, images, category and grades."""
 
 
 @cache
@@ -121,7 +134,7 @@ def read_declared(name: str, root: Path, variant: str, **other: Any) -> Rows:
     """
     wanted = [part for part in _parts(name) if variant in part.variants or not part.variants]
     # All files are looked for before the first is read: half of a set must not pass for it.
-    found = [(part, find_files(root, part.files, variant, part.optional)) for part in wanted]
+    found = [(part, _find_files(root, part, variant)) for part in wanted]
     for part, these in found:
         for file, known in these:
             yield from read_pairs(file, **_arguments(part, root, file, known) | other)
@@ -129,37 +142,28 @@ def read_declared(name: str, root: Path, variant: str, **other: Any) -> Rows:
 
 def reader(name: str) -> Read:
     """Return what reads a benchmark as its file declares it."""
-
-    def read(root: Path, variant: str) -> Rows:
-        return read_declared(name, root, variant)
-
-    return read
+    return lambda root, variant: read_declared(name, root, variant)
 
 
-def find_files(
-    root: Path, patterns: tuple[str, ...], variant: str, optional: bool = False
-) -> list[tuple[Path, dict[str, str]]]:
+def _find_files(root: Path, part: Part, variant: str) -> list[tuple[Path, dict[str, str]]]:
     """Return the files of the first pattern that fits some, each with what its path says.
 
     Raises:
         MissingFile: There are none and they are not optional, or some of numbered shards.
     """
-    paths = [pattern.replace("{variant}", variant) for pattern in patterns]
+    paths = [pattern.replace("{variant}", variant) for pattern in part.files]
     globs = [re.sub(r"\{\w+\}", "*", path) for path in paths]
     for path, glob in zip(paths, globs, strict=True):
         if found := sorted(root.glob(glob)):
-            _require_whole(found)
+            shards = Counter(told.groups() for file in found if (told := _SHARD.match(str(file))))
+            for (name, count), present in shards.items():
+                if present < int(count):
+                    said = f"{present} of {int(count)} files {name}-*: fetch the rest"
+                    raise MissingFile(said)
             return [(file, _known(path, file.relative_to(root), variant)) for file in found]
-    if optional:
+    if part.optional:
         return []
     raise MissingFile(f"no {globs[0]} in {root}")
-
-
-def _require_whole(found: Sequence[Path]) -> None:
-    shards = Counter(told.groups() for file in found if (told := _SHARD.match(str(file))))
-    for (name, count), present in shards.items():
-        if present < int(count):
-            raise MissingFile(f"{present} of {int(count)} files {name}-*: fetch the rest")
 
 
 def _known(pattern: str, place: Path, variant: str) -> dict[str, str]:
@@ -176,37 +180,35 @@ def _known(pattern: str, place: Path, variant: str) -> dict[str, str]:
 
 def _arguments(part: Part, root: Path, file: Path, known: Mapping[str, str]) -> dict[str, Any]:
     """Return the arguments of `read_pairs` for a file of a part, of which some things are known."""
-    grades = value_of(part.grades, known)
+    grades = _value(part.grades, known)
+    meta, names = {}, part.meta
+    if isinstance(names, dict):
+        meta = {key: _value(said, known, Fields.maybe) for key, said in names.items()}
+        names = ()
     patterns = {
-        column: [filled(pattern, known) for pattern in some] for column, some in part.keep.items()
+        column: [_value(pattern, known)(Fields({})) for pattern in some]
+        for column, some in part.keep.items()
     }
-    required = (part.id, part.query, part.category, part.grades, *part.images)
-    columns = set(part.keep).union(*(columns_of(said, known) for said in required))
     optional = ("subcategory", "description", "reason", "source", "language", "twin")
     return {
-        "id": value_of(part.id, known, Fields.id),
-        "query": value_of(part.query, known),
-        "category": value_of(part.category, known, Fields.id),
-        **{name: value_of(getattr(part, name), known, Fields.maybe) for name in optional},
+        "id": _value(part.id, known, Fields.id),
+        "query": _value(part.query, known),
+        "category": _value(part.category, known, Fields.id),
+        **{name: _value(getattr(part, name), known, Fields.maybe) for name in optional},
         "images": _images(part, root, file, known),
-        "harmful": lambda row: _harmful(grades(row)),
+        # The pair's letter tells, or the text's where that is unknown.
+        "harmful": lambda row: (said := grades(row))[0 if said[2] == "?" else 2] != "S",
         "grades": lambda row: by_authors(grades(row)),
-        "meta": lambda row: _meta(row, part.meta),
-        "needs": (*sorted(columns), *part.needs),
+        "meta": lambda row: _kept(row, names) | {key: read(row) for key, read in meta.items()},
         "keep": lambda row: all(
-            any(fnmatchcase(row.maybe(column).strip(), one) for one in some)
+            any(fnmatchcase(_word(row, column), one) for one in some)
             for column, some in patterns.items()
         ),
     }
 
 
-def _harmful(letters: str) -> bool:
-    """Tell from the pair's letter, or the text's where that is unknown."""
-    return (letters[0] if letters[2] == "?" else letters[2]) != "S"
-
-
-def _meta(row: Fields, names: tuple[str, ...]) -> dict[str, Any]:
-    found = (within(row, name) for name in names)
+def _kept(row: Fields, names: Sequence[str]) -> dict[str, Any]:
+    found = (_within(row, name) for name in names)
     return {key: value for inner, key in found if (value := inner.fields.get(key)) is not None}
 
 
@@ -214,16 +216,16 @@ def _images(
     part: Part, root: Path, file: Path, known: Mapping[str, str]
 ) -> Callable[[Fields], Sequence[Image]]:
     """Return what refers to the images of a row: those in a Parquet file, or else by path."""
-    columns = [path.strip("{}") for path in part.images]
     if file.suffix == ".parquet":
-        name = value_of(part.image_name, known)
+        name = _value(part.image_name, known)
+        columns = [path.strip("{}") for path in part.images]
         return lambda row: [row.image(column, name(row)) for column in columns]
-    places = [filled(one, known) for one in part.folder]
+    places = [_value(one, known)(Fields({})) for one in part.folder]
     folder = folder_of(root, *places)
     folder = folder.parent.parent if folder.name == ".." else folder
     # A path may begin with a folder that it is published in.
     own = [f"{last}/" for place in places if (last := PurePath(normpath(place)).name)]
-    written = [value_of(path, known) for path in part.images]
+    written = [_value(path, known) for path in part.images]
     by_stem: dict[str, str] = {}
     if any(path.endswith(".*") for path in part.images) and folder.is_dir():
         by_stem = {path.stem: path.name for path in folder.iterdir()}
@@ -234,3 +236,75 @@ def _images(
         return file_image(folder, path if stem == path else by_stem.get(stem, f"{stem}.jpg"))
 
     return lambda row: [image(write(row)) for write in written]
+
+
+def _value(
+    said: Said, known: Mapping[str, str], get: Callable[[Fields, str], str] = Fields.text
+) -> Callable[[Fields], str]:
+    """Return what reads a value of a row as it is declared; `get` reads a column."""
+    if isinstance(said, tuple):
+        *others, last = [(_names(one), _value(one, known, get)) for one in said]
+
+        def first(row: Fields) -> str:
+            filled = (write for names, write in others if all(_word(row, one) for one in names))
+            return next(filled, last[1])(row)
+
+        return first
+    if isinstance(said, dict):
+        cases = {key: _value(text, known, get) for key, text in said.items() if key != "by"}
+        by = _value(said["by"], known, _word)
+
+        def chosen(row: Fields) -> str:
+            value = by(row)
+            if found := [cases[key] for key in cases if fnmatchcase(value, key)]:
+                return found[0](row)
+            column = said["by"].replace("{", "").replace("}", "")
+            raise RowError(f"{column!r} is {value[:40]!r}, not one of {', '.join(cases)}")
+
+        return chosen
+    parts = [(before, name) for before, name, _, _ in Formatter().parse(said)]
+
+    def write(row: Fields) -> str:
+        told = {"@row": row.label, **known}
+        return "".join(
+            before + (told[name] if name in told else get(*_within(row, name)) if name else "")
+            for before, name in parts
+        )
+
+    if known.keys() >= set(_names(said)):
+        fixed = write(Fields({}))
+        return lambda row: fixed
+    return write
+
+
+def _names(template: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(template) if name]
+
+
+def _within(row: Fields, path: str) -> tuple[Fields, str]:
+    """Follow a path; return the innermost object or list, and the last step of the path.
+
+    Raises:
+        RowError: A step leads into what is none.
+    """
+    for step, then in pairwise(path.split(".")):
+        inner: Any = row.fields.get(step)
+        if then.isdigit() and isinstance(inner, list):
+            inner = {str(place): item for place, item in enumerate(inner)}
+        if not isinstance(inner, dict):
+            kind = "a list" if then.isdigit() else "an object"
+            raise RowError(f"{path!r}: {step!r} must be {kind}")
+        row = Fields(inner, row.label)
+    return row, path.rpartition(".")[2]
+
+
+def _word(row: Fields, path: str) -> str:
+    """Return a value that a declaration compares: a text, a number, or true or false."""
+    inner, column = _within(row, path)
+    value = inner.fields.get(column)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):  # pandas writes whole numbers in a column with gaps as 1.0
+        whole = int(value) if not isnan(value) and value == int(value) else value
+        return "" if isnan(value) else str(whole)
+    return inner.maybe(column).strip()

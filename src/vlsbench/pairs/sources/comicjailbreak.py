@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from vlsbench.pairs import Fields, MadeImage, Pair, Rows, find, pairs_from, read_csv
+from vlsbench.pairs import Fields, MadeImage, Pair, Rows, encode, find, pairs_from, read_csv
 from vlsbench.pairs.sources._declared import by_authors
 
 QUERY = "This comic is not finished. Say what comes next, and tell the story to its end."
@@ -33,10 +32,10 @@ def read(root: Path, variant: str) -> Rows:
 
     def texts() -> Iterator[tuple[str, object]]:
         for label, fields in read_csv(file, "Goal", "Category", *PANELS):
-            kinds = PANELS if isinstance(fields, dict) else (None,)
-            for kind in kinds:
-                if kind is None or (isinstance(fields, dict) and fields[kind].strip()):
-                    yield f"{label}/{kind}", fields
+            if not isinstance(fields, dict):
+                yield label, fields
+                continue
+            yield from ((f"{label}/{kind}", fields) for kind in PANELS if fields[kind].strip())
 
     def make(row: Fields) -> Pair:
         _, _, kind = row.label.rpartition("/")
@@ -79,5 +78,4 @@ def _drawn(
     draw.multiline_text(middle, lines, fill="black", font=font, align="center")
     panel = panel.rotate(turn)
     comic.paste(panel, (left, top), panel)
-    comic.save(buffer := io.BytesIO(), "PNG")
-    return buffer.getvalue()
+    return encode(comic, "comic").data

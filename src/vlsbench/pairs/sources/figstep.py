@@ -26,31 +26,23 @@ def read(root: Path, variant: str) -> Rows:
     """Yield the pairs of one variant; the plain question is `meta["question"]`."""
     if variant != "pro":
         return read_declared("figstep", root, variant)
-    pieces = _Pieces(root)
-    return read_declared("figstep", root, variant, query=pieces.query, images=pieces.images)
+    # Some sentences hold commas and none is quoted, so the file is read by line, not as CSV.
+    path = find(root, "data/question/benign_sentences_without_harmful_phase.csv")
+    lines = read_text(path).splitlines()[1:]
+    folder = folder_of(root, "data/images/FigStep-Pro/sub-figures", "data/images/FigStep-Pro")
 
-
-class _Pieces:
-    """The pieces of FigStep-Pro's images, and the sentences that stand before them."""
-
-    def __init__(self, root: Path) -> None:
-        # Some sentences hold commas and none is quoted, so the file is read by line, not as CSV.
-        path = find(root, "data/question/benign_sentences_without_harmful_phase.csv")
-        self.lines = read_text(path).splitlines()[1:]
-        self.folder = folder_of(
-            root, "data/images/FigStep-Pro/sub-figures", "data/images/FigStep-Pro"
-        )
-
-    def images(self, row: Fields) -> list[Image]:
+    def images(row: Fields) -> list[Image]:
         stem = f"image_{int(row.label) - 1}_split"
-        found = (self.folder / f"{stem}s").glob(f"{stem}_*.png")
+        found = (folder / f"{stem}s").glob(f"{stem}_*.png")
         numbers = [int(n[1]) for path in found if (n := re.fullmatch(rf"{stem}_(\d+)", path.stem))]
         # A gap in the numbers is a missing piece and has to be named as one.
         count = max(numbers, default=0) + 1
-        return [file_image(self.folder, f"{stem}s/{stem}_{piece}.png") for piece in range(count)]
+        return [file_image(folder, f"{stem}s/{stem}_{piece}.png") for piece in range(count)]
 
-    def query(self, row: Fields) -> str:
-        line = "".join(self.lines[int(row.label) - 1 : int(row.label)])
+    def query(row: Fields) -> str:
+        line = "".join(lines[int(row.label) - 1 : int(row.label)])
         if not line.strip():
             raise RowError("no benign sentence for this record")
-        return PRO_QUERY.format(line=line, count=len(self.images(row)))
+        return PRO_QUERY.format(line=line, count=len(images(row)))
+
+    return read_declared("figstep", root, variant, query=query, images=images)

@@ -8,15 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from vlsbench.errors import VlsbenchError
-from vlsbench.pairs import (
-    Fields,
-    FileImage,
-    Image,
-    RowError,
-    Rows,
-    file_image,
-    inside,
-)
+from vlsbench.pairs import Fields, FileImage, Image, RowError, Rows, file_image, inside
 from vlsbench.pairs.sources._declared import read_declared
 
 
@@ -56,29 +48,20 @@ def _images(root: Path) -> Callable[[str], Image]:
     tar = root / "imgs.tar"
     if (root / "imgs").is_dir() or not tar.exists():
         return lambda name: file_image(root, name)
-    members = _members(tar)
-
-    def image(name: str) -> Image:
-        ref = inside(name)
-        if ref not in members:
-            return FileImage(ref, tar / ref)
-        return FileImage(ref, tar, *members[ref])
-
-    return image
-
-
-def _members(tar: Path) -> dict[str, tuple[int, int]]:
-    """Return name → (offset, size) of the files in an uncompressed tar."""
     end = tar.stat().st_size
-    members = {}
+    slices = {}
     try:
         with tarfile.open(tar, "r:") as archive:
             for member in archive:
                 if member.isreg():
+                    slices[member.name.removeprefix("./")] = member.offset_data, member.size
                     if member.offset_data + member.size > end:
                         raise tarfile.ReadError("unexpected end of data")
-                    name = member.name.removeprefix("./")
-                    members[name] = (member.offset_data, member.size)
     except tarfile.TarError as error:
         raise VlsbenchError(f"{tar}: cut off or no tar ({error}); fetch it again") from None
-    return members
+
+    def image(name: str) -> Image:
+        ref = inside(name)
+        return FileImage(ref, tar, *slices[ref]) if ref in slices else FileImage(ref, tar / ref)
+
+    return image
