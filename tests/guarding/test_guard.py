@@ -28,36 +28,29 @@ def run(guard: str, out: Path, bench: object = "lab/leakless?n=40", **more: obje
 
 def test_a_guard_that_errs_nowhere_detects_all_and_alarms_at_nothing(tmp_path: Path) -> None:
     found = run(f"lab/llama-guard?{SURE}&joint=0", tmp_path / "r")
-    mine, text, image, all_flagged = found.ways
-    assert (mine.detection.rate, mine.false_alarms.rate) == (1.0, 0.0)
-    assert mine.gap is not None
-    assert mine.gap.value == 1.0
+    assert (found.detection.rate, found.false_alarms.rate) == (1.0, 0.0)
+    assert (found.detection.n, found.false_alarms.n) == (40, 40)
+    assert found.joint_misses is not None
     # Nothing gives these pairs away alone.
-    assert (text.detection.k, image.detection.k) == (0, 0)
-    assert (all_flagged.detection.rate, all_flagged.false_alarms.rate) == (1.0, 1.0)
-    assert all_flagged.gap is not None
-    assert all_flagged.gap.value == 0.0
-    assert found.joint is not None
-    assert (found.joint.alone_safe.k, found.joint.missed.k) == (40, 0)
-    assert (found.harmful, found.benign, found.simulated, found.complete) == (40, 40, True, True)
+    assert (found.joint_misses.k, found.joint_misses.n) == (0, 40)
+    assert sum(rate.n for rate in found.categories.values()) == 40
+    assert (found.simulated, found.complete) == (True, True)
 
 
 def test_joint_only_misses_are_pairs_that_are_safe_in_every_view(tmp_path: Path) -> None:
     found = run(f"lab/guardreasoner-vl?{SURE}&joint=1", tmp_path / "r", "lab/mixed?n=60&leak=0.5")
     leaks = sum(bool(pair.meta["leaks"]) for pair in lab.benchmark("lab/mixed?n=60&leak=0.5"))
-    assert found.joint is not None
-    assert found.ways[0].detection.k == leaks  # the text gives these away
-    assert (found.joint.missed.k, found.joint.missed.n) == (60 - leaks, 60 - leaks)
-    assert found.joint.alone_safe.n == 60
+    assert found.joint_misses is not None
+    assert found.detection.k == leaks  # the text gives these away
+    assert (found.joint_misses.k, found.joint_misses.n) == (60 - leaks, 60 - leaks)
     rows = [json.loads(line) for line in (tmp_path / "r" / "pairs.jsonl").open(encoding="utf-8")]
     missed = [
         row["id"]
         for row in rows
         if row["harmful"] and not any(one["harmful"] for one in row["findings"])
     ]
-    assert missed == [pair.id for pair in found.misses]
     page = (tmp_path / "r" / "report.html").read_text("utf-8")
-    assert missed[0] in page
+    assert all(name in page for name in missed)
     assert read_guard(tmp_path / "r" / "summary.json") == found
 
 
@@ -72,14 +65,13 @@ def test_a_sample_brings_the_benign_twins_of_its_pairs(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "r" / "pairs.jsonl").open(encoding="utf-8")]
     drawn = {row["id"] for row in rows}
     assert all(f"{row['id']}/safe" in drawn for row in rows if row["harmful"])
-    assert found.harmful + found.benign == len(drawn) > 20
-    assert found.ways[0].false_alarms.rate == 0.0
+    assert found.detection.n + found.false_alarms.n == len(drawn) > 20
+    assert found.false_alarms.rate == 0.0
 
 
 def test_a_guard_of_texts_says_that_it_sees_no_pair(tmp_path: Path) -> None:
     found = run(f"lab/qwen3guard?{SURE}", tmp_path / "r", "lab/leaky?n=30")
-    assert (found.verdict, found.joint, found.ways[0].detection.rate) == (Part.TEXT, None, 1.0)
-    assert [way.name for way in found.ways] == ["the guard", "flag everything"]
+    assert (found.verdict, found.joint_misses, found.detection.rate) == (Part.TEXT, None, 1.0)
     assert any("judges texts alone" in note for note in found.notes)
 
 
@@ -89,8 +81,8 @@ def test_over_http_a_guard_says_what_it_says_in_process(name: str, tmp_path: Pat
     here = run(f"lab/{options}", tmp_path / "here")
     with lab.running() as url:
         there = run(f"{options}@{url}", tmp_path / "there")
-    assert there.ways == here.ways
-    assert there.joint == here.joint
+    assert (there.detection, there.false_alarms) == (here.detection, here.false_alarms)
+    assert there.joint_misses == here.joint_misses
     assert there.auroc == here.auroc
     assert (here.auroc is not None) == (name == "moderation")
 
@@ -102,15 +94,15 @@ def test_a_stopped_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> Non
     whole = run("lab/llama-guard", tmp_path / "r")
     fresh = run("lab/llama-guard", tmp_path / "fresh")
     assert whole.complete
-    assert (whole.ways, whole.calls) == (fresh.ways, fresh.calls + fresh.reused)
+    assert whole.detection == fresh.detection
+    assert whole.calls == fresh.calls + fresh.reused
 
 
 def test_faults_leave_pairs_without_a_verdict_and_in_no_rate(tmp_path: Path) -> None:
     with lab.running(faults={"judge_prose": 1.0}) as url:
         found = run(f"llama-guard@{url}", tmp_path / "r", sample=Sample(limit=10))
     assert found.unscored
-    assert found.ways[0].detection.n == 0
-    assert found.ways[0].gap is None
+    assert found.detection.n == 0
 
 
 def test_hostile_queries_are_escaped_on_the_page(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from vlsbench.auditing.judged import (
+    Flags,
     JudgedPair,
     JudgedPlan,
     JudgedSet,
@@ -26,18 +27,16 @@ from vlsbench.guarding._figures import (
     SCHEMA,
     GuardSummary,
     area,
-    categories,
-    joint_only,
-    ways,
+    by_category,
+    guard_page,
+    joint_misses,
 )
-from vlsbench.guarding._page import guard_page
 from vlsbench.judge import Brought, Part, open_harm_judge
 from vlsbench.keywords import checked_keywords
 from vlsbench.models import Connections
 from vlsbench.pairs import Bench, PairSet, View, load
 from vlsbench.registry import is_simulated
 
-VIEW = "guard"
 PAIRS = "pairs.jsonl"
 
 
@@ -138,7 +137,7 @@ def plan_guard(
             raise VlsbenchError(f"{found.name} holds no {what}{lacking}")
         sets.append(found)
     return JudgedPlan(
-        measure=VIEW,
+        measure="guard",
         sets=sets,
         judge=asked,
         sample=sample,
@@ -163,13 +162,12 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str | None) -> GuardSum
     """Count, and write `summary.json`, `pairs.jsonl` and `report.html`."""
     bench = plan.sets[0]
     asked = [row for group in plan.sets for row in group.rows(ledger)]
-    parts = bench.parts
-    verdict = Part.PAIR if Part.PAIR in parts else parts[0]
+    verdict = Part.PAIR if Part.PAIR in bench.parts else bench.parts[0]
     # A pair without an image is judged whole by its text.
     rows = [_whole(row) if verdict is Part.PAIR else row for row in asked]
+    harmful = [row for row in rows if row.harmful]
     spend, served_by = spend_by_role(ledger)
     calls, reused, cost = total(spend)
-    missed = (row for row in rows if row.harmful and row.pattern == "SSS")
     summary = GuardSummary(
         *head(SCHEMA, bench.selection.pairs),
         run=plan.folder.name,
@@ -186,20 +184,19 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str | None) -> GuardSum
         verdict=verdict,
         open=plan.questions - len(ledger.ended()),
         left_out=tuple(ledger.left_out()),
-        harmful=sum(row.harmful for row in rows),
-        benign=sum(not row.harmful for row in rows),
         unscored=part_figures(rows, [verdict])[0].unscored,
-        ways=tuple(ways(rows, verdict, parts)),
+        detection=Flags.of(harmful, verdict).rate(),
+        false_alarms=Flags.of([row for row in rows if not row.harmful], verdict).rate(),
         auroc=area(rows, verdict),
-        joint=joint_only(rows) if len(parts) == len(Part) else None,
-        categories=tuple(categories(rows, verdict, parts)),
-        misses=tuple(islice(missed, plan.output.gallery)),
+        joint_misses=joint_misses(harmful) if len(bench.parts) == len(Part) else None,
+        categories=by_category(harmful, verdict),
     )
-    said = (*_notes(summary, parts), *unread(asked), *plan.warnings(), *ledger.notes())
+    said = (*_notes(summary), *unread(asked), *plan.warnings(), *ledger.notes())
     summary = replace(summary, notes=said)
+    missed = (row for row in harmful if row.pattern == "SSS")
     write_json(summary, plan.folder / SUMMARY)
     write_jsonl((asdict(row) for row in asked), plan.folder / PAIRS)
-    guard_page(summary).write(plan.folder / REPORT)
+    guard_page(summary, [*islice(missed, plan.output.gallery)]).write(plan.folder / REPORT)
     return summary
 
 
@@ -209,21 +206,16 @@ def _whole(row: JudgedPair) -> JudgedPair:
     return replace(row, findings=(*row.findings, replace(row.findings[0], part=Part.PAIR)))
 
 
-def _notes(found: GuardSummary, parts: Sequence[Part]) -> Iterator[str]:
+def _notes(found: GuardSummary) -> Iterator[str]:
     if found.simulated:
         yield "Simulated: the figures say nothing about a real guard or real pairs."
-    if len(parts) == 1:
+    if found.verdict is not Part.PAIR:
         yield (
-            f"This guard judges {parts[0]}s alone: its verdict on a pair is that on the "
-            f"{parts[0]}, and joint-only misses cannot be told from others."
+            f"This guard judges {found.verdict}s alone: its verdict on a pair is that on the "
+            f"{found.verdict}."
         )
-    if not found.benign:
-        yield (
-            "False alarms are unknown: there is no benign pair, and flagging everything detects as "
-            "much (--controls lab/benign, mossbench, vlguard:safe_safes)."
-        )
-    if not found.harmful:
-        yield "Detection is unknown: there is no harmful pair."
+    if not found.false_alarms.n:
+        yield "False alarms are unknown: flagging everything detects as much (--controls)."
     if found.unscored:
         yield "Pairs without a verdict are in no rate; --retry unscored asks about them again."
     if not found.complete:
