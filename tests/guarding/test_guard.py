@@ -9,10 +9,12 @@ import pytest
 from scipy.stats import norm
 
 from vlsbench import lab
+from vlsbench.auditing.judged import Finding, JudgedPair
 from vlsbench.config import Budget, Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output
 from vlsbench.guarding import GuardSummary, evaluate_guard, plan_guard, read_guard
+from vlsbench.guarding._figures import area
 from vlsbench.judge import Part
 from vlsbench.pairs import Pair
 from vlsbench.stats import auroc
@@ -75,7 +77,7 @@ def test_a_guard_of_texts_says_that_it_sees_no_pair(tmp_path: Path) -> None:
     assert any("judges texts alone" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("name", ["llama-guard", "qwen3guard", "guardreasoner-vl", "moderation"])
+@pytest.mark.parametrize("name", ["llama-guard", "qwen3guard", "guardreasoner-vl"])
 def test_over_http_a_guard_says_what_it_says_in_process(name: str, tmp_path: Path) -> None:
     options = f"{name}?{SURE}&joint=0.5"
     here = run(f"lab/{options}", tmp_path / "here")
@@ -83,8 +85,27 @@ def test_over_http_a_guard_says_what_it_says_in_process(name: str, tmp_path: Pat
         there = run(f"{options}@{url}", tmp_path / "there")
     assert (there.detection, there.false_alarms) == (here.detection, here.false_alarms)
     assert there.joint_misses == here.joint_misses
-    assert there.auroc == here.auroc
-    assert (here.auroc is not None) == (name == "moderation")
+    assert here.auroc is None  # no lab guard gives scores
+
+
+def test_scores_of_a_guard_have_an_area() -> None:
+    pairs = [
+        JudgedPair(
+            str(n),
+            "",
+            "",
+            n % 2 == 0,
+            str(n),
+            "",
+            "set",
+            (Finding(Part.PAIR, True, "", "", n / 9),),
+        )
+        for n in range(10)
+    ]
+    found = area(pairs, Part.PAIR)
+    assert found is not None
+    assert found.value == 0.4  # 0, 2, 4, 6, 8 against 1, 3, 5, 7, 9: 10 of 25 above
+    assert area(pairs, Part.TEXT) is None
 
 
 def test_a_stopped_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None:
@@ -99,7 +120,7 @@ def test_a_stopped_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> Non
 
 
 def test_faults_leave_pairs_without_a_verdict_and_in_no_rate(tmp_path: Path) -> None:
-    with lab.running(faults={"judge_prose": 1.0}) as url:
+    with lab.running(faults={"judge_refusal": 1.0}) as url:
         found = run(f"llama-guard@{url}", tmp_path / "r", sample=Sample(limit=10))
     assert found.unscored
     assert found.detection.n == 0

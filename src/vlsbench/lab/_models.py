@@ -5,8 +5,7 @@ text tells and never looks. `careful` also looks at the image, `wavering` only n
 `shortsighted` knows half of the things that it sees, and `guessing` answers by chance.
 `judge` and `harm` know the rule:
 the one judges replies, the other what is asked. `writer`, `rewriter`, `eyes` and `check` build
-pairs. `llama-guard`, `qwen3guard`, `guardreasoner-vl` and `moderation` answer in the forms of
-guards.
+pairs. `llama-guard`, `qwen3guard` and `guardreasoner-vl` answer in the forms of guards.
 """
 
 from __future__ import annotations
@@ -21,12 +20,31 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab._faults import draw_number
-from vlsbench.lab._guard import GUARD, SAID, guardreasoner, llama_guard, moderation, qwen3guard
 from vlsbench.lab._look import Look, look_at
-from vlsbench.lab._painter import PAINTER, paint_prompt, painter, side_of
 from vlsbench.lab._world import WORDS, WORLD_VERSION, Asked, Thing, understand
-from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
-from vlsbench.lab.judge import CHECK, HARM, check, judge
+from vlsbench.lab._writer import (
+    EYES,
+    PAINTER,
+    REWRITER,
+    WRITER,
+    eyes,
+    paint_prompt,
+    painter,
+    rewriter,
+    side_of,
+    writer,
+)
+from vlsbench.lab.judge import (
+    CHECK,
+    GUARD,
+    HARM,
+    SAID,
+    check,
+    guardreasoner,
+    judge,
+    llama_guard,
+    qwen3guard,
+)
 from vlsbench.lab.task import Rates, read_options
 from vlsbench.models import Finish, Reply, Request, Usage, split_thoughts
 from vlsbench.pairs import ImageData
@@ -151,10 +169,9 @@ MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
     "llama-guard": llama_guard,
     "qwen3guard": qwen3guard,
     "guardreasoner-vl": guardreasoner,
-    "moderation": moderation,
     "painter": painter,
 }
-GUARDS = ("llama-guard", "qwen3guard", "guardreasoner-vl", "moderation")
+GUARDS = ("llama-guard", "qwen3guard", "guardreasoner-vl")
 """Those that answer in the forms of guards."""
 JUDGES = ("judge", "harm", "check", *GUARDS)
 """Those that judge faults of a server strike."""
