@@ -17,16 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from vlsbench.cli._print import say
-from vlsbench.cli._tables import print_table
-from vlsbench.pages import Section, Table, cells
+from vlsbench.cli._tables import print_sections
 
 if TYPE_CHECKING:
     from vlsbench.lab.vlm import Reproduction
-
-
-SHOWN = 6
-"""Columns that a terminal has room for; the others are in table.md."""
 
 
 @contextmanager
@@ -48,21 +42,7 @@ def progress(*, shown: bool = True) -> Iterator[Callable[[str, float, float], No
         )
 
 
-def findings(result: Reproduction) -> Section:
-    """Return the table and the differences on held-out cells, for a page and a terminal."""
-    from vlsbench.lab import vlm
-
-    rows = [cells(*(cell.strip("*") for cell in row)) for row in vlm.rows_of(result.lines)]
-    said = [f"{vlm.say(one)}." for one in result.differences if one.stratum == vlm.HELD_OUT]
-    texts = [vlm.note(len(result.seeds)), *said]
-    return Section("What rows with and without images teach", texts, Table(vlm.HEADINGS, rows))
-
-
 def show(result: Reproduction) -> None:
-    """Print the table's first columns, the differences and where the files are."""
-    found = findings(result)
-    if table := found.table:
-        columns = Table(table.names[:SHOWN], [row[:SHOWN] for row in table.rows])
-        print_table(columns, found.title)
-    say(*found.texts)
+    """Print the table of arms, and where the files are."""
+    print_sections(result.sections[:1], ())
     typer.echo(f"Files: {', '.join(str(path) for path in result.files)}")

@@ -16,8 +16,7 @@ from statistics import fmean
 from typing import Any
 
 from vlsbench.lab.judge import wording
-from vlsbench.lab.vlm.rows import Case
-from vlsbench.lab.vlm.teaching import split
+from vlsbench.lab.vlm.rows import Case, split
 from vlsbench.lab.vlm.world import ACTS, HELP, THINGS, Act, Thing, drawing, knowledge, says
 from vlsbench.models import LocalModel, Params, Question
 
