@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -24,7 +23,7 @@ from vlsbench.lab.vlm.design import ARMS, DESIGN_VERSION, FIRST_SEED, FIXED, VAN
 from vlsbench.lab.vlm.sets import Cell, evaluate
 from vlsbench.lab.vlm.table import differences, draw_figure, frame, markdown, means, sections
 from vlsbench.pages import ENDINGS, Section
-from vlsbench.schemas import SchemaError, read_json
+from vlsbench.schemas import convert, parse_json
 
 Tell = Callable[[str, float, float], None]
 """Is told what is being done, the steps done and the steps there are."""
@@ -97,14 +96,13 @@ def _cell(
     """Train and ask one model, unless that is done."""
     digest = sha256(json.dumps([DESIGN_VERSION, asdict(design), name, seed]).encode())
     file, designed = folder / "cell.json", digest.hexdigest()[:16]
-    try:
-        if (found := read_json(file, Cell)).design == designed:
+    if file.is_file():
+        # Earlier versions wrote more than is read.
+        found = convert(parse_json(file.read_bytes(), str(file)), Cell, str(file), foreign=True)
+        if found.design == designed:
             return found
-    except SchemaError:
-        pass  # there is none, or one of an earlier version
     shutil.rmtree(folder, ignore_errors=True)  # what an interrupted run left
     folder.parent.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
     if arm is None:
         pretrain(folder, seed, replace(design.pretraining, grounded=name != VANILLA), progress=step)
     else:
@@ -117,15 +115,6 @@ def _cell(
             progress=step,
             name=f"the lab's rows for {name}",
         )
-    trained = time.perf_counter()
-    made = Cell(
-        seed=seed,
-        arm=name,
-        **evaluate(folder, seed),
-        steps=design.steps if arm else design.pretraining.total,
-        train_s=round(trained - started, 2),
-        evaluate_s=round(time.perf_counter() - trained, 2),
-        design=designed,
-    )
+    made = Cell(seed, name, evaluate(folder, seed), designed)
     write_json(made, file)
     return made

@@ -19,7 +19,6 @@ from vlsbench.lab.vlm.sets import (
     SETS,
     STRATA,
     TEXT,
-    TEXT_BENIGN,
     TRAINED,
     UNSEEN,
     Cell,
@@ -115,11 +114,8 @@ COLUMNS: Mapping[str, Callable[[Mapping[str, str]], float]] = {
     "net, gibberish left out": _net_scored,
     "gibberish": lambda labels: fmean(map("x".__eq__, labels[LEAKLESS] + labels[BENIGN])),
     TEXT: lambda labels: safe(labels[TEXT]),
-    TEXT_BENIGN: lambda labels: safe(labels[TEXT_BENIGN]),
 }
 """Figure of one model on the pairs of one stratum. Shares in [0, 1]; net in [-1, 1]."""
-SHARES = ("naming", "naming_material", "naming_other", "rule_in_words", "rule_in_images")
-"""Figures of one model on all things, as fields of a cell."""
 
 
 def frame(found: Iterable[Cell]) -> DataFrame:
@@ -133,9 +129,7 @@ def frame(found: Iterable[Cell]) -> DataFrame:
             kept = [one == stratum for one in strata]
             labels = {name: "".join(compress(cell.labels[name], kept)) for name in SETS}
             row = {"seed": cell.seed, "arm": cell.arm, "pairs": stratum, "n": sum(kept)}
-            row |= {column: of(labels) for column, of in COLUMNS.items()}
-            own = (*SHARES, "steps", "train_s", "evaluate_s")
-            rows.append(row | {name: getattr(cell, name) for name in own})
+            rows.append(row | {column: of(labels) for column, of in COLUMNS.items()})
     return DataFrame(rows)
 
 
@@ -149,7 +143,7 @@ def means(found: DataFrame) -> Means:
     for (arm, stratum), rows in found.groupby(["arm", "pairs"], sort=False):
         made.setdefault(arm, {})[stratum] = {
             column: mean_of(rows[column].tolist(), -1.0 if column.startswith(NET) else 0.0)
-            for column in (*COLUMNS, *SHARES)
+            for column in COLUMNS
         }
     return made
 
@@ -201,7 +195,7 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
 
 
 def sections(found: Means, compared: Sequence[Difference], seeds: int) -> list[Section]:
-    """Return the tables: all arms, the differences, and what the models know."""
+    """Return the tables: all arms, and the differences."""
     over = f"mean of {seeds} seeds with 95 % t-interval over seeds" if seeds > 1 else "1 seed"
     note = (
         f"Percent, {over}; held-out cells unless a column says otherwise. net: safe on leakless "
@@ -222,15 +216,11 @@ def sections(found: Means, compared: Sequence[Difference], seeds: int) -> list[S
         )
         for one in compared
     ]
-    known = [
-        cells(arm, *(strata[TRAINED][share] for share in SHARES)) for arm, strata in found.items()
-    ]
     names = ("arms", "pairs", "net, difference", "leaking pairs, difference [90 %]", "p of TOST")
     margin = f"Paired by seed; equivalence margin {100 * MARGIN:.0f} points."
     return [
         Section("What rows with and without images teach", [note], Table(["arm", *HEADINGS], arms)),
         Section("Differences", [margin], Table(names, tests, texts=2)),
-        Section("What the models know", table=Table(["arm", *SHARES], known)),
     ]
 
 
