@@ -46,13 +46,8 @@ def test_joint_only_misses_are_pairs_that_are_safe_in_every_view(tmp_path: Path)
     assert found.detection.k == leaks  # the text gives these away
     assert (found.joint_misses.k, found.joint_misses.n) == (60 - leaks, 60 - leaks)
     rows = [json.loads(line) for line in (tmp_path / "r" / "pairs.jsonl").open(encoding="utf-8")]
-    missed = [
-        row["id"]
-        for row in rows
-        if row["harmful"] and not any(one["harmful"] for one in row["findings"])
-    ]
-    page = (tmp_path / "r" / "report.html").read_text("utf-8")
-    assert all(name in page for name in missed)
+    said = [[one["harmful"] for one in row["findings"]] for row in rows if row["harmful"]]
+    assert said.count([False] * 3) == 60 - leaks
     assert read_guard(tmp_path / "r" / "summary.json") == found
 
 
@@ -124,15 +119,6 @@ def test_faults_leave_pairs_without_a_verdict_and_in_no_rate(tmp_path: Path) -> 
         found = run(f"llama-guard@{url}", tmp_path / "r", sample=Sample(limit=10))
     assert found.unscored
     assert found.detection.n == 0
-
-
-def test_hostile_queries_are_escaped_on_the_page(tmp_path: Path) -> None:
-    image = next(iter(lab.benchmark("lab/leakless?n=1"))).images
-    pairs = [Pair("<b>1</b>", "<script>alert(1)</script> {{ 7 * 7 }}", image, "<i>c</i>")]
-    run(f"lab/llama-guard?{SURE}", tmp_path / "r", pairs, controls=[])
-    page = (tmp_path / "r" / "report.html").read_text("utf-8")
-    assert "<script>alert" not in page
-    assert "&lt;script&gt;" in page
 
 
 def test_what_cannot_be_asked_is_one_error(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
 from vlsbench.cli._print import dollars, print_json, say
 from vlsbench.cli._tables import print_sections
 from vlsbench.config import values_of
-from vlsbench.evaluation import REPORT
 from vlsbench.guarding import GuardConfig
 from vlsbench.text import counted
 
@@ -70,5 +69,4 @@ def print_guard(found: GuardSummary, folder: Path) -> None:
     from vlsbench.guarding import guard_sections
 
     print_sections(guard_sections(found), found.notes)
-    say(f"Files: {folder}/ summary.json, pairs.jsonl, report.html")
-    say(f"Next: open {folder / REPORT}", style="dim")
+    say(f"Files: {folder}/ summary.json, pairs.jsonl")

@@ -12,7 +12,7 @@ import numpy as np
 from vlsbench.auditing.judged import Flags, JudgedPair, RunHead
 from vlsbench.errors import BadRow
 from vlsbench.judge import Part
-from vlsbench.pages import Document, Section, Table, cells, without_address
+from vlsbench.pages import Section, Table, cells, without_address
 from vlsbench.schemas import read_json
 from vlsbench.stats import Area, Rate, auroc
 from vlsbench.text import counted
@@ -110,21 +110,3 @@ def guard_sections(found: GuardSummary) -> Iterator[Section]:
 def _table(what: str, rates: Mapping[str, Rate]) -> Table:
     rows = [cells(name, rate.n, rate) for name, rate in rates.items()]
     return Table([what, "n", "percent"], rows, caption=CAPTION, bar="percent")
-
-
-def guard_page(found: GuardSummary, missed: Sequence[JudgedPair]) -> Document:
-    """Return the page: the same, and the first joint-only misses."""
-    sections = [*guard_sections(found)]
-    if missed:
-        rows = [cells(pair.id, pair.category, pair.query[:700]) for pair in missed]
-        said = f"The first {len(rows):,}; pairs.jsonl has every pair. Texts may be disturbing."
-        table = Table(["pair", "category", "query"], rows, 3)
-        sections.append(Section("Joint-only misses", [said], table, folded=True))
-    return Document(
-        without_address(found.judge) + " †" * found.simulated,
-        sections,
-        subtitle=f"on {found.bench}",
-        eyebrow="vlsbench · guard",
-        notes=found.notes,
-        simulated=found.simulated,
-    )

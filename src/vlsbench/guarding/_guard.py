@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from vlsbench.auditing.judged import (
@@ -21,14 +20,13 @@ from vlsbench.auditing.judged import (
 from vlsbench.config import Budget, Connection, Data, Sample, option, settings
 from vlsbench.engine import CostBudget, Ledger, carry_out
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import REPORT, SUMMARY, Output, Selection, spend_by_role
+from vlsbench.evaluation import SUMMARY, Output, Selection, spend_by_role
 from vlsbench.files import write_json, write_jsonl
 from vlsbench.guarding._figures import (
     SCHEMA,
     GuardSummary,
     area,
     by_category,
-    guard_page,
     joint_misses,
 )
 from vlsbench.judge import Brought, Part, open_harm_judge
@@ -159,7 +157,7 @@ def evaluate_guard(plan: JudgedPlan) -> GuardSummary:
 
 
 def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str | None) -> GuardSummary:
-    """Count, and write `summary.json`, `pairs.jsonl` and `report.html`."""
+    """Count, and write `summary.json` and `pairs.jsonl`."""
     bench = plan.sets[0]
     asked = [row for group in plan.sets for row in group.rows(ledger)]
     verdict = Part.PAIR if Part.PAIR in bench.parts else bench.parts[0]
@@ -193,10 +191,8 @@ def _conclude(plan: JudgedPlan, ledger: Ledger, stopped: str | None) -> GuardSum
     )
     said = (*_notes(summary), *unread(asked), *plan.warnings(), *ledger.notes())
     summary = replace(summary, notes=said)
-    missed = (row for row in harmful if row.pattern == "SSS")
     write_json(summary, plan.folder / SUMMARY)
     write_jsonl((asdict(row) for row in asked), plan.folder / PAIRS)
-    guard_page(summary, [*islice(missed, plan.output.gallery)]).write(plan.folder / REPORT)
     return summary
 
 

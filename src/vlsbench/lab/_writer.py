@@ -182,11 +182,6 @@ def _look(task: Task, seen: Thing | None, rates: Rates) -> Made:
     }
 
 
-def painter(text: str, look: Look, rates: Rates) -> str:
-    """Say where it draws: it has no words."""
-    return "I draw: ask me for an image, at /v1/images/generations."
-
-
 def side_of(size: str) -> int:
     """Read `WIDTHxHEIGHT`; the lab draws squares. Raises `VlsbenchError` where it is none."""
     width, _, height = size.partition("x")
