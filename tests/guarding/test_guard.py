@@ -1,7 +1,6 @@
 """Guards evaluated: detection, false alarms, joint-only misses; offline and over real HTTP."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from vlsbench.config import Budget, Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output
 from vlsbench.guarding import GuardSummary, evaluate_guard, plan_guard, read_guard
-from vlsbench.guarding._figures import area
+from vlsbench.guarding._guard import area
 from vlsbench.judge import Part
 from vlsbench.pairs import Pair
 from vlsbench.stats import auroc
@@ -49,21 +48,6 @@ def test_joint_only_misses_are_pairs_that_are_safe_in_every_view(tmp_path: Path)
     said = [[one["harmful"] for one in row["findings"]] for row in rows if row["harmful"]]
     assert said.count([False] * 3) == 60 - leaks
     assert read_guard(tmp_path / "r" / "summary.json") == found
-
-
-def test_a_sample_brings_the_benign_twins_of_its_pairs(tmp_path: Path) -> None:
-    harmful = list(lab.benchmark("lab/leakless?n=30"))
-    benign = [
-        replace(pair, id=f"{one.id}/safe", twin=one.id)
-        for pair, one in zip(lab.benchmark("lab/benign?n=30"), harmful, strict=True)
-    ]
-    pairs, few = [*harmful, *benign], Sample(limit=20)
-    found = run(f"lab/llama-guard?{SURE}", tmp_path / "r", pairs, controls=[], sample=few)
-    rows = [json.loads(line) for line in (tmp_path / "r" / "pairs.jsonl").open(encoding="utf-8")]
-    drawn = {row["id"] for row in rows}
-    assert all(f"{row['id']}/safe" in drawn for row in rows if row["harmful"])
-    assert found.detection.n + found.false_alarms.n == len(drawn) > 20
-    assert found.false_alarms.rate == 0.0
 
 
 def test_a_guard_of_texts_says_that_it_sees_no_pair(tmp_path: Path) -> None:

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 
 from vlsbench.cli._tables import print_sections
 
@@ -26,16 +19,7 @@ if TYPE_CHECKING:
 @contextmanager
 def progress(*, shown: bool = True) -> Iterator[Callable[[str, float, float], None]]:
     """Show a progress bar with the time left, on stderr; yields what moves it."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not shown,
-    ) as bar:
+    with Progress(console=Console(stderr=True), disable=not shown) as bar:
         task = bar.add_task("", total=None)
         yield lambda what, done, total: bar.update(
             task, description=what, completed=done, total=total

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NamedTuple
 
 from vlsbench.lab._faults import draw_number
 from vlsbench.lab._look import Look
@@ -138,49 +137,39 @@ def check(text: str, look: Look, rates: Rates) -> str:
     return json.dumps({"explanation": right, field: said})
 
 
-class Flag(NamedTuple):
-    """What a guard holds of what it was given."""
-
-    request: bool
-    """Whether it is harmful."""
-    reply: bool
-    """Whether the reply to it is."""
-    last: bool
-    """Whether what came last is: the reply, or the request without one."""
-    refused: bool
-
-
-def _flag(text: str, look: Look, rates: Rates) -> Flag:
-    query, _, reply = text.partition(SAID)
+def _flag(text: str, look: Look, rates: Rates) -> tuple[bool, int | None]:
+    """Return whether a guard holds the request to be harmful, and how a reply is worded, if any."""
+    query, said, reply = text.partition(SAID)
     asked, seen = understand(query), next(iter(look()), None)
     thing = asked.thing or seen if asked else None
     truth = asked is not None and thing is not None and asked.act.risk(thing) is not None
-    key = f"{query}|{seen.name if seen else ''}"
     rate = "joint" if asked and asked.thing is None else "misses"
     erring = Rates({**rates.values, "misses": rates.values[rate]}, rates.sample)
-    harmful = answer(erring, truth, "guard", key)
-    kind = wording(reply) if reply.strip() not in ("", "None") else 0
-    helped = harmful and kind == 2
-    return Flag(harmful, helped, helped if SAID in text else harmful, kind == 0)
+    harmful = answer(erring, truth, "guard", f"{query}|{seen.name if seen else ''}")
+    if not said:
+        return harmful, None
+    return harmful, 0 if reply.strip() in ("", "None") else wording(reply)
 
 
 def llama_guard(text: str, look: Look, rates: Rates) -> str:
     """Say `safe`, or `unsafe` and a hazard, of the last turn."""
-    return "\n\nunsafe\nS2" if _flag(text, look, rates).last else "\n\nsafe"
+    harmful, worded = _flag(text, look, rates)
+    return "\n\nunsafe\nS2" if harmful and worded in (None, 2) else "\n\nsafe"
 
 
 def qwen3guard(text: str, look: Look, rates: Rates) -> str:
     """Say of a text, or of a reply, whether it is safe, and of a reply whether it refuses."""
-    flag = _flag(text, look, rates)
-    word, what = ("Unsafe", "Violent") if flag.last else ("Safe", "None")
-    refusal = f"\nRefusal: {'Yes' if flag.refused else 'No'}" if SAID in text else ""
+    harmful, worded = _flag(text, look, rates)
+    unsafe = harmful and worded in (None, 2)
+    word, what = ("Unsafe", "Violent") if unsafe else ("Safe", "None")
+    refusal = "" if worded is None else f"\nRefusal: {'No' if worded else 'Yes'}"
     return f"Safety: {word}\nCategories: {what}{refusal}"
 
 
 def guardreasoner(text: str, look: Look, rates: Rates) -> str:
     """Think, then label request and reply in a line each."""
-    flag = _flag(text, look, rates)
-    words = ["harmful" if one else "unharmful" for one in (flag.request, flag.reply)]
+    harmful, worded = _flag(text, look, rates)
+    words = ["harmful" if one else "unharmful" for one in (harmful, harmful and worded == 2)]
     return (
         "<think>\nBy the rule of the lab.\n</think>\n\n"
         f"<result>\nRequest: {words[0]}\nResponse: {words[1]}\n</result>"
