@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vlsbench.lab._draw import GROUNDS, Pose, paint
+from vlsbench.lab._draw import DRAWINGS, GROUNDS, Pose, paint_shapes
 from vlsbench.lab._world import THINGS, Thing, thing_named
 from vlsbench.pairs import ImageError, decode
 
@@ -122,7 +122,7 @@ def _drawings() -> NDArray[np.float32]:
         for turn in (-8.0, -4.0, 0.0, 4.0, 8.0):
             for thing in THINGS:
                 plain = Pose("grey", GROUNDS["grey"], 0.75, turn, (0, 0))
-                grid = _grid(paint(thing.name, plain, side))
+                grid = _grid(paint_shapes(DRAWINGS[thing.name], plain, side))
                 assert grid is not None, thing.name
                 grids.append(grid)
     return np.stack(grids)
