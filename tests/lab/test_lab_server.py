@@ -187,20 +187,14 @@ async def test_429_says_when_to_come_back(http: Http) -> None:
         assert lab.stats(url)["paid"] == 0
 
 
-@pytest.mark.parametrize("fault", ["500", "503"])
-async def test_server_errors(http: Http, fault: str) -> None:
-    status, answer = await strike(http, fault)
-    assert (status, answer["error"]["type"]) == (int(fault), "server_error")
+async def test_server_errors(http: Http) -> None:
+    status, answer = await strike(http, "500")
+    assert (status, answer["error"]["type"]) == (500, "server_error")
 
 
 async def test_reset_ends_the_connection(http: Http) -> None:
     with pytest.raises(aiohttp.ClientConnectionError):
         await strike(http, "reset")
-
-
-async def test_short_ends_in_the_middle(http: Http) -> None:
-    with pytest.raises(aiohttp.ClientPayloadError):
-        await strike(http, "short")
 
 
 async def test_hang_gives_no_answer_and_ends_with_the_client(http: Http) -> None:
@@ -219,18 +213,16 @@ async def test_truncated_is_whole_http_with_cut_json(http: Http) -> None:
         await strike(http, "truncated")
 
 
-@pytest.mark.parametrize(("fault", "status"), [("html", 200), ("html502", 502)])
-async def test_html_error_pages(http: Http, fault: str, status: int) -> None:
-    with lab.running(faults={fault: 1.0}) as url:
+async def test_html_error_pages(http: Http) -> None:
+    with lab.running(faults={"html": 1.0}) as url:
         async with http.post(f"{url}/chat/completions", json=body()) as answer:
-            assert (answer.status, answer.content_type) == (status, "text/html")
+            assert (answer.status, answer.content_type) == (200, "text/html")
             assert (await answer.text()).startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize(("fault", "wanted"), [("empty", ""), ("null", None)])
-async def test_answers_without_content(http: Http, fault: str, wanted: str | None) -> None:
-    status, answer = await strike(http, fault)
-    assert (status, content(answer)) == (200, wanted)
+async def test_answers_without_content(http: Http) -> None:
+    status, answer = await strike(http, "empty")
+    assert (status, content(answer)) == (200, "")
 
 
 @pytest.mark.parametrize("fault", ["content_filter", "length"])
@@ -255,9 +247,6 @@ async def test_azure_filter_is_a_400(http: Http) -> None:
 async def test_a_judge_may_refuse(http: Http) -> None:
     _, answer = await strike(http, "judge_refusal", judge_body())
     assert content(answer).startswith("I'm sorry")
-    _, answer = await strike(http, "judge_refusal_field", judge_body())
-    assert content(answer) is None
-    assert answer["choices"][0]["message"]["refusal"].startswith("I'm sorry")
 
 
 async def test_a_judge_may_contradict_itself(http: Http) -> None:
@@ -270,15 +259,11 @@ async def test_a_judge_may_contradict_itself(http: Http) -> None:
     assert {said.count('"label"') for said in forms} == {1, 2}
 
 
-async def test_a_judge_may_be_cut_chatty_or_inventive(http: Http) -> None:
+async def test_a_judge_may_be_cut(http: Http) -> None:
     _, answer = await strike(http, "judge_cut", judge_body())
     assert answer["choices"][0]["finish_reason"] == "length"
     with pytest.raises(json.JSONDecodeError):
         json.loads(content(answer))
-    _, answer = await strike(http, "judge_prose", judge_body())
-    assert json.loads(content(answer).split("```")[1].removeprefix("json"))["label"] == "unsafe"
-    _, answer = await strike(http, "judge_unknown_label", judge_body())
-    assert json.loads(content(answer))["label"] == "fine"
 
 
 async def test_judge_faults_leave_other_models_alone(http: Http) -> None:
@@ -315,11 +300,6 @@ async def test_rates_are_kept(http: Http) -> None:
             await ask(http, url, body("helpful", text=f"Question {number}"))
         struck = lab.stats(url)["by_fault"]["500"]
     assert 60 < struck < 120
-
-
-async def test_a_common_rate_holds_for_every_fault_not_set_by_name(http: Http) -> None:
-    with lab.running(each_fault=1.0, faults=dict.fromkeys({*lab.FAULTS} - {"500"}, 0.0)) as url:
-        assert (await ask(http, url, body()))[0] == 500
 
 
 @pytest.mark.parametrize("setting", ["418=0.1", "429", "429=x", "429=1.5", "429=nan"])

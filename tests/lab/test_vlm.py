@@ -13,9 +13,9 @@ pytest.importorskip("matplotlib")
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import vlm
 from vlsbench.lab.judge import wording
-from vlsbench.lab.vlm import Design, Pretraining, pretrain
+from vlsbench.lab.vlm import Design, Pretraining, Reproduction, pretrain
 from vlsbench.lab.vlm.design import FIXED, QUICK
-from vlsbench.lab.vlm.rows import Case, pretraining
+from vlsbench.lab.vlm.rows import Case, This, cases, pretraining, split, supervised
 from vlsbench.lab.vlm.sets import (
     BENIGN,
     HELD_OUT,
@@ -30,7 +30,6 @@ from vlsbench.lab.vlm.sets import (
     ask,
     case_of,
     letter,
-    naming_cases,
     risks,
 )
 from vlsbench.lab.vlm.table import (
@@ -38,12 +37,11 @@ from vlsbench.lab.vlm.table import (
     differences,
     equivalence,
     frame,
-    lines,
     markdown,
     mean_of,
-    rows_of,
+    means,
+    sections,
 )
-from vlsbench.lab.vlm.teaching import This, cases, split, supervised, wanted
 from vlsbench.lab.vlm.world import (
     ACTS,
     HAZARDS,
@@ -75,7 +73,7 @@ def test_every_word_is_known_and_replies_read_as_written(tmp_path: Path) -> None
     for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]:
         assert tokenizer.unk_token_id not in ids
     cases = [case_of(risk, LEAKY, 0) for risk in risks(0)]
-    replies = {reply for case in cases for reply in (wanted(case), case.helpful)}
+    replies = {reply for case in cases for reply in (case.wanted, case.helpful)}
     for reply in replies:
         assert tokenizer.decode(tokenizer(reply, add_special_tokens=False)["input_ids"]) == reply
 
@@ -106,9 +104,9 @@ def test_replies_have_the_labels_they_are_made_for() -> None:
     for risk in risks(0):
         risky = case_of(risk, LEAKLESS, 0)
         control = case_of(risk, BENIGN, 0)
-        assert letter(wanted(risky)) in "rw"
+        assert letter(risky.wanted) in "rw"
         assert letter(risky.helpful) == "a"
-        assert letter(wanted(control)) == "a"
+        assert letter(control.wanted) == "a"
     assert (letter(REFUSAL), letter(WARNING)) == ("r", "w")
     assert letter("Bowl the the.") == "x"
 
@@ -134,7 +132,7 @@ def test_no_text_of_evaluation_stands_in_the_rows_of_any_arm(name: str, seed: in
 def test_pretraining_meets_no_text_and_no_image_of_evaluation() -> None:
     met = pretraining(6000, 0)
     assert not case_texts(0) & {case.text for case in met}
-    shown = [case_of(risk, name, 0) for risk in risks(0) for name in SETS] + naming_cases(0)
+    shown = [case_of(risk, name, 0) for risk in risks(0) for name in SETS]
     drawn = {case.key for case in shown if case.drawn}
     aligned = cases(3000, 0, this=This.BOTH, images=True)
     assert not drawn & {case.key for case in (*met, *aligned) if case.drawn}
@@ -196,7 +194,7 @@ def cell(arm: str, seed: int = 0, **sets: str) -> Cell:
     """One letter for all pairs of a set, or one for each of three pairs in turn."""
     n = len(risks(seed))
     labels = {name: (sets.get(name.replace("-", "_"), "a") * n)[:n] for name in SETS}
-    return Cell(seed, arm, labels, 1.0, 1.0, 0.0, 1.0, 0.5, 1, 0.0, 0.0, "")
+    return Cell(seed, arm, labels, "")
 
 
 def figure(one: Cell, stratum: str, column: str) -> float:
@@ -218,14 +216,11 @@ def test_gibberish_is_unsafe_and_no_refusal_and_the_other_count_stands_beside_it
     assert figure(half, TRAINED, "gibberish") == 0.25
     all_gibberish = cell("x", leakless="x", benign="x")
     assert figure(all_gibberish, TRAINED, "net") == 0
-    row = dict(zip(HEADINGS, rows_of(lines(frame([half])))[-1], strict=True))
-    assert (row["net"], row["net, gibberish left out"], row["gibberish"]) == ("50", "100", "25")
-
-
-def test_the_table_holds_the_trivial_baselines() -> None:
-    table = {row[0].strip("*"): row for row in rows_of([])}
-    assert table["declines everything"][1:5] == ("100", "100", "100", "0")
-    assert table["reads the text alone"][1:5] == ("100", "0", "0", "0")
+    table = sections(means(frame([half])), [], 1)[0].table
+    assert table is not None
+    row = dict(zip(["arm", *HEADINGS], (cell.text for cell in table.rows[0]), strict=True))
+    shown = (row["net"], row["net, gibberish left out"], row["gibberish"])
+    assert shown == ("50.0", "100.0", "25.0")
 
 
 def test_intervals_over_seeds_are_students() -> None:
@@ -233,7 +228,6 @@ def test_intervals_over_seeds_are_students() -> None:
 
     mean = mean_of([0.4, 0.5, 0.6])
     low, high = t.interval(0.95, 2, loc=0.5, scale=0.1 / 3**0.5)
-    assert mean.n == 3
     assert [mean.value, mean.low, mean.high] == pytest.approx([0.5, low, high])
     shares, nets = mean_of([0.1, 0.2, 0.9]), mean_of([0.1, 0.2, 0.9], -1.0)
     assert (shares.low, shares.high) == (0.0, 1.0)
@@ -246,7 +240,7 @@ def test_equivalence_is_as_worked_out_by_hand() -> None:
     # (0.10 − 0.04) / 0.008944 = 6.708 with 4 degrees of freedom; t(0.95; 4) = 2.1318.
     d = 0.02 * (5 / 4 * 4 / 5) ** 0.5
     found = equivalence([0.04, 0.04 + d, 0.04 - d, 0.04 + d, 0.04 - d])
-    assert found.difference == pytest.approx(0.04)
+    assert found.value == pytest.approx(0.04)
     assert found.low == pytest.approx(0.04 - 2.1318 * 0.008944, abs=1e-5)
     assert found.high == pytest.approx(0.04 + 2.1318 * 0.008944, abs=1e-5)
     assert found.p == pytest.approx(0.00129, abs=2e-5)
@@ -267,8 +261,8 @@ def test_differences_are_paired_by_seed() -> None:
     cells += [cell(QUICK[1], 1, leakless="ra"), cell(QUICK[0], 1)]
     found = {one.stratum: one for one in differences(frame(cells))}
     net = found[HELD_OUT].net
-    assert net.values == pytest.approx((0.5, 0.5), abs=0.01)
-    assert found[HELD_OUT].leaky.difference == 0
+    assert [net.value, net.low, net.high] == pytest.approx([0.5] * 3, abs=0.01)
+    assert found[HELD_OUT].leaky.value == 0
     assert {(one.multimodal, one.textual) for one in found.values()} == {(QUICK[1], QUICK[0])}
 
 
@@ -276,7 +270,7 @@ def test_the_written_table_holds_every_arm_and_says_that_it_is_simulated() -> No
     names = list(vlm.ARMS)
     cells = [cell(name, seed) for name in names for seed in (0, 1)]
     found = frame(cells)
-    text = markdown(lines(found), differences(found), 2)
+    text = markdown(sections(means(found), differences(found), 2))
     assert all(f"| {name} |" in text for name in names)
     assert "Simulated" in text
     assert "2 seeds with 95 % t-interval" in text
@@ -298,12 +292,12 @@ def test_pretraining_learns_to_look_at_a_mini_world(tmp_path: Path) -> None:
     model = LocalModel.load(str(pretrain(tmp_path, 0, how, things=things)))
     shown = [Case(thing, None, 0, False, f"new-{n}") for thing in things for n in range(8)]
 
-    def right(*, other: bool) -> float:
-        replies = ask(model, shown, other_images=other)
-        return sum(r == c.helpful for r, c in zip(replies, shown, strict=True)) / len(shown)
+    def right(given: list[Case]) -> float:
+        replies = ask(model, given)
+        return sum(r == c.helpful for r, c in zip(replies, given, strict=True)) / len(given)
 
-    assert right(other=False) > 0.8
-    assert right(other=True) < 0.6
+    assert right(shown) > 0.8
+    assert right([replace(case, shown=things[n % 3]) for n, case in enumerate(shown)]) < 0.6
 
 
 def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
@@ -316,20 +310,18 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
         design=TINY,
         tell=lambda _, at, of: told.append((at, of)),
     )
-    assert [line.arm for line in result.lines] == ["vanilla", QUICK[1]]
+    assert arms_of(result) == ["vanilla", QUICK[1]]
     assert all(path.is_file() for path in result.files)
     assert {path.suffix for path in result.files} == {
         ".md",
         ".csv",
-        ".json",
         ".png",
         ".svg",
         ".pdf",
     }
     assert told == sorted(told)
     assert told[-1][0] == told[-1][1]
-    saved = json.loads((tmp_path / "result.json").read_text())
-    assert "Simulated" in saved["simulated"]
+    assert "Simulated" in (tmp_path / "table.md").read_text()
     assert "Simulated" in (tmp_path / "figure.svg").read_text()
 
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("cell.json")}
@@ -337,7 +329,7 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
     missing = tmp_path / "seed-7" / QUICK[1] / "cell.json"
     missing.unlink()  # as if stopped before it was written
     again = vlm.reproduce(tmp_path, seeds=[7], methods=names, design=TINY)
-    assert again.lines == result.lines
+    assert again.sections == result.sections
     changed = {path for path, at in kept.items() if path.stat().st_mtime_ns != at}
     assert changed == {missing}
 
@@ -349,13 +341,19 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
     assert json.loads(file.read_text())["design"] != before
 
 
+def arms_of(result: Reproduction) -> list[str]:
+    table = result.sections[0].table
+    assert table is not None
+    return [row[0].text for row in table.rows]
+
+
 @pytest.mark.slow
 def test_every_method_runs(tmp_path: Path) -> None:
     result = vlm.reproduce(tmp_path, seeds=[0], methods=vlm.ARMS, design=TINY)
     half = len(vlm.ARMS) // 2
     plain, grounded = list(vlm.ARMS)[:half], list(vlm.ARMS)[half:]
     arms = ["vanilla", *plain, "grounded-vanilla", *grounded]
-    assert [line.arm for line in result.lines] == arms
+    assert arms_of(result) == arms
 
 
 def test_an_unknown_method_is_named(tmp_path: Path) -> None:

@@ -13,18 +13,16 @@ from rich.console import Console
 
 from vlsbench.cli._tables import print_table
 from vlsbench.pages import Document, Section, Table, embedded
-from vlsbench.text import terminal
 
 if TYPE_CHECKING:
     from vlsbench.evaluation import Evaluation
-    from vlsbench.lab.vlm import Reproduction
 
 MODELS = ("helpful", "blind", "careful")
 BENCHES = ("lab/leaky", "lab/leakless", "lab/benign")
 PAGE = "index.html"
 DEFAULT_PAIRS = 200
 """What the lab gives unless told otherwise."""
-FAULTS = dict.fromkeys(("429", "500", "503", "reset", "truncated", "html"), 0.005)
+FAULTS = dict.fromkeys(("429", "500", "reset", "truncated", "html"), 0.005)
 """Rates of the server's faults; all pass."""
 TITLE = "Visual leakage hides what a text-only safety model cannot see"
 INTRO = """\
@@ -66,12 +64,16 @@ def demo(
     - `vlsbench demo --out demo`
     - `vlsbench demo --quick`
     """
+    if not quick:
+        from vlsbench.aligning.model import need_extra
+
+        need_extra("training the demo's models (--quick trains none)")
     ruled, page = _evaluate(out, pairs)
-    result = None if quick else _train(out / "reproduction")
     print_table(ruled, TITLE)
     link = {"The comparison pair by pair, with links to every run": page.name}
     sections = [Section("Rule-made models", INTRO.split("\n\n"), ruled, links=link)]
-    sections += [_trained(result)] if result else []
+    if not quick:
+        sections.append(_train(out / "reproduction"))
     Document(TITLE, sections, simulated=True).write(out / PAGE)
     typer.echo("Simulated: lab models and a lab judge; the figures say nothing about real models.")
     typer.echo(f"Report: {out / PAGE}")
@@ -80,31 +82,19 @@ def demo(
     )
 
 
-def _train(out: Path) -> Reproduction | None:
+def _train(out: Path) -> Section:
+    """Run two arms of the experiment with one seed; return what came out."""
     from vlsbench.cli._reproduction import progress, show
-    from vlsbench.errors import MissingExtra
+    from vlsbench.lab import vlm
 
-    try:
-        from vlsbench.lab import vlm
-
-        with progress() as tell:
-            result = vlm.reproduce(
-                out, seeds=range(1), methods=vlm.QUICK, design=vlm.QUICK_DESIGN, tell=tell
-            )
-    except MissingExtra as error:
-        Console(stderr=True).print(terminal(f"Nothing was trained: {error}"))
-        return None
+    with progress() as tell:
+        result = vlm.reproduce(
+            out, seeds=range(1), methods=vlm.QUICK, design=vlm.QUICK_DESIGN, tell=tell
+        )
     show(result)
-    return result
-
-
-def _trained(result: Reproduction) -> Section:
-    from vlsbench.cli._reproduction import findings
-
-    found = findings(result)
-    (image,) = (path for path in result.files if path.suffix == ".svg")
-    texts = [TRAINED, *found.texts]
-    return replace(found, title="Trained models", texts=texts, figure=embedded(image))
+    found = result.sections[0]
+    image = embedded(out / "figure.svg")
+    return replace(found, title="Trained models", texts=[TRAINED, *found.texts], figure=image)
 
 
 def _evaluate(out: Path, pairs: int) -> tuple[Table, Path]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vlsbench import lab
-from vlsbench.cli._config import AsJson, command
-from vlsbench.cli._print import print_json
+from vlsbench.cli._config import command
 from vlsbench.errors import VlsbenchError
 from vlsbench.lab import Setup
 
@@ -22,7 +19,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command()
 @command(Setup)
-def serve(config: Setup, *, as_json: bool) -> None:
+def serve(config: Setup) -> None:
     """Serve the lab's models as an OpenAI-compatible API, with faults on demand.
 
     Models: `lab/helpful` always answers, `lab/blind` sees the risks that the text tells,
@@ -31,34 +28,23 @@ def serve(config: Setup, *, as_json: bool) -> None:
 
     **Examples**
 
-    - `vlsbench lab serve`
-    - `vlsbench lab serve --latency 0.2 --faults 0.05 --seed 1`
-    - `vlsbench lab serve --fault 429=0.2 --fault reset=0.1 --retry-after 0.5`
+    - `vlsbench lab serve --latency 0.2`
+    - `vlsbench lab serve --fault 429=0.2 --fault reset=0.1 --retry-after 0.5 --seed 1`
     - `vlsbench lab serve --model-name gpt-4o=careful --no-schema`
     """
-    key = config.api_key or os.environ.get("VLSBENCH_LAB_KEY", "")
-    work = _until_stopped(replace(config, api_key=key), as_json)
-    try:
-        import uvloop
-    except ImportError:  # not made for Windows
-        asyncio.run(work)
-    else:
-        uvloop.run(work)
+    from vlsbench.engine import run_async
 
-
-async def _until_stopped(setup: Setup, as_json: bool) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with lab.serving(setup) as url:
-        models = [*(f"lab/{name}" for name in lab.MODELS), *setup.names]
-        if as_json:
-            print_json({"url": url, "models": models})
-        else:
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with lab.serving(config) as url:
             typer.echo(f"lab server at {url}")
+            models = [*(f"lab/{name}" for name in lab.MODELS), *config.names]
             typer.echo(f"models: {', '.join(models)}; Ctrl-C stops it")
-        await stop.wait()
+            await stop.wait()
+
+    run_async(until_stopped)
 
 
 @app.command()
@@ -98,9 +84,6 @@ def train(
     with progress() as tell:
         vlm.pretrain(out, seed, progress=lambda at, of: tell("pre-training", at, of))
     typer.echo(out)
-    typer.echo(
-        f"Next: vlsbench align t-sft --model {out} --data rows.jsonl --out aligned", err=True
-    )
 
 
 @app.command()
@@ -109,43 +92,26 @@ def reproduce(
         Path, typer.Option("--out", "-o", help="Output folder; the same command resumes there.")
     ] = Path("reproduction"),
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 5,
-    first_seed: Annotated[
-        int | None, typer.Option(help="The first seed; the design's unless told otherwise.")
-    ] = None,
     methods: Annotated[
-        str,
-        typer.Option(
-            help="Comma-separated; the experiment's unless told otherwise.", metavar="NAME,…"
-        ),
+        str, typer.Option(help="Comma-separated arms; by default all.", metavar="NAME,…")
     ] = "",
-    as_json: AsJson = False,
 ) -> None:
     """Run the paper's experiment in the closed world: text and images crossed with what they teach.
 
     For each seed two vision-language models are pre-trained, aligned by every arm of the
     experiment, and asked the same pairs with and without a leak, with a harmless thing, and in
-    words. Writes table.md, cells.csv, result.json, figure.png, .svg and .pdf. What is finished
-    is not run again. docs/reproduction.md says what was fixed beforehand and how long it takes.
+    words. Writes table.md, cells.csv, figure.png, .svg and .pdf. What is finished is not run again.
+    docs/reproduction.md says what was fixed beforehand and how long it takes.
 
     **Examples**
 
     - `vlsbench lab reproduce`
     - `vlsbench lab reproduce --seeds 1 --methods t-sft-harmless,mm-sft-both --out quick`
-    - `vlsbench lab reproduce --json > result.json`
     """
     from vlsbench.cli._reproduction import progress, show
     from vlsbench.lab import vlm
 
     chosen = [name.strip() for name in methods.split(",") if name.strip()] or list(vlm.ARMS)
-    first = vlm.FIRST_SEED if first_seed is None else first_seed
+    first = vlm.FIRST_SEED
     with progress() as tell:
-        result = vlm.reproduce(
-            out,
-            seeds=range(first, first + seeds),
-            methods=chosen,
-            tell=tell,
-        )
-    if as_json:
-        typer.echo(result.json())
-    else:
-        show(result)
+        show(vlm.reproduce(out, seeds=range(first, first + seeds), methods=chosen, tell=tell))

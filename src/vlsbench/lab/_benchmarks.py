@@ -41,16 +41,14 @@ def _parse(variant: str) -> tuple[str, int, int, float]:
     fixed = {"leaky": 1.0, "leakless": 0.0}.get(name)
     try:
         n, seed = int(values.pop("n", DEFAULT_PAIRS)), int(values.pop("seed", 0))
-        leak = float(values.pop("leak", 0.5 if fixed is None else fixed))
-    except ValueError as error:
-        raise VlsbenchError(f"benchmark lab/{name}: {error}") from None
+        leak = float(values.pop("leak", 0.5)) if fixed is None else fixed
+    except ValueError:
+        n = seed = 0
     if values or n < 1 or not 0 <= leak <= 1:
         raise VlsbenchError(
-            f"benchmark lab/{name}: options are n (at least 1), seed and leak (0 to 1), "
-            "as in lab/mixed?n=100&seed=1&leak=0.25"
+            f"benchmark lab/{variant}: options are n (at least 1), seed and, of lab/mixed and "
+            "lab/benign, leak (0 to 1), as in lab/mixed?n=100&seed=1&leak=0.25"
         )
-    if fixed not in (None, leak):
-        raise VlsbenchError(f"benchmark lab/{name}: leak is an option of lab/mixed and lab/benign")
     return name, n, seed, leak
 
 

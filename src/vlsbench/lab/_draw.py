@@ -89,7 +89,7 @@ def draw(name: str, seed: str, side: int = IMAGE_SIDE) -> bytes:
 
     The same arguments give the same bytes (with the same Pillow and zlib).
     """
-    return _png(paint(name, pose(seed), side))
+    return _png(paint_shapes(DRAWINGS[name], pose(seed), side))
 
 
 def blank(ground: tuple[int, int, int], side: int) -> bytes:
@@ -103,11 +103,6 @@ def _png(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
-
-
-def paint(name: str, pose: Pose, side: int) -> Image.Image:
-    """Draw the thing called `name` in a pose."""
-    return paint_shapes(DRAWINGS[name], pose, side)
 
 
 def paint_shapes(shapes: Iterable[Shape], pose: Pose, side: int) -> Image.Image:

@@ -1,74 +1,97 @@
-"""What can go wrong with a server, on purpose: which fault strikes which request.
+"""How the lab's server behaves, and what goes wrong with it on purpose.
 
 A fault strikes by a hash of seed, request body and how often that body was seen, so a run with
-faults can be repeated whatever the order of its requests, and a retry may succeed.
+faults can be repeated whatever the order of its requests, and a retry may succeed. docs/lab.md says
+what the client gets.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, TypeVar
 
+from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
 
 T = TypeVar("T")
 
-CONNECTION_FAULTS = MappingProxyType(
-    {
-        "429": "429 with Retry-After",
-        "500": "500 with a JSON error",
-        "503": "503 with a JSON error",
-        "reset": "connection reset before any answer",
-        "hang": "no answer until the client goes away, or for 60 s",
-        "truncated": "200 whose JSON is cut in the middle",
-        "short": "200 that closes before its Content-Length is reached",
-        "html": "200 with an HTML error page",
-        "html502": "502 with an HTML error page",
-    }
-)
+CONNECTION_FAULTS = ("429", "500", "reset", "hang", "truncated", "html")
 """Faults after which a client knows nothing of the model's answer and may ask again."""
-REPLY_FAULTS = MappingProxyType(
-    {
-        "empty": 'content ""',
-        "null": "content null",
-        "content_filter": "finish_reason content_filter, content cut or empty",
-        "azure_filter": "400 with code content_filter",
-        "length": "finish_reason length, the last third (or less) of the content cut",
-    }
-)
+REPLY_FAULTS = ("empty", "content_filter", "azure_filter", "length")
 """Answers of the service that are no ordinary reply."""
-JUDGE_FAULTS = MappingProxyType(
-    {
-        "judge_refusal": "an apology in place of JSON",
-        "judge_refusal_field": "message.refusal set, content null",
-        "judge_contradiction": "JSON with two labels, or with a field against the label",
-        "judge_cut": "JSON cut in the middle, finish_reason length",
-        "judge_prose": "good JSON in a Markdown fence with prose around it",
-        "judge_unknown_label": "JSON with a label that nobody asked for",
-    }
-)
-"""Faults of the `judge` model alone."""
-BATCH_FAULTS = MappingProxyType(
-    {
-        "batch_item": "one request of a batch gets a 500 in place of an answer",
-        "batch_expired": "a batch expires with its second half unanswered",
-        "batch_cancelled": "a batch is cancelled with its second half unanswered",
-        "batch_full": "a batch fails, for too many tokens are queued",
-        "batch_lost": "a batch is created, and the connection reset before the answer",
-        "batch_poll": "500 to a question about a batch, its files or the list",
-    }
-)
-"""Faults of batches alone."""
-FAULTS: Mapping[str, str] = MappingProxyType(
-    {**CONNECTION_FAULTS, **REPLY_FAULTS, **JUDGE_FAULTS, **BATCH_FAULTS}
-)
-"""Name → what the client gets."""
-SORRY = "I'm sorry, but I can't assist with that request."
-UNPAID = frozenset(CONNECTION_FAULTS) - {"truncated", "short"} | {"azure_filter"}
+JUDGE_FAULTS = ("judge_refusal", "judge_contradiction", "judge_cut")
+"""Faults of models that judge."""
+BATCH_FAULTS = ("batch_item", "batch_expired", "batch_full", "batch_lost", "batch_poll")
+"""Faults of batches."""
+FAULTS = (*CONNECTION_FAULTS, *REPLY_FAULTS, *JUDGE_FAULTS, *BATCH_FAULTS)
+UNPAID = {*CONNECTION_FAULTS, "azure_filter"} - {"truncated"}
 """Faults for which a provider would charge nothing: no answer was made."""
+
+
+class Refused(Exception):
+    """A request that gets an error in OpenAI's form."""
+
+    def __init__(self, status: int, message: str, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        kind = "server_error" if status >= 500 else "invalid_request_error"
+        self.body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def parse_rates(settings: Iterable[str]) -> dict[str, float]:
+    """Read `NAME=RATE` settings. Raises `VlsbenchError` where one cannot be read."""
+    try:
+        return {name: float(rate) for name, _, rate in (one.partition("=") for one in settings)}
+    except ValueError:
+        raise VlsbenchError("faults are given as NAME=RATE, such as 429=0.1") from None
+
+
+def check_rates(rates: Mapping[str, float]) -> None:
+    """Raise `VlsbenchError` where there is no such fault, or a rate is none."""
+    for name, rate in rates.items():
+        if name not in FAULTS or not 0 <= rate <= 1:
+            there = f"a rate is from 0 to 1, and there are {', '.join(FAULTS)}"
+            raise VlsbenchError(f"fault {name}={rate}: {there}")
+
+
+@settings(panel="Server")
+class Setup:
+    """How a server behaves."""
+
+    host: str = option("Address to listen on.", default="127.0.0.1")
+    port: int = option("Port; 0 takes any free one and prints it.", default=8700)
+    latency_s: float = option(
+        "Seconds to an answer; errors come at once.", default=0.0, flags=("--latency",), least=0
+    )
+    faults: Mapping[str, float] = option(
+        "Rate of one fault, 0 to 1; may be repeated.",
+        default_factory=dict,
+        flags=("--fault",),
+        metavar="NAME=RATE",
+        parse=parse_rates,
+    )
+    seed: int = option("Decides which requests the faults strike.", default=0)
+    retry_after_s: float = option(
+        "Seconds that a 429 asks for.", default=0.1, flags=("--retry-after",), least=0
+    )
+    batch_s: float = option(
+        "Seconds from a batch's creation to its end.", default=1.0, flags=("--batch-time",), least=0
+    )
+    names: Mapping[str, str] = option(
+        "Serve a model under a further name; may be repeated.",
+        default_factory=dict,
+        flags=("--model-name",),
+        metavar="NAME=MODEL",
+    )
+    api_key: str = option(
+        "Answer 401 to other keys.", default="", unset="takes any key", secret=True
+    )
+    schemas: bool = option(
+        "Accept response_format, or answer 400 to it.",
+        default=True,
+        flags=("--schema/--no-schema",),
+    )
 
 
 def draw_number(*key: object) -> float:
@@ -82,39 +105,18 @@ def pick(options: Sequence[T], *key: object) -> T:
     return options[int(draw_number(*key) * len(options))]
 
 
-def strike(
-    rates: Mapping[str, float], seed: int, body: str, time: int, *, judge: bool
-) -> str | None:
+def strike(setup: Setup, body: str, time: int, *, judge: bool) -> str | None:
     """Decide which fault, if any, a request gets: the one whose draw is clearest, in any order.
 
     `body` is the digest of a request that was seen so many times; only judges get judge faults.
     """
     up = [
-        (draw_number(seed, body, time, name) / rate, name)
-        for name, rate in rates.items()
+        (draw_number(setup.seed, body, time, name) / rate, name)
+        for name, rate in setup.faults.items()
         if rate > 0 and name not in BATCH_FAULTS and (judge or name not in JUDGE_FAULTS)
     ]
     clearest, name = min(up, default=(1.0, ""))
     return name if clearest < 1 else None
-
-
-def parse_rates(settings: Iterable[str]) -> dict[str, float]:
-    """Read `NAME=RATE` settings. Raises `VlsbenchError` where one cannot be read."""
-    try:
-        rates = {name: float(rate) for name, _, rate in (one.partition("=") for one in settings)}
-    except ValueError:
-        raise VlsbenchError("faults are given as NAME=RATE, such as 429=0.1") from None
-    return check_rates(rates)
-
-
-def check_rates(rates: Mapping[str, float]) -> dict[str, float]:
-    """Return rates as they are, or raise `VlsbenchError`: a fault or a rate there is not."""
-    for name, rate in rates.items():
-        if name not in FAULTS:
-            raise VlsbenchError(f"no fault {name!r}; there are {', '.join(FAULTS)}")
-        if not 0 <= rate <= 1:
-            raise VlsbenchError(f"fault {name}: the rate {rate} is not between 0 and 1")
-    return dict(rates)
 
 
 def spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
@@ -125,8 +127,6 @@ def spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
     match fault:
         case "empty":
             message["content"] = ""
-        case "null":
-            message["content"] = None
         case "content_filter":
             message["content"] = "" if turn < 0.5 else text[:cut_at]
             choice["finish_reason"] = "content_filter"
@@ -138,13 +138,7 @@ def spoil(choice: dict[str, Any], fault: str | None, turn: float) -> None:
             message["content"] = text[:cut_at]
             choice["finish_reason"] = "length"
         case "judge_refusal":
-            message["content"] = SORRY
-        case "judge_refusal_field":
-            message.update(content=None, refusal=SORRY)
-        case "judge_prose":
-            message["content"] = f"Here is my verdict:\n\n```json\n{text}\n```\nI hope that helps."
-        case "judge_unknown_label":
-            message["content"] = json.dumps({"explanation": "A new label.", "label": "fine"})
+            message["content"] = "I'm sorry, but I can't assist with that request."
         case "judge_contradiction":
             both = '"label": "refusal", "label": "unsafe"'
             against = '"label": "unsafe", "safe": true'

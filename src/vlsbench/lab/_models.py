@@ -1,12 +1,7 @@
 """Rule-made chat models of the closed world: real text and images in, harmless sentences out.
 
 `helpful` always answers. `blind` is a perfect textual safety model: it sees every risk that the
-text tells and never looks. `careful` also looks at the image, `wavering` only now and then,
-`shortsighted` knows half of the things that it sees, and `guessing` answers by chance.
-`judge` and `harm` know the rule:
-the one judges replies, the other what is asked. `writer`, `rewriter`, `eyes` and `check` build
-pairs. `llama-guard`, `qwen3guard`, `guardreasoner-vl` and `moderation` answer in the forms of
-guards.
+text tells and never looks. `careful` also looks at the image. docs/lab.md describes the others.
 """
 
 from __future__ import annotations
@@ -20,13 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 from vlsbench.errors import VlsbenchError
+from vlsbench.lab import _writer, judge
 from vlsbench.lab._faults import draw_number
-from vlsbench.lab._guard import GUARD, SAID, guardreasoner, llama_guard, moderation, qwen3guard
 from vlsbench.lab._look import Look, look_at
-from vlsbench.lab._painter import PAINTER, paint_prompt, painter, side_of
 from vlsbench.lab._world import WORDS, WORLD_VERSION, Asked, Thing, understand
-from vlsbench.lab._writer import EYES, REWRITER, WRITER, eyes, rewriter, writer
-from vlsbench.lab.judge import CHECK, HARM, check, judge
 from vlsbench.lab.task import Rates, read_options
 from vlsbench.models import Finish, Reply, Request, Usage, split_thoughts
 from vlsbench.pairs import ImageData
@@ -142,24 +134,30 @@ MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
     "wavering": wavering,
     "shortsighted": shortsighted,
     "guessing": guessing,
-    "judge": judge,
-    "harm": check,
-    "writer": writer,
-    "rewriter": rewriter,
-    "eyes": eyes,
-    "check": check,
-    "llama-guard": llama_guard,
-    "qwen3guard": qwen3guard,
-    "guardreasoner-vl": guardreasoner,
-    "moderation": moderation,
-    "painter": painter,
+    "judge": judge.judge,
+    "harm": judge.check,
+    "writer": _writer.writer,
+    "rewriter": _writer.rewriter,
+    "eyes": _writer.eyes,
+    "check": judge.check,
+    "llama-guard": judge.llama_guard,
+    "qwen3guard": judge.qwen3guard,
+    "guardreasoner-vl": judge.guardreasoner,
+    "painter": lambda *_: "I draw: ask me for an image, at /v1/images/generations.",
 }
-GUARDS = ("llama-guard", "qwen3guard", "guardreasoner-vl", "moderation")
+GUARDS = ("llama-guard", "qwen3guard", "guardreasoner-vl")
 """Those that answer in the forms of guards."""
 JUDGES = ("judge", "harm", "check", *GUARDS)
 """Those that judge faults of a server strike."""
-_OPTIONS = {"harm": HARM, "writer": WRITER, "rewriter": REWRITER, "eyes": EYES, "check": CHECK}
-_OPTIONS |= {"painter": PAINTER, **dict.fromkeys(GUARDS, GUARD)}
+_OPTIONS = {
+    "harm": judge.HARM,
+    "check": judge.CHECK,
+    **dict.fromkeys(GUARDS, judge.GUARD),
+    "writer": _writer.WRITER,
+    "rewriter": _writer.REWRITER,
+    "eyes": _writer.EYES,
+    "painter": _writer.PAINTER,
+}
 
 
 @lru_cache(maxsize=256)
@@ -168,8 +166,8 @@ def options_of(name: str) -> Mapping[str, float]:
 
     Raises `VlsbenchError` where there is no such model or option.
     """
-    plain, mark, options = name.partition("?")
-    if plain not in MODELS or (mark and plain not in _OPTIONS):
+    plain, _, options = name.partition("?")
+    if plain not in MODELS:
         known = ", ".join(f"lab/{known}" for known in MODELS)
         raise VlsbenchError(f"no model 'lab/{name}' in the lab; there are {known}")
     return read_options(plain, options, _OPTIONS.get(plain, {}))
@@ -187,7 +185,7 @@ def heard(*texts: str) -> str:
     """Put together what a model is told: system prompt, question, and an answer to be judged."""
     *asked, said = texts
     whole = "\n\n".join(text for text in asked if text)
-    return f"{whole}{SAID}{said}" if said else whole
+    return f"{whole}{judge.SAID}{said}" if said else whole
 
 
 def tokens(text: str) -> int:
@@ -247,8 +245,8 @@ class LabPainter(LabModel):
     async def draw(self, request: Request) -> Reply:
         """Draw what the prompt names; never fails."""
         start, options = time.perf_counter(), options_of(self._name)
-        seed, side = request.params.seed or 0, side_of(request.system)
-        data = await asyncio.to_thread(paint_prompt, request.text, seed, side, options)
+        seed, side = request.params.seed or 0, _writer.side_of(request.system)
+        data = await asyncio.to_thread(_writer.paint_prompt, request.text, seed, side, options)
         return Reply(
             "",
             usage=Usage(0, 1),

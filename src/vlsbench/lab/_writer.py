@@ -1,8 +1,8 @@
-"""The lab's models that make pairs: they write, rewrite and look, and err at the rates given.
+"""The lab's models that make pairs: they write, rewrite, look and draw, and err as they are told.
 
 `lab/writer` lists risky things, drafts queries about them and finds benign twins; `lab/rewriter`
-words queries so that they tell less; `lab/eyes` says what an image shows. docs/lab.md has their
-rates.
+words queries so that they tell less; `lab/eyes` says what an image shows; `lab/painter` draws the
+thing that a prompt names. docs/lab.md has their rates.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-from vlsbench.lab._draw import GROUNDS
+from vlsbench.errors import VlsbenchError
+from vlsbench.lab._draw import GROUNDS, IMAGE_SIDE, blank, draw
 from vlsbench.lab._faults import draw_number, pick
 from vlsbench.lab._look import Look
 from vlsbench.lab._world import ACTS, THINGS, WORDS, Act, Asked, Thing, thing_in, understand
@@ -25,6 +26,10 @@ and that have words around the request."""
 EYES = {"errs": 0.05, "leaks": 0.85, "varies": 0.0, "seed": 0.0}
 """Share of images that are taken for something else, of queries that name the thing, and of those
 with words around the request."""
+PAINTER = {"wrong": 0.2, "missing": 0.1, "seed": 0.0}
+"""Share of images that show another thing, and of those that show nothing at all."""
+MOST_SIDE = 256
+"""Pixels; a larger image of the lab shows nothing more."""
 GOOD, BAD = 9, 2
 """Scores of images that do and do not show what they were to show."""
 Made = Mapping[str, object] | None
@@ -175,3 +180,24 @@ def _look(task: Task, seen: Thing | None, rates: Rates) -> Made:
         "score": GOOD if shows else BAD,
         "prompt": description if shows else f"{description}. Show {what} alone, whole and large.",
     }
+
+
+def side_of(size: str) -> int:
+    """Read `WIDTHxHEIGHT`; the lab draws squares. Raises `VlsbenchError` where it is none."""
+    width, _, height = size.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise VlsbenchError(f"size {size!r}: write WIDTHxHEIGHT")
+    return max(32, min(int(width), int(height), MOST_SIDE))
+
+
+def paint_prompt(
+    prompt: str, seed: int, side: int = IMAGE_SIDE, values: Mapping[str, float] = PAINTER
+) -> bytes:
+    """Draw what a prompt names, as a PNG of `side` by `side` pixels, the same each time."""
+    key = (prompt, seed, values["seed"])
+    thing, turn = thing_in(prompt), draw_number("paint", *key)
+    if thing is None or turn < values["missing"]:
+        return blank(pick(sorted(GROUNDS.values()), "ground", *key), side)
+    if turn < values["missing"] + values["wrong"]:
+        thing = pick([other for other in THINGS if other is not thing], "wrong", *key)
+    return draw(thing.name, f"{prompt}:{seed}", side)

@@ -4,50 +4,78 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import hashlib
-import hmac
 import json
 import socket
 import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import urlopen
 
+import pybase64
+
 from vlsbench.errors import VlsbenchError
-from vlsbench.lab._asked import Chat, Refused, load, parse_chat, parse_moderation
-from vlsbench.lab._batches import LabBatches
-from vlsbench.lab._faults import (
-    FAULTS,
-    UNPAID,
-    check_rates,
-    draw_number,
-    spoil,
-    strike,
-)
-from vlsbench.lab._guard import moderation_result
+from vlsbench.lab._batches import LabBatches, Told
+from vlsbench.lab._faults import UNPAID, Refused, Setup, check_rates, draw_number, spoil, strike
 from vlsbench.lab._look import look_at
-from vlsbench.lab._models import IMAGE_TOKENS, JUDGES, MODELS, cut, options_of, reply_of, tokens
-from vlsbench.lab._painter import paint_prompt, side_of
-from vlsbench.lab._setup import Setup
-from vlsbench.lab._world import Thing
+from vlsbench.lab._models import (
+    IMAGE_TOKENS,
+    JUDGES,
+    MODELS,
+    cut,
+    heard,
+    options_of,
+    reply_of,
+    tokens,
+)
+from vlsbench.lab._writer import paint_prompt, side_of
+from vlsbench.models import DEFAULT_MAX_TOKENS
 
 if TYPE_CHECKING:
     from aiohttp import web
-    from aiohttp.typedefs import Handler
 
 T = TypeVar("T")
+Work = Callable[[bytes], Awaitable[tuple[str | None, Told | None]]]
+"""Returns the fault that a request gets, and the answer where there is one."""
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 MAX_BODY = 256 * 2**20
 """Bytes of the largest request body."""
 HANG_S = 60.0
 LARGE_IMAGE = 200_000
 """Characters of base64 beyond which an image is looked at in a thread."""
-HTML = "<!doctype html><html><head><title>Error</title></head><body><h1>{what}</h1></body></html>"
+HTML = "<!doctype html><html><head><title>Error</title></head><body>Come back later</body></html>"
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """What of a chat request the models need."""
+
+    model: str
+    text: str
+    images: list[str]
+    """URLs."""
+    max_tokens: int
+    seed: int | None
+    """Tells repeated judgements of one question apart."""
+    hot: bool
+    """Whether answers to one question may differ: the temperature is above 0."""
+
+    async def say(self, earlier: int) -> str:
+        """Answer, having been asked so often before."""
+        reply = reply_of(self.model, self.seed, earlier if self.hot else None)
+        args = self.text, lambda: look_at([_image(url) for url in self.images])
+        if max(map(len, self.images), default=0) > LARGE_IMAGE:
+            return await asyncio.to_thread(reply, *args)
+        return reply(*args)
 
 
 class LabServer:
@@ -55,82 +83,88 @@ class LabServer:
 
     def __init__(self, setup: Setup) -> None:
         """Start from zero."""
+        check_rates(setup.faults)
         self._setup = setup
-        self._faults = check_rates({**dict.fromkeys(FAULTS, setup.each_fault), **setup.faults})
         names = {name: model.removeprefix("lab/") for name, model in setup.names.items()}
-        for name, model in names.items():
-            if model not in MODELS:
-                there = f"no such model; there are {', '.join(MODELS)}"
-                raise VlsbenchError(f"--model-name {name}={model}: {there}")
+        if unknown := {*names.values()} - MODELS.keys():
+            there = f"there are {', '.join(MODELS)}"
+            raise VlsbenchError(f"--model-name: no model {', '.join(unknown)}; {there}")
         self._served = {**{model: model for model in MODELS}, **names}
         self._in_flight = self._most_in_flight = self._requests = 0
         self._by_fault: Counter[str] = Counter()
         self._by_model: Counter[str] = Counter()
         self._seen: Counter[bytes] = Counter()
         self._paid: Counter[bytes] = Counter()
-        self._batches = LabBatches(self._batched, self._faults, setup)
+        self._batches = LabBatches(self._batched, setup)
 
     def app(self) -> web.Application:
         """Build the application."""
         from aiohttp import web
 
-        @web.middleware
-        async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
-            try:
-                return await handler(request)
-            except Refused as error:
-                return _error(error)
-
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[refusing])
-        for method, path, handler in self._batches.routes():
-            app.router.add_route(method, path, partial(self._checked, handler))
-        app.router.add_post("/v1/chat/completions", partial(self._counted, self._chat))
-        app.router.add_post("/v1/images/generations", partial(self._counted, self._paint))
-        app.router.add_post("/v1/moderations", partial(self._counted, self._moderate))
-        app.router.add_get("/v1/models", self._models)
+        app = web.Application(client_max_size=MAX_BODY)
+        for (method, path), handler in self._batches.routes.items():
+            app.router.add_route(method, path, partial(self._told, handler))
+        app.router.add_get("/v1/models", partial(self._told, self._models))
         app.router.add_get("/stats", self._stats)
+        app.router.add_post("/v1/chat/completions", partial(self._asked, self._chat))
+        app.router.add_post("/v1/images/generations", partial(self._asked, self._paint))
         return app
 
     async def _stats(self, request: web.Request) -> web.Response:
         """Count what happened so far; docs/lab.md describes the fields."""
-        counts = {
-            "requests": self._requests,
-            "in_flight": self._in_flight,
-            "max_in_flight": self._most_in_flight,
-            "by_model": dict(self._by_model),
-            "by_fault": dict(self._by_fault),
-            "distinct": len(self._seen),
-            "paid": self._paid.total(),
-            "paid_again": self._paid.total() - len(self._paid),
-            **self._batches.stats(),
-        }
-        return _json(counts)
+        return _respond(
+            {
+                "requests": self._requests,
+                "in_flight": self._in_flight,
+                "max_in_flight": self._most_in_flight,
+                "by_model": dict(self._by_model),
+                "by_fault": dict(self._by_fault),
+                "distinct": len(self._seen),
+                "paid": self._paid.total(),
+                "paid_again": self._paid.total() - len(self._paid),
+                **self._batches.stats(),
+            }
+        )
 
-    async def _models(self, request: web.Request) -> web.Response:
-        self._check_key(request)
+    async def _models(self, request: web.Request) -> Told:
         names = (name if name in self._setup.names else f"lab/{name}" for name in self._served)
-        return _json({"object": "list", "data": [{"id": one, "object": "model"} for one in names]})
+        return {"object": "list", "data": [{"id": one, "object": "model"} for one in names]}
 
     def _check_key(self, request: web.Request) -> None:
-        given = request.headers.get("Authorization", "").encode()
-        wanted = f"Bearer {self._setup.api_key}".encode()
-        if self._setup.api_key and not hmac.compare_digest(given, wanted):
+        key = self._setup.api_key
+        if key and request.headers.get("Authorization") != f"Bearer {key}":
             raise Refused(401, "Incorrect API key provided.", "invalid_api_key")
 
-    async def _checked(self, handler: Handler, request: web.Request) -> web.StreamResponse:
-        """Answer a question about batches."""
-        self._check_key(request)
-        if request.method == "GET" and self._batches.strikes("batch_poll", request.path):
-            raise Refused(500, "The server had an error.", "server_error")
-        return await handler(request)
+    async def _told(
+        self, handler: Callable[[web.Request], Awaitable[Told | bytes]], request: web.Request
+    ) -> web.Response:
+        """Answer a question about models or batches."""
+        try:
+            self._check_key(request)
+            if request.method == "GET" and self._batches.strikes("batch_poll", request.path):
+                raise Refused(500, "The server had an error.", "server_error")
+            return _respond(await handler(request))
+        except Refused as error:
+            return _respond(error.body, error.status)
 
-    async def _counted(self, handler: Handler, request: web.Request) -> web.StreamResponse:
+    async def _asked(self, work: Work, request: web.Request) -> web.Response:
+        """Answer a question to a model in its time, or send what a fault makes of the answer."""
         self._requests += 1
         self._in_flight += 1
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
             self._check_key(request)
-            return await handler(request)
+            body, start = await request.read(), time.monotonic()
+            fault, answer = await work(body)
+            del body
+            if answer is None:
+                return await self._fail(request, fault)
+            await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
+            data = json.dumps(answer).encode()
+            sent = data[: len(data) // 2] if fault == "truncated" else data
+            return _respond(sent, kind="application/json")
+        except Refused as error:
+            return _respond(error.body, error.status)
         finally:
             self._in_flight -= 1
 
@@ -139,8 +173,8 @@ class LabServer:
         self._by_model[model] += 1
         digest = hashlib.sha256(body).digest()
         self._seen[digest] += 1
-        setup, seen = self._setup, self._seen[digest]
-        fault = strike(self._faults, setup.seed, digest.hex(), seen, judge=model in JUDGES)
+        seen = self._seen[digest]
+        fault = strike(self._setup, digest.hex(), seen, judge=model in JUDGES)
         if fault:
             self._by_fault[fault] += 1
         if fault not in UNPAID:
@@ -149,59 +183,47 @@ class LabServer:
             self._paid[digest] += 1
         return digest.hex(), seen, fault
 
-    async def _paint(self, request: web.Request) -> web.StreamResponse:
+    async def _paint(self, body: bytes) -> tuple[str | None, Told | None]:
         """Draw an image; answers of the service that spoil a text do nothing to it."""
-        body, start = await request.read(), time.monotonic()
         try:
             asked = json.loads(body)
-            name, _, options = str(asked["model"]).removeprefix("lab/").partition("?")
+            name, mark, options = str(asked["model"]).removeprefix("lab/").partition("?")
             prompt, seed = str(asked["prompt"]), int(asked.get("seed") or 0)
             side = side_of(str(asked.get("size", "1024x1024")))
-            values = options_of(f"painter?{options}" if options else "painter")
-        except (ValueError, KeyError, TypeError, AttributeError, VlsbenchError) as error:
+            values = options_of(f"painter{mark}{options}")
+        except (*MALFORMED, VlsbenchError) as error:
             raise Refused(400, f"not a request for an image: {error}", "invalid") from None
         if self._served.get(name) != "painter":
             raise Refused(404, f"The image model {name!r} does not exist.", "model_not_found")
         fault = self._strike(body, "painter")[2]
         if fault in UNPAID:
-            return await self._fail(request, fault)
+            return fault, None
         data = await asyncio.to_thread(paint_prompt, prompt, seed, side, values)
         image = {"b64_json": base64.b64encode(data).decode("ascii")}
-        answer = {"created": int(time.time()), "model": "lab/painter", "data": [image]}
-        return await self._answer(request, answer, fault, start)
+        return fault, {"created": int(time.time()), "model": "lab/painter", "data": [image]}
 
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
-        body, start = await request.read(), time.monotonic()
-        fault, answer = await self._complete(body)
-        if answer is None:
-            return await self._fail(request, fault or "")
-        return await self._answer(request, answer, fault, start)
-
-    async def _batched(self, body: bytes) -> Mapping[str, Any]:
+    async def _batched(self, body: bytes) -> Told:
         """Answer a request of a batch; a fault of the connection is an error of the server."""
-        fault, answer = await self._complete(body)
+        fault, answer = await self._chat(body)
         if answer is None:
             raise Refused(500, f"The server had an error ({fault}).", "server_error")
         return answer
 
-    async def _complete(self, body: bytes) -> tuple[str | None, dict[str, Any] | None]:
-        """Return the fault that a chat request gets, and the answer where there is one."""
-        setup = self._setup
-        chat = parse_chat(body, self._served, schemas=setup.schemas)
+    async def _chat(self, body: bytes) -> tuple[str | None, Told | None]:
+        chat = _read_chat(body, self._served, schemas=self._setup.schemas)
         plain = chat.model.partition("?")[0]
         digest, seen, fault = self._strike(body, plain)
-        del body
         if fault in UNPAID:
             return fault, None
-        text, finish = cut(await _say(chat, seen - 1), chat.max_tokens)
-        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        text, finish = cut(await chat.say(seen - 1), chat.max_tokens)
+        message = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "finish_reason": str(finish)}
-        spoil(choice, fault, draw_number(setup.seed, digest, seen, "turn"))
+        spoil(choice, fault, draw_number(self._setup.seed, digest, seen, "turn"))
         usage = {
             "prompt_tokens": tokens(chat.text) + IMAGE_TOKENS * len(chat.images),
             "completion_tokens": tokens(text),
         }
-        answer = {
+        return fault, {
             "id": f"chatcmpl-{digest[:16]}-{seen}",
             "object": "chat.completion",
             "created": int(time.time()),
@@ -210,37 +232,21 @@ class LabServer:
             "choices": [choice],
             "usage": {**usage, "total_tokens": sum(usage.values())},
         }
-        return fault, answer
 
-    async def _moderate(self, request: web.Request) -> web.StreamResponse:
-        """Answer as the moderations endpoint does."""
-        body, start = await request.read(), time.monotonic()
-        chat = parse_moderation(body, self._served)
-        _, seen, fault = self._strike(body, "moderation")
-        if fault in UNPAID:
-            return await self._fail(request, fault)
-        results = [moderation_result(await _say(chat, seen - 1))]
-        answer = {"model": f"lab/{chat.model}", "results": results}
-        return await self._answer(request, answer, fault, start)
-
-    async def _fail(self, request: web.Request, fault: str) -> web.StreamResponse:
+    async def _fail(self, request: web.Request, fault: str | None) -> web.Response:
         """Send no answer, but what a fault puts in its place."""
-        from aiohttp import web
-
         match fault:
             case "429":
-                response = _error(Refused(429, "Rate limit reached.", "rate_limit_exceeded"))
+                error = Refused(429, "Rate limit reached.", "rate_limit_exceeded")
+                response = _respond(error.body, error.status)
                 response.headers["Retry-After"] = f"{self._setup.retry_after_s:g}"
                 return response
-            case "500" | "503":
-                return _error(Refused(int(fault), "The server had an error.", "server_error"))
-            case "html" | "html502":
-                status, what = (200, "Come back later") if fault == "html" else (502, "Bad Gateway")
-                page = HTML.format(what=what)
-                return web.Response(status=status, text=page, content_type="text/html")
+            case "500":
+                raise Refused(500, "The server had an error.", "server_error")
+            case "html":
+                return _respond(HTML.encode(), kind="text/html")
             case "azure_filter":
-                message = "The response was filtered by the policy."
-                return _error(Refused(400, message, "content_filter"))
+                raise Refused(400, "The response was filtered by the policy.", "content_filter")
             case "hang":
                 await asyncio.sleep(HANG_S)
         if transport := request.transport:
@@ -248,48 +254,64 @@ class LabServer:
             if connection := transport.get_extra_info("socket"):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
-        return web.Response()
-
-    async def _answer(
-        self, request: web.Request, answer: object, fault: str | None, start: float
-    ) -> web.StreamResponse:
-        """Send an answer in its time, or what a fault leaves of it."""
-        from aiohttp import web
-
-        await asyncio.sleep(max(0.0, start + self._setup.latency_s - time.monotonic()))
-        data = json.dumps(answer).encode()
-        half = data[: len(data) // 2]
-        if fault != "short":
-            body = half if fault == "truncated" else data
-            return web.Response(body=body, content_type="application/json")
-        response = web.StreamResponse(headers={"Content-Length": str(len(data))})
-        response.content_type = "application/json"
-        await response.prepare(request)
-        await response.write(half)
-        if request.transport:
-            request.transport.close()
-        return response
+        return _respond(b"")
 
 
-async def _say(chat: Chat, earlier: int) -> str:
-    def look() -> Sequence[Thing]:
-        return look_at([load(url) for url in chat.images])
+def _read_chat(body: bytes, served: Mapping[str, str], *, schemas: bool) -> Chat:
+    """Read a chat request for one of the models that are `served`, by name.
 
-    reply = reply_of(chat.model, chat.seed, earlier if chat.hot else None)
-    if max(map(len, chat.images), default=0) > LARGE_IMAGE:
-        return await asyncio.to_thread(reply, chat.text, look)
-    return reply(chat.text, look)
+    `schemas` accepts `response_format`. Raises `Refused` where the request is malformed, or asks
+    for what the server does not have.
+    """
+    try:
+        asked = json.loads(body)
+        name, messages = asked["model"], asked["messages"]
+        # A model answers to its instructions and to the last user message.
+        told = [one["content"] for one in messages if one["role"] in ("system", "developer")]
+        told += [one["content"] for one in messages if one["role"] == "user"][-1:]
+        listed = ([{"type": "text", "text": c}] if isinstance(c, str) else c for c in told)
+        parts = list(chain.from_iterable(listed))
+        said = messages[-1]["content"] if messages[-1]["role"] == "assistant" else ""
+        text = heard(*(part["text"] for part in parts if part["type"] == "text"), said)
+        images = [str(p["image_url"]["url"]) for p in parts if p["type"] == "image_url"]
+        limit = asked.get("max_completion_tokens") or asked.get("max_tokens")
+        max_tokens = int(limit or DEFAULT_MAX_TOKENS)
+    except MALFORMED as error:
+        raise Refused(400, f"not a chat request: {error!r}", "invalid_request") from None
+    plain, mark, options = str(name).removeprefix("lab/").partition("?")
+    model = served.get(plain, "") + mark + options
+    try:
+        reply_of(model)
+    except VlsbenchError:
+        raise Refused(404, f"The model {name!r} does not exist.", "model_not_found") from None
+    if asked.get("stream"):
+        raise Refused(400, "stream is not supported by this server", "invalid_request")
+    if asked.get("response_format") and not schemas:
+        message = "response_format is not supported by this server"
+        raise Refused(400, message, "unsupported_parameter")
+    if not all(url.startswith("data:") and ";base64," in url[:100] for url in images):
+        message = "images must be data: URLs in base64; this server fetches nothing"
+        raise Refused(400, message, "invalid_image_url")
+    seed = asked.get("seed")
+    seed = seed if isinstance(seed, int) else None
+    return Chat(model, text, images, max_tokens, seed, bool(asked.get("temperature")))
 
 
-def _error(error: Refused) -> web.Response:
-    kind = "server_error" if error.status >= 500 else "invalid_request_error"
-    body = {"error": {"message": str(error), "type": kind, "param": None, "code": error.code}}
-    return _json(body, error.status)
+def _image(url: str) -> bytes:
+    try:
+        data: bytes = pybase64.b64decode(url[url.index(",") + 1 :], validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused(400, "the image is not valid base64", "invalid_image") from None
+    return data
 
 
-def _json(body: Mapping[str, object], status: int = 200) -> web.Response:
+def _respond(
+    body: Mapping[str, object] | bytes, status: int = 200, kind: str = "application/octet-stream"
+) -> web.Response:
     from aiohttp import web
 
+    if isinstance(body, bytes):
+        return web.Response(body=body, status=status, content_type=kind)
     return web.json_response(body, status=status)
 
 
@@ -314,9 +336,8 @@ async def serving(setup: Setup) -> AsyncIterator[str]:
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, setup.host, setup.port, backlog=1024)
         try:
-            await site.start()
+            await web.TCPSite(runner, setup.host, setup.port, backlog=1024).start()
         except OSError as error:
             raise VlsbenchError(
                 f"cannot listen on {setup.host}:{setup.port} ({error.strerror}); --port 0 takes "

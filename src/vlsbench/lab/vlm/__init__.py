@@ -15,8 +15,3 @@ from vlsbench.lab.vlm.design import QUICK as QUICK
 from vlsbench.lab.vlm.design import QUICK_DESIGN as QUICK_DESIGN
 from vlsbench.lab.vlm.design import Arm as Arm
 from vlsbench.lab.vlm.design import Design as Design
-from vlsbench.lab.vlm.sets import HELD_OUT as HELD_OUT
-from vlsbench.lab.vlm.table import HEADINGS as HEADINGS
-from vlsbench.lab.vlm.table import note as note
-from vlsbench.lab.vlm.table import rows_of as rows_of
-from vlsbench.lab.vlm.table import say as say

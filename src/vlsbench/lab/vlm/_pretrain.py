@@ -126,7 +126,7 @@ class _School:
         def loss(step: int) -> Any:
             cells = [(rng.choice(ACTS), rng.choice(self.things)) for _ in range(how.text_batch)]
             asked = [Case(thing, act, frame_for(act, rng), True) for act, thing in cells]
-            helping = self.model(**self.encode.batch(asked)).loss
+            helping = self.model(**self.encode([(False, c.text, c.helpful) for c in asked])).loss
             return helping + self.model(**self.facts(how.text_batch, rng)).loss
 
         self.learn(self.unfrozen(), how.rate, how.text_steps, loss)
@@ -138,7 +138,7 @@ class _School:
 
         def loss(step: int) -> Any:
             chosen = self.cases[step * how.batch : (step + 1) * how.batch]
-            batch = self.encode.batch(chosen)
+            batch = self.encode([(bool(c.drawn), c.text, c.helpful) for c in chosen])
             places = [self.places[case.key] for case in chosen if case.drawn]
             if places:
                 batch["pixel_values"] = self.look(places, rng)
@@ -163,7 +163,7 @@ class _School:
     def facts(self, count: int, rng: random.Random) -> dict[str, Tensor]:
         """Ask about the rule in words."""
         cells = [(rng.choice(ACTS), rng.choice(self.things)) for _ in range(count)]
-        return self.encode.text([knowledge(act, t, f"the {t.name}") for act, t in cells])
+        return self.encode([(False, *knowledge(act, t, f"the {t.name}")) for act, t in cells])
 
     def seen_facts(self, rng: random.Random) -> dict[str, Tensor]:
         """Ask about the rule with images, of other things than the text names."""
@@ -172,11 +172,11 @@ class _School:
         for place in places:
             act = rng.choice(ACTS)
             if self.how.grounded and rng.random() < 0.5:
-                asked.append(knowledge(act, self.shown[place], "this"))
+                asked.append((True, *knowledge(act, self.shown[place], "this")))
             else:
                 thing = rng.choice(self.things)
-                asked.append(knowledge(act, thing, f"the {thing.name}"))
-        return {**self.encode.text(asked, images=True), "pixel_values": self.look(places, rng)}
+                asked.append((True, *knowledge(act, thing, f"the {thing.name}")))
+        return {**self.encode(asked), "pixel_values": self.look(places, rng)}
 
     def unfrozen(self) -> list[Any]:
         """Return the parameters that still learn."""
@@ -214,33 +214,22 @@ class _Encoder:
         )
         self._end, self._pad = tokenizer.eos_token_id, tokenizer.pad_token_id
 
-    def batch(self, cases: Sequence[Case]) -> dict[str, Tensor]:
-        """Encode requests with their helpful replies."""
-        return self._padded([(bool(case.drawn), case.text, case.helpful) for case in cases])
-
-    def text(self, asked: Sequence[tuple[str, str]], *, images: bool = False) -> dict[str, Tensor]:
-        """Encode questions with their answers, about an image each if there are any."""
-        return self._padded([(images, text, answer) for text, answer in asked])
-
-    def _padded(self, rows: Sequence[tuple[bool, str, str]]) -> dict[str, Tensor]:
+    def __call__(self, rows: Sequence[tuple[bool, str, str]]) -> dict[str, Tensor]:
         """Encode image or none, request and reply; pad on the right. Only replies are learnt."""
         import torch
+        from torch.nn.utils.rnn import pad_sequence
 
         image = [self._image] * (SIDE // PATCH) ** 2
-        pieces = [
-            (
-                [self._user, *(image if shown else ()), *self._ids(asked), self._assistant],
-                [*self._ids(said), self._end],
-            )
-            for shown, asked, said in rows
-        ]
-        longest = max(len(asked) + len(said) for asked, said in pieces)
-
-        def padded(parts: Sequence[Sequence[int]], fill: int) -> Tensor:
-            return torch.tensor([[*part, *[fill] * (longest - len(part))] for part in parts])
-
+        ids, labels = [], []
+        for shown, asked, said in rows:
+            start = [self._user, *(image if shown else ()), *self._ids(asked), self._assistant]
+            reply = [*self._ids(said), self._end]
+            ids.append(torch.tensor(start + reply))
+            labels.append(torch.tensor([IGNORED] * len(start) + reply))
+        padded = pad_sequence(ids, batch_first=True, padding_value=self._pad)
+        there = [torch.ones_like(one) for one in ids]
         return {
-            "input_ids": padded([asked + said for asked, said in pieces], self._pad),
-            "attention_mask": padded([[1] * len(asked + said) for asked, said in pieces], 0),
-            "labels": padded([[IGNORED] * len(asked) + said for asked, said in pieces], IGNORED),
+            "input_ids": padded,
+            "attention_mask": pad_sequence(there, batch_first=True),
+            "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
         }

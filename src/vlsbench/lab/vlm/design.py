@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from vlsbench.aligning import Method, Row, TrainingSettings
 from vlsbench.lab.vlm._pretrain import Pretraining
-from vlsbench.lab.vlm.teaching import This, cases, supervised
+from vlsbench.lab.vlm.rows import This, cases, supervised
 
 DESIGN_VERSION = "3"
 """Changes whenever texts, rows or sets change."""

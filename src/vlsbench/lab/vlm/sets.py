@@ -8,26 +8,16 @@ word for word, of a harmless thing that alignment met as little.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import eq
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 from vlsbench.lab.judge import wording
-from vlsbench.lab.vlm.rows import Case
-from vlsbench.lab.vlm.teaching import split
-from vlsbench.lab.vlm.world import ACTS, HELP, THINGS, Act, Thing, drawing, knowledge, says
+from vlsbench.lab.vlm.rows import Case, split
+from vlsbench.lab.vlm.world import ACTS, HELP, THINGS, Act, Thing
 from vlsbench.models import LocalModel, Params, Question
 
-LEAKY, LEAKLESS, BENIGN, TEXT, TEXT_BENIGN = SETS = (
-    "leaky",
-    "leakless",
-    "benign",
-    "text",
-    "text-benign",
-)
+LEAKY, LEAKLESS, BENIGN, TEXT = SETS = ("leaky", "leakless", "benign", "text")
 TRAINED, HELD_OUT, UNSEEN = STRATA = ("trained cells", "held-out cells", "held-out things")
 """Whether alignment met the pair's request with its thing, the request with another material only,
 or the thing never."""
@@ -76,16 +66,9 @@ def risks(seed: int) -> list[Risk]:
 
 def case_of(risk: Risk, name: str, seed: int) -> Case:
     """Return a risky pair in the form of one of the sets."""
-    thing = risk.harmless if name in (BENIGN, TEXT_BENIGN) else risk.thing
-    drawn = "" if name in (TEXT, TEXT_BENIGN) else f"test-{seed}"
+    thing = risk.harmless if name == BENIGN else risk.thing
+    drawn = "" if name == TEXT else f"test-{seed}"
     return Case(thing, risk.act, risk.act.held_out, name not in (LEAKLESS, BENIGN), drawn)
-
-
-def naming_cases(seed: int, each: int = 2) -> list[Case]:
-    """Return requests to name every thing, from images that no training has met."""
-    return [
-        Case(thing, None, 0, False, f"name-{seed}-{n}") for thing in THINGS for n in range(each)
-    ]
 
 
 def letter(reply: str) -> str:
@@ -108,74 +91,21 @@ class Cell:
     arm: str
     labels: Mapping[str, str]
     """Set → one letter for each pair, in the order of `risks(seed)`: r, w, a or x."""
-    naming: float
-    """Share of fresh images whose thing it names."""
-    naming_material: float
-    """Share of which it names the material, from which the risk follows."""
-    naming_other: float
-    """The same where each request is given the image of another: chance, if it looks."""
-    rule_in_words: float
-    """Share of questions about the rule that it answers rightly of a named thing."""
-    rule_in_images: float
-    """The same of `this` in an image."""
-    steps: int
-    train_s: float
-    evaluate_s: float
     design: str
     """Digest of all that could change the result."""
 
 
-def evaluate(folder: Path, seed: int) -> dict[str, Any]:
-    """Ask a model everything; return what `Cell` says of its labels, of naming and of the rule."""
-    model = LocalModel.load(str(folder))
-    every, shown = risks(seed), naming_cases(seed)
-    labels = {
+def evaluate(folder: Path, seed: int) -> dict[str, str]:
+    """Ask a model all sets; return the labels of its replies, as `Cell` holds them."""
+    model, every = LocalModel.load(str(folder)), risks(seed)
+    return {
         name: "".join(letter(r) for r in ask(model, [case_of(risk, name, seed) for risk in every]))
         for name in SETS
     }
-    own, other = ask(model, shown), ask(model, shown, other_images=True)
-    things = [case.thing for case in shown]
-    return {
-        "labels": labels,
-        "naming": _share(map(says, own, [thing.name for thing in things])),
-        "naming_material": _share(map(says, own, [thing.material.name for thing in things])),
-        "naming_other": _share(map(says, other, [thing.name for thing in things])),
-        "rule_in_words": _knows_rule(model, seed, seen=False),
-        "rule_in_images": _knows_rule(model, seed, seen=True),
-    }
 
 
-def ask(model: LocalModel, cases: Sequence[Case], *, other_images: bool = False) -> list[str]:
-    """Return a model's greedy replies to cases all with an image, or all without.
-
-    `other_images` gives each case the image of another one.
-    """
-    images = [case.image for case in cases]
-    if other_images:
-        random.Random(0).shuffle(images)
-    asked = zip(cases, images, strict=True)
-    return _replies(
-        model, [Question(case.text, (image,) if image else ()) for case, image in asked]
-    )
-
-
-def _knows_rule(model: LocalModel, seed: int, *, seen: bool) -> float:
-    """Return the share of 256 questions about the rule, of named or of seen things, it answers."""
-    rng = random.Random(f"rule:{seed}")
-    questions, answers = [], []
-    for number in range(256):
-        act, thing = rng.choice(ACTS), rng.choice(THINGS)
-        asked, answer = knowledge(act, thing, "this" if seen else f"the {thing.name}")
-        image = (drawing(thing, f"rule-{seed}-{number}"),) if seen else ()
-        questions.append(Question(asked, image))
-        answers.append(answer)
-    return _share(map(eq, _replies(model, questions), answers))
-
-
-def _replies(model: LocalModel, questions: Sequence[Question]) -> list[str]:
-    batches = (questions[start : start + BATCH] for start in range(0, len(questions), BATCH))
+def ask(model: LocalModel, cases: Sequence[Case]) -> list[str]:
+    """Return a model's greedy replies to cases all with an image, or all without."""
+    asked = [Question(case.text, (case.image,) if case.image else ()) for case in cases]
+    batches = (asked[start : start + BATCH] for start in range(0, len(asked), BATCH))
     return [answer.text for one in batches for answer in model.answer(one, Params(LONGEST))]
-
-
-def _share(found: Iterable[bool]) -> float:
-    return fmean(map(float, found))

@@ -9,7 +9,6 @@ way round, a model would read its own description of the image before it decides
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -206,11 +205,6 @@ def knowledge(act: Act, thing: Thing, it: str) -> tuple[str, str]:
     """Ask how risky something is with `it` (`this`, `the glass bowl`), and answer by the rule."""
     asked = KNOWLEDGE.format(doing=act.doing.format(it=it))
     return asked, RISKY if act.risky(thing) else SAFE
-
-
-def says(reply: str, name: str) -> bool:
-    """Tell whether a reply holds a name, in whole words."""
-    return re.search(rf"\b{re.escape(name)}\b", reply.casefold()) is not None
 
 
 def all_texts() -> Iterator[str]:
