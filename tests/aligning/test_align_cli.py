@@ -168,7 +168,7 @@ def test_what_is_wrong_is_one_line(arguments: list[str], message: str, run: Comm
 
 
 def test_the_resolved_settings_are_a_configuration_file(tmp_path: Path, run: Command) -> None:
-    lora = ("--lora", "r=8,alpha=16,merge", "--train-vision")
+    lora = ("--lora", "r=8,alpha=16", "--train-vision")
     done = run("mm-dpo", "--data", "a,b", "--config", "llava-1.5-7b", *lora, "--print-config")
     assert done.code == 0, done.err
     assert 'data = ["a,b"]' in done.out

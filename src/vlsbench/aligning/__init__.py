@@ -1,6 +1,5 @@
 """Align: train a vision-language model, textually or with images, over TRL and PEFT."""
 
-from vlsbench.aligning._arguments import method_defaults as method_defaults
 from vlsbench.aligning._contamination import Contamination as Contamination
 from vlsbench.aligning._contamination import check_against as check_against
 from vlsbench.aligning._prepare import Prepared as Prepared

@@ -18,8 +18,6 @@ from vlsbench.models import has_bos
 
 CACHE_BYTES = 1 << 30
 """Pixels of prepared rows that are kept for the next epoch."""
-IMAGE_TOKENS = 576
-"""Of one image, where only a rough length is wanted (LLaVA-1.5: 24 × 24 patches)."""
 IGNORED = -100
 """Label of a token that is not learnt (PyTorch's cross entropy)."""
 
@@ -66,9 +64,6 @@ class Encoder:
         self._room = cache_bytes
         self._kept: dict[int, Encoded] = {}
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
     def __getitem__(self, place: int) -> Encoded:
         """Return row `place`. Raises `VlsbenchError` naming it where it cannot be encoded."""
         if place in self._kept:
@@ -91,11 +86,6 @@ class Encoder:
                 bad.append(BadRow(name, str(place), reason))
         if bad:
             raise BadRows(name, bad)
-
-    def length(self, place: int) -> int:
-        """Return about how many tokens row `place` has, without opening its images."""
-        row = self.rows[place]
-        return len(self._ids(_words(row))) + IMAGE_TOKENS * len(row.get("images") or ())
 
     def _encode(self, place: int) -> Encoded:
         from trl.data_utils import prepare_multimodal_messages
