@@ -8,29 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
 
-from vlsbench.errors import VlsbenchError
 from vlsbench.releasing._settings import Content
-from vlsbench.schemas import convert, read_json
 
 SCHEMA = "vlsbench.release/1"
 RELEASE_JSON = "release.json"
 CARD = "README.md"
 CHECKSUMS = "checksums.sha256"
 CROISSANT = "croissant.json"
-REQUIRED = (
-    "rai:dataLimitations",
-    "rai:dataBiases",
-    "rai:personalSensitiveInformation",
-    "rai:dataUseCases",
-    "rai:dataSocialImpact",
-    "rai:hasSyntheticData",
-    "prov:wasDerivedFrom",
-    "prov:wasGeneratedBy",
-)
-"""Croissant fields that NeurIPS's Evaluations & Datasets track has required since 2026."""
 PROVENANCE = "provenance.jsonl"
 DATA = "data"
 """Folder of the Parquet shards."""
@@ -106,10 +91,6 @@ class SourceCount:
 class Statistics:
     subcategories: tuple[SubcategoryCount, ...]
     sources: tuple[SourceCount, ...]
-    exif: int
-    """Images with EXIF metadata."""
-    located: int
-    """Images whose metadata tell where they were taken."""
     shared: int
     """Images that several pairs use."""
     twins: int
@@ -134,7 +115,6 @@ class Leakage:
     figures: tuple[Figure, ...]
     pairs: int
     """Audited; where it is not the number of released pairs, the audit was of another state."""
-    made: str
     simulated: bool
     notes: tuple[str, ...]
 
@@ -156,8 +136,6 @@ class Made:
     """Reason → records, the most frequent first."""
     models: Mapping[str, int]
     """Model → calls."""
-    cost: float | None
-    """US dollars over all lines; None where some call's cost is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +167,3 @@ class Release:
     leakage: Leakage | None = None
     agreement: Agreement | None = None
     made: Made | None = None
-
-
-def read_release(folder: Path) -> Release:
-    """Read the `release.json` of a folder. Raises `VlsbenchError`."""
-    path = folder / RELEASE_JSON
-    if not path.is_file():
-        raise VlsbenchError(f"{folder} is not a release: it has no {RELEASE_JSON}")
-    told = read_json(path, dict[str, Any], schema=SCHEMA)
-    return convert(told, Release, str(path), foreign=True)  # those of 0.1 tell more

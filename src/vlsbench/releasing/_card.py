@@ -31,9 +31,6 @@ HUB_LICENCES = re.compile(
     r"cdla-sharing-1\.0|odbl|odc-by|pddl|gpl-3\.0|bsd-3-clause"
 )
 """Identifiers that the Hub knows and that sets of images go under (its page on licences)."""
-SIZES = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M"}
-"""The Hub's size categories: rows below which each holds."""
-SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "cc0-1.0": "CC0-1.0", "odbl": "ODbL-1.0"}
 CROISSANT_TYPES = {
     Kind.IMAGE: "sc:ImageObject", Kind.IMAGES: "sc:ImageObject", Kind.TEXT: "sc:Text",
     Kind.JSON: "sc:Text", Kind.BOOL: "sc:Boolean", Kind.INT: "cr:Int64", Kind.FLOAT: "cr:Float64",
@@ -96,9 +93,6 @@ def card(release: Release, settings: ReleaseConfig, context: Mapping[str, Any]) 
     header = DatasetCardData(
         language=list(settings.languages),
         pretty_name=one_line(release.title),
-        size_categories=[
-            next((name for below, name in SIZES.items() if release.pairs < below), "1M<n<10M")
-        ],
         task_categories=["visual-question-answering", "image-text-to-text"],
         tags=tags + ["simulated"] * release.simulated,
         configs=[{"config_name": "default", "data_files": data_files}],
@@ -116,15 +110,10 @@ def croissant(
         f"{row.source or 'no source named'} ({row.pairs:,} pairs, {row.licence})"
         for row in release.statistics.sources
     )
-    # The licence's page where it is an SPDX identifier in the usual form.
-    low = release.licence.lower()
-    name = SPDX.get(low) or (low.upper() if low.startswith("cc-by") else "")
-    page = f"https://spdx.org/licenses/{name}.html"
     # Whatever the template prints becomes JSON.
     template = _environment(lambda value: json.dumps(value, ensure_ascii=False))
     text = template.get_template("croissant.json").render(
         {**context, "shards": shards, "sources": sources},
-        licence=page if name and " " not in name else release.licence,
         types=CROISSANT_TYPES,
         said=_said,
     )
@@ -187,7 +176,6 @@ def _environment(finalize: Callable[[Any], str]) -> Environment:
         "count": lambda number: f"{number:,}",
         "value": _value,
         "interval": _interval,
-        "dollars": lambda cost: Markup(f"US\\$ {cost:,.2f}"),
         "fenced": _fenced,
     }
     return environment

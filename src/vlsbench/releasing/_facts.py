@@ -29,7 +29,6 @@ def statistics(entries: Sequence[Entry]) -> Statistics:
     """Count pairs and images. All are counted; nothing is an estimate."""
     pairs = [entry.pair for entry in entries]
     ids = {pair.id for pair in pairs}
-    facts = {image.name: image.facts for entry in entries for image in entry.images}
     uses = Counter(name for entry in entries for name in {image.name for image in entry.images})
     kinds = Counter((pair.category, pair.subcategory, pair.harmful) for pair in pairs)
     sources = Counter((entry.pair.source, entry.licence) for entry in entries)
@@ -39,8 +38,6 @@ def statistics(entries: Sequence[Entry]) -> Statistics:
             for name in sorted({(pair.category, pair.subcategory) for pair in pairs})
         ),
         sources=tuple(SourceCount(*of, count) for of, count in sorted(sources.items())),
-        exif=sum(one.exif for one in facts.values()),
-        located=sum(one.located for one in facts.values()),
         shared=sum(count > 1 for count in uses.values()),
         twins=sum(twin_of(pair) in ids and not pair.harmful for pair in pairs),
     )
@@ -54,7 +51,7 @@ def leakage(path: Path, bench: str) -> Leakage:
             f"{path} is the leakage card of {card.bench}, not of {bench}: run `vlsbench audit` on "
             "the set that is released"
         )
-    return Leakage(tuple(_figures(card)), card.pairs, card.made, card.simulated, caveats(card))
+    return Leakage(tuple(_figures(card)), card.pairs, card.simulated, caveats(card))
 
 
 def _figures(card: Card) -> Iterator[Figure]:
@@ -89,7 +86,6 @@ def agreement(path: Path, bench: str) -> Agreement:
 class _Call:
     key: str
     model: str = ""
-    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +117,8 @@ def copy_provenance(
     known: set[str] = set()
     calls: set[int] = set()
     models, reasons = Counter[str](), Counter[str]()
-    cost: float | None = 0.0
 
     def lines() -> Iterator[dict[str, Any]]:
-        nonlocal cost
         for line in read_jsonl(path, dict[str, Any]):
             one = convert(line, _Line, f"{path}, record {len(known) + 1}", foreign=True)
             if one.id in known:
@@ -136,7 +130,6 @@ def copy_provenance(
                 if (key := hash(call.key)) not in calls:
                     calls.add(key)
                     models[call.model or "unknown"] += 1
-                    cost = None if cost is None or call.cost is None else cost + call.cost
             reason = excluded.get(one.id, "")
             if one.ended == "dropped":
                 reason = ": ".join(filter(None, (one.stage, one.reason))) or "dropped"
@@ -150,14 +143,7 @@ def copy_provenance(
     written = write_jsonl(lines(), to)
     if missing := sorted(set(released) - known):
         raise VlsbenchError(
-            f"{path} has no line for {len(missing):,} released pairs "
-            f"({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}): it is the provenance "
-            "of another set, or incomplete"
+            f"{path} has no line for {len(missing):,} released pairs ({', '.join(missing[:3])}): "
+            "it is the provenance of another set, or incomplete"
         )
-    return Made(
-        records=len(known),
-        written=written,
-        dropped=dict(reasons.most_common()),
-        models=dict(models.most_common()),
-        cost=cost,
-    )
+    return Made(len(known), written, dict(reasons.most_common()), dict(models.most_common()))

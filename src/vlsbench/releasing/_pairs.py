@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import track
 
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.pairs import (
-    Image,
-    ImageError,
-    ImageFacts,
-    Pair,
-    PairSet,
-    decode,
-    image_facts,
-)
+from vlsbench.pairs import Image, ImageError, Pair, PairSet, decode
 from vlsbench.releasing._about import ABOUT
 from vlsbench.releasing._card import terms
 from vlsbench.releasing._settings import Content, ReleaseConfig, missing_content
 from vlsbench.schemas import convert
 from vlsbench.text import storable
-
-T = TypeVar("T")
-
-
-def tracked(items: Iterable[T], what: str, total: int | None, *, progress: bool) -> Iterator[T]:
-    """Pass items on, and show how far that is where a person is looking."""
-    console = Console(stderr=True)
-    quiet = not (progress and console.is_terminal)
-    yield from track(items, what, total, console=console, transient=True, disable=quiet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +25,6 @@ class Decoded:
     """SHA-256 of the bytes, and the extension of what they are."""
     size: int
     """Bytes."""
-    facts: ImageFacts
 
     @classmethod
     def of(cls, image: Image) -> Decoded:
@@ -54,7 +32,7 @@ class Decoded:
         data = image.read()
         decode(data, image.ref)
         name = f"{data.sha256}.{data.extension}"
-        return cls(image, name, len(data.data), image_facts(data, image.ref))
+        return cls(image, name, len(data.data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +44,7 @@ class Entry:
     licence: str
     """Of its images."""
     images: tuple[Decoded, ...] = ()
-    """Its images, once they were read; equal ones are one object."""
+    """Its images, once they were read."""
 
 
 def twin_of(pair: Pair) -> str:
@@ -122,39 +100,18 @@ def content_of(pairs: PairSet, settings: ReleaseConfig, chosen: Sequence[Entry])
     return convert(told, Content, f"{pairs.name}: content")
 
 
-class _Decoder:
-    """Decodes every image of a set once."""
-
-    def __init__(self) -> None:
-        self._by_name: dict[str, Decoded] = {}
-        self._by_ref: dict[str, Decoded | ImageError] = {}
-
-    def decoded(self, image: Image) -> Decoded:
-        """Decode an image. Raises `ImageError` where that is impossible."""
-        if image.ref not in self._by_ref:
-            try:
-                found = Decoded.of(image)
-                self._by_ref[image.ref] = self._by_name.setdefault(found.name, found)
-            except ImageError as error:
-                self._by_ref[image.ref] = error
-        known = self._by_ref[image.ref]
-        if isinstance(known, ImageError):
-            raise known
-        return known
-
-
 def gather(
-    pairs: PairSet, chosen: Sequence[Entry], *, skip_bad: bool, progress: bool
+    pairs: PairSet, chosen: Sequence[Entry], *, skip_bad: bool
 ) -> tuple[list[Entry], Counter[str]]:
     """Read every image; return the pairs by id, and by reason how many rows cannot be used.
 
     Raises:
         BadRows: Some images cannot be read, or some texts not be stored; lists every one.
     """
-    decoder = _Decoder()
+    by_ref: dict[str, Decoded] = {}
     bad: list[BadRow] = []
     found: list[Entry] = []
-    for entry in tracked(chosen, "reading", len(chosen), progress=progress):
+    for entry in chosen:
         pair, licence = entry.pair, entry.licence
         meta = {key: value for key, value in pair.meta.items() if key != "image_licence"}
         texts = [getattr(pair, name, licence) for name in ABOUT]
@@ -162,7 +119,10 @@ def gather(
             if not pair.images:
                 raise ImageError("has no image; only image-text pairs are released")
             json.dumps([*texts, dict(pair.labels), meta], ensure_ascii=False).encode()
-            images = tuple(map(decoder.decoded, pair.images))
+            for image in pair.images:
+                if image.ref not in by_ref:
+                    by_ref[image.ref] = Decoded.of(image)
+            images = tuple(by_ref[image.ref] for image in pair.images)
             found.append(Entry(replace(pair, images=(), meta=meta), licence, images))
         except ImageError as error:
             file = pair.images[0].ref if pair.images else pairs.name

@@ -18,7 +18,7 @@ from typing import Any
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import plain_value
 from vlsbench.releasing._about import ABOUT, DATA, LABELS, Column, Kind, Split
-from vlsbench.releasing._pairs import Entry, tracked, twin_of
+from vlsbench.releasing._pairs import Entry, twin_of
 from vlsbench.text import counted
 
 SALT = "vlsbench-split/1"
@@ -102,22 +102,18 @@ def assign_splits(
         twins: Pair → the pair that it is a twin of; the latter need not be there.
         shares: Split → share of the clusters; shares add up to 1.
     """
-    above: dict[str, str] = {}
+    from scipy.cluster.hierarchy import DisjointSet
 
-    def root(digest: str) -> str:
-        while (parent := above.setdefault(digest, digest)) != digest:
-            # Halve the way for whoever comes next.
-            above[digest] = digest = above[parent]
-        return digest
-
+    clusters = DisjointSet(digest for digests in images.values() for digest in digests)
     for pair, (first, *others) in images.items():
-        if (twin := twins.get(pair, "")) in images:
-            others.append(images[twin][0])
-        for digest in others:
-            # The root is the least digest, and stands for the cluster.
-            least, most = sorted((root(first), root(digest)))
-            above[most] = least
-    return {pair: _split_of(root(digests[0]), shares) for pair, digests in images.items()}
+        for digest in (*others, *images.get(twins.get(pair, ""), ())[:1]):
+            clusters.merge(first, digest)
+    split_of = {
+        digest: _split_of(min(cluster), shares)
+        for cluster in clusters.subsets()
+        for digest in cluster
+    }
+    return {pair: split_of[digests[0]] for pair, digests in images.items()}
 
 
 def _split_of(key: str, shares: Mapping[str, float]) -> str:
@@ -134,8 +130,6 @@ def write_records(
     entries: Sequence[Entry],
     shares: Mapping[str, float],
     shard_bytes: int,
-    *,
-    progress: bool,
 ) -> tuple[tuple[Column, ...], tuple[Split, ...]]:
     """Write all splits. The same records give the same bytes."""
     assigned = assign_splits(
@@ -161,37 +155,30 @@ def write_records(
         shards = [some[start : start + rows] for start in range(0, len(some), rows)]
         files = [f"{DATA}/{split}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
         for name, shard in zip(files, shards, strict=True):
-            groups = range(0, len(shard), ROWS)
-            starts = tracked(groups, f"writing {name}", len(groups), progress=progress)
-            _write_shard(folder / name, columns, shard, starts)
+            _write_shard(folder / name, columns, shard)
         harmful = sum(entry.pair.harmful for entry in some)
         images = len({image.name for entry in some for image in entry.images})
         splits.append(Split(split, len(some), harmful, images, tuple(files)))
     return columns, tuple(splits)
 
 
-def _write_shard(
-    path: Path,
-    columns: Sequence[Column],
-    entries: Sequence[Entry],
-    starts: Iterable[int],
-) -> None:
-    """Write one Parquet file, a group of rows from each start."""
+def _write_shard(path: Path, columns: Sequence[Column], entries: Sequence[Entry]) -> None:
+    """Write one Parquet file, a group of rows at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kind = schema(columns)
+    kind = _schema(columns)
     repeated = ["category", "subcategory", "source", "image_licence"]
     plain = [c.name for c in columns if c.kind in _TYPES]
     with pq.ParquetWriter(
         path, kind, compression="zstd", use_dictionary=repeated, write_statistics=plain
     ) as writer:
-        for start in starts:
+        for start in range(0, len(entries), ROWS):
             group = [_row(columns, one) for one in entries[start : start + ROWS]]
             writer.write_table(pa.Table.from_pylist(group, schema=kind), row_group_size=ROWS)
 
 
-def schema(columns: Sequence[Column]) -> Any:
+def _schema(columns: Sequence[Column]) -> Any:
     """Return the Arrow schema, with what makes `datasets` see images rather than structs."""
     import pyarrow as pa
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from vlsbench.config import option, record, settings
+from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import DatasetSettings
 from vlsbench.schemas import read_toml
@@ -26,7 +25,6 @@ _FORMS = {
     "version": (r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", "MAJOR.MINOR.PATCH, such as 1.0.0"),
     "homepage": (r"(https?://[^\s<>\"']+)?", "a web address (https://…)"),
     "derived_from": (r"https?://[^\s<>\"']+", "a web address (https://…)"),
-    "languages": (r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "a code such as en or pt-BR"),
 }
 """Setting → what it, or each of its values, must be."""
 
@@ -66,7 +64,6 @@ class Description:
     limits: tuple[str, ...] = option(
         "A limitation of the dataset; may be repeated.", default=(), flags=("--limits",), whole=True
     )
-    maintenance: str = option("Who maintains the dataset, and how.", default="")
     date: str = option("Release date (ISO 8601); today if empty.", default="")
     split: str | Mapping[str, float] = option(
         "Shares of train, validation and test; no image is in two splits.",
@@ -92,11 +89,6 @@ class Description:
     )
     content: Content = field(default_factory=Content)
 
-    @property
-    def shares(self) -> dict[str, float]:
-        """Split → share of the clusters of images. Raises `VlsbenchError`."""
-        return _shares(self.split)
-
 
 @settings(panel="Evidence and output")
 class ReleaseConfig(Description, DatasetSettings):
@@ -118,7 +110,6 @@ class ReleaseConfig(Description, DatasetSettings):
     provenance: Path | None = option(
         "provenance.jsonl of a build: how each record was made.", default=None
     )
-    force: bool = option("Replace a release of the same name in --out.", default=False)
 
     @staticmethod
     def read_file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,14 +126,10 @@ def checked(config: ReleaseConfig) -> ReleaseConfig:
     found = replace(
         config,
         date=config.date or datetime.now(UTC).date().isoformat(),
-        split=config.shares,
+        split=_shares(config.split),
         licences={source: licence.strip() for source, licence in config.licences.items()},
         content=Content(**said),
     )
-    try:
-        json.dumps(record(found), ensure_ascii=False).encode()
-    except UnicodeError:
-        raise VlsbenchError("release: a text given is not UTF-8") from None
     if not found.licence:
         raise VlsbenchError("a release needs a licence: give --licence, or licence in --config")
     for setting, (pattern, wanted) in _FORMS.items():

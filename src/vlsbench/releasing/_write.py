@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from vlsbench import __version__
 from vlsbench.config import resolve
@@ -23,7 +23,6 @@ from vlsbench.releasing._about import (
     RELEASE_JSON,
     SCHEMA,
     Release,
-    read_release,
 )
 from vlsbench.releasing._card import card, context_of, croissant
 from vlsbench.releasing._facts import (
@@ -47,7 +46,6 @@ def release(
     out: str | os.PathLike[str],
     config: str | os.PathLike[str] | None = None,
     shard_bytes: int = SHARD_BYTES,
-    progress: bool = True,
     **settings: Any,
 ) -> Release:
     """Write a set out as a release: Parquet, dataset card, Croissant, checksums.
@@ -57,7 +55,6 @@ def release(
         out: Folder of the release; must be empty or not be there.
         config: A `release.toml`.
         shard_bytes: Bytes of images in one Parquet file, about.
-        progress: Show a progress bar on standard error.
         settings: Fields of `releasing.ReleaseConfig` (`name`, `version`, `licence`, `content`,
             `licences`, `review`, `card`, …); they override `config`.
 
@@ -72,7 +69,8 @@ def release(
     given = {**settings, "dataset": named, "out": os.fspath(out)}
     found = checked(resolve(ReleaseConfig, given, file=Path(config) if config else None))
     pairs = dataset if isinstance(dataset, PairSet) else found.load()
-    _check_place(found.out, found.name, found.force)
+    if found.out.exists() and (not found.out.is_dir() or any(found.out.iterdir())):
+        raise VlsbenchError(f"{found.out} is not an empty folder: choose another --out")
     excluded = _excluded(pairs, found.review, found.leave_out)
     leaks = leakage(found.card, pairs.name) if found.card else None
     agreed = agreement(found.agreement, pairs.name) if found.agreement else None
@@ -80,13 +78,12 @@ def release(
     content = content_of(pairs, found, chosen)
     try:
         with whole_folder(found.out) as folder:
-            entries, unusable = gather(pairs, chosen, skip_bad=found.skip_bad, progress=progress)
+            entries, unusable = gather(pairs, chosen, skip_bad=found.skip_bad)
             ids = {entry.pair.id for entry in entries}
             told, to = found.provenance, folder / PROVENANCE
             made = copy_provenance(told, to, ids, excluded) if told else None
-            columns, splits = write_records(
-                folder, entries, found.shares, shard_bytes, progress=progress
-            )
+            shares = cast("dict[str, float]", found.split)
+            columns, splits = write_records(folder, entries, shares, shard_bytes)
             harmful = sum(entry.pair.harmful for entry in entries)
             sources = {pairs.name, *(entry.pair.source for entry in entries)}
             simulated = any(map(is_simulated, [*sources, *(made.models if made else ())]))
@@ -118,20 +115,6 @@ def release(
     except OSError as error:
         raise VlsbenchError(f"{found.out} cannot be written: {error}") from None
     return released
-
-
-def _check_place(out: Path, name: str, force: bool) -> None:
-    if not out.exists() and not out.is_symlink():
-        return
-    if not out.is_dir() or out.is_symlink():
-        raise VlsbenchError(f"{out} is not a folder: choose another --out")
-    if any(out.iterdir()):
-        if not force:
-            raise VlsbenchError(
-                f"{out} is not empty: name another folder, or replace it with --force"
-            )
-        if (found := read_release(out).name) != name:
-            raise VlsbenchError(f"{out} holds the release {found}, not {name}: --force keeps it")
 
 
 def _excluded(pairs: PairSet, keep: Path | None, leave_out: Path | None) -> dict[str, str]:
