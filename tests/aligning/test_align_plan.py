@@ -29,8 +29,8 @@ from vlsbench.aligning import (
     published,
     train,
 )
-from vlsbench.aligning.model import empty_model, lora_config
-from vlsbench.aligning.plan import learning, steps
+from vlsbench.aligning.model import empty_model, learning, lora_config
+from vlsbench.aligning.plan import steps
 from vlsbench.config import resolve, to_toml
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import FileImage, Pair

@@ -108,10 +108,11 @@ def test_the_same_pairs_in_another_order_give_the_same_bytes(tmp_path: Path) -> 
     assert one == other
 
 
-def test_shards_are_cut_by_size_and_read_as_one(source: Path, tmp_path: Path) -> None:
+def test_shards_are_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlsbench.releasing._records.SHARD", 64)
     rows = kitchen.rows(100)
     source = kitchen.write(tmp_path / "many", rows)
-    made = kitchen.released(source, tmp_path / "out", shard_bytes=5000)
+    made = kitchen.released(source, tmp_path / "out")
     (split,) = made.splits
     assert len(split.files) == 2
     assert split.files[0] == "data/test-00000-of-00002.parquet"

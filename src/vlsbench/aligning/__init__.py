@@ -1,7 +1,7 @@
 """Align: train a vision-language model, textually or with images, over TRL and PEFT."""
 
-from vlsbench.aligning._contamination import Contamination as Contamination
-from vlsbench.aligning._contamination import check_against as check_against
+from vlsbench.aligning._prepare import Contamination as Contamination
+from vlsbench.aligning._prepare import check_against as check_against
 from vlsbench.aligning._prepare import Prepared as Prepared
 from vlsbench.aligning._prepare import align as align
 from vlsbench.aligning._prepare import open_training as open_training

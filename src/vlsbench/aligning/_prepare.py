@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from vlsbench.aligning._contamination import Contamination, check_against
 from vlsbench.aligning._rewards import open_reward
 from vlsbench.aligning._run import first_process_first, need_reward, train
 from vlsbench.aligning._settings import AlignConfig, Method, Progress, Reward, Row, Trained
 from vlsbench.aligning.data import Data, open_data, unpack
 from vlsbench.aligning.plan import TrainingPlan, plan_training
-from vlsbench.aligning.rows import open_image, row_fault
+from vlsbench.aligning.rows import image_bytes, open_image, query_of, row_fault
 from vlsbench.config import resolve
+from vlsbench.embed import TextIndex
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import no_folder
-from vlsbench.pairs import home_folder, load
+from vlsbench.pairs import Pair, home_folder, load
 from vlsbench.text import counted
 
 Say = Callable[[str], None]
 """Is told what deserves attention: licences, rows left out, contamination."""
+NEAR = 0.7
+"""Jaccard similarity of word triples from which on two questions are near-duplicates."""
 
 
 @dataclass(frozen=True)
@@ -168,3 +173,61 @@ def open_training(config: AlignConfig, say: Say = lambda line: None) -> Prepared
     for one in found:
         say(str(one))
     return Prepared(config, data, found, say)
+
+
+class Match(NamedTuple):
+    """A training row and a benchmark's pair that are too much alike."""
+
+    row: int
+    pair: str
+    what: str
+    """`text`, `near text` or `image`."""
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """What a benchmark shares with the training data."""
+
+    bench: str
+    pairs: int
+    matches: tuple[Match, ...]
+
+    @property
+    def touched(self) -> int:
+        """Pairs of the benchmark with a match."""
+        return len({match.pair for match in self.matches})
+
+    def __str__(self) -> str:
+        if not self.matches:
+            return f"{self.bench}: none of {counted(self.pairs, 'pair')} is in the training data"
+        by = Counter(what for _, what in {(match.pair, match.what) for match in self.matches})
+        return (
+            f"{self.bench}: {self.touched:,} of {self.pairs:,} pairs are in the training data "
+            f"({by['text']:,} by the same text, {by['near text']:,} by nearly the same, "
+            f"{by['image']:,} by the same image): results on them say little"
+        )
+
+
+def check_against(rows: Sequence[Row], bench: str, pairs: Iterable[Pair]) -> Contamination:
+    """Look for a benchmark's questions and images in training data.
+
+    Questions are near-duplicates where they share most of their runs of three words. Images match
+    where their files are the same to the byte; one that was saved anew does not.
+    """
+    questions, images = TextIndex(jaccard=NEAR), dict[str, int]()
+    for place, row in enumerate(rows):
+        questions.add([query_of(row)])
+        for image in row.get("images") or ():
+            with suppress(OSError, VlsbenchError):
+                images.setdefault(sha256(image_bytes(image)).hexdigest(), place)
+    matches: list[Match] = []
+    count = 0
+    for count, pair in enumerate(pairs, 1):
+        if found := questions.find(pair.query):
+            what = "text" if found.similarity == 1 else "near text"
+            matches.append(Match(found.place, pair.id, what))
+        for shown in pair.images if images else ():
+            with suppress(OSError, VlsbenchError):
+                if (digest := shown.read().sha256) in images:
+                    matches.append(Match(images[digest], pair.id, "image"))
+    return Contamination(bench, count, tuple(matches))

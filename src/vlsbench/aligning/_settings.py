@@ -124,7 +124,6 @@ class Learning:
     )
     warmup: float = option("Steps, or a share of all steps where below 1.", default=0.0)
     weight_decay: float = option("Weight decay of AdamW.", default=0.0)
-    max_grad_norm: float = option("Clip gradients to this norm.", default=1.0)
     batch_size: int = option(
         "Rows (online: samples) per device and backward pass.", default=8, least=1
     )

@@ -162,7 +162,6 @@ def _arguments(settings: TrainingSettings, out: Path, parameters: int) -> dict[s
         "lr_scheduler_type": settings.scheduler,
         "warmup_steps": settings.warmup,
         "weight_decay": settings.weight_decay,
-        "max_grad_norm": settings.max_grad_norm,
         "per_device_train_batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.gradient_accumulation,
         "bf16": settings.bf16,

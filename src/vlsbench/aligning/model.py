@@ -145,15 +145,12 @@ def lora_config(model: nn.Module, lora: Lora) -> Any:
     from peft import LoraConfig
     from torch import nn
 
-    pattern = re.compile(lora.targets or LANGUAGE_LINEAR)
-    names = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and pattern.fullmatch(name)
-    ]
+    pattern = lora.targets or LANGUAGE_LINEAR
+    linear = [name for name, one in model.named_modules() if isinstance(one, nn.Linear)]
+    names = [name for name in linear if re.fullmatch(pattern, name)]
     if not names:
         raise VlsbenchError(
-            f"no linear layer of this model matches {pattern.pattern!r}; give --lora targets=REGEX"
+            f"no linear layer of this model matches {pattern!r}; give --lora targets=REGEX"
         )
     return LoraConfig(
         r=lora.r,
@@ -166,14 +163,28 @@ def lora_config(model: nn.Module, lora: Lora) -> Any:
 
 def freeze(model: nn.Module, settings: TrainingSettings) -> Parameters:
     """Decide what learns, and count it. With LoRA, PEFT freezes the rest later."""
-    tower = [
-        parameter
-        for name, parameter in model.named_parameters()
-        if settings.freeze_vision and VISION_TOWER.search(name) and not PROJECTOR.search(name)
-    ]
-    for parameter in tower:
-        parameter.requires_grad_(False)
-    return count(model, sum(parameter.numel() for parameter in tower))
+    frozen = 0
+    for name, parameter in model.named_parameters():
+        if settings.freeze_vision and VISION_TOWER.search(name) and not PROJECTOR.search(name):
+            parameter.requires_grad_(False)
+            frozen += parameter.numel()
+    return count(model, frozen)
+
+
+def learning(empty: nn.Module, settings: TrainingSettings) -> tuple[Parameters, int]:
+    """Count what learns in a model on the meta device, and the layers that LoRA adapts."""
+    import torch
+
+    parameters = freeze(empty, settings)
+    if settings.lora is None:
+        return parameters, 0
+    from peft import get_peft_model
+
+    config = lora_config(empty, settings.lora)
+    layers = len(config.target_modules)
+    with torch.device("meta"):
+        adapted = get_peft_model(empty, config)
+    return count(adapted, parameters.frozen_vision), layers
 
 
 def count(model: nn.Module, frozen_vision: int = 0) -> Parameters:

@@ -7,16 +7,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vlsbench.aligning._settings import Method, Row, TrainingSettings
 from vlsbench.aligning.model import (
     Parameters,
-    count,
     empty_model,
     filled,
-    freeze,
-    lora_config,
+    learning,
     need_extra,
     open_processor,
 )
@@ -60,7 +57,7 @@ def plan_training(
     settings = filled(method, settings or TrainingSettings())
     check_rows(method, rows, settings, name)
     parameters, layers = learning(empty_model(model), settings)
-    open_processor(model)
+    open_processor(model)  # says what is wrong with it
     return TrainingPlan(
         method=method,
         model=str(model),
@@ -71,22 +68,6 @@ def plan_training(
         lora_layers=layers,
         learning_rate=settings.learning_rate or 0.0,
     )
-
-
-def learning(empty: Any, settings: TrainingSettings) -> tuple[Parameters, int]:
-    """Count what learns in a model on the meta device, and the layers that LoRA adapts."""
-    import torch
-
-    parameters = freeze(empty, settings)
-    if settings.lora is None:
-        return parameters, 0
-    from peft import get_peft_model
-
-    config = lora_config(empty, settings.lora)
-    layers = len(config.target_modules)
-    with torch.device("meta"):
-        adapted = get_peft_model(empty, config)
-    return count(adapted, parameters.frozen_vision), layers
 
 
 def steps(method: Method, rows: int, settings: TrainingSettings) -> int:

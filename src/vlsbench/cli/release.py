@@ -71,7 +71,7 @@ def verify_release(
 
     found = verify(folder)
     if as_json:
-        print_json({**asdict(found), "folder": folder, "sound": found.sound})
+        print_json({**asdict(found), "sound": found.sound})
     else:
         console = prose(stderr=False)
         say(*(f"wrong: {fault}" for fault in found.faults), style="red", console=console)

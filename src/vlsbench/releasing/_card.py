@@ -48,14 +48,6 @@ def context_of(release: Release, settings: ReleaseConfig) -> dict[str, Any]:
     limits = [*settings.limits, *terms()["limits"]]
     if release.simulated:
         limits.insert(0, "Simulated pairs: of use for testing software and for nothing else.")
-    if not release.pairs - release.harmful:
-        limits.append("No benign controls: over-refusal cannot be measured on it.")
-    if release.leakage is None:
-        limits.append("Leakage was not measured.")
-    if release.agreement is None:
-        limits.append("No agreement of reviewers is on record.")
-    if release.synthetic is None:
-        limits.append("Whether a model made any of its texts or images is not stated.")
     context = {
         "release": release,
         "settings": settings,

@@ -29,7 +29,7 @@ def statistics(entries: Sequence[Entry]) -> Statistics:
     """Count pairs and images. All are counted; nothing is an estimate."""
     pairs = [entry.pair for entry in entries]
     ids = {pair.id for pair in pairs}
-    uses = Counter(name for entry in entries for name in {image.name for image in entry.images})
+    uses = Counter(name for entry in entries for name in {name for name, _ in entry.images})
     kinds = Counter((pair.category, pair.subcategory, pair.harmful) for pair in pairs)
     sources = Counter((entry.pair.source, entry.licence) for entry in entries)
     return Statistics(

@@ -17,25 +17,6 @@ from vlsbench.text import storable
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """What decoding one image told."""
-
-    image: Image
-    name: str
-    """SHA-256 of the bytes, and the extension of what they are."""
-    size: int
-    """Bytes."""
-
-    @classmethod
-    def of(cls, image: Image) -> Decoded:
-        """Decode an image whole. Raises `ImageError`, which names it, where that is impossible."""
-        data = image.read()
-        decode(data, image.ref)
-        name = f"{data.sha256}.{data.extension}"
-        return cls(image, name, len(data.data))
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """One pair to release."""
 
@@ -43,8 +24,8 @@ class Entry:
     """Without its images, once they were read."""
     licence: str
     """Of its images."""
-    images: tuple[Decoded, ...] = ()
-    """Its images, once they were read."""
+    images: tuple[tuple[str, Image], ...] = ()
+    """Each with the SHA-256 and the extension of its bytes, once they were read."""
 
 
 def twin_of(pair: Pair) -> str:
@@ -108,7 +89,7 @@ def gather(
     Raises:
         BadRows: Some images cannot be read, or some texts not be stored; lists every one.
     """
-    by_ref: dict[str, Decoded] = {}
+    names: dict[str, str] = {}
     bad: list[BadRow] = []
     found: list[Entry] = []
     for entry in chosen:
@@ -120,9 +101,11 @@ def gather(
                 raise ImageError("has no image; only image-text pairs are released")
             json.dumps([*texts, dict(pair.labels), meta], ensure_ascii=False).encode()
             for image in pair.images:
-                if image.ref not in by_ref:
-                    by_ref[image.ref] = Decoded.of(image)
-            images = tuple(by_ref[image.ref] for image in pair.images)
+                if image.ref not in names:
+                    data = image.read()
+                    decode(data, image.ref)
+                    names[image.ref] = f"{data.sha256}.{data.extension}"
+            images = tuple((names[image.ref], image) for image in pair.images)
             found.append(Entry(replace(pair, images=(), meta=meta), licence, images))
         except ImageError as error:
             file = pair.images[0].ref if pair.images else pairs.name

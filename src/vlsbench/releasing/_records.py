@@ -23,6 +23,8 @@ from vlsbench.text import counted
 
 SALT = "vlsbench-split/1"
 """Part of every hash that decides a split; another one would be another assignment."""
+SHARD = 1024
+"""Rows of a file."""
 ROWS = 32
 """Rows of a Parquet group: readers hold a group's images at a time."""
 _RESERVED = frozenset(
@@ -129,11 +131,10 @@ def write_records(
     folder: Path,
     entries: Sequence[Entry],
     shares: Mapping[str, float],
-    shard_bytes: int,
 ) -> tuple[tuple[Column, ...], tuple[Split, ...]]:
     """Write all splits. The same records give the same bytes."""
     assigned = assign_splits(
-        {entry.pair.id: [image.name for image in entry.images] for entry in entries},
+        {entry.pair.id: [name for name, _ in entry.images] for entry in entries},
         {entry.pair.id: twin_of(entry.pair) for entry in entries},
         shares,
     )
@@ -149,15 +150,12 @@ def write_records(
     columns, splits = columns_of(entries), []
     (folder / DATA).mkdir()
     for split, some in members.items():
-        size = sum(image.size for entry in some for image in entry.images)
-        # Shards end where row groups do.
-        rows = -(-len(some) // max(1, -(-size // shard_bytes)) // ROWS) * ROWS
-        shards = [some[start : start + rows] for start in range(0, len(some), rows)]
+        shards = [some[start : start + SHARD] for start in range(0, len(some), SHARD)]
         files = [f"{DATA}/{split}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
         for name, shard in zip(files, shards, strict=True):
             _write_shard(folder / name, columns, shard)
         harmful = sum(entry.pair.harmful for entry in some)
-        images = len({image.name for entry in some for image in entry.images})
+        images = len({name for entry in some for name, _ in entry.images})
         splits.append(Split(split, len(some), harmful, images, tuple(files)))
     return columns, tuple(splits)
 
@@ -200,7 +198,7 @@ def _schema(columns: Sequence[Column]) -> Any:
 
 
 def _row(columns: Iterable[Column], entry: Entry) -> dict[str, Any]:
-    images = [{"bytes": one.image.read().data, "path": one.name} for one in entry.images]
+    images = [{"bytes": image.read().data, "path": name} for name, image in entry.images]
     row: dict[str, Any] = {}
     for column in columns:
         if column.kind is Kind.IMAGE:

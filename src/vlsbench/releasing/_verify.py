@@ -18,7 +18,6 @@ from vlsbench.schemas import convert, read_json
 class Verified:
     """What was looked at, and what is wrong with it."""
 
-    folder: Path
     name: str
     version: str
     pairs: int
@@ -54,7 +53,7 @@ def verify(folder: Path) -> Verified:
     if about.harmful and not about.gated:
         faults.append(f"harmful pairs, and {RELEASE_JSON} does not say that access is gated")
     counts = (about.pairs, about.images)
-    return Verified(folder, about.name, about.version, *counts, tuple(faults), tuple(notes))
+    return Verified(about.name, about.version, *counts, tuple(faults), tuple(notes))
 
 
 def _checksums(folder: Path) -> Iterator[str]:

@@ -36,16 +36,12 @@ from vlsbench.releasing._records import write_records
 from vlsbench.releasing._settings import ReleaseConfig, checked
 from vlsbench.reviewing import DROP, UNDECIDED
 
-SHARD_BYTES = 500_000_000
-"""Of images in one file, as the Hub recommends."""
-
 
 def release(
     dataset: str | os.PathLike[str] | PairSet,
     *,
     out: str | os.PathLike[str],
     config: str | os.PathLike[str] | None = None,
-    shard_bytes: int = SHARD_BYTES,
     **settings: Any,
 ) -> Release:
     """Write a set out as a release: Parquet, dataset card, Croissant, checksums.
@@ -54,7 +50,6 @@ def release(
         dataset: What `load` opens, or an opened set.
         out: Folder of the release; must be empty or not be there.
         config: A `release.toml`.
-        shard_bytes: Bytes of images in one Parquet file, about.
         settings: Fields of `releasing.ReleaseConfig` (`name`, `version`, `licence`, `content`,
             `licences`, `review`, `card`, …); they override `config`.
 
@@ -83,7 +78,7 @@ def release(
             told, to = found.provenance, folder / PROVENANCE
             made = copy_provenance(told, to, ids, excluded) if told else None
             shares = cast("dict[str, float]", found.split)
-            columns, splits = write_records(folder, entries, shares, shard_bytes)
+            columns, splits = write_records(folder, entries, shares)
             harmful = sum(entry.pair.harmful for entry in entries)
             sources = {pairs.name, *(entry.pair.source for entry in entries)}
             simulated = any(map(is_simulated, [*sources, *(made.models if made else ())]))
