@@ -109,7 +109,7 @@ def test_the_same_pairs_in_another_order_give_the_same_bytes(tmp_path: Path) -> 
 
 
 def test_shards_are_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vlsbench.releasing._records.SHARD", 64)
+    monkeypatch.setattr("vlsbench.releasing._write.SHARD", 64)
     rows = kitchen.rows(100)
     source = kitchen.write(tmp_path / "many", rows)
     made = kitchen.released(source, tmp_path / "out")
