@@ -1,9 +1,9 @@
 """Align: train a vision-language model, textually or with images, over TRL and PEFT."""
 
 from vlsbench.aligning._prepare import Contamination as Contamination
-from vlsbench.aligning._prepare import check_against as check_against
 from vlsbench.aligning._prepare import Prepared as Prepared
 from vlsbench.aligning._prepare import align as align
+from vlsbench.aligning._prepare import check_against as check_against
 from vlsbench.aligning._prepare import open_training as open_training
 from vlsbench.aligning._rewards import by_wording as by_wording
 from vlsbench.aligning._rewards import open_reward as open_reward

@@ -221,8 +221,8 @@ def check_against(rows: Sequence[Row], bench: str, pairs: Iterable[Pair]) -> Con
             with suppress(OSError, VlsbenchError):
                 images.setdefault(sha256(image_bytes(image)).hexdigest(), place)
     matches: list[Match] = []
-    count = 0
-    for count, pair in enumerate(pairs, 1):
+    asked = list(pairs)
+    for pair in asked:
         if found := questions.find(pair.query):
             what = "text" if found.similarity == 1 else "near text"
             matches.append(Match(found.place, pair.id, what))
@@ -230,4 +230,4 @@ def check_against(rows: Sequence[Row], bench: str, pairs: Iterable[Pair]) -> Con
             with suppress(OSError, VlsbenchError):
                 if (digest := shown.read().sha256) in images:
                     matches.append(Match(images[digest], pair.id, "image"))
-    return Contamination(bench, count, tuple(matches))
+    return Contamination(bench, len(asked), tuple(matches))

@@ -174,10 +174,21 @@ class Learning:
     alpha: float = option("Safe unlearning: weight of unlearning.", default=0.3)
     theta: float = option("Safe unlearning: weight of safe answers.", default=0.5)
 
+    report_to: tuple[str, ...] = option(
+        "tensorboard, wandb, mlflow, …, beside metrics.jsonl.", default=()
+    )
+    log_steps: int = option("Steps between log entries.", default=10, least=1)
+    save_steps: int | None = option(
+        "Steps between checkpoints.", default=None, least=1, unset="no checkpoints"
+    )
+    resume: bool = option(
+        "Resume from the last checkpoint in --out.", default=False, flags=("--resume/--fresh",)
+    )
+
 
 @settings(panel="Online methods (mm-ppo, mm-grpo)")
-class Sampling(Learning):
-    """How methods that learn from their own samples do."""
+class TrainingSettings(Learning):
+    """How to train. None takes what the method's `Kind` says."""
 
     max_new_tokens: int = option("Tokens of a sample.", default=128, least=1)
     temperature: float = option("Temperature of the samples.", default=1.0)
@@ -194,22 +205,6 @@ class Sampling(Learning):
     value_weight: float = option("Weight of the value loss.", default=0.1)
     value_clip: float = option("How far a value may move.", default=0.2)
     value_learning_rate: float = option("Step size of the value head.", default=1e-4)
-
-
-@settings(panel="Running")
-class TrainingSettings(Sampling):
-    """How to train. None takes what the method's `Kind` says."""
-
-    report_to: tuple[str, ...] = option(
-        "tensorboard, wandb, mlflow, …, beside metrics.jsonl.", default=()
-    )
-    log_steps: int = option("Steps between log entries.", default=10, least=1)
-    save_steps: int | None = option(
-        "Steps between checkpoints.", default=None, least=1, unset="no checkpoints"
-    )
-    resume: bool = option(
-        "Resume from the last checkpoint in --out.", default=False, flags=("--resume/--fresh",)
-    )
 
 
 @settings(panel="What is trained")
