@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vlsbench.aligning._rewards import open_reward
-from vlsbench.aligning._run import first_process_first, need_reward, train
+from vlsbench.aligning._run import (
+    TrainingPlan,
+    first_process_first,
+    need_reward,
+    plan_training,
+    train,
+)
 from vlsbench.aligning._settings import AlignConfig, Method, Progress, Reward, Row, Trained
 from vlsbench.aligning.data import Data, open_data, unpack
-from vlsbench.aligning.plan import TrainingPlan, plan_training
 from vlsbench.aligning.rows import image_bytes, open_image, query_of, row_fault
 from vlsbench.config import resolve
 from vlsbench.embed import TextIndex

@@ -1,4 +1,4 @@
-"""`train`: one training from rows to a saved model, whatever the method."""
+"""`train`: one training from rows to a saved model; `plan_training`: what it would be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,16 @@ from vlsbench.aligning._settings import (
     Trained,
     TrainingSettings,
 )
-from vlsbench.aligning.model import base_of, need_extra, stay_quiet
+from vlsbench.aligning.model import (
+    Parameters,
+    base_of,
+    empty_model,
+    filled,
+    learning,
+    need_extra,
+    open_processor,
+    stay_quiet,
+)
 from vlsbench.aligning.rows import check_rows, digest_rows, kinds_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import output_folder, write_text
@@ -140,6 +149,47 @@ def train(
         versions={package: version(package) for package in PACKAGES},
     )
     return trained
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """What would be trained."""
+
+    method: Method
+    model: str
+    rows: int
+    kinds: Mapping[str, int]
+    """Kind, and whether there is an image → rows."""
+    parameters: Parameters
+    lora_layers: int
+    """Linear layers with an adapter."""
+    learning_rate: float
+
+
+def plan_training(
+    method: Method | str,
+    *,
+    model: str | Path,
+    rows: Sequence[Row],
+    settings: TrainingSettings | None = None,
+    name: str = "rows",
+) -> TrainingPlan:
+    """Say what `train` with the same arguments would be, before it costs anything.
+
+    Of the model, configuration and processor are read, never the weights.
+
+    Raises:
+        BadRows: Some rows do not fit the method.
+        VlsbenchError: The configuration cannot be read, or no layer has a name that LoRA targets.
+    """
+    method = Method(method)
+    need_extra()
+    settings = filled(method, settings or TrainingSettings())
+    check_rows(method, rows, settings, name)
+    parameters, layers = learning(empty_model(model), settings)
+    open_processor(model)  # says what is wrong with it
+    rate = settings.learning_rate or 0.0
+    return TrainingPlan(method, str(model), len(rows), kinds_of(rows), parameters, layers, rate)
 
 
 def _checkpoint(out: Path, identity: Mapping[str, Any], *, resume: bool) -> str | None:

@@ -77,7 +77,7 @@ def _print_plan(plan: TrainingPlan) -> None:
     say(
         f"{plan.method} of {plan.model}, not started",
         f"rows: {plan.rows:,} ({kinds})",
-        f"steps: {plan.steps:,} at {plan.learning_rate:g}",
+        f"learning rate: {plan.learning_rate:g}",
         f"parameters: {learns.trainable:,} of {learns.total:,} learn, in {plan.lora_layers} LoRA "
         f"layers; {learns.frozen_vision:,} of the vision tower are frozen",
         console=prose(stderr=False),
@@ -93,5 +93,4 @@ def _print_trained(trained: Trained) -> None:
         # PPO samples, and so has a reward, in one of several steps.
         if found := [entry[name] for entry in trained.curve if name in entry]:
             say(f"{name} {found[0]:.3f} → {found[-1]:.3f}")
-    say(f"Files: {trained.path}/ align.json, metrics.jsonl, and the model")
     say(f"Next: vlsbench eval BENCH --model hf/{trained.path}", style="dim")
