@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from vlsbench.releasing._about import DATA, Figure, Kind, Release
-from vlsbench.releasing._settings import ReleaseConfig
+from vlsbench.releasing._about import DATA, Figure, Kind, Release, ReleaseConfig
 from vlsbench.text import block, counted, markdown, one_line
 
 if TYPE_CHECKING:
@@ -114,12 +113,11 @@ def croissant(
 
 
 def _said(figures: Iterable[Figure]) -> list[str]:
-    said = []
-    for one in figures:
-        kind = "Krippendorff's alpha " if one.unit == "alpha" else ""
-        within = f" (95 % interval {_interval(one)})" if one.low is not None else ""
-        said.append(f"{one.name}: {kind}{_value(one)}{within}, n = {one.n:,}")
-    return said
+    return [
+        f"{one.name}: {'alpha ' if one.unit == 'alpha' else ''}{_value(one)} (95 % interval "
+        f"{_interval(one)}), n = {one.n:,}"
+        for one in figures
+    ]
 
 
 def _value(figure: Figure) -> str:
@@ -132,9 +130,8 @@ def _value(figure: Figure) -> str:
 def _interval(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
         return "–"
-    if figure.unit == "alpha":
-        return f"{figure.low:.3f} to {figure.high:.3f}"
-    return f"{figure.low * 100:.1f} to {figure.high * 100:.1f}"
+    scale, form = (1, ".3f") if figure.unit == "alpha" else (100, ".1f")
+    return f"{figure.low * scale:{form}} to {figure.high * scale:{form}}"
 
 
 def _fenced(text: str, language: str = "") -> Markup:

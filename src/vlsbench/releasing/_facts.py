@@ -16,15 +16,17 @@ from vlsbench.pairs import Image, ImageError, Pair, PairSet, decode
 from vlsbench.releasing._about import (
     ABOUT,
     Agreement,
+    Content,
     Figure,
     Leakage,
     Made,
+    ReleaseConfig,
     SourceCount,
     Statistics,
     SubcategoryCount,
+    missing_content,
 )
 from vlsbench.releasing._card import terms
-from vlsbench.releasing._settings import Content, ReleaseConfig, missing_content
 from vlsbench.reviewing import Role, Status
 from vlsbench.schemas import convert, read_json, read_jsonl
 from vlsbench.text import storable

@@ -38,7 +38,9 @@ from vlsbench.releasing._about import (
     Column,
     Kind,
     Release,
+    ReleaseConfig,
     Split,
+    checked,
 )
 from vlsbench.releasing._card import card, context_of, croissant
 from vlsbench.releasing._facts import (
@@ -52,7 +54,6 @@ from vlsbench.releasing._facts import (
     statistics,
     twin_of,
 )
-from vlsbench.releasing._settings import ReleaseConfig, checked
 from vlsbench.reviewing import DROP, UNDECIDED
 from vlsbench.text import counted
 
