@@ -255,7 +255,8 @@ class AlignConfig(TrainingSettings):
             )
         content = read_toml(path if path.is_file() else shipped)
         section = content.get(str(given.get("method") or content.get("method", "")), {})
-        laid = {key: value for key, value in content.items() if key not in set(Method)} | section
+        top = {key: value for key, value in content.items() if key not in set(Method)}
+        laid: dict[str, Any] = {**top, **section}
         if lora := {**content.get("lora", {}), **section.get("lora", {})}:
             laid["lora"] = lora
         return laid

@@ -122,7 +122,7 @@ def filled(method: Method, settings: TrainingSettings) -> TrainingSettings:
     import torch
 
     kind = method.kind
-    own = {
+    own: dict[str, Any] = {
         "learning_rate": kind.lora_rate if settings.lora else kind.rate,
         "beta": kind.beta,
         "kl": kind.kl,

@@ -152,7 +152,7 @@ def _vlguard(root: Path, form: str) -> Rows:
             if key is None:
                 raise RowError("'instr-resp' has no instruction")
             answers = [(fields.text("response"), True)]
-            more = {"images": [image], "harmful": harmful[key]}
+            more: dict[str, Any] = {"images": [image], "harmful": harmful[key]}
             yield from _as_form(form, fields.text(key), answers, **more)
 
     return made(file.name, read_json(file), rows)
@@ -172,7 +172,7 @@ def _with_image(root: Path, form: str) -> Rows:
             answers = [(row.maybe(f"response_{n}"), safe[n - 1]) for n in (1, 2)]
         else:
             best, answers = 0, [(row.maybe("chosen"), True), (row.maybe("rejected"), False)]
-        more = {"images": list(image.images), "harmful": True}
+        more: dict[str, Any] = {"images": list(image.images), "harmful": True}
         return _as_form(form, row.text("question"), answers, best, **more)
 
     return _each(root, "**/*train-*.parquet", read_parquet, rows)
