@@ -103,7 +103,7 @@ def settings_of(options: argparse.Namespace, **more: Any) -> Any:
     )
 
 
-def ours(method: str, model: Path, options: argparse.Namespace, **more: Any) -> dict[str, Any]:
+def ours(method: str, model: Path, options: argparse.Namespace) -> dict[str, Any]:
     from vlsbench.aligning import train
 
     times: list[float] = []
@@ -114,7 +114,7 @@ def ours(method: str, model: Path, options: argparse.Namespace, **more: Any) -> 
             model=model,
             rows=rows,
             out=Path(folder) / "out",
-            settings=settings_of(options, **more),
+            settings=settings_of(options),
             reward=lambda rows, answers: [float(len(a) % 7) for a in answers],
             progress=lambda at, total: times.append(clock()),
         )
@@ -207,15 +207,13 @@ def cases(options: argparse.Namespace) -> list[tuple[str, str]]:
         if method in PLAIN:
             found.append((method, "plain TRL"))
         found.append((method, "ours"))
-        if options.spread and method == "mm-sft":
-            found.append((method, "ours, by length"))
     return found
 
 
 def one(method: str, who: str, model: Path, options: argparse.Namespace) -> dict[str, Any]:
     if who == "plain TRL":
         return plain(method, model, options)
-    return ours(method, model, options, by_length="length" in who)
+    return ours(method, model, options)
 
 
 def main() -> None:
@@ -281,8 +279,7 @@ def announce(options: argparse.Namespace) -> None:
             )
             learns = found.parameters
             print(
-                f"{method:<18} {learns.trainable:>13,} of {learns.total:,} learn; "
-                f"{found.mean_tokens:,.0f} tokens a row",
+                f"{method:<18} {learns.trainable:>13,} of {learns.total:,} learn",
                 flush=True,
             )
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.aligning.align_examples import ASK, NO, YES, picture, says, user
 from vlsbench.aligning import Method, TrainingSettings, check_rows
-from vlsbench.aligning.data import TRAINING_SETS, open_data, unpack
+from vlsbench.aligning.data import open_data, unpack
+from vlsbench.aligning.sets import TRAINING_SETS
 from vlsbench.errors import BadRows, VlsbenchError
 
 
@@ -111,7 +112,7 @@ def test_vlguard_gives_a_row_for_each_instruction(tmp_path: Path) -> None:
     assert [row["harmful"] for row in data.rows] == [False, True, True]
     assert [row["messages"][1]["content"] for row in data.rows] == [YES, NO, NO]
     check_rows(Method.MM_SFT, data.rows, TrainingSettings(), "vlguard")
-    with pytest.raises(VlsbenchError, match=r"no preference rows .* take saferlhf or spa-vl"):
+    with pytest.raises(BadRows, match="one answer and no preference"):
         open_data([f"vlguard-train={tmp_path}"], Method.MM_DPO, accept_licence=True)
 
 
@@ -156,18 +157,8 @@ def test_spa_vl_pictures_are_read_from_parquet_and_unpacked_once(tmp_path: Path)
     assert unpack(data.rows, tmp_path / "pictures") == ready
 
 
-def test_beavertails_v_in_both_its_forms(tmp_path: Path) -> None:
+def test_beavertails_v_prefers_the_safer_answer(tmp_path: Path) -> None:
     image = {"bytes": png(), "path": None}
-    one = [
-        {"image": image, "question": ASK, "response": NO, "is_response_safe": True},
-        {"image": image, "question": ASK, "response": YES, "is_response_safe": False},
-    ]
-    write_parquet(tmp_path / "one" / "animal_abuse" / "train-0.parquet", one)
-    spec = [f"beavertails-v={tmp_path / 'one'}"]
-    data = open_data(spec, Method.MM_SFT, accept_licence=True)
-    assert [row["messages"][1]["content"] for row in data.rows] == [NO]
-    with pytest.raises(BadRows, match="take saferlhf-v/BeaverTails-V"):
-        open_data(spec, Method.MM_DPO, accept_licence=True)
     two = [
         {
             "image": image,
@@ -179,8 +170,8 @@ def test_beavertails_v_in_both_its_forms(tmp_path: Path) -> None:
             "is_response_2_safe": True,
         }
     ]
-    write_parquet(tmp_path / "two" / "train-0.parquet", two)
-    spec = [f"beavertails-v={tmp_path / 'two'}"]
+    write_parquet(tmp_path / "animal_abuse" / "train-0.parquet", two)
+    spec = [f"beavertails-v={tmp_path}"]
     for method, key in ((Method.MM_DPO, "chosen"), (Method.MM_SFT, "messages")):
         row = open_data(spec, method, accept_licence=True).rows[0]
         assert row[key][-1]["content"] == NO
@@ -249,16 +240,6 @@ def test_conversations_of_llava_are_read_as_messages(tmp_path: Path, form: str) 
     check_rows(Method.MM_SFT, data.rows, TrainingSettings(), "rows")
 
 
-def test_preferences_of_sharegpt_are_read(tmp_path: Path) -> None:
-    answers = {
-        key: {"from": "gpt", "value": text} for key, text in (("chosen", NO), ("rejected", YES))
-    }
-    rows = [{"conversations": shared(("system", "Be kind."), ("human", ASK)), **answers}]
-    (row,) = open_data([str(write_jsonl(tmp_path / "rows.jsonl", rows))], Method.T_DPO).rows
-    assert row["prompt"] == [{"role": "system", "content": "Be kind."}, *user(ASK)]
-    assert (row["chosen"], row["rejected"]) == (says(NO), says(YES))
-
-
 @pytest.mark.parametrize(
     ("turns", "said"),
     [
@@ -311,7 +292,7 @@ def test_an_unknown_set_names_those_there_are() -> None:
 
 
 def test_a_folder_of_another_layout_says_what_is_expected(tmp_path: Path) -> None:
-    with pytest.raises(VlsbenchError, match=r"expected layout: train-\*\.parquet"):
+    with pytest.raises(VlsbenchError, match=r"no \*train-\*\.parquet in"):
         open_data([f"spa-vl={tmp_path}"], Method.MM_DPO)
 
 
@@ -333,7 +314,7 @@ json_values = st.recursive(
     )
 )
 def test_any_row_is_either_read_or_refused(row: dict[str, Any]) -> None:
-    from vlsbench.aligning.data.generic import read_row
+    from vlsbench.aligning.data import read_row
     from vlsbench.pairs import Fields, RowError
 
     try:

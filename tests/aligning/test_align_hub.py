@@ -18,8 +18,7 @@ import pytest
 from tests.aligning.align_examples import ASK, NO, YES, picture, says, user
 from tests.pairs.homes import COMMIT, OTHER, Homes, serving
 from vlsbench.aligning import Method
-from vlsbench.aligning.data import open_data
-from vlsbench.aligning.data.generic import FREE
+from vlsbench.aligning.data import FREE, open_data
 from vlsbench.errors import VlsbenchError
 
 PROGRAM = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -10,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from tests.releasing import kitchen
@@ -26,29 +23,10 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def resign(out: Path) -> None:
-    """Make the checksums right again, as whoever tampers would."""
-    names = [line.partition("  ")[2] for line in (out / "checksums.sha256").read_text().split("\n")]
-    lines = [
-        f"{hashlib.sha256((out / name).read_bytes()).hexdigest()}  {name}\n"
-        for name in names
-        if name and (out / name).is_file()
-    ]
-    (out / "checksums.sha256").write_text("".join(lines))
-
-
 def edit_json(out: Path, name: str, change: Callable[[dict[str, Any]], object]) -> None:
     content = json.loads((out / name).read_text())
     change(content)
     (out / name).write_text(json.dumps(content))
-
-
-def edit_shard(out: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
-    path = out / "data" / "test-00000-of-00001.parquet"
-    table = pq.read_table(path)
-    rows = table.to_pylist()
-    change(rows)
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
 
 
 def test_a_release_is_sound(out: Path) -> None:
@@ -79,7 +57,7 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a shard gone": (
         lambda out: (out / "data" / "test-00000-of-00001.parquet").unlink(),
-        "cannot be read",
+        "listed but missing",
     ),
 }
 
@@ -93,46 +71,9 @@ def test_what_checksums_show(out: Path, harm: str) -> None:
     assert any(message in fault for fault in found.faults), found.faults
 
 
-TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "an id twice": (
-        lambda out: edit_shard(out, lambda rows: rows[1].update(id=rows[0]["id"])),
-        "occurs twice",
-    ),
-    "another image": (
-        lambda out: edit_shard(
-            out, lambda rows: rows[0]["image"].update(bytes=kitchen.image_bytes("pink"))
-        ),
-        "is not what its name says",
-    ),
-    "a broken image": (
-        lambda out: edit_shard(
-            out, lambda rows: rows[0]["image"].update(bytes=rows[0]["image"]["bytes"][:30])
-        ),
-        "is cut off",
-    ),
-    "a row less": (lambda out: edit_shard(out, lambda rows: rows.pop()), "release.json says"),
-    "other columns": (
-        lambda out: edit_json(out, "release.json", lambda about: about["columns"].pop()),
-        "has other columns",
-    ),
-    "fewer harmful": (
-        lambda out: edit_json(out, "release.json", lambda about: about.update(harmful=1)),
-        "harmful in all, release.json says 1",
-    ),
-    "no gate": (
-        lambda out: edit_json(out, "release.json", lambda about: about.update(gated=False)),
-        "does not say that access is gated",
-    ),
-}
-
-
-@pytest.mark.parametrize("harm", TAMPERED)
-def test_what_right_checksums_would_hide(out: Path, harm: str) -> None:
-    do, message = TAMPERED[harm]
-    do(out)
-    resign(out)
-    found = verify(out)
-    assert any(message in fault for fault in found.faults), found.faults
+def test_harmful_pairs_that_no_gate_guards_are_found(out: Path) -> None:
+    edit_json(out, "release.json", lambda about: about.update(gated=False))
+    assert any("does not say that access is gated" in fault for fault in verify(out).faults)
 
 
 def test_an_invalid_croissant_is_found(out: Path) -> None:
@@ -180,7 +121,7 @@ def test_the_command_from_the_lab_to_an_evaluation(tmp_path: Path) -> None:
     assert json.loads(run.stdout)["groups"][0]["scored"] == 12
     again = vlsbench("release", "lab/leakless?n=12", *LAB, "1.0.0", cwd=tmp_path)
     assert again.returncode == 1
-    assert again.stderr.startswith("error: toys is not empty")
+    assert again.stderr.startswith("error: toys is not an empty folder")
 
 
 def test_the_commands_as_programs_use_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,8 +137,6 @@ def test_the_commands_as_programs_use_them(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.chdir(tmp_path)
     assert run("lab/leakless?n=12", *LAB, "1.0.0")["pairs"] == 12
-    made = run("write", "lab/leakless?n=13", *LAB, "1.0.1", "--force")
-    assert made["version"] == "1.0.1"
     assert run("verify", "toys")["sound"] is True
     (tmp_path / "toys" / "README.md").write_text("mine")
     harmed = run("verify", "toys", exit_code=1)

@@ -1,13 +1,14 @@
 """Align: train a vision-language model, textually or with images, over TRL and PEFT."""
 
-from vlsbench.aligning._arguments import method_defaults as method_defaults
-from vlsbench.aligning._contamination import Contamination as Contamination
-from vlsbench.aligning._contamination import check_against as check_against
+from vlsbench.aligning._prepare import Contamination as Contamination
 from vlsbench.aligning._prepare import Prepared as Prepared
 from vlsbench.aligning._prepare import align as align
+from vlsbench.aligning._prepare import check_against as check_against
 from vlsbench.aligning._prepare import open_training as open_training
 from vlsbench.aligning._rewards import by_wording as by_wording
 from vlsbench.aligning._rewards import open_reward as open_reward
+from vlsbench.aligning._run import TrainingPlan as TrainingPlan
+from vlsbench.aligning._run import plan_training as plan_training
 from vlsbench.aligning._run import train as train
 from vlsbench.aligning._settings import AlignConfig as AlignConfig
 from vlsbench.aligning._settings import Lora as Lora
@@ -18,8 +19,6 @@ from vlsbench.aligning._settings import Row as Row
 from vlsbench.aligning._settings import Trained as Trained
 from vlsbench.aligning._settings import TrainingSettings as TrainingSettings
 from vlsbench.aligning._settings import published as published
-from vlsbench.aligning.plan import TrainingPlan as TrainingPlan
-from vlsbench.aligning.plan import plan_training as plan_training
 from vlsbench.aligning.rows import HARMFUL as HARMFUL
 from vlsbench.aligning.rows import RETAIN as RETAIN
 from vlsbench.aligning.rows import SAFE as SAFE

@@ -21,7 +21,7 @@ from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 from trl.trainer.utils import RepeatSampler, disable_dropout_in_model
 
-from vlsbench.aligning._arguments import TrainerParts
+from vlsbench.aligning._trainers import TrainerParts
 from vlsbench.aligning.encode import PromptCollator
 from vlsbench.aligning.ppo_math import (
     Advantages,
@@ -61,27 +61,26 @@ class ActorCritic(nn.Module):
 
     def forward(
         self, inputs: dict[str, Tensor], answers: Tensor, temperature: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return each answer token's log-probability, the value before it, and the entropy there.
+    ) -> tuple[Tensor, Tensor]:
+        """Return each answer token's log-probability and the value before it.
 
         `answers` (answers × tokens), sampled at `temperature`, are the last columns of `inputs`.
         """
-        chosen, hidden, entropy = _answers_under(self.policy, inputs, answers, temperature)
+        chosen, hidden = _answers_under(self.policy, inputs, answers, temperature)
         values = self.value_head(hidden.to(self.value_head.weight.dtype)).squeeze(-1).float()
-        return chosen, values, entropy
+        return chosen, values
 
 
 def _answers_under(
     policy: Any, inputs: dict[str, Tensor], answers: Tensor, temperature: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return log-probability, hidden state and entropy at each token of the answers."""
+) -> tuple[Tensor, Tensor]:
+    """Return log-probability of, and hidden state before, each token of the answers."""
     model = policy.get_base_model() if hasattr(policy, "peft_config") else policy
     hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
     # A token is decided by the state before it.
     hidden = hidden[:, -answers.shape[1] - 1 : -1]
     spread = (model.get_output_embeddings()(hidden).float() / temperature).log_softmax(-1)
-    chosen = spread.gather(-1, answers.unsqueeze(-1)).squeeze(-1)
-    return chosen, hidden, -(spread.exp() * spread).sum(-1)
+    return spread.gather(-1, answers.unsqueeze(-1)).squeeze(-1), hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +220,10 @@ class PPOTrainer(Trainer):
             mask = (ended.cumsum(1) - ended == 0).float()
             answers = torch.where(mask.bool(), answers, self.tokenizer.pad_token_id)
             inputs = _with_answers(prompts, answers, mask)
-            log_probs, values, entropy = actor(inputs, answers, self.settings.temperature)
+            log_probs, values = actor(inputs, answers, self.settings.temperature)
             policy = actor.policy if self.reference is None else self.reference
             with policy.disable_adapter() if self.reference is None else nullcontext():
-                reference, *_ = _answers_under(policy, inputs, answers, self.settings.temperature)
+                reference, _ = _answers_under(policy, inputs, answers, self.settings.temperature)
         texts = self.tokenizer.batch_decode(
             [row[kept.bool()] for row, kept in zip(answers, mask, strict=True)],
             skip_special_tokens=True,
@@ -236,9 +235,7 @@ class PPOTrainer(Trainer):
         found = gae(rewards, values, mask, self.settings.gamma, self.settings.gae_lambda)
         self._note(
             reward=scores.mean(),
-            reward_std=scores.std(correction=0),
             kl=((log_probs - reference) * mask).sum(1).mean(),
-            entropy=(entropy * mask).sum() / mask.sum().clamp(min=1),
             length=mask.sum(1).float().mean(),
         )
         return Rollout(inputs, answers, mask, log_probs, values * mask, found, mask.sum())
@@ -252,7 +249,7 @@ class PPOTrainer(Trainer):
     ) -> Any:
         """Return the clipped loss of the policy and, weighted, of the value head."""
         rollout: Rollout = inputs
-        log_probs, values, _ = model(rollout.inputs, rollout.answers, self.settings.temperature)
+        log_probs, values = model(rollout.inputs, rollout.answers, self.settings.temperature)
         losses = clipped_losses(
             log_probs,
             values,

@@ -1,4 +1,4 @@
-"""`train`: one training from rows to a saved model, whatever the method."""
+"""`train`: one training from rows to a saved model; `plan_training`: what it would be."""
 
 from __future__ import annotations
 
@@ -7,14 +7,30 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from vlsbench.aligning._arguments import method_defaults
-from vlsbench.aligning._settings import Method, Progress, Reward, Row, Trained, TrainingSettings
-from vlsbench.aligning.model import base_of, need_extra, open_model, open_processor, stay_quiet
+from vlsbench.aligning._settings import (
+    Lora,
+    Method,
+    Progress,
+    Reward,
+    Row,
+    Trained,
+    TrainingSettings,
+)
+from vlsbench.aligning.model import (
+    Parameters,
+    base_of,
+    empty_model,
+    filled,
+    learning,
+    need_extra,
+    open_processor,
+    stay_quiet,
+)
 from vlsbench.aligning.rows import check_rows, digest_rows, kinds_of
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import output_folder, write_text
@@ -75,7 +91,13 @@ def train(
     need_reward(method, reward)
     check_rows(method, rows, settings, name)
     need_extra()
-    identity = _identity(method, str(model), rows, settings)
+    identity = {
+        "format": FORMAT,
+        "method": str(method),
+        "model": str(model),
+        "settings": {key: value for key, value in asdict(settings).items() if key in _DECISIVE},
+        "data_sha256": digest_rows(rows),
+    }
     checkpoint = _checkpoint(out, identity, resume=settings.resume)
     stay_quiet()
     import torch
@@ -98,12 +120,20 @@ def train(
             "the device's memory is full: halve --batch-size and double --gradient-accumulation, "
             "or train an adapter (--lora r=16)"
         ) from None
-    _save(trainer, path, out, settings)
+    trainer.save_model(str(out))
+    if trainer.is_world_process_zero():
+        # What only this process could read.
+        for file in ("training_args.bin", "value_head.pt"):
+            (out / file).unlink(missing_ok=True)
     trained = Trained(
         path=out,
         steps=trainer.state.global_step,
         seconds=time.monotonic() - started,
-        curve=_curve(trainer.state.log_history),
+        curve=tuple(
+            {key: value for key, value in entry.items() if isinstance(value, int | float)}
+            for entry in trainer.state.log_history
+            if "loss" in entry
+        ),
         trainable=parameters.trainable,
         parameters=parameters.total,
     )
@@ -113,7 +143,6 @@ def train(
         finished=True,
         data={"name": name, "rows": len(rows), "kinds": kinds_of(rows), **(about or {})},
         learning_rate=trainer.args.learning_rate,
-        source=method_defaults(method).source,
         parameters=asdict(parameters),
         steps=trained.steps,
         seconds=round(trained.seconds, 1),
@@ -122,42 +151,45 @@ def train(
     return trained
 
 
-def _identity(
-    method: Method, model: str, rows: Sequence[Row], settings: TrainingSettings
-) -> dict[str, Any]:
-    """Return all that decides what is learnt."""
-    return {
-        "format": FORMAT,
-        "method": str(method),
-        "model": model,
-        "settings": {key: value for key, value in asdict(settings).items() if key in _DECISIVE},
-        "data_sha256": digest_rows(rows),
-    }
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """What would be trained."""
+
+    method: Method
+    model: str
+    rows: int
+    kinds: Mapping[str, int]
+    """Kind, and whether there is an image → rows."""
+    parameters: Parameters
+    lora_layers: int
+    """Linear layers with an adapter."""
+    learning_rate: float
 
 
-def _curve(log: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
-    return tuple(
-        {key: value for key, value in entry.items() if isinstance(value, int | float)}
-        for entry in log
-        if "loss" in entry
-    )
+def plan_training(
+    method: Method | str,
+    *,
+    model: str | Path,
+    rows: Sequence[Row],
+    settings: TrainingSettings | None = None,
+    name: str = "rows",
+) -> TrainingPlan:
+    """Say what `train` with the same arguments would be, before it costs anything.
 
+    Of the model, configuration and processor are read, never the weights.
 
-def _save(trainer: Any, path: str, out: Path, settings: TrainingSettings) -> None:
-    """Save in plain Hugging Face format, and nothing that only this process could read."""
-    merge = settings.lora is not None and settings.lora.merge
-    folder = out / "adapter" if merge else out
-    trainer.save_model(str(folder))
-    if not trainer.is_world_process_zero():
-        return
-    if merge:
-        from peft import PeftModel
-
-        whole = PeftModel.from_pretrained(open_model(path, dtype="auto"), folder)
-        whole.merge_and_unload().save_pretrained(out)
-        open_processor(path).save_pretrained(out)
-    for name in ("training_args.bin", "value_head.pt"):
-        (folder / name).unlink(missing_ok=True)
+    Raises:
+        BadRows: Some rows do not fit the method.
+        VlsbenchError: The configuration cannot be read, or no layer has a name that LoRA targets.
+    """
+    method = Method(method)
+    need_extra()
+    settings = filled(method, settings or TrainingSettings())
+    check_rows(method, rows, settings, name)
+    parameters, layers = learning(empty_model(model), settings)
+    open_processor(model)  # says what is wrong with it
+    rate = settings.learning_rate or 0.0
+    return TrainingPlan(method, str(model), len(rows), kinds_of(rows), parameters, layers, rate)
 
 
 def _checkpoint(out: Path, identity: Mapping[str, Any], *, resume: bool) -> str | None:
@@ -181,6 +213,8 @@ def _checkpoint(out: Path, identity: Mapping[str, Any], *, resume: bool) -> str 
     plain = json.loads(json.dumps(identity))
     # Settings of an earlier version that there are no more say nothing of what is learnt now.
     known = {key: value for key, value in before["settings"].items() if key in plain["settings"]}
+    if lora := known.get("lora"):
+        known["lora"] = {key: lora[key] for key in lora if lora[key] or hasattr(Lora, key)}
     found = {**before, "settings": known}
     if differing := [key for key in plain if plain[key] != found.get(key)]:
         raise VlsbenchError(

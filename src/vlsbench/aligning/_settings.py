@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
-from vlsbench.schemas import SchemaError, convert, parse_toml, parse_value, read_toml
+from vlsbench.schemas import convert, parse_value, read_toml
 
 Row = dict[str, Any]
 """One training example in TRL's conversational format, with its images.
@@ -53,28 +52,40 @@ class Method(StrEnum):
         return self.value.startswith("mm-")
 
     @property
+    def kind(self) -> Kind:
+        """What it learns from, and how where nothing else is said."""
+        return _KINDS[self.value.removeprefix("t-").removeprefix("mm-")]
+
+    @property
     def form(self) -> str:
         """What its rows hold: `sft`, `preference`, `unlearning` or `prompts`."""
-        return _FORMS[self.value.removeprefix("t-").removeprefix("mm-")]
+        return self.kind.form
 
     @property
     def online(self) -> bool:
         """Whether the model learns from its own samples and a reward."""
         return self.form == "prompts"
 
-    @property
-    def preference(self) -> bool:
-        """Whether the model learns from pairs of a better and a worse answer."""
-        return self.form == "preference"
+
+class Kind(NamedTuple):
+    """What methods have in common that differ in what they look at. docs/align.md has sources."""
+
+    form: str
+    rate: float
+    """Learning rate of a whole model."""
+    lora_rate: float
+    """Of an adapter, which wants larger steps."""
+    beta: float = 0.1
+    kl: float = 0.0
 
 
-_FORMS = {
-    "sft": "sft",
-    "dpo": "preference",
-    "unlearning": "unlearning",
-    "safe-unlearning": "unlearning",
-    "ppo": "prompts",
-    "grpo": "prompts",
+_KINDS = {
+    "sft": Kind("sft", 2e-5, 2e-4),
+    "dpo": Kind("preference", 1e-6, 2e-5),
+    "unlearning": Kind("unlearning", 2e-5, 2e-5),
+    "safe-unlearning": Kind("unlearning", 2e-5, 2e-5, beta=1.0),
+    "ppo": Kind("prompts", 5e-7, 1e-6, kl=0.1),
+    "grpo": Kind("prompts", 1e-6, 2e-5),
 }
 
 
@@ -87,16 +98,12 @@ class Lora:
     dropout: float = 0.0
     targets: str = ""
     """Regular expression over module names; empty takes the language model's linear layers."""
-    projector: bool = False
-    """Train the projector between vision tower and language model in full besides."""
-    merge: bool = False
-    """Save the merged model in the output folder, and the adapter in `adapter/` within it."""
 
 
 def parse_lora(text: str) -> dict[str, Any]:
-    """Read `r=16,alpha=32,merge`; raises `SchemaError` where it is not of `Lora`."""
-    parts = [part.partition("=") for part in text.split(",") if part.strip()]
-    found = {name.strip(): parse_value(value) if eq else True for name, eq, value in parts}
+    """Read `r=16,alpha=32`; raises `SchemaError` where it is not of `Lora`."""
+    parts = (part.partition("=") for part in text.split(","))
+    found = {name.strip(): parse_value(value) for name, _, value in parts}
     convert(found, Lora, "--lora")
     return found
 
@@ -117,13 +124,12 @@ class Learning:
     )
     warmup: float = option("Steps, or a share of all steps where below 1.", default=0.0)
     weight_decay: float = option("Weight decay of AdamW.", default=0.0)
-    max_grad_norm: float = option("Clip gradients to this norm.", default=1.0)
     batch_size: int = option(
         "Rows (online: samples) per device and backward pass.", default=8, least=1
     )
     gradient_accumulation: int = option("Backward passes per step.", default=1, least=1)
     lora: Lora | None = option(
-        "Train an adapter: r=16,alpha=32,merge; fields of docs/align.md.",
+        "Train an adapter: r=16,alpha=32; fields of docs/align.md.",
         default=None,
         parse=parse_lora,
         metavar="FIELD=VALUE,…",
@@ -154,11 +160,6 @@ class Learning:
     text_rows: bool = option(
         "Let a multimodal method take neutral text too, against over-refusal.", default=False
     )
-    by_length: bool = option(
-        "Batch rows of similar length, to save padding.",
-        default=False,
-        flags=("--by-length/--no-by-length",),
-    )
     workers: int = option(
         "Processes that prepare batches; 0 prepares and caches in this one.", default=0, least=0
     )
@@ -169,19 +170,25 @@ class Learning:
     )
     # Without it a model that never refused lowers both answers and collapses.
     sft_weight: float = option("DPO: weight of the chosen answer's likelihood.", default=1.0)
-    bound: float | None = option(
-        "Unlearning: a token that costs this many nats is unlearnt enough.",
-        default=None,
-        unset="ln(vocabulary), as unlikely as a guess",
-    )
     # Both weights: Zhang et al. 2024, published run script.
     alpha: float = option("Safe unlearning: weight of unlearning.", default=0.3)
     theta: float = option("Safe unlearning: weight of safe answers.", default=0.5)
 
+    report_to: tuple[str, ...] = option(
+        "tensorboard, wandb, mlflow, …, beside metrics.jsonl.", default=()
+    )
+    log_steps: int = option("Steps between log entries.", default=10, least=1)
+    save_steps: int | None = option(
+        "Steps between checkpoints.", default=None, least=1, unset="no checkpoints"
+    )
+    resume: bool = option(
+        "Resume from the last checkpoint in --out.", default=False, flags=("--resume/--fresh",)
+    )
+
 
 @settings(panel="Online methods (mm-ppo, mm-grpo)")
-class Sampling(Learning):
-    """How methods that learn from their own samples do."""
+class TrainingSettings(Learning):
+    """How to train. None takes what the method's `Kind` says."""
 
     max_new_tokens: int = option("Tokens of a sample.", default=128, least=1)
     temperature: float = option("Temperature of the samples.", default=1.0)
@@ -200,28 +207,11 @@ class Sampling(Learning):
     value_learning_rate: float = option("Step size of the value head.", default=1e-4)
 
 
-@settings(panel="Running")
-class TrainingSettings(Sampling):
-    """How to train. None takes what `method_defaults` says for the method."""
-
-    report_to: tuple[str, ...] = option(
-        "tensorboard, wandb, mlflow, …, beside metrics.jsonl.", default=()
-    )
-    log_steps: int = option("Steps between log entries.", default=10, least=1)
-    save_steps: int | None = option(
-        "Steps between checkpoints.", default=None, least=1, unset="no checkpoints"
-    )
-    resume: bool = option(
-        "Resume from the last checkpoint in --out.", default=False, flags=("--resume/--fresh",)
-    )
-
-
 @settings(panel="What is trained")
 class AlignConfig(TrainingSettings):
     """The settings of `vlsbench align`, and the keys of its configuration files.
 
-    A file may also have a section for each method, `[mm-dpo]`, with what differs there, and the
-    keys `source` and `about`, which are for readers.
+    A file may also have a section for each method, `[mm-dpo]`, with what differs there.
     """
 
     method: Method = option(
@@ -243,9 +233,6 @@ class AlignConfig(TrainingSettings):
         "Warn of what this benchmark shares with the data.", default=(), metavar="BENCH", whole=True
     )
     check_data: Path | None = option("Folder with that benchmark's files.", default=None)
-    limit: int | None = option(
-        "Use the first rows of each set only.", default=None, least=1, metavar="N"
-    )
     skip_bad: bool = option("Leave unusable rows out.", default=False)
     reward: str | None = option(
         "Of online methods: rm:PATH (a reward model), a judge's spec, offline (wording that "
@@ -261,36 +248,26 @@ class AlignConfig(TrainingSettings):
         `path` may be the name of one that comes with vlsbench; `given` holds the `method`, unless
         the file does.
         """
-        path, name = path.expanduser(), str(path)
-        if path.is_file():
-            content = read_toml(path)
-        elif name in published():
-            shipped = resources.files("vlsbench.aligning") / "configs" / f"{name}.toml"
-            content = parse_toml(shipped.read_text("utf-8"), name)
-        else:
+        path, shipped = path.expanduser(), _CONFIGS / f"{path}.toml"
+        if not path.is_file() and not shipped.is_file():
             raise VlsbenchError(
-                f"no configuration {name!r}: give a path, or one of {', '.join(published())}"
+                f"no configuration {str(path)!r}: give a path, or one of {', '.join(published())}"
             )
-        method = str(given.get("method") or content.get("method", ""))
-        section = content.get(method, {})
-        known = [*(one.name for one in fields(AlignConfig)), *_READERS]
-        for key in section:
-            if key not in known:
-                raise SchemaError(f"{name}: [{method}]: unknown key {key}")
-        laid = {key: value for key, value in content.items() if key not in set(Method)} | section
+        content = read_toml(path if path.is_file() else shipped)
+        section = content.get(str(given.get("method") or content.get("method", "")), {})
+        top = {key: value for key, value in content.items() if key not in set(Method)}
+        laid: dict[str, Any] = {**top, **section}
         if lora := {**content.get("lora", {}), **section.get("lora", {})}:
             laid["lora"] = lora
-        return {key: value for key, value in laid.items() if key not in _READERS}
+        return laid
 
 
-_READERS = ("source", "about")
-"""Keys of a configuration file that are for readers."""
+_CONFIGS = Path(__file__).with_name("configs")
 
 
 def published() -> list[str]:
     """Return the names of the configuration files that come with vlsbench."""
-    folder = resources.files("vlsbench.aligning") / "configs"
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir())
+    return sorted(file.stem for file in _CONFIGS.glob("*.toml"))
 
 
 @dataclass(frozen=True, slots=True)

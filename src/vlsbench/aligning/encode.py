@@ -18,8 +18,6 @@ from vlsbench.models import has_bos
 
 CACHE_BYTES = 1 << 30
 """Pixels of prepared rows that are kept for the next epoch."""
-IMAGE_TOKENS = 576
-"""Of one image, where only a rough length is wanted (LLaVA-1.5: 24 × 24 patches)."""
 IGNORED = -100
 """Label of a token that is not learnt (PyTorch's cross entropy)."""
 
@@ -66,9 +64,6 @@ class Encoder:
         self._room = cache_bytes
         self._kept: dict[int, Encoded] = {}
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
     def __getitem__(self, place: int) -> Encoded:
         """Return row `place`. Raises `VlsbenchError` naming it where it cannot be encoded."""
         if place in self._kept:
@@ -92,11 +87,6 @@ class Encoder:
         if bad:
             raise BadRows(name, bad)
 
-    def length(self, place: int) -> int:
-        """Return about how many tokens row `place` has, without opening its images."""
-        row = self.rows[place]
-        return len(self._ids(_words(row))) + IMAGE_TOKENS * len(row.get("images") or ())
-
     def _encode(self, place: int) -> Encoded:
         from trl.data_utils import prepare_multimodal_messages
 
@@ -108,18 +98,30 @@ class Encoder:
             raise VlsbenchError(f"row {place}: {error}") from None
         rendered = render(prompt, tokenize=False, add_generation_prompt=True)
         start = self._ids(rendered)
-        answers, common = self._answers(place, rendered, start, prompt)
+        texts = [
+            render([*prompt, *prepare_multimodal_messages(answer)], tokenize=False)
+            for answer in answers_of(row)
+        ]
+        if not all(text.startswith(rendered.rstrip()) for text in texts):
+            raise VlsbenchError(
+                f"row {place}: with its answer the model's chat template renders the prompt "
+                "otherwise than it is asked, so nothing tells which tokens are the answer (as "
+                "templates that add or drop thoughts do); choose another template for it"
+            )
+        wholes = list(map(self._ended, texts))
+        # A tokeniser may merge the prompt's last character with the answer's first.
+        alike = takewhile(lambda ids: len({*ids}) == 1, zip(start, *wholes, strict=False))
+        common = len(list(alike))
         # Without images there is nothing that only the processor could say.
         ids, per_token, pixels = self._looked(prompt) if images else (start, {}, {})
         ids = ids[: len(ids) - (len(start) - common)]
-        if self.max_length is not None:
-            room = self.max_length - len(ids)
-            if answers and room < 1:
-                raise VlsbenchError(
-                    f"row {place}: its prompt alone takes {len(ids)} tokens and the limit is "
-                    f"{self.max_length}; raise --max-length"
-                )
-            answers = [answer[:room] for answer in answers]
+        room = None if self.max_length is None else self.max_length - len(ids)
+        if texts and room is not None and room < 1:
+            raise VlsbenchError(
+                f"row {place}: its prompt alone takes {len(ids)} tokens and the limit is "
+                f"{self.max_length}; raise --max-length"
+            )
+        answers = [whole[common:][:room] for whole in wholes]
         per_token = {key: value[: len(ids)] for key, value in per_token.items()}
         return Encoded(ids, answers, kind_of(row), per_token, pixels)
 
@@ -139,32 +141,6 @@ class Encoder:
         ids: list[int] = batch.pop("input_ids")[0].tolist()
         each = {key: value[0].tolist() for key, value in batch.items() if value.shape == shape}
         return ids, each, {key: value for key, value in batch.items() if key not in each}
-
-    def _answers(
-        self, place: int, rendered: str, start: list[int], prompt: list[Any]
-    ) -> tuple[list[list[int]], int]:
-        """Tokenise the answers of a row, without images, where its prompt is rendered and `start`.
-
-        Return them, and how many of the prompt's tokens are common to all: a tokeniser may merge
-        the prompt's last character with the answer's first.
-        """
-        from trl.data_utils import prepare_multimodal_messages
-
-        render = self.processor.apply_chat_template
-        texts = [
-            render([*prompt, *prepare_multimodal_messages(answer)], tokenize=False)
-            for answer in answers_of(self.rows[place])
-        ]
-        if not all(text.startswith(rendered.rstrip()) for text in texts):
-            raise VlsbenchError(
-                f"row {place}: with its answer the model's chat template renders the prompt "
-                "otherwise than it is asked, so nothing tells which tokens are the answer (as "
-                "templates that add or drop thoughts do); choose another template for it"
-            )
-        wholes = list(map(self._ended, texts))
-        alike = takewhile(lambda ids: len({*ids}) == 1, zip(start, *wholes, strict=False))
-        common = len(list(alike))
-        return [whole[common:] for whole in wholes], common
 
     def _ids(self, text: str) -> list[int]:
         special = not has_bos(self.tokenizer, text)
@@ -203,14 +179,9 @@ class Collator:
         """
         wholes = [[*row.prompt, *answer] for row, answer in sequences]
         labels = [[*[IGNORED] * len(row.prompt), *answer] for row, answer in sequences]
-        rows = [row for row, _ in sequences]
         return {
-            "input_ids": _padded(wholes, self.pad),
-            "attention_mask": _padded([[1] * len(whole) for whole in wholes], 0),
             "labels": _padded(labels, IGNORED),
-            # What is said of a token is 0 for an answer's.
-            **_each(rows, max(map(len, wholes))),
-            **join_pixels(rows),
+            **_inputs([row for row, _ in sequences], wholes, self.pad),
         }
 
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
@@ -235,30 +206,32 @@ class PromptCollator(Collator):
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Collate prompts; `row` says which rows they are."""
         rows = self.encoded(examples)
-        prompts = [row.prompt for row in rows]
         return {
             "row": torch.tensor([int(example["row"]) for example in examples]),
-            "input_ids": _padded(prompts, self.pad, left=True),
-            "attention_mask": _padded([[1] * len(prompt) for prompt in prompts], 0, left=True),
-            **_each(rows, max(map(len, prompts)), left=True),
-            **join_pixels(rows),
+            **_inputs(rows, [row.prompt for row in rows], self.pad, left=True),
         }
 
 
-def _padded(
-    rows: Sequence[Sequence[int]], pad: int, width: int = 0, *, left: bool = False
-) -> Tensor:
-    """Pad rows to the longest, or to `width`."""
-    width = width or max(map(len, rows))
-    spare = [[pad] * (width - len(row)) for row in rows]
-    parts = zip(spare, rows, strict=True) if left else zip(rows, spare, strict=True)
-    return torch.tensor([[*one, *other] for one, other in parts])
+def _inputs(
+    rows: Sequence[Encoded], ids: Sequence[list[int]], pad: int, *, left: bool = False
+) -> dict[str, Tensor]:
+    """Pad what a model is given: tokens, what is said of each, and the images."""
+    batch = {
+        "input_ids": _padded(ids, pad, left),
+        "attention_mask": _padded([[1] * len(one) for one in ids], 0, left),
+    }
+    for key in sorted({key for row in rows for key in row.per_token}):
+        said = (row.per_token.get(key, []) for row in rows)
+        # Of an answer's tokens 0 is said.
+        whole = [[*one, *[0] * (len(of) - len(one))] for one, of in zip(said, ids, strict=True)]
+        batch[key] = _padded(whole, 0, left)
+    return {**batch, **join_pixels(rows)}
 
 
-def _each(rows: Sequence[Encoded], width: int, *, left: bool = False) -> dict[str, Tensor]:
-    keys = sorted({key for row in rows for key in row.per_token})
-    found = {key: [row.per_token.get(key, []) for row in rows] for key in keys}
-    return {key: _padded(values, 0, width, left=left) for key, values in found.items()}
+def _padded(rows: Sequence[Sequence[int]], pad: int, left: bool = False) -> Tensor:
+    tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
+    side = "left" if left else "right"
+    return pad_sequence(tensors, batch_first=True, padding_value=pad, padding_side=side)
 
 
 def join_pixels(rows: Sequence[Encoded]) -> dict[str, Tensor]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsbench.aligning._settings import Lora, TrainingSettings
+from vlsbench.aligning._settings import Lora, Method, TrainingSettings
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.models import load_processor
 from vlsbench.text import first_line
@@ -23,8 +23,6 @@ LANGUAGE_LINEAR = (
 VISION_TOWER = re.compile(r"(?:^|\.)(?:vision_tower|vision_model|visual)(?:\.|$)")
 PROJECTOR = re.compile(r"(?:^|\.)(?:multi_modal_projector|visual\.merger)(?:\.|$)")
 """Stands between tower and language model; trained even where the tower is frozen."""
-LARGE = 1_000_000_000
-"""Parameters from which on activations are recomputed rather than kept, unless told otherwise."""
 
 
 def need_extra(what: str = "vlsbench align") -> None:
@@ -36,11 +34,7 @@ def need_extra(what: str = "vlsbench align") -> None:
 
 
 def stay_quiet() -> None:
-    """Keep TRL from telling its makers what is trained, and loading from drawing bars.
-
-    HF_HUB_DISABLE_TELEMETRY=0 lets it.
-    """
-    import os
+    """Keep loading from drawing bars, and TRL from telling its makers what is trained."""
     import warnings
 
     from huggingface_hub import constants
@@ -49,8 +43,7 @@ def stay_quiet() -> None:
     disable_progress_bar()
     # One library's word to another; whoever trains can do nothing about it.
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-    if os.environ.get("HF_HUB_DISABLE_TELEMETRY") != "0":
-        constants.HF_HUB_DISABLE_TELEMETRY = True
+    constants.HF_HUB_DISABLE_TELEMETRY = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +117,19 @@ def empty_model(model: str | Path, config: Any = None) -> Any:
         return AutoModelForImageTextToText.from_config(config)
 
 
-def has_bf16() -> bool:
-    """Say whether the device computes in bfloat16 at full speed."""
+def filled(method: Method, settings: TrainingSettings) -> TrainingSettings:
+    """Return the settings with the method's and the device's own where none are given."""
     import torch
 
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    kind = method.kind
+    own: dict[str, Any] = {
+        "learning_rate": kind.lora_rate if settings.lora else kind.rate,
+        "beta": kind.beta,
+        "kl": kind.kl,
+        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+    }
+    missing = {name: value for name, value in own.items() if getattr(settings, name) is None}
+    return replace(settings, **missing)
 
 
 def weights_dtype(settings: TrainingSettings) -> str:
@@ -144,42 +145,46 @@ def lora_config(model: nn.Module, lora: Lora) -> Any:
     from peft import LoraConfig
     from torch import nn
 
-    pattern = re.compile(lora.targets or LANGUAGE_LINEAR)
-    names = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and pattern.fullmatch(name)
-    ]
+    pattern = lora.targets or LANGUAGE_LINEAR
+    linear = [name for name, one in model.named_modules() if isinstance(one, nn.Linear)]
+    names = [name for name in linear if re.fullmatch(pattern, name)]
     if not names:
         raise VlsbenchError(
-            f"no linear layer of this model matches {pattern.pattern!r}; give --lora targets=REGEX"
+            f"no linear layer of this model matches {pattern!r}; give --lora targets=REGEX"
         )
     return LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=names,
-        modules_to_save=_projectors(model) if lora.projector else None,
         task_type="CAUSAL_LM",
     )
 
 
-def _projectors(model: nn.Module) -> list[str]:
-    names = [name for name, _ in model.named_modules() if PROJECTOR.search(name)]
-    # The projector itself, not what it is made of.
-    return [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
-
-
 def freeze(model: nn.Module, settings: TrainingSettings) -> Parameters:
     """Decide what learns, and count it. With LoRA, PEFT freezes the rest later."""
-    tower = [
-        parameter
-        for name, parameter in model.named_parameters()
-        if settings.freeze_vision and VISION_TOWER.search(name) and not PROJECTOR.search(name)
-    ]
-    for parameter in tower:
-        parameter.requires_grad_(False)
-    return count(model, sum(parameter.numel() for parameter in tower))
+    frozen = 0
+    for name, parameter in model.named_parameters():
+        if settings.freeze_vision and VISION_TOWER.search(name) and not PROJECTOR.search(name):
+            parameter.requires_grad_(False)
+            frozen += parameter.numel()
+    return count(model, frozen)
+
+
+def learning(empty: nn.Module, settings: TrainingSettings) -> tuple[Parameters, int]:
+    """Count what learns in a model on the meta device, and the layers that LoRA adapts."""
+    import torch
+
+    parameters = freeze(empty, settings)
+    if settings.lora is None:
+        return parameters, 0
+    from peft import get_peft_model
+
+    config = lora_config(empty, settings.lora)
+    layers = len(config.target_modules)
+    with torch.device("meta"):
+        adapted = get_peft_model(empty, config)
+    return count(adapted, parameters.frozen_vision), layers
 
 
 def count(model: nn.Module, frozen_vision: int = 0) -> Parameters:

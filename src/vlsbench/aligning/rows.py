@@ -67,7 +67,8 @@ def check_rows(method: Method, rows: Sequence[Row], settings: TrainingSettings, 
     """
     if not rows:
         raise VlsbenchError(f"{name}: no rows to train on")
-    if bad := sort_rows(method, rows, settings, name)[1]:
+    faults = [row_fault(method, row, settings) for row in rows]
+    if bad := [BadRow(name, str(at), fault) for at, fault in enumerate(faults, 1) if fault]:
         raise BadRows(name, bad, rest=len(bad) < len(rows))
     kinds = Counter(kind_of(row) for row in rows)
     wanted = {Method.T_UNLEARNING: (HARMFUL,), Method.T_SAFE_UNLEARNING: KINDS}.get(method, ())
@@ -78,16 +79,8 @@ def check_rows(method: Method, rows: Sequence[Row], settings: TrainingSettings, 
         )
 
 
-def sort_rows(
-    method: Method, rows: Sequence[Row], settings: TrainingSettings, name: str
-) -> tuple[list[Row], list[BadRow]]:
-    """Tell the rows that the method can learn from from those that it cannot, and why not."""
-    faults = [_fault(method, row, settings) for row in rows]
-    good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
-    return good, [BadRow(name, str(at), fault) for at, fault in enumerate(faults, 1) if fault]
-
-
-def _fault(method: Method, row: Row, settings: TrainingSettings) -> str:
+def row_fault(method: Method, row: Row, settings: TrainingSettings) -> str:
+    """Say why the method cannot learn from a row; empty where it can."""
     keys = _KEYS[method.form]
     if not any(set(form) <= set(row) for form in keys):
         forms = " or ".join(", ".join(form) for form in keys)

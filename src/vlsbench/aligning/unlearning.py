@@ -24,8 +24,8 @@ from torch.nn.functional import logsigmoid
 from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
-from vlsbench.aligning._arguments import TrainerParts
 from vlsbench.aligning._settings import Method
+from vlsbench.aligning._trainers import TrainerParts
 from vlsbench.aligning.encode import Collator, Encoder
 from vlsbench.aligning.rows import HARMFUL, KINDS, kind_of
 
@@ -97,8 +97,7 @@ class UnlearningTrainer(SFTTrainer):
         self.beta = settings.beta or 0.0
         self.theta = settings.theta if self.safe else 1.0
         # The cost of a blind guess.
-        guess = math.log(parts.model.config.get_text_config().vocab_size)
-        self.bound = guess if settings.bound is None else settings.bound
+        self.bound = math.log(parts.model.config.get_text_config().vocab_size)
         super().__init__(
             args=SFTConfig(**parts.arguments, max_length=None),
             data_collator=_KindCollator(self.encoder, self.reference),

@@ -7,15 +7,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
 from vlsbench.aligning._settings import AlignConfig
 from vlsbench.cli._config import command
 from vlsbench.cli._print import print_json, prose, say
 from vlsbench.cli._reproduction import progress
 from vlsbench.errors import VlsbenchError
-from vlsbench.text import counted, terminal
+from vlsbench.text import counted
 
 if TYPE_CHECKING:
     from vlsbench.aligning import Trained, TrainingPlan
@@ -60,9 +57,9 @@ def align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
     if dry_run:
         found = prepared.plan()
         if as_json:
-            print_json(found.json())
+            print_json(found)
         else:
-            _print_plan(Console(), found)
+            _print_plan(found)
         return
     with progress(shown=alone and not quiet) as tell:
         trained = prepared.train(progress=partial(tell, str(config.method)))
@@ -74,26 +71,17 @@ def align(config: AlignConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
         _print_trained(trained)
 
 
-def _print_plan(console: Console, plan: TrainingPlan) -> None:
-    table = Table(show_header=False, title=f"{plan.method}, not started", title_justify="left")
-    parameters = plan.parameters
-    frozen = parameters.frozen_vision
+def _print_plan(plan: TrainingPlan) -> None:
+    learns = plan.parameters
     kinds = ", ".join(f"{kind}: {count:,}" for kind, count in plan.kinds.items())
-    rows = [
-        ("model", plan.model),
-        ("rows", f"{plan.rows:,} ({kinds})"),
-        ("tokens", f"about {plan.tokens:,} a pass, {plan.mean_tokens:g} a row (a sample)"),
-        ("steps", f"{plan.steps:,} at {plan.learning_rate:g} ({plan.source})"),
-        (
-            "parameters",
-            f"{parameters.trainable:,} of {parameters.total:,} learn"
-            + (f", in {plan.lora_layers} LoRA layers" if plan.lora_layers else "")
-            + (f"; {frozen:,} of the vision tower are frozen" if frozen else ""),
-        ),
-    ]
-    for name, value in rows:
-        table.add_row(name, terminal(value))
-    console.print(table)
+    say(
+        f"{plan.method} of {plan.model}, not started",
+        f"rows: {plan.rows:,} ({kinds})",
+        f"learning rate: {plan.learning_rate:g}",
+        f"parameters: {learns.trainable:,} of {learns.total:,} learn, in {plan.lora_layers} LoRA "
+        f"layers; {learns.frozen_vision:,} of the vision tower are frozen",
+        console=prose(stderr=False),
+    )
 
 
 def _print_trained(trained: Trained) -> None:
@@ -105,5 +93,4 @@ def _print_trained(trained: Trained) -> None:
         # PPO samples, and so has a reward, in one of several steps.
         if found := [entry[name] for entry in trained.curve if name in entry]:
             say(f"{name} {found[0]:.3f} → {found[-1]:.3f}")
-    say(f"Files: {trained.path}/ align.json, metrics.jsonl, and the model")
     say(f"Next: vlsbench eval BENCH --model hf/{trained.path}", style="dim")

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from vlsbench.releasing._about import DATA, Figure, Kind, Release
-from vlsbench.releasing._settings import ReleaseConfig
+from vlsbench.releasing._about import DATA, Figure, Kind, Release, ReleaseConfig
 from vlsbench.text import block, counted, markdown, one_line
 
 if TYPE_CHECKING:
@@ -31,9 +30,6 @@ HUB_LICENCES = re.compile(
     r"cdla-sharing-1\.0|odbl|odc-by|pddl|gpl-3\.0|bsd-3-clause"
 )
 """Identifiers that the Hub knows and that sets of images go under (its page on licences)."""
-SIZES = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M"}
-"""The Hub's size categories: rows below which each holds."""
-SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "cc0-1.0": "CC0-1.0", "odbl": "ODbL-1.0"}
 CROISSANT_TYPES = {
     Kind.IMAGE: "sc:ImageObject", Kind.IMAGES: "sc:ImageObject", Kind.TEXT: "sc:Text",
     Kind.JSON: "sc:Text", Kind.BOOL: "sc:Boolean", Kind.INT: "cr:Int64", Kind.FLOAT: "cr:Float64",
@@ -51,14 +47,6 @@ def context_of(release: Release, settings: ReleaseConfig) -> dict[str, Any]:
     limits = [*settings.limits, *terms()["limits"]]
     if release.simulated:
         limits.insert(0, "Simulated pairs: of use for testing software and for nothing else.")
-    if not release.pairs - release.harmful:
-        limits.append("No benign controls: over-refusal cannot be measured on it.")
-    if release.leakage is None:
-        limits.append("Leakage was not measured.")
-    if release.agreement is None:
-        limits.append("No agreement of reviewers is on record.")
-    if release.synthetic is None:
-        limits.append("Whether a model made any of its texts or images is not stated.")
     context = {
         "release": release,
         "settings": settings,
@@ -96,9 +84,6 @@ def card(release: Release, settings: ReleaseConfig, context: Mapping[str, Any]) 
     header = DatasetCardData(
         language=list(settings.languages),
         pretty_name=one_line(release.title),
-        size_categories=[
-            next((name for below, name in SIZES.items() if release.pairs < below), "1M<n<10M")
-        ],
         task_categories=["visual-question-answering", "image-text-to-text"],
         tags=tags + ["simulated"] * release.simulated,
         configs=[{"config_name": "default", "data_files": data_files}],
@@ -116,15 +101,10 @@ def croissant(
         f"{row.source or 'no source named'} ({row.pairs:,} pairs, {row.licence})"
         for row in release.statistics.sources
     )
-    # The licence's page where it is an SPDX identifier in the usual form.
-    low = release.licence.lower()
-    name = SPDX.get(low) or (low.upper() if low.startswith("cc-by") else "")
-    page = f"https://spdx.org/licenses/{name}.html"
     # Whatever the template prints becomes JSON.
     template = _environment(lambda value: json.dumps(value, ensure_ascii=False))
     text = template.get_template("croissant.json").render(
         {**context, "shards": shards, "sources": sources},
-        licence=page if name and " " not in name else release.licence,
         types=CROISSANT_TYPES,
         said=_said,
     )
@@ -133,12 +113,11 @@ def croissant(
 
 
 def _said(figures: Iterable[Figure]) -> list[str]:
-    said = []
-    for one in figures:
-        kind = "Krippendorff's alpha " if one.unit == "alpha" else ""
-        within = f" (95 % interval {_interval(one)})" if one.low is not None else ""
-        said.append(f"{one.name}: {kind}{_value(one)}{within}, n = {one.n:,}")
-    return said
+    return [
+        f"{one.name}: {'alpha ' if one.unit == 'alpha' else ''}{_value(one)} (95 % interval "
+        f"{_interval(one)}), n = {one.n:,}"
+        for one in figures
+    ]
 
 
 def _value(figure: Figure) -> str:
@@ -151,9 +130,8 @@ def _value(figure: Figure) -> str:
 def _interval(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
         return "–"
-    if figure.unit == "alpha":
-        return f"{figure.low:.3f} to {figure.high:.3f}"
-    return f"{figure.low * 100:.1f} to {figure.high * 100:.1f}"
+    scale, form = (1, ".3f") if figure.unit == "alpha" else (100, ".1f")
+    return f"{figure.low * scale:{form}} to {figure.high * scale:{form}}"
 
 
 def _fenced(text: str, language: str = "") -> Markup:
@@ -187,7 +165,6 @@ def _environment(finalize: Callable[[Any], str]) -> Environment:
         "count": lambda number: f"{number:,}",
         "value": _value,
         "interval": _interval,
-        "dollars": lambda cost: Markup(f"US\\$ {cost:,.2f}"),
         "fenced": _fenced,
     }
     return environment
