@@ -16,7 +16,7 @@ from vlsbench.auditing import Naming
 from vlsbench.building._drawing import image_of
 from vlsbench.building._items import Item, decide, drop, keep, quarantine
 from vlsbench.building._recipe import FinalFilter, LeakFilter
-from vlsbench.building.roles import Role, TaskStage, yes_no_task
+from vlsbench.building.roles import Role, Task, TaskStage
 from vlsbench.embed import open_embedder
 from vlsbench.engine import Context, Record, Result
 from vlsbench.errors import MissingExtra
@@ -47,7 +47,7 @@ Overlap = Callable[[Sequence[str], str], Awaitable[list[float]]]
 """Queries and what an image shows → the probability that each query names it."""
 
 
-class LeakFilterStage(TaskStage[tuple[bool, str]]):
+class LeakFilterStage(TaskStage):
     """Chooses the least leaking candidate that still carries the meaning.
 
     A candidate falls out as `overlap` (it names what the image shows), `harmful_alone` (a judge
@@ -57,7 +57,7 @@ class LeakFilterStage(TaskStage[tuple[bool, str]]):
     """
 
     name = "leak_filter"
-    task = yes_no_task("meaning", MEANING, "keeps")
+    task = Task("meaning", MEANING, {"explanation": str, "keeps": bool})
 
     def __init__(
         self, meaning: Role, harm: Judge, overlap: Overlap | None, settings: LeakFilter
@@ -77,8 +77,7 @@ class LeakFilterStage(TaskStage[tuple[bool, str]]):
             for row, score in zip(rows, scores, strict=True):
                 # Rounded: the last digits depend on the machine, and they stand in the result.
                 row["overlap"] = round(score, 4)
-                if score > limit:
-                    row["fell"] = OVERLAP
+                row["fell"] = OVERLAP if score > limit else ""
         epoch = ctx.epoch(record.id, self.name)
         calls: list[str] = []
         chosen = ""
@@ -87,8 +86,7 @@ class LeakFilterStage(TaskStage[tuple[bool, str]]):
                 row["fell"] = "not_needed"
             elif not row["fell"]:
                 row["fell"] = await self._judge(item, row["query"], ctx, calls, epoch)
-                if not row["fell"]:
-                    chosen = row["query"]
+                chosen = "" if row["fell"] else row["query"]
         item = item.then(self.step(calls, candidates=rows))
         if chosen:
             return keep(replace(item, query=chosen))
@@ -110,25 +108,22 @@ class LeakFilterStage(TaskStage[tuple[bool, str]]):
             if verdict.harmful is not False:
                 return UNSCORED if verdict.harmful is None else HARMFUL_ALONE
         if self._settings.meaning and query != item.query:
-            blocks = [
-                ("ORIGINAL", item.query),
-                ("REWRITTEN", query),
-                ("DESCRIPTION", item.description),
-            ]
+            blocks = [("ORIGINAL", item.query), ("REWRITTEN", query)]
+            blocks.append(("DESCRIPTION", item.description))
             found = await self.role.vote(ctx, self.task, blocks, epoch=epoch)
             calls += found.calls
-            if not (found.value and found.value[0]):
+            if found.value is None or not found.value["keeps"]:
                 return MEANINGLESS if found.value else UNSCORED
         return ""
 
 
-class _PairStage(TaskStage[tuple[bool, str]]):
+class _PairStage(TaskStage):
     """Asks about an image's match and about the harm of parts, up to the first reason to drop.
 
     The answers about text, image and pair make the safety pattern (`SSU`: only the pair is unsafe).
     """
 
-    task = yes_no_task("match", MATCH, "matches")
+    task = Task("match", MATCH, {"explanation": str, "matches": bool})
     _matched = True
     _parts: Sequence[tuple[Part, bool | None, str]] = ()
     """Each part with the answer that drops the pair (None: none does) and its reason."""
@@ -150,9 +145,9 @@ class _PairStage(TaskStage[tuple[bool, str]]):
             blocks = [("DESCRIPTION", item.description), ("QUERY", item.query)]
             found = await role.vote(ctx, self.task, blocks, images=images, epoch=epoch)
             calls += found.calls
-            matches, said["match"] = found.value or (None, "")
-            unscored = found.reason if matches is None else ""
-            dropped = "mismatch" if matches is False else ""
+            value = found.value or {"explanation": "", "matches": True}
+            said["match"] = value["explanation"]
+            unscored, dropped = found.reason, "" if value["matches"] else "mismatch"
         for part, drop_if, reason in self._parts:
             if dropped or unscored:
                 break
@@ -206,7 +201,7 @@ class TwinFilterStage(_PairStage):
 
 
 class Scorer:
-    """Scores texts off the event loop; closes with the run."""
+    """Scores texts off the event loop, in the one thread that the cache of vectors belongs to."""
 
     def __init__(self) -> None:
         """Open the embedder. Raises `MissingExtra` naming the settings that do without."""

@@ -106,11 +106,9 @@ class _PluggedStage:
 
     async def run(self, record: Record, ctx: Context) -> Result:
         result = await self._stage.run(record, ctx)
-        if isinstance(result, Children):
-            raise VlsbenchError(f"stage {self.name}: a plug-in makes no further records")
         item = result.value if isinstance(result, Keep) else record.value
-        if not isinstance(item, Item):
-            raise VlsbenchError(f"stage {self.name} kept {item!r}: keep the record's Item")
+        if isinstance(result, Children) or not isinstance(item, Item):
+            raise VlsbenchError(f"stage {self.name}: a plug-in keeps or drops the record's Item")
         if not any(step.stage == self.name for step in item.steps):
             item = item.then(Step(self.name, self.version))
         return keep(item) if isinstance(result, Keep) else replace(result, value=item.outcome())

@@ -9,20 +9,15 @@ from vlsbench.reviewing._exchange import UNDECIDED as UNDECIDED
 from vlsbench.reviewing._exchange import export as export
 from vlsbench.reviewing._exchange import export_tasks as export_tasks
 from vlsbench.reviewing._exchange import import_tasks as import_tasks
-from vlsbench.reviewing._exchange import labelling_config as labelling_config
 from vlsbench.reviewing._exchange import read_tasks as read_tasks
 from vlsbench.reviewing._labelling import Labelling as Labelling
-from vlsbench.reviewing._labelling import LabellingStatus as LabellingStatus
 from vlsbench.reviewing._labelling import label_replies as label_replies
-from vlsbench.reviewing._people import Person as Person
-from vlsbench.reviewing._people import invite as invite
 from vlsbench.reviewing._review import PersonProgress as PersonProgress
 from vlsbench.reviewing._review import Review as Review
 from vlsbench.reviewing._review import Status as Status
 from vlsbench.reviewing._review import open_review as open_review
 from vlsbench.reviewing._serve import ReviewConfig as ReviewConfig
 from vlsbench.reviewing._serve import Serving as Serving
-from vlsbench.reviewing._serve import Votes as Votes
 from vlsbench.reviewing._serve import folder_for as folder_for
 from vlsbench.reviewing._serve import review as review
 from vlsbench.reviewing._serve import serve as serve
@@ -32,6 +27,7 @@ from vlsbench.reviewing._store import StoreError as StoreError
 from vlsbench.reviewing._verdicts import CODES as CODES
 from vlsbench.reviewing._verdicts import STEPS as STEPS
 from vlsbench.reviewing._verdicts import Answer as Answer
+from vlsbench.reviewing._verdicts import Person as Person
 from vlsbench.reviewing._verdicts import PersonVerdict as PersonVerdict
 from vlsbench.reviewing._verdicts import Question as Question
 from vlsbench.reviewing._verdicts import Role as Role
@@ -39,3 +35,4 @@ from vlsbench.reviewing._verdicts import Row as Row
 from vlsbench.reviewing._verdicts import Said as Said
 from vlsbench.reviewing._verdicts import Step as Step
 from vlsbench.reviewing._verdicts import asked as asked
+from vlsbench.reviewing._verdicts import invite as invite

@@ -34,8 +34,6 @@ class Decision:
     """What it is dropped for, or what it still waits for; empty where it is kept."""
     against: float
     """Share of the reviewers whose answers would drop it."""
-    verdicts: int
-    """Complete ones of reviewers."""
     disputed: tuple[Question, ...]
     """Questions that decide and have no majority, once there are verdicts enough."""
 
@@ -84,7 +82,6 @@ def decide(pair: Pair, verdicts: Sequence[PersonVerdict], votes: int) -> Decisio
         fate=fate,
         why="; ".join(why),
         against=against / len(reviews) if reviews else 0.0,
-        verdicts=len(reviews),
         disputed=tuple(unsettled) if fate is Fate.OPEN and enough else (),
     )
 
@@ -123,12 +120,9 @@ def agreement(
                 if answer is not Answer.UNSURE:
                     counts = found[question].setdefault(verdict.pair, [0, 0])
                     counts[answer is Answer.YES] += 1
-    return tuple(_agreed(question, counts, images or {}) for question, counts in found.items())
-
-
-def _agreed(
-    question: Question, counts: Mapping[str, list[int]], images: Mapping[str, str]
-) -> QuestionAgreement:
-    table = np.array([*counts.values()], dtype=np.intp).reshape(-1, 2)
-    clusters = [images.get(pair, pair) for pair in counts]
-    return QuestionAgreement(question, *nominal_agreement(table, clusters))
+    agreed = []
+    for question, pairs in found.items():
+        table = np.array([*pairs.values()], dtype=np.intp).reshape(-1, 2)
+        clusters = [images.get(pair, pair) if images else pair for pair in pairs]
+        agreed.append(QuestionAgreement(question, *nominal_agreement(table, clusters)))
+    return tuple(agreed)

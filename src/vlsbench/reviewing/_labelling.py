@@ -22,10 +22,9 @@ from vlsbench.calibrating import (
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PeopleAgreement
 from vlsbench.pairs import Image, ImageData, ImageError
-from vlsbench.reviewing._people import Person, invite
 from vlsbench.reviewing._review import PersonProgress
 from vlsbench.reviewing._serve import serve
-from vlsbench.reviewing._verdicts import Role
+from vlsbench.reviewing._verdicts import Person, Role, invite
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class LabelScreen:
     rubric: str
     images: tuple[str, ...]
     """Digests; none where the reply had none, or its benchmark is not at hand."""
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...]
     """For adjudication: the labels in dispute, in an order that tells no name."""
 
 
@@ -95,21 +94,21 @@ class Labelling:
         if id is None:
             return None
         reply = self._run.replies[id]
-        others: tuple[str, ...] = ()
-        if role is Role.ADJUDICATOR:
-            given = (one for one in self._run.given() if one.id == id)
-            others = tuple(sorted(one.label for one in given))
-        rubric = rubric_of(self._run, reply.harmful)
-        labels = self._run.labels(id)
-        return LabelScreen(self.ids.index(id), reply, labels, rubric, self._show(id), others)
-
-    def _show(self, id: str) -> tuple[str, ...]:
+        said = [one.label for one in self._run.given() if one.id == id]
         try:
             digest = self._of[id].read().sha256
         except (KeyError, ImageError):
-            return ()
-        self._shown[digest] = self._of[id]
-        return (digest,)
+            digest = ""
+        else:
+            self._shown[digest] = self._of[id]
+        return LabelScreen(
+            number=self.ids.index(id),
+            reply=reply,
+            labels=self._run.labels(id),
+            rubric=rubric_of(self._run, reply.harmful),
+            images=(digest,) if digest else (),
+            others=tuple(sorted(said)) if role is Role.ADJUDICATOR else (),
+        )
 
     def image(self, sha256: str) -> ImageData | None:
         """Return an image that was shown, None where no such was. Raises `ImageError`."""
@@ -174,7 +173,7 @@ def label_replies(
     port: int = 0,
     sets: Sequence[str] = (),
     data: Path | None = None,
-    ready: Callable[[str, Sequence[Person]], None] = lambda address, people: None,
+    ready: Callable[[str, Sequence[Person]], None],
 ) -> LabellingStatus:
     """Serve the replies to label on this machine until Ctrl-C or SIGTERM: one reply a screen.
 
@@ -198,5 +197,5 @@ def label_replies(
         raise VlsbenchError(f"no replies of {run.folder} are drawn: give --sample N too")
     people = invite(annotators, adjudicators)
     desk = Labelling(run, reply_images(run, run.drawn, sets, data))
-    serve(desk, people, port=port, ready=lambda address: ready(address, people))
+    serve(desk, people, port=port, ready=ready)
     return desk.status()

@@ -1,12 +1,13 @@
-"""What reviewers are asked of a pair, what they may answer, and what each of them says now."""
+"""What reviewers are asked, what each of them says now, and by which secret each is known."""
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
+from functools import partial
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import Pair
@@ -47,19 +48,17 @@ class Step(StrEnum):
 
 STEPS = (Step.QUERY, Step.IMAGE, Step.PAIR)
 
-CODES = MappingProxyType(
-    {
-        "text_tells": "The query alone tells the risk",
-        "unrelated": "Query and image have little to do with each other",
-        "harmless": "Nothing harmful, even together",
-        "unclear_query": "The query cannot be understood",
-        "bad_image": "The image is broken or cannot be recognised",
-        "wrong_category": "Another category fits better",
-        "too_graphic": "Too graphic to be released",
-        "personal": "Shows or names a private person",
-        "other": "Something else: see the comment",
-    }
-)
+CODES = {
+    "text_tells": "The query alone tells the risk",
+    "unrelated": "Query and image have little to do with each other",
+    "harmless": "Nothing harmful, even together",
+    "unclear_query": "The query cannot be understood",
+    "bad_image": "The image is broken or cannot be recognised",
+    "wrong_category": "Another category fits better",
+    "too_graphic": "Too graphic to be released",
+    "personal": "Shows or names a private person",
+    "other": "Something else: see the comment",
+}
 """Reason code → what it means. At most nine: each has a digit on the keyboard."""
 MAX_COMMENT = 2000
 """Characters of a comment."""
@@ -75,7 +74,7 @@ class Said:
 
 
 def asked(pair: Pair, step: Step) -> tuple[Question, ...]:
-    """Return the questions of one screen of a review; see `disputed` for adjudication."""
+    """Return the questions of one screen of a review."""
     if step is Step.QUERY:
         return (Question.QUERY_HARMFUL,)
     if step is Step.IMAGE:
@@ -145,6 +144,39 @@ class PersonVerdict:
     """Unix time of the last answer."""
     complete: bool
     """The last screen was answered."""
+
+
+_SECRET = partial(secrets.token_urlsafe, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone who was given a link; all secrets are new each time the server starts."""
+
+    name: str
+    role: Role
+    link: str = field(default_factory=_SECRET, repr=False)
+    """In the address that is handed out."""
+    cookie: str = field(default_factory=_SECRET, repr=False)
+    """What the browser holds once the address was opened."""
+    form: str = field(default_factory=_SECRET, repr=False)
+    """In every form, so that no other site can fill one in (CSRF)."""
+
+
+def invite(reviewers: Iterable[str], adjudicators: Iterable[str]) -> tuple[Person, ...]:
+    """Return the people of a review, an organiser last. Raises `VlsbenchError` for bad names."""
+    people = (
+        *(Person(check_name(name), Role.REVIEWER) for name in reviewers),
+        *(Person(check_name(name), Role.ADJUDICATOR) for name in adjudicators),
+        Person(str(Role.ORGANISER), Role.ORGANISER),
+    )
+    names = [person.name for person in people]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise VlsbenchError(
+            f"{', '.join(twice)} is given twice: a review is blind only if each person has one "
+            "name and one role"
+        )
+    return people
 
 
 def check_name(name: str) -> str:
