@@ -29,9 +29,10 @@ def test_lists_hold_what_is_decided_and_nothing_else(tmp_path: Path) -> None:
     say(review, "ben", UNMATCHED, codes=("unrelated",))
     say(review, "ben", UNMATCHED)
     found = export(review, tmp_path / "out" / "verdicts.csv")
-    assert (found.kept, found.dropped, found.open, found.rows, found.people) == (1, 1, 2, 6, 2)
-    assert [row["id"] for row in _rows(found.keep)] == ["toast-0"]
-    (dropped,) = _rows(found.drop)
+    assert (found.keep, found.drop, found.open, len(found.people)) == (1, 1, 2, 2)
+    lists = tmp_path / "out"
+    assert [row["id"] for row in _rows(lists / "keep.csv")] == ["toast-0"]
+    (dropped,) = _rows(lists / "drop.csv")
     assert dropped == {
         "bench": "toast",
         "id": "toast-1",
@@ -41,9 +42,9 @@ def test_lists_hold_what_is_decided_and_nothing_else(tmp_path: Path) -> None:
 
     said = Said({Question.MATCHED: NO})
     assert review.answer("cleo", Role.ADJUDICATOR, 2, Step.ADJUDICATION, said)
-    found = export(review, tmp_path / "out" / "verdicts.csv")
-    assert [row["score"] for row in _rows(found.drop)] == ["1.0000", "0.5000"]
-    assert _rows(found.drop)[1]["why"] == "matched: no (adjudicated)"
+    export(review, lists / "verdicts.csv")
+    assert [row["score"] for row in _rows(lists / "drop.csv")] == ["1.0000", "0.5000"]
+    assert _rows(lists / "drop.csv")[1]["why"] == "matched: no (adjudicated)"
 
 
 def test_load_takes_the_list(tmp_path: Path) -> None:
@@ -54,11 +55,11 @@ def test_load_takes_the_list(tmp_path: Path) -> None:
         say(review, "ann")
         gone = say(review, "ann", UNMATCHED)
         say(review, "ann")
-        found = export(review, tmp_path / "verdicts.csv")
-    rest = vlsbench.load(folder, leave_out=found.drop)
+        export(review, tmp_path / "verdicts.csv")
+    rest = vlsbench.load(folder, leave_out=tmp_path / "drop.csv")
     assert len(rest) == 2
     assert gone not in {p.id for p in rest}
-    kept = {row["id"] for row in _rows(found.keep)}
+    kept = {row["id"] for row in _rows(tmp_path / "keep.csv")}
     assert kept == {p.id for p in rest}
 
 
@@ -67,7 +68,8 @@ def test_verdicts_are_whole(tmp_path: Path) -> None:
     comment = 'crumbs,\n"butter"; é'
     say(review, "ann", UNMATCHED, codes=("unrelated", "other"), comment=comment)
     review.answer("ben", Role.REVIEWER, 0, Step.QUERY, Said({Question.QUERY_HARMFUL: NO}))
-    ann, ben = _rows(export(review, tmp_path / "verdicts.csv").verdicts)
+    export(review, tmp_path / "verdicts.csv")
+    ann, ben = _rows(tmp_path / "verdicts.csv")
     assert ann["codes"] == "unrelated other"
     assert (ann["id"], ann["person"], ann["role"]) == ('a "quoted", id', "ann", "reviewer")
     assert (ann["matched"], ann["query_harmful"], ann["comment"]) == ("no", "no", comment)
@@ -81,7 +83,8 @@ def test_verdicts_are_whole(tmp_path: Path) -> None:
 def test_a_spreadsheet_runs_nothing_that_a_person_wrote(tmp_path: Path, comment: str) -> None:
     review = begin(tmp_path / "r", [pair(0, id="=toast()")])
     say(review, "ann", comment=comment)
-    (row,) = _rows(export(review, tmp_path / "verdicts.csv").verdicts)
+    export(review, tmp_path / "verdicts.csv")
+    (row,) = _rows(tmp_path / "verdicts.csv")
     assert (row["comment"], row["id"]) == ("'" + comment, "'=toast()")
 
 
@@ -91,10 +94,10 @@ def test_lists_are_read_back_whatever_the_ids_are(tmp_path: Path, odd: str) -> N
     review = begin(tmp_path / "r", pairs)
     for _ in pairs:
         say(review, "ann", UNMATCHED)
-    found = export(review, tmp_path / "verdicts.csv")
-    (row, _) = sorted(_rows(found.drop), key=lambda row: row["id"] == "toast-1")
+    export(review, tmp_path / "verdicts.csv")
+    (row, _) = sorted(_rows(tmp_path / "drop.csv"), key=lambda row: row["id"] == "toast-1")
     assert not row["id"].startswith(("=", "-", "@"))
-    assert set(read_drop(found.drop, "toast")) == {odd, "toast-1"}
+    assert set(read_drop(tmp_path / "drop.csv", "toast")) == {odd, "toast-1"}
 
 
 def test_another_ending_or_a_name_of_the_lists_is_refused(tmp_path: Path) -> None:

@@ -117,13 +117,17 @@ class Role:
         blocks: Blocks,
         *,
         images: tuple[ImageData, ...] = (),
-        vote: int = 0,
         epoch: int = 0,
     ) -> Answer:
-        """Ask one question, or one vote of several; another `epoch` asks anew."""
+        """Ask a question; another `epoch` asks anew.
+
+        Where the role has several votes, it is asked until more than half of them have the same
+        last field. Returns the first of these answers, with the calls of all.
+        """
         fenced = fence(blocks)
         prompt = task.prompt.replace("{rules}", RULES).replace("{tag}", fenced.tag)
         calls: list[str] = []
+        field = [*task.fields][-1]
 
         async def call(request: Request) -> Reply:
             reply = await ctx.call(self.name, self.model, request)
@@ -133,40 +137,20 @@ class Role:
         def text(again: bool) -> str:
             return prompt + (AGAIN if again else "") + fenced.text
 
-        asking = self._askings[vote]
-        found = await asking.ask(text, images, task.form, task.read, call, epoch=epoch)
+        async def vote(number: int) -> dict[str, Any] | Failed:
+            asking = self._askings[number]
+            read = await asking.ask(text, images, task.form, task.read, call, epoch=epoch)
+            return read if isinstance(read, Failed) else read.value
+
+        def side(said: dict[str, Any] | Failed) -> Any:
+            return None if isinstance(said, Failed) else said[field]
+
+        found = await majority(len(self._askings), vote, side)
+        assert found is not None, "an odd number of votes cannot tie"
         if isinstance(found, Failed):
             # A judge's words for what went wrong fit a writer too, without the judge.
             return Answer(None, found.reason.removeprefix("judge_"), tuple(calls))
-        return Answer(found.value, "", tuple(calls))
-
-    async def vote(
-        self,
-        ctx: Context,
-        task: Task,
-        blocks: Blocks,
-        *,
-        images: tuple[ImageData, ...] = (),
-        epoch: int = 0,
-    ) -> Answer:
-        """Put a question, whose last field is true or false, to the vote, until a majority is sure.
-
-        Returns the first answer on the majority's side, with the calls of all; it has no value
-        where no majority could be read.
-        """
-        calls: list[str] = []
-        field = [*task.fields][-1]
-
-        async def ask(number: int) -> Answer:
-            answer = await self.ask(ctx, task, blocks, images=images, vote=number, epoch=epoch)
-            calls.extend(answer.calls)
-            return answer
-
-        found = await majority(
-            len(self._askings), ask, lambda answer: answer.value[field] if answer.value else None
-        )
-        assert found is not None, "an odd number of votes cannot tie"
-        return found._replace(calls=tuple(calls))
+        return Answer(found, "", tuple(calls))
 
 
 def _sampling(params: Params, votes: int) -> list[Params]:

@@ -149,21 +149,17 @@ def export(config: ExportConfig, *, as_json: bool) -> None:
             following += ["--review", str(config.folder), "--label-studio", "EXPORT.json"]
             typer.echo(f"Next: {shlex.join(following)}")
         return
+    out = config.out or config.folder / "verdicts.csv"
     with reviewing.Store.read(config.folder) as store:
-        out = config.out or config.folder / "verdicts.csv"
         found = reviewing.export(config.open(store), out)
     if as_json:
         print_json(found)
         return
-    typer.echo(f"{found.verdicts}: {counted(found.rows, 'verdict')} of {found.people} people")
-    typer.echo(f"{found.keep}: {counted(found.kept, 'pair')}")
-    typer.echo(f"{found.drop}: {counted(found.dropped, 'pair')}")
-    typer.echo(f"not decided: {counted(found.open, 'pair')}")
-    if found.stale:
-        typer.echo(f"{counted(found.stale, 'verdict')} not counted: the pair has changed since")
-    if found.dropped:
-        following = ["vlsbench", "eval", *config.again, "--leave-out", str(found.drop)]
-        typer.echo(f"Next: {shlex.join(following)} …")
+    _print_decided(found)
+    lists = [out.with_name(name) for name in reviewing.LISTS]
+    typer.echo(f"Files: {', '.join(map(str, (out, *lists)))}")
+    leave_out = ["--leave-out", str(out.with_name(reviewing.DROP))]
+    typer.echo(f"Next: {shlex.join(['vlsbench', 'eval', *config.again, *leave_out])} …")
 
 
 @app.command("import")
@@ -203,10 +199,13 @@ def _print_status(found: Status) -> None:
             one.n,
         )
     console.print(table)
-    needs = counted(found.votes, "verdict")
+    _print_decided(found)
+
+
+def _print_decided(found: Status) -> None:
     say(
-        f"A pair needs {needs}: {found.keep:,} keep, {found.drop:,} drop, {found.open:,} not "
-        f"decided ({found.disputed:,} in dispute)"
+        f"{counted(found.votes, 'verdict')} a pair: {found.keep:,} keep, {found.drop:,} drop, "
+        f"{found.open:,} not decided ({found.disputed:,} in dispute)"
     )
     if found.stale:
         say(f"{counted(found.stale, 'verdict')} not counted: the pair has changed since")

@@ -5,6 +5,7 @@ from vlsbench.reviewing._decide import QuestionAgreement as QuestionAgreement
 from vlsbench.reviewing._decide import agreement as agreement
 from vlsbench.reviewing._decide import decide as decide
 from vlsbench.reviewing._exchange import DROP as DROP
+from vlsbench.reviewing._exchange import LISTS as LISTS
 from vlsbench.reviewing._exchange import UNDECIDED as UNDECIDED
 from vlsbench.reviewing._exchange import export as export
 from vlsbench.reviewing._exchange import export_tasks as export_tasks

@@ -6,7 +6,6 @@ Label Studio's format: https://labelstud.io/guide/task_format and https://labels
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ from vlsbench.files import output_folder, whole_file, write_csv, write_text
 from vlsbench.pages import html_templates
 from vlsbench.pairs import DROP_COLUMNS, ImageError, Pair
 from vlsbench.reviewing._decide import Fate
-from vlsbench.reviewing._review import Review
+from vlsbench.reviewing._review import Review, Status
 from vlsbench.reviewing._verdicts import (
     CODES,
     MAX_COMMENT,
@@ -33,7 +32,7 @@ from vlsbench.reviewing._verdicts import (
     Said,
     asked,
 )
-from vlsbench.schemas import SchemaError, convert, read_json
+from vlsbench.schemas import convert, read_json
 
 KEEP, DROP, UNDECIDED = "keep.csv", "drop.csv", "undecided.csv"
 LISTS = {KEEP: Fate.KEEP, DROP: Fate.DROP, UNDECIDED: Fate.OPEN}
@@ -47,27 +46,15 @@ CONFIG = "label-studio.xml"
 """Label Studio's labelling interface, beside the tasks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """The files of an export, and how much is in them."""
-
-    verdicts: Path
-    keep: Path
-    drop: Path
-    people: int
-    rows: int
-    kept: int
-    dropped: int
-    open: int
-    stale: int
-
-
-def export(review: Review, out: Path) -> Exported:
+def export(review: Review, out: Path) -> Status:
     """Write all verdicts that count; beside them `keep.csv`, `drop.csv` and `undecided.csv`.
 
     Args:
         review: The review.
         out: File to write, `.csv`; one row for each person and pair.
+
+    Returns:
+        What the review has come to, which is what the lists hold.
 
     Raises:
         VlsbenchError: The file's ending is another, or it is one of the lists.
@@ -75,31 +62,19 @@ def export(review: Review, out: Path) -> Exported:
     """
     if out.suffix.lower() != ".csv" or out.name in LISTS:
         raise VlsbenchError(f"{out}: expected a name in .csv, none of {', '.join(LISTS)}")
-    verdicts, stale = review.current()
+    verdicts, _ = review.current()
     output_folder(out.parent)
     write_csv((_cells(review.bench, verdict) for verdict in verdicts), out, COLUMNS)
     decisions = review.decisions(verdicts)
-    counts = {}
     for name, fate in LISTS.items():
         # The score is the share of reviewers against.
-        listed = [
+        listed = (
             (review.bench, one.pair, f"{one.against:.4f}", one.why)
             for one in decisions
             if one.fate is fate
-        ]
+        )
         write_csv(listed, out.with_name(name), DROP_COLUMNS)
-        counts[fate] = len(listed)
-    return Exported(
-        verdicts=out,
-        keep=out.with_name(KEEP),
-        drop=out.with_name(DROP),
-        people=len({verdict.person for verdict in verdicts}),
-        rows=len(verdicts),
-        kept=counts[Fate.KEEP],
-        dropped=counts[Fate.DROP],
-        open=counts[Fate.OPEN],
-        stale=stale,
-    )
+    return review.status()
 
 
 def _cells(bench: str, verdict: PersonVerdict) -> list[object]:
@@ -165,37 +140,28 @@ def import_tasks(review: Review, path: Path) -> int:
         BadRows: Some annotations cannot be used; lists every one, and nothing is imported.
         VlsbenchError: The file is no such export, or the record cannot be written.
     """
-    standing = {
-        (v.person, v.pair): Said(v.answers, v.codes, v.comment)
-        for v in review.current()[0]
-        if v.complete
-    }
+    standing = {(v.person, v.pair): v for v in review.current()[0] if v.complete}
+    pairs = {pair.id: pair for pair in review.pairs}
     found = read_tasks(read_json(path, list[Any]), review, path.name)
-    new = [one for one in found if standing.get((one.person, one.pair.id)) != one.said]
     review.join({one.person: Role.REVIEWER for one in found})
-    review.add([row for one in new for row in one.rows()])
+    rows: list[Row] = []
+    new = [one for one in found if not _same(one, standing.get((one.person, one.pair)))]
+    for one in new:
+        # As if it had been given here, one row a screen.
+        for step in STEPS:
+            answers = {question: one.answers[question] for question in asked(pairs[one.pair], step)}
+            said = Said(answers)
+            if step is STEPS[-1]:
+                said = Said(answers, one.codes, one.comment)
+            rows.append(Row(one.person, one.role, one.pair, one.shown, step, said, at=one.at))
+    review.add(rows)
     return len(new)
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """One person's verdict on one pair, as Label Studio has it."""
-
-    person: str
-    pair: Pair
-    shown: str
-    said: Said
-    at: float
-
-    def rows(self) -> Iterator[Row]:
-        """Yield the rows that record it: one a screen, as if it had been given here."""
-        for step in STEPS:
-            answers = {question: self.said.answers[question] for question in asked(self.pair, step)}
-            said = Said(answers)
-            if step is STEPS[-1]:
-                said = Said(answers, self.said.codes, self.said.comment)
-            id, role = self.pair.id, Role.REVIEWER
-            yield Row(self.person, role, id, self.shown, step, said, at=self.at)
+def _same(one: PersonVerdict, other: PersonVerdict | None) -> bool:
+    return other is not None and all(
+        getattr(one, part) == getattr(other, part) for part in ("answers", "codes", "comment")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +176,7 @@ class _Task:
     annotations: list[Any] = field(default_factory=list)
 
 
-def read_tasks(tasks: Any, review: Review, file: str) -> list[Annotation]:
+def read_tasks(tasks: Any, review: Review, file: str) -> list[PersonVerdict]:
     """Read the parsed JSON of an export of a review's tasks; `file` names it in errors.
 
     Returns:
@@ -221,35 +187,30 @@ def read_tasks(tasks: Any, review: Review, file: str) -> list[Annotation]:
         VlsbenchError: It is no list of tasks.
     """
     pairs = {pair.id: pair for pair in review.pairs}
-    found: list[Annotation] = []
+    found: list[PersonVerdict] = []
     bad: list[BadRow] = []
     for number, value in enumerate(convert(tasks, list[Any], file), start=1):
         where = f"task {number}"
         try:
             task = convert(value, _Task, "", foreign=True)
-        except SchemaError as error:
-            why = f"{error}; export it from Label Studio as JSON, not JSON-MIN"
-            bad.append(BadRow(file, where, why))
-            continue
-        id, shown = task.data.id, task.data.shown
-        if id not in pairs or shown != review.shown(id):
-            why = f"no pair {id[:60]!r} in this review, or it has changed since it was exported"
-            bad.append(BadRow(file, where, why))
-            continue
-        for place, annotation in enumerate(task.annotations, start=1):
-            try:
+            id, shown = task.data.id, task.data.shown
+            if id not in pairs or shown != review.shown(id):
+                raise VlsbenchError(f"no pair {id[:60]!r} in this review, or it has changed since")
+            for place, annotation in enumerate(task.annotations, start=1):
+                where = f"task {number}, annotation {place}"
                 given = convert(annotation, LabelStudioAnnotation, "", foreign=True)
                 if not given.was_cancelled:
-                    found.append(_annotation(given, pairs[id], shown))
-            except VlsbenchError as error:
-                bad.append(BadRow(file, f"{where}, annotation {place}", str(error)))
+                    found.append(_verdict(given, pairs[id], shown))
+        except VlsbenchError as error:
+            bad.append(BadRow(file, where, str(error)))
     if bad:
-        raise BadRows(file, bad, way="nothing was imported; correct them and export again")
+        way = "nothing was imported; correct them, and export from Label Studio as JSON again"
+        raise BadRows(file, bad, way=way)
     found.sort(key=lambda one: one.at)
-    return list({(one.person, one.pair.id): one for one in found}.values())
+    return list({(one.person, one.pair): one for one in found}.values())
 
 
-def _annotation(given: LabelStudioAnnotation, pair: Pair, shown: str) -> Annotation:
+def _verdict(given: LabelStudioAnnotation, pair: Pair, shown: str) -> PersonVerdict:
     chosen = dict(given.said())
     answers: dict[Question, Answer] = {}
     for question in (question for step in STEPS for question in asked(pair, step)):
@@ -262,6 +223,14 @@ def _annotation(given: LabelStudioAnnotation, pair: Pair, shown: str) -> Annotat
     if not {*picked} <= {*CODES}:
         raise VlsbenchError(f"codes: {', '.join(picked)[:80]} are not all reason codes")
     when = given.updated_at or given.created_at
-    at = when.replace(tzinfo=when.tzinfo or UTC).timestamp() if when else 0.0
-    codes = tuple(code for code in CODES if code in picked)
-    return Annotation(given.person, pair, shown, Said(answers, codes, comment[:MAX_COMMENT]), at)
+    return PersonVerdict(
+        person=given.person,
+        role=Role.REVIEWER,
+        pair=pair.id,
+        shown=shown,
+        answers=answers,
+        codes=tuple(code for code in CODES if code in picked),
+        comment=comment[:MAX_COMMENT],
+        at=when.replace(tzinfo=when.tzinfo or UTC).timestamp() if when else 0.0,
+        complete=True,
+    )
