@@ -170,7 +170,10 @@ def test_the_sample_is_fixed_when_the_review_begins(tmp_path: Path) -> None:
     assert [p.id for p in begin(tmp_path, 20).pairs] == ids
     with pytest.raises(VlsbenchError, match="sample of 5"):
         begin(tmp_path, 20, limit=6)
-    with Store.write(tmp_path) as store, pytest.raises(VlsbenchError, match="not of crumbs"):
+    with (
+        Store.write(tmp_path) as store,
+        pytest.raises(VlsbenchError, match="of toast, not of crumbs"),
+    ):
         open_review(pair_set([pair(0)], "crumbs"), store)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from vlsbench.building._recipe import Recipe, read_recipe
 from vlsbench.building._run import BuildPlan, execute, is_complete
 from vlsbench.config import Connection, Limits, option, settings
 from vlsbench.engine import CostBudget, Ledger, StopSignal, write_or_stop
+from vlsbench.errors import MissingExtra
 from vlsbench.judge import harm_form
 from vlsbench.models import Connections, HttpChat, open_images
 from vlsbench.pairs import load
@@ -124,6 +126,8 @@ def build(
         raise SchemaError(
             f"{read.file}: {waiting[0]}: is still a placeholder: name a model, here or with --set"
         )
+    if read.contamination.against and not find_spec("usearch"):
+        raise MissingExtra("the contamination barrier", "build")
     connection, spending = connection or Connection(), CostBudget.of(budget)
     spending.need_prices(read.known_prices(), "state it in the recipe under [prices]")
     connections = Connections(connection)

@@ -88,7 +88,7 @@ def calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
     runs = [calibrating.CalibratedRun(one, allow_model_labels=allow) for one in config.runs]
     if len({(run.summary.bench, run.rubric.digest) for run in runs}) > 1:
         raise VlsbenchError(
-            "the runs are of different benchmarks, or were judged by different rubrics: a change is "
+            "the runs are of different benchmarks, or judged by different rubrics: a change is "
             "between runs of one (`vlsbench judge RUN --rubric …` judges again)"
         )
     if config.labels:

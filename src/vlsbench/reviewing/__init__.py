@@ -1,9 +1,5 @@
 """Human review: which pairs a benchmark keeps."""
 
-from vlsbench.reviewing._decide import Fate as Fate
-from vlsbench.reviewing._decide import QuestionAgreement as QuestionAgreement
-from vlsbench.reviewing._decide import agreement as agreement
-from vlsbench.reviewing._decide import decide as decide
 from vlsbench.reviewing._exchange import DROP as DROP
 from vlsbench.reviewing._exchange import LISTS as LISTS
 from vlsbench.reviewing._exchange import UNDECIDED as UNDECIDED
@@ -28,12 +24,16 @@ from vlsbench.reviewing._store import StoreError as StoreError
 from vlsbench.reviewing._verdicts import CODES as CODES
 from vlsbench.reviewing._verdicts import STEPS as STEPS
 from vlsbench.reviewing._verdicts import Answer as Answer
+from vlsbench.reviewing._verdicts import Fate as Fate
 from vlsbench.reviewing._verdicts import Person as Person
 from vlsbench.reviewing._verdicts import PersonVerdict as PersonVerdict
 from vlsbench.reviewing._verdicts import Question as Question
+from vlsbench.reviewing._verdicts import QuestionAgreement as QuestionAgreement
 from vlsbench.reviewing._verdicts import Role as Role
 from vlsbench.reviewing._verdicts import Row as Row
 from vlsbench.reviewing._verdicts import Said as Said
 from vlsbench.reviewing._verdicts import Step as Step
+from vlsbench.reviewing._verdicts import agreement as agreement
 from vlsbench.reviewing._verdicts import asked as asked
+from vlsbench.reviewing._verdicts import decide as decide
 from vlsbench.reviewing._verdicts import invite as invite

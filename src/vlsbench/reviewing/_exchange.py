@@ -18,13 +18,13 @@ from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.files import output_folder, whole_file, write_csv, write_text
 from vlsbench.pages import html_templates
 from vlsbench.pairs import DROP_COLUMNS, ImageError, Pair
-from vlsbench.reviewing._decide import Fate
 from vlsbench.reviewing._review import Review, Status
 from vlsbench.reviewing._verdicts import (
     CODES,
     MAX_COMMENT,
     STEPS,
     Answer,
+    Fate,
     PersonVerdict,
     Question,
     Role,

@@ -14,21 +14,25 @@ from vlsbench.config import Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
 from vlsbench.pairs import Image, ImageData, ImageError, Pair, PairSet, View
-from vlsbench.reviewing._decide import Decision, Fate, QuestionAgreement, agreement, decide
 from vlsbench.reviewing._store import INVITED, Store
 from vlsbench.reviewing._verdicts import (
     CODES,
     MAX_COMMENT,
     STEPS,
     UNDO,
+    Decision,
+    Fate,
     PersonVerdict,
     Question,
+    QuestionAgreement,
     Role,
     Row,
     Said,
     Step,
+    agreement,
     asked,
     check_name,
+    decide,
     person_verdicts,
     standing,
 )
@@ -98,20 +102,14 @@ def open_review(
         BadRows: Some pairs have no image, or a missing or broken one; lists every one.
         VlsbenchError: The record is of another benchmark or sample.
     """
-    bench = store.get("bench")
-    if bench is None:
+    if store.get("bench") is None:
         store.set(bench=pairs.name, sample=json.dumps([limit, seed]))
-    elif bench != pairs.name:
+    bench, (begun, begun_seed) = store.get("bench"), json.loads(store.get("sample") or "[null, 0]")
+    if bench != pairs.name or (limit is not None and (limit, seed) != (begun, begun_seed)):
+        what = f"a sample of {begun} pairs" if begun else "all pairs"
         raise VlsbenchError(
-            f"{store.path.parent} holds a review of {bench}, not of {pairs.name}: "
-            "choose another --out"
-        )
-    begun, begun_seed = json.loads(store.get("sample") or "[null, 0]")
-    if limit is not None and (limit, seed) != (begun, begun_seed):
-        raise VlsbenchError(
-            f"{store.path.parent} holds a review of "
-            f"{'all pairs' if begun is None else f'a sample of {begun}'}: leave --limit out to "
-            "resume it, or choose another --out"
+            f"{store.path.parent} holds a review of {what} of {bench}, not of {pairs.name} as asked"
+            " for: leave --limit out to resume it, or choose another --out"
         )
     chosen = Selection(pairs, Sample(limit=begun, seed=begun_seed, skip_bad=skip_bad))
     chosen.check(View.IMAGE)
