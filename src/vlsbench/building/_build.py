@@ -163,20 +163,3 @@ def build(
         files = partial(write_files, ledger, plan.folder, read, overrides)
         summary = write_or_stop(files, plan.folder, signal)
         return Build(plan.folder, summary, signal.reason)
-
-
-def plan_build(
-    recipe: str | os.PathLike[str],
-    *,
-    overrides: Sequence[str] = (),
-    limit: int | None = None,
-    batch: bool = False,
-) -> tuple[Recipe, BuildEstimate]:
-    """Say what a recipe would ask and cost; opens no model and spends nothing.
-
-    Raises:
-        SchemaError: The recipe cannot be used; placeholders for models are let pass.
-        VlsbenchError: Its images or other benchmarks cannot be opened.
-    """
-    read = read_recipe(Path(recipe), overrides)
-    return read, estimate_build(read, limit, batch=batch)

@@ -16,7 +16,7 @@ from vlsbench import __version__
 from vlsbench.building._drawing import image_of
 from vlsbench.building._items import Item, Step
 from vlsbench.building._recipe import Recipe
-from vlsbench.building.barriers import PREFIX, RELEASE, TWIN, kept_items, recorded
+from vlsbench.building.barriers import PREFIX, RELEASE, TWIN, kept_items
 from vlsbench.engine import Ledger, Outcome
 from vlsbench.evaluation import Spend, commonest_words, spend_by_role, words_notes
 from vlsbench.files import whole_folder, write_json, write_jsonl, write_text
@@ -62,7 +62,7 @@ def _pairs(ledger: Ledger, folder: Path) -> Iterator[dict[str, Any]]:
     more = ("description", "reason", "source", "path", "twin_of", "image_licence")
     for twins in (False, True):
         for name, item in kept_items(ledger, twins=twins):
-            decision = recorded(ledger, name)
+            decision = ledger.outcome(PREFIX + name)
             if not decision or decision.reason:
                 continue
             data = image_of(ledger.folder, item.image)
@@ -117,7 +117,7 @@ def _line(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
         return {**_ended(outcome.record, how, stage, reason), **outcome.value}
     item = Item.read(outcome.value)
     detail = ""
-    if outcome.kind == "keep" and (decision := recorded(ledger, outcome.record)):
+    if outcome.kind == "keep" and (decision := ledger.outcome(PREFIX + outcome.record)):
         stage, reason, detail = decision.stage, decision.reason, decision.value["detail"]
         how = "dropped" if reason else "released"
     steps = [_step(ledger, step) for step in item.steps]

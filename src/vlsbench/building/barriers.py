@@ -191,8 +191,3 @@ def decide(
         value = {"pair": name, "detail": ""}
         decisions[name] = Outcome(PREFIX + name, RELEASE, "keep", "", value)
     return decisions
-
-
-def recorded(ledger: Ledger, name: str) -> Outcome | None:
-    """Return what the barriers decided about a record; None where none did."""
-    return ledger.outcome(PREFIX + name)

@@ -61,12 +61,8 @@ def build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
 def _plan(config: BuildConfig, as_json: bool) -> None:
     from vlsbench import building
 
-    read, guess = building.plan_build(
-        config.recipe,
-        overrides=config.overrides,
-        limit=config.limit,
-        batch=config.connection.batch,
-    )
+    read = building.read_recipe(config.recipe, config.overrides)
+    guess = building.estimate_build(read, config.limit, batch=config.connection.batch)
     waiting = read.placeholders()
     if as_json:
         print_json({**asdict(guess), "placeholders": waiting})

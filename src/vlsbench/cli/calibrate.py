@@ -138,17 +138,15 @@ def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None
 
 
 def _serve(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None:
-    from vlsbench.reviewing import label_replies
+    from vlsbench.calibrating import reply_images
+    from vlsbench.reviewing import Labelling, invite, serve
 
-    done = label_replies(
-        run,
-        config.annotators,
-        config.adjudicators,
-        port=config.port,
-        sets=config.images_from,
-        data=config.data,
-        ready=partial(print_links, as_json=as_json),
-    )
+    if not run.was_drawn:
+        raise VlsbenchError(f"no replies of {run.folder} are drawn: give --sample N too")
+    people = invite(config.annotators, config.adjudicators)
+    desk = Labelling(run, reply_images(run, run.drawn, config.images_from, config.data))
+    serve(desk, people, port=config.port, ready=partial(print_links, as_json=as_json))
+    done = desk.status()
     if not as_json:
         say(f"{done.settled:,} of {done.replies:,} replies settled, {done.disputed:,} in dispute")
         say(f"Next: vlsbench calibrate {run.folder}", style="dim")

@@ -8,7 +8,6 @@ from vlsbench.reviewing._exchange import export_tasks as export_tasks
 from vlsbench.reviewing._exchange import import_tasks as import_tasks
 from vlsbench.reviewing._exchange import read_tasks as read_tasks
 from vlsbench.reviewing._labelling import Labelling as Labelling
-from vlsbench.reviewing._labelling import label_replies as label_replies
 from vlsbench.reviewing._review import PersonProgress as PersonProgress
 from vlsbench.reviewing._review import Review as Review
 from vlsbench.reviewing._review import Status as Status

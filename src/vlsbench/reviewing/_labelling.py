@@ -6,16 +6,14 @@ What they say goes into the run's own record, as labels from files do: docs/cali
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from vlsbench.calibrating import (
     CalibratedRun,
     Given,
     Reply,
     people_agreement,
-    reply_images,
     rubric_of,
     settle,
 )
@@ -23,8 +21,7 @@ from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PeopleAgreement
 from vlsbench.pairs import Image, ImageData, ImageError
 from vlsbench.reviewing._review import PersonProgress
-from vlsbench.reviewing._serve import serve
-from vlsbench.reviewing._verdicts import Person, Role, invite
+from vlsbench.reviewing._verdicts import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,39 +160,3 @@ class Labelling:
             disputed=len(settled.disputed),
             agreement=people_agreement(self._run, given),
         )
-
-
-def label_replies(
-    run: CalibratedRun,
-    annotators: Sequence[str],
-    adjudicators: Sequence[str] = (),
-    *,
-    port: int = 0,
-    sets: Sequence[str] = (),
-    data: Path | None = None,
-    ready: Callable[[str, Sequence[Person]], None],
-) -> LabellingStatus:
-    """Serve the replies to label on this machine until Ctrl-C or SIGTERM: one reply a screen.
-
-    Args:
-        run: A run of which replies were drawn.
-        annotators: Who labels; each has a link and sees own labels only.
-        adjudicators: Who decides where annotators differ.
-        port: 0 takes any free one.
-        sets: The sets that hold the images; by default the run's benchmark and controls.
-        data: Folder of the benchmark's files.
-        ready: Is told the address and who has a link, once connections are taken.
-
-    Returns:
-        Progress and agreement, as the labelling was left.
-
-    Raises:
-        MissingExtra: The extra `review` is not installed.
-        VlsbenchError: Nothing was drawn, the port is in use, or somebody had the other role before.
-    """
-    if not run.was_drawn:
-        raise VlsbenchError(f"no replies of {run.folder} are drawn: give --sample N too")
-    people = invite(annotators, adjudicators)
-    desk = Labelling(run, reply_images(run, run.drawn, sets, data))
-    serve(desk, people, port=port, ready=ready)
-    return desk.status()

@@ -270,13 +270,12 @@ class Review:
 
     def progress(self, person: str, role: Role) -> PersonProgress:
         """Return how many pairs a person has done, and how many there are to do."""
-        verdicts = person_verdicts(self._fresh(standing(self._store.rows(person))))
-        done = {verdict.pair for verdict in verdicts if verdict.complete}
-        if role is Role.REVIEWER:
-            return PersonProgress(person, role, len(done), len(self.pairs))
-        decisions = self.decisions(self.current()[0])
-        total = done | {decision.pair for decision in decisions if decision.disputed}
-        return PersonProgress(person, role, len(done), len(total))
+        verdicts, _ = self.current()
+        done = {v.pair for v in verdicts if v.person == person and v.complete}
+        total = len(self.pairs)
+        if role is Role.ADJUDICATOR:
+            total = len(done | {one.pair for one in self.decisions(verdicts) if one.disputed})
+        return PersonProgress(person, role, len(done), total)
 
     def status(self) -> Status:
         """Return progress, agreement and what is decided."""
