@@ -83,8 +83,13 @@ class Item:
     def question(self, part: Part, query: str, images: tuple[ImageData, ...] = ()) -> Question:
         """Return what a judge is asked about a part of the pair that this becomes."""
         id = self.parents[0] if self.parents else self.path
-        told = {"category": self.category, "subcategory": self.subcategory}
-        pair = Pair(id, query, description=self.description, **told)
+        pair = Pair(
+            id,
+            query,
+            category=self.category,
+            subcategory=self.subcategory,
+            description=self.description,
+        )
         text = "" if part is Part.IMAGE else query
         return Question(pair, text, () if part is Part.TEXT else images, part=part)
 
