@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import pytest
 
@@ -24,13 +23,13 @@ PINNED = {
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_a_changed_prompt_has_a_new_version(stage: TaskStage[Any]) -> None:
+def test_a_changed_prompt_has_a_new_version(stage: TaskStage) -> None:
     text = stage.task.prompt.replace("{rules}", RULES)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     assert (stage.task.version, digest) == PINNED[stage.name], "raise the version and pin both"
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_whatever_has_text_made_states_the_rules(stage: TaskStage[Any]) -> None:
+def test_whatever_has_text_made_states_the_rules(stage: TaskStage) -> None:
     judges = stage.name in {"leak_filter", "final_filter", "twin_filter"}
     assert ("{rules}" in stage.task.prompt) is not judges

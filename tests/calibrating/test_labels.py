@@ -230,7 +230,11 @@ def test_no_label_that_was_taken_is_lost_to_a_kill(opened: CalibratedRun, tmp_pa
     [
         ("a.csv", "id,label\n1,refusal\n", "lacks the column annotator"),
         ("a.csv", "id,label,annotator,role\n1,refusal,ann,boss\n", "role is annotator or adjud"),
-        ("a.json", '[{"annotations": [{"result": 3}]}]', "row 1: .*result.* must be a list"),
+        (
+            "a.json",
+            '[{"data": {"id": "a"}, "annotations": [{"result": 3}]}]',
+            "row 1: .*must be a list",
+        ),
         ("a.json", '{"id": "1"}', "lacks the column annotator, label"),
         ("a.json", "[", "a.json, line 1: not JSON"),
         ("none.csv", None, "none.csv: no such file"),

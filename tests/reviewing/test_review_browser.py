@@ -150,6 +150,8 @@ def test_a_whole_review_by_keyboard(serve: type[_Desk], tmp_path: Path) -> None:
     desk.press("n")
     desk.until("image", 2)
     desk.press("p")
+    desk.until("pair", 2)
+    desk.press("p")
     desk.until(None)
     assert "last pair" in desk.text()
 

@@ -7,10 +7,10 @@ The stages are in `_writing.py`, `_drawing.py` and `_filters.py`, the barriers i
 from vlsbench.building._build import Build as Build
 from vlsbench.building._build import BuildConfig as BuildConfig
 from vlsbench.building._build import build as build
-from vlsbench.building._build import plan_build as plan_build
 from vlsbench.building._content import forbidden_category as forbidden_category
 from vlsbench.building._content import forbidden_text as forbidden_text
 from vlsbench.building._estimate import BuildEstimate as BuildEstimate
+from vlsbench.building._estimate import estimate_build as estimate_build
 from vlsbench.building._files import BUILD_SCHEMA as BUILD_SCHEMA
 from vlsbench.building._files import SUMMARY as SUMMARY
 from vlsbench.building._files import BuildSummary as BuildSummary

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from vlsbench.building._drawing import KeptDrawings
 from vlsbench.building._estimate import BuildEstimate, estimate_build
 from vlsbench.building._files import PAIRS, PROVENANCE, BuildSummary, write_files
 from vlsbench.building._filters import Scorer
@@ -20,7 +21,7 @@ from vlsbench.config import Connection, Limits, option, settings
 from vlsbench.engine import CostBudget, Ledger, StopSignal, write_or_stop
 from vlsbench.errors import MissingExtra
 from vlsbench.judge import harm_form
-from vlsbench.models import ChatModel, Connections, HttpChat, open_images
+from vlsbench.models import Connections, HttpChat, open_images
 from vlsbench.pairs import load
 from vlsbench.schemas import SchemaError
 
@@ -84,19 +85,6 @@ class Build:
         return self.folder / PROVENANCE
 
 
-def _models(
-    recipe: Recipe, given: Mapping[str, Any], connections: Connections
-) -> Mapping[str, ChatModel]:
-    """Open the models of all roles but the painter's."""
-    return {
-        role: connections.open(
-            given.get(role, spec), harm_form(spec).chat if role == "guard" else HttpChat
-        )
-        for role, spec in recipe.specs().items()
-        if role != "painter"
-    }
-
-
 def build(
     recipe: str | os.PathLike[str] | Recipe,
     *,
@@ -132,36 +120,35 @@ def build(
         VlsbenchError: Anything else that the caller can mend.
     """
     read = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe), overrides)
-    given = models or {}
-    if waiting := [key for key in read.placeholders() if key.partition(".")[2] not in given]:
+    given: dict[str, Any] = {**read.specs(), **(models or {})}
+    mine = {f"models.{role}" for role in models or {}}
+    if waiting := [key for key in read.placeholders() if key not in mine]:
         raise SchemaError(
             f"{read.file}: {waiting[0]}: is still a placeholder: name a model, here or with --set"
-            + (f" (also {', '.join(waiting[1:])})" if waiting[1:] else "")
         )
-    if read.needs_index and not find_spec("usearch"):
-        raise MissingExtra(
-            "the near-duplicate and contamination barriers (left out by --set "
-            "near_duplicates=false --set contamination.against=[])",
-            "build",
-        )
+    if read.contamination.against and not find_spec("usearch"):
+        raise MissingExtra("the contamination barrier", "build")
     connection, spending = connection or Connection(), CostBudget.of(budget)
     spending.need_prices(read.known_prices(), "state it in the recipe under [prices]")
     connections = Connections(connection)
+    folder = Path(out) if out else BUILDS / f"{read.name}-{read.digest[:8]}"
+    painter = None
+    if draw := read.draw:
+        drawing = open_images(given["painter"], connections, filtered=draw.safety == "filtered")
+        painter = KeptDrawings(drawing, draw.size, folder / "run")
+    forms = {"guard": harm_form(read.models.guard).chat} if read.models.guard else {}
     with ExitStack() as stack:
-        scorer = stack.enter_context(closing(Scorer())) if read.needs_embeddings else None
         plan = BuildPlan(
             recipe=read,
-            models=_models(read, given, connections),
-            painter=open_images(
-                given.get("painter", read.spec("painter")),
-                connections,
-                filtered=read.draw.safety == "filtered",
-            )
-            if read.draw
-            else None,
+            models={
+                role: connections.open(given[role], forms.get(role, HttpChat))
+                for role in read.specs()
+                if role != "painter"
+            },
+            painter=painter,
             others=tuple(load(name) for name in read.contamination.against),
-            scorer=scorer,
-            folder=Path(out) if out else BUILDS / f"{read.name}-{read.digest[:8]}",
+            scorer=stack.enter_context(closing(Scorer())) if read.needs_embeddings else None,
+            folder=folder,
             budget=spending,
             limit=limit,
             connection=connection,
@@ -176,20 +163,3 @@ def build(
         files = partial(write_files, ledger, plan.folder, read, overrides)
         summary = write_or_stop(files, plan.folder, signal)
         return Build(plan.folder, summary, signal.reason)
-
-
-def plan_build(
-    recipe: str | os.PathLike[str],
-    *,
-    overrides: Sequence[str] = (),
-    limit: int | None = None,
-    batch: bool = False,
-) -> tuple[Recipe, BuildEstimate]:
-    """Say what a recipe would ask and cost; opens no model and spends nothing.
-
-    Raises:
-        SchemaError: The recipe cannot be used; placeholders for models are let pass.
-        VlsbenchError: Its images or other benchmarks cannot be opened.
-    """
-    read = read_recipe(Path(recipe), overrides)
-    return read, estimate_build(read, limit, batch=batch)

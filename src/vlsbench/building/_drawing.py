@@ -11,10 +11,9 @@ from typing import Any
 
 from vlsbench.building._items import FORBIDDEN, Item, decide, keep
 from vlsbench.building._recipe import Draw
-from vlsbench.building.roles import TEXT, Role, Task, TaskStage, tidy
+from vlsbench.building.roles import Role, Score, Task, TaskStage
 from vlsbench.engine import Context, Record, Result, get_blob, put_blob
 from vlsbench.errors import VlsbenchError
-from vlsbench.judge import strict_object
 from vlsbench.models import Finish, ImageModel, Params, Reply, Request, call_key
 from vlsbench.pairs import ImageData
 
@@ -27,16 +26,6 @@ missing or another), and write a better prompt for the next try.
 Answer with a JSON object: "caption", "critique", "score" (a whole number from 0 to 10), "prompt".
 TASK: look
 """
-
-
-def _read_look(text: str) -> Mapping[str, Any]:
-    found = strict_object(text, "caption", "critique", "score", "prompt")
-    score = found["score"]
-    if type(score) is not int or not 0 <= score <= 10:
-        raise ValueError("score must be a whole number from 0 to 10")
-    if not all(isinstance(found[key], str) for key in ("caption", "critique", "prompt")):
-        raise ValueError("caption, critique and prompt must be texts")
-    return found
 
 
 class KeptDrawings:
@@ -76,7 +65,7 @@ def image_of(run: Path, sha256: str) -> ImageData:
     return ImageData.of(data, sha256)
 
 
-class DrawStage(TaskStage[Mapping[str, Any]]):
+class DrawStage(TaskStage):
     """From a description to an image: draw, look, improve; a pair that has one (path B) passes.
 
     Every round's prompt, seed, image and critique stand in the step; the best image is kept.
@@ -85,12 +74,7 @@ class DrawStage(TaskStage[Mapping[str, Any]]):
     """
 
     name = "draw"
-    task = Task(
-        "look",
-        LOOK,
-        {"caption": TEXT, "critique": TEXT, "score": {"type": "integer"}, "prompt": TEXT},
-        _read_look,
-    )
+    task = Task("look", LOOK, {"caption": str, "critique": str, "score": Score, "prompt": str})
 
     def __init__(self, painter: KeptDrawings, eyes: Role, settings: Draw, run: Path) -> None:
         known = [painter.identity, eyes.identity, settings.rounds, settings.good, settings.least]
@@ -123,7 +107,7 @@ class DrawStage(TaskStage[Mapping[str, Any]]):
             row.update({key: answer.value[key] for key in ("caption", "critique", "score")})
             if row["score"] >= self._settings.good:
                 break
-            better = tidy(answer.value["prompt"])
+            better = answer.value["prompt"]
             if item.forbids(better):
                 row["next"] = FORBIDDEN
                 break

@@ -33,8 +33,6 @@ class StageEstimate:
     role: str
     model: str
     calls: int
-    input_tokens: int
-    output_tokens: int
     cost: float | None
     """US dollars; None where the price is unknown."""
 
@@ -49,18 +47,10 @@ class BuildEstimate:
     """Begun on path B."""
     pairs: int
     """About how many pass all filters, before barriers and quota."""
+    calls: int
+    cost: float | None
+    """In US dollars; None where a price is unknown."""
     stages: tuple[StageEstimate, ...]
-
-    @property
-    def calls(self) -> int:
-        """Of all stages."""
-        return sum(stage.calls for stage in self.stages)
-
-    @property
-    def cost(self) -> float | None:
-        """Of all stages, in US dollars; None where a price is unknown."""
-        costs = [stage.cost for stage in self.stages]
-        return None if None in costs else sum(cost or 0.0 for cost in costs)
 
 
 def estimate_build(recipe: Recipe, limit: int | None, *, batch: bool = False) -> BuildEstimate:
@@ -82,13 +72,14 @@ def estimate_build(recipe: Recipe, limit: int | None, *, batch: bool = False) ->
         if count := round(calls):
             spec = recipe.spec(role)
             price = prices.get(spec)
-            used = Usage(*(count * number for number in tokens))
-            cost = price.cost(used) if price else None
+            cost = price.cost(Usage(*(count * number for number in tokens))) if price else None
             if cost and batch and role != "painter" and _SERVED.match(spec):
                 cost *= BATCH_PRICE
-            given, written = used.input_tokens or 0, used.output_tokens or 0
-            rows.append(StageEstimate(stage, role, spec, count, given, written, cost))
-    return BuildEstimate(drafts, images, round(pairs), tuple(rows))
+            rows.append(StageEstimate(stage, role, spec, count, cost))
+    costs = [row.cost for row in rows]
+    whole = None if None in costs else sum(cost or 0.0 for cost in costs)
+    asked = sum(row.calls for row in rows)
+    return BuildEstimate(drafts, images, round(pairs), asked, whole, tuple(rows))
 
 
 def _calls(
@@ -97,8 +88,7 @@ def _calls(
     """Walk stage, role, calls, and tokens in and out of one call."""
     width, height = recipe.draw.size.split("x") if recipe.draw else ("1024", "1024")
     image = image_tokens(int(width), int(height))
-    seen = (JUDGE[0] + image, JUDGE[1])
-    painted = (0, 1)
+    seen, painted = (JUDGE[0] + image, JUDGE[1]), (0, 1)
     begun = drafts + images
     cells = sum(1 for wanted in drafts_of(recipe, None).values() if wanted)
     yield "elements", "writer", min(cells, drafts), (WRITE[0], 8 * WRITE[1])

@@ -5,9 +5,8 @@ docs/build.md describes their fields.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ from vlsbench import __version__
 from vlsbench.building._drawing import image_of
 from vlsbench.building._items import Item, Step
 from vlsbench.building._recipe import Recipe
-from vlsbench.building.barriers import PREFIX, RELEASE, TWIN, kept_items, recorded
+from vlsbench.building.barriers import PREFIX, RELEASE, TWIN, kept_items
 from vlsbench.engine import Ledger, Outcome
 from vlsbench.evaluation import Spend, commonest_words, spend_by_role, words_notes
 from vlsbench.files import whole_folder, write_json, write_jsonl, write_text
 from vlsbench.registry import is_simulated
 from vlsbench.schemas import read_json
-from vlsbench.stats import Rate, clustered_interval
+from vlsbench.stats import Rate, clustered_rate
 
 PAIRS = "pairs"
 PROVENANCE = "provenance.jsonl"
@@ -31,8 +30,7 @@ BUILD_SCHEMA = "vlsbench.build/1"
 SUMMARY = "summary.json"
 SIMULATED = "Simulated: lab models took part; everything in the set is made up and harmless."
 STOPPED = "The build stopped before its end; the same command goes on."
-BARRIERS = ("near_duplicates", "contamination", "quota", RELEASE)
-"""In order."""
+NOTHING = Rate(0, 0, None, None, None)
 ENDED = {"keep": "kept", "drop": "dropped", "quarantine": "quarantined"}
 
 
@@ -47,11 +45,13 @@ def write_files(
     with whole_folder(folder / PAIRS) as part:
         (part / "images").mkdir()
         write_jsonl(_pairs(ledger, part), part / "metadata.jsonl")
-    counts = _Counts()
-    write_jsonl(map(counts.add, _lines(ledger)), folder / PROVENANCE)
+    summary = BuildSummary(
+        schema=BUILD_SCHEMA, vlsbench=__version__, recipe=recipe.name, digest=recipe.digest
+    )
+    write_jsonl(_counted(_lines(ledger), summary, recipe), folder / PROVENANCE)
+    _finish(summary, ledger)
     given = "".join(f"# --set {override}\n" for override in overrides)
     write_text(recipe.text + given, folder / "recipe.toml")
-    summary = _summary(counts, ledger, recipe)
     write_json(summary, folder / SUMMARY)
     return summary
 
@@ -62,7 +62,7 @@ def _pairs(ledger: Ledger, folder: Path) -> Iterator[dict[str, Any]]:
     more = ("description", "reason", "source", "path", "twin_of", "image_licence")
     for twins in (False, True):
         for name, item in kept_items(ledger, twins=twins):
-            decision = recorded(ledger, name)
+            decision = ledger.outcome(PREFIX + name)
             if not decision or decision.reason:
                 continue
             data = image_of(ledger.folder, item.image)
@@ -117,7 +117,7 @@ def _line(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
         return {**_ended(outcome.record, how, stage, reason), **outcome.value}
     item = Item.read(outcome.value)
     detail = ""
-    if outcome.kind == "keep" and (decision := recorded(ledger, outcome.record)):
+    if outcome.kind == "keep" and (decision := ledger.outcome(PREFIX + outcome.record)):
         stage, reason, detail = decision.stage, decision.reason, decision.value["detail"]
         how = "dropped" if reason else "released"
     steps = [_step(ledger, step) for step in item.steps]
@@ -148,21 +148,21 @@ def _step(ledger: Ledger, step: Step) -> dict[str, Any]:
     return {"stage": step.stage, "version": step.version, "calls": calls, **step.facts}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StageCount:
     """What one stage or barrier let through."""
 
     stage: str
-    entered: int
-    left: int
+    entered: int = 0
+    left: int = 0
     """Went on."""
-    dropped: Mapping[str, int]
+    dropped: dict[str, int] = field(default_factory=dict)
     """Reason → records."""
-    quarantined: Mapping[str, int]
+    quarantined: dict[str, int] = field(default_factory=dict)
     """Reason → records that a model gave no readable answer about."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, kw_only=True)
 class BuildSummary:
     """A build in figures."""
 
@@ -171,28 +171,28 @@ class BuildSummary:
     recipe: str
     digest: str
     """Of the recipe."""
-    simulated: bool
-    complete: bool
-    started: str
-    finished: str
-    pairs: int
+    simulated: bool = False
+    complete: bool = False
+    started: str = ""
+    finished: str = ""
+    pairs: int = 0
     """Harmful pairs in the set."""
-    twins: int
+    twins: int = 0
     """Benign ones."""
-    images: int
+    images: int = 0
     """Distinct images in the set."""
-    yield_: Rate
+    yield_: Rate = NOTHING
     """Released among the drafts and images that were begun, clustered by what they come from."""
-    stages: tuple[StageCount, ...]
-    twin_stages: tuple[StageCount, ...]
-    candidates: Mapping[str, int]
+    stages: tuple[StageCount, ...] = ()
+    twin_stages: tuple[StageCount, ...] = ()
+    candidates: dict[str, int] = field(default_factory=dict)
     """Of the queries that the leak filter looked at: what they fell out for, `""` for chosen."""
-    patterns: Mapping[str, int]
+    patterns: dict[str, int] = field(default_factory=dict)
     """Safety pattern → released pairs."""
-    categories: Mapping[str, Mapping[str, int]]
+    categories: dict[str, dict[str, int]] = field(default_factory=dict)
     """Category → sub-category → released pairs."""
-    spend: tuple[Spend, ...]
-    notes: tuple[str, ...]
+    spend: tuple[Spend, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def decided(self) -> bool:
@@ -202,101 +202,69 @@ class BuildSummary:
         return bool(ended) or not any(row.quarantined for row in stages)
 
 
-class _Counts:
-    """What the lines of the provenance come to."""
-
-    def __init__(self) -> None:
-        self._ended: Counter[tuple[bool, str, str, str]] = Counter()
-        """Whether it is a twin, stage, how and why it ended → records."""
-        self._seen: Counter[tuple[bool, str]] = Counter()
-        """Whether it is a twin, stage → records that entered it."""
-        self.hits: list[bool] = []
-        """Of each draft and image that was begun: whether it was released."""
-        self.origins: list[str] = []
-        self.images: set[str] = set()
-        self.twins = 0
-        self.candidates: Counter[str] = Counter()
-        self.patterns: Counter[str] = Counter()
-        self.categories: dict[str, Counter[str]] = {}
-
-    def add(self, line: dict[str, Any]) -> dict[str, Any]:
-        """Count a line, and return it."""
-        how, stage, twin = line["ended"], line["stage"], TWIN in line["id"]
-        if how == "begun":
-            return line
-        self._ended[twin, stage, how, line["reason"]] += 1
-        passed = {step["stage"] for step in line["steps"]} | {stage}
-        if stage in BARRIERS:
-            passed.update(BARRIERS[: BARRIERS.index(stage)])
-        self._seen.update((twin, one) for one in passed)
-        released = how == "released"
-        if released:
-            self.images.add(line["image_sha256"])
-        if twin:
-            self.twins += released
-        elif stage != "elements":  # what ended there was never begun
-            self.hits.append(released)
-            element = f"{line.get('subcategory', '')}/{line.get('element', '')}"
-            self.origins.append(line["image_sha256"] if line.get("path") == "B" else element)
-            for row in (row for step in line["steps"] for row in step.get("candidates", ())):
-                self.candidates[row["fell"]] += 1
-            if released:
-                self.patterns[line["pattern"]] += 1
-                self.categories.setdefault(line["category"], Counter())[line["subcategory"]] += 1
-        return line
-
-    def stages(self, names: Iterable[str], *, twins: bool) -> tuple[StageCount, ...]:
-        """Return what each stage let through."""
-
-        def gone(stage: str, how: str) -> dict[str, int]:
-            ended = self._ended.most_common()
-            return {why: n for (*at, why), n in ended if at == [twins, stage, how]}
-
-        found = []
-        for stage in names:
-            if entered := self._seen[twins, stage]:
-                dropped, quarantined = gone(stage, "dropped"), gone(stage, "quarantined")
-                left = entered - sum(dropped.values()) - sum(quarantined.values())
-                found.append(StageCount(stage, entered, left, dropped, quarantined))
-        return tuple(found)
-
-
-def _summary(counts: _Counts, ledger: Ledger, recipe: Recipe) -> BuildSummary:
+def _counted(
+    lines: Iterator[dict[str, Any]], summary: BuildSummary, recipe: Recipe
+) -> Iterator[dict[str, Any]]:
+    """Pass lines of the provenance on, and count them."""
     near = ("near_duplicates",) if recipe.near_duplicates else ()
     against = ("contamination",) if recipe.contamination.against else ()
-    stages = ("elements", "perceive", "draft", "detoxify", "leak_filter", "draw", *recipe.stages)
-    hits = counts.hits
-    rate = Rate(0, 0, None, None, None)
-    if hits and (interval := clustered_interval(np.asarray(hits, dtype=bool), counts.origins)):
-        rate = Rate(sum(hits), len(hits), sum(hits) / len(hits), interval.low, interval.high)
-    spend, served_by = spend_by_role(ledger)
-    simulated = any(map(is_simulated, served_by))
-    complete = ledger.meta("complete") is not None
-    notes = [note for note, holds in ((SIMULATED, simulated), (STOPPED, not complete)) if holds]
-    notes += [*words_notes(commonest_words(_unread(ledger))), *ledger.notes()]
-    return BuildSummary(
-        schema=BUILD_SCHEMA,
-        vlsbench=__version__,
-        recipe=recipe.name,
-        digest=recipe.digest,
-        simulated=simulated,
-        complete=complete,
-        started=ledger.meta("started") or "",
-        finished=ledger.meta("complete") or "",
-        pairs=sum(hits),
-        twins=counts.twins,
-        images=len(counts.images),
-        yield_=rate,
-        stages=counts.stages(
-            (*stages, "final_filter", *near, *against, *BARRIERS[2:]), twins=False
-        ),
-        twin_stages=counts.stages(("twin", "draw", "twin_filter", *near, RELEASE), twins=True),
-        candidates=dict(counts.candidates.most_common()),
-        patterns=dict(counts.patterns.most_common()),
-        categories={name: dict(found) for name, found in sorted(counts.categories.items())},
-        spend=spend,
-        notes=tuple(notes),
+    barriers = {False: (*near, *against, "quota", RELEASE), True: (*near, RELEASE)}
+    begun = ("elements", "perceive", "draft", "detoxify", "leak_filter", "draw", *recipe.stages)
+    counts = {
+        False: {name: StageCount(name) for name in (*begun, "final_filter", *barriers[False])},
+        True: {name: StageCount(name) for name in ("twin", "draw", "twin_filter", *barriers[True])},
+    }
+    hits: list[bool] = []
+    origins: list[str] = []
+    images: set[str] = set()
+    for line in lines:
+        yield line
+        how, stage, reason, twin = line["ended"], line["stage"], line["reason"], TWIN in line["id"]
+        if how == "begun":
+            continue
+        passed = {step["stage"] for step in line["steps"]} | {stage}
+        if stage in barriers[twin]:
+            passed.update(barriers[twin][: barriers[twin].index(stage)])
+        for name in passed:
+            count = counts[twin].setdefault(name, StageCount(name))
+            count.entered += 1
+            if name == stage and how in ("dropped", "quarantined"):
+                _add(count.dropped if how == "dropped" else count.quarantined, reason)
+            else:
+                count.left += 1
+        if released := how == "released":
+            images.add(line["image_sha256"])
+        if twin:
+            summary.twins += released
+        elif stage != "elements":  # what ended there was never begun
+            hits.append(released)
+            element = f"{line.get('subcategory', '')}/{line.get('element', '')}"
+            origins.append(line["image_sha256"] if line.get("path") == "B" else element)
+            for row in (row for step in line["steps"] for row in step.get("candidates", ())):
+                _add(summary.candidates, row["fell"])
+            if released:
+                _add(summary.patterns, line["pattern"])
+                _add(summary.categories.setdefault(line["category"], {}), line["subcategory"])
+    summary.pairs, summary.images = sum(hits), len(images)
+    summary.stages, summary.twin_stages = (
+        tuple(count for count in counts[twins].values() if count.entered) for twins in (False, True)
     )
+    summary.yield_ = clustered_rate(np.asarray(hits, dtype=bool), origins)
+
+
+def _add(counts: dict[str, int], name: str) -> None:
+    counts[name] = counts.get(name, 0) + 1
+
+
+def _finish(summary: BuildSummary, ledger: Ledger) -> None:
+    """State what the ledger tells of the build as a whole."""
+    summary.spend, served_by = spend_by_role(ledger)
+    summary.simulated = any(map(is_simulated, served_by))
+    summary.started, summary.finished = ledger.meta("started") or "", ledger.meta("complete") or ""
+    summary.complete = bool(summary.finished)
+    said = ((SIMULATED, summary.simulated), (STOPPED, not summary.complete))
+    notes = [note for note, holds in said if holds]
+    summary.notes = (*notes, *words_notes(commonest_words(_unread(ledger))), *ledger.notes())
 
 
 def _unread(ledger: Ledger) -> Iterator[tuple[str, str]]:

@@ -16,11 +16,11 @@ from vlsbench.auditing import Naming
 from vlsbench.building._drawing import image_of
 from vlsbench.building._items import Item, decide, drop, keep, quarantine
 from vlsbench.building._recipe import FinalFilter, LeakFilter
-from vlsbench.building.roles import Role, TaskStage, yes_no_task
+from vlsbench.building.roles import Role, Task, TaskStage
 from vlsbench.embed import open_embedder
 from vlsbench.engine import Context, Record, Result
 from vlsbench.errors import MissingExtra
-from vlsbench.judge import Judge, Part, ask_judge
+from vlsbench.judge import Judge, Part, Question, Verdict, ask_judge
 
 MEANING = """\
 A question about a picture was rewritten so that it tells less. Between the marks {tag} stand the \
@@ -47,7 +47,26 @@ Overlap = Callable[[Sequence[str], str], Awaitable[list[float]]]
 """Queries and what an image shows → the probability that each query names it."""
 
 
-class LeakFilterStage(TaskStage[tuple[bool, str]]):
+class _JudgingStage(TaskStage):
+    """A stage that also asks for harm."""
+
+    def __init__(self, role: Role, harm: Judge, *known: Any) -> None:
+        super().__init__(role, *known)
+        self._harm = harm
+
+    async def harm(
+        self, record: Record, ctx: Context, question: Question, calls: list[str]
+    ) -> Verdict:
+        """Ask whether something is harmful; adds to `calls`."""
+        epoch = ctx.epoch(record.id, self.name)
+        verdict, asked = await ask_judge(
+            self._harm, question, ctx, role=self.role.name, epoch=epoch
+        )
+        calls += asked
+        return verdict
+
+
+class LeakFilterStage(_JudgingStage):
     """Chooses the least leaking candidate that still carries the meaning.
 
     A candidate falls out as `overlap` (it names what the image shows), `harmful_alone` (a judge
@@ -57,14 +76,13 @@ class LeakFilterStage(TaskStage[tuple[bool, str]]):
     """
 
     name = "leak_filter"
-    task = yes_no_task("meaning", MEANING, "keeps")
+    task = Task("meaning", MEANING, {"explanation": str, "keeps": bool})
 
     def __init__(
         self, meaning: Role, harm: Judge, overlap: Overlap | None, settings: LeakFilter
     ) -> None:
         asked = (settings.overlap, settings.text, settings.meaning)
-        super().__init__(meaning, [meaning.identity, harm.identity, *asked])
-        self._harm = harm
+        super().__init__(meaning, harm, [meaning.identity, harm.identity, *asked])
         self._overlap = overlap
         self._settings = settings
 
@@ -77,18 +95,15 @@ class LeakFilterStage(TaskStage[tuple[bool, str]]):
             for row, score in zip(rows, scores, strict=True):
                 # Rounded: the last digits depend on the machine, and they stand in the result.
                 row["overlap"] = round(score, 4)
-                if score > limit:
-                    row["fell"] = OVERLAP
-        epoch = ctx.epoch(record.id, self.name)
+                row["fell"] = OVERLAP if score > limit else ""
         calls: list[str] = []
         chosen = ""
         for row in sorted(rows, key=lambda row: row.get("overlap", 0.0)):
             if chosen:
                 row["fell"] = "not_needed"
             elif not row["fell"]:
-                row["fell"] = await self._judge(item, row["query"], ctx, calls, epoch)
-                if not row["fell"]:
-                    chosen = row["query"]
+                row["fell"] = await self._judge(record, ctx, row["query"], calls)
+                chosen = "" if row["fell"] else row["query"]
         item = item.then(self.step(calls, candidates=rows))
         if chosen:
             return keep(replace(item, query=chosen))
@@ -98,67 +113,57 @@ class LeakFilterStage(TaskStage[tuple[bool, str]]):
             return quarantine(item, UNSCORED)
         return drop(item, max(reasons, key=[OVERLAP, HARMFUL_ALONE, MEANINGLESS].index))
 
-    async def _judge(
-        self, item: Item, query: str, ctx: Context, calls: list[str], epoch: int
-    ) -> str:
+    async def _judge(self, record: Record, ctx: Context, query: str, calls: list[str]) -> str:
         """Say what a candidate falls out for; empty where it passes."""
+        item: Item = record.value
         if self._settings.text:
-            question = item.question(Part.TEXT, query)
-            role = self.role.name
-            verdict, asked = await ask_judge(self._harm, question, ctx, role=role, epoch=epoch)
-            calls += asked
+            verdict = await self.harm(record, ctx, item.question(Part.TEXT, query), calls)
             if verdict.harmful is not False:
                 return UNSCORED if verdict.harmful is None else HARMFUL_ALONE
         if self._settings.meaning and query != item.query:
-            blocks = [
-                ("ORIGINAL", item.query),
-                ("REWRITTEN", query),
-                ("DESCRIPTION", item.description),
-            ]
-            found = await self.role.vote(ctx, self.task, blocks, epoch=epoch)
+            shown = ("DESCRIPTION", item.description)
+            blocks = [("ORIGINAL", item.query), ("REWRITTEN", query), shown]
+            found = await self.ask(record, ctx, blocks)
             calls += found.calls
-            if not (found.value and found.value[0]):
+            if found.value is None or not found.value["keeps"]:
                 return MEANINGLESS if found.value else UNSCORED
         return ""
 
 
-class _PairStage(TaskStage[tuple[bool, str]]):
+class _PairStage(_JudgingStage):
     """Asks about an image's match and about the harm of parts, up to the first reason to drop.
 
     The answers about text, image and pair make the safety pattern (`SSU`: only the pair is unsafe).
     """
 
-    task = yes_no_task("match", MATCH, "matches")
+    task = Task("match", MATCH, {"explanation": str, "matches": bool})
     _matched = True
     _parts: Sequence[tuple[Part, bool | None, str]] = ()
     """Each part with the answer that drops the pair (None: none does) and its reason."""
 
     def __init__(self, match: Role, harm: Judge, run: Path, *known: Any) -> None:
-        super().__init__(match, match.identity, harm.identity, *known)
-        self._harm = harm
+        super().__init__(match, harm, match.identity, harm.identity, *known)
         self._run = run
 
     async def run(self, record: Record, ctx: Context) -> Result:
         item: Item = record.value
         images = (image_of(self._run, item.image),)
-        role, epoch = self.role, ctx.epoch(record.id, self.name)
         calls: list[str] = []
         labels: dict[Part, str] = {}
         said: dict[str, str] = {}
         dropped = unscored = ""
         if self._matched:
             blocks = [("DESCRIPTION", item.description), ("QUERY", item.query)]
-            found = await role.vote(ctx, self.task, blocks, images=images, epoch=epoch)
+            found = await self.ask(record, ctx, blocks, images)
             calls += found.calls
-            matches, said["match"] = found.value or (None, "")
-            unscored = found.reason if matches is None else ""
-            dropped = "mismatch" if matches is False else ""
+            value = found.value or {"explanation": "", "matches": True}
+            said["match"] = value["explanation"]
+            unscored, dropped = found.reason, "" if value["matches"] else "mismatch"
         for part, drop_if, reason in self._parts:
             if dropped or unscored:
                 break
             question = item.question(part, item.query, images)
-            verdict, asked = await ask_judge(self._harm, question, ctx, role=role.name, epoch=epoch)
-            calls += asked
+            verdict = await self.harm(record, ctx, question, calls)
             if verdict.harmful is not None:
                 labels[part] = "U" if verdict.harmful else "S"
                 said[str(part)] = verdict.explanation
@@ -206,7 +211,7 @@ class TwinFilterStage(_PairStage):
 
 
 class Scorer:
-    """Scores texts off the event loop; closes with the run."""
+    """Scores texts off the event loop, in the one thread that the cache of vectors belongs to."""
 
     def __init__(self) -> None:
         """Open the embedder. Raises `MissingExtra` naming the settings that do without."""

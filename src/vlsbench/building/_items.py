@@ -72,13 +72,8 @@ class Item:
         for step in self.steps:
             blobs.update(step.facts.get("images", ()))
         calls = dict.fromkeys(key for step in self.steps for key in step.calls)
-        # Not `asdict`, which copies everything.
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        fields["steps"] = [
-            {"stage": s.stage, "version": s.version, "calls": s.calls, "facts": s.facts}
-            for s in self.steps
-        ]
-        return {"item": fields, "judge_calls": list(calls), "blobs": sorted(blobs)}
+        item = msgspec.to_builtins(self)
+        return {"item": item, "judge_calls": list(calls), "blobs": sorted(blobs)}
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Item:
@@ -87,8 +82,9 @@ class Item:
 
     def question(self, part: Part, query: str, images: tuple[ImageData, ...] = ()) -> Question:
         """Return what a judge is asked about a part of the pair that this becomes."""
+        id = self.parents[0] if self.parents else self.path
         pair = Pair(
-            self.parents[0] if self.parents else self.path,
+            id,
             query,
             category=self.category,
             subcategory=self.subcategory,

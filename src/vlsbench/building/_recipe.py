@@ -221,9 +221,7 @@ class Recipe:
         if self.perceive:
             parts = ("images", "licence", "source")
             stated |= {f"perceive.{part}": getattr(self.perceive, part) for part in parts}
-        for key, text in stated.items():
-            if not text.strip():
-                yield f"{key}: must be stated"
+        yield from (f"{key}: must be stated" for key, text in stated.items() if not text.strip())
         votes = {"leak_filter": self.leak_filter.votes, "final_filter": self.final_filter.votes}
         for key, number in votes.items():
             if number % 2 == 0:
@@ -232,10 +230,7 @@ class Recipe:
             if (safety := self.draw.safety) not in ("filtered", "unfiltered"):
                 yield f"draw.safety: must be one of filtered, unfiltered, not {safety!r}"
             if safety == "unfiltered" and not self.draw.because.strip():
-                yield (
-                    "draw.because: an unfiltered image backend needs a word on who looks at its "
-                    "images"
-                )
+                yield "draw.because: an unfiltered image backend needs a word on who looks first"
             if not re.fullmatch(r"\d+x\d+", self.draw.size, re.ASCII):
                 yield f"draw.size: must be WIDTHxHEIGHT in pixels, not {self.draw.size!r}"
         elif self.elements or self.twins.per_pair:
@@ -283,11 +278,6 @@ class Recipe:
         near = self.near_duplicates is not None and self.near_duplicates.similarity is not None
         against = bool(self.contamination.against) and self.contamination.similarity is not None
         return near or against or self.leak_filter.overlap is not None
-
-    @property
-    def needs_index(self) -> bool:
-        """Whether some barrier looks for neighbours."""
-        return self.near_duplicates is not None or bool(self.contamination.against)
 
     @property
     def digest(self) -> str:

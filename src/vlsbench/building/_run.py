@@ -45,7 +45,7 @@ from vlsbench.engine import (
     run_async,
 )
 from vlsbench.errors import VlsbenchError
-from vlsbench.models import ChatModel, ImageModel
+from vlsbench.models import ChatModel
 from vlsbench.pairs import PairSet
 from vlsbench.registry import Kind
 from vlsbench.schemas import SchemaError
@@ -71,7 +71,7 @@ class BuildPlan:
     recipe: Recipe
     models: Mapping[str, ChatModel]
     """Role → model, without the painter."""
-    painter: ImageModel | None
+    painter: KeptDrawings | None
     others: Sequence[PairSet]
     """Benchmarks that the result must share nothing with."""
     scorer: Scorer | None
@@ -89,11 +89,9 @@ class BuildPlan:
         return self.folder / "run"
 
     @property
-    def drawings(self) -> KeptDrawings | None:
-        """The painter, its images on record; None where nothing is drawn."""
-        if not self.painter or not self.recipe.draw:
-            return None
-        return KeptDrawings(self.painter, self.recipe.draw.size, self.run)
+    def all_models(self) -> list[ChatModel]:
+        """The models of all roles."""
+        return [*self.models.values(), *([self.painter] if self.painter else ())]
 
 
 class _PluggedStage:
@@ -106,11 +104,9 @@ class _PluggedStage:
 
     async def run(self, record: Record, ctx: Context) -> Result:
         result = await self._stage.run(record, ctx)
-        if isinstance(result, Children):
-            raise VlsbenchError(f"stage {self.name}: a plug-in makes no further records")
         item = result.value if isinstance(result, Keep) else record.value
-        if not isinstance(item, Item):
-            raise VlsbenchError(f"stage {self.name} kept {item!r}: keep the record's Item")
+        if isinstance(result, Children) or not isinstance(item, Item):
+            raise VlsbenchError(f"stage {self.name}: a plug-in keeps or drops the record's Item")
         if not any(step.stage == self.name for step in item.steps):
             item = item.then(Step(self.name, self.version))
         return keep(item) if isinstance(result, Keep) else replace(result, value=item.outcome())
@@ -159,8 +155,8 @@ def stages_of(plan: BuildPlan) -> Stages:
     overlap = plan.scorer.overlap if plan.scorer else None
     filters.append(LeakFilterStage(match, harm, overlap, leak))
     draw: list[Stage] = []
-    if recipe.draw and (painter := plan.drawings):
-        draw = [DrawStage(painter, Role("eyes", models["eyes"]), recipe.draw, run)]
+    if recipe.draw and plan.painter:
+        draw = [DrawStage(plan.painter, Role("eyes", models["eyes"]), recipe.draw, run)]
     match = Role("checker", checker, votes=final.votes)
     harm = harm_judge(models.get("guard", checker), final.votes)
     last = [*_plugged(recipe), FinalFilterStage(match, harm, final, run)]
@@ -208,6 +204,7 @@ def _begin_twins(plan: BuildPlan, ledger: Ledger, pairs: set[str]) -> Iterator[R
         assert outcome is not None, "what a barrier let pass has ended"
         item = Item.read(outcome.value)
         for number in range(plan.recipe.twins.per_pair):
+            # The description is what it must differ from, until the stage writes its own.
             begun = Item(
                 item.path,
                 item.category,
@@ -215,7 +212,6 @@ def _begin_twins(plan: BuildPlan, ledger: Ledger, pairs: set[str]) -> Iterator[R
                 parents=(name,),
                 number=number,
                 query=item.query,
-                # What it must differ from, until the stage writes its own.
                 description=item.description,
                 source="generated",
                 twin_of=name,
@@ -244,8 +240,7 @@ async def _begin(plan: BuildPlan, ledger: Ledger, versions: Mapping[str, str]) -
         # Not `reopen`, which has every question asked anew: those that are the same are answered.
         await ledger.forget(stale)
     known = json.loads(ledger.meta("identity") or "{}").get("models", {})
-    asked = [*plan.models.values(), *([plan.drawings] if plan.drawings else ())]
-    models = {**known, **{model.spec: dict(model.identity) for model in asked}}
+    models = {**known, **{model.spec: dict(model.identity) for model in plan.all_models}}
     await ledger.set_meta(
         view=VIEW,
         bench=plan.recipe.name,
@@ -301,17 +296,16 @@ def execute(plan: BuildPlan, ledger: Ledger) -> StopSignal:
         await ledger.set_meta(pairs=str(len(ledger.ended())), limit=str(plan.limit or ""))
 
     twins = Flow(stages.twins, partial(_begin_twins, plan, ledger, pairs))
-    models = [*plan.models.values(), *([plan.painter] if plan.painter else ())]
     begun = sum(drafts_of(plan.recipe, plan.limit).values())
     return Job(
         identity=None,
         facts={},
         steps=(stages.paths, choose, *([twins] if stages.twins else ()), choose_twins),
-        models=models,
+        models=plan.all_models,
         prices=plan.recipe.known_prices(),
         budget=plan.budget,
         connection=plan.connection,
-        width=UNDER_WAY * in_flight(models, plan.connection.concurrency),
+        width=UNDER_WAY * in_flight(plan.all_models, plan.connection.concurrency),
         total=begun + sum(1 for _ in begin_b(plan.recipe, plan.limit)),
         tag=lambda outcome: TAGS[outcome.kind],
         counts=lambda outcome: not outcome.record.startswith(PREFIX),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vlsbench.building._items import FORBIDDEN, Item, decide, drop, quarantine, slug
 from vlsbench.building._recipe import Detoxify, Elements, Perceive, Subcategory
-from vlsbench.building.roles import Role, TaskStage, list_task, text_task
+from vlsbench.building.roles import Role, Task, TaskStage
 from vlsbench.engine import Children, Context, Drop, Record, Result, put_blob
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import (
@@ -83,7 +83,10 @@ TASK: twin
 """
 
 
-class ElementsStage(TaskStage[tuple[str, ...]]):
+PERCEIVED = ("description", "risk", "subcategory", "query")
+
+
+class ElementsStage(TaskStage):
     """From a sub-category to the drafts that are begun in it (path A).
 
     Drops: `duplicate` (the list has it already), `over_quota` (the list is longer than asked for),
@@ -91,7 +94,7 @@ class ElementsStage(TaskStage[tuple[str, ...]]):
     """
 
     name = "elements"
-    task = list_task("elements", ELEMENTS, "elements")
+    task = Task("elements", ELEMENTS, {"elements": tuple[str, ...]})
 
     def __init__(self, writer: Role, settings: Elements, most: Mapping[str, int]) -> None:
         super().__init__(writer, writer.identity, settings.per_subcategory)
@@ -111,14 +114,13 @@ class ElementsStage(TaskStage[tuple[str, ...]]):
             source="generated",
             steps=(self.step(answer.calls),),
         )
-        if answer.value is None:
-            return quarantine(begun, answer.reason)
-        if not answer.value:
-            return drop(begun, "no_elements")
+        elements = answer.value["elements"] if answer.value else ()
+        if not elements:
+            return decide(begun, answer.reason, "no_elements")
         kept: list[str] = []
         dropped: list[tuple[str, Drop]] = []
         seen: set[str] = set()
-        for place, element in enumerate(answer.value):
+        for place, element in enumerate(elements):
             reason = "over_quota" if len(kept) >= wanted else ""
             if slug(element) in seen:
                 reason = "duplicate"
@@ -144,32 +146,31 @@ class ElementsStage(TaskStage[tuple[str, ...]]):
         return Children(drafts, tuple(dropped))
 
 
-class DraftStage(TaskStage[dict[str, str]]):
+class DraftStage(TaskStage):
     """From an element to a first pair in words (path A). Drops: `empty`."""
 
     name = "draft"
-    task = text_task("draft", DRAFT, "description", "query")
+    task = Task("draft", DRAFT, {"description": str, "query": str})
 
     async def run(self, record: Record, ctx: Context) -> Result:
         item: Item = record.value
         cell = [("CATEGORY", item.category), ("SUBCATEGORY", item.subcategory)]
         blocks = [*cell, ("ELEMENT", item.element)]
         answer = await self.ask(record, ctx, blocks, number=item.number + 1)
-        if answer.value is None:
-            return quarantine(item.then(self.step(answer.calls)), answer.reason)
-        description, query = answer.value["description"], answer.value["query"]
+        said = answer.value or {"description": "", "query": ""}
+        description, query = said["description"], said["query"]
         item = item.then(
-            self.step(answer.calls, query=query),
+            self.step(answer.calls, **({"query": query} if answer.value else {})),
             description=description,
             query=query,
             candidates=(query,),
             image_prompt=description,
         )
         forbidden = FORBIDDEN if item.forbids(description, query) else ""
-        return decide(item, "", forbidden if description and query else "empty")
+        return decide(item, answer.reason, forbidden if description and query else "empty")
 
 
-class PerceiveStage(TaskStage[dict[str, str]]):
+class PerceiveStage(TaskStage):
     """From an image to a first pair (path B).
 
     Drops: `no_risk_seen`, `outside_taxonomy` (it names a sub-category that the recipe does not
@@ -177,7 +178,7 @@ class PerceiveStage(TaskStage[dict[str, str]]):
     """
 
     name = "perceive"
-    task = text_task("perceive", PERCEIVE, "description", "risk", "subcategory", "query")
+    task = Task("perceive", PERCEIVE, dict.fromkeys(PERCEIVED, str))
 
     def __init__(
         self, eyes: Role, settings: Perceive, taxonomy: Sequence[Subcategory], run: Path
@@ -203,14 +204,14 @@ class PerceiveStage(TaskStage[dict[str, str]]):
         except ImageError as error:
             return quarantine(item.then(self.step((), detail=str(error))), "image_unreadable")
         answer = await self.ask(record, ctx, [("SUBCATEGORIES", self._list)], (data,))
-        said = answer.value or {}
+        said = answer.value or dict.fromkeys(PERCEIVED, "")
         item = item.then(
-            self.step(answer.calls, **said),
+            self.step(answer.calls, **(answer.value or {})),
             image=data.sha256,
-            description=said.get("description", ""),
-            query=said.get("query", ""),
-            candidates=(said.get("query", ""),),
-            reason=said.get("risk", ""),
+            description=said["description"],
+            query=said["query"],
+            candidates=(said["query"],),
+            reason=said["risk"],
         )
         if answer.value is None:
             return quarantine(item, answer.reason)
@@ -224,14 +225,14 @@ class PerceiveStage(TaskStage[dict[str, str]]):
         return decide(item, "", FORBIDDEN if forbidden else "")
 
 
-class DetoxifyStage(TaskStage[tuple[str, ...]]):
+class DetoxifyStage(TaskStage):
     """From one query to several that tell less, the meaning kept by the pair.
 
     The draft stays among the candidates: it may not leak at all.
     """
 
     name = "detoxify"
-    task = list_task("detoxify", DETOXIFY, "queries")
+    task = Task("detoxify", DETOXIFY, {"queries": tuple[str, ...]})
 
     def __init__(self, rewriter: Role, settings: Detoxify) -> None:
         super().__init__(rewriter, rewriter.identity, settings.candidates)
@@ -241,7 +242,7 @@ class DetoxifyStage(TaskStage[tuple[str, ...]]):
         item: Item = record.value
         blocks = [("QUERY", item.query), ("DESCRIPTION", item.description)]
         answer = await self.ask(record, ctx, blocks, count=self._wanted)
-        rewrites = (answer.value or ())[: self._wanted]
+        rewrites = answer.value["queries"][: self._wanted] if answer.value else ()
         allowed = [query for query in rewrites if not item.forbids(query)]
         item = item.then(
             self.step(answer.calls, queries=list(rewrites)),
@@ -250,20 +251,20 @@ class DetoxifyStage(TaskStage[tuple[str, ...]]):
         return decide(item, answer.reason, FORBIDDEN if rewrites and not allowed else "")
 
 
-class TwinStage(TaskStage[dict[str, str]]):
+class TwinStage(TaskStage):
     """From a kept pair to the description of a harmless image for its query. Drops: `empty`.
 
     The twin's image takes the stages *draw* and *twin_filter* as any other.
     """
 
     name = "twin"
-    task = text_task("twin", TWIN, "description")
+    task = Task("twin", TWIN, {"description": str})
 
     async def run(self, record: Record, ctx: Context) -> Result:
         item: Item = record.value
         blocks = [("QUERY", item.query), ("DESCRIPTION", item.description)]
         answer = await self.ask(record, ctx, blocks, number=item.number + 1)
-        said = (answer.value or {}).get("description", "")
+        said = answer.value["description"] if answer.value else ""
         item = item.then(self.step(answer.calls), description=said, image_prompt=said)
         forbidden = FORBIDDEN if item.forbids(said) else ""
         return decide(item, answer.reason, forbidden if said else "empty")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -99,10 +100,9 @@ def contaminated(
     items: Items, settings: Contamination, others: Sequence[PairSet], embed: Embed | None, run: Path
 ) -> Iterator[tuple[str, str | None]]:
     """Say of each pair which benchmark holds its query or image; None where none does."""
-    known: list[tuple[str, TextIndex, ImageIndex | None]] = []
+    known: list[tuple[str, TextIndex, ImageIndex]] = []
     for pairs in others:
-        texts = TextIndex(cosine=settings.similarity or 0)
-        images = ImageIndex(settings.bits) if settings.bits >= 0 else None
+        texts, images = TextIndex(cosine=settings.similarity or 0), ImageIndex(settings.bits)
         known.append((pairs.name, texts, images))
         walk = iter(pairs)
         while chunk := list(islice(walk, CHUNK)):
@@ -111,21 +111,20 @@ def contaminated(
             for image in (image for pair in chunk for image in pair.images):
                 # An image that cannot be read is like none of ours.
                 with suppress(OSError, VlsbenchError):
-                    if images is not None:
+                    if settings.bits >= 0:
                         images.add(image.read())
-
     for name, item, vector in _embedded(items, embed if known else None):
-
-        def data(sha256: str = item.image) -> bytes:
-            return image_of(run, sha256).data
-
+        read = partial(_bytes_of, run, item.image)
         found = (
             other
             for other, texts, images in known
-            if texts.find(item.query, vector)
-            or (images is not None and images.find(item.image, data) is not None)
+            if texts.find(item.query, vector) or images.find(item.image, read) is not None
         )
         yield name, next(found, None)
+
+
+def _bytes_of(run: Path, sha256: str) -> bytes:
+    return image_of(run, sha256).data
 
 
 def over_quota(items: Items, settings: Quota) -> Iterator[tuple[str, str | None]]:
@@ -174,29 +173,21 @@ def decide(
             if name not in decisions and (among is None or item.twin_of in among):
                 yield name, item
 
-    def barriers() -> Iterator[tuple[str, Iterator[tuple[str, str | None]]]]:
-        if near is not None:
-            by_meaning = embed if near.similarity is not None else None
-            yield "near_duplicates", near_duplicates(left(), near, by_meaning, run)
-        if among is None and others:
-            by_meaning = embed if against.similarity is not None else None
-            yield "contamination", contaminated(left(), against, others, by_meaning, run)
-        if among is None:
-            yield "quota", over_quota(left(), recipe.quota)
-
-    for stage, walk in barriers():
-        # Not `update` within the walk: `left` looks at what is decided.
+    def decided(stage: str, walk: Iterable[tuple[str, str | None]]) -> None:
+        # Not within the walk: `left` looks at what is decided.
         for name, why in [(name, why) for name, why in walk if why]:
-            alike = stage == "near_duplicates"
-            reason, detail = ("duplicate", why) if alike else (why, "")
+            reason, detail = ("duplicate", why) if stage == "near_duplicates" else (why, "")
             value = {"pair": name, "detail": detail}
             decisions[name] = Outcome(PREFIX + name, stage, "drop", reason, value)
+
+    if near is not None:
+        by_meaning = embed if near.similarity is not None else None
+        decided("near_duplicates", near_duplicates(left(), near, by_meaning, run))
+    if among is None:
+        by_meaning = embed if against.similarity is not None else None
+        decided("contamination", contaminated(left(), against, others, by_meaning, run))
+        decided("quota", over_quota(left(), recipe.quota))
     for name in [name for name, _ in left()]:
         value = {"pair": name, "detail": ""}
         decisions[name] = Outcome(PREFIX + name, RELEASE, "keep", "", value)
     return decisions
-
-
-def recorded(ledger: Ledger, name: str) -> Outcome | None:
-    """Return what the barriers decided about a record; None where none did."""
-    return ledger.outcome(PREFIX + name)

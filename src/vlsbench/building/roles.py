@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
 
 from vlsbench.building._items import Step, version_of
 from vlsbench.engine import Context, Record
@@ -21,7 +22,6 @@ from vlsbench.judge import (
     fence,
     harm_form,
     majority,
-    read_yes_no,
     strict_object,
 )
 from vlsbench.models import ChatModel, Params, Reply, Request, Schema, call_key
@@ -39,73 +39,53 @@ STRICT = Params(max_tokens=1024, temperature=0.0)
 """For a single judgement."""
 VOTE_TEMPERATURE = 0.7
 """For several judgements of one question, each with a seed of its own."""
-TEXT: Mapping[str, Any] = {"type": "string"}
+Score = Annotated[int, msgspec.Meta(ge=0, le=10)]
+_TEXT = {"type": "string"}
+_SCHEMAS: Mapping[Any, Mapping[str, Any]] = {
+    str: _TEXT,
+    bool: {"type": "boolean"},
+    Score: {"type": "integer"},
+    tuple[str, ...]: {"type": "array", "items": _TEXT},
+}
+"""Type of a field → its JSON schema."""
 
-T = TypeVar("T")
 Blocks = Sequence[tuple[str, str]]
 """Name → text that others wrote, put between fences."""
 
 
 @dataclass(frozen=True, slots=True)
-class Task(Generic[T]):
-    """What a model is asked to do, and how its answer is read."""
+class Task:
+    """What a model is asked to do, and the fields of its answer."""
 
     name: str
     prompt: str
     """`{tag}` stands for the mark of the fences, `{rules}` for `RULES`."""
-    fields: Mapping[str, Mapping[str, Any]]
-    """Field of the answer → its JSON schema."""
-    read: Callable[[str], T]
-    """Raises `ValueError` where an answer is not the object asked for."""
+    fields: Mapping[str, Any]
+    """Field of the answer → its type, of those in `_SCHEMAS`."""
     version: str = "1"
     """Changes with the prompt."""
 
     @property
     def form(self) -> Schema:
         """The JSON schema of an object with exactly these fields."""
-        return Schema.of_fields(self.name, self.fields)
+        return Schema.of_fields(self.name, {f: _SCHEMAS[kind] for f, kind in self.fields.items()})
+
+    def read(self, text: str) -> dict[str, Any]:
+        """Read an answer, texts with single spaces; `ValueError` where it is not such an object."""
+        found = strict_object(text, *self.fields)
+        return {f: _tidied(msgspec.convert(found[f], kind)) for f, kind in self.fields.items()}
 
 
-def tidy(text: str) -> str:
-    """Return the text with single spaces."""
-    return " ".join(text.split())
+def _tidied(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_tidied(text) for text in value if text.strip())
+    return " ".join(value.split()) if isinstance(value, str) else value
 
 
-def text_task(name: str, prompt: str, *fields: str) -> Task[dict[str, str]]:
-    """Return a task that is answered by some texts."""
-
-    def read(text: str) -> dict[str, str]:
-        found = strict_object(text, *fields)
-        if not all(isinstance(value, str) for value in found.values()):
-            raise ValueError("all fields must be texts")
-        return {key: tidy(value) for key, value in found.items()}
-
-    return Task(name, prompt, dict.fromkeys(fields, TEXT), read)
-
-
-def list_task(name: str, prompt: str, field: str) -> Task[tuple[str, ...]]:
-    """Return a task that is answered by a list of texts."""
-
-    def read(text: str) -> tuple[str, ...]:
-        found = strict_object(text, field)[field]
-        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-            raise ValueError(f"{field} must be texts")
-        return tuple(tidy(item) for item in found if item.strip())
-
-    return Task(name, prompt, {field: {"type": "array", "items": TEXT}}, read)
-
-
-def yes_no_task(name: str, prompt: str, field: str) -> Task[tuple[bool, str]]:
-    """Return a task that is answered by yes or no, and why."""
-    fields = {"explanation": TEXT, field: {"type": "boolean"}}
-    return Task(name, prompt, fields, partial(read_yes_no, field=field))
-
-
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(NamedTuple):
     """What was read from a model's answer, and the calls that it took."""
 
-    value: T | None
+    value: dict[str, Any] | None
     """None where nothing could be read after all tries."""
     reason: str
     """Why there is none, as in `refused` or `unparseable`; empty where there is."""
@@ -133,17 +113,21 @@ class Role:
     async def ask(
         self,
         ctx: Context,
-        task: Task[T],
+        task: Task,
         blocks: Blocks,
         *,
         images: tuple[ImageData, ...] = (),
-        vote: int = 0,
         epoch: int = 0,
-    ) -> Answer[T]:
-        """Ask one question, or one vote of several; another `epoch` asks anew."""
+    ) -> Answer:
+        """Ask a question; another `epoch` asks anew.
+
+        Where the role has several votes, it is asked until more than half of them have the same
+        last field. Returns the first of these answers, with the calls of all.
+        """
         fenced = fence(blocks)
         prompt = task.prompt.replace("{rules}", RULES).replace("{tag}", fenced.tag)
         calls: list[str] = []
+        field = [*task.fields][-1]
 
         async def call(request: Request) -> Reply:
             reply = await ctx.call(self.name, self.model, request)
@@ -153,39 +137,20 @@ class Role:
         def text(again: bool) -> str:
             return prompt + (AGAIN if again else "") + fenced.text
 
-        asking = self._askings[vote]
-        found = await asking.ask(text, images, task.form, task.read, call, epoch=epoch)
+        async def vote(number: int) -> dict[str, Any] | Failed:
+            asking = self._askings[number]
+            read = await asking.ask(text, images, task.form, task.read, call, epoch=epoch)
+            return read if isinstance(read, Failed) else read.value
+
+        def side(said: dict[str, Any] | Failed) -> Any:
+            return None if isinstance(said, Failed) else said[field]
+
+        found = await majority(len(self._askings), vote, side)
+        assert found is not None, "an odd number of votes cannot tie"
         if isinstance(found, Failed):
             # A judge's words for what went wrong fit a writer too, without the judge.
             return Answer(None, found.reason.removeprefix("judge_"), tuple(calls))
-        return Answer(found.value, "", tuple(calls))
-
-    async def vote(
-        self,
-        ctx: Context,
-        task: Task[tuple[bool, str]],
-        blocks: Blocks,
-        *,
-        images: tuple[ImageData, ...] = (),
-        epoch: int = 0,
-    ) -> Answer[tuple[bool, str]]:
-        """Put a yes-or-no question to the vote; stops as soon as the majority is sure.
-
-        Returns the first answer on the majority's side, with the calls of all; it has no value
-        where no majority could be read.
-        """
-        calls: list[str] = []
-
-        async def ask(number: int) -> Answer[tuple[bool, str]]:
-            answer = await self.ask(ctx, task, blocks, images=images, vote=number, epoch=epoch)
-            calls.extend(answer.calls)
-            return answer
-
-        found = await majority(
-            len(self._askings), ask, lambda answer: answer.value[0] if answer.value else None
-        )
-        assert found is not None, "an odd number of votes cannot tie"
-        return replace(found, calls=tuple(calls))
+        return Answer(found, "", tuple(calls))
 
 
 def _sampling(params: Params, votes: int) -> list[Params]:
@@ -210,11 +175,11 @@ def harm_judge(model: ChatModel, votes: int) -> Judge:
     return Panel([HarmJudge(model, form, params=params) for params in asked], brief=True)
 
 
-class TaskStage(Generic[T]):
+class TaskStage:
     """A stage around one task; its version covers the prompt and what else it is told of."""
 
     name: str
-    task: Task[T]
+    task: Task
 
     def __init__(self, role: Role, *known: Any) -> None:
         self.role = role
@@ -228,7 +193,7 @@ class TaskStage(Generic[T]):
         blocks: Blocks,
         images: tuple[ImageData, ...] = (),
         **slots: int,
-    ) -> Answer[T]:
+    ) -> Answer:
         """Put the task; `slots` are the numbers that its prompt leaves open."""
         prompt = self.task.prompt
         for slot, number in slots.items():

@@ -64,7 +64,7 @@ class Drawn:
     """Those that this call drew; others were drawn before and have no label yet."""
 
 
-def draw(run: CalibratedRun, n: int, *, seed: int = 0, aim: str = "") -> Drawn:
+def draw(run: CalibratedRun, n: int, *, seed: int = 0, aim: str = "all") -> Drawn:
     """Draw the replies whose labels say most, to have n in all.
 
     At first a pilot is drawn, in proportion to the judge's labels; once it is labelled, the rest,
@@ -96,7 +96,7 @@ def draw(run: CalibratedRun, n: int, *, seed: int = 0, aim: str = "") -> Drawn:
     kinds = Counter(reply.harmful for reply in run.replies.values())
     roots = {harmful: count**0.5 for harmful, count in kinds.items()}
     known = {name for kind in roots for name in rates_of(run.rubric, kind)}
-    if aim and aim not in known:
+    if aim not in {"all", *known}:
         raise VlsbenchError(f"--aim {aim}: choose all, {', '.join(sorted(known))}")
     new: list[str] = []
     for harmful, root in sorted(roots.items()):
@@ -291,13 +291,8 @@ def _complete(run: CalibratedRun, settled: Settled) -> None:
             f"no labels of {run.folder}: draw replies to label with "
             f"`vlsbench calibrate {run.folder} --sample 200`"
         )
-    disputed = set(settled.disputed)
-    rows = [
-        f"{id}: people are divided; add a row of role adjudicator"
-        if id in disputed
-        else f"{id}: no label"
-        for id in left
-    ]
+    divided = ": people are divided; add a row of role adjudicator"
+    rows = [id + (divided if id in settled.disputed else ": no label") for id in left]
     raise listed(
         f"{len(left)} of {len(run.drawn)} replies to label are open (the labels given so far are "
         "on record):",

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from vlsbench.calibrating._label_studio import LabelStudioAnnotation
 from vlsbench.calibrating._record import MODEL, CalibratedRun, Given, listed
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import read_ended_run
@@ -22,9 +22,7 @@ from vlsbench.schemas import convert
 from vlsbench.text import counted, csv_value, file_name, storable
 
 LABELS, TASKS, CONFIG, RUBRIC = "labels.csv", "tasks.json", "label-studio.xml", "rubric.md"
-COLUMNS = ("id", "query", "image", "reply", "choices", "label", "annotator", "role", "kind")
-ROLES = ("", "annotator", "adjudicator")
-KINDS = ("", "person", "model")
+COLUMNS = ("id", "query", "image", "reply", "choices", "label", "annotator", "role")
 _HEAD = """\
 Read query, image and reply; write one of the row's choices under `label`, and your name under
 `annotator`. Do not look at the judge's labels."""
@@ -54,17 +52,17 @@ def write_tasks(
     path = out / LABELS
     if path.is_file():
         known = {(one.id, one.label) for one in run.given()}
-        fresh = [row for _, row in read_labels(path) if (row.id, row.label) not in known]
+        fresh = sum((one.id, one.label) not in known for _, one in read_labels(path))
         if fresh:
             raise VlsbenchError(
-                f"{path} holds {counted(len(fresh), 'label')} not on record: take them in first "
+                f"{path} holds {counted(fresh, 'label')} not on record: take them in first "
                 f"with `vlsbench calibrate {run.folder} --labels {path}`"
             )
     images = reply_images(run, ids, sets, data)
+    rows, tasks = [], []
     missing = 0
     try:
         (out / "images").mkdir(parents=True, exist_ok=True)
-        rows, tasks = [], []
         for number, id in enumerate(ids, start=1):
             reply = run.replies[id]
             name, shown = "", ""
@@ -76,12 +74,11 @@ def write_tasks(
                     part.write_bytes(image.data)
             except (KeyError, ImageError):
                 missing += bool(reply.image_refs)
-            said = {"query": storable(reply.query), "image": name, "reply": storable(reply.reply)}
-            texts = {"id": id, **said}
-            choices = run.labels(id)
-            rows.append([*texts.values(), " / ".join(choices), "", "", "", ""])
+            query, said, choices = storable(reply.query), storable(reply.reply), run.labels(id)
+            rows.append([id, query, name, said, " / ".join(choices), "", "", ""])
             options = [{"value": choice} for choice in choices]
-            tasks.append({"data": {**texts, "image": shown, "choices": options}})
+            told = {"id": id, "query": query, "reply": said, "image": shown, "choices": options}
+            tasks.append({"data": told})
         write_csv(rows, path, COLUMNS)
         write_text(json.dumps(tasks, indent=1), out / TASKS)
         write_text(_INTERFACE, out / CONFIG)
@@ -148,90 +145,126 @@ def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
     drawn = set(run.drawn)
     bad: list[str] = []
     new: list[Given] = []
-    known, why = 0, ""
+    known = 0
     for path in files:
-        for where, given in read_labels(path):
+        for number, given in read_labels(path):
             place = (given.annotator, given.id, given.adjudicates)
-            reply = run.replies.get(given.id)
-            if reply is None or (why := _fault(given, run, drawn)):
-                why = why if reply else f"no scored reply {given.id[:60]!r} in this run"
-                bad.append(f"{path.name}, {where}: {why}")
-            elif place not in standing:
+            before = standing.get(place)
+            if why := _fault(given, run, drawn, before):
+                bad.append(f"{path.name}, row {number}: {why}")
+            elif before is None:
                 standing[place] = given.label
-                new.append(replace(given, reply_sha256=reply.sha256))
-            elif standing[place] == given.label:
-                known += 1
+                new.append(replace(given, reply_sha256=run.replies[given.id].sha256))
             else:
-                bad.append(
-                    f"{path.name}, {where}: {given.annotator} labels {given.id} {given.label} here "
-                    f"and {standing[place]} elsewhere: are these two people? To change a label add "
-                    "a row of role adjudicator"
-                )
+                known += 1
     if bad:
         raise listed(f"{counted(len(bad), 'row')} cannot be taken, so none were:", bad)
     run.add(labels=new)
     return len(new), known
 
 
-def _fault(given: Given, run: CalibratedRun, drawn: set[str]) -> str:
-    if given.id not in drawn:
-        return f"{given.id} was not drawn: labels of replies that somebody chose correct nothing"
-    if given.label not in (labels := run.labels(given.id)):
-        return f"label {given.label[:40]!r} of {given.id}: choose {', '.join(labels)}"
-    return "" if given.annotator else f"{given.id} has no annotator"
+def _fault(given: Given, run: CalibratedRun, drawn: set[str], before: str | None) -> str:
+    """Say why a label cannot be taken, with what its annotator said before; empty if it can."""
+    id, label = given.id, given.label
+    if id not in run.replies:
+        return f"no scored reply {id[:60]!r} in this run"
+    if id not in drawn:
+        return f"{id} was not drawn: labels of replies that somebody chose correct nothing"
+    if label not in (labels := run.labels(id)):
+        return f"label {label[:40]!r} of {id}: choose {', '.join(labels)}"
+    if not given.annotator:
+        return f"{id} has no annotator"
+    if before not in (None, label):
+        return (
+            f"{given.annotator} labels {id} {label} here and {before} elsewhere: are these two "
+            "people? To change a label add a row of role adjudicator"
+        )
+    return ""
 
 
 def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
-    """Read the labels in a file, each with where it stands; rows without a label are passed over.
+    """Read the labels in a file, each with its row; rows without a label are passed over.
 
     Raises:
         VlsbenchError: The file cannot be read or lacks columns; names the row.
     """
     for number, fields in read_table(path):
-        if isinstance(fields, RowError):
-            raise VlsbenchError(f"{path}, row {number}: {fields}")
-        try:
-            rows = list(_rows_of(fields, f"{path}, row {number}"))
-        except (KeyError, TypeError):
-            raise VlsbenchError(
-                f"{path}, row {number}: expected an object with id, label and annotator, or a task "
-                "of Label Studio's export (its format JSON)"
-            ) from None
-        for row in rows:
+        where = f"{path}, row {number}"
+        if isinstance(fields, RowError) or not isinstance(fields, Mapping):
+            raise VlsbenchError(f"{where}: {fields}")
+        for row in _labels_of_task(fields, where) if "annotations" in fields else (fields,):
             if missing := {"id", "label", "annotator"} - row.keys():
                 raise VlsbenchError(
                     f"{path} lacks the column {', '.join(sorted(missing))} (has {', '.join(row)}): "
                     "fill in the labels.csv that `vlsbench calibrate RUN --sample N` writes"
                 )
-            if given := _given(row, f"{path}, row {number}"):
-                yield f"row {number}", given
+            id, label, by, role = (
+                csv_value(str(row.get(name) or "")).strip()
+                for name in ("id", "label", "annotator", "role")
+            )
+            if role.lower() not in ("", "annotator", "adjudicator"):
+                raise VlsbenchError(f"{where}: role is annotator or adjudicator, not {role[:40]!r}")
+            if label:
+                adjudicates, model = role.lower() == "adjudicator", by.lower().startswith(MODEL)
+                yield str(number), Given(id, label.lower(), by, adjudicates, model)
 
 
-def _given(row: Mapping[str, Any], where: str) -> Given | None:
-    id, label, by, role, kind = (
-        csv_value(str(row.get(name) or "")).strip()
-        for name in ("id", "label", "annotator", "role", "kind")
-    )
-    role, kind = role.lower(), kind.lower()
-    if not label:
-        return None
-    if role not in ROLES or kind not in KINDS:
-        raise VlsbenchError(
-            f"{where}: role is annotator or adjudicator, kind is person or model, not "
-            f"{role[:40]!r}, {kind[:40]!r}"
-        )
-    model = kind == "model" or by.lower().startswith(MODEL)
-    return Given(id, label.lower(), by, role == "adjudicator", model)
+@dataclass(frozen=True, slots=True)
+class _Value:
+    choices: tuple[str, ...] | str = ()
+    text: tuple[str, ...] | str = ()
 
 
-def _rows_of(task: Any, where: str) -> Iterator[Mapping[str, Any]]:
-    """Yield an object that is a label, or the labels of one of Label Studio's tasks."""
-    if "annotations" not in task:
-        yield dict(task)
-        return
-    for value in task["annotations"]:
-        one = convert(value, LabelStudioAnnotation, where, foreign=True)
-        label = [text for name, chosen in one.said() if name == "label" for text in chosen]
+@dataclass(frozen=True, slots=True)
+class _Result:
+    value: _Value
+    from_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStudioAnnotation:
+    """One person's annotation of one task, of Label Studio's export as JSON: what is read of it."""
+
+    result: list[_Result]
+    completed_by: int | _Account
+    was_cancelled: bool = False
+    updated_at: datetime | None = None
+    created_at: datetime | None = None
+
+    @property
+    def person(self) -> str:
+        """The annotator's number: names and addresses of accounts are nobody's business here."""
+        by = self.completed_by
+        return f"label-studio-{by.id if isinstance(by, _Account) else by}"
+
+    def said(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each control's name with what was chosen or written there."""
+        for item in self.result:
+            told = item.value.choices or item.value.text
+            texts = [told] if isinstance(told, str) else told
+            yield item.from_name, [storable(text) for text in texts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    data: _Data
+    annotations: list[LabelStudioAnnotation]
+
+
+def _labels_of_task(fields: Mapping[str, Any], where: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the labels of one of Label Studio's tasks."""
+    task = convert(fields, _Task, where, foreign=True)
+    for one in task.annotations:
         if not one.was_cancelled:
-            told = {"id": task["data"]["id"], "annotator": one.person}
-            yield {**told, "label": " / ".join(label)}
+            label = " / ".join(dict(one.said()).get("label", ()))
+            yield {"id": task.data.id, "annotator": one.person, "label": label}

@@ -61,16 +61,11 @@ def build(config: BuildConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
 def _plan(config: BuildConfig, as_json: bool) -> None:
     from vlsbench import building
 
-    read, guess = building.plan_build(
-        config.recipe,
-        overrides=config.overrides,
-        limit=config.limit,
-        batch=config.connection.batch,
-    )
+    read = building.read_recipe(config.recipe, config.overrides)
+    guess = building.estimate_build(read, config.limit, batch=config.connection.batch)
     waiting = read.placeholders()
     if as_json:
-        found = {**asdict(guess), "calls": guess.calls, "cost": guess.cost}
-        print_json({**found, "placeholders": waiting})
+        print_json({**asdict(guess), "placeholders": waiting})
     else:
         _print_estimate(Console(), read, guess)
         say(*(f"{key} is still a placeholder" for key in waiting), style="red")
@@ -79,12 +74,8 @@ def _plan(config: BuildConfig, as_json: bool) -> None:
 
 
 def _print_estimate(console: Console, recipe: Recipe, guess: BuildEstimate) -> None:
-    say(
-        f"{recipe.name}: {counted(len(recipe.taxonomy), 'sub-category')}, "
-        f"{counted(guess.drafts, 'draft')}, {counted(guess.images, 'image')}, "
-        f"about {counted(guess.pairs, 'pair')}",
-        console=console,
-    )
+    begun = f"{counted(guess.drafts, 'draft')}, {counted(guess.images, 'image')}"
+    say(f"{recipe.name}: {begun}, about {counted(guess.pairs, 'pair')}", console=console)
     table = Listing(("stage", "role", "model"), ("calls", "cost"))
     for row in guess.stages:
         table.line(row.stage, row.role, row.model, row.calls, dollars(row.cost))

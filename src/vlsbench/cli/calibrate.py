@@ -52,7 +52,7 @@ class CalibrateConfig(Serving):
         whole=True,
     )
     allow_model_labels: bool = option(
-        "Let labels count that models made (marked `model:` or kind=model).", default=False
+        "Let labels count that models made (annotators called `model:…`).", default=False
     )
     images_from: tuple[str, ...] = option(
         "Sets that hold the images.", default=(), unset="the run's benchmark", metavar="BENCH"
@@ -86,19 +86,15 @@ def calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
         raise UsageError("labels are of one run; figures are shown of one or two")
     allow = config.allow_model_labels
     runs = [calibrating.CalibratedRun(one, allow_model_labels=allow) for one in config.runs]
-    if len({run.summary.bench for run in runs}) > 1:
-        raise VlsbenchError("the runs are of different benchmarks: a change is between runs of one")
-    if len({run.rubric.digest for run in runs}) > 1:
+    if len({(run.summary.bench, run.rubric.digest) for run in runs}) > 1:
         raise VlsbenchError(
-            "the runs were judged by different rubrics, whose labels people read differently: a "
-            "change is between runs of one (`vlsbench judge RUN --rubric …` judges again)"
+            "the runs are of different benchmarks, or judged by different rubrics: a change is "
+            "between runs of one (`vlsbench judge RUN --rubric …` judges again)"
         )
     if config.labels:
         new, known = calibrating.take_labels(runs[0], config.labels)
-        say(
-            f"{counted(new, 'label')} taken in, {known:,} known already",
-            console=Console(stderr=True),
-        )
+        told = f"{counted(new, 'label')} taken in, {known:,} known already"
+        say(told, console=Console(stderr=True))
     if config.sample:
         _draw(config, runs[0], as_json=as_json)
     if people:
@@ -124,45 +120,33 @@ def calibrate(config: CalibrateConfig, *, as_json: bool) -> None:
 def _draw(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None:
     from vlsbench import calibrating
 
-    aim = "" if config.aim == "all" else config.aim
-    drawn = calibrating.draw(run, config.sample or 0, seed=config.seed, aim=aim)
+    drawn = calibrating.draw(run, config.sample or 0, seed=config.seed, aim=config.aim)
     out = config.out or run.folder / "labelling"
     path, missing = calibrating.write_tasks(run, drawn.ids, out, config.images_from, config.data)
     if as_json:
         if not config.annotators:  # else the links are what is printed
             print_json({"drawn": drawn, "labels": path, "images_missing": missing})
         return
-    old = len(drawn.ids) - drawn.new
-    say(
-        f"{counted(len(drawn.ids), 'reply')} to label"
-        + (" (the pilot)" if drawn.pilot else "")
-        + (f", {old:,} of them drawn before" if old else "")
-        + f": {path}; for Label Studio tasks.json with label-studio.xml; definitions in rubric.md"
-    )
+    pilot = " (the pilot)" if drawn.pilot else ""
+    say(f"{counted(len(drawn.ids), 'reply')} to label{pilot}: {path}; for Label Studio tasks.json")
     if missing:
         say(f"{counted(missing, 'image')} not found: give --images-from or --data", style="yellow")
-    again = f"; then --sample {config.sample} again" if drawn.pilot else ""
     if not config.annotators:
-        say(
-            f"Next: vlsbench calibrate {run.folder} --annotator NAME (in the browser), or --labels "
-            f"{path} once it is filled in{again}",
-            style="dim",
-        )
+        again = f"; then --sample {config.sample} again" if drawn.pilot else ""
+        way = f"--annotator NAME (in the browser), or --labels {path} once it is filled in{again}"
+        say(f"Next: vlsbench calibrate {run.folder} {way}", style="dim")
 
 
 def _serve(config: CalibrateConfig, run: CalibratedRun, *, as_json: bool) -> None:
-    from vlsbench.reviewing import label_replies
+    from vlsbench.calibrating import reply_images
+    from vlsbench.reviewing import Labelling, invite, serve
 
-    done = label_replies(
-        run,
-        config.annotators,
-        config.adjudicators,
-        port=config.port,
-        sets=config.images_from,
-        data=config.data,
-        ready=partial(print_links, as_json=as_json),
-    )
+    if not run.was_drawn:
+        raise VlsbenchError(f"no replies of {run.folder} are drawn: give --sample N too")
+    people = invite(config.annotators, config.adjudicators)
+    desk = Labelling(run, reply_images(run, run.drawn, config.images_from, config.data))
+    serve(desk, people, port=config.port, ready=partial(print_links, as_json=as_json))
+    done = desk.status()
     if not as_json:
         say(f"{done.settled:,} of {done.replies:,} replies settled, {done.disputed:,} in dispute")
-        rest = "" if done.settled == done.replies else "  (what is open can be labelled later)"
-        say(f"Next: vlsbench calibrate {run.folder}{rest}", style="dim")
+        say(f"Next: vlsbench calibrate {run.folder}", style="dim")

@@ -15,7 +15,7 @@ from vlsbench.cli._default import default_command
 from vlsbench.cli._print import Listing, print_json, print_links, say
 from vlsbench.config import option, settings, values_of
 from vlsbench.pairs import DatasetSettings
-from vlsbench.reviewing import ReviewConfig, Votes, folder_for
+from vlsbench.reviewing import ReviewConfig, folder_for
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
@@ -37,24 +37,19 @@ class KeptReview(DatasetSettings):
         """Where its verdicts are."""
         return self.review or folder_for(self.dataset)
 
-    def open(self, store: Store, votes: int | None = None) -> Review:
+    def open(self, store: Store) -> Review:
         """Open the set with its verdicts."""
         from vlsbench.reviewing import open_review
 
-        return open_review(self.load(), store, votes=votes, skip_bad=self.skip_bad)
+        return open_review(self.load(), store, skip_bad=self.skip_bad)
 
 
 @settings()
-class StatusConfig(Votes, KeptReview):
-    """The settings of `vlsbench review status`."""
-
-
-@settings()
-class ExportConfig(StatusConfig):
+class ExportConfig(KeptReview):
     """The settings of `vlsbench review export`."""
 
     out: Path | None = option(
-        "Verdicts, .csv or .jsonl.",
+        "Verdicts, .csv.",
         default=None,
         flags=("--out", "-o"),
         metavar="FILE",
@@ -63,7 +58,6 @@ class ExportConfig(StatusConfig):
     label_studio: Path | None = option(
         "Write the pairs as tasks for Label Studio instead.", default=None, metavar="FILE"
     )
-    anonymous: bool = option("Number people rather than name them.", default=False)
 
 
 @settings()
@@ -106,8 +100,8 @@ def serve(config: ReviewConfig, *, as_json: bool) -> None:
 
 
 @app.command()
-@command(StatusConfig)
-def status(config: StatusConfig, *, as_json: bool) -> None:
+@command(KeptReview)
+def status(config: KeptReview, *, as_json: bool) -> None:
     """Show progress, agreement and what is decided; works while the review is served.
 
     **Examples**
@@ -119,7 +113,7 @@ def status(config: StatusConfig, *, as_json: bool) -> None:
     from vlsbench.reviewing import Store
 
     with Store.read(config.folder) as store:
-        found = config.open(store, config.votes).status()
+        found = config.open(store).status()
     if as_json:
         print_json(found)
     else:
@@ -143,37 +137,29 @@ def export(config: ExportConfig, *, as_json: bool) -> None:
     """
     from vlsbench import reviewing
 
-    folder, tasks = config.folder, config.label_studio
-    if tasks:
+    if config.label_studio:
         # A team may work in Label Studio alone: its tasks need no review here before.
-        with reviewing.Store.write(folder) as store:
-            opened = config.open(store, config.votes)
-            done = reviewing.export_tasks(opened, tasks)
+        with reviewing.Store.write(config.folder) as store:
+            interface = reviewing.export_tasks(config.open(store), config.label_studio)
         if as_json:
-            told = {"config": done.config, "pairs": done.written, "left_out": done.bad}
-            print_json({"tasks": tasks, **told})
-            return
-        typer.echo(f"{tasks}: {counted(done.written, 'task')}; labelling interface: {done.config}")
-        say(*(f"left out: {row}" for row in done.bad), style="yellow")
-        following = ["vlsbench", "review", "import", *config.again, "--review", str(folder)]
-        typer.echo(f"Next: {shlex.join(following)} --label-studio EXPORT.json")
+            print_json({"tasks": config.label_studio, "config": interface})
+        else:
+            typer.echo(f"Files: {config.label_studio}, {interface}")
+            following = ["vlsbench", "review", "import", *config.again]
+            following += ["--review", str(config.folder), "--label-studio", "EXPORT.json"]
+            typer.echo(f"Next: {shlex.join(following)}")
         return
-    with reviewing.Store.read(folder) as store:
-        opened = config.open(store, config.votes)
-        out = config.out or folder / "verdicts.csv"
-        found = reviewing.export(opened, out, anonymous=config.anonymous)
+    out = config.out or config.folder / "verdicts.csv"
+    with reviewing.Store.read(config.folder) as store:
+        found = reviewing.export(config.open(store), out)
     if as_json:
         print_json(found)
         return
-    typer.echo(f"{found.verdicts}: {counted(found.rows, 'verdict')} of {found.people} people")
-    typer.echo(f"{found.keep}: {counted(found.kept, 'pair')}")
-    typer.echo(f"{found.drop}: {counted(found.dropped, 'pair')}")
-    typer.echo(f"not decided: {counted(found.open, 'pair')}")
-    if found.stale:
-        typer.echo(f"{counted(found.stale, 'verdict')} not counted: the pair has changed since")
-    if found.dropped:
-        following = ["vlsbench", "eval", *config.again, "--leave-out", str(found.drop)]
-        typer.echo(f"Next: {shlex.join(following)} …")
+    _print_decided(found)
+    lists = [out.with_name(name) for name in reviewing.LISTS]
+    typer.echo(f"Files: {', '.join(map(str, (out, *lists)))}")
+    leave_out = ["--leave-out", str(out.with_name(reviewing.DROP))]
+    typer.echo(f"Next: {shlex.join(['vlsbench', 'eval', *config.again, *leave_out])} …")
 
 
 @app.command("import")
@@ -188,14 +174,11 @@ def import_tasks(config: ImportConfig, *, as_json: bool) -> None:
     from vlsbench import reviewing
 
     with reviewing.Store.write(config.folder) as store:
-        found = reviewing.import_tasks(config.open(store), config.label_studio)
+        new = reviewing.import_tasks(config.open(store), config.label_studio)
     if as_json:
-        print_json(found)
-        return
-    typer.echo(
-        f"{counted(found.verdicts, 'verdict')} imported, {found.known:,} already on record, "
-        f"{found.skipped:,} cancelled in Label Studio"
-    )
+        print_json({"verdicts": new})
+    else:
+        typer.echo(f"{counted(new, 'verdict')} imported; the others were on record")
 
 
 def _print_status(found: Status) -> None:
@@ -216,10 +199,13 @@ def _print_status(found: Status) -> None:
             one.n,
         )
     console.print(table)
-    needs = counted(found.votes, "verdict")
+    _print_decided(found)
+
+
+def _print_decided(found: Status) -> None:
     say(
-        f"A pair needs {needs}: {found.keep:,} keep, {found.drop:,} drop, {found.open:,} not "
-        f"decided ({found.disputed:,} in dispute)"
+        f"{counted(found.votes, 'verdict')} a pair: {found.keep:,} keep, {found.drop:,} drop, "
+        f"{found.open:,} not decided ({found.disputed:,} in dispute)"
     )
     if found.stale:
         say(f"{counted(found.stale, 'verdict')} not counted: the pair has changed since")

@@ -1,28 +1,19 @@
 """Human review: which pairs a benchmark keeps."""
 
-from vlsbench.reviewing._decide import Fate as Fate
-from vlsbench.reviewing._decide import QuestionAgreement as QuestionAgreement
-from vlsbench.reviewing._decide import agreement as agreement
-from vlsbench.reviewing._decide import decide as decide
 from vlsbench.reviewing._exchange import DROP as DROP
+from vlsbench.reviewing._exchange import LISTS as LISTS
 from vlsbench.reviewing._exchange import UNDECIDED as UNDECIDED
 from vlsbench.reviewing._exchange import export as export
 from vlsbench.reviewing._exchange import export_tasks as export_tasks
 from vlsbench.reviewing._exchange import import_tasks as import_tasks
-from vlsbench.reviewing._exchange import labelling_config as labelling_config
 from vlsbench.reviewing._exchange import read_tasks as read_tasks
 from vlsbench.reviewing._labelling import Labelling as Labelling
-from vlsbench.reviewing._labelling import LabellingStatus as LabellingStatus
-from vlsbench.reviewing._labelling import label_replies as label_replies
-from vlsbench.reviewing._people import Person as Person
-from vlsbench.reviewing._people import invite as invite
 from vlsbench.reviewing._review import PersonProgress as PersonProgress
 from vlsbench.reviewing._review import Review as Review
 from vlsbench.reviewing._review import Status as Status
 from vlsbench.reviewing._review import open_review as open_review
 from vlsbench.reviewing._serve import ReviewConfig as ReviewConfig
 from vlsbench.reviewing._serve import Serving as Serving
-from vlsbench.reviewing._serve import Votes as Votes
 from vlsbench.reviewing._serve import folder_for as folder_for
 from vlsbench.reviewing._serve import review as review
 from vlsbench.reviewing._serve import serve as serve
@@ -32,10 +23,16 @@ from vlsbench.reviewing._store import StoreError as StoreError
 from vlsbench.reviewing._verdicts import CODES as CODES
 from vlsbench.reviewing._verdicts import STEPS as STEPS
 from vlsbench.reviewing._verdicts import Answer as Answer
+from vlsbench.reviewing._verdicts import Fate as Fate
+from vlsbench.reviewing._verdicts import Person as Person
 from vlsbench.reviewing._verdicts import PersonVerdict as PersonVerdict
 from vlsbench.reviewing._verdicts import Question as Question
+from vlsbench.reviewing._verdicts import QuestionAgreement as QuestionAgreement
 from vlsbench.reviewing._verdicts import Role as Role
 from vlsbench.reviewing._verdicts import Row as Row
 from vlsbench.reviewing._verdicts import Said as Said
 from vlsbench.reviewing._verdicts import Step as Step
+from vlsbench.reviewing._verdicts import agreement as agreement
 from vlsbench.reviewing._verdicts import asked as asked
+from vlsbench.reviewing._verdicts import decide as decide
+from vlsbench.reviewing._verdicts import invite as invite

@@ -6,25 +6,21 @@ What they say goes into the run's own record, as labels from files do: docs/cali
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from vlsbench.calibrating import (
     CalibratedRun,
     Given,
     Reply,
     people_agreement,
-    reply_images,
     rubric_of,
     settle,
 )
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import PeopleAgreement
 from vlsbench.pairs import Image, ImageData, ImageError
-from vlsbench.reviewing._people import Person, invite
 from vlsbench.reviewing._review import PersonProgress
-from vlsbench.reviewing._serve import serve
 from vlsbench.reviewing._verdicts import Role
 
 
@@ -40,7 +36,7 @@ class LabelScreen:
     rubric: str
     images: tuple[str, ...]
     """Digests; none where the reply had none, or its benchmark is not at hand."""
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...]
     """For adjudication: the labels in dispute, in an order that tells no name."""
 
 
@@ -95,21 +91,21 @@ class Labelling:
         if id is None:
             return None
         reply = self._run.replies[id]
-        others: tuple[str, ...] = ()
-        if role is Role.ADJUDICATOR:
-            given = (one for one in self._run.given() if one.id == id)
-            others = tuple(sorted(one.label for one in given))
-        rubric = rubric_of(self._run, reply.harmful)
-        labels = self._run.labels(id)
-        return LabelScreen(self.ids.index(id), reply, labels, rubric, self._show(id), others)
-
-    def _show(self, id: str) -> tuple[str, ...]:
+        said = [one.label for one in self._run.given() if one.id == id]
         try:
             digest = self._of[id].read().sha256
         except (KeyError, ImageError):
-            return ()
-        self._shown[digest] = self._of[id]
-        return (digest,)
+            digest = ""
+        else:
+            self._shown[digest] = self._of[id]
+        return LabelScreen(
+            number=self.ids.index(id),
+            reply=reply,
+            labels=self._run.labels(id),
+            rubric=rubric_of(self._run, reply.harmful),
+            images=(digest,) if digest else (),
+            others=tuple(sorted(said)) if role is Role.ADJUDICATOR else (),
+        )
 
     def image(self, sha256: str) -> ImageData | None:
         """Return an image that was shown, None where no such was. Raises `ImageError`."""
@@ -164,39 +160,3 @@ class Labelling:
             disputed=len(settled.disputed),
             agreement=people_agreement(self._run, given),
         )
-
-
-def label_replies(
-    run: CalibratedRun,
-    annotators: Sequence[str],
-    adjudicators: Sequence[str] = (),
-    *,
-    port: int = 0,
-    sets: Sequence[str] = (),
-    data: Path | None = None,
-    ready: Callable[[str, Sequence[Person]], None] = lambda address, people: None,
-) -> LabellingStatus:
-    """Serve the replies to label on this machine until Ctrl-C or SIGTERM: one reply a screen.
-
-    Args:
-        run: A run of which replies were drawn.
-        annotators: Who labels; each has a link and sees own labels only.
-        adjudicators: Who decides where annotators differ.
-        port: 0 takes any free one.
-        sets: The sets that hold the images; by default the run's benchmark and controls.
-        data: Folder of the benchmark's files.
-        ready: Is told the address and who has a link, once connections are taken.
-
-    Returns:
-        Progress and agreement, as the labelling was left.
-
-    Raises:
-        MissingExtra: The extra `review` is not installed.
-        VlsbenchError: Nothing was drawn, the port is in use, or somebody had the other role before.
-    """
-    if not run.was_drawn:
-        raise VlsbenchError(f"no replies of {run.folder} are drawn: give --sample N too")
-    people = invite(annotators, adjudicators)
-    desk = Labelling(run, reply_images(run, run.drawn, sets, data))
-    serve(desk, people, port=port, ready=lambda address: ready(address, people))
-    return desk.status()

@@ -14,28 +14,25 @@ from vlsbench.config import Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Selection
 from vlsbench.pairs import Image, ImageData, ImageError, Pair, PairSet, View
-from vlsbench.reviewing._decide import (
-    Decision,
-    Fate,
-    QuestionAgreement,
-    agreement,
-    decide,
-)
-from vlsbench.reviewing._store import Store
+from vlsbench.reviewing._store import INVITED, Store
 from vlsbench.reviewing._verdicts import (
     CODES,
     MAX_COMMENT,
     STEPS,
     UNDO,
-    Answer,
+    Decision,
+    Fate,
     PersonVerdict,
     Question,
+    QuestionAgreement,
     Role,
     Row,
     Said,
     Step,
+    agreement,
     asked,
     check_name,
+    decide,
     person_verdicts,
     standing,
 )
@@ -76,7 +73,7 @@ class Status:
     bench: str
     pairs: int
     votes: int
-    """Verdicts that a pair needs."""
+    """Verdicts that a pair needs: 2, or 1 where there is one reviewer."""
     people: tuple[PersonProgress, ...]
     agreement: tuple[QuestionAgreement, ...]
     keep: int
@@ -94,7 +91,6 @@ def open_review(
     *,
     limit: int | None = None,
     seed: int = 0,
-    votes: int | None = None,
     skip_bad: bool = False,
 ) -> Review:
     """Begin or resume the review of a benchmark.
@@ -106,42 +102,32 @@ def open_review(
         BadRows: Some pairs have no image, or a missing or broken one; lists every one.
         VlsbenchError: The record is of another benchmark or sample.
     """
-    bench = store.get("bench")
-    if bench is None:
+    if store.get("bench") is None:
         store.set(bench=pairs.name, sample=json.dumps([limit, seed]))
-    elif bench != pairs.name:
+    bench, (begun, begun_seed) = store.get("bench"), json.loads(store.get("sample") or "[null, 0]")
+    if bench != pairs.name or (limit is not None and (limit, seed) != (begun, begun_seed)):
+        what = f"a sample of {begun} pairs" if begun else "all pairs"
         raise VlsbenchError(
-            f"{store.path.parent} holds a review of {bench}, not of {pairs.name}: "
-            "choose another --out"
-        )
-    begun, begun_seed = json.loads(store.get("sample") or "[null, 0]")
-    if limit is not None and (limit, seed) != (begun, begun_seed):
-        raise VlsbenchError(
-            f"{store.path.parent} holds a review of "
-            f"{'all pairs' if begun is None else f'a sample of {begun}'}: leave --limit out to "
-            "resume it, or choose another --out"
+            f"{store.path.parent} holds a review of {what} of {bench}, not of {pairs.name} as asked"
+            " for: leave --limit out to resume it, or choose another --out"
         )
     chosen = Selection(pairs, Sample(limit=begun, seed=begun_seed, skip_bad=skip_bad))
     chosen.check(View.IMAGE)
-    return Review(pairs.name, list(chosen), store, votes)
+    return Review(pairs.name, list(chosen), store)
 
 
 class Review:
     """A review with its record. Safe across threads."""
 
-    def __init__(
-        self, bench: str, pairs: Sequence[Pair], store: Store, votes: int | None = None
-    ) -> None:
+    def __init__(self, bench: str, pairs: Sequence[Pair], store: Store) -> None:
         self.bench = bench
         self.pairs = pairs
         self._store = store
-        self._votes = votes
         self._images: dict[str, Image] = {}
         """Those that were shown so far, by their digests: nothing else can be asked for."""
         self._digests: dict[str, str] = {}
         self._by_id = {pair.id: pair for pair in pairs}
         self._turn = threading.Lock()
-        self._status: tuple[int, Status] | None = None
 
     @property
     def folder(self) -> Path:
@@ -162,8 +148,8 @@ class Review:
                 raise VlsbenchError(
                     f"{name} is {roles[name]} of this review: choose another person as {role}"
                 )
-        self._store.invite(name for name, role in people.items() if role is Role.REVIEWER)
-        self._status = None
+        reviewers = [name for name, role in people.items() if role is Role.REVIEWER]
+        self._store.set(**{INVITED + name: "" for name in reviewers})
 
     # What is shown.
 
@@ -246,22 +232,6 @@ class Review:
             self._store.add(Row(person, role, at.pair.id, at.shown, step, said))
             return True
 
-    def pass_on(self, person: str, number: int) -> bool:
-        """Record that a reviewer would rather not look: unsure of all that is left of the pair.
-
-        Returns False where the person is at another pair, or has not answered on its query.
-        """
-        with self._turn:
-            at = self.screen(person, Role.REVIEWER)
-            if at is None or at.number != number or at.step not in (Step.IMAGE, Step.PAIR):
-                return False
-            rows: list[Row] = []
-            for step in STEPS[STEPS.index(at.step) :]:
-                said = Said(dict.fromkeys(asked(at.pair, step), Answer.UNSURE))
-                rows.append(Row(person, Role.REVIEWER, at.pair.id, at.shown, step, said))
-            self._store.add(*rows)
-            return True
-
     def undo(self, person: str, role: Role) -> bool:
         """Take back the last thing that a person said; False where there is nothing left."""
         with self._turn:
@@ -282,46 +252,40 @@ class Review:
         stale = {(row.person, row.pair) for row in rows} - {(row.person, row.pair) for row in fresh}
         return person_verdicts(fresh), len(stale)
 
-    def votes(self, verdicts: Iterable[PersonVerdict]) -> int:
-        """Return how many verdicts a pair needs."""
-        people = self._people(verdicts).values()
-        return self._votes or (2 if sum(role is Role.REVIEWER for role in people) > 1 else 1)
-
     def _people(self, verdicts: Iterable[PersonVerdict]) -> dict[str, Role]:
         """Return everybody who was invited to review or said something."""
         invited = dict.fromkeys(self._store.invited(), Role.REVIEWER)
         return invited | {v.person: v.role for v in verdicts}
 
+    def _votes(self, verdicts: Iterable[PersonVerdict]) -> int:
+        roles = [*self._people(verdicts).values()]
+        return 2 if roles.count(Role.REVIEWER) > 1 else 1
+
     def decisions(self, verdicts: Iterable[PersonVerdict]) -> list[Decision]:
         """Decide on every pair, in the order of the review."""
-        votes, by_pair = self.votes(verdicts), defaultdict[str, list[PersonVerdict]](list)
+        votes, by_pair = self._votes(verdicts), defaultdict[str, list[PersonVerdict]](list)
         for verdict in verdicts:
             by_pair[verdict.pair].append(verdict)
         return [decide(pair, by_pair[pair.id], votes) for pair in self.pairs]
 
     def progress(self, person: str, role: Role) -> PersonProgress:
         """Return how many pairs a person has done, and how many there are to do."""
-        verdicts = person_verdicts(self._fresh(standing(self._store.rows(person))))
-        done = {verdict.pair for verdict in verdicts if verdict.complete}
-        if role is Role.REVIEWER:
-            return PersonProgress(person, role, len(done), len(self.pairs))
-        decisions = self.decisions(self.current()[0])
-        total = done | {decision.pair for decision in decisions if decision.disputed}
-        return PersonProgress(person, role, len(done), len(total))
+        verdicts, _ = self.current()
+        done = {v.pair for v in verdicts if v.person == person and v.complete}
+        total = len(self.pairs)
+        if role is Role.ADJUDICATOR:
+            total = len(done | {one.pair for one in self.decisions(verdicts) if one.disputed})
+        return PersonProgress(person, role, len(done), total)
 
     def status(self) -> Status:
         """Return progress, agreement and what is decided."""
-        recorded = len(self._store.rows())
-        # Pages that are open ask again and again.
-        if self._status and self._status[0] == recorded:
-            return self._status[1]
         verdicts, stale = self.current()
         decisions = self.decisions(verdicts)
         fates = Counter(decision.fate for decision in decisions)
-        found = Status(
+        return Status(
             bench=self.bench,
             pairs=len(self.pairs),
-            votes=self.votes(verdicts),
+            votes=self._votes(verdicts),
             people=tuple(
                 self.progress(name, role) for name, role in sorted(self._people(verdicts).items())
             ),
@@ -332,8 +296,6 @@ class Review:
             disputed=sum(bool(decision.disputed) for decision in decisions),
             stale=stale,
         )
-        self._status = (recorded, found)
-        return found
 
     def add(self, rows: Sequence[Row]) -> None:
         """Record rows from elsewhere, all or none."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from vlsbench.config import option, resolve, settings
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.pairs import DatasetSettings, PairSet
-from vlsbench.reviewing._people import Person, invite
 from vlsbench.reviewing._review import Review, Status, open_review
 from vlsbench.reviewing._store import Store
+from vlsbench.reviewing._verdicts import Person, invite
 from vlsbench.text import file_name
 
 if TYPE_CHECKING:
@@ -27,18 +27,6 @@ REVIEWS = Path("reviews")
 
 Ready = Callable[[str, Review, Sequence[Person]], None]
 """Is told the address, the review and who has a link, once connections are taken."""
-
-
-@settings(panel="The review")
-class Votes:
-    """What decides a pair."""
-
-    votes: int | None = option(
-        "Verdicts that decide a pair, at least.",
-        default=None,
-        least=1,
-        unset="2; with one reviewer 1",
-    )
 
 
 @settings()
@@ -56,7 +44,7 @@ class Serving:
 
 
 @settings()
-class ReviewConfig(Votes, Serving, DatasetSettings):
+class ReviewConfig(Serving, DatasetSettings):
     """The settings of `vlsbench review`, and the keys of its configuration file."""
 
     reviewers: tuple[str, ...] = option(
@@ -100,7 +88,7 @@ def review(
         ready: Is told where the review is served; `f"{address}/enter/{person.link}"` is a
             person's secret link.
         settings: Fields of `reviewing.ReviewConfig` (`reviewers`, `adjudicators`, `out`, `port`,
-            `limit`, `votes`, …); they override `config`.
+            `limit`, …); they override `config`.
 
     Returns:
         Progress, agreement and what is decided, as the review was left.
@@ -118,14 +106,9 @@ def review(
     pairs = dataset if isinstance(dataset, PairSet) else found.load()
     with Store.write(found.folder) as store:
         opened = open_review(
-            pairs,
-            store,
-            limit=found.limit,
-            seed=found.seed,
-            votes=found.votes,
-            skip_bad=found.skip_bad,
+            pairs, store, limit=found.limit, seed=found.seed, skip_bad=found.skip_bad
         )
-        serve(opened, people, port=found.port, ready=lambda url: ready(url, opened, people))
+        serve(opened, people, port=found.port, ready=lambda url, _: ready(url, opened, people))
         return opened.status()
 
 
@@ -134,9 +117,9 @@ def serve(
     people: Sequence[Person],
     *,
     port: int = 0,
-    ready: Callable[[str], None] = lambda url: None,
+    ready: Callable[[str, Sequence[Person]], None] = lambda address, people: None,
 ) -> None:
-    """Serve a review until Ctrl-C or SIGTERM; `ready` is told the address, without the links.
+    """Serve a review until Ctrl-C or SIGTERM; `ready` is told the address and who has a link.
 
     Raises:
         MissingExtra: The extra `review` is not installed.
@@ -149,14 +132,10 @@ def serve(
         from vlsbench.reviewing.app import make_app
     except ImportError:
         raise MissingExtra("vlsbench review", "review") from None
-    if port > 65535:
-        raise VlsbenchError(f"port {port}: there are none above 65535; 0 takes any free one")
     try:
         listener = socket.create_server((HOST, port), backlog=128)
-    except OSError as error:
-        raise VlsbenchError(
-            f"port {port}: {error.strerror}; choose another --port, or 0 for any"
-        ) from None
+    except (OSError, OverflowError) as error:
+        raise VlsbenchError(f"port {port}: {error}; choose another --port, or 0 for any") from None
     with listener:
         port = listener.getsockname()[1]
         app = make_app(review, people, port)
@@ -164,7 +143,7 @@ def serve(
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, ws="none"
         )
-        ready(f"http://{HOST}:{port}")
+        ready(f"http://{HOST}:{port}", people)
         # The server ends well on Ctrl-C, and then passes it on.
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])

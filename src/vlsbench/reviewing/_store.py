@@ -23,8 +23,8 @@ from vlsbench.reviewing._verdicts import Row, Said
 from vlsbench.schemas import decode_json
 
 FILE = "review.sqlite"
-SCHEMA_VERSION = 1
-_INVITED = "reviewer/"
+SCHEMA = "1"
+INVITED = "reviewer/"
 """Before the name of a reviewer: the key of a fact."""
 
 _TABLES = """
@@ -51,13 +51,6 @@ BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
 CREATE TRIGGER IF NOT EXISTS no_replace BEFORE INSERT ON verdicts
 WHEN EXISTS (SELECT 1 FROM verdicts WHERE number = NEW.number)
 BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
-CREATE TRIGGER IF NOT EXISTS fixed_update BEFORE UPDATE ON review
-BEGIN SELECT RAISE(ABORT, 'a review is of one set'); END;
-CREATE TRIGGER IF NOT EXISTS fixed_delete BEFORE DELETE ON review
-BEGIN SELECT RAISE(ABORT, 'a review is of one set'); END;
-CREATE TRIGGER IF NOT EXISTS fixed_replace BEFORE INSERT ON review
-WHEN EXISTS (SELECT 1 FROM review WHERE key = NEW.key AND value <> NEW.value)
-BEGIN SELECT RAISE(ABORT, 'a review is of one set'); END;
 """
 
 
@@ -85,14 +78,13 @@ class Store(AbstractContextManager["Store"]):
                 self._file.execute("PRAGMA journal_mode=WAL")
                 self._file.execute("PRAGMA synchronous=FULL")
                 self._file.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+                self.set(schema=SCHEMA)
             version = self.get("schema")
-            if version is None and not read_only:
-                self.set(schema=(version := str(SCHEMA_VERSION)))
         except sqlite3.Error as error:
             raise StoreError(
                 f"cannot open {path}: {error}; free up disk space or choose another --out"
             ) from None
-        if version != str(SCHEMA_VERSION):
+        if version != SCHEMA:
             raise VlsbenchError(f"{path} was written by another version of vlsbench ({version})")
 
     @classmethod
@@ -124,18 +116,14 @@ class Store(AbstractContextManager["Store"]):
         return None if found is None else str(found[0])
 
     def set(self, **facts: str) -> None:
-        """Set facts that are not set yet. Raises `StoreError` where one is set to another value."""
+        """Set facts that are not set yet. Raises `StoreError`."""
         self._run("INSERT OR IGNORE INTO review VALUES (?, ?)", facts.items())
-
-    def invite(self, reviewers: Iterable[str]) -> None:
-        """Record who may review. Raises `StoreError`."""
-        self.set(**{f"{_INVITED}{name}": "" for name in reviewers})
 
     def invited(self) -> list[str]:
         """Return who was ever invited to review."""
         with self._lock:
             keys = self._file.execute("SELECT key FROM review").fetchall()
-        return [key.removeprefix(_INVITED) for (key,) in keys if key.startswith(_INVITED)]
+        return [key.removeprefix(INVITED) for (key,) in keys if key.startswith(INVITED)]
 
     def add(self, *rows: Row) -> None:
         """Add rows, all or none. They are on disk when this returns. Raises `StoreError`."""

@@ -11,22 +11,29 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import PackageLoader
+from starlette.datastructures import FormData
 from starlette.middleware.base import RequestResponseEndpoint
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.pages import html_templates
 from vlsbench.pairs import ImageData, ImageError, decode, encode
 from vlsbench.reviewing._labelling import Labelling
-from vlsbench.reviewing._people import Person, find
 from vlsbench.reviewing._review import Review
 from vlsbench.reviewing._store import StoreError
-from vlsbench.reviewing._verdicts import CODES, MAX_COMMENT, Answer, Question, Role, Said, Step
+from vlsbench.reviewing._verdicts import (
+    CODES,
+    MAX_COMMENT,
+    Answer,
+    Person,
+    Question,
+    Role,
+    Said,
+    Step,
+)
 from vlsbench.text import storable
 
 VEIL_SIDE = 5
 """Pixels of the longer side of a veiled image: colours, no content."""
-BREAK_EVERY = 25
-"""Pairs after which a break is suggested."""
 _STRANGER = "Open the link that vlsbench review printed for you; it is a new one at each start."
 
 MAX_BODY = 32_768
@@ -56,6 +63,14 @@ class Desk:
     review: Review | Labelling
     people: tuple[Person, ...]
     cookie: str
+
+    def find(self, secret: str, kind: str) -> Person:
+        """Return who has this `link` or `cookie`, in time that does not tell how near it is."""
+        given = secret.encode("utf-8", "replace")
+        for person in self.people:
+            if secrets.compare_digest(getattr(person, kind).encode(), given):
+                return person
+        raise HTTPException(401, _STRANGER)
 
 
 def make_app(review: Review | Labelling, people: Sequence[Person], port: int) -> FastAPI:
@@ -122,50 +137,46 @@ def _desk(request: Request) -> Desk:
     return desk
 
 
-def _anyone(request: Request) -> Person:
-    desk = _desk(request)
-    person = find(desk.people, request.cookies.get(desk.cookie, ""), "cookie")
-    if person is None:
-        raise HTTPException(401, _STRANGER)
-    return person
+def _asked_by(*roles: Role) -> Any:
+    """Let in whoever has one of these roles."""
+
+    def person(request: Request) -> Person:
+        desk = _desk(request)
+        found = desk.find(request.cookies.get(desk.cookie, ""), "cookie")
+        if found.role not in roles:
+            raise HTTPException(403, "Reviews are blind: your link does not show this.")
+        return found
+
+    return Depends(person)
 
 
-def _judge(person: Annotated[Person, Depends(_anyone)]) -> Person:
-    if person.role is Role.ORGANISER:
-        raise HTTPException(403, "The organiser's link shows progress; it records no verdict.")
-    return person
+Served = Annotated[Desk, Depends(_desk)]
+Anyone = Annotated[Person, _asked_by(*Role)]
+Judge = Annotated[Person, _asked_by(Role.REVIEWER, Role.ADJUDICATOR)]
+Organiser = Annotated[Person, _asked_by(Role.ORGANISER)]
 
 
-def _organiser(person: Annotated[Person, Depends(_anyone)]) -> Person:
-    if person.role is not Role.ORGANISER:
-        raise HTTPException(403, "Reviews are blind: only the organiser's link shows this.")
-    return person
-
-
-async def _form(request: Request, person: Annotated[Person, Depends(_judge)]) -> _Fields:
-    fields: _Fields = {}
-    for name, value in (await request.form()).multi_items():
-        if isinstance(value, str):
-            fields.setdefault(name, []).append(value)
-    given = _one(fields, "form").encode("utf-8", "replace")
+async def _form(request: Request, person: Judge) -> FormData:
+    fields = await request.form()
+    given = _text(fields, "form").encode("utf-8", "replace")
     if not secrets.compare_digest(given, person.form.encode()):
         raise HTTPException(403, "This form is not one of ours: open your link again.")
     return fields
 
 
-_Fields = dict[str, list[str]]
-Served = Annotated[Desk, Depends(_desk)]
-Anyone = Annotated[Person, Depends(_anyone)]
-Judge = Annotated[Person, Depends(_judge)]
-Organiser = Annotated[Person, Depends(_organiser)]
-Form = Annotated[_Fields, Depends(_form)]
+Form = Annotated[FormData, Depends(_form)]
+
+
+def _text(fields: FormData, name: str) -> str:
+    value = fields.get(name, "")
+    return value if isinstance(value, str) else ""
 
 
 # What they see.
 
 
 _TEMPLATES = html_templates(PackageLoader("vlsbench.reviewing"))
-_TEMPLATES.globals |= {"CODES": CODES, "MAX_COMMENT": MAX_COMMENT, "BREAK_EVERY": BREAK_EVERY}
+_TEMPLATES.globals |= {"CODES": CODES, "MAX_COMMENT": MAX_COMMENT}
 
 
 def _page(template: str, **context: Any) -> HTMLResponse:
@@ -178,9 +189,7 @@ def enter(desk: Served, link: str) -> Response:
 
     A strict same-site cookie stays behind on a redirect that began with a click on another site.
     """
-    person = find(desk.people, link, "link")
-    if person is None:
-        raise HTTPException(401, _STRANGER)
+    person = desk.find(link, "link")
     response = start(desk, person)
     response.set_cookie(desk.cookie, person.cookie, httponly=True, samesite="strict", path="/")
     return response
@@ -197,14 +206,12 @@ def start(desk: Served, person: Anyone) -> Response:
 
 
 @router.get("/review")
-def review(desk: Served, person: Judge, request: Request, reveal: str = "") -> Response:
+def review(desk: Served, person: Judge, reveal: str = "") -> Response:
     """What the person is at; the image is there once it was asked for by the pair's number."""
     at = desk.review.screen(person.name, person.role)
-    screen = "_label.html" if isinstance(desk.review, Labelling) else "_screen.html"
-    fragment = request.headers.get("hx-request") == "true"
     return _page(
-        screen if fragment else "review.html",
-        within=screen,
+        "review.html",
+        within="_label.html" if isinstance(desk.review, Labelling) else "_screen.html",
         person=person,
         screen=at,
         revealed=at is not None and reveal == str(at.number),
@@ -213,65 +220,44 @@ def review(desk: Served, person: Judge, request: Request, reveal: str = "") -> R
 
 
 @router.post("/answer")
-def answer(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
+def answer(desk: Served, person: Judge, fields: Form) -> Response:
     """Record what was said on a screen, and show the next one."""
-    number = _number(fields)
+    number = _text(fields, "number")
+    if not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise HTTPException(400, "no such pair")
     if isinstance(desk.review, Labelling):
-        desk.review.label(person.name, person.role, number, _one(fields, "label"))
-        return _next(desk, person, request)
+        desk.review.label(person.name, person.role, int(number), _text(fields, "label"))
+        return _next()
     try:
-        step = Step(_one(fields, "step"))
-        answers = {q: Answer(_one(fields, q)) for q in Question if q in fields}
+        step = Step(_text(fields, "step"))
+        answers = {q: Answer(_text(fields, q)) for q in Question if q in fields}
     except ValueError:
         raise HTTPException(400, "no such answer") from None
-    comment = storable(_one(fields, "comment").replace("\r\n", "\n").strip())
-    said = Said(answers, tuple(fields.get("codes", ())), comment)
-    recorded = desk.review.answer(person.name, person.role, number, step, said)
-    # Whoever has just looked at the image has asked for it.
-    return _next(desk, person, request, str(number) if recorded and step is Step.IMAGE else "")
-
-
-@router.post("/pass")
-def pass_on(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
-    """Leave a pair without looking at its image."""
-    if person.role is Role.REVIEWER and isinstance(desk.review, Review):
-        desk.review.pass_on(person.name, _number(fields))
-    return _next(desk, person, request)
+    comment = storable(_text(fields, "comment").replace("\r\n", "\n").strip())
+    said = Said(answers, tuple(map(str, fields.getlist("codes"))), comment)
+    recorded = desk.review.answer(person.name, person.role, int(number), step, said)
+    # Whoever has just looked at the image has asked for it; who passed on it has not.
+    looked = recorded and step is Step.IMAGE and "passed" not in fields
+    return _next(f"?reveal={number}" if looked else "")
 
 
 @router.post("/undo")
-def undo(desk: Served, person: Judge, fields: Form, request: Request) -> Response:
+def undo(desk: Served, person: Judge, fields: Form) -> Response:
     """Take back what the person said last, and ask again."""
     desk.review.undo(person.name, person.role)
-    return _next(desk, person, request)
+    return _next()
 
 
-def _next(desk: Desk, person: Person, request: Request, reveal: str = "") -> Response:
-    if request.headers.get("hx-request") == "true":
-        return review(desk, person, request, reveal)
+def _next(query: str = "") -> Response:
     # So that a browser without script can reload the page without sending the form again.
-    return RedirectResponse(f"/review?reveal={reveal}" if reveal else "/review", 303)
-
-
-def _one(fields: _Fields, name: str) -> str:
-    return fields.get(name, [""])[0]
-
-
-def _number(fields: _Fields) -> int:
-    text = _one(fields, "number")
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise HTTPException(400, "no such pair")
-    return int(text)
+    return RedirectResponse(f"/review{query}", 303)
 
 
 @router.get("/overview")
-@router.get("/overview/figures")
-def overview(desk: Served, person: Organiser, request: Request) -> Response:
-    """Progress and agreement; the figures alone for a page that is open."""
-    alone = request.url.path.endswith("/figures")
+def overview(desk: Served, person: Organiser) -> Response:
+    """Progress and agreement."""
     figures = "_labelled.html" if isinstance(desk.review, Labelling) else "_figures.html"
-    page = figures if alone else "overview.html"
-    return _page(page, within=figures, status=desk.review.status())
+    return _page("overview.html", within=figures, status=desk.review.status())
 
 
 # Images and what belongs to the pages.
