@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
