@@ -45,7 +45,9 @@ from vlsbench.models._images import ImageModel as ImageModel
 from vlsbench.models._images import open_images as open_images
 from vlsbench.models._inspect import read_inspect_error as read_inspect_error
 from vlsbench.models._inspect import read_inspect_output as read_inspect_output
+from vlsbench.models._limits import Backoff as Backoff
 from vlsbench.models._limits import Limiter as Limiter
+from vlsbench.models._limits import Passing as Passing
 from vlsbench.models._open import FORMS as FORMS
 from vlsbench.models._open import Connections as Connections
 from vlsbench.models._open import meant as meant
@@ -58,8 +60,6 @@ from vlsbench.models._prices import price_of as price_of
 from vlsbench.models._prices import prices_known as prices_known
 from vlsbench.models._prices import text_tokens as text_tokens
 from vlsbench.models._recorded import RecordedReplies as RecordedReplies
-from vlsbench.models._retry import Backoff as Backoff
-from vlsbench.models._retry import Passing as Passing
 from vlsbench.models._thoughts import Said as Said
 from vlsbench.models._thoughts import split_thoughts as split_thoughts
 from vlsbench.models._thoughts import unknown_mark as unknown_mark

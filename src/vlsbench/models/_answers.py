@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vlsbench.models._chat import MOST_TOKENS, Finish, Reply, Usage
+from vlsbench.models._chat import Finish, Reply, Usage
 from vlsbench.models._dialects import FILTERS, spoken
 from vlsbench.models._thoughts import read_content
 from vlsbench.text import storable
@@ -29,12 +29,6 @@ reasons*), Gemini (ai.google.dev/api/generate-content, *FinishReason*), Inspect 
 Mistral, Text Generation Inference, Together, Cohere, Bedrock and Zhipu."""
 DETAIL_CHARS = 300
 """What is kept of a server's own words."""
-_USUAL = {
-    *("id", "object", "created", "model", "choices", "usage", "system_fingerprint"),
-    *("service_tier", "provider", "prompt_logprobs", "kv_transfer_params", "timings"),
-    *("prompt_filter_results", "request_id"),
-}
-"""Fields beside the choices that say nothing of a filter."""
 
 
 class ErrorAnswer(ValueError):
@@ -108,28 +102,15 @@ def read_usage(answer: Any, text: str = "") -> Usage:
     usage = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(usage, dict):
         return Usage()
-    asked, wrote = (
-        _count(usage, name, other)
-        for name, other in (
-            ("prompt_tokens", "input_tokens"),
-            ("completion_tokens", "output_tokens"),
-        )
-    )
-    whole = _count(usage, "total_tokens")
+    details = usage.get("completion_tokens_details")
+    thought = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    asked, wrote, whole = (Usage(usage.get(name)).input_tokens for name in names)
     if whole and asked and wrote is not None:
         # Some leave thoughts, which are paid as answers, out of all but the total.
         wrote = max(wrote, whole - asked)
-    details = usage.get("completion_tokens_details")
-    thought = _count(details, "reasoning_tokens") if isinstance(details, dict) else None
     # No prompt is 0 tokens, and no text either: whoever says so has not counted.
     return Usage(asked or None, None if text and not wrote else wrote, thought)
-
-
-def _count(usage: Mapping[str, Any], *names: str) -> int | None:
-    found = next((usage[name] for name in names if usage.get(name) is not None), None)
-    if isinstance(found, float) and found.is_integer():
-        found = int(found)
-    return found if type(found) is int and 0 <= found < MOST_TOKENS else None
 
 
 def _joined(body: bytes) -> Any:
@@ -194,9 +175,9 @@ def parse_answer(body: bytes) -> Reply:
     finish, detail = read_finish(choice.get("finish_reason"))
     if refusal and not text.strip():
         text, finish, detail = refusal, Finish.REFUSAL, ""
-    rest = answer.keys() - _USUAL
-    if rest and (who := spoken({name: answer[name] for name in rest}, FILTERS)):
-        finish, detail = Finish.FILTERED, f"filter of {who}"
+    beside = answer.keys() - {"choices", "prompt_filter_results"}  # Azure annotates all
+    if spoken({name: answer[name] for name in beside}, FILTERS):
+        finish, detail = Finish.FILTERED, "by the provider's filter"
     return Reply(
         text=text,
         finish=finish,

@@ -19,8 +19,8 @@ import msgspec
 from vlsbench.models._answers import DETAIL_CHARS, ErrorAnswer, read_error, read_usage, words_of
 from vlsbench.models._chat import FatalCall, Finish, Reply, Request
 from vlsbench.models._http import CONNECT_TIMEOUT_S, HttpChat, to_json
+from vlsbench.models._limits import Passing, retry_after
 from vlsbench.models._prices import Price
-from vlsbench.models._retry import Passing, retry_after
 from vlsbench.text import first_line, storable
 
 T = TypeVar("T")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vlsbench.models._chat import FatalCall, Finish, Refused, Reply, Usage
@@ -18,107 +17,68 @@ NOT_ANSWERED = Usage(output_tokens=0)
 DEEPEST = 8
 """Levels of an error that are looked at."""
 
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How one provider says one thing."""
-
-    provider: str
-    source: str
-    says: Mapping[str, str]
-    """Field, at any depth → regular expression of its whole value; case does not matter."""
-
-
-FILTERS = (
-    Dialect(
-        "OpenAI",
-        # `invalid_prompt` has other meanings at gateways, so it counts by its sentence alone.
-        "https://github.com/openai/codex/issues/7250, "
-        "https://github.com/Wei-Shaw/sub2api/pull/2399",
-        {
-            "code": "content_policy_violation|moderation_blocked",
-            "message": "Invalid prompt: your prompt was flagged as potentially violating .*",
-        },
-    ),
-    Dialect(
-        "Azure, also behind LiteLLM",
-        "https://learn.microsoft.com/en-us/azure/ai-services/openai/concepts/"
-        "content-filter-annotations, https://github.com/BerriAI/litellm/pull/16231, "
-        "https://github.com/microsoft/PyRIT/pull/1890",
-        {
-            "code": "content_filter|ResponsibleAIPolicyViolation|content_safety_violation",
-            "filtered": "True",
-        },
-    ),
-    Dialect(
-        "Anthropic",
-        "https://github.com/anthropics/claude-code/issues/6195",  # it has no code of its own
-        {"message": "(Input|Output) blocked by content filtering policy"},
-    ),
-    Dialect(
-        "Gemini",
-        "https://ai.google.dev/api/python/google/generativeai/protos/GenerateContentResponse/"
-        "PromptFeedback, https://github.com/vercel/ai/issues/4235",
-        {"block_?reason": "SAFETY|OTHER|BLOCKLIST|PROHIBITED_CONTENT|IMAGE_SAFETY"},
-    ),
-    Dialect(
-        "DashScope",
-        "https://alibabacloud.com/help/tc/model-studio/developer-reference/error-code, "
-        "https://help.aliyun.com/document_detail/2712216.html",
-        {"code|type": "data_?inspection_?failed|FaqRuleBlocked"},
-    ),
-    Dialect("Zhipu", "https://docs.z.ai/api-reference/api-code", {"code": "1301"}),
-    Dialect(
-        "Bedrock, also behind LiteLLM",
-        "https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-use-invoke-model.html, "
-        "https://github.com/BerriAI/litellm/pull/33299",
-        {"amazon-bedrock-guardrailAction": "INTERVENED", "guardrail_name": ".+"},
-    ),
-    Dialect(
-        "OpenRouter",
-        "https://openrouter.ai/docs/api/reference/errors-and-debugging",
-        {"flagged_input": ".+", "message": ".*your input was flagged.*"},
-    ),
-    Dialect(
-        "Moonshot",
-        "https://platform.kimi.com/docs/api/errors",
-        {"code|type": "content_filter"},
-    ),
-    Dialect(
-        "DeepSeek",
-        "https://github.com/deepseek-ai/DeepSeek-V2/issues/30",
-        {"message|detail": "Content Exists Risk"},
-    ),
-    Dialect(
-        "new-api",
-        "https://github.com/QuantumNous/new-api/issues/6656",
-        {"code": "sensitive_words_detected|prompt_blocked"},
-    ),
+_FILTER_CODES = "|".join(
+    [
+        # OpenAI: github.com/openai/codex/issues/7250
+        "content_policy_violation|moderation_blocked",
+        # Azure: learn.microsoft.com/en-us/azure/ai-services/openai/concepts/
+        # content-filter-annotations; behind LiteLLM: github.com/BerriAI/litellm/pull/16231;
+        # Moonshot: platform.kimi.com/docs/api/errors
+        "content_filter|ResponsibleAIPolicyViolation|content_safety_violation",
+        # DashScope: help.aliyun.com/document_detail/2712216.html
+        "data_?inspection_?failed|FaqRuleBlocked",
+        # Zhipu: docs.z.ai/api-reference/api-code
+        "1301",
+        # new-api: github.com/QuantumNous/new-api/issues/6656
+        "sensitive_words_detected|prompt_blocked",
+    ]
 )
-"""By what an error, or a field beside the choices, says that a filter took request or answer."""
-
-ACCOUNTS = (
-    Dialect(
-        "OpenAI, Moonshot, one-api",
-        "https://platform.kimi.com/docs/api/errors, https://docs.aihubmix.com/cn/FAQs/HTTP-Codes",
-        {
-            "code|type": "insufficient_quota|insufficient_user_quota|billing_not_active|"
-            "billing_hard_limit_reached|exceeded_current_quota_error"
-        },
-    ),
-    Dialect(
-        "Anthropic",
-        "https://github.com/anthropics/claude-code/issues/4684",
-        {"message": "Your credit balance is too low to access .*"},
-    ),
-    Dialect(
-        "DashScope",
-        "https://help.aliyun.com/document_detail/2712216.html",
-        {"code|type": "Arrearage"},
-    ),
-    Dialect("Zhipu", "https://docs.z.ai/api-reference/api-code", {"code": "1113"}),
+_FILTER_WORDS = "|".join(
+    [
+        # OpenAI: its code `invalid_prompt` has other meanings at gateways
+        # (github.com/Wei-Shaw/sub2api/pull/2399).
+        "Invalid prompt: your prompt was flagged as potentially violating .*",
+        # Anthropic has no code: github.com/anthropics/claude-code/issues/6195
+        "(?:Input|Output) blocked by content filtering policy",
+        # OpenRouter: openrouter.ai/docs/api/reference/errors-and-debugging
+        ".*your input was flagged.*",
+        # DeepSeek: github.com/deepseek-ai/DeepSeek-V2/issues/30
+        "Content Exists Risk",
+    ]
 )
-"""By what it says that the account is empty, where the status is not 402."""
+# Gemini: ai.google.dev/api/generate-content, *BlockReason*; github.com/vercel/ai/issues/4235
+_GEMINI = "SAFETY|OTHER|BLOCKLIST|PROHIBITED_CONTENT|IMAGE_SAFETY"
+
+FILTERS = {
+    "code": _FILTER_CODES,
+    "type": _FILTER_CODES,
+    "message": _FILTER_WORDS,
+    "detail": _FILTER_WORDS,
+    "filtered": "True",  # Azure
+    "blockreason": _GEMINI,
+    "block_reason": _GEMINI,
+    # Bedrock: docs.aws.amazon.com/bedrock/latest/userguide/guardrails-use-invoke-model.html;
+    # behind LiteLLM: github.com/BerriAI/litellm/pull/33299
+    "amazon-bedrock-guardrailaction": "INTERVENED",
+    "guardrail_name": ".+",
+    "flagged_input": ".+",  # OpenRouter
+}
+"""Field of an error, or beside the choices, at any depth → regular expression of its whole value
+where a filter took request or answer; case does not matter."""
+
+# OpenAI, Moonshot (platform.kimi.com/docs/api/errors), one-api
+# (docs.aihubmix.com/cn/FAQs/HTTP-Codes), DashScope and Zhipu (as above)
+_UNPAID_CODES = (
+    "insufficient_quota|insufficient_user_quota|billing_not_active|billing_hard_limit_reached|"
+    "exceeded_current_quota_error|Arrearage|1113"
+)
+ACCOUNTS = {
+    "code": _UNPAID_CODES,
+    "type": _UNPAID_CODES,
+    # Anthropic: github.com/anthropics/claude-code/issues/4684
+    "message": "Your credit balance is too low to access .*",
+}
+"""The same of an account that is empty, where the status is not 402."""
 
 
 def _fields(error: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -136,20 +96,17 @@ def _fields(error: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
     elif isinstance(error, dict):
         for name, value in error.items():
             if isinstance(value, str | int | float):
-                yield name, str(value).strip()
+                yield name.lower(), str(value).strip()
             yield from _fields(value, depth + 1)
 
 
-def spoken(error: Any, dialects: tuple[Dialect, ...]) -> str:
-    """Return whose dialect an error is in; empty where it is in none of them."""
-    fields = list(_fields(error))
-    for dialect in dialects:
-        for name, value in dialect.says.items():
-            whole = re.compile(value, re.IGNORECASE | re.DOTALL)
-            for key, said in fields:
-                if re.fullmatch(name, key, re.IGNORECASE) and whole.fullmatch(said):
-                    return dialect.provider
-    return ""
+def spoken(error: Any, dialects: Mapping[str, str]) -> bool:
+    """Tell whether an error says what `dialects` lists."""
+    return any(
+        re.fullmatch(dialects[name], said, re.IGNORECASE | re.DOTALL)
+        for name, said in _fields(error)
+        if name in dialects
+    )
 
 
 def refusal(spec: str, status: int | None, error: Any, said: str) -> Reply | None:

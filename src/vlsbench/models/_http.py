@@ -28,10 +28,9 @@ from vlsbench.models._answers import (
 )
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
 from vlsbench.models._dialects import refusal
-from vlsbench.models._limits import Limiter
+from vlsbench.models._limits import Backoff, Limiter, Passing, retry_after, until_answered
 from vlsbench.models._pace import SharedPace
 from vlsbench.models._prices import most_tokens
-from vlsbench.models._retry import Backoff, Passing, retry_after, until_answered
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
 
