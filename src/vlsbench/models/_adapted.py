@@ -61,41 +61,37 @@ class Adapted:
 
     def request(self, request: Request) -> Request:
         """Return what is sent in a request's place."""
-        if not self.changes:
-            return request
         dropped: dict[str, Any] = dict.fromkeys({"temperature", "seed"} & self.changes.keys())
-        params = replace(request.params, **dropped)
+        if dropped:
+            request = replace(request, params=replace(request.params, **dropped))
         if "system" in self.changes and request.system:
-            text = f"{request.system}\n\n{request.text}"
-            return replace(request, params=params, system="", text=text)
-        return replace(request, params=params)
+            request = replace(request, system="", text=f"{request.system}\n\n{request.text}")
+        return request
 
     async def ask(self, request: Request, once: Callable[[Request], Awaitable[Reply]]) -> Reply:
         """Ask once, and again as long as something is found out that changes what is sent."""
         while True:
             known, sent = dict(self.changes), self.request(request)
             reply = await once(sent)
-            # Another request may have found out meanwhile.
-            changed = reply.finish is Finish.REJECTED and known != self.changes
-            if not (self._learn(sent, reply) or changed):
+            if reply.finish is not Finish.REJECTED:
+                self.learns = False
+                return reply
+            if self.learns and _UNSUPPORTED.search(reply.detail):
+                self._learn(sent, reply.detail)
+            if known == self.changes:  # else this request, or another meanwhile, has found out
                 return reply
 
-    def _learn(self, sent: Request, reply: Reply) -> bool:
-        """Take what a model said of a request; tell whether it is to be sent anew, changed."""
-        if reply.finish is not Finish.REJECTED:
-            self.learns = False
-        if not self.learns or not _UNSUPPORTED.search(reply.detail):
-            return False
-        other = LIMITS[self.limit == LIMITS[0]]
+    def _learn(self, sent: Request, said: str) -> None:
         refused = {
-            self._limit: (other, bool(re.search(rf"\b{self.limit}\b", reply.detail))),
-            "temperature": ("", sent.params.temperature is not None),
-            "seed": ("", sent.params.seed is not None),
-            "system": ("the beginning of the question", bool(sent.system)),
+            self._limit: self.limit == self._limit,
+            "temperature": sent.params.temperature is not None,
+            "seed": sent.params.seed is not None,
+            "system": bool(sent.system),
         }
-        for name, (instead, is_sent) in refused.items():
-            pattern = {"system": _SYSTEM}.get(name, re.compile(rf"\b{name}\b"))
-            if name not in self.changes and is_sent and pattern.search(reply.detail):
-                self.changes[name] = instead
-                return True
-        return False
+        for name, is_sent in refused.items():
+            pattern = _SYSTEM if name == "system" else re.compile(rf"\b{name}\b")
+            if is_sent and pattern.search(said):
+                instead = {"system": "the beginning of the question"}
+                instead[self._limit] = LIMITS[self._limit == LIMITS[0]]
+                self.changes[name] = instead.get(name, "")
+                return

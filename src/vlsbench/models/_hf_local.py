@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -175,12 +174,12 @@ class LocalModel:
         if more["do_sample"]:
             batch = repr((params.seed, [*samples], [question.prompt for question in questions]))
             torch.manual_seed(int(sha256(batch.encode()).hexdigest()[:15], 16))
-        if more.get("use_cache", True):
-            more |= self._cache(read + limit)
         with torch.inference_mode():
             whole = self.model.generate(
                 **{name: part.to(device, non_blocking=True) for name, part in inputs.items()},
-                **more,
+                # Keys and values have their place from the first: a cache that grows is copied whole,
+                # layer by layer, at every token.
+                **({"cache_implementation": "static", "disable_compile": True} | more),
                 max_new_tokens=limit,
                 # A written image token would stand for an image that is not there.
                 suppress_tokens=self._image_tokens,
@@ -192,20 +191,6 @@ class LocalModel:
             self._reply(question, text, row)
             for question, text, row in zip(questions, self._texts(whole), ended, strict=True)
         ]
-
-    def _cache(self, tokens: int) -> dict[str, Any]:
-        """Return arguments of `generate`: memory for keys and values that is taken once.
-
-        transformers' usual cache copies all that it holds, layer by layer, at every token. A model
-        that brings a cache of its own keeps it.
-        """
-        from transformers import StaticCache
-
-        takes = inspect.signature(self.model.forward).parameters
-        if "cache" not in takes or not self.model._supports_default_dynamic_cache():
-            return {}
-        cache: Any = StaticCache
-        return {"cache": cache(self.model.config, max_cache_len=tokens), "disable_compile": True}
 
     def _reply(self, question: Prepared, text: str, ended: Any) -> Reply:
         said, reasoning = split_thoughts(text, prompt=question.prompt)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vlsbench import registry
 from vlsbench.config import Connection
@@ -34,8 +33,7 @@ FORMS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class HttpSpec:
+class HttpSpec(NamedTuple):
     """A parsed `openai/NAME` or `NAME@URL`."""
 
     name: str

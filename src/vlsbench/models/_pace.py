@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import sqlite3
 import time
@@ -23,16 +22,13 @@ MINUTE = 60.0
 GIVEN_BURST_S = 1.0
 """What may be asked at once under a given limit, as time at the limit; servers' own limits let a
 whole minute's requests go at once, and so do we where they tell."""
-MOST_AHEAD_S = 600.0
-"""A bucket that is to be full later than this was left by a wrong clock."""
 LOOK_AGAIN_S = 0.5
 """How often who waits looks whether others gave back, or its run is stopping."""
 KINDS = ("requests", "tokens")
 
 TABLE = "CREATE TABLE IF NOT EXISTS full (name TEXT PRIMARY KEY, at REAL NOT NULL)"
 TAKE = """INSERT INTO full VALUES (:name, :now + :takes) ON CONFLICT DO
-UPDATE SET at = CASE WHEN at > :now + :ahead THEN :now ELSE max(at, :now) END + :takes
-WHERE at <= :now + :burst OR at > :now + :ahead RETURNING 0.0"""
+UPDATE SET at = max(at, :now) + :takes WHERE at <= :now + :burst RETURNING 0.0"""
 PUT_OFF = """INSERT INTO full VALUES (:name, :least + :by) ON CONFLICT DO
 UPDATE SET at = max(at, :least) + :by"""
 
@@ -84,11 +80,11 @@ class SharedPace:
         most, burst = limit
         takes, now = amount * MINUTE / most, time.time()
         # What takes more than the bucket holds goes when the bucket is full.
-        room = {"burst": max(0.0, burst - takes), "ahead": MOST_AHEAD_S, "takes": takes}
-        if self._execute(TAKE, kind, now=now, **room):
+        burst = max(0.0, burst - takes)
+        if self._execute(TAKE, kind, now=now, burst=burst, takes=takes):
             return 0.0
         at = self._execute("SELECT at FROM full WHERE name = :name", kind)
-        return max(0.001, at[0] - room["burst"] - now) if at else 0.001
+        return max(0.001, at[0] - burst - now) if at else 0.001
 
     def give_back(self, most: float, taken: float, usage: Usage) -> None:
         """Return what was counted for a request that could take `most`, and was not used."""
@@ -124,23 +120,17 @@ class SharedPace:
     def _execute(self, sql: str, kind: str, **values: float) -> tuple[Any, ...] | None:
         known = {"name": f"{self._name} {kind}", **values}
         try:
-            cursor = (self._file or self._open(cache_folder() / FILE)).execute(sql, known)
-        except (sqlite3.Error, OSError) as error:
+            file = self._file or self._open(cache_folder() / FILE)
+            found: tuple[Any, ...] | None = file.execute(sql, known).fetchone()
+        except (sqlite3.Error, OSError):
             # Locked for long, on a full disk, or broken: pace this process alone.
-            if self._file:
-                self._file.close()
-            if type(error) is sqlite3.DatabaseError:
-                with contextlib.suppress(OSError):
-                    (cache_folder() / FILE).unlink()  # it held nothing but a minute
-            cursor = self._open(None).execute(sql, known)
-        found: tuple[Any, ...] | None = cursor.fetchone()
+            found = self._open(":memory:").execute(sql, known).fetchone()
         return found
 
-    def _open(self, file: Path | None) -> sqlite3.Connection:
-        if file:
+    def _open(self, file: Path | str) -> sqlite3.Connection:
+        if isinstance(file, Path):
             file.parent.mkdir(parents=True, exist_ok=True)
-        opened = sqlite3.connect(file or ":memory:", timeout=3, isolation_level=None)
-        self._file = opened
+        self._file = opened = sqlite3.connect(file, timeout=3, isolation_level=None)
         # Not WAL: of two processes that begin at once, one would find the file locked.
         for sql in ("PRAGMA journal_mode=MEMORY", "PRAGMA synchronous=OFF", TABLE):
             opened.execute(sql)
