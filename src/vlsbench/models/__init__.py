@@ -50,7 +50,6 @@ from vlsbench.models._limits import Limiter as Limiter
 from vlsbench.models._limits import Passing as Passing
 from vlsbench.models._open import FORMS as FORMS
 from vlsbench.models._open import Connections as Connections
-from vlsbench.models._open import meant as meant
 from vlsbench.models._open import parse_http_spec as parse_http_spec
 from vlsbench.models._pace import LEAVING as LEAVING
 from vlsbench.models._prices import Price as Price

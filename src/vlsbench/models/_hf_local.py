@@ -177,8 +177,7 @@ class LocalModel:
         with torch.inference_mode():
             whole = self.model.generate(
                 **{name: part.to(device, non_blocking=True) for name, part in inputs.items()},
-                # Keys and values have their place from the first: a cache that grows is copied whole,
-                # layer by layer, at every token.
+                # A cache that grows is copied whole, layer by layer, at every token.
                 **({"cache_implementation": "static", "disable_compile": True} | more),
                 max_new_tokens=limit,
                 # A written image token would stand for an image that is not there.

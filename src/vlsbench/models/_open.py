@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from vlsbench import registry
@@ -23,7 +22,6 @@ from vlsbench.models._limits import Backoff
 from vlsbench.models._vllm import PREFIX as VLLM_PREFIX
 from vlsbench.models._vllm import VllmServer
 from vlsbench.registry import Kind
-from vlsbench.text import did_you_mean
 
 _AT_URL = re.compile(r"(.*?)@([a-z+]+://.*)", re.DOTALL)
 FORMS = (
@@ -53,8 +51,6 @@ def parse_http_spec(spec: str, environ: Mapping[str, str] = os.environ) -> HttpS
     if at := _AT_URL.match(spec):
         name, url = at.groups()
         url = read_address(url, f"model {name}@…", "VLSBENCH_API_KEY")
-        if not name:
-            raise VlsbenchError(f"model @{url}: expected NAME@http://host:port/v1")
         return HttpSpec(name, url, read_key("VLSBENCH_API_KEY", environ))
     if spec.startswith("openai/"):
         url = environ.get("OPENAI_BASE_URL") or OPENAI_URL
@@ -114,20 +110,9 @@ class Connections:
             model: ChatModel = plugin.open(spec)
             return registry.conforming(model, ChatModel, "model")
         raise VlsbenchError(
-            f"unknown model {spec!r}: {meant(spec)}give {FORMS}; registered are "
+            f"unknown model {spec!r}: give {FORMS}; registered are "
             f"{', '.join(registry.names(Kind.MODEL))}"
         )
-
-
-def meant(spec: str) -> str:
-    """Ask whether a folder, an address, a registered name or a model of the Hub was meant."""
-    if (Path(spec) / "config.json").is_file() or (Path(spec) / "adapter_config.json").is_file():
-        return f"did you mean {HF_PREFIX}{spec}? "
-    name, at, address = spec.partition("@")
-    if at and "://" not in address:
-        return f"did you mean {name}@http://{address.removesuffix('/v1')}/v1? "
-    close = did_you_mean(spec.partition("/")[0], registry.names(Kind.MODEL))
-    return close or f"did you mean {HF_PREFIX}{spec}? " * (spec.count("/") == 1)
 
 
 registry.model(
