@@ -23,6 +23,7 @@ from vlsbench.models._chat import FatalCall as FatalCall
 from vlsbench.models._chat import Finish as Finish
 from vlsbench.models._chat import Model as Model
 from vlsbench.models._chat import Params as Params
+from vlsbench.models._chat import RecordedReplies as RecordedReplies
 from vlsbench.models._chat import Refused as Refused
 from vlsbench.models._chat import Reply as Reply
 from vlsbench.models._chat import Request as Request
@@ -58,7 +59,6 @@ from vlsbench.models._prices import most_tokens as most_tokens
 from vlsbench.models._prices import price_of as price_of
 from vlsbench.models._prices import prices_known as prices_known
 from vlsbench.models._prices import text_tokens as text_tokens
-from vlsbench.models._recorded import RecordedReplies as RecordedReplies
 from vlsbench.models._thoughts import Said as Said
 from vlsbench.models._thoughts import split_thoughts as split_thoughts
 from vlsbench.models._thoughts import unknown_mark as unknown_mark

@@ -1,13 +1,17 @@
-"""Reading what an OpenAI-compatible server sends back: completions, and errors of any form."""
+"""Reading what servers send back: completions, errors of any form, and how they say no.
+
+What filters and billing say is matched on fields of an error and their whole value, never on a word
+in a message.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vlsbench.models._chat import Finish, Reply, Usage
-from vlsbench.models._dialects import FILTERS, spoken
+from vlsbench.models._chat import FatalCall, Finish, Refused, Reply, Usage
 from vlsbench.models._thoughts import read_content
 from vlsbench.text import storable
 
@@ -27,8 +31,139 @@ FINISHES: Mapping[str, Finish] = {
 (platform.openai.com/docs/api-reference/chat), Anthropic (docs.anthropic.com, *Handling stop
 reasons*), Gemini (ai.google.dev/api/generate-content, *FinishReason*), Inspect (`StopReason`),
 Mistral, Text Generation Inference, Together, Cohere, Bedrock and Zhipu."""
+STREAMED = "the server streams its answers though nobody asked for it: switch that off"
 DETAIL_CHARS = 300
 """What is kept of a server's own words."""
+
+
+NOT_ANSWERED = Usage(output_tokens=0)
+"""Of an error: nothing was written, but some providers charge for reading."""
+DEEPEST = 8
+"""Levels of an error that are looked at."""
+
+_FILTER_CODES = "|".join(
+    [
+        # OpenAI: github.com/openai/codex/issues/7250
+        "content_policy_violation|moderation_blocked",
+        # Azure: learn.microsoft.com/en-us/azure/ai-services/openai/concepts/
+        # content-filter-annotations; behind LiteLLM: github.com/BerriAI/litellm/pull/16231;
+        # Moonshot: platform.kimi.com/docs/api/errors
+        "content_filter|ResponsibleAIPolicyViolation|content_safety_violation",
+        # DashScope: help.aliyun.com/document_detail/2712216.html
+        "data_?inspection_?failed|FaqRuleBlocked",
+        # Zhipu: docs.z.ai/api-reference/api-code
+        "1301",
+        # new-api: github.com/QuantumNous/new-api/issues/6656
+        "sensitive_words_detected|prompt_blocked",
+    ]
+)
+_FILTER_WORDS = "|".join(
+    [
+        # OpenAI: its code `invalid_prompt` has other meanings at gateways
+        # (github.com/Wei-Shaw/sub2api/pull/2399).
+        "Invalid prompt: your prompt was flagged as potentially violating .*",
+        # Anthropic has no code: github.com/anthropics/claude-code/issues/6195
+        "(?:Input|Output) blocked by content filtering policy",
+        # OpenRouter: openrouter.ai/docs/api/reference/errors-and-debugging
+        ".*your input was flagged.*",
+        # DeepSeek: github.com/deepseek-ai/DeepSeek-V2/issues/30
+        "Content Exists Risk",
+    ]
+)
+# Gemini: ai.google.dev/api/generate-content, *BlockReason*; github.com/vercel/ai/issues/4235
+_GEMINI = "SAFETY|OTHER|BLOCKLIST|PROHIBITED_CONTENT|IMAGE_SAFETY"
+
+FILTERS = {
+    "code": _FILTER_CODES,
+    "type": _FILTER_CODES,
+    "message": _FILTER_WORDS,
+    "detail": _FILTER_WORDS,
+    "filtered": "True",  # Azure
+    "blockreason": _GEMINI,
+    "block_reason": _GEMINI,
+    # Bedrock: docs.aws.amazon.com/bedrock/latest/userguide/guardrails-use-invoke-model.html;
+    # behind LiteLLM: github.com/BerriAI/litellm/pull/33299
+    "amazon-bedrock-guardrailaction": "INTERVENED",
+    "guardrail_name": ".+",
+    "flagged_input": ".+",  # OpenRouter
+}
+"""Field of an error, or beside the choices, at any depth → regular expression of its whole value
+where a filter took request or answer; case does not matter."""
+
+# OpenAI, Moonshot (platform.kimi.com/docs/api/errors), one-api
+# (docs.aihubmix.com/cn/FAQs/HTTP-Codes), DashScope and Zhipu (as above)
+_UNPAID_CODES = (
+    "insufficient_quota|insufficient_user_quota|billing_not_active|billing_hard_limit_reached|"
+    "exceeded_current_quota_error|Arrearage|1113"
+)
+ACCOUNTS = {
+    "code": _UNPAID_CODES,
+    "type": _UNPAID_CODES,
+    # Anthropic: github.com/anthropics/claude-code/issues/4684
+    "message": "Your credit balance is too low to access .*",
+}
+"""The same of an account that is empty, where the status is not 402."""
+
+
+def _fields(error: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Walk the fields of an error; what a gateway passes on as JSON in a text is walked too."""
+    if isinstance(error, str) and error.lstrip().startswith(("{", "[")):
+        try:
+            error = json.loads(error)
+        except (ValueError, RecursionError):
+            return
+    if depth > DEEPEST:
+        return
+    if isinstance(error, list):
+        for one in error:
+            yield from _fields(one, depth + 1)
+    elif isinstance(error, dict):
+        for name, value in error.items():
+            if isinstance(value, str | int | float):
+                yield name.lower(), str(value).strip()
+            yield from _fields(value, depth + 1)
+
+
+def spoken(error: Any, dialects: Mapping[str, str]) -> bool:
+    """Tell whether an error says what `dialects` lists."""
+    return any(
+        re.fullmatch(dialects[name], said, re.IGNORECASE | re.DOTALL)
+        for name, said in _fields(error)
+        if name in dialects
+    )
+
+
+def refusal(spec: str, status: int | None, error: Any, said: str) -> Reply | None:
+    """Sort an error, by whatever road it came.
+
+    Args:
+        spec: How the user names the model.
+        status: HTTP's; None where the road does not tell.
+        error: The error as the server wrote it, parsed.
+        said: The same in words.
+
+    Returns:
+        A reply that is filtered or rejected; None where the error may be gone next time.
+
+    Raises:
+        Refused: The key, or the model, is refused: by everybody's fault or by this request's.
+        FatalCall: No request can succeed.
+    """
+    if spoken(error, FILTERS):
+        return Reply("", Finish.FILTERED, detail=said, usage=NOT_ANSWERED)
+    if status == 402 or spoken(error, ACCOUNTS):
+        raise FatalCall(
+            f"{spec}: the account is out of quota ({said}): top it up, then run the same command "
+            "again"
+        )
+    if status is None or status in (408, 409, 425, 429) or status >= 500:
+        return None
+    rejected = Reply("", Finish.REJECTED, detail=said, usage=NOT_ANSWERED)
+    if status in (401, 403):
+        raise Refused(f"{spec}: the server refuses the key ({said})", rejected)
+    if status == 404:
+        raise Refused(f"{spec}: no such model or path ({said})", rejected)
+    return rejected
 
 
 class ErrorAnswer(ValueError):
@@ -113,34 +248,6 @@ def read_usage(answer: Any, text: str = "") -> Usage:
     return Usage(asked or None, None if text and not wrote else wrote, thought)
 
 
-def _joined(body: bytes) -> Any:
-    """Join a stream that nobody asked for (server-sent events) into the answer that it makes.
-
-    Raises:
-        ValueError: It ends before its end.
-    """
-    answer: dict[str, Any] = {}
-    parts: dict[str, str] = {}
-    finish, ended = None, False
-    for line in body.decode("utf-8", "replace").splitlines():
-        field, _, data = line.partition(":")
-        if field != "data" or not data.strip():
-            continue
-        if data.strip() == "[DONE]":
-            ended = True
-            continue
-        chunk = json.loads(data)
-        answer |= {name: value for name, value in chunk.items() if value is not None}
-        for choice in (chunk.get("choices") or [])[:1]:
-            finish = choice.get("finish_reason") or finish
-            for name, part in (choice.get("delta") or choice.get("message") or {}).items():
-                if isinstance(part, str) and name != "role":
-                    parts[name] = parts.get(name, "") + part
-    if not (finish or ended or "error" in answer):
-        raise ValueError("the stream ends before its end")
-    return {**answer, "choices": [{"message": parts, "finish_reason": finish}]}
-
-
 def _error_in(*places: Any) -> Any:
     found = (place.get("error") for place in places if isinstance(place, dict))
     return next(filter(None, found), None)
@@ -153,13 +260,13 @@ def parse_answer(body: bytes) -> Reply:
         ErrorAnswer: It holds an error.
         ValueError: It is not one (cut JSON, an HTML page, no choice).
     """
+    if body.lstrip().startswith((b"data:", b"event:", b": ")):
+        # Rejected, not asked again: each answer is paid for.
+        raise ErrorAnswer({"code": 400, "message": STREAMED})
     try:
-        streamed = body.lstrip().startswith((b"data:", b"event:", b": "))
-        answer = _joined(body) if streamed else json.loads(body)
+        answer = json.loads(body)
     except RecursionError:
         raise ValueError("answer is nested too deeply") from None
-    except (AttributeError, TypeError):
-        raise ValueError("the stream holds no chunks of an answer") from None
     try:
         choice = answer["choices"][0]
         message = choice.get("message") or {}

@@ -24,10 +24,10 @@ from vlsbench.models._answers import (
     ErrorAnswer,
     parse_answer,
     read_error,
+    refusal,
     words_of,
 )
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
-from vlsbench.models._dialects import refusal
 from vlsbench.models._limits import Backoff, Limiter, Passing, retry_after, until_answered
 from vlsbench.models._pace import SharedPace
 from vlsbench.models._prices import most_tokens

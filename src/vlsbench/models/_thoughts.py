@@ -67,28 +67,22 @@ def split_thoughts(text: str, *, prompt: str = "") -> Said:
     before = prompt.rstrip()
     rest = next((opens for opens, _ in MARKS if before.endswith(opens)), "") + text
     thoughts: list[str] = []
-    found = _first_thought(rest) or _unopened(rest)
-    while found:
+    while found := _first_thought(rest, unopened=not thoughts):
         thoughts.append(_FRAME.sub("", found[0]).strip())
         rest = found[1].lstrip()
-        found = _first_thought(rest)
     rest = _FRAME.sub("", rest)
     if thoughts and (framed := _ANSWER.fullmatch(rest)):
         rest = framed["said"].strip()
     return Said(rest, "\n".join(filter(None, thoughts)))
 
 
-def _first_thought(text: str) -> tuple[str, str] | None:
+def _first_thought(text: str, *, unopened: bool) -> tuple[str, str] | None:
     begun = text.lstrip()
     for opens, closes in MARKS:
         if begun.startswith(opens):
             thought, _, rest = begun.removeprefix(opens).partition(closes)
             return thought, rest
-    return None
-
-
-def _unopened(text: str) -> tuple[str, str] | None:
-    for opens, closes in MARKS:
+    for opens, closes in MARKS if unopened else ():
         thought, closed, rest = text.partition(closes)
         if closed and opens not in thought and opens[0] in "<[◁":  # not what also ends a sentence
             return thought, rest
