@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OPENAI_URL = "https://api.openai.com/v1"
-MAX_ANSWER_BYTES = 32 * 2**20
-"""An answer larger than this is a fault of the server."""
 CONNECT_TIMEOUT_S = 20
 JOINED_BYTES = 64 * 1024
 """Up to this size a copy of a request is cheaper than another system call."""
@@ -65,8 +63,7 @@ class Server:
             connection: Requests in flight, time-outs, retries, rates.
             backoff: Pauses before a retry.
         """
-        base, mark, query = url.partition("?")
-        self.url = f"{base.rstrip('/')}{mark}{query}"
+        self.url = url
         self.connection = connection
         self.limiter = Limiter(connection.concurrency)
         self.answered = False
@@ -96,7 +93,6 @@ class Server:
                 # Not `trust_env`, which looks up the proxy, and a password in ~/.netrc, for every
                 # request, each in a thread of its own.
                 proxy=_proxy_of(self.url),
-                auto_decompress=True,
             )
         return self._session
 
@@ -131,9 +127,9 @@ class Server:
             Halted: The run is stopping, and the request waits to be sent.
         """
         attempts = uncounted = 0
-        pace = self._paces.get(spec)
-        if pace is None:
-            pace = self._paces[spec] = SharedPace(self.connection, self.url, self._api_key, spec)
+        if spec not in self._paces:
+            self._paces[spec] = SharedPace(self.connection, self.url, self._api_key, spec)
+        pace = self._paces[spec]
 
         async def once() -> Reply:
             nonlocal attempts, uncounted
@@ -177,9 +173,7 @@ class Server:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                answer = await response.content.read(MAX_ANSWER_BYTES)
-                while not response.content.at_eof() and len(answer) < MAX_ANSWER_BYTES:
-                    answer += await response.content.read(MAX_ANSWER_BYTES - len(answer))
+                answer = await response.read()
                 status, told = response.status, response.headers
         except TimeoutError:
             raise Passing("timeout", uncounted=True) from None
@@ -216,10 +210,9 @@ class Server:
         said = f"http {status}: {self._shortened(words_of(error))}"
         if 300 <= status < 400:
             raise FatalCall(f"{spec}: {self.url} redirects; give the final address")
-        if status in (404, 405) and "/v1" not in self.url:
-            said += f" at {self.url}, and most addresses end in /v1"
-        elif status in (404, 405):
+        if status in (404, 405):
             said += f" at {self.url}"
+            said += ", and most addresses end in /v1" * ("/v1" not in self.url)
         if reply := refusal(spec, status, error, said):
             return reply
         overload = status in (429, 503, 529)
@@ -299,7 +292,7 @@ class HttpChat:
     def identity(self) -> Mapping[str, Any]:
         """Server and model name, and what is not sent as it was meant."""
         told = {"kind": "openai-chat", "url": self.endpoint, "name": self.name}
-        return {**told, **self.adapted.identity} if self.adapted.changes else told
+        return {**told, **self.adapted.identity}
 
     async def close(self) -> None:
         """Close the server's connections."""
