@@ -131,13 +131,13 @@ def test_a_limit_that_shrinks_is_kept_to(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_of_rates_stops_nobody(tmp_path: Path) -> None:
-    file = cache_folder() / "rates.sqlite"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"no database" * 100)
     with lab.running() as url:
+        asked = {"model": f"careful@{url}", "judge": "offline", "rpm": 120}
+        run("lab/leaky?n=1", tmp_path / "a" / "r", **asked)
+        (file,) = (cache_folder() / "rates").glob("*.json")
+        file.write_bytes(b"no numbers")
         began = time.monotonic()
-        asked = {"model": f"careful@{url}", "judge": "offline"}
-        run("lab/leaky?n=5", tmp_path / "r", **asked, rpm=120)
+        run("lab/leaky?n=5", tmp_path / "b" / "r", **asked)
         assert took(began) >= 1  # a pace is kept all the same
 
 

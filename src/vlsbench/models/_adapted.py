@@ -11,6 +11,7 @@ from vlsbench.models._chat import Finish, Reply, Request
 
 LIMITS = ("max_tokens", "max_completion_tokens")
 """What servers call the length limit: most the first, OpenAI's newer models the second alone."""
+BEGINNING = "the beginning of the question"
 _UNSUPPORTED = re.compile(
     r"unsupported|not support|n't support|unknown|unrecogni[sz]ed|unexpected|not permitted|"
     r"not allowed|not enabled|extra (?:fields|inputs|keys)|deprecated|does not accept|"
@@ -71,27 +72,21 @@ class Adapted:
     async def ask(self, request: Request, once: Callable[[Request], Awaitable[Reply]]) -> Reply:
         """Ask once, and again as long as something is found out that changes what is sent."""
         while True:
-            known, sent = dict(self.changes), self.request(request)
-            reply = await once(sent)
+            known = dict(self.changes)
+            reply = await once(self.request(request))
             if reply.finish is not Finish.REJECTED:
                 self.learns = False
                 return reply
-            if self.learns and _UNSUPPORTED.search(reply.detail):
-                self._learn(sent, reply.detail)
+            if self.learns and known == self.changes and _UNSUPPORTED.search(reply.detail):
+                self._learn(reply.detail)
             if known == self.changes:  # else this request, or another meanwhile, has found out
                 return reply
 
-    def _learn(self, sent: Request, said: str) -> None:
-        refused = {
-            self._limit: self.limit == self._limit,
-            "temperature": sent.params.temperature is not None,
-            "seed": sent.params.seed is not None,
-            "system": bool(sent.system),
-        }
-        for name, is_sent in refused.items():
+    def _learn(self, said: str) -> None:
+        other = LIMITS[self._limit == LIMITS[0]]
+        known = {self._limit: other, "temperature": "", "seed": "", "system": BEGINNING}
+        for name, instead in known.items():
             pattern = _SYSTEM if name == "system" else re.compile(rf"\b{name}\b")
-            if is_sent and pattern.search(said):
-                instead = {"system": "the beginning of the question"}
-                instead[self._limit] = LIMITS[self._limit == LIMITS[0]]
-                self.changes[name] = instead.get(name, "")
+            if name not in self.changes and pattern.search(said):
+                self.changes[name] = instead
                 return

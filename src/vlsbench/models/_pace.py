@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-import sqlite3
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from pathlib import Path
-from typing import Any
+
+from filelock import FileLock
 
 from vlsbench.config import Connection
 from vlsbench.errors import Halted
 from vlsbench.files import cache_folder
 from vlsbench.models._chat import Usage
 
-FILE = "rates.sqlite"
+FOLDER = "rates"
 """In the user's cache: when each bucket will be full again. Holds no key and no text."""
 MINUTE = 60.0
 GIVEN_BURST_S = 1.0
@@ -26,12 +27,6 @@ LOOK_AGAIN_S = 0.5
 """How often who waits looks whether others gave back, or its run is stopping."""
 KINDS = ("requests", "tokens")
 
-TABLE = "CREATE TABLE IF NOT EXISTS full (name TEXT PRIMARY KEY, at REAL NOT NULL)"
-TAKE = """INSERT INTO full VALUES (:name, :now + :takes) ON CONFLICT DO
-UPDATE SET at = max(at, :now) + :takes WHERE at <= :now + :burst RETURNING 0.0"""
-PUT_OFF = """INSERT INTO full VALUES (:name, :least + :by) ON CONFLICT DO
-UPDATE SET at = max(at, :least) + :by"""
-
 LEAVING: ContextVar[asyncio.Event | None] = ContextVar("leaving", default=None)
 """Set, by the run that asks, where nothing more is to be sent."""
 
@@ -39,8 +34,8 @@ LEAVING: ContextVar[asyncio.Event | None] = ContextVar("leaving", default=None)
 class SharedPace:
     """The pace of one model: waits before a request that would exceed it.
 
-    The scheme is the generic cell rate algorithm (ITU-T I.371, annex A): the file keeps one
-    moment a bucket, and one atomic statement takes from it.
+    The scheme is the generic cell rate algorithm (ITU-T I.371, annex A): a file keeps one moment a
+    bucket.
     """
 
     def __init__(self, connection: Connection, *name: str | None) -> None:
@@ -51,11 +46,12 @@ class SharedPace:
         told = zip(KINDS, (connection.rpm, connection.tpm), strict=True)
         self._given = {kind: (most, GIVEN_BURST_S) for kind, most in told if most}
         self._limits = dict(self._given)
-        self._name = hashlib.sha256(repr(name).encode()).hexdigest()[:16]
+        told_apart = hashlib.sha256(repr(name).encode()).hexdigest()[:16]
+        self._file = cache_folder() / FOLDER / f"{told_apart}.json"
+        self._full: dict[str, float] = {}
         self._share = 1.0
         """Of the most tokens that a request can take, what is counted for it."""
         self._turn = asyncio.Lock()
-        self._file: sqlite3.Connection | None = None
 
     async def take(self, tokens: int) -> float:
         """Wait until a request of so many tokens at most may be sent; return how many are counted.
@@ -80,11 +76,9 @@ class SharedPace:
         most, burst = limit
         takes, now = amount * MINUTE / most, time.time()
         # What takes more than the bucket holds goes when the bucket is full.
-        burst = max(0.0, burst - takes)
-        if self._execute(TAKE, kind, now=now, burst=burst, takes=takes):
-            return 0.0
-        at = self._execute("SELECT at FROM full WHERE name = :name", kind)
-        return max(0.001, at[0] - burst - now) if at else 0.001
+        last = now + max(0.0, burst - takes)
+        at = self._change(kind, lambda at: max(at, now) + takes if at <= last else at)
+        return max(0.0, at - last)
 
     def give_back(self, most: float, taken: float, usage: Usage) -> None:
         """Return what was counted for a request that could take `most`, and was not used."""
@@ -96,7 +90,7 @@ class SharedPace:
 
     def _return(self, kind: str, amount: float) -> None:
         if limit := self._limits.get(kind):
-            self._execute(PUT_OFF, kind, least=0.0, by=-amount * MINUTE / limit[0])
+            self._change(kind, lambda at: at - amount * MINUTE / limit[0])
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Read what the server says of its limits, where none is given.
@@ -115,29 +109,21 @@ class SharedPace:
             self._limits[kind] = (most, MINUTE)
             # Others, on other machines too, may have taken more than is written here.
             full = time.time() + (most - left) * MINUTE / most
-            self._execute(PUT_OFF, kind, least=full, by=0.0)
+            self._change(kind, lambda at, full=full: max(at, full))
 
-    def _execute(self, sql: str, kind: str, **values: float) -> tuple[Any, ...] | None:
-        known = {"name": f"{self._name} {kind}", **values}
-        try:
-            file = self._file or self._open(cache_folder() / FILE)
-            found: tuple[Any, ...] | None = file.execute(sql, known).fetchone()
-        except (sqlite3.Error, OSError):
-            # Locked for long, on a full disk, or broken: pace this process alone.
-            found = self._open(":memory:").execute(sql, known).fetchone()
-        return found
-
-    def _open(self, file: Path | str) -> sqlite3.Connection:
-        if isinstance(file, Path):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        self._file = opened = sqlite3.connect(file, timeout=3, isolation_level=None)
-        # Not WAL: of two processes that begin at once, one would find the file locked.
-        for sql in ("PRAGMA journal_mode=MEMORY", "PRAGMA synchronous=OFF", TABLE):
-            opened.execute(sql)
-        return opened
+    def _change(self, kind: str, change: Callable[[float], float]) -> float:
+        """Change when a bucket will be full, for all processes; return when it was to be."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self._file}.lock", poll_interval=0.001):
+            with contextlib.suppress(OSError, ValueError):  # not there yet, or broken
+                self._full = json.loads(self._file.read_bytes())
+            before = self._full.get(kind, 0.0)
+            if (after := change(before)) != before:
+                self._full[kind] = after
+                with contextlib.suppress(OSError):  # of a full disk: this process keeps its pace
+                    self._file.write_text(json.dumps(self._full))
+        return before
 
     def close(self) -> None:
-        """Close the file; another event loop may use the pace afterwards."""
-        if self._file:
-            self._file.close()
-        self._file, self._turn = None, asyncio.Lock()
+        """Let another event loop use the pace."""
+        self._turn = asyncio.Lock()
