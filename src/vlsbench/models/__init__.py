@@ -30,7 +30,6 @@ from vlsbench.models._chat import Request as Request
 from vlsbench.models._chat import Schema as Schema
 from vlsbench.models._chat import Usage as Usage
 from vlsbench.models._chat import call_key as call_key
-from vlsbench.models._chat import call_key_of as call_key_of
 from vlsbench.models._hf import HfChat as HfChat
 from vlsbench.models._hf_load import Loading as Loading
 from vlsbench.models._hf_load import has_bos as has_bos

@@ -125,19 +125,18 @@ class Request:
         return _CANONICAL(self.rendered())
 
 
-def call_key(identity: Mapping[str, Any], request: Request) -> str:
+def call_key(identity: Mapping[str, Any], asked: Request | Mapping[str, Any]) -> str:
     """Hash a model's identity and a request: equal keys mean the same question to the same model.
+
+    Args:
+        identity: Of the model.
+        asked: The request, or as it stands in the ledger (`Request.rendered`).
 
     Returns:
         64 hex digits.
     """
-    text = f"[{_CANONICAL(dict(identity))}, {request.canonical}]"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def call_key_of(identity: Mapping[str, Any], rendered: Mapping[str, Any]) -> str:
-    """Hash a model's identity and a request as it stands in the ledger."""
-    text = f"[{_CANONICAL(dict(identity))}, {_CANONICAL(rendered)}]"
+    rendered = asked.canonical if isinstance(asked, Request) else _CANONICAL(asked)
+    text = f"[{_CANONICAL(dict(identity))}, {rendered}]"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

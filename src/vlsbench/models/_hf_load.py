@@ -62,22 +62,21 @@ class Loading:
             MissingExtra: 4 bits are asked for, and bitsandbytes is not installed.
         """
         import torch
+        import transformers
 
         cuda = torch.cuda.is_available()
         usual = torch.float32
         if cuda:
             usual = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        plain = self.dtype in ("auto", FOUR_BIT)
-        found: dict[str, Any] = {"dtype": usual if plain else getattr(torch, self.dtype)}
-        if cuda or self.device_map is not None:
-            found["device_map"] = "auto" if self.device_map is None else self.device_map
+        found: dict[str, Any] = {
+            "dtype": usual if self.dtype in ("auto", FOUR_BIT) else getattr(torch, self.dtype),
+            "device_map": self.device_map or ("auto" if cuda else None),
+        }
         if self.dtype == FOUR_BIT:
             if not find_spec("bitsandbytes"):
                 raise MissingExtra("--param dtype=4bit", "4bit")
-            from transformers import BitsAndBytesConfig
-
-            quantized: Any = BitsAndBytesConfig
-            found["quantization_config"] = quantized(
+            hf: Any = transformers
+            found["quantization_config"] = hf.BitsAndBytesConfig(
                 load_in_4bit=True,
                 bnb_4bit_quant_type="nf4",
                 bnb_4bit_use_double_quant=True,
@@ -105,25 +104,18 @@ def load_model(name: str, loading: Loading) -> tuple[Any, Any]:
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     try:
         import torch  # noqa: F401
-        from transformers import (
-            MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
-            AutoModelForCausalLM,
-            AutoModelForImageTextToText,
-            AutoTokenizer,
-        )
-        from transformers.utils.logging import disable_progress_bar
+        import transformers
     except ImportError:
         raise MissingExtra(f"model {PREFIX}{name}", "align") from None
-    quiet: Any = disable_progress_bar
-    quiet()
+    hf: Any = transformers
+    hf.utils.logging.disable_progress_bar()
     local = {"local_files_only": Path(name).is_dir()}
-    seeing: Any = AutoModelForImageTextToText
-    reading: Any = AutoModelForCausalLM
-    words: Any = AutoTokenizer
     try:
-        sees = type(_config_of(name, local)) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-        processor = load_processor(name, **local) if sees else words.from_pretrained(name, **local)
-        kind = seeing if sees else reading
+        if type(_config_of(name, local)) in hf.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+            kind, processor = hf.AutoModelForImageTextToText, load_processor(name, **local)
+        else:
+            kind = hf.AutoModelForCausalLM
+            processor = hf.AutoTokenizer.from_pretrained(name, **local)
         model = kind.from_pretrained(name, **local, **loading.options())
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, AssertionError) as error:
         raise FatalCall(f"model {PREFIX}{name}: {first_line(error)}") from None
@@ -133,14 +125,12 @@ def load_model(name: str, loading: Loading) -> tuple[Any, Any]:
 
 
 def _config_of(name: str, local: Mapping[str, Any]) -> Any:
-    from transformers import AutoConfig
-    from transformers.utils.peft_utils import find_adapter_config_file
+    import transformers
 
-    configs: Any = AutoConfig
-    find: Any = find_adapter_config_file
-    if adapter := find(name, **local):
+    hf: Any = transformers
+    if adapter := hf.utils.peft_utils.find_adapter_config_file(name, **local):
         name = json.loads(Path(adapter).read_text(encoding="utf-8"))["base_model_name_or_path"]
-    return configs.from_pretrained(name, local_files_only=Path(name).is_dir())
+    return hf.AutoConfig.from_pretrained(name, local_files_only=Path(name).is_dir())
 
 
 def _find(name: str) -> None:
@@ -202,31 +192,24 @@ def load_processor(name: str, **options: Any) -> Any:
     Raises:
         OSError, ValueError, KeyError: As `AutoProcessor.from_pretrained` does.
     """
-    from transformers import AutoProcessor
+    import transformers
 
-    load: Any = AutoProcessor.from_pretrained  # untyped in transformers
+    hf: Any = transformers
     try:
-        return load(name, **options)
+        return hf.AutoProcessor.from_pretrained(name, **options)
     except (ImportError, ValueError) as error:
         if find_spec("torchvision") or "torchvision" not in str(error).lower():
             raise
-    return _of_images(name, options)
+    from transformers.models.auto import processing_auto
 
-
-def _of_images(name: str, options: dict[str, Any]) -> Any:
-    from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, ProcessorMixin
-    from transformers.models.auto.processing_auto import (
-        PROCESSOR_MAPPING,
-        processor_class_from_name,
-    )
-
-    auto: Any = (AutoImageProcessor, AutoTokenizer, AutoConfig)
-    images, words, configs = auto
-    saved: dict[str, Any] = ProcessorMixin.get_processor_dict(name, **options)[0]
-    whole = processor_class_from_name(saved.get("processor_class", ""))
-    return images_only(whole or PROCESSOR_MAPPING[type(configs.from_pretrained(name, **options))])(
-        image_processor=images.from_pretrained(name, **options),
-        tokenizer=words.from_pretrained(name, **options),
+    saved = hf.ProcessorMixin.get_processor_dict(name, **options)[0]
+    whole = processing_auto.processor_class_from_name(saved.get("processor_class", ""))
+    if whole is None:
+        config = hf.AutoConfig.from_pretrained(name, **options)
+        whole = processing_auto.PROCESSOR_MAPPING[type(config)]
+    return images_only(whole)(
+        image_processor=hf.AutoImageProcessor.from_pretrained(name, **options),
+        tokenizer=hf.AutoTokenizer.from_pretrained(name, **options),
         chat_template=saved.get("chat_template"),
     )
 
