@@ -19,7 +19,7 @@ import msgspec
 from vlsbench.models._answers import DETAIL_CHARS, ErrorAnswer, read_error, read_usage, words_of
 from vlsbench.models._chat import FatalCall, Finish, Reply, Request
 from vlsbench.models._http import CONNECT_TIMEOUT_S, HttpChat, to_json
-from vlsbench.models._limits import Passing, retry_after
+from vlsbench.models._pace import Passing, retry_after
 from vlsbench.models._prices import Price
 from vlsbench.text import first_line, storable
 
@@ -194,11 +194,12 @@ class BatchApi:
         if not (told and told.output_file_id):
             return False
         where = f"/files/{told.output_file_id}/content"
-        return bool(await self._server.retried(partial(self._once, None, "GET", where, into=path)))
+        fetch = partial(self._once, None, "GET", where, into=path)
+        return bool(await self._server.retried(fetch, []))
 
     async def _retried(self, kind: type[T], method: str, where: str, **more: Any) -> T:
         ask = partial(self._once, kind, method, where, **more)
-        answer: T | None = await self._server.retried(ask)
+        answer: T | None = await self._server.retried(ask, [])
         if answer is None:
             raise Denied(f"{self._model.spec}: no batches at {self._server.url} (http 404)")
         return answer

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import TemplateError
 
+from vlsbench.models._answers import is_mark, split_thoughts
 from vlsbench.models._chat import Finish, Params, Reply, Usage
 from vlsbench.models._hf_load import LOADING, Loading, has_bos, load_model
-from vlsbench.models._thoughts import is_mark, split_thoughts
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -7,7 +7,9 @@ of megabytes is never walked by a JSON encoder.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -28,8 +30,7 @@ from vlsbench.models._answers import (
     words_of,
 )
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
-from vlsbench.models._limits import Backoff, Limiter, Passing, retry_after, until_answered
-from vlsbench.models._pace import SharedPace
+from vlsbench.models._pace import Backoff, Limiter, Passing, SharedPace, retry_after
 from vlsbench.models._prices import most_tokens
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
@@ -126,33 +127,45 @@ class Server:
             FatalCall: No request can succeed.
             Halted: The run is stopping, and the request waits to be sent.
         """
-        attempts = uncounted = 0
         if spec not in self._paces:
             self._paces[spec] = SharedPace(self.connection, self.url, self._api_key, spec)
-        pace = self._paces[spec]
+        pace, failures = self._paces[spec], list[Passing]()
 
         async def once() -> Reply:
-            nonlocal attempts, uncounted
-            attempts += 1
-            try:
-                async with self.limiter:
-                    taken = await pace.take(tokens)
-                    reply = await self._once(spec, path, pieces, read)
-                pace.give_back(tokens, taken, reply.usage)
-            except Passing as error:
-                uncounted += error.uncounted
-                raise
-            extra = {**reply.extra, UNCOUNTED: uncounted} if uncounted else reply.extra
-            return replace(reply, attempts=attempts, extra=extra)
+            async with self.limiter:
+                taken = await pace.take(tokens)
+                reply = await self._once(spec, path, pieces, read)
+            pace.give_back(tokens, taken, reply.usage)
+            return reply
 
         try:
-            return await self.retried(once)
+            reply = await self.retried(once, failures)
         except Passing as error:
-            raise CallFailed(str(error), attempts, uncounted) from None
+            uncounted = sum(one.uncounted for one in failures)
+            raise CallFailed(str(error), len(failures), uncounted) from None
+        if uncounted := sum(one.uncounted for one in failures):
+            reply = replace(reply, extra={**reply.extra, UNCOUNTED: uncounted})
+        return replace(reply, attempts=len(failures) + 1)
 
-    async def retried(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask again while it passes. Raises `Passing` where it does not."""
-        return await until_answered(ask, self.connection.retries, self._backoff)
+    async def retried(self, ask: Callable[[], Awaitable[T]], failures: list[Passing]) -> T:
+        """Ask until there is an answer: faults are bounded by number, overload by time.
+
+        Raises:
+            Passing: The last fault, which is the last of `failures` too.
+        """
+        backoff, began = self._backoff, time.monotonic()
+        pause = backoff.first_s
+        while True:
+            try:
+                return await ask()
+            except Passing as error:
+                failures.append(error)
+                faults = sum(not one.overload for one in failures)
+                late = error.overload and time.monotonic() - began > backoff.overload_s
+                if late or faults > self.connection.retries:
+                    raise
+                await asyncio.sleep((error.after_s or pause) + random.uniform(0, backoff.first_s))
+                pause = min(2 * pause, backoff.most_s)
 
     async def _once(
         self,

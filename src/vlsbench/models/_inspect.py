@@ -18,12 +18,11 @@ from vlsbench.config import Connection
 from vlsbench.errors import MissingExtra
 from vlsbench.models._adapted import Adapted
 from vlsbench.models._address import read_address, redact
-from vlsbench.models._answers import read_finish, refusal
+from vlsbench.models._answers import read_finish, refusal, split_thoughts
 from vlsbench.models._batch import BATCH_QUIET, BATCHED
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
 from vlsbench.models._pace import SharedPace
 from vlsbench.models._prices import most_tokens
-from vlsbench.models._thoughts import split_thoughts
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line, one_line, storable
 

@@ -18,7 +18,7 @@ from vlsbench.models._hf_load import PREFIX as HF_PREFIX
 from vlsbench.models._hf_load import Loading
 from vlsbench.models._http import OPENAI_URL, HttpChat, Server
 from vlsbench.models._inspect import PREFIX, InspectChat
-from vlsbench.models._limits import Backoff
+from vlsbench.models._pace import Backoff
 from vlsbench.models._vllm import PREFIX as VLLM_PREFIX
 from vlsbench.models._vllm import VllmServer
 from vlsbench.registry import Kind
