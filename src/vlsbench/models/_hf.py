@@ -11,18 +11,19 @@ import asyncio
 import copy
 import gc
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
 
-from vlsbench.models._chat import CallFailed, Finish, Params, Reply, Request
+from vlsbench.models._chat import CallFailed, Finish, Reply, Request
 from vlsbench.models._hf_load import FOUR_BIT, PREFIX, Loading, digest_of
 from vlsbench.models._hf_local import LocalModel, Prepared, Question
 from vlsbench.pairs import ImageError, decode
@@ -39,22 +40,18 @@ KEPT_IMAGES = 32
 """Prepared images that are kept for the next question about them."""
 DIGEST = "vlsbench"
 """Where a decoded image holds the digest of its file."""
+_CROWDED = re.compile("out of memory|allocate memory", re.IGNORECASE)
 _DEVICE = threading.Lock()
 """Target and judge take turns: two batches at once would only share the memory."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Waiting:
+class _Waiting(NamedTuple):
     question: Prepared
-    params: Params
-    sample: int
+    group: tuple[Any, ...]
+    """What must be equal within a batch."""
+    request: Request
     limit: int
     reply: asyncio.Future[Reply]
-
-    @property
-    def group(self) -> tuple[Any, ...]:
-        """What must be equal within a batch."""
-        return self.question.form, self.params, self.limit
 
 
 class HfChat:
@@ -94,7 +91,9 @@ class HfChat:
         """Tokens that memory holds at once, replies included, once a batch was too large for it."""
         self.in_flight = 2 * self._most
         """Questions that should be on their way at once, so that the device never waits."""
-        self._processor = _remembering(local.processor)
+        self._processor = copy.copy(local.processor)
+        if local.sees:
+            self._processor.image_processor = _Remembering(local.processor.image_processor)
         self._pool = ThreadPoolExecutor(min(PREPARERS, os.cpu_count() or 1), "hf-prepare")
         self._waiting: list[_Waiting] = []
         self._preparing = 0
@@ -125,7 +124,8 @@ class HfChat:
             detail = f"{self.spec} reads {most:,} tokens at most, and this has {question.tokens:,}"
             return Reply("", Finish.REJECTED, detail=detail)
         limit = self._local.limit(question, request.params)
-        one = _Waiting(question, request.params, request.sample, limit, loop.create_future())
+        group = (question.form, request.params, limit)
+        one = _Waiting(question, group, request, limit, loop.create_future())
         self._waiting.append(one)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
@@ -171,7 +171,7 @@ class HfChat:
         if not self._waiting:
             return [], False
         alike = [one for one in self._waiting if one.group == self._waiting[0].group]
-        alike.sort(key=lambda one: (-one.question.tokens, one.question.prompt, one.sample))
+        alike.sort(key=lambda one: (-one.question.tokens, one.question.prompt, one.request.sample))
         longest = alike[0].question.tokens + alike[0].limit
         rows = int(max(1, min(self._most, self._room // longest)))
         return alike[:rows], len(alike) >= (2 * rows if self._preparing else rows)
@@ -184,10 +184,13 @@ class HfChat:
         try:
             with _DEVICE:
                 inputs = self._local.collate(questions)
-                samples = [one.sample for one in batch]
-                return [*self._local.generate(questions, inputs, batch[0].params, samples)]
+                samples = [one.request.sample for one in batch]
+                params = batch[0].request.params
+                return [*self._local.generate(questions, inputs, params, samples)]
         except Exception as error:
-            reason, crowded = first_line(error), _is_out_of_memory(error)
+            reason = first_line(error)
+            # A device says so by one kind of error, this process by either of two.
+            crowded = isinstance(error, MemoryError) or bool(_CROWDED.search(str(error)))
         if crowded:
             gc.collect()
             torch.cuda.empty_cache()  # does nothing where there is no GPU
@@ -200,25 +203,6 @@ class HfChat:
 
     async def close(self) -> None:
         """Nothing is held open between calls."""
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Tell whether a device, or this process, had no memory left."""
-    import torch
-
-    said = str(error).lower()
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and ("out of memory" in said or "allocate memory" in said)
-    )
-
-
-def _remembering(processor: Any) -> Any:
-    """Return a processor like a model's own, but for images that it has prepared before."""
-    if not hasattr(processor, "image_processor"):
-        return processor
-    processor = copy.copy(processor)
-    processor.image_processor = _Remembering(processor.image_processor)
-    return processor
 
 
 class _Remembering:
