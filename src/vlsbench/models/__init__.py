@@ -3,7 +3,6 @@
 from vlsbench.models._adapted import Adapted as Adapted
 from vlsbench.models._address import read_key as read_key
 from vlsbench.models._answers import FINISHES as FINISHES
-from vlsbench.models._answers import Said as Said
 from vlsbench.models._answers import parse_answer as parse_answer
 from vlsbench.models._answers import read_finish as read_finish
 from vlsbench.models._answers import split_thoughts as split_thoughts
