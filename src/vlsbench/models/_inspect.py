@@ -122,7 +122,7 @@ def _rendered(request: Request) -> tuple[list[Any], Any]:
         inspects.ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
         for image in (image.portable for image in request.images)
     ]
-    content = [*images, inspects.ContentText(text=request.text)]
+    content: list[Any] = [*images, inspects.ContentText(text=request.text)]
     messages: list[Any] = [inspects.ChatMessageUser(content=content)]
     if request.system:
         messages.insert(0, inspects.ChatMessageSystem(content=request.system))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 from filelock import FileLock
 
@@ -217,7 +218,7 @@ class SharedPace:
             self._limits[kind] = (most, MINUTE)
             # Others, on other machines too, may have taken more than is written here.
             full = time.time() + (most - left) * MINUTE / most
-            self._change(kind, lambda at, full=full: max(at, full))
+            self._change(kind, partial(max, full))
 
     def _change(self, kind: str, change: Callable[[float], float]) -> float:
         """Change when a bucket will be full, for all processes; return when it was to be."""

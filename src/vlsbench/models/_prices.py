@@ -85,7 +85,8 @@ def price_of(spec: str) -> Price | None:
     if found.input_image_mtok or found.input_mtok is None or found.output_mtok is None:
         return None  # it draws, at a price for each image, or it does not write
     # Long prompts, which ours are not, may cost more than the base.
-    return Price(*(float(getattr(p, "base", p)) for p in (found.input_mtok, found.output_mtok)))
+    read, wrote = (getattr(p, "base", p) for p in (found.input_mtok, found.output_mtok))
+    return Price(float(read), float(wrote))
 
 
 def image_tokens(width: int, height: int) -> int:
